@@ -1,4 +1,4 @@
-//! Arguments of a call: values on the wire → what the parameters of METHODS take. It must not know what methods do.
+//! Arguments of a call: converts XML-RPC values to the parameters that METHODS declares.
 
 use std::collections::HashSet;
 
@@ -6,10 +6,11 @@ use super::xmlrpc::RpcValue;
 use super::{Fault, FaultCode, ParamKind};
 use crate::domain::Level;
 
-/// The most bytes that the options of a program added at run time may have together; they are kept as long as it is there.
+/// Maximum size of all options of a program that is added at run time, in bytes. The daemon keeps them as long as the
+/// program.
 pub const OPTIONS_BYTES_MAX: usize = 1 << 20;
 
-/// The most names that one argument may hold: as many as processes that a group may have.
+/// Maximum number of names in one argument: as many as a group may have processes.
 pub const NAMES_MAX: usize = 100_000;
 
 /// A converted argument.
@@ -25,8 +26,8 @@ pub(super) enum ArgValue {
     Options(Vec<(String, String)>),
 }
 
-/// Converted arguments, taken in order. [`super::Method::bind_arguments`] made them of the declared kinds, so a mismatch would be a row of
-/// METHODS that contradicts itself; a test binds every row.
+/// Converted arguments, taken in order. [`super::Method::bind_arguments`] converts them to the declared kinds, so a
+/// mismatch means that a row of METHODS contradicts itself. A test binds every row.
 pub(super) struct Args(std::vec::IntoIter<ArgValue>);
 
 impl Args {
@@ -98,7 +99,7 @@ impl Args {
     }
 }
 
-/// Converts a value to what a parameter takes.
+/// Converts a value to the kind of a parameter.
 ///
 /// # Errors
 /// INCORRECT_PARAMETERS.
@@ -144,7 +145,7 @@ pub(super) fn convert_argument(kind: ParamKind, value: RpcValue) -> Result<ArgVa
                 let names: Option<Vec<String>> = items.into_iter().map(python_str).collect();
                 let mut seen = HashSet::new();
                 let mut names = names.ok_or_else(wrong)?;
-                // One name a thousand times must not be a thousand times the work.
+                // Remove duplicates, so that repeated names cause no repeated work.
                 names.retain(|name| seen.insert(name.clone()));
                 Ok(ArgValue::Names(names))
             }
@@ -165,7 +166,7 @@ pub(super) fn convert_argument(kind: ParamKind, value: RpcValue) -> Result<ArgVa
     }
 }
 
-/// A level as the plug-in supervisor_twiddler takes it: four letters in any case, or the number itself, never as a text.
+/// Parses a level as the plug-in supervisor_twiddler does: four letters in any case, or the number, but not as a text.
 fn level(value: &RpcValue) -> Option<Level> {
     let known = |is: &dyn Fn(Level, &str) -> bool| {
         Level::ALL
@@ -176,7 +177,7 @@ fn level(value: &RpcValue) -> Option<Level> {
     match value {
         RpcValue::Text(text) => known(&|_, letters| letters.eq_ignore_ascii_case(text)),
         RpcValue::Int(number) => known(&|level, _| i64::from(level as u8) == *number),
-        // Python finds a number by its worth, whatever its type.
+        // Python compares numbers by value, whatever their type.
         RpcValue::Double(number) => known(&|level, _| f64::from(level as u8) == *number),
         RpcValue::Bool(_)
         | RpcValue::Bytes(_)
@@ -186,7 +187,7 @@ fn level(value: &RpcValue) -> Option<Level> {
     }
 }
 
-/// Keys and values of a section, each value as Python's `str` prints it.
+/// Converts the keys and values of a section. Each value becomes a text like Python's `str`.
 fn options(members: Vec<(String, RpcValue)>) -> Result<Vec<(String, String)>, Fault> {
     let mut bytes = 0;
     let mut options = Vec::with_capacity(members.len());
@@ -205,7 +206,7 @@ fn options(members: Vec<(String, RpcValue)>) -> Result<Vec<(String, String)>, Fa
     Ok(options)
 }
 
-/// A single value as Python's `str` prints it.
+/// Returns a single value like Python's `str`. `None`: it is not a single value.
 fn python_str(value: RpcValue) -> Option<String> {
     match value {
         RpcValue::Text(text) => Some(text),
@@ -218,13 +219,13 @@ fn python_str(value: RpcValue) -> Option<String> {
     }
 }
 
-/// A single value as Python's `int` takes it.
+/// Returns a single value like Python's `int`. `None`: it is not a number.
 fn python_int(value: &RpcValue) -> Option<i64> {
     match value {
         RpcValue::Int(number) => Some(*number),
         RpcValue::Bool(truth) => Some(i64::from(*truth)),
         RpcValue::Text(text) => text.trim().parse().ok(),
-        // The bounds are exact in a double, and what lies between them has a whole part that fits.
+        // The limits are exact as doubles, and the integer part of every value between them fits.
         RpcValue::Double(number) if (-9.2e18..=9.2e18).contains(number) =>
         {
             #[expect(

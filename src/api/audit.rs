@@ -1,20 +1,19 @@
-//! What requests would change, in the words of audit lines, and whether the names in them can be names at all. It must not
-//! know who may do what.
+//! Audit lines of requests, and the check whether names in requests are valid.
 
 use std::borrow::Cow;
 
 use super::{BoundCall, Caller, Fault, FaultCode, LogRef, Request, RequestTarget};
 use crate::domain::{FOREIGN_CHARS_MAX, Foreign, Line, Namespec};
 
-/// Characters that the name of a process or group, or of a signal, may have in a call.
+/// Maximum length of the name of a process, group or signal in a call, in characters.
 pub const NAME_CHARS_MAX: usize = 255;
 
-/// A change in the words of an audit line.
+/// A change as an audit line describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// What is done, in one word: the same for every server.
+    /// The action as one word, the same for every server.
     pub verb: &'static str,
-    /// Whom it concerns, as the caller wrote the names. Each name is one word.
+    /// The target, with names as the caller wrote them. Each name is one word.
     pub target: String,
 }
 
@@ -24,7 +23,7 @@ impl AuditEntry {
     }
 }
 
-/// The audit line of a change. `fault`: the reason of a refusal. `None`: the change was accepted.
+/// Returns the audit line of a change. `fault`: why it was refused. `None`: the change was accepted.
 #[must_use]
 pub fn audit_line(caller: &Caller, entry: AuditEntry, fault: Option<&Fault>) -> Line {
     let (who, verb) = (caller.identity(), entry.verb.to_owned());
@@ -37,7 +36,7 @@ pub fn audit_line(caller: &Caller, entry: AuditEntry, fault: Option<&Fault>) -> 
         };
     };
     let result = match &fault.extra {
-        // What only repeats the name is no reason.
+        // A text that only repeats the name is no reason.
         Some(extra) if fault.code != FaultCode::BadName && *extra != entry.target => {
             fault.to_string()
         }
@@ -53,7 +52,7 @@ pub fn audit_line(caller: &Caller, entry: AuditEntry, fault: Option<&Fault>) -> 
 }
 
 impl Request {
-    /// What the audit line says of this request. None: it changes nothing.
+    /// Returns what the audit line says of this request. `None`: the request changes nothing.
     #[must_use]
     pub fn audit_entry(&self) -> Option<AuditEntry> {
         let entry = |verb, target| Some(AuditEntry::new(verb, target));
@@ -103,7 +102,7 @@ impl Request {
                         names.push(' ');
                     }
                     names.push_str(&target_text(target));
-                    // No line shows more.
+                    // No line shows more than this.
                     if names.len() > 4 * FOREIGN_CHARS_MAX {
                         break;
                     }
@@ -113,11 +112,11 @@ impl Request {
         }
     }
 
-    /// Whether every name in it can be one: [`NAME_CHARS_MAX`] characters at most, none of them a control character. To be
-    /// asked before anybody else is asked about the request.
+    /// Checks that every name in the request is valid: at most [`NAME_CHARS_MAX`] characters, and no control
+    /// characters. Call it before the request is passed on.
     ///
     /// # Errors
-    /// BAD_NAME, BAD_SIGNAL; the text is escaped and short.
+    /// BAD_NAME, BAD_SIGNAL. The text is escaped and short.
     pub fn check_names(&self) -> Result<(), Fault> {
         match self {
             Self::State
@@ -166,7 +165,7 @@ impl Request {
 }
 
 impl BoundCall {
-    /// The request to the engine that it leads to. None: the server answers by itself.
+    /// Returns the request to the engine that the call leads to. `None`: the server answers the call itself.
     #[must_use]
     pub fn request(&self) -> Option<Cow<'_, Request>> {
         match self {
@@ -184,7 +183,7 @@ impl BoundCall {
     }
 }
 
-/// A target as it was typed.
+/// Returns a target as it was typed.
 fn target_text(target: &RequestTarget) -> String {
     match target {
         RequestTarget::One(_, text) => quoted_name(text),
@@ -193,7 +192,7 @@ fn target_text(target: &RequestTarget) -> String {
     }
 }
 
-/// A name as one word: no process has a blank in its name, and what is not there must not look like more of the line.
+/// Returns a name as one word. Escaped spaces prevent an invalid name from looking like other parts of the line.
 fn quoted_name(name: &str) -> String {
     let shown = name.chars().take(FOREIGN_CHARS_MAX + 1);
     let mut word = String::new();
@@ -214,7 +213,7 @@ fn check_target(target: &RequestTarget) -> Result<(), Fault> {
     }
 }
 
-/// Checks a namespec, each part of which is a name.
+/// Checks a namespec. Each part of it is a name.
 fn check_namespec(text: &str) -> Result<(), Fault> {
     let Namespec { group, process } = Namespec::parse(text);
     if is_name(&group) && process.is_none_or(|process| is_name(&process)) {
@@ -256,13 +255,13 @@ mod tests {
             audit_line(&caller(), entry, fault.as_ref()).to_string()
         };
         let begin = "audit: unix uid=7 pid=8";
-        let refused = FaultCode::Failed.of("not permitted: web");
+        let refused = FaultCode::Failed.of("permission denied: web");
         for (request, fault, expected) in [
             (stop("web"), None, "stop web: accepted"),
             (
                 stop("web"),
                 Some(refused),
-                "stop web: FAILED: not permitted: web",
+                "stop web: FAILED: permission denied: web",
             ),
             (
                 stop("x"),

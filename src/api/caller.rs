@@ -1,4 +1,4 @@
-//! Who asks, and what they may touch. Fronts take both from the transport, never from the request.
+//! Callers and what they may act on. Servers derive both from the transport, never from the request.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,11 +6,11 @@ use crate::domain::{Namespec, python_repr};
 
 pub use crate::domain::Permission;
 
-/// A promise to answer: unique per request, for ever.
+/// Identifies a request that waits for its answer. Never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Ticket(pub u64);
 
-/// The transport that a request came over.
+/// The transport of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Transport {
     /// XML-RPC or HTTP over a unix socket.
@@ -19,12 +19,12 @@ pub enum Transport {
     Inet,
     /// D-Bus.
     Bus,
-    /// The daemon itself: a signal to it.
+    /// The daemon itself, because of a signal.
     Daemon,
 }
 
 impl Transport {
-    /// The word in audit lines.
+    /// Returns the name in audit lines.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -36,22 +36,22 @@ impl Transport {
     }
 }
 
-/// Who asks.
+/// The sender of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
     /// The transport.
     pub transport: Transport,
-    /// Peer credentials, where the transport gives them.
+    /// The UID of the peer, if the transport reports it.
     pub uid: Option<u32>,
-    /// Peer credentials, where the transport gives them.
+    /// The GID of the peer, if the transport reports it.
     pub gid: Option<u32>,
-    /// The peer's process, for the audit line only: numbers are reused, so nothing is decided by it.
+    /// The PID of the peer, only for the audit line. PIDs are reused, so no decision depends on it.
     pub pid: Option<i32>,
     /// The user name of basic authentication.
     pub login: Option<String>,
-    /// On D-Bus the connection's unique name, which no other connection ever gets.
+    /// The unique connection name on D-Bus, which is never reused.
     pub bus_name: Option<String>,
-    /// What the rules of the server permit at most. `None`: the server has no rules.
+    /// The maximum that the rules of the server permit. `None`: the server has no rules.
     pub access: Option<Access>,
 }
 
@@ -67,7 +67,7 @@ impl Caller {
         access: None,
     };
 
-    /// Who it is, for audit lines.
+    /// Returns the caller's identity for audit lines.
     #[must_use]
     pub fn identity(&self) -> String {
         let mut who = self.transport.name().to_owned();
@@ -88,7 +88,7 @@ impl Caller {
 }
 
 impl Caller {
-    /// Whose lines are counted together where their number is bounded: the user, where the transport tells it.
+    /// Returns the key for limits on the number of log lines: the UID if the transport reports it, else the transport.
     #[must_use]
     pub fn rate_limit_key(&self) -> String {
         match self.uid {
@@ -97,8 +97,8 @@ impl Caller {
         }
     }
 
-    /// The processes that the caller may know of: those for which it has any permission. On D-Bus states are free to
-    /// everybody, and with them all names.
+    /// Returns the processes that the caller may see: those for which it has any permission. On D-Bus every user may
+    /// see all states, and so all names.
     #[must_use]
     pub fn visible_scope(&self) -> AccessScope {
         match &self.access {
@@ -108,30 +108,30 @@ impl Caller {
     }
 }
 
-/// Which processes a grant covers.
+/// The processes that a grant covers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AccessScope {
-    /// All.
+    /// All processes.
     All,
-    /// These processes and groups only. Requests for others are refused; members of `all` or of a group that are not
+    /// Only these processes and groups. Requests for others are refused. Members of a group or of `all` that are not
     /// covered get their own fault.
     Only(Vec<Namespec>),
 }
 
 impl AccessScope {
-    /// Whether this process is covered.
+    /// Returns whether this process is covered.
     #[must_use]
     pub fn covers(&self, group: &str, process: &str) -> bool {
         self.covers_some(group, |covered| covered.is_none_or(|name| name == process))
     }
 
-    /// Whether the group is covered as a whole.
+    /// Returns whether the group is covered as a whole.
     #[must_use]
     pub fn covers_group(&self, group: &str) -> bool {
         self.covers_some(group, |covered| covered.is_none())
     }
 
-    /// Whether anything of the group is covered.
+    /// Returns whether anything of the group is covered.
     #[must_use]
     pub fn touches(&self, group: &str) -> bool {
         self.covers_some(group, |_| true)
@@ -147,18 +147,18 @@ impl AccessScope {
     }
 }
 
-/// What a server permits one caller at most, where it has rules about that: each permission with the processes it is for.
+/// The maximum that the rules of a server permit one caller: permissions with the processes they cover.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Access(pub Vec<(Permission, AccessScope)>);
 
 impl Access {
-    /// Whether nothing is permitted at all.
+    /// Returns whether nothing is permitted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// For which processes the caller has a permission; none: for none.
+    /// Returns the processes for which the caller has a permission. `None`: none.
     #[must_use]
     pub fn scope(&self, permission: Permission) -> Option<AccessScope> {
         match union(self.0.iter().filter(|(known, _)| *known == permission)) {
@@ -167,7 +167,7 @@ impl Access {
         }
     }
 
-    /// For which processes the caller has any permission.
+    /// Returns the processes for which the caller has any permission.
     fn any_scope(&self) -> AccessScope {
         union(self.0.iter())
     }
@@ -184,17 +184,17 @@ fn union<'a>(granted: impl Iterator<Item = &'a (Permission, AccessScope)>) -> Ac
     AccessScope::Only(names)
 }
 
-/// What was granted to a caller for one request.
+/// What a caller was granted for one request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
-    /// What they may do.
+    /// The granted permission.
     pub permission: Permission,
-    /// To whom.
+    /// The processes it covers.
     pub scope: AccessScope,
 }
 
 impl Grant {
-    /// Everything in `permission`.
+    /// Returns a grant of `permission` for all processes.
     #[must_use]
     pub const fn all(permission: Permission) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Faults: errors with a wire code.
+//! Faults: errors with an XML-RPC code.
 
 use std::fmt;
 
@@ -11,30 +11,30 @@ macro_rules! faults {
         pub enum FaultCode { $(#[doc = $doc] $Variant = $code,)* }
 
         impl FaultCode {
-            /// Every code.
+            /// All codes.
             pub const ALL: &[Self] = &[$(Self::$Variant,)*];
 
-            /// The number on the wire.
+            /// Returns the XML-RPC code.
             #[must_use]
             pub const fn code(self) -> i32 { self as i32 }
 
-            /// The name that starts a fault's text.
+            /// Returns the name, with which the text of a fault starts.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$Variant => $name,)* }
             }
 
-            /// What it means.
+            /// Returns the description.
             #[must_use]
             pub const fn doc(self) -> &'static str {
                 match self { $(Self::$Variant => $doc,)* }
             }
 
-            /// The fault of this kind without further text.
+            /// Returns a fault of this kind without further text.
             #[must_use]
             pub const fn bare(self) -> Fault { Fault { code: self, extra: None } }
 
-            /// The fault of this kind with text behind a colon.
+            /// Returns a fault of this kind with a text after the name.
             #[must_use]
             pub fn of(self, extra: impl Into<String>) -> Fault { Fault { code: self, extra: Some(extra.into()) } }
         }
@@ -56,23 +56,23 @@ faults! {
     BadName = 10 "BAD_NAME";
     /// No such signal.
     BadSignal = 11 "BAD_SIGNAL";
-    /// A log or command is missing.
+    /// A log or a command does not exist.
     NoFile = 20 "NO_FILE";
     /// A command cannot be executed.
     NotExecutable = 21 "NOT_EXECUTABLE";
-    /// Something else went wrong.
+    /// Another error.
     Failed = 30 "FAILED";
-    /// The process ended while its start was awaited.
+    /// The process exited before it was RUNNING.
     AbnormalTermination = 40 "ABNORMAL_TERMINATION";
     /// The process could not be spawned.
     SpawnError = 50 "SPAWN_ERROR";
-    /// It runs already.
+    /// The process is already running.
     AlreadyStarted = 60 "ALREADY_STARTED";
-    /// It does not run.
+    /// The process is not running.
     NotRunning = 70 "NOT_RUNNING";
     /// Only in result structs.
     Success = 80 "SUCCESS";
-    /// The group is active already.
+    /// The group is already active.
     AlreadyAdded = 90 "ALREADY_ADDED";
     /// A process of the group is not stopped.
     StillRunning = 91 "STILL_RUNNING";
@@ -82,12 +82,12 @@ faults! {
     NotInWhitelist = 230 "UNKNOWN";
 }
 
-/// An error with a wire code. `Display` is the fault string: `NAME` or `NAME: extra`.
+/// An error with an XML-RPC code. `Display` writes the fault string: `NAME` or `NAME: extra`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub struct Fault {
     /// The kind.
     pub code: FaultCode,
-    /// What follows the name.
+    /// The text after the name.
     pub extra: Option<String>,
 }
 

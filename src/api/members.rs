@@ -1,25 +1,25 @@
-//! Writes lists straight into the one buffer of a response, without a [`RpcValue`] for each member: an array of structs, or a
-//! table of text.
+//! Writes lists directly into the buffer of a response, without a [`RpcValue`] for each member: as an array of structs
+//! or as a table of text.
 //!
-//! A list of a thousand processes has 14,000 members. As a tree of values they were 30,000 allocations.
+//! A list of a thousand processes has 14,000 members. Building it from values took 30,000 allocations.
 
 use std::borrow::Cow;
 
 use super::xmlrpc::{self, RpcValue};
 
-/// Takes the members of one struct, in order.
+/// Receives the members of one struct, in order.
 pub trait MemberSink {
     /// Adds a text.
     fn text(&mut self, name: &'static str, text: &str);
     /// Adds a number.
     fn int(&mut self, name: &'static str, number: i64);
-    /// Adds a truth value.
+    /// Adds a boolean.
     fn bool(&mut self, name: &'static str, truth: bool);
     /// Adds an array of numbers.
     fn ints(&mut self, name: &'static str, numbers: impl Iterator<Item = i64>);
 }
 
-/// The members of a [`RpcValue::Struct`].
+/// Collects the members of a [`RpcValue::Struct`].
 impl MemberSink for Vec<(String, RpcValue)> {
     fn text(&mut self, name: &'static str, text: &str) {
         self.push((name.to_owned(), RpcValue::text(text)));
@@ -39,7 +39,7 @@ impl MemberSink for Vec<(String, RpcValue)> {
     }
 }
 
-/// A response whose result is an array of structs. Its bytes are those that [`xmlrpc::write_response`] writes for the same
+/// A response whose result is an array of structs. It writes the same bytes as [`xmlrpc::write_response`] for this
 /// array.
 #[derive(Debug)]
 pub struct ListResponse {
@@ -47,7 +47,7 @@ pub struct ListResponse {
 }
 
 impl ListResponse {
-    /// Begins a response in `buffer`, whose content goes away and whose capacity is used.
+    /// Starts a response in `buffer`. The content of the buffer is discarded, its capacity is used.
     #[must_use]
     pub fn new(mut buffer: Vec<u8>) -> Self {
         buffer.clear();
@@ -57,14 +57,14 @@ impl ListResponse {
         Self { out }
     }
 
-    /// Adds a struct, whose members `fill` adds.
+    /// Adds a struct. `fill` adds its members.
     pub fn push_struct(&mut self, fill: impl FnOnce(&mut MemberWriter<'_>)) {
         self.out.push_str("<value><struct>\n");
         fill(&mut MemberWriter(&mut self.out));
         self.out.push_str("</struct></value>\n");
     }
 
-    /// Ends the response.
+    /// Finishes the response.
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
         self.out.push_str("</data></array></value>\n");
@@ -137,15 +137,15 @@ pub const PROCESS_MEMBERS: [&str; 14] = [
     "description",
 ];
 
-/// Which of [`PROCESS_MEMBERS`] a table has as columns.
+/// The set of [`PROCESS_MEMBERS`] that a table has as columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TableColumns(u16);
 
 impl TableColumns {
-    /// The columns of these names, in the order of [`PROCESS_MEMBERS`]; all, if there is no name.
+    /// Returns the columns with these names, in the order of [`PROCESS_MEMBERS`]. Without names: all columns.
     ///
     /// # Errors
-    /// The first name that is none of a member.
+    /// The first name that is not a member.
     pub fn of(names: &[String]) -> Result<Self, &str> {
         let mut set = 0;
         for name in names {
@@ -163,8 +163,8 @@ impl TableColumns {
 /// Appends a text.
 type AppendFn = fn(&str, &mut String);
 
-/// One line of text for each process, a tab between two members, and the names of the members as the first line. In members,
-/// a backslash, a tab and a line break are written `\\`, `\t`, `\n` and `\r`.
+/// A table with one line per process and a tab between two members. The first line contains the names of the members.
+/// In members, a backslash, a tab and line breaks are written as `\\`, `\t`, `\n` and `\r`.
 #[derive(Debug)]
 pub struct TableWriter {
     out: String,
@@ -173,7 +173,8 @@ pub struct TableWriter {
 }
 
 impl TableWriter {
-    /// A table that is the result of a response, which is written into `buffer`. Its content goes away; its capacity is used.
+    /// Starts a table as the result of a response, in `buffer`. The content of the buffer is discarded, its capacity is
+    /// used.
     #[must_use]
     pub fn response_table(mut buffer: Vec<u8>, columns: TableColumns) -> Self {
         buffer.clear();
@@ -183,7 +184,7 @@ impl TableWriter {
         Self::begin(out, columns, xmlrpc::escape_response)
     }
 
-    /// A table alone.
+    /// Starts a table without a response around it.
     #[must_use]
     pub fn text_table(columns: TableColumns) -> Self {
         Self::begin(String::new(), columns, |text, out| out.push_str(text))
@@ -203,7 +204,7 @@ impl TableWriter {
         table
     }
 
-    /// Adds a line, whose members `fill` adds: all of [`PROCESS_MEMBERS`], in their order.
+    /// Adds a line. `fill` adds all of [`PROCESS_MEMBERS`], in their order.
     pub fn push_row(&mut self, fill: impl FnOnce(&mut RowWriter<'_>)) {
         fill(&mut RowWriter {
             out: &mut self.out,
@@ -215,7 +216,7 @@ impl TableWriter {
         self.out.push('\n');
     }
 
-    /// Ends a response.
+    /// Finishes the response.
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
         self.out.push_str("</string></value>\n");
@@ -223,14 +224,14 @@ impl TableWriter {
         self.out.into_bytes()
     }
 
-    /// The text of a table that stands alone.
+    /// Returns the table without a response around it.
     #[must_use]
     pub fn into_text(self) -> String {
         self.out
     }
 }
 
-/// Writes one line of a [`TableWriter`]; leaves out the members that are no columns of it.
+/// Writes one line of a [`TableWriter`]. Members that are not columns are left out.
 #[derive(Debug)]
 pub struct RowWriter<'a> {
     out: &'a mut String,
@@ -241,7 +242,7 @@ pub struct RowWriter<'a> {
 }
 
 impl RowWriter<'_> {
-    /// Begins the next member. Returns whether it is a column.
+    /// Starts the next member. Returns whether it is a column.
     fn begin(&mut self) -> bool {
         let has = self.columns.has(self.at);
         self.at += 1;
@@ -299,7 +300,7 @@ impl MemberSink for RowWriter<'_> {
 /// The members of one line of a table.
 type TableRow<'a> = Vec<Cow<'a, str>>;
 
-/// Reads a table: the names of its columns, and its lines. `None`: it is none.
+/// Reads a table: the names of its columns and its lines. `None`: the text is not a table.
 #[must_use]
 pub fn read_table(text: &str) -> Option<(Vec<&str>, Vec<TableRow<'_>>)> {
     let mut lines = text.strip_suffix('\n')?.split('\n');
@@ -316,7 +317,7 @@ pub fn read_table(text: &str) -> Option<(Vec<&str>, Vec<TableRow<'_>>)> {
     Some((names, rows))
 }
 
-/// A member as it was before it was written into a line. `None`: a backslash with something else behind it.
+/// Removes the escapes from a member. `None`: an invalid escape.
 fn unescape_member(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('\\') {
         return Some(Cow::Borrowed(text));
@@ -338,9 +339,9 @@ fn unescape_member(text: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(out))
 }
 
-/// Appends a number in decimal. A tenth of the time that `write!` takes.
+/// Appends a number in decimal. It takes a tenth of the time of `write!`.
 pub fn push_int(out: &mut String, number: i64) {
-    // 19 digits and a sign.
+    // Up to 19 digits and a sign.
     let mut digits = [0_u8; 20];
     let mut at = digits.len();
     let mut rest = number.unsigned_abs();
@@ -365,7 +366,7 @@ mod tests {
     use super::*;
     use crate::api::xmlrpc::write_response;
 
-    /// One struct for each text and number, filled through [`MemberSink`].
+    /// Writes one struct per text and number through [`MemberSink`].
     fn fill(members: &mut impl MemberSink, text: &str, number: i64) {
         members.text("name", text);
         members.int("pid", number);
@@ -417,7 +418,7 @@ mod tests {
         assert_eq!(TableColumns::of(&names(&["name", "uptime"])), Err("uptime"));
     }
 
-    /// The text of the table of these names and numbers.
+    /// Returns the table of these names and numbers.
     fn table(columns: &[&str], rows: &[(String, i64)]) -> String {
         let columns: Vec<_> = columns.iter().map(|name| (*name).to_owned()).collect();
         let columns = TableColumns::of(&columns).expect("members");

@@ -1,6 +1,6 @@
-//! What a method is: its parameters, how arguments are checked and converted, and what a call of it asks for.
+//! The description of a method: its parameters, the conversion of arguments, and the resulting call.
 //!
-//! Which methods there are stands in [`METHODS`]; how a call is carried out is the fronts' business.
+//! [`METHODS`] lists the methods. The servers perform the calls.
 //!
 //! # Source
 //! Supervisor manual, "XML-RPC API Documentation".
@@ -10,7 +10,7 @@ use super::xmlrpc::RpcValue;
 use super::{Fault, FaultCode, LogRef, METHODS, Permission, Request, TableColumns};
 use crate::domain::Level;
 
-/// A type on the wire, in the words of `system.methodSignature`.
+/// An XML-RPC type, as in `system.methodSignature`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WireType {
     /// `string`
@@ -26,7 +26,7 @@ pub enum WireType {
 }
 
 impl WireType {
-    /// The word in signatures.
+    /// Returns the name in signatures.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -39,33 +39,33 @@ impl WireType {
     }
 }
 
-/// What an argument is taken for.
+/// The kind of a parameter, which decides how its argument is converted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParamKind {
-    /// A namespec: text, nothing else.
+    /// A namespec. Only a text is accepted.
     Namespec,
-    /// Any single value, as text: a group's name, a signal's name or number, an event's type.
+    /// Any single value as text: the name of a group, the name or number of a signal, the type of an event.
     Word,
     /// Text or bytes for a process.
     Data,
-    /// A whole number; digits in a text will do.
+    /// An integer, also as digits in a text.
     Int,
-    /// Yes unless it is empty or nought, as in Python.
+    /// A truth value as in Python: false if it is empty or zero.
     Truth,
     /// An array.
     List,
     /// A name, or an array of names.
     Names,
-    /// A whole number from 1 on; 1 if it is left out.
+    /// An integer, at least 1. Default: 1.
     Count,
-    /// A level of the activity log by its four letters or its number; INFO if it is left out.
+    /// A level of the activity log, by its four letters or its number. Default: INFO.
     Level,
-    /// A struct of single values, each as text.
+    /// A struct of single values. Each becomes a text.
     Options,
 }
 
 impl ParamKind {
-    /// The type in signatures.
+    /// Returns the type in signatures.
     #[must_use]
     pub const fn wire(self) -> WireType {
         match self {
@@ -77,7 +77,7 @@ impl ParamKind {
         }
     }
 
-    /// What counts when it is left out, as the help says it and as an argument; none: it cannot be left out.
+    /// Returns the default, as the help shows it and as an argument. `None`: the argument is required.
     fn default(self) -> Option<(&'static str, ArgValue)> {
         match self {
             Self::Truth => Some(("true", ArgValue::Truth(true))),
@@ -95,7 +95,7 @@ impl ParamKind {
 }
 
 impl ParamKind {
-    /// What counts when it is left out, as it is written.
+    /// Returns the default as text. `None`: the argument is required.
     pub(super) fn default_text(self) -> Option<&'static str> {
         self.default().map(|(word, _)| word)
     }
@@ -104,64 +104,64 @@ impl ParamKind {
 /// One parameter.
 #[derive(Debug, Clone, Copy)]
 pub struct Param {
-    /// Its name in the documentation; arguments go by position.
+    /// The name in the documentation. Arguments are passed by position.
     pub name: &'static str,
-    /// What it is taken for.
+    /// The kind.
     pub kind: ParamKind,
-    /// It may be left out, if its kind knows what counts then.
+    /// Whether it may be omitted. Then its kind must have a default.
     pub optional: bool,
-    /// What it is for.
+    /// The description.
     pub doc: &'static str,
 }
 
 /// One method.
 pub struct Method {
-    /// Its full name and its other names, e.g. `supervisor.getAPIVersion`.
+    /// The full name and its aliases, e.g. `supervisor.getAPIVersion`.
     pub names: &'static [&'static str],
-    /// In order; optional ones last.
+    /// The parameters in order. Optional ones come last.
     pub params: &'static [Param],
-    /// Type of the result.
+    /// The type of the result.
     pub returns: WireType,
-    /// What the result is.
+    /// The description of the result.
     pub result: &'static str,
-    /// The faults it may answer with, besides UNKNOWN_METHOD, INCORRECT_PARAMETERS and SHUTDOWN_STATE.
+    /// The faults of the method, besides UNKNOWN_METHOD, INCORRECT_PARAMETERS and SHUTDOWN_STATE.
     pub faults: &'static [FaultCode],
-    /// What a caller must be granted.
+    /// The permission that a caller needs.
     pub permission: Permission,
-    /// What it does.
+    /// The description.
     pub doc: &'static str,
-    /// Makes the request of the arguments, already converted and complete.
+    /// Creates the call from the arguments, which are converted and complete.
     pub(super) bind: fn(&mut Args) -> Result<BoundCall, Fault>,
 }
 
-/// A call with valid arguments: what a server has to do.
+/// A call with valid arguments.
 #[derive(Debug, Clone, PartialEq)]
 pub enum BoundCall {
-    /// Ask the engine.
+    /// Send this request to the engine.
     Engine(Request),
-    /// Ask the engine; the namespec was a wildcard, and a BAD_NAME must say it as given.
+    /// Send this request to the engine. The namespec was a wildcard, and a BAD_NAME must contain it as given.
     Wildcard(Request, String),
-    /// Ask the engine for processes, and answer with a table of text.
+    /// Send this request for processes to the engine, and answer with a table of text.
     ProcessTable(Request, TableColumns),
     /// Read a part of a log.
     ReadLog {
-        /// Whose.
+        /// The log.
         of: LogRef,
-        /// First byte; negative: from the end.
+        /// The first byte. Negative: counted from the end.
         offset: i64,
-        /// How many; 0: to the end.
+        /// The number of bytes. 0: to the end.
         length: i64,
     },
     /// Read the end of a process's log.
     TailLog {
-        /// Whose.
+        /// The log.
         of: LogRef,
-        /// Where the client is.
+        /// The offset that the client has read up to.
         offset: i64,
-        /// How many bytes.
+        /// The maximum number of bytes.
         length: i64,
     },
-    /// A fixed text; faults while the daemon is stopping, like every other `supervisor.*`.
+    /// Answer with this text. Like all methods of `supervisor.*` it fails while the daemon is stopping.
     Constant(&'static str),
     /// `system.listMethods`
     ListMethods,
@@ -169,17 +169,17 @@ pub enum BoundCall {
     MethodHelp(String),
     /// `system.methodSignature`
     MethodSignature(String),
-    /// `system.multicall`; the elements as given.
+    /// `system.multicall`, with the elements as given.
     Multicall(Vec<RpcValue>),
 }
 
-/// The method of this name.
+/// Returns the method with this name or alias.
 #[must_use]
 pub fn find_method(name: &str) -> Option<&'static Method> {
     METHODS.iter().find(|method| method.names.contains(&name))
 }
 
-/// Every name in order, aliases included, of the namespaces that are there.
+/// Returns all names and aliases of the enabled namespaces, sorted.
 #[must_use]
 pub fn method_names(interface: &RpcInterfaces) -> Vec<&'static str> {
     let mut names: Vec<_> = METHODS
@@ -191,18 +191,19 @@ pub fn method_names(interface: &RpcInterfaces) -> Vec<&'static str> {
     names
 }
 
-/// Which namespaces the configuration asks for, besides `system`, which is always there.
+/// The enabled namespaces besides `system`, which is always enabled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RpcInterfaces {
-    /// `[rpcinterface:supervisor]`: the methods of `supervisor`, and ours in `supervisord`.
-    // Differs: listMethods names those of `supervisord` too.
+    /// `[rpcinterface:supervisor]`: the namespaces `supervisor` and `supervisord`.
+    // Differs: listMethods includes the names of `supervisord`.
     pub supervisor: bool,
-    /// `[rpcinterface:twiddler]`: the methods that may be called, without their prefix; empty: all.
+    /// `[rpcinterface:twiddler]`: the methods that may be called, without their prefix. Empty: all. `None`: not
+    /// enabled.
     pub twiddler: Option<Vec<String>>,
 }
 
 impl RpcInterfaces {
-    /// Whether `method` is there.
+    /// Returns whether the namespace of `method` is enabled.
     #[must_use]
     pub fn offers(&self, method: &Method) -> bool {
         match method.namespace() {
@@ -212,10 +213,10 @@ impl RpcInterfaces {
         }
     }
 
-    /// Whether `method`, which is there, may be called.
+    /// Checks that the whitelist permits `method`, whose namespace is enabled.
     ///
     /// # Errors
-    /// It is not in the whitelist.
+    /// The method is not in the whitelist.
     pub fn permits(&self, method: &Method) -> Result<(), Fault> {
         let Some(list) = self.twiddler.as_deref().filter(|list| !list.is_empty()) else {
             return Ok(());
@@ -231,7 +232,7 @@ impl RpcInterfaces {
 }
 
 impl Method {
-    /// What stands before the dot of its names.
+    /// Returns the namespace: the part of the names before the dot.
     #[must_use]
     pub fn namespace(&self) -> &'static str {
         let name = self.names.first().map_or("", |name| name);
@@ -241,8 +242,8 @@ impl Method {
     /// Checks and converts arguments.
     ///
     /// # Errors
-    /// INCORRECT_PARAMETERS; BAD_NAME for a wildcard where one process is required.
-    // Differs: an argument of a wrong type is INCORRECT_PARAMETERS; Supervisor answers 500 for most of them.
+    /// INCORRECT_PARAMETERS; BAD_NAME for a wildcard if a single process is required.
+    // Differs: an argument of a wrong type is INCORRECT_PARAMETERS. Supervisor answers 500 for most of them.
     pub fn bind_arguments(&self, given: Vec<RpcValue>) -> Result<BoundCall, Fault> {
         let required = self.params.iter().filter(|param| !param.optional).count();
         if given.len() < required || given.len() > self.params.len() {
@@ -264,7 +265,7 @@ impl Method {
         (self.bind)(&mut Args::new(converted?))
     }
 
-    /// `[return type, parameter types…]`.
+    /// Returns `[return type, parameter types…]`.
     #[must_use]
     pub fn signature(&self) -> Vec<&'static str> {
         std::iter::once(self.returns.name())
@@ -272,7 +273,7 @@ impl Method {
             .collect()
     }
 
-    /// What `system.methodHelp` says, with the tags that Supervisor's help has.
+    /// Returns the text of `system.methodHelp`, with the same tags as Supervisor's help.
     #[must_use]
     pub fn help(&self) -> String {
         let mut text = format!("{}\n\n", self.doc);
@@ -311,7 +312,7 @@ mod tests {
     use crate::api::{NAMES_MAX, OPTIONS_BYTES_MAX, RequestTarget};
     use crate::domain::Namespec;
 
-    /// What a running Supervisor 4.3.0 answers to `system.listMethods` and `system.methodSignature`.
+    /// The answers of a running Supervisor 4.3.0 to `system.listMethods` and `system.methodSignature`.
     const REFERENCE: &[(&str, &[&str])] = &[
         ("supervisor.addProcessGroup", &["boolean", "string"]),
         ("supervisor.clearAllProcessLogs", &["array"]),
@@ -389,8 +390,8 @@ mod tests {
         ("system.multicall", &["array", "array"]),
     ];
 
-    /// What supervisor_twiddler adds to that.
-    // Differs: the plug-in calls the version an int and the level `string|int`, which is no type.
+    /// The methods that supervisor_twiddler adds.
+    // Differs: the plug-in declares the version as int and the level as `string|int`, which is not a type.
     const TWIDDLER: &[(&str, &[&str])] = &[
         (
             "twiddler.addProgramToGroup",
@@ -442,7 +443,7 @@ mod tests {
         let twiddler = TWIDDLER.iter().map(|(name, _)| *name);
         let both: Vec<_> = system.into_iter().chain(twiddler).collect();
         assert_eq!(with(false, Some(&[])), both);
-        // As in the plug-in, the whitelist hides nothing.
+        // As in the plug-in, the whitelist does not hide methods.
         assert_eq!(with(false, Some(&["log"])), both);
     }
 

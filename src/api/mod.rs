@@ -1,4 +1,5 @@
-//! The words of control: plain data that every server translates to and from.
+//! Requests to the daemon and their replies as plain data, the table of methods, and the XML-RPC codec. Every server
+//! translates to and from these types.
 
 mod argument;
 mod audit;

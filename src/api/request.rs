@@ -1,4 +1,4 @@
-//! What can be asked of the engine, and what it answers.
+//! Requests to the engine and its replies.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,173 +12,174 @@ use crate::domain::{
     SupervisorState,
 };
 
-/// Whom a request concerns.
+/// The target of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RequestTarget {
-    /// One process; the namespec names one (a wildcard is a [`RequestTarget::Group`]). The text is kept for the fault.
+    /// One process. The namespec names a process, since a wildcard becomes a [`RequestTarget::Group`]. The text is kept
+    /// for faults.
     One(Namespec, String),
     /// A group, by name.
     Group(String),
-    /// Everything.
+    /// All processes.
     All,
 }
 
-/// Whose log is meant.
+/// A log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LogRef {
     /// The daemon's activity log.
     Daemon,
-    /// A process's; the text is the namespec as given.
+    /// The log of a process, by its namespec as given.
     Process(String, Channel),
 }
 
-/// What the journal's entries of one stream are known by.
+/// Identifies the journal entries of one stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalMatch {
-    /// The process's group.
+    /// The group of the process.
     pub group: GroupName,
     /// The process.
     pub process: ProcessName,
-    /// Which stream.
+    /// The stream.
     pub channel: Channel,
 }
 
-/// A request to the engine. Servers make them from METHODS; reading of log files is done in the server, on the path that
-/// [`Request::LogFile`] answers.
+/// A request to the engine. Servers create them from METHODS. The server itself reads log files, at the path that
+/// [`Request::LogFile`] returns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
-    /// → [`Reply::State`]
+    /// Returns [`Reply::State`].
     State,
-    /// → [`Reply::Pid`]
+    /// Returns [`Reply::Pid`].
     Pid,
-    /// → [`Reply::Text`]
+    /// Returns [`Reply::Text`].
     Identification,
-    /// → [`Reply::Processes`] with one element; BAD_NAME.
+    /// Returns [`Reply::Processes`] with one element. Fault: BAD_NAME.
     ProcessInfo(String),
-    /// → [`Reply::Processes`] by (group, process).
+    /// Returns [`Reply::Processes`], ordered by group and process name.
     AllProcessInfo,
-    /// → [`Reply::Processes`] by (group, process): those that the names mean and the caller may see.
+    /// Returns [`Reply::Processes`] for the processes that the names mean and the caller may see, ordered by group and
+    /// process name.
     SomeProcessInfo(Vec<String>),
-    /// → [`Reply::Configs`] of the configuration read last, by process name.
+    /// Returns [`Reply::Configs`] of the configuration read last, ordered by process name.
     AllConfigInfo,
-    /// → [`Reply::Done`] for one, [`Reply::Results`] otherwise.
+    /// Returns [`Reply::Done`] for one process, else [`Reply::Results`].
     Start {
-        /// Whom.
+        /// The processes to start.
         target: RequestTarget,
-        /// Answer when RUNNING or failed, rather than at once.
+        /// Whether to answer only when the process is RUNNING or has failed.
         wait: bool,
     },
-    /// → [`Reply::Done`] for one, [`Reply::Results`] otherwise.
+    /// Returns [`Reply::Done`] for one process, else [`Reply::Results`].
     Stop {
-        /// Whom.
+        /// The processes to stop.
         target: RequestTarget,
-        /// Answer when stopped, rather than at once.
+        /// Whether to answer only when the process has stopped.
         wait: bool,
     },
-    /// → [`Reply::Done`] for one, [`Reply::Results`] otherwise.
+    /// Returns [`Reply::Done`] for one process, else [`Reply::Results`].
     Signal {
-        /// Whom.
+        /// The processes to signal.
         target: RequestTarget,
-        /// Name or number, as given.
+        /// The name or number of the signal, as given.
         signal: String,
     },
-    /// → [`Reply::Diff`]; CANT_REREAD.
+    /// Returns [`Reply::Diff`]. Fault: CANT_REREAD.
     Reread,
-    /// → [`Reply::Lines`]: the errors and warnings of the configuration read last, one a line.
+    /// Returns [`Reply::Lines`]: the errors and warnings of the configuration read last, one per line.
     ConfigProblems,
-    /// → [`Reply::Done`]; BAD_NAME, ALREADY_ADDED.
+    /// Returns [`Reply::Done`]. Faults: BAD_NAME, ALREADY_ADDED.
     AddGroup(String),
-    /// → [`Reply::Done`]; BAD_NAME, STILL_RUNNING.
+    /// Returns [`Reply::Done`]. Faults: BAD_NAME, STILL_RUNNING.
     RemoveGroup(String),
-    /// → [`Reply::Done`], then everything stops.
+    /// Returns [`Reply::Done`], then stops everything.
     Shutdown,
-    /// → [`Reply::Done`], then everything stops and starts again; CANT_REREAD if the file is broken.
+    /// Returns [`Reply::Done`], then stops everything and starts again. Fault: CANT_REREAD if the file has errors.
     Restart,
-    /// → [`Reply::Done`] once the program that the daemon was started from has agreed to take over, which it then does;
-    /// FAILED.
+    /// Returns [`Reply::Done`] once the program on disk has agreed to take over, which then happens. Fault: FAILED.
     Upgrade,
-    /// → [`Reply::Generation`]
+    /// Returns [`Reply::Generation`].
     Generation,
-    /// → [`Reply::LogFile`] or [`Reply::Journal`]; BAD_NAME.
+    /// Returns [`Reply::LogFile`] or [`Reply::Journal`]. Fault: BAD_NAME.
     LogFile(LogRef),
-    /// → [`Reply::Done`]; NO_FILE, FAILED.
+    /// Returns [`Reply::Done`]. Faults: NO_FILE, FAILED.
     ClearDaemonLog,
-    /// → [`Reply::Done`] for one, [`Reply::Results`] for all; BAD_NAME, FAILED.
+    /// Returns [`Reply::Done`] for one process, [`Reply::Results`] for all. Faults: BAD_NAME, FAILED.
     ClearLogs(RequestTarget),
-    /// → [`Reply::Done`]; BAD_NAME, NOT_RUNNING, NO_FILE.
+    /// Returns [`Reply::Done`]. Faults: BAD_NAME, NOT_RUNNING, NO_FILE.
     WriteStdin {
-        /// Namespec of one process, as given.
+        /// The namespec of one process, as given.
         name: String,
         /// The bytes.
         data: Vec<u8>,
     },
-    /// → [`Reply::Done`]; publishes REMOTE_COMMUNICATION. Accepted even while stopping.
+    /// Returns [`Reply::Done`] and publishes REMOTE_COMMUNICATION. Accepted even while the daemon stops.
     RemoteEvent {
-        /// Chosen by the client.
+        /// The type, chosen by the client.
         kind: String,
-        /// Chosen by the client.
+        /// The data, chosen by the client.
         data: String,
     },
-    /// → [`Reply::Names`] of the active groups, in the order in which they were added.
+    /// Returns [`Reply::Names`] of the active groups, in the order in which they were added.
     GroupNames,
-    /// → [`Reply::Done`]; writes a line to the activity log.
+    /// Returns [`Reply::Done`] and writes a line to the activity log.
     WriteLog {
-        /// At which level.
+        /// The level of the line.
         level: Level,
-        /// Chosen by the client.
+        /// The message, chosen by the client.
         message: String,
     },
-    /// → [`Reply::Done`]; BAD_NAME, INCORRECT_PARAMETERS, FAILED.
+    /// Returns [`Reply::Done`]. Faults: BAD_NAME, INCORRECT_PARAMETERS, FAILED.
     AddProgram {
         /// An active group.
         group: String,
-        /// The program's name.
+        /// The name of the program.
         program: String,
-        /// As they would stand in its section.
+        /// The keys and values of its section.
         options: Vec<(String, String)>,
     },
-    /// → [`Reply::Done`]; BAD_NAME, STILL_RUNNING.
+    /// Returns [`Reply::Done`]. Faults: BAD_NAME, STILL_RUNNING.
     RemoveProcess {
         /// An active group.
         group: String,
-        /// The process's name.
+        /// The name of the process.
         process: String,
     },
-    /// → [`Reply::Scaled`]; BAD_NAME, INCORRECT_PARAMETERS, FAILED.
+    /// Returns [`Reply::Scaled`]. Faults: BAD_NAME, INCORRECT_PARAMETERS, FAILED.
     SetNumprocs {
         /// `program` or `group:program`, as given.
         program: String,
-        /// How many processes it is to have.
+        /// The new number of processes.
         numprocs: i64,
     },
-    /// → [`Reply::Results`]; BAD_NAME, FAILED.
+    /// Returns [`Reply::Results`]. Faults: BAD_NAME, FAILED.
     RollingRestart {
-        /// Whom; what is named twice is restarted once.
+        /// The targets. A process that several of them name is restarted once.
         targets: Vec<RequestTarget>,
-        /// How many at a time, at least 1.
+        /// The number of processes restarted at the same time, at least 1.
         at_once: u32,
     },
 }
 
-/// One element of a group's or everybody's answer.
+/// The result for one process of a request for several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetResult {
-    /// The process.
+    /// The name of the process.
     pub process: ProcessName,
     /// Its group.
     pub group: GroupName,
-    /// None: success.
+    /// Why it failed. `None`: success.
     pub fault: Option<Fault>,
 }
 
-/// What the engine answers.
+/// A reply of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// Done.
+    /// Success without further data.
     Done,
-    /// The daemon's state.
+    /// The state of the daemon.
     State(SupervisorState),
-    /// The daemon's process number.
+    /// The PID of the daemon.
     Pid(i32),
     /// A text.
     Text(String),
@@ -186,44 +187,44 @@ pub enum Reply {
     Processes(Vec<ProcessView>),
     /// Configured processes.
     Configs(Vec<ConfigView>),
-    /// One per process that was touched.
+    /// One result per process that the request acted on.
     Results(Vec<TargetResult>),
-    /// Names of groups.
+    /// How the configuration differs from the active groups.
     Diff {
-        /// In the file, not active.
+        /// Groups in the configuration that are not active.
         added: Vec<GroupName>,
-        /// In both, different.
+        /// Groups in both that differ.
         changed: Vec<GroupName>,
-        /// Active, not in the file.
+        /// Active groups that are not in the configuration.
         removed: Vec<GroupName>,
     },
-    /// Where a log is; none: not configured.
+    /// The path of a log. `None`: no log is configured.
     LogFile(Option<Arc<Path>>),
-    /// It is in the journal, and in no file.
+    /// The log is only in the journal.
     Journal(JournalMatch),
     /// Names of groups.
     Names(Vec<GroupName>),
     /// Lines of text.
     Lines(Vec<String>),
-    /// How often the daemon was replaced in place.
+    /// How many times the daemon was replaced in place.
     Generation {
-        /// So often.
+        /// The number of upgrades.
         generation: u32,
-        /// It is about to be once more.
+        /// Whether another upgrade is in progress.
         is_upgrading: bool,
     },
-    /// Processes of one group that are there since, and that are no more.
+    /// Processes of one group that were added and removed.
     Scaled {
         /// The group.
         group: GroupName,
-        /// By process_num, ascending.
+        /// Added processes, by ascending process_num.
         added: Vec<ProcessName>,
-        /// By process_num, descending.
+        /// Removed processes, by descending process_num.
         removed: Vec<ProcessName>,
     },
 }
 
-/// One process as clients see it. Rendering (`description`, dates) is the server's.
+/// One process as clients see it. The server renders descriptions and dates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessView {
     /// Its name.
@@ -232,49 +233,49 @@ pub struct ProcessView {
     pub group: GroupName,
     /// Its state.
     pub state: ProcessState,
-    /// Seconds since the epoch of the last spawn attempt; 0: never.
+    /// When the last attempt started, in seconds since the epoch. 0: never.
     pub start: i64,
-    /// Seconds since the epoch of the last exit; 0: never.
+    /// When the process last exited, in seconds since the epoch. 0: never.
     pub stop: i64,
-    /// Seconds since the epoch now.
+    /// The current time in seconds since the epoch.
     pub now: i64,
-    /// Whole seconds on the monotonic clock since the last spawn; what "uptime" shows.
+    /// Whole seconds since the last spawn on the monotonic clock, shown as "uptime".
     pub uptime: u64,
-    /// Why the last spawn failed; empty: it did not.
+    /// Why the last start or run failed. Empty: it did not.
     pub spawn_error: String,
-    /// The last exit code, -1 after a signal, 0 if none.
+    /// The last exit code. -1: killed by a signal. 0 also means that there was none.
     pub exit_status: i32,
-    /// How often it was spawned again since its group was added: by itself or on request, but not the first time.
+    /// How many times the process was spawned again since its group was added, automatically or on request.
     pub restarts: u64,
-    /// How the last attempt to run it ended; none: none has yet.
+    /// How the last attempt ended. `None`: no attempt has ended yet.
     pub exit_reason: Option<ExitReason>,
-    /// What it tells of itself (`STATUS=`, reloading, stopping), without control characters; empty: nothing.
+    /// The status that the process reported (`STATUS=`, reloading, stopping), without control characters. Empty: none.
     pub status_text: String,
-    /// What of its limits it met in its last instance.
+    /// Resource limits that the last instance hit.
     pub resource_events: ResourceEvents,
-    /// For an event listener: events that had to give way in the buffer of its pool since that was added.
+    /// For an event listener: how many events its pool has discarded since it was added.
     pub events_discarded: u64,
-    /// The kernel's number; 0: not running.
+    /// The PID. 0: not running.
     pub pid: i32,
-    /// The user whom its section names; none: the daemon's own.
+    /// The UID of the user in its section. `None`: the daemon's own user.
     pub uid: Option<u32>,
-    /// Standard output's log.
+    /// The path of the log of standard output. `None`: no file.
     pub stdout_logfile: Option<Arc<Path>>,
-    /// Standard error's log.
+    /// The path of the log of standard error. `None`: no file.
     pub stderr_logfile: Option<Arc<Path>>,
 }
 
-/// One configured process as `getAllConfigInfo` sees it.
+/// One configured process, as `getAllConfigInfo` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigView {
     /// Its group.
     pub group: Arc<GroupSpec>,
     /// Its configuration.
     pub process: Arc<ProcessSpec>,
-    /// The group is active.
+    /// Whether the group is active.
     pub in_use: bool,
-    /// The made-up path, if standard output goes to an AUTO log that exists already.
+    /// The generated path, if standard output has an AUTO log that exists already.
     pub stdout_auto: Option<Arc<Path>>,
-    /// The made-up path, if standard error goes to an AUTO log that exists already.
+    /// The generated path, if standard error has an AUTO log that exists already.
     pub stderr_auto: Option<Arc<Path>>,
 }

@@ -1,6 +1,6 @@
-//! The one XML-RPC codec, for the daemon and for `supervisorctl`; the only file that knows quick-xml.
+//! The XML-RPC codec for the daemon and for `supervisorctl`. Only this file uses quick-xml.
 //!
-//! It knows messages and values, never methods: which method takes what stands in [`super::METHODS`].
+//! It handles messages and values. [`super::METHODS`] declares which method takes which values.
 //!
 //! # Source
 //! The XML-RPC specification, and the layout that Python's `xmlrpc.client` writes.
@@ -15,12 +15,12 @@ use quick_xml::events::Event;
 
 use super::Fault;
 
-/// How deep values may be nested in a message. Supervisor's own messages need five.
+/// Maximum nesting depth of values in a message. Supervisor's own messages need five.
 pub const DEPTH_MAX: usize = 64;
-/// How many values a request may hold. The longest sensible multicall needs some thousands.
+/// Maximum number of values in a request. The longest sensible multicall needs some thousands.
 pub const CALL_VALUES_MAX: usize = 1 << 18;
 
-/// A value on the wire.
+/// An XML-RPC value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RpcValue {
     /// `int`, `i4`, `i8`.
@@ -37,18 +37,18 @@ pub enum RpcValue {
     Bytes(Vec<u8>),
     /// `array`.
     Array(Vec<RpcValue>),
-    /// `struct`, in order.
+    /// `struct`, with the members in order.
     Struct(Vec<(String, RpcValue)>),
 }
 
 impl RpcValue {
-    /// A text value.
+    /// Returns a text value.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
     }
 
-    /// The struct that stands for a fault, in fault responses and in results of a multicall.
+    /// Returns the struct of a fault, for fault responses and results of a multicall.
     #[must_use]
     pub fn fault(code: i32, text: impl Into<String>) -> Self {
         Self::Struct(vec![
@@ -57,7 +57,7 @@ impl RpcValue {
         ])
     }
 
-    /// The member of a struct with this name; the last one, as in Python, if it stands there twice.
+    /// Returns the member of a struct with this name. If the name occurs twice, the last one, as in Python.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<&Self> {
         match self {
@@ -74,13 +74,13 @@ impl RpcValue {
 /// A request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RpcCall {
-    /// Empty if it was missing.
+    /// The name of the method. Empty if it was missing.
     pub method: String,
-    /// May be empty.
+    /// The arguments. May be empty.
     pub params: Vec<RpcValue>,
 }
 
-/// A fault on the wire; the code may be one that [`super::FaultCode`] does not know.
+/// A received fault. [`super::FaultCode`] may not contain its code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WireFault {
     /// `faultCode`.
@@ -89,7 +89,7 @@ pub struct WireFault {
     pub text: String,
 }
 
-/// Bytes that are no XML-RPC message; says where and why.
+/// An invalid XML-RPC message. The text says where and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct XmlRpcError(pub String);
@@ -97,8 +97,8 @@ pub struct XmlRpcError(pub String);
 /// Reads a request.
 ///
 /// # Errors
-/// Anything that a strict parser refuses: bytes that are not UTF-8, control characters, a document type or an entity of
-/// its own, values nested deeper than [`DEPTH_MAX`] or more of them than [`CALL_VALUES_MAX`], an unknown type.
+/// Everything that a strict parser rejects: bytes that are not UTF-8, control characters, a document type or custom
+/// entities, values nested deeper than [`DEPTH_MAX`], more values than [`CALL_VALUES_MAX`], an unknown type.
 pub fn read_call(bytes: &[u8]) -> Result<RpcCall, XmlRpcError> {
     let text = utf8(bytes)?;
     if let Some(at) = text.find(|c| !is_xml_char(c)) {
@@ -121,10 +121,11 @@ pub fn read_call(bytes: &[u8]) -> Result<RpcCall, XmlRpcError> {
     Ok(call)
 }
 
-/// Reads a response. More forgiving than [`read_call`]: a reference Supervisor sends control characters as they are.
+/// Reads a response. It accepts more than [`read_call`], since a reference Supervisor sends control characters
+/// unescaped.
 ///
 /// # Errors
-/// Bytes that are no XML-RPC response.
+/// The bytes are not an XML-RPC response.
 pub fn read_response(bytes: &[u8]) -> Result<Result<RpcValue, WireFault>, XmlRpcError> {
     let text = String::from_utf8_lossy(bytes);
     let mut parser = XmlRpcParser::new(&text, CharRefs::Any, usize::MAX);
@@ -171,9 +172,10 @@ pub fn write_call(call: &RpcCall) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// Writes a response, byte for byte as Python's marshaller lays it out.
-// Differs: characters that XML forbids become U+FFFD; Supervisor sends them, and strict clients refuse the whole answer.
-// Differs: integers beyond 32 bits are written (a log of more than 2 GiB has such a size); Supervisor answers 500.
+/// Writes a response with the same bytes as Python's marshaller.
+// Differs: characters that XML forbids become U+FFFD. Supervisor sends them, and strict clients reject the whole
+// answer. Differs: integers beyond 32 bits are written (the size of a log of more than 2 GiB is one). Supervisor
+// answers 500.
 #[must_use]
 pub fn write_response(answer: &Result<RpcValue, Fault>) -> Vec<u8> {
     let mut out;
@@ -193,18 +195,18 @@ pub fn write_response(answer: &Result<RpcValue, Fault>) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// What stands before the value of a response that is no fault.
+/// The text before the value of a response that is not a fault.
 pub(super) const RESULT_BEGIN: &str =
     "<?xml version='1.0'?>\n<methodResponse>\n<params>\n<param>\n";
-/// What stands behind it.
+/// The text after that value.
 pub(super) const RESULT_END: &str = "</param>\n</params>\n</methodResponse>\n";
 
-/// What becomes of a carriage return in a text. Unescaped, the reader makes a line feed of it, as XML wants.
+/// How a carriage return in a text is written. An XML reader turns an unescaped one into a line feed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CarriageReturn {
-    /// Unescaped, as Python's marshaller has it.
+    /// Unescaped, as Python's marshaller does.
     AsPython,
-    /// Escaped, so that it arrives.
+    /// Escaped, so that it is preserved.
     Keep,
 }
 
@@ -238,7 +240,7 @@ fn write_value(value: &RpcValue, carriage_return: CarriageReturn, out: &mut Stri
         }
         RpcValue::Bytes(bytes) => {
             out.push_str("<base64>\n");
-            // Python's lines: 57 bytes make 76 characters.
+            // Python's line length: 57 bytes make 76 characters.
             for line in bytes.chunks(57) {
                 general_purpose::STANDARD.encode_string(line, out);
                 out.push('\n');
@@ -267,13 +269,13 @@ fn write_value(value: &RpcValue, carriage_return: CarriageReturn, out: &mut Stri
     out.push_str("</value>\n");
 }
 
-/// Appends a text as responses have it.
+/// Appends a text, escaped as in responses.
 pub(super) fn escape_response(text: &str, out: &mut String) {
     escape(text, CarriageReturn::AsPython, out);
 }
 
 fn escape(text: &str, carriage_return: CarriageReturn, out: &mut String) {
-    // Without a branch for each byte, so that it is done sixteen bytes at a time. Nearly every text is plain.
+    // The check has no branch per byte, so that the compiler vectorizes it. Nearly every text is plain.
     let is_plain = |byte: u8| (b' '..0x7f).contains(&byte) & !matches!(byte, b'&' | b'<' | b'>');
     if text.bytes().fold(true, |all, byte| all & is_plain(byte)) {
         out.push_str(text);
@@ -298,7 +300,7 @@ fn escape(text: &str, carriage_return: CarriageReturn, out: &mut String) {
     out.push_str(rest);
 }
 
-/// Whether XML 1.0 allows this character at all, escaped or not.
+/// Returns whether XML 1.0 allows this character, escaped or not.
 fn is_xml_char(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
@@ -308,7 +310,7 @@ fn utf8(bytes: &[u8]) -> Result<&str, XmlRpcError> {
         .map_err(|error| XmlRpcError(format!("byte {}: not UTF-8", error.valid_up_to())))
 }
 
-/// Base64 as Python reads it: without regard to missing padding.
+/// Base64 as Python reads it: missing padding is ignored.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -325,11 +327,12 @@ enum CharRefs {
     Any,
 }
 
-/// A name or a text: most are known, and then cost no allocation. A listing of a thousand processes has a hundred thousand
-/// of them.
+/// A name or a text. Most are known and need no allocation. A list of a thousand processes has a hundred thousand of
+/// them.
 type InternedStr = Cow<'static, str>;
 
-/// The names of XML-RPC's elements, and the text between them as Python and we lay it out; by how often they come.
+/// Returns the static string for names of XML-RPC elements and for the whitespace between them. The most frequent come
+/// first. `None`: the text is not one of them.
 fn intern(text: &str) -> Option<InternedStr> {
     Some(Cow::Borrowed(match text {
         "\n" => "\n",
@@ -348,7 +351,7 @@ fn intern(text: &str) -> Option<InternedStr> {
     }))
 }
 
-/// What the parser sees of a document.
+/// A token of the document.
 enum XmlToken {
     Open(InternedStr),
     Close,
@@ -356,11 +359,11 @@ enum XmlToken {
     End,
 }
 
-/// A descent through the few elements that XML-RPC has.
+/// A recursive descent parser for the few elements of XML-RPC.
 struct XmlRpcParser<'a> {
     reader: Reader<&'a [u8]>,
     chars: CharRefs,
-    /// How many more values may come.
+    /// How many more values are allowed.
     values_left: usize,
 }
 
@@ -384,7 +387,7 @@ impl<'a> XmlRpcParser<'a> {
         self.error(&format!("unexpected <{name}>"))
     }
 
-    /// The next token; comments and processing instructions are passed over.
+    /// Returns the next token. Comments and processing instructions are skipped.
     fn token(&mut self) -> Result<XmlToken, XmlRpcError> {
         loop {
             let event = self
@@ -411,7 +414,7 @@ impl<'a> XmlRpcParser<'a> {
                     XmlToken::Text(Cow::Owned(self.resolve(&reference)?.to_string()))
                 }
                 Event::Decl(_) | Event::PI(_) | Event::Comment(_) => continue,
-                // Nobody's XML-RPC needs one, and every trick with entities begins with one.
+                // XML-RPC needs no document type, and every attack with entities needs one.
                 Event::DocType(_) => return Err(self.error("a document type")),
                 Event::Empty(tag) => {
                     return Err(self.unexpected(tag.local_name().as_ref()));
@@ -441,22 +444,23 @@ impl<'a> XmlRpcParser<'a> {
         match self.child()? {
             Some(found) if found == name => Ok(()),
             Some(found) => Err(self.unexpected(&found)),
-            None => Err(self.error("an end tag without a start")),
+            None => Err(self.error("an end tag without a start tag")),
         }
     }
 
-    /// Makes sure that nothing follows the root element.
+    /// Checks that nothing follows the root element.
     fn end(&mut self) -> Result<(), XmlRpcError> {
         loop {
             match self.token()? {
                 XmlToken::End => return Ok(()),
                 XmlToken::Text(text) if is_blank(&text) => {}
-                _ => return Err(self.error("something behind the end")),
+                _ => return Err(self.error("data after the end")),
             }
         }
     }
 
-    /// Enters the next child element and tells its name, or leaves the parent. Blanks between are passed over.
+    /// Enters the next child element and returns its name, or leaves the parent and returns `None`. White space between
+    /// elements is skipped.
     fn child(&mut self) -> Result<Option<InternedStr>, XmlRpcError> {
         loop {
             match self.token()? {
@@ -464,12 +468,12 @@ impl<'a> XmlRpcParser<'a> {
                 XmlToken::Close => return Ok(None),
                 XmlToken::Text(text) if is_blank(&text) => {}
                 XmlToken::Text(_) => return Err(self.error("unexpected text")),
-                XmlToken::End => return Err(self.error("the end is missing")),
+                XmlToken::End => return Err(self.error("unexpected end")),
             }
         }
     }
 
-    /// The text of an element just entered, which it leaves.
+    /// Returns the text of the current element and leaves it.
     fn text(&mut self) -> Result<String, XmlRpcError> {
         let mut out = String::new();
         loop {
@@ -478,12 +482,12 @@ impl<'a> XmlRpcParser<'a> {
                 XmlToken::Text(text) => out.push_str(&text),
                 XmlToken::Close => return Ok(out),
                 XmlToken::Open(name) => return Err(self.unexpected(&name)),
-                XmlToken::End => return Err(self.error("the end is missing")),
+                XmlToken::End => return Err(self.error("unexpected end")),
             }
         }
     }
 
-    /// Leaves the element; nothing else may stand in it.
+    /// Leaves the current element, which must have no more children.
     fn leave(&mut self) -> Result<(), XmlRpcError> {
         match self.child()? {
             None => Ok(()),
@@ -491,7 +495,7 @@ impl<'a> XmlRpcParser<'a> {
         }
     }
 
-    /// The contents of `<params>`.
+    /// Returns the contents of `<params>`.
     fn params(&mut self) -> Result<Vec<RpcValue>, XmlRpcError> {
         let mut params = Vec::new();
         while let Some(name) = self.child()? {
@@ -503,7 +507,7 @@ impl<'a> XmlRpcParser<'a> {
         Ok(params)
     }
 
-    /// The one `<value>` of an element just entered, which it leaves.
+    /// Returns the only `<value>` of the current element and leaves the element.
     fn only_value(&mut self) -> Result<RpcValue, XmlRpcError> {
         match self.child()?.as_deref() {
             Some("value") => {}
@@ -515,7 +519,7 @@ impl<'a> XmlRpcParser<'a> {
         Ok(value)
     }
 
-    /// The contents of a `<value>` just entered, which it leaves.
+    /// Returns the contents of the current `<value>` and leaves it.
     fn value(&mut self, depth: usize) -> Result<RpcValue, XmlRpcError> {
         if depth >= DEPTH_MAX {
             return Err(self.error("values are nested too deep"));
@@ -529,9 +533,9 @@ impl<'a> XmlRpcParser<'a> {
             match self.token()? {
                 XmlToken::Text(text) => bare.push_str(&text),
                 XmlToken::Close => return Ok(RpcValue::Text(bare)),
-                XmlToken::End => return Err(self.error("the end is missing")),
+                XmlToken::End => return Err(self.error("unexpected end")),
                 XmlToken::Open(_) if !is_blank(&bare) => {
-                    return Err(self.error("text beside a type"));
+                    return Err(self.error("text next to a type element"));
                 }
                 XmlToken::Open(name) => {
                     let value = self.typed(&name, depth)?;
@@ -542,7 +546,7 @@ impl<'a> XmlRpcParser<'a> {
         }
     }
 
-    /// The contents of a type's element just entered, which it leaves.
+    /// Returns the contents of the current type element and leaves it.
     fn typed(&mut self, name: &str, depth: usize) -> Result<RpcValue, XmlRpcError> {
         match name {
             "int" | "i4" | "i8" => {

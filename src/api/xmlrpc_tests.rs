@@ -1,4 +1,4 @@
-//! The codec: tables, bombs and properties.
+//! Tests of the codec: tables, malicious input and properties.
 
 use proptest::prelude::*;
 
@@ -201,7 +201,7 @@ fn responses_are_read_as_reference_servers_send_them() {
     }
 }
 
-/// Text that XML can carry.
+/// Texts that XML can represent.
 fn texts() -> impl Strategy<Value = String> {
     "[\t\n\r -~\u{80}-\u{d7ff}\u{1f300}-\u{1f600}]{0,20}"
 }
@@ -234,7 +234,7 @@ proptest! {
 
     #[test]
     fn a_written_response_reads_back(value in values()) {
-        // A carriage return is written as Python does, and so does not arrive as one.
+        // A carriage return is written unescaped, as in Python, so the reader does not get it back as one.
         let text = write_response(&Ok(value.clone()));
         let unescaped = String::from_utf8(text).expect("UTF-8").replace('\r', "&#13;");
         prop_assert_eq!(read_response(unescaped.as_bytes()), Ok(Ok(value)));

@@ -1,5 +1,5 @@
-//! Asks the service manager, PID 1, for a scope. Over its private socket, which root may use and for which no message bus
-//! is needed; where that cannot be had, over the system bus.
+//! Asks systemd (PID 1) for a scope, over its private socket, which root may use without a message bus, or over the
+//! system bus.
 
 use std::time::Duration;
 
@@ -9,34 +9,35 @@ use zbus::message::{Flags, Message};
 
 use super::scope::Scope;
 
-/// How long the service manager may take to answer, however it is asked.
+/// How long systemd may take to answer, on either transport.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
-/// Where PID 1 itself listens.
+/// The private socket of PID 1.
 const PRIVATE: &str = "unix:path=/run/systemd/private";
-/// How long the scope's processes have from SIGTERM to SIGKILL if the daemon does not stop them. In microseconds.
+/// How long the processes of the scope have between SIGTERM and SIGKILL if the daemon does not stop them, in
+/// microseconds.
 const STOP_MICROS: u64 = 5_000_000;
 
-/// The two ways to PID 1, the better one first.
+/// The transports to PID 1, the preferred one first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Transport {
-    /// Its private socket. What it answers there cannot be read, for it calls itself by its well-known name as a sender,
-    /// which no message bus would do: nothing is asked back, and the scope itself is the answer.
+    /// The private socket. Replies on it cannot be read, because their sender is a well-known name, which is invalid
+    /// without a message bus. So the request demands no reply, and the caller watches for the scope.
     Private,
     /// The system bus.
     Bus,
 }
 
-/// A question on its way. It may be lost if this is dropped before the scope is there.
+/// A request in progress. It may be lost if this is dropped before the scope exists.
 #[derive(Debug)]
 pub(super) struct PendingScope {
     _connection: Connection,
     _runtime: tokio::runtime::Runtime,
 }
 
-/// Asks for the scope with `pid` in it. That there is one of its name is no error: who wants to know looks at the tree.
+/// Requests the scope with `pid` in it. An existing scope of that name is no error; the caller checks the cgroup tree.
 ///
 /// # Errors
-/// Why there will be none, for people.
+/// Why there will be no scope, for people.
 ///
 /// # Source
 /// org.freedesktop.systemd1(5), StartTransientUnit(); systemd.scope(5).
@@ -54,15 +55,15 @@ pub(super) fn start_scope(way: Transport, scope: &Scope, pid: i32) -> Result<Pen
         }),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!(
-            "the service manager did not answer within {} s",
+            "systemd did not answer within {} s",
             ANSWER_WAIT.as_secs()
         )),
     }
 }
 
 async fn ask(way: Transport, scope: &Scope, pid: i32) -> zbus::Result<Connection> {
-    // Never BindsTo= or the propagation of stops: those act on a daemon that crashed, too. PartOf= with Before= lets the
-    // programs be when the service restarts, and stops them, after it, when it stops.
+    // Never BindsTo= or the propagation of stops: these also act when the daemon crashes. PartOf= with Before= leaves
+    // the programs running when the service restarts, and stops them, after the service, when it stops.
     let properties: Vec<(&str, Variant<'_>)> = vec![
         (
             "Description",
@@ -75,7 +76,7 @@ async fn ask(way: Transport, scope: &Scope, pid: i32) -> zbus::Result<Connection
         ("Before", vec![scope.service.as_str()].into()),
         ("TasksMax", u64::MAX.into()),
         ("TimeoutStopUSec", STOP_MICROS.into()),
-        // A scope that had to be killed would stay as failed, and its name would be taken.
+        // Otherwise a scope that had to be killed would remain as failed and occupy its name.
         ("CollectMode", "inactive-or-failed".into()),
     ];
     let aux: Vec<(&str, Vec<(&str, Variant<'_>)>)> = Vec::new();

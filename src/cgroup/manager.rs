@@ -1,4 +1,4 @@
-//! Whether programs have cgroups, found out once: at the start of the daemon, or when the first program asks for it.
+//! Decides whether programs have cgroups, once: at the start of the daemon, or when the first program needs one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -16,12 +16,12 @@ use crate::domain::{Errno, Line, QualifiedName, Signal};
 use crate::fd_holder::{FdHolder, FdStore};
 use crate::sys::{self, Cgroup};
 
-/// How long what is killed at the start may take to die.
+/// How long processes killed at the start may take to exit.
 const CLEAR_WAIT: Duration = Duration::from_secs(10);
-/// How often it is looked at meanwhile.
+/// Interval of checks during that time.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// The scope of the programs of a daemon that was the service that we are, if it is there still.
+/// The scope of a previous daemon of the same service, if it still exists.
 fn scope_of_predecessor() -> Option<(Cgroup, Scope)> {
     let manager = ServiceManager::detect();
     if !(manager.hears_us || manager.started_us) || sys::effective_uid() != 0 {
@@ -31,14 +31,14 @@ fn scope_of_predecessor() -> Option<(Cgroup, Scope)> {
     Some((top, Scope::of(&own)?))
 }
 
-/// The fd holder of a daemon that was here before.
+/// Finds the fd holder of a previous daemon.
 #[must_use]
 pub fn find_holder() -> Option<FdHolder> {
     let (top, scope) = scope_of_predecessor()?;
     scope.holder(&top)
 }
 
-/// Lets the fd holder of a daemon that was here before go on, if somebody has stopped it.
+/// Sends SIGCONT to the fd holder of a previous daemon, in case it was stopped.
 pub fn continue_holder() {
     if let Some((top, scope)) = scope_of_predecessor()
         && let Ok(found) = top.open(&scope.path)
@@ -47,9 +47,8 @@ pub fn continue_holder() {
     }
 }
 
-/// A process that was made for the cgroup of this name by a daemon that was here before, the oldest that is in there: its
-/// pid and pidfd. One that was held up before it ran its command, and so outlived the daemon's spawn of it, is killed: its
-/// start begins anew.
+/// The oldest process that a previous daemon made in the cgroup of this name: its pid and pidfd. A process that was
+/// held up before its exec, and so outlived the spawn, is killed: its start is repeated.
 #[must_use]
 pub fn find_orphan(name: &str) -> Option<(i32, OwnedFd)> {
     let (top, scope) = scope_of_predecessor()?;
@@ -70,11 +69,11 @@ pub fn find_orphan(name: &str) -> Option<(i32, OwnedFd)> {
     });
     let pid = oldest(pids)?;
     let pidfd = sys::open_pidfd(pid).ok()?;
-    // The number may have become another's before it was opened, but not since.
+    // The pid may have been reused before the pidfd was opened, but not since.
     cgroup.all_pids().contains(&pid).then_some((pid, pidfd))
 }
 
-/// The processes in each cgroup of a program that a daemon that was here before has left, where there are any.
+/// The processes in each non-empty program cgroup of a previous daemon, by cgroup name.
 #[must_use]
 pub fn list_orphans() -> BTreeMap<String, Vec<i32>> {
     let Some((top, scope)) = scope_of_predecessor() else {
@@ -92,8 +91,8 @@ pub fn list_orphans() -> BTreeMap<String, Vec<i32>> {
     with_pids.collect()
 }
 
-/// The process that was made first. Numbers begin anew when all were used, so they say little; they decide where the clock
-/// of the kernel, which has hundredths of a second, does not.
+/// The process that was made first. Start times decide; pids, which wrap around, decide only between equal times, which
+/// have a resolution of 10 ms.
 fn oldest(pids: Vec<i32>) -> Option<i32> {
     let begun = |pid: i32| {
         let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
@@ -102,37 +101,37 @@ fn oldest(pids: Vec<i32>) -> Option<i32> {
     pids.into_iter().filter_map(begun).min().map(|(_, pid)| pid)
 }
 
-/// When a process was made, by the text that the kernel has of it.
+/// The start time of a process from /proc/PID/stat, in clock ticks.
 ///
 /// # Source
-/// proc_pid_stat(5): the 22nd field; the second, a name in parentheses, may hold anything.
+/// proc_pid_stat(5): the 22nd field; the second, a name in parentheses, may contain any bytes.
 fn start_ticks(stat: &[u8]) -> Option<u64> {
     let end = stat.iter().rposition(|&byte| byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
     rest.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
-/// The way to the cgroups of programs. Clones are the same; it lasts from run to run of the daemon. It is used by one
-/// thread at a time: before the spawn thread begins, by that, and after it has ended.
+/// The access to the cgroups of programs. Clones are the same manager. It lasts over all runs of the daemon. Only one
+/// thread uses it at a time: the spawner threads, or the main thread before they start and after they have ended.
 #[derive(Debug, Clone, Default)]
 pub struct CgroupManager(Arc<ManagerShared>);
 
 #[derive(Debug, Default)]
 struct ManagerShared {
-    /// Locked while the service manager is waited for, too.
+    /// Also locked during waits for the service manager.
     state: Mutex<ManagerState>,
-    /// That of the state, for who must not wait.
+    /// The root of the state, for callers that must not wait.
     root: OnceLock<Arc<CgroupRoot>>,
 }
 
 #[derive(Debug, Default)]
 struct ManagerState {
     root: Option<Arc<CgroupRoot>>,
-    /// The fd holder that holds it, until somebody takes it.
+    /// The fd holder that holds the scope, until it is taken.
     holder: Option<FdHolder>,
-    /// It was looked for on behalf of a program in need, so that looking again would find the same.
+    /// Whether a search for a program that needs a cgroup already failed, so that another would fail too.
     has_searched: bool,
-    /// What was told of programs whose limits are refused, so that a restart does not tell it again.
+    /// Refused limits that were logged, so that a restart does not log them again.
     told: BTreeSet<(QualifiedName, &'static str)>,
 }
 
@@ -154,7 +153,7 @@ impl CgroupManager {
         }
     }
 
-    /// The cgroup of a process that is supervised no more, if it was kept for its next instance. Never waits.
+    /// Takes the cgroup of a process that is not supervised any more, if it was kept for a next instance. Never waits.
     #[must_use]
     pub fn take_reused(&self, process: &QualifiedName) -> Option<ProcessCgroup> {
         let root = self.0.root.get()?;
@@ -162,12 +161,12 @@ impl CgroupManager {
             .then(|| ProcessCgroup::new(root, process))
     }
 
-    /// Looks for a place at the start of a run, where an fd holder that we know is already if `is_held`, and says what was found if it matters. Waits for the service manager,
-    /// for seconds at the most.
+    /// Looks for a place for cgroups at the start of a run, and logs the result if it matters. `is_held`: a known fd
+    /// holder is already there. Waits for the service manager, for some seconds at most.
     pub fn find(&self, config: &Config, is_held: bool, log: &mut dyn FnMut(Line)) {
         let mut state = self.state();
         if let Some(root) = &state.root {
-            // After a reload other programs may be configured.
+            // After a reload the configuration may have other programs.
             let is_configured = |process: &QualifiedName| {
                 let mut groups = config.groups.iter();
                 let group = groups.find(|group| group.name == process.group);
@@ -188,9 +187,9 @@ impl CgroupManager {
         self.find_root(&mut state, &all, is_held, log);
     }
 
-    /// Kills what a daemon before this one left in our scope, but for the cgroups of `known` processes, and waits for it:
-    /// whatever nobody knows would run twice otherwise. Where there is no scope nothing is done: there, orphans live on
-    /// as they do with Supervisor.
+    /// Kills processes that a previous daemon left in the scope, except in the cgroups of `known` processes, and waits
+    /// for their exit; otherwise they would run twice. Without a scope it does nothing: orphans keep running, as with
+    /// Supervisor.
     pub fn kill_orphans(&self, known: impl Fn(&str) -> bool, log: &mut dyn FnMut(Line)) {
         let root = self.state().root.clone();
         let Some(root) = root.filter(|root| root.is_scope()) else {
@@ -218,11 +217,11 @@ impl CgroupManager {
         log(Line::StraysKilled { path, names: told });
     }
 
-    /// A cgroup for a process that is about to be spawned; none: there are none here, or it cannot be had, which was told
-    /// if the process needs it.
+    /// Makes the cgroup for a process before its spawn. `None`: programs have no cgroups here, or it cannot be made,
+    /// which is logged if the process needs it.
     ///
     /// # Errors
-    /// EAGAIN: the tree has a bound here. EMFILE, ENFILE, ENOMEM: as for the process itself.
+    /// EAGAIN: the tree has a limit here. EMFILE, ENFILE, ENOMEM: as for the process itself.
     pub fn create(
         &self,
         process: &QualifiedName,
@@ -239,7 +238,7 @@ impl CgroupManager {
         let mut refused = Vec::new();
         let mut result = process_cgroup::create_cgroup(&root, process, resources, &mut refused);
         if result.as_ref().is_err_and(is_gone) {
-            // Another thread may have made it again.
+            // Another thread may have made the directory again.
             root.close_directory();
             refused.clear();
             result = process_cgroup::create_cgroup(&root, process, resources, &mut refused);
@@ -281,14 +280,14 @@ impl CgroupManager {
         }
     }
 
-    /// Another fd holder for the scope, which has lost its own: the scope may have gone with it. Waits for the service
-    /// manager, for seconds at the most.
+    /// Starts another fd holder for the scope, which has lost its own and may be gone. Waits for the service manager,
+    /// for some seconds at most.
     ///
     /// # Errors
     /// Why there is none, for people.
     pub fn restart_holder(&self, log: &mut dyn FnMut(Line)) -> Result<FdHolder, String> {
         let root = self.state().root.clone();
-        let root = root.ok_or("programs have no cgroups any more")?;
+        let root = root.ok_or("programs no longer have cgroups")?;
         let (holder, was_made) = root.restart_holder()?;
         if was_made {
             let path = root.path.clone();
@@ -297,22 +296,22 @@ impl CgroupManager {
         Ok(holder)
     }
 
-    /// The fd holder that holds the place, once.
+    /// Takes the fd holder of the scope, once.
     #[must_use]
     pub fn take_fd_store(&self) -> Option<Arc<FdStore>> {
         let holder = self.state().holder.take()?;
         Some(Arc::new(FdStore::new(holder)))
     }
 
-    /// The cgroup of a process that a predecessor has spawned, if it is there. What it met of its limits counts from the
-    /// making of the cgroup, which in general was then.
+    /// The cgroup of a process that a previous daemon spawned, if it exists. Its resource events count from the making
+    /// of the cgroup, usually at that spawn.
     #[must_use]
     pub fn reopen(&self, process: &QualifiedName) -> Option<ProcessCgroup> {
         let root = self.state().root.clone()?;
         process_cgroup::find_cgroup(&root, process).ok()
     }
 
-    /// Ends what holds the place, when the daemon ends for good.
+    /// Removes the place for cgroups when the daemon exits for good.
     pub fn remove(&self) {
         if let Some(root) = self.state().root.take() {
             root.remove();
@@ -320,8 +319,8 @@ impl CgroupManager {
     }
 }
 
-/// There is too little of something for another process. Spawning is tried again later then; outside of its cgroup, in that of
-/// the daemon, a process would not outlive the daemon.
+/// Whether the error is a shortage. Then the spawn is retried later: in the daemon's own cgroup, the process would not
+/// outlive the daemon.
 fn is_out_of_resources(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -383,7 +382,7 @@ fn find_root(
             });
             state.root = Some(Arc::new(root));
         }
-        // Nobody asked, and nobody would miss them.
+        // Nobody asked for cgroups, and nobody misses them.
         Err(_) if !in_need && !manager.hears_us => {}
         Err(why) => {
             state.has_searched = in_need;
@@ -408,7 +407,7 @@ mod tests {
         assert_eq!(oldest(vec![own, young]), Some(own));
         drop(child.stdin.take());
         child.wait().expect("ended");
-        // Who is gone was made by nobody any more.
+        // A process that is gone has no start time.
         assert_eq!(oldest(vec![young]), None);
         assert_eq!(oldest(Vec::new()), None);
     }

@@ -1,4 +1,4 @@
-//! What the thread of cgroups is asked, and what it answers.
+//! The jobs of the cgroup thread and their results.
 
 use std::sync::Arc;
 
@@ -6,32 +6,32 @@ use super::ProcessCgroup;
 use crate::config::spec::CgroupLimits;
 use crate::domain::{InstanceId, ResourceEvents};
 
-/// What the thread is asked.
+/// A job for the cgroup thread.
 #[derive(Debug)]
 pub enum CgroupJob {
-    /// The process has ended: find out what it met, kill what is left if `kill`, remove the cgroup if it is empty; answer
-    /// [`Done`].
+    /// The process has exited: collect its resource events, kill the remaining processes if `kill`, and remove the
+    /// cgroup if it is empty. Answered with [`CgroupEmptied`].
     Empty {
-        /// Whose.
+        /// The instance of the process.
         instance: InstanceId,
         /// Its cgroup.
         process_cgroup: Arc<ProcessCgroup>,
-        /// What is left is killed.
+        /// Kill the remaining processes.
         kill: bool,
     },
-    /// The process has ended: remove its cgroup if it is empty.
+    /// The process has exited: remove its cgroup if it is empty.
     Remove(Arc<ProcessCgroup>),
     /// Write these limits.
     Limit(Arc<ProcessCgroup>, Arc<CgroupLimits>),
-    /// End.
+    /// Exit.
     Stop,
 }
 
-/// Nothing is left to kill, or nothing was to be killed.
+/// The answer to [`CgroupJob::Empty`]: the cgroup is empty, or nothing was to be killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CgroupEmptied {
-    /// Whose.
+    /// The instance of the process.
     pub instance: InstanceId,
-    /// What it met.
+    /// Its resource events.
     pub resource_events: ResourceEvents,
 }

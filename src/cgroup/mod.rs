@@ -1,5 +1,5 @@
-//! Where the cgroups of programs are, and what is done with the one of each process: made before its spawn, limited,
-//! looked into and emptied after its end. It must not know why a process starts or stops.
+//! Manages the cgroups of programs: makes the cgroup of a process before its spawn, sets its limits, and examines and
+//! empties it after the exit.
 
 mod bus;
 mod manager;

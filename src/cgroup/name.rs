@@ -1,5 +1,5 @@
-//! The name of the cgroup of a process, `group:process`. The colon, which is in no file of the kernel's there, keeps it
-//! from being taken for one.
+//! The name of a process's cgroup, `group:process`. The kernel's own files there contain no colon, so the name cannot
+//! collide with one.
 
 use std::fmt::Write as _;
 
@@ -7,13 +7,12 @@ use sha1::{Digest as _, Sha1};
 
 use crate::domain::{GroupName, ProcessName};
 
-/// Bytes that a name may have.
+/// Maximum length of a name in bytes.
 const BYTES_MAX: usize = 255;
-/// Bytes that stay of a name that is too long; behind them stands what makes it another than its like.
+/// Bytes that are kept of a name that is too long, before its checksum.
 const KEPT_BYTES: usize = 200;
 
-/// The name of the directory. It tells which process it is of, unless it is longer than the kernel allows: then it begins
-/// like it, and ends in a checksum of it.
+/// The name of the directory. If it exceeds the kernel's limit, it is cut, and a checksum of the full name is appended.
 #[must_use]
 pub fn name(group: &GroupName, process: &ProcessName) -> String {
     let full = format!("{}:{}", escaped(group.as_str()), escaped(process.as_str()));
@@ -26,13 +25,13 @@ pub fn name(group: &GroupName, process: &ProcessName) -> String {
     }
     let mut short = format!("{}~", &full[..end]);
     for byte in Sha1::digest(full.as_bytes()) {
-        // Writing to a string cannot fail.
+        // Writing to a String cannot fail.
         let _ = write!(short, "{byte:02x}");
     }
     short
 }
 
-/// What the kernel or a reader of the tree could take for something else stands as `\x` and two digits.
+/// Escapes characters with a meaning for the kernel or for readers of the tree as `\x` and two digits.
 fn escaped(text: &str) -> String {
     let mut result = String::new();
     for c in text.chars() {
@@ -60,7 +59,7 @@ mod tests {
         )
     }
 
-    /// The other way round, for names that are not cut.
+    /// Reverses [`escaped`], for names that are not cut.
     fn unescaped(text: &str) -> Option<(String, String)> {
         let one = |text: &str| {
             let mut parts = text.split("\\x");

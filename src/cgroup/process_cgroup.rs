@@ -1,8 +1,8 @@
-//! The cgroup of one process, from before its spawn until after its end. Between two instances of the process it may hold what
-//! the last one left behind, which the next one then shares it with.
+//! The cgroup of one process, from before its spawn until after its exit. It may still contain processes of the
+//! previous instance; then the next instance shares it with them.
 //!
-//! A process without limits has one cgroup for all its instances: to make and remove one keeps locks of the kernel that spawning
-//! needs. One with limits gets a new one for each instance, in which nothing was counted before.
+//! A process without limits keeps one cgroup for all its instances, because making and removing cgroups takes kernel
+//! locks that spawning needs. A process with limits gets a new cgroup, with fresh counters, for each instance.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -19,19 +19,19 @@ use crate::sys::{Cgroup, CgroupEvents};
 pub struct ProcessCgroup {
     root: Arc<CgroupRoot>,
     name: String,
-    /// Whose it is.
+    /// The process it belongs to.
     pub(super) process: QualifiedName,
-    /// What was counted in it before this instance. None: nobody has looked, as long as it has no limits.
+    /// The counters of the cgroup when this instance began. Unset: not read yet, while the cgroup has no limits.
     before: OnceLock<CgroupEvents>,
 }
 
-/// Limits that the kernel refused.
+/// Limits that the kernel refused, with the errors.
 pub(super) type RefusedLimits = Vec<(CgroupSetting, io::Error)>;
 
-/// Makes the cgroup of this name, or takes the one that is there, and writes its limits.
+/// Makes the cgroup of a process, or reuses the existing one, and writes its limits.
 ///
 /// # Errors
-/// ENOENT, ENODEV: what it is to be made in is gone. EACCES, EROFS, EAGAIN, EMFILE.
+/// ENOENT, ENODEV: the parent directory is gone. EACCES, EROFS, EAGAIN, EMFILE.
 pub(super) fn create_cgroup(
     root: &Arc<CgroupRoot>,
     process: &QualifiedName,
@@ -47,7 +47,7 @@ pub(super) fn create_cgroup(
             Ok(cgroup) if !has_limits && cgroup.is_unmodified() => {
                 return Ok((process_cgroup, cgroup));
             }
-            // It has limits now, its program has divided it, somebody has frozen it, or it was removed.
+            // The process has limits now, or its program has divided the cgroup, or it was frozen or removed.
             _ => process_cgroup.remove(),
         }
     }
@@ -67,7 +67,7 @@ pub(super) fn create_cgroup(
     Ok((process_cgroup, cgroup))
 }
 
-/// The cgroup of a process that is there.
+/// Finds the existing cgroup of a process.
 ///
 /// # Errors
 /// ENOENT: it has none.
@@ -80,7 +80,7 @@ pub(super) fn find_cgroup(
     Ok(process_cgroup)
 }
 
-/// Writes the limits; a new cgroup has the others as they should be.
+/// Writes the limits. In a new cgroup, the other limits already have their defaults.
 fn write_limits(
     root: &CgroupRoot,
     cgroup: &Cgroup,
@@ -91,7 +91,7 @@ fn write_limits(
     for setting in resources.settings() {
         let Some(value) = &setting.value else {
             if !is_new {
-                // Without its controller there is nothing to take back.
+                // Without the controller there is nothing to reset.
                 let _ = cgroup.write(setting.file, setting.default);
             }
             continue;
@@ -108,7 +108,7 @@ fn write_limits(
     }
 }
 
-/// The line about a limit that was refused.
+/// The log line about a refused limit.
 pub(super) fn limit_refused(
     name: &QualifiedName,
     setting: &CgroupSetting,
@@ -124,7 +124,7 @@ pub(super) fn limit_refused(
 }
 
 impl ProcessCgroup {
-    /// The one of a process, whether or not it is there.
+    /// The cgroup of a process, whether or not it exists.
     pub(super) fn new(root: &Arc<CgroupRoot>, process: &QualifiedName) -> Self {
         Self {
             root: Arc::clone(root),
@@ -134,7 +134,7 @@ impl ProcessCgroup {
         }
     }
 
-    /// Whether it stays for the next instance.
+    /// Whether the cgroup stays for the next instance.
     #[must_use]
     pub fn is_reused(&self) -> bool {
         self.root.is_reused(&self.process)
@@ -146,21 +146,21 @@ impl ProcessCgroup {
         self.root.open()?.open(&self.name)
     }
 
-    /// Writes other limits; answers those that were refused.
+    /// Writes other limits. Returns those that the kernel refused.
     ///
     /// # Errors
-    /// ENOENT, ENODEV: it is gone.
+    /// ENOENT, ENODEV: the cgroup is gone.
     pub(super) fn change_limits(&self, resources: &CgroupLimits) -> io::Result<RefusedLimits> {
         let mut refused = Vec::new();
         let cgroup = self.open()?;
-        // Of instances without limits nobody has counted anything.
+        // Nothing was counted for instances without limits.
         self.before.get_or_init(|| cgroup.counters());
         self.root.stop_reusing(&self.process);
         write_limits(&self.root, &cgroup, resources, false, &mut refused);
         Ok(refused)
     }
 
-    /// What this instance met.
+    /// The resource events of this instance.
     pub(super) fn resource_events(&self, cgroup: &Cgroup) -> ResourceEvents {
         let now = cgroup.counters();
         let before = self.before.get().copied().unwrap_or_default();
@@ -171,10 +171,10 @@ impl ProcessCgroup {
         }
     }
 
-    /// Removes it, unless somebody is in it.
+    /// Removes the cgroup unless it has processes.
     pub fn remove(&self) {
         self.root.stop_reusing(&self.process);
-        // It may hold what was left behind, or be gone with the scope; the next instance takes it as it is.
+        // Processes may remain in it, or it is gone with the scope; the next instance uses it as it is.
         let _ = self.root.open().and_then(|root| root.remove(&self.name));
     }
 }

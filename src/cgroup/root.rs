@@ -1,9 +1,10 @@
-//! The directory that holds the cgroups of all programs: where it can be had, and which controllers it has.
+//! The directory that contains the cgroups of all programs: where it can be, and which controllers it has.
 //!
-//! Three layouts. As a service of PID 1: a scope beside the service, delegated to us, which outlives the daemon. Without
-//! a service manager (a container): a directory in our own cgroup, if that can be written. With one that gave us our own
-//! cgroup (`Delegate=`, all that there is for a daemon that is not root): the same, but without controllers, for with
-//! them the service could not be started again while programs of a crashed daemon are in it.
+//! There are three layouts. As a service of PID 1: a scope beside the service, delegated to the daemon, which outlives
+//! the daemon. Without a service manager (in a container): a directory in the daemon's own cgroup, if that is writable.
+//! With a service manager that delegated the daemon's own cgroup (`Delegate=`, the only layout for a daemon without
+//! root): also a directory there, but without controllers, because with controllers the service could not be restarted
+//! while programs of a crashed daemon are in it.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -16,52 +17,52 @@ use crate::domain::QualifiedName;
 use crate::fd_holder::FdHolder;
 use crate::sys::{self, Cgroup};
 
-/// The directory in a cgroup of ours; behind a dot and a number if other daemons have theirs there.
+/// The directory in the daemon's own cgroup. If other daemons have theirs there, a dot and a number are appended.
 const DIRECTORY: &str = "supervisord";
-/// How many daemons find a place in one cgroup.
+/// Maximum number of daemons in one cgroup.
 const DAEMONS_MAX: usize = 64;
-/// Where the daemon itself goes when its own cgroup must have no process.
+/// The cgroup that the daemon moves to if its own must have no process.
 const OWN_LEAF: &str = ".daemon";
-/// Controllers that change nothing for who has no limit. The others, which share processors and disks out among cgroups
-/// instead of processes, are enabled when a program asks for them.
+/// Controllers without an effect on cgroups without limits. The others divide CPUs and disks among cgroups instead of
+/// processes, so they are enabled only when a program asks for them.
 const HARMLESS: [&str; 2] = ["memory", "pids"];
 
-/// Where the cgroups of programs are.
+/// The parent of the programs' cgroups.
 #[derive(Debug)]
 pub(super) struct CgroupRoot {
-    /// Of two threads that miss the scope one makes it again.
+    /// Held while the scope is made again: one thread at a time.
     making: Mutex<()>,
     /// The directory, once it was opened. It may be gone.
     directory: Mutex<Option<Arc<Cgroup>>>,
-    /// Processes whose cgroups stay between their instances: made here, and without limits.
+    /// Processes whose cgroups stay between their instances: made by this daemon, and without limits.
     kept: Mutex<BTreeSet<QualifiedName>>,
     top: Cgroup,
-    /// From there.
+    /// The path of the directory, relative to `top`.
     pub(super) path: String,
     kind: RootKind,
 }
 
 #[derive(Debug)]
 enum RootKind {
-    /// A scope that PID 1 made for us.
+    /// A scope that PID 1 made for the daemon.
     Scope(Scope),
-    /// A directory in our own cgroup.
+    /// A directory in the daemon's own cgroup.
     Own {
-        /// Ours as long as this is open.
+        /// Reserves the directory for this daemon while it is open.
         _lock: Cgroup,
-        /// Controllers can be had.
+        /// Whether controllers are available.
         has_limits: bool,
     },
 }
 
-/// What the environment says of who started us.
+/// What the environment says about the service manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ServiceManager {
     /// systemd runs this machine.
     pub(super) is_there: bool,
-    /// It started us and waits for our word: a unit made for us.
+    /// It started the daemon and expects notifications: the unit was written for this daemon.
     pub(super) hears_us: bool,
-    /// It started us.
+    /// It started the daemon.
     pub(super) started_us: bool,
 }
 
@@ -72,45 +73,45 @@ impl ServiceManager {
         Self {
             is_there,
             hears_us: is_there && has("NOTIFY_SOCKET"),
-            // A shell in somebody else's service has inherited the variable, but not the parent.
+            // A shell in another service inherits the variable too, but has another parent.
             started_us: is_there && has("INVOCATION_ID") && sys::parent_pid() == 1,
         }
     }
 }
 
-/// Why no daemon could give programs cgroups on this host, or none with `controller` (empty: none is needed). `None`: one
-/// could, perhaps as a service only. Changes nothing.
+/// Why no daemon can give programs cgroups on this host, or none with `controller` (empty: no controller is needed).
+/// `None`: a daemon can, possibly only as a service. Changes nothing.
 #[must_use]
 pub fn unavailable_because(controller: &str) -> Option<String> {
     let (top, own) = match Cgroup::own_cgroup() {
         Ok(found) => found,
-        Err(error) => return Some(format!("there is no cgroup2 here ({error})")),
+        Err(error) => return Some(format!("cgroup2 is not mounted ({error})")),
     };
     if !ServiceManager::detect().is_there {
-        // Nobody but us could make one.
+        // Without systemd only the daemon itself can make cgroups.
         let writable = top.open(&own).and_then(|ours| ours.check_writable());
         if let Err(error) = writable {
-            return Some(format!("/{own} cannot be divided ({error})"));
+            return Some(format!("cannot create cgroups in /{own} ({error})"));
         }
     }
     let has =
         |found: &[String]| controller.is_empty() || found.iter().any(|name| name == controller);
     match top.open("").and_then(|root| root.controllers()) {
         Ok(found) if has(&found) => None,
-        Ok(_) => Some(format!("its cgroup2 has no controller {controller}")),
-        Err(error) => Some(format!("its controllers are unknown ({error})")),
+        Ok(_) => Some(format!("cgroup2 has no controller {controller}")),
+        Err(error) => Some(format!("cannot read the cgroup controllers ({error})")),
     }
 }
 
-/// The cgroup that was opened, or the one it was to be made in, is there no more.
+/// Whether the open cgroup, or the parent of a new one, does not exist any more.
 #[must_use]
 pub(super) fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
 }
 
 impl CgroupRoot {
-    /// Finds or makes it. A program is in need of a cgroup if `in_need`: what only the wish for limits justifies (a part
-    /// of a cgroup in which others may be, a scope beside a unit that was written for Supervisor) is not done without.
+    /// Finds or makes the directory. `in_need`: a program needs a cgroup. Only then does this take steps that need a
+    /// reason: dividing a cgroup that others may use, or making a scope beside a unit that was written for Supervisor.
     ///
     /// # Errors
     /// Why there is none, for people.
@@ -120,7 +121,7 @@ impl CgroupRoot {
         is_held: bool,
     ) -> Result<(Self, Option<FdHolder>), String> {
         let (top, own) =
-            Cgroup::own_cgroup().map_err(|error| format!("there is no cgroup2 here ({error})"))?;
+            Cgroup::own_cgroup().map_err(|error| format!("cgroup2 is not mounted ({error})"))?;
         let is_root = sys::effective_uid() == 0;
         let mut why = None;
         if is_root
@@ -138,12 +139,12 @@ impl CgroupRoot {
                         kind: RootKind::Scope(scope),
                     };
                     for controller in HARMLESS {
-                        // What is not to be had is told when a program asks for it.
+                        // A missing controller is reported when a program asks for it.
                         let _ = entered.cgroup.enable(controller);
                     }
                     return Ok((root, entered.holder));
                 }
-                Err(error) => why = Some(format!("no scope was made for them: {error}")),
+                Err(error) => why = Some(format!("systemd created no scope: {error}")),
             }
         }
         if !in_need {
@@ -152,18 +153,20 @@ impl CgroupRoot {
         let name = if own.is_empty() { "/" } else { &own };
         let ours = top
             .open(&own)
-            .map_err(|error| format!("{name} cannot be opened ({error})"))?;
-        // Root can write everywhere, but what the service manager has not given away is arranged by it alone.
+            .map_err(|error| format!("cannot open {name} ({error})"))?;
+        // Root could write everywhere, but a cgroup that is not delegated belongs to the service manager.
         if manager.is_there && is_root && !ours.is_delegated() {
-            return Err(why.unwrap_or_else(|| format!("{name} is not delegated to us")));
+            return Err(why.unwrap_or_else(|| format!("{name} is not delegated to supervisord")));
         }
         Self::in_own(top, &own, !manager.is_there)
             .map(|root| (root, None))
-            .map_err(|error| why.unwrap_or_else(|| format!("{name} cannot be divided ({error})")))
+            .map_err(|error| {
+                why.unwrap_or_else(|| format!("cannot create cgroups in {name} ({error})"))
+            })
     }
 
     fn in_own(top: Cgroup, own: &str, has_limits: bool) -> io::Result<Self> {
-        // Before an exec of ourselves we may have moved aside.
+        // An earlier image of this daemon may have moved to [`OWN_LEAF`] before its exec.
         let moved = own
             .strip_suffix(OWN_LEAF)
             .and_then(|own| own.strip_suffix('/'));
@@ -200,10 +203,10 @@ impl CgroupRoot {
             }
             return Ok(root);
         }
-        Err(io::Error::other("too many daemons have theirs there"))
+        Err(io::Error::other("too many daemons have cgroups there"))
     }
 
-    /// The directory.
+    /// Opens the directory.
     ///
     /// # Errors
     /// ENOENT: it is gone.
@@ -211,8 +214,8 @@ impl CgroupRoot {
         self.top.open(&self.path)
     }
 
-    /// The same, opened once and for all. What is done in it fails with ENOENT or ENODEV once it is gone; then
-    /// [`Self::close_directory`] helps.
+    /// Opens the directory once and keeps it open. When it is gone, operations in it fail with ENOENT or ENODEV; then
+    /// call [`Self::close_directory`].
     ///
     /// # Errors
     /// ENOENT: it is gone. EMFILE.
@@ -226,12 +229,12 @@ impl CgroupRoot {
         Ok(open)
     }
 
-    /// Another directory may have taken its place.
+    /// Closes the directory, so that the next call opens its replacement.
     pub(super) fn close_directory(&self) {
         *lock(&self.directory) = None;
     }
 
-    /// The cgroup of this process stays when its instance has ended, for the next one.
+    /// Marks the cgroup of this process to stay for the next instance.
     pub(super) fn reuse(&self, process: &QualifiedName) {
         let mut kept = lock(&self.kept);
         if !kept.contains(process) {
@@ -239,27 +242,27 @@ impl CgroupRoot {
         }
     }
 
-    /// All of these.
+    /// All processes whose cgroups stay.
     pub(super) fn reused(&self) -> BTreeSet<QualifiedName> {
         lock(&self.kept).clone()
     }
 
-    /// It does not; answers whether it did.
+    /// Removes the mark of [`Self::reuse`]. Returns whether there was one.
     pub(super) fn stop_reusing(&self, process: &QualifiedName) -> bool {
         lock(&self.kept).remove(process)
     }
 
-    /// Whether it does.
+    /// Whether the cgroup of this process stays for the next instance.
     pub(super) fn is_reused(&self, process: &QualifiedName) -> bool {
         lock(&self.kept).contains(process)
     }
 
-    /// It is a scope beside our service, and outlives us.
+    /// Whether it is a scope beside the service, which outlives the daemon.
     pub(super) const fn is_scope(&self) -> bool {
         matches!(self.kind, RootKind::Scope(_))
     }
 
-    /// The names of the programs' cgroups with processes in them that are not `known`.
+    /// The names of program cgroups that have processes and are not `known`.
     pub(super) fn populated(&self, known: &dyn Fn(&str) -> bool) -> Vec<String> {
         let Ok(root) = self.open() else {
             return Vec::new();
@@ -275,23 +278,23 @@ impl CgroupRoot {
             .collect()
     }
 
-    /// Removes the programs' cgroups without processes that are not `known`, which a daemon before this one kept.
+    /// Removes empty program cgroups that are not `known`, which a previous daemon left.
     pub(super) fn sweep(&self, known: &dyn Fn(&str) -> bool) {
         let Ok(root) = self.open() else {
             return;
         };
         for name in root.names().unwrap_or_default() {
             if name != scope_holder::DIRECTORY && name != OWN_LEAF && !known(&name) {
-                // Not if there is a process in it.
+                // Fails if there is a process in it.
                 let _ = root.remove(&name);
             }
         }
     }
 
-    /// Kills what is in these.
+    /// Kills the processes in these cgroups.
     pub(super) fn kill(&self, names: &[String]) {
         for name in names {
-            // What the kernel refuses is tried again.
+            // If the kernel refuses, the caller tries again.
             let _ = self
                 .open()
                 .and_then(|root| root.open(name))
@@ -299,13 +302,13 @@ impl CgroupRoot {
         }
     }
 
-    /// Makes it again after it was gone: a scope goes with its last process. Returns whether nobody else had done so.
+    /// Makes the directory again: a scope vanishes with its last process. Returns false if another thread was faster.
     ///
     /// # Errors
-    /// Why it cannot be had, for people.
+    /// Why it cannot be made, for people.
     pub(super) fn recreate(&self) -> Result<bool, String> {
         match &self.kind {
-            // A new fd holder keeps nothing of what runs; it is found there when the old one is missed.
+            // A new fd holder has no descriptors yet; the daemon finds it when it misses the old one.
             RootKind::Scope(scope) => self.reenter(scope).map(|entered| entered.was_made),
             RootKind::Own { .. } => {
                 let (parent, name) = self.path.rsplit_once('/').unwrap_or(("", &self.path));
@@ -318,13 +321,13 @@ impl CgroupRoot {
         }
     }
 
-    /// Another fd holder in the scope, which is made again if it has gone. Returns also whether it was made.
+    /// Starts another fd holder in the scope, which is made again if it is gone. Also returns whether it was made.
     ///
     /// # Errors
     /// Why there is none, for people.
     pub(super) fn restart_holder(&self) -> Result<(FdHolder, bool), String> {
         let RootKind::Scope(scope) = &self.kind else {
-            return Err("there is no scope".to_owned());
+            return Err("the scope does not exist".to_owned());
         };
         let entered = self.reenter(scope)?;
         let holder = entered.holder.ok_or("the scope has no fd holder")?;
@@ -335,13 +338,13 @@ impl CgroupRoot {
         let _making = lock(&self.making);
         let entered = scope.enter(&self.top, false)?;
         for controller in HARMLESS {
-            // What is not to be had is told when a program asks for it.
+            // A missing controller is reported when a program asks for it.
             let _ = entered.cgroup.enable(controller);
         }
         Ok(entered)
     }
 
-    /// Which of these controllers cannot be had.
+    /// The controllers of `wanted` that are not available.
     pub(super) fn missing_controllers(&self, wanted: &[&'static str]) -> Vec<&'static str> {
         let has = |controller: &str| {
             self.open()
@@ -355,10 +358,11 @@ impl CgroupRoot {
             .collect()
     }
 
-    /// Gives the programs' cgroups a controller.
+    /// Enables a controller for the programs' cgroups.
     ///
     /// # Errors
-    /// ENOENT: there is no such controller. EBUSY: other processes are in the way. EOPNOTSUPP: not in this layout.
+    /// ENOENT: there is no such controller. EBUSY: other processes are in the way. EOPNOTSUPP: not available in this
+    /// layout.
     pub(super) fn enable(&self, controller: &str) -> io::Result<()> {
         let root = self.open()?;
         match &self.kind {
@@ -371,7 +375,8 @@ impl CgroupRoot {
                 let parent = self.top.open(parent)?;
                 match parent.enable(controller) {
                     Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
-                        // A cgroup that gives controllers on has no process itself: we are the one that we may move.
+                        // A cgroup with enabled controllers must have no process. The only process the daemon may move
+                        // is itself.
                         root.make(OWN_LEAF)?;
                         let pid = i32::try_from(std::process::id()).map_err(io::Error::other)?;
                         root.open(OWN_LEAF)?.move_in(pid)?;
@@ -384,7 +389,7 @@ impl CgroupRoot {
         }
     }
 
-    /// Leaves it for good. What programs left behind and nobody was to kill lives on in it.
+    /// Removes the directory for good, unless processes that must not be killed remain in it.
     pub(super) fn remove(&self) {
         let Ok(root) = self.open() else {
             return;
@@ -393,14 +398,14 @@ impl CgroupRoot {
             RootKind::Scope(_) => scope_holder::end_holders(&root),
             RootKind::Own { .. } => {
                 let (parent, name) = self.path.rsplit_once('/').unwrap_or(("", &self.path));
-                // Not if we are in there ourselves, or somebody else is.
+                // Fails if the daemon itself or another process is in it.
                 let _ = self.top.open(parent).and_then(|parent| parent.remove(name));
             }
         }
     }
 }
 
-/// Nothing panics while it holds one of these.
+/// Locks a mutex. No code panics while it holds one of these.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

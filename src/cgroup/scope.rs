@@ -1,4 +1,4 @@
-//! The scope of all programs beside the service that the daemon is: what it is called, where it is, and how it comes to be.
+//! The scope of all programs, beside the daemon's service: its name, its path, and how it is made.
 
 use std::io;
 use std::thread::sleep;
@@ -9,42 +9,42 @@ use super::scope_holder;
 use crate::fd_holder::FdHolder;
 use crate::sys::Cgroup;
 
-/// How long it may take until the scope is there, on each way.
+/// How long the scope may take to appear, per transport.
 const MADE_WAIT: Duration = Duration::from_secs(8);
-/// How often it is looked at meanwhile: PID 1 tells it by a signal that needs a subscription and a loop of its own.
+/// Interval of checks during that time. PID 1's signal about it would need a subscription and an event loop.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// How long to wait for it before asking again.
+/// How long to wait before the request is repeated.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// The scope of the programs of one service.
+/// The scope of one service's programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Scope {
-    /// The service that we are.
+    /// The daemon's service.
     pub(super) service: String,
-    /// Its name: another one for each service.
+    /// The name of the scope, unique per service.
     pub(super) name: String,
-    /// The slice of both.
+    /// The slice of the service and the scope.
     pub(super) slice: String,
-    /// Its path.
+    /// The cgroup path of the scope.
     pub(super) path: String,
 }
 
-/// A scope that is there.
+/// An existing scope.
 #[derive(Debug)]
 pub(super) struct EnteredScope {
     pub(super) cgroup: Cgroup,
-    /// What holds it, unless it is the one that the caller has.
+    /// Its fd holder, unless the caller already has it.
     pub(super) holder: Option<FdHolder>,
-    /// It was not there, or was about to go.
+    /// Whether the scope did not exist, or was about to vanish.
     pub(super) was_made: bool,
 }
 
 impl Scope {
-    /// The scope that belongs to our own path, if that is one of a service of PID 1.
+    /// The scope for a daemon at this cgroup path, if the path is that of a service of PID 1.
     pub(super) fn of(own: &str) -> Option<Self> {
         let (parent, service) = own.rsplit_once('/').unwrap_or(("", own));
         let unit = service.strip_suffix(".service")?;
-        // Services of a user's manager are below its own.
+        // Services of a user's service manager are below the service of that manager.
         if parent.split('/').any(|part| part.ends_with(".service")) {
             return None;
         }
@@ -53,7 +53,7 @@ impl Scope {
             Some("") | None => "-.slice",
             Some(_) => return None,
         };
-        // An instance of a template would need a template of the scope. In systemd's own way of writing the sign.
+        // An instance of a template would need a template of the scope, so `@` is written in systemd's escaped form.
         let name = format!("{}-programs.scope", unit.replace('@', "\\x40"));
         let slash = if parent.is_empty() { "" } else { "/" };
         Some(Self {
@@ -64,7 +64,7 @@ impl Scope {
         })
     }
 
-    /// The scope, found or made.
+    /// Finds or makes the scope.
     ///
     /// # Errors
     /// Why there is none, for people.
@@ -83,7 +83,7 @@ impl Scope {
             if let Some(holder) = scope_holder::holder_in(&found) {
                 return Ok(entered(found, Some(holder), false));
             }
-            // Beside one that we cannot talk to, if there is one: a daemon of another version may still want it.
+            // If the existing fd holder cannot be used, leave it alone: a daemon of another version may still need it.
             let (pid, holder) = scope_holder::start_holder().map_err(started)?;
             move_holder_in(&found, pid).map_err(text)?;
             return Ok(entered(found, Some(holder), false));
@@ -98,12 +98,12 @@ impl Scope {
         }
     }
 
-    /// The fd holder in this scope, if the scope is there.
+    /// The fd holder in this scope, if the scope exists.
     pub(super) fn holder(&self, top: &Cgroup) -> Option<FdHolder> {
         scope_holder::holder_in(&self.found(top)?)
     }
 
-    /// One that is there already and has processes: those of a daemon before us.
+    /// The existing scope with processes of a previous daemon.
     fn found(&self, top: &Cgroup) -> Option<Cgroup> {
         let found = top.open(&self.path).ok()?;
         found.is_populated().ok()?.then_some(found)
@@ -113,7 +113,7 @@ impl Scope {
         let mut why = String::new();
         for way in [Transport::Private, Transport::Bus] {
             let until = Instant::now() + MADE_WAIT;
-            // Again and again, for one of this name may still be on its way out.
+            // Repeat the request: a scope of this name may still be vanishing.
             while Instant::now() < until {
                 let asked = match bus::start_scope(way, self, pid) {
                     Ok(asked) => asked,
@@ -128,7 +128,7 @@ impl Scope {
                 }
                 drop(asked);
                 why = format!(
-                    "{} was not there within {} s",
+                    "{} did not appear within {} s",
                     self.name,
                     MADE_WAIT.as_secs()
                 );
@@ -137,7 +137,7 @@ impl Scope {
         Err(why)
     }
 
-    /// The scope with the placeholder in it, if it is there soon.
+    /// Waits for the scope with the placeholder process in it. `None`: it did not appear in time.
     fn wait_for(&self, top: &Cgroup, pid: i32) -> Option<Cgroup> {
         let until = Instant::now() + ASK_AGAIN;
         while Instant::now() < until {
@@ -152,13 +152,13 @@ impl Scope {
     }
 }
 
-/// Puts the placeholder where it is in nobody's way: a cgroup whose directories have controllers has no process itself.
+/// Moves the placeholder to a leaf cgroup: a cgroup with enabled controllers must have no process.
 fn move_holder_in(scope: &Cgroup, pid: i32) -> io::Result<()> {
     scope.make(scope_holder::DIRECTORY)?;
     scope.open(scope_holder::DIRECTORY)?.move_in(pid)
 }
 
-/// Ends a placeholder that has nothing to hold. It is our child and nobody has waited for it: the number is its own.
+/// Kills a placeholder that is not needed. It is an unreaped child, so its pid cannot have been reused.
 fn kill_holder(pid: i32) {
     if let Ok(pidfd) = crate::sys::open_pidfd(pid) {
         let _ = crate::sys::send_signal(&pidfd, crate::domain::Signal::KILL);

@@ -1,5 +1,5 @@
-//! The thread of cgroups: it empties them, waits for that, and removes them. Killing a thousand processes, or taking
-//! memory away from one, keeps the kernel busy for a while, and neither a decision nor a spawn is to wait for it.
+//! The cgroup thread: it empties cgroups, waits for that, and removes them. Killing a thousand processes or reclaiming
+//! the memory of one occupies the kernel for a while, and neither the core nor a spawn may wait for that.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,15 +14,15 @@ use crate::domain::{InstanceId, Line, ResourceEvents};
 use crate::heartbeat::Heartbeats;
 use crate::sys::{Cgroup, Interest, Poller, Population, Waker};
 
-/// Epoll token of the job queue; those of cgroups are above it.
+/// The epoll token of the job queue. Those of cgroups are above it.
 const TOKEN_JOBS: u64 = 0;
-/// How often what is being emptied is killed again: a process with the right to may have moved another in.
+/// Interval of repeated kills while a cgroup is emptied: a privileged process may have moved another one in.
 const KILL_EVERY: Duration = Duration::from_millis(100);
-/// How long one is watched that does not become empty, for its processes wait for a dead disk. Whoever asked has stopped
-/// waiting long before.
+/// How long to watch a cgroup that does not become empty, because its processes wait for a dead disk. The core has
+/// stopped waiting long before.
 const WATCH: Duration = Duration::from_secs(60);
 
-/// Gives jobs to the thread.
+/// Sends jobs to the thread.
 #[derive(Debug)]
 pub struct CgroupHandle {
     jobs: Sender<CgroupJob>,
@@ -31,9 +31,10 @@ pub struct CgroupHandle {
 }
 
 impl CgroupHandle {
-    /// Queues a job; never blocks.
+    /// Queues a job. Never blocks.
     pub fn send(&self, job: CgroupJob) {
-        // Not bounded by the channel but by who sends: one job per end of an instance, and one per change of its limits.
+        // The channel is unbounded, but its senders are not: one job per end of an instance, and one per change of its
+        // limits.
         if self.jobs.send(job).is_ok() {
             self.waker.wake();
         }
@@ -41,21 +42,21 @@ impl CgroupHandle {
 }
 
 impl Drop for CgroupHandle {
-    /// Ends the thread after the jobs that are queued, and waits for its end. What is being emptied is left.
+    /// Ends the thread after the queued jobs and waits for it. Cgroups that are being emptied are abandoned.
     fn drop(&mut self) {
         self.send(CgroupJob::Stop);
         if let Some(thread) = self.thread.take() {
-            // A panic in there has been reported by its own hook.
+            // The panic hook has already reported a panic.
             let _ = thread.join();
         }
     }
 }
 
-/// Starts the thread, whose end `heartbeats` watches. `done` is called on it with each answer, `log` with each line for the activity log; neither may
-/// block.
+/// Starts the thread, which `heartbeats` watches. `done` is called on it with each answer, `log` with each line for the
+/// activity log; neither may block.
 ///
 /// # Errors
-/// No descriptors, memory or threads to be had.
+/// No descriptors, memory or threads.
 pub fn start(
     heartbeats: Heartbeats,
     done: impl Fn(CgroupEmptied) + Send + 'static,
@@ -85,7 +86,7 @@ pub fn start(
     })
 }
 
-/// One that is to become empty.
+/// A cgroup that is being emptied.
 struct EmptyingCgroup {
     instance: InstanceId,
     process_cgroup: Arc<ProcessCgroup>,
@@ -116,7 +117,7 @@ impl CgroupThread {
                     }) => self.start_emptying(instance, process_cgroup, kill),
                     Ok(CgroupJob::Remove(process_cgroup)) => process_cgroup.remove(),
                     Ok(CgroupJob::Limit(process_cgroup, resources)) => {
-                        // Gone with its process: nothing is to be limited any more.
+                        // If the cgroup is gone with its process, there is nothing to limit.
                         for (setting, error) in
                             process_cgroup.change_limits(&resources).unwrap_or_default()
                         {
@@ -158,12 +159,12 @@ impl CgroupThread {
         process_cgroup: Arc<ProcessCgroup>,
         kill: bool,
     ) {
-        // Gone, with all that was in it: by the hand of an administrator, or with the scope.
+        // The cgroup is gone with all its processes: an administrator removed it, or the scope vanished.
         let Ok(cgroup) = process_cgroup.open() else {
             self.answer(instance, ResourceEvents::NONE);
             return;
         };
-        // Before the killing, which is no cause of anything.
+        // Collect before killing, so that the kills do not count.
         let resource_events = process_cgroup.resource_events(&cgroup);
         let population = match cgroup.population() {
             Ok(population) if kill && population.is_populated().unwrap_or(false) => population,
@@ -179,7 +180,7 @@ impl CgroupThread {
         });
         let token = self.next_token;
         self.next_token += 1;
-        // Not watched, it is looked at every now and then all the same.
+        // If it cannot be watched, the periodic check still notices.
         let _ = self.poller.add(&population, token, Interest::Change);
         let emptying = EmptyingCgroup {
             instance,
@@ -189,13 +190,13 @@ impl CgroupThread {
             resource_events,
             since: Instant::now(),
         };
-        // What the kernel refuses now is tried again.
+        // If the kernel refuses, the next round tries again.
         let _ = emptying.cgroup.kill();
         self.emptying.insert(token, emptying);
         self.check_population(token);
     }
 
-    /// Goes on with one, if there is one of this token.
+    /// Checks whether the cgroup of this token is empty by now.
     fn check_population(&mut self, token: u64) {
         let Some(one) = self.emptying.get(&token) else {
             return;
@@ -209,7 +210,7 @@ impl CgroupThread {
         let Some(one) = self.emptying.remove(&token) else {
             return;
         };
-        // ENOENT where it could not be added.
+        // ENOENT if it was never added.
         let _ = self.poller.remove(&one.population);
         if !is_populated {
             self.answer(one.instance, one.resource_events);

@@ -1,4 +1,5 @@
-//! `allow=` of a unix server: who may do what with which processes. One rule a line, or between commas:
+//! Parses `allow=` of a unix server: which users may do what with which processes. One rule per line, or separated by
+//! commas:
 //!
 //! ```text
 //! WHO VERB… [on PROCESS…]
@@ -8,21 +9,22 @@
 //! * status                              everybody
 //! ```
 //!
-//! A user is a name or a number, a group begins with `@` (a percent sign would begin an expansion). `all` stands for every verb. Whoever may do anything to a
-//! process sees it. The order of rules does not matter: what any of them allows is allowed.
+//! A user is a name or a uid; a group begins with `@` (a percent sign would begin an expansion). `all` stands for every
+//! verb. Any permission on a process includes `status`. The order of rules does not matter: what one rule allows is
+//! allowed.
 
 use super::lookup::Lookup;
 use super::spec::{AllowRule, AllowSubject};
 use super::value;
 use crate::domain::{Namespec, Permission};
 
-/// Rules that one server may have.
+/// Maximum number of rules per server.
 const RULES_MAX: usize = 1000;
 
-/// The rules of a value.
+/// Parses the rules.
 ///
 /// # Errors
-/// A sentence that names the rule and what is wrong with it.
+/// A message that names the rule and what is wrong with it.
 pub(super) fn rules(text: &str, lookup: &dyn Lookup) -> Result<Vec<AllowRule>, String> {
     let rules: Vec<AllowRule> = text
         .split([',', '\n'])
@@ -32,25 +34,28 @@ pub(super) fn rules(text: &str, lookup: &dyn Lookup) -> Result<Vec<AllowRule>, S
         .collect::<Result<_, _>>()?;
     if rules.is_empty() {
         return Err(
-            "allow without a rule lets nobody in but root and the daemon's own user; name somebody"
+            "allow has no rule, so only root and the user of supervisord have access (add a rule)"
                 .to_owned(),
         );
     }
     if rules.len() > RULES_MAX {
-        return Err(format!("{} allow rules; {RULES_MAX} at most", rules.len()));
+        return Err(format!(
+            "too many allow rules: {} (maximum {RULES_MAX})",
+            rules.len()
+        ));
     }
     Ok(rules)
 }
 
 fn one(rule: &str, lookup: &dyn Lookup) -> Result<AllowRule, String> {
     let words: Vec<&str> = rule.split_whitespace().collect();
-    let (&name, rest) = words.split_first().ok_or("it is empty")?;
+    let (&name, rest) = words.split_first().ok_or("the rule is empty")?;
     let (verbs, on) = match rest.iter().position(|word| *word == "on") {
         Some(at) => (&rest[..at], Some(&rest[at + 1..])),
         None => (rest, None),
     };
     if verbs.is_empty() {
-        return Err(format!("what {name} may do is missing: {}", known()));
+        return Err(format!("no verb after {name} (verbs: {})", known()));
     }
     let mut permissions = Vec::new();
     for &verb in verbs {
@@ -59,15 +64,15 @@ fn one(rule: &str, lookup: &dyn Lookup) -> Result<AllowRule, String> {
             None if verb == "all" => {
                 permissions.extend(Permission::ALL.map(|(permission, _)| permission));
             }
-            None => return Err(format!("unknown verb {verb}: {}", known())),
+            None => return Err(format!("unknown verb {verb} (verbs: {})", known())),
         }
     }
-    // Who acts on something must see it; clients look before they act.
+    // A peer that acts on a process must see it; clients query the status first.
     permissions.push(Permission::Status);
     permissions.dedup();
     let processes = match on {
         None => None,
-        Some([]) => return Err("\"on\" is followed by names of processes or groups".to_owned()),
+        Some([]) => return Err("names of processes or groups must follow \"on\"".to_owned()),
         Some(names) => Some(names.iter().map(|name| Namespec::parse(name)).collect()),
     };
     Ok(AllowRule {
@@ -131,13 +136,13 @@ mod tests {
             ])
         );
         for (text, part) in [
-            ("", "name somebody"),
-            ("root", "what root may do is missing: status, logs"),
-            ("root dance", "unknown verb dance: status, logs"),
+            ("", "add a rule"),
+            ("root", "no verb after root (verbs: status, logs"),
+            ("root dance", "unknown verb dance (verbs: status, logs"),
             ("nosuch status", "Invalid user name nosuch"),
             ("@nosuch status", "Invalid group name nosuch"),
-            ("* control on", "is followed by names"),
-            ("* on web", "what * may do is missing"),
+            ("* control on", "must follow \"on\""),
+            ("* on web", "no verb after *"),
         ] {
             let error = read(text).expect_err(text);
             assert!(error.contains(part), "{text}: {error}");

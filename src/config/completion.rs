@@ -1,28 +1,28 @@
-//! Completion of command lines: where the word stands that is being typed, and what it may become. Shells ask the program
-//! itself, so that what they candidate can never disagree with what it takes. Knows no shell.
+//! Completes command lines: which position the current word has, and its candidates. Shells call the program itself, so
+//! the candidates always match what it accepts.
 
 use std::fmt;
 
 use super::getopt::{OptionSpec, find_long};
 use crate::domain::Level;
 
-/// The first word of a request.
+/// The first argument of a completion request.
 pub const FLAG: &str = "--complete";
 
-/// What a shell asks: what can the last of these words become?
+/// A completion request of a shell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CompletionRequest {
     /// The program's name as it was typed.
     pub program: String,
-    /// The words behind it.
+    /// The words after it.
     pub before: Vec<String>,
-    /// The word that is being typed, up to the cursor.
+    /// The current word, up to the cursor.
     pub word: String,
 }
 
 impl CompletionRequest {
-    /// Reads `--complete INDEX PROGRAM WORD...`, without the name of whom it is asked; none: it is no request. One that
-    /// makes no sense has no program.
+    /// Parses the arguments `--complete INDEX PROGRAM WORD...` (without argv\[0\]). `None`: it is not a completion
+    /// request. An invalid request has an empty program.
     #[must_use]
     pub fn from_args(args: &[String]) -> Option<Self> {
         let (flag, rest) = args.split_first()?;
@@ -43,24 +43,24 @@ impl CompletionRequest {
         Some(sensible().unwrap_or_default())
     }
 
-    /// Which program it is about: its name without directories.
+    /// The program's name without directories.
     #[must_use]
     pub fn name(&self) -> &str {
         self.program.rsplit('/').next().unwrap_or_default()
     }
 }
 
-/// What a word can become.
+/// A candidate for the current word.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Candidate {
     /// The whole word.
     pub text: String,
-    /// What it is, in a few words; may be empty.
+    /// A short description. May be empty.
     pub doc: String,
 }
 
 impl Candidate {
-    /// One candidate.
+    /// Makes a candidate.
     pub fn new(text: impl Into<String>, doc: impl Into<String>) -> Self {
         Self {
             text: text.into(),
@@ -69,32 +69,32 @@ impl Candidate {
     }
 }
 
-/// Names that a shell knows better than we do.
+/// Names that the shell itself completes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameSource {
-    /// Of files.
+    /// File names.
     Files,
-    /// Of directories.
+    /// Directory names.
     Directories,
-    /// Of users.
+    /// User names.
     Users,
 }
 
-/// The answer. Printed, it is a line for each candidate, with a tab before what it is; names of a kind are a line with nothing
-/// before the tab.
+/// The answer to a request. `Display` prints a line per candidate, with a tab before its description. A name source is
+/// a line that starts with a tab.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Completion {
-    /// What it can become.
+    /// The candidates.
     pub candidates: Vec<Candidate>,
-    /// What the shell may candidate besides.
+    /// Names that the shell adds.
     pub names: Option<NameSource>,
 }
 
 impl Completion {
-    /// These, as far as they begin with `word`.
+    /// The candidates that begin with `word`.
     pub fn of(candidates: impl IntoIterator<Item = Candidate>, word: &str) -> Self {
         let fits = |candidate: &Candidate| {
-            // A line is an candidate, and a terminal shows it.
+            // Each candidate is one line, and a terminal shows it.
             candidate.text.starts_with(word) && !candidate.text.contains(char::is_control)
         };
         Self {
@@ -103,7 +103,7 @@ impl Completion {
         }
     }
 
-    /// Names of this kind.
+    /// Names from this source only.
     #[must_use]
     pub const fn names(names: NameSource) -> Self {
         Self {
@@ -130,24 +130,24 @@ impl fmt::Display for Completion {
     }
 }
 
-/// Where a word stands.
+/// The position of a word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WordPosition {
     /// It is an option.
     Option,
     /// It is the argument of an option.
     Value {
-        /// The place of that option in the table.
+        /// The index of that option in the table.
         index: usize,
-        /// What of the word is not the argument: `--logfile=`.
+        /// The part of the word before the argument, such as `--logfile=`.
         joined: String,
     },
-    /// It is none of these, and neither are the words from this place on.
+    /// It is a positional argument, and the options end at this index.
     Word(usize),
 }
 
-/// Where `word` stands behind the words `before`, by the rules of [`getopt`](super::getopt::getopt). Words that are wrong are
-/// passed over: a shell asks while people type.
+/// Finds the position of `word` after the words `before`, by the rules of [`getopt`](super::getopt::getopt). Invalid
+/// words are skipped, because a shell asks while the user types.
 #[must_use]
 pub fn word_position(before: &[String], word: &str, table: &[OptionSpec]) -> WordPosition {
     let mut pending = None;
@@ -217,7 +217,7 @@ pub fn options<'a>(rows: impl Iterator<Item = (OptionSpec, &'a str)>, word: &str
     Completion::of(candidates, word)
 }
 
-/// What the argument of an option can be, which tables call `value`.
+/// The candidates for an argument that tables describe as `value`.
 #[must_use]
 pub fn values(value: &str, joined: &str, word: &str) -> Completion {
     match value {

@@ -1,5 +1,4 @@
-//! What a program may use and which rights it has besides those of its user: the typed form, and the texts that become it.
-//! Every default changes nothing. Knows no places.
+//! The resource limits and privileges of a program: the types and their parsers. Every default changes nothing.
 
 use std::sync::{Arc, LazyLock};
 
@@ -10,7 +9,7 @@ use super::lookup::Lookup;
 use super::python::int;
 use crate::domain::{Capabilities, Limit, Resource, Unit, python_repr};
 
-/// The most supplementary groups that a program can be given; the kernel would take 65536.
+/// Maximum number of supplementary groups per program. The kernel allows 65536.
 pub const EXTRA_GROUPS_MAX: usize = 1024;
 
 /// A group as configured and as looked up.
@@ -18,28 +17,29 @@ pub const EXTRA_GROUPS_MAX: usize = 1024;
 pub struct ConfiguredGroup {
     /// As configured.
     pub name: String,
-    /// Looked up at parse time.
+    /// The gid, looked up when the configuration was read.
     pub gid: u32,
 }
 
-/// What a program may use, and its rights.
+/// The resource limits and privileges of a program.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Confinement {
     /// Limits, in the order of [`Resource::ALL`].
     pub limits: Vec<(Resource, Limit)>,
-    /// -20 to 19; none: the daemon's.
+    /// -20 to 19. `None`: the daemon's.
     pub nice: Option<i8>,
-    /// -1000 to 1000; none: the daemon's.
+    /// -1000 to 1000. `None`: the daemon's.
     pub oom_score_adj: Option<i16>,
-    /// Primary group; none: that of the user, or the daemon's.
+    /// Primary group. `None`: that of the user, or the daemon's.
     pub group: Option<ConfiguredGroup>,
-    /// Groups besides those of the user, or besides the daemon's.
+    /// Groups in addition to those of the user or the daemon.
     pub extra_groups: Vec<ConfiguredGroup>,
-    /// Those it may ever have; none: the daemon's.
+    /// The capability bounding set. `None`: the daemon's.
     pub capabilities: Option<Capabilities>,
-    /// Those it has whoever it runs as; none: what is left of the daemon's own, as ever.
+    /// The ambient capabilities, which it has as any user. `None`: the process keeps what the kernel leaves it of the
+    /// daemon's capabilities.
     pub ambient_capabilities: Option<Capabilities>,
-    /// Nothing that it executes gives it more rights.
+    /// Executing a file never gives it more privileges (no_new_privs).
     pub no_new_privileges: bool,
 }
 
@@ -50,13 +50,13 @@ impl InternedDefault for Confinement {
     }
 }
 
-/// `N`, `SOFT:HARD` or `infinity`, in what the resource counts.
+/// Parses `N`, `SOFT:HARD` or `infinity`, in the unit of the resource.
 ///
 /// # Errors
-/// It is none, or the soft limit is above the hard one.
+/// It is none of these, or the soft limit exceeds the hard limit.
 ///
 /// # Source
-/// systemd.exec(5), "Process Properties": one value is both limits.
+/// systemd.exec(5), "Process Properties": one value sets both limits.
 pub fn limit(resource: Resource, text: &str) -> Result<Limit, String> {
     let key = resource.key();
     let one = |text: &str| {
@@ -72,7 +72,7 @@ pub fn limit(resource: Resource, text: &str) -> Result<Limit, String> {
     };
     if soft > hard {
         return Err(format!(
-            "invalid {key} value {}: the soft limit is above the hard one",
+            "invalid {key} value {}: the soft limit is above the hard limit",
             python_repr(text)
         ));
     }
@@ -86,7 +86,7 @@ fn amount(unit: Unit, text: &str) -> Option<u64> {
     match unit {
         Unit::Plain => number(text),
         Unit::Bytes => bytes(text),
-        // Higher rights are higher numbers here: 20 minus the level.
+        // The kernel's limit is 20 minus the nice value, so more privilege is a higher number.
         Unit::Nice => match text.strip_prefix(['+', '-']) {
             Some(level) => {
                 let level = i64::try_from(number(level)?).ok()?;
@@ -100,7 +100,7 @@ fn amount(unit: Unit, text: &str) -> Option<u64> {
     }
 }
 
-/// Digits alone. What the kernel takes for no limit is written as such only.
+/// Parses decimal digits. The kernel's number for unlimited is not accepted; it must be written as `infinity`.
 fn number(text: &str) -> Option<u64> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number
@@ -109,7 +109,7 @@ fn number(text: &str) -> Option<u64> {
         .filter(|&number| number != Limit::NONE)
 }
 
-/// Digits, then perhaps a letter for a power of 1024, then perhaps `B`.
+/// Parses digits with an optional letter for a power of 1024 and an optional `B`.
 pub(super) fn bytes(text: &str) -> Option<u64> {
     const LETTERS: &str = "kmgtpe";
     let lower = text.to_ascii_lowercase();
@@ -129,10 +129,10 @@ pub(super) fn bytes(text: &str) -> Option<u64> {
         .filter(|&bytes| bytes != Limit::NONE)
 }
 
-/// A whole number within bounds.
+/// Parses an integer within bounds.
 ///
 /// # Errors
-/// It is none, or outside.
+/// It is not an integer, or out of bounds.
 pub(super) fn within<T: TryFrom<i64>>(text: &str, lowest: i64, highest: i64) -> Result<T, String> {
     let number = super::value::integer(text)?;
     if number < lowest {
@@ -144,26 +144,26 @@ pub(super) fn within<T: TryFrom<i64>>(text: &str, lowest: i64, highest: i64) -> 
         .ok_or_else(|| format!("{number} is above upper bound ({highest})"))
 }
 
-/// A nice value.
+/// Parses a nice value.
 ///
 /// # Errors
-/// It is no number from -20 to 19.
+/// It is not a number from -20 to 19.
 pub fn nice(text: &str) -> Result<i8, String> {
     within(text, -20, 19)
 }
 
-/// How readily the kernel kills it for want of memory.
+/// Parses an oom_score_adj value: how readily the kernel kills the process when memory is short.
 ///
 /// # Errors
-/// It is no number from -1000 to 1000.
+/// It is not a number from -1000 to 1000.
 pub fn oom_score_adj(text: &str) -> Result<i16, String> {
     within(text, -1000, 1000)
 }
 
-/// A group's name or number that is in the group database.
+/// Parses a group name or a gid that is in the group database.
 ///
 /// # Errors
-/// It is not.
+/// It is not there.
 pub fn group(text: &str, lookup: &dyn Lookup) -> Result<ConfiguredGroup, String> {
     let gid = match int(text, 10) {
         Some(number) => u32::try_from(number)
@@ -180,16 +180,16 @@ pub fn group(text: &str, lookup: &dyn Lookup) -> Result<ConfiguredGroup, String>
     })
 }
 
-/// Words with commas or blanks between them.
+/// Splits a text at commas and whitespace.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| c == ',' || c.is_whitespace())
         .filter(|word| !word.is_empty())
 }
 
-/// Groups with commas or blanks between them, none twice; empty: none.
+/// Parses groups separated by commas or whitespace, without repetition. An empty text gives an empty list.
 ///
 /// # Errors
-/// One of them is not in the group database, or there are too many.
+/// A group is not in the group database, or there are too many.
 pub fn groups(text: &str, lookup: &dyn Lookup) -> Result<Vec<ConfiguredGroup>, String> {
     let mut groups: Vec<ConfiguredGroup> = Vec::new();
     for word in words(text) {
@@ -198,18 +198,16 @@ pub fn groups(text: &str, lookup: &dyn Lookup) -> Result<Vec<ConfiguredGroup>, S
             groups.push(found);
         }
         if groups.len() > EXTRA_GROUPS_MAX {
-            return Err(format!(
-                "more than {EXTRA_GROUPS_MAX} groups are above upper bound"
-            ));
+            return Err(format!("too many groups (maximum {EXTRA_GROUPS_MAX})"));
         }
     }
     Ok(groups)
 }
 
-/// `none`, `all`, names with commas or blanks between them, or `~` and the names of those that are not meant.
+/// Parses `none`, `all`, names separated by commas or whitespace, or `~` and the names to leave out.
 ///
 /// # Errors
-/// A name is not known, or there is none.
+/// A name is unknown, or there is no name.
 pub fn capabilities(text: &str) -> Result<Capabilities, String> {
     match text.trim().strip_prefix('~') {
         Some(others) => Ok(Capabilities::ALL.without(named(others)?)),
@@ -218,10 +216,11 @@ pub fn capabilities(text: &str) -> Result<Capabilities, String> {
     }
 }
 
-/// `none`, or names with commas or blanks between them. Not `all`: what is given is to be spelled out.
+/// Parses `none`, or names separated by commas or whitespace. `all` is not accepted: granted capabilities must be
+/// listed.
 ///
 /// # Errors
-/// A name is not known, or there is none.
+/// A name is unknown, or there is no name.
 pub fn ambient_capabilities(text: &str) -> Result<Capabilities, String> {
     if text.trim().eq_ignore_ascii_case("none") {
         Ok(Capabilities::NONE)
@@ -238,7 +237,7 @@ fn named(text: &str) -> Result<Capabilities, String> {
         set = set.with(one);
     }
     if set.is_none() {
-        return Err("no capability is named; none is written none".to_owned());
+        return Err("no capability is named (write none for an empty set)".to_owned());
     }
     Ok(set)
 }
@@ -296,7 +295,7 @@ mod tests {
         }
         assert_eq!(
             limit(Files, "2:1").expect_err("upside down"),
-            "invalid limit_nofile value '2:1': the soft limit is above the hard one"
+            "invalid limit_nofile value '2:1': the soft limit is above the hard limit"
         );
     }
 

@@ -1,4 +1,4 @@
-//! `[supervisorctl]`: what the client takes from the configuration. It never follows `[include]`.
+//! `[supervisorctl]`: the client's part of the configuration. The client never follows `[include]`.
 
 use super::expand::ExpandNames;
 use super::key::{CTL_FACTORY, ConfigKey, SectionKind};
@@ -12,20 +12,20 @@ use super::problem::{ConfigErrors, SourceSpan};
 const SERIALRESTART: &str =
     "supervisorserialrestart.controllerplugin:make_serialrestart_controllerplugin";
 
-/// What the client takes from the file; the command line wins over all of it.
+/// The client's settings from the file. The command line overrides all of them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CtlSpec {
-    /// `http://…` or `unix://` and an absolute path.
+    /// `http://…`, or `unix://` and an absolute path.
     pub serverurl: String,
-    /// For servers that ask.
+    /// For servers with authentication.
     pub username: Option<String>,
-    /// For servers that ask. Never printed.
+    /// For servers with authentication. Never printed.
     pub password: Option<String>,
-    /// Without the `> `.
+    /// The prompt without `> `.
     pub prompt: String,
-    /// Absolute.
+    /// An absolute path.
     pub history_file: Option<String>,
-    /// What to say on standard error before anything else.
+    /// Warnings to print on standard error first.
     pub warnings: Vec<String>,
 }
 
@@ -42,7 +42,7 @@ impl std::fmt::Debug for CtlSpec {
 }
 
 impl Default for CtlSpec {
-    /// What holds when there is no file at all.
+    /// The settings without a file.
     fn default() -> Self {
         let default = |name| {
             ConfigKey::find(SectionKind::Client, name)
@@ -61,10 +61,10 @@ impl Default for CtlSpec {
     }
 }
 
-/// Reads the section from the file at `path`, which is used as it is in messages.
+/// Reads the section from the file at `path`, which messages name as given.
 ///
 /// # Errors
-/// All that is wrong with it.
+/// All errors in it.
 pub fn ctl_spec(path: &str, lookup: &dyn Lookup) -> Result<CtlSpec, ConfigErrors> {
     let mut reader = ConfigReader::open(path, lookup)?;
     let section = SectionKind::Client.prefix();
@@ -72,7 +72,7 @@ pub fn ctl_spec(path: &str, lookup: &dyn Lookup) -> Result<CtlSpec, ConfigErrors
         reader.report.add(
             SourceSpan::default(),
             ".ini file does not include supervisorctl section",
-            "a line [supervisorctl] is enough",
+            "the line [supervisorctl] is enough",
         );
     }
     let at = SectionAt::new(section, SectionKind::Client);
@@ -103,9 +103,9 @@ pub fn ctl_spec(path: &str, lookup: &dyn Lookup) -> Result<CtlSpec, ConfigErrors
                 CTL_FACTORY,
                 format!("section [{plugin_section}] does not specify a {CTL_FACTORY}"),
             ),
-            // Its action is there without it.
+            // The action of this plug-in is built in.
             KeyResult::Is(factory) if factory == SERIALRESTART => {}
-            // Differs: Supervisor ends here when it cannot load the module. All other actions are of use without it.
+            // Differs: Supervisor exits if it cannot load the module. All other actions work without it.
             KeyResult::Is(factory) => warnings.push(reader.report.shown(
                 reader.span_of(at, CTL_FACTORY),
                 plugin::actions_text(&plugin_section, &factory),
@@ -123,20 +123,21 @@ pub fn ctl_spec(path: &str, lookup: &dyn Lookup) -> Result<CtlSpec, ConfigErrors
     })
 }
 
-/// The file with only those sections that the client reads, each line in its place. `None`: a line of another section is not
-/// plainly a key with a value, a comment or a continuation of a value, so that all must be read for the errors in it.
+/// Returns the file with only the sections that the client reads, each line in its place. `None`: a line of another
+/// section is not clearly a key with a value, a comment or a continuation line, so the whole file must be parsed for
+/// errors.
 ///
-/// A configuration with the programs of a machine may have a hundred thousand lines, of which the client needs five.
+/// A configuration with all programs of a machine may have a hundred thousand lines, of which the client needs five.
 #[must_use]
 pub fn own_sections(bytes: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(bytes).ok()?;
-    // A line end of another kind, or a byte order mark.
+    // Another kind of line end, or a byte order mark.
     if text.contains(['\r', '\u{feff}']) {
         return None;
     }
     let mut kept = String::new();
     let mut is_kept = true;
-    // The line before belongs to a key, so that an indented line belongs to its value.
+    // Whether the previous line belongs to a key, so that an indented line continues its value.
     let mut has_key = false;
     for line in text.split_inclusive('\n') {
         let first = line.as_bytes().first().copied().unwrap_or(b'\n');
@@ -169,13 +170,13 @@ fn is_own(name: &str) -> bool {
         )
 }
 
-/// Whether there is a separator between a key and a value, before anything that could be a comment.
+/// Whether a separator between key and value comes before anything that could be a comment.
 fn is_pair(line: &str) -> bool {
     line.find(['=', ':', ';', '#'])
         .is_some_and(|at| matches!(line.as_bytes()[at], b'=' | b':'))
 }
 
-/// The path of a socket becomes absolute; any other address stays.
+/// Makes a socket's path absolute. Returns other addresses unchanged.
 fn server_url(url: &str, lookup: &dyn Lookup) -> String {
     match url.strip_prefix("unix://") {
         Some(path) => format!("unix://{}", absolute(&expand_user(path, lookup), lookup)),
@@ -318,8 +319,8 @@ mod tests {
         assert_eq!(
             spec.warnings,
             [
-                "/etc/s.conf:3:26: [ctlplugin:x] is a plug-in of Python (a.b:c), which cannot be run; its actions are not \
-                 there; a script that calls supervisorctl or the API can do its work"
+                "/etc/s.conf:3:26: [ctlplugin:x] is a Python plug-in (a.b:c), which is not supported; its actions are not available \
+                 (use a script that calls supervisorctl or the API)"
             ]
         );
     }

@@ -1,4 +1,4 @@
-//! (what is active, what was read) → what `reread` prints and `update` applies. Knows no files.
+//! Compares the active groups with the configuration that was read: what `reread` prints and `update` applies.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -9,18 +9,18 @@ use super::spec::{
 };
 use crate::domain::{GroupName, ProcessName};
 
-/// How two sets of groups differ.
+/// The differences between two sets of groups.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConfigDiff {
-    /// In what was read only, in its order.
+    /// Groups only in the read configuration, in its order.
     pub added: Vec<GroupName>,
-    /// In both and not alike, in the order of what was read.
+    /// Groups in both that differ, in the order of the read configuration.
     pub changed: Vec<GroupName>,
-    /// In what is active only, in its order.
+    /// Groups only in the active configuration, in its order.
     pub removed: Vec<GroupName>,
 }
 
-/// Compares what is active with what was read.
+/// Compares the active groups with those that were read.
 #[must_use]
 pub fn diff(active: &[Arc<GroupSpec>], read: &[Arc<GroupSpec>]) -> ConfigDiff {
     let by_name = |groups: &[Arc<GroupSpec>]| -> HashMap<GroupName, Arc<GroupSpec>> {
@@ -61,7 +61,7 @@ fn is_same(active: &GroupSpec, read: &GroupSpec) -> bool {
     if is_only_scaled(active, read) {
         return true;
     }
-    // What they are made of is no matter while what was made is the same.
+    // The sections do not matter as long as their processes are the same.
     active.processes.len() == processes.len()
         && by_name(&active.processes)
             .into_iter()
@@ -69,15 +69,16 @@ fn is_same(active: &GroupSpec, read: &GroupSpec) -> bool {
             .all(|(active, read)| is_same_process(active, read))
 }
 
-/// The processes of a group in an order that does not depend on the order of `programs=`.
-// Differs: Supervisor also takes another order of `programs=` for a change, which would restart them for nothing.
+/// The processes of a group, sorted by name, so that the order of `programs=` does not matter.
+// Differs: Supervisor takes another order of `programs=` for a change, which would restart the processes for nothing.
 fn by_name(processes: &[Arc<ProcessSpec>]) -> Vec<&ProcessSpec> {
     let mut sorted: Vec<&ProcessSpec> = processes.iter().map(|process| &**process).collect();
     sorted.sort_unstable_by_key(|process| &process.name);
     sorted
 }
 
-/// The sections are the same, and only the number of processes was changed at run time: `update` is not to undo that.
+/// Whether the sections are the same and only the number of processes was changed at run time, which `update` must not
+/// undo.
 fn is_only_scaled(active: &GroupSpec, read: &GroupSpec) -> bool {
     let names = |group: &GroupSpec| -> BTreeSet<ProcessName> {
         let names = group.processes.iter().map(|process| process.name.clone());
@@ -113,7 +114,7 @@ fn is_same_kind(active: &GroupKind, read: &GroupKind) -> bool {
                 events.sort_unstable();
                 events
             };
-            // Supervisor keeps the events in an order of chance, which is no order at all.
+            // Supervisor keeps the events in a set, so their order means nothing.
             sorted(old) == sorted(events)
                 && old_size == buffer_size
                 && old_handler == result_handler
@@ -123,8 +124,8 @@ fn is_same_kind(active: &GroupKind, read: &GroupKind) -> bool {
     }
 }
 
-/// Whether two sockets are the same. `program` is a name for messages.
-// Differs: Supervisor compares the address alone, so that a new mode, owner or backlog takes effect at its next start only.
+/// Whether two sockets are the same. `program` is only a name for messages.
+// Differs: Supervisor compares the address alone, so a new mode, owner or backlog takes effect only at its next start.
 fn is_same_socket(active: &FcgiSocket, read: &FcgiSocket) -> bool {
     let FcgiSocket {
         program: _,
@@ -146,9 +147,9 @@ fn is_same_role(active: &ProcessKind, read: &ProcessKind) -> bool {
     }
 }
 
-/// The process is what was read; it need not be started again.
+/// Whether the process equals the one that was read, so that it need not restart.
 pub(crate) fn is_same_process(active: &ProcessSpec, read: &ProcessSpec) -> bool {
-    // Every field is named, so that a new one cannot be forgotten.
+    // All fields are listed, so that a new one cannot be forgotten.
     let ProcessSpec {
         name,
         group: _,
@@ -175,7 +176,7 @@ pub(crate) fn is_same_process(active: &ProcessSpec, read: &ProcessSpec) -> bool 
         restart_floor,
         notify,
         confinement,
-        // Running processes are given what changed here, see `Fleet::take_over_resources`.
+        // Changed resources are applied to running processes, see `Fleet::take_over_resources`.
         resources: _,
     } = read;
     let sorted = |environment: &[(String, String)]| {
@@ -247,7 +248,7 @@ fn is_same_stream(active: &LogSpec, read: &LogSpec) -> bool {
         syslog,
         journal,
     } = read;
-    // AUTO matches whatever is active. The other way round it does not: what is active has a made-up name by now.
+    // AUTO equals any active target. The reverse does not hold: an active AUTO has a generated name.
     (*target == LogTarget::Auto || active.target == *target)
         && active.maxbytes == *maxbytes
         && active.backups == *backups

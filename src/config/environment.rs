@@ -1,17 +1,17 @@
-//! `KEY="value",KEY2=value2`: the little language of `environment`. Expansion has already taken place.
+//! Parses the pairs of `environment`: `KEY="value",KEY2=value2`. Expansion is already done.
 
-/// Reads pairs. A name given twice keeps its first place and its last value.
+/// Parses the pairs. A name that is given twice keeps its first position and gets its last value.
 ///
 /// # Errors
-/// Supervisor's sentences: a quote that is not closed, or words that are no pairs.
+/// Supervisor's messages: an unclosed quote, or words that are not pairs.
 ///
 /// # Source
-/// Supervisor manual, `[supervisord]`, environment; the words are those of Python's `shlex` in its non-POSIX mode, with
-/// `/.+-():` among the characters of words.
+/// Supervisor manual, `[supervisord]`, environment. The words are those of Python's `shlex` in non-POSIX mode, with
+/// `/.+-():` as word characters.
 pub fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
     let words = tokens(text)?;
     let mut pairs: Vec<(String, String)> = Vec::new();
-    // Whatever follows a pair is skipped: it is normally the comma.
+    // The fourth word is skipped, whatever it is. Normally it is the comma.
     for chunk in words.chunks(4) {
         let [key, equals, value, ..] = chunk else {
             return Err(ended(text));
@@ -62,7 +62,7 @@ fn tokens(text: &str) -> Result<Vec<String>, String> {
                     rest.next_if(|&c| in_word(c) || matches!(c, '"' | '\'' | '#'))
                 {
                     if next == '#' {
-                        // A comment that touches a word does not end it: the word goes on in the next line.
+                        // A comment directly after a word does not end the word: it continues in the next line.
                         rest.by_ref().find(|&c| c == '\n');
                     } else {
                         word.push(next);

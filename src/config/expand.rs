@@ -1,14 +1,14 @@
-//! `%(name)s`: Python's `%` formatting with a mapping, and Supervisor's sentences when it fails. Knows no keys.
+//! Expands `%(name)s` like Python's `%` operator with a mapping, with Supervisor's messages for errors.
 
 use std::collections::BTreeMap;
 
 use super::python::is_space;
 use crate::domain::python_repr;
 
-/// What a name stands for.
+/// The value of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExpandValue {
-    /// A text; nothing inside it is expanded again.
+    /// A text. It is not expanded again.
     Text(String),
     /// A number, for `%(process_num)02d`.
     Number(i64),
@@ -20,16 +20,16 @@ impl From<&str> for ExpandValue {
     }
 }
 
-/// Names and what they stand for.
+/// Names and their values.
 pub type ExpandNames = BTreeMap<String, ExpandValue>;
 
-/// The widest field and the longest precision, in characters; Python would fill any amount of memory.
+/// Maximum width and precision in characters. Python has no limit and would fill the memory.
 pub const WIDTH_MAX: usize = 65_536;
 
-/// Replaces names in `text`; of several layers that know a name the last wins. `place` is for the sentences.
+/// Expands the names in `text`. If several layers have a name, the last one wins. `place` is for messages.
 ///
 /// # Errors
-/// Supervisor's sentence: a name that no layer knows, or a format that Python would refuse.
+/// Supervisor's message: an unknown name, or a format that Python refuses.
 ///
 /// # Source
 /// Python's "printf-style String Formatting".
@@ -66,26 +66,26 @@ pub fn expand(text: &str, layers: &[&ExpandNames], place: &str) -> Result<String
     })
 }
 
-/// A text that cannot be expanded. `Display` gives Supervisor's sentence.
+/// An error of [`expand`]. `Display` gives Supervisor's message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{sentence}")]
 pub struct ExpandError {
     sentence: String,
-    /// The name that no layer knows. `None`: the format is bad.
+    /// The unknown name. `None`: the format is bad.
     unknown: Option<String>,
 }
 
 impl ExpandError {
-    /// The environment variable that is not set, if that is what is wrong.
+    /// The environment variable that is not set, if that is the error.
     #[must_use]
     pub fn unset_variable(&self) -> Option<&str> {
         self.unknown.as_deref()?.strip_prefix(VARIABLE)
     }
 }
 
-/// How the names of environment variables begin.
+/// The prefix of names of environment variables.
 pub const VARIABLE: &str = "ENV_";
-/// What stands between the name of a variable and the text for when it is unset or empty, as in a shell.
+/// Separates a variable from its default, which applies if the variable is unset or empty, as in a shell.
 const DEFAULT: &str = ":-";
 
 enum FormatError {
@@ -97,7 +97,7 @@ fn bad<T>(reason: impl Into<String>) -> Result<T, FormatError> {
     Err(FormatError::Bad(reason.into()))
 }
 
-/// What the next conversion takes: Python keeps one pending argument, at first the mapping itself.
+/// The argument of the next conversion. Python keeps one pending argument, which at first is the mapping itself.
 #[derive(Clone)]
 enum FormatArgument {
     Mapping,
@@ -125,7 +125,7 @@ struct FormatFlags {
 
 struct Formatter<'a> {
     text: Vec<char>,
-    /// The next character.
+    /// The index of the next character.
     at: usize,
     layers: &'a [&'a ExpandNames],
     pending: Option<FormatArgument>,
@@ -172,7 +172,7 @@ impl<'a> Formatter<'a> {
 
     fn conversion(&mut self) -> Result<(), FormatError> {
         let mut c = self.next()?;
-        // Only these two together: `%5%` is no conversion.
+        // Only adjacent: `%5%` is an error.
         if c == '%' {
             self.out.push('%');
             return Ok(());
@@ -217,7 +217,7 @@ impl<'a> Formatter<'a> {
     }
 
     /// The value of a name. `ENV_X:-text` is the variable, or the text if the variable is unset or empty.
-    // Differs: Supervisor knows no defaults. A variable that is really called `X:-text` is still what it means.
+    // Differs: Supervisor has no defaults. A variable that is really named `X:-text` still has priority.
     fn value(&self, name: &str) -> Option<ExpandValue> {
         let known = |name: &str| {
             let mut layers = self.layers.iter().rev();
@@ -235,7 +235,7 @@ impl<'a> Formatter<'a> {
         })
     }
 
-    /// The name after `(`; parentheses inside it pair up.
+    /// The name after `(`. It may contain balanced parentheses.
     fn name(&mut self) -> Result<String, FormatError> {
         let mut depth = 1;
         let start = self.at;
@@ -253,7 +253,7 @@ impl<'a> Formatter<'a> {
         bad("incomplete format key")
     }
 
-    /// Digits from `c` on, or a `*`, which takes an argument that is never there.
+    /// Parses digits from `c` on, or `*`, which takes an argument that never exists.
     fn number(&mut self, c: &mut char, too_big: &str) -> Result<Option<usize>, FormatError> {
         if *c == '*' {
             let number = match self.next_argument()? {
@@ -271,7 +271,7 @@ impl<'a> Formatter<'a> {
         let mut number = None;
         while let Some(digit) = c.to_digit(10) {
             let next = number.unwrap_or(0) * 10 + digit as usize;
-            // Differs: Python would fill any amount of memory with blanks.
+            // Differs: Python has no limit and would fill the memory.
             if next > WIDTH_MAX {
                 return bad(too_big);
             }
@@ -363,7 +363,7 @@ impl<'a> Formatter<'a> {
         }
     }
 
-    /// The mapping as Python prints it, for a conversion that names nothing.
+    /// The mapping as Python prints it, for a conversion without a name.
     fn mapping(&self) -> String {
         let mut all = ExpandNames::new();
         for layer in self.layers {
@@ -411,7 +411,7 @@ fn sign(negative: bool, flags: &FormatFlags) -> &'static str {
     }
 }
 
-/// Every character beyond ASCII as an escape.
+/// Escapes every non-ASCII character.
 fn ascii(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -425,7 +425,7 @@ fn ascii(text: &str) -> String {
     out
 }
 
-/// A whole number in C's `%e`, `%f` or `%g`.
+/// Formats an integer like C's `%e`, `%f` or `%g`.
 fn float(magnitude: u64, c: char, precision: usize, flags: &FormatFlags) -> String {
     #[expect(
         clippy::cast_precision_loss,
@@ -480,8 +480,8 @@ fn float(magnitude: u64, c: char, precision: usize, flags: &FormatFlags) -> Stri
     }
 }
 
-/// The text holds a conversion that names nothing, such as the `%s` of `date +%s`, which Supervisor replaces by all names
-/// and values at once.
+/// Whether the text has a conversion without a name, such as the `%s` of `date +%s`, which Supervisor replaces by all
+/// names and values.
 #[must_use]
 pub fn has_nameless(text: &str) -> bool {
     let mut characters = text.chars().peekable();
@@ -533,9 +533,9 @@ mod tests {
                 "{text}"
             );
         }
-        // Only variables have one.
+        // Only variables have defaults.
         assert!(expand("%(there:-d)s", &[&known], "p").is_err());
-        // A variable that is really called so is what a valid file has meant.
+        // A variable that is really named so keeps its meaning in existing files.
         known.insert("ENV_SET:-d".to_owned(), ExpandValue::from("odd"));
         assert_eq!(
             expand("%(ENV_SET:-d)s", &[&known], "p").as_deref(),

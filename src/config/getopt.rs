@@ -1,34 +1,36 @@
-//! Command lines as Supervisor reads them: getopt with abbreviated long options, and getopt's sentences for errors.
+//! Parses command lines like Supervisor: getopt with abbreviated long options and getopt's error messages.
 
-/// One option of a program.
+/// An option of a program.
 #[derive(Debug, Clone, Copy)]
 pub struct OptionSpec {
-    /// One letter, without the dash.
+    /// The short option, without the dash.
     pub short: Option<char>,
-    /// The long name, without dashes.
+    /// The long option, without dashes.
     pub long: Option<&'static str>,
-    /// It takes an argument.
+    /// Whether it takes an argument.
     pub argument: bool,
-    /// Ours: never abbreviated, and never in the way of abbreviations of Supervisor's own.
+    /// Whether Supervisor does not have it. It cannot be abbreviated, and does not make Supervisor's abbreviations
+    /// ambiguous.
     pub ours: bool,
 }
 
-/// One option as it stood on the command line.
+/// One option from a command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParsedOption {
-    /// Its place in the table.
+    /// Its index in the table.
     pub index: usize,
-    /// As Supervisor names it in errors: `-n`, `--nodaemon` (long names in full).
+    /// Its name in Supervisor's errors: `-n`, `--nodaemon` (long names in full).
     pub spelled: String,
     /// Its argument, if it takes one.
     pub value: Option<String>,
 }
 
-/// Reads options until the first word that is none (or `--`); answers them and the words that follow.
+/// Parses options until the first argument that is not an option, or `--`. Returns the options and the remaining
+/// arguments.
 ///
 /// # Errors
-/// Python's sentences: `option --foo not recognized`, `… not a unique prefix`, `… requires argument`,
-/// `… must not have an argument`.
+/// Python's messages: `option --foo not recognized`, `… not a unique prefix`, `… requires argument`, `… must not have
+/// an argument`.
 ///
 /// # Source
 /// Python's `getopt` module.
@@ -104,7 +106,7 @@ pub fn getopt(
     Ok((given, words.cloned().collect()))
 }
 
-/// An exact name wins; else the only one that starts so, among Supervisor's own.
+/// Finds a long option: an exact name, or a unique prefix of one of Supervisor's own.
 pub(super) fn find_long(name: &str, table: &[OptionSpec]) -> Result<usize, String> {
     if let Some(exact) = table.iter().position(|opt| opt.long == Some(name)) {
         return Ok(exact);

@@ -1,12 +1,12 @@
-//! File name patterns of `[include] files`, by the rules of Python's `glob` without recursion.
+//! Matches the file name patterns of `[include] files`, like Python's `glob` without recursion.
 
 use super::lookup::Lookup;
 use super::path::{basename, dirname, join};
 
-/// The paths that match `pattern`, in bytewise order.
+/// Returns the paths that match `pattern`, in bytewise order.
 ///
 /// # Source
-/// Python's `glob` and `fnmatch`: `*`, `?`, `[abc]`, `[!abc]`; a leading dot is matched by a leading dot only.
+/// Python's `glob` and `fnmatch`: `*`, `?`, `[abc]`, `[!abc]`; only a leading dot matches a leading dot.
 #[must_use]
 pub(super) fn glob(pattern: &str, lookup: &dyn Lookup) -> Vec<String> {
     let mut found = matching(pattern, lookup, false);
@@ -14,8 +14,8 @@ pub(super) fn glob(pattern: &str, lookup: &dyn Lookup) -> Vec<String> {
     found
 }
 
-/// The directories whose entries decide what `pattern` matches: files that are added to one of them may be read, whether or
-/// not anything matches now.
+/// The directories whose entries `pattern` matches against. A file added to one of them may be read, whether or not
+/// anything matches now.
 #[must_use]
 pub(super) fn listed(pattern: &str, lookup: &dyn Lookup) -> Vec<String> {
     let dir = dirname(pattern);
@@ -98,7 +98,7 @@ fn tokens(pattern: &str) -> Vec<GlobToken> {
         at += 1;
         match c {
             '*' => {
-                // Several in a row say no more than one, and one is matched faster.
+                // Several `*` in a row match the same as one, which is faster.
                 if !matches!(tokens.last(), Some(GlobToken::Any)) {
                     tokens.push(GlobToken::Any);
                 }
@@ -107,7 +107,7 @@ fn tokens(pattern: &str) -> Vec<GlobToken> {
             '[' => {
                 let not = text.get(at) == Some(&'!');
                 let start = at + usize::from(not);
-                // A bracket right at the start stands for itself.
+                // A bracket at the start of a set is a member of the set.
                 let from = start + usize::from(text.get(start) == Some(&']'));
                 let end = text
                     .get(from..)
@@ -147,7 +147,8 @@ fn ranges(mut class: &[char]) -> Vec<(char, char)> {
     }
 }
 
-/// `name` fits `pattern`. Linear in memory, and the last `*` alone is tried again, so that no pattern takes for ever.
+/// Whether `name` matches `pattern`. Needs linear memory, and backtracks to the last `*` only, so no pattern takes
+/// exponential time.
 #[must_use]
 pub fn matches_name(pattern: &str, name: &str) -> bool {
     let tokens = tokens(pattern);

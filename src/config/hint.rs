@@ -1,12 +1,12 @@
-//! What was probably meant by a word that is unknown: a key, a section or a value. Knows no files.
+//! Suggests what an unknown key, section or value was probably meant to be.
 
 use super::key::{SectionKind, ValueKind};
 use crate::domain::{Level, Signal};
 
-/// The most edits at which a known word is suggested for an unknown one.
+/// Maximum edit distance of a suggestion.
 const DISTANCE_MAX: usize = 2;
 
-/// Keys of other managers, and shorthands, by the key that means the same in a section of programs.
+/// Keys of other process managers and short forms, by the key of program sections that means the same.
 const PROGRAM_SYNONYMS: &[(&str, &[&str])] = &[
     (
         "command",
@@ -103,7 +103,7 @@ const PROGRAM_SYNONYMS: &[(&str, &[&str])] = &[
     ("watchdogsecs", &["watchdogsec", "watchdog_sec", "watchdog"]),
 ];
 
-/// The same for `[supervisord]`.
+/// The synonyms for `[supervisord]`.
 const DAEMON_SYNONYMS: &[(&str, &[&str])] = &[
     ("logfile", &["log", "log_file", "stdout_logfile"]),
     ("logfile_maxbytes", &["maxbytes", "stdout_logfile_maxbytes"]),
@@ -119,7 +119,7 @@ const DAEMON_SYNONYMS: &[(&str, &[&str])] = &[
     ("identifier", &["name", "id"]),
 ];
 
-/// The same for `[supervisorctl]`.
+/// The synonyms for `[supervisorctl]`.
 const CLIENT_SYNONYMS: &[(&str, &[&str])] = &[
     (
         "serverurl",
@@ -130,7 +130,7 @@ const CLIENT_SYNONYMS: &[(&str, &[&str])] = &[
     ("history_file", &["history"]),
 ];
 
-/// The same for `[unix_http_server]` and `[inet_http_server]`, as far as each has the key.
+/// The synonyms for `[unix_http_server]` and `[inet_http_server]`, as far as each has the key.
 const SERVER_SYNONYMS: &[(&str, &[&str])] = &[
     ("file", &["socket", "path"]),
     ("port", &["listen", "bind", "address"]),
@@ -140,13 +140,13 @@ const SERVER_SYNONYMS: &[(&str, &[&str])] = &[
     ("password", &["pass", "passwd"]),
 ];
 
-/// The same for `[include]`.
+/// The synonyms for `[include]`.
 const INCLUDE_SYNONYMS: &[(&str, &[&str])] = &[("files", &["include", "path", "paths", "conf"])];
 
-/// The same for `[group:x]`.
+/// The synonyms for `[group:x]`.
 const GROUP_SYNONYMS: &[(&str, &[&str])] = &[("programs", &["members", "processes"])];
 
-/// Keys of the Go re-implementation in sections of programs that have no meaning here yet, in lower case.
+/// Keys of program sections in the Go re-implementation that are not supported here, in lower case.
 const NOT_YET: &[&str] = &[
     "conf_file",
     "cron",
@@ -169,10 +169,10 @@ const NOT_YET: &[&str] = &[
     "syslog_tag",
 ];
 
-/// How further keys of the Go re-implementation begin.
+/// The prefix of further unsupported keys of the Go re-implementation.
 const NOT_YET_PREFIX: &str = "liveness_check_";
 
-/// The section of the Go re-implementation whose keys all programs have.
+/// The section of the Go re-implementation with defaults for all programs.
 pub(super) const PROGRAM_DEFAULT: &str = "program-default";
 
 fn has_programs(kind: SectionKind) -> bool {
@@ -182,7 +182,7 @@ fn has_programs(kind: SectionKind) -> bool {
     )
 }
 
-/// The key (lower case) is one of the Go re-implementation that has no meaning here yet.
+/// Whether the key (lower case) is an unsupported one of the Go re-implementation.
 pub(super) fn is_not_yet(kind: SectionKind, key: &str) -> bool {
     match kind {
         kind if has_programs(kind) => NOT_YET.contains(&key) || key.starts_with(NOT_YET_PREFIX),
@@ -191,13 +191,13 @@ pub(super) fn is_not_yet(kind: SectionKind, key: &str) -> bool {
     }
 }
 
-/// The key (lower case) is read by another tool that shares the file, such as the event listener
+/// Whether the key (lower case) belongs to another tool that shares the file, such as the event listener
 /// supervisord-dependent-startup.
 pub(super) fn is_anothers(kind: SectionKind, key: &str) -> bool {
     has_programs(kind) && (key.starts_with("dependent_startup") || key == "depend")
 }
 
-/// What an unknown key (lower case) was probably meant to be.
+/// Suggests a key for an unknown one (lower case). `None`: no suggestion.
 pub(super) fn of_key(kind: SectionKind, key: &str) -> Option<String> {
     let synonyms = match kind {
         SectionKind::Daemon => DAEMON_SYNONYMS,
@@ -221,14 +221,14 @@ pub(super) fn of_key(kind: SectionKind, key: &str) -> Option<String> {
     (!others.is_empty()).then(|| format!("it is a key of {}", others.join(" and ")))
 }
 
-/// What an unknown section was probably meant to be. `has_command`: it has a key `command`.
+/// Suggests a section for an unknown one. `has_command`: it has the key `command`. `None`: no suggestion.
 pub(super) fn of_section(name: &str, has_command: bool) -> Option<String> {
     let trimmed = name.trim();
     let (prefix, title) = split(trimmed);
     let meant = |word: &str, title: &str| format!("did you mean [{word}{}]?", title.trim());
     let prefix = prefix.trim_end_matches(':').trim();
     let whole = |word: &str| word.trim_end_matches(':').to_owned();
-    // What has a name is meant to be a section with one, and the other way round.
+    // A section with a name after the colon is probably a misspelling of one with a name, and the other way round.
     let words = || SectionKind::prefixes().filter(|word| title.is_empty() || word.ends_with(':'));
     let lower = prefix.to_lowercase();
     // `[program web]`, `[program.web]`.
@@ -253,12 +253,12 @@ pub(super) fn of_section(name: &str, has_command: bool) -> Option<String> {
     has_command.then(|| meant(SectionKind::Program.prefix(), trimmed))
 }
 
-/// What an unknown section's name is close to, if that is a section without a name of its own.
+/// Whether an unknown section is probably a misspelling of `section`, which has no name of its own.
 pub(super) fn is_close_to(name: &str, section: &str) -> bool {
     closest(name.trim(), SectionKind::prefixes()) == Some(section)
 }
 
-/// What a wrong value was probably meant to be, or why it is not supported.
+/// Suggests a value for a wrong one, or explains why it is not supported. `None`: no suggestion.
 pub(super) fn of_value(kind: ValueKind, value: &str) -> Option<String> {
     let value = value.trim();
     let lower = value.to_lowercase();
@@ -296,17 +296,17 @@ pub(super) fn of_value(kind: ValueKind, value: &str) -> Option<String> {
             let is_list = words.len() > 1 && words.iter().all(|word| Signal::parse(word).is_ok());
             is_list.then(|| {
                 format!(
-                    "several stop signals are not supported yet; give one, such as {}",
+                    "a list of stop signals is not supported; use one signal, such as {}",
                     words[0]
                 )
             })
         }
         ValueKind::User => value.split_once(':').map(|(user, group)| {
-            format!("user:group is not supported here; write user={user} and group={group}")
+            format!("user:group is not supported here; use user={user} and group={group}")
         }),
         ValueKind::Logfile => value
             .contains(',')
-            .then(|| "several files in one list are not supported yet".to_owned()),
+            .then(|| "only one file per list is supported".to_owned()),
         ValueKind::ByteSize => {
             let (number, unit) = (
                 lower.trim_end_matches(|c: char| c.is_ascii_alphabetic()),
@@ -325,18 +325,18 @@ pub(super) fn of_value(kind: ValueKind, value: &str) -> Option<String> {
     }
 }
 
-/// A valid log file that the Go re-implementation would take for something else.
+/// A warning about a valid log file that the Go re-implementation interprets differently.
 pub(super) fn of_logfile(value: &str) -> Option<&'static str> {
     let lower = value.trim().to_lowercase();
     let is_remote = lower
         .strip_prefix("syslog")
         .is_some_and(|rest| rest.trim_start().starts_with('@'));
     is_remote.then_some(
-        "is the name of a file here: a syslog server is not supported yet; use syslog or journal",
+        "is taken as a file name: syslog servers are not supported; use syslog or journal",
     )
 }
 
-/// A section's name after its colon, and what stands up to it.
+/// Splits a section's name after its colon.
 fn split(name: &str) -> (&str, &str) {
     match name.find(':') {
         Some(at) => (&name[..=at], &name[at + 1..]),
@@ -344,7 +344,7 @@ fn split(name: &str) -> (&str, &str) {
     }
 }
 
-/// The word that is the fewest edits away, if that is near enough.
+/// The nearest known word, if its edit distance is at most [`DISTANCE_MAX`].
 fn closest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     let lower = word.to_lowercase();
     known
@@ -354,8 +354,8 @@ fn closest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w s
         .map(|(_, candidate)| candidate)
 }
 
-/// How many letters must be put in, left out or replaced to turn one word into the other; anything beyond
-/// [`DISTANCE_MAX`] is told as one more than that, without the work.
+/// The edit distance of two words: inserted, deleted or replaced letters. Returns at most `DISTANCE_MAX + 1`, and then
+/// without the work.
 fn distance(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     if from.chars().count().abs_diff(to.len()) > DISTANCE_MAX {
@@ -443,17 +443,17 @@ mod tests {
             (
                 ValueKind::Signal,
                 "TERM, KILL",
-                "several stop signals are not supported yet",
+                "a list of stop signals is not supported",
             ),
             (
                 ValueKind::User,
                 "nobody:nogroup",
-                "write user=nobody and group=nogroup",
+                "use user=nobody and group=nogroup",
             ),
             (
                 ValueKind::Logfile,
                 "/dev/stdout,/var/log/web.log",
-                "not supported yet",
+                "only one file per list is supported",
             ),
             (ValueKind::ByteSize, "10M", "did you mean 10MB?"),
         ] {

@@ -1,7 +1,7 @@
-//! Text → sections with the place of every key and value. The only file that knows the dialect of the INI format.
+//! Parses INI text into sections, with the span of every key and value. No other file knows the dialect.
 //!
 //! The dialect is that of Python's raw parser with `strict` off, inline comments by `;` and `#`, and blank lines inside
-//! values. This module must not know any section or key.
+//! values.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -13,35 +13,35 @@ use crate::domain::python_repr;
 /// One key and its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IniEntry {
-    /// Lower case.
+    /// The key in lower case.
     pub key: Arc<str>,
-    /// The key in the spelling of the file, for messages.
+    /// The key as written, for messages.
     pub written: Arc<str>,
-    /// Trimmed; continuation lines joined by newlines.
+    /// The value, trimmed. Continuation lines are joined by newlines.
     pub value: String,
     place: EntrySpans,
-    /// An inline comment that began inside quotes, and so cut the value in two.
+    /// The span of an inline comment that began inside quotes and so cut the value in two.
     pub cut: Option<Box<SourceSpan>>,
-    /// Where the key stood before, with a value that this one replaced.
+    /// The span of an earlier occurrence of the key, whose value this entry replaced.
     pub replaced: Option<Box<SourceSpan>>,
 }
 
-/// Where a key and its value stand. Half of the memory that reading a large configuration takes would be these numbers if they
-/// were as wide as those of a [`Span`].
+/// The spans of a key and its value. With the fields of [`SourceSpan`], they would take half of the memory of a large
+/// configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct EntrySpans {
     file: u32,
-    /// Of the key, and of the first line of the value.
+    /// The line of the key and of the value's first line.
     line: u32,
-    /// Column and length.
+    /// Column and length of the key.
     key: (u32, u32),
-    /// Column and length of the first line.
+    /// Column and length of the value's first line.
     value: (u32, u32),
 }
 
 impl EntrySpans {
     fn new(key: SourceSpan, value: SourceSpan) -> Self {
-        // A file with more lines or a longer line than that does not fit into memory twice.
+        // A file with larger numbers does not fit into memory twice.
         let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Self {
             file: narrow(key.file),
@@ -62,29 +62,29 @@ impl EntrySpans {
 }
 
 impl IniEntry {
-    /// Where the key stands.
+    /// The span of the key.
     #[must_use]
     pub fn key_span(&self) -> SourceSpan {
         self.place.span(self.place.key)
     }
 
-    /// Where the value's first line stands.
+    /// The span of the value's first line.
     #[must_use]
     pub fn value_span(&self) -> SourceSpan {
         self.place.span(self.place.value)
     }
 }
 
-/// One section, merged from every place that bears its name.
+/// One section, merged from all places that have its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IniSection {
-    /// What stands between the brackets, as it stands there.
+    /// The text between the brackets, unchanged.
     pub name: String,
-    /// Where it is first opened.
+    /// The span of its first header.
     pub span: SourceSpan,
-    /// Every place at which it is opened, the first included; empty: it stands nowhere.
+    /// The spans of all its headers, including the first. Empty: the section is in no file.
     pub places: Vec<SourceSpan>,
-    /// In the order in which the keys first appear.
+    /// The entries in the order in which the keys first appear.
     pub entries: Vec<IniEntry>,
 }
 
@@ -115,41 +115,41 @@ pub struct Ini {
     index: HashMap<String, usize>,
     /// `[DEFAULT]`.
     pub defaults: IniSection,
-    /// Keys as they are written and in lower case: there are few of them, however many sections have them.
+    /// Interned keys, as written and in lower case: there are few, however many sections have them.
     keys: HashSet<Arc<str>>,
 }
 
-/// Where each key of a section has its entry, so that none is searched for. It holds until the section is changed.
+/// An index of a section's entries by key. It is valid until the section changes.
 #[derive(Debug)]
 pub struct KeyOrder {
     /// The section.
     pub index: SectionIndex,
-    /// For each key: whether the section itself has it, and where among the entries.
+    /// For each key: whether the section itself has it, and the index of its entry.
     places: Vec<Option<(bool, u32)>>,
 }
 
-/// Keys for which there is room in a new section at most.
+/// Maximum initial capacity for the entries of a section.
 const USUAL_MAX: usize = 32;
 
-/// Where a section is in an [`Ini`], for as long as that lives.
+/// The index of a section in an [`Ini`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SectionIndex(usize);
 
-/// What is wrong with the text of one file.
+/// The errors in the text of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IniError {
-    /// Python's sentence, all lines included.
+    /// Python's message with all its lines.
     pub sentence: String,
-    /// Each bad line with a hint.
+    /// The span of each bad line, with a hint.
     pub lines: Vec<(SourceSpan, &'static str)>,
 }
 
-/// The name of the section whose keys every section has.
+/// The section whose keys apply to every section.
 const DEFAULT: &str = "DEFAULT";
-/// What some editors write at the beginning of a file. Supervisor does not skip it.
+/// Some editors write this at the beginning of a file. Supervisor does not skip it.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// Text as Python reads a text file: every line ends in `\n`.
+/// Replaces all line ends by `\n`, as Python does when it reads a text file.
 #[must_use]
 pub fn universal_newlines(text: &str) -> String {
     if text.contains('\r') {
@@ -175,9 +175,9 @@ impl Default for Ini {
     }
 }
 
-/// Where the reader stands: in which section, and after which key.
+/// The position of the parser: its section and its last key.
 struct ReadPosition {
-    /// None: in `[DEFAULT]`.
+    /// `None`: in `[DEFAULT]`.
     section: Option<usize>,
     entry: Option<usize>,
 }
@@ -186,7 +186,7 @@ impl Ini {
     /// Adds the sections of a file. `name` and `file` are for messages and spans; `text` has only `\n` as line ends.
     ///
     /// # Errors
-    /// Lines that are nothing, or stand before any section. All other lines are taken in all the same.
+    /// Lines that cannot be parsed, or that are before any section. All other lines are added nevertheless.
     ///
     /// # Source
     /// Python's `configparser`, "Supported INI File Structure".
@@ -209,8 +209,7 @@ impl Ini {
                         column: 1,
                         len: 1,
                     },
-                    "the file begins with a byte order mark (U+FEFF), which is no part of a configuration; save it as UTF-8 \
-                     without one",
+                    "the file begins with a byte order mark (U+FEFF); save the file as UTF-8 without a byte order mark",
                 )],
             });
         }
@@ -218,7 +217,7 @@ impl Ini {
             let comment = comment_start(line);
             let kept = strip(&line[..comment.unwrap_or(line.len())]);
             if kept.is_empty() {
-                // A blank line belongs to the value it stands in; a comment line vanishes.
+                // A blank line is part of the value around it; a comment line is not.
                 if let (None, Some(entry)) = (
                     comment,
                     cursor
@@ -328,7 +327,7 @@ impl Ini {
         }
     }
 
-    /// One section of these keys and values, which stand nowhere. Of a key that is given twice the last value counts.
+    /// Makes one section without spans. If a key is given twice, its last value counts.
     #[must_use]
     pub fn of_section<'a>(name: &str, options: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let mut ini = Self::default();
@@ -339,7 +338,7 @@ impl Ini {
         ini
     }
 
-    /// Sets a key (in any case) of a section that is there.
+    /// Sets a key (in any case) of an existing section.
     pub fn set(&mut self, section: &str, key: &str, value: &str) {
         if let Some(&at) = self.index.get(section) {
             let (lower, written) = self.intern_key(key);
@@ -354,10 +353,10 @@ impl Ini {
         }
     }
 
-    /// A key in lower case, and as it is written.
+    /// Returns the interned key in lower case, and as written.
     fn intern_key(&mut self, written: &str) -> (Arc<str>, Arc<str>) {
         let written = self.intern(written);
-        // Most are lower case already.
+        // Most keys are in lower case already.
         let is_lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         let lower = match written.chars().all(is_lower) {
             true => Arc::clone(&written),
@@ -382,13 +381,13 @@ impl Ini {
         }
     }
 
-    /// The entry that a continuation line would join.
+    /// The entry that a continuation line would extend.
     fn current_entry(&mut self, cursor: &ReadPosition) -> Option<&mut IniEntry> {
         let at = cursor.entry?;
         self.current_section(cursor).entries.get_mut(at)
     }
 
-    /// The section of this name, made if need be; none for `[DEFAULT]`.
+    /// The index of the section with this name, which is created if needed. `None`: `[DEFAULT]`.
     fn section_at(&mut self, name: &str, span: SourceSpan) -> Option<usize> {
         if name == DEFAULT {
             return None;
@@ -404,7 +403,7 @@ impl Ini {
             name: name.to_owned(),
             span,
             places: vec![span],
-            // Sections of one file are often alike.
+            // Sections of one file are often similar.
             entries: Vec::with_capacity(usual),
         });
         Some(self.sections.len() - 1)
@@ -416,13 +415,13 @@ impl Ini {
         &self.sections
     }
 
-    /// The section of exactly this name.
+    /// The section with exactly this name.
     #[must_use]
     pub fn section(&self, name: &str) -> Option<&IniSection> {
         self.index.get(name).map(|&at| &self.sections[at])
     }
 
-    /// Where the section of exactly this name is.
+    /// The index of the section with exactly this name.
     #[must_use]
     pub fn index_of(&self, name: &str) -> Option<SectionIndex> {
         self.index.get(name).map(|&at| SectionIndex(at))
@@ -434,13 +433,13 @@ impl Ini {
         self.sections.get(index.0)
     }
 
-    /// The entry of a key (lower case), else that of `[DEFAULT]`.
+    /// The entry of a key (lower case), or that of `[DEFAULT]`.
     #[must_use]
     pub fn get(&self, section: &str, key: &str) -> Option<&IniEntry> {
         self.entry_of(self.section(section), key)
     }
 
-    /// The entry of a key (lower case) in a section, else that of `[DEFAULT]`.
+    /// The entry of a key (lower case) in a section, or that of `[DEFAULT]`.
     #[must_use]
     pub fn entry_of<'a>(
         &'a self,
@@ -452,8 +451,8 @@ impl Ini {
             .or_else(|| self.defaults.entry(key))
     }
 
-    /// The entries of a section that is read by many keys, arranged by `position`, which tells where a key (lower case) has
-    /// its place below `count`. An entry of `[DEFAULT]` counts where the section has none of that key.
+    /// Indexes the entries of a section that many keys will be read from. `position` returns the index of a key (lower
+    /// case), below `count`. An entry of `[DEFAULT]` applies if the section does not have its key.
     #[must_use]
     pub fn order_keys(
         &self,
@@ -474,7 +473,7 @@ impl Ini {
         KeyOrder { index, places }
     }
 
-    /// The entry at a place of an arranged section.
+    /// The entry of the key at `place` in an indexed section.
     #[must_use]
     pub fn ordered_entry(&self, arranged: &KeyOrder, place: usize) -> Option<&IniEntry> {
         let (is_own, at) = arranged.places.get(place).copied().flatten()?;
@@ -495,8 +494,8 @@ impl Ini {
         )
     }
 
-    /// Replaces `from` by `to` in every value of every section, where a section takes over those values of `[DEFAULT]`
-    /// that hold it; `[DEFAULT]` itself stays.
+    /// Replaces `from` by `to` in every value of every section. A value of `[DEFAULT]` that contains `from` is copied
+    /// into each section before; `[DEFAULT]` itself does not change.
     pub fn replace(&mut self, from: &str, to: &str) {
         let Self {
             sections, defaults, ..
@@ -516,9 +515,9 @@ impl Ini {
     }
 }
 
-/// Where a comment starts, in bytes. The searches for `;` and `#` advance in lockstep, one occurrence of each per
-/// round, and the first round that finds a comment ends them: in `a=x;y ;cut #d` the `#` stands in the second round
-/// only, and so does the `;` that counts.
+/// The byte offset of the comment in a line. As in Python, the searches for `;` and `#` advance in lockstep, one
+/// occurrence of each per round, and the first round that finds a comment ends them. In `a=x;y ;cut #d`, the first round
+/// finds the `#`, so the ` ;` before it is part of the value.
 fn comment_start(line: &str) -> Option<usize> {
     if line.trim_start_matches(is_space).starts_with(['#', ';']) {
         return Some(0);
@@ -541,7 +540,7 @@ fn comment_start(line: &str) -> Option<usize> {
     }
 }
 
-/// Python's sentence for a line before the first section.
+/// Python's message for a line before the first section.
 fn no_header(name: &str, number: usize, line: &str) -> String {
     format!(
         "File contains no section headers.\nfile: {}, line: {number}\n{}",
@@ -550,14 +549,14 @@ fn no_header(name: &str, number: usize, line: &str) -> String {
     )
 }
 
-/// The name between the first `[` and the last `]` of a header line; at least one character.
+/// The name between the first `[` and the last `]` of a header line. `None`: it is empty.
 fn header(line: &str) -> Option<&str> {
     let inner = line.strip_prefix('[')?;
     let end = inner.rfind(']')?;
     (end > 0).then(|| &inner[..end])
 }
 
-/// The text ends inside a quoted word, as a shell would see it.
+/// Whether the text ends inside quotes, by the rules of a shell.
 fn in_quotes(text: &str) -> bool {
     let mut open = None;
     let mut characters = text.chars();
@@ -578,7 +577,7 @@ fn in_quotes(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Each section as `name{key=value|…}`, or the sentence of the error.
+    /// Each section as `name{key=value|…}`, or the message of the error.
     fn shown(text: &str) -> String {
         let mut ini = Ini::default();
         if let Err(error) = ini.read("f", 0, &universal_newlines(text)) {

@@ -1,4 +1,4 @@
-//! Values that hardly any program changes: the one that changes nothing is kept once for all of them.
+//! Settings that most programs leave at their default share one default value.
 
 use std::sync::Arc;
 
@@ -6,11 +6,11 @@ use serde::de::{DeserializeOwned, Deserializer};
 
 /// A part of a program's specification whose default changes nothing.
 pub trait InternedDefault: Default + PartialEq + DeserializeOwned {
-    /// That of all programs that have no such key: one value for all of them.
+    /// The shared default value.
     #[must_use]
     fn interned_default() -> Arc<Self>;
 
-    /// Itself for several processes; nothing is kept twice where it changes nothing.
+    /// Wraps the value in an `Arc`; a default becomes the shared one.
     #[must_use]
     fn into_shared(self) -> Arc<Self> {
         if self == Self::default() {
@@ -20,10 +20,10 @@ pub trait InternedDefault: Default + PartialEq + DeserializeOwned {
         }
     }
 
-    /// Reads one back.
+    /// Deserializes a value; a default becomes the shared one.
     ///
     /// # Errors
-    /// What was written is no such thing.
+    /// The input is not such a value.
     fn deserialize_shared<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<Self>, D::Error> {
         Self::deserialize(from).map(Self::into_shared)
     }

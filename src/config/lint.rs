@@ -1,5 +1,5 @@
-//! Warnings about what Supervisor passes over in silence: keys and sections it does not know, sections in several places,
-//! comments that cut a quoted text in two; and about the plug-ins of Python that it would load.
+//! Warnings about what Supervisor silently ignores: unknown keys and sections, sections in several places, comments
+//! that cut a quoted text in two; and about Python plug-ins, which it would load.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,25 +11,25 @@ use super::parse::{ConfigReader, SectionAt};
 use super::plugin;
 use super::problem::SourceSpan;
 
-/// How many unknown words the log names at a start; `--check` names all.
+/// Maximum number of unknown words that the log names at a start. `--check` names all.
 const LOGGED_MAX: usize = 8;
-/// How many places of one section a message names.
+/// Maximum number of places of one section in a message.
 const PLACES_MAX: usize = 8;
 
-/// A word that nothing here reads.
+/// An unknown key or section.
 struct UnknownWord {
     span: SourceSpan,
-    /// What it is, with the section that it stands in.
+    /// Its description, with the section that contains it.
     text: String,
-    /// What becomes of it, as the end of the sentence.
+    /// What happens to it, as the end of the message.
     fate: &'static str,
     hint: String,
-    /// The same word in the same kind of section is told once.
+    /// Words with the same value here are reported once: the kind of section, and the word.
     same: (Option<SectionKind>, String),
 }
 
-/// Adds the warnings; with `strict`, unknown keys and sections and plug-ins of Python are errors instead. With
-/// `trusts_nobody`, files that others can change are errors too.
+/// Adds the warnings. `strict`: unknown keys and sections and Python plug-ins are errors. `trusts_nobody`: files that
+/// others can change are errors.
 pub(super) fn lint(reader: &mut ConfigReader<'_>, strict: bool, trusts_nobody: bool) {
     let mut unknown = Vec::new();
     let mut cuts = Vec::new();
@@ -40,7 +40,7 @@ pub(super) fn lint(reader: &mut ConfigReader<'_>, strict: bool, trusts_nobody: b
             cuts.extend(section.entries.iter().filter_map(cut));
         }
     }
-    // One mistake is told once.
+    // Do not report a place that has an error already.
     unknown.retain(|word: &UnknownWord| !reader.report.has_error_at(word.span));
     if strict {
         for UnknownWord {
@@ -65,13 +65,13 @@ pub(super) fn lint(reader: &mut ConfigReader<'_>, strict: bool, trusts_nobody: b
     warn_of_other_writers(reader, trusts_nobody);
     for (span, key) in cuts {
         let text = format!(
-            "{key} is cut in the middle of quotes, for a blank before ; or # begins a comment there too"
+            "{key} ends inside quotes: a ; or # after a blank starts a comment, within quotes too"
         );
         reader.warn(span, text);
     }
 }
 
-/// What nothing here reads in one section, or the section itself.
+/// The unknown keys of one section, or the unknown section itself.
 fn unknown_words(section: &IniSection) -> Vec<UnknownWord> {
     let name = &section.name;
     if name == hint::PROGRAM_DEFAULT {
@@ -120,8 +120,8 @@ fn unknown_words(section: &IniSection) -> Vec<UnknownWord> {
         .collect()
 }
 
-/// Warns of each unknown word once, with its first place. The log names a few of them, for a file that another tool shares can
-/// have many, and the log has them at each start.
+/// Warns about each unknown word once, at its first place. The log names only a few, because a file that is shared with
+/// another tool may have many, and the log gets them at each start.
 fn warn_of_unknown(reader: &mut ConfigReader<'_>, unknown: Vec<UnknownWord>) {
     let mut places: HashMap<(Option<SectionKind>, String), usize> = HashMap::new();
     for word in &unknown {
@@ -129,7 +129,7 @@ fn warn_of_unknown(reader: &mut ConfigReader<'_>, unknown: Vec<UnknownWord>) {
     }
     let (mut logged, mut unlogged) = (0, 0);
     for word in unknown {
-        // Only the first of its kind is still there.
+        // Only the first place of each word is still in the map.
         let Some(count) = places.remove(&word.same) else {
             continue;
         };
@@ -152,14 +152,15 @@ fn warn_of_unknown(reader: &mut ConfigReader<'_>, unknown: Vec<UnknownWord>) {
         }
     }
     if unlogged > 0 {
-        let text =
-            format!("{unlogged} more unknown words are ignored; supervisord --check names them");
+        let text = format!(
+            "{unlogged} more unknown keys or sections are ignored (supervisord --check lists them)"
+        );
         reader.log(SourceSpan::default(), text);
     }
 }
 
-/// A section that is opened several times is merged, which is easily not what somebody wanted who copied a file. The log does
-/// not tell it at each start: a file may well mean it.
+/// Warns about a section in several places, which is merged; that is often a copy-and-paste mistake. The warning is not
+/// logged at each start, because a file may intend it.
 fn warn_of_repeated_sections(reader: &mut ConfigReader<'_>) {
     let merged: Vec<(String, Vec<SourceSpan>)> = reader
         .ini
@@ -187,14 +188,14 @@ fn warn_of_repeated_sections(reader: &mut ConfigReader<'_>) {
         }
         let last = shown.pop().unwrap_or_default();
         let text = format!(
-            "[{name}] stands in {} and {last}; of each key the last one wins",
+            "[{name}] is defined in {} and {last}; the last value of each key wins",
             shown.join(", ")
         );
         reader.report.warn(places[0], text);
     }
 }
 
-/// What an included file says of the daemon itself overrides the main file. The log does not tell it either.
+/// Warns about daemon settings in an included file, which override the main file. The warning is not logged either.
 fn warn_of_included_daemon_keys(reader: &mut ConfigReader<'_>) {
     let section = reader.ini.section(SectionKind::Daemon.prefix());
     let entries = section.into_iter().flat_map(|section| &section.entries);
@@ -208,7 +209,7 @@ fn warn_of_included_daemon_keys(reader: &mut ConfigReader<'_>) {
     for (span, key, replaced) in changed {
         let text = match replaced {
             Some(before) => format!(
-                "[supervisord] {key} is overridden by an included file; {} no longer counts",
+                "[supervisord] {key} is overridden by an included file; {} has no effect",
                 reader.file_line(before)
             ),
             None => format!("[supervisord] {key} is set by an included file"),
@@ -223,12 +224,13 @@ fn warn_of_included_daemon_keys(reader: &mut ConfigReader<'_>) {
         .copied()
         .collect();
     for span in late {
-        let text = "[include] in an included file comes too late and has no effect".to_owned();
+        let text = "[include] in an included file has no effect".to_owned();
         reader.report.warn(span, text);
     }
 }
 
-/// Whoever can write a root daemon's configuration can run commands as root.
+/// Warns about files that others can write: a user who can write a root daemon's configuration can run commands as
+/// root.
 fn warn_of_other_writers(reader: &mut ConfigReader<'_>, trusts_nobody: bool) {
     let mut found: Vec<(SourceSpan, String)> = Vec::new();
     let mut told: Vec<String> = Vec::new();
@@ -240,13 +242,13 @@ fn warn_of_other_writers(reader: &mut ConfigReader<'_>, trusts_nobody: bool) {
             };
             found.push((
                 whole,
-                format!("{file} can be changed by others than root: {why}"),
+                format!("users other than root can change {file}: {why}"),
             ));
             told.push(why);
         }
     }
     for (span, directory) in reader.listed.clone() {
-        // One reason is told once, however many files and directories it opens.
+        // Report each reason once, however many files and directories it affects.
         if let Some(why) = reader
             .lookup
             .other_adder(&directory)
@@ -254,7 +256,7 @@ fn warn_of_other_writers(reader: &mut ConfigReader<'_>, trusts_nobody: bool) {
         {
             found.push((
                 span,
-                format!("files can be added to {directory} by others than root: {why}"),
+                format!("users other than root can add files to {directory}: {why}"),
             ));
             told.push(why);
         }
@@ -262,7 +264,7 @@ fn warn_of_other_writers(reader: &mut ConfigReader<'_>, trusts_nobody: bool) {
     for (span, text) in found {
         if trusts_nobody {
             let sentence = format!(
-                "{text}; root does not take what it found by search from others, name it with -c"
+                "{text}; as root, supervisord does not use a configuration file found by search that other users can change (name the file with -c)"
             );
             reader.report.add(span, &sentence, "");
         } else {
@@ -271,7 +273,7 @@ fn warn_of_other_writers(reader: &mut ConfigReader<'_>, trusts_nobody: bool) {
     }
 }
 
-/// The daemon does not care for them, but who checks the file wants to hear of them.
+/// Warns about client plug-ins. The daemon does not need them, but a check of the file should report them.
 fn plugins_of_the_client(reader: &mut ConfigReader<'_>) {
     let is_plugin = |name: &str| SectionKind::of(name) == Some(SectionKind::CtlPlugin);
     for section in reader.names_of(is_plugin) {
@@ -304,8 +306,7 @@ mod tests {
                 "/etc/s.conf:3:1: unknown key setlocale in [supervisord] is ignored",
                 "/etc/s.conf:4:1: unknown section [progam:x] is ignored; did you mean [program:x]?",
                 "/etc/s.conf:7:1: unknown key autostrt in [program:y] is ignored; did you mean autostart?",
-                "/etc/s.conf:6:18: command is cut in the middle of quotes, for a blank before ; or # begins a comment \
-                 there too",
+                "/etc/s.conf:6:18: command ends inside quotes: a ; or # after a blank starts a comment, within quotes too",
             ]
         );
     }

@@ -1,82 +1,85 @@
-//! All that reading a configuration may ask of the machine. Knows nothing of configuration.
+//! What reading a configuration may ask of the machine.
 
 use crate::domain::Resource;
 
 /// An entry of the user database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserEntry {
-    /// Its number.
+    /// The uid.
     pub uid: u32,
-    /// Its first group.
+    /// The primary gid.
     pub gid: u32,
-    /// Its home directory.
+    /// The home directory.
     pub home: String,
 }
 
-/// Why a file could not be read. Each reason is for people; empty: there is nothing to add.
+/// Why a file could not be read. Each text is a reason for people; empty: no further reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LookupError {
-    /// There is no such file, or it cannot even be looked at.
+    /// The file does not exist, or cannot be examined.
     Missing(String),
-    /// It is there and cannot be read, or is a directory.
+    /// The file exists but cannot be read, or is a directory.
     Unreadable(String),
 }
 
-/// What the machine knows. Paths may be relative to [`Lookup::cwd`]; an empty path names nothing.
+/// Queries to the machine. Paths may be relative to [`Lookup::cwd`]; an empty path names nothing.
 pub trait Lookup {
-    /// The content of a file.
+    /// Reads a file.
     ///
     /// # Errors
     /// It is missing or cannot be read.
     fn read(&self, path: &str) -> Result<Vec<u8>, LookupError>;
-    /// There is something of this name; symbolic links are followed.
+    /// Whether the path exists. Follows symbolic links.
     fn exists(&self, path: &str) -> bool;
-    /// There is something of this name, be it a symbolic link to nothing.
+    /// Whether the path exists, even as a dangling symbolic link.
     fn is_entry(&self, path: &str) -> bool;
-    /// It is a directory; symbolic links are followed.
+    /// Whether the path is a directory. Follows symbolic links.
     fn is_dir(&self, path: &str) -> bool;
-    /// The names in a directory, in any order; empty if it cannot be listed.
+    /// The names in a directory, in any order. Empty if it cannot be listed.
     fn list(&self, path: &str) -> Vec<String>;
-    /// The user of this name.
+    /// The user with this name.
     fn user(&self, name: &str) -> Option<UserEntry>;
-    /// The user of this number.
+    /// The user with this uid.
     fn user_of(&self, uid: u32) -> Option<UserEntry>;
-    /// The number of the group of this name.
+    /// The gid of the group with this name.
     fn group(&self, name: &str) -> Option<u32>;
-    /// There is a group of this number.
+    /// Whether there is a group with this gid.
     fn is_group(&self, gid: u32) -> bool;
-    /// Our own user.
+    /// The effective uid of this process.
     fn uid(&self) -> u32;
-    /// Our own hard limit, which what we make can exceed only with more rights; none if it does not matter.
+    /// This process's hard limit of a resource, which child processes cannot exceed without privileges. `None`: it does
+    /// not matter.
     fn hard_limit(&self, _resource: Resource) -> Option<u64> {
         None
     }
     /// The working directory, absolute.
     fn cwd(&self) -> String;
-    /// The home directory of a user, or our own.
+    /// The home directory of a user. `None` for `user`: of this process's user.
     fn home(&self, user: Option<&str>) -> Option<String>;
     /// The directory for temporary files.
     fn tempdir(&self) -> String;
-    /// The name of the machine, as the kernel knows it.
+    /// The host name, from the kernel.
     fn hostname(&self) -> String;
-    /// Who, besides root, could change what a root daemon reads here, in words that complete "… can be changed by others: ";
-    /// none if nobody, or if we are not root, or run no commands.
+    /// The users, besides root, who could change what a root daemon reads at this path, as text that completes "… can
+    /// be changed by others: ". `None`: no user; or this process is not root or runs no commands.
     fn other_writer(&self, _path: &str) -> Option<String> {
         None
     }
-    /// As [`Self::other_writer`], for a directory whose files are read: who could add one to it, or make it if it is missing.
+    /// Like [`Self::other_writer`], for a directory whose files are read: users who could add a file to it, or create
+    /// it if it is missing.
     fn other_adder(&self, _directory: &str) -> Option<String> {
         None
     }
-    /// Why programs cannot have cgroups on this host, or not with this controller (empty: none is needed); none: they can.
+    /// Why programs cannot have cgroups on this host, or not with this controller (empty: no controller is needed).
+    /// `None`: they can.
     fn no_cgroup(&self, _controller: &str) -> Option<String> {
         None
     }
-    /// There is a file of this name that we may execute.
+    /// Whether the path is a file that this process may execute.
     fn is_program(&self, _path: &str) -> bool {
         false
     }
-    /// The variables of our own environment. Bytes that are no UTF-8 are held as [`crate::domain::from_bytes`] does.
+    /// The environment of this process. Bytes that are not UTF-8 are encoded by [`crate::domain::from_bytes`].
     fn env(&self) -> Vec<(String, String)>;
 }
 
@@ -90,12 +93,12 @@ mod fake {
     use super::super::path::{dirname, join, normalize};
     use super::{Lookup, LookupError, Resource, UserEntry};
 
-    /// A machine of the imagination for tests: /start is the working directory, `me` (1000) the user.
+    /// A fake machine for tests: the working directory is /start, the user is `me` (1000).
     #[derive(Debug, Clone)]
     pub struct Fake {
-        /// Path and content.
+        /// File contents by path.
         pub files: BTreeMap<String, Vec<u8>>,
-        /// Directories besides.
+        /// Further directories.
         pub dirs: BTreeSet<String>,
         /// The environment.
         pub env: Vec<(String, String)>,
@@ -114,7 +117,7 @@ mod fake {
     }
 
     impl Fake {
-        /// With a file more, and the directories above it.
+        /// Adds a file and the directories above it.
         pub fn with(mut self, path: &str, text: &str) -> Self {
             let mut dir = dirname(path);
             while !dir.is_empty() && self.dirs.insert(dir.to_owned()) {
@@ -166,7 +169,7 @@ mod fake {
                         .to_owned()
                 })
                 .collect();
-            // Directories of a real machine have no order either.
+            // Real directories have no defined order either.
             names.reverse();
             names
         }
@@ -226,11 +229,11 @@ mod fake {
 
         fn other_writer(&self, path: &str) -> Option<String> {
             path.contains("everybodys")
-                .then(|| "it is everybody's".to_owned())
+                .then(|| "it is writable by everybody".to_owned())
         }
 
         fn no_cgroup(&self, controller: &str) -> Option<String> {
-            (controller == "io").then(|| "the kernel lacks it".to_owned())
+            (controller == "io").then(|| "the kernel does not support it".to_owned())
         }
 
         fn other_adder(&self, directory: &str) -> Option<String> {

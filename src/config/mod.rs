@@ -1,4 +1,4 @@
-//! Text → typed configuration → difference.
+//! Turns configuration text into a typed, checked configuration, and compares two configurations.
 
 mod allow;
 pub mod completion;

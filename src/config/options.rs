@@ -1,4 +1,4 @@
-//! The daemon's command line, drawn from KEYS. Knows no configuration file.
+//! The daemon's command line, derived from KEYS.
 
 use super::completion::{self, Candidate, Completion, CompletionRequest, WordPosition};
 use super::getopt::{OptionSpec, ParsedOption, getopt};
@@ -8,7 +8,7 @@ use super::subcommand::{self, SUBCOMMANDS, Subcommand};
 use super::value;
 use crate::domain::{Bytes, Level, python_repr};
 
-/// What the command line sets instead of the file.
+/// Values from the command line that replace those of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// `-l`.
@@ -23,7 +23,7 @@ pub struct Overrides {
     pub pidfile: Option<String>,
     /// `-m`.
     pub umask: Option<u32>,
-    /// `-n`; `--daemon` says no.
+    /// `-n`. `--daemon` sets it to false.
     pub nodaemon: Option<bool>,
     /// `-s`.
     pub silent: Option<bool>,
@@ -50,25 +50,26 @@ pub struct Overrides {
 pub struct DaemonOptions {
     /// `-c`, as given.
     pub config_path: Option<String>,
-    /// What it sets instead of the file.
+    /// Values that replace those of the file.
     pub overrides: Overrides,
-    /// `-h`: print [`usage`] and end. What follows on the command line was not looked at.
+    /// `-h`: print [`usage`] and exit. Later arguments are not parsed.
     pub help: bool,
-    /// `-v`: print the version and end. What follows on the command line was not looked at.
+    /// `-v`: print the version and exit. Later arguments are not parsed.
     pub version: bool,
-    /// `--check`: report on the configuration and end.
+    /// `--check`: report on the configuration and exit.
     pub check: bool,
-    /// `--strict`: unknown keys and sections, and plug-ins of Python, are errors.
+    /// `--strict`: unknown keys and sections, and Python plug-ins, are errors.
     pub strict: bool,
-    /// The configuration was found by search; root takes none from others then.
+    /// Whether the configuration was found by search. Root then refuses a file that others can write.
     pub is_found: bool,
-    /// `[supervisord]` is not implied: a daemon that runs reads again, and its file had the section.
+    /// Whether `[supervisord]` is required even if it could be implied: on a reread, because the file had the section
+    /// before.
     pub needs_section: bool,
     /// `--profile_options`: accepted, without effect.
     pub profile_options: Option<Vec<String>>,
 }
 
-/// An option that is no key.
+/// An option that is not a key.
 struct ExtraOption {
     opt: OptionSpec,
     value: &'static str,
@@ -114,7 +115,7 @@ const EXTRAS: &[ExtraOption] = &[
         Some(HELP),
         "",
         false,
-        "print this text and end (-? does so too)",
+        "print this help and exit (also -?)",
     ),
     extra(Some('?'), None, "", false, ""),
     extra(
@@ -122,32 +123,32 @@ const EXTRAS: &[ExtraOption] = &[
         Some(VERSION),
         "",
         false,
-        "print the version and end",
+        "print the version and exit",
     ),
     extra(
         None,
         Some(CHECK),
         "",
         true,
-        "check the configuration, tell all that is wrong with it, and end",
+        "check the configuration, print all errors and warnings, and exit",
     ),
     extra(
         None,
         Some(STRICT),
         "",
         true,
-        "take unknown keys and sections for errors",
+        "treat unknown keys and sections as errors",
     ),
     extra(
         None,
         Some(DAEMON),
         "",
         true,
-        "go into the background, whatever the file says",
+        "run in the background, whatever the configuration says",
     ),
 ];
 
-/// The keys that are options too.
+/// The keys that have an option.
 fn keys() -> impl Iterator<Item = (&'static ConfigKey, OptionSpec)> {
     SectionKind::Daemon.rows().iter().filter_map(|key| {
         let flag = key.flag?;
@@ -163,10 +164,10 @@ fn keys() -> impl Iterator<Item = (&'static ConfigKey, OptionSpec)> {
     })
 }
 
-/// Reads the words after the program's name.
+/// Parses the arguments after the program's name.
 ///
 /// # Errors
-/// Supervisor's sentence, for the two lines of a usage error.
+/// Supervisor's message, for the two lines of a usage error.
 pub fn parse_options(args: &[String], lookup: &dyn Lookup) -> Result<DaemonOptions, String> {
     let table: Vec<OptionSpec> = EXTRAS
         .iter()
@@ -174,7 +175,7 @@ pub fn parse_options(args: &[String], lookup: &dyn Lookup) -> Result<DaemonOptio
         .chain(keys().map(|(_, opt)| opt))
         .collect();
     let (given, rest) = getopt(args, &table)?;
-    // Differs: a subcommand that comes first of all never gets here; Supervisor knows none.
+    // Differs: a subcommand as the first argument is handled before this. Supervisor has none.
     if !rest.is_empty() {
         let words: Vec<String> = rest.iter().map(|word| python_repr(word)).collect();
         return Err(format!(
@@ -188,7 +189,7 @@ pub fn parse_options(args: &[String], lookup: &dyn Lookup) -> Result<DaemonOptio
             Some(extra) => {
                 apply_special(&mut options, extra.opt.long, option)?;
                 if options.help || options.version {
-                    // Supervisor ends at once, so nothing after these can be wrong.
+                    // Supervisor exits at once, so later arguments cannot be wrong.
                     return Ok(options);
                 }
             }
@@ -257,7 +258,7 @@ fn set(
     }
 }
 
-/// Converts the argument, then refuses it if the setting was given before: in that order, as Supervisor does.
+/// Converts the argument, then refuses it if the option was given before: the same order as in Supervisor.
 fn set_once<T>(
     slot: &mut Option<T>,
     given: &ParsedOption,
@@ -281,7 +282,7 @@ fn set_once<T>(
     Ok(())
 }
 
-/// The text of `-h`; `argv0` is the program's name as it was started.
+/// The text of `-h`. `argv0`: the program's name as it was started.
 #[must_use]
 pub fn usage(argv0: &str) -> String {
     let mut text = format!(
@@ -296,29 +297,31 @@ pub fn usage(argv0: &str) -> String {
         text.push_str(&subcommand::row(&left, &format!("{}{default}", row.doc)));
     }
     text.push_str(&format!(
-        "\nOr, with a verb as the first word:\n  {argv0} VERB [options] ...\n\nVerbs:\n"
+        "\nOr, with a subcommand as the first argument:\n  {argv0} COMMAND [options] ...\n\nCommands:\n"
     ));
     for subcommand in SUBCOMMANDS {
         text.push_str(&subcommand::row(subcommand.name, subcommand.doc));
     }
-    text.push_str(&format!("\nFor help on one of them, use {argv0} VERB -h\n"));
+    text.push_str(&format!(
+        "\nFor help on a command, use {argv0} COMMAND -h\n"
+    ));
     text
 }
 
-/// An option as people are told of it.
+/// An option in help texts.
 #[derive(Debug, Clone, Copy)]
 pub struct OptionRow {
     /// How it is written.
     pub opt: OptionSpec,
-    /// A word for its argument, such as FILE; empty without one.
+    /// A word for its argument, such as FILE. Empty: no argument.
     pub value: &'static str,
-    /// What its argument is if the option is not given, where it takes one.
+    /// The default of its argument, if it takes one.
     pub default: Option<&'static str>,
     /// What it does.
     pub doc: &'static str,
 }
 
-/// Every option, in the order in which help lists them.
+/// Every option, in the order of the help text.
 pub fn rows() -> impl Iterator<Item = OptionRow> {
     let extras = EXTRAS
         .iter()
@@ -351,7 +354,7 @@ pub fn rows() -> impl Iterator<Item = OptionRow> {
     }))
 }
 
-/// What the last word of a command line can become.
+/// Completes the last word of a command line.
 #[must_use]
 pub fn complete(request: &CompletionRequest) -> Completion {
     let spoken = request.before.split_first();
@@ -370,7 +373,7 @@ pub fn complete(request: &CompletionRequest) -> Completion {
         WordPosition::Value { index, joined } => {
             completion::values(rows[index].value, &joined, &request.word)
         }
-        // A subcommand is the first word or none.
+        // Only the first argument can be a subcommand.
         WordPosition::Word(_) if request.before.is_empty() => {
             let subcommands = SUBCOMMANDS
                 .iter()
@@ -427,7 +430,7 @@ mod tests {
                 ..DaemonOptions::default()
             })
         );
-        // Every key with a flag is read: an unread one would give its own error.
+        // Test every key with an option: a key that is not handled would fail.
         for (key, opt) in keys() {
             let value = match key.kind {
                 ValueKind::Boolean => "",
@@ -501,7 +504,7 @@ mod tests {
         for (line, expected) in [
             (
                 "--ch",
-                "--check\tcheck the configuration, tell all that is wrong with it, and end\n--childlogdir\thome of AUTO logs; the directory for temporary files if not set\n",
+                "--check\tcheck the configuration, print all errors and warnings, and exit\n--childlogdir\tdirectory of AUTO logs; not set: the directory for temporary files\n",
             ),
             ("-n --conf", "--configuration\tthe configuration file\n"),
             ("-c ", "\tfiles\n"),
@@ -517,13 +520,16 @@ mod tests {
             ("-n imp", ""),
             (
                 "service sta",
-                "start\tstart it\nstatus\twhat systemd knows of it\n",
+                "start\tstart the service\nstatus\tprint systemd's status of the service\n",
             ),
-            ("service --name x sto", "stop\tstop it, and its programs\n"),
+            (
+                "service --name x sto",
+                "stop\tstop the service and its programs\n",
+            ),
             ("service stop s", ""),
             (
                 "service stop --env",
-                "--env-file\ta file of variables for the daemon (install)\n",
+                "--env-file\tfile with environment variables for the daemon (install)\n",
             ),
             ("service install -c ", "\tfiles\n"),
             ("import a.service ", "\tfiles\n"),

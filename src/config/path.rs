@@ -1,8 +1,8 @@
-//! Paths as texts, by Python's rules, without a look at any file system.
+//! Path operations on texts, by Python's rules, without access to the file system.
 
 use super::lookup::Lookup;
 
-/// The part before the last slash, without slashes at its end unless it is nothing else.
+/// The part before the last slash, without trailing slashes unless it consists of slashes only.
 #[must_use]
 pub(super) fn dirname(path: &str) -> &str {
     let head = path.rfind('/').map_or("", |at| &path[..=at]);
@@ -18,7 +18,7 @@ pub(super) fn basename(path: &str) -> &str {
     path.rfind('/').map_or(path, |at| &path[at + 1..])
 }
 
-/// `path` below `base`; an absolute `path` stays.
+/// Joins `path` to `base`. An absolute `path` is returned unchanged.
 #[must_use]
 pub(super) fn join(base: &str, path: &str) -> String {
     if path.starts_with('/') || base.is_empty() {
@@ -30,7 +30,7 @@ pub(super) fn join(base: &str, path: &str) -> String {
     }
 }
 
-/// Without `.`, `..` and doubled slashes. Exactly two slashes at the start stay, as POSIX wants.
+/// Removes `.`, `..` and repeated slashes. Exactly two leading slashes are kept, as POSIX demands.
 #[must_use]
 pub fn normalize(path: &str) -> String {
     let root = match path.len() - path.trim_start_matches('/').len() {
@@ -60,13 +60,13 @@ pub fn normalize(path: &str) -> String {
     }
 }
 
-/// Absolute against the working directory, and normal.
+/// Makes a path absolute, relative to the working directory, and normalizes it.
 #[must_use]
 pub fn absolute(path: &str, lookup: &dyn Lookup) -> String {
     normalize(&join(&lookup.cwd(), path))
 }
 
-/// With `~` or `~user` at the start replaced; as it is where there is no such user.
+/// Replaces `~` or `~user` at the start. If there is no such user, returns the path unchanged.
 #[must_use]
 pub fn expand_user(path: &str, lookup: &dyn Lookup) -> String {
     let Some(rest) = path.strip_prefix('~') else {

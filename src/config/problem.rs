@@ -1,33 +1,33 @@
-//! What is wrong with a configuration, and where. Knows neither the dialect nor the keys.
+//! Errors and warnings of a configuration, with their places.
 
 use std::collections::HashSet;
 use std::fmt;
 
-/// A place in a source: lines and columns count from 1, columns and lengths in characters.
+/// A place in a source. Lines and columns count from 1; columns and lengths are in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct SourceSpan {
-    /// Index among the sources, in the order read; 0 is the main file.
+    /// Index of the source, in the order of reading; 0 is the main file.
     pub file: usize,
     /// The line.
     pub line: usize,
-    /// The first character.
+    /// The column of the first character.
     pub column: usize,
-    /// How many characters, at least 1.
+    /// The length in characters, at least 1.
     pub len: usize,
 }
 
-/// One thing wrong with a configuration.
+/// One error or warning.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ConfigProblem {
-    /// The file as named when it was read; empty: the message names it, or no file is meant.
+    /// The file, named as when it was read. Empty: the message names the file, or there is no file.
     pub file: String,
     /// From 1; 0: the file as a whole.
     pub line: usize,
     /// From 1, in characters; 0: the file as a whole.
     pub column: usize,
-    /// How many characters are meant, at least 1.
+    /// The length in characters, at least 1.
     pub len: usize,
-    /// Supervisor's sentence, and what was expected instead.
+    /// Supervisor's message, and what was expected instead.
     pub message: String,
 }
 
@@ -41,27 +41,27 @@ impl fmt::Display for ConfigProblem {
     }
 }
 
-/// The word in front of an error.
+/// The word before an error.
 pub const ERROR: &str = "error";
-/// The word in front of a warning.
+/// The word before a warning.
 pub const WARNING: &str = "warning";
 
-/// Everything wrong with a configuration; `Display` gives the first sentence alone.
+/// All errors and warnings of a configuration. `Display` gives only the first error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{first}")]
 pub struct ConfigErrors {
-    /// Supervisor's sentence for the error at which it would have stopped.
+    /// Supervisor's message for the error at which it would have stopped.
     pub first: String,
     /// All errors, by file and line.
     pub all: Vec<ConfigProblem>,
     /// All warnings, by file and line.
     pub warnings: Vec<ConfigProblem>,
-    /// Name and text of each file read, for carets.
+    /// Name and text of each file that was read, to show lines with carets.
     pub sources: Vec<(String, String)>,
 }
 
 impl ConfigErrors {
-    /// The one error of a file that could not even be read. `sentence` names the file; `why`, if not empty, is the reason.
+    /// The error of a file that cannot be read. `sentence` names the file; `why`, if not empty, is the reason.
     #[must_use]
     pub fn of_file(sentence: String, why: &str) -> Self {
         let mut message = sentence.clone();
@@ -83,7 +83,7 @@ impl ConfigErrors {
         }
     }
 
-    /// Every error and every warning, each in one line: `file:line:column: error: message`.
+    /// Every error and every warning as one line: `file:line:column: error: message`.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let errors = self.all.iter().map(|problem| problem.line(ERROR));
@@ -91,13 +91,13 @@ impl ConfigErrors {
     }
 }
 
-/// Each warning in one line: `file:line:column: warning: message`.
+/// Each warning as one line: `file:line:column: warning: message`.
 pub fn warning_lines(warnings: &[ConfigProblem]) -> impl Iterator<Item = String> {
     warnings.iter().map(|problem| problem.line(WARNING))
 }
 
 impl ConfigProblem {
-    /// The problem in one line, with a word for how bad it is in front of the message.
+    /// The problem as one line, with its severity before the message.
     #[must_use]
     pub fn line(&self, severity: &str) -> String {
         Self {
@@ -108,7 +108,7 @@ impl ConfigProblem {
     }
 }
 
-/// The most problems kept of one configuration; what is beyond helps nobody and could fill memory.
+/// Maximum number of problems that are kept. More would only fill memory.
 pub const PROBLEMS_MAX: usize = 1000;
 
 /// A problem whose file is still an index.
@@ -130,20 +130,20 @@ pub(super) struct ProblemReport {
 }
 
 impl ProblemReport {
-    /// Makes a file known and answers its index.
+    /// Adds a source and returns its index.
     pub(super) fn source(&mut self, name: &str, text: &str) -> usize {
         self.sources.push((name.to_owned(), text.to_owned()));
         self.sources.len() - 1
     }
 
-    /// Adds an error. `sentence` is Supervisor's; `hint`, if not empty, says what was expected.
+    /// Adds an error. `sentence` is Supervisor's message; `hint`, if not empty, says what was expected.
     pub(super) fn add(&mut self, span: SourceSpan, sentence: &str, hint: &str) {
         self.add_located(span, sentence, "", hint);
     }
 
-    /// As [`Self::add`], where Supervisor's sentence ends in `location`.
+    /// Like [`Self::add`], if Supervisor's message ends in `location`.
     ///
-    /// One mistake is one error: Supervisor comes to some keys more than once, with and without a location.
+    /// Reports each mistake once, although Supervisor reaches some keys several times, with and without a location.
     pub(super) fn add_located(
         &mut self,
         span: SourceSpan,
@@ -162,7 +162,7 @@ impl ProblemReport {
         }
     }
 
-    /// Adds a warning; answers whether it is a new one.
+    /// Adds a warning. Returns whether it is new.
     pub(super) fn warn(&mut self, span: SourceSpan, message: String) -> bool {
         let is_new = self.seen.insert((span, message.clone()));
         if is_new && self.warnings.len() < PROBLEMS_MAX {
@@ -171,7 +171,7 @@ impl ProblemReport {
         is_new
     }
 
-    /// Sets Supervisor's sentence where one of its errors covers several of our problems.
+    /// Sets Supervisor's message if one of its errors covers several problems here.
     pub(super) fn sentence(&mut self, sentence: String) {
         self.first.get_or_insert(sentence);
     }
@@ -182,17 +182,17 @@ impl ProblemReport {
         self.errors.iter().any(|found| found.span == span)
     }
 
-    /// How many errors there are.
+    /// The number of errors.
     #[must_use]
     pub(super) fn len(&self) -> usize {
         self.errors.len()
     }
 
-    /// A problem with the name of its file.
+    /// Replaces the index of a problem's file by its name.
     fn located(sources: &[(String, String)], found: UnlocatedProblem) -> ConfigProblem {
         let UnlocatedProblem { span, message } = found;
         let file = sources.get(span.file).map(|(name, _)| name.as_str());
-        // What is about a whole file mostly names it.
+        // A message about a whole file mostly names the file already.
         let is_named = |file: &&str| span.line != 0 || !message.contains(file);
         ConfigProblem {
             file: file.filter(is_named).unwrap_or_default().to_owned(),
@@ -203,12 +203,12 @@ impl ProblemReport {
         }
     }
 
-    /// A warning as it reads in the log.
+    /// A warning in the form for the log.
     pub(super) fn shown(&self, span: SourceSpan, message: String) -> String {
         Self::located(&self.sources, UnlocatedProblem { span, message }).to_string()
     }
 
-    /// The warnings by file and line, if there is no error.
+    /// Returns the warnings by file and line.
     ///
     /// # Errors
     /// There are errors.
@@ -221,7 +221,7 @@ impl ProblemReport {
             sources,
         } = self;
         let located = |mut found: Vec<UnlocatedProblem>| -> Vec<ConfigProblem> {
-            // Stable: problems of one place stay in the order in which Supervisor comes to them.
+            // A stable sort: problems at one place stay in Supervisor's order.
             found.sort_by_key(|found| (found.span.file, found.span.line, found.span.column));
             let problems = found.into_iter();
             problems

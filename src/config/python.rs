@@ -1,30 +1,30 @@
-//! The few rules of Python's texts and numbers that show in Supervisor's behaviour. Knows nothing of configuration.
+//! The rules of Python's strings and numbers that are visible in Supervisor's behaviour.
 
-/// Blank as Python's `str.isspace` means it: Unicode white space, and the four ASCII separators.
+/// Whether Python's `str.isspace` accepts the character: Unicode white space, and four ASCII separators.
 #[must_use]
 pub(super) fn is_space(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\x1c'..='\x1f')
 }
 
-/// Without blanks at both ends.
+/// Removes whitespace at both ends.
 #[must_use]
 pub(super) fn strip(text: &str) -> &str {
     text.trim_matches(is_space)
 }
 
-/// Without blanks at the end.
+/// Removes whitespace at the end.
 #[must_use]
 pub(super) fn rstrip(text: &str) -> &str {
     text.trim_end_matches(is_space)
 }
 
-/// Words between blanks.
+/// Splits at whitespace.
 pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(is_space).filter(|word| !word.is_empty())
 }
 
-/// A whole number as Python's `int(text, radix)` reads it: blanks around it, a sign, single `_` between digits, and for
-/// radix 8 the prefix `0o`. None if it is no number. A number beyond 64 bits becomes the nearest one of 64 bits.
+/// Parses an integer like Python's `int(text, radix)`: surrounding whitespace, a sign, single `_` between digits, and
+/// for radix 8 the prefix `0o`. `None`: not an integer. A number beyond 64 bits becomes the nearest 64-bit number.
 #[must_use]
 pub(super) fn int(text: &str, radix: u32) -> Option<i64> {
     let word = strip(text);
@@ -48,13 +48,13 @@ pub(super) fn int(text: &str, radix: u32) -> Option<i64> {
             continue;
         }
         let digit = i64::from(c.to_digit(radix)?);
-        // Counted downwards, for the lowest number has no positive counterpart.
+        // Count downwards: the lowest number has no positive counterpart.
         number = number
             .saturating_mul(i64::from(radix))
             .saturating_sub(digit);
         after_digit = true;
     }
-    // Neither nothing at all nor an underscore at the end.
+    // There must be digits, and no underscore at the end.
     after_digit.then(|| {
         if negative {
             number

@@ -1,4 +1,4 @@
-//! The sample configuration that `echo_supervisord_conf` prints, drawn from KEYS.
+//! Generates the sample configuration that `echo_supervisord_conf` prints, from KEYS.
 
 use super::key::{ConfigKey, MAIN_INTERFACE, RPC_FACTORY, SectionKind, ValueKind};
 
@@ -29,7 +29,7 @@ const HEAD: &str = "\
 
 ";
 
-/// Values that the sample sets, other than the defaults: section, key, value.
+/// Values that the sample sets to other values than the defaults: section, key, value.
 const SET: &[(SectionKind, &str, &str)] = &[
     (SectionKind::UnixServer, "file", "/tmp/supervisor.sock"),
     (SectionKind::Daemon, "logfile", "/tmp/supervisord.log"),
@@ -39,9 +39,10 @@ const SET: &[(SectionKind, &str, &str)] = &[
         "serverurl",
         "unix:///tmp/supervisor.sock",
     ),
+    (SectionKind::RpcInterface, RPC_FACTORY, MAIN_INTERFACE),
 ];
 
-/// Keys of an active section that are set to their defaults, so that one sees them.
+/// Keys of active sections that are shown with their defaults.
 const SPELLED: &[&str] = &[
     "logfile_maxbytes",
     "logfile_backups",
@@ -52,49 +53,13 @@ const SPELLED: &[&str] = &[
     "minprocs",
 ];
 
-/// What commented-out keys without a default show.
-const EXAMPLES: &[(&str, &str)] = &[
-    ("allow", "root all"),
-    ("command", "/bin/cat"),
-    ("port", "127.0.0.1:9001"),
-    ("chown", "nobody:nogroup"),
-    ("username", "user"),
-    ("password", "123"),
-    ("user", "nobody"),
-    ("directory", "/tmp"),
-    ("childlogdir", "/tmp"),
-    ("environment", "KEY=\"value\""),
-    ("killasgroup", "false"),
-    ("serverurl", "AUTO"),
-    ("history_file", "~/.sc_history"),
-    ("umask", "022"),
-    ("events", "EVENT"),
-    ("programs", "progname1,progname2"),
-    ("files", "relative/directory/*.ini"),
-    ("ready_fd", "3"),
-    ("ready_timeout", "90"),
-    ("limit_nofile", "1024:65536"),
-    ("nice", "5"),
-    ("oom_score_adj", "100"),
-    ("group", "nogroup"),
-    ("capabilities", "cap_net_bind_service"),
-    ("ambient_capabilities", "cap_net_bind_service"),
-    ("memory_max", "512MB"),
-    ("memory_high", "400MB"),
-    ("cpu_max", "50%"),
-    ("cpu_weight", "100"),
-    ("io_weight", "100"),
-    ("pids_max", "100"),
-    (RPC_FACTORY, MAIN_INTERFACE),
-];
-
 /// The width up to the trailing comments.
 const COLUMN: usize = 40;
 
-/// The width of a line.
+/// Width of a line.
 const WIDTH: usize = 100;
 
-/// The whole text.
+/// Returns the sample.
 #[must_use]
 pub fn sample() -> String {
     let mut text = HEAD.to_owned();
@@ -151,7 +116,7 @@ fn section(text: &mut String, name: &str, kind: SectionKind, is_active: bool) {
         .filter(|key| key.name != "profile_options")
         .collect();
     if kind == SectionKind::Listener {
-        // A listener needs a command as any program does.
+        // A listener needs a command, which is a key of programs.
         keys.splice(..0, SectionKind::Program.rows().iter().take(1));
     }
     for key in keys {
@@ -159,15 +124,10 @@ fn section(text: &mut String, name: &str, kind: SectionKind, is_active: bool) {
             .iter()
             .find(|&&(of, name, _)| of == kind && name == key.name)
             .map(|&(.., value)| value);
-        let is_set =
-            is_active && (set.is_some() || SPELLED.contains(&key.name) || key.name == RPC_FACTORY);
-        let example = EXAMPLES
-            .iter()
-            .find(|&&(name, _)| name == key.name)
-            .map(|&(_, value)| value);
+        let is_set = is_active && (set.is_some() || SPELLED.contains(&key.name));
         let value = set
             .or(key.default.filter(|default| !default.is_empty()))
-            .or(example)
+            .or(key.example)
             .or(is_limit(key.kind).then_some("infinity"))
             .unwrap_or_default();
         let mark = if is_set { "" } else { ";" };
@@ -184,7 +144,7 @@ fn section(text: &mut String, name: &str, kind: SectionKind, is_active: bool) {
     text.push('\n');
 }
 
-/// Appends a line with its note: behind the line and on lines of comment below it, or above a line that is too long.
+/// Appends a line with its note: after the line and on comment lines below it, or above a line that is too long.
 fn annotated(text: &mut String, line: &str, note: &str) {
     if line.chars().count() > COLUMN {
         for note in wrapped(note, WIDTH - 2) {
@@ -200,7 +160,7 @@ fn annotated(text: &mut String, line: &str, note: &str) {
     }
 }
 
-/// The words of a text in lines of at most `width` characters. A longer word has a line of its own.
+/// Wraps a text at `width` characters. A longer word gets a line of its own.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;
@@ -222,7 +182,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Limits have one word for none.
+/// Whether the key is a resource limit. They share the word for unlimited.
 const fn is_limit(kind: ValueKind) -> bool {
     matches!(
         kind,
@@ -273,12 +233,12 @@ mod tests {
             .collect();
         let config = loaded(&open);
         assert_eq!(config.servers.len(), 2);
-        // Those three, and the worked example.
+        // The three examples, and the worked example.
         assert_eq!(config.groups.len(), 4);
-        // All it warns of is the pattern that matches no file, and keys that take root.
+        // The only other warnings are the pattern that matches no file, and keys that need root.
         let notes = config.notes.iter().map(ToString::to_string);
         let notes: Vec<String> = notes
-            .filter(|note| !note.contains(" runs as root;"))
+            .filter(|note| !note.contains(" only as root;"))
             .collect();
         assert_eq!(notes.len(), 1, "{notes:?}");
     }

@@ -1,5 +1,5 @@
-//! What the cgroup of a process limits, and what becomes of the processes that it leaves behind: the typed form, and the
-//! texts that become it. Every default changes nothing. Knows no places.
+//! The limits of a process's cgroup, and what happens to processes it leaves behind: the types and their parsers. Every
+//! default changes nothing.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -10,23 +10,23 @@ use super::confinement::bytes;
 use super::interned_default::InternedDefault;
 use crate::domain::python_repr;
 
-/// The weights that the kernel takes; 100 is what a cgroup has by itself.
+/// Maximum weight in the kernel; 100 is the default of a cgroup.
 pub const WEIGHT_MAX: i64 = 10_000;
-/// The period of a limit that is given in percent, in microseconds; the kernel's own default.
+/// The period for a CPU limit in percent, in microseconds: the kernel's default.
 const PERIOD_MICROS: u64 = 100_000;
-/// The least that the kernel takes for a quota or a period, in microseconds.
+/// Minimum quota and period in the kernel, in microseconds.
 const MICROS_MIN: u64 = 1000;
-/// The longest period that the kernel takes, in microseconds.
+/// Maximum period in the kernel, in microseconds.
 const PERIOD_MICROS_MAX: u64 = 1_000_000;
-/// The highest percentage of one processor: as many processors as Linux can have, and more.
+/// Maximum percentage of one CPU: more CPUs than Linux supports.
 const PERCENT_MAX: u64 = 1_000_000;
 
-/// How much of something; `None` in it: as much as there is.
+/// A limit. `None`: unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitAmount(pub Option<u64>);
 
 impl fmt::Display for LimitAmount {
-    /// The kernel's word.
+    /// The value in the kernel's syntax.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(amount) => amount.fmt(f),
@@ -35,63 +35,63 @@ impl fmt::Display for LimitAmount {
     }
 }
 
-/// So much processor time in each period.
+/// CPU time per period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CpuMax {
-    /// Microseconds, of all processors together.
+    /// In microseconds, summed over all CPUs.
     pub quota: LimitAmount,
-    /// Microseconds.
+    /// In microseconds.
     pub period: u64,
 }
 
 impl fmt::Display for CpuMax {
-    /// The kernel's words.
+    /// The value in the kernel's syntax.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.quota, self.period)
     }
 }
 
-/// What becomes of the processes that a process leaves behind.
+/// What happens to processes that a process leaves behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum KillMode {
-    /// They live on, as with Supervisor.
+    /// They keep running, as in Supervisor.
     #[default]
     Process,
-    /// They are killed once it has ended, and only then has it stopped.
+    /// They are killed when the process has exited. It counts as stopped only when they are gone.
     ControlGroup,
 }
 
-/// What its cgroup limits. Everything here can be changed while the process runs.
+/// The limits of a process's cgroup. All of them can be changed while the process runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CgroupLimits {
-    /// Bytes of memory; beyond it the kernel kills.
+    /// Memory in bytes at which the kernel kills.
     pub memory_max: Option<LimitAmount>,
-    /// Bytes of memory; beyond it the kernel slows it down and takes memory back.
+    /// Memory in bytes at which the kernel throttles and reclaims.
     pub memory_high: Option<LimitAmount>,
-    /// Processor time.
+    /// CPU time.
     pub cpu_max: Option<CpuMax>,
-    /// Its share of the processor beside others, 1 to 10000.
+    /// CPU weight relative to other cgroups, 1 to 10000.
     pub cpu_weight: Option<u16>,
-    /// Its share of the disks beside others, 1 to 10000.
+    /// I/O weight relative to other cgroups, 1 to 10000.
     pub io_weight: Option<u16>,
-    /// Processes and threads.
+    /// Maximum number of processes and threads.
     pub pids_max: Option<LimitAmount>,
-    /// What becomes of what it leaves behind.
+    /// What happens to processes it leaves behind.
     pub kill_mode: KillMode,
 }
 
-/// One limit as the kernel takes it.
+/// One limit in the kernel's syntax.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CgroupSetting {
-    /// The key.
+    /// The configuration key.
     pub key: &'static str,
-    /// The controller that has it.
+    /// The cgroup controller.
     pub controller: &'static str,
     /// The file in the cgroup.
     pub file: &'static str,
-    /// What is written there; none: the program does not say.
+    /// The value to write. `None`: not configured.
     pub value: Option<String>,
-    /// What a new cgroup has there.
+    /// The value in a new cgroup.
     pub default: &'static str,
 }
 
@@ -103,19 +103,19 @@ impl InternedDefault for CgroupLimits {
 }
 
 impl CgroupLimits {
-    /// It says something: how the process ends is looked at more closely than Supervisor would.
+    /// Whether any key is set. If so, the daemon examines the exit more closely than Supervisor does.
     #[must_use]
     pub fn is_some(&self) -> bool {
         *self != Self::default()
     }
 
-    /// Every limit, said or not.
+    /// Every limit, configured or not.
     ///
     /// # Source
     /// The kernel's Documentation/admin-guide/cgroup-v2.rst, "Controllers".
     #[must_use]
     pub fn settings(&self) -> [CgroupSetting; 6] {
-        // Every field is named, so that a new one cannot be forgotten.
+        // All fields are listed, so that a new one cannot be forgotten.
         let Self {
             memory_max,
             memory_high,
@@ -168,7 +168,7 @@ impl CgroupLimits {
         ]
     }
 
-    /// The keys that say something that a cgroup is needed for.
+    /// The configured keys that need a cgroup.
     #[must_use]
     pub fn keys(&self) -> Vec<&'static str> {
         let limits = self.settings().into_iter();
@@ -183,10 +183,10 @@ impl CgroupLimits {
     }
 }
 
-/// Bytes with a suffix, or `infinity`.
+/// Parses bytes with a suffix, or `infinity`.
 ///
 /// # Errors
-/// It is neither, or no bytes at all.
+/// It is neither, or zero bytes.
 ///
 /// # Source
 /// systemd.resource-control(5), `MemoryMax=`.
@@ -200,10 +200,10 @@ pub fn memory(key: &'static str) -> impl Fn(&str) -> Result<LimitAmount, String>
     }
 }
 
-/// A number of processes, or `infinity`.
+/// Parses a number of processes, or `infinity`.
 ///
 /// # Errors
-/// It is neither, or none at all: nothing could be started.
+/// It is neither, or zero, with which no process could start.
 pub fn pids_max(text: &str) -> Result<LimitAmount, String> {
     match text.trim() {
         word if word.eq_ignore_ascii_case("infinity") => Ok(LimitAmount(None)),
@@ -214,10 +214,10 @@ pub fn pids_max(text: &str) -> Result<LimitAmount, String> {
     }
 }
 
-/// A percentage of one processor, `infinity`, or the kernel's own `QUOTA PERIOD` in microseconds.
+/// Parses a percentage of one CPU, `infinity`, or the kernel's `QUOTA PERIOD` in microseconds.
 ///
 /// # Errors
-/// It is none, or beyond what the kernel takes.
+/// It is none of these, or out of the kernel's range.
 ///
 /// # Source
 /// systemd.resource-control(5), `CPUQuota=`; the kernel's cgroup-v2.rst, `cpu.max`.
@@ -251,7 +251,7 @@ pub fn cpu_max(text: &str) -> Result<CpuMax, String> {
         Some(digits) => number(digits)
             .filter(|period| (MICROS_MIN..=PERIOD_MICROS_MAX).contains(period))
             .ok_or_else(refused)?,
-        // A bare number could be meant as a percentage just as well.
+        // A number without a period could be meant as a percentage.
         None if quota.0.is_some() => return Err(refused()),
         None => PERIOD_MICROS,
     };
@@ -261,15 +261,15 @@ pub fn cpu_max(text: &str) -> Result<CpuMax, String> {
     }
 }
 
-/// A weight.
+/// Parses a weight.
 ///
 /// # Errors
-/// It is no number from 1 to 10000.
+/// It is not a number from 1 to 10000.
 pub fn weight(text: &str) -> Result<u16, String> {
     super::confinement::within(text, 1, WEIGHT_MAX)
 }
 
-/// `process` or `control-group`.
+/// Parses `process` or `control-group`.
 ///
 /// # Errors
 /// It is neither.

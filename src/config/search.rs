@@ -1,14 +1,14 @@
-//! Which configuration file is read when none is named.
+//! Finds the configuration file if none is given.
 
 use super::lookup::Lookup;
 use super::path::{dirname, join};
 
-/// What the daemon says on standard error before it searches as root.
+/// The warning on standard error before a search as root.
 pub const ROOT_WARNING: &str = "UserWarning: Supervisord is running as root and it is searching for its configuration \
     file in default locations (including its current working directory); you probably want to specify a \"-c\" argument \
     specifying an absolute path to a configuration file for improved security.";
 
-/// The places searched, in order; the first two depend on where the program was started from.
+/// The paths that are searched, in order. The first two depend on the path of the program.
 #[must_use]
 pub fn search_paths(argv0: &str) -> [String; 6] {
     let base = dirname(dirname(argv0));
@@ -22,9 +22,9 @@ pub fn search_paths(argv0: &str) -> [String; 6] {
     ]
 }
 
-/// What the program was started as: a name without a slash is the first program of that name in `PATH`.
+/// The path the program was started by. For a name without a slash, it is the first such program in `PATH`.
 ///
-/// For the original, which is a script, the kernel fills in the path at which a shell has found it.
+/// Supervisor is a script, for which the kernel passes the path that the shell found.
 #[must_use]
 pub fn started_as(argv0: &str, lookup: &dyn Lookup) -> String {
     if argv0.contains('/') {
@@ -40,7 +40,7 @@ pub fn started_as(argv0: &str, lookup: &dyn Lookup) -> String {
         .unwrap_or_else(|| argv0.to_owned())
 }
 
-/// The first place at which there is a file, if there is one.
+/// The first path that exists. `None`: there is none.
 #[must_use]
 pub fn find_config(argv0: &str, lookup: &dyn Lookup) -> Option<String> {
     let program = started_as(argv0, lookup);
@@ -48,7 +48,7 @@ pub fn find_config(argv0: &str, lookup: &dyn Lookup) -> Option<String> {
     places.find(|path| lookup.exists(path))
 }
 
-/// The daemon's sentence when there is none.
+/// The daemon's message if there is none.
 #[must_use]
 pub fn not_found(argv0: &str, lookup: &dyn Lookup) -> String {
     let program = started_as(argv0, lookup);

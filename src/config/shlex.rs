@@ -1,18 +1,18 @@
-//! A command's text → its words, as Python's `shlex.split` makes them: POSIX quotes and backslashes, no comments, no
-//! globbing, no variables.
+//! Splits a command into words like Python's `shlex.split`: POSIX quotes and backslashes, no comments, no globbing, no
+//! variables.
 
-/// Quotes or backslashes that do not pair up. `Display` is Python's.
+/// Unbalanced quotes or backslashes. `Display` gives Python's message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ShlexError {
-    /// A quote is open at the end.
+    /// A quote is not closed.
     #[error("No closing quotation")]
     Quotation,
-    /// A backslash is the last character.
+    /// The last character is a backslash.
     #[error("No escaped character")]
     Escape,
 }
 
-/// Splits at blanks. Unlike a shell, a backslash before a line's end keeps the line's end.
+/// Splits at whitespace. Unlike in a shell, a backslash before a newline keeps the newline.
 ///
 /// # Errors
 /// A quote that is not closed, or a backslash at the end.
@@ -21,7 +21,7 @@ pub enum ShlexError {
 /// Python library, `shlex`, "Parsing Rules", POSIX mode with `whitespace_split`.
 pub fn shlex_split(text: &str) -> Result<Vec<String>, ShlexError> {
     let mut words = Vec::new();
-    // The word being made; an empty one is a word if it was quoted.
+    // The present word. An empty one counts only if it was quoted.
     let mut word: Option<String> = None;
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
@@ -97,7 +97,7 @@ mod tests {
         }
     }
 
-    /// Random texts, split here and by the Python that runs the reference.
+    /// Splits random texts here and by the Python that runs the reference.
     #[test]
     fn prc_14_words_are_those_of_python() {
         use std::io::Write;
@@ -110,7 +110,7 @@ mod tests {
         const ALPHABET: &[char] = &[
             'a', 'b', ' ', '\t', '\n', '\r', '\'', '"', '\\', '#', ';', 'é', '\u{a0}', '$',
         ];
-        // A fixed sequence: a failure can be repeated. Lengths up to 15.
+        // A fixed sequence, so that a failure can be repeated. Lengths up to 15.
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let mut next = |bound: u64| {
             state = state

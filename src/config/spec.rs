@@ -1,7 +1,7 @@
-//! The typed configuration: after parsing, every field here is valid and no string is looked at again.
+//! The typed configuration. All fields are valid; no text is parsed again after this.
 //!
-//! Values that many processes share are behind `Arc`. Everything can be written out and read back, because a successor of
-//! the daemon must know the configuration its processes were started with.
+//! Values that many processes share are behind `Arc`. Everything can be serialized, because the next daemon must know
+//! the configuration with which its processes were started.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,100 +17,101 @@ use crate::domain::{
     Bytes, GroupName, Level, Line, Namespec, Permission, ProcessName, Seconds, Signal,
 };
 
-/// One whole configuration.
+/// A whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// `[supervisord]`.
     pub daemon: DaemonSpec,
-    /// Control servers: all inet ones in file order, then all unix ones in file order.
+    /// Control servers: first all inet servers, then all unix servers, each in file order.
     pub servers: Vec<ServerSpec>,
     /// Names of the `[rpcinterface:x]` sections, in file order.
     pub rpc_interfaces: Vec<String>,
-    /// `[rpcinterface:twiddler]` is there: the methods in its `whitelist`, without their prefix; empty: all of them.
+    /// The methods in the `whitelist` of `[rpcinterface:twiddler]`, without their prefix. Empty: all methods. `None`:
+    /// there is no such section.
     pub twiddler: Option<Vec<String>>,
     /// Groups by (priority, name), ascending.
     pub groups: Vec<Arc<GroupSpec>>,
-    /// What the log says of this file at start: warnings and included files.
+    /// Lines for the log at start: warnings and included files.
     pub notes: Vec<Line>,
-    /// Every warning with its place, by file and line; a successor of the daemon needs none.
+    /// All warnings with their places, by file and line. Not part of a handoff.
     #[serde(skip)]
     pub warnings: Vec<ConfigProblem>,
-    /// Directories whose files `[include]` reads; a successor of the daemon needs none.
+    /// Directories whose files `[include]` reads. Not part of a handoff.
     #[serde(skip)]
     pub listed: Vec<String>,
-    /// The file has neither `[supervisord]` nor any `[rpcinterface:x]`, and was taken as if it had both.
+    /// The file has neither `[supervisord]` nor `[rpcinterface:x]`, and was read as if it had both.
     #[serde(default)]
     pub is_implied: bool,
 }
 
-/// `[supervisord]`, command line already applied where it was given.
+/// `[supervisord]`, with the options of the command line applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonSpec {
-    /// The activity log; absolute, or one of the words `syslog` and `journal`.
+    /// The activity log: an absolute path, or one of the words `syslog` and `journal`.
     pub logfile: PathBuf,
-    /// Rotate at this size; ≤ 0: never.
+    /// Rotate the log at this size; ≤ 0: never.
     pub logfile_maxbytes: Bytes,
-    /// How many old logs stay; 0: truncate.
+    /// Number of old logs to keep; 0: truncate.
     pub logfile_backups: i64,
-    /// What is logged.
+    /// The lowest level that is logged.
     pub loglevel: Level,
-    /// Absolute.
+    /// An absolute path.
     pub pidfile: PathBuf,
-    /// Applied when daemonizing.
+    /// The umask, applied when the daemon goes into the background.
     pub umask: u32,
     /// Stay in the foreground.
     pub nodaemon: bool,
-    /// No copy of the log on standard output.
+    /// Do not copy the log to standard output.
     pub silent: bool,
-    /// Soft limit of open files to reach.
+    /// The soft limit of open files that the daemon needs.
     pub minfds: i64,
-    /// Soft limit of processes to reach.
+    /// The soft limit of processes that the daemon needs.
     pub minprocs: i64,
-    /// Leave old AUTO logs.
+    /// Keep old AUTO logs.
     pub nocleanup: bool,
-    /// Home of AUTO logs.
+    /// The directory of AUTO logs.
     pub childlogdir: PathBuf,
-    /// Whom the daemon becomes; none: stay.
+    /// The user that the daemon changes to. `None`: no change.
     pub user: Option<ConfiguredUser>,
-    /// Working directory when daemonizing.
+    /// The working directory, entered when the daemon goes into the background.
     pub directory: Option<PathBuf>,
-    /// Strip escape sequences from logs of processes.
+    /// Remove escape sequences from the logs of processes.
     pub strip_ansi: bool,
-    /// Added to the environment of every process.
+    /// Variables for the environment of every process.
     pub environment: Environment,
-    /// Name of this instance.
+    /// The name of this daemon.
     pub identifier: String,
-    /// Value of `SUPERVISOR_SERVER_URL` for processes whose program sets none; none without servers.
+    /// `SUPERVISOR_SERVER_URL` for processes whose program does not set it. `None`: there is no server.
     pub server_url: Option<String>,
-    /// When a service manager is told that we are ready.
+    /// When the daemon reports READY to systemd.
     pub ready_when: ReadyWhen,
-    /// On which D-Bus the daemon is.
+    /// The D-Bus that the daemon connects to.
     pub dbus: BusChoice,
 }
 
-/// On which D-Bus the daemon is.
+/// The D-Bus that the daemon connects to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BusChoice {
-    /// The system bus for root, the session bus for another user; none where there is none.
+    /// The system bus for root, the session bus for other users, if it exists.
     Auto,
-    /// The machine's.
+    /// The system bus.
     System,
-    /// The user's.
+    /// The session bus.
     Session,
-    /// None.
+    /// No bus.
     Off,
 }
 
-/// When the daemon counts as ready. Each program that starts with the daemon …
+/// When the daemon reports READY to systemd: when each program with autostart …
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReadyWhen {
-    /// … has left its first attempt, whatever came of it.
+    /// … has finished its first start attempt, successfully or not.
     Started,
-    /// … is RUNNING, or will not be without anybody's doing.
+    /// … is RUNNING, or cannot become RUNNING without intervention.
     Running,
 }
 
-/// Variables in the order written; a later one of the same name wins.
+/// Variables in the order written. A later variable of the same name wins.
 pub type Environment = Arc<[(String, String)]>;
 
 /// A user as configured and as looked up.
@@ -118,10 +119,10 @@ pub type Environment = Arc<[(String, String)]>;
 pub struct ConfiguredUser {
     /// As configured.
     pub name: String,
-    /// Looked up at parse time.
+    /// The uid, looked up when the configuration was read.
     pub uid: u32,
-    /// Given beside the number of the user, neither of which anybody needs to know. `None`: the user is known, with its
-    /// groups.
+    /// The gid of a numeric `UID:GID`, which need not be in the databases. `None`: the user is in the user database,
+    /// which also gives its groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gid: Option<u32>,
 }
@@ -130,7 +131,7 @@ impl ConfiguredUser {
     /// Looks a user up.
     ///
     /// # Errors
-    /// There is none; see [`super::value::run_as`].
+    /// See [`super::value::run_as`].
     pub fn find(name: &str, lookup: &dyn super::lookup::Lookup) -> Result<Self, String> {
         let (uid, gid) = super::value::run_as(name, lookup)?;
         Ok(Self {
@@ -144,37 +145,37 @@ impl ConfiguredUser {
 /// One control server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerSpec {
-    /// The section's name as in the file, e.g. `unix_http_server`.
+    /// The section's name in the file, such as `unix_http_server`.
     pub section: String,
-    /// Where it listens.
+    /// The address it listens at.
     pub address: ServerAddress,
-    /// For a unix server: who may do what; none: whoever reaches the socket, as in Supervisor.
+    /// The rules of a unix server. `None`: every peer that can connect may do everything, as in Supervisor.
     pub allow: Option<Arc<[AllowRule]>>,
-    /// Both or neither; the password is plain or `{SHA}` and 40 hex digits.
+    /// User name and password. The password is plain, or `{SHA}` and 40 hex digits. `None`: no authentication.
     pub credentials: Option<Credentials>,
-    /// Names besides the host's own under which browsers may reach it, in lower case.
+    /// Host names, besides the host's own, that browsers may use, in lower case.
     pub hosts: Vec<String>,
 }
 
 /// One rule of `allow=`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AllowRule {
-    /// Whom it is about.
+    /// The peers that the rule applies to.
     pub who: AllowSubject,
     /// What they may do.
     pub permissions: Vec<Permission>,
-    /// With which processes and groups; none: with all, and with the daemon itself.
+    /// The processes and groups that the rule is about. `None`: all, and the daemon itself.
     pub processes: Option<Vec<Namespec>>,
 }
 
-/// Whom a rule is about.
+/// The peers that a rule applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AllowSubject {
-    /// Everybody.
+    /// Every peer.
     Everybody,
-    /// A user, by number.
+    /// A user, by uid.
     User(u32),
-    /// Members of a group, by number.
+    /// Members of a group, by gid.
     Group(u32),
 }
 
@@ -195,86 +196,86 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// Where a server listens.
+/// The address that a server listens at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ServerAddress {
-    /// TCP over IPv4 (or a literal IPv6 address); an empty host means all interfaces.
+    /// TCP over IPv4 (or a literal IPv6 address). An empty host means all interfaces.
     Inet {
-        /// As configured, lower case.
+        /// As configured, in lower case.
         host: String,
         /// 1 to 65535.
         port: u16,
     },
     /// A unix stream socket.
     Unix {
-        /// Absolute.
+        /// An absolute path.
         path: PathBuf,
         /// File mode.
         mode: u32,
-        /// Owner, if it is to be changed.
+        /// The owner. `None`: do not change.
         uid: Option<u32>,
-        /// Group, if it is to be changed.
+        /// The group. `None`: do not change.
         gid: Option<u32>,
     },
 }
 
-/// One group: its own section, or what a program that is in no group forms.
+/// One group: a `[group:x]`, or the group of a program that is in no `[group:x]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupSpec {
-    /// Unique.
+    /// The unique name.
     pub name: GroupName,
-    /// Low starts first and stops last.
+    /// Groups with lower priority start first and stop last.
     pub priority: i64,
-    /// What sort of group.
+    /// The kind of the group.
     pub kind: GroupKind,
     /// By (priority, name), ascending. Names are unique.
     pub processes: Vec<Arc<ProcessSpec>>,
-    /// What its processes are made of.
+    /// The sections that its processes were made of.
     pub programs: Vec<ProgramSpec>,
 }
 
-/// The most processes that one section, or one group that was changed at run time, may have. Supervisor has no bound and
+/// Maximum number of processes of one section, or of one group that changes at run time. Supervisor has no limit and
 /// would fill the memory.
 pub const NUMPROCS_MAX: i64 = 100_000;
 
-/// One section of a group and the processes that were made of it.
+/// One section of a group, and the processes that were made of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramSpec {
     /// The section.
     pub template: Arc<ProgramTemplate>,
-    /// Names of its processes by `process_num`, ascending.
+    /// The names of its processes by `process_num`, ascending.
     pub members: Vec<ProcessName>,
-    /// Its number of processes was changed at run time. Older daemons did not write it.
+    /// The number of its processes was changed at run time. Older daemons did not serialize this.
     #[serde(default)]
     pub scaled: bool,
 }
 
-/// A section as it was read, before any expansion: more processes can be made of it although the file has changed since.
+/// A section before expansion, from which more processes can be made although the file may have changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramTemplate {
-    /// The section's whole name, e.g. `program:web`.
+    /// The section's whole name, such as `program:web`.
     pub section: Arc<str>,
-    /// The file it stands in, for messages.
+    /// The file of the section, for messages.
     pub file: Arc<str>,
-    /// What `%(here)s` stands for.
+    /// The value of `%(here)s`.
     pub here: Arc<str>,
-    /// Keys and values as written, those of `[DEFAULT]` included.
+    /// Keys and values as written, including those of `[DEFAULT]`.
     pub options: Arc<[(Arc<str>, Arc<str>)]>,
     /// The environment that every process has.
     pub environment: Environment,
-    /// What its processes are besides programs.
+    /// The kind of its processes.
     pub kind: ProcessKind,
 }
 
 impl ProgramTemplate {
-    /// The program's name: what stands behind the first colon of the section's.
+    /// The program's name: the text after the first colon of the section's name.
     #[must_use]
     pub fn program(&self) -> &str {
         self.section.split_once(':').map_or("", |(_, name)| name)
     }
 }
 
-/// What sort of group.
+/// The kind of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GroupKind {
     /// `[group:x]` or a plain `[program:x]`.
@@ -283,7 +284,7 @@ pub enum GroupKind {
     Listeners {
         /// Names of event types, upper case, in the order written, without repetition.
         events: Vec<String>,
-        /// How many events wait, ≥ 1.
+        /// Maximum number of waiting events, ≥ 1.
         buffer_size: i64,
         /// As configured; `supervisor.dispatchers:default_handler` is the built-in one.
         result_handler: String,
@@ -295,37 +296,37 @@ pub enum GroupKind {
 /// The listening socket of an `[fcgi-program:x]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FcgiSocket {
-    /// What stands after the colon of its section; with the group's name it tells sockets apart.
+    /// The text after the colon of the section's name. Together with the group's name it identifies the socket.
     pub program: Arc<str>,
     /// `tcp://host:port` or `unix:///path`.
     pub url: String,
     /// File mode of a unix socket.
     pub mode: Option<u32>,
-    /// Owner of a unix socket: (uid, gid), each if it is to be changed.
+    /// Owner of a unix socket: (uid, gid). `None`: do not change.
     pub owner: (Option<u32>, Option<u32>),
-    /// Length of the accept queue; none: the system's maximum.
+    /// Length of the accept queue. `None`: the system's maximum.
     pub backlog: Option<u32>,
 }
 
-/// What processes are wanted for a group that is active.
+/// A change of an active group's processes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GroupChange {
-    /// So many of a program that is there.
+    /// Change the number of processes of a program in the group.
     Rescale {
-        /// Its group.
+        /// The group of the program.
         group: GroupName,
-        /// What it was made of.
+        /// The section of the program.
         template: Arc<ProgramTemplate>,
-        /// How many.
+        /// The new number.
         numprocs: i64,
     },
-    /// Those of a program that stands in no file.
+    /// Add the processes of a program that is in no file.
     Program {
-        /// The group it joins.
+        /// The group that they join.
         group: GroupName,
         /// The program's name.
         name: String,
-        /// Keys and values as they would stand in its section; of a key that is given twice the last value counts.
+        /// Keys and values of its section. If a key is given twice, its last value counts.
         options: Vec<(String, String)>,
         /// The environment that every process has.
         environment: Environment,
@@ -333,7 +334,7 @@ pub enum GroupChange {
 }
 
 impl GroupChange {
-    /// The group concerned.
+    /// The group that changes.
     #[must_use]
     pub const fn group(&self) -> &GroupName {
         match self {
@@ -342,159 +343,158 @@ impl GroupChange {
     }
 }
 
-/// What came of a [`GroupChange`].
+/// The result of a [`GroupChange`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupChangeResult {
-    /// What the processes are made of.
+    /// The section of the processes.
     pub template: Arc<ProgramTemplate>,
     /// Their names by `process_num`, ascending.
     pub members: Vec<ProcessName>,
-    /// Themselves, by (priority, name).
+    /// The processes, by (priority, name).
     pub processes: Vec<Arc<ProcessSpec>>,
 }
 
-/// When a process that ended by itself is started again.
+/// When a process that exited by itself is restarted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AutoRestart {
     /// `true`.
     Always,
     /// `false`.
     Never,
-    /// `unexpected`: when the exit code is not among `exitcodes`.
+    /// `unexpected`: if the exit code is not in `exitcodes`.
     Unexpected,
 }
 
-/// What a process is besides a program.
+/// The kind of a process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProcessKind {
-    /// Nothing else.
+    /// An ordinary program.
     Program,
-    /// It hears of events on standard input and answers on standard output.
+    /// An event listener: it receives events on standard input and answers on standard output.
     Listener,
-    /// It accepts connections from this socket, which it shares with the others of its program and has in place of
-    /// standard input.
+    /// A FastCGI program: it accepts connections from this socket, which it has in place of standard input and shares
+    /// with the other processes of its program.
     Fcgi(Arc<FcgiSocket>),
 }
 
-/// One process, everything expanded.
+/// One process, with all values expanded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessSpec {
-    /// Unique in its group.
+    /// The name, unique in its group.
     pub name: ProcessName,
     /// The group it belongs to.
     pub group: GroupName,
-    /// What it is besides a program.
+    /// The kind of the process.
     pub kind: ProcessKind,
-    /// As configured; split into words at each spawn.
+    /// As configured. It is split into words at each spawn.
     pub command: Arc<str>,
-    /// Working directory, entered after the change of user.
+    /// The working directory, entered after the change of user.
     pub directory: Option<Arc<Path>>,
-    /// None: inherit.
+    /// `None`: inherit.
     pub umask: Option<u32>,
-    /// Low starts first.
+    /// Processes with lower priority start first.
     pub priority: i64,
     /// Start with the daemon.
     pub autostart: bool,
-    /// Start again after an exit.
+    /// Whether to restart it after an exit.
     pub autorestart: AutoRestart,
-    /// Must stay up so long to count as RUNNING.
+    /// How long it must stay up to become RUNNING.
     pub startsecs: Seconds,
-    /// Failed attempts after the first before FATAL.
+    /// Number of failed attempts, after the first, before FATAL.
     pub startretries: i64,
-    /// Codes that count as expected.
+    /// Exit codes that are expected.
     pub exitcodes: Arc<[u8]>,
-    /// Sent to stop it.
+    /// The signal to stop it.
     pub stopsignal: Signal,
-    /// SIGKILL after so long.
+    /// How long to wait for its exit before SIGKILL.
     pub stopwaitsecs: Seconds,
     /// Send `stopsignal` to its process group.
     pub stopasgroup: bool,
     /// Send SIGKILL to its process group.
     pub killasgroup: bool,
-    /// Whom it runs as; none: as the daemon.
+    /// The user it runs as. `None`: the daemon's user.
     pub user: Option<ConfiguredUser>,
-    /// Standard error goes where standard output goes.
+    /// Write standard error to the log of standard output.
     pub redirect_stderr: bool,
-    /// Where standard output goes.
+    /// The log of standard output.
     pub stdout: LogSpec,
-    /// Where standard error goes (`LogTarget::None` with `redirect_stderr`).
+    /// The log of standard error (`LogTarget::None` with `redirect_stderr`).
     pub stderr: LogSpec,
-    /// `[supervisord] environment` with the program's own on top.
+    /// `[supervisord] environment`, overridden by the program's own.
     pub environment: Environment,
-    /// Overrides the computed `SUPERVISOR_SERVER_URL`; empty: the variable is not set at all.
+    /// Replaces the computed `SUPERVISOR_SERVER_URL`. Empty: the variable is not set.
     pub server_url: Option<String>,
-    /// Ours: an automatic restart waits until so long after the last spawn; 0: no floor.
+    /// New: minimum time from the last spawn to an automatic restart; 0: none.
     pub restart_floor: Seconds,
-    /// Ours: how it tells that it is ready and alive.
+    /// New: how it reports that it is ready and alive.
     pub notify: NotifySpec,
-    /// Ours: what it may use, and its rights besides those of the user. Shared by all that have none of these keys.
+    /// New: its resource limits and its privileges. Shared by all programs that have none of these keys.
     #[serde(deserialize_with = "Confinement::deserialize_shared")]
     pub confinement: Arc<Confinement>,
-    /// Ours: what its cgroup limits. Shared by all that have none of these keys.
+    /// New: the limits of its cgroup. Shared by all programs that have none of these keys.
     #[serde(deserialize_with = "CgroupLimits::deserialize_shared")]
     pub resources: Arc<CgroupLimits>,
 }
 
-/// How a process tells that it is ready, and that it is alive. By default it tells nothing.
+/// How a process reports that it is ready and alive. By default it reports nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NotifySpec {
-    /// It has a socket of its own for the protocol of sd_notify(3).
+    /// It gets a socket for the protocol of sd_notify(3).
     pub socket: bool,
-    /// A newline on this descriptor of it says that it is ready; [`READY_FDS`].
+    /// It reports readiness by a newline on this descriptor, which is in [`READY_FDS`].
     pub ready_fd: Option<u16>,
-    /// So long it may take to be ready; 0: for ever. Without a socket or a descriptor it means nothing.
+    /// How long it may take to become ready; 0: forever. No effect without `socket` or `ready_fd`.
     pub ready_timeout: Seconds,
-    /// It must send a keepalive at least this often; 0: it need not.
+    /// Maximum interval between keepalives; 0: no keepalives.
     pub watchdog: Seconds,
 }
 
-/// Numbers that [`NotifySpec::ready_fd`] may have: not those of the standard streams, and low enough for every limit of open
-/// files that is usual.
+/// Valid numbers for [`NotifySpec::ready_fd`]: not the standard streams, and below every usual limit of open files.
 pub const READY_FDS: std::ops::RangeInclusive<i64> = 3..=1023;
 
-/// So long a process may take to be ready if its section says nothing of it, as under systemd (`DefaultTimeoutStartSec=`).
+/// The default of [`NotifySpec::ready_timeout`], as in systemd (`DefaultTimeoutStartSec=`).
 pub const READY_TIMEOUT: Seconds = Seconds(90);
 
 impl NotifySpec {
-    /// It is RUNNING once it says so, and not because time has passed.
+    /// Whether it becomes RUNNING when it reports readiness, instead of after `startsecs`.
     #[must_use]
     pub const fn tells_ready(&self) -> bool {
         self.socket || self.ready_fd.is_some()
     }
 }
 
-/// One stream of a process.
+/// The log of one stream of a process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogSpec {
     /// The file.
     pub target: LogTarget,
-    /// Rotate at this size; ≤ 0: never.
+    /// Rotate the file at this size; ≤ 0: never.
     pub maxbytes: Bytes,
-    /// How many old logs stay; 0: truncate.
+    /// Number of old files to keep; 0: truncate.
     pub backups: i64,
-    /// Capture between tokens up to about this size; 0: off.
+    /// Maximum size of captured text, approximately; 0: no capture.
     pub capture_maxbytes: Bytes,
     /// Publish PROCESS_LOG events.
     pub events: bool,
-    /// To syslog besides the file.
+    /// Also write to syslog.
     pub syslog: bool,
-    /// Ours: to the journal besides the file.
+    /// New: also write to the journal.
     pub journal: Option<JournalSpec>,
 }
 
 /// How a stream is written to the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalSpec {
-    /// Lines beyond it are left out, counted; none: no limit of ours.
+    /// Maximum rate. Further lines are dropped and counted. `None`: no limit by the daemon.
     pub limit: Option<RateLimit>,
 }
 
-/// So many lines in so much time.
+/// A number of lines per interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateLimit {
     /// At least 1.
     pub lines: u32,
-    /// More than nothing.
+    /// Longer than 0.
     pub interval: Duration,
 }
 
@@ -507,14 +507,14 @@ impl std::fmt::Display for RateLimit {
     }
 }
 
-/// Where a stream is written.
+/// The file of a stream's log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LogTarget {
-    /// Nowhere.
+    /// No file.
     None,
-    /// Nowhere, for the value is empty. Clients see it as it is.
+    /// No file, because the value is empty. Clients see the empty value.
     Empty,
-    /// A file with a made-up name in `childlogdir`, kept while the group is there.
+    /// A file with a generated name in `childlogdir`, which exists as long as the group.
     Auto,
     /// This file, as configured (relative to the daemon's working directory).
     File(Arc<Path>),

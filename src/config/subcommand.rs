@@ -1,15 +1,15 @@
-//! VERBS: what `supervisord` does besides being the daemon, when the first word of its command line says so. Declared once:
-//! dispatch, `--help` and whatever else is drawn from the command line derive from it. Pure data; the doing stands elsewhere.
+//! SUBCOMMANDS: the subcommands of `supervisord`, which its first argument selects. Declared once: dispatch, `--help`,
+//! completion and manual derive from this table.
 
 use super::completion::{self, Candidate, Completion, NameSource, WordPosition};
 use super::getopt::{OptionSpec, ParsedOption, getopt};
 
-/// What a subcommand sets in motion.
+/// What a subcommand runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubcommandRun {
-    /// Units of systemd become sections of programs.
+    /// Converts systemd units to program sections.
     Import,
-    /// The daemon becomes a service of systemd.
+    /// Installs the daemon as a systemd service.
     Service,
 }
 
@@ -18,37 +18,37 @@ pub enum SubcommandRun {
 pub struct SubcommandOption {
     /// How it is written.
     pub opt: OptionSpec,
-    /// What its argument is called; empty: it has none.
+    /// The name of its argument. Empty: no argument.
     pub value: &'static str,
-    /// What it does, one line.
+    /// What it does, in one line.
     pub doc: &'static str,
 }
 
-/// A word that a subcommand takes, where it takes certain ones only.
+/// A word that a subcommand accepts as its argument.
 #[derive(Debug, Clone, Copy)]
 pub struct SubcommandArg {
     /// The word.
     pub name: &'static str,
-    /// What it does, one line.
+    /// What it does, in one line.
     pub doc: &'static str,
 }
 
 /// One subcommand.
 #[derive(Debug, Clone, Copy)]
 pub struct Subcommand {
-    /// The first word of the command line.
+    /// The first argument of the command line.
     pub name: &'static str,
-    /// What follows it, as usage lines show it.
+    /// Its arguments, for usage lines.
     pub arguments: &'static str,
-    /// What it does, one line.
+    /// What it does, in one line.
     pub doc: &'static str,
-    /// What it does, in as many sentences as it takes.
+    /// What it does, in full.
     pub about: &'static str,
-    /// The words it takes; empty: any.
+    /// The words it accepts. Empty: any.
     pub words: &'static [SubcommandArg],
     /// Its options.
     pub options: &'static [SubcommandOption],
-    /// What it sets in motion.
+    /// What it runs.
     pub run: SubcommandRun,
 }
 
@@ -79,17 +79,17 @@ pub const CONFIGURATION: &str = "configuration";
 /// `--env-file` of `service`.
 pub const ENV_FILE: &str = "env-file";
 
-const HELP_OPTION: SubcommandOption = option(Some('h'), HELP, "", "print this text and end");
+const HELP_OPTION: SubcommandOption = option(Some('h'), HELP, "", "print this help and exit");
 
-/// All of them, as help shows them.
+/// All subcommands, in the order of the help text.
 pub const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "import",
         arguments: "UNIT...",
         doc: "print systemd units as [program:x] sections",
-        about: "Reads service units of systemd and prints a section for each, with a comment for whatever has no equivalent. \
-                A UNIT is a path, a name such as nginx.service or nginx, which is looked for where systemd looks, with \
-                its drop-ins, or - for standard input.",
+        about: "Reads systemd service units and prints a section for each unit, with a comment for each directive without \
+                an equivalent. A UNIT is a path, a name such as nginx.service or nginx, which is searched in systemd's \
+                directories together with its drop-ins, or - for standard input.",
         words: &[],
         options: &[
             HELP_OPTION,
@@ -97,7 +97,7 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
                 None,
                 NAME,
                 "NAME",
-                "what the unit on standard input is called (default stdin)",
+                "the name of the unit on standard input (default stdin)",
             ),
         ],
         run: SubcommandRun::Import,
@@ -105,8 +105,8 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "service",
         arguments: "install|uninstall|start|stop|restart|status",
-        doc: "make this binary a service of systemd, and control it",
-        about: "For a binary that came without a package. Everything but status needs root.",
+        doc: "install this binary as a systemd service, and control the service",
+        about: "For a binary that was not installed from a package. All actions except status need root.",
         words: &[
             SubcommandArg {
                 name: "install",
@@ -118,19 +118,19 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
             },
             SubcommandArg {
                 name: "start",
-                doc: "start it",
+                doc: "start the service",
             },
             SubcommandArg {
                 name: "stop",
-                doc: "stop it, and its programs",
+                doc: "stop the service and its programs",
             },
             SubcommandArg {
                 name: "restart",
-                doc: "start the daemon anew; programs run on",
+                doc: "restart the daemon; programs keep running",
             },
             SubcommandArg {
                 name: "status",
-                doc: "what systemd knows of it",
+                doc: "print systemd's status of the service",
             },
         ],
         options: &[
@@ -138,36 +138,31 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
                 Some('c'),
                 CONFIGURATION,
                 "FILE",
-                "the configuration file of the service (install)",
+                "configuration file of the service (install)",
             ),
             HELP_OPTION,
-            option(
-                None,
-                NAME,
-                "NAME",
-                "the name of the unit (default supervisord)",
-            ),
+            option(None, NAME, "NAME", "name of the unit (default supervisord)"),
             option(
                 None,
                 ENV_FILE,
                 "FILE",
-                "a file of variables for the daemon (install)",
+                "file with environment variables for the daemon (install)",
             ),
         ],
         run: SubcommandRun::Service,
     },
 ];
 
-/// A subcommand's command line, read.
+/// The parsed command line of a subcommand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParsedArgs {
     options: Vec<(&'static str, String)>,
-    /// The words that are no options.
+    /// The arguments that are not options.
     pub words: Vec<String>,
 }
 
 impl ParsedArgs {
-    /// The argument of the option with this long name; empty for one that takes none.
+    /// The argument of the option with this long name. Empty if it takes none. `None`: not given.
     #[must_use]
     pub fn option(&self, long: &str) -> Option<&str> {
         let mut given = self.options.iter();
@@ -178,7 +173,7 @@ impl ParsedArgs {
 }
 
 impl Subcommand {
-    /// The subcommand of this name.
+    /// The subcommand with this name.
     #[must_use]
     pub fn find_subcommand(name: &str) -> Option<&'static Self> {
         SUBCOMMANDS
@@ -186,10 +181,10 @@ impl Subcommand {
             .find(|subcommand| subcommand.name == name)
     }
 
-    /// Reads what follows the subcommand. Options may stand before, between and after words, up to `--`.
+    /// Parses the arguments after the subcommand. Options may be before, between and after words, up to `--`.
     ///
     /// # Errors
-    /// getopt's sentences; an option that is given twice.
+    /// getopt's messages; an option that is given twice.
     pub fn parse_args(&self, args: &[String]) -> Result<ParsedArgs, String> {
         let table: Vec<OptionSpec> = self.options.iter().map(|option| option.opt).collect();
         let end = args.iter().position(|word| word == "--");
@@ -225,14 +220,14 @@ impl Subcommand {
         Ok(parsed)
     }
 
-    /// What `word`, behind the words `before` that follow the subcommand, can become.
+    /// Completes `word` after the words `before`, which follow the subcommand.
     #[must_use]
     pub fn complete(&self, mut before: &[String], word: &str) -> Completion {
         let table: Vec<OptionSpec> = self.options.iter().map(|option| option.opt).collect();
         let mut words = 0;
         let place = loop {
             match completion::word_position(before, word, &table) {
-                // Options stand behind words too.
+                // Options may follow words.
                 WordPosition::Word(at) if at < before.len() => {
                     before = &before[at + 1..];
                     words += 1;
@@ -248,7 +243,7 @@ impl Subcommand {
             WordPosition::Value { index, joined } => {
                 completion::values(self.options[index].value, &joined, word)
             }
-            // Any word will do: a file's name is one.
+            // Any word is accepted, such as a file name.
             WordPosition::Word(_) if self.words.is_empty() => Completion::names(NameSource::Files),
             WordPosition::Word(_) if words == 0 => {
                 let words = self.words.iter();
@@ -258,7 +253,7 @@ impl Subcommand {
         }
     }
 
-    /// The text of its `-h`; `argv0` is the program's name as it was started.
+    /// The text of its `-h`. `argv0`: the program's name as it was started.
     #[must_use]
     pub fn usage(&self, argv0: &str) -> String {
         let mut text = format!(
@@ -281,7 +276,7 @@ impl Subcommand {
     }
 }
 
-/// Lines of a width that terminals have.
+/// Wraps a text at 79 columns.
 fn wrapped(text: &str) -> String {
     const COLUMNS: usize = 79;
     let mut lines: Vec<String> = Vec::new();
@@ -297,7 +292,7 @@ fn wrapped(text: &str) -> String {
     lines.join("\n")
 }
 
-/// The left side of an option's row: its short form, its long one, what its argument is called.
+/// The left column of an option in a help text: short form, long form, name of the argument.
 pub(super) fn option_text(opt: &OptionSpec, value: &str) -> String {
     let short = opt
         .short
@@ -310,7 +305,7 @@ pub(super) fn option_text(opt: &OptionSpec, value: &str) -> String {
     }
 }
 
-/// A row of a help text.
+/// One row of a help text.
 pub(super) fn row(left: &str, doc: &str) -> String {
     format!("  {left:<31} {doc}\n")
 }

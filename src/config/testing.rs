@@ -1,11 +1,12 @@
-//! For tests of every room: a program's specification with Supervisor's defaults. A new field is filled in here, once.
+//! Test helpers for all modules: a program's specification with Supervisor's defaults. A new field needs a value only
+//! here.
 
 use std::sync::Arc;
 
 use super::spec::{AutoRestart, LogSpec, LogTarget, NotifySpec, ProcessKind, ProcessSpec};
 use crate::domain::{Bytes, GroupName, ProcessName, Seconds, Signal};
 
-/// A stream without anything but this target.
+/// A log with this target and no other setting.
 pub(crate) fn log_spec(target: LogTarget) -> LogSpec {
     LogSpec {
         target,
@@ -18,7 +19,7 @@ pub(crate) fn log_spec(target: LogTarget) -> LogSpec {
     }
 }
 
-/// A plain program, `/bin/cat`, that writes nowhere.
+/// A plain program, `/bin/cat`, without logs.
 pub(crate) fn program(group: &str, name: &str) -> ProcessSpec {
     ProcessSpec {
         name: ProcessName::parse(name).expect("valid"),

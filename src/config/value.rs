@@ -1,4 +1,4 @@
-//! Texts → typed values, with Supervisor's sentence for each text that is none. Knows no keys and no places.
+//! Parses values. Every error is Supervisor's message. This module knows nothing about keys and files.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use super::python::{int, strip};
 use super::spec::{AutoRestart, BusChoice, RateLimit, ReadyWhen};
 use crate::domain::{Bytes, Level, Signal, python_repr};
 
-/// Any whole number.
+/// Parses an integer.
 ///
 /// # Errors
-/// It is none.
+/// It is not an integer.
 pub fn integer(text: &str) -> Result<i64, String> {
     int(text, 10).ok_or_else(|| no_integer(text))
 }
@@ -23,10 +23,10 @@ fn no_integer(text: &str) -> String {
     )
 }
 
-/// `yes true on 1` or `no false off 0`, in any case.
+/// Parses `yes true on 1` or `no false off 0`, in any case.
 ///
 /// # Errors
-/// Another word.
+/// Any other word.
 pub fn boolean(text: &str) -> Result<bool, String> {
     truth(&text.to_lowercase())
         .ok_or_else(|| format!("not a valid boolean value: {}", python_repr(text)))
@@ -40,10 +40,10 @@ fn truth(lower: &str) -> Option<bool> {
     }
 }
 
-/// Bytes, or a number with `KB`, `MB` or `GB` (of 1024) in any case.
+/// Parses a number of bytes, optionally with `KB`, `MB` or `GB` (powers of 1024) in any case.
 ///
 /// # Errors
-/// The rest is no whole number.
+/// The number is not an integer.
 pub fn byte_size(text: &str) -> Result<Bytes, String> {
     let lower = text.to_lowercase();
     let (number, factor) = [("kb", 1 << 10), ("mb", 1 << 20), ("gb", 1 << 30)]
@@ -53,20 +53,20 @@ pub fn byte_size(text: &str) -> Result<Bytes, String> {
     integer(number).map(|number| Bytes(number.saturating_mul(factor)))
 }
 
-/// Octal digits, `0o` before them or not. Negative numbers are taken as the kernel takes them, modulo 2³².
+/// Parses octal digits with an optional `0o` prefix. A negative number is taken modulo 2³², like in the kernel.
 ///
 /// # Errors
-/// It is no octal number.
+/// It is not an octal number.
 pub fn octal(text: &str) -> Result<u32, String> {
     let number =
         int(text, 8).ok_or_else(|| format!("{text} can not be converted to an octal type"))?;
     Ok(u32::try_from(number.rem_euclid(1 << 32)).unwrap_or_default())
 }
 
-/// A signal's name, with `SIG` or without, or its number.
+/// Parses a signal: its name with or without `SIG`, or its number.
 ///
 /// # Errors
-/// There is no such signal, or none with a name.
+/// There is no such signal, or it has no name.
 pub fn signal(text: &str) -> Result<Signal, String> {
     match int(text, 10) {
         // Only numbers that have a name in Python's `signal` module: 34 and 64, but none between them.
@@ -79,10 +79,10 @@ pub fn signal(text: &str) -> Result<Signal, String> {
     }
 }
 
-/// Numbers from 0 to 255 with commas between them; empty: none.
+/// Parses numbers from 0 to 255, separated by commas. An empty text gives an empty list.
 ///
 /// # Errors
-/// An item is none.
+/// An item is not such a number.
 pub fn exit_codes(text: &str) -> Result<Vec<u8>, String> {
     if text.is_empty() {
         return Ok(Vec::new());
@@ -93,10 +93,10 @@ pub fn exit_codes(text: &str) -> Result<Vec<u8>, String> {
         .ok_or_else(|| format!("not a valid list of exit codes: {}", python_repr(text)))
 }
 
-/// A directory that is there; `~` is replaced.
+/// Checks that a directory exists. Replaces `~`.
 ///
 /// # Errors
-/// It is none.
+/// It is not a directory.
 pub fn existing_directory(text: &str, lookup: &dyn Lookup) -> Result<String, String> {
     let path = expand_user(text, lookup);
     if lookup.is_dir(&path) {
@@ -106,10 +106,10 @@ pub fn existing_directory(text: &str, lookup: &dyn Lookup) -> Result<String, Str
     }
 }
 
-/// A path whose directory, if it names one, is there; `~` is replaced.
+/// Checks that the directory part of a path exists, if it has one. Replaces `~`.
 ///
 /// # Errors
-/// The directory is not there.
+/// The directory does not exist.
 pub fn existing_dirpath(text: &str, lookup: &dyn Lookup) -> Result<String, String> {
     let path = expand_user(text, lookup);
     let dir = dirname(&path);
@@ -122,14 +122,14 @@ pub fn existing_dirpath(text: &str, lookup: &dyn Lookup) -> Result<String, Strin
     }
 }
 
-/// Whom something runs as: a user that is in the user database, or `UID:GID`, both as numbers, which need not be there.
-/// The user, and the group if one is given.
+/// Parses the user that a process runs as: a user in the user database, or numeric `UID:GID`, which need not be in a
+/// database. Returns the uid, and the gid if one is given.
 ///
 /// # Errors
 /// It is neither.
-// Differs: the original takes `UID:GID` for the name of a user, which none can have.
+// Differs: Supervisor takes `UID:GID` for a user name, which no user can have.
 pub fn run_as(text: &str, lookup: &dyn Lookup) -> Result<(u32, Option<u32>), String> {
-    // The last number means "leave it" to the kernel.
+    // The highest number means "do not change" to the kernel.
     let id = |text: &str| {
         let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let number = text.parse().ok().filter(|&id: &u32| id != u32::MAX);
@@ -143,7 +143,7 @@ pub fn run_as(text: &str, lookup: &dyn Lookup) -> Result<(u32, Option<u32>), Str
     user(text, lookup).map(|uid| (uid, None))
 }
 
-/// A level of the activity log, in any case.
+/// Parses a level of the activity log, in any case.
 ///
 /// # Errors
 /// There is no such level.
@@ -151,10 +151,10 @@ pub fn log_level(text: &str) -> Result<Level, String> {
     Level::from_name(text).ok_or_else(|| format!("bad logging level name {}", python_repr(text)))
 }
 
-/// A user's name or number that is in the user database.
+/// Parses a user name or a uid that is in the user database.
 ///
 /// # Errors
-/// It is not.
+/// It is not there.
 pub fn user(text: &str, lookup: &dyn Lookup) -> Result<u32, String> {
     match int(text, 10) {
         Some(number) => u32::try_from(number)
@@ -169,10 +169,10 @@ pub fn user(text: &str, lookup: &dyn Lookup) -> Result<u32, String> {
     }
 }
 
-/// Who is to own a socket: user and group, each if it is to be changed.
+/// The owner of a socket: uid and gid. `None`: do not change.
 pub type SocketOwner = (Option<u32>, Option<u32>);
 
-/// `user` or `user:group`.
+/// Parses `user` or `user:group`.
 ///
 /// # Errors
 /// One of them is not in its database.
@@ -197,15 +197,15 @@ pub fn user_group(text: &str, lookup: &dyn Lookup) -> Result<SocketOwner, String
     Ok((Some(uid), gid))
 }
 
-/// A number of a port, 1 to 65535.
+/// Parses a port, 1 to 65535.
 ///
 /// # Errors
-/// It is none.
+/// It is not a port.
 pub fn port(text: &str) -> Result<u16, String> {
     bounded(integer(text)?)
 }
 
-/// A number within the bounds of ports.
+/// Checks that a number is a port.
 ///
 /// # Errors
 /// It is below 1 or above 65535.
@@ -218,10 +218,10 @@ pub fn bounded(number: i64) -> Result<u16, String> {
     }
 }
 
-/// `port`, `host:port`, `*:port` or `:port`; the host in lower case, empty for all.
+/// Parses `port`, `host:port`, `*:port` or `:port`. Returns the host in lower case; an empty host means all interfaces.
 ///
 /// # Errors
-/// The part after the last colon is no port.
+/// The part after the last colon is not a port.
 pub fn inet_address(text: &str) -> Result<(String, u16), String> {
     match text.rsplit_once(':') {
         Some((_, "")) => Err("no port number specified in ''".to_owned()),
@@ -236,10 +236,10 @@ pub fn inet_address(text: &str) -> Result<(String, u16), String> {
     }
 }
 
-/// `started` or `running`, in any case.
+/// Parses `started` or `running`, in any case.
 ///
 /// # Errors
-/// Another word.
+/// Any other word.
 pub fn ready_when(text: &str) -> Result<ReadyWhen, String> {
     match text.to_lowercase().as_str() {
         "started" => Ok(ReadyWhen::Started),
@@ -248,10 +248,10 @@ pub fn ready_when(text: &str) -> Result<ReadyWhen, String> {
     }
 }
 
-/// `auto`, `system`, `session` or `off`, in any case.
+/// Parses `auto`, `system`, `session` or `off`, in any case.
 ///
 /// # Errors
-/// Another word.
+/// Any other word.
 pub fn bus(text: &str) -> Result<BusChoice, String> {
     match text.to_lowercase().as_str() {
         "auto" => Ok(BusChoice::Auto),
@@ -262,10 +262,10 @@ pub fn bus(text: &str) -> Result<BusChoice, String> {
     }
 }
 
-/// A boolean word or `unexpected`, in any case.
+/// Parses a boolean word or `unexpected`, in any case.
 ///
 /// # Errors
-/// Another word.
+/// Any other word.
 pub fn auto_restart(text: &str) -> Result<AutoRestart, String> {
     let lower = text.to_lowercase();
     match truth(&lower) {
@@ -279,10 +279,10 @@ pub fn auto_restart(text: &str) -> Result<AutoRestart, String> {
     }
 }
 
-/// A name of a process or group, trimmed: no blank, colon or slash inside.
+/// Checks the name of a process or group: no space, colon or slash inside. Returns it trimmed.
 ///
 /// # Errors
-/// There is one.
+/// It has one of these characters.
 pub fn name(text: &str) -> Result<String, String> {
     let trimmed = strip(text);
     match [' ', ':', '/'].into_iter().find(|&c| trimmed.contains(c)) {
@@ -294,7 +294,7 @@ pub fn name(text: &str) -> Result<String, String> {
     }
 }
 
-/// Items with commas between them, each trimmed; empty: none.
+/// Splits a text at commas and trims each item. An empty text gives an empty list.
 #[must_use]
 pub fn list(text: &str) -> Vec<String> {
     if text.is_empty() {
@@ -303,10 +303,10 @@ pub fn list(text: &str) -> Vec<String> {
     text.split(',').map(|item| strip(item).to_owned()).collect()
 }
 
-/// Names of hosts with commas between them, in lower case; without ports.
+/// Parses host names separated by commas, without ports. Returns them in lower case.
 ///
 /// # Errors
-/// What no browser could send as the name of a host.
+/// A browser could not send it as a host name.
 pub fn host_names(text: &str) -> Result<Vec<String>, String> {
     let names: Vec<String> = list(&text.to_lowercase());
     let is_name = |name: &String| {
@@ -324,7 +324,7 @@ pub fn host_names(text: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// What a `*_logfile` key says.
+/// The value of a `*_logfile` key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogfileValue {
     /// `NONE` or `OFF`.
@@ -333,14 +333,14 @@ pub enum LogfileValue {
     Auto,
     /// `syslog`.
     Syslog,
-    /// A path; an empty one is no file either.
+    /// A path. An empty path means no file.
     File(String),
 }
 
-/// `NONE`, `OFF`, `AUTO`, `syslog` in any case, or a path whose directory is there.
+/// Parses `NONE`, `OFF`, `AUTO` or `syslog` in any case, or a path whose directory exists.
 ///
 /// # Errors
-/// The directory is not there.
+/// The directory does not exist.
 pub fn logfile(text: &str, lookup: &dyn Lookup) -> Result<LogfileValue, String> {
     match text.to_lowercase().as_str() {
         "none" | "off" => Ok(LogfileValue::None),
@@ -350,30 +350,30 @@ pub fn logfile(text: &str, lookup: &dyn Lookup) -> Result<LogfileValue, String> 
     }
 }
 
-/// Everything that a `*_logfile` key of a program names.
+/// All targets of a `*_logfile` key of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogTargets {
-    /// The file, or the one word that is no list.
+    /// The file, or one of the words.
     pub file: LogfileValue,
-    /// The journal too, or alone.
+    /// Also write to the journal, or only to it.
     pub journal: bool,
-    /// Syslog too, by a list.
+    /// Also write to syslog, from a list of targets.
     pub syslog: bool,
 }
 
-/// The word that stands for the journal, in any case.
+/// Whether this is the word for the journal, in any case.
 #[must_use]
 pub fn is_journal(text: &str) -> bool {
     matches!(text.to_lowercase().as_str(), "journal" | "journald")
 }
 
-/// What [`logfile`] takes, `journal` (or `journald`), or a list of targets: at most one file, AUTO or a path, besides
-/// `journal` and `syslog`. A text with commas is a list only if one of those two words stands alone between them, since a
-/// path may contain commas.
+/// Parses what [`logfile`] takes, `journal` (or `journald`), or a list of targets: at most one file (a path or AUTO)
+/// with `journal` and `syslog`. A text with commas is a list only if one of its items is one of those two words,
+/// because a path may contain commas.
 ///
 /// # Errors
-/// A directory that is not there; an empty item, NONE, or a second file in a list.
-// Differs: the original takes both for the names of files.
+/// A directory that does not exist; in a list: an empty item, NONE, or a second file.
+// Differs: Supervisor takes both for file names.
 pub fn log_targets(text: &str, lookup: &dyn Lookup) -> Result<LogTargets, String> {
     let mut targets = LogTargets {
         file: LogfileValue::None,
@@ -396,9 +396,9 @@ pub fn log_targets(text: &str, lookup: &dyn Lookup) -> Result<LogTargets, String
         }
         match logfile(item, lookup)? {
             LogfileValue::Syslog => targets.syslog = true,
-            LogfileValue::None => return Err(format!("{item} cannot stand in the list {text}")),
+            LogfileValue::None => return Err(format!("{item} is not allowed in the list {text}")),
             LogfileValue::File(path) if path.is_empty() => {
-                return Err(format!("an item of the list {text} is empty"));
+                return Err(format!("the list {text} has an empty item"));
             }
             LogfileValue::Auto | LogfileValue::File(_) if targets.file != LogfileValue::None => {
                 return Err(format!("the list {text} has more than one file"));
@@ -409,11 +409,11 @@ pub fn log_targets(text: &str, lookup: &dyn Lookup) -> Result<LogTargets, String
     Ok(targets)
 }
 
-/// `LINES/TIME`, or 0 for none. A time is a number of seconds, or has the unit ms, s, sec, min or h; between a millisecond
-/// and a day.
+/// Parses `LINES/TIME`, or 0 for no limit. The time is a number of seconds or has a unit (ms, s, sec, min, h), and is
+/// between a millisecond and a day.
 ///
 /// # Errors
-/// It is none.
+/// It is not such a rate.
 pub fn rate_limit(text: &str) -> Result<Option<RateLimit>, String> {
     const DAY_MS: u64 = 24 * 60 * 60 * 1000;
     let bad = || format!("not a valid rate limit: {}", python_repr(text));
@@ -451,10 +451,10 @@ pub fn rate_limit(text: &str) -> Result<Option<RateLimit>, String> {
     }
 }
 
-/// An address of a server for the client's `-s`: a scheme, and a host or a path after it.
+/// Parses the server address of supervisorctl's `-s`: a scheme, then a host or a path.
 ///
 /// # Errors
-/// It is none.
+/// It is not such an address.
 pub fn url(text: &str) -> Result<String, String> {
     let clean: String = text
         .trim_start_matches(|c: char| c <= ' ')
@@ -467,7 +467,7 @@ pub fn url(text: &str) -> Result<String, String> {
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
         let rest = rest.split(['?', '#']).next().unwrap_or_default();
-        // Two slashes announce a host; with none after them there is a path only if a third slash follows.
+        // Two slashes precede a host. An empty host is valid only before a path, that is, a third slash.
         is_scheme && !rest.strip_prefix("//").unwrap_or(rest).is_empty()
     });
     if is_url {
@@ -614,15 +614,15 @@ mod tests {
                 ("journal, ~/x.log", of(file("/home/me/x.log"), true, false)),
                 ("AUTO,journald", of(LogfileValue::Auto, true, false)),
                 ("x.log,syslog,journal", of(file("x.log"), true, true)),
-                // No word of a list: one path, as ever.
+                // No item is such a word: one path, as in Supervisor.
                 ("a,b.log", of(file("a,b.log"), false, false)),
                 ("a,journal.log", of(file("a,journal.log"), false, false)),
                 ("auto,none", of(file("auto,none"), false, false)),
                 ("./journal", of(file("./journal"), false, false)),
-                ("journal,", Err("an item of the list journal, is empty")),
+                ("journal,", Err("the list journal, has an empty item")),
                 (
                     "journal, OFF",
-                    Err("OFF cannot stand in the list journal, OFF"),
+                    Err("OFF is not allowed in the list journal, OFF"),
                 ),
                 (
                     "a.log,journal,AUTO",

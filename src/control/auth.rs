@@ -1,6 +1,6 @@
-//! Who may do what: the password of a server, and the grant for each method.
+//! Authorization: the password of a server, and the permissions of a caller for each method.
 //!
-//! It knows nothing of HTTP but the value of one header.
+//! Of HTTP it knows only the value of the `Authorization` header.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,10 +11,10 @@ use crate::api::{Access, AccessScope, Caller, Fault, FaultCode, Grant, Permissio
 use crate::config::spec::{AllowRule, AllowSubject, Credentials};
 use crate::sys;
 
-/// What becomes of a request when it arrives.
+/// The result of checking the password of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PasswordCheck {
-    /// Let in, under this user name if the server asks for one.
+    /// Accepted, under this user name if the server requires one.
     Welcome(Option<String>),
     /// No credentials, or wrong ones.
     Challenge,
@@ -22,11 +22,12 @@ pub enum PasswordCheck {
     Undecodable,
 }
 
-/// Checks the value of an `Authorization` header. Takes the same time whether the user or the password is wrong.
+/// Checks the value of an `Authorization` header. It takes the same time whether the user name or the password is
+/// wrong.
 ///
 /// # Source
 /// RFC 7617.
-// Differs: credentials without a colon are challenged; Supervisor answers 500.
+// Differs: credentials without a colon are challenged. Supervisor answers 500.
 #[must_use]
 pub fn check_password(wanted: Option<&Credentials>, header: Option<&[u8]>) -> PasswordCheck {
     let Some(wanted) = wanted else {
@@ -64,7 +65,7 @@ pub fn check_password(wanted: Option<&Credentials>, header: Option<&[u8]>) -> Pa
     }
 }
 
-/// Compares digests, so that not even the length shows in the time.
+/// Compares digests, so that the time does not reveal the length either.
 fn digests_match(given: &[u8], wanted: &[u8]) -> Choice {
     Sha1::digest(given).as_slice().ct_eq(&Sha1::digest(wanted))
 }
@@ -73,19 +74,19 @@ fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What a form of the page carries, so that only a page that was read from this server, in this round of the daemon, can
-/// change anything: a page of somebody else cannot read ours, and so does not know it.
+/// The token in the forms of the web page. It proves that a form comes from a page of this server in this run of the
+/// daemon. A foreign page cannot read pages of this server, so it does not know the token.
 pub struct PageToken(String);
 
-/// 2026-01-01, from which tokens count: no run with such tokens is older.
+/// 2026-01-01, from which tokens count milliseconds. No run with such tokens is older.
 const TOKEN_EPOCH_MS: i64 = 1_767_225_600_000;
-/// What ten hexadecimal digits hold.
+/// The greatest value of ten hexadecimal digits.
 const TOKEN_MS_MAX: i64 = (1 << 40) - 1;
 
 impl PageToken {
-    /// A token: when this run began, in milliseconds since the epoch, and 88 random bits.
+    /// Creates a token from the start time of this run, in milliseconds since the epoch, and 88 random bits.
     ///
-    /// The time is no secret. It lets a page tell a form of an earlier run from one that never had a token.
+    /// The time is not secret. It distinguishes a form of an earlier run from one that never had a token.
     #[must_use]
     pub fn new(random: [u64; 2], began_ms: i64) -> Self {
         let [first, second] = random;
@@ -95,8 +96,8 @@ impl PageToken {
         Self(format!("{began:010x}{:06x}{second:016x}", first >> 40))
     }
 
-    /// Whether `given` has the form of a token of an earlier run. Anybody can write such a text: this permits nothing,
-    /// and chooses a message only.
+    /// Returns whether `given` looks like a token of an earlier run. Anyone can construct such a text, so it only
+    /// selects a message and permits nothing.
     #[must_use]
     pub fn is_of_earlier_run(&self, given: &str) -> bool {
         let began = |token: &str| -> Option<i64> {
@@ -110,29 +111,30 @@ impl PageToken {
         matches!((began(given), began(&self.0)), (Some(then), Some(now)) if 0 < then && then < now)
     }
 
-    /// The text that forms carry. Never to be logged.
+    /// Returns the text for forms. It must never be logged.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.0
     }
 
-    /// Whether `given` is the token; takes the same time whatever is wrong with it.
+    /// Returns whether `given` is the token, in constant time.
     #[must_use]
     pub fn matches(&self, given: &str) -> bool {
         bool::from(digests_match(given.as_bytes(), self.0.as_bytes()))
     }
 }
 
-/// What `caller` is granted of `permission`, for one call. Whoever the socket's mode and the password let in may do what
-/// the files allow, as in Supervisor; rules of finer grain belong here, and nowhere else.
+/// Grants `permission` to `caller` for one call. A caller that passed the file mode and the password of the socket may
+/// do everything that the server's permissions allow, as in Supervisor. Finer rules belong into this function.
 ///
 /// # Errors
-/// FAILED: [`Permission::Configure`] needs more than a way to the socket.
+/// FAILED: the caller lacks the permission. [`Permission::Configure`] needs more than access to the socket.
 pub fn grant_for(caller: &Caller, permission: Permission) -> Result<Grant, Fault> {
     grant_as(caller, permission, sys::effective_uid())
 }
 
-/// What the rules of a server let this peer do; none: everything, for root and the daemon's own user could do it without us.
+/// Returns what the rules of a server let this peer do. `None`: everything, for root and the daemon's own user, who
+/// could do the same without the daemon.
 #[must_use]
 pub fn access_for_peer(rules: &[AllowRule], uid: u32, gid: u32, groups: &[u32]) -> Option<Access> {
     if uid == 0 || uid == sys::effective_uid() {
@@ -154,14 +156,14 @@ pub fn access_for_peer(rules: &[AllowRule], uid: u32, gid: u32, groups: &[u32]) 
     Some(Access(granted.collect()))
 }
 
-/// The same for a daemon of this user.
+/// The same as [`grant_for`] for a daemon that runs as the user `own`.
 fn grant_as(caller: &Caller, permission: Permission, own: u32) -> Result<Grant, Fault> {
     if let Some(access) = &caller.access {
-        // Its rules name whom they trust with what, `configure` too.
+        // The rules say whom they trust with each permission, including `configure`.
         return match access.scope(permission) {
             Some(scope) => Ok(Grant { permission, scope }),
             None => Err(FaultCode::Failed.of(format!(
-                "not permitted: no rule of allow= gives user {} the permission {}",
+                "permission denied: user {} has no permission {} (allow= in [unix_http_server])",
                 caller.uid.unwrap_or_default(),
                 permission.word()
             ))),
@@ -177,23 +179,23 @@ fn grant_as(caller: &Caller, permission: Permission, own: u32) -> Result<Grant, 
         Permission::Configure if may_configure(caller, own) => {}
         Permission::Configure => {
             return Err(FaultCode::Failed.of(
-                "not permitted: to change programs at run time one must be root or the daemon's own user on a unix \
-                 socket, or log in with the server's user name and password",
+                "permission denied: changing programs at run time needs root or the user of supervisord on a unix \
+                 socket, or a login with the user name and password of the server",
             ));
         }
     }
     Ok(Grant::all(permission))
 }
 
-/// Whoever adds a program runs any command as any user the daemon can become, root included. A file mode is often given
-/// to a group of people who only look after what is configured; so it takes a password, or a peer who could do the same
-/// without us: root, or the user the daemon runs as.
-// Differs: the plug-in supervisor_twiddler does whatever anybody who reaches the socket asks for.
+/// Returns whether a caller without rules may add programs. Such a caller can run any command as any user the daemon
+/// can become, including root. A file mode often admits a group of people who only operate what is configured. So this
+/// needs a password, or a peer that could do the same without the daemon: root or the daemon's own user.
+// Differs: the plug-in supervisor_twiddler lets everyone with access to the socket add programs.
 fn may_configure(caller: &Caller, own: u32) -> bool {
     let is_known = caller.login.is_some();
     match caller.transport {
         Transport::Unix => is_known || caller.uid.is_some_and(|uid| uid == 0 || uid == own),
-        // Whoever else polkit lets in has its answer as `access`.
+        // For other users polkit has decided, and the result is in `access`.
         Transport::Bus => caller.uid.is_some_and(|uid| uid == 0 || uid == own),
         Transport::Inet => is_known,
         Transport::Daemon => true,
@@ -339,7 +341,7 @@ mod tests {
             let got = grant_as(&caller, Permission::Configure, OWN);
             assert_eq!(got.is_ok(), allowed, "{name}");
             if let Err(fault) = got {
-                assert!(fault.to_string().starts_with("FAILED: not permitted: "));
+                assert!(fault.to_string().starts_with("FAILED: permission denied: "));
             }
             for other in [Permission::Status, Permission::Control, Permission::Update] {
                 assert!(grant_as(&caller, other, OWN).is_ok(), "{name}");
@@ -387,14 +389,14 @@ mod tests {
                 names.iter().map(|name| Namespec::parse(name)).collect(),
             ))
         };
-        // The rules that concern somebody add up.
+        // All rules that match a user add up.
         assert_eq!(ask(1000, 1000, &[], Control), only(&["web:*", "g:b"]));
         assert_eq!(ask(1000, 1000, &[], Shutdown), None);
         assert_eq!(ask(1000, 50, &[], Shutdown), Some(AccessScope::All));
         assert_eq!(ask(1, 1, &[7, 50], Configure), Some(AccessScope::All));
         assert_eq!(ask(1, 1, &[7], Status), only(&["web:*"]));
         assert_eq!(ask(1, 1, &[7], Control), None);
-        // Root could do everything without us.
+        // Root could do everything without the daemon.
         assert_eq!(ask(0, 0, &[], Shutdown), Some(AccessScope::All));
     }
 

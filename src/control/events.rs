@@ -1,5 +1,4 @@
-//! The event bus as fronts see it: subscriptions with a bound, which lose their oldest events when nobody takes them, and
-//! are told how many.
+//! The event feed for servers: bounded subscriptions. A slow subscriber loses its oldest events and gets their number.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,38 +9,39 @@ use tokio::sync::broadcast::{
 
 use crate::domain::{Event, EventKind};
 
-/// Events that wait for the slowest subscriber. A thousand processes that restart at once make four thousand.
+/// Maximum number of events that wait for the slowest subscriber. A thousand processes that restart at once cause four
+/// thousand.
 const WAITING_MAX: usize = 4096;
 
-/// Where fronts subscribe. Clones are cheap, and share the queue, which the first subscriber makes: it takes 420 KiB, and a
-/// daemon without a bus and without an open page has no use for it.
+/// The feed that servers subscribe to. Clones are cheap and share the queue. The first subscriber creates the queue,
+/// because it takes 420 KiB and a daemon without a bus and without an open page does not need it.
 #[derive(Debug, Clone, Default)]
 pub struct EventFeed(Arc<OnceLock<Sender<Event>>>);
 
-/// What a subscriber hears.
+/// An item that a subscriber receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FeedItem {
     /// An event, in order.
     Event(Event),
-    /// It was too slow: so many events were lost before the next one.
+    /// The subscriber was too slow: this number of events was lost before the next one.
     Lost(u64),
 }
 
-/// One subscriber's place.
+/// The subscription of one subscriber.
 #[derive(Debug)]
 pub struct Subscription(Receiver<Event>);
 
 impl EventFeed {
-    /// A feed without subscribers.
+    /// Creates a feed without subscribers.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Hands an event to all subscribers; costs next to nothing where there are none. Never blocks.
+    /// Passes an event to all subscribers. Without subscribers it costs almost nothing. It never blocks.
     ///
-    /// Only changes of processes, groups and the daemon are handed on: what programs write has no bound that a queue of
-    /// events could keep.
+    /// Only changes of processes, groups and the daemon are passed on. Events about output have no size limit that fits
+    /// a queue of events.
     pub fn publish(&self, event: &Event) {
         let is_change = matches!(
             event.kind,
@@ -59,14 +59,14 @@ impl EventFeed {
         }
     }
 
-    /// Hears of everything from now on.
+    /// Subscribes to all events from now on.
     #[must_use]
     pub fn subscribe(&self) -> Subscription {
         let sender = self.0.get_or_init(|| broadcast::channel(WAITING_MAX).0);
         Subscription(sender.subscribe())
     }
 
-    /// How many subscribers there are.
+    /// Returns the number of subscribers.
     #[must_use]
     pub fn subscriber_count(&self) -> usize {
         self.0.get().map_or(0, Sender::receiver_count)
@@ -74,7 +74,7 @@ impl EventFeed {
 }
 
 impl Subscription {
-    /// The next event, when there is one; none: the engine has ended.
+    /// Waits for the next item. `None`: the engine has ended.
     pub async fn next(&mut self) -> Option<FeedItem> {
         match self.0.recv().await {
             Ok(event) => Some(FeedItem::Event(event)),
@@ -83,7 +83,7 @@ impl Subscription {
         }
     }
 
-    /// The next event, if one waits.
+    /// Returns the next item if one waits. `None`: none waits.
     pub fn try_next(&mut self) -> Option<FeedItem> {
         match self.0.try_recv() {
             Ok(event) => Some(FeedItem::Event(event)),

@@ -8,25 +8,25 @@ use crate::api::{Caller, Fault, FaultCode, Grant, Method, Reply, Request, audit_
 use crate::domain::Line;
 pub use crate::engine::{EngineGone, RequestMessage};
 
-/// How a question is put into the engine's inbox.
+/// Sends a request to the engine's inbox.
 type SendRequest = dyn Fn(RequestMessage) -> Result<(), EngineGone> + Send + Sync;
 
-/// Calls the engine. Clones are cheap.
+/// A handle to call the engine. Clones are cheap.
 #[derive(Clone)]
 pub struct ControlHandle {
     put: Arc<SendRequest>,
-    /// At most this many questions wait in the engine's inbox at once; further callers wait here, costing nobody.
+    /// Limits the requests in the engine's inbox. Further callers wait here and use no resources of the engine.
     places: Arc<tokio::sync::Semaphore>,
     log: Arc<dyn Fn(Line) + Send + Sync>,
-    /// Processes came to or left a group that stays, of which no event tells.
+    /// Notified when processes were added to or removed from an active group. No event reports that.
     reshaped: Arc<Notify>,
 }
 
 impl ControlHandle {
-    /// Questions in the engine's inbox at once.
+    /// Maximum number of requests in the engine's inbox.
     pub const INBOX_QUESTIONS_MAX: usize = 1024;
 
-    /// A handle that puts questions with `put`, and writes to the audit trail with `log`, which must not block.
+    /// Creates a handle that sends requests with `put` and writes audit lines with `log`, which must not block.
     pub fn new(
         put: impl Fn(RequestMessage) -> Result<(), EngineGone> + Send + Sync + 'static,
         log: impl Fn(Line) + Send + Sync + 'static,
@@ -39,11 +39,11 @@ impl ControlHandle {
         }
     }
 
-    /// What `caller` is granted of what `method` needs to make `request`. A refusal to change something leaves its audit
-    /// line here; what is granted leaves one where it is done, in the core.
+    /// Grants `caller` what `method` needs for `request`. If a change is refused, this writes its audit line. For a
+    /// granted change the core writes it.
     ///
     /// # Errors
-    /// FAILED: it is not permitted. BAD_NAME, BAD_SIGNAL: a name in it cannot be one.
+    /// FAILED: not permitted. BAD_NAME, BAD_SIGNAL: the request contains an invalid name.
     pub fn grant(
         &self,
         caller: &Caller,
@@ -56,22 +56,24 @@ impl ControlHandle {
             .inspect_err(|fault| self.audit_refusal(caller, request, fault))
     }
 
-    /// Leaves the audit line of a request that was refused, if it would have changed something.
+    /// Writes the audit line of a refused request, if the request would have changed something.
     pub fn audit_refusal(&self, caller: &Caller, request: &Request, fault: &Fault) {
         if let Some(entry) = request.audit_entry() {
             (self.log)(audit_line(caller, entry, Some(fault)));
         }
     }
 
-    /// Waits until processes have come to or left a group that stays, of which no event tells. For one listener.
+    /// Waits until processes were added to or removed from an active group. No event reports that. Only one task may
+    /// wait.
     pub async fn groups_changed(&self) {
         self.reshaped.notified().await;
     }
 
-    /// Asks, and waits for the answer. Dropping the future cancels nothing: what was asked happens.
+    /// Sends a request and waits for the answer. Dropping the future does not cancel the request.
     ///
     /// # Errors
-    /// The engine's fault; SHUTDOWN_STATE when it is gone; BAD_NAME, BAD_SIGNAL: a name cannot be one.
+    /// The engine's fault; SHUTDOWN_STATE if the engine has ended; BAD_NAME, BAD_SIGNAL if the request contains an
+    /// invalid name.
     pub async fn call(
         &self,
         caller: Caller,
@@ -79,7 +81,7 @@ impl ControlHandle {
         request: Request,
     ) -> Result<Reply, Fault> {
         let gone = || FaultCode::ShutdownState.bare();
-        // Whatever way a request comes, the engine is not asked about what can be nobody's name.
+        // Check names here, so that the engine never gets an invalid one from any endpoint.
         request.check_names()?;
         let place = self
             .places
@@ -100,7 +102,7 @@ impl ControlHandle {
             grant,
             request,
             taken: Box::new(move || drop(place)),
-            // Here, since the caller may have left meanwhile.
+            // Notify here, since the caller may have gone meanwhile.
             answer: Box::new(move |result| {
                 if let Some(reshaped) = reshaped {
                     reshaped.notify_one();

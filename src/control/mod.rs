@@ -1,4 +1,4 @@
-//! The Control API in motion: the only way into the engine.
+//! The Control API: permissions, requests to the engine and the event feed. All endpoints use it.
 
 mod auth;
 mod events;

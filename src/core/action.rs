@@ -1,4 +1,4 @@
-//! What the core wants done.
+//! Actions: what the core asks the shell to do.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,140 +13,145 @@ use crate::domain::{
 /// The actions of one call of `handle`, in order.
 pub type Actions = Vec<Action>;
 
-/// Whom a signal reaches.
+/// Which processes a signal reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignalScope {
-    /// The process alone.
+    /// Only the process itself.
     Process,
-    /// Its process group.
+    /// Its whole process group.
     Group,
 }
 
-/// How the engine ends.
+/// How a run of the daemon ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DaemonOutcome {
-    /// End the daemon.
+    /// The daemon exits.
     Shutdown,
-    /// Start again in place.
+    /// The daemon starts a new run in the same process.
     Restart,
 }
 
-/// One change, for the audit trail.
+/// One line of the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditLine {
-    /// Who asked.
+    /// The caller of the request.
     pub caller: Caller,
-    /// What is to change.
+    /// The requested change.
     pub entry: AuditEntry,
-    /// None: accepted.
+    /// Why it was refused. `None`: accepted.
     pub fault: Option<Fault>,
 }
 
-/// What the core wants done. Imperative: the shell does it and decides nothing.
+/// One action. The shell performs it and makes no decisions.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Look the command up; answer [`super::Input::Resolved`] or `SpawnFailed`.
+    /// Look up the command. Answered with [`super::Input::Resolved`] or `SpawnFailed`.
     Resolve(InstanceId, Arc<ProcessSpec>),
-    /// Make pipes, where a successor finds them too, and open logs; answer [`super::Input::Prepared`] or `SpawnFailed`.
+    /// Make pipes, store them where a successor finds them, and open the logs. Answered with [`super::Input::Prepared`]
+    /// or `SpawnFailed`.
     Prepare(InstanceId, Arc<ProcessSpec>, LogPaths),
-    /// Both for the next attempt of a process, while the output of its last instance is written out. Answer both, in any order;
-    /// `SpawnFailed` may come for either. No log is created, since the command may be missing: then preparing fails.
+    /// Resolve and prepare the next attempt while the output of the previous instance is written out. Both are
+    /// answered, in any order; either may be answered with `SpawnFailed`. Preparing fails instead of creating a log
+    /// file, since the command may be missing.
     PrepareNext(InstanceId, Arc<ProcessSpec>, LogPaths),
-    /// Take an instance over that a predecessor began. Not answered.
+    /// Adopt an instance that the previous daemon started. Not answered.
     Adopt {
-        /// Which.
+        /// The instance.
         instance: InstanceId,
-        /// The kernel's number.
+        /// Its PID.
         pid: i32,
         /// Its configuration.
         spec: Arc<ProcessSpec>,
-        /// Where its streams are written.
+        /// The paths of its logs.
         logs: LogPaths,
-        /// For a listener: where it stands.
+        /// The state of an event listener. `None`: the process is no listener.
         listener: Option<ListenerState>,
     },
-    /// Ask the program that this image was started from whether it can take over; answer
-    /// [`super::Input::SuccessorExamined`], and if it can, hand over.
+    /// Examine whether the program on disk can take over, and hand over if it can. Answered with
+    /// [`super::Input::SuccessorExamined`].
     Upgrade(Ticket),
-    /// Run it; answer [`super::Input::Spawned`] or `SpawnFailed`.
+    /// Create the process. Answered with [`super::Input::Spawned`] or `SpawnFailed`.
     Spawn(InstanceId, Arc<ProcessSpec>),
-    /// The process that was asked for with [`Action::Spawn`] is not wanted any more. That is answered all the same; if it is
-    /// held up, soon.
+    /// The process requested with [`Action::Spawn`] is no longer wanted. The spawn is still answered, and soon if it
+    /// was held up.
     CallOff(InstanceId),
-    /// Begin to read what the process of this pid writes. Not before its number is known, which events about its output tell.
+    /// Start to read the output of the process with this PID. Sent after `Spawned` was handled, because events about
+    /// output contain the PID.
     Read(InstanceId, i32),
-    /// Read what it has said of itself up to now: [`super::Input::Notified`] for each message, and then, in any case and
-    /// before anything else of it, [`super::Input::NotifyPolled`].
+    /// Read all pending notify messages of the instance. Answered with [`super::Input::Notified`] for each message and
+    /// then always with [`super::Input::NotifyPolled`], before any later message.
     PollNotify(InstanceId),
-    /// Send a signal; answer [`super::Input::Signalled`].
+    /// Send a signal. Answered with [`super::Input::Signalled`].
     Signal {
-        /// To whom.
+        /// The receiver.
         instance: InstanceId,
-        /// Which.
+        /// The signal.
         signal: Signal,
-        /// How far.
+        /// The process alone or its process group.
         scope: SignalScope,
     },
-    /// Write out what its pipes held, close them; answer [`super::Input::Drained`]. Also sent to undo a `Prepare`
-    /// or `PrepareNext` of which nothing comes (no answer is awaited then, a stale one is dropped).
+    /// Write out what the pipes of the instance hold and close them. Answered with [`super::Input::Drained`]. It also
+    /// undoes a `Prepare` or `PrepareNext` that is not used; the core ignores the answer then.
     Drain(InstanceId),
-    /// Its process, which has keys that need a cgroup, has ended: find out which limits it met, and kill what it left in
-    /// its cgroup if that is wanted; answer [`super::Input::Emptied`] when nothing is left to kill.
+    /// Read which limits the exited process hit and, if wanted, kill the processes left in its cgroup. Sent for
+    /// processes with keys that need a cgroup. Answered with [`super::Input::Emptied`] when there is nothing left to
+    /// kill.
     Empty {
-        /// Whose.
+        /// The instance that exited.
         instance: InstanceId,
-        /// What is left is killed.
+        /// Whether to kill the processes left in the cgroup.
         kill: bool,
     },
-    /// Its limits have changed while it runs.
+    /// Apply changed limits to a running instance.
     Limit(InstanceId, Arc<CgroupLimits>),
-    /// The instance has ended, and everything of it is told: its socket may be closed if nobody else has it. Sent for instances
-    /// that have one.
+    /// The instance has exited and its exit was published: close its socket if no other instance holds it. Sent only
+    /// for instances that have a socket.
     Release(InstanceId),
-    /// Make the sockets of a group and close them again; answer [`super::Input::SocketsTried`].
+    /// Make the sockets of a group and close them again. Answered with [`super::Input::SocketsTried`].
     TrySockets(Ticket, Arc<GroupSpec>),
-    /// Look the command up for a client; answer [`super::Input::Checked`].
+    /// Look up the command for a client. Answered with [`super::Input::Checked`].
     Check(Ticket, Arc<ProcessSpec>),
-    /// Create these AUTO logs, empty, mode 0600.
+    /// Create these AUTO logs, empty and with mode 0600.
     CreateLogs(Vec<Arc<Path>>),
-    /// Remove the logs of a process and open them anew if it runs; answer [`super::Input::Cleared`].
+    /// Remove the logs of a process and reopen them if it runs. Answered with [`super::Input::Cleared`].
     ClearLogs {
-        /// Of the request.
+        /// The request.
         ticket: Ticket,
-        /// Whose; its current instance, if it has one, is known to the output thread by slot.
+        /// The slot of the process. The output thread finds its current instance, if there is one, by the slot.
         slot: u32,
-        /// Which files.
+        /// The files to clear.
         logs: LogPaths,
     },
-    /// Remove the daemon's log and open it anew; answer [`super::Input::DaemonLogCleared`].
+    /// Remove the daemon's log and reopen it. Answered with [`super::Input::DaemonLogCleared`].
     ClearDaemonLog(Ticket),
-    /// Close and open all logs by name.
+    /// Close all logs and open them again by name.
     ReopenLogs,
-    /// Hand bytes to standard input; answer [`super::Input::StdinTaken`].
+    /// Write bytes to the standard input of an instance. Answered with [`super::Input::StdinTaken`].
     WriteStdin {
-        /// Of the request.
+        /// The request.
         ticket: Ticket,
-        /// Whose.
+        /// The instance.
         instance: InstanceId,
         /// The bytes.
         data: Vec<u8>,
     },
-    /// Read the configuration; answer [`super::Input::Loaded`].
+    /// Read the configuration. Answered with [`super::Input::Loaded`].
     Load(LoadReason),
-    /// Make processes of a section, where looking users up may stall; answer [`super::Input::Composed`].
+    /// Make processes from a section. Looking up users may block, so the loader thread does it. Answered with
+    /// [`super::Input::Composed`].
     Compose(Ticket, GroupChange),
     /// Write a line to the activity log.
     Log(Line),
     /// Write a line to the audit trail.
     Audit(AuditLine),
-    /// Hand an event to a listener; answer [`super::Input::NotDelivered`] if that fails.
+    /// Send an event to a listener. Answered with [`super::Input::NotDelivered`] if that fails.
     Deliver(InstanceId, Envelope),
-    /// From now on report these of what processes write, and no others. At the start: none.
+    /// From now on report only these kinds of process output as inputs. Initially: none.
     Report(OutputEvents),
-    /// Tell subscribers.
+    /// Publish an event to subscribers.
     Publish(Arc<Event>),
     /// Answer a client.
     Answer(Ticket, Result<Reply, Fault>),
-    /// Everything is stopped: leave the loop.
+    /// Everything has stopped: leave the engine's loop.
     Finish(DaemonOutcome),
 }

@@ -1,5 +1,5 @@
-//! What a request may do, and to whom: every request is refused, answered, or taken on here. It must not know how
-//! processes change.
+//! Admission of requests: the core refuses, answers or starts each request here. How processes change is not part of
+//! this module.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::domain::{
 };
 
 impl Fleet {
-    /// A client asks. The answer comes now or later, once.
+    /// Handles a request of a client. The answer is sent exactly once, now or later.
     pub(super) fn asked(
         &mut self,
         now: Now,
@@ -29,17 +29,17 @@ impl Fleet {
     ) {
         let entry = request.audit_entry();
         let remote_event = matches!(request, Request::RemoteEvent { .. });
-        // What the fronts look at by themselves stays current until the end: a page shows what still stops.
+        // The server itself may read until the daemon exits: the web page shows which processes still stop.
         let own_look = caller == Caller::DAEMON && matches!(request, Request::AllProcessInfo);
         let is_late = self.daemon_state != SupervisorState::Running;
         let outcome = if is_late && !remote_event && !own_look {
             Admission::Answered(Err(FaultCode::ShutdownState.bare()))
         } else if self.tickets.len() >= TICKETS_MAX {
             Admission::Answered(Err(
-                FaultCode::Failed.of("too many requests wait for their answer")
+                FaultCode::Failed.of("too many requests are pending (try again later)")
             ))
         } else if self.tickets.contains_key(&ticket) {
-            // Tickets are unique; were one not, the first request keeps it and the second cannot be answered.
+            // Tickets are unique. If one were not, the first request keeps it and the second gets no answer.
             return;
         } else {
             let sees = caller.visible_scope();
@@ -71,6 +71,7 @@ impl Fleet {
         }
     }
 
+    /// Refuses, answers or starts a request. The caller sends the answer and writes the audit line.
     fn admit(
         &mut self,
         now: Now,
@@ -128,7 +129,7 @@ impl Fleet {
             Request::Restart => match whole(scope) {
                 Err(fault) => Err(fault),
                 Ok(()) => {
-                    // Differs: the original stops everything first and dies of an error in the file.
+                    // Differs: the original stops everything first, and exits if the file has an error.
                     self.tickets.insert(ticket, Pending::Restart);
                     out.push(Action::Load(LoadReason::Restart(ticket)));
                     return Admission::Taken;
@@ -161,7 +162,7 @@ impl Fleet {
                 Ok(group) => Ok(self.handle_add_group(&group, now, out)),
             },
             Request::RemoveGroup(name) => self.handle_remove_group(&name, rights, now, out),
-            // It tells of all processes, and of whoever did what to them.
+            // The log names all processes and all clients, so access to a single program is not enough.
             Request::LogFile(LogRef::Daemon) => {
                 whole(scope).map(|()| Reply::LogFile(self.identity.daemon_log.clone()))
             }
@@ -206,7 +207,7 @@ impl Fleet {
                 }
             },
             Request::GroupNames => Ok(Reply::Names(self.group_names(scope))),
-            // They name files, programs and users.
+            // Problems name files, programs and users.
             Request::ConfigProblems => {
                 whole(scope).map(|()| Reply::Lines(self.config_problems.clone()))
             }
@@ -245,7 +246,7 @@ impl Fleet {
         Admission::Answered(answer)
     }
 
-    /// The slot of the one process that `text` names.
+    /// Returns the slot of the process that `text` names.
     fn one(&self, text: &str, rights: Rights<'_>) -> Result<u32, Fault> {
         let spec = Namespec::parse(text);
         let slot = spec
@@ -258,8 +259,8 @@ impl Fleet {
         Ok(slot)
     }
 
-    /// The slots of the processes that `names` mean and `scope` covers, each once, by (group, process). A word that names no
-    /// process means the group of that name.
+    /// Returns the slots of the processes that `names` mean and `scope` covers, each once, ordered by group and process
+    /// name. A name without a process means the whole group.
     fn slots_named(&self, names: &[String], scope: &AccessScope) -> Vec<u32> {
         let mut found: Vec<u32> = Vec::new();
         for name in names {
@@ -292,6 +293,7 @@ impl Fleet {
         found
     }
 
+    /// Returns the instance that accepts standard input for the process `name`.
     fn stdin_of(&self, name: &str, rights: Rights<'_>) -> Result<InstanceId, Fault> {
         let slot = self.one(name, rights)?;
         self.slots
@@ -302,6 +304,7 @@ impl Fleet {
             .ok_or_else(|| FaultCode::NotRunning.of(name))
     }
 
+    /// Creates the batch of a request that acts on processes.
     fn batch(&self, target: RequestTarget, rights: Rights<'_>, action: BatchAction) -> Admission {
         let (slots, one) = match self.targets(target, rights) {
             Ok(found) => found,
@@ -325,7 +328,7 @@ impl Fleet {
         }))
     }
 
-    /// Whoever sits in a slot now.
+    /// Returns the process that occupies `slot` now as a member of a batch.
     pub(super) fn member(&self, slot: u32) -> Option<BatchMember> {
         let process = self.slots.get(slot)?;
         Some(BatchMember {
@@ -336,8 +339,8 @@ impl Fleet {
         })
     }
 
-    /// The slots a target names, of those that the caller may know of, in ascending order of priority; and the text, if it
-    /// names one process.
+    /// Returns the slots of the target that the caller may see, in ascending order of priority, and the text of the
+    /// target if it names a single process.
     pub(super) fn targets(
         &self,
         target: RequestTarget,
@@ -379,7 +382,7 @@ impl Fleet {
         }
     }
 
-    /// Those of some slots whose processes the caller may know of.
+    /// Returns those of `slots` whose processes the caller may see.
     fn visible_slots(&self, slots: &[u32], rights: Rights<'_>) -> Vec<u32> {
         let is_seen = |slot: &u32| {
             self.names_of(*slot)
@@ -391,6 +394,7 @@ impl Fleet {
         }
     }
 
+    /// Returns the configured processes that `scope` covers, of the configuration read last.
     fn config_views(&self, scope: &AccessScope) -> Vec<ConfigView> {
         let mut views = Vec::new();
         for group in &self.last_read.groups {
@@ -414,7 +418,7 @@ impl Fleet {
         views
     }
 
-    /// The group of this name in the configuration read last, if it may be added.
+    /// Returns the group of this name in the configuration read last if it may be added.
     fn addable(&self, name: &str, rights: Rights<'_>) -> Result<Arc<GroupSpec>, Fault> {
         rights.group(name)?;
         let group = self.last_read.groups.iter();
@@ -429,13 +433,14 @@ impl Fleet {
         Ok(group)
     }
 
+    /// Adds a group of the configuration and starts its autostart processes.
     fn handle_add_group(&mut self, group: &Arc<GroupSpec>, now: Now, out: &mut Actions) -> Reply {
         self.add_group(group, now, out);
         self.autostart(&group.name, now, out);
         Reply::Done
     }
 
-    /// The shell has tried the sockets of a group that is to be added.
+    /// Continues adding a group after the shell has tried its sockets.
     pub(super) fn sockets_tried(
         &mut self,
         ticket: Ticket,
@@ -443,14 +448,14 @@ impl Fleet {
         now: Now,
         out: &mut Actions,
     ) {
-        // None: answered already, when everything had come to its end.
+        // `None`: the request was answered when the daemon stopped.
         let Some(name) = self.take_pending(ticket, |pending| match pending {
             Pending::AddGroup(name) => Ok(name),
             other => Err(other),
         }) else {
             return;
         };
-        // Much may have happened since it was asked for.
+        // The state may have changed since the request, so check again.
         let answer = match result {
             _ if self.daemon_state != SupervisorState::Running => {
                 Err(FaultCode::ShutdownState.bare())
@@ -464,6 +469,7 @@ impl Fleet {
         out.push(Action::Answer(ticket, answer));
     }
 
+    /// Removes a group if all its processes have stopped.
     fn handle_remove_group(
         &mut self,
         name: &str,
@@ -483,44 +489,44 @@ impl Fleet {
     }
 }
 
-/// A process of it listens on a socket that the daemon makes.
+/// Returns whether a process of the group listens on a socket that the daemon makes.
 fn has_sockets(group: &GroupSpec) -> bool {
     let mut kinds = group.processes.iter().map(|process| &process.kind);
     kinds.any(|kind| matches!(kind, ProcessKind::Fcgi(_)))
 }
 
-/// What admission decides.
+/// The result of admission.
 enum Admission {
-    /// The answer is known.
+    /// The answer is known now.
     Answered(Result<Reply, Fault>),
-    /// Processes are to be touched.
+    /// The request acts on these processes.
     Batch(Box<Batch>),
-    /// The answer comes later; the ticket is kept.
+    /// The answer comes later. The ticket stays open.
     Taken,
-    /// Everything is to stop, after the answer.
+    /// Send the answer, then stop everything.
     Shutdown,
 }
 
-/// What the caller of one request may do it to, and what it may know of.
+/// What the caller of one request may act on and may see.
 #[derive(Clone, Copy)]
 pub(super) struct Rights<'a> {
-    /// What the grant covers.
+    /// The processes that the grant covers.
     pub(super) scope: &'a AccessScope,
-    /// The processes that the caller may know of. Any other one is to the caller as if it were not there.
+    /// The processes that the caller may see. All others are reported as if they did not exist.
     pub(super) sees: &'a AccessScope,
 }
 
 impl Rights<'_> {
-    /// Of the daemon itself.
+    /// The rights of the daemon itself.
     pub(super) const ALL: Self = Self {
         scope: &AccessScope::All,
         sees: &AccessScope::All,
     };
 
-    /// Whether a process may be touched that the caller named with `text`.
+    /// Checks that the caller may act on a process that it named with `text`.
     ///
     /// # Errors
-    /// BAD_NAME if the caller may not know of it, else FAILED.
+    /// BAD_NAME if the caller may not see the process, else FAILED.
     fn process(self, group: &str, process: &str, text: &str) -> Result<(), Fault> {
         if !self.sees.covers(group, process) {
             return Err(FaultCode::BadName.of(text));
@@ -528,14 +534,14 @@ impl Rights<'_> {
         permitted(self.scope.covers(group, process), text)
     }
 
-    /// Whether the caller may know of a program of a group that has these processes.
+    /// Returns whether the caller may see a program of a group. `members` are the processes of the program.
     pub(super) fn know_of(self, group: &GroupName, members: &[ProcessName]) -> bool {
         let mut members = members.iter();
         self.sees.covers_group(group.as_str())
             || members.any(|name| self.sees.covers(group.as_str(), name.as_str()))
     }
 
-    /// Whether something of a group may be touched.
+    /// Checks that the caller may act on some process of a group.
     ///
     /// # Errors
     /// As [`Rights::process`].
@@ -546,7 +552,7 @@ impl Rights<'_> {
         permitted(self.scope.touches(group), group)
     }
 
-    /// Whether a group may be touched as a whole.
+    /// Checks that the caller may act on a group as a whole.
     ///
     /// # Errors
     /// As [`Rights::process`].
@@ -558,7 +564,7 @@ impl Rights<'_> {
     }
 }
 
-/// What a grant does not cover is a fault.
+/// Returns the fault if the grant does not cover `what`.
 fn permitted(covered: bool, what: &str) -> Result<(), Fault> {
     if covered {
         Ok(())
@@ -567,20 +573,20 @@ fn permitted(covered: bool, what: &str) -> Result<(), Fault> {
     }
 }
 
-/// The fault of whatever a grant does not cover.
+/// The fault for a request that the grant does not cover.
 pub(super) fn not_permitted(what: &str) -> Fault {
-    FaultCode::Failed.of(format!("not permitted: {what}"))
+    FaultCode::Failed.of(format!("permission denied: {what}"))
 }
 
-/// What concerns the daemon itself needs a grant without bounds.
+/// Checks that the grant covers everything. Requests about the daemon itself need this.
 fn whole(scope: &AccessScope) -> Result<(), Fault> {
     match scope {
         AccessScope::All => Ok(()),
-        AccessScope::Only(_) => Err(not_permitted("what concerns all processes")),
+        AccessScope::Only(_) => Err(not_permitted("this request affects all processes")),
     }
 }
 
-/// Writes the audit line of a request that changes something.
+/// Writes the audit line of a request. Requests that change nothing have no entry.
 fn audit(caller: Caller, entry: Option<AuditEntry>, fault: Option<Fault>, out: &mut Actions) {
     if let Some(entry) = entry {
         out.push(Action::Audit(AuditLine {

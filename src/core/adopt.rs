@@ -1,5 +1,5 @@
-//! Processes that run already when a fleet begins, though nobody has written down what became of them: they are taken over
-//! as far as the configuration knows them. It must not know how they are found.
+//! Adoption of running processes at the start of a fleet, when no record of their state exists. The daemon finds them
+//! in their cgroups; this module takes over those that the configuration knows.
 
 use std::sync::Arc;
 
@@ -11,34 +11,35 @@ use super::{Action, Actions, Fleet};
 use crate::config::spec::{Config, ProcessSpec};
 use crate::domain::{InstanceId, Line, LogPaths, Now, ResourceEvents};
 
-/// A process that runs already.
+/// A process that already runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AdoptedProcess {
-    /// Its slot is one of [`Fleet::slots`]; nothing else has its incarnation.
+    /// Its slot comes from [`Fleet::slots`]. No other instance has its incarnation.
     pub instance: InstanceId,
-    /// The kernel's number.
+    /// The PID.
     pub pid: i32,
-    /// The other ends of its output are there too.
+    /// Whether the daemon has the read ends of its output pipes.
     pub has_pipes: bool,
-    /// So is the socket on which it tells of itself.
+    /// Whether the daemon has its notify socket.
     pub is_heard: bool,
 }
 
 impl Fleet {
-    /// The slots that the processes of a configuration have in a fleet that begins with it.
+    /// Returns the slots that a fleet started with `config` gives to its processes.
     pub fn slots(config: &Config) -> impl Iterator<Item = (u32, &Arc<ProcessSpec>)> {
         let groups = config.groups.iter();
         (0..).zip(groups.flat_map(|group| &group.processes))
     }
 
-    /// Where the process of this slot logs. `None`: the slot is empty.
+    /// Returns the configuration and the log paths of the process in this slot. `None`: the slot is empty.
     #[must_use]
     pub fn logs_of(&self, slot: u32) -> Option<(Arc<ProcessSpec>, LogPaths)> {
         let process = self.slots.get(slot)?;
         Some((Arc::clone(&process.spec), process.logs.clone()))
     }
 
-    /// A fleet that has not begun, which will begin with these and go on counting after `instances`.
+    /// Prepares a fleet that has not started to adopt `found` at its start. Its next instances get incarnations greater
+    /// than `last_incarnation` and those of `found`.
     #[must_use]
     pub fn with_adopted(mut self, last_incarnation: u64, found: Vec<AdoptedProcess>) -> Self {
         let greatest = found.iter().map(|found| found.instance.incarnation).max();
@@ -50,7 +51,7 @@ impl Fleet {
         self
     }
 
-    /// Takes over what runs already. Nothing was started yet.
+    /// Adopts the processes that already run. It must be called before any process is started.
     pub(super) fn adopt_all(&mut self, now: Now, out: &mut Actions) {
         for found in std::mem::take(&mut self.found) {
             self.update_process(found.instance.slot, now, out, |process, ctx| {
@@ -61,7 +62,8 @@ impl Fleet {
 }
 
 impl Process {
-    /// It runs, and nobody knows for how long: it counts as RUNNING at once, since what would hurt it is not done on a guess.
+    /// Adopts a process. Its start time is unknown, so it counts as RUNNING at once. A failure is never assumed on a
+    /// guess.
     fn adopt_one(&mut self, found: AdoptedProcess, ctx: &mut Ctx<'_>) {
         let AdoptedProcess {
             instance,
@@ -69,7 +71,7 @@ impl Process {
             has_pipes,
             is_heard,
         } = found;
-        // Who cannot be heard must not be ended for its silence.
+        // Without its notify socket, a missing watchdog message proves nothing.
         let notify = self.spec.notify;
         self.run.notify_state = (notify.tells_ready() && is_heard)
             .then(|| NotifyState::of_running(notify.watchdog, ctx.now.mono));
@@ -84,7 +86,7 @@ impl Process {
             promote_at,
         };
         self.enter_stage(starting, 0, false, ctx);
-        // Most listeners wait for an event at any moment, and one that is taken for another would wait for ever.
+        // Most listeners wait for an event. If a waiting listener counted as busy, it would never get one.
         if self.run.listener.is_some() {
             self.run.listener = Some(ListenerStage::Ready);
         }

@@ -1,4 +1,4 @@
-//! Made-up names of AUTO logs. It must not know how files are created.
+//! Generated names of AUTO logs. The output thread creates the files.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 use crate::config::spec::{DaemonSpec, LogTarget, ProcessSpec};
 use crate::domain::{Channel, LogPaths};
 
-/// Characters of the random part.
+/// The characters of the random part.
 const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789_";
-/// Length of the random part.
+/// The length of the random part, in characters.
 const RANDOM_CHARS: usize = 8;
 
-/// A small generator of names: `splitmix64`. Nothing secret hangs on it; it only keeps names apart.
+/// A small generator (`splitmix64`) for names. It keeps names distinct and is not secure against guessing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct AutoLogNames(u64);
 
 impl AutoLogNames {
-    /// A generator; equal seeds make equal names.
+    /// Creates a generator. Equal seeds give equal names.
     pub(super) const fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -35,7 +35,7 @@ impl AutoLogNames {
         (0..RANDOM_CHARS)
             .map(|_| {
                 let place = self.next() % (ALPHABET.len() as u64);
-                // The remainder is below the length of the alphabet.
+                // The remainder is less than the length of the alphabet.
                 char::from(ALPHABET[usize::try_from(place).unwrap_or(0)])
             })
             .collect()
@@ -52,7 +52,7 @@ impl AutoLogNames {
         Arc::from(daemon.childlogdir.join(file))
     }
 
-    /// A made-up path for each stream of `spec` that is AUTO.
+    /// Generates a path for each AUTO stream of `spec`.
     pub(super) fn make(&mut self, spec: &ProcessSpec, daemon: &DaemonSpec) -> LogPaths {
         let mut one = |target: &LogTarget, channel| match target {
             LogTarget::Auto => Some(self.path(spec, channel, daemon)),
@@ -65,7 +65,7 @@ impl AutoLogNames {
     }
 }
 
-/// Where the streams of `spec` go, given its made-up paths.
+/// Returns the log paths of `spec`. `made` holds the generated ones.
 pub(super) fn paths(spec: &ProcessSpec, made: Option<&LogPaths>) -> LogPaths {
     let one = |target: &LogTarget, made: Option<&Arc<Path>>| match target {
         LogTarget::None | LogTarget::Empty => None,

@@ -1,5 +1,5 @@
-//! Works through what requests want of processes, member by member, and answers when all are settled. It must not know
-//! who may ask for what.
+//! Batches: requests that act on several processes. The core handles one member after another and answers when all
+//! members have a result.
 
 use super::admit::not_permitted;
 use super::process::Process;
@@ -11,16 +11,17 @@ use crate::domain::{
     SupervisorState,
 };
 
-/// Whether work on a batch can go on.
+/// Whether the core can continue with a batch now.
 enum BatchStep {
-    /// To the next member.
+    /// Continue with the next member.
     Next,
-    /// When the shell has answered.
+    /// Wait for an answer of the shell.
     Wait,
 }
 
 impl Fleet {
-    /// Takes a request out, if `pick` knows it for one of the kind that is to be worked on.
+    /// Takes a pending request out of the table if `pick` accepts it. `None`: there is no such request, or `pick`
+    /// returned it.
     pub(super) fn take_pending<T>(
         &mut self,
         ticket: Ticket,
@@ -35,7 +36,7 @@ impl Fleet {
         }
     }
 
-    /// Takes a request's batch out to work on it.
+    /// Takes the batch of a request out of the table.
     fn take_batch(&mut self, ticket: Ticket) -> Option<Box<Batch>> {
         self.take_pending(ticket, |pending| match pending {
             Pending::Batch(batch) => Ok(batch),
@@ -52,7 +53,7 @@ impl Fleet {
         }
     }
 
-    /// Goes on with a batch until the shell has to be asked or every member was reached.
+    /// Handles members of a batch until the core must wait for the shell or no member is left.
     pub(super) fn advance_batch(&mut self, ticket: Ticket, now: Now, out: &mut Actions) {
         let Some(mut batch) = self.take_batch(ticket) else {
             return;
@@ -89,14 +90,14 @@ impl Fleet {
         self.store_batch(ticket, batch, out);
     }
 
-    /// Whether the member's slot still holds the member.
+    /// Returns whether the member still occupies its slot.
     pub(super) fn is_here(&self, member: &BatchMember) -> bool {
         self.slots
             .get(member.slot)
             .is_some_and(|process| process.slot_generation == member.slot_generation)
     }
 
-    /// Comes to one member of a batch.
+    /// Handles one member of a batch.
     fn reach_member(
         &mut self,
         ticket: Ticket,
@@ -110,7 +111,7 @@ impl Fleet {
             .get(member.slot)
             .filter(|_| self.is_here(&member))
         else {
-            // It was removed since: whoever named it alone is told.
+            // The process was removed. Only a request for this single process reports that.
             if batch.one.is_some() {
                 self.settle_member_now(batch, &member, Some(FaultCode::BadName));
             }
@@ -151,7 +152,7 @@ impl Fleet {
             BatchAction::Start { .. } => self.check(ticket, batch, member, out),
             BatchAction::Stop { wait } => {
                 if !concerned {
-                    // A restart may be due: who asks for a stop does not want it.
+                    // An automatic restart may be due. The stop cancels it.
                     self.update_process(member.slot, now, out, Process::cancel_restart);
                     self.call_off_restarts(member.slot, out);
                     if batch.one.is_some() {
@@ -188,13 +189,14 @@ impl Fleet {
         }
     }
 
-    /// Settles a member as soon as it is reached. The fault's text is its name.
+    /// Records the result of a member that needs no wait. The fault's text is its name.
     fn settle_member_now(&self, batch: &mut Batch, member: &BatchMember, code: Option<FaultCode>) {
         let index = batch.next_index();
         let fault = code.map(|code| code.of(batch.named(&member.group, &member.process)));
         batch.record_result(index, true, result(member, fault));
     }
 
+    /// Lets the next member of a batch wait for its process.
     fn wait_for(
         &mut self,
         ticket: Ticket,
@@ -208,6 +210,7 @@ impl Fleet {
         self.wait_at(ticket, batch, member, (index, until), now, out);
     }
 
+    /// Records the result of a member, or registers it as waiting for its process.
     fn wait_at(
         &mut self,
         ticket: Ticket,
@@ -242,7 +245,7 @@ impl Fleet {
 
     // Starting
 
-    /// Has the command looked up before anything is changed, as the original does.
+    /// Asks the shell to look up the command before anything changes, as the original does.
     fn check(
         &mut self,
         ticket: Ticket,
@@ -259,7 +262,7 @@ impl Fleet {
         BatchStep::Wait
     }
 
-    /// The shell has looked a command up.
+    /// Continues a start after the shell has looked up the command.
     pub(super) fn checked(
         &mut self,
         ticket: Ticket,
@@ -285,6 +288,7 @@ impl Fleet {
         self.advance_batch(ticket, now, out);
     }
 
+    /// Starts a member whose command the shell has looked up, or records why it cannot start.
     fn start_checked(
         &mut self,
         ticket: Ticket,
@@ -344,6 +348,7 @@ impl Fleet {
 
     // Signalling
 
+    /// Sends a signal of a client to a member, or records why that is impossible.
     fn signal_member(
         &mut self,
         ticket: Ticket,
@@ -378,7 +383,8 @@ impl Fleet {
         }
         let pid = process.run.stage.pid();
         let fault = if pid != 0 {
-            // It is reaped, and its end is about to be told. In the original it would take the signal as a zombie.
+            // The process is reaped and its exit will be published soon. The original would send the signal to the
+            // zombie and report success.
             let error = Errno::SRCH;
             out.push(Action::Log(Line::SendMissed { name, pid, error }));
             None
@@ -393,7 +399,7 @@ impl Fleet {
 
     // Clearing logs
 
-    /// One log after another: the output thread is never flooded.
+    /// Clears the logs of one member at a time, so that a long batch does not flood the output thread.
     fn clear_logs(
         &mut self,
         ticket: Ticket,
@@ -408,7 +414,7 @@ impl Fleet {
             self.settle_member_now(batch, &member, None);
             return BatchStep::Next;
         }
-        // Differs: the original clears nothing for a process that does not run, and reports success.
+        // Differs: the original clears nothing if the process does not run, and reports success.
         out.push(Action::ClearLogs {
             ticket,
             slot: member.slot,
@@ -419,7 +425,7 @@ impl Fleet {
         BatchStep::Wait
     }
 
-    /// The shell has cleared the logs of a member.
+    /// Continues a batch after the shell has cleared the logs of a member.
     pub(super) fn cleared(
         &mut self,
         ticket: Ticket,
@@ -435,9 +441,9 @@ impl Fleet {
         {
             let fault = match done {
                 Ok(()) | Err(Errno::NOENT) => None,
-                // Differs: in the original the text is the name alone.
+                // Differs: in the original the text is only the name.
                 Err(error) => Some(FaultCode::Failed.of(format!(
-                    "{}: its log cannot be cleared: {error}",
+                    "{}: cannot clear its log: {error}",
                     batch.named(&member.group, &member.process)
                 ))),
             };
@@ -447,9 +453,9 @@ impl Fleet {
         self.advance_batch(ticket, now, out);
     }
 
-    // Settling
+    // Results
 
-    /// Settles one member of a request; answers the request with the last.
+    /// Records the result of one member. The last result answers the request.
     #[expect(clippy::too_many_arguments, reason = "a result, and where it belongs")]
     pub(super) fn settle_member(
         &mut self,
@@ -470,7 +476,7 @@ impl Fleet {
             match self.tickets.get_mut(&ticket) {
                 Some(Pending::Scaling(scaling)) => scaling.stopped_one(index, result),
                 Some(Pending::Rolling(rolling)) => rolling.record_result(index, result),
-                // Nobody waits for a process with these.
+                // Other requests do not wait for processes.
                 Some(_) | None => return,
             }
             self.roused.push(ticket);
@@ -480,7 +486,7 @@ impl Fleet {
         self.store_batch(ticket, batch, out);
     }
 
-    /// A fault about a process in the words of the request.
+    /// Returns a fault about a process that names it as the request did.
     pub(super) fn fault_of(
         &self,
         ticket: Ticket,
@@ -493,12 +499,12 @@ impl Fleet {
             Some(Pending::Scaling(_) | Pending::Rolling(_)) => {
                 code.of(Namespec::print(group.as_str(), process.as_str()))
             }
-            // Nobody waits for a process with another kind.
+            // Other requests do not wait for processes.
             Some(_) | None => code.bare(),
         }
     }
 
-    /// Settles those who wait for a process and need wait no longer.
+    /// Records results for the requests whose wait for this process is over.
     pub(super) fn answer_waiters(&mut self, slot: u32, out: &mut Actions) {
         let Some(process) = self.slots.get_mut(slot) else {
             return;
@@ -528,9 +534,9 @@ impl Fleet {
         }
     }
 
-    /// The kernel refused the signal that those who wait for a stop wait for.
+    /// Fails the requests that wait for a stop, because the kernel refused the signal.
     ///
-    /// Differs: in the original, clients that waited already are told that it has stopped.
+    /// Differs: the original tells clients that already waited that the process has stopped.
     pub(super) fn fail_stops(&mut self, slot: u32, text: &str, out: &mut Actions) {
         let Some((name, group)) = self.names_of(slot) else {
             return;
@@ -551,7 +557,7 @@ impl Fleet {
     }
 }
 
-/// What became of a member.
+/// Returns the result of one member.
 pub(super) fn result(member: &BatchMember, fault: Option<Fault>) -> TargetResult {
     TargetResult {
         process: member.process.clone(),

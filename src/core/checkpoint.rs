@@ -1,5 +1,5 @@
-//! What has changed since the whole was written out last: one short record per process, for a successor that has to begin
-//! where the daemon was killed. It must not know where records are kept.
+//! Records: the state of one process each, written whenever it changes. After a crash the next daemon applies them to
+//! the last snapshot. The engine stores them.
 
 use std::sync::Arc;
 
@@ -12,26 +12,28 @@ use super::snapshot::Snapshot;
 use crate::config::spec::{Config, ProcessSpec};
 use crate::domain::{GroupName, InstanceId, QualifiedName};
 
-/// Numbers that successors must not use again. Events of a listener that nobody wrote down count too, hence the jump.
+/// The step by which event serial numbers jump after a recovery. Events since the last record may have used numbers
+/// that were not written down.
 const EVENTS_BETWEEN_RECORDS_MAX: u64 = 1 << 20;
 
-/// Where one process stands. (Its JSON is what versions before 5.1 wrote.)
+/// The state of one process. The serde names are the JSON that versions before 5.1 wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessRecord {
-    /// Its slot …
+    /// The slot of the process.
     pub slot: u32,
-    /// … if the same process still has it.
+    /// The record applies only if the slot still has this generation.
     #[serde(rename = "tenure")]
     pub(super) slot_generation: u64,
     pub(super) run: RunState,
-    /// What the fleet counts, at that moment.
+    /// Counters of the fleet when the record was made.
     #[serde(rename = "lives")]
     pub(super) last_incarnation: u64,
     pub(super) event_serial: u64,
 }
 
 impl ProcessRecord {
-    /// Reads the bytes that [`Fleet::record_bytes`] of this or an earlier version has made. `None`: they are no record.
+    /// Reads bytes that [`Fleet::record_bytes`] of this or an earlier version made. `None`: they are not a valid
+    /// record.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         record::decode(bytes)
@@ -39,7 +41,7 @@ impl ProcessRecord {
 }
 
 impl Fleet {
-    /// Processes that have changed since the last call, each once.
+    /// Takes the slots of processes that changed since the last call, sorted and each once.
     pub fn take_changed(&mut self) -> Vec<u32> {
         let mut changed = std::mem::take(&mut self.changed);
         changed.sort_unstable();
@@ -47,23 +49,25 @@ impl Fleet {
         changed
     }
 
-    /// Nobody writes down what has changed.
+    /// Drops the list of changes. Called when no records are written.
     pub fn discard_changes(&mut self) {
         self.changed.clear();
         self.regrouped = false;
     }
 
-    /// Processes that have been removed since the last call.
+    /// Takes the names of processes that were removed since the last call.
     pub fn take_removed(&mut self) -> Vec<QualifiedName> {
         std::mem::take(&mut self.removed)
     }
 
-    /// Groups have come or gone since the last call: records alone do not tell what there is.
+    /// Returns whether groups were added or removed since the last call. Records do not contain that, so a snapshot is
+    /// needed.
     pub fn take_regrouped(&mut self) -> bool {
         std::mem::take(&mut self.regrouped)
     }
 
-    /// Where the process of this slot stands, in `most` bytes if that can be. `None`: there is none.
+    /// Returns the record of the process in this slot, at most `most` bytes long if possible. `None`: the slot is
+    /// empty.
     #[must_use]
     pub fn record_bytes(&self, slot: u32, most: usize) -> Option<Vec<u8>> {
         let process = self.slots.get(slot)?;
@@ -76,7 +80,7 @@ impl Fleet {
 }
 
 impl Snapshot {
-    /// Every instance, with the pid of its process; 0: it had none yet.
+    /// Returns all instances with their PIDs. 0: not spawned yet.
     #[must_use]
     pub fn instances(&self) -> Vec<(InstanceId, i32)> {
         let processes = self.groups.iter().flat_map(|group| &group.processes);
@@ -88,13 +92,13 @@ impl Snapshot {
             .collect()
     }
 
-    /// The configuration that was read last.
+    /// Returns the configuration read last.
     #[must_use]
     pub fn last_read(&self) -> &Arc<Config> {
         &self.last_read
     }
 
-    /// The configuration of the process of an instance.
+    /// Returns the configuration of the process that has this instance.
     #[must_use]
     pub fn spec_of(&self, instance: InstanceId) -> Option<&ProcessSpec> {
         let read = |name: &GroupName| {
@@ -111,7 +115,7 @@ impl Snapshot {
         })
     }
 
-    /// Brings it up to date with records that were written since.
+    /// Applies records that were written after the snapshot.
     pub fn apply_records(&mut self, records: Vec<ProcessRecord>) {
         let mut event_serial = self.event_serial;
         for record in records {
@@ -128,7 +132,7 @@ impl Snapshot {
             }
         }
         self.event_serial = event_serial.saturating_add(EVENTS_BETWEEN_RECORDS_MAX);
-        // What waited then was delivered since, or is lost.
+        // Events that waited then have been delivered since or are lost.
         for pool in &mut self.pools {
             pool.clear();
         }

@@ -1,4 +1,4 @@
-//! What concerns the daemon itself: signals to it, its configuration, its log. It must not know what processes do.
+//! Control of the daemon itself: its signals, its configuration, its log.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::config::{WARNING, warning_lines};
 use crate::domain::{Errno, Line, Now, SupervisorState};
 
 impl Fleet {
-    /// A signal came to the daemon.
+    /// Handles a signal to the daemon.
     pub(super) fn received(&mut self, signal: DaemonSignal, now: Now, out: &mut Actions) {
         match signal {
             DaemonSignal::Exit(signal) => {
@@ -35,7 +35,7 @@ impl Fleet {
         }
     }
 
-    /// The configuration was read.
+    /// Handles the result of reading the configuration.
     pub(super) fn loaded(
         &mut self,
         reason: LoadReason,
@@ -54,7 +54,7 @@ impl Fleet {
                 Some(Pending::Reread | Pending::Restart)
             )
         {
-            // Answered already, when everything had come to its end.
+            // The request was answered when the daemon stopped.
             return;
         }
         let mut answer = |result| {
@@ -107,7 +107,7 @@ impl Fleet {
                     changed: changed.clone(),
                     removed,
                 }));
-                // What was said before is not said again at each reading.
+                // Log only warnings that the previous reading did not have.
                 for warning in &self.last_read.warnings {
                     let text = warning.to_string();
                     if !before.contains(&warning.line(WARNING)) {
@@ -119,7 +119,7 @@ impl Fleet {
         }
     }
 
-    /// The daemon's log was cleared.
+    /// Handles the result of clearing the daemon's log.
     pub(super) fn daemon_log_cleared(
         &mut self,
         ticket: Ticket,
@@ -131,16 +131,16 @@ impl Fleet {
         }
         self.tickets.remove(&ticket);
         let answer = match result {
-            // The line that says so is written by the output thread: it must be the last of the removed file.
+            // The output thread writes the log line about it, because it must be the last line of the removed file.
             Ok(()) => Ok(Reply::Done),
             Err(Errno::NOENT) => Err(FaultCode::NoFile.bare()),
             // Differs: in the original the fault has no text.
-            Err(error) => Err(FaultCode::Failed.of(format!("the log cannot be cleared: {error}"))),
+            Err(error) => Err(FaultCode::Failed.of(format!("cannot clear the log: {error}"))),
         };
         out.push(Action::Answer(ticket, answer));
     }
 
-    /// Bytes were taken for a standard input, or refused.
+    /// Handles the result of writing to a process's standard input.
     pub(super) fn stdin_taken(
         &mut self,
         ticket: Ticket,
@@ -153,15 +153,15 @@ impl Fleet {
         }) else {
             return;
         };
-        let answer = match result {
-            Ok(()) => Ok(Reply::Done),
-            Err(Errno::PIPE) => Err(FaultCode::NoFile.of(name)),
-            // Differs: the original answers HTTP 500 for a full pipe and queues the bytes all the same.
-            Err(Errno::AGAIN) => Err(FaultCode::Failed.of(format!(
-                "{name}: its standard input takes no more at the moment"
-            ))),
-            Err(error) => Err(FaultCode::Failed.of(format!("{name}: {error}"))),
-        };
+        let answer =
+            match result {
+                Ok(()) => Ok(Reply::Done),
+                Err(Errno::PIPE) => Err(FaultCode::NoFile.of(name)),
+                // Differs: the original answers HTTP 500 if the pipe is full, and queues the bytes nevertheless.
+                Err(Errno::AGAIN) => Err(FaultCode::Failed
+                    .of(format!("{name}: standard input is full (try again later)"))),
+                Err(error) => Err(FaultCode::Failed.of(format!("{name}: {error}"))),
+            };
         out.push(Action::Answer(ticket, answer));
     }
 }

@@ -1,4 +1,4 @@
-//! How a process's end is taken in: reaped first, told when its output is written out. It must not know why it ended.
+//! The exit of a process. The core publishes it after the rest of the output is written.
 
 use super::Action;
 use super::process::{Ctx, LastError, Process};
@@ -6,18 +6,18 @@ use super::stage::{ReapStep, Stage, StageAtExit, TerminationReason};
 use crate::config::spec::{AutoRestart, KillMode};
 use crate::domain::{ExitReason, ExitStatus, InstanceId, Line, ResourceEvents, Seconds, Tick};
 
-/// Seconds that the output of an ended process may take to be written out before its end is told without it.
+/// Seconds to write out the output of an exited process. After that its exit is published anyway.
 pub(super) const DRAIN_SECS_MAX: Seconds = Seconds(10);
-/// Seconds that the processes which it left behind may take to die of SIGKILL before its end is told without theirs.
+/// Seconds for the processes left in the cgroup to die of SIGKILL. After that the exit is published anyway.
 pub(super) const EMPTY_SECS_MAX: Seconds = Seconds(10);
 
 impl Process {
-    /// It was reaped. What becomes of it is decided when its output is written out.
+    /// Handles the exit of the process, which is reaped. What follows is decided when the output is written out.
     pub(super) fn exited(&mut self, status: ExitStatus, ctx: &mut Ctx<'_>) {
         let (Some((instance, pid)), Some(at_exit)) =
             (self.run.stage.reachable(), self.stage_at_exit(ctx))
         else {
-            // Nothing lives here, or it was reaped before.
+            // No process exists, or it was reaped before.
             return;
         };
         self.run.stop = ctx.now.wall.secs();
@@ -41,7 +41,7 @@ impl Process {
             StageAtExit::Stopping => ExitReason::OnRequest(status),
         });
         self.log_foreign_count(ctx);
-        // What it left behind may hold its pipes and write to them: that comes first.
+        // Processes left in the cgroup may hold the pipes and still write, so they are handled first.
         let reap_step = if self.spec.resources.is_some() {
             self.empty(instance, ctx);
             ReapStep::Emptying
@@ -63,11 +63,11 @@ impl Process {
         };
     }
 
-    /// What it is, for the rules about its end. `None`: nothing lives here.
+    /// Returns the stage that decides what follows an exit now. `None`: there is no process.
     pub(super) fn stage_at_exit(&self, ctx: &Ctx<'_>) -> Option<StageAtExit> {
         match self.run.stage {
-            // Differs: the original may promote a process that is dead already, since it looks at the clock before it
-            // reaps. Here the reap decides, by the monotonic clock.
+            // Differs: the original may promote a dead process to RUNNING, since it looks at the clock before it reaps.
+            // Here the time of the reap decides, by the monotonic clock.
             Stage::Starting { .. } if self.is_too_quick(ctx) => Some(StageAtExit::TooQuick),
             Stage::Starting { .. } => Some(StageAtExit::Unpromoted),
             Stage::AwaitingReady { .. } => Some(StageAtExit::Unready),
@@ -88,20 +88,20 @@ impl Process {
         }
     }
 
-    /// It ends before `startsecs`.
+    /// Returns whether an exit now is before `startsecs`.
     fn is_too_quick(&self, ctx: &Ctx<'_>) -> bool {
         ctx.now.mono < self.run.spawned_at + self.spec.startsecs
     }
 
-    /// As the exit of which process the exit of an UNKNOWN one counts.
+    /// Returns the stage that decides what follows the exit of an UNKNOWN process.
     fn stage_of_unknown(&self, ctx: &Ctx<'_>) -> StageAtExit {
-        // An UNKNOWN process counts as stopped, so the stop of everything does not wait for it; a retry would be waited for,
-        // and nobody would call it off.
+        // A shutdown counts an UNKNOWN process as stopped and does not wait for it. A retry would delay the shutdown,
+        // and nothing would cancel it.
         if !ctx.may_start {
             return StageAtExit::Stopping;
         }
         match self.run.stage_before_unknown {
-            // Nobody promotes an UNKNOWN process, but it has stayed up long enough.
+            // An UNKNOWN process is not promoted to RUNNING, but this one has run for `startsecs`.
             Some(StageAtExit::TooQuick) if !self.is_too_quick(ctx) => StageAtExit::Running,
             Some(StageAtExit::Unpromoted) => StageAtExit::Running,
             Some(
@@ -111,12 +111,12 @@ impl Process {
                 | StageAtExit::Running
                 | StageAtExit::Stopping),
             ) => at_exit,
-            // Most likely a stop was refused. No restart against anybody's wish.
+            // The kernel most likely refused a stop signal. A restart would contradict that stop.
             Some(StageAtExit::Unknown) | None => StageAtExit::Stopping,
         }
     }
 
-    /// Has what the process left behind looked after.
+    /// Asks the shell to handle the processes left in the cgroup.
     pub(super) fn empty(&self, instance: InstanceId, ctx: &mut Ctx<'_>) {
         ctx.out.push(Action::Empty {
             instance,
@@ -124,7 +124,7 @@ impl Process {
         });
     }
 
-    /// Nothing of what it left behind is to be waited for any more.
+    /// Continues the exit after the processes left in the cgroup were handled.
     pub(super) fn emptied(&mut self, resource_events: ResourceEvents, ctx: &mut Ctx<'_>) {
         if let Stage::Reaped {
             instance,
@@ -143,7 +143,8 @@ impl Process {
         }
     }
 
-    /// Has its last output written out, and the next attempt begun meanwhile if that will follow at once.
+    /// Asks the shell to write out the rest of the output, and starts the next attempt early if the process restarts
+    /// without a delay.
     fn drain(
         &mut self,
         instance: InstanceId,
@@ -157,7 +158,7 @@ impl Process {
             StageAtExit::Failed(
                 TerminationReason::WatchdogTimeout | TerminationReason::WatchdogTrigger,
             ) => false,
-            // These are told as STOPPED or BACKOFF, or nobody knows yet.
+            // These exits lead to STOPPED or BACKOFF, or the next state is not known yet.
             StageAtExit::TooQuick
             | StageAtExit::Unready
             | StageAtExit::Failed(
@@ -166,13 +167,13 @@ impl Process {
             | StageAtExit::Stopping
             | StageAtExit::Unknown => return,
         };
-        // A socket is closed with the end of the last instance that had it, and made again for the next.
+        // The daemon closes an fcgi socket when the last instance that holds it exits and makes a new one for the next.
         if !self.has_socket() && self.restart_at(expected, ctx) <= ctx.now.mono {
             self.start_next_attempt(instance, ctx);
         }
     }
 
-    /// Everything it wrote is in its logs (or has taken too long to get there): its end is told.
+    /// Publishes the exit: the output is in the logs, or writing it took too long.
     pub(super) fn drained(&mut self, ctx: &mut Ctx<'_>) {
         match self.run.stage {
             Stage::Reaped {
@@ -195,7 +196,7 @@ impl Process {
                     );
                 }
             }
-            // Only a dying process is drained; the undoing of an attempt is not waited for.
+            // Only a reaped process is drained. The core does not wait for the drain of an unused attempt.
             Stage::Stopped
             | Stage::Exited { .. }
             | Stage::Fatal
@@ -213,6 +214,7 @@ impl Process {
         }
     }
 
+    /// Enters the stage that follows the exit, and logs the exit.
     fn report_exit(
         &mut self,
         instance: InstanceId,
@@ -255,8 +257,8 @@ impl Process {
                     },
                 );
             }
-            // Differs: the original fails an assertion here and dies (Supervisor#76, #445, #536, #839). The ordinary rules
-            // follow: STOPPED if a stop was refused, else BACKOFF or EXITED with its automatic restart.
+            // Differs: the original fails an assertion here and exits (Supervisor#76, #445, #536, #839). The normal
+            // rules apply: STOPPED if a stop was refused, else BACKOFF or EXITED with its automatic restart.
             StageAtExit::Unknown => {
                 let at_exit = self
                     .run
@@ -272,7 +274,7 @@ impl Process {
         }
     }
 
-    /// The start has come to nothing, though there was a process.
+    /// Handles a start that failed after the process was spawned.
     fn failed_start(&mut self, status: ExitStatus, why: LastError, ctx: &mut Ctx<'_>) {
         self.run.exit_status = 0;
         self.run.last_error = Some(why);
@@ -281,6 +283,7 @@ impl Process {
         self.give_up_if_spent(ctx);
     }
 
+    /// Returns whether the exit status is expected: an exit code in `exitcodes`.
     fn expects(&self, status: ExitStatus) -> bool {
         match status {
             ExitStatus::Exited(code) => self.spec.exitcodes.contains(&code),
@@ -300,7 +303,7 @@ impl Process {
         );
     }
 
-    /// When it starts again by itself after such an exit; [`Tick::NEVER`]: not at all.
+    /// Returns when the process restarts automatically after this exit. [`Tick::NEVER`]: it does not.
     fn restart_at(&self, expected: bool, ctx: &Ctx<'_>) -> Tick {
         let again = match self.spec.autorestart {
             AutoRestart::Always => true,
@@ -315,8 +318,8 @@ impl Process {
         }
     }
 
-    /// RUNNING → EXITED, and whether and when it starts again by itself. An end that was our doing is never expected, and
-    /// has its `cause`.
+    /// RUNNING → EXITED. Decides whether and when the process restarts. If the daemon caused the exit, `cause` says
+    /// why, and the exit counts as unexpected.
     fn finish_exit(
         &mut self,
         pid: i32,
@@ -334,7 +337,8 @@ impl Process {
         let restart_at = self.restart_at(expected, ctx);
         self.enter_stage(Stage::Exited { restart_at }, pid, expected, ctx);
         self.log_exit(status, expected, ctx);
-        // Differs: the original starts it again at its next look, which its one-second lag keeps from being a hot loop.
+        // Differs: the original restarts the process at its next poll, and only its poll interval of one second
+        // prevents a hot loop.
         if restart_at != Tick::NEVER && restart_at > now {
             Self::log(
                 ctx,

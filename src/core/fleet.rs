@@ -1,5 +1,5 @@
-//! The whole of what is supervised: it takes what happened, hands it to the process, group or request concerned, and
-//! knows what is due next. It must not know how anything is done.
+//! All groups and processes. The fleet passes each input to the process, group or request concerned and knows the next
+//! deadline.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
@@ -25,78 +25,80 @@ use crate::domain::{
     ProcessState, QualifiedName, Signal, SpawnError, SupervisorState, Tick,
 };
 
-/// What the fleet must know of the daemon it is in.
+/// What the fleet knows of the daemon that it runs in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// The daemon's process number.
+    /// The PID of the daemon.
     pub pid: i32,
-    /// The daemon's activity log; none: it is no file.
+    /// The path of the daemon's activity log. `None`: it is not a file.
     pub daemon_log: Option<Arc<Path>>,
-    /// Where made-up log names begin; should differ from start to start.
+    /// The seed for generated log names. It should differ at each start.
     pub seed: u64,
-    /// The number of the next event. It goes on where the run before the last reload ended.
+    /// The serial number of the next event. It continues after a reload.
     pub event_serial: u64,
 }
 
-/// Everything that is supervised.
+/// Everything that the daemon supervises, and the requests in progress.
 #[derive(Debug)]
 pub struct Fleet {
     pub(super) identity: Identity,
-    /// The configuration read last; what is added comes from here.
+    /// The configuration read last. Groups are added from it.
     pub(super) last_read: Arc<Config>,
-    /// Errors and warnings of the configuration when it was read last, one a line, whether it was taken or not.
+    /// Errors and warnings of the last reading of the configuration, one per line, whether or not the configuration was
+    /// accepted.
     pub(super) config_problems: Vec<String>,
-    /// The configuration to start again with.
+    /// The configuration to restart with. `None`: no restart is planned.
     pub(super) next_config: Option<Arc<Config>>,
     pub(super) daemon_state: SupervisorState,
     pub(super) began: bool,
-    /// What runs already when it begins; empty after that.
+    /// Running processes to adopt at the start. Empty afterwards.
     pub(super) found: Vec<AdoptedProcess>,
-    /// Nothing is left to do.
+    /// Everything has stopped and the engine was told to finish.
     pub(super) finished: bool,
-    /// Images of the daemon before this one that it was handed over from, one to the next.
+    /// How many times the state was handed over from one image of the daemon to the next.
     pub(super) generation: u32,
-    /// Slots of processes that have changed, for [`Fleet::take_changed`]; bounded by who takes them after each input.
+    /// Slots of processes that changed, for [`Fleet::take_changed`]. The engine takes them after each input, so the
+    /// list stays short.
     pub(super) changed: Vec<u32>,
-    /// Processes that were removed, for [`Fleet::take_removed`]; bounded like those.
+    /// Processes that were removed, for [`Fleet::take_removed`]. The engine takes them after each input.
     pub(super) removed: Vec<QualifiedName>,
     pub(super) regrouped: bool,
-    /// A successor was found good and will take over.
+    /// A successor was examined and will take over.
     pub(super) is_upgrading: bool,
     pub(super) names: AutoLogNames,
-    /// AUTO logs made for groups of `last_read`, by place of the process.
+    /// Paths of AUTO logs generated for groups of `last_read`, in the order of their processes.
     pub(super) made: BTreeMap<GroupName, Vec<LogPaths>>,
     pub(super) groups: Groups,
     pub(super) slots: SlotTable,
-    /// Counts groups and processes as they are added.
+    /// A counter for groups and processes in the order in which they were added.
     pub(super) serial: u64,
-    /// The number of the instance made last.
+    /// The incarnation of the newest instance.
     pub(super) last_incarnation: u64,
-    /// What is due when, one entry for each process that has a deadline.
+    /// Deadlines with the slots of their processes. A process has at most one entry.
     pub(super) timers: BTreeSet<(Tick, u32)>,
     pub(super) tickets: BTreeMap<Ticket, Pending>,
-    /// Requests that have more to do since something they waited for has come; empty between two inputs.
+    /// Requests that can continue because something they waited for has happened. Empty between two inputs.
     pub(super) roused: Vec<Ticket>,
-    /// Signals on their way. The shell answers at once and in order, so this is short.
+    /// Signals that were sent and not answered yet. The shell answers at once and in order, so the list is short.
     pub(super) signals: VecDeque<(InstanceId, Signal, SignalPurpose)>,
-    /// Processes in no stopped state.
+    /// The number of processes that are not in a stopped state.
     pub(super) unstopped: u32,
     pub(super) winding_down: Option<ShutdownState>,
-    /// Pools of listeners, as they were added.
+    /// Pools of event listeners, in the order in which they were added.
     pub(super) pools: Vec<ListenerPool>,
     pub(super) ticks: Ticks,
-    /// Which events about output are asked for.
+    /// Which events about process output the pools subscribe to.
     pub(super) output_events: OutputEvents,
-    /// The number of the next event that a pool takes.
+    /// The serial number of the next event that a pool accepts.
     pub(super) event_serial: u64,
-    /// The name of this daemon, for events.
+    /// The identifier of this daemon, for events.
     pub(super) server: Arc<str>,
-    /// How many of the actions at hand the pools have looked at. Means something within one call of `handle` only.
+    /// How many of the current actions were offered to the pools. Valid only within one call of `handle`.
     pub(super) dispatched_up_to: usize,
 }
 
 impl Fleet {
-    /// A fleet of the groups of `config`, which are added at [`Input::Began`].
+    /// Creates a fleet with the groups of `config`. [`Input::DaemonStarted`] adds them.
     #[must_use]
     pub fn new(identity: Identity, config: Arc<Config>) -> Self {
         Self {
@@ -134,8 +136,8 @@ impl Fleet {
         }
     }
 
-    /// Takes what happened; `out` gets what is to be done, in order. What is due by then is done too, so no deadline is
-    /// in the past afterwards.
+    /// Handles one input and appends the resulting actions to `out`, in order. It also does everything that is due, so
+    /// no deadline is in the past afterwards.
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Actions) {
         self.dispatched_up_to = out.len();
         match input {
@@ -161,7 +163,7 @@ impl Fleet {
                         process.exited(status, ctx);
                     });
                 } else {
-                    // Nobody waits for its end, but its pipes must not stay.
+                    // No client or process waits for this exit, but the pipes must be closed.
                     out.push(Action::Drain(instance));
                 }
             }
@@ -177,12 +179,13 @@ impl Fleet {
             }
             Input::Drained(instance) => {
                 let living = self.slots.process_of(instance);
-                // What it left behind may write on until it is gone; nobody was asked to drain yet.
+                // The processes left in the cgroup may still write, so a drain was not requested yet.
                 if living.is_some_and(|process| !process.run.stage.is_emptying()) {
                     self.update_process(instance.slot, now, out, Process::drained);
                 }
                 if self.slots.release_orphan(instance) {
-                    // Nobody remembers what it was. Who has no socket has none to give back.
+                    // The process was removed, so whether it had a socket is unknown. A release without a socket does
+                    // nothing.
                     out.push(Action::Release(instance));
                 }
             }
@@ -260,7 +263,8 @@ impl Fleet {
         }
     }
 
-    /// When [`Input::DeadlineReached`] is due at the latest. Changes only in [`Fleet::handle`].
+    /// Returns when [`Input::DeadlineReached`] is due at the latest. `None`: nothing is due. The value changes only in
+    /// [`Fleet::handle`].
     #[must_use]
     pub fn next_deadline(&self) -> Option<Tick> {
         let process = self.timers.first().map(|&(tick, _)| tick);
@@ -273,13 +277,13 @@ impl Fleet {
             .min()
     }
 
-    /// Every process, by (group, process).
+    /// Returns all processes, ordered by group and process name.
     #[must_use]
     pub fn view(&self, now: Now) -> Vec<ProcessView> {
         self.view_of(&AccessScope::All, now)
     }
 
-    /// Every process that `scope` covers, by (group, process).
+    /// Returns the processes that `scope` covers, ordered by group and process name.
     pub(super) fn view_of(&self, scope: &AccessScope, now: Now) -> Vec<ProcessView> {
         let most = self.groups.values().map(|group| group.by_name.len()).sum();
         let mut views = Vec::with_capacity(if *scope == AccessScope::All { most } else { 0 });
@@ -296,7 +300,7 @@ impl Fleet {
         views
     }
 
-    /// One process, as clients see it.
+    /// Returns one process as clients see it.
     pub(super) fn view_process(&self, process: &Process, now: Now) -> ProcessView {
         ProcessView {
             events_discarded: self.events_discarded(process),
@@ -304,25 +308,26 @@ impl Fleet {
         }
     }
 
-    /// The configuration read last.
+    /// Returns the configuration read last.
     #[must_use]
     pub const fn config(&self) -> &Arc<Config> {
         &self.last_read
     }
 
-    /// The daemon's state.
+    /// Returns the state of the daemon.
     #[must_use]
     pub const fn state(&self) -> SupervisorState {
         self.daemon_state
     }
 
-    /// After [`super::Outcome::Restart`]: the configuration to start again with, read before anything was stopped.
+    /// Takes the configuration to restart with after [`super::DaemonOutcome::Restart`]. It was read before anything was
+    /// stopped.
     #[must_use]
     pub fn take_next_config(&mut self) -> Option<Arc<Config>> {
         self.next_config.take()
     }
 
-    /// The number of the next event.
+    /// Returns the serial number of the next event.
     #[must_use]
     pub const fn event_serial(&self) -> u64 {
         self.event_serial
@@ -330,7 +335,8 @@ impl Fleet {
 
     // Changes of one process
 
-    /// Lets `act` change a process, and sees to all that hangs on it: counts, its deadline, and who waits for it.
+    /// Changes a process with `act` and updates what depends on it: counts, its deadline, its socket, its early next
+    /// attempt and the clients that wait for it.
     pub(super) fn update_process(
         &mut self,
         slot: u32,
@@ -398,7 +404,7 @@ impl Fleet {
         self.answer_waiters(slot, out);
     }
 
-    /// Does what is due. Ends, for nothing that is done here is due again at the same moment.
+    /// Handles all deadlines that have passed. The loop ends, because no deadline handler sets a deadline in the past.
     fn run_due_deadlines(&mut self, now: Now, out: &mut Actions) {
         while let Some(&(tick, slot)) = self.timers.first() {
             if tick > now.mono {
@@ -415,6 +421,7 @@ impl Fleet {
         self.report_waiting_to_die(now, out);
     }
 
+    /// Handles a command that was found, for the current attempt or for an early next one.
     fn resolved(&mut self, instance: InstanceId, now: Now, out: &mut Actions) {
         if let Some((stage, next)) = self.slots.next_attempt(instance)
             && stage != Stage::Resolving(instance)
@@ -423,11 +430,12 @@ impl Fleet {
         } else if self.slots.process_of(instance).is_some() {
             self.update_process(instance.slot, now, out, Process::resolved);
         } else {
-            // The attempt was called off; whoever holds its plan must detach.
+            // The attempt was cancelled. The holder of its plan must drop it.
             out.push(Action::Drain(instance));
         }
     }
 
+    /// Handles pipes and logs that are ready, for the current attempt or for an early next one.
     fn prepared(&mut self, instance: InstanceId, now: Now, out: &mut Actions) {
         if let Some((stage, next)) = self.slots.next_attempt(instance)
             && stage != Stage::Preparing(instance)
@@ -436,11 +444,12 @@ impl Fleet {
         } else if self.slots.process_of(instance).is_some() {
             self.update_process(instance.slot, now, out, Process::prepared);
         } else {
-            // The attempt was called off; whoever holds the ends of its pipes must detach.
+            // The attempt was cancelled. The holder of its pipes must close them.
             out.push(Action::Drain(instance));
         }
     }
 
+    /// Handles a created process. A process that is no longer wanted is killed.
     fn spawned(&mut self, instance: InstanceId, pid: i32, now: Now, out: &mut Actions) {
         if self.slots.process_of(instance).is_some() {
             self.update_process(instance.slot, now, out, |process, ctx| {
@@ -458,6 +467,7 @@ impl Fleet {
         }
     }
 
+    /// Handles a failed step. If an early next attempt failed, it is dropped and repeated in order later.
     fn spawn_failed(
         &mut self,
         instance: InstanceId,
@@ -479,6 +489,7 @@ impl Fleet {
         }
     }
 
+    /// Publishes an event with output of a process.
     fn wrote(
         &mut self,
         instance: InstanceId,
@@ -503,6 +514,7 @@ impl Fleet {
         })));
     }
 
+    /// Handles the result of sending a signal.
     fn signalled(
         &mut self,
         instance: InstanceId,
@@ -541,8 +553,8 @@ impl Fleet {
         }
     }
 
-    /// Says that a signal did not arrive. Anything but "it is gone" makes its process UNKNOWN; then answers the text
-    /// for those who asked.
+    /// Logs that a signal did not arrive. Returns the text for clients if the kernel refused it, and then makes the
+    /// process UNKNOWN. `None`: the process is gone already.
     fn signal_failed(
         &mut self,
         instance: InstanceId,
@@ -556,7 +568,7 @@ impl Fleet {
         let pid = process.run.stage.pid();
         let to_stop = matches!(purpose, SignalPurpose::Stop);
         if error == Errno::SRCH {
-            // Its end will be reaped as ever.
+            // The exit will be reaped as usual.
             out.push(Action::Log(if to_stop {
                 Line::SignalMissed { name, pid, error }
             } else {

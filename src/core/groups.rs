@@ -1,5 +1,4 @@
-//! Which groups are there: added with their AUTO logs made, started, removed, and found by name. It must not know what
-//! their processes do.
+//! The active groups: adding them with their AUTO logs, starting and removing them, finding processes by name.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,7 +15,7 @@ use crate::domain::{
 };
 
 impl Fleet {
-    /// Adds the groups of the configuration and starts what is to start.
+    /// Adds the groups of the configuration and starts their autostart processes.
     pub(super) fn start_groups(&mut self, now: Now, out: &mut Actions) {
         if self.began || self.daemon_state != SupervisorState::Running {
             return;
@@ -37,7 +36,7 @@ impl Fleet {
         }
     }
 
-    /// Tells subscribers of what concerns no process.
+    /// Publishes an event that belongs to no process.
     pub(super) fn publish(out: &mut Actions, group: Option<GroupName>, kind: EventKind) {
         out.push(Action::Publish(Arc::new(Event {
             group,
@@ -71,7 +70,7 @@ impl Fleet {
         Self::publish(out, Some(spec.name.clone()), EventKind::GroupAdded);
     }
 
-    /// The slots by the names of their processes.
+    /// Returns the slots ordered by the names of their processes.
     pub(super) fn by_name(&self, slots: &[u32]) -> Vec<u32> {
         let mut by_name: Vec<u32> = slots.into();
         by_name.sort_by(|&a, &b| {
@@ -81,7 +80,7 @@ impl Fleet {
         by_name
     }
 
-    /// Makes up the names of AUTO logs, once for each reading of the configuration, and has the files created.
+    /// Generates the names of AUTO logs, once per reading of the configuration, and asks the shell to create the files.
     fn make_logs(&mut self, spec: &GroupSpec, out: &mut Actions) {
         if self.made.contains_key(&spec.name) {
             return;
@@ -104,7 +103,7 @@ impl Fleet {
         }
     }
 
-    /// Starts what is to start with its group.
+    /// Starts the autostart processes of a group.
     pub(super) fn autostart(&mut self, group: &GroupName, now: Now, out: &mut Actions) {
         let Some(group) = self.groups.get(group) else {
             return;
@@ -121,7 +120,7 @@ impl Fleet {
         }
     }
 
-    /// Removes a group whose processes are all stopped.
+    /// Removes a group whose processes have all stopped.
     pub(super) fn remove_group(&mut self, name: &GroupName, now: Now, out: &mut Actions) {
         let Some(group) = self.groups.remove(name) else {
             return;
@@ -134,7 +133,8 @@ impl Fleet {
         Self::publish(out, Some(name.clone()), EventKind::GroupRemoved);
     }
 
-    /// Gives a process a slot. It is of a group that is being added, or joins one with [`Fleet::join`].
+    /// Inserts a process into a free slot. Its group is being added, or [`Fleet::add_process`] adds it to an active
+    /// group.
     fn insert_process(&mut self, spec: &Arc<ProcessSpec>, logs: LogPaths) -> u32 {
         self.serial += 1;
         self.regrouped = true;
@@ -142,7 +142,7 @@ impl Fleet {
             .insert(Process::new(Arc::clone(spec), logs, self.serial))
     }
 
-    /// Takes a stopped process out of its slot; whoever waits for it is told that it is no more.
+    /// Takes a stopped process out of its slot and answers the clients that wait for it.
     fn take_process(&mut self, slot: u32, out: &mut Actions) -> Option<Process> {
         self.regrouped = true;
         let mut process = self.slots.remove(slot)?;
@@ -170,11 +170,11 @@ impl Fleet {
         Some(process)
     }
 
-    /// Adds processes to an active group, in which their names are new and whose programs know them already, and starts what
-    /// is to start. No event tells of it,
-    /// as in the plug-in supervisor_twiddler; what they do is told like that of any process.
-    // Differs: in the plug-in they stand in getAllConfigInfo too, and come back when the group is removed and added. The
-    // configuration read last is what the files say, here and for whoever compares the two.
+    /// Adds processes to an active group and starts those with autostart. Their names must be new in the group, and its
+    /// programs must already list them. No event reports the addition, as in the plug-in supervisor_twiddler; later
+    /// events of the processes are the usual ones.
+    // Differs: the plug-in also adds them to getAllConfigInfo and restores them when the group is removed and added
+    // again. Here the configuration read last contains only what the files say, so that clients can compare the two.
     pub(super) fn add_process(
         &mut self,
         name: &GroupName,
@@ -219,7 +219,7 @@ impl Fleet {
             .zip(&spec.programs)
             .flat_map(|(place, program)| program.members.iter().map(move |name| (name, place)))
             .collect();
-        // Equal priorities keep the order of `programs=`; within one program the names decide.
+        // Processes of equal priority keep the order of `programs=`. Within one program they are ordered by name.
         all.sort_by_cached_key(|(process, _)| {
             let place = places.get(&process.name).copied();
             (
@@ -241,7 +241,7 @@ impl Fleet {
         }
     }
 
-    /// Takes a stopped process out of its active group, which goes on without it.
+    /// Removes a stopped process from its active group.
     pub(super) fn remove_process(&mut self, slot: u32, out: &mut Actions) {
         let Some((name, group)) = self.names_of(slot) else {
             return;
@@ -249,10 +249,13 @@ impl Fleet {
         let Some(process) = self.take_process(slot, out) else {
             return;
         };
-        debug_assert!(process.state().is_stopped(), "only what is stopped parts");
+        debug_assert!(
+            process.state().is_stopped(),
+            "only stopped processes are removed"
+        );
         if let Some(group) = self.groups.get_mut(&group) {
             let spec = Arc::make_mut(&mut group.spec);
-            // From the end, where those stand that go when a program shrinks.
+            // Search from the end, where the processes are that a shrinking program removes.
             if let Some(place) = group.slots.iter().rposition(|&other| other == slot) {
                 group.slots.remove(place);
                 spec.processes.remove(place);
@@ -269,7 +272,7 @@ impl Fleet {
         out.push(Action::Log(Line::ProcessRemoved { name, group }));
     }
 
-    /// The slot of a process.
+    /// Returns the slot of a process. `None`: the group or the process does not exist.
     pub(super) fn find(&self, group: &str, process: &str) -> Option<u32> {
         let group = self.groups.get(group)?;
         let place = group
@@ -284,7 +287,7 @@ impl Fleet {
         group.by_name.get(place).copied()
     }
 
-    /// The names of a slot's process.
+    /// Returns the names of the process in a slot and of its group.
     pub(super) fn names_of(&self, slot: u32) -> Option<(ProcessName, GroupName)> {
         self.slots
             .get(slot)

@@ -1,5 +1,5 @@
-//! How the fleet goes from one image of the daemon to the next: what must be over before, and what the successor has to
-//! ask for again. It must not know how state and descriptors get there.
+//! The handoff of the fleet from one daemon to the next: what must be finished before it, and which actions the
+//! successor must repeat.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,31 +14,31 @@ use crate::api::{Fault, FaultCode, Reply, Ticket};
 use crate::domain::{InstanceId, Line, Now, Tick};
 
 impl Fleet {
-    /// Whether somebody may ask for an upgrade.
+    /// Checks that an upgrade may be requested now.
     pub(super) fn upgradable(&self) -> Result<(), Fault> {
         if self.is_upgrading {
-            return Err(FaultCode::Failed.of("an upgrade is under way"));
+            return Err(FaultCode::Failed.of("an upgrade is running"));
         }
         self.can_hand_off()
             .map_err(|what| FaultCode::Failed.of(format!("not while {what}")))
     }
 
-    /// Whether the daemon may be replaced now, or what it is in the middle of that a successor could not go on with.
+    /// Checks that the daemon may be replaced now. Some operations cannot be continued by a successor.
     ///
     /// # Errors
-    /// What is under way, as it reads after "while".
+    /// The operation in progress, worded to follow "while".
     pub fn can_hand_off(&self) -> Result<(), &'static str> {
         if self.winding_down.is_some() {
-            return Err("everything is being stopped");
+            return Err("the daemon is stopping");
         }
         let busy = |pending: &Pending| match pending {
-            // Whoever waits for these is told to look again; what they have begun goes on.
+            // The client gets a fault that tells it to check again. What the request started continues.
             Pending::Batch(_) | Pending::ClearDaemonLog | Pending::Stdin(_) => None,
             Pending::Reread => Some("the configuration is being read"),
             Pending::Restart => Some("the daemon is about to restart"),
             Pending::AddGroup(_) | Pending::Adding(_) => Some("a group is being added"),
             Pending::Scaling(_) => Some("a program is being scaled"),
-            Pending::Rolling(_) => Some("a rolling restart is under way"),
+            Pending::Rolling(_) => Some("a rolling restart is running"),
         };
         match self.tickets.values().find_map(busy) {
             Some(what) => Err(what),
@@ -46,13 +46,13 @@ impl Fleet {
         }
     }
 
-    /// This is another process than the one that was written down.
+    /// Sets the PID and the log of the new daemon.
     pub fn set_identity(&mut self, pid: i32, daemon_log: Option<Arc<Path>>) {
         self.identity.pid = pid;
         self.identity.daemon_log = daemon_log;
     }
 
-    /// Every instance that the shell knows of.
+    /// Returns all instances that the shell holds resources for.
     #[must_use]
     pub fn instances(&self) -> BTreeSet<InstanceId> {
         let taken = |seat: &SlotEntry| match seat {
@@ -63,19 +63,19 @@ impl Fleet {
         self.slots.entries.iter().filter_map(taken).collect()
     }
 
-    /// Everything is being stopped.
+    /// Returns whether the daemon is stopping everything.
     #[must_use]
     pub const fn is_stopping(&self) -> bool {
         self.winding_down.is_some()
     }
 
-    /// Somebody waits for an answer.
+    /// Returns whether a client waits for an answer.
     #[must_use]
     pub fn has_waiting_clients(&self) -> bool {
         !self.tickets.is_empty()
     }
 
-    /// The next image has looked at what it would take over, and can; or there will be no other image for now.
+    /// Handles the result of examining the successor, or of an upgrade that failed after the examination.
     pub(super) fn successor_examined(
         &mut self,
         ticket: Option<Ticket>,
@@ -96,8 +96,8 @@ impl Fleet {
         }
     }
 
-    /// A predecessor has ended, and this goes on. Whoever waited for an answer has
-    /// been told; processes are asked for again where they stood in the middle of something.
+    /// Continues after the previous daemon has ended. The waiting clients were answered before. Actions that were in
+    /// progress are requested again.
     pub(super) fn resumed(&mut self, successor: ResumeKind, now: Now, out: &mut Actions) {
         self.is_upgrading = false;
         self.tickets.clear();
@@ -114,10 +114,10 @@ impl Fleet {
             self.update_process(slot, now, out, |process, ctx| {
                 process.run.waiters.clear();
                 process.run.report_at = Tick::NEVER;
-                // Nothing is left of it but pipes, which are closed with those of other instances that nobody knows.
+                // Only its pipes are left. They are closed together with those of other unknown instances.
                 process.run.next = None;
                 let (instance, spec) = match process.run.stage {
-                    // There is no process yet: from the beginning.
+                    // No process exists yet, so the attempt starts again.
                     Stage::Resolving(instance)
                     | Stage::Preparing(instance)
                     | Stage::Spawning(instance) => {
@@ -127,7 +127,7 @@ impl Fleet {
                         ctx.out.push(Action::Resolve(instance, spec));
                         return;
                     }
-                    // The same, and nobody wants it any more.
+                    // No process exists, and a stop was requested.
                     Stage::StopPending(instance) => {
                         process.enter_stage(Stage::Stopped, 0, false, ctx);
                         ctx.out.push(Action::Drain(instance));
@@ -137,7 +137,7 @@ impl Fleet {
                     | Stage::Exited { .. }
                     | Stage::Fatal
                     | Stage::Backoff { .. } => return,
-                    // Older daemons left a process so for good after its exit.
+                    // Older daemons left a process in this stage for ever after its exit.
                     Stage::Unknown { alive: None } => {
                         process.enter_stage(Stage::Stopped, 0, false, ctx);
                         return;
@@ -160,7 +160,7 @@ impl Fleet {
                     listener: process.run.listener.as_ref().map(ListenerStage::state),
                 });
                 match process.run.stage {
-                    // That may be done by now, and is not done twice.
+                    // The step may be finished already. Repeating it does no harm.
                     Stage::Reaped {
                         reap_step: ReapStep::Emptying,
                         ..

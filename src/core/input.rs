@@ -1,4 +1,4 @@
-//! What can happen to the core.
+//! Inputs of the core.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::domain::{
     Channel, Errno, ExitStatus, InstanceId, ListenerOutput, ResourceEvents, Signal, SpawnError,
 };
 
-/// A signal to the daemon.
+/// A signal that the daemon received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DaemonSignal {
     /// TERM, INT or QUIT.
@@ -27,25 +27,25 @@ pub enum DaemonSignal {
 pub enum LoadReason {
     /// `reloadConfig`.
     Reread(Ticket),
-    /// `restart`; answered before anything stops.
+    /// `restart`. Answered before anything stops.
     Restart(Ticket),
     /// SIGHUP.
     Hangup,
 }
 
-/// A configuration that cannot be used.
+/// The errors of a configuration that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadError {
-    /// The original's sentence for its first error; what faults carry.
+    /// The original's message for the first error. Faults contain it.
     pub sentence: String,
-    /// Every error with file:line:column; what the log carries.
+    /// All errors with file:line:column. The log contains them.
     pub all: Vec<String>,
-    /// Every error and warning, each in one line that says which it is; what clients are told.
+    /// All errors and warnings, one per line, each marked as error or warning. Clients get them.
     pub lines: Vec<String>,
 }
 
 impl LoadError {
-    /// One that stands in no file.
+    /// Creates an error that belongs to no file.
     #[must_use]
     pub fn of(sentence: String) -> Self {
         Self {
@@ -56,173 +56,174 @@ impl LoadError {
     }
 }
 
-/// Who goes on where a predecessor has ended.
+/// Which daemon continues after a handoff.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResumeKind {
-    /// Another image of the same process.
+    /// Another image in the same process.
     NewImage,
-    /// Another process: the predecessor has detached, or was killed.
+    /// Another process. The previous daemon has detached or was killed.
     NewDaemon,
-    /// The same image, for there could be no other.
+    /// The same image, because the upgrade failed.
     SameImage,
 }
 
-/// What can happen to the core. Past tense: these are facts.
+/// One input: something that has happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
-    /// The daemon is up: start what is to start.
+    /// The daemon is up: start the autostart processes.
     DaemonStarted,
     /// The command was found and may be executed.
     Resolved(InstanceId),
-    /// Pipes are made, logs are open.
+    /// Pipes are made and logs are open.
     Prepared(InstanceId),
     /// The process exists.
     Spawned {
-        /// Whose.
+        /// The instance.
         instance: InstanceId,
-        /// The kernel's number.
+        /// The PID.
         pid: i32,
     },
-    /// Resolving or spawning takes long; its answer comes yet.
+    /// Resolving or spawning takes long. Its result follows as another input.
     SpawnHeld {
-        /// Whose.
+        /// The instance.
         instance: InstanceId,
-        /// Why, as it reads in the log.
+        /// Why, as the log shows it.
         why: String,
     },
-    /// Resolving, preparing or spawning failed; no process exists.
+    /// Resolving, preparing or spawning failed. No process exists.
     SpawnFailed {
-        /// Whose.
+        /// The instance.
         instance: InstanceId,
-        /// Why.
+        /// Why it failed.
         error: SpawnError,
     },
-    /// The process ended and was reaped.
+    /// The process exited and was reaped.
     Exited {
-        /// Whose.
+        /// The instance.
         instance: InstanceId,
-        /// How.
+        /// Its exit status.
         status: ExitStatus,
     },
-    /// What an ended process left in its cgroup is gone, or was to stay; or it has no cgroup.
+    /// The processes left in the cgroup are gone or may stay, or there is no cgroup.
     Emptied {
-        /// Whose.
+        /// The instance.
         instance: InstanceId,
-        /// What it met.
+        /// Resource limits that the instance hit.
         resource_events: ResourceEvents,
     },
-    /// Everything it wrote before its exit is in its logs.
+    /// All output written before the exit is in the logs.
     Drained(InstanceId),
-    /// A signal was delivered, or refused by the kernel.
+    /// A signal was delivered, or the kernel refused it.
     Signalled {
-        /// Whose.
+        /// The instance.
         instance: InstanceId,
         /// The signal.
         signal: Signal,
-        /// ESRCH: it is gone already.
+        /// ESRCH: the process is gone already.
         result: Result<(), Errno>,
     },
-    /// Whether another image of the daemon can take over, see [`super::Action::Upgrade`].
+    /// The result of examining whether another image can take over. See [`super::Action::Upgrade`].
     SuccessorExamined {
-        /// Of the request; none: it was answered before, and the plan has come to nothing since.
+        /// The request. `None`: it was answered before, and the upgrade failed afterwards.
         ticket: Option<Ticket>,
-        /// Why not.
+        /// The error says why the image cannot take over.
         result: Result<(), String>,
     },
-    /// In place of [`Input::Began`]: a predecessor has handed over.
+    /// The previous daemon has handed over. Sent instead of [`Input::DaemonStarted`].
     Resumed(ResumeKind),
-    /// The deadline of [`super::Fleet::next_deadline`] has come.
+    /// The deadline of [`super::Fleet::next_deadline`] has passed.
     DeadlineReached,
-    /// A client asks.
+    /// A client sent a request.
     Asked {
-        /// To be answered exactly once with [`super::Action::Answer`].
+        /// The ticket. It is answered exactly once with [`super::Action::Answer`].
         ticket: Ticket,
-        /// Who.
+        /// The client.
         caller: Caller,
-        /// What they may touch.
+        /// What the client may act on.
         grant: Grant,
-        /// What they want.
+        /// The request.
         request: Request,
     },
-    /// A command was looked up for a client, see [`super::Action::Check`].
+    /// The result of [`super::Action::Check`].
     Checked {
-        /// Of the request.
+        /// The request.
         ticket: Ticket,
-        /// The verdict.
+        /// Whether the command can be executed.
         result: Result<(), SpawnError>,
     },
-    /// The sockets of a group were tried, see [`super::Action::TrySockets`].
+    /// The result of [`super::Action::TrySockets`].
     SocketsTried {
-        /// Of the request.
+        /// The request.
         ticket: Ticket,
-        /// The verdict.
+        /// Whether the sockets could be made.
         result: Result<(), SpawnError>,
     },
     /// The configuration was read.
     Loaded {
-        /// Why.
+        /// Why it was read.
         reason: LoadReason,
-        /// What came of it.
+        /// The configuration, or its errors.
         result: Result<Arc<Config>, LoadError>,
     },
-    /// Processes were made, see [`super::Action::Compose`].
+    /// The result of [`super::Action::Compose`].
     Composed {
-        /// Of the request.
+        /// The request.
         ticket: Ticket,
-        /// The processes, or the sentence for what is wrong with their section.
+        /// The processes, or the message about the error in their section.
         result: Result<Box<GroupChangeResult>, String>,
     },
-    /// Logs were cleared, see [`super::Action::ClearLogs`].
+    /// The result of [`super::Action::ClearLogs`].
     Cleared {
-        /// Of the request.
+        /// The request.
         ticket: Ticket,
-        /// Whose.
+        /// The slot of the process.
         slot: u32,
-        /// EACCES and the like.
+        /// The first error, such as EACCES.
         result: Result<(), Errno>,
     },
-    /// The daemon's log was cleared, see [`super::Action::ClearDaemonLog`].
+    /// The result of [`super::Action::ClearDaemonLog`].
     DaemonLogCleared {
-        /// Of the request.
+        /// The request.
         ticket: Ticket,
-        /// ENOENT: there was none.
+        /// ENOENT: there was no log.
         result: Result<(), Errno>,
     },
-    /// Bytes were taken for a process's standard input, or refused.
+    /// The result of [`super::Action::WriteStdin`].
     StdinTaken {
-        /// Of the request.
+        /// The request.
         ticket: Ticket,
-        /// EPIPE: it is closed; EAGAIN: its queue is full.
+        /// EPIPE: the input is closed. EAGAIN: its queue is full.
         result: Result<(), Errno>,
     },
-    /// A process wrote to a channel with events enabled, or between capture tokens.
+    /// A process wrote to a stream with events enabled, or between capture tokens.
     Wrote {
-        /// Whose.
+        /// The instance.
         instance: InstanceId,
-        /// Which stream.
+        /// The stream.
         channel: Channel,
         /// The bytes.
         data: Arc<[u8]>,
-        /// They stood between capture tokens.
+        /// Whether the bytes were between capture tokens.
         captured: bool,
     },
-    /// A process said something of itself: it, and nobody else.
+    /// A process sent a notify message. Its sender was verified.
     Notified(InstanceId, NotifyMessage),
-    /// Somebody else spoke in the name of a process, in vain.
+    /// Another process sent a notify message on the channel of this instance. The message was ignored.
     ForeignNotify {
-        /// In whose name.
+        /// The instance that owns the channel.
         instance: InstanceId,
-        /// Who, by the kernel's word; 0: that is not known here.
+        /// The PID of the sender, from the kernel. 0: it has none in this PID namespace.
         sender: i32,
-        /// As which user.
+        /// The UID of the sender.
         uid: u32,
     },
-    /// Everything that it said until [`super::Action::PollNotify`] was asked for has been told.
+    /// All messages sent before [`super::Action::PollNotify`] have been passed on.
     NotifyPolled(InstanceId),
-    /// A listener said something.
+    /// An event listener wrote a protocol message.
     ListenerOutput(InstanceId, ListenerOutput),
-    /// An event did not reach its listener. EPIPE: it reads no more; EAGAIN: it has not read what it acknowledged.
+    /// An event did not reach its listener. EPIPE: the listener has closed its input. EAGAIN: its input is full, since
+    /// it acknowledges events without reading them.
     NotDelivered(InstanceId, Errno),
-    /// A signal came to the daemon.
+    /// The daemon received a signal.
     Received(DaemonSignal),
 }

@@ -1,4 +1,4 @@
-//! Limits that change while processes run. It must not know what limits them.
+//! Changes of resource limits while processes run.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,11 +9,12 @@ use crate::config::spec::{GroupSpec, ProcessSpec, ProgramSpec};
 use crate::domain::{GroupName, Line, ProcessName};
 
 impl Fleet {
-    /// Gives the limits of the configuration read last to the active groups that are otherwise as it says. Those that are
-    /// in `changed` wait for whoever applies the rest of the change: they start anew with it.
+    /// Copies the limits of the configuration read last to the active groups that do not differ from it otherwise. The
+    /// groups in `changed` get their limits with the rest of their changes, when a client applies them by restarting
+    /// the group.
     ///
-    /// It happens when the configuration is read, not when a client applies the difference: on the wire there is no call
-    /// for a group in which nothing is to be stopped, and clients of Supervisor would make none.
+    /// This happens when the configuration is read. A client's update cannot do it: the protocol has no call that
+    /// changes a group without stopping it, and Supervisor's clients would not make one.
     pub(super) fn take_over_resources(&mut self, changed: &[GroupName], out: &mut Actions) {
         let read = Arc::clone(&self.last_read);
         for group in &read.groups {
@@ -27,13 +28,13 @@ impl Fleet {
         let Some(group) = self.groups.get_mut(&read.name) else {
             return;
         };
-        // Another order of `programs=` is no change, so the processes are matched by their names.
+        // A different order of `programs=` is not a change, so processes are matched by name.
         let by_name: HashMap<&ProcessName, &Arc<ProcessSpec>> = read
             .processes
             .iter()
             .map(|process| (&process.name, process))
             .collect();
-        // Nothing is changed by most readings, and nothing is to be copied for that.
+        // Most readings change nothing, so the group is not copied for them.
         let differs = |active: &Arc<ProcessSpec>| {
             let read = by_name.get(&active.name);
             read.is_some_and(|read| active.resources != read.resources)
@@ -42,7 +43,7 @@ impl Fleet {
             return;
         }
         let spec = Arc::make_mut(&mut group.spec);
-        // More processes of the same program get the same limits.
+        // Processes that are added to the program later get the same limits.
         for program in &mut spec.programs {
             let is_it = |other: &&ProgramSpec| other.template.section == program.template.section;
             if let Some(other) = read.programs.iter().find(is_it) {
@@ -79,7 +80,7 @@ impl Fleet {
                     process.run.relimit = true;
                     self.changed.push(slot);
                 }
-                // Its next instance begins with them.
+                // The next instance starts with the new limits.
                 Stage::Stopped
                 | Stage::Exited { .. }
                 | Stage::Fatal

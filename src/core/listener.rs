@@ -1,4 +1,5 @@
-//! Events on their way to listeners, and what the listeners make of them. It must not know how bytes travel.
+//! Delivery of events to event listeners, and the protocol states of the listeners. The output thread transfers the
+//! bytes.
 //!
 //! ```text
 //! spawn → Acknowledged ─READY→ Ready ─event→ Busy ─result→ Acknowledged
@@ -6,8 +7,8 @@
 //!              └──── nonsense ───┴─────────────┴→ Unknown, until the process is started again
 //! ```
 //!
-//! An event belongs to its pool until a listener has acknowledged it: a rejection, a broken protocol or the end of the
-//! listener gives it back to the head of the pool's buffer.
+//! An event belongs to its pool until a listener has acknowledged it. A rejection, a protocol error or the exit of the
+//! listener puts the event back at the head of the pool's queue.
 
 use std::sync::Arc;
 
@@ -22,24 +23,24 @@ use crate::domain::{
     Envelope, Errno, GroupName, InstanceId, Line, ListenerOutput, ListenerState, Now, OutputEvents,
 };
 
-/// Where one listener stands.
+/// The protocol state of one listener.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum ListenerStage {
-    /// It has handled its event, or was just started.
+    /// The listener has handled its event or was just started.
     Acknowledged,
-    /// It waits for an event.
+    /// The listener waits for an event.
     Ready,
-    /// It waits for an event, but has closed its standard input.
+    /// The listener waits for an event, but has closed its standard input.
     #[serde(rename = "Deaf")]
     StdinClosed,
-    /// It has an event and owes a result.
+    /// The listener has an event and has not answered it.
     Busy(Box<Envelope>),
-    /// It broke the protocol.
+    /// The listener broke the protocol.
     Unknown,
 }
 
 impl ListenerStage {
-    /// The state by the name that log lines have.
+    /// Returns the state whose name log lines show.
     pub(super) const fn state(&self) -> ListenerState {
         match self {
             Self::Acknowledged => ListenerState::Acknowledged,
@@ -51,7 +52,7 @@ impl ListenerStage {
 }
 
 impl Fleet {
-    /// Offers what was published since the last call to every pool, in order.
+    /// Offers all events published since the last call to every pool, in order.
     pub(super) fn offer_events(&mut self, out: &mut Actions) {
         if self.pools.is_empty() {
             self.dispatched_up_to = out.len();
@@ -81,8 +82,8 @@ impl Fleet {
         self.dispatched_up_to = out.len();
     }
 
-    /// Hands waiting events to listeners that are ready. A pool that pauses after rejections keeps all of its events: their
-    /// order stays.
+    /// Sends waiting events to listeners that are ready. A pool that pauses after rejections keeps all its events, so
+    /// that their order stays.
     pub(super) fn dispatch(&mut self, now: Now, out: &mut Actions) {
         for index in 0..self.pools.len() {
             let pool = &mut self.pools[index];
@@ -94,7 +95,8 @@ impl Fleet {
             let mut handed = false;
             while self.pools[index].is_deliverable() {
                 let slot = self.first_ready(index);
-                // Supervisor, which takes an event before it looks for a listener, says so when it puts it back.
+                // Log a rebuffered event when no listener was ready, as Supervisor does. Supervisor takes an event
+                // before it looks for a listener.
                 if slot.is_none() && !handed {
                     break;
                 }
@@ -113,7 +115,7 @@ impl Fleet {
         }
     }
 
-    /// The first process of a pool, in the order of the configuration, that runs and waits for an event.
+    /// Returns the first process of a pool, in the order of the configuration, that is RUNNING and waits for an event.
     fn first_ready(&self, index: usize) -> Option<u32> {
         let group = self.groups.get(&self.pools[index].group)?;
         group.slots.iter().copied().find(|&slot| {
@@ -139,7 +141,7 @@ impl Fleet {
         out.push(Action::Log(Line::EventSent { serial, name }));
     }
 
-    /// A listener said something.
+    /// Handles a protocol message of a listener.
     pub(super) fn listener_output(
         &mut self,
         instance: InstanceId,
@@ -160,7 +162,7 @@ impl Fleet {
             }
             ListenerOutput::Nonsense => {
                 let held = self.move_to(instance, ListenerStage::Unknown, out);
-                // It spoke before the event reached it.
+                // The listener wrote before the event reached it.
                 self.return_event(held, out);
             }
             ListenerOutput::BadResult(line) => {
@@ -189,7 +191,7 @@ impl Fleet {
         }
     }
 
-    /// An event did not reach its listener.
+    /// Handles an event that did not reach its listener.
     pub(super) fn not_delivered(&mut self, instance: InstanceId, error: Errno, out: &mut Actions) {
         if self.slots.process_of(instance).is_none() {
             return;
@@ -197,15 +199,15 @@ impl Fleet {
         let Some(process) = self.slots.get_mut(instance.slot) else {
             return;
         };
-        // What broke the protocol meanwhile has given its event back already.
+        // A listener that broke the protocol meanwhile has returned its event already.
         let busy = |listener: &mut ListenerStage| matches!(listener, ListenerStage::Busy(_));
         let Some(ListenerStage::Busy(envelope)) = process.run.listener.take_if(busy) else {
             return;
         };
         let name = process.spec.name.clone();
         if error == Errno::AGAIN {
-            // Differs: it acknowledges events that it does not read, a megabyte of them by now. In Supervisor the error
-            // escapes and nothing is delivered to anybody.
+            // Differs: this listener acknowledges events without reading them, and a megabyte of them is unread. In
+            // Supervisor the error propagates and no listener gets an event any more.
             process.run.listener = Some(ListenerStage::Ready);
             self.move_to(instance, ListenerStage::Unknown, out);
         } else {
@@ -217,7 +219,7 @@ impl Fleet {
         self.return_event(Some(envelope), out);
     }
 
-    /// The process of a slot has ended: an event that it held goes back to its pool.
+    /// Returns the event of a listener that has exited to its pool.
     pub(super) fn return_held_event(&mut self, slot: u32, out: &mut Actions) {
         let Some(process) = self.slots.get_mut(slot) else {
             return;
@@ -232,7 +234,7 @@ impl Fleet {
         }
     }
 
-    /// Moves a listener, and says so; answers the event that it held.
+    /// Changes the state of a listener and logs the change. Returns the event that the listener held.
     fn move_to(
         &mut self,
         instance: InstanceId,
@@ -260,8 +262,8 @@ impl Fleet {
         }
     }
 
-    /// Gives an event back to the pool that it came from.
-    // Differs: Supervisor gives it to every pool that has a process of the same priority, which is nearly all of them.
+    /// Puts an event back into its pool.
+    // Differs: Supervisor puts it into every pool that has a process of the same priority, which is nearly every pool.
     fn return_event(&mut self, envelope: Option<Box<Envelope>>, out: &mut Actions) {
         if let Some(envelope) = envelope
             && let Some(pool) = self
@@ -273,7 +275,7 @@ impl Fleet {
         }
     }
 
-    /// How many events the pool of a process has discarded.
+    /// Returns how many events the pool of a process has discarded. 0 if the process is no listener.
     pub(super) fn events_discarded(&self, process: &Process) -> u64 {
         let group = process.run.listener.as_ref().map(|_| &process.spec.group);
         group
@@ -281,13 +283,13 @@ impl Fleet {
             .map_or(0, |pool| pool.discarded)
     }
 
-    /// The pool that a slot's process belongs to.
+    /// Returns the index of the pool that the process in this slot belongs to.
     pub(super) fn pool_of(&self, slot: u32) -> Option<usize> {
         let group = &self.slots.get(slot)?.spec.group;
         self.pools.iter().position(|pool| pool.group == *group)
     }
 
-    /// Events wait for, or are with, a listener of this priority that is able to take them.
+    /// Returns whether events wait for a usable listener of this priority, or such a listener has one in progress.
     pub(super) fn events_are_out(&self, priority: i64) -> bool {
         self.pools.iter().any(|pool| {
             let group = self.groups.get(&pool.group);
@@ -311,8 +313,8 @@ impl Fleet {
         })
     }
 
-    /// Makes the pool of a group that is being added, if it is one of listeners. It hears of its own addition, and of
-    /// nothing before that.
+    /// Creates the pool of a group that is being added if it is a group of listeners. The first event that the pool
+    /// gets is the addition of its own group.
     pub(super) fn add_pool(&mut self, group: &GroupSpec, now: Now, out: &mut Actions) {
         if let Some(pool) = ListenerPool::of(group) {
             self.offer_events(out);
@@ -321,7 +323,7 @@ impl Fleet {
         }
     }
 
-    /// Forgets the pool of a group that is being removed, with the events that wait in it.
+    /// Removes the pool of a group and the events that wait in it.
     pub(super) fn remove_pool(&mut self, group: &GroupName, now: Now, out: &mut Actions) {
         let count = self.pools.len();
         self.pools.retain(|pool| pool.group != *group);
@@ -330,7 +332,7 @@ impl Fleet {
         }
     }
 
-    /// Ticks, and what processes write, become events while somebody listens only.
+    /// Updates which ticks and output events are produced. They are produced only while a pool subscribes to them.
     fn update_subscriptions(&mut self, now: Now, out: &mut Actions) {
         let pools = &self.pools;
         let takes = |name| pools.iter().any(|pool| pool.subscribes_to_type(name));

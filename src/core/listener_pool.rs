@@ -1,4 +1,4 @@
-//! One pool of event listeners: which events it takes, and those that wait for a listener. It must not know processes.
+//! One pool of event listeners: its subscriptions and the queue of events that wait for a listener.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,45 +11,47 @@ use crate::config::key::RESULT_HANDLER;
 use crate::config::spec::{GroupKind, GroupSpec};
 use crate::domain::{EVENTS, Envelope, Event, EventType, GroupName, Line, Tick, Verdict};
 
-/// Bytes of events that wait in one pool at most, whatever its `buffer_size`: the oldest give way, counted.
-// Differs: in Supervisor the count is the only bound, and each event may hold any amount of output.
+/// Maximum bytes of events that wait in one pool, whatever its `buffer_size`. The oldest events are discarded and
+/// counted.
+// Differs: Supervisor limits only the number of events, and an event may hold any amount of output.
 const POOL_BYTES_MAX: usize = 64 << 20;
 
 /// Which results accept an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum ResultRule {
-    /// `OK` only: Supervisor's own handler.
+    /// Only `OK`, as Supervisor's default handler.
     OkAccepts,
-    /// Everything but `FAIL`, where the configuration names a handler in Python.
-    // Differs: we cannot run it. To reject what it would have accepted would deliver the same event for ever.
+    /// All results except `FAIL`. Used if the configuration names a Python result handler.
+    // Differs: the daemon cannot run a Python handler. Rejecting a result that the handler would accept would deliver
+    // the same event for ever.
     FailRejects,
 }
 
 /// The pool of one `[eventlistener:x]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ListenerPool {
-    /// Its name.
+    /// The name of the group.
     pub(super) group: GroupName,
-    /// How often an event of each row of EVENTS is taken. A pool that subscribes to a type and to its parent gets such an
-    /// event twice, with the same numbers, as in Supervisor.
+    /// How many times the pool accepts an event of each row of EVENTS. A pool that subscribes to a type and to its
+    /// parent gets such an event twice, with the same serial numbers, as in Supervisor.
     takes: Vec<u8>,
     rule: ResultRule,
     capacity: i64,
-    /// The number of the next event.
+    /// The pool serial number of the next event.
     #[serde(deserialize_with = "crate::domain::counter::counter")]
     next: u64,
     waiting: VecDeque<Envelope>,
     bytes: usize,
-    /// Events that had to give way since the pool was added.
+    /// Events discarded since the pool was added.
     #[serde(deserialize_with = "crate::domain::counter::counter")]
     pub(super) discarded: u64,
-    /// Rejections and what follows from them. Older daemons did not write it.
+    /// The pause after rejections. Absent in states written by older daemons.
     #[serde(default)]
     pub(super) rejections: Rejections,
 }
 
 impl ListenerPool {
-    /// The pool of `group`, if it is one of listeners.
+    /// Creates the pool of `group`. `None`: it is not a group of listeners.
     pub(super) fn of(group: &GroupSpec) -> Option<Self> {
         let GroupKind::Listeners {
             events,
@@ -80,12 +82,12 @@ impl ListenerPool {
         })
     }
 
-    /// It takes events of this place in EVENTS.
+    /// Returns whether the pool accepts events of this row of EVENTS.
     pub(super) fn subscribes_to(&self, place: usize) -> bool {
         self.takes.get(place).is_some_and(|&times| times > 0)
     }
 
-    /// It takes some events of the type `name`, or of types below it.
+    /// Returns whether the pool accepts some events of the type `name` or of its subtypes.
     pub(super) fn subscribes_to_type(&self, name: &str) -> bool {
         let mut rows = EVENTS.iter().enumerate();
         rows.any(|(place, row)| {
@@ -93,7 +95,7 @@ impl ListenerPool {
         })
     }
 
-    /// Takes an event that it [takes](Self::takes), as often as it is subscribed to.
+    /// Accepts an event that the pool [subscribes to](Self::subscribes_to), as often as it subscribes.
     pub(super) fn accept(
         &mut self,
         event: &Arc<Event>,
@@ -120,7 +122,7 @@ impl ListenerPool {
         }
     }
 
-    /// Takes an event back that was rejected or could not be delivered: it is the first again.
+    /// Puts a rejected or undelivered event back at the head of the queue.
     pub(super) fn rebuffer(&mut self, envelope: Envelope, out: &mut Actions) {
         self.log_rebuffering(envelope.serial, out);
         let size = envelope.event.size();
@@ -129,7 +131,7 @@ impl ListenerPool {
         self.waiting.push_front(envelope);
     }
 
-    /// The oldest gives way where there is no room for one more.
+    /// Discards the oldest events until one more event fits.
     fn make_room(&mut self, size: usize, out: &mut Actions) {
         let is_full = |pool: &Self| {
             i64::try_from(pool.waiting.len()).unwrap_or(i64::MAX) >= pool.capacity
@@ -154,35 +156,35 @@ impl ListenerPool {
         }));
     }
 
-    /// Nothing waits any more.
+    /// Discards all waiting events.
     pub(super) fn clear(&mut self) {
         self.waiting.clear();
         self.bytes = 0;
     }
 
-    /// Some event waits.
+    /// Returns whether an event waits.
     pub(super) fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// An event can be handed out now, if a listener is ready.
+    /// Returns whether an event can be delivered now if a listener is ready.
     pub(super) fn is_deliverable(&self) -> bool {
         self.is_waiting() && !self.rejections.is_pausing()
     }
 
-    /// When the pool has something to do by itself.
+    /// Returns when the pool has something to do without an input.
     pub(super) fn due(&self) -> Tick {
         self.rejections.due(self.is_waiting())
     }
 
-    /// Takes the oldest event out.
+    /// Takes the oldest event out of the queue.
     pub(super) fn next(&mut self) -> Option<Envelope> {
         let envelope = self.waiting.pop_front()?;
         self.bytes = self.bytes.saturating_sub(envelope.event.size());
         Some(envelope)
     }
 
-    /// A result that says this accepts its event.
+    /// Returns whether this result accepts the event.
     pub(super) const fn accepts(&self, verdict: Verdict) -> bool {
         match (self.rule, verdict) {
             (ResultRule::OkAccepts, Verdict::Ok)

@@ -1,5 +1,5 @@
-//! The functional core: it takes (now, input), changes itself, and returns actions. It opens nothing, reads no clock,
-//! spawns nothing, and knows no runtime.
+//! The functional core: a state machine that takes the time and an input, changes its state and returns actions. It
+//! does no I/O, reads no clock, starts no process and knows no async runtime.
 
 mod action;
 mod admit;

@@ -1,5 +1,5 @@
-//! A message of the protocol that services speak with systemd → what it says. Pure, and for any bytes. It must not know
-//! who sent it, nor what becomes of it.
+//! Parser for the messages of systemd's notification protocol. It accepts any bytes. The sender and the effect of a
+//! message are not part of this module.
 //!
 //! # Source
 //! sd_notify(3).
@@ -8,84 +8,84 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::is_deceptive;
 
-/// Bytes that a message may have; longer ones are dropped whole. As systemd has it (`NOTIFY_BUFFER_MAX`).
+/// Maximum length of a message in bytes, as in systemd (`NOTIFY_BUFFER_MAX`). Longer messages are dropped whole.
 pub const NOTIFY_BYTES_MAX: usize = 4096;
-/// Characters of `STATUS=` that are kept.
+/// Maximum length of `STATUS=` in characters. The rest is cut off.
 pub const STATUS_CHARS_MAX: usize = 256;
 
-/// What a process is at, by its own word.
+/// The state that a process reports of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NotifiedState {
-    /// `READY=1`: it works.
+    /// `READY=1`: the process is ready.
     Ready,
-    /// `RELOADING=1`: it reads its configuration, and is to be READY again.
+    /// `RELOADING=1`: the process reads its configuration and will report READY again.
     Reloading,
-    /// `STOPPING=1`: it is ending.
+    /// `STOPPING=1`: the process is exiting.
     Stopping,
 }
 
 /// A watchdog message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WatchdogNotify {
-    /// `WATCHDOG=1`: it is well.
+    /// `WATCHDOG=1`: the process works.
     Alive,
-    /// `WATCHDOG=trigger`: it knows that it is not.
+    /// `WATCHDOG=trigger`: the process has failed.
     Trigger,
 }
 
-/// What has no effect, by kind. Each is worth a line once in an instance.
+/// Kinds of messages that have no effect. Each kind is logged once per instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IgnoredNotify {
-    /// `MAINPID=`, `MAINPIDFD=`: which process is ours to watch is not the program's to say.
+    /// `MAINPID=`, `MAINPIDFD=`: a program cannot choose which process the daemon watches.
     MainPid,
-    /// `FDSTORE=` and its kin: we keep no descriptors for programs.
+    /// `FDSTORE=` and related: the daemon stores no descriptors for programs.
     Store,
-    /// `NOTIFYACCESS=`: nor who may speak.
+    /// `NOTIFYACCESS=`: a program cannot choose who may send messages for it.
     Access,
-    /// A variable that nobody knows, or a known one with a value that makes no sense.
+    /// An unknown variable, or a known variable with an invalid value.
     Unknown,
-    /// No message at all: too long, or with a NUL byte.
+    /// Not a message: too long, or with a NUL byte.
     Malformed,
 }
 
 impl IgnoredNotify {
-    /// For the log.
+    /// Returns the text for the log.
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
-            Self::MainPid => "MAINPID, for it is not the program's to say which process is watched",
-            Self::Store => "FDSTORE, for no descriptors are kept for programs",
-            Self::Access => "NOTIFYACCESS, for it is not the program's to say who may speak for it",
-            Self::Unknown => "a variable that is not known, or not with this value",
-            Self::Malformed => "a message that is too long, or is no text",
+            Self::MainPid => "MAINPID (a program cannot choose which process is supervised)",
+            Self::Store => "FDSTORE (file descriptors of programs are not stored)",
+            Self::Access => "NOTIFYACCESS (a program cannot choose who may send its notifications)",
+            Self::Unknown => "with an unknown variable or value",
+            Self::Malformed => "that is too long or not text",
         }
     }
 
-    /// Its place in a set of bits.
+    /// Returns the bit of this kind in a set.
     pub(super) const fn bit(self) -> u8 {
         1 << self as u8
     }
 }
 
-/// One message. By default it says nothing.
+/// One parsed message. The default value has no effect.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NotifyMessage {
-    /// The last of these words in it.
+    /// The last state in the message.
     pub announced: Option<NotifiedState>,
-    /// A line for people: short, without control characters. An empty one takes the last one away.
+    /// A short line for people, without control characters. Empty: clears the previous status.
     pub status: Option<String>,
-    /// A watchdog message.
+    /// The last watchdog message in the message.
     pub beat: Option<WatchdogNotify>,
-    /// From now on a watchdog message must come so often, in microseconds; 0: it need not.
+    /// The new watchdog interval in microseconds. 0: turns the watchdog off.
     pub watchdog_usec: Option<u64>,
-    /// It needs so long from now on, in microseconds.
+    /// How long the process needs from now on, in microseconds.
     pub extend_usec: Option<u64>,
-    /// Kinds of what has no effect.
+    /// Kinds of variables in the message that have no effect.
     pub ignored: Vec<IgnoredNotify>,
 }
 
 impl NotifyMessage {
-    /// `READY=1` and nothing else: what a newline on `ready_fd` means.
+    /// Returns a message with only `READY=1`. A newline on `ready_fd` means this.
     #[must_use]
     pub fn ready() -> Self {
         Self {
@@ -94,7 +94,7 @@ impl NotifyMessage {
         }
     }
 
-    /// A message that is none.
+    /// Returns the result for bytes that are not a message.
     #[must_use]
     pub fn malformed() -> Self {
         Self {
@@ -103,7 +103,7 @@ impl NotifyMessage {
         }
     }
 
-    /// Reads a message: lines of `NAME=value`. What is wrong with one of them does not spoil the others.
+    /// Parses a message: lines of `NAME=value`. An invalid line does not affect the others.
     #[must_use]
     pub fn parse(message: &[u8]) -> Self {
         if message.len() > NOTIFY_BYTES_MAX || message.contains(&0) {
@@ -139,8 +139,9 @@ impl NotifyMessage {
                 return Err(IgnoredNotify::Store);
             }
             (b"NOTIFYACCESS", _) => return Err(IgnoredNotify::Access),
-            // The barrier is answered by closing what came with the message. The others are for people who look at a
-            // service with systemd's tools, and `X_…` for whoever agreed on it: no effect is the right effect.
+            // BARRIER is answered by closing the descriptor that came with the message. The others inform people who
+            // look at a service with systemd's tools, and `X_…` is reserved for private use. None of them needs an
+            // effect or a log line.
             (
                 b"BARRIER" | b"ERRNO" | b"BUSERROR" | b"VARLINKERROR" | b"EXIT_STATUS"
                 | b"MONOTONIC_USEC" | b"INVOCATION_ID",
@@ -155,14 +156,14 @@ impl NotifyMessage {
 
 fn number(digits: &[u8]) -> Result<u64, IgnoredNotify> {
     let text = std::str::from_utf8(digits).map_err(|_| IgnoredNotify::Unknown)?;
-    // `parse` would take a sign.
+    // `parse` accepts a sign.
     if text.starts_with('+') {
         return Err(IgnoredNotify::Unknown);
     }
     text.parse().map_err(|_| IgnoredNotify::Unknown)
 }
 
-/// It is shown on terminals and pages among lines of ours, so it must not be able to end its own.
+/// Replaces characters that could break out of the line in which the text is shown, on terminals and web pages.
 fn clean(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     let mut chars = text.trim().chars();

@@ -1,9 +1,9 @@
-//! What a process tells of itself while it lives, and what follows from it: RUNNING once it is ready, an end if that takes
-//! too long or if watchdog messages stay out. It must not know how the words come here, nor whether their sender was authentic.
+//! The notify state of a process: readiness, watchdog and status text, and the deadlines that follow from them. Senders
+//! are verified before messages get here.
 //!
-//! A deadline that the process could have met by a word is a question before it is a verdict: the shell is asked to read
-//! what has been said so far ([`Action::PollNotify`]). A daemon that stood still, or a machine that did, would else end programs
-//! that had spoken in time.
+//! When a readiness, watchdog or stop deadline passes, the core first asks the shell to read pending messages
+//! ([`Action::PollNotify`]). Otherwise a daemon or a machine that was suspended would terminate programs that reported
+//! in time.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,32 +13,32 @@ use super::stage::{Stage, TerminationReason};
 use super::{Action, SignalScope};
 use crate::domain::{InstanceId, Line, Seconds, Signal, Tick};
 
-/// How much longer than configured a process may take to be ready, or to stop, because it asks for more time.
+/// How much longer than configured a process may take to become ready or to stop if it asks for more time.
 pub(super) const EXTENSION_MAX: Seconds = Seconds(3600);
 
-/// What is kept of what one instance has told.
+/// What one instance has reported so far.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct NotifyState {
-    /// For people; empty: nothing.
+    /// The status text for people. Empty: none.
     status: String,
-    /// What it is at.
+    /// The last reported state. `None`: no report yet.
     announced: Option<NotifiedState>,
-    /// A watchdog message must come so often, in nanoseconds; 0: it need not.
+    /// The watchdog interval in nanoseconds. 0: no watchdog.
     watchdog_nanos: u64,
-    /// When the next one must be here. Means something while it is RUNNING.
+    /// When the next watchdog message is due. Valid only while the process is RUNNING.
     watchdog_at: Tick,
-    /// It cannot ask for more time than until then.
+    /// The latest deadline that the process can get by asking for more time.
     extend_until: Tick,
-    /// Kinds of what was ignored, and said to be.
+    /// Kinds of ignored messages that were logged, as bits.
     ignored: u8,
-    /// Messages that others sent in its name.
+    /// Messages that other processes sent on this channel.
     foreign: u64,
-    /// The shell was asked to read, and answers at once.
+    /// The shell was asked to read pending messages and has not answered yet.
     asked: bool,
 }
 
 impl NotifyState {
-    /// Those of a new instance.
+    /// Returns the state of a new instance.
     pub(super) fn new(watchdog: Seconds) -> Box<Self> {
         Box::new(Self {
             status: String::new(),
@@ -52,14 +52,14 @@ impl NotifyState {
         })
     }
 
-    /// Those of an instance that is RUNNING, of which nobody knows what it has told so far.
+    /// Returns the state of an adopted instance that is RUNNING and whose earlier messages are unknown.
     pub(super) fn of_running(watchdog: Seconds, now: Tick) -> Box<Self> {
         let mut notify_state = Self::new(watchdog);
         notify_state.rearm_watchdog(now);
         notify_state
     }
 
-    /// In a few words.
+    /// Returns the status as a short text.
     fn text(&self) -> String {
         let word = match self.announced {
             Some(NotifiedState::Reloading) => "reloading",
@@ -73,9 +73,9 @@ impl NotifyState {
         }
     }
 
-    /// The next watchdog message is due so long from `now`.
+    /// Sets the next watchdog deadline, counted from `now`.
     fn rearm_watchdog(&mut self, now: Tick) {
-        // Who is ending has other things to do.
+        // A process that reported STOPPING no longer has to send watchdog messages.
         let is_off = self.watchdog_nanos == 0 || self.announced == Some(NotifiedState::Stopping);
         self.watchdog_at = if is_off {
             Tick::NEVER
@@ -86,7 +86,7 @@ impl NotifyState {
 }
 
 impl Process {
-    /// What it tells of itself, for people; empty: nothing.
+    /// Returns the status text of the process. Empty: none.
     pub(super) fn status_text(&self) -> String {
         match (&self.run.notify_state, self.run.stage.reachable()) {
             (Some(notify_state), Some(_)) => notify_state.text(),
@@ -94,7 +94,8 @@ impl Process {
         }
     }
 
-    /// The deadline of its stage or of its watchdog; [`Tick::NEVER`] too while it is being found out whether that is met.
+    /// Returns the deadline of the stage or of the watchdog. [`Tick::NEVER`] also while pending messages are being
+    /// read.
     pub(super) fn stage_deadline(&self) -> Tick {
         let deadline = self.run.stage.deadline();
         let Some(notify_state) = &self.run.notify_state else {
@@ -124,7 +125,7 @@ impl Process {
         }
     }
 
-    /// It exists; now it has to say that it is ready.
+    /// Starts the wait for readiness after the process was spawned.
     pub(super) fn await_ready(&mut self, instance: InstanceId, pid: i32, ctx: &Ctx<'_>) {
         let timeout = self.spec.notify.ready_timeout;
         let ready_by = if timeout.0 > 0 {
@@ -140,14 +141,14 @@ impl Process {
         self.allow_extension(ready_by);
     }
 
-    /// A wait until `until` has begun.
+    /// Limits extensions of a wait that ends at `until`.
     pub(super) fn allow_extension(&mut self, until: Tick) {
         if let Some(notify_state) = &mut self.run.notify_state {
             notify_state.extend_until = until + EXTENSION_MAX;
         }
     }
 
-    /// Before a deadline does what it threatens, the shell reads what has been said. Answers whether it was asked to.
+    /// Asks the shell to read pending messages before a deadline takes effect. Returns whether it was asked.
     pub(super) fn poll_notify_first(&mut self, ctx: &mut Ctx<'_>) -> bool {
         let instance = match self.run.stage {
             Stage::AwaitingReady { instance, .. }
@@ -157,7 +158,7 @@ impl Process {
                 killed: false,
                 ..
             } => instance,
-            // Nothing that these could say would change what is due.
+            // A message cannot move the deadlines of these stages.
             Stage::Stopped
             | Stage::Exited { .. }
             | Stage::Fatal
@@ -182,7 +183,7 @@ impl Process {
         }
     }
 
-    /// Everything that it had said by now has been told.
+    /// Acts on the deadline after all pending messages were handled.
     pub(super) fn notify_polled(&mut self, slot: u32, ctx: &mut Ctx<'_>) {
         if let Some(notify_state) = &mut self.run.notify_state {
             notify_state.asked = false;
@@ -190,7 +191,7 @@ impl Process {
         self.act_on_deadline(slot, ctx);
     }
 
-    /// It has said something.
+    /// Handles a notify message.
     pub(super) fn notified(&mut self, notice: NotifyMessage, ctx: &mut Ctx<'_>) {
         let now = ctx.now.mono;
         let Some(notify_state) = &mut self.run.notify_state else {
@@ -229,7 +230,7 @@ impl Process {
                     killed: false,
                     ..
                 } => *at = until.max(*at),
-                // Nothing is waited for.
+                // No deadline can be extended in this stage.
                 _ => {}
             }
         }
@@ -243,6 +244,7 @@ impl Process {
         }
     }
 
+    /// Makes a process RUNNING after it reported that it is ready.
     fn ready(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
         self.run.tries = 0;
         self.enter_stage(Stage::Running { instance, pid }, pid, false, ctx);
@@ -253,14 +255,14 @@ impl Process {
         }
     }
 
-    /// `ready_timeout` has passed.
+    /// Terminates a process that was not ready within `ready_timeout`.
     pub(super) fn not_ready(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
         let (name, seconds) = (self.spec.name.clone(), self.spec.notify.ready_timeout.0);
         Self::log(ctx, Line::NotReady { name, pid, seconds });
         self.terminate(instance, pid, TerminationReason::NotReady, ctx);
     }
 
-    /// A RUNNING process whose time has passed: its watchdog's.
+    /// Terminates a RUNNING process whose watchdog deadline has passed.
     pub(super) fn watchdog_timeout(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
         let nanos = self
             .run
@@ -272,13 +274,14 @@ impl Process {
         self.terminate(instance, pid, TerminationReason::WatchdogTimeout, ctx);
     }
 
+    /// Terminates a process that sent `WATCHDOG=trigger`.
     fn watchdog_trigger(&mut self, ctx: &mut Ctx<'_>) {
         let (instance, pid, why) = match self.run.stage {
             Stage::AwaitingReady { instance, pid, .. } => {
                 (instance, pid, TerminationReason::NotifiedFailure)
             }
             Stage::Running { instance, pid } => (instance, pid, TerminationReason::WatchdogTrigger),
-            // It is being ended already, or is not there.
+            // The process is being terminated already or does not exist.
             Stage::Stopped
             | Stage::Exited { .. }
             | Stage::Fatal
@@ -298,7 +301,7 @@ impl Process {
         self.terminate(instance, pid, why, ctx);
     }
 
-    /// It has not done what it had to: it is ended for that. Its state stays what it was until it has ended.
+    /// Terminates a process after a readiness or watchdog failure. Its state stays the same until it exits.
     fn terminate(
         &mut self,
         instance: InstanceId,
@@ -307,9 +310,9 @@ impl Process {
         ctx: &mut Ctx<'_>,
     ) {
         let (signal, scope) = match why {
-            // There is no hurry and nothing is broken: as if somebody stopped it.
+            // The process may just be slow, so it is stopped as by a stop request.
             TerminationReason::NotReady => (self.spec.stopsignal, self.stop_scope()),
-            // As systemd does: whoever hangs leaves a core dump to find out why.
+            // As in systemd: SIGABRT makes a hanging process dump core, which helps to find the cause.
             TerminationReason::NotifiedFailure
             | TerminationReason::WatchdogTimeout
             | TerminationReason::WatchdogTrigger => (Signal::ABRT, SignalScope::Process),
@@ -323,7 +326,7 @@ impl Process {
         self.send_signal(instance, pid, signal, scope, ctx);
     }
 
-    /// Somebody else spoke in its name.
+    /// Handles a message that another process sent. The first one is logged, the rest are counted.
     pub(super) fn foreign_notify(&mut self, sender: i32, uid: u32, ctx: &mut Ctx<'_>) {
         let Some(notify_state) = &mut self.run.notify_state else {
             return;
@@ -335,7 +338,7 @@ impl Process {
         }
     }
 
-    /// Its instance has ended: how many messages were not its own, if that was not said yet.
+    /// Logs how many messages came from other processes, after the exit and if not logged already.
     pub(super) fn log_foreign_count(&mut self, ctx: &mut Ctx<'_>) {
         let count = self
             .run
@@ -350,6 +353,6 @@ impl Process {
 }
 
 impl IgnoredNotify {
-    // The bits of all kinds fit into the set.
+    // All kinds fit into the set of bits.
     const _FITS: () = assert!((Self::Malformed as u8) < 8);
 }

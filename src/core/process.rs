@@ -1,5 +1,5 @@
-//! One process: what is known of it, how it is shown, and what it does when its time has come. Its transitions stand in
-//! `begin`, `end` and `halt`. It must not know groups, clients or timers; those are the fleet's.
+//! One process: its data, its view for clients, and the actions at its deadlines. The transitions are in `start`,
+//! `exit` and `stop`. Groups, clients and timers belong to the fleet.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,22 +19,22 @@ use crate::domain::{
     Signal, SpawnError, Tick,
 };
 
-/// One moment in which processes change: the clocks, the place for actions, and what the fleet lends.
+/// The context of one change to a process: the clocks, the list of actions, and borrowed parts of the fleet.
 pub(super) struct Ctx<'a> {
-    /// Both clocks.
+    /// Monotonic and wall clock time.
     pub(super) now: Now,
-    /// Where actions go, in order.
+    /// The list to which actions are appended, in order.
     pub(super) out: &'a mut Actions,
-    /// The number of the instance made last.
+    /// The incarnation of the newest instance.
     pub(super) last_incarnation: &'a mut u64,
-    /// Signals on their way.
+    /// Signals that were sent and not answered yet.
     pub(super) signals: &'a mut VecDeque<(InstanceId, Signal, SignalPurpose)>,
-    /// Starts are allowed: the daemon is not stopping.
+    /// Whether processes may start. False while the daemon stops.
     pub(super) may_start: bool,
 }
 
 impl Ctx<'_> {
-    /// An instance that never was.
+    /// Returns a new instance for `slot`. Its incarnation was never used before.
     pub(super) fn new_instance(&mut self, slot: u32) -> InstanceId {
         *self.last_incarnation += 1;
         InstanceId {
@@ -44,29 +44,29 @@ impl Ctx<'_> {
     }
 }
 
-/// Why the last start is not a clean one; what `spawnerr` says.
+/// Why the last start or run failed. `spawnerr` shows its text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum LastError {
-    /// It could not be spawned.
+    /// The process could not be spawned.
     NotSpawned(Box<SpawnError>),
-    /// It is being spawned, which takes long.
+    /// Looking up the command or spawning takes long. The text says why.
     HeldUp(String),
-    /// It ended before `startsecs`.
+    /// The process exited before `startsecs`.
     TooQuick,
-    /// It ended before it was ready.
+    /// The process exited before it was ready.
     Unready,
-    /// It was not ready in time.
+    /// The process was not ready before `ready_timeout`.
     NotReady,
-    /// It wanted to be ended before it was ready.
+    /// The process sent `WATCHDOG=trigger` before it was ready.
     #[serde(rename = "GaveUp")]
     NotifiedFailure,
-    /// It gave no watchdog message in time.
+    /// No watchdog message came in time.
     #[serde(rename = "Starved")]
     WatchdogTimeout,
-    /// It wanted to be ended while it was RUNNING.
+    /// The process sent `WATCHDOG=trigger` while it was RUNNING.
     #[serde(rename = "Triggered")]
     WatchdogTrigger,
-    /// It ended by itself with this unexpected code.
+    /// The process exited on its own with this unexpected code.
     BadExit(i32),
 }
 
@@ -74,86 +74,89 @@ impl std::fmt::Display for LastError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NotSpawned(error) => error.fmt(f),
-            Self::HeldUp(why) => write!(f, "Held up: {why}"),
+            Self::HeldUp(why) => write!(f, "Start delayed: {why}"),
             Self::TooQuick => f.write_str("Exited too quickly (process log may have details)"),
             Self::Unready => {
                 f.write_str("Exited before it was ready (process log may have details)")
             }
             Self::NotReady => {
-                f.write_str("Not ready in time (ready_timeout; process log may have details)")
+                f.write_str("Readiness timeout (ready_timeout; process log may have details)")
             }
-            Self::NotifiedFailure => f.write_str("Gave up before it was ready (WATCHDOG=trigger)"),
-            Self::WatchdogTimeout => f.write_str("No sign of life in time (watchdogsecs)"),
-            Self::WatchdogTrigger => f.write_str("Ended at its own wish (WATCHDOG=trigger)"),
+            Self::NotifiedFailure => {
+                f.write_str("Asked to be killed before it was ready (WATCHDOG=trigger)")
+            }
+            Self::WatchdogTimeout => f.write_str("Watchdog timeout (watchdogsecs)"),
+            Self::WatchdogTrigger => f.write_str("Asked to be killed (WATCHDOG=trigger)"),
             Self::BadExit(code) => write!(f, "Bad exit code {code}"),
         }
     }
 }
 
-/// The next attempt of a process, begun while the last output of the instance before is written out. So a restart waits for the
-/// slower of the two, and not for one after the other: four crossings between threads instead of eight.
+/// The next attempt of a process, started while the output of the previous instance is still being written out. A
+/// restart then waits for the slower of the two instead of for their sum: four crossings between threads instead of
+/// eight.
 ///
-/// The log and events say nothing of it before they say that the previous instance ended. A step that fails is tried again then,
-/// in the usual order. The next daemon begins the attempt again.
+/// Neither the log nor events mention the attempt before they report the exit of the previous instance. A step that
+/// fails is repeated after that, in the usual order. A daemon that takes over starts the attempt again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct NextAttempt {
-    /// The instance that it is to be.
+    /// The instance of the attempt.
     #[serde(rename = "life")]
     pub(super) instance: InstanceId,
     /// The command was found.
     pub(super) is_resolved: bool,
-    /// Pipes are made, logs are open.
+    /// Pipes exist and logs are open.
     pub(super) is_prepared: bool,
-    /// Why looking the command up takes long.
+    /// Why looking up the command takes long. `None`: it does not.
     pub(super) held_up: Option<String>,
 }
 
-/// What changes while a process is supervised; the part of it that a successor of the daemon must be told.
+/// The state of a process that changes at run time. A daemon that takes over needs all of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RunState {
-    /// Where it stands.
+    /// The stage.
     pub(super) stage: Stage,
-    /// What was begun of the next attempt, while the stage is not yet past that.
+    /// The next attempt if it was started early. `None`: it was not, or the stage has caught up with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) next: Option<Box<NextAttempt>>,
-    /// What it was when the kernel refused a signal to it. Its exit counts as the exit of such a process. `None`: it is not
-    /// UNKNOWN, or an older daemon wrote this.
+    /// The stage of the process when the kernel refused a signal to it. The exit is handled as an exit from this stage.
+    /// `None`: the process is not UNKNOWN, or an older daemon wrote this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "refused")]
     pub(super) stage_before_unknown: Option<StageAtExit>,
-    /// Failed attempts since it last was RUNNING.
+    /// Failed attempts since the process was RUNNING.
     #[serde(deserialize_with = "crate::domain::counter::small_counter")]
     pub(super) tries: u32,
-    /// Why the last start is not a clean one.
+    /// Why the last start or run failed. `None`: it did not.
     #[serde(rename = "trouble")]
     pub(super) last_error: Option<LastError>,
-    /// The last exit code, -1 after a signal, 0 if there is none.
+    /// The last exit code. -1: killed by a signal. 0 also means that there was none.
     pub(super) exit_status: i32,
-    /// Seconds since the epoch of the last attempt; 0: never.
+    /// When the last attempt started, in seconds since the epoch. 0: never.
     pub(super) start: i64,
-    /// Seconds since the epoch of the last exit; 0: never.
+    /// When the process last exited, in seconds since the epoch. 0: never.
     pub(super) stop: i64,
-    /// When it was spawned last, on the clock that decides.
+    /// When the process was last spawned, on the monotonic clock.
     pub(super) spawned_at: Tick,
-    /// When the next "waiting for … to stop" line is due; [`Tick::NEVER`] while nobody waits.
+    /// When the next "waiting for … to stop" line is due. [`Tick::NEVER`]: no client waits.
     pub(super) report_at: Tick,
-    /// How often it was spawned since its group was added.
+    /// How many times the process was spawned since its group was added.
     #[serde(deserialize_with = "crate::domain::counter::counter")]
     pub(super) spawns: u64,
-    /// How the last attempt ended; stays while the next one runs.
+    /// How the last attempt ended. It is kept while the next one runs.
     #[serde(rename = "ending")]
     pub(super) exit_reason: Option<ExitReason>,
-    /// What of its limits it met in its last instance; none before that has ended.
+    /// Resource limits that the last instance hit. Empty while the first instance runs.
     #[serde(rename = "causes")]
     pub(super) resource_events: ResourceEvents,
-    /// Its limits changed while the kernel was being asked for it: it is told them when it is there.
+    /// The limits changed while the process was being spawned. They are applied once it exists.
     pub(super) relimit: bool,
     /// Clients that wait for this process.
     pub(super) waiters: Vec<Waiter>,
-    /// For an event listener: where it stands.
+    /// The state of an event listener. `None`: the process is no listener.
     #[serde(rename = "hearing")]
     pub(super) listener: Option<ListenerStage>,
-    /// What this instance, or the last one, has told of itself; none: its kind does not.
+    /// What the current or last instance reported through its notify channel. `None`: the process has no such channel.
     #[serde(rename = "tidings")]
     pub(super) notify_state: Option<Box<NotifyState>>,
 }
@@ -161,20 +164,20 @@ pub(super) struct RunState {
 /// One supervised process.
 #[derive(Debug)]
 pub(super) struct Process {
-    /// Its configuration when its group was added.
+    /// The configuration that the process runs with.
     pub(super) spec: Arc<ProcessSpec>,
-    /// Where its streams are written.
+    /// The paths of its logs.
     pub(super) logs: LogPaths,
-    /// Tells the occupants of one slot apart; never used again.
+    /// Distinguishes the processes that use one slot after another. Never reused.
     pub(super) slot_generation: u64,
-    /// What changes.
+    /// The state that changes.
     pub(super) run: RunState,
-    /// The deadline that the fleet's timer list holds for it.
+    /// The deadline entered for this process in the fleet's list of timers.
     pub(super) armed: Tick,
 }
 
 impl Process {
-    /// A process that was never started.
+    /// Returns a process that was never started.
     pub(super) fn new(spec: Arc<ProcessSpec>, logs: LogPaths, slot_generation: u64) -> Self {
         let listener = match spec.kind {
             ProcessKind::Listener => Some(ListenerStage::Acknowledged),
@@ -207,12 +210,12 @@ impl Process {
         }
     }
 
-    /// The state that clients see.
+    /// Returns the state that clients see.
     pub(super) const fn state(&self) -> ProcessState {
         self.run.stage.state()
     }
 
-    /// Takes what was begun of the next attempt if that will come to nothing.
+    /// Takes the early next attempt if the current stage will not use it.
     pub(super) fn take_abandoned_attempt(&mut self, now: Tick) -> Option<InstanceId> {
         let next = self.run.next.as_ref()?;
         let is_awaited = match self.run.stage {
@@ -237,22 +240,22 @@ impl Process {
         self.run.next.take().map(|next| next.instance)
     }
 
-    /// Bytes for its standard input are taken: it lives and nobody has asked it to stop.
+    /// Returns whether the process accepts bytes for its standard input: it exists and is not STOPPING.
     pub(super) fn takes_stdin(&self) -> bool {
         self.state() != ProcessState::Stopping && self.run.stage.reachable().is_some()
     }
 
-    /// It shares a listening socket with the others of its program.
+    /// Returns whether the process shares a listening socket with the other processes of its program.
     pub(super) fn has_socket(&self) -> bool {
         matches!(self.spec.kind, ProcessKind::Fcgi(_))
     }
 
-    /// When something happens by itself.
+    /// Returns when something is due without an input.
     pub(super) fn deadline(&self) -> Tick {
         self.stage_deadline().min(self.run.report_at)
     }
 
-    /// As clients see it.
+    /// Returns the process as clients see it.
     pub(super) fn view(&self, now: Now) -> ProcessView {
         let nanos = now.mono.nanos_since(self.run.spawned_at);
         ProcessView {
@@ -281,14 +284,14 @@ impl Process {
         }
     }
 
-    /// Enters `to` and tells subscribers, if that is another state. `pid` and `expected` are for the event.
+    /// Enters the stage `to` and publishes the change if the state differs. `pid` and `expected` go into the event.
     pub(super) fn enter_stage(&mut self, to: Stage, pid: i32, expected: bool, ctx: &mut Ctx<'_>) {
         let from = self.state();
         self.run.stage = to;
         self.publish(from, self.state(), pid, expected, ctx);
     }
 
-    /// Tells subscribers of a step, if it is one.
+    /// Publishes a change of state. Does nothing if `from` equals `to`.
     pub(super) fn publish(
         &self,
         from: ProcessState,
@@ -328,7 +331,7 @@ impl Process {
         ctx.out.push(Action::Log(line));
     }
 
-    /// What is due by itself at this moment.
+    /// Does what is due now. A deadline that a notify message can prevent is checked against unread messages first.
     pub(super) fn deadline_reached(&mut self, slot: u32, ctx: &mut Ctx<'_>) {
         let now = ctx.now.mono;
         if self.run.report_at <= now {
@@ -340,7 +343,7 @@ impl Process {
         self.act_on_deadline(slot, ctx);
     }
 
-    /// What is due by itself, after whoever could have prevented it has been heard.
+    /// Acts on the deadline of the stage. All notify messages sent before it have been handled.
     pub(super) fn act_on_deadline(&mut self, slot: u32, ctx: &mut Ctx<'_>) {
         if self.stage_deadline() > ctx.now.mono {
             return;
@@ -396,7 +399,7 @@ impl Process {
                 );
                 self.drained(ctx);
             }
-            // These have no deadline.
+            // These stages have no deadline.
             Stage::Stopped
             | Stage::Fatal
             | Stage::Resolving(_)

@@ -1,7 +1,8 @@
-//! The bytes of a [`Record`]: numbers of fixed width, in the order of [`encode`], least significant byte first; what
-//! few processes have stands behind them as JSON. A record is made at each step of a process, several times a restart.
+//! The binary format of a [`ProcessRecord`]: numbers of fixed width in the order of [`encode`], little endian. Values
+//! that few processes have follow as JSON. A compact format matters because each step of a process writes a record, so
+//! a restart writes several.
 //!
-//! Versions before 5.1 wrote JSON alone, which begins with a brace; [`Record::decode`] reads both.
+//! Versions before 5.1 wrote only JSON, which starts with a brace. [`decode`] reads both formats.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,16 +13,16 @@ use super::process::{LastError, Process, RunState};
 use super::stage::{ReapStep, Stage, StageAtExit, TerminationReason};
 use crate::domain::{ExitReason, ExitStatus, InstanceId, ResourceEvents, Signal, Tick, counter};
 
-/// The first byte of a record: the version of its format.
+/// The first byte of a record: the version of the format.
 const FORM: u8 = 1;
 /// The first byte of a JSON record.
 const BRACE: u8 = b'{';
 /// The code of an absent value.
 const NONE: u8 = 0;
-/// The code of a field whose value is in the JSON part.
+/// The code of a value that is in the JSON part.
 const ELSEWHERE: u8 = u8::MAX;
 
-/// What has no fixed width, and is rare.
+/// Values without a fixed width. Most processes have none of them.
 #[derive(Default, Serialize, Deserialize)]
 struct Rest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,15 +48,15 @@ impl Rest {
     }
 }
 
-/// The numbers of the fleet that stand in each record.
+/// Counters of the fleet that each record contains.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Counts {
     pub(super) last_incarnation: u64,
     pub(super) event_serial: u64,
 }
 
-/// The bytes of the record of a process. In fewer than `most`, if it must be: without the reason of its last end, and
-/// without the event that a listener has, which makes it one that cannot be talked to any more.
+/// Encodes the record of a process. If it is longer than `most` bytes, it omits the last exit reason and the event that
+/// a listener holds. Such a listener becomes UNKNOWN.
 pub(super) fn encode(slot: u32, process: &Process, counts: Counts, most: usize) -> Vec<u8> {
     let bytes = encoded(slot, process, counts, false);
     if bytes.len() <= most {
@@ -64,8 +65,9 @@ pub(super) fn encode(slot: u32, process: &Process, counts: Counts, most: usize) 
     encoded(slot, process, counts, true)
 }
 
+/// Encodes a record. `is_short`: without the values that [`encode`] may omit.
 fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<u8> {
-    // Whoever waits will be gone. A successor drops the next attempt and begins it again.
+    // Waiting clients do not survive the daemon. A successor starts the next attempt again.
     let RunState {
         stage,
         next: _,
@@ -152,13 +154,14 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
     }
     rest.notify_state.clone_from(notify_state);
     if !rest.is_empty() {
-        // Values that are made of strings and numbers can be written.
+        // Serializing strings and numbers cannot fail.
         to.0.extend(serde_json::to_vec(&rest).unwrap_or_default());
     }
     to.0
 }
 
-/// What [`encode`] has written, or a version before 5.1. `None`: it is neither, or its numbers could not be counted on.
+/// Decodes the bytes that [`encode`] or a version before 5.1 wrote. `None`: they are invalid or contain counters out of
+/// range.
 pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
     if bytes.first() == Some(&BRACE) {
         return serde_json::from_slice(bytes).ok();
@@ -183,7 +186,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
     let spawns = counter::checked(from.u64()?)?;
     let resource_events = resource_events_of_code(from.u8()?)?;
     let relimit = from.bool()?;
-    // In the JSON, with the code that says so.
+    // Which values are in the JSON part, according to their codes.
     let (mut last_error_there, mut exit_reason_there, mut listener_there) = (false, false, false);
     let last_error = match from.u8()? {
         NONE => None,
@@ -457,7 +460,7 @@ impl Writer {
     }
 }
 
-/// What is left to be read.
+/// The bytes not read yet.
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {

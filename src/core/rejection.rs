@@ -1,37 +1,36 @@
-//! How a pool treats rejections: the pause before a rejected event is delivered again, and how many lines tell of that.
-//! Must not know events or listeners.
+//! The pause of a pool after rejected events, and the limit on log lines about rejections.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Now, Seconds, Tick};
 
-/// The pause after the second rejection in a row. The first rejection has none, so that a listener that fails once gets its
-/// event back at once, as in Supervisor.
+/// The pause after the second rejection in a row. There is no pause after the first one, so a listener that fails once
+/// gets its event again at once, as in Supervisor.
 const PAUSE_MIN_NANOS: u64 = 50_000_000;
-/// The longest pause. Each rejection in a row doubles the pause up to here.
+/// The longest pause. Each further rejection in a row doubles the pause up to this limit.
 const PAUSE_MAX_NANOS: u64 = 5_000_000_000;
-/// Lines about rejections that one pool writes in one [`WINDOW`] at most; the rest is counted.
+/// Maximum number of log lines about rejections per pool and [`WINDOW`]. The rest is counted.
 const LINES_MAX: u32 = 10;
-/// See [`LINES_MAX`].
+/// The period for [`LINES_MAX`].
 const WINDOW: Seconds = Seconds(60);
 
-/// What one pool remembers of rejections.
-// Differs: Supervisor delivers a rejected event again at its next look. A listener that rejects everything costs it a whole
-// processor and thousands of lines a second (Supervisor#220, #622, superlance#13).
+/// The recent rejections of one pool.
+// Differs: Supervisor delivers a rejected event again at its next poll. A listener that rejects everything then takes a
+// whole CPU and writes thousands of lines a second (Supervisor#220, #622, superlance#13).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Rejections {
-    /// Rejections since the last event that was accepted.
+    /// Rejections since the last accepted event.
     in_a_row: u32,
-    /// Until then nothing is delivered; `None`: no pause.
+    /// No event is delivered before this time. `None`: no pause.
     pause_until: Option<Tick>,
-    /// When the window ends in which lines are counted; `None`: nothing was rejected lately.
+    /// When the current window ends. `None`: no rejection since the last window.
     window_end: Option<Tick>,
-    /// Rejections in this window.
+    /// Rejections in the current window.
     in_window: u32,
 }
 
 impl Rejections {
-    /// Counts one rejection. Returns whether a line may tell of it.
+    /// Counts one rejection. Returns whether it may be logged.
     pub(super) fn count(&mut self, now: Now) -> bool {
         if let Some(doublings) = self.in_a_row.checked_sub(1) {
             let pause = PAUSE_MIN_NANOS
@@ -46,18 +45,18 @@ impl Rejections {
         self.in_window <= LINES_MAX
     }
 
-    /// A listener accepted an event: the next rejection is the first again.
+    /// Resets the pause after an accepted event.
     pub(super) const fn reset(&mut self) {
         self.in_a_row = 0;
         self.pause_until = None;
     }
 
-    /// Nothing is to be delivered now.
+    /// Returns whether deliveries are paused.
     pub(super) const fn is_pausing(&self) -> bool {
         self.pause_until.is_some()
     }
 
-    /// Ends what is over. Returns how many rejections of a window that has ended no line told of.
+    /// Ends a pause and a window that have expired. Returns how many rejections of the window were not logged.
     pub(super) fn end_expired(&mut self, now: Now) -> u32 {
         self.pause_until = self.pause_until.filter(|&until| until > now.mono);
         if self.window_end.is_none_or(|end| end > now.mono) {
@@ -67,7 +66,7 @@ impl Rejections {
         std::mem::take(&mut self.in_window).saturating_sub(LINES_MAX)
     }
 
-    /// When [`Self::look`] has something to do. The end of a pause counts only while events wait.
+    /// Returns when [`Self::end_expired`] has something to do. The end of a pause counts only while events wait.
     pub(super) fn due(&self, events_wait: bool) -> Tick {
         let pause = self.pause_until.filter(|_| events_wait);
         let window = self.window_end.filter(|_| self.in_window > LINES_MAX);

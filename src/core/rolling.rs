@@ -1,5 +1,5 @@
-//! Restarts one process after another: the next is stopped only when the one before is up again, and none once one has
-//! failed. It must not know how processes stop and start.
+//! Rolling restarts: the next process is stopped only when the previous one is up again. After a failure no further
+//! process is restarted.
 //!
 //! ```text
 //! queue ─→ Checking ─found→ Stopping ─stopped→ Starting ─RUNNING→ result
@@ -18,41 +18,41 @@ use super::{Action, Actions, Fleet};
 use crate::api::{Fault, FaultCode, Reply, RequestTarget, TargetResult, Ticket};
 use crate::domain::{Namespec, Now, ProcessState, SpawnError, SupervisorState};
 
-/// Where the restart of one process stands.
+/// The step of one process in a rolling restart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum RollingTurn {
-    /// Its command is being looked up: what cannot start again is not stopped.
+    /// The shell looks up the command. A process that cannot start again is not stopped.
     Checking,
-    /// Its command was found, or was not.
+    /// The result of looking up the command.
     Checked(Result<(), SpawnError>),
-    /// It was asked to stop.
+    /// The process was asked to stop.
     Stopping,
-    /// It has stopped.
+    /// The process has stopped.
     Stopped,
-    /// It was started.
+    /// The process was started.
     Starting,
 }
 
-/// A rolling restart on its way.
+/// A rolling restart in progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RollingRestart {
-    /// How many may be restarted at the same time.
+    /// How many processes may restart at the same time.
     at_once: u32,
-    /// Processes whose turn has not come; and whether each was named itself, not by its group.
+    /// Processes not started on yet, and whether the request named each process itself rather than its group.
     queue: VecDeque<(BatchMember, bool)>,
-    /// Processes whose turn it is, by the number that waiters know them by.
+    /// Processes that are being restarted, by the index that their waiters have.
     under_way: BTreeMap<u32, (BatchMember, bool, RollingTurn)>,
-    /// Turns so far.
+    /// The number of processes started on so far.
     #[serde(deserialize_with = "crate::domain::counter::small_counter")]
     turns: u32,
-    /// In the order of settling.
+    /// The results, in the order in which they became known.
     results: Vec<TargetResult>,
-    /// The first that failed.
+    /// The name of the first process that failed. `None`: none failed.
     failed: Option<String>,
 }
 
 impl RollingRestart {
-    /// The command was looked up that was asked for first.
+    /// Handles the result of the oldest outstanding command lookup.
     pub(super) fn checked(&mut self, found: Result<(), SpawnError>) {
         let first = self
             .under_way
@@ -63,7 +63,7 @@ impl RollingRestart {
         }
     }
 
-    /// A wait for a process is over.
+    /// Handles the end of a wait for a process.
     pub(super) fn record_result(&mut self, index: u32, settled: TargetResult) {
         match self.under_way.get_mut(&index) {
             Some((_, _, turn @ RollingTurn::Stopping)) if settled.fault.is_none() => {
@@ -77,7 +77,7 @@ impl RollingRestart {
         }
     }
 
-    /// The turn of a process has ended.
+    /// Records the result of a process.
     fn end_turn(&mut self, settled: TargetResult) {
         if settled.fault.is_some() && self.failed.is_none() {
             self.failed = Some(Namespec::print(
@@ -88,7 +88,7 @@ impl RollingRestart {
         self.results.push(settled);
     }
 
-    /// Somebody may begin.
+    /// Returns whether another process may be started on.
     fn has_room(&self) -> bool {
         self.failed.is_none()
             && !self.queue.is_empty()
@@ -97,7 +97,7 @@ impl RollingRestart {
 }
 
 impl Fleet {
-    /// Takes on a rolling restart of all that is named.
+    /// Starts a rolling restart of all targets.
     pub(super) fn start_rolling(
         &mut self,
         ticket: Ticket,
@@ -136,7 +136,7 @@ impl Fleet {
             .find(|(member, _)| busy.contains(&member.slot_generation))
         {
             return Err(FaultCode::Failed.of(format!(
-                "{}: a rolling restart of it is under way already",
+                "{}: a rolling restart is already running",
                 name_of(member)
             )));
         }
@@ -159,7 +159,7 @@ impl Fleet {
         process.is_some_and(|process| process.state().is_running())
     }
 
-    /// Processes (by slot_generation) that a rolling restart has yet to come to, or is at.
+    /// Returns the slot generations of processes that a rolling restart has queued or is restarting.
     fn rolled(&self) -> BTreeSet<u64> {
         let mut found = BTreeSet::new();
         for pending in self.tickets.values() {
@@ -181,7 +181,7 @@ impl Fleet {
         found
     }
 
-    /// Somebody wants a process to stay down: no rolling restart that has stopped it starts it again.
+    /// Prevents rolling restarts from starting a process that a client has asked to stop.
     pub(super) fn call_off_restarts(&mut self, slot: u32, out: &mut Actions) {
         let tickets = &self.tickets;
         let is_rolling = |waiter: &Waiter| {
@@ -204,7 +204,7 @@ impl Fleet {
             return;
         };
         for Waiter { ticket, index, .. } in called_off {
-            let text = format!("{}: somebody else has stopped it", name_of(&member));
+            let text = format!("{}: stopped by another request", name_of(&member));
             let fault = Some(FaultCode::Failed.of(text));
             self.settle_member(
                 ticket,
@@ -218,7 +218,7 @@ impl Fleet {
         }
     }
 
-    /// Goes on with a rolling restart as far as it goes, and answers it when all is done.
+    /// Continues a rolling restart as far as possible and answers it when it is finished.
     pub(super) fn continue_rolling(&mut self, ticket: Ticket, now: Now, out: &mut Actions) {
         loop {
             let Some(Pending::Rolling(rolling)) = self.tickets.get_mut(&ticket) else {
@@ -245,7 +245,7 @@ impl Fleet {
         }
     }
 
-    /// The rolling restart behind a ticket that was just seen to be one.
+    /// Returns the rolling restart of a ticket.
     fn rolling(&mut self, ticket: Ticket) -> Option<&mut RollingRestart> {
         match self.tickets.get_mut(&ticket) {
             Some(Pending::Rolling(rolling)) => Some(rolling),
@@ -253,13 +253,13 @@ impl Fleet {
         }
     }
 
-    /// Comes to a process.
+    /// Starts on one process.
     fn begin_turn(&mut self, ticket: Ticket, member: BatchMember, named: bool, out: &mut Actions) {
         let verdict = if !self.is_here(&member) {
-            // It was removed since.
+            // The process was removed after the request.
             named.then(|| FaultCode::BadName.of(name_of(&member)))
         } else if !named && !self.is_active(&member) {
-            // What does not run, an administrator has stopped, or it has done its work: it stays so.
+            // A stopped or finished process stays as it is, unless the request named it.
             None
         } else {
             let spec = self
@@ -281,7 +281,7 @@ impl Fleet {
         }
     }
 
-    /// Does the next step with a process whose turn it is.
+    /// Performs the next step for a process.
     fn take_turn(&mut self, ticket: Ticket, index: u32, now: Now, out: &mut Actions) {
         let Some((member, named, turn)) = self
             .rolling(ticket)
@@ -339,6 +339,7 @@ impl Fleet {
         }
     }
 
+    /// Returns the next action for a process, given its step and its current state.
     fn next_turn(&self, member: &BatchMember, named: bool, turn: RollingTurn) -> NextRollingStep {
         let name = || name_of(member);
         let state = self
@@ -357,7 +358,7 @@ impl Fleet {
             return NextRollingStep::Fail(FaultCode::ShutdownState.bare());
         }
         match turn {
-            // These wait for something, and are not due.
+            // These steps wait for something and need no action.
             RollingTurn::Checking | RollingTurn::Stopping | RollingTurn::Starting => {
                 NextRollingStep::Leave
             }
@@ -374,11 +375,11 @@ impl Fleet {
                 ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal if named => {
                     NextRollingStep::Start
                 }
-                // It has stopped since it was come to, and stays so.
+                // The process has stopped meanwhile and stays stopped.
                 ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal => {
                     NextRollingStep::Leave
                 }
-                // Somebody else is at it.
+                // Another request is stopping the process.
                 ProcessState::Stopping => {
                     NextRollingStep::Fail(FaultCode::AbnormalTermination.of(name()))
                 }
@@ -388,7 +389,7 @@ impl Fleet {
                 ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal => {
                     NextRollingStep::Start
                 }
-                // Somebody else has started it meanwhile.
+                // Another request has started the process meanwhile.
                 ProcessState::Starting
                 | ProcessState::Running
                 | ProcessState::Backoff
@@ -400,7 +401,7 @@ impl Fleet {
         }
     }
 
-    /// Nothing is under way any more: what was not reached is told to be as it was.
+    /// Answers a rolling restart in which no process is in progress. The results of processes not reached say so.
     fn end_rolling(&mut self, ticket: Ticket, out: &mut Actions) {
         let Some(Pending::Rolling(rolling)) = self.tickets.remove(&ticket) else {
             return;
@@ -414,7 +415,7 @@ impl Fleet {
         if let Some(failed) = failed {
             for (member, named) in queue {
                 if named || (self.is_here(&member) && self.is_active(&member)) {
-                    let text = format!("left as it was, for {failed} has failed");
+                    let text = format!("not restarted: {failed} failed before it");
                     results.push(result(&member, Some(FaultCode::Failed.of(text))));
                 }
             }
@@ -423,15 +424,15 @@ impl Fleet {
     }
 }
 
-/// What is to be done with a process whose turn it is.
+/// The next action for a process in a rolling restart.
 enum NextRollingStep {
-    /// Nothing: it is no concern of ours any more.
+    /// Nothing: the process needs no restart any more.
     Leave,
-    /// Its turn ends with this.
+    /// Record this fault as the result of the process.
     Fail(Fault),
-    /// It is asked to stop.
+    /// Stop the process.
     Stop,
-    /// It is started.
+    /// Start the process.
     Start,
 }
 

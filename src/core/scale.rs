@@ -1,5 +1,5 @@
-//! Programs of active groups that change at run time: added, taken out process by process, given another number of
-//! processes. It must not know how processes are made of a section.
+//! Changes of programs in active groups at run time: adding programs, removing processes, changing the number of
+//! processes. The loader makes the processes from their section.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,32 +18,32 @@ use crate::config::spec::{
 };
 use crate::domain::{GroupName, Namespec, Now, ProcessName, SupervisorState};
 
-/// A program on its way to another number of processes.
+/// A change of the number of processes in progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Scaling {
-    /// Its group.
+    /// The group.
     group: GroupName,
-    /// Tells the group from a later one of its name.
+    /// Distinguishes the group from a later one of the same name.
     added: u64,
-    /// The program's name.
+    /// The name of the program.
     program: String,
-    /// What it is to be; none: its processes are being made.
+    /// The wanted processes. `None`: the loader is still making them.
     wanted: Option<Box<GroupChangeResult>>,
-    /// Processes that are being stopped, by the number that waiters know them by.
+    /// Processes that are being stopped, by the index that their waiters have.
     stopping: BTreeMap<u32, BatchMember>,
-    /// Those whose stop is over, one way or the other.
+    /// Processes whose stop has succeeded or failed.
     stopped: Vec<(u32, BatchMember, Option<Fault>)>,
-    /// Those that are gone, by the same number: the order in which they were asked to go.
+    /// Removed processes, by the same index, which is the order of the stop requests.
     removed: BTreeMap<u32, ProcessName>,
-    /// Why others could not be stopped.
+    /// Why processes could not be stopped.
     problems: Vec<String>,
-    /// The whole group is to be what was read: what it is to be made of. Empty: one program gets another number.
+    /// The programs of the whole group if it reverts to the configuration read last. Empty: only one program changes.
     #[serde(default)]
     whole: Vec<ProgramSpec>,
 }
 
 impl Scaling {
-    /// A process that is to go has stopped, or cannot be stopped.
+    /// Records that a process to be removed has stopped or could not be stopped.
     pub(super) fn stopped_one(&mut self, index: u32, result: TargetResult) {
         if let Some(member) = self.stopping.remove(&index) {
             self.stopped.push((index, member, result.fault));
@@ -52,7 +52,7 @@ impl Scaling {
 }
 
 impl Fleet {
-    /// Goes on with requests whose turn it is; answers whether there were any.
+    /// Continues requests that can make progress. Returns whether there were any.
     pub(super) fn go_on(&mut self, now: Now, out: &mut Actions) -> bool {
         let mut went_on = false;
         while let Some(ticket) = self.roused.pop() {
@@ -60,14 +60,14 @@ impl Fleet {
             match self.tickets.get(&ticket) {
                 Some(Pending::Scaling(_)) => self.continue_scaling(ticket, now, out),
                 Some(Pending::Rolling(_)) => self.continue_rolling(ticket, now, out),
-                // It was answered meanwhile; the others are never roused.
+                // The request was answered meanwhile. Requests of other kinds are never in the list.
                 Some(_) | None => {}
             }
         }
         went_on
     }
 
-    /// The names of the active groups, in the order in which they were added.
+    /// Returns the names of the active groups that `scope` touches, in the order in which they were added.
     pub(super) fn group_names(&self, scope: &AccessScope) -> Vec<GroupName> {
         in_added_order(&self.groups)
             .into_iter()
@@ -78,7 +78,7 @@ impl Fleet {
 
     // Adding and removing
 
-    /// Has the processes of a program made that is to join a group.
+    /// Starts to add a program to a group: asks the loader to make its processes.
     pub(super) fn add_program(
         &mut self,
         ticket: Ticket,
@@ -88,9 +88,9 @@ impl Fleet {
     ) -> Result<(), Fault> {
         let found = self.group_of(group, rights)?;
         if found.spec.kind != GroupKind::Programs {
-            // Differs: the plug-in makes an ordinary process of it, which the pool or the socket's group knows nothing of.
+            // Differs: the plug-in adds an ordinary process, which the pool or the socket's group does not know.
             return Err(FaultCode::IncorrectParameters.of(format!(
-                "{group} is a [{}:x]; programs can be added to groups of programs only",
+                "{group} is a [{}:x] section (processes can be added only to groups of [program:x])",
                 match found.spec.kind {
                     GroupKind::Programs => "group",
                     GroupKind::Listeners { .. } => "eventlistener",
@@ -112,7 +112,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// An active group that may be touched as a whole.
+    /// Returns an active group that the caller may act on as a whole.
     fn group_of(&self, name: &str, rights: Rights<'_>) -> Result<&Group, Fault> {
         let found = self.groups.get(name).filter(|_| rights.sees.touches(name));
         let found = found.ok_or_else(|| no_group(name))?;
@@ -120,7 +120,7 @@ impl Fleet {
         Ok(found)
     }
 
-    /// Takes a stopped process out of its group.
+    /// Removes a stopped process from its group.
     pub(super) fn handle_remove_process(
         &mut self,
         group: &str,
@@ -140,7 +140,7 @@ impl Fleet {
         Ok(Reply::Done)
     }
 
-    /// Processes were made for a group, which may have changed since they were asked for.
+    /// Handles the processes that the loader made. The group may have changed since the request.
     pub(super) fn composed(
         &mut self,
         ticket: Ticket,
@@ -166,7 +166,7 @@ impl Fleet {
                 }
                 return;
             }
-            // Answered already, when everything had come to its end.
+            // The request was answered when the daemon stopped.
             Some(_) | None => return,
         };
         let answer = match result {
@@ -176,6 +176,7 @@ impl Fleet {
         self.answer(ticket, answer, out);
     }
 
+    /// Adds a program with its processes to an active group.
     fn admit_program(
         &mut self,
         name: &GroupName,
@@ -195,7 +196,7 @@ impl Fleet {
         Ok(Reply::Done)
     }
 
-    /// Whether processes of these names can join a group that is there.
+    /// Checks that processes with these names can be added to an active group.
     fn may_join(&self, group: &GroupName, names: &[ProcessName]) -> Result<(), Fault> {
         let mut new = BTreeSet::new();
         for name in names {
@@ -207,13 +208,13 @@ impl Fleet {
         let all = i64::try_from(there.saturating_add(names.len())).unwrap_or(i64::MAX);
         if all > NUMPROCS_MAX {
             return Err(FaultCode::Failed.of(format!(
-                "{group} would have {all} processes; a group may have {NUMPROCS_MAX}"
+                "{group} would have {all} processes (a group has at most {NUMPROCS_MAX})"
             )));
         }
         Ok(())
     }
 
-    /// Notes what a program of a group is made of by now.
+    /// Updates the template and the processes of a program of a group.
     fn set_program(&mut self, name: &GroupName, made: &GroupChangeResult) {
         let Some(group) = self.groups.get_mut(name) else {
             return;
@@ -233,6 +234,7 @@ impl Fleet {
         }
     }
 
+    /// Answers a request and closes its ticket.
     fn answer(&mut self, ticket: Ticket, answer: Result<Reply, Fault>, out: &mut Actions) {
         self.tickets.remove(&ticket);
         out.push(Action::Answer(ticket, answer));
@@ -240,7 +242,7 @@ impl Fleet {
 
     // Another number of processes
 
-    /// The one program of an active group that `text` names: its group and its name.
+    /// Returns the group and the name of the single program of an active group that `text` names.
     fn program(&self, text: &str, rights: Rights<'_>) -> Result<(GroupName, String), Fault> {
         let (wanted, program) = match text.split_once(':') {
             Some((group, program)) => (Some(group), program),
@@ -272,14 +274,14 @@ impl Fleet {
                     .map(|group| format!("{group}:{program}"))
                     .collect();
                 Err(FaultCode::Failed.of(format!(
-                    "{text} is in several groups: say {}",
+                    "{text} is in several groups (name one: {})",
                     names.join(" or ")
                 )))
             }
         }
     }
 
-    /// Has the processes made that a program is to have.
+    /// Starts to change the number of processes: asks the loader to make the wanted processes.
     pub(super) fn set_numprocs(
         &mut self,
         ticket: Ticket,
@@ -294,14 +296,14 @@ impl Fleet {
         let (name, program) = self.program(text, rights)?;
         if !(0..=NUMPROCS_MAX).contains(&numprocs) {
             return Err(FaultCode::IncorrectParameters.of(format!(
-                "a program may have 0 to {NUMPROCS_MAX} processes, not {numprocs}"
+                "{numprocs} is out of range (a program has 0 to {NUMPROCS_MAX} processes)"
             )));
         }
         let under_way = self.tickets.values().any(|pending| {
             matches!(pending, Pending::Scaling(other) if other.group == name && other.program == program)
         });
         if under_way {
-            let text = format!("{text}: its number of processes is being changed already");
+            let text = format!("{text}: another request is scaling it");
             return Err(FaultCode::Failed.of(text));
         }
         let Some((group, template)) = self.groups.get(&name).and_then(|group| {
@@ -335,7 +337,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Makes a group that was scaled what the configuration read last says. Processes that are the same there go on.
+    /// Reverts a scaled group to the configuration read last. Processes that are equal in both keep running.
     fn revert_scaling(
         &mut self,
         ticket: Ticket,
@@ -362,7 +364,7 @@ impl Fleet {
             .values()
             .any(|pending| matches!(pending, Pending::Scaling(other) if other.group == name));
         if under_way {
-            let text = format!("{text}: its number of processes is being changed already");
+            let text = format!("{text}: another request is scaling it");
             return Err(FaultCode::Failed.of(text));
         }
         let wanted = GroupChangeResult {
@@ -391,7 +393,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// The processes of `wanted` that are there as they are to be.
+    /// Returns the names of wanted processes that exist already and need no change.
     fn unchanged_processes(
         &self,
         scaling: &Scaling,
@@ -409,7 +411,8 @@ impl Fleet {
         same.map(|process| process.name.clone()).collect()
     }
 
-    /// Takes a scaling out to work on it, with what its program has now; answers the request if that is no more.
+    /// Takes a scaling out of the table to continue it. If its group is gone, it answers the request and returns
+    /// `None`.
     fn take_scaling(&mut self, ticket: Ticket, out: &mut Actions) -> Option<Box<Scaling>> {
         let scaling = self.take_pending(ticket, |pending| match pending {
             Pending::Scaling(scaling) => Ok(scaling),
@@ -428,7 +431,7 @@ impl Fleet {
         Some(scaling)
     }
 
-    /// The processes that a program has, by `process_num`.
+    /// Returns the current processes of the program, ordered by `process_num`.
     fn members_of(&self, scaling: &Scaling, wanted: &GroupChangeResult) -> Vec<ProcessName> {
         if !scaling.whole.is_empty() {
             let group = self.groups.get(&scaling.group);
@@ -447,7 +450,7 @@ impl Fleet {
             .unwrap_or_default()
     }
 
-    /// What the program is to be is known: stops what is to go.
+    /// Stops the processes to be removed, after the loader has made the wanted ones.
     fn begin_scaling(&mut self, ticket: Ticket, now: Now, out: &mut Actions) {
         let Some(mut scaling) = self.take_scaling(ticket, out) else {
             return;
@@ -466,7 +469,7 @@ impl Fleet {
             .filter(|name| !known.contains(name))
             .cloned()
             .collect();
-        // Nothing is stopped for processes that could not come.
+        // Check the new names before any process is stopped.
         if let Err(fault) = self.may_join(&scaling.group, &new) {
             self.answer(ticket, Err(fault), out);
             return;
@@ -493,7 +496,7 @@ impl Fleet {
                 until: WaitUntil::Stopped,
             };
             if process.state().is_stopped() {
-                // UNKNOWN among them: nothing more can be waited for.
+                // The process is in a stopped state or UNKNOWN, so there is nothing to wait for.
                 self.settle_member(
                     ticket,
                     index,
@@ -510,13 +513,13 @@ impl Fleet {
         }
     }
 
-    /// Removes what has stopped; when nothing is left to go, adds what is new and answers.
+    /// Removes the processes that have stopped. After the last one it adds the new processes and answers.
     fn continue_scaling(&mut self, ticket: Ticket, now: Now, out: &mut Actions) {
         let Some(mut scaling) = self.take_scaling(ticket, out) else {
             return;
         };
         let Some(wanted) = scaling.wanted.take() else {
-            // Its processes are still being made.
+            // The loader is still making the processes.
             self.tickets.insert(ticket, Pending::Scaling(scaling));
             return;
         };
@@ -530,8 +533,10 @@ impl Fleet {
             if is_up {
                 let named = Namespec::print(member.group.as_str(), member.process.as_str());
                 let why = fault.and_then(|fault| fault.extra);
-                let why = why.unwrap_or_else(|| "it could not be stopped".to_owned());
-                scaling.problems.push(format!("{named} is kept: {why}"));
+                let why = why.unwrap_or_else(|| "its process could not be stopped".to_owned());
+                scaling
+                    .problems
+                    .push(format!("{named} was not removed: {why}"));
             } else {
                 self.remove_process(member.slot, out);
                 scaling.removed.insert(index, member.process);
@@ -546,6 +551,7 @@ impl Fleet {
         self.answer(ticket, answer, out);
     }
 
+    /// Adds the new processes after all others have been removed. Returns the answer.
     fn finish_scaling(
         &mut self,
         scaling: Box<Scaling>,
@@ -569,7 +575,7 @@ impl Fleet {
             .filter(|name| !there.contains(*name))
             .cloned()
             .collect();
-        // Somebody may have taken one of the names while others were stopped.
+        // Another request may have used one of the names while processes were stopping.
         self.may_join(&scaling.group, &added)?;
         self.add_process(&scaling.group, &new, now, out);
         if scaling.whole.is_empty() {
@@ -594,7 +600,7 @@ impl Fleet {
     }
 }
 
-/// The fault of a group that is not active, in the plug-in's words.
+/// The fault for a group that is not active. Its text is the plug-in's.
 fn no_group(name: &str) -> Fault {
     FaultCode::BadName.of(format!("group: {name}"))
 }

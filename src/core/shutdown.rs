@@ -1,5 +1,5 @@
-//! The stop of everything: one level of priority after another, from the highest, and the lines about who is waited for.
-//! It must not know why the daemon stops, nor what comes after.
+//! The shutdown of all processes: one priority after another, from the highest, with log lines about the processes that
+//! are waited for.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,43 +11,43 @@ use crate::domain::{EventKind, Line, Now, ProcessState, Seconds, SupervisorState
 
 /// Seconds between two "waiting for … to die" lines.
 const DIE_REPORT_SECS: Seconds = Seconds(3);
-/// Seconds that listeners have for the events of the stop before they are stopped themselves.
+/// Seconds that listeners have to handle the events of the shutdown before they are stopped themselves.
 const EVENTS_SECS_MAX: Seconds = Seconds(1);
 
-/// How far the stop of everything has come.
+/// The progress of a shutdown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ShutdownState {
-    /// Priorities of groups not reached yet, ascending.
+    /// Priorities of groups that are not stopped yet, ascending.
     pub(super) levels: Vec<i64>,
-    /// The priority that is being stopped.
+    /// The priority that is being stopped. `None`: not started yet.
     pub(super) level: Option<i64>,
-    /// Processes of that priority in no stopped state.
+    /// The number of processes of that priority that are not in a stopped state.
     pub(super) level_unstopped: u32,
-    /// When the next line about who is waited for is due; [`Tick::NEVER`]: nobody is.
+    /// When the next "waiting for … to die" line is due. [`Tick::NEVER`]: no process is waited for.
     pub(super) report_at: Tick,
-    /// The next priority has listeners with events that are still out; how long they may take. [`Tick::NEVER`]: it has
-    /// none, or was not reached.
+    /// Until when the next priority waits for its listeners to handle their events. [`Tick::NEVER`]: it has no such
+    /// listeners or was not reached.
     pub(super) hold_until: Tick,
 }
 
 impl ShutdownState {
-    /// When something is to be done by itself.
+    /// Returns when something is due without an input.
     pub(super) fn due(&self) -> Tick {
-        // Nobody is waited for before the first priority is reached.
+        // Before the first priority is reached, no process is waited for.
         let report = self.level.map_or(Tick::NEVER, |_| self.report_at);
         report.min(self.hold_until)
     }
 }
 
 impl Fleet {
-    /// Turns to `daemon_state` (SHUTDOWN or RESTARTING) and begins to stop, if that has not begun yet.
+    /// Sets `daemon_state` (SHUTDOWN or RESTARTING) and starts the shutdown if it has not started yet.
     pub(super) fn begin_shutdown(
         &mut self,
         daemon_state: SupervisorState,
         now: Now,
         out: &mut Actions,
     ) {
-        // A shutdown overrides a restart, never the other way round.
+        // A shutdown replaces a restart, but not the other way round.
         if self.daemon_state != SupervisorState::Shutdown {
             self.daemon_state = daemon_state;
         }
@@ -67,8 +67,8 @@ impl Fleet {
         });
     }
 
-    /// Begins the next level when the one before has stopped, and ends everything after the last. Answers whether it
-    /// began one.
+    /// Starts to stop the next priority when the current one has stopped, and finishes after the last. Returns whether
+    /// it started one.
     pub(super) fn continue_shutdown(&mut self, now: Now, out: &mut Actions) -> bool {
         let Some(down) = &mut self.winding_down else {
             return false;
@@ -91,8 +91,8 @@ impl Fleet {
         down.level = Some(level);
         let mut slots = Vec::new();
         let mut unstopped: u32 = 0;
-        // Differs: groups of equal priority stop together. In the original they follow one another, and fifty programs
-        // that need five seconds each take four minutes (Supervisor#326, #1155).
+        // Differs: groups of equal priority stop at the same time. In the original they stop one after another, and
+        // fifty programs that need five seconds each take four minutes (Supervisor#326, #1155).
         for group in in_start_order(&self.groups) {
             if group.spec.priority == level {
                 slots.extend_from_slice(&group.slots);
@@ -120,9 +120,10 @@ impl Fleet {
         true
     }
 
-    /// Whether the stop of the next priority is to wait for its listeners. They are the last to stop so that they can tell
-    /// of all the others; here everything stops so fast that they would be asked to before they had read of it.
-    // Differs: Supervisor looks at pipes and processes in turn, which gives listeners some time by chance.
+    /// Returns whether to delay the next priority for its listeners. Listeners stop last so that they can report the
+    /// exits of all other processes. The other processes stop so fast that the listeners would be stopped before they
+    /// read those events.
+    // Differs: Supervisor polls pipes and processes in turn, which gives listeners some time by chance.
     fn hold_for_listeners(&mut self, now: Now) -> bool {
         let Some(down) = &mut self.winding_down else {
             return false;
@@ -133,7 +134,7 @@ impl Fleet {
         now.mono < down.hold_until
     }
 
-    /// Says who is waited for, at once and then every three seconds.
+    /// Logs which processes are waited for, at once and then every three seconds.
     pub(super) fn report_waiting_to_die(&mut self, now: Now, out: &mut Actions) {
         let Some(down) = &mut self.winding_down else {
             return;
@@ -167,7 +168,7 @@ impl Fleet {
         }));
     }
 
-    /// Everything is stopped. Whoever still waits is told that nothing will come any more.
+    /// Finishes the shutdown: answers all waiting clients and tells the engine to exit or restart.
     fn finish(&mut self, out: &mut Actions) {
         self.finished = true;
         if let Some(down) = &mut self.winding_down {

@@ -1,4 +1,4 @@
-//! The active groups and the slots of their processes: who is where, found by name. It must not know what processes do.
+//! The active groups and the table of slots that hold their processes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,45 +11,45 @@ use crate::domain::{GroupName, InstanceId};
 /// An active group.
 #[derive(Debug)]
 pub(super) struct Group {
-    /// Its configuration when it was added, with what was changed at run time since.
+    /// The configuration from when the group was added, with later changes at run time.
     pub(super) spec: Arc<GroupSpec>,
-    /// Tells the order in which groups were added.
+    /// A number that increases with each added group.
     pub(super) added: u64,
-    /// Slots of its processes, in the order of the configuration.
+    /// The slots of its processes, in the order of the configuration.
     pub(super) slots: Vec<u32>,
-    /// The same by the name of the process.
+    /// The same slots, ordered by process name.
     pub(super) by_name: Vec<u32>,
-    /// How many of its processes are in no stopped state.
+    /// The number of its processes that are not in a stopped state.
     pub(super) unstopped: u32,
 }
 
-/// What one slot holds.
+/// The content of one slot.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
     reason = "nearly every seat is taken, so a box would cost more than it saves"
 )]
 pub(super) enum SlotEntry {
-    /// Nothing.
+    /// No process.
     Empty,
     /// A process.
     Taken(Process),
-    /// A process that was removed while it lived on (it was UNKNOWN): the slot stays taken until it has ended, so that
-    /// never two of one slot live.
+    /// A process that was removed while it still ran (it was UNKNOWN). The slot stays occupied until the process exits,
+    /// so that a slot never has two running processes.
     ReleasedOrphan(InstanceId),
 }
 
-/// The slots.
+/// The table of slots.
 #[derive(Debug, Default)]
 pub(super) struct SlotTable {
-    /// By number.
+    /// The slots by number.
     pub(super) entries: Vec<SlotEntry>,
-    /// Numbers of the empty ones.
+    /// The numbers of empty slots.
     pub(super) free: Vec<u32>,
 }
 
 impl SlotTable {
-    /// The process of a slot.
+    /// Returns the process in a slot.
     pub(super) fn get(&self, slot: u32) -> Option<&Process> {
         match self.entries.get(slot as usize) {
             Some(SlotEntry::Taken(process)) => Some(process),
@@ -57,7 +57,7 @@ impl SlotTable {
         }
     }
 
-    /// The process of a slot.
+    /// Returns the process in a slot.
     pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Process> {
         match self.entries.get_mut(slot as usize) {
             Some(SlotEntry::Taken(process)) => Some(process),
@@ -65,13 +65,13 @@ impl SlotTable {
         }
     }
 
-    /// The process of a slot if this is its instance now.
+    /// Returns the process in the slot of `instance` if it is its current instance.
     pub(super) fn process_of(&self, instance: InstanceId) -> Option<&Process> {
         self.get(instance.slot)
             .filter(|process| process.run.stage.instance() == Some(instance))
     }
 
-    /// The attempt that was begun early and is to be this instance, and where its process stands.
+    /// Returns the early next attempt with this instance, and the stage of its process.
     pub(super) fn next_attempt(
         &mut self,
         instance: InstanceId,
@@ -81,7 +81,7 @@ impl SlotTable {
         Some((run.stage, next.filter(|next| next.instance == instance)?))
     }
 
-    /// Inserts a process; answers its slot.
+    /// Inserts a process and returns its slot.
     pub(super) fn insert(&mut self, process: Process) -> u32 {
         match self.free.pop() {
             Some(slot) => {
@@ -96,7 +96,7 @@ impl SlotTable {
         }
     }
 
-    /// Fills a slot that was written out.
+    /// Fills a slot from a snapshot.
     pub(super) fn set(&mut self, slot: u32, seat: SlotEntry) {
         let place = slot as usize;
         while self.entries.len() <= place {
@@ -105,7 +105,7 @@ impl SlotTable {
         self.entries[place] = seat;
     }
 
-    /// Takes the process of a slot out.
+    /// Removes the process from a slot.
     pub(super) fn remove(&mut self, slot: u32) -> Option<Process> {
         let seat = self.entries.get_mut(slot as usize)?;
         let instance = match seat {
@@ -125,7 +125,7 @@ impl SlotTable {
         }
     }
 
-    /// The end of a removed process's instance has ended: its slot is free. Answers whether it was one's.
+    /// Frees the slot of a removed process after the exit of `instance`. Returns whether there was such a slot.
     pub(super) fn release_orphan(&mut self, instance: InstanceId) -> bool {
         if let Some(seat @ SlotEntry::ReleasedOrphan(_)) =
             self.entries.get_mut(instance.slot as usize)
@@ -142,14 +142,14 @@ impl SlotTable {
 /// The active groups by name.
 pub(super) type Groups = BTreeMap<GroupName, Group>;
 
-/// Groups in the order of starting: by priority, then as they were added.
+/// Returns the groups in starting order: by priority, then in the order in which they were added.
 pub(super) fn in_start_order(groups: &Groups) -> Vec<&Group> {
     let mut list: Vec<&Group> = groups.values().collect();
     list.sort_by_key(|group| (group.spec.priority, group.added));
     list
 }
 
-/// Groups in the order in which they were added.
+/// Returns the groups in the order in which they were added.
 pub(super) fn in_added_order(groups: &Groups) -> Vec<&Group> {
     let mut list: Vec<&Group> = groups.values().collect();
     list.sort_by_key(|group| group.added);

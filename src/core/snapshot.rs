@@ -1,4 +1,4 @@
-//! The whole of the core written out and read back, for a successor of the daemon. It must not know where it is kept.
+//! Snapshots: the whole state of the core as data, for the next daemon.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::domain::{
     GroupName, InstanceId, LogPaths, Now, OutputEvents, Signal, SupervisorState, Tick, counter,
 };
 
-/// Everything the core knows. Opaque: only [`Fleet::restore`] reads it.
+/// The whole state of the core. Only [`Fleet::restore`] reads all of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     identity: Identity,
@@ -33,12 +33,12 @@ pub struct Snapshot {
     is_upgrading: bool,
     names: AutoLogNames,
     made: Vec<(GroupName, Vec<LogPaths>)>,
-    /// In the order in which they were added.
+    /// The active groups, in the order in which they were added.
     pub(super) groups: Vec<GroupSnapshot>,
-    /// Instances of removed processes, with their slots.
+    /// Instances of removed processes that still occupy their slots.
     #[serde(rename = "ghosts")]
     released_orphans: Vec<InstanceId>,
-    /// Empty slots, in the order in which they will be used from the end.
+    /// Empty slots. They are used from the end.
     #[serde(deserialize_with = "counter::slots")]
     free: Vec<u32>,
     #[serde(deserialize_with = "counter::counter")]
@@ -57,18 +57,18 @@ pub struct Snapshot {
     server: Arc<str>,
 }
 
-/// One group.
+/// The state of one group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct GroupSnapshot {
     pub(super) name: GroupName,
-    /// None: as in the configuration read last, which spares the bytes.
+    /// `None`: the same as in the configuration read last. This saves space.
     pub(super) spec: Option<Arc<GroupSpec>>,
     #[serde(deserialize_with = "counter::counter")]
     added: u64,
     pub(super) processes: Vec<ProcessSnapshot>,
 }
 
-/// One process; its configuration is the group's at the same place.
+/// The state of one process. Its configuration is in the group's spec at the same index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ProcessSnapshot {
     #[serde(deserialize_with = "counter::slot")]
@@ -81,7 +81,7 @@ pub(super) struct ProcessSnapshot {
 }
 
 impl Fleet {
-    /// Writes everything out.
+    /// Returns a snapshot of the whole state.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let shot = |&slot: &u32| {
@@ -148,7 +148,7 @@ impl Fleet {
         }
     }
 
-    /// The fleet that was written out. What has become due since is done at its next [`Fleet::handle`].
+    /// Creates a fleet from a snapshot. Deadlines that have passed since are handled at the next [`Fleet::handle`].
     #[must_use]
     pub fn restore(snapshot: Snapshot, _now: Now) -> Self {
         let mut fleet = Self::new(snapshot.identity, snapshot.last_read);
@@ -187,7 +187,7 @@ impl Fleet {
             .map(|group| (group.name.clone(), Arc::clone(group)))
             .collect();
         for shot in snapshot.groups {
-            // A snapshot is what `snapshot` made: a group without a spec is in the configuration.
+            // A valid snapshot omits the spec only for groups that are in the configuration.
             if let Some(spec) = shot.spec.or_else(|| read.get(&shot.name).cloned()) {
                 fleet.restore_group(&spec, shot.added, shot.processes);
             }

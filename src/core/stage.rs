@@ -1,5 +1,5 @@
-//! Where one process stands, finer than its [`ProcessState`]: what the shell owes us is part of it, so that pairs that
-//! make no sense cannot be written down. It must not know groups, clients or clocks.
+//! The stage of one process: finer than its [`ProcessState`], because it also records which answer of the shell the
+//! core awaits. Each stage holds only the data that is valid in it, so an impossible combination cannot be expressed.
 //!
 //! ```text
 //! Stopped ─start→ Resolving → Preparing → Spawning → Starting → Running ─exit→ Reaped → Exited ─autorestart→ Resolving
@@ -14,141 +14,142 @@
 //!                                            └─timeout→ Terminating ─exit→ Reaped → Backoff
 //! ```
 //!
-//! Where a restart follows at once, resolving and preparing begin with Reaped (`process::NextAttempt`): the stages are the
-//! same, and passed sooner.
+//! If a process restarts without a delay, resolving and preparing start while it is still Reaped
+//! (`process::NextAttempt`). The stages are the same, only shorter.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{ExitStatus, InstanceId, ProcessState, Tick};
 
-/// Where one process stands.
+/// The stage of one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Stage {
-    /// Stopped on request, or never started.
+    /// STOPPED: stopped on request, or never started.
     Stopped,
-    /// Ended by itself; may wait for its automatic restart.
+    /// EXITED: the process exited on its own. It may wait for its automatic restart.
     Exited {
-        /// When it is started again; [`Tick::NEVER`]: not by itself.
+        /// When the process is restarted. [`Tick::NEVER`]: no automatic restart.
         restart_at: Tick,
     },
-    /// Given up on.
+    /// FATAL: all start attempts failed.
     Fatal,
-    /// Failed; waits for the next attempt.
+    /// BACKOFF: the last attempt failed. The process waits for the next one.
     Backoff {
-        /// When; [`Tick::NEVER`] while the daemon stops.
+        /// When the next attempt starts. [`Tick::NEVER`] while the daemon stops.
         retry_at: Tick,
     },
-    /// STARTING: the command is being looked up.
+    /// STARTING: the spawn thread looks up the command.
     Resolving(InstanceId),
-    /// STARTING: pipes are being made, logs opened.
+    /// STARTING: the output thread makes pipes and opens logs.
     Preparing(InstanceId),
-    /// STARTING: the kernel was asked for a process.
+    /// STARTING: the spawn thread creates the process.
     Spawning(InstanceId),
-    /// STARTING: it runs, not yet for `startsecs`.
+    /// STARTING: the process exists, but has not run for `startsecs` yet.
     Starting {
-        /// Which instance.
+        /// The running instance.
         #[serde(rename = "life")]
         instance: InstanceId,
-        /// The kernel's number.
+        /// The PID.
         pid: i32,
-        /// When it counts as RUNNING.
+        /// When the process becomes RUNNING.
         promote_at: Tick,
     },
-    /// STARTING: it runs, and has not said yet that it is ready.
+    /// STARTING: the process exists and has not reported that it is ready.
     #[serde(rename = "Waking")]
     AwaitingReady {
-        /// Which instance.
+        /// The running instance.
         #[serde(rename = "life")]
         instance: InstanceId,
-        /// The kernel's number.
+        /// The PID.
         pid: i32,
-        /// When it must be; [`Tick::NEVER`]: some time.
+        /// Deadline for readiness. [`Tick::NEVER`]: no deadline.
         ready_by: Tick,
     },
-    /// STARTING or RUNNING: it is being ended, since it has not done what it had to.
+    /// STARTING or RUNNING: the daemon terminates the process after a readiness or watchdog failure.
     #[serde(rename = "Failing")]
     Terminating {
-        /// Which instance.
+        /// The running instance.
         #[serde(rename = "life")]
         instance: InstanceId,
-        /// The kernel's number.
+        /// The PID.
         pid: i32,
-        /// What it has not done.
+        /// Why the daemon terminates the process.
         why: TerminationReason,
-        /// When SIGKILL follows, for the first time or again.
+        /// When SIGKILL is sent, for the first time or again.
         kill_at: Tick,
     },
-    /// RUNNING.
+    /// RUNNING: the process is up.
     Running {
-        /// Which instance.
+        /// The running instance.
         #[serde(rename = "life")]
         instance: InstanceId,
-        /// The kernel's number.
+        /// The PID.
         pid: i32,
     },
-    /// STOPPING: asked to stop while the kernel was being asked for a process; the signal goes out when it is there.
+    /// STOPPING: a stop was requested while the spawn thread created the process. The stop signal is sent once the
+    /// process exists.
     #[serde(rename = "Aborting")]
     StopPending(InstanceId),
-    /// STOPPING: the stop signal is out.
+    /// STOPPING: the stop signal was sent.
     Stopping {
-        /// Which instance.
+        /// The running instance.
         #[serde(rename = "life")]
         instance: InstanceId,
-        /// The kernel's number.
+        /// The PID.
         pid: i32,
-        /// When SIGKILL follows.
+        /// When SIGKILL is sent.
         kill_at: Tick,
-        /// The kernel has taken (or missed) the stop signal.
+        /// The kernel accepted the stop signal, or the process was gone already.
         sent: bool,
-        /// SIGKILL was sent: nothing more can be done but to wait.
+        /// SIGKILL was sent. The daemon can only wait for the exit.
         killed: bool,
     },
-    /// Reaped; what it left behind is being killed, then its last output is being written out. No signal may be sent any
-    /// more.
+    /// The daemon reaped the process. First the rest of its cgroup is killed, then the rest of its output is written
+    /// out. No signal may be sent any more, since the PID may be reused.
     #[serde(rename = "Dying")]
     Reaped {
-        /// Which instance.
+        /// The instance that exited.
         #[serde(rename = "life")]
         instance: InstanceId,
-        /// The kernel's former number, for events.
+        /// The PID that the process had, for events.
         pid: i32,
-        /// How it ended.
+        /// The exit status.
         status: ExitStatus,
-        /// What it was.
+        /// The stage in which the process exited.
         #[serde(rename = "was")]
         at_exit: StageAtExit,
-        /// What is waited for.
+        /// The step in progress.
         #[serde(rename = "rite")]
         reap_step: ReapStep,
-        /// When we go on without that.
+        /// When the core continues even if the step has not finished.
         drain_by: Tick,
     },
-    /// The kernel refused a signal to it. Its exit leads out of this.
+    /// UNKNOWN: the kernel refused a signal to the process. The process leaves this stage when it exits.
     Unknown {
-        /// The process. `None`: an older daemon saw its exit.
+        /// The instance and its PID. `None`: an older daemon saw the exit.
         alive: Option<(InstanceId, i32)>,
     },
 }
 
-/// What is done for a dying process before its end is told.
+/// Work that must finish before the exit of a reaped process is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum ReapStep {
-    /// What it left in its cgroup is being looked after.
+    /// The `cgroups` thread handles the processes left in its cgroup.
     Emptying,
-    /// Its last output is being written out.
+    /// The output thread writes out the rest of its output.
     Draining,
 }
 
-/// What a dying process was when it ended, and with that what becomes of it.
+/// The stage in which a process exited. It decides what follows the exit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum StageAtExit {
-    /// STARTING, and it ended too early.
+    /// STARTING, and the process exited before `startsecs`.
     TooQuick,
-    /// STARTING, but it had stayed up for `startsecs`.
+    /// STARTING, but the process had run for `startsecs`.
     Unpromoted,
-    /// STARTING, and it ended before it was ready.
+    /// STARTING, and the process exited before it was ready.
     Unready,
-    /// Being ended by us.
+    /// The daemon terminated the process.
     Failed(TerminationReason),
     /// RUNNING.
     Running,
@@ -158,24 +159,24 @@ pub(super) enum StageAtExit {
     Unknown,
 }
 
-/// Why a process is ended without anybody's wish.
+/// Why the daemon terminates a process without a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum TerminationReason {
-    /// STARTING, and not ready in time.
+    /// STARTING, and not ready before the deadline.
     NotReady,
-    /// STARTING, and it said itself that nothing will come of it.
+    /// STARTING, and the process itself reported a failure (`WATCHDOG=trigger`).
     #[serde(rename = "GaveUp")]
     NotifiedFailure,
-    /// RUNNING, and it gave no watchdog message.
+    /// RUNNING, and no watchdog message came in time.
     #[serde(rename = "Starved")]
     WatchdogTimeout,
-    /// RUNNING, and it said itself that it is not well.
+    /// RUNNING, and the process itself reported a failure (`WATCHDOG=trigger`).
     #[serde(rename = "Triggered")]
     WatchdogTrigger,
 }
 
 impl TerminationReason {
-    /// The state that it has until it has ended.
+    /// Returns the state that the process keeps until it exits.
     const fn state(self) -> ProcessState {
         match self {
             Self::NotReady | Self::NotifiedFailure => ProcessState::Starting,
@@ -185,7 +186,7 @@ impl TerminationReason {
 }
 
 impl Stage {
-    /// The state that clients see.
+    /// Returns the state that clients see.
     pub(super) const fn state(&self) -> ProcessState {
         match self {
             Self::Stopped => ProcessState::Stopped,
@@ -213,7 +214,7 @@ impl Stage {
         }
     }
 
-    /// The instance that the shell knows of, if there is one.
+    /// Returns the instance that the shell holds resources for. `None`: there is none.
     pub(super) const fn instance(&self) -> Option<InstanceId> {
         match *self {
             Self::Stopped | Self::Exited { .. } | Self::Fatal | Self::Backoff { .. } => None,
@@ -234,13 +235,13 @@ impl Stage {
         }
     }
 
-    /// Whether the next daemon does the same for a record of `before` as for a record of this stage. It begins an attempt again
-    /// if no process can exist yet, in Resolving and in Preparing.
+    /// Returns whether recovery treats a record of `before` and a record of this stage alike. In Resolving and in
+    /// Preparing no process can exist yet, so the next daemon starts the attempt again for both.
     pub(super) fn recovers_same_as(&self, before: &Self) -> bool {
         matches!((before, self), (Self::Resolving(before), Self::Preparing(now)) if before == now)
     }
 
-    /// The kernel's number for clients and events; 0 if there is none.
+    /// Returns the PID for clients and events. 0: no process.
     pub(super) const fn pid(&self) -> i32 {
         match *self {
             Self::Stopped
@@ -264,8 +265,8 @@ impl Stage {
         }
     }
 
-    /// The process a signal or a byte for standard input can reach. A reaped one is none: its number may be somebody
-    /// else's by now.
+    /// Returns the process that can receive a signal or standard input. `None`: there is none, or it is reaped and its
+    /// PID may belong to another process.
     pub(super) const fn reachable(&self) -> Option<(InstanceId, i32)> {
         match *self {
             Self::Starting { instance, pid, .. }
@@ -286,7 +287,8 @@ impl Stage {
         }
     }
 
-    /// What a process left behind is being looked after; its output is not to be drained before.
+    /// Returns whether the processes left in the cgroup are still being handled. The output must not be drained before
+    /// that.
     pub(super) const fn is_emptying(&self) -> bool {
         matches!(
             self,
@@ -297,7 +299,7 @@ impl Stage {
         )
     }
 
-    /// When something happens by itself; [`Tick::NEVER`]: nothing does.
+    /// Returns when the stage changes without an input. [`Tick::NEVER`]: it does not.
     pub(super) const fn deadline(&self) -> Tick {
         match *self {
             Self::Exited { restart_at } => restart_at,

@@ -1,4 +1,4 @@
-//! How a process starts: the steps of one attempt, and what follows when it fails. It must not know how one ends.
+//! The start of a process: the steps of one attempt, and what follows if it fails.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use super::stage::Stage;
 use crate::domain::{ExitReason, InstanceId, Line, ResourceEvents, Seconds, SpawnError, Tick};
 
 impl Process {
-    /// Begins an attempt. Only from a stage in which nothing lives and the shell owes nothing.
+    /// Starts an attempt. Does nothing in a stage with a process or with an answer of the shell outstanding.
     pub(super) fn start(&mut self, slot: u32, ctx: &mut Ctx<'_>) {
         match self.run.stage {
             Stage::Stopped | Stage::Exited { .. } | Stage::Fatal | Stage::Backoff { .. } => {}
-            // Admission refuses these, and nothing else asks: a second instance beside the first must never be.
+            // Admission refuses to start these. A second instance beside the first must never exist.
             Stage::Resolving(_)
             | Stage::Preparing(_)
             | Stage::Spawning(_)
@@ -57,7 +57,7 @@ impl Process {
         }
     }
 
-    /// Begins the next attempt while the last output of `instance` is written out.
+    /// Starts the next attempt while the output of the previous `instance` is written out.
     pub(super) fn start_next_attempt(&mut self, instance: InstanceId, ctx: &mut Ctx<'_>) {
         let instance = ctx.new_instance(instance.slot);
         self.run.next = Some(Box::new(NextAttempt {
@@ -73,8 +73,8 @@ impl Process {
         ));
     }
 
-    /// Drops an early attempt of which one step failed, and begins another attempt with its steps in order. The order decides
-    /// which of several failures the log names.
+    /// Drops an early attempt after one of its steps failed, and starts another attempt with the steps in order. The
+    /// order decides which of several failures the log names.
     fn retry_in_order(&mut self, early: InstanceId, ctx: &mut Ctx<'_>) {
         self.run.next = None;
         ctx.out.push(Action::Drain(early));
@@ -85,7 +85,7 @@ impl Process {
         ctx.out.push(Action::Resolve(instance, spec));
     }
 
-    /// The command was found.
+    /// Continues after the command was found.
     pub(super) fn resolved(&mut self, ctx: &mut Ctx<'_>) {
         match self.run.stage {
             Stage::Resolving(instance) => {
@@ -93,7 +93,7 @@ impl Process {
                 self.run.stage = Stage::Preparing(instance);
                 match &self.run.next {
                     Some(next) if next.is_prepared => self.prepared(ctx),
-                    // It was asked for.
+                    // Preparing was requested together with resolving.
                     Some(_) => {}
                     None => ctx.out.push(Action::Prepare(
                         instance,
@@ -102,7 +102,7 @@ impl Process {
                     )),
                 }
             }
-            // The shell says it once per instance.
+            // The shell sends this input once per instance, so it cannot come here.
             Stage::Stopped
             | Stage::Exited { .. }
             | Stage::Fatal
@@ -120,7 +120,7 @@ impl Process {
         }
     }
 
-    /// Pipes and logs are there.
+    /// Continues after pipes were made and logs opened.
     pub(super) fn prepared(&mut self, ctx: &mut Ctx<'_>) {
         match self.run.stage {
             Stage::Preparing(instance) => {
@@ -129,7 +129,7 @@ impl Process {
                 ctx.out
                     .push(Action::Spawn(instance, Arc::clone(&self.spec)));
             }
-            // The shell says it once per instance, after it resolved.
+            // The shell sends this input once per instance, after `Resolved`.
             Stage::Stopped
             | Stage::Exited { .. }
             | Stage::Fatal
@@ -147,7 +147,7 @@ impl Process {
         }
     }
 
-    /// Resolving or spawning takes long. The result follows as another input.
+    /// Handles a resolve or spawn that takes long. Its result follows as another input.
     pub(super) fn spawn_held(&mut self, why: String, ctx: &mut Ctx<'_>) {
         match self.run.stage {
             Stage::Resolving(_) | Stage::Spawning(_) | Stage::StopPending(_) => {
@@ -155,7 +155,7 @@ impl Process {
                 self.run.last_error = Some(LastError::HeldUp(why.clone()));
                 Self::log(ctx, Line::StartHeldUp { name, why });
             }
-            // It has come to an end meanwhile.
+            // The attempt has ended meanwhile.
             Stage::Stopped
             | Stage::Exited { .. }
             | Stage::Fatal
@@ -171,17 +171,17 @@ impl Process {
         }
     }
 
-    /// The attempt goes on.
+    /// Clears the error of a held-up attempt that continues.
     pub(super) fn end_hold_up(&mut self) {
         if matches!(self.run.last_error, Some(LastError::HeldUp(_))) {
             self.run.last_error = None;
         }
     }
 
-    /// The process exists.
+    /// Handles the creation of the process.
     pub(super) fn spawned(&mut self, pid: i32, ctx: &mut Ctx<'_>) {
         match self.run.stage {
-            // Preparing: the kernel was asked, and the daemon was killed before that was written down.
+            // Preparing: the previous daemon asked for the process and was killed before it wrote that down.
             Stage::Spawning(instance) | Stage::Preparing(instance) => {
                 self.note_spawn(instance, pid, ctx);
                 let startsecs = self.spec.startsecs;
@@ -201,7 +201,7 @@ impl Process {
                 self.note_spawn(instance, pid, ctx);
                 self.send_stop(instance, pid, ctx);
             }
-            // The shell says it once per instance, and only after it was asked to spawn.
+            // The shell sends this input once per instance, after it was asked to spawn.
             Stage::Stopped
             | Stage::Exited { .. }
             | Stage::Fatal
@@ -217,6 +217,7 @@ impl Process {
         }
     }
 
+    /// Records and logs a spawn, and requests what waited for the PID.
     fn note_spawn(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
         self.end_hold_up();
         self.run.spawns += 1;
@@ -236,6 +237,7 @@ impl Process {
         }
     }
 
+    /// STARTING → RUNNING, after `startsecs`.
     pub(super) fn promote(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
         self.run.tries = 0;
         self.enter_stage(Stage::Running { instance, pid }, pid, false, ctx);
@@ -248,7 +250,7 @@ impl Process {
         );
     }
 
-    /// No process came of the attempt.
+    /// Handles a failed attempt without a process.
     pub(super) fn spawn_failed(&mut self, error: SpawnError, ctx: &mut Ctx<'_>) {
         match self.run.stage {
             Stage::Resolving(instance) if self.run.next.is_some() => {
@@ -276,7 +278,7 @@ impl Process {
                 self.run.last_error = Some(LastError::NotSpawned(Box::new(error)));
                 self.enter_stage(Stage::Stopped, 0, false, ctx);
             }
-            // An attempt fails only while it is made.
+            // An attempt fails only in the stages above.
             Stage::Stopped
             | Stage::Exited { .. }
             | Stage::Fatal
@@ -291,6 +293,7 @@ impl Process {
         }
     }
 
+    /// Records and logs an attempt that failed without a process.
     fn note_failure(&mut self, error: SpawnError, ctx: &mut Ctx<'_>) {
         Self::log(
             ctx,
@@ -304,6 +307,7 @@ impl Process {
         self.give_up_if_spent(ctx);
     }
 
+    /// Enters BACKOFF. The n-th failure in a row waits n seconds.
     pub(super) fn back_off(&mut self, ctx: &mut Ctx<'_>) {
         self.run.tries = self.run.tries.saturating_add(1);
         let retry_at = if ctx.may_start {
@@ -314,6 +318,7 @@ impl Process {
         self.enter_stage(Stage::Backoff { retry_at }, 0, false, ctx);
     }
 
+    /// BACKOFF → FATAL if more than `startretries` retries have failed.
     pub(super) fn give_up_if_spent(&mut self, ctx: &mut Ctx<'_>) {
         if i64::from(self.run.tries) > self.spec.startretries {
             self.give_up(ctx);
@@ -326,7 +331,7 @@ impl Process {
         }
     }
 
-    /// BACKOFF becomes FATAL, without a line: what a stop of the daemon does.
+    /// BACKOFF → FATAL, without a log line. A shutdown of the daemon does this.
     pub(super) fn give_up(&mut self, ctx: &mut Ctx<'_>) {
         if matches!(self.run.stage, Stage::Backoff { .. }) {
             self.run.tries = 0;

@@ -1,5 +1,5 @@
-//! What a service manager is told of the whole: whether it is ready, what it is at, and how long it may need. It must not
-//! know who is told, nor how.
+//! The status report for the service manager: whether the daemon is ready, a status line, and how long the current
+//! operation may take.
 
 use super::Fleet;
 use super::process::Process;
@@ -8,12 +8,12 @@ use super::ticket::Pending;
 use crate::config::spec::ReadyWhen;
 use crate::domain::{Namespec, ProcessState, SupervisorState, Tick};
 
-/// How many names of one state the status line has at most.
+/// Maximum number of process names in the status line.
 const NAMES_MAX: usize = 5;
-/// How many characters of a name it has at most.
+/// Maximum length of a name in the status line, in characters.
 const NAME_CHARS_MAX: usize = 64;
 
-/// What a service manager distinguishes. Within one run, from a start to the end of everything:
+/// The phases that a service manager distinguishes within one run:
 ///
 /// ```text
 /// Starting ─ready→ Ready ⇄ Reloading
@@ -21,30 +21,30 @@ const NAME_CHARS_MAX: usize = 64;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Not yet what `ready_when` asks for.
+    /// The condition of `ready_when` is not met yet.
     Starting,
-    /// Up.
+    /// The daemon is up.
     Ready,
-    /// The configuration is being read, groups that were added start, or everything stops to begin anew.
+    /// The daemon reads the configuration, starts added groups, or stops everything to restart.
     Reloading,
-    /// Everything stops for good.
+    /// The daemon stops everything and exits.
     Stopping,
 }
 
-/// The whole at one moment.
+/// The status at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FleetStatus {
-    /// What it is at.
+    /// The phase.
     pub phase: Phase,
-    /// The same in a line for people: short, without control characters.
+    /// The phase as a short line for people, without control characters.
     pub status: String,
-    /// Until when what a service manager waits for may take, as far as that is known; [`Tick`] 0: nothing is known.
+    /// Until when the operation that the service manager waits for may take, as far as known. [`Tick`] 0: unknown.
     pub busy_until: Tick,
 }
 
 impl Fleet {
-    /// Looks at everything, given what phase it was in at the last look ([`Phase::Starting`] at the first one). Costs a walk
-    /// over all processes, so it is not for every change.
+    /// Returns the current status. `before` is the phase of the previous report ([`Phase::Starting`] for the first). It
+    /// walks over all processes, so it should not be called after every change.
     #[must_use]
     pub fn status_report(&self, ready_when: ReadyWhen, before: Phase) -> FleetStatus {
         let all = || self.groups.values().flat_map(|group| &group.by_name);
@@ -78,13 +78,14 @@ impl Fleet {
         }
     }
 
-    /// A client has asked for the configuration to be read, and it is not read yet.
+    /// Returns whether a client has requested to read the configuration and the reading is in progress.
     fn is_reading(&self) -> bool {
         self.tickets
             .values()
             .any(|pending| matches!(pending, Pending::Reread | Pending::Restart))
     }
 
+    /// Returns the status line.
     fn status<'a, P>(&self, phase: Phase, processes: impl Fn() -> P) -> String
     where
         P: Iterator<Item = &'a Process>,
@@ -128,7 +129,7 @@ impl Fleet {
     }
 }
 
-/// Whether readiness waits for it.
+/// Returns whether the readiness of the daemon waits for the process.
 fn is_awaited(process: &Process, ready_when: ReadyWhen) -> bool {
     match ready_when {
         ReadyWhen::Started => is_at_first_attempt(process),
@@ -136,7 +137,7 @@ fn is_awaited(process: &Process, ready_when: ReadyWhen) -> bool {
             process.spec.autostart
                 && match process.state() {
                     ProcessState::Starting | ProcessState::Backoff => true,
-                    // One that has ended was RUNNING; one that somebody stops is not waited for.
+                    // An exited process was RUNNING before. A process that a client stops is not waited for.
                     ProcessState::Running
                     | ProcessState::Exited
                     | ProcessState::Fatal
@@ -148,7 +149,8 @@ fn is_awaited(process: &Process, ready_when: ReadyWhen) -> bool {
     }
 }
 
-/// Whether it was started with its group, and that attempt has come to nothing yet, neither a process nor a failure.
+/// Returns whether the process was started with its group and its first attempt has led neither to a process nor to a
+/// failure yet.
 fn is_at_first_attempt(process: &Process) -> bool {
     process.spec.autostart
         && process.run.spawns == 0
@@ -170,14 +172,14 @@ fn is_at_first_attempt(process: &Process) -> bool {
         }
 }
 
-/// Until when it may go on with what is waited for; [`Tick`] 0: nobody waits, or nobody knows.
+/// Returns when the operation in progress ends at the latest. [`Tick`] 0: there is none, or the time is unknown.
 fn busy_until(process: &Process, is_starting: bool, is_winding_down: bool) -> Tick {
     match process.run.stage {
         Stage::Starting { promote_at, .. } if is_starting => promote_at,
         Stage::AwaitingReady { ready_by, .. } if is_starting && ready_by != Tick::NEVER => ready_by,
         Stage::Terminating { kill_at, .. } if is_starting => kill_at,
         Stage::Backoff { retry_at } if is_starting && retry_at != Tick::NEVER => retry_at,
-        // Once SIGKILL is out, more time helps nobody: what does not die of it is the kernel's to answer for.
+        // After SIGKILL more time does not help: only the kernel can end the process.
         Stage::Stopping {
             kill_at,
             killed: false,
@@ -202,7 +204,7 @@ fn busy_until(process: &Process, is_starting: bool, is_winding_down: bool) -> Ti
     }
 }
 
-/// The names of some processes, the first few in full.
+/// Returns the names of processes. Names after the first [`NAMES_MAX`] are only counted.
 fn names<'a>(processes: impl Iterator<Item = &'a Process>) -> String {
     let mut text = String::new();
     let mut count = 0;
@@ -212,7 +214,7 @@ fn names<'a>(processes: impl Iterator<Item = &'a Process>) -> String {
             if count > 0 {
                 text.push_str(", ");
             }
-            // A line break would begin another message, in our name.
+            // A line break would start another field of the notify message.
             text.extend(
                 name.chars()
                     .take(NAME_CHARS_MAX)

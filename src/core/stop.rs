@@ -1,4 +1,4 @@
-//! How a process is asked to stop, and what is done when it does not. It must not know who asks.
+//! The stop of a process: the stop signal, and SIGKILL if the process does not exit.
 
 use super::process::{Ctx, Process};
 use super::stage::{Stage, StageAtExit, TerminationReason};
@@ -6,16 +6,16 @@ use super::ticket::{SignalPurpose, Waiter};
 use super::{Action, SignalScope};
 use crate::domain::{InstanceId, Line, ProcessState, Seconds, Signal, Tick};
 
-/// Seconds between two SIGKILLs, at least, however small `stopwaitsecs` is.
+/// Minimum seconds between two SIGKILLs, even if `stopwaitsecs` is smaller.
 const KILL_AGAIN_SECS_MIN: i64 = 1;
 /// Seconds between two "waiting for … to stop" lines of one process.
 const STOP_REPORT_SECS: Seconds = Seconds(2);
 
 impl Process {
-    /// Asks it to stop. Answers whether that is a change: a process that is not running, or is stopping already, stays.
+    /// Asks the process to stop. Nothing changes if it is not running or stops already.
     pub(super) fn stop(&mut self, ctx: &mut Ctx<'_>) {
         match self.run.stage {
-            // No process yet, and none will come: the answer of the shell will be stale.
+            // No process exists. A late answer of the shell will be ignored as stale.
             Stage::Resolving(_) => self.cancel_start(ctx),
             Stage::Preparing(instance) => {
                 self.run.next = None;
@@ -26,7 +26,7 @@ impl Process {
                 self.enter_stage(Stage::StopPending(instance), 0, false, ctx);
                 ctx.out.push(Action::CallOff(instance));
             }
-            // One that is being ended by us is now ended as somebody wishes.
+            // A process that the daemon terminates is now stopped on request.
             Stage::Starting { instance, pid, .. }
             | Stage::AwaitingReady { instance, pid, .. }
             | Stage::Terminating { instance, pid, .. }
@@ -53,7 +53,8 @@ impl Process {
                 reap_step,
                 drain_by,
             } => {
-                // It is reaped: its number may belong to somebody else. It only has to be told as stopped.
+                // The process is reaped, so its PID may belong to another process. Only the published exit changes to
+                // STOPPED.
                 let to = Stage::Reaped {
                     instance,
                     pid,
@@ -77,17 +78,18 @@ impl Process {
         }
     }
 
-    /// Calls an automatic restart off that waits for its time.
+    /// Cancels an automatic restart that waits for its time.
     ///
-    /// Differs: the original answers a stop of such a process with "not running" and starts it again a moment later.
-    /// With a restart floor that moment is long, and a looping program could hardly be stopped: the wish is kept.
+    /// Differs: the original answers a stop of such a process with "not running" and restarts it a moment later. With a
+    /// restart delay that moment is long, and a looping program could hardly be stopped. Here the stop is honoured.
     pub(super) fn cancel_restart(&mut self, _: &mut Ctx<'_>) {
         if let Stage::Exited { restart_at } = &mut self.run.stage {
             *restart_at = Tick::NEVER;
         }
     }
 
-    /// STARTING → STOPPING → STOPPED at once: both are told, so that subscribers see no new kind of step.
+    /// STARTING → STOPPING → STOPPED at once. Both steps are published, so that subscribers see only transitions that
+    /// they know.
     fn cancel_start(&mut self, ctx: &mut Ctx<'_>) {
         self.publish(
             ProcessState::Starting,
@@ -100,6 +102,7 @@ impl Process {
         self.publish(ProcessState::Stopping, ProcessState::Stopped, 0, false, ctx);
     }
 
+    /// Sends the stop signal and enters STOPPING.
     pub(super) fn send_stop(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
         let (signal, scope) = (self.spec.stopsignal, self.stop_scope());
         self.log_killing(pid, signal, scope, ctx);
@@ -116,17 +119,17 @@ impl Process {
         Self::push_signal(instance, signal, scope, ctx);
     }
 
-    /// Sends the stop signal once more, since nobody knows whether it went out.
+    /// Sends the stop signal again, since it is unknown whether the previous daemon sent it.
     pub(super) fn stop_again(&self, instance: InstanceId, ctx: &mut Ctx<'_>) {
         Self::push_signal(instance, self.spec.stopsignal, self.stop_scope(), ctx);
     }
 
-    /// How far its stop signal reaches.
+    /// Returns which processes the stop signal reaches.
     pub(super) fn stop_scope(&self) -> SignalScope {
         scope(self.spec.stopasgroup)
     }
 
-    /// Ends it with `signal`, for a reason that was told.
+    /// Logs and sends `signal` to terminate the process.
     pub(super) fn send_signal(
         &self,
         instance: InstanceId,
@@ -155,14 +158,14 @@ impl Process {
         );
     }
 
-    /// The stop signal (or SIGKILL) has reached the kernel, which took it or knows the process no more.
+    /// Records that the kernel accepted the stop signal or SIGKILL, or that the process was gone.
     pub(super) fn stop_sent(&mut self) {
         if let Stage::Stopping { sent, .. } = &mut self.run.stage {
             *sent = true;
         }
     }
 
-    /// The kernel refused a signal: nothing is known any more, until the process ends.
+    /// Handles a signal that the kernel refused. The process is UNKNOWN until it exits.
     pub(super) fn signal_refused(&mut self, ctx: &mut Ctx<'_>) {
         match self.run.stage {
             Stage::Starting { instance, pid, .. }
@@ -175,9 +178,9 @@ impl Process {
                 let alive = Some((instance, pid));
                 self.enter_stage(Stage::Unknown { alive }, pid, false, ctx);
             }
-            // It ended before the refusal arrived, which then says nothing; or it is unknown already.
+            // The process exited before the refusal arrived, or it is UNKNOWN already.
             Stage::Reaped { .. } | Stage::Unknown { .. } => {}
-            // There is nothing that a signal was sent to.
+            // No signal is sent in these stages.
             Stage::Stopped
             | Stage::Exited { .. }
             | Stage::Fatal
@@ -189,7 +192,7 @@ impl Process {
         }
     }
 
-    /// A client waits for the stop: says so now, and again until it has happened.
+    /// Logs that a client waits for the stop, now and then at intervals.
     pub(super) fn report_stop(&mut self, ctx: &mut Ctx<'_>) {
         let waited_for = self.run.waiters.iter().any(Waiter::reports);
         if !waited_for || self.state() != ProcessState::Stopping {
@@ -207,6 +210,7 @@ impl Process {
         }
     }
 
+    /// Sends SIGKILL to a process that has not stopped in time. `sent`: see [`Stage::Stopping`].
     pub(super) fn kill(&mut self, instance: InstanceId, pid: i32, sent: bool, ctx: &mut Ctx<'_>) {
         Self::log(
             ctx,
@@ -228,7 +232,7 @@ impl Process {
         Self::push_signal(instance, Signal::KILL, scope, ctx);
     }
 
-    /// What was to end it by itself has not.
+    /// Sends SIGKILL to a process that the daemon terminates and that has not exited in time.
     pub(super) fn kill_failing(
         &mut self,
         instance: InstanceId,

@@ -1,39 +1,39 @@
-//! TICK events: when the next one is due, and which have come. It must not know who listens.
+//! TICK events: when the next one is due and which are due now.
 //!
-//! Ticks are aligned to multiples of their period on the wall clock. What has gone by while nobody listened, or while the
-//! machine slept, is not made up for.
+//! Ticks are aligned to multiples of their period on the wall clock. Ticks that passed without a subscriber, or while
+//! the machine was suspended, are not made up for.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{EventKind, Now, Seconds, TICK_PERIODS, Tick};
 
-/// Nanoseconds of a second.
+/// Nanoseconds per second.
 const SECOND: i64 = 1_000_000_000;
-/// The wall clock may be set while we wait by the monotonic one: it is looked at this often at least.
+/// The wall clock may be set while the daemon waits by the monotonic clock, so it is checked at least this often.
 const LOOK_SECS_MAX: Seconds = Seconds(60);
 
-/// Ticks that somebody listens to.
+/// The tick periods with subscribers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Ticks {
-    /// For each period that somebody listens to: the multiple of it that was seen last.
+    /// For each period with a subscriber: the multiple of it that was last seen, in seconds since the epoch.
     seen: [Option<i64>; TICK_PERIODS.len()],
-    /// When to look again.
+    /// When to check the wall clock next.
     due: Tick,
 }
 
 impl Ticks {
-    /// Nobody listens.
+    /// No subscribers.
     pub(super) const NONE: Self = Self {
         seen: [None; TICK_PERIODS.len()],
         due: Tick::NEVER,
     };
 
-    /// When to look again; [`Tick::NEVER`]: nobody listens.
+    /// Returns when to check the wall clock next. [`Tick::NEVER`]: no subscribers.
     pub(super) const fn due(&self) -> Tick {
         self.due
     }
 
-    /// `listened` tells who is listened to from now on. The first look at a period only learns where it stands.
+    /// Sets which periods have subscribers. A new period starts at the current multiple and sends no event for it.
     pub(super) fn set_periods(&mut self, listened: impl Fn(i64) -> bool, now: Now) {
         for (seen, period) in self.seen.iter_mut().zip(TICK_PERIODS) {
             *seen = match (listened(period), *seen) {
@@ -45,7 +45,7 @@ impl Ticks {
         self.arm(now);
     }
 
-    /// What has come by now.
+    /// Returns the ticks that are due.
     pub(super) fn take_due(&mut self, now: Now) -> Vec<EventKind> {
         if now.mono < self.due {
             return Vec::new();
@@ -64,6 +64,7 @@ impl Ticks {
         come
     }
 
+    /// Sets when to check the wall clock next.
     fn arm(&mut self, now: Now) {
         let until = |period: i64| {
             let period = period * SECOND;
@@ -81,7 +82,7 @@ impl Ticks {
     }
 }
 
-/// The multiple of `period` that the wall clock has reached, in seconds since the epoch.
+/// Returns the multiple of `period` that the wall clock has reached, in seconds since the epoch.
 fn slice(now: Now, period: i64) -> i64 {
     let secs = now.wall.secs();
     secs - secs.rem_euclid(period)
@@ -118,7 +119,7 @@ mod tests {
         assert_eq!(come(&mut ticks, at(1_499, 119_999)), []);
         assert_eq!(come(&mut ticks, at(1_500, 120_000)), [(5, 120), (60, 120)]);
         assert_eq!(ticks.due(), at(6_500, 0).mono);
-        // Three slices went by: one event, for the latest.
+        // Three multiples have passed: one event, for the latest.
         assert_eq!(come(&mut ticks, at(17_000, 135_500)), [(5, 135)]);
         ticks.set_periods(|_| false, at(17_000, 135_500));
         assert_eq!(ticks.due(), Tick::NEVER);
@@ -128,7 +129,7 @@ mod tests {
     fn evt_07_a_clock_that_is_set_is_followed() {
         let mut ticks = Ticks::NONE;
         ticks.set_periods(|period| period == 3600, at(0, 7_200_000));
-        // The hour is far, but the clock is looked at each minute.
+        // The next hour is far away, but the clock is checked every minute.
         assert_eq!(ticks.due(), at(60_000, 0).mono);
         assert_eq!(come(&mut ticks, at(60_000, 7_260_000)), []);
         assert_eq!(come(&mut ticks, at(120_000, 3_000_000)), [(3600, 0)]);
@@ -139,7 +140,7 @@ mod tests {
     fn evt_07_a_timer_that_is_early_looks_again() {
         let mut ticks = Ticks::NONE;
         ticks.set_periods(|period| period == 5, at(0, 4_000));
-        // The wall clock runs slower than the monotonic one.
+        // The wall clock runs slower than the monotonic clock.
         assert_eq!(come(&mut ticks, at(1_000, 4_999)), []);
         assert_eq!(ticks.due(), at(1_001, 0).mono);
         assert_eq!(come(&mut ticks, at(1_001, 5_000)), [(5, 5)]);

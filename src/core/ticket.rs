@@ -1,5 +1,5 @@
-//! Promises to answer: a request that touches processes is a [`Batch`] of members, some settled at once, others waited
-//! for. It must not know how processes change; it asks them where they stand.
+//! Requests that wait for their answer. A request that acts on processes is a [`Batch`] of members: some have a result
+//! at once, others wait for a process.
 
 use std::collections::VecDeque;
 
@@ -12,49 +12,49 @@ use super::stage::{Stage, StageAtExit};
 use crate::api::{AccessScope, Caller, Fault, FaultCode, Reply, TargetResult, Ticket};
 use crate::domain::{GroupName, Namespec, ProcessName, ProcessState, Signal};
 
-/// Requests that may wait for their answer at once; further ones are refused. Far above what fronts let through.
+/// Maximum number of requests that wait for their answer. Further ones are refused. The servers allow far fewer.
 pub(super) const TICKETS_MAX: usize = 16_384;
 
 /// What a client waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum WaitUntil {
-    /// The attempt has come to a process, or to nothing.
+    /// The process was spawned, or the attempt failed.
     Spawned,
-    /// RUNNING, or it will not come to that.
+    /// The process is RUNNING, or the attempt failed.
     Running,
-    /// The stop signal is on its way.
+    /// The stop signal was sent.
     StopSent,
-    /// Stopped.
+    /// The process has stopped.
     Stopped,
 }
 
 /// A member of a batch that waits for a process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Waiter {
-    /// Of the request.
+    /// The request.
     pub(super) ticket: Ticket,
-    /// Place of the member in the batch.
+    /// The index of the member in the batch.
     pub(super) index: u32,
-    /// For what.
+    /// What it waits for.
     pub(super) until: WaitUntil,
 }
 
 /// How a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct WaitResult {
-    /// None: well. The fault's text is the process's name.
+    /// The fault. Its text is the name of the process. `None`: success.
     pub(super) fault: Option<FaultCode>,
-    /// The original would have known it within the call, so it stands among the first results of a group.
+    /// Whether the original would have known the result within the call. Such results come first in the answer.
     pub(super) immediate: bool,
 }
 
 impl Waiter {
-    /// "waiting for … to stop" lines are written for it.
+    /// Returns whether "waiting for … to stop" lines are logged for this wait.
     pub(super) const fn reports(&self) -> bool {
         matches!(self.until, WaitUntil::Stopped)
     }
 
-    /// Whether the wait is over.
+    /// Returns the result if the wait is over.
     pub(super) fn verdict(&self, process: &Process) -> Option<WaitResult> {
         let done = |immediate| {
             Some(WaitResult {
@@ -85,7 +85,7 @@ impl Waiter {
                     ) => {
                         return failed(FaultCode::SpawnError, false);
                     }
-                    // Whoever does not wait for RUNNING has been told what there is: it was accepted.
+                    // A client that does not wait for RUNNING gets success now: the start was accepted.
                     Some(LastError::HeldUp(_)) if !waited => return done(false),
                     Some(LastError::HeldUp(_)) | None => {}
                 }
@@ -106,7 +106,7 @@ impl Waiter {
                     Stage::Starting { .. }
                     | Stage::AwaitingReady { .. }
                     | Stage::Terminating { .. } => done(true),
-                    // It is reaped, but what of it is not told yet.
+                    // The process is reaped, but its exit is not published yet.
                     Stage::Reaped {
                         at_exit:
                             StageAtExit::TooQuick
@@ -140,7 +140,7 @@ impl Waiter {
             }
             WaitUntil::StopSent => match stage {
                 Stage::Stopping { sent: false, .. } => None,
-                // The refusal itself settles it, with its text.
+                // The handling of the refused signal settles it with its own text.
                 Stage::Unknown { .. } => None,
                 Stage::Stopping { sent: true, .. }
                 | Stage::Stopped
@@ -159,7 +159,7 @@ impl Waiter {
             },
             WaitUntil::Stopped => match process.state() {
                 ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal => done(false),
-                // The refusal itself settles it, with its text.
+                // The handling of the refused signal settles it with its own text.
                 ProcessState::Unknown => None,
                 ProcessState::Starting
                 | ProcessState::Running
@@ -173,9 +173,9 @@ impl Waiter {
 /// One process of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct BatchMember {
-    /// Its slot …
+    /// The slot of the process.
     pub(super) slot: u32,
-    /// … if it is still the same occupant.
+    /// The member is gone if the slot has another generation.
     #[serde(rename = "tenure")]
     pub(super) slot_generation: u64,
     /// Its name.
@@ -184,27 +184,27 @@ pub(super) struct BatchMember {
     pub(super) group: GroupName,
 }
 
-/// What a batch does to each member.
+/// What a batch does with each member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum BatchAction {
-    /// Start it.
+    /// Start the process.
     Start {
-        /// Answer when RUNNING or failed.
+        /// Whether to answer only when the process is RUNNING or has failed.
         wait: bool,
     },
-    /// Stop it.
+    /// Stop the process.
     Stop {
-        /// Answer when stopped.
+        /// Whether to answer only when the process has stopped.
         wait: bool,
     },
-    /// Send it a signal; none: the text names none, which is each member's own fault.
+    /// Send a signal, with its text as given. `None`: the text names no signal; each member gets a fault for that.
     Signal(Option<Signal>, String),
-    /// Clear its logs.
+    /// Clear the logs of the process.
     Clear,
 }
 
 impl BatchAction {
-    /// The word of the audit line.
+    /// Returns the verb of the audit line.
     pub(super) const fn audit_verb(&self) -> &'static str {
         match self {
             Self::Start { .. } => "start",
@@ -215,48 +215,48 @@ impl BatchAction {
     }
 }
 
-/// Who asked for what, until the audit trail has it.
+/// Data for the audit line of a request that is not audited yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct AuditContext {
-    /// Who.
+    /// The caller.
     pub(super) caller: Caller,
-    /// To whom, as typed.
+    /// The target, as typed.
     pub(super) target: String,
 }
 
-/// A request that touches processes, on its way.
+/// A request in progress that acts on processes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Batch {
-    /// What is done.
+    /// The action.
     #[serde(rename = "verb")]
     pub(super) action: BatchAction,
-    /// The name as typed, if one process was named: then the answer is its result alone.
+    /// The name as typed if the request named a single process. The answer is then the result of that process alone.
     pub(super) one: Option<String>,
-    /// What the caller may touch.
+    /// The processes that the caller may act on.
     pub(super) scope: AccessScope,
-    /// For the audit trail; gone once it is written.
+    /// Data for the audit line. `None` after the line is written.
     #[serde(rename = "trail")]
     pub(super) audit: Option<AuditContext>,
-    /// Members not reached yet.
+    /// Members not handled yet.
     pub(super) queue: VecDeque<BatchMember>,
-    /// The member that the shell looks at for us (a check, a clearing), and its place.
+    /// The member for which the core awaits an answer of the shell (a lookup or a clearing of logs), and its index.
     pub(super) asked: Option<(BatchMember, u32)>,
-    /// Members reached.
+    /// The number of members handled so far.
     #[serde(deserialize_with = "crate::domain::counter::small_counter")]
     pub(super) reached: u32,
-    /// Members reached and not settled.
+    /// The number of members handled so far and without a result.
     #[serde(deserialize_with = "crate::domain::counter::small_counter")]
     pub(super) open: u32,
-    /// Every member was reached.
+    /// Whether every member was handled.
     pub(super) passed: bool,
-    /// Settled within the call, by place.
+    /// Results known within the call, with their indices.
     pub(super) first: Vec<(u32, TargetResult)>,
-    /// Settled later, in the order of settling.
+    /// Results known later, in the order in which they became known.
     pub(super) later: Vec<TargetResult>,
 }
 
 impl Batch {
-    /// The name that faults about a member carry.
+    /// Returns the name that faults about a member contain.
     pub(super) fn named(&self, group: &GroupName, process: &ProcessName) -> String {
         match &self.one {
             Some(text) => text.clone(),
@@ -264,7 +264,7 @@ impl Batch {
         }
     }
 
-    /// One place further.
+    /// Returns the index of the next member.
     pub(super) fn next_index(&mut self) -> u32 {
         let index = self.reached;
         self.reached += 1;
@@ -272,7 +272,7 @@ impl Batch {
         index
     }
 
-    /// A member is settled.
+    /// Records the result of a member.
     pub(super) fn record_result(&mut self, index: u32, immediate: bool, result: TargetResult) {
         self.open = self.open.saturating_sub(1);
         if immediate {
@@ -282,12 +282,12 @@ impl Batch {
         }
     }
 
-    /// Nothing is left to do.
+    /// Returns whether all members have their results.
     pub(super) fn is_done(&self) -> bool {
         self.passed && self.open == 0
     }
 
-    /// The answer of a batch that is done.
+    /// Returns the answer of a finished batch.
     pub(super) fn answer(mut self) -> Result<Reply, Fault> {
         self.first.sort_by_key(|&(index, _)| index);
         let mut results = self.first.into_iter().map(|(_, result)| result);
@@ -305,42 +305,42 @@ impl Batch {
 /// A request that waits for its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Pending {
-    /// Processes are touched.
+    /// The request acts on processes.
     Batch(Box<Batch>),
-    /// The configuration is being read for a reread.
+    /// The loader reads the configuration for a reread.
     Reread,
-    /// The configuration is being read for a restart.
+    /// The loader reads the configuration for a restart.
     Restart,
-    /// The daemon's log is being cleared.
+    /// The output thread clears the daemon's log.
     ClearDaemonLog,
-    /// The sockets of a group to be added are being tried.
+    /// The spawn thread tries the sockets of a group to be added.
     AddGroup(GroupName),
-    /// Bytes are on their way to a standard input; the name as typed.
+    /// The output thread writes bytes to a standard input. The name is as typed.
     Stdin(String),
-    /// A program is on its way to a group.
+    /// The loader makes the processes of a program to be added to this group.
     Adding(GroupName),
-    /// A program is on its way to another number of processes.
+    /// The number of processes of a program is being changed.
     Scaling(Box<Scaling>),
-    /// Processes are restarted one after another.
+    /// A rolling restart is in progress.
     Rolling(Box<RollingRestart>),
 }
 
-/// Why a signal is out.
+/// Why a signal was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum SignalPurpose {
-    /// To stop or to kill a process.
+    /// To stop or kill a process.
     Stop,
-    /// A client wanted it.
+    /// A client requested it.
     Client {
-        /// Of the request.
+        /// The request.
         ticket: Ticket,
-        /// Place of the member in the batch.
+        /// The index of the member in the batch.
         index: u32,
-        /// The process.
+        /// The name of the process.
         process: ProcessName,
         /// Its group.
         group: GroupName,
     },
-    /// A process came to an instance that nobody wants any more.
+    /// The spawned process belongs to an instance that is no longer wanted.
     Stray,
 }

@@ -1,4 +1,4 @@
-//! What `supervisord --check` prints: every problem, with the line it is in and a caret below it.
+//! The report of `supervisord --check`: every problem with its line and a caret below it.
 
 use std::io::IsTerminal;
 
@@ -6,13 +6,13 @@ use ariadne::{CharSet, Config, IndexType, Label, Report, ReportKind, sources};
 
 use crate::config::{ConfigErrors, ConfigProblem, ERROR, WARNING};
 
-/// Colours are for people at a terminal.
+/// Returns whether the report is coloured: only on a terminal, and not if NO_COLOR is set.
 #[must_use]
 pub fn wants_colour() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// All errors and warnings as text, by file and line; the last line is a count of the errors.
+/// Returns all errors and warnings as text, ordered by file and line. The last line counts the errors.
 #[must_use]
 pub fn report(errors: &ConfigErrors, is_coloured: bool) -> String {
     let mut all: Vec<(usize, &ConfigProblem, ReportKind<'static>)> = Vec::new();
@@ -49,7 +49,7 @@ pub fn report(errors: &ConfigErrors, is_coloured: bool) -> String {
     text
 }
 
-/// The warnings of a configuration without errors, one a line.
+/// Returns the warnings of a configuration without errors, one per line.
 #[must_use]
 pub fn warnings(warnings: &[ConfigProblem]) -> String {
     warnings
@@ -58,7 +58,7 @@ pub fn warnings(warnings: &[ConfigProblem]) -> String {
         .collect()
 }
 
-/// One problem with its line; none if there is no line to show.
+/// Draws one problem with its line. `None`: there is no line to show.
 fn drawn(
     problem: &ConfigProblem,
     kind: ReportKind<'static>,
@@ -76,7 +76,7 @@ fn drawn(
         .sum::<usize>();
     let start = before + problem.column.checked_sub(1)?;
     let total = source.chars().count();
-    // A caret below a newline would show nothing.
+    // A caret below a newline would be invisible.
     let end = (start + problem.len).min(total);
     if start >= end {
         return None;
@@ -90,7 +90,7 @@ fn drawn(
         } else {
             CharSet::Ascii
         });
-    // The place stands in a line of its own, in the form that editors and people search for.
+    // The position gets its own line, in the form that editors and people search for.
     let title = problem.message.split('\n').next().unwrap_or_default();
     let mut bytes = Vec::new();
     Report::build(kind, span.clone())

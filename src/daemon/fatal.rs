@@ -1,24 +1,24 @@
-//! What ends the daemon before or between its rounds, and how it says so.
+//! Errors that end the daemon before or between its runs, and how they are printed.
 
 use std::process::ExitCode;
 
 use crate::config::{ConfigErrors, ConfigProblem};
 
-/// Exit status of every error before the daemon runs, and of a configuration that `--check` finds wrong.
+/// The exit status for every error before the daemon runs, and for a configuration with errors in `--check`.
 pub(super) const USAGE: u8 = 2;
 
-/// An error that ends the daemon before (or between) its rounds.
+/// An error that ends the daemon before or between its runs.
 #[derive(Debug)]
 pub(super) enum Fatal {
-    /// Printed as Supervisor's two lines; status 2.
+    /// A wrong option or environment. Printed as Supervisor's two lines; status 2.
     Usage(String),
-    /// The configuration is wrong; status 2.
+    /// The configuration has errors; status 2.
     Config(ConfigErrors),
-    /// Something that Supervisor ends with a traceback; status 1.
+    /// An error for which Supervisor prints a traceback; status 1.
     Internal(String),
 }
 
-/// Says why the daemon ends. Supervisor's two lines come first, alone; what we know beyond them follows.
+/// Prints why the daemon exits. Supervisor's two lines come first and alone on their lines; further details follow.
 pub(super) fn fail(argv0: &str, fatal: &Fatal) -> ExitCode {
     let (sentence, status) = match fatal {
         Fatal::Usage(sentence) => (sentence, USAGE),
@@ -27,7 +27,7 @@ pub(super) fn fail(argv0: &str, fatal: &Fatal) -> ExitCode {
     };
     eprintln!("Error: {sentence}\nFor help, use {argv0} -h");
     if let Fatal::Config(errors) = fatal {
-        // What stands nowhere is what the two lines say; `--check` says why.
+        // A problem without a position is the one in the first two lines. `--check` explains it.
         let has_place = |problem: &&ConfigProblem| problem.line != 0;
         for problem in errors.all.iter().filter(has_place) {
             eprintln!("{problem}");
@@ -36,7 +36,7 @@ pub(super) fn fail(argv0: &str, fatal: &Fatal) -> ExitCode {
     ExitCode::from(status)
 }
 
-/// Says what could not be done, as an error that ends the daemon with status 1.
+/// Returns a function that turns an I/O error into [`Fatal::Internal`]. `what` names the failed operation.
 pub(super) fn internal(what: &'static str) -> impl FnOnce(std::io::Error) -> Fatal {
     move |error| Fatal::Internal(format!("{what}: {error}"))
 }

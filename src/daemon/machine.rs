@@ -1,4 +1,5 @@
-//! What reading a configuration asks of this machine. Knows nothing of configuration.
+//! What parsing a configuration reads from this machine: files, users, the environment. It does not know the
+//! configuration itself.
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,38 +15,38 @@ use crate::config::lookup::{Lookup, LookupError, UserEntry};
 use crate::domain::{Resource, from_bytes};
 use crate::sys;
 
-/// The most bytes a configuration file may have; a larger one counts as unreadable.
+/// Maximum size of a configuration file in bytes. A larger one counts as unreadable.
 pub const FILE_BYTES_MAX: u64 = 64 << 20;
 
-/// This machine. Relative paths mean the directory in which the program was when this value was made, so that a daemon
-/// that has changed its directory since still finds its files.
+/// This machine. Relative paths start at the working directory of the program when this value was created. The daemon
+/// changes its directory later and must still find its files.
 #[derive(Debug, Clone)]
 pub struct Machine {
     cwd: String,
 }
 
 impl Machine {
-    /// Remembers the working directory.
+    /// Creates a value with the current working directory.
     ///
     /// # Errors
-    /// It cannot be found out, or is no UTF-8.
+    /// The directory cannot be found out or is not UTF-8.
     pub fn new() -> io::Result<Self> {
         let cwd = std::env::current_dir()?;
         let cwd = cwd
             .to_str()
-            .ok_or_else(|| io::Error::other("the working directory's name is no UTF-8"))?;
+            .ok_or_else(|| io::Error::other("the working directory is not UTF-8"))?;
         Ok(Self {
             cwd: cwd.to_owned(),
         })
     }
 
-    /// The machine as an earlier image of this process saw it, from its working directory.
+    /// Creates a value with the working directory of an earlier image of this process.
     #[must_use]
     pub const fn seen_from(cwd: String) -> Self {
         Self { cwd }
     }
 
-    /// An empty path names nothing, not the working directory.
+    /// An empty path names nothing, rather than the working directory.
     fn full(&self, path: &str) -> PathBuf {
         if path.is_empty() {
             PathBuf::new()
@@ -63,21 +64,21 @@ fn known(user: NixUser) -> Option<UserEntry> {
     })
 }
 
-/// As many links as the kernel follows.
+/// Maximum number of symlinks in a path, as in the kernel.
 const LINKS_MAX: usize = 40;
 
-/// How others could change what a path leads to.
+/// How another user could change what a path leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Change {
-    /// They change or replace it.
+    /// By changing or replacing the file.
     Replace,
-    /// They add something to it; it is a directory, or could become one.
+    /// By adding something to the directory, or to a path that could become a directory.
     Add,
 }
 
-/// Why others than root can change what `path`, which is absolute, leads to, if they can. Each directory on the way is looked
-/// at, and each link with the directory that it is in. What is missing can be made by whoever can add to the directory that it
-/// is missing from.
+/// Returns why a user other than root can change what the absolute `path` leads to. `None`: no other user can. It
+/// checks each directory of the path, and each symlink with its directory. A missing file can be created by a user who
+/// can write to its parent directory.
 fn open_to_others(path: &Path, change: Change) -> Option<String> {
     let mut ahead: Vec<OsString> = Vec::new();
     let mut links = 0;
@@ -108,7 +109,7 @@ fn open_to_others(path: &Path, change: Change) -> Option<String> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return writable(&here, true);
             }
-            // Nobody can say; the kernel will refuse to read it too.
+            // It cannot be determined. The kernel will refuse to read the file as well.
             Err(_) => return None,
         };
         if !meta.is_symlink() {
@@ -131,11 +132,12 @@ fn open_to_others(path: &Path, change: Change) -> Option<String> {
     }
 }
 
-/// Why others than root can change what stands at `path` itself (a file or a directory), or with `adds` put something into it.
+/// Returns why a user other than root can change the file or directory `path` itself, or with `adds` add an entry to
+/// it. `None`: no other user can.
 fn writable(path: &Path, adds: bool) -> Option<String> {
     let meta = fs::metadata(path).ok()?;
     let (mode, shown) = (meta.mode(), path.display());
-    // In a sticky directory such as /tmp nobody can touch what is another's, but everybody can add something.
+    // In a sticky directory such as /tmp no user can change the files of others, but every user can add files.
     let is_sticky = meta.is_dir() && mode & 0o1000 != 0 && !adds;
     if meta.uid() != 0 {
         Some(format!("{shown} belongs to uid {}", meta.uid()))
@@ -153,8 +155,8 @@ fn writable(path: &Path, adds: bool) -> Option<String> {
 impl Lookup for Machine {
     fn read(&self, path: &str) -> Result<Vec<u8>, LookupError> {
         let path = self.full(path);
-        // The size is asked for first only to refuse what could fill the memory; a pipe such as /dev/stdin has none.
-        // What may not even be looked at counts as missing, as it does for Supervisor.
+        // The size is checked only to refuse a file that could fill the memory; a pipe such as /dev/stdin has none. A
+        // file whose metadata cannot be read counts as missing, as in Supervisor.
         let meta = fs::metadata(&path).map_err(|error| {
             let is_plain = error.kind() == io::ErrorKind::NotFound;
             LookupError::Missing(if is_plain {
@@ -166,7 +168,7 @@ impl Lookup for Machine {
         let unreadable = |error: io::Error| LookupError::Unreadable(error.to_string());
         let too_large = || {
             let most = FILE_BYTES_MAX >> 20;
-            LookupError::Unreadable(format!("it has more than {most} MiB"))
+            LookupError::Unreadable(format!("it is larger than {most} MiB"))
         };
         if meta.is_dir() {
             return Err(LookupError::Unreadable("it is a directory".to_owned()));
@@ -197,7 +199,7 @@ impl Lookup for Machine {
     }
 
     fn list(&self, path: &str) -> Vec<String> {
-        // Names that are no UTF-8 cannot be written in a message or a key, so they match nothing.
+        // Names that are not UTF-8 cannot occur in a message or a key, so they match nothing.
         fs::read_dir(self.full(path))
             .into_iter()
             .flatten()
@@ -294,7 +296,7 @@ impl Lookup for Machine {
     }
 
     fn env(&self) -> Vec<(String, String)> {
-        // A name that is no UTF-8 cannot stand in a configuration, and so is not known to it. A value can be anything.
+        // A name that is not UTF-8 cannot occur in a configuration, so it is left out. A value may be any bytes.
         std::env::vars_os()
             .filter_map(|(name, value)| {
                 Some((name.into_string().ok()?, from_bytes(value.as_bytes())))
@@ -325,7 +327,7 @@ mod tests {
         };
         mode(&dir, 0o755);
         mode(&file, 0o644);
-        // /tmp is everybody's, but sticky.
+        // Every user can write to /tmp, but it is sticky.
         assert_eq!(machine.other_writer(name), None);
         mode(&file, 0o666);
         assert!(
@@ -368,7 +370,7 @@ mod tests {
         mode(&dir, 0o755);
         mode(&inner, 0o755);
         assert_eq!(adder(&inner), None);
-        // Everybody can add files to a directory such as /tmp, though nobody can remove those of others.
+        // Every user can add files to a directory such as /tmp, although none can remove those of others.
         mode(&inner, 0o1777);
         assert!(adder(&inner).is_some_and(|why| why.ends_with("conf.d is writable by everybody")));
         mode(&inner, 0o755);
@@ -376,7 +378,7 @@ mod tests {
         assert_eq!(adder(&inner), None);
         assert!(adder(&dir.join("missing/deep")).is_some_and(|why| !why.contains("missing")));
         mode(&dir, 0o755);
-        // A link counts with the directory that it is in, and with what it leads to.
+        // A symlink is checked together with its directory and its target.
         let open = dir.join("open");
         fs::create_dir(&open).expect("made");
         std::os::unix::fs::symlink(&inner, open.join("link")).expect("linked");

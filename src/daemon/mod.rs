@@ -1,4 +1,4 @@
-//! `supervisord` from its arguments to its exit status: the order of starting and stopping, as a list.
+//! `supervisord` from its arguments to its exit status: the steps of starting, running, handing over and stopping.
 
 pub mod check;
 mod fatal;

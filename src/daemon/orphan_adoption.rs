@@ -1,6 +1,6 @@
-//! Programs that run though no state says what they are: it was lost with its fd holder, or is another version's, or torn. By
-//! their cgroups and the names of what was kept they are taken over as far as the configuration knows them, and never ended
-//! for it. It must not know where the fd holder is.
+//! Adoption of programs that run without a usable state: it was lost with its fd holder, belongs to another version, or
+//! is damaged. Their cgroups and the names of stored descriptors identify them. The daemon adopts those that the
+//! configuration knows, and stops none of them for this reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
@@ -15,24 +15,25 @@ use crate::engine::RestoredEngine;
 use crate::spawn::SharedSocket;
 use crate::sys::{self, NamedFds};
 
-/// What was found of a daemon that is no more, by a configuration that was read afresh.
+/// Running programs that were matched with a newly read configuration.
 pub(super) struct OrphanAdoption {
     config: Arc<Config>,
     found: Vec<AdoptedProcess>,
     partial: PartialRecovery,
-    /// No instance before had a greater number.
+    /// The greatest incarnation of any earlier instance.
     last_incarnation: u64,
 }
 
-/// Finds the process that was made for a cgroup: its pid and pidfd.
+/// Finds the process that was started in a cgroup. Returns its PID and pidfd.
 type FindProcess<'a> = &'a dyn Fn(&str) -> Option<(i32, OwnedFd)>;
 
-/// Looks for what runs already.
+/// Looks for running programs.
 pub(super) fn find_orphans(config: &Arc<Config>, partial: PartialRecovery) -> OrphanAdoption {
     let running = cgroup::list_orphans();
     find(config, partial, &running, &cgroup::find_orphan)
 }
 
+/// Matches the processes in cgroups with the configuration and the stored descriptors.
 fn find(
     config: &Arc<Config>,
     mut partial: PartialRecovery,
@@ -49,12 +50,12 @@ fn find(
         let Some(pids) = running.get(&name) else {
             continue;
         };
-        // The last instance of those that are known to have been made here.
+        // The newest instance that the fd holder knows and that is in this cgroup.
         let known = pidfds.iter().rev().find(|(_, pid)| pids.contains(pid));
         let (incarnation, pid) = match known {
             Some(&(incarnation, pid)) => (incarnation, pid),
             None => {
-                // It ends at this very moment, or hides: nothing to be taken over.
+                // The process is just exiting or cannot be identified, so it is not adopted.
                 let Some((pid, pidfd)) = find_process(&name) else {
                     continue;
                 };
@@ -84,8 +85,8 @@ fn find(
     }
 }
 
-/// The incarnations whose pidfds were kept, with the numbers of their processes, in the order in which they were made. Those
-/// that have ended have none.
+/// Returns incarnations with stored pidfds and the PIDs of their processes, in the order in which they were started.
+/// Exited processes are left out.
 fn pidfds_alive(kept: &NamedFds) -> Vec<(u64, i32)> {
     let mut living: Vec<(u64, i32)> = kept
         .iter()
@@ -104,12 +105,12 @@ fn pidfds_alive(kept: &NamedFds) -> Vec<(u64, i32)> {
 }
 
 impl OrphanAdoption {
-    /// What was kept, by name.
+    /// Returns the stored descriptors by name.
     pub(super) const fn descriptors(&self) -> &NamedFds {
         &self.partial.descriptors
     }
 
-    /// The cgroups of processes that are taken over.
+    /// Returns the cgroups of processes to be adopted.
     pub(super) fn cgroups(&self) -> BTreeSet<String> {
         let found: BTreeSet<u32> = self.found.iter().map(|found| found.instance.slot).collect();
         Fleet::slots(&self.config)
@@ -118,7 +119,7 @@ impl OrphanAdoption {
             .collect()
     }
 
-    /// Groups of which nothing runs, so that their sockets can be tried.
+    /// Returns the groups without running processes, whose sockets can be tried.
     pub(super) fn idle_groups(&self) -> Vec<Arc<GroupSpec>> {
         let taken = self.cgroups();
         let is_idle = |group: &&Arc<GroupSpec>| {
@@ -128,7 +129,8 @@ impl OrphanAdoption {
         self.config.groups.iter().filter(is_idle).cloned().collect()
     }
 
-    /// The core that begins with what was found, and what goes with it. What belongs to nobody is closed in the course of it.
+    /// Creates a fleet that adopts the processes, and the engine state and sockets for it. Descriptors that belong to
+    /// none of them are closed.
     pub(super) fn begin(
         self,
         identity: Identity,
@@ -160,7 +162,7 @@ impl OrphanAdoption {
             Some((shared, socket))
         };
         let sockets = sockets.into_iter().filter_map(with_instances).collect();
-        // They were read in another slot.
+        // The bytes were read for another slot.
         for bytes in &mut unflushed {
             let mut instances = found.iter().map(|found| found.instance);
             if let Some(instance) =
@@ -234,7 +236,7 @@ mod tests {
         let mut partial = PartialRecovery::default();
         let kept = &mut partial.descriptors;
         kept.insert("p7".to_owned(), own(first_pid));
-        // A instance before, whose process is gone, and things of one that nobody knows.
+        // An earlier instance whose process is gone, and descriptors of an unknown instance.
         kept.insert("p6".to_owned(), own(past_pid));
         kept.insert("e12".to_owned(), null());
         kept.insert("o7".to_owned(), null());
@@ -244,9 +246,9 @@ mod tests {
         let running = running(&[
             ("cat:0", &[second_pid, first_pid]),
             ("cat:1", &[second_pid]),
-            // It ends while it is looked at.
+            // The process exits while it is examined.
             ("cat:2", &[past_pid]),
-            // The configuration does not know it.
+            // The configuration does not contain this process.
             ("gone:gone", &[second_pid]),
         ]);
         let find_process = |name: &str| (name == "cat:1").then(|| (second_pid, own(second_pid)));
@@ -277,7 +279,7 @@ mod tests {
         assert_eq!(adoption.last_incarnation, 13);
         let pidfd = &adoption.descriptors()["p13"];
         assert_eq!(sys::pid_of(pidfd), Some(second_pid));
-        // Whatever else is in the scope is nobody's.
+        // The configuration does not contain the other processes in the scope.
         let cgroups: Vec<String> = adoption.cgroups().into_iter().collect();
         assert_eq!(cgroups, ["cat:0", "cat:1"]);
         let idle = adoption.idle_groups();

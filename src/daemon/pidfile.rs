@@ -1,6 +1,6 @@
-//! The pidfile: written for others to read, never read to signal anything. While the daemon runs it has a lock on the file,
-//! so that a second daemon of the same configuration knows that it is one. The lock ends with the daemon, however it ends: a
-//! pidfile that was left behind holds nobody up.
+//! The pidfile. Other programs read it; the daemon never signals a PID from it. The running daemon holds a lock on the
+//! file, so that a second daemon with the same configuration notices it. The kernel releases the lock when the daemon
+//! exits in any way, so a stale pidfile prevents nothing.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -14,21 +14,21 @@ use crate::domain::Errno;
 use crate::sys::safe_open::{self, FileId, SafePath};
 use crate::sys::{self, LockKind};
 
-/// A pidfile that this daemon wrote; dropping it removes the file, if it is still the same file.
+/// A pidfile that this daemon wrote. Dropping it removes the file if it is still the same file.
 #[derive(Debug)]
 pub(super) struct Pidfile {
     path: PathBuf,
     id: FileId,
-    /// Has the lock.
+    /// Holds the lock.
     _file: File,
 }
 
 /// Why a pidfile cannot be written.
 #[derive(Debug)]
 pub(super) enum PidfileError {
-    /// The daemon with this PID and the same configuration runs.
+    /// The daemon with this PID runs with the same configuration.
     Held(i32),
-    /// The file cannot be created or written, or is refused: why, and what to do, for people.
+    /// The file cannot be created or written, or is refused. The text says why and what to do.
     Refused(String),
 }
 
@@ -38,7 +38,8 @@ impl From<io::Error> for PidfileError {
     }
 }
 
-/// Why the file at `path` could not be opened: the kind of file there if it is not a regular file, else the kernel's reason.
+/// Returns why the file at `path` could not be opened: the kind of the file if it is not a regular file, else the
+/// kernel's reason.
 fn refused(path: &Path, error: Errno) -> PidfileError {
     let kind = lstat(path).map_or(SFlag::S_IFREG, |stat| safe_open::kind(&stat));
     PidfileError::Refused(if kind == SFlag::S_IFREG {
@@ -49,20 +50,21 @@ fn refused(path: &Path, error: Errno) -> PidfileError {
     })
 }
 
-/// Opens what stands at `path`, without following a link of another user or waiting for anybody.
+/// Opens the file at `path` without following a symlink of another user and without blocking.
 fn open(path: &Path, flags: OFlag) -> Result<File, Errno> {
     let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     safe_open::safe_open(path, flags, Mode::from_bits_truncate(0o666)).map(File::from)
 }
 
-/// The PID of the running daemon that has this pidfile for the configuration `config`. None: there is no such daemon, or
-/// nobody can tell.
+/// Returns the PID of the running daemon that holds this pidfile with the configuration file `config`. `None`: there is
+/// none, or it cannot be determined.
 pub(super) fn holder(path: &Path, config: &Path) -> Option<i32> {
     let file = open(path, OFlag::O_RDONLY).ok()?;
     file.metadata().ok()?.is_file().then_some(())?;
     live_holder(&file, config)
 }
 
+/// Returns the PID in the file if another running process holds the lock.
 fn live_holder(file: &File, config: &Path) -> Option<i32> {
     if !sys::is_byte_locked(file, byte(config)).ok()? {
         return None;
@@ -70,7 +72,7 @@ fn live_holder(file: &File, config: &Path) -> Option<i32> {
     let mut text = String::new();
     file.take(32).read_to_string(&mut text).ok()?;
     let pid = text.trim().parse().ok()?;
-    // The lock may outlive its daemon in a child that was stopped before exec.
+    // The lock may outlive the daemon in a child that was stopped before exec.
     (pid != own_pid() && sys::open_pidfd(pid).is_ok()).then_some(pid)
 }
 
@@ -83,10 +85,10 @@ fn own_pid() -> i32 {
 }
 
 impl Pidfile {
-    /// Writes `pid` and a newline, and takes the lock for the configuration `config`.
+    /// Writes `pid` and a newline, and takes the lock for the configuration file `config`.
     ///
-    /// The directory may be one that others can write to. So nothing is followed and nothing foreign is overwritten: a
-    /// symlink, a device or pipe, a file with another owner or with other links to it is refused before a byte changes.
+    /// Other users may be able to write to the directory. So a symlink, a device, a pipe, a file of another owner or a
+    /// file with other hard links is refused before a byte is written.
     ///
     /// # Errors
     /// See [`PidfileError`].
@@ -106,7 +108,7 @@ impl Pidfile {
             let why = format!("the file belongs to user {} (remove it)", found.uid());
             return Err(PidfileError::Refused(why));
         }
-        // A file system without locks: as before there were any.
+        // On a file system without locks, continue without the lock, as older versions did.
         let is_locked = sys::lock_byte(&file, byte(config), LockKind::Exclusive).unwrap_or(true);
         if !is_locked && let Some(pid) = live_holder(&file, config) {
             return Err(PidfileError::Held(pid));
@@ -124,16 +126,16 @@ impl Pidfile {
         })
     }
 
-    /// Leaves the file where it is, without the lock.
+    /// Leaves the file in place and releases the lock.
     pub(super) fn keep(mut self) {
-        // No directory has an empty name in it.
+        // An empty path names no file, so the drop removes nothing.
         self.path = PathBuf::new();
     }
 }
 
 impl Drop for Pidfile {
     fn drop(&mut self) {
-        // Whoever removed it in between did our work.
+        // If the file is gone or replaced, there is nothing to remove.
         if let Ok(place) = SafePath::resolve(&self.path) {
             place.unlink_if(self.id);
         }
@@ -173,7 +175,7 @@ mod tests {
         let dir = scratch("held");
         let path = dir.join("pid");
         let (one, other) = (Path::new("/one"), Path::new("/other"));
-        // Another process: its own PID holds nobody up.
+        // Use the PID of another process, since the own PID never counts as a holder.
         let mut child = std::process::Command::new("sleep")
             .arg("1000")
             .spawn()

@@ -1,5 +1,5 @@
-//! What a daemon that is no more has left with the fd holder: by intent, when the service manager restarts it, or because it
-//! was killed. Then the whole as it was last written down is brought up to date by the records of each process.
+//! Recovery of the state that a previous daemon left with the fd holder, because the service manager restarted it or
+//! because it was killed. After a kill, the last snapshot is updated with the records of the processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -18,53 +18,53 @@ use crate::output::{IN_FLIGHT_LOG_BYTES, UnflushedChunk};
 use crate::spawn::SharedSocket;
 use crate::sys::{self, Limit, MemoryFile, NamedFds, SharedBuffer};
 
-/// How long the fd holder may take to list what it keeps: thousands of descriptors take some hundredths of a second.
+/// How long the fd holder may take to list its descriptors. Thousands of them take some hundredths of a second.
 const LIST_WITHIN: Duration = Duration::from_secs(10);
-/// An in-flight log, and the one before.
+/// Maximum number of in-flight logs: the current one and the previous one.
 const IN_FLIGHT_LOGS: usize = 2;
 
-/// The fd holder of a daemon that is no more, and what was in there.
+/// The fd holder of a previous daemon and its contents.
 pub(super) struct RecoverySource {
     pub(super) fd_store: Arc<FdStore>,
     pub(super) left: RecoveredState,
-    /// The limit of open files that we were started with, which programs are to have. Ours is raised from the moment that
-    /// descriptors are taken over: with a thousand programs there are more of them than it allows, and nothing could be
-    /// opened any more.
+    /// The limit of open files that the daemon was started with. Programs get this limit. The daemon raises its own
+    /// limit before it receives descriptors: with a thousand programs there are more than the initial limit allows, and
+    /// then it could not open anything.
     pub(super) files: Option<Limit>,
 }
 
-/// What a daemon that is no more has left with its fd holder.
+/// What a previous daemon left with its fd holder.
 pub(super) enum RecoveredState {
-    /// All of it can be understood.
+    /// The state and the descriptors are complete.
     Whole(Box<Recovery>),
-    /// Descriptors, but no state that says what they are for.
+    /// There are descriptors, but no usable state.
     Partial(PartialRecovery),
 }
 
-/// What is left of a state that cannot be understood.
+/// What remains without a usable state.
 #[derive(Default)]
 pub(super) struct PartialRecovery {
-    /// Why; none: there is no state at all.
+    /// Why the state cannot be used. `None`: there is no state.
     pub(super) why: Option<String>,
-    /// By name.
+    /// The descriptors by name.
     pub(super) descriptors: NamedFds,
-    /// Sockets of FastCGI programs, without who has them. They are among the descriptors.
+    /// Sockets of FastCGI programs, without the instances that hold them. Their descriptors are in `descriptors`.
     pub(super) sockets: Vec<SharedSocket>,
-    /// Bytes of logs that were under way.
+    /// Bytes that were being written to logs.
     pub(super) unflushed: Vec<UnflushedChunk>,
 }
 
-/// A daemon's state.
+/// The state of a previous daemon.
 pub(super) struct Recovery {
     pub(super) handoff: Handoff,
-    /// Bytes of logs that were under way.
+    /// Bytes that were being written to logs.
     pub(super) unflushed: Vec<UnflushedChunk>,
-    /// How it was left, as it reads in the log.
+    /// How the daemon ended, as the log words it.
     pub(super) how: &'static str,
 }
 
 impl Recovery {
-    /// The cgroups of processes that are taken over.
+    /// Returns the cgroups of processes to be adopted.
     pub(super) fn cgroups(&self) -> BTreeSet<String> {
         let snapshot = &self.handoff.engine.snapshot;
         let instances = snapshot.instances().into_iter();
@@ -74,7 +74,7 @@ impl Recovery {
             .collect()
     }
 
-    /// The configuration to go on with where the file has errors: programs run, so the daemon does too.
+    /// Returns the configuration to continue with if the file has errors. Programs run, so the daemon must run too.
     pub(super) fn goes_on_with(&self, errors: &ConfigErrors) -> Config {
         let mut config = Config::clone(&self.handoff.config);
         config.notes = errors
@@ -88,16 +88,16 @@ impl Recovery {
     }
 }
 
-/// Finds what a daemon that was here before has left, if there was one: through what the service manager has kept for us,
-/// or, where it keeps nothing any more (a service that was given up on), through the fd holder that is where programs are.
+/// Finds the state of a previous daemon, if there is one. It uses the descriptor that the service manager stored. If
+/// there is none (as after a service has failed), it uses the fd holder in the scope of the programs.
 pub(super) fn find_source(kept: Option<OwnedFd>) -> Option<RecoverySource> {
-    // One that somebody has stopped would not answer.
+    // An fd holder that was stopped with SIGSTOP would not answer.
     cgroup::continue_holder();
     let holder = kept
         .and_then(|fd| FdHolder::from_fd(fd).ok())
         .map(|(holder, _)| holder)
         .or_else(cgroup::find_holder)?;
-    // A list has as many descriptors as there are.
+    // The list contains all stored descriptors, so raise the limit first.
     let files = sys::raise_own_files().ok();
     let mut predecessor = recover_from(holder, &|snapshot, instance| {
         let spec = snapshot.spec_of(instance)?;
@@ -107,10 +107,11 @@ pub(super) fn find_source(kept: Option<OwnedFd>) -> Option<RecoverySource> {
     Some(predecessor)
 }
 
-/// Finds the process of an instance that was made though nobody wrote that down, if there is one: its pid and pidfd.
+/// Finds the process of an instance whose spawn was not recorded. Returns its PID and pidfd, or `None` if there is no
+/// process.
 pub(super) type FindSpawned<'a> = &'a dyn Fn(&Snapshot, InstanceId) -> Option<(i32, OwnedFd)>;
 
-/// Takes out of the fd holder what is in there.
+/// Takes the contents of the fd holder.
 pub(super) fn recover_from(holder: FdHolder, find_spawned: FindSpawned<'_>) -> RecoverySource {
     let listed = holder.list(LIST_WITHIN);
     let fd_store = Arc::new(FdStore::new(holder));
@@ -131,6 +132,7 @@ pub(super) fn recover_from(holder: FdHolder, find_spawned: FindSpawned<'_>) -> R
     }
 }
 
+/// Interprets the descriptors that the fd holder listed.
 fn read_stored(
     items: Vec<(String, Vec<OwnedFd>)>,
     fd_store: &FdStore,
@@ -150,7 +152,8 @@ fn read_stored(
         .cloned()
         .collect();
     for name in &servers {
-        // Ours are open here from now on, if they are wanted; those of a daemon that was killed would be in our way.
+        // The new daemon has these sockets open from now on if it wants them. Sockets of a killed daemon would be in
+        // the way.
         let _ = fd_store.remove_named(name);
     }
     if !servers.is_empty() {
@@ -168,11 +171,11 @@ fn read_stored(
         .collect();
     for name in nobodys {
         kept.remove(&name);
-        // Now, before its place is another's. Who cannot forget it will be found out by who keeps something.
+        // Remove them now, before their index is used again. If that fails, the next store reports it.
         let _ = fd_store.remove_named(&name);
     }
-    // They stay until what is in them is written.
-    // One in-flight log of each thread that wrote output. Versions before 5.1 had one thread.
+    // Keep in-flight logs until their bytes are written. There is one for each thread that wrote output. Versions
+    // before 5.1 had one thread.
     let unflushed =
         (0..IN_FLIGHT_LOGS).filter_map(|place| kept.get(&FdName::InFlightLog(place).name()));
     let unflushed = unflushed.flatten().filter_map(unflushed_chunk).collect();
@@ -186,7 +189,7 @@ fn read_stored(
     let understood = match (handoff, state) {
         (Some(handoff), _) => written_handoff::read(&handoff).map(|with| {
             let handoff = with(std::mem::take(&mut descriptors));
-            Some((handoff, "that the last daemon let go of"))
+            Some((handoff, "of a daemon that detached"))
         }),
         (None, Some(state)) => written_handoff::read_state(&state).map(|(config, mut snapshot)| {
             if let Some(records) = records {
@@ -217,7 +220,7 @@ fn read_stored(
     }
 }
 
-/// Descriptors by the names of each, where those of an instance are stored under one name.
+/// Splits descriptors of an instance that are stored under one name into separate names.
 fn split_names(items: Vec<(String, Vec<OwnedFd>)>) -> BTreeMap<String, Vec<OwnedFd>> {
     let mut kept = BTreeMap::new();
     for (name, descriptors) in items {
@@ -225,7 +228,7 @@ fn split_names(items: Vec<(String, Vec<OwnedFd>)>) -> BTreeMap<String, Vec<Owned
         if names == [name.as_str()] {
             kept.insert(name, descriptors);
         } else {
-            // Its pidfd may not have come yet.
+            // The pidfd may not have been stored yet.
             let each = names.into_iter().zip(descriptors);
             kept.extend(each.map(|(name, fd)| (name, vec![fd])));
         }
@@ -233,15 +236,15 @@ fn split_names(items: Vec<(String, Vec<OwnedFd>)>) -> BTreeMap<String, Vec<Owned
     kept
 }
 
-/// What was read and may not be in its log; an in-flight log that cannot be understood has nothing that could be saved.
+/// Returns bytes that were read and may be missing in the log. `None`: there are none, or the in-flight log is damaged.
 fn unflushed_chunk(in_flight_log: &OwnedFd) -> Option<UnflushedChunk> {
     let in_flight_log = in_flight_log.try_clone().ok()?;
     let mut in_flight_log = SharedBuffer::open(in_flight_log).ok()?;
     UnflushedChunk::find(&mut in_flight_log).ok().flatten()
 }
 
-/// Memory for the output thread to read into, which a successor finds too. Another than the one that was kept before: what
-/// is in there may not be written yet. Returns its place, too.
+/// Creates an in-flight log for the output thread and stores it for a successor. Its index differs from that of a
+/// recovered one, whose bytes may not be written yet. Returns the index too.
 pub(super) fn new_in_flight_log(
     fd_store: &FdStore,
     left: Option<&NamedFds>,
@@ -256,7 +259,8 @@ pub(super) fn new_in_flight_log(
     Ok((place, in_flight_log))
 }
 
-/// Sockets of FastCGI programs: each has a description of whose it is beside it. Who has them is not known yet.
+/// Returns the sockets of FastCGI programs, which are stored with a description of their program. Which instances hold
+/// them is not known yet.
 fn shared_sockets(kept: &BTreeMap<String, Vec<OwnedFd>>) -> Vec<SharedSocket> {
     let places = kept.iter().filter_map(|(name, descriptors)| {
         let place = FdName::socket_place_in(name)?;
@@ -267,6 +271,7 @@ fn shared_sockets(kept: &BTreeMap<String, Vec<OwnedFd>>) -> Vec<SharedSocket> {
     places.collect()
 }
 
+/// Reconstructs a handoff from a snapshot with applied records and the stored descriptors.
 fn handoff_of_crashed(
     config: Arc<Config>,
     snapshot: Snapshot,
@@ -279,7 +284,7 @@ fn handoff_of_crashed(
         let name = FdName::Pidfd(instance).name();
         match (pid, descriptors.get(&name)) {
             (0, Some(pidfd)) => {
-                // The kernel was asked for it, and it came. It may be gone again, and then it has no number.
+                // The process was spawned. If it has exited meanwhile, it has no PID.
                 pids.push((instance, sys::pid_of(pidfd).unwrap_or(0)));
                 spawned.push(instance);
             }
@@ -292,13 +297,13 @@ fn handoff_of_crashed(
                         spawned.push(instance);
                     }
                 }
-                // It had ended and was reaped, or there was none yet.
+                // The process exited and was reaped, or was never spawned.
                 None => gone.push(instance),
             },
         }
     }
     for shared in &mut sockets {
-        // An attempt that begins anew asks for it again, and what is gone gives it back.
+        // Attempts that start again request the socket again, and instances that are gone release it.
         let instances = snapshot
             .instances()
             .into_iter()
@@ -322,7 +327,7 @@ fn handoff_of_crashed(
     }
 }
 
-/// Puts everything down for the next daemon.
+/// Stores the handoff for the next daemon.
 pub(super) fn store_handoff(fd_store: &FdStore, handoff: &Handoff) -> Result<(), String> {
     let state = written_handoff::write(handoff).map_err(|error| error.to_string())?;
     for (place, server) in handoff.own.iter().enumerate() {

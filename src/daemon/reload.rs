@@ -1,4 +1,4 @@
-//! Reads the configuration for a running daemon, which goes on as it was if anything is wrong with it.
+//! Reads the configuration for a running daemon. On an error the daemon continues unchanged.
 
 use super::machine::Machine;
 use crate::config;
@@ -7,10 +7,10 @@ use crate::config::spec::{Config, GroupChange, GroupChangeResult};
 use crate::core::{LoadError, LoadReason};
 use crate::sys;
 
-/// The options with which a daemon that runs with `config` reads again.
+/// Returns the options with which a daemon that runs with `config` reads the file again.
 ///
-/// A file that had `[supervisord]` and has it no more was emptied or cut: taking it for a file that needs no such section would
-/// remove programs that run.
+/// If the file had `[supervisord]` and lacks it now, it was emptied or truncated. Accepting it as a file that needs no
+/// such section would remove running programs.
 pub(super) fn options_of(options: &DaemonOptions, config: &Config) -> DaemonOptions {
     DaemonOptions {
         needs_section: !config.is_implied,
@@ -18,7 +18,7 @@ pub(super) fn options_of(options: &DaemonOptions, config: &Config) -> DaemonOpti
     }
 }
 
-/// Reads the configuration afresh, for a running daemon.
+/// Reads the configuration for a running daemon.
 pub(super) fn reload(
     options: &DaemonOptions,
     machine: &Machine,
@@ -30,7 +30,7 @@ pub(super) fn reload(
         all: errors.all.iter().map(ToString::to_string).collect(),
         lines: errors.lines(),
     })?;
-    // What the next run would die of, said while nothing is lost yet.
+    // Check what would end the next run while everything still works.
     let begins_anew = matches!(reason, LoadReason::Restart(_) | LoadReason::Hangup);
     if let Some(sentence) = user_refused(&config).filter(|_| begins_anew) {
         return Err(LoadError::of(sentence));
@@ -38,18 +38,18 @@ pub(super) fn reload(
     Ok(config)
 }
 
-/// Makes the processes of a section for a group that is active.
+/// Makes the processes of a section for an active group.
 pub(super) fn compose(
     options: &DaemonOptions,
     machine: &Machine,
     order: &GroupChange,
 ) -> Result<GroupChangeResult, String> {
     let path = options.config_path.clone().unwrap_or_default();
-    // The sentence alone, as for every fault about a configuration.
+    // Return only the message, as for all faults about a configuration.
     config::build_group_change(&path, order, machine).map_err(|errors| errors.first)
 }
 
-/// Why the daemon cannot become the user of `config`, if it cannot.
+/// Returns why the daemon cannot become the user of `config`. `None`: it can.
 fn user_refused(config: &Config) -> Option<String> {
     let user = config.daemon.user.as_ref()?;
     let own = sys::effective_uid();

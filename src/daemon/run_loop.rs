@@ -1,5 +1,5 @@
-//! One run of the daemon: from a configuration to the end of everything it started. `reload` begins another; so does an
-//! upgrade, in another image of the process and with everything running.
+//! The runs of the daemon: each goes from a configuration to the exit of everything it started. `reload` starts another
+//! run in the same process. An upgrade starts one in another image of the process, while all programs keep running.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -26,31 +26,31 @@ use crate::server;
 use crate::spawn::{self, SpawnBase};
 use crate::sys::{self};
 
-/// The number of groups from which the start calls malloc_trim: reading such a configuration frees much memory. After a
-/// smaller one the heartbeat monitor calls it once all threads are idle.
+/// The number of groups from which the start calls malloc_trim, because reading such a configuration frees much memory.
+/// After a smaller one the heartbeat monitor calls it once all threads are idle.
 const LARGE_GROUPS: usize = 64;
 
-/// With what a run begins.
+/// The input of a run.
 enum RunStart {
-    /// With nothing that runs, or with what a daemon that is no more has left.
+    /// A cold start, or recovery of what a previous daemon left.
     Anew(Arc<Config>, Option<Box<RecoverySource>>),
-    /// Where another image (`is_new`), or the run before, has ended.
+    /// Continuation after another image (`is_new`) or after the previous run.
     Succeeding { handoff: Box<Handoff>, is_new: bool },
 }
 
-/// How a run has ended.
+/// How a run ended.
 enum RunEnd {
-    /// For good.
+    /// The daemon exits.
     Shutdown,
-    /// Everything is stopped, to begin anew with this.
+    /// Everything has stopped. The next run starts with this configuration.
     Restart(Arc<Config>),
-    /// Everything goes on, in another image.
+    /// Everything keeps running. The next image takes over.
     HandOver(Box<Handoff>),
-    /// Everything goes on without us, until another daemon takes over.
+    /// Everything keeps running without this daemon until another one takes over.
     Detached,
 }
 
-/// Runs until one ends with a shutdown.
+/// Runs the daemon until a run ends with a shutdown or a detach.
 pub(super) fn run_all(
     first: Config,
     context: StartContext,
@@ -63,7 +63,7 @@ pub(super) fn run_all(
     run_until_shutdown(begin, context, reserved)
 }
 
-/// The same where an earlier image of this process has ended.
+/// Runs the daemon as the successor of an earlier image of this process.
 pub(super) fn resume(
     handoff: Handoff,
     context: StartContext,
@@ -77,6 +77,7 @@ pub(super) fn resume(
     run_until_shutdown(begin, context, reserved)
 }
 
+/// Performs one run after another until one ends the daemon.
 fn run_until_shutdown(
     mut begin: RunStart,
     mut context: StartContext,
@@ -86,12 +87,12 @@ fn run_until_shutdown(
     let mut resources: Option<DaemonResources> = None;
     let mut reserved = Some(reserved);
     loop {
-        // Those of the last run are free again, but for the ones of a spawner that is held up.
+        // The descriptors of the last run are free again, except those of a spawn thread that is held up.
         let staging = reserved.take().map_or_else(reserve, Ok)?;
         match run_once(begin, &context, &program, staging, &mut resources)? {
             RunEnd::Shutdown => {
                 if let Some(resources) = resources {
-                    // Last of all: with what holds it, the place of the programs goes.
+                    // Do this last: the scope of the programs ends together with the fd holder that holds it.
                     if let Some(fd_store) = resources.fd_store {
                         fd_store.quit();
                     }
@@ -121,12 +122,12 @@ fn run_until_shutdown(
     }
 }
 
-/// Where /proc is missing there can be no successor, which its own exec will say.
+/// Without /proc an upgrade is impossible. Its exec will report that.
 fn own_program() -> Arc<Path> {
     written_handoff::own_program().map_or_else(|_| Path::new("").into(), Arc::from)
 }
 
-/// One run.
+/// Performs one run.
 fn run_once(
     begin: RunStart,
     context: &StartContext,
@@ -148,7 +149,7 @@ fn run_once(
     }
 }
 
-/// From the first thread to the last.
+/// Performs a run from its first thread to its last.
 fn run(
     config: &Arc<Config>,
     context: &StartContext,
@@ -178,15 +179,13 @@ fn run(
         sockets,
         in_flight_log,
     } = started;
-    // In the background by now, where a thread may be started.
+    // The daemon is in the background now, so threads may be started.
     let notifier = match notifier {
         Some(mut notifier) => {
             notifier.send_keepalive(sys::now().mono);
             notifier
         }
-        None => {
-            Notifier::start().map_err(internal("cannot start the thread that tells systemd"))?
-        }
+        None => Notifier::start().map_err(internal("cannot start the systemd thread"))?,
     };
     let (options, machine) = (context.options.clone(), context.machine.clone());
     let for_reading = options_of(&options, config);
@@ -273,18 +272,18 @@ fn run(
     let mut ended = engine.run(&workers, || {
         server.start();
         if config.groups.len() >= LARGE_GROUPS {
-            // The configuration's text and what parsing it took.
+            // The text of the configuration and the memory that parsing it took.
             sys::trim_heap();
         }
     });
     if let Ok(EngineExit::Stopped(stopped)) = &mut ended {
         stopped.notifier.send_keepalive(sys::now().mono);
     }
-    // The other way round: answers in flight are given, sockets closed and unlinked; then what is left is written out.
+    // Stop in reverse order: send outstanding answers, close and unlink sockets, then write out the rest of the output.
     match ended {
         Ok(EngineExit::HandedOff(engine)) => {
-            // Sockets stay open, so that whoever connects meanwhile only waits; nothing is written out that a successor
-            // would go on with.
+            // Keep the sockets open, so that new clients just wait. Do not write out anything that a successor
+            // continues with.
             let detaches = engine.detaches();
             let own = server.hand_over();
             workers.spawn.join();
@@ -330,7 +329,7 @@ fn run(
             workers.output.send(OutputCommand::Stop);
             workers.output.join();
             drop(pidfile);
-            match ended.map_err(internal("the engine failed"))? {
+            match ended.map_err(internal("the engine thread failed"))? {
                 EngineExit::HandedOff(_) => Ok(RunEnd::Shutdown),
                 EngineExit::Stopped(stopped) => {
                     *resources = Some(DaemonResources {
@@ -344,12 +343,11 @@ fn run(
                     });
                     Ok(match stopped.outcome {
                         DaemonOutcome::Shutdown => {
-                            // The last thing before the end: whoever asked for it prints the answer meanwhile.
+                            // Do this last: the client that requested the shutdown prints the answer meanwhile.
                             peers.wait_for_exit();
                             RunEnd::Shutdown
                         }
-                        // The core gives the configuration that it approved; without one (which it never does) the last
-                        // one serves.
+                        // The core always returns the configuration that it accepted. The fallback is the current one.
                         DaemonOutcome::Restart => {
                             RunEnd::Restart(stopped.next_config.unwrap_or_else(|| config.clone()))
                         }

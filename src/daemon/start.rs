@@ -1,6 +1,6 @@
-//! The steps before the first run: what the command line asks for, which file, which configuration.
+//! The steps before the first run: the command line, the configuration file and the configuration.
 //!
-//! Everything that is wrong here ends the daemon early, with all reasons on standard error and status 2.
+//! An error in any of them ends the daemon with status 2 and all reasons on standard error.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -22,19 +22,20 @@ use crate::config::{self, ConfigErrors, render, search};
 use crate::domain::{Line, VERSION};
 use crate::{engine, fd_holder, import, pidproxy, service, sys};
 
-/// Runs the daemon, or whatever else `args` (with argv\[0\]) ask for.
+/// Runs the daemon or another command that `args` (with argv\[0\]) request.
 #[must_use]
 pub fn run(args: &[String]) -> ExitCode {
     let argv0 = args.first().map_or("supervisord", String::as_str);
-    // The same binary under other names.
+    // The binary has other commands under other names.
     match Path::new(argv0).file_name().and_then(OsStr::to_str) {
         Some("echo_supervisord_conf") => return print(&render::sample()),
-        // Its command's words need not be UTF-8.
+        // The arguments of its command need not be UTF-8.
         Some("pidproxy") => return pidproxy::run_proxy(&std::env::args_os().collect::<Vec<_>>()),
         Some(fd_holder::NAME | fd_holder::OLD_NAME) => return fd_holder::run(),
         _ => {}
     }
-    // Differs: Supervisor knows no subcommands. As any but the first word they are still positional arguments, and refused.
+    // Differs: Supervisor has no subcommands. After the first argument these words are positional arguments and are
+    // refused.
     if let Some(subcommand) = args
         .get(1)
         .and_then(|word| Subcommand::find_subcommand(word))
@@ -54,7 +55,7 @@ pub fn run(args: &[String]) -> ExitCode {
         Err(error) => {
             return fail(
                 argv0,
-                &Fatal::Usage(format!("cannot tell the working directory: {error}")),
+                &Fatal::Usage(format!("cannot determine the working directory: {error}")),
             );
         }
     };
@@ -80,6 +81,7 @@ pub fn run(args: &[String]) -> ExitCode {
     }
 }
 
+/// Runs a subcommand.
 fn run_verb(subcommand: &Subcommand, argv0: &str, args: &[String]) -> ExitCode {
     let refused = |sentence: &str| {
         eprintln!(
@@ -107,7 +109,7 @@ fn run_verb(subcommand: &Subcommand, argv0: &str, args: &[String]) -> ExitCode {
     }
     let machine = match Machine::new() {
         Ok(machine) => machine,
-        Err(error) => return refused(&format!("cannot tell the working directory: {error}")),
+        Err(error) => return refused(&format!("cannot determine the working directory: {error}")),
     };
     match subcommand.run {
         SubcommandRun::Import => import::run_import(argv0, &parsed, &machine),
@@ -115,7 +117,7 @@ fn run_verb(subcommand: &Subcommand, argv0: &str, args: &[String]) -> ExitCode {
     }
 }
 
-/// What a shell may offer. It asks under one name about all that we have.
+/// Returns completions for the shell. All programs of the package use this one entry point.
 fn completion(request: &CompletionRequest) -> Completion {
     match request.name() {
         "" | "echo_supervisord_conf" => Completion::default(),
@@ -124,7 +126,7 @@ fn completion(request: &CompletionRequest) -> Completion {
     }
 }
 
-/// Goes on where an earlier image of this process has ended.
+/// Continues where an earlier image of this process ended.
 fn resume(argv0: &str, args: &[String], mut handoff: Handoff) -> ExitCode {
     let machine = Machine::seen_from(handoff.cwd.clone());
     let result = options::parse_options(args.get(1..).unwrap_or_default(), &machine)
@@ -145,7 +147,7 @@ fn resume(argv0: &str, args: &[String], mut handoff: Handoff) -> ExitCode {
     }
 }
 
-/// The same options with the configuration file that was found if none was named.
+/// Returns the options with the configuration file filled in. It is searched for if none was given.
 fn with_config_path(
     argv0: &str,
     mut options: DaemonOptions,
@@ -160,6 +162,7 @@ fn with_config_path(
     Ok(options)
 }
 
+/// Reads the configuration, recovers the state of a previous daemon and runs the daemon.
 fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCode, Fatal> {
     sys::check_kernel().map_err(|error| Fatal::Usage(error.to_string()))?;
     if options.config_path.is_none() && sys::effective_uid() == 0 {
@@ -174,20 +177,21 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
     let first = config::load(&path, &options, &machine);
     if options.check {
         let code = checked(&path, &first);
-        // The process ends: nobody needs the memory, piece by piece.
+        // The process exits, so freeing the memory piece by piece is a waste of time.
         std::mem::forget(first);
         return Ok(code);
     }
-    // Nothing of ours is open.
+    // The daemon has opened no descriptor yet.
     let (mut passed, complaint) = match engine::passed_sockets() {
         Ok(passed) => (passed, None),
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
-    // Before a predecessor's descriptors, which can be thousands.
+    // Reserve these before a previous daemon's descriptors arrive, which can be thousands.
     let reserved = startup::reserve()?;
     let predecessor = recovery::find_source(engine::take_stored_holder(&mut passed));
     let first = match &predecessor {
-        // Programs run whose configuration had the section: a file that was cut since is an error, as for a daemon that runs.
+        // The configuration of the running programs had the section. A file without it was truncated since, which is an
+        // error as for a running daemon.
         Some(RecoverySource {
             left: RecoveredState::Whole(recovery),
             ..
@@ -211,8 +215,8 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
     if let Some(error) = complaint {
         first.notes.push(Line::PassedSocketsUnknown { error });
     }
-    // Differs: a relative path goes on to mean what it means now, for the machine remembers our directory. Supervisor
-    // resolves it against whatever directory it has changed to when it reloads.
+    // Differs: a relative path keeps its meaning, because `Machine` remembers the working directory. Supervisor
+    // resolves it against the directory it has changed to when it reloads.
     let context = StartContext {
         options: Arc::new(options),
         machine: Arc::new(machine),
@@ -221,6 +225,7 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
     run_loop::run_all(first, context, predecessor, reserved)
 }
 
+/// Prints the result of `--check` and returns the exit status.
 fn checked(path: &str, result: &Result<Config, ConfigErrors>) -> ExitCode {
     match result {
         Ok(config) => {
@@ -235,7 +240,7 @@ fn checked(path: &str, result: &Result<Config, ConfigErrors>) -> ExitCode {
 }
 
 fn print(text: &str) -> ExitCode {
-    // A closed pipe behind `supervisord --help | head` is nobody's fault.
+    // A closed pipe, as in `supervisord --help | head`, is no error.
     let _ = std::io::stdout().write_all(text.as_bytes());
     ExitCode::SUCCESS
 }

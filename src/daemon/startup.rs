@@ -1,4 +1,4 @@
-//! A run before there are threads: the steps of a beginning, in their order, or of going on where a predecessor has ended.
+//! The part of a run before it has threads: the steps of a cold start, and those of continuing after a handoff.
 
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -24,7 +24,7 @@ use crate::server::{self, BoundServer};
 use crate::spawn::{self, SharedSocket};
 use crate::sys::{self, Limit, NamedFds, Resource, SharedBuffer, SignalReader, StagingFds};
 
-/// The signals that mean something to the daemon. USR1 is left alone: it ends the daemon, as it ends Supervisor.
+/// The signals that the daemon handles. USR1 keeps its default and ends the daemon, as in Supervisor.
 const SIGNALS: [i32; 6] = [
     libc::SIGTERM,
     libc::SIGINT,
@@ -34,41 +34,41 @@ const SIGNALS: [i32; 6] = [
     libc::SIGCHLD,
 ];
 
-/// What lasts from run to run.
+/// Resources that exist for all runs of the daemon.
 pub(super) struct DaemonResources {
     pub(super) signals: SignalReader,
-    /// Limits for programs: as found at start, after `minfds` and `minprocs`, before the daemon raised its own.
+    /// Limits for programs: the initial ones raised to `minfds` and `minprocs`, before the daemon raised its own.
     pub(super) limits: Vec<(Resource, Limit)>,
     pub(super) daemonized: bool,
-    /// The number of the next event, which goes on counting.
+    /// The serial number of the next event, which continues in the next run.
     pub(super) event_serial: u64,
-    /// Where a successor finds what it needs if this daemon is killed.
+    /// The store of descriptors for recovery after a crash. `None`: no fd holder.
     pub(super) fd_store: Option<Arc<FdStore>>,
-    /// Where the cgroups of programs are.
+    /// Manages the cgroups of programs.
     pub(super) cgroup_manager: CgroupManager,
-    /// Tells the service manager; none before the daemon is in the background.
+    /// The connection to the service manager. `None` until the daemon is in the background.
     pub(super) notifier: Option<Notifier>,
 }
 
-/// What all runs have.
+/// What all runs have in common.
 pub(super) struct StartContext {
     pub(super) options: Arc<DaemonOptions>,
     pub(super) machine: Arc<Machine>,
-    /// Listening sockets that the service manager opened.
+    /// Listening sockets that the service manager passed.
     pub(super) passed: Vec<PassedSocket>,
 }
 
-/// What the first spawner of a run, and the one after it, make processes through.
+/// Reserved descriptors for the first spawn thread of a run and for its replacement.
 pub(super) type ReservedFds = [StagingFds; 2];
 
-/// Reserves the descriptors of the spawners, before anything else is open.
+/// Reserves the descriptors of the spawn threads. It must be called before anything else is open.
 pub(super) fn reserve() -> Result<ReservedFds, Fatal> {
     sys::ensure_stdio()
         .and_then(|()| Ok([StagingFds::reserve()?, StagingFds::reserve()?]))
         .map_err(internal("cannot reserve descriptors"))
 }
 
-/// A run before there are threads.
+/// The state of a run before it has threads.
 pub(super) struct Started {
     pub(super) servers: Vec<BoundServer>,
     pub(super) activity: Activity,
@@ -78,11 +78,11 @@ pub(super) struct Started {
     pub(super) fleet: Fleet,
     pub(super) inherited: Option<RestoredEngine>,
     pub(super) sockets: Vec<(SharedSocket, OwnedFd)>,
-    /// Kept by the FD store, if there is one.
+    /// The index of the in-flight log and its memory, which the fd holder stores. `None`: no fd holder.
     pub(super) in_flight_log: Option<(usize, SharedBuffer)>,
 }
 
-/// What has to be right about this process before anything else.
+/// Sets up properties of the process that everything else depends on.
 pub(super) fn init_process() -> Result<(), Fatal> {
     sys::tune_malloc();
     sys::ensure_stdio().map_err(internal("cannot open the null device"))?;
@@ -93,7 +93,7 @@ pub(super) fn init_process() -> Result<(), Fatal> {
     sys::ignore_signals(&ignored).map_err(internal("cannot ignore signals"))
 }
 
-/// The steps of a beginning, in their order.
+/// Performs the steps of a cold start, in order.
 pub(super) fn cold_start(
     config: &Arc<Config>,
     context: &StartContext,
@@ -132,7 +132,7 @@ pub(super) fn cold_start(
     }
     let why = partial.why.take();
     notes.extend(why.map(|error| Line::CannotRecover { error }));
-    // Whatever a daemon before this one has left, it is there before the first run.
+    // Programs of a previous daemon can only exist before the first run.
     let adoption =
         (is_first && recovery.is_none()).then(|| orphan_adoption::find_orphans(config, partial));
     let own = recovery
@@ -140,13 +140,13 @@ pub(super) fn cold_start(
         .map(|recovery| std::mem::take(&mut recovery.handoff.own))
         .unwrap_or_default();
 
-    // The sockets come first: a second instance that finds them busy must not have touched anything of the first.
-    // Differs: Supervisor removes AUTO logs before it looks.
+    // Bind the sockets first. A second daemon that finds them busy must not have changed anything of the first.
+    // Differs: Supervisor removes AUTO logs before it binds.
     let servers = BoundServer::bind_all(&config.servers, &context.passed, &own)
         .map_err(|error| Fatal::Usage(error.to_string()))?;
     notes.extend(server::unused_sockets(&context.passed, &servers));
     let config_path = config_path(context);
-    // A daemon whose sockets have lost their names, or that has none.
+    // Another daemon may run whose socket files were removed, or that has no sockets.
     if let Some(pid) = pidfile::holder(&spec.pidfile, &config_path) {
         return Err(already_running(spec, pid));
     }
@@ -157,20 +157,20 @@ pub(super) fn cold_start(
             spec.logfile.display()
         ))
     })?;
-    // Supervisor's order: what is critical, then warnings, then the rest; each in the order it came up.
+    // Use Supervisor's order: CRIT lines, then warnings, then the rest, each in the order in which they occurred.
     notes.sort_by_key(|line| std::cmp::Reverse(line.level()));
     for line in notes {
         activity.write(sys::now().wall, &line);
     }
     drop(own);
-    // Programs that run write to these.
+    // After a recovery, running programs write to these files.
     let auto_logs = AutoLogs::claim(&spec.childlogdir, &spec.identifier);
     if !spec.nocleanup && recovery.is_none() {
         for line in auto_logs.clean_up() {
             activity.write(sys::now().wall, &line);
         }
     }
-    // They are in use.
+    // The sockets of running groups are in use.
     let groups = match (&recovery, &adoption) {
         (Some(_), _) => Vec::new(),
         (None, Some(adoption)) => adoption.idle_groups(),
@@ -182,7 +182,8 @@ pub(super) fn cold_start(
         if is_first {
             return Err(Fatal::Internal(error));
         }
-        // Differs: the original ends here too. All else is to go on after a reload; its processes will say the same.
+        // Differs: the original exits here as well. After a reload all other programs should run; the processes of this
+        // one will report the error.
         activity.write(sys::now().wall, &Line::SocketRefused { error });
     }
     for server in &config.servers {
@@ -211,7 +212,7 @@ pub(super) fn cold_start(
         (None, None) => BTreeSet::new(),
     };
     if is_first {
-        // Of what a daemon before this one left, what nobody knows must not run twice.
+        // Kill processes of a previous daemon that are not adopted, so that no program runs twice.
         resources
             .cgroup_manager
             .kill_orphans(|name| known.contains(name), &mut write);
@@ -233,7 +234,7 @@ pub(super) fn cold_start(
         let unflushed = recovery.unflushed;
         let (mut fleet, mut inherited, sockets) =
             split_handoff(recovery.handoff, ResumeKind::NewDaemon);
-        // Where the last daemon ended on purpose, it has handed over some of them itself.
+        // A daemon that detached has handed over some of these bytes itself.
         let is_new = |bytes: &UnflushedChunk| !inherited.unflushed.contains(bytes);
         let unflushed: Vec<_> = unflushed.into_iter().filter(is_new).collect();
         inherited.unflushed.extend(unflushed);
@@ -276,7 +277,8 @@ pub(super) fn cold_start(
     })
 }
 
-/// The steps of going on. Programs run, so nothing here ends the daemon that it can do without.
+/// Performs the steps of continuing after a handoff. Programs run, so an error ends the daemon only if it cannot run
+/// without the failed step.
 pub(super) fn resume_start(
     mut handoff: Handoff,
     is_new: bool,
@@ -293,7 +295,7 @@ pub(super) fn resume_start(
         None => DaemonResources {
             signals: own_signals()?,
             limits: std::mem::take(&mut handoff.limits),
-            // It is where the first image has brought it.
+            // The first image has put the process into the background.
             daemonized: true,
             event_serial: 0,
             fd_store,
@@ -311,7 +313,7 @@ pub(super) fn resume_start(
     }
     let mut servers = Vec::new();
     for server in &handoff.config.servers {
-        // A socket of ours first: the service manager's may have come to the same address since.
+        // Prefer a socket of the daemon: the service manager may have opened one at the same address since.
         match BoundServer::bind(server, &context.passed, &handoff.own) {
             Ok(server) => servers.push(server),
             Err(error) => {
@@ -328,7 +330,7 @@ pub(super) fn resume_start(
             activity.write(sys::now().wall, &line)
         });
     find_fd_store(&mut resources, &mut activity);
-    // Programs run, so another daemon that came in between changes nothing.
+    // Programs run, so another daemon that holds the pidfile is ignored.
     let pidfile = write_pidfile(spec, &config_path(context), &mut activity, false).unwrap_or(None);
     let auto_logs = AutoLogs::claim(&spec.childlogdir, &spec.identifier);
     let in_flight_log = new_in_flight_log(resources.fd_store.as_deref(), None, &mut activity);
@@ -351,7 +353,7 @@ pub(super) fn resume_start(
     })
 }
 
-/// Takes a handoff apart, for whoever goes on with which part.
+/// Splits a handoff into the fleet, the engine's part and the sockets.
 fn split_handoff(
     mut handoff: Handoff,
     successor: ResumeKind,
@@ -367,8 +369,8 @@ fn split_handoff(
     (fleet, inherited, sockets)
 }
 
-/// Takes the fd holder that holds the place of the programs, if it is a new one, and has the service manager keep the way to
-/// it.
+/// Takes the fd holder that the cgroup manager started, if it is new, and stores its descriptor with the service
+/// manager.
 fn find_fd_store(resources: &mut DaemonResources, activity: &mut Activity) {
     if resources.fd_store.is_none()
         && let Some(fd_store) = resources.cgroup_manager.take_fd_store()
@@ -381,7 +383,8 @@ fn find_fd_store(resources: &mut DaemonResources, activity: &mut Activity) {
     }
 }
 
-/// Memory for the output thread that a successor finds too; none: nobody keeps it.
+/// Creates an in-flight log for the output thread that a successor can find. `None`: there is no fd holder, or it
+/// failed.
 fn new_in_flight_log(
     fd_store: Option<&FdStore>,
     kept: Option<&NamedFds>,
@@ -397,7 +400,7 @@ fn new_in_flight_log(
     }
 }
 
-/// The daemon's log, if clients can be shown it.
+/// Returns the path of the daemon's log if clients can read it.
 fn daemon_log(spec: &DaemonSpec) -> Option<Arc<Path>> {
     spec.logfile
         .is_absolute()
@@ -408,7 +411,7 @@ fn own_pid() -> i32 {
     i32::try_from(std::process::id()).unwrap_or(0)
 }
 
-/// The configuration's file, by the one name that it has for everybody.
+/// Returns the canonical path of the configuration file.
 fn config_path(context: &StartContext) -> PathBuf {
     let path = context.options.config_path.as_deref().unwrap_or_default();
     let path = Path::new(&context.machine.cwd()).join(path);
@@ -417,12 +420,13 @@ fn config_path(context: &StartContext) -> PathBuf {
 
 fn already_running(spec: &DaemonSpec, pid: i32) -> Fatal {
     Fatal::Usage(format!(
-        "another supervisord (PID {pid}) runs with this configuration and holds its pidfile {}: shut that one down first",
+        "another supervisord (PID {pid}) runs with this configuration and holds the pidfile {} (shut it down first)",
         spec.pidfile.display()
     ))
 }
 
-/// Writes the pidfile, and that the daemon has started if it has. An error is the PID of the daemon that has it.
+/// Writes the pidfile, and with `has_started` the log line that the daemon has started. The error is the PID of the
+/// daemon that holds the file.
 fn write_pidfile(
     spec: &DaemonSpec,
     config: &Path,
@@ -438,7 +442,7 @@ fn write_pidfile(
             Some(pidfile)
         }
         Err(PidfileError::Held(pid)) => return Err(pid),
-        // As in the original, the CRIT line stands in place of the one that tells the pid.
+        // As in the original, the CRIT line replaces the one with the PID.
         Err(PidfileError::Refused(why)) => {
             let path = spec.pidfile.display().to_string();
             let now = sys::now().wall;
@@ -449,7 +453,7 @@ fn write_pidfile(
     })
 }
 
-/// Drops to the configured user, and says so.
+/// Changes to the configured user. Returns log lines about that.
 fn become_user(spec: &DaemonSpec) -> Result<Vec<Line>, Fatal> {
     match &spec.user {
         None if sys::effective_uid() == 0 => Ok(vec![Line::RunningAsRoot {}]),
@@ -462,7 +466,7 @@ fn become_user(spec: &DaemonSpec) -> Result<Vec<Line>, Fatal> {
     }
 }
 
-/// Opens the activity log; in the foreground standard output has a copy, unless it is to be silent.
+/// Opens the activity log. In the foreground it is also copied to standard output, unless `silent` is set.
 fn open_log(spec: &DaemonSpec) -> std::io::Result<Activity> {
     let copy = spec.nodaemon && !spec.silent;
     Activity::open(
@@ -474,7 +478,7 @@ fn open_log(spec: &DaemonSpec) -> std::io::Result<Activity> {
     )
 }
 
-/// Goes to the background. There is no other thread yet.
+/// Puts the daemon into the background. There is no other thread yet.
 fn daemonize(spec: &DaemonSpec, activity: &mut Activity) -> Result<(), Fatal> {
     sys::fork_to_background().map_err(internal("cannot fork"))?;
     activity.write(sys::now().wall, &Line::Daemonizing {});
@@ -497,21 +501,21 @@ fn daemonize(spec: &DaemonSpec, activity: &mut Activity) -> Result<(), Fatal> {
         activity.write(sys::now().wall, &line);
     }
     sys::detach_stdio().map_err(internal("cannot open the null device"))?;
-    sys::new_session().map_err(internal("cannot begin a session"))?;
+    sys::new_session().map_err(internal("cannot create a session"))?;
     sys::set_umask(spec.umask);
     Ok(())
 }
 
-/// Raises what `minfds` and `minprocs` ask for, and then our own limit of open files as far as it goes, for we hold
-/// several per program. Answers what programs are to have instead of that. `found` is the limit that we were started with, if
-/// it was raised since.
+/// Raises the limits to `minfds` and `minprocs`, and then the daemon's own limit of open files to the maximum, since it
+/// holds several descriptors per program. Returns the limits that programs get instead. `found` is the limit that the
+/// daemon was started with, if it was raised since.
 fn raise_limits(
     spec: &DaemonSpec,
     found: Option<Limit>,
     notes: &mut Vec<Line>,
 ) -> Result<Vec<(Resource, Limit)>, Fatal> {
     if let Some(found) = found {
-        // It was in force a moment ago. Nothing is opened until it is raised again.
+        // This limit was in force before. Nothing is opened until it is raised again.
         let _ = sys::set_limit(Resource::Files, found);
     }
     for (resource, minimum) in [
@@ -531,11 +535,11 @@ fn raise_limits(
     Ok(vec![(Resource::Files, found)])
 }
 
-/// Takes the daemon's signals. Blocked before there is any other thread, so that no thread ever takes one.
+/// Takes the daemon's signals. They are blocked before there is any other thread, so that no thread handles one.
 fn own_signals() -> Result<SignalReader, Fatal> {
     let numbers = SIGNALS.into_iter().chain([sys::detach_signal()]);
     let signals: Vec<Signal> = numbers.filter_map(signal).collect();
-    SignalReader::new(&signals).map_err(internal("cannot take signals"))
+    SignalReader::new(&signals).map_err(internal("cannot set up signal handling"))
 }
 
 fn signal(number: i32) -> Option<Signal> {

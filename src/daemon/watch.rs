@@ -1,5 +1,6 @@
-//! What the daemon does when one of its threads has ended or is stuck: it aborts. A daemon without one of its threads looks
-//! alive and does half of its work; one that is gone is started again and takes over what runs.
+//! Aborts the daemon if one of its threads has exited or hangs. A daemon without one of its threads looks alive and
+//! does only half of its work. After an abort the service manager starts a new daemon, which takes over the running
+//! programs.
 
 use std::path::{Path, PathBuf};
 use std::sync::Once;
@@ -12,24 +13,24 @@ use crate::heartbeat::{Heartbeats, ThreadProblem};
 use crate::output::Activity;
 use crate::sys;
 
-/// How long the last words may take. The log may be what is stuck.
+/// How long writing the final message may take. The log itself may be what hangs.
 const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
 
-/// The heartbeats of one run. Dropping it ends their monitor.
+/// The heartbeats of one run. Dropping it stops the monitor.
 pub(super) struct Watch(pub(super) Heartbeats);
 
 impl Watch {
     /// Starts the monitor.
     ///
     /// # Errors
-    /// It cannot be started.
+    /// The monitor cannot be started.
     pub(super) fn begin(logfile: PathBuf, level: Level) -> Result<Self, Fatal> {
         Heartbeats::start_with(
             move |trouble| abort(trouble, &logfile, level),
             release_memory,
         )
         .map(Self)
-        .map_err(internal("cannot start the thread that watches the others"))
+        .map_err(internal("cannot start the heartbeat thread"))
     }
 }
 
@@ -39,24 +40,25 @@ impl Drop for Watch {
     }
 }
 
-/// Gives memory back when all threads are idle; the first time, that of the start's code too.
+/// Returns free memory to the kernel when all threads are idle, and the first time also the code pages of the start.
 fn release_memory() {
     static STARTED: Once = Once::new();
     STARTED.call_once(sys::unmap_code);
     sys::trim_heap();
 }
 
-/// Says why on standard error and, if it can be done in time, in the activity log; then ends the process with SIGABRT.
+/// Writes the reason to standard error and, if possible in time, to the activity log. Then it ends the process with
+/// SIGABRT.
 fn abort(trouble: &ThreadProblem, logfile: &Path, level: Level) {
     let line = Line::ThreadFailed {
         trouble: trouble.to_string(),
     };
     let logfile = logfile.to_owned();
     let (done, said) = channel::<()>();
-    // Each of the two may block: a full pipe, a dead mount.
+    // Both writes may block, on a full pipe or a dead mount, so another thread does them.
     let thread = std::thread::Builder::new().spawn(move || {
         eprintln!("supervisord: {line}");
-        // Opened again: the one that is open belongs to a thread that may be the one that has ended.
+        // Open the log again, because the open one belongs to a thread that may have exited.
         if let Ok(mut activity) = Activity::open(&logfile, Bytes(0), 0, level, false) {
             activity.write(sys::now().wall, &line);
             activity.flush();
@@ -64,7 +66,7 @@ fn abort(trouble: &ThreadProblem, logfile: &Path, level: Level) {
         drop(done);
     });
     if thread.is_ok() {
-        // Said, or given up on: the end is the same.
+        // Whether the message was written in time makes no difference.
         let _ = said.recv_timeout(LAST_WORDS_WITHIN);
     }
     std::process::abort();

@@ -1,8 +1,9 @@
-//! One image of the daemon makes way for the next, in place: what is written down for it, the question whether it can take
-//! over, the exec, and the other side of it. The process stays the same, so programs stay its children.
+//! The handoff to another image of the daemon in the same process: the written state, the question whether the new
+//! program can take over, the exec, and the reading after it. The process stays the same, so programs stay its
+//! children.
 //!
-//! The state travels in a sealed memory file whose number an environment variable tells; descriptors travel open, by the
-//! numbers that stand in it.
+//! A sealed memory file contains the state; an environment variable contains its descriptor number. Other descriptors
+//! stay open across exec, and the state contains their numbers.
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -22,43 +23,43 @@ use crate::engine::{EngineState, PassedSocket, SocketFileName};
 use crate::fd_holder::FdStore;
 use crate::sys::{self, Limit, NamedFds, Resource};
 
-/// The option by which a program is asked whether it can take over the state on its standard input. One that does not know
-/// it ends with an error, and so does not agree.
+/// The option that asks a program whether it can take over the state on its standard input. A program that does not
+/// know the option exits with an error, which counts as a refusal.
 pub(super) const QUESTION: &str = "--approve-handover";
-/// Tells the next image the number of the memory file.
+/// The environment variable with the descriptor number of the memory file.
 const VARIABLE: &str = "SUPERVISORD_HANDOVER";
-/// The form of what is written down; a program that knows another one does not agree.
+/// The format version of the state. A program with another version refuses.
 const FORMAT: u32 = 1;
-/// The word of a program that agrees.
+/// The output of a program that can take over.
 const AGREED: &str = "agreed";
-/// How long a program may look at the state.
+/// How long a program may examine the state.
 const EXAMINE_WITHIN: Duration = Duration::from_secs(20);
-/// Bytes of its answer.
+/// Maximum length of its output in bytes.
 const ANSWER_BYTES: usize = 4096;
-/// Characters of it that are told.
+/// Maximum number of characters of its output that are shown.
 const REASON_CHARS_MAX: usize = 300;
-/// Bytes of state at most: a thousand programs take one or two million.
+/// Maximum size of the state in bytes. A thousand programs take one or two million.
 pub(super) const STATE_BYTES_MAX: u64 = 1 << 30;
 
-/// What an image leaves to the next one, or to itself if there can be no other.
+/// What an image hands over to the next one, or to itself if the exec failed.
 pub(super) struct Handoff {
-    /// What the daemon was started with, whatever was read since.
+    /// The configuration that the run started with, even if another one was read since.
     pub(super) config: Arc<Config>,
-    /// Limits for programs, as found by the first image.
+    /// Limits for programs, as determined by the first image.
     pub(super) limits: Vec<(Resource, Limit)>,
     /// The working directory of the first image.
     pub(super) cwd: String,
     pub(super) engine: EngineState,
     pub(super) descriptors: NamedFds,
-    /// Listening sockets that the service manager opened.
+    /// Listening sockets that the service manager passed.
     pub(super) passed: Vec<PassedSocket>,
-    /// Listening sockets that we opened.
+    /// Listening sockets that the daemon opened.
     pub(super) own: Vec<PassedSocket>,
-    /// Why this image goes on though it had handed over.
+    /// Why this image continues although it had handed over. `None`: another image or daemon continues.
     pub(super) failed: Option<String>,
 }
 
-/// The same on its way.
+/// A [`Handoff`] in its written form.
 #[derive(Serialize, Deserialize)]
 struct WrittenHandoff<L = EngineState> {
     format: u32,
@@ -68,7 +69,7 @@ struct WrittenHandoff<L = EngineState> {
     cwd: String,
     #[serde(rename = "legacy")]
     engine_state: L,
-    /// Listening sockets; those that the service manager opened come first.
+    /// Listening sockets. Those that the service manager passed come first.
     servers: Vec<WrittenServer>,
     passed: usize,
     numbers: Vec<(String, i32)>,
@@ -80,17 +81,17 @@ struct WrittenServer {
     file: Option<SocketFileName>,
 }
 
-/// What the other program is to look at: there is no handoff yet.
+/// The state that another program examines before there is a handoff.
 #[derive(Serialize, Deserialize)]
 struct WrittenState<S = Snapshot> {
     format: u32,
-    /// None: the one that the snapshot has, too. It is most of the bytes.
+    /// `None`: the same as in the snapshot, which saves most of the bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     config: Option<Arc<Config>>,
     snapshot: S,
 }
 
-/// The program that this image was started from, by its name in the file system at that time.
+/// Returns the path of the program that this image was started from.
 ///
 /// # Errors
 /// /proc is not mounted.
@@ -105,13 +106,13 @@ pub(super) fn ask_successor(
     snapshot: &Snapshot,
 ) -> Result<(), String> {
     let said = |error: &dyn std::fmt::Display| format!("{}: {error}", program.display());
-    // The whole, which versions before 5.1 understand as well.
+    // Include the configuration, since versions before 5.1 require it.
     let state = write_question(Some(config), snapshot).map_err(|error| said(&error))?;
     let mut command = Command::new(program);
     command
         .arg(QUESTION)
         .args(std::env::args_os().skip(1))
-        // It is to answer, not to tell the service manager anything.
+        // The program must only answer, and must not contact the service manager.
         .env_remove(VARIABLE)
         .env_remove("NOTIFY_SOCKET")
         .env_remove("WATCHDOG_USEC");
@@ -125,18 +126,19 @@ pub(super) fn ask_successor(
     let answer = String::from_utf8_lossy(&answer);
     match answer.trim() {
         AGREED => Ok(()),
-        "" => Err(said(&"it cannot take over")),
+        "" => Err(said(&"it cannot adopt the processes")),
         other => Err(said(&in_a_line(other))),
     }
 }
 
-/// What a program said, fit for the log and a terminal whatever program that is.
+/// Returns the output of a program in a form that is safe for the log and a terminal.
 fn in_a_line(text: &str) -> String {
     let plain = |c: char| if c.is_control() { ' ' } else { c };
     text.chars().take(REASON_CHARS_MAX).map(plain).collect()
 }
 
-/// The other side of [`examine`]: looks at the state on standard input and says whether it could go on from there.
+/// The other side of [`ask_successor`]: examines the state on standard input and prints whether this program could
+/// continue from it.
 pub(super) fn answer_predecessor(arguments: &[String], machine: &Machine) -> ExitCode {
     match check_state(arguments, machine) {
         Ok(()) => {
@@ -157,7 +159,7 @@ fn check_state(arguments: &[String], machine: &Machine) -> Result<(), String> {
     Ok(())
 }
 
-/// Writes everything down but the numbers of descriptors, which mean nothing to another process.
+/// Writes the handoff without descriptor numbers, which are invalid in another process.
 pub(super) fn write(handoff: &Handoff) -> std::io::Result<OwnedFd> {
     written(handoff, Vec::new())
 }
@@ -183,7 +185,7 @@ fn written(handoff: &Handoff, numbers: Vec<(String, i32)>) -> std::io::Result<Ow
     sys::sealed_memory("supervisord-handover", &serde_json::to_vec(&written)?)
 }
 
-/// Writes the core down, as it is when groups have changed.
+/// Writes the state of the core. Called when groups have changed.
 pub(super) fn write_state(config: &Arc<Config>, snapshot: &Snapshot) -> std::io::Result<OwnedFd> {
     let is_other = !Arc::ptr_eq(config, snapshot.last_read());
     write_question(is_other.then_some(config), snapshot)
@@ -198,7 +200,7 @@ fn write_question(config: Option<&Arc<Config>>, snapshot: &Snapshot) -> std::io:
     sys::sealed_memory("supervisord-state", &serde_json::to_vec(&question)?)
 }
 
-/// Reads what [`write_state`] has written.
+/// Reads what [`write_state`] wrote.
 pub(super) fn read_state(state: &impl AsFd) -> Result<(Arc<Config>, Snapshot), String> {
     let bytes = sys::read_sealed(state, STATE_BYTES_MAX)
         .map_err(|error| format!("cannot read the state: {error}"))?;
@@ -211,28 +213,28 @@ pub(super) fn read_state(state: &impl AsFd) -> Result<(Arc<Config>, Snapshot), S
         Ok((config, snapshot))
     } else {
         Err(format!(
-            "version {VERSION} takes state of form {FORMAT}, this is {}",
+            "version {VERSION} reads state format {FORMAT}, this state has format {}",
             question.format
         ))
     }
 }
 
-/// Reads what [`write()`] has written: what makes a handoff of the descriptors that were kept beside it.
+/// Reads what [`write()`] wrote. Returns a function that builds the handoff from the descriptors stored with it.
 pub(super) fn read(state: &impl AsFd) -> Result<impl FnOnce(NamedFds) -> Handoff, String> {
     let bytes = sys::read_sealed(state, STATE_BYTES_MAX)
-        .map_err(|error| format!("cannot read what the last daemon left: {error}"))?;
+        .map_err(|error| format!("cannot read the state of the previous daemon: {error}"))?;
     let written: WrittenHandoff = serde_json::from_slice(&bytes)
-        .map_err(|error| format!("cannot understand what the last daemon left: {error}"))?;
+        .map_err(|error| format!("cannot parse the state of the previous daemon: {error}"))?;
     if written.format != FORMAT {
         return Err(format!(
-            "version {VERSION} takes state of form {FORMAT}, this is {}",
+            "version {VERSION} reads state format {FORMAT}, this state has format {}",
             written.format
         ));
     }
     Ok(move |descriptors| into_handoff(written, descriptors))
 }
 
-/// Replaces this image by `program`. Returns only if that fails, and then everything is as it was.
+/// Replaces this image by `program`. Returns only if that fails, with the reason; then everything is as before.
 pub(super) fn replace(program: &Path, handoff: &Handoff, fd_store: Option<&FdStore>) -> String {
     let fail = |error: &dyn std::fmt::Display| format!("{}: {error}", program.display());
     let by_name = handoff
@@ -275,31 +277,32 @@ pub(super) fn replace(program: &Path, handoff: &Handoff, fd_store: Option<&FdSto
         Ok(()) => sys::replace_image(program, &arguments, &environment),
         Err(error) => error,
     };
-    // They are open, so that nothing can fail.
+    // The descriptors are open, so this cannot fail.
     let _ = sys::set_inheritable(all(), false);
     fail(&error)
 }
 
-/// What an earlier image of this process has left; none: this is the first. To be called before anything of ours is open.
+/// Reads the handoff of an earlier image of this process. `None`: this is the first image. It must be called before the
+/// daemon opens descriptors.
 ///
 /// # Errors
-/// Why it cannot be taken over.
+/// Why the handoff cannot be read.
 pub(super) fn read_inherited() -> Result<Option<Handoff>, String> {
     let Some(number) = std::env::var_os(VARIABLE) else {
         return Ok(None);
     };
     let number = number.to_str().and_then(|text| text.parse().ok());
-    let number: i32 = number.ok_or_else(|| format!("{VARIABLE} is no number"))?;
+    let number: i32 = number.ok_or_else(|| format!("{VARIABLE} is not a number"))?;
     let bytes = sys::read_inherited(number, STATE_BYTES_MAX)
-        .map_err(|error| format!("cannot read what the earlier image left: {error}"))?;
+        .map_err(|error| format!("cannot read the state from before the re-execution: {error}"))?;
     let written: WrittenHandoff = serde_json::from_slice(&bytes)
-        .map_err(|error| format!("cannot understand what the earlier image left: {error}"))?;
+        .map_err(|error| format!("cannot parse the state from before the re-execution: {error}"))?;
     if written.format != FORMAT || written.pid != std::process::id() {
-        // A copy of the variable in the environment of another process, for one.
+        // For example a copy of the variable in the environment of another process.
         return Err(format!("{VARIABLE} is not for this process"));
     }
     let descriptors = sys::take_inherited(&written.numbers)
-        .map_err(|error| format!("cannot take the descriptors of the earlier image: {error}"))?;
+        .map_err(|error| format!("cannot use the inherited file descriptors: {error}"))?;
     Ok(Some(into_handoff(written, descriptors)))
 }
 

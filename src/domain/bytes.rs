@@ -1,27 +1,27 @@
-//! Bytes that are no UTF-8 inside of texts. Texts of the configuration are strings; a variable of the environment that it
-//! names may hold anything, and reaches programs byte for byte.
+//! Bytes that are not UTF-8 inside of strings. The configuration consists of strings, but environment variables that it
+//! refers to may contain any bytes, and programs must get them unchanged.
 //!
-//! Python keeps such a byte as a lone surrogate (PEP 383), which no Rust string can hold. Here it is one of the last 128
-//! characters of the private use area, which no text has for anything else.
+//! Python represents such a byte as a lone surrogate (PEP 383), which a Rust string cannot hold. Here it is one of the
+//! last 128 characters of the private use area, which normal texts do not contain.
 
 use std::borrow::Cow;
 
-/// Stands for the byte 0; only those for 0x80 to 0xff are used.
+/// The character for the byte 0. Only those for 0x80 to 0xff are used.
 const BASE: u32 = 0x10_ff00;
 
-/// The character that stands for a byte above 0x7f.
+/// Returns the character that represents a byte above 0x7f.
 fn replacement_char(byte: u8) -> char {
     char::from_u32(BASE + u32::from(byte)).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
-/// The byte that a character stands for. `None`: it stands for itself.
+/// Returns the byte that a character represents. `None`: it is an ordinary character.
 #[must_use]
 pub fn byte_of(c: char) -> Option<u8> {
     let offset = (c as u32).checked_sub(BASE)?;
     u8::try_from(offset).ok().filter(|byte| *byte >= 0x80)
 }
 
-/// A text that holds these bytes; [`to_bytes`] gives them back, whatever they are.
+/// Returns a string that represents these bytes. [`to_bytes`] returns the same bytes, whatever they are.
 #[must_use]
 pub fn from_bytes(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
@@ -39,7 +39,7 @@ pub fn from_bytes(bytes: &[u8]) -> String {
     text
 }
 
-/// The bytes that a text holds.
+/// Returns the bytes that a string represents.
 #[must_use]
 pub fn to_bytes(text: &str) -> Cow<'_, [u8]> {
     if !text.chars().any(|c| byte_of(c).is_some()) {
@@ -67,7 +67,7 @@ mod tests {
             b"plain",
             "\u{e9}\u{1f600}".as_bytes(),
             b"a\xffb\xe9",
-            // The stand-ins themselves are bytes like any other.
+            // The representing characters, encoded as bytes.
             "\u{10ff80}x\u{10ffff}".as_bytes(),
             &all,
         ];

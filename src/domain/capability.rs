@@ -1,12 +1,12 @@
-//! Capabilities: parts of root's rights, by the names that the kernel's headers give them. Plain sets of numbers; whoever
-//! changes the kernel's sets stands elsewhere.
+//! Capabilities: parts of root's privileges, with the names from the kernel's headers. `sys` changes the kernel's sets;
+//! this module contains only plain sets of numbers.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Names by number, without `CAP_`. All are known to the oldest kernel that we run on; a newer kernel's newer ones have
-/// no name here, and so cannot be granted.
+/// The names by number, in lower case. The oldest supported kernel knows all of them. Capabilities of newer kernels
+/// have no name here and cannot be granted.
 // Source: capabilities(7), linux/capability.h.
 const NAMES: [&str; 41] = [
     "cap_chown",
@@ -52,17 +52,17 @@ const NAMES: [&str; 41] = [
     "cap_checkpoint_restore",
 ];
 
-/// A set of capabilities. Its `Display` is how one would configure it.
+/// A set of capabilities. `Display` writes it in the syntax of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Capabilities(u64);
 
 impl Capabilities {
-    /// None.
+    /// The empty set.
     pub const NONE: Self = Self(0);
-    /// All that have a name.
+    /// All capabilities with a name.
     pub const ALL: Self = Self((1 << NAMES.len()) - 1);
 
-    /// The one of this name, `cap_` before it or not, in any case.
+    /// Returns the capability with this name, in any case, with or without `cap_`. `None`: unknown name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let lower = name.to_lowercase();
@@ -73,7 +73,7 @@ impl Capabilities {
         Some(Self(1 << number))
     }
 
-    /// The name of a number, as messages say it.
+    /// Returns the name of a capability number for messages.
     #[must_use]
     pub fn name_of(number: u32) -> &'static str {
         usize::try_from(number)
@@ -82,31 +82,31 @@ impl Capabilities {
             .unwrap_or("a capability without a name")
     }
 
-    /// A bit for each number, as the kernel has them.
+    /// Returns one bit per number, as in the kernel's sets.
     #[must_use]
     pub const fn bits(self) -> u64 {
         self.0
     }
 
-    /// What is in either.
+    /// Returns the union of both sets.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// What is in this one and not in the other.
+    /// Returns the capabilities of this set that are not in the other.
     #[must_use]
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 
-    /// There is nothing in it.
+    /// Returns whether the set is empty.
     #[must_use]
     pub const fn is_none(self) -> bool {
         self.0 == 0
     }
 
-    /// All names there are.
+    /// Returns all names.
     pub fn all_names() -> impl Iterator<Item = &'static str> {
         NAMES.into_iter()
     }

@@ -1,25 +1,25 @@
-//! Numbers in a state that was written out: read back only if they can go on being counted.
+//! Checks of counters that are read from a written state: they must not be close to an overflow.
 //!
-//! A number that was spoilt, or comes from a version that counted otherwise, would overflow or fill the memory one day. It
-//! makes the whole state unreadable instead, which the daemon knows how to go on from.
+//! A damaged number, or one from a version that counted differently, could overflow or exhaust the memory later. It
+//! makes the whole state unreadable instead, and the daemon can recover from that.
 
 use serde::de::Error as _;
 use serde::{Deserialize as _, Deserializer};
 
-/// No counter of ours comes here: a million a second take 146,000 years.
+/// The limit for 64-bit counters. A counter cannot reach it: with a million per second it takes 146,000 years.
 const COUNTER_MAX: u64 = 1 << 62;
-/// Slots of processes are places in a list. More processes than this are more than Linux has PIDs for.
+/// The limit for slots. Slots are indices of a list, and Linux has fewer PIDs than this.
 const SLOT_MAX: u32 = 1 << 23;
-/// The same for counters of 32 bits.
+/// The limit for 32-bit counters.
 const SMALL_COUNTER_MAX: u32 = 1 << 31;
 
-/// A counter of 64 bits, if it can go on being counted.
+/// Checks a 64-bit counter. `None`: it is too large.
 #[must_use]
 pub fn checked(number: u64) -> Option<u64> {
     (number <= COUNTER_MAX).then_some(number)
 }
 
-/// The same of 32 bits.
+/// Checks a 32-bit counter. `None`: it is too large.
 #[must_use]
 pub fn checked_small(number: u32) -> Option<u32> {
     (number <= SMALL_COUNTER_MAX).then_some(number)
@@ -31,10 +31,10 @@ pub fn checked_slot(slot: u32) -> Option<u32> {
     (slot <= SLOT_MAX).then_some(slot)
 }
 
-/// Reads a counter of 64 bits.
+/// Deserializes a 64-bit counter.
 ///
 /// # Errors
-/// It is so large that it could overflow.
+/// The counter is so large that it could overflow.
 pub fn counter<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     let number = u64::deserialize(from)?;
     if number > COUNTER_MAX {
@@ -43,10 +43,10 @@ pub fn counter<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     Ok(number)
 }
 
-/// Reads a counter of 32 bits.
+/// Deserializes a 32-bit counter.
 ///
 /// # Errors
-/// It is so large that it could overflow.
+/// The counter is so large that it could overflow.
 pub fn small_counter<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     let number = u32::deserialize(from)?;
     if number > SMALL_COUNTER_MAX {
@@ -55,10 +55,10 @@ pub fn small_counter<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error
     Ok(number)
 }
 
-/// Reads the slot of a process.
+/// Deserializes the slot of a process.
 ///
 /// # Errors
-/// There cannot be so many processes.
+/// A daemon cannot have that many processes.
 pub fn slot<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     let slot = u32::deserialize(from)?;
     if slot > SLOT_MAX {
@@ -67,7 +67,7 @@ pub fn slot<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     Ok(slot)
 }
 
-/// Reads a list of slots.
+/// Deserializes a list of slots.
 ///
 /// # Errors
 /// As [`slot`].

@@ -1,4 +1,4 @@
-//! An event as a listener reads it: a header line, then the payload.
+//! The message by which a listener gets an event: a header line, then the payload.
 //!
 //! # Source
 //! Supervisor manual, "Event Listeners", "Event Notification Protocol".
@@ -10,26 +10,27 @@ use serde::{Deserialize, Serialize};
 
 use super::{EVENTS, Event, EventKind, GroupName, decoded};
 
-/// Most headers are shorter.
+/// The reserved space for the header, in bytes. Most headers are shorter.
 const HEADER_BYTES: usize = 256;
 
-/// An event on its way to one pool of listeners.
+/// An event for one pool of listeners.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope {
-    /// Name of the daemon's instance.
+    /// The identifier of the daemon.
     pub server: Arc<str>,
-    /// Name of the pool.
+    /// The name of the pool.
     pub pool: GroupName,
-    /// Numbers the events that any pool subscribes to, from 0, for as long as the daemon lives.
+    /// The number of the event among those that any pool subscribes to, from 0. It continues after a reload.
     pub serial: u64,
-    /// Numbers the events of the pool, from 0.
+    /// The number of the event in the pool, from 0.
     pub pool_serial: u64,
-    /// What happened.
+    /// The event.
     pub event: Arc<Event>,
 }
 
 impl Envelope {
-    /// Header and payload. `len` counts characters, not bytes: clients that were written for Supervisor read as many.
+    /// Returns header and payload. `len` counts characters, not bytes, because clients written for Supervisor read
+    /// characters.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = payload_behind(HEADER_BYTES, &self.event);
@@ -45,19 +46,20 @@ impl Envelope {
             event.name(),
             text.chars().count(),
         );
-        // Moved within its room: a captured payload may have many megabytes, and a second copy would take as many again.
+        // Insert the header in place: a captured payload may have many megabytes, and a second copy would need as much
+        // memory again.
         text.insert_str(0, &header);
         text
     }
 }
 
-/// What stands after the header: the template of [`EVENTS`], filled in.
+/// Returns the payload: the template of [`EVENTS`] with its fields filled in.
 #[must_use]
 pub fn payload(event: &Event) -> String {
     payload_behind(0, event)
 }
 
-/// The same, with spare capacity for `room` bytes.
+/// Returns the payload in a string with spare capacity for `room` bytes.
 fn payload_behind(room: usize, event: &Event) -> String {
     let template = EVENTS[event.place()].payload.unwrap_or_default();
     let mut text = String::with_capacity(room + template.len() + event.size());
@@ -69,7 +71,8 @@ fn payload_behind(room: usize, event: &Event) -> String {
         rest = after;
     }
     text.push_str(rest);
-    // Only programs with keys that Supervisor does not know have any, so no other listener ever sees the word.
+    // Only programs with keys that Supervisor does not have can have resource events, so listeners of other programs
+    // never see this field.
     if let EventKind::ProcessState {
         resource_events, ..
     } = event.kind
@@ -82,7 +85,7 @@ fn payload_behind(room: usize, event: &Event) -> String {
     text
 }
 
-/// The value of one field of a template.
+/// Returns the value of one field of a template.
 fn value<'a>(event: &'a Event, field: &str) -> Cow<'a, str> {
     let number = |number: i64| Cow::Owned(number.to_string());
     match (field, &event.kind) {
@@ -112,7 +115,7 @@ fn value<'a>(event: &'a Event, field: &str) -> Cow<'a, str> {
         ("data", EventKind::RemoteCommunication { data, .. }) => data.as_str().into(),
         ("type", EventKind::RemoteCommunication { kind, .. }) => kind.as_str().into(),
         ("when", EventKind::Tick { when, .. }) => number(*when),
-        // A test fills every template and finds none of these.
+        // A test fills all templates and checks that this never occurs.
         _ => "?".into(),
     }
 }
@@ -242,7 +245,7 @@ mod tests {
         for (event, expected) in &table {
             assert_eq!(payload(event), *expected, "{}", event.name());
         }
-        // Every concrete row was filled in.
+        // Every row with a payload was tested.
         for row in EVENTS.iter().filter(|row| row.payload.is_some()) {
             assert!(
                 table.iter().any(|(event, _)| event.name() == row.name),

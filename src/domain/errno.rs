@@ -1,14 +1,14 @@
-//! Error numbers of Linux, with the names that Supervisor's messages carry.
+//! Error numbers of Linux with the names that Supervisor's messages contain.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A kernel error number.
+/// An error number of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Errno(pub i32);
 
-/// The name of each number. Where Linux has two (EAGAIN/EWOULDBLOCK, EDEADLK/EDEADLOCK), the one that Python prints.
+/// The name of each number. If Linux has two names (EAGAIN/EWOULDBLOCK, EDEADLK/EDEADLOCK), the one that Python prints.
 const NAMES: &[(i32, &str)] = &[
     (1, "EPERM"),
     (2, "ENOENT"),
@@ -143,19 +143,19 @@ const NAMES: &[(i32, &str)] = &[
 ];
 
 impl Errno {
-    /// The error is "no such file or directory".
+    /// ENOENT: no such file or directory.
     pub const NOENT: Self = Self(2);
-    /// EEXIST.
+    /// EEXIST: file exists.
     pub const EXIST: Self = Self(17);
-    /// The error is "no such process".
+    /// ESRCH: no such process.
     pub const SRCH: Self = Self(3);
 
-    /// The error is "try again".
+    /// EAGAIN: try again.
     pub const AGAIN: Self = Self(11);
-    /// The error is "broken pipe".
+    /// EPIPE: broken pipe.
     pub const PIPE: Self = Self(32);
 
-    /// The symbolic name, e.g. `ENOENT`; `unknown` for a number that Linux does not have.
+    /// Returns the symbolic name, e.g. `ENOENT`. `unknown` for a number that Linux does not have.
     #[must_use]
     pub fn name(self) -> &'static str {
         NAMES
@@ -164,7 +164,7 @@ impl Errno {
             .map_or("unknown", |&(_, name)| name)
     }
 
-    /// The C library's description, e.g. `No such file or directory`.
+    /// Returns the description of the C library, e.g. `No such file or directory`.
     #[must_use]
     pub fn description(self) -> String {
         let text = std::io::Error::from_raw_os_error(self.0).to_string();
@@ -176,7 +176,7 @@ impl Errno {
 }
 
 impl From<&std::io::Error> for Errno {
-    /// EIO stands for an error that did not come from the kernel.
+    /// An error that did not come from the kernel becomes EIO.
     fn from(error: &std::io::Error) -> Self {
         Self(error.raw_os_error().unwrap_or(5))
     }
@@ -189,7 +189,7 @@ impl From<std::io::Error> for Errno {
 }
 
 impl fmt::Display for Errno {
-    /// As Python prints an OSError: `[Errno 2] No such file or directory`.
+    /// Writes the error as Python prints an OSError: `[Errno 2] No such file or directory`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[Errno {}] {}", self.0, self.description())
     }

@@ -1,4 +1,4 @@
-//! EVENTS: every event type with its parent and payload, declared once, and the values that the core publishes.
+//! EVENTS: the table of all event types with their parents and payloads, and the events that the core publishes.
 
 use std::sync::Arc;
 
@@ -9,18 +9,18 @@ use super::{GroupName, ProcessName, ProcessState, ResourceEvents, SupervisorStat
 /// One row of [`EVENTS`].
 #[derive(Debug)]
 pub struct EventType {
-    /// The name as configurations and envelopes spell it.
+    /// The name in configurations and envelopes.
     pub name: &'static str,
-    /// The type whose subscribers receive this one too; empty for the root.
+    /// The parent type. Its subscribers receive this type too. Empty for the root.
     pub parent: &'static str,
-    /// What a listener reads after the header, with `{fields}`; none: it is not emitted itself, it is a parent only.
+    /// The template of the payload with `{fields}`. `None`: the type is only a parent and is never emitted.
     pub payload: Option<&'static str>,
-    /// What happened.
+    /// The description.
     pub doc: &'static str,
 }
 
 impl EventType {
-    /// It is of the type `name`, itself or by descent.
+    /// Returns whether this type is `name` or descends from it.
     #[must_use]
     pub fn is_a(&self, name: &str) -> bool {
         let mut at = Some(self);
@@ -64,48 +64,48 @@ const fn parent(name: &'static str, parent: &'static str, doc: &'static str) -> 
 #[rustfmt::skip]
 pub const EVENTS: &[EventType] = &[
     parent("EVENT", "", "Any event."),
-    parent("PROCESS_STATE", "EVENT", "A process moved from one state to another."),
-    row("PROCESS_STATE_STARTING", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state} tries:{tries}", "A process is about to be spawned."),
-    row("PROCESS_STATE_RUNNING", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state} pid:{pid}", "A process stayed up for startsecs."),
-    row("PROCESS_STATE_BACKOFF", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state} tries:{tries}", "A process ended too early and will be tried again."),
-    row("PROCESS_STATE_STOPPING", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state} pid:{pid}", "A process was asked to stop."),
-    row("PROCESS_STATE_STOPPED", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state} pid:{pid}", "A process ended after it was asked to."),
-    row("PROCESS_STATE_EXITED", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state} expected:{expected} pid:{pid}", "A running process ended by itself."),
-    row("PROCESS_STATE_FATAL", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state}", "A process failed too often and is given up."),
-    row("PROCESS_STATE_UNKNOWN", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state}", "The kernel refused a signal to a process."),
-    parent("PROCESS_COMMUNICATION", "EVENT", "A process wrote between the capture tokens."),
-    row("PROCESS_COMMUNICATION_STDOUT", "PROCESS_COMMUNICATION", "processname:{process} groupname:{group} pid:{pid}\n{data}", "It did so on standard output."),
-    row("PROCESS_COMMUNICATION_STDERR", "PROCESS_COMMUNICATION", "processname:{process} groupname:{group} pid:{pid}\n{data}", "It did so on standard error."),
-    parent("PROCESS_LOG", "EVENT", "A process wrote to a channel with events enabled."),
-    row("PROCESS_LOG_STDOUT", "PROCESS_LOG", "processname:{process} groupname:{group} pid:{pid} channel:{channel}\n{data}", "It did so on standard output."),
-    row("PROCESS_LOG_STDERR", "PROCESS_LOG", "processname:{process} groupname:{group} pid:{pid} channel:{channel}\n{data}", "It did so on standard error."),
+    parent("PROCESS_STATE", "EVENT", "A process changed its state."),
+    row("PROCESS_STATE_STARTING", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state} tries:{tries}", "A process is STARTING: the daemon is about to spawn it."),
+    row("PROCESS_STATE_RUNNING", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state} pid:{pid}", "A process is RUNNING: it has been up for startsecs, or has reported readiness."),
+    row("PROCESS_STATE_BACKOFF", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state} tries:{tries}", "A process is in BACKOFF: it exited too early or could not be started, and the daemon will try again."),
+    row("PROCESS_STATE_STOPPING", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state} pid:{pid}", "A process is STOPPING: the daemon sends it the stop signal."),
+    row("PROCESS_STATE_STOPPED", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state} pid:{pid}", "A process is STOPPED: it exited after a stop request."),
+    row("PROCESS_STATE_EXITED", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state} expected:{expected} pid:{pid}", "A process is EXITED: it exited from RUNNING without a stop request."),
+    row("PROCESS_STATE_FATAL", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state}", "A process is FATAL: all start attempts failed."),
+    row("PROCESS_STATE_UNKNOWN", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state}", "A process is UNKNOWN: the kernel refused to deliver a signal to it."),
+    parent("PROCESS_COMMUNICATION", "EVENT", "A process wrote text between the capture tokens."),
+    row("PROCESS_COMMUNICATION_STDOUT", "PROCESS_COMMUNICATION", "processname:{process} groupname:{group} pid:{pid}\n{data}", "A process wrote text between the capture tokens to standard output."),
+    row("PROCESS_COMMUNICATION_STDERR", "PROCESS_COMMUNICATION", "processname:{process} groupname:{group} pid:{pid}\n{data}", "A process wrote text between the capture tokens to standard error."),
+    parent("PROCESS_LOG", "EVENT", "A process wrote to a stream with stdout_events_enabled or stderr_events_enabled."),
+    row("PROCESS_LOG_STDOUT", "PROCESS_LOG", "processname:{process} groupname:{group} pid:{pid} channel:{channel}\n{data}", "A process wrote to standard output."),
+    row("PROCESS_LOG_STDERR", "PROCESS_LOG", "processname:{process} groupname:{group} pid:{pid} channel:{channel}\n{data}", "A process wrote to standard error."),
     row("REMOTE_COMMUNICATION", "EVENT", "type:{type}\n{data}", "A client called sendRemoteCommEvent."),
     parent("SUPERVISOR_STATE_CHANGE", "EVENT", "The daemon changed state."),
     row("SUPERVISOR_STATE_CHANGE_RUNNING", "SUPERVISOR_STATE_CHANGE", "", "The daemon has started."),
     row("SUPERVISOR_STATE_CHANGE_STOPPING", "SUPERVISOR_STATE_CHANGE", "", "The daemon begins to stop."),
-    parent("TICK", "EVENT", "Time went by."),
+    parent("TICK", "EVENT", "A period has passed."),
     row("TICK_5", "TICK", "when:{when}", "Every 5 seconds."),
     row("TICK_60", "TICK", "when:{when}", "Every 60 seconds."),
     row("TICK_3600", "TICK", "when:{when}", "Every 3600 seconds."),
-    parent("PROCESS_GROUP", "EVENT", "The set of groups changed."),
-    row("PROCESS_GROUP_ADDED", "PROCESS_GROUP", "groupname:{group}\n", "A group was added."),
-    row("PROCESS_GROUP_REMOVED", "PROCESS_GROUP", "groupname:{group}\n", "A group was removed."),
+    parent("PROCESS_GROUP", "EVENT", "The set of process groups changed."),
+    row("PROCESS_GROUP_ADDED", "PROCESS_GROUP", "groupname:{group}\n", "A process group was added."),
+    row("PROCESS_GROUP_REMOVED", "PROCESS_GROUP", "groupname:{group}\n", "A process group was removed."),
 ];
 
-/// Periods of the TICK events, in seconds.
+/// The periods of the TICK events, in seconds.
 pub const TICK_PERIODS: [i64; 3] = [5, 60, 3600];
 
-/// One of the two streams of a process.
+/// One of the two output streams of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Channel {
-    /// Standard output, and standard error too when `redirect_stderr` is on.
+    /// Standard output. It includes standard error with `redirect_stderr`.
     Stdout,
     /// Standard error.
     Stderr,
 }
 
 impl Channel {
-    /// `stdout` or `stderr`.
+    /// Returns `stdout` or `stderr`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -115,87 +115,88 @@ impl Channel {
     }
 }
 
-/// Which events about what processes write somebody listens to. Where nobody does, the bytes need not travel.
+/// Which kinds of events about process output have subscribers. For the others the output thread does not send the
+/// bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct OutputEvents {
-    /// PROCESS_LOG.
+    /// Whether PROCESS_LOG has subscribers.
     pub logs: bool,
-    /// PROCESS_COMMUNICATION.
+    /// Whether PROCESS_COMMUNICATION has subscribers.
     pub communications: bool,
 }
 
-/// What happened, with its data.
+/// The kind of an event with its data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EventKind {
     /// A process changed state.
     ProcessState {
-        /// The state left.
+        /// The old state.
         from: ProcessState,
-        /// The state entered.
+        /// The new state.
         to: ProcessState,
-        /// Failed attempts so far.
+        /// The number of failed attempts so far.
         tries: u32,
-        /// The kernel's number, 0 if there is none.
+        /// The PID. 0: none.
         pid: i32,
-        /// For EXITED: the exit code is among `exitcodes`.
+        /// For EXITED: whether the exit code is one of `exitcodes`.
         expected: bool,
-        /// What of its limits it met in the instance that this ends.
+        /// Resource limits that the instance hit before it exited.
         #[serde(rename = "causes")]
         resource_events: ResourceEvents,
     },
-    /// Bytes between capture tokens.
+    /// A process wrote bytes between capture tokens.
     ProcessCommunication {
         /// The stream.
         channel: Channel,
-        /// The kernel's number of the writer.
+        /// The PID of the process.
         pid: i32,
         /// The bytes.
         data: Arc<[u8]>,
     },
-    /// Bytes written to a channel with events enabled.
+    /// A process wrote bytes to a stream with events enabled.
     ProcessLog {
         /// The stream.
         channel: Channel,
-        /// The kernel's number of the writer.
+        /// The PID of the process.
         pid: i32,
         /// The bytes.
         data: Arc<[u8]>,
     },
-    /// A client's message.
+    /// A client sent a message.
     RemoteCommunication {
-        /// Its type, chosen by the client.
+        /// The type, chosen by the client.
         kind: String,
-        /// Its data.
+        /// The data.
         data: String,
     },
-    /// The daemon started or begins to stop.
+    /// The daemon has started or starts to stop.
     SupervisorState(SupervisorState),
     /// A group was added.
     GroupAdded,
     /// A group was removed.
     GroupRemoved,
-    /// Time went by.
+    /// A tick period has passed.
     Tick {
-        /// One of [`TICK_PERIODS`].
+        /// The period in seconds, one of [`TICK_PERIODS`].
         period: i64,
-        /// Seconds since the epoch; a multiple of the period.
+        /// The time in seconds since the epoch, a multiple of the period.
         when: i64,
     },
 }
 
-/// An event with its subject. Process events carry both names, group events the group's, others none.
+/// An event and its subject. Process events have both names, group events only the group, other events none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// The group concerned.
+    /// The group that the event is about.
     pub group: Option<GroupName>,
-    /// The process concerned.
+    /// The process that the event is about.
     pub process: Option<ProcessName>,
-    /// What happened.
+    /// The kind and data.
     pub kind: EventKind,
 }
 
 impl Event {
-    /// The name of its type, a concrete row of [`EVENTS`].
+    /// Returns the name of the type, which is a row of [`EVENTS`] with a payload.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match &self.kind {
@@ -238,7 +239,7 @@ impl Event {
         }
     }
 
-    /// The place of its type in [`EVENTS`].
+    /// Returns the index of the type in [`EVENTS`].
     #[must_use]
     pub fn place(&self) -> usize {
         let name = self.name();
@@ -248,7 +249,7 @@ impl Event {
             .expect("invariant: every name that `name` gives is a row of EVENTS")
     }
 
-    /// About how many bytes it holds, for bounds.
+    /// Returns the approximate size of the data in bytes, for limits.
     #[must_use]
     pub fn size(&self) -> usize {
         let data = match &self.kind {

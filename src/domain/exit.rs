@@ -1,4 +1,4 @@
-//! How a process ended, and why one could not be spawned.
+//! How a process exited, and why a process could not be spawned.
 
 use std::fmt;
 
@@ -6,24 +6,24 @@ use serde::{Deserialize, Serialize};
 
 use super::{Errno, Signal, python_repr};
 
-/// How a process ended. Its `Display` is the wording of the activity log.
+/// How a process exited. `Display` is the wording of the activity log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ExitStatus {
-    /// It called exit with this code, 0 to 255.
+    /// The process called exit with this code, 0 to 255.
     Exited(u8),
-    /// A signal ended it.
+    /// A signal killed the process.
     Signalled {
         /// The signal.
         signal: Signal,
-        /// It left a core dump.
+        /// Whether the process dumped core.
         dumped: bool,
     },
-    /// The kernel did not tell (or told something new; the number is the raw wait status).
+    /// Unknown: the kernel did not report it, or reported this unknown wait status.
     Unknown(i32),
 }
 
 impl ExitStatus {
-    /// The number that `exitstatus` shows and `exitcodes` is compared with: the exit code, or -1.
+    /// Returns the number that `exitstatus` shows and `exitcodes` is compared with: the exit code, or -1.
     #[must_use]
     pub fn code(self) -> i32 {
         match self {
@@ -44,46 +44,46 @@ impl fmt::Display for ExitStatus {
                     if *dumped { " (core dumped)" } else { "" }
                 )
             }
-            // It ended while no daemon was there, or as another's child.
+            // The process exited while no daemon ran, or as the child of another process.
             Self::Unknown(0) => f.write_str("exit status unknown"),
             Self::Unknown(status) => write!(f, "unknown termination cause 0x{status:04x}"),
         }
     }
 }
 
-/// What of the limits of its cgroup a process met while it ran. Its `Display` is the wording of the log and of `status`.
+/// The resource limits that a process hit while it ran. `Display` is the wording of the log and of `status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ResourceEvents {
-    /// The kernel killed it, or something that it started, for want of memory: its own, or the machine's.
+    /// The kernel killed a process of its cgroup because the memory of the cgroup or of the machine was exhausted.
     pub oom_kill: bool,
-    /// It wanted to be more processes than `pids_max`.
+    /// The cgroup reached `pids_max` processes.
     pub pids_max: bool,
-    /// It was slowed down because it had more than `memory_high`.
+    /// The process was throttled because it used more memory than `memory_high`.
     pub memory_high: bool,
 }
 
 impl ResourceEvents {
-    /// None.
+    /// No limit was hit.
     pub const NONE: Self = Self {
         oom_kill: false,
         pids_max: false,
         memory_high: false,
     };
 
-    /// There are none.
+    /// Returns whether no limit was hit.
     #[must_use]
     pub fn is_none(self) -> bool {
         self == Self::NONE
     }
 
-    /// Each with a word for programs and a text for people, the worst first.
+    /// Returns each limit that was hit, the worst first, with a word for programs and a text for people.
     pub fn each(self) -> impl Iterator<Item = (&'static str, &'static str)> {
         [
-            (self.oom_kill, ("oom_kill", "killed for want of memory")),
-            (self.pids_max, ("pids_max", "hit pids_max")),
+            (self.oom_kill, ("oom_kill", "killed by the OOM killer")),
+            (self.pids_max, ("pids_max", "reached pids_max")),
             (
                 self.memory_high,
-                ("memory_high", "slowed down at memory_high"),
+                ("memory_high", "throttled at memory_high"),
             ),
         ]
         .into_iter()
@@ -104,91 +104,91 @@ impl fmt::Display for ResourceEvents {
 /// How the last attempt to run a process ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ExitReason {
-    /// It could not be spawned.
+    /// The process could not be spawned.
     NotSpawned(Box<SpawnError>),
-    /// It ended before `startsecs`.
+    /// The process exited before `startsecs`.
     TooQuick(ExitStatus),
-    /// It ended before it had said that it is ready.
+    /// The process exited before it reported that it is ready.
     Unready(ExitStatus),
-    /// It was ended because it was not ready in time.
+    /// The daemon terminated the process because it was not ready in time.
     NotReady(ExitStatus),
-    /// It was ended by its watchdog.
+    /// The daemon terminated the process after a watchdog failure.
     Watchdog(ExitStatus),
-    /// It ended by itself.
+    /// The process exited on its own.
     ByItself(ExitStatus),
-    /// It ended after it was asked to stop.
+    /// The process exited after a stop request.
     OnRequest(ExitStatus),
 }
 
-/// Why a process could not be spawned. Its `Display` is Supervisor's `spawnerr`, without quotes and escapes it would
-/// print around odd paths but for the common ones (see [`python_repr`]).
+/// Why a process could not be spawned. `Display` is Supervisor's `spawnerr`. Supervisor quotes and escapes unusual
+/// paths; only the common cases of that are reproduced (see [`python_repr`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SpawnError {
-    /// The command's quotes or backslashes do not pair up.
+    /// The quotes or backslashes of the command are unbalanced.
     CannotParse {
         /// The command as configured.
         command: String,
         /// `No closing quotation` or `No escaped character`.
         reason: String,
     },
-    /// No words in the command.
+    /// The command is empty.
     Empty,
-    /// Not found, with or without a search in PATH.
+    /// The command was not found, with or without a search in PATH.
     NotFound(String),
     /// The path is a directory.
     Directory(String),
-    /// No execute bit at all.
+    /// The file has no execute bit.
     NotExecutable(String),
-    /// The daemon may not execute it.
+    /// The daemon lacks the permission to execute the file.
     NoPermission(String),
     /// EMFILE while making pipes or opening logs.
     TooManyFiles {
-        /// The process's name.
+        /// The name of the process.
         name: String,
     },
     /// Any other error while making pipes or opening logs.
     Dispatchers {
-        /// The process's name.
+        /// The name of the process.
         name: String,
-        /// What the kernel said.
+        /// The error.
         errno: Errno,
     },
-    /// The socket of a FastCGI program cannot be made.
+    /// The socket of a FastCGI program could not be made.
     Socket {
         /// Its address.
         url: String,
         /// Why.
         reason: String,
     },
-    /// EAGAIN from the kernel when asked for a process.
+    /// EAGAIN from the kernel while creating the process.
     TooManyProcesses {
-        /// The process's name.
+        /// The name of the process.
         name: String,
     },
-    /// It was not wanted any more before it ran its command.
+    /// The start was cancelled before the process executed its command.
     CalledOff {
-        /// The process's name.
+        /// The name of the process.
         name: String,
     },
-    /// What has to be done first takes long.
+    /// The preparation of the start takes long, for this reason.
     HeldUp(String),
-    /// Any other error from the kernel when asked for a process.
+    /// Any other error from the kernel while creating the process.
     Fork {
-        /// The process's name.
+        /// The name of the process.
         name: String,
-        /// What the kernel said.
+        /// The error.
         errno: Errno,
     },
 }
 
 impl SpawnError {
-    /// Answers of the start methods differ: the command is missing (NO_FILE).
+    /// Returns whether the start methods answer NO_FILE: the command is missing.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound(_))
     }
 
-    /// Answers of the start methods differ: the command cannot be run (NOT_EXECUTABLE).
+    /// Returns whether the start methods answer NOT_EXECUTABLE: the command cannot be executed.
     #[must_use]
     pub fn is_not_executable(&self) -> bool {
         matches!(
@@ -225,7 +225,7 @@ impl fmt::Display for SpawnError {
                     errno.name()
                 )
             }
-            // Differs: where a process is spawned, the original ends the daemon with this sentence.
+            // Differs: if this happens at a spawn, the original exits with this message.
             Self::Socket { url, reason } => {
                 write!(f, "Could not create FastCGI socket {url}: {reason}")
             }
@@ -235,10 +235,10 @@ impl fmt::Display for SpawnError {
             Self::CalledOff { name } => {
                 write!(
                     f,
-                    "start of '{name}' was called off before it ran its command"
+                    "start of '{name}' was cancelled before it executed its command"
                 )
             }
-            Self::HeldUp(why) => write!(f, "held up: {why}"),
+            Self::HeldUp(why) => write!(f, "start delayed: {why}"),
             Self::Fork { name, errno } => write!(
                 f,
                 "unknown error during fork for '{name}': {}",
@@ -262,7 +262,7 @@ mod tests {
         };
         assert_eq!(
             all.to_string(),
-            "killed for want of memory, hit pids_max, slowed down at memory_high"
+            "killed by the OOM killer, reached pids_max, throttled at memory_high"
         );
         let words: Vec<_> = all.each().map(|(word, _)| word).collect();
         assert_eq!(words, ["oom_kill", "pids_max", "memory_high"]);

@@ -1,44 +1,44 @@
-//! What a successor of the daemon inherits, by name: descriptors travel as numbers through an exec, or through a process
-//! that keeps them, and a name says what each is. It must not know how they travel.
+//! Names of the descriptors that outlive the daemon. They pass through an exec as numbers, or through the fd holder;
+//! the name says what each is.
 
 use super::InstanceId;
 
-/// The first letters of the names of what is stored together for one instance: [`FdName::Stdin`], [`FdName::Stdout`],
-/// [`FdName::Stderr`] and [`FdName::Pidfd`].
+/// The first letters of names of descriptors that are stored together for one instance: [`FdName::Stdin`],
+/// [`FdName::Stdout`], [`FdName::Stderr`] and [`FdName::Pidfd`].
 pub const INSTANCE_LETTERS: [char; 4] = ['i', 'o', 'e', 'p'];
 
-/// One descriptor of the daemon that outlives it.
+/// A descriptor of the daemon that outlives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FdName {
-    /// The core as it was when groups last changed, and what has become of each process since.
+    /// The snapshot of the core from the last change of groups, and the records of processes since then.
     State,
-    /// All of it, as a daemon that ended on purpose left it.
+    /// The handoff of a daemon that ended on purpose.
     Handoff,
-    /// Memory into which pipes are read, the older one first.
+    /// An in-flight log, by its index: memory into which pipes are read.
     InFlightLog(usize),
     /// The client's end of the fd holder's socket.
     Holder,
-    /// Our end of a process's standard input.
+    /// The daemon's end of a process's standard input.
     Stdin(InstanceId),
-    /// Our end of its standard output.
+    /// The daemon's end of its standard output.
     Stdout(InstanceId),
-    /// Our end of its standard error.
+    /// The daemon's end of its standard error.
     Stderr(InstanceId),
     /// Its pidfd.
     Pidfd(InstanceId),
-    /// The socket on which it tells of itself.
+    /// Its notify socket.
     NotifySocket(InstanceId),
-    /// The pipe on which it tells that it is ready.
+    /// The pipe on which it reports readiness.
     ReadyPipe(InstanceId),
-    /// The listening socket of a FastCGI program, and whose it is, by its place: the first one that was free.
+    /// The listening socket of a FastCGI program with its description, by its index: the lowest free one.
     FcgiSocket(usize),
-    /// A listening socket of a server of ours, by its place in the list of them.
+    /// A listening socket of one of the daemon's servers, by its index in the list of servers.
     Server(usize),
 }
 
 impl FdName {
-    /// Its name: at most 21 bytes, lower case letters and digits. The incarnation alone tells instances apart, for no two have
-    /// the same.
+    /// Returns the name: at most 21 bytes of lower case letters and digits. The incarnation identifies the instance,
+    /// since no two instances have the same.
     #[must_use]
     pub fn name(self) -> String {
         match self {
@@ -57,8 +57,9 @@ impl FdName {
         }
     }
 
-    /// The name under which descriptors of one instance are stored together: which of [`INSTANCE_LETTERS`] there are, in that order,
-    /// and the incarnation. The last descriptor may be missing: a process has pipes before it has a pidfd.
+    /// Returns the name under which descriptors of one instance are stored together: the letters of
+    /// [`INSTANCE_LETTERS`] that are present, in that order, and the incarnation. The last descriptor may be missing,
+    /// since a process has pipes before it has a pidfd.
     #[must_use]
     pub fn of_instance(instance: InstanceId, has: [bool; INSTANCE_LETTERS.len()]) -> String {
         let letters = INSTANCE_LETTERS.into_iter().zip(has);
@@ -68,8 +69,8 @@ impl FdName {
         format!("{letters}{}", instance.incarnation)
     }
 
-    /// Takes a name apart under which descriptors of one instance are stored: their places in [`INSTANCE_LETTERS`], and the
-    /// incarnation. `None`: it is another name.
+    /// Parses a name under which descriptors of one instance are stored together. Returns their indices in
+    /// [`INSTANCE_LETTERS`] and the incarnation. `None`: it is another name.
     #[must_use]
     pub fn places_in(name: &str) -> Option<(Vec<usize>, u64)> {
         let place = |letter| INSTANCE_LETTERS.iter().position(|&one| one == letter);
@@ -81,7 +82,8 @@ impl FdName {
         (in_order && is_number).then_some((places, number.parse().ok()?))
     }
 
-    /// The names of the single descriptors that are stored together under `name`; itself, if it stands for no instance's.
+    /// Returns the names of the single descriptors that are stored together under `name`, or `name` itself if it
+    /// belongs to no instance.
     #[must_use]
     pub fn names_in(name: &str) -> Vec<String> {
         match Self::places_in(name) {
@@ -93,7 +95,8 @@ impl FdName {
         }
     }
 
-    /// The incarnation of the instance that has something of this name; none: it is not of an instance.
+    /// Returns the incarnation of the instance that a descriptor with this name belongs to. `None`: it belongs to no
+    /// instance.
     #[must_use]
     pub fn incarnation_in(name: &str) -> Option<u64> {
         name.strip_prefix(['i', 'o', 'e', 'p', 'n', 'y'])?
@@ -101,14 +104,14 @@ impl FdName {
             .ok()
     }
 
-    /// Whether a listening socket of a server of ours has this name.
+    /// Returns whether this is the name of a listening socket of one of the daemon's servers.
     #[must_use]
     pub fn is_server(name: &str) -> bool {
         let place = name.strip_prefix('s').map(str::parse::<usize>);
         place.is_some_and(|place| place.is_ok())
     }
 
-    /// The place of the FastCGI socket that has this name; none: it is not of one.
+    /// Returns the index of the FastCGI socket with this name. `None`: it is another name.
     #[must_use]
     pub fn socket_place_in(name: &str) -> Option<usize> {
         name.strip_prefix('f')?.parse().ok()
@@ -144,7 +147,7 @@ mod tests {
             all.iter().map(|fd_name| fd_name.name()).collect();
         assert_eq!(names.len(), all.len());
         assert!(names.iter().all(|name| name.len() <= 21));
-        // Half of them are an instance's, and one is a socket.
+        // Seven of them belong to an instance, and one is a FastCGI socket.
         let instances = all.map(|fd_name| FdName::incarnation_in(&fd_name.name()));
         assert_eq!(instances.iter().flatten().count(), 7);
         assert!(instances.contains(&Some(u64::MAX - 1)) && instances.contains(&Some(u64::MAX - 2)));
@@ -170,7 +173,7 @@ mod tests {
             let places: Vec<usize> = (0..4).filter(|&place| has[place]).collect();
             assert_eq!(FdName::places_in(name), Some((places, 17)));
         }
-        // Letters in another order, twice, or without a number; and what is of no instance.
+        // Letters in the wrong order, twice, or without a number, and names that belong to no instance.
         for name in [
             "oi17", "oo17", "op", "17", "", "state", "keeper", "n17", "y17", "op+17", "g0",
         ] {

@@ -1,15 +1,14 @@
-//! Text as a line of a log can carry it: on one line, readable, and short if it comes from outside. It must not know where
-//! a text comes from.
+//! Rendering of text for log lines: on one line, readable, and short if it comes from outside.
 
 use std::fmt::{self, Write as _};
 
-/// Characters that a text of foreign origin has in a line or in a fault at most.
+/// Maximum number of characters of a foreign text in a log line or in a fault.
 pub const FOREIGN_CHARS_MAX: usize = 200;
-/// What stands at the end of a text that was cut, within that number.
+/// The end of a shortened text. It counts towards that maximum.
 const CUT: &str = "...";
 
-/// Whether a reader, a terminal or a pager could take this character for something else than itself: the control
-/// characters (C0, DEL, C1), what Unicode ends lines with, and what changes the direction of writing.
+/// Returns whether a reader, a terminal or a pager could mistake this character for something else: control characters
+/// (C0, DEL, C1), Unicode line separators and characters that change the writing direction.
 #[must_use]
 pub fn is_deceptive(c: char) -> bool {
     c.is_control()
@@ -25,11 +24,11 @@ pub fn is_deceptive(c: char) -> bool {
         )
 }
 
-/// Displays a value with its deceptive characters as escapes, e.g. `\n` and `\u{9b}`, at whatever length it has.
+/// Displays a value in full length with escapes for deceptive characters, e.g. `\n` and `\u{9b}`.
 #[derive(Debug, Clone, Copy)]
 pub struct Escaped<T>(pub T);
 
-/// Displays a value as [`Escaped`] does, and no more of it than [`FOREIGN_CHARS_MAX`] characters.
+/// Displays a value like [`Escaped`], but at most [`FOREIGN_CHARS_MAX`] characters of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Foreign<T>(pub T);
 
@@ -63,22 +62,22 @@ impl<T: fmt::Display> fmt::Display for Foreign<T> {
     }
 }
 
-/// Shortens a text to what [`Foreign`] shows of it, so that what waits to be shown has a bound too.
+/// Shortens a text to what [`Foreign`] displays, so that waiting texts are limited too.
 pub(super) fn shorten(text: &mut String) {
-    // One character more than is shown: without it nothing would be left out, and nothing said so.
+    // Keep one character more than is displayed, so that `Foreign` still notices that the text was shortened.
     if let Some((at, _)) = text.char_indices().nth(FOREIGN_CHARS_MAX + 1) {
         text.truncate(at);
         text.shrink_to_fit();
     }
 }
 
-/// Passes text on, escaped, up to a number of characters.
+/// A writer that escapes text and stops after a number of characters.
 struct Escaper<'a, 'b> {
     out: &'a mut fmt::Formatter<'b>,
     limit: usize,
-    /// Characters passed on, and those in `end`.
+    /// The number of characters written, including those in `end`.
     written: usize,
-    /// What is passed on only if nothing comes after it: else the mark of a cut stands in its place.
+    /// Text that is written only if no text follows; otherwise the mark of a shortened text replaces it.
     end: String,
     is_cut: bool,
 }
@@ -89,9 +88,9 @@ impl Escaper<'_, '_> {
             .write_str(if self.is_cut { CUT } else { &self.end })
     }
 
-    /// Passes on what belongs together, as a whole or not at all.
+    /// Writes a unit, such as one escape, as a whole or not at all.
     fn unit(&mut self, unit: &str) -> fmt::Result {
-        // An escape is ASCII, and one character is one.
+        // An escape is ASCII, so its bytes are its characters. Any other unit is one character.
         let length = if unit.starts_with('\\') {
             unit.len()
         } else {
@@ -113,7 +112,7 @@ impl Escaper<'_, '_> {
 
 impl fmt::Write for Escaper<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // Nearly every text is short and harmless.
+        // The fast path: nearly every text is short and needs no escapes.
         let harmless = !text.contains(is_deceptive);
         if harmless && text.len() <= (self.limit - CUT.len()).saturating_sub(self.written) {
             self.written += text.chars().count();
@@ -163,7 +162,7 @@ mod tests {
         let cut = format!("{}{CUT}", "é".repeat(FOREIGN_CHARS_MAX - CUT.len()));
         assert_eq!(shown(&format!("{whole}x")), cut);
         assert_eq!(shown(&"é".repeat(1 << 20)), cut);
-        // An escape is never cut into.
+        // Escapes are never split.
         for length in 190..=210 {
             let text = format!("{}\u{202e}{}", "x".repeat(length), "y".repeat(9));
             let shown = shown(&text);

@@ -1,27 +1,27 @@
-//! One instance of one process, and where its streams are written: the words that cross threads.
+//! The identity of one instance of a process and the paths of its logs, as passed between threads.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// One instance of one process: the slot it has in the core, and a number that is never used again, not even by a successor
-/// of the daemon. Every input and action that crosses a thread carries it; a stale one is dropped.
+/// One instance of a process: its slot in the core and a number that is never used again, not even by a later daemon.
+/// Every input and action that crosses threads contains it, so that the receiver drops a stale one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct InstanceId {
-    /// Index of the process in the core.
+    /// The index of the process in the core.
     #[serde(deserialize_with = "super::counter::slot")]
     pub slot: u32,
-    /// Which instance.
+    /// The number of the instance.
     #[serde(deserialize_with = "super::counter::counter")]
     pub incarnation: u64,
 }
 
-/// Where the two streams of a process are written, AUTO names made up; none: nowhere.
+/// The log files of the two streams of a process, with generated AUTO names. `None`: no file.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LogPaths {
     /// Standard output.
     pub stdout: Option<Arc<Path>>,
-    /// Standard error; none with `redirect_stderr`.
+    /// Standard error. `None` with `redirect_stderr`.
     pub stderr: Option<Arc<Path>>,
 }

@@ -1,7 +1,7 @@
-//! LINES: every line of the activity log with its level and exact text, declared once.
+//! LINES: the table of all lines of the activity log, with their levels and exact texts.
 //!
-//! People grep these lines, so the texts are Supervisor's to the letter. A line that Supervisor does not have is marked
-//! `ours`, so that comparisons with the original can filter it.
+//! People search for these lines, so the texts are exactly Supervisor's. A line that Supervisor does not have is marked
+//! `ours`, so that comparisons with the original can filter it out.
 
 use std::fmt;
 
@@ -12,28 +12,28 @@ use super::{
     Errno, ExitStatus, GroupName, ProcessName, ProcessState, QualifiedName, ResourceEvents, Signal,
 };
 
-/// The seven levels of the activity log. The numbers are Supervisor's.
+/// The seven levels of the activity log, with Supervisor's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Level {
     /// Internals of polling.
     Blather = 3,
-    /// Each RPC call and HTTP access.
+    /// RPC calls and HTTP accesses.
     Trace = 5,
     /// Output of processes, signals sent.
     Debug = 10,
-    /// Changes of state.
+    /// State changes.
     Info = 20,
     /// Something unexpected happened to a process.
     Warn = 30,
-    /// Something went wrong in the daemon.
+    /// An error in the daemon.
     Error = 40,
     /// An administrator should act.
     Critical = 50,
 }
 
 impl Level {
-    /// Every level with its name in the configuration and its four letters in the log.
+    /// All levels with their names in the configuration and their four letters in the log.
     pub const ALL: [(Self, &'static str, &'static str); 7] = [
         (Self::Critical, "critical", "CRIT"),
         (Self::Error, "error", "ERRO"),
@@ -44,7 +44,7 @@ impl Level {
         (Self::Blather, "blather", "BLAT"),
     ];
 
-    /// The level of this configured name, in any case.
+    /// Returns the level with this configured name, in any case.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         let name = name.to_lowercase();
@@ -54,7 +54,7 @@ impl Level {
             .map(|(level, _, _)| level)
     }
 
-    /// The name in the configuration.
+    /// Returns the name in the configuration.
     #[must_use]
     pub fn name(self) -> &'static str {
         Self::ALL
@@ -63,7 +63,7 @@ impl Level {
             .map_or("", |(_, name, _)| name)
     }
 
-    /// The four letters in the log.
+    /// Returns the four letters in the log.
     #[must_use]
     pub fn letters(self) -> &'static str {
         Self::ALL
@@ -73,29 +73,29 @@ impl Level {
     }
 }
 
-/// What [`LINES`] says of one kind of line.
+/// One row of [`LINES`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct LineDoc {
     /// The variant of [`Line`].
     pub variant: &'static str,
-    /// Its fields, each with its type.
+    /// The fields with their types.
     pub fields: &'static [(&'static str, &'static str)],
-    /// The field that says what the line is about: a process, or a group. None: the daemon as a whole.
+    /// The field with the process or group that the line is about. `None`: the line is about the daemon.
     pub about: Option<&'static str>,
-    /// Its level.
+    /// The level.
     pub level: Level,
-    /// Its text, with `{placeholders}`.
+    /// The text with `{placeholders}`.
     pub template: &'static str,
-    /// Supervisor has no such line.
+    /// Whether Supervisor lacks this line.
     pub ours: bool,
 }
 
-/// What a line can be about.
+/// The process or group that a line is about.
 trait Subject {
-    /// The process; none: it is a group.
+    /// Returns the process. `None`: the subject is a group.
     fn process(&self) -> Option<&ProcessName>;
 
-    /// The group, where the name says it.
+    /// Returns the group, if the subject contains it.
     fn group(&self) -> Option<&GroupName>;
 }
 
@@ -129,12 +129,12 @@ impl Subject for GroupName {
     }
 }
 
-/// Makes LINES of rows `Variant { field: Type } about field in group = Level ours "template";`.
+/// Generates LINES from rows `Variant { field: Type } about field in group = Level ours "template";`.
 ///
-/// `about` names the field that the line is about, `in` that of its group; a row without it is about the daemon.
-/// Every field is shown as [`Foreign`], so that whoever adds a row need not know who could choose its text: on one line and
-/// short. `#[own]` marks a text that the daemon or its configuration made, which is shown at its whole length, as
-/// [`Escaped`]. `#[verbatim]` marks output of a program that the log is asked to show as it is.
+/// `about` names the field that the line is about, `in` the field with its group. A row without `about` is about the
+/// daemon. Fields are displayed as [`Foreign`], on one line and short, so a new row is safe whoever can choose its
+/// texts. `#[own]` marks a text from the daemon or its configuration, which is displayed in full as [`Escaped`].
+/// `#[verbatim]` marks program output that is logged unchanged on request.
 macro_rules! lines {
     (@ours ours) => { true };
     (@ours) => { false };
@@ -158,7 +158,7 @@ macro_rules! lines {
         $Variant:ident { $($(#[$mark:ident])? $field:ident: $Type:ty),* $(,)? } $(about $about:ident $(in $group:ident)?)?
             = $level:ident $($ours:ident)? $template:literal;
     )*) => {
-        /// One line of the activity log as a value; `Display` gives its text.
+        /// One line of the activity log as a value. `Display` writes its text.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[expect(missing_docs, reason = "the template of each variant in LINES says what it and its fields are")]
         pub enum Line {
@@ -167,25 +167,25 @@ macro_rules! lines {
 
         #[allow(unused_variables, reason = "each row is asked for one of its fields at most")]
         impl Line {
-            /// The level at which the line is written.
+            /// Returns the level of the line.
             #[must_use]
             pub const fn level(&self) -> Level {
                 match self { $(Self::$Variant { .. } => Level::$level,)* }
             }
 
-            /// The process that the line is about, for structured logs.
+            /// Returns the process that the line is about, for structured logs.
             #[must_use]
             pub fn process(&self) -> Option<&ProcessName> {
                 match self { $(Self::$Variant { $($field),* } => lines!(@process $($about $($group)?)?),)* }
             }
 
-            /// The group that the line is about, where it says so, for structured logs.
+            /// Returns the group that the line is about if the line contains it, for structured logs.
             #[must_use]
             pub fn group(&self) -> Option<&GroupName> {
                 match self { $(Self::$Variant { $($field),* } => lines!(@group $($about $($group)?)?),)* }
             }
 
-            /// The field of this type, e.g. how a process has ended, for structured logs.
+            /// Returns the field of this type, e.g. the exit status of a process, for structured logs.
             #[must_use]
             pub fn find<T: std::any::Any>(&self) -> Option<&T> {
                 match self { $(Self::$Variant { $($field),* } => {
@@ -194,7 +194,7 @@ macro_rules! lines {
                 })* }
             }
 
-            /// The process id that the line is about, for structured logs.
+            /// Returns the PID that the line is about, for structured logs.
             #[must_use]
             pub fn pid(&self) -> Option<i32> {
                 match self { $(Self::$Variant { $($field),* } => {
@@ -204,14 +204,14 @@ macro_rules! lines {
                 })* }
             }
 
-            /// The name of the variant, for structured logs.
+            /// Returns the name of the variant, for structured logs.
             #[must_use]
             pub const fn variant(&self) -> &'static str {
                 match self { $(Self::$Variant { .. } => stringify!($Variant),)* }
             }
 
-            /// Shortens texts of foreign origin to what is shown of them. Lines that wait to be written are counted, not
-            /// weighed, so this must be called before one waits.
+            /// Shortens foreign texts to what is displayed of them. The queue of lines limits their number, not their
+            /// size, so this must be called before a line is queued.
             pub fn shorten(&mut self) {
                 match self { $(Self::$Variant { $($field),* } => {
                     $(lines!(@shorten $($mark)? $field);)*
@@ -229,7 +229,7 @@ macro_rules! lines {
             }
         }
 
-        /// Every line the daemon can write.
+        /// All lines that the daemon can write.
         pub const LINES: &[LineDoc] = &[
             $(LineDoc {
                 variant: stringify!($Variant),
@@ -248,7 +248,7 @@ lines! {
     RunningAsRoot {} = Critical "Supervisor is running as root.  Privileges were not dropped because no user is specified in the config file.  If you intend to run as root, you can set user=root in the config file to avoid this message.";
     NoAuthentication { #[own] section: String } = Critical "Server '{section}' running without any HTTP authentication checking";
     CannotWritePidfile { #[own] path: String } = Critical "could not write pidfile {path}";
-    PidfileRefused { #[own] path: String, #[own] why: String } = Warn ours "no pidfile {path}: {why}";
+    PidfileRefused { #[own] path: String, #[own] why: String } = Warn ours "cannot write pidfile {path}: {why}";
     CannotChdir { #[own] directory: String, #[own] error: String } = Critical "can't chdir into '{directory}': {error}";
     IncludedFile { #[own] path: String } = Info "Included extra file \"{path}\" during parsing";
     IncludeMatchesNothing { #[own] pattern: String } = Warn "No file matches via include \"{pattern}\"";
@@ -267,55 +267,55 @@ lines! {
     LogsReopened {} = Info "supervisord logreopen";
     LogFileReopened {} = Info "reopening log file";
     ReceivedChild {} = Debug "received SIGCHLD indicating a child quit";
-    NotifyFailed { error: Errno } = Warn ours "cannot tell the service manager how we are: {error}";
-    CgroupsAt { #[own] path: String } = Info ours "programs have cgroups of their own in {path}";
-    CgroupsWithout { #[own] path: String, #[own] missing: String, #[own] keys: String } = Warn ours "programs have cgroups of their own in {path}, but {missing}: {keys} of programs have no effect";
-    NoCgroups { #[own] why: String } = Info ours "programs have no cgroups of their own: {why}";
-    NoCgroupsFor { #[own] why: String, #[own] keys: String } = Warn ours "programs have no cgroups of their own: {why}; {keys} of programs have no effect";
-    StraysKilled { #[own] path: String, #[own] names: String } = Warn ours "killed what was left in {path} by a daemon before this one: {names}";
-    StraysStay { #[own] path: String, #[own] names: String } = Error ours "what was left in {path} by a daemon before this one does not die: {names}";
-    ScopeMadeAgain { #[own] path: String } = Warn ours "the cgroup of all programs, {path}, was gone and was made again";
-    PassedSocketsUnknown { #[own] error: String } = Warn ours "cannot take the sockets that the service manager passed: {error}";
-    PassedSocketUnused { name: String, #[own] address: String } = Warn ours "no server listens on the socket '{name}' ({address}) that the service manager passed";
+    NotifyFailed { error: Errno } = Warn ours "cannot send status to systemd: {error}";
+    CgroupsAt { #[own] path: String } = Info ours "programs run in cgroups below {path}";
+    CgroupsWithout { #[own] path: String, #[own] missing: String, #[own] keys: String } = Warn ours "programs run in cgroups below {path}, {missing} (keys without effect: {keys})";
+    NoCgroups { #[own] why: String } = Info ours "programs have no cgroups: {why}";
+    NoCgroupsFor { #[own] why: String, #[own] keys: String } = Warn ours "programs have no cgroups: {why} (keys without effect: {keys})";
+    StraysKilled { #[own] path: String, #[own] names: String } = Warn ours "{path}: killed processes left by a previous daemon: {names}";
+    StraysStay { #[own] path: String, #[own] names: String } = Error ours "{path}: processes left by a previous daemon do not exit: {names}";
+    ScopeMadeAgain { #[own] path: String } = Warn ours "cgroup {path} of all programs was removed; created it again";
+    PassedSocketsUnknown { #[own] error: String } = Warn ours "cannot use the sockets passed by systemd: {error}";
+    PassedSocketUnused { name: String, #[own] address: String } = Warn ours "ignored socket '{name}' ({address}) passed by systemd: no server is configured for this address";
     ReapedUnknown { pid: i32, status: ExitStatus } = Info "reaped unknown pid {pid} ({status})";
     CannotClearLogDir {} = Warn "Could not clear childlog dir";
     CannotCleanUp { #[own] path: String } = Warn "Failed to clean up '{path}'";
-    HolderLost {} = Warn ours "the fd holder has ended; another one is started, until then programs would not outlive a crash of the daemon";
-    HolderRestarted { pid: i32, count: usize } = Warn ours "another fd holder runs with pid {pid} and has taken all {count} descriptor sets";
-    HolderMissing { #[own] error: String } = Error ours "no fd holder can be started, programs would not outlive a crash of the daemon: {error}";
-    KeeperFailed { error: Errno } = Warn ours "programs will not outlive a crash of the daemon from now on: the process that keeps their descriptors does not take them ({error}); an upgrade starts another";
-    AutoLogsShared { #[own] path: String } = Info ours "AUTO logs in {path} are left alone: another daemon with the same identifier uses the directory";
-    SocketMadeAgain { #[own] path: String } = Warn ours "the socket {path} was removed by another process, and was made again";
-    SocketRemoved { #[own] path: String, #[own] error: String } = Error ours "the socket {path} was removed by another process, and cannot be made again yet: {error}";
-    ThreadFailed { #[own] trouble: String } = Critical ours "{trouble}: aborting; the next daemon takes over what outlives this one";
-    WatchdogWithheld { #[own] trouble: String } = Critical ours "{trouble}: no watchdog keepalive is sent to the service manager";
-    LoadingSlowly { seconds: u64 } = Warn ours "reading the configuration takes longer than {seconds} s: a file system or a name service does not answer";
-    Recovered { count: u32, #[own] how: String } = Info ours "took over {count} processes {how}";
-    BytesLost { name: ProcessName, channel: String, lost: usize } about name = Warn ours "{lost} bytes at most of {name}'s {channel} were lost with the daemon that was killed";
-    CannotRecover { #[own] error: String } = Error ours "cannot understand what the last daemon left; what it ran is taken over as far as it is found: {error}";
-    FoundRunning { name: ProcessName, pid: i32 } about name = Warn ours "found '{name}' running with pid {pid}, and took it over: it counts as RUNNING from now on";
-    FoundWithoutPipes { name: ProcessName, pid: i32 } about name = Warn ours "found '{name}' running with pid {pid}, and took it over without its pipes: what it writes is lost until it is started again";
-    LettingGo {} = Info ours "letting go of all processes, for the next daemon to take over";
-    UpgradeBegun { #[own] program: String } = Info ours "handing over to {program}, which has agreed to take over";
-    UpgradeRefused { #[own] reason: String } = Error ours "upgrade refused, everything goes on as it was: {reason}";
-    Upgraded { version: String, count: u32 } = Info ours "taken over by version {version}, with {count} processes";
-    RestartRefused { #[own] error: String } = Error ours "restart refused, everything goes on as it was: {error}";
+    HolderLost {} = Warn ours "fd holder exited; starting another one (until then, programs do not survive a crash of supervisord)";
+    HolderRestarted { pid: i32, count: usize } = Warn ours "fd holder restarted with pid {pid}; it holds all {count} sets of file descriptors";
+    HolderMissing { #[own] error: String } = Error ours "cannot start an fd holder: {error} (programs do not survive a crash of supervisord)";
+    KeeperFailed { error: Errno } = Warn ours "fd holder does not accept file descriptors: {error} (programs do not survive a crash of supervisord; an upgrade starts another fd holder)";
+    AutoLogsShared { #[own] path: String } = Info ours "kept AUTO logs in {path}: another supervisord with the same identifier uses the directory";
+    SocketMadeAgain { #[own] path: String } = Warn ours "socket {path} was removed by another process; created it again";
+    SocketRemoved { #[own] path: String, #[own] error: String } = Error ours "socket {path} was removed by another process; cannot create it again: {error} (retrying)";
+    ThreadFailed { #[own] trouble: String } = Critical ours "{trouble}: aborting (the next daemon adopts the programs that still run)";
+    WatchdogWithheld { #[own] trouble: String } = Critical ours "{trouble}: no watchdog keepalive is sent to systemd";
+    LoadingSlowly { seconds: u64 } = Warn ours "reading the configuration takes longer than {seconds} s: a file system or a name service does not respond";
+    Recovered { count: u32, #[own] how: String } = Info ours "adopted {count} processes {how}";
+    BytesLost { name: ProcessName, channel: String, lost: usize } about name = Warn ours "{name}: up to {lost} bytes of {channel} were lost when the previous daemon was killed";
+    CannotRecover { #[own] error: String } = Error ours "cannot read the state of the previous daemon: {error} (adopting the processes that can be found)";
+    FoundRunning { name: ProcessName, pid: i32 } about name = Warn ours "adopted: '{name}' with pid {pid}, found running (its state is RUNNING now)";
+    FoundWithoutPipes { name: ProcessName, pid: i32 } about name = Warn ours "adopted: '{name}' with pid {pid}, found running without its pipes (its output is lost until it is restarted)";
+    LettingGo {} = Info ours "detaching from all processes; they keep running and the next daemon adopts them";
+    UpgradeBegun { #[own] program: String } = Info ours "re-executing {program}; it has read the state of this daemon and accepted it";
+    UpgradeRefused { #[own] reason: String } = Error ours "upgrade refused: {reason} (nothing changed)";
+    Upgraded { version: String, count: u32 } = Info ours "re-executed: version {version} adopted {count} processes";
+    RestartRefused { #[own] error: String } = Error ours "restart refused: {error} (nothing changed)";
     ConfigError { #[own] error: String } = Error ours "{error}";
     SocketRefused { #[own] error: String } = Error ours "{error}";
-    // InstanceId of a process
+    // Lifecycle of a process
     CreatingSocket { #[own] url: String } = Info "Creating socket {url}";
     ClosingSocket { #[own] url: String } = Info "Closing socket {url}";
     Spawned { name: ProcessName, pid: i32 } about name = Info "spawned: '{name}' with pid {pid}";
     SpawnFailed { #[own] error: String } = Info "spawnerr: {error}";
-    StartHeldUp { name: ProcessName, #[own] why: String } about name = Warn ours "start of {name} is held up, others go on: {why}";
+    StartHeldUp { name: ProcessName, #[own] why: String } about name = Warn ours "start of {name} is delayed: {why} (other programs are not affected)";
     Success { name: ProcessName, startsecs: i64 } about name = Info "success: {name} entered RUNNING state, process has stayed up for > than {startsecs} seconds (startsecs)";
-    Ready { name: ProcessName } about name = Info ours "success: {name} entered RUNNING state, for it says that it is ready";
-    NotReady { name: ProcessName, pid: i32, seconds: i64 } about name = Warn ours "{name} (pid {pid}) is not ready in time, and is stopped (ready_timeout, {seconds} s)";
-    WatchdogMissed { name: ProcessName, pid: i32, millis: u64 } about name = Warn ours "{name} (pid {pid}) gave no sign of life for {millis} ms, and is ended with SIGABRT (watchdogsecs)";
-    WatchdogTriggered { name: ProcessName, pid: i32 } about name = Warn ours "{name} (pid {pid}) wants to be ended as by its watchdog (WATCHDOG=trigger)";
-    NoticeIgnored { name: ProcessName, what: String } about name = Info ours "{name} says what has no effect: {what}";
-    NoticeForeign { name: ProcessName, sender: i32, uid: u32 } about name = Warn ours "dropped a message in the name of {name} from process {sender} (uid {uid}), which is none of its own";
-    NoticesForeign { name: ProcessName, count: u64 } about name = Warn ours "dropped {count} messages in the name of {name} that were none of its own";
+    Ready { name: ProcessName } about name = Info ours "success: {name} entered RUNNING state, process has reported that it is ready";
+    NotReady { name: ProcessName, pid: i32, seconds: i64 } about name = Warn ours "readiness timeout: {name} (pid {pid}) is not ready after {seconds} s; stopping it (ready_timeout)";
+    WatchdogMissed { name: ProcessName, pid: i32, millis: u64 } about name = Warn ours "watchdog timeout: {name} (pid {pid}) sent no keepalive for {millis} ms; killing it with SIGABRT (watchdogsecs)";
+    WatchdogTriggered { name: ProcessName, pid: i32 } about name = Warn ours "watchdog trigger: {name} (pid {pid}) asked to be killed (WATCHDOG=trigger)";
+    NoticeIgnored { name: ProcessName, what: String } about name = Info ours "{name}: ignored notification {what}";
+    NoticeForeign { name: ProcessName, sender: i32, uid: u32 } about name = Warn ours "{name}: dropped a notification from process {sender} (uid {uid}), which does not belong to {name}";
+    NoticesForeign { name: ProcessName, count: u64 } about name = Warn ours "{name}: dropped {count} notifications from processes that do not belong to {name}";
     GaveUp { name: ProcessName } about name = Info "gave up: {name} entered FATAL state, too many start retries too quickly";
     ExitedExpected { name: ProcessName, status: ExitStatus } about name = Info "exited: {name} ({status}; expected)";
     ExitedUnexpected { name: ProcessName, status: ExitStatus } about name = Warn "exited: {name} ({status}; not expected)";
@@ -335,48 +335,48 @@ lines! {
     SendMissed { name: ProcessName, pid: i32, error: Errno } about name = Debug "unable to signal {name} (pid {pid}), it probably just now exited on its own: {error}";
     KillProblem { name: ProcessName, pid: i32, #[own] error: String } about name = Critical "unknown problem killing {name} ({pid}):{error}";
     SendProblem { name: ProcessName, pid: i32, #[own] error: String } about name = Critical "unknown problem sending sig {name} ({pid}):{error}";
-    RestartFloored { name: ProcessName, millis: u64 } about name = Debug ours "restart of {name} waits {millis} ms (restart_floor)";
-    Caused { name: ProcessName, causes: ResourceEvents } about name = Warn ours "while {name} ran: {causes}";
-    CgroupLate { name: ProcessName, seconds: i64 } about name = Error ours "processes that {name} left behind are still there {seconds} s after they were killed; going on without their end";
-    LeftBehind { name: QualifiedName, count: usize } about name = Info ours "killed what {name} had left behind: {count} processes";
-    LimitsChanged { name: ProcessName } about name = Info ours "{name} runs on with new limits";
-    LimitRefused { name: QualifiedName, setting: String, error: Errno } about name = Warn ours "{name} runs without {setting}: {error}";
-    SpawnedOutside { name: QualifiedName, error: Errno } about name = Warn ours "{name} was spawned outside of its cgroup, so that keys that need one have no effect: {error}";
+    RestartFloored { name: ProcessName, millis: u64 } about name = Debug ours "{name}: restart is delayed by {millis} ms (restart_floor)";
+    Caused { name: ProcessName, causes: ResourceEvents } about name = Warn ours "{name}: resource limits reached: {causes}";
+    CgroupLate { name: ProcessName, seconds: i64 } about name = Error ours "{name}: orphan processes still run {seconds} s after SIGKILL; no longer waiting for their exit";
+    LeftBehind { name: QualifiedName, count: usize } about name = Info ours "{name}: killed {count} orphan processes";
+    LimitsChanged { name: ProcessName } about name = Info ours "{name}: applied new limits to the running process";
+    LimitRefused { name: QualifiedName, setting: String, error: Errno } about name = Warn ours "{name}: running without {setting}: {error}";
+    SpawnedOutside { name: QualifiedName, error: Errno } about name = Warn ours "{name}: spawned outside its cgroup: {error} (keys that need a cgroup have no effect)";
     // Output of processes
     Output { name: ProcessName, channel: String, #[verbatim] text: String } about name = Debug "'{name}' {channel} output:\n{text}";
     ChannelClosed { fd: i32, name: ProcessName, channel: String } about name = Debug "fd {fd} closed, stopped monitoring <{channel} of {name}>";
     Captured { name: ProcessName, channel: String } about name = Debug "'{name}' {channel} emitted a comm event";
-    SinkFailed { name: ProcessName, channel: String, #[own] path: String, error: Errno } about name = Error ours "cannot write {channel} of {name} to {path}: {error}; output is read and counted as lost until it works again";
-    SinkRecovered { name: ProcessName, channel: String, #[own] path: String, lost: u64 } about name = Warn ours "writing {channel} of {name} to {path} works again; {lost} bytes were lost";
-    PipeFailed { name: ProcessName, channel: String, error: Errno } about name = Error ours "cannot read {channel} of {name}: {error}; will try again";
-    NotRotated { name: ProcessName, channel: String, #[own] path: String } about name = Info ours "{channel} log of {name}, {path}, is not a plain file: it is never rotated";
-    SinkLost { name: ProcessName, channel: String, #[own] path: String, lost: u64 } about name = Error ours "{lost} bytes of {channel} of {name} for {path} were lost";
-    RotateFailed { name: ProcessName, channel: String, #[own] path: String, error: Errno } about name = Error ours "cannot rotate {path}, {channel} log of {name}: {error}; it grows until that works";
-    ReopenFailed { #[own] path: String, error: Errno } = Error ours "cannot open {path} anew: {error}; writing goes on into the file that was open";
-    LogRefused { #[own] path: String } = Error ours "will not write to {path}: it leads through a link that somebody without rights over its target made";
+    SinkFailed { name: ProcessName, channel: String, #[own] path: String, error: Errno } about name = Error ours "{name}: cannot write {channel} to {path}: {error} (output is discarded until writing works again)";
+    SinkRecovered { name: ProcessName, channel: String, #[own] path: String, lost: u64 } about name = Warn ours "{name}: writing {channel} to {path} works again; {lost} bytes were lost";
+    PipeFailed { name: ProcessName, channel: String, error: Errno } about name = Error ours "{name}: cannot read {channel}: {error} (retrying)";
+    NotRotated { name: ProcessName, channel: String, #[own] path: String } about name = Info ours "{name}: {channel} log {path} is not a regular file and is never rotated";
+    SinkLost { name: ProcessName, channel: String, #[own] path: String, lost: u64 } about name = Error ours "{name}: {lost} bytes of {channel} for {path} were lost";
+    RotateFailed { name: ProcessName, channel: String, #[own] path: String, error: Errno } about name = Error ours "{name}: cannot rotate {channel} log {path}: {error} (the file grows until rotation works)";
+    ReopenFailed { #[own] path: String, error: Errno } = Error ours "cannot reopen {path}: {error} (writing continues in the old file)";
+    LogRefused { #[own] path: String } = Error ours "cannot write to {path}: permission denied: a symbolic link in the path belongs to a user who has no rights over its target";
     CannotCreateLog { #[own] path: String, error: Errno } = Error ours "cannot create {path}: {error}";
-    SyslogFailed { error: Errno } = Error ours "cannot send to syslog: {error}; lines are counted as lost until it works again";
+    SyslogFailed { error: Errno } = Error ours "cannot send to syslog: {error} (lines are discarded until sending works again)";
     SyslogRecovered { lost: u64 } = Warn ours "sending to syslog works again; {lost} lines were lost";
-    JournalAway { error: Errno } = Warn ours "cannot reach the journal: {error}; what is to go there is counted as lost until it is there again";
-    JournalBack {} = Warn ours "the journal is there again";
-    LogHangs { name: ProcessName, seconds: u64 } about name = Warn ours "a log of {name} has not answered for {seconds} s (is its file system there?); only programs that log there wait";
-    LogAnswers { name: ProcessName, seconds: u64 } about name = Warn ours "the log of {name} answers again, after {seconds} s";
-    LogHangsAtEnd { name: ProcessName } about name = Error ours "a log of {name} does not answer; what was being written to it may be lost";
-    DaemonLogAnswers { seconds: u64 } = Warn ours "this log did not answer for {seconds} s";
-    LinesDropped { lost: u64 } = Warn ours "{lost} lines of this log were lost here, for it could not be written as fast as they came";
-    DrainLate { name: ProcessName, seconds: i64 } about name = Warn ours "output of {name} was not written out within {seconds} s of its exit; going on without it";
+    JournalAway { error: Errno } = Warn ours "cannot send to the journal: {error} (lines are discarded until sending works again)";
+    JournalBack {} = Warn ours "sending to the journal works again";
+    LogHangs { name: ProcessName, seconds: u64 } about name = Warn ours "{name}: writing a log has blocked for {seconds} s: its file system does not respond (other programs are not affected)";
+    LogAnswers { name: ProcessName, seconds: u64 } about name = Warn ours "{name}: writing a log works again after {seconds} s";
+    LogHangsAtEnd { name: ProcessName } about name = Error ours "{name}: writing a log still blocks at exit; the last lines may be lost";
+    DaemonLogAnswers { seconds: u64 } = Warn ours "writing this log blocked for {seconds} s";
+    LinesDropped { lost: u64 } = Warn ours "{lost} lines of this log were lost here: they came faster than they could be written";
+    DrainLate { name: ProcessName, seconds: i64 } about name = Warn ours "{name}: output was not written within {seconds} s after the exit; no longer waiting for it";
     // Event listeners
     ListenerMoved { name: ProcessName, from: String, to: String } about name = Debug "{name}: {from} -> {to}";
     ListenerUnknown { name: ProcessName } about name = Warn "{name}: has entered the UNKNOWN state and will no longer receive events, this usually indicates the process violated the eventlistener protocol";
     BadResult { name: ProcessName, line: String } about name = Warn "{name}: bad result line: '{line}'";
     EventProcessed { name: ProcessName } about name = Debug "{name}: event was processed";
     EventRejected { name: ProcessName } about name = Warn "{name}: event was rejected";
-    EventsRejected { pool: GroupName, count: u32 } about pool = Warn ours "{count} more events were rejected by listeners of pool {pool}";
+    EventsRejected { pool: GroupName, count: u32 } about pool = Warn ours "pool {pool}: listeners rejected {count} more events";
     EventSent { serial: u64, name: ProcessName } about name = Debug "event {serial} sent to listener {name}";
     EventNotSent { serial: u64, name: ProcessName } about name = Debug "epipe occurred while sending event {serial} to listener {name}, listener state unchanged";
     EventRebuffered { serial: u64, pool: GroupName, size: usize, capacity: i64 } about pool = Debug "rebuffering event {serial} for pool {pool} (buf size={size}, max={capacity})";
     PoolOverflow { pool: GroupName, serial: u64 } about pool = Error "pool {pool} event buffer overflowed, discarding event {serial}";
-    EventsDropped { count: u64 } = Error ours "{count} events with output of processes were dropped: they come faster than they are taken";
+    EventsDropped { count: u64 } = Error ours "dropped {count} events with process output: they arrive faster than they can be handled";
     // Control
     MethodCalled { method: String } = Trace "XML-RPC method called: {method}()";
     MethodReturned { method: String } = Trace "XML-RPC method {method}() returned successfully";
@@ -396,19 +396,20 @@ lines! {
     SaidDebug { text: String } = Debug "{text}";
     SaidTrace { text: String } = Trace "{text}";
     SaidBlather { text: String } = Blather "{text}";
-    BusAbsent { bus: String, error: String } = Info ours "no {bus} D-Bus: {error}; waiting for one";
-    BusBarred { bus: String, error: String } = Info ours "not on the {bus} D-Bus: {error}; trying again later and when the bus or its rules change";
-    BusJoined { bus: String, name: String } = Info ours "on the {bus} D-Bus as {name}";
-    BusRefused { bus: String, error: String } = Warn ours "not on the {bus} D-Bus: {error}; trying again later and when the bus or its rules change";
-    BusNameTaken { bus: String, name: String } = Warn ours "{name} has another owner on the {bus} D-Bus; taking it when it is free";
-    BusLost { bus: String } = Warn ours "the {bus} D-Bus is gone; trying to come back";
+    BusAbsent { bus: String, error: String } = Info ours "no {bus} D-Bus: {error} (waiting for the bus)";
+    BusBarred { bus: String, error: String } = Info ours "cannot connect to the {bus} D-Bus: {error} (retrying later and when the bus or its policy changes)";
+    BusJoined { bus: String, name: String } = Info ours "connected to the {bus} D-Bus as {name}";
+    BusRefused { bus: String, error: String } = Warn ours "cannot connect to the {bus} D-Bus: {error} (retrying later and when the bus or its policy changes)";
+    BusNameTaken { bus: String, name: String } = Warn ours "{name} has another owner on the {bus} D-Bus (waiting until the name is free)";
+    BusLost { bus: String } = Warn ours "lost the connection to the {bus} D-Bus (reconnecting)";
     Audit { #[own] who: String, verb: String, target: String, result: String } = Info ours "audit: {who} {verb} {target}: {result}";
     AuditRefused { source: String, #[own] who: String, verb: String, target: String, result: String } = Info ours "audit: {who} {verb} {target}: {result}";
-    RefusalsSuppressed { count: u64, source: String } = Warn ours "audit: {count} more refusals from {source} suppressed";
+    RefusalsSuppressed { count: u64, source: String } = Warn ours "audit: suppressed {count} more refusals from {source}";
 }
 
 impl Line {
-    /// Whose refused call the line tells of. Such lines are bounded in number, for whoever may do nothing can make them.
+    /// Returns who sent the refused call that the line reports. The number of such lines is limited, because callers
+    /// without any permission can cause them.
     #[must_use]
     pub fn refused_source(&self) -> Option<&str> {
         match self {
@@ -419,7 +420,7 @@ impl Line {
         }
     }
 
-    /// The state that the process has entered of which the line tells, for structured logs.
+    /// Returns the new state of the process that the line reports, for structured logs.
     #[must_use]
     pub const fn state(&self) -> Option<ProcessState> {
         match self {
@@ -436,11 +437,11 @@ impl Line {
         }
     }
 
-    /// What a client wants the log to say.
-    // Differs: the plug-in supervisor_twiddler writes control characters as they are, and everything at any length.
+    /// Creates the line for a message that a client writes to the log.
+    // Differs: the plug-in supervisor_twiddler writes control characters unchanged and does not limit the length.
     #[must_use]
     pub fn said(level: Level, message: &str) -> Self {
-        // As much as is shown, and what says that there was more.
+        // Keep the displayed length and one character more, so that `Display` notices that the text was shortened.
         let text = message.chars().take(FOREIGN_CHARS_MAX + 1).collect();
         match level {
             Level::Critical => Self::SaidCritical { text },
@@ -477,7 +478,7 @@ mod tests {
 
     #[test]
     fn c6_each_row_says_what_it_is_about() {
-        // Names that are no process's.
+        // Lines whose `name` is not a process.
         const OTHERS: &[&str] = &[
             "BusJoined",
             "BusNameTaken",
@@ -525,7 +526,11 @@ mod tests {
                 assert_eq!(line.process().map(ProcessName::as_str), Some("web"));
                 assert_eq!(line.group().map(GroupName::as_str), Some(group));
                 let text = line.to_string();
-                assert!(text.split(' ').any(|word| word == shown), "{text}");
+                assert!(
+                    text.split(' ')
+                        .any(|word| word.trim_end_matches(':') == shown),
+                    "{text}"
+                );
             }
         }
     }
@@ -564,7 +569,7 @@ mod tests {
             assert!(!before.contains(super::super::is_deceptive), "{before}");
             assert!(format!("{line:?}").len() < 3000, "it waits");
         }
-        // What the daemon made itself is whole, and on one line all the same.
+        // Texts of the daemon itself are displayed in full, but still on one line.
         let path = "/x\n".to_owned() + &"y".repeat(1000);
         let line = Line::LogRefused { path }.to_string();
         assert!(line.contains("/x\\nyyy") && line.len() > 1000, "{line}");

@@ -1,22 +1,22 @@
-//! Where an event listener stands, and what it says to get there.
+//! The protocol states of an event listener, and the messages that it writes.
 
 use serde::{Deserialize, Serialize};
 
-/// Where a listener stands. The names are Supervisor's.
+/// The protocol state of a listener, with Supervisor's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ListenerState {
-    /// It has handled its event, or was just started.
+    /// The listener has handled its event or was just started.
     Acknowledged,
-    /// It waits for an event.
+    /// The listener waits for an event.
     Ready,
-    /// It has an event and owes a result.
+    /// The listener has an event and has not answered it.
     Busy,
-    /// It broke the protocol, and gets no event any more in this instance.
+    /// The listener broke the protocol. This instance gets no more events.
     Unknown,
 }
 
 impl ListenerState {
-    /// The name in log lines.
+    /// Returns the name in log lines.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -28,26 +28,26 @@ impl ListenerState {
     }
 }
 
-/// What a listener said on its standard output.
+/// A protocol message on the standard output of a listener.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ListenerOutput {
     /// `READY`.
     Ready,
-    /// A whole result.
+    /// A complete result.
     Result(Verdict),
-    /// A line that should have been `RESULT` and a number, as it reads.
+    /// A line that should have been `RESULT` and a number. It contains the line.
     BadResult(String),
-    /// Something where nothing, or something else, was to come.
+    /// Output where none or another message was expected.
     Nonsense,
 }
 
-/// What a result says.
+/// The content of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// `OK`.
     Ok,
     /// `FAIL`.
     Fail,
-    /// Anything else.
+    /// Any other text.
     Other,
 }

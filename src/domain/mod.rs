@@ -1,4 +1,5 @@
-//! The words shared by all floors: names, states, events, log lines, times. No I/O, no dependencies but serde's derives.
+//! Basic types that all other modules use: names, states, events, log lines, times. No I/O, and no dependencies except
+//! serde's derives.
 
 mod bytes;
 mod capability;
@@ -40,7 +41,7 @@ pub use signal::{InvalidSignal, Signal};
 pub use state::{ProcessState, SupervisorState};
 pub use time::{Bytes, Now, Seconds, Tick, Wall};
 
-/// The version of the product, as `-v`, `supervisorctl version` and `getSupervisorVersion` say it.
+/// The version of the product, as shown by `-v`, `supervisorctl version` and `getSupervisorVersion`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The version of the XML-RPC interface: Supervisor's, since its clients check for exactly this.
+/// The version of the XML-RPC interface. It is Supervisor's, since its clients check for exactly this value.
 pub const API_VERSION: &str = "3.0";

@@ -1,4 +1,4 @@
-//! Names of processes and groups, parsed once and valid for ever, and the namespecs people type.
+//! Names of processes and groups, which are valid once parsed, and namespecs as users type them.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -6,20 +6,20 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// A name that Supervisor refuses. The text is Supervisor's.
+/// A name that Supervisor rejects. The text is Supervisor's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("Invalid name: '{name}' because of character: '{character}'")]
 pub struct InvalidName {
-    /// The name, trimmed.
+    /// The trimmed name.
     pub name: String,
-    /// The first character of it that may not stand in a name.
+    /// The first invalid character.
     pub character: char,
 }
 
-/// Trims `text` and checks that it holds no blank, colon or slash. Empty is allowed, as in Supervisor.
+/// Trims `text` and checks that it contains no space, colon or slash. An empty name is allowed, as in Supervisor.
 fn checked(text: &str) -> Result<Arc<str>, InvalidName> {
     let name = text.trim();
-    // Supervisor looks for the characters in this order, and names the first one found.
+    // Supervisor looks for the characters in this order and reports the first one found.
     match [' ', ':', '/'].into_iter().find(|&c| name.contains(c)) {
         Some(character) => Err(InvalidName {
             name: name.to_owned(),
@@ -39,12 +39,12 @@ macro_rules! name {
             /// Trims and checks `text`.
             ///
             /// # Errors
-            /// A blank, `:` or `/` inside the name.
+            /// The name contains a space, `:` or `/`.
             pub fn parse(text: &str) -> Result<Self, InvalidName> {
                 checked(text).map(Self)
             }
 
-            /// The name as text.
+            /// Returns the name as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -66,21 +66,21 @@ macro_rules! name {
 }
 
 name!(
-    /// The name of one supervised process, unique within its group.
+    /// The name of a process, unique within its group.
     ProcessName
 );
 name!(
-    /// The name of a group of processes.
+    /// The name of a group.
     GroupName
 );
 
 impl ProcessName {
-    /// Takes what the expansion of a valid `process_name` gave, as it is.
+    /// Creates a name from an expanded `process_name` without trimming it.
     ///
-    /// Supervisor checks and trims the name before its expansion only, so blanks and colons are allowed here.
+    /// Supervisor checks and trims `process_name` only before its expansion, so spaces and colons are allowed here.
     ///
     /// # Errors
-    /// A `/`, with which Supervisor cannot make logs, or a control character.
+    /// The name contains a `/`, with which Supervisor cannot create logs, or a control character.
     pub fn expanded(text: &str) -> Result<Self, InvalidName> {
         match text.chars().find(|&c| c == '/' || c.is_control()) {
             Some(character) => Err(InvalidName {
@@ -93,19 +93,18 @@ impl ProcessName {
 }
 
 impl From<&ProcessName> for GroupName {
-    /// The group that a plain program forms bears the program's name.
+    /// The group of a plain program has the name of the program.
     fn from(name: &ProcessName) -> Self {
         Self(name.0.clone())
     }
 }
 
-/// One supervised process among those of all groups. Its `Display` is one word where group and process have the same name,
-/// as [`Namespec::print`] has it.
+/// The name of a process with its group. `Display` writes a single name if both are equal, like [`Namespec::print`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct QualifiedName {
-    /// Its group.
+    /// The group.
     pub group: GroupName,
-    /// Its name in the group.
+    /// The name within the group.
     pub process: ProcessName,
 }
 
@@ -115,20 +114,20 @@ impl fmt::Display for QualifiedName {
     }
 }
 
-/// What a user typed to name a process or a whole group. Never fails to parse; it may name nothing.
+/// A process or group as a user typed it. Every text parses, but it may name nothing.
 ///
 /// # Source
 /// Supervisor's namespecs: `group:process`, `group:*`, `group:`, `name` (= `name:name`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Namespec {
-    /// The group's name.
+    /// The name of the group.
     pub group: String,
-    /// The process within it, or none for the whole group.
+    /// The process within the group. `None`: the whole group.
     pub process: Option<String>,
 }
 
 impl Namespec {
-    /// Splits at the first colon.
+    /// Splits `text` at the first colon.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         match text.split_once(':') {
@@ -147,7 +146,7 @@ impl Namespec {
         }
     }
 
-    /// The printed form of a process: one word when group and process bear the same name.
+    /// Returns the printed form of a process: a single name if group and process have the same name.
     #[must_use]
     pub fn print(group: &str, process: &str) -> String {
         if group == process {

@@ -1,8 +1,8 @@
-//! What a caller may be allowed to do.
+//! The permissions of callers.
 
 use serde::{Deserialize, Serialize};
 
-/// What a method needs.
+/// The permission that a method needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Permission {
     /// See states and configuration.
@@ -13,16 +13,16 @@ pub enum Permission {
     Control,
     /// Send signals.
     Signal,
-    /// Reread the files, add and remove the groups that stand in them.
+    /// Reread the configuration, and add and remove its groups.
     Update,
-    /// Add or change programs at run time: what stands in no file. Never granted by a socket's mode alone.
+    /// Add or change programs at run time that the configuration does not contain. File mode alone never grants it.
     Configure,
     /// Shut down or restart the daemon.
     Shutdown,
 }
 
 impl Permission {
-    /// Every permission by its word in `allow=` rules and refusals.
+    /// All permissions with their names in `allow=` rules and refusals.
     pub const ALL: [(Self, &'static str); 7] = [
         (Self::Status, "status"),
         (Self::ReadLogs, "logs"),
@@ -33,7 +33,7 @@ impl Permission {
         (Self::Shutdown, "shutdown"),
     ];
 
-    /// The permission of this word.
+    /// Returns the permission with this name.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         let mut all = Self::ALL.into_iter();
@@ -41,7 +41,7 @@ impl Permission {
             .map(|(found, _)| found)
     }
 
-    /// Its word.
+    /// Returns the name of the permission.
     #[must_use]
     pub fn word(self) -> &'static str {
         let mut all = Self::ALL.into_iter();

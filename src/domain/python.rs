@@ -1,10 +1,10 @@
-//! Text and bytes as Python writes them, which the log, faults and events show wherever Supervisor printed a value.
+//! Text and bytes in Python's notation. The log, faults and events use it where Supervisor prints a value.
 
 use super::byte_of;
 use std::borrow::Cow;
 
-/// Bytes as text: themselves if they are UTF-8, else the word `Undecodable` and Python's notation for bytes. The activity
-/// log and the payloads of events show what processes write in this way.
+/// Returns bytes as text: unchanged if they are UTF-8, else the word `Undecodable` and Python's notation for bytes. The
+/// activity log and event payloads show program output this way.
 #[must_use]
 pub fn decoded(data: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(data) {
@@ -13,7 +13,8 @@ pub fn decoded(data: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// A text in quotes as Python's `repr` prints it: single quotes unless only they occur inside, control characters escaped.
+/// Returns a text in quotes like Python's `repr`: in single quotes unless it contains only those, with control
+/// characters escaped.
 #[must_use]
 pub fn python_repr(text: &str) -> String {
     let quote = if text.contains('\'') && !text.contains('"') {
@@ -36,7 +37,7 @@ pub fn python_repr(text: &str) -> String {
             c if (c as u32) < 0x20 || (0x7f..0xa1).contains(&(c as u32)) || c as u32 == 0xad => {
                 out.push_str(&format!("\\x{:02x}", c as u32));
             }
-            // A byte that is no UTF-8, which Python keeps as a lone surrogate.
+            // A byte that is not UTF-8. Python represents it as a lone surrogate.
             c if byte_of(c).is_some() => {
                 out.push_str(&format!("\\udc{:02x}", byte_of(c).unwrap_or_default()));
             }
@@ -51,8 +52,8 @@ pub fn python_repr(text: &str) -> String {
     out
 }
 
-/// Characters beyond Latin-1 that Python escapes: blanks, format characters and the ranges for private use. Characters
-/// that Unicode has not assigned are taken for printable.
+/// Returns whether Python escapes this character beyond Latin-1: spaces, format characters and private use areas.
+/// Unassigned characters count as printable.
 const fn is_unprintable(c: char) -> bool {
     let is_format = matches!(
         c,
@@ -72,7 +73,7 @@ const fn is_unprintable(c: char) -> bool {
     c != ' ' && (c.is_whitespace() || is_format || is_private)
 }
 
-/// Bytes as Python's `repr` prints them: `b'…'`.
+/// Returns bytes like Python's `repr`: `b'…'`.
 #[must_use]
 pub fn python_bytes(data: &[u8]) -> String {
     let quote = if data.contains(&b'\'') && !data.contains(&b'"') {

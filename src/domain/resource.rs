@@ -1,10 +1,10 @@
-//! What the kernel limits for each process (RLIMIT_…), by the names that keys, messages and the kernel have for it.
+//! Resource limits per process (RLIMIT_…), with their names in keys, messages and the kernel.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What is limited.
+/// A limited resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Resource {
     /// Open files (`minfds`).
@@ -19,41 +19,41 @@ pub enum Resource {
     LockedMemory,
     /// Size of the stack.
     Stack,
-    /// Seconds of processor time.
+    /// CPU time in seconds.
     Processor,
-    /// Size of a file that is written.
+    /// Size of a written file.
     FileSize,
     /// Size of the data segment.
     Data,
-    /// Size of resident memory, which the kernel no longer limits.
+    /// Size of resident memory. The kernel no longer enforces it.
     Resident,
     /// Real-time priority.
     RealTimePriority,
     /// Microseconds of real-time scheduling without a blocking call.
     RealTimeTime,
-    /// How far `nice` may be lowered, as 20 minus it.
+    /// How far `nice` may be lowered, as 20 minus the nice value.
     Nice,
     /// Queued signals of the real user.
     PendingSignals,
     /// Bytes in POSIX message queues of the real user.
     MessageQueues,
-    /// File locks, which the kernel no longer limits.
+    /// File locks. The kernel no longer enforces it.
     Locks,
 }
 
-/// What a limit counts.
+/// The unit of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// Things, or time.
+    /// A count or a time.
     Plain,
     /// Bytes.
     Bytes,
-    /// Levels of `nice`.
+    /// Nice levels.
     Nice,
 }
 
 impl Resource {
-    /// All of them, in the order of the keys.
+    /// All resources, in the order of the keys.
     pub const ALL: [Self; 16] = [
         Self::Files,
         Self::Processes,
@@ -73,7 +73,7 @@ impl Resource {
         Self::Locks,
     ];
 
-    /// Key, kernel's name, unit.
+    /// Returns the key, the kernel's name and the unit.
     const fn row(self) -> (&'static str, &'static str, Unit) {
         match self {
             Self::Files => ("limit_nofile", "RLIMIT_NOFILE", Unit::Plain),
@@ -95,31 +95,31 @@ impl Resource {
         }
     }
 
-    /// The key that sets it for a program.
+    /// Returns the configuration key for programs.
     #[must_use]
     pub const fn key(self) -> &'static str {
         self.row().0
     }
 
-    /// As the kernel, the log and messages say it.
+    /// Returns the kernel's name, which the log and messages use too.
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.row().1
     }
 
-    /// What it counts.
+    /// Returns the unit.
     #[must_use]
     pub const fn unit(self) -> Unit {
         self.row().2
     }
 }
 
-/// A pair of limits; `u64::MAX` is no limit.
+/// A soft and a hard limit. `u64::MAX`: no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
-    /// What holds.
+    /// The limit in force.
     pub soft: u64,
-    /// Up to where a process may raise it itself.
+    /// The maximum to which a process may raise the soft limit.
     pub hard: u64,
 }
 
@@ -129,7 +129,7 @@ impl Limit {
 }
 
 impl fmt::Display for Limit {
-    /// As one would configure it.
+    /// Writes the limit in the syntax of the configuration.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let one = |f: &mut fmt::Formatter<'_>, number| match number {
             Self::NONE => f.write_str("infinity"),

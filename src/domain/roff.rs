@@ -1,30 +1,30 @@
-//! Manual pages in roff: which there are, and the one writer that all of them are drawn with. Knows nothing of what they say.
+//! Manual pages in roff: the list of pages, and the writer for all of them.
 //!
-//! Texts are plain, with three marks: `` `word` `` is literal and printed bold, `<name>` stands for something else and is
-//! printed in italics, and `name(8)` is another page. Everything that means something to roff is escaped here and nowhere
-//! else.
+//! Texts are plain, with three marks: `` `word` `` is literal and printed in bold, `<name>` is a placeholder and
+//! printed in italics, and `name(8)` refers to another page. Only this module escapes characters that are special in
+//! roff.
 //!
 //! # Source
 //! man(7) of groff and of mandoc.
 
 use super::VERSION;
 
-/// When the pages were last read through; what stands at the bottom of each.
+/// The date of the last review of the pages, shown at the bottom of each.
 pub const DATE: &str = "2026-11-28";
 
-/// What names a page.
+/// The title of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Title {
-    /// Its name, as it is asked for.
+    /// The name of the page.
     pub name: &'static str,
-    /// Its section of the manual.
+    /// The section of the manual.
     pub section: u8,
-    /// What it is about, in a few words.
+    /// A short description.
     pub what: &'static str,
 }
 
 impl Title {
-    /// The file in `man/`.
+    /// Returns the name of the file in `man/`.
     #[must_use]
     pub fn file(&self) -> String {
         format!("{}.{}", self.name, self.section)
@@ -39,37 +39,37 @@ const fn title(name: &'static str, section: u8, what: &'static str) -> Title {
     }
 }
 
-/// Every page of ours, by section and name.
+/// All pages, ordered by section and name.
 #[rustfmt::skip]
 pub const PAGES: &[Title] = &[
     title("echo_supervisord_conf", 1, "print a sample configuration of supervisord"),
-    title("pidproxy", 1, "stand for a daemon that puts itself into the background"),
-    title("supervisorctl", 1, "control supervisord and the programs under it"),
+    title("pidproxy", 1, "run a daemon that forks to the background"),
+    title("supervisorctl", 1, "control supervisord and its programs"),
     title("org.supervisord.Supervisor1", 5, "the D-Bus interface of supervisord"),
     title("supervisord.conf", 5, "configuration of supervisord"),
-    title("supervisord-events", 7, "events of supervisord, and who listens to them"),
-    title("supervisord-journal-fields", 7, "what supervisord writes to the journal"),
+    title("supervisord-events", 7, "events and event listeners of supervisord"),
+    title("supervisord-journal-fields", 7, "journal fields and log lines of supervisord"),
     title("supervisord-xmlrpc", 7, "the XML-RPC interface of supervisord"),
     title("supervisord", 8, "start programs and keep them running"),
 ];
 
-/// What an example is, for those who try it: the word stands in a comment before it.
+/// The kind of an example, for the tests that run it. A comment before the example contains the word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Example {
-    /// A whole configuration file.
+    /// A complete configuration file.
     Configuration,
-    /// Sections of one, which need the others.
+    /// Sections that need a complete configuration around them.
     Sections,
-    /// Commands of a shell that anybody can run.
+    /// Shell commands that run everywhere.
     Shell,
-    /// Commands that change a machine, or need one of its own.
+    /// Commands that change the machine or need a separate one.
     Machine,
-    /// Anything else.
+    /// Any other text.
     Text,
 }
 
 impl Example {
-    /// The word in the comment.
+    /// Returns the word in the comment.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -82,13 +82,13 @@ impl Example {
     }
 }
 
-/// Words are neither hyphenated nor spread out: a name that is copied from a page must be the name.
+/// Turns off hyphenation and justification, so that names can be copied from a page.
 const UNBROKEN: &str = ".nh\n.nr HY 0\n.ad l\n";
 
-/// Characters in a line of roff, at most.
+/// Maximum number of characters in a line of roff.
 const LINE_WIDTH: usize = 78;
 
-/// A page being written.
+/// A page under construction.
 #[derive(Debug)]
 pub struct Page {
     title: Title,
@@ -96,7 +96,8 @@ pub struct Page {
 }
 
 impl Page {
-    /// The page of this name, which is one of [`PAGES`], up to the end of its NAME. `source` says what it is drawn from.
+    /// Starts the page of this name, which must be in [`PAGES`], and writes it up to the end of the NAME section.
+    /// `source` names what the page is generated from.
     #[must_use]
     pub fn new(name: &str, source: &str) -> Self {
         let title = *PAGES
@@ -120,22 +121,22 @@ impl Page {
         self.text.push('\n');
     }
 
-    /// Begins a section.
+    /// Starts a section.
     pub fn section(&mut self, title: &str) {
         self.line(&format!(".SH {}", escaped(title)));
     }
 
-    /// Begins a part of a section.
+    /// Starts a subsection.
     pub fn part(&mut self, title: &str) {
         self.line(&format!(".SS {}", escaped(title)));
     }
 
-    /// Text; an empty line begins a paragraph. What follows a title, too, begins none of its own.
+    /// Writes paragraphs, which empty lines separate. The first one after a title needs no paragraph macro.
     pub fn prose(&mut self, text: &str) {
         self.paragraphs(text, ".PP");
     }
 
-    /// Begins a paragraph with `with`, unless what stands there has begun one.
+    /// Starts a paragraph with the macro `with`, unless the previous line starts one already.
     fn separate(&mut self, with: &str) {
         let last = self.text.lines().next_back().unwrap_or_default();
         let begins = [".SH", ".SS", ".TP", ".PP"];
@@ -152,27 +153,27 @@ impl Page {
         }
     }
 
-    /// An entry of a list: a tag, and what it is.
+    /// Writes an entry of a list: a tag and its text.
     pub fn entry(&mut self, tag: &str, text: &str) {
         self.line(".TP");
-        // A tag is one line, however long.
+        // A tag is always one line.
         let tag = words(tag).join(" ");
         self.line(&tag);
         let mut paragraphs = text.splitn(2, "\n\n");
         let first = wrapped(paragraphs.next().unwrap_or_default());
-        // An entry without text would take the next macro for its text.
+        // Without text, roff would take the next macro as the text of the entry.
         self.line(if first.is_empty() { "\\&" } else { &first });
         if let Some(rest) = paragraphs.next() {
             self.more(rest);
         }
     }
 
-    /// Another paragraph of the entry.
+    /// Writes another paragraph of the entry.
     pub fn more(&mut self, text: &str) {
         self.paragraphs(text, ".IP");
     }
 
-    /// How a command is called, each line of its own.
+    /// Writes the SYNOPSIS section with one line per command form.
     pub fn synopsis(&mut self, lines: &[&str]) {
         self.section("SYNOPSIS");
         for (place, line) in lines.iter().enumerate() {
@@ -183,7 +184,7 @@ impl Page {
         }
     }
 
-    /// Lines that stay as they are.
+    /// Writes lines without filling them.
     pub fn example(&mut self, kind: Example, text: &str) {
         self.separate(".PP");
         self.line(&format!(".\\\" example: {}", kind.word()));
@@ -198,7 +199,7 @@ impl Page {
         self.line(".RE");
     }
 
-    /// The end of the page: all other pages of ours, and `others`.
+    /// Finishes the page with the SEE ALSO section: all other pages and `others`. Returns the page.
     #[must_use]
     pub fn see_also(mut self, others: &[(&str, u8)]) -> String {
         self.section("SEE ALSO");
@@ -217,7 +218,7 @@ impl Page {
     }
 }
 
-/// Text as it is: nothing in it means anything to roff but at the start of a line.
+/// Escapes characters that are special in roff, except at the start of a line.
 #[must_use]
 pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -225,7 +226,7 @@ pub fn escaped(text: &str) -> String {
         match c {
             '\\' => out.push_str("\\e"),
             '-' => out.push_str("\\-"),
-            // Printers make typographic signs of these.
+            // Formatters turn these into typographic characters.
             '\'' => out.push_str("\\(aq"),
             '`' => out.push_str("\\(ga"),
             '^' => out.push_str("\\(ha"),
@@ -243,8 +244,8 @@ pub fn escaped(text: &str) -> String {
     out
 }
 
-/// Text with our marks, in lines of bounded width of which none ends within a sentence's last word or begins with what roff
-/// takes for its own.
+/// Returns text with marks as lines of limited width. Each sentence ends a line, and no line starts with a control
+/// character of roff.
 #[must_use]
 pub fn wrapped(text: &str) -> String {
     let words = words(text);
@@ -254,7 +255,7 @@ pub fn wrapped(text: &str) -> String {
         if let Some(line) = lines.last_mut() {
             let is_new = word.starts_with(|c: char| c.is_uppercase() || c == '\\' || c == '[');
             if ended && !is_new {
-                // Not the end of a sentence: roff is told so, for it would make the blank wider.
+                // Not the end of a sentence. Without this mark roff would print a wider space.
                 line.push_str("\\&");
             }
             if !line.is_empty() && ((ended && is_new) || line.len() + 1 + word.len() > LINE_WIDTH) {
@@ -277,14 +278,14 @@ fn ends_sentence(word: &str) -> bool {
     word.trim_end_matches([')', '"']).ends_with(['.', '?', '!'])
 }
 
-/// The words of a text, each with its marks turned into fonts. What stands between two grave accents is one font, however
-/// many words it has.
+/// Returns the words of a text with marks turned into fonts. Text between two grave accents is in one font, even if it
+/// has several words.
 fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut literal = false;
     for word in text.split_whitespace() {
         let mut out = String::new();
-        // A literal that has begun in an earlier word goes on here.
+        // A literal from an earlier word continues.
         let mut rest = word;
         if literal {
             out.push_str("\\fB");
@@ -304,7 +305,7 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// A part of a word, all of it literal or not.
+/// Formats a part of a word that is wholly literal or wholly not.
 fn piece(text: &str, literal: bool) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -319,7 +320,7 @@ fn piece(text: &str, literal: bool) -> String {
     out
 }
 
-/// The first `<name>` of a text, with what stands before and behind it.
+/// Returns the first `<name>` of a text with the text before and after it. `None`: there is none.
 fn placeholder(text: &str) -> Option<(&str, &str, &str)> {
     let start = text.find('<')?;
     let end = start + text[start..].find('>')?;
@@ -344,12 +345,13 @@ fn plain(text: &str, literal: bool) -> String {
                 escaped(rest)
             )
         }
-        // In text an apostrophe is one.
+        // In plain text an apostrophe needs no escape.
         None => escaped(text).replace("\\(aq", "'"),
     }
 }
 
-/// A word that names a page, as in `(supervisord(8)).`: what stands before the name, the name, the rest.
+/// Splits a word that refers to a page, as in `(supervisord(8)).`, into the text before the name, the name, and the
+/// rest. `None`: it refers to no page.
 fn reference(word: &str) -> Option<(&str, &str, &str)> {
     let start = word.find(|c: char| c.is_ascii_alphanumeric())?;
     let open = start + word[start..].find('(')?;

@@ -1,26 +1,26 @@
-//! Signals: numbers, the names people write and the names the log prints.
+//! Signals: their numbers, the names that users write and the names that the log prints.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A signal number, 0 to 64. 0 is accepted in configuration, as in Supervisor.
+/// A signal number, 0 to 64. 0 is valid in the configuration, as in Supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Signal(u8);
 
 /// A text that names no signal. The texts are Supervisor's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSignal {
-    /// Not a name.
+    /// The name is unknown.
     #[error("value '{0}' is not a valid signal name")]
     Name(String),
-    /// Not a number of a signal.
+    /// The number is not that of a signal.
     #[error("value '{0}' is not a valid signal number")]
     Number(String),
 }
 
-/// Names without their `SIG`, by number. The first of two names for one number is the one printed
-/// (Python's `signal` module decides: SIGPOLL before SIGIO, SIGCHLD before SIGCLD, SIGABRT before SIGIOT).
+/// Names without `SIG`, by number. If a number has several names, the first is printed. The order is that of Python's
+/// `signal` module (SIGPOLL before SIGIO, SIGCHLD before SIGCLD, SIGABRT before SIGIOT).
 const NAMES: &[(u8, &str)] = &[
     (1, "HUP"),
     (2, "INT"),
@@ -61,27 +61,27 @@ const NAMES: &[(u8, &str)] = &[
 ];
 
 impl Signal {
-    /// The signal that cannot be caught.
+    /// SIGKILL, which cannot be caught.
     pub const KILL: Self = Self(9);
-    /// Continues a stopped process.
+    /// SIGCONT, which continues a stopped process.
     pub const CONT: Self = Self(18);
     /// SIGABRT.
     pub const ABRT: Self = Self(6);
-    /// The default `stopsignal`.
+    /// SIGTERM, the default `stopsignal`.
     pub const TERM: Self = Self(15);
 
-    /// The signal of this number, if there is one.
+    /// Returns the signal with this number. `None`: there is none.
     #[must_use]
     pub fn from_number(number: i64) -> Option<Self> {
-        // 32 and 33 belong to the C library; Python knows no names for them and refuses them.
+        // The C library reserves 32 and 33. Python has no names for them and rejects them.
         u8::try_from(number)
             .ok()
             .filter(|n| matches!(n, 0..=31 | 34..=64))
             .map(Self)
     }
 
-    /// The signal that the kernel says ended a process: also the two that belong to the C library and cannot be
-    /// configured.
+    /// Returns the signal that killed a process, according to the kernel. This includes the two reserved ones, which
+    /// cannot be configured.
     #[must_use]
     pub fn from_kernel(number: i32) -> Option<Self> {
         u8::try_from(number)
@@ -108,7 +108,7 @@ impl Signal {
             .ok_or_else(|| InvalidSignal::Name(text.to_owned()))
     }
 
-    /// Every name, without `SIG`, and its number; of several names for one number the one that is printed.
+    /// Returns all names without `SIG` and their numbers. Of several names for one number it returns the printed one.
     pub fn names() -> impl Iterator<Item = (&'static str, u8)> {
         let mut last = 0;
         NAMES.iter().filter_map(move |&(number, name)| {
@@ -116,7 +116,7 @@ impl Signal {
         })
     }
 
-    /// The number, for the kernel.
+    /// Returns the number for the kernel.
     #[must_use]
     pub const fn number(self) -> i32 {
         self.0 as i32
@@ -124,7 +124,7 @@ impl Signal {
 }
 
 impl fmt::Display for Signal {
-    /// `SIGTERM`; `signal 35` for a number without a name.
+    /// Writes `SIGTERM`, or `signal 35` for a number without a name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match NAMES.iter().find(|(number, _)| *number == self.0) {
             Some((_, name)) => write!(f, "SIG{name}"),

@@ -1,10 +1,10 @@
-//! States of processes and of the daemon, with the codes they have on the wire.
+//! States of processes and of the daemon, with their codes in XML-RPC.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The state of one process. The numbers are wire codes.
+/// The state of a process. The numbers are its XML-RPC codes.
 ///
 /// # Source
 /// Supervisor manual, "Subprocesses", process states.
@@ -13,19 +13,19 @@ use serde::{Deserialize, Serialize};
 pub enum ProcessState {
     /// Stopped on request, or never started.
     Stopped = 0,
-    /// Spawned (or about to be), not yet up for `startsecs`.
+    /// Spawned or about to be spawned, and not yet up for `startsecs`.
     Starting = 10,
     /// Up.
     Running = 20,
-    /// Ended too early; waits for the next attempt.
+    /// Exited too early. Waits for the next attempt.
     Backoff = 30,
-    /// Asked to stop, not yet reaped.
+    /// Asked to stop and not reaped yet.
     Stopping = 40,
-    /// Ended by itself from RUNNING.
+    /// Exited on its own from RUNNING.
     Exited = 100,
-    /// Given up on.
+    /// All start attempts failed.
     Fatal = 200,
-    /// The kernel refused a signal to it; nothing is known any more.
+    /// The kernel refused a signal to the process.
     Unknown = 1000,
 }
 
@@ -42,13 +42,13 @@ impl ProcessState {
         Self::Unknown,
     ];
 
-    /// The code on the wire.
+    /// Returns the XML-RPC code.
     #[must_use]
     pub const fn code(self) -> u16 {
         self as u16
     }
 
-    /// The state with this wire code.
+    /// Returns the state with this XML-RPC code.
     #[must_use]
     pub fn from_code(code: i64) -> Option<Self> {
         Self::ALL
@@ -56,7 +56,7 @@ impl ProcessState {
             .find(|state| i64::from(state.code()) == code)
     }
 
-    /// The name in capitals, as events, structs and `status` say it.
+    /// Returns the name in capitals, as used in events, structs and `status`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -71,13 +71,13 @@ impl ProcessState {
         }
     }
 
-    /// Counts as running: a start is refused, a stop accepted.
+    /// Returns whether the state counts as running: a start is refused, a stop is accepted.
     #[must_use]
     pub const fn is_running(self) -> bool {
         matches!(self, Self::Starting | Self::Running | Self::Backoff)
     }
 
-    /// Counts as stopped: a start is accepted, the group may be removed.
+    /// Returns whether the state counts as stopped: a start is accepted, the group may be removed.
     #[must_use]
     pub const fn is_stopped(self) -> bool {
         matches!(
@@ -86,7 +86,7 @@ impl ProcessState {
         )
     }
 
-    /// There is (or should be) a process to send a signal to.
+    /// Returns whether a signal may be sent: there is a process, or should be one.
     #[must_use]
     pub const fn is_signallable(self) -> bool {
         matches!(self, Self::Starting | Self::Running | Self::Stopping)
@@ -99,28 +99,28 @@ impl fmt::Display for ProcessState {
     }
 }
 
-/// The daemon's own state ("mood" in Supervisor's code). The numbers are wire codes.
+/// The state of the daemon ("mood" in Supervisor's code). The numbers are its XML-RPC codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(i8)]
 pub enum SupervisorState {
-    /// Known to clients, never used.
+    /// Known to clients, but never used.
     Fatal = 2,
-    /// Normal work.
+    /// Normal operation.
     Running = 1,
-    /// Stopping everything in order to start again in place.
+    /// Stopping everything to restart.
     Restarting = 0,
-    /// Stopping everything in order to end.
+    /// Stopping everything to exit.
     Shutdown = -1,
 }
 
 impl SupervisorState {
-    /// The code on the wire.
+    /// Returns the XML-RPC code.
     #[must_use]
     pub const fn code(self) -> i8 {
         self as i8
     }
 
-    /// The name in capitals.
+    /// Returns the name in capitals.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

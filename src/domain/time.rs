@@ -1,26 +1,27 @@
-//! Time and sizes. Only [`Tick`] decides anything; [`Wall`] is for timestamps that people and clients read.
+//! Time and sizes. Decisions use only [`Tick`]; [`Wall`] is for timestamps that people and clients read.
 
 use std::ops::Add;
 
 use serde::{Deserialize, Serialize};
 
-/// A point on CLOCK_MONOTONIC, in nanoseconds. Not `Instant`: it must be written out and read back.
+/// A point in time on CLOCK_MONOTONIC, in nanoseconds. `Instant` would not do, because it cannot be written out and
+/// read back.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash, Serialize, Deserialize,
 )]
 pub struct Tick(pub u64);
 
 impl Tick {
-    /// A point that never comes.
+    /// A point in time that never comes.
     pub const NEVER: Self = Self(u64::MAX);
 
-    /// Nanoseconds from `earlier` to here; 0 if `earlier` is later.
+    /// Returns the nanoseconds since `earlier`. 0 if `earlier` is later.
     #[must_use]
     pub const fn nanos_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// `ms` milliseconds later.
+    /// Returns the point in time `ms` milliseconds later.
     #[must_use]
     pub const fn plus_millis(self, ms: u64) -> Self {
         Self(self.0.saturating_add(ms.saturating_mul(1_000_000)))
@@ -30,7 +31,7 @@ impl Tick {
 impl Add<Seconds> for Tick {
     type Output = Self;
 
-    /// Saturates at both ends; a negative number of seconds goes back.
+    /// Adds seconds and saturates at both ends. A negative number goes back in time.
     fn add(self, seconds: Seconds) -> Self {
         let nanos = seconds.0.unsigned_abs().saturating_mul(1_000_000_000);
         Self(if seconds.0 < 0 {
@@ -41,37 +42,37 @@ impl Add<Seconds> for Tick {
     }
 }
 
-/// A point on the wall clock, in nanoseconds since the epoch (may be negative).
+/// A point in time on the wall clock, in nanoseconds since the epoch. It may be negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Wall(pub i64);
 
 impl Wall {
-    /// Whole seconds since the epoch, rounded down.
+    /// Returns whole seconds since the epoch, rounded down.
     #[must_use]
     pub const fn secs(self) -> i64 {
         self.0.div_euclid(1_000_000_000)
     }
 }
 
-/// Both clocks, read at one moment by the shell.
+/// Both clocks, read together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Now {
-    /// What decides.
+    /// The monotonic clock, for decisions.
     pub mono: Tick,
-    /// What is shown.
+    /// The wall clock, for display.
     pub wall: Wall,
 }
 
-/// Whole seconds of a configuration key. May be negative: Supervisor accepts that.
+/// Seconds of a configuration key. They may be negative, as in Supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Seconds(pub i64);
 
-/// A number of bytes of a configuration key. May be negative: Supervisor accepts that; ≤ 0 means "no limit".
+/// Bytes of a configuration key. They may be negative, as in Supervisor. ≤ 0 means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Bytes(pub i64);
 
 impl Bytes {
-    /// The limit, or none if there is none.
+    /// Returns the limit. `None`: no limit.
     #[must_use]
     pub fn limit(self) -> Option<u64> {
         u64::try_from(self.0).ok().filter(|&n| n > 0)

@@ -1,7 +1,7 @@
-//! The loop that owns the core: what happened → core → what is to be done.
+//! The engine's loop: it turns events into inputs of the core and performs the actions that the core returns.
 //!
-//! It waits on one epoll set (its inbox, signals, the pidfd of every process) and on the core's one deadline. It decides
-//! nothing, and nothing it calls can block.
+//! It waits on one epoll set (the inbox, signals, the pidfd of every process) and on the next deadline of the core. It
+//! makes no decisions and makes no call that can block.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
@@ -30,65 +30,67 @@ use crate::output::{InstanceState, OutputCommand, OutputHandle, OutputReport, Un
 use crate::spawn::{SharedSocket, SpawnAnswer, SpawnHandle, SpawnPlan};
 use crate::sys::{self, ChildStdio, Interest, NamedFds, Poller, SignalReader, Waker};
 
-/// Epoll token of the inbox.
+/// The epoll token of the inbox.
 const TOKEN_INBOX: u64 = 0;
-/// Epoll token of the signal descriptor.
+/// The epoll token of the signal descriptor.
 const TOKEN_SIGNALS: u64 = 1;
-/// Epoll token of the end of the thread that watches the others.
+/// The epoll token of the exit of the heartbeat monitor thread.
 const TOKEN_MONITOR: u64 = 2;
-/// Epoll token of the end of the fd holder.
+/// The epoll token of the exit of the fd holder.
 pub(super) const TOKEN_HOLDER: u64 = 3;
-/// Tokens of pidfds and channels start here and are never used twice, so that a late event cannot be taken for another process's.
+/// The first token of pidfds and notify channels. Tokens are never reused, so a late event is never taken for another
+/// process's.
 const TOKEN_PROCESSES: u64 = 16;
-/// Messages handled in one turn, and as many questions, before pidfds and signals are looked at again.
+/// Maximum number of messages per turn, and of requests, before the engine checks pidfds and signals again.
 const MESSAGES_PER_TURN: usize = 256;
-/// How often processes are looked after whose pidfd the kernel refused to watch, in milliseconds.
+/// How often the engine polls processes whose pidfd the kernel refused to watch, in milliseconds.
 const UNPOLLED_MS: u64 = 100;
-/// How long one turn of the loop may last. A turn computes and never blocks; the largest measured (`update` with 10,000
-/// processes) takes a second.
+/// Maximum duration of one turn of the loop. A turn computes and does not block. The longest one measured (`update`
+/// with 10,000 processes) takes a second.
 const TURN_MAX: Duration = Duration::from_secs(30);
 
-/// A live process.
+/// A running or unreaped child process.
 pub(super) struct Child {
     pub(super) pid: i32,
-    /// Shared with what is stored for a successor.
+    /// Shared with the fd store, which keeps it for a successor.
     pub(super) pidfd: Arc<OwnedFd>,
     token: u64,
 }
 
-/// Everything the engine needs to begin.
+/// Everything the engine needs to start.
 pub struct EngineConfig {
     /// The core.
     pub fleet: Fleet,
-    /// The daemon's signals, blocked in all threads.
+    /// The signals of the daemon, blocked in all threads.
     pub signals: SignalReader,
-    /// Reads the configuration afresh.
+    /// Reads the configuration from the files.
     pub load: Arc<Load>,
-    /// Hears of every event. Must not block.
+    /// Receives every event. It must not block.
     pub publish: Publish,
-    /// Makes processes of a section.
+    /// Makes processes from a section.
     pub compose: Arc<Compose>,
-    /// Tells the service manager.
+    /// Sends status messages to the service manager.
     pub notifier: Notifier,
-    /// What it is told to be ready.
+    /// When the daemon counts as ready.
     pub ready_when: ReadyWhen,
-    /// Asks another image whether it can take over, and where that stands.
+    /// Checks whether another image can take over the state. Shared with the thread that runs it.
     pub examine: Arc<Examine>,
-    /// What the next image is started from.
+    /// The program of the next image.
     pub program: Arc<Path>,
     /// Watches the threads.
     pub heartbeats: Heartbeats,
-    /// Has the files of control sockets looked at. Must not block.
+    /// Requests a check of the control socket files. It must not block.
     pub check_sockets: Box<dyn Fn() + Send>,
-    /// Where the cgroups of processes are.
+    /// Manages the cgroups of processes.
     pub cgroup_manager: CgroupManager,
-    /// What to go on with; none: a beginning.
+    /// The state of the previous daemon. `None`: a cold start.
     pub inherited: Option<RestoredEngine>,
-    /// Where a successor finds what it needs if this daemon is killed, and how the whole is written down for it.
+    /// The store of descriptors for recovery after a crash, and the function that writes the state. `None`: no fd
+    /// holder.
     pub fd_store: Option<(Arc<FdStore>, Arc<WriteState>)>,
 }
 
-/// The actor. Made first, so that the other threads can be given its inbox; then run.
+/// The engine. It is created first, so that the other threads can get its inbox, and then run.
 pub struct Engine {
     pub(super) poller: Poller,
     pub(super) inbox: Inbox,
@@ -100,53 +102,53 @@ pub struct Engine {
     pub(super) systemd: Systemd,
     pub(super) heartbeats: Heartbeats,
     pub(super) check_sockets: Box<dyn Fn() + Send>,
-    /// By instance, so that a stale one can never be signalled.
+    /// Running processes by instance, so that a signal for an old instance never reaches a newer process.
     pub(super) children: BTreeMap<InstanceId, Child>,
     tokens: HashMap<u64, InstanceId>,
     next_token: u64,
-    /// What processes speak of themselves through.
+    /// The notify channels of the processes.
     pub(super) channels: Channels,
-    /// Pidfds that epoll refused (ENOMEM, ENOSPC): polled by hand.
+    /// Instances whose pidfd epoll refused (ENOMEM, ENOSPC). The engine polls them at intervals.
     unpolled: Vec<InstanceId>,
-    /// Between Resolved and Spawn.
+    /// Plans of instances between Resolved and Spawn.
     pub(super) plans: HashMap<InstanceId, Box<SpawnPlan>>,
-    /// Between Prepared and Spawn.
+    /// The child's ends of the pipes of instances between Prepared and Spawn.
     pub(super) ends: HashMap<InstanceId, ChildStdio>,
-    /// From Spawned until the process has ended: its cgroup.
+    /// The cgroups of instances between Spawned and their exit.
     pub(super) process_cgroups: HashMap<InstanceId, Arc<ProcessCgroup>>,
-    /// Looks after cgroups; none before there is one.
+    /// The thread that handles cgroups. `None`: not started yet.
     pub(super) cgroups: Option<CgroupHandle>,
-    /// Spawn jobs without an answer: while there are any, a child that is not known may be ours.
+    /// Spawn jobs without an answer. While there are any, an unknown child may be one of these processes.
     pub(super) spawning: BTreeSet<InstanceId>,
-    /// When to look for children that are not of our making.
+    /// When to look for orphans.
     orphans: OrphanSearch,
     pub(super) tickets: HashMap<Ticket, AnswerFn>,
     next_ticket: u64,
-    /// Inputs that performing an action has caused, to be handled before anything else.
+    /// Inputs that resulted from performing an action. They are handled first.
     pub(super) follow_ups: VecDeque<Input>,
     pub(super) outcome: Option<DaemonOutcome>,
     pub(super) upgrade: UpgradeStep,
     pub(super) examiner: Arc<Examine>,
     pub(super) program: Arc<Path>,
-    /// The spawn thread has ended and left these.
+    /// The sockets of fcgi programs that the spawn thread returned when it ended. `None`: it still runs.
     pub(super) sockets: Option<Vec<(SharedSocket, OwnedFd)>>,
     pub(super) fd_store: Option<Arc<FdStore>>,
     pub(super) holder: HolderWatch,
     pub(super) cgroup_manager: CgroupManager,
     pub(super) checkpoint: Option<CheckpointWriter>,
-    /// Told to detach from all processes, for another daemon to take them over.
+    /// The daemon is detaching from all processes, so that another daemon can take them over.
     pub(super) detaches: bool,
-    /// What came in when the core listened no more, for a successor.
+    /// Reports that arrived after the last input of the core. They are part of the handoff.
     pub(super) pending_reports: Vec<PendingReport>,
-    /// Before the first turn.
+    /// The state of the previous daemon, until the loop starts.
     begin: Option<RestoredEngine>,
-    /// What was inherited and not asked for yet.
+    /// The state of streams of the previous daemon that was not adopted yet.
     pub(super) restored: BTreeMap<InstanceId, InstanceState>,
     pub(super) inherited_fds: NamedFds,
     pub(super) unflushed: Vec<UnflushedChunk>,
 }
 
-/// What the engine acts through.
+/// Handles of the threads that the engine sends jobs to.
 pub struct Workers {
     /// The spawn thread.
     pub spawn: SpawnHandle,
@@ -154,25 +156,25 @@ pub struct Workers {
     pub output: OutputHandle,
 }
 
-/// How the loop has ended.
+/// How the loop ended.
 pub enum EngineExit {
-    /// Everything is stopped.
+    /// All processes have stopped.
     Stopped(StoppedEngine),
-    /// Everything goes on, and is to be handed over with [`Engine::hand_over`].
+    /// The processes keep running. [`Engine::hand_over`] returns the state for the successor.
     HandedOff(Box<Engine>),
 }
 
-/// What is left when everything is stopped.
+/// What is left after all processes have stopped.
 pub struct StoppedEngine {
-    /// How to go on.
+    /// What to do next.
     pub outcome: DaemonOutcome,
-    /// The signals for the next run.
+    /// The signals, for the next run.
     pub signals: SignalReader,
-    /// The configuration to go on with, if it is to start again.
+    /// The configuration to restart with. `None`: no restart.
     pub next_config: Option<Arc<Config>>,
-    /// The number of the next event.
+    /// The serial number of the next event.
     pub event_serial: u64,
-    /// Goes on telling in the next run.
+    /// The connection to the service manager, for the next run.
     pub notifier: Notifier,
 }
 
@@ -234,22 +236,23 @@ impl Engine {
         })
     }
 
-    /// Where other threads put messages.
+    /// Returns a sender for the inbox of the engine.
     #[must_use]
     pub fn sender(&self) -> InboxSender {
         self.sender.clone()
     }
 
-    /// Works until everything is stopped, or to be handed over. `begun` is called once, when the first jobs are on their way
-    /// to the other threads; it must not block.
+    /// Runs until all processes have stopped or the state is to be handed over. It calls `begun` once, after it has
+    /// sent the first jobs to the other threads. `begun` must not block.
     ///
     /// # Errors
-    /// Only if epoll itself fails, which no program or client can cause.
+    /// Only if epoll itself fails. No program or client can cause that.
     pub fn run(mut self, workers: &Workers, begun: impl FnOnce()) -> io::Result<EngineExit> {
         let heartbeat = self.heartbeats.register("engine", TURN_MAX, Overdue::Fatal);
         let _sender_heartbeat = self.systemd.register_sender(&self.heartbeats);
         heartbeat.busy();
-        // Before Linux 6.9 only the service manager's watchdog sees the end of the monitor.
+        // Before Linux 6.9 a thread's exit cannot be watched. Then only the service manager's watchdog notices that the
+        // monitor has exited.
         let monitor = self.heartbeats.watch_monitor().ok();
         if let Some(monitor) = &monitor {
             self.poller.add(monitor, TOKEN_MONITOR, Interest::Read)?;
@@ -261,7 +264,7 @@ impl Engine {
         }
         begun();
         loop {
-            // Before the first wait too: children may have been inherited with the process.
+            // Also before the first wait: the process may have inherited children.
             self.reap_orphans(workers);
             self.update_systemd(workers);
             if let Some(outcome) = self.outcome.take() {
@@ -295,7 +298,7 @@ impl Engine {
                     _ => {
                         if let Some(&instance) = self.tokens.get(&token) {
                             self.reap(instance, workers);
-                            // Hundreds of programs may end at once.
+                            // Hundreds of programs may exit at once, so handle a request after each.
                             self.handle_one_request(workers);
                         } else if let Some(instance) = self.channels.instance(token) {
                             self.read_channel(instance, PER_TURN_MAX, workers);
@@ -321,7 +324,7 @@ impl Engine {
         }
     }
 
-    /// How long the next wait may take.
+    /// Returns how long the next wait may take. `None`: without limit.
     fn timeout(&self) -> Option<Duration> {
         let deadline = self
             .fleet
@@ -342,7 +345,7 @@ impl Engine {
         }
     }
 
-    /// Gives `input` to the core and does what it wants, then the same with whatever that caused.
+    /// Passes `input` to the core and performs the resulting actions. Inputs that these cause are handled the same way.
     pub(super) fn feed(&mut self, input: Input, workers: &Workers) {
         match &input {
             Input::Wrote { .. } | Input::ListenerOutput(..) | Input::StdinTaken { .. } => {}
@@ -353,7 +356,8 @@ impl Engine {
         let mut actions = Actions::new();
         while let Some(input) = next {
             self.fleet.handle(sys::now(), input, &mut actions);
-            // Before anything is done of it: a successor may find that something was not done, never that nobody knew of it.
+            // Write the checkpoint before performing the actions. A successor may then find an action that was not
+            // performed, but never an effect that was not recorded.
             self.write_checkpoint(workers);
             self.remove_cgroups(workers);
             for action in actions.drain(..) {
@@ -363,6 +367,7 @@ impl Engine {
         }
     }
 
+    /// Writes records of what the last input changed.
     fn write_checkpoint(&mut self, workers: &Workers) {
         match &mut self.checkpoint {
             Some(checkpoint) => {
@@ -370,12 +375,12 @@ impl Engine {
                     self.log(line, workers);
                 }
             }
-            // Nobody will ask.
+            // There is no fd holder to store records for.
             None => self.fleet.discard_changes(),
         }
     }
 
-    /// Tells the service manager what has changed, and that this loop still turns.
+    /// Sends changes of status to the service manager, and the keepalive for its watchdog.
     pub(super) fn update_systemd(&mut self, workers: &Workers) {
         let now = sys::now().mono;
         if let Some(error) = self.systemd.update(&self.fleet, now, &self.heartbeats) {
@@ -387,6 +392,7 @@ impl Engine {
         }
     }
 
+    /// Handles messages of other threads, a limited number per turn.
     fn read_inbox(&mut self, workers: &Workers) {
         self.inbox.reset();
         let count = self.inbox.events_dropped();
@@ -434,7 +440,7 @@ impl Engine {
         self.inbox.wake_again();
     }
 
-    /// Takes one question, if one waits; answers whether.
+    /// Handles one waiting request. Returns whether there was one.
     fn handle_one_request(&mut self, workers: &Workers) -> bool {
         let question = self.inbox.next_request();
         let was_asked = question.is_some();
@@ -444,6 +450,7 @@ impl Engine {
         was_asked
     }
 
+    /// Passes a request to the core with a new ticket.
     fn handle_request(&mut self, asked: RequestMessage, workers: &Workers) {
         if self.is_draining() {
             return asked.refuse();
@@ -470,6 +477,7 @@ impl Engine {
         );
     }
 
+    /// Handles a report of the output thread.
     fn handle_report(&mut self, report: OutputReport, workers: &Workers) {
         let input = match report {
             OutputReport::Prepared(instance, ends) => {
@@ -508,6 +516,7 @@ impl Engine {
         self.feed(input, workers);
     }
 
+    /// Handles an answer of the spawn thread.
     fn handle_spawn_answer(&mut self, done: SpawnAnswer, workers: &Workers) {
         let input = match done {
             SpawnAnswer::Resolved(instance, mut plan) => {
@@ -543,6 +552,7 @@ impl Engine {
         self.feed(input, workers);
     }
 
+    /// Watches a new or adopted process through its pidfd and its notify channel, and stores the pidfd for a successor.
     pub(super) fn watch(
         &mut self,
         instance: InstanceId,
@@ -571,7 +581,7 @@ impl Engine {
         }
     }
 
-    /// Keeps the channel of an instance for a successor.
+    /// Stores the notify channel of an instance for a successor.
     pub(super) fn store_channel(&self, instance: InstanceId, workers: &Workers) {
         let Some(fd_store) = &self.fd_store else {
             return;
@@ -583,7 +593,7 @@ impl Engine {
         }
     }
 
-    /// The instance has ended.
+    /// Closes the notify channel of an instance that has exited.
     pub(super) fn close_channel(&mut self, instance: InstanceId, workers: &Workers) {
         if let Some(fd_store) = &self.fd_store {
             for (fd_name, _) in self.channels.named_fds(instance) {
@@ -595,7 +605,7 @@ impl Engine {
         self.channels.close(instance, &self.poller);
     }
 
-    /// What the process of `instance` has said of itself, `most` messages at most.
+    /// Reads up to `most` pending notify messages of an instance.
     pub(super) fn read_notifications(&mut self, instance: InstanceId, most: usize) -> Vec<Input> {
         let pid = self.children.get(&instance).map(|child| child.pid);
         pid.map_or_else(Vec::new, |pid| {
@@ -603,15 +613,17 @@ impl Engine {
         })
     }
 
+    /// Reads up to `most` notify messages of an instance and passes them to the core.
     fn read_channel(&mut self, instance: InstanceId, most: usize, workers: &Workers) {
         for input in self.read_notifications(instance, most) {
             self.feed(input, workers);
         }
     }
 
-    /// Reaps the process of `instance` if it has ended; answers whether it is gone.
+    /// Reaps the process of an instance if it has exited. Returns whether it is gone.
     fn reap(&mut self, instance: InstanceId, workers: &Workers) -> bool {
-        // What it said before its end counts, and nobody else can have its number before it is reaped.
+        // Messages sent before the exit count. Until the process is reaped, its PID cannot be reused, so senders can be
+        // verified.
         self.read_channel(instance, AT_ONCE_MAX, workers);
         let Some(child) = self.children.get(&instance) else {
             return true;
@@ -619,27 +631,28 @@ impl Engine {
         let status = match sys::reap(&child.pidfd) {
             Ok(None) => return false,
             Ok(Some((_, status))) => status,
-            // ECHILD: it is another's child since the daemon that made it was killed.
+            // ECHILD: the process is not a child of this daemon, because the daemon that started it was killed.
             Err(_) => match sys::exit_status(&child.pidfd) {
                 Ok(Some(status)) => status,
-                // It has ended and is not reaped yet. From now on only that is waited for.
+                // The process has exited and its parent has not reaped it yet. From now on wait only for that.
                 Ok(None) => {
                     let _ = self
                         .poller
                         .modify(&child.pidfd, child.token, Interest::Hangup);
                     return false;
                 }
-                // The kernel does not tell, before Linux 6.15; nobody else knows.
+                // Before Linux 6.15 the kernel does not report the exit status, and there is no other source.
                 Err(_) => ExitStatus::Unknown(0),
             },
         };
         if let Some(child) = self.children.remove(&instance) {
-            // ENOENT where it could not be added.
+            // ENOENT if it could not be added.
             let _ = self.poller.remove(&child.pidfd);
             self.tokens.remove(&child.token);
         }
         self.feed(Input::Exited { instance, status }, workers);
-        // Only now that the status is written down: a successor that found neither could never know it.
+        // Remove the pidfd after the exit status was recorded. A successor with neither could not find out that the
+        // process exited.
         if let Some(fd_store) = &self.fd_store
             && let Some(line) = fd_store.remove_pidfd(instance)
         {
@@ -648,8 +661,9 @@ impl Engine {
         true
     }
 
+    /// Handles the signals that the daemon received.
     fn read_signals(&mut self, workers: &Workers) {
-        // An error cannot be told to anybody but the log, and the next signal tries again.
+        // An error could only be logged, and the next signal repeats the read.
         for delivered in self.signals.read().unwrap_or_default() {
             let received = match delivered.signal.number() {
                 libc::SIGCHLD => {
@@ -659,7 +673,7 @@ impl Engine {
                 }
                 number if number == sys::detach_signal() => match self.detach(workers) {
                     true => continue,
-                    // Nobody would take them over.
+                    // There is no fd holder, so no daemon could take over. Stop everything instead.
                     false => DaemonSignal::Exit(Signal::TERM),
                 },
                 libc::SIGHUP => DaemonSignal::Restart,
@@ -670,8 +684,8 @@ impl Engine {
         }
     }
 
-    /// Reaps children that are not of our making, if it is time to look for some. One of ours that shows up first is reaped by
-    /// its pidfd; an unknown one is left alone while a spawn is under way whose process it may be.
+    /// Reaps orphans if it is time to look for them. Supervised processes are reaped through their pidfds instead. An
+    /// unknown child is left alone while a spawn is in progress, since it may be the new process.
     fn reap_orphans(&mut self, workers: &Workers) {
         let mut now = sys::now().mono;
         if !self.orphans.is_due(now) {
@@ -699,7 +713,7 @@ impl Engine {
                     return self.orphans.found_undecided(now);
                 }
                 None => {
-                    // A helper is being started, and it may be this one.
+                    // A helper is being started, and this child may be it.
                     let Some(is_helper) = sys::is_helper(pid) else {
                         return self.orphans.found_undecided(now);
                     };
@@ -718,14 +732,14 @@ impl Engine {
         workers.output.log(line);
     }
 
-    /// Sends `signal` to the process of `instance`, or to its process group.
+    /// Sends `signal` to the process of `instance` or to its process group.
     pub(super) fn send_signal(
         &self,
         instance: InstanceId,
         signal: Signal,
         group: bool,
     ) -> Result<(), Errno> {
-        // Reaped already, or never ours: the number may belong to a stranger by now, so nothing is sent.
+        // The process is reaped or was never known. Its PID may belong to another process, so nothing is sent.
         let child = self.children.get(&instance).ok_or(Errno::SRCH)?;
         if group {
             sys::send_group_signal(&child.pidfd, child.pid, signal)

@@ -1,14 +1,14 @@
 //! Publishes events, in order and numbered.
 //!
-//! Subscribers hear of changes here and nowhere else: the hook that `control::EventFeed` hangs in, and whoever listens to
-//! `tracing` (target `supervisord::event`). A subscriber must never hold the engine.
+//! All subscribers get events here: through the hook that `control::EventFeed` installs, and through `tracing` (target
+//! `supervisord::event`). A subscriber must never block the engine.
 
 use crate::domain::{Event, EventKind};
 
-/// Takes every event as it happens, on the engine's thread. Must not block.
+/// Receives every event, on the engine's thread. It must not block.
 pub type Publish = Box<dyn Fn(&Event) + Send>;
 
-/// The one place where events leave the engine.
+/// The only place where events leave the engine.
 pub(super) struct Bus {
     serial: u64,
     hook: Publish,

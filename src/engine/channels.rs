@@ -1,9 +1,9 @@
-//! The channels through which living processes speak of themselves: which belongs to which instance, what has come, and
-//! whether its sender may speak for that instance. It must not decide what follows from a word.
+//! The notify channels of running processes: sd_notify sockets and `ready_fd` pipes. It reads messages and checks that
+//! their sender belongs to the process.
 //!
-//! A channel is with the engine from the making of its plan until the instance's output is drained. The core must know a
-//! process's number before it hears of it, so a channel is read only once the process is there; what comes before waits in
-//! the kernel. A successor of the daemon needs the descriptor and the instance: [`Channels::keep`] takes them in.
+//! The engine holds a channel from the making of the plan until the output of the instance is drained. A channel is
+//! read only after the process was spawned, because the core must know the PID first; earlier messages wait in the
+//! kernel. A successor gets the descriptors by name and takes them over with [`Channels::restore`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -14,34 +14,34 @@ use crate::domain::{FdName, InstanceId};
 use crate::spawn::{NotifyChannel, ReadyPipe};
 use crate::sys::{DatagramSender, Interest, NamedFds, NotifySocket, Poller};
 
-/// Messages of one process that are read before others have their turn again.
+/// Maximum number of messages read from one process per turn.
 pub(super) const PER_TURN_MAX: usize = 16;
-/// Messages that are read where all that has come matters. More than a socket's queue holds (`net.unix.max_dgram_qlen`,
-/// 512 at most where anybody has set it), so that a process that goes on sending cannot hold us.
+/// Maximum number of messages read when all pending ones matter. It is larger than the queue of a socket
+/// (`net.unix.max_dgram_qlen`, rarely above 512), and it bounds the time that a process which keeps sending can take.
 pub(super) const AT_ONCE_MAX: usize = 1024;
-/// Ancestors of a sender that are looked at.
+/// How many ancestors of a sender are checked.
 const ANCESTORS_MAX: usize = 32;
 
-/// Channels by instance.
+/// The channels by instance.
 #[derive(Debug, Default)]
 pub(super) struct Channels {
-    /// With the tokens that they are listened to under.
+    /// Each channel with its epoll tokens.
     channels: BTreeMap<InstanceId, (NotifyChannel, Vec<u64>)>,
     tokens: HashMap<u64, InstanceId>,
 }
 
 impl Channels {
-    /// Takes the channel of an instance in.
+    /// Adds the channel of an instance.
     pub(super) fn insert(&mut self, instance: InstanceId, channel: NotifyChannel) {
         self.channels.insert(instance, (channel, Vec::new()));
     }
 
-    /// Instances that have one.
+    /// Returns the instances that have a channel.
     pub(super) fn instances(&self) -> impl Iterator<Item = InstanceId> {
         self.channels.keys().copied()
     }
 
-    /// The descriptors of a channel by which a successor takes it in.
+    /// Returns the descriptors of a channel with their names, for a successor.
     pub(super) fn named_fds(&self, instance: InstanceId) -> Vec<(FdName, BorrowedFd<'_>)> {
         let Some((channel, _)) = self.channels.get(&instance) else {
             return Vec::new();
@@ -53,11 +53,11 @@ impl Channels {
         socket.into_iter().chain(ready).collect()
     }
 
-    /// Takes the channel of an instance in that a predecessor has left, if there is one.
+    /// Takes over the channel of an instance from the previous daemon, if it had one.
     pub(super) fn restore(&mut self, instance: InstanceId, inherited: &mut NamedFds) {
         let mut take = |fd_name: FdName| inherited.remove(&fd_name.name());
         let channel = NotifyChannel {
-            // One that is no such socket tells us nothing.
+            // A descriptor that is not such a socket is dropped.
             socket: take(FdName::NotifySocket(instance))
                 .and_then(|fd| NotifySocket::adopt(fd).ok()),
             ready: take(FdName::ReadyPipe(instance)).map(ReadyPipe::from),
@@ -67,7 +67,8 @@ impl Channels {
         }
     }
 
-    /// Begins to listen, under tokens from `next` on. Answers whether the kernel watches everything.
+    /// Adds the channel to epoll with tokens starting at `next`. Returns whether the kernel watches all its
+    /// descriptors.
     pub(super) fn poll(&mut self, instance: InstanceId, poller: &Poller, next: &mut u64) -> bool {
         let Some((channel, tokens)) = self.channels.get_mut(&instance) else {
             return true;
@@ -89,17 +90,17 @@ impl Channels {
         all
     }
 
-    /// Whose channel has this token.
+    /// Returns the instance whose channel has this token.
     pub(super) fn instance(&self, token: u64) -> Option<InstanceId> {
         self.tokens.get(&token).copied()
     }
 
-    /// The instance has ended.
+    /// Closes the channel of an instance that has exited.
     pub(super) fn close(&mut self, instance: InstanceId, poller: &Poller) {
         let Some((channel, tokens)) = self.channels.remove(&instance) else {
             return;
         };
-        // ENOENT where it could not be added, or was not yet.
+        // ENOENT if it was not added.
         if let Some(socket) = &channel.socket {
             let _ = poller.remove(socket);
         }
@@ -111,7 +112,7 @@ impl Channels {
         }
     }
 
-    /// What has come from the process `pid` of `instance`: `most` messages, if there are so many.
+    /// Reads pending messages from the channel of `instance`, whose process is `pid`. Returns at most `most`.
     pub(super) fn read(
         &mut self,
         instance: InstanceId,
@@ -138,7 +139,7 @@ impl Channels {
         };
         let mut buffer = [0; NOTIFY_BYTES_MAX];
         for _ in 0..most {
-            // An error is as good as nothing: there is no other end that could be gone.
+            // Ignore an error: the socket has no peer that could be gone.
             let Ok(Some(message)) = socket.receive(&mut buffer) else {
                 break;
             };
@@ -162,15 +163,16 @@ impl Channels {
     }
 }
 
-/// Whether a sender may speak for the process `pid`, which has not been reaped: it is that process, or descends from it.
+/// Returns whether a sender may speak for the process `pid`, which is not reaped yet: the process itself and its
+/// descendants may.
 ///
-/// Its process group proves nothing: all programs are in the daemon's session, and within a session anybody may join any
-/// group (setpgid(2)). Who was orphaned descends from nobody any more.
+/// The process group proves nothing: all programs share the daemon's session, and any process may join any group of its
+/// session (setpgid(2)). An orphaned descendant no longer has `pid` as an ancestor, so it is rejected.
 fn belongs(sender: &DatagramSender, pid: i32) -> bool {
     let mut at = sender.pid;
     for _ in 0..ANCESTORS_MAX {
         if at == pid {
-            // The number that led here may have become another process's meanwhile, but not if it is still the sender's.
+            // The sender's PID may have been reused meanwhile, so check that it is still the sender's.
             return sender.is_there();
         }
         match parent(at) {
@@ -181,10 +183,10 @@ fn belongs(sender: &DatagramSender, pid: i32) -> bool {
     false
 }
 
-/// The parent of a process, as things are.
+/// Returns the current parent of a process.
 ///
 /// # Source
-/// proc_pid_stat(5): the fourth field; the second, a name in parentheses, may hold anything.
+/// proc_pid_stat(5): the fourth field. The second, a name in parentheses, may contain any characters.
 fn parent(pid: i32) -> Option<i32> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     let end = stat.iter().rposition(|&byte| byte == b')')?;

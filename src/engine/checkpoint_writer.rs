@@ -1,8 +1,8 @@
-//! What a successor needs that has to begin where the daemon was killed: the whole whenever groups change, and one short
-//! record per process whenever that does. Both are in memory that the fd holder has too.
+//! Writes checkpoints for recovery after a crash: a snapshot whenever groups change, and a short record of a process
+//! whenever that process changes. The fd holder has descriptors of both memory files.
 //!
-//! A record is written by one call into one page. A process that is killed is killed between calls, so that a record is
-//! either the old one or the new one.
+//! One system call writes a record into one page. A kill takes effect between system calls, so a reader finds either
+//! the old record or the new one.
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -13,16 +13,16 @@ use crate::domain::{FdName, Line};
 use crate::fd_holder::FdStore;
 use crate::sys::MemoryFile;
 
-/// Bytes of one record, with two for its length. Pages are multiples of it.
+/// Bytes per record, including the length field. A page is a multiple of it.
 const RECORD_BYTES: usize = 1024;
 const LENGTH_BYTES: usize = 2;
-/// Records that are read at most: more than there can be processes.
+/// Maximum number of records that are read. There cannot be that many processes.
 const RECORDS_MAX: u64 = 1 << 22;
 
-/// Writes the whole down into memory that nobody can change any more.
+/// Writes a snapshot into sealed memory and returns its descriptor.
 pub type WriteState = dyn Fn(&Snapshot) -> io::Result<OwnedFd> + Send + Sync;
 
-/// Writes down what changes.
+/// Writes snapshots and records.
 pub(super) struct CheckpointWriter {
     fd_store: Arc<FdStore>,
     write: Arc<WriteState>,
@@ -40,13 +40,13 @@ impl CheckpointWriter {
         })
     }
 
-    /// Writes down what has changed since the last call. Answers what the log is to say.
+    /// Writes what has changed since the last call. Returns a line for the log if that failed.
     pub(super) fn write(&mut self, fleet: &mut Fleet) -> Option<Line> {
         let mut complaint = None;
         if fleet.take_regrouped() {
             complaint = match (self.write)(&fleet.snapshot()) {
-                // Both at once, so that nobody finds the one without the other: records of a daemon before us mean nothing
-                // to this state, and ours are newer.
+                // Store both at once. Otherwise a reader could combine a new snapshot with records of the previous
+                // daemon, or new records with an old snapshot.
                 Ok(state) => self
                     .fd_store
                     .store(FdName::State, &[state.as_fd(), self.records.as_fd()]),
@@ -81,7 +81,7 @@ impl CheckpointWriter {
     }
 }
 
-/// The records that a predecessor has left. What cannot be read is left out.
+/// Reads the records of the previous daemon. Unreadable records are skipped.
 #[must_use]
 pub fn read_records(records: &MemoryFile) -> Vec<ProcessRecord> {
     let count = records.size().unwrap_or(0).div_ceil(RECORD_BYTES as u64);

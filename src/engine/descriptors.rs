@@ -1,12 +1,14 @@
-//! How many descriptors the daemon holds when everything that is configured runs. It must not know how they are made.
+//! The number of descriptors that the daemon needs when all configured processes run.
 
 use crate::config::spec::{Config, LogTarget, ProcessKind, ProcessSpec};
 use crate::sys;
 
-/// Those of the daemon itself, of its clients, and of restarts: two instances of one process overlap for a moment.
+/// Descriptors of the daemon itself, of its clients, and of restarts, in which two instances of a process overlap for a
+/// moment.
 const OTHERS: u64 = 64;
 
-/// Makes room for the descriptors of everything that is configured. A failure costs time only, later.
+/// Enlarges the descriptor table for all configured processes. A failure only costs time later, when the kernel
+/// enlarges the table itself.
 pub fn reserve_descriptors(config: &Config) {
     let _ = sys::reserve_descriptors(needed(config));
 }
@@ -21,7 +23,7 @@ fn needed(config: &Config) -> u64 {
 fn of_process(spec: &ProcessSpec) -> u64 {
     let is_file = |target: &LogTarget| matches!(target, LogTarget::Auto | LogTarget::File(_));
     let held = [
-        // Its pidfd, and the pipe of its standard output.
+        // The pidfd, and the pipe of standard output.
         true,
         true,
         !matches!(spec.kind, ProcessKind::Fcgi(_)),

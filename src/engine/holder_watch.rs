@@ -1,5 +1,5 @@
-//! Watches the fd holder by its pidfd. When it has ended, by whatever hand, another one is started on a thread of its own and
-//! is given everything that the one before had. Its scope may have ended with it, and is made again then.
+//! Watches the fd holder by its pidfd. If it exits, a short-lived thread starts another one and stores all descriptors
+//! in it again. The scope of the fd holder may have ended with it; then the thread also creates a new scope.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
@@ -11,42 +11,42 @@ use crate::domain::{Line, Tick};
 use crate::fd_holder::FdStore;
 use crate::sys::{self, Interest};
 
-/// After a start that failed, or one whose fd holder has not lasted, the next one is tried after this time, which doubles
-/// from start to start, in milliseconds.
+/// The first delay before another start, in milliseconds. It applies after a failed start or an fd holder that soon
+/// exited, and doubles with each further start.
 const RETRY_FIRST_MS: u64 = 100;
-/// The longest of these times, and how long an fd holder must last for the first of them to count again.
+/// The longest delay, in milliseconds. An fd holder that ran this long resets the delay.
 const RETRY_MAX_MS: u64 = 10_000;
 
-/// What has come of starting another one.
+/// The result of starting another fd holder.
 #[derive(Debug)]
 pub(super) struct HolderRestart {
-    /// What there is to say of its scope.
+    /// Log lines about its scope.
     lines: Vec<Line>,
-    /// Its PID, and how many names it was given; or why there is none.
+    /// Its PID and the number of names stored in it, or why it could not be started.
     result: Result<(i32, usize), String>,
 }
 
 /// The watch over the fd holder.
 #[derive(Default)]
 pub(super) struct HolderWatch {
-    /// In the epoll set.
+    /// The pidfd in the epoll set. `None`: there is no fd holder, or it cannot be watched.
     process: Option<OwnedFd>,
     retry_at: Option<Tick>,
-    /// How long the next start waits, in milliseconds.
+    /// The delay before the next start, in milliseconds.
     pause_ms: u64,
-    /// When the one that runs was started, or seen first.
+    /// When the current fd holder was started or first seen.
     runs_since: Option<Tick>,
-    /// That none can be started was told.
+    /// The failure to start one was logged already.
     is_told: bool,
 }
 
 impl HolderWatch {
-    /// When [`Engine::start_holder`] is to be called.
+    /// Returns when to call [`Engine::start_holder`].
     pub(super) fn due(&self) -> Option<Tick> {
         self.retry_at
     }
 
-    /// Another start is due: at once after one that has lasted, else later and later.
+    /// Schedules another start: at once if the last fd holder ran long enough, else after a growing delay.
     fn retry(&mut self, now: Tick) {
         let since = self.runs_since.take();
         if since.is_some_and(|since| now >= since.plus_millis(RETRY_MAX_MS)) {
@@ -58,13 +58,13 @@ impl HolderWatch {
 }
 
 impl Engine {
-    /// Watches the fd holder there is now, if there is one.
+    /// Watches the current fd holder, if there is one.
     pub(super) fn watch_holder(&mut self) {
         let Some(fd_store) = &self.fd_store else {
             return;
         };
         let process = fd_store.client().process().try_clone_to_owned();
-        // Without a descriptor it is seen when something is stored, as far as the log goes.
+        // Without this descriptor the exit is noticed when something is stored, and only logged.
         self.holder.process = process.ok().filter(|process| {
             let added = self.poller.add(process, TOKEN_HOLDER, Interest::Read);
             added.is_ok()
@@ -72,11 +72,11 @@ impl Engine {
         self.holder.runs_since = Some(sys::now().mono);
     }
 
-    /// The fd holder has ended.
+    /// Handles the exit of the fd holder.
     pub(super) fn holder_ended(&mut self, workers: &Workers) {
         if let Some(process) = self.holder.process.take() {
             let _ = self.poller.remove(&process);
-            // If it is a child of ours; else nobody waits for us.
+            // This fails if it was not a child of this daemon, and then its parent reaps it.
             let _ = sys::reap(&process);
         }
         if let Some(fd_store) = &self.fd_store {
@@ -87,7 +87,7 @@ impl Engine {
         }
     }
 
-    /// Starts another one.
+    /// Starts another fd holder.
     pub(super) fn start_holder(&mut self) {
         self.holder.retry_at = None;
         let Some(fd_store) = self.fd_store.clone() else {
@@ -110,6 +110,7 @@ impl Engine {
         }
     }
 
+    /// Handles the result of starting another fd holder.
     pub(super) fn holder_restarted(&mut self, restarted: HolderRestart, workers: &Workers) {
         for line in restarted.lines {
             self.log(line, workers);
@@ -131,6 +132,7 @@ impl Engine {
     }
 }
 
+/// Starts an fd holder and stores all descriptors in it. Returns its PID and the number of names. It may block.
 fn restart_holder(
     fd_store: &Arc<FdStore>,
     cgroup_manager: &CgroupManager,
@@ -141,7 +143,7 @@ fn restart_holder(
         .replace(holder)
         .map_err(|error| error.to_string())?;
     let client = fd_store.client();
-    // A manager that does not hear it is no reason to start yet another: the next daemon looks in the scope too.
+    // If the service manager does not store it, the next daemon still finds the fd holder through its scope.
     let _ = store_holder(client.as_fd());
     Ok((sys::pid_of(&client.process()).unwrap_or(0), count))
 }
@@ -156,7 +158,7 @@ mod tests {
         let mut now = Tick(0);
         let mut pauses = Vec::new();
         for _ in 0..9 {
-            // Some fail, and some end soon.
+            // Some starts fail, and some fd holders exit soon.
             holder.runs_since = pauses.len().is_multiple_of(2).then_some(now);
             holder.retry(now);
             let due = holder.due().expect("due");

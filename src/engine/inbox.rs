@@ -1,7 +1,8 @@
-//! What comes into the engine from other threads: one queue for questions, one for everything else, one waker.
+//! The inbox of the engine for messages from other threads: a queue for requests, a queue for all other messages, and
+//! one waker.
 //!
-//! Questions go first, but one for one: of 200 programs that restart without a pause there are hundreds of messages, and a
-//! client that waited behind them would wait for 11 to 43 ms.
+//! The engine handles one request for each other message. When 200 programs restart in a loop there are hundreds of
+//! messages, and a client whose request waited behind them would wait 11 to 43 ms.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -16,56 +17,57 @@ use crate::output::OutputReport;
 use crate::spawn::SpawnAnswer;
 use crate::sys::Waker;
 
-/// A question, with the way to answer it.
+/// A request and the functions to call for it.
 pub struct RequestMessage {
-    /// Who asks.
+    /// The caller.
     pub caller: Caller,
-    /// What they may touch.
+    /// What the caller may act on.
     pub grant: Grant,
-    /// What they want.
+    /// The request.
     pub request: Request,
-    /// Called when the engine has taken the question out of its inbox.
+    /// Called when the engine takes the request out of its inbox.
     pub taken: Box<dyn FnOnce() + Send>,
-    /// Called exactly once, perhaps much later.
+    /// Called exactly once with the answer, possibly much later.
     pub answer: AnswerFn,
 }
 
-/// Takes the answer to a question. Must not block.
+/// Receives the answer to a request. It must not block.
 pub type AnswerFn = Box<dyn FnOnce(Result<Reply, Fault>) + Send>;
 
-/// The engine has ended; nobody will answer.
+/// The engine has ended, so no answer will come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineGone;
 
 impl RequestMessage {
-    /// Answers that this image is at its end.
+    /// Answers that this daemon is being replaced.
     pub(super) fn refuse(self) {
         (self.taken)();
         (self.answer)(Err(FaultCode::Failed.of(REPLACED)));
     }
 }
 
-/// Whether questions are still taken. Held for the length of a push, so that none can slip in behind the last look.
+/// Whether the inbox is closed for requests. The lock is held while a request is pushed, so that none is pushed after
+/// the last read.
 #[derive(Clone, Default)]
 struct InboxGate(Arc<Mutex<bool>>);
 
 impl InboxGate {
     fn is_shut(&self) -> MutexGuard<'_, bool> {
-        // Nothing panics while it holds the lock.
+        // No code panics while it holds the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Wakes the engine, by one call for all messages that it has not begun to look at.
+/// Wakes the engine, with one system call for all messages that the engine has not started to read.
 #[derive(Clone)]
 struct InboxWaker {
     waker: Waker,
-    /// Somebody has woken it since it last began to look.
+    /// A message was sent since the engine last reset the waker.
     is_awake: Arc<AtomicBool>,
 }
 
 impl InboxWaker {
-    /// To be called after the message was queued.
+    /// Wakes the engine. Call it after the message was queued.
     fn wake(&self) {
         if !self.is_awake.swap(true, Ordering::AcqRel) {
             self.waker.wake();
@@ -74,38 +76,37 @@ impl InboxWaker {
 
     fn reset(&self) {
         self.waker.reset();
-        // Whoever sends after this wakes again; the message of whoever sent before is seen.
+        // A message sent after this wakes the engine again. A message sent before is seen by the following read.
         self.is_awake.swap(false, Ordering::AcqRel);
     }
 }
 
 /// One message to the engine.
 pub(super) enum EngineMessage {
-    /// The output thread reports.
+    /// A report of the output thread.
     Output(OutputReport),
-    /// The spawn thread answers.
+    /// An answer of the spawn thread.
     Spawn(SpawnAnswer),
-    /// The thread of cgroups has nothing left to kill.
+    /// The `cgroups` thread has nothing left to kill for this instance.
     Emptied(InstanceId, ResourceEvents),
     /// The loader has read the configuration.
     Loaded(LoadReason, Result<Arc<Config>, LoadError>),
-    /// Another image of the daemon can take over, or cannot.
+    /// Whether another image of the daemon can take over.
     Examined(Ticket, Result<(), String>),
-    /// Another fd holder was started, or not.
+    /// Whether another fd holder was started.
     HolderRestarted(HolderRestart),
-    /// The loader has made processes, or found what is wrong with them.
+    /// The loader has made processes, or found an error in their section.
     Composed(Ticket, Result<Box<GroupChangeResult>, String>),
 }
 
-/// Bytes of event data that may wait in the inbox. What exceeds it is dropped and counted: events may be lost, decisions
-/// may not, and a flooding program must not grow the daemon.
+/// Maximum bytes of event data that wait in the inbox. Data beyond it is dropped and counted. Events may be lost,
+/// decisions may not, and a flooding program must not grow the daemon.
 const EVENT_BYTES_MAX: usize = 16 << 20;
 
-/// Puts messages into the engine's inbox from any thread; never blocks.
+/// Sends messages to the engine from any thread. It never blocks.
 ///
-/// The queue has no bound of its own, for it needs none: questions are bounded by the control handle, answers of the
-/// spawn and output threads by the one command that is outstanding per instance and kind, and event data by
-/// `EVENT_BYTES_MAX`.
+/// The queues need no limit of their own. The control handle limits requests, the spawn and output threads have one
+/// outstanding command per instance and kind, and `EVENT_BYTES_MAX` limits event data.
 #[derive(Clone)]
 pub struct InboxSender {
     questions: mpsc::Sender<RequestMessage>,
@@ -117,7 +118,7 @@ pub struct InboxSender {
 }
 
 impl InboxSender {
-    /// Puts a question. Once the inbox is shut it is answered at once.
+    /// Sends a request. If the inbox is closed, the request is answered at once.
     ///
     /// # Errors
     /// The engine has ended.
@@ -133,7 +134,7 @@ impl InboxSender {
         Ok(())
     }
 
-    /// Puts a report of the output thread.
+    /// Sends a report of the output thread.
     pub fn output(&self, report: OutputReport) {
         if let OutputReport::Wrote { data, .. } = &report {
             let waiting = self.event_bytes.fetch_add(data.len(), Ordering::Relaxed);
@@ -146,38 +147,38 @@ impl InboxSender {
         self.send(EngineMessage::Output(report));
     }
 
-    /// Puts an answer of the spawn thread.
+    /// Sends an answer of the spawn thread.
     pub fn spawn(&self, done: SpawnAnswer) {
         self.send(EngineMessage::Spawn(done));
     }
 
-    /// Puts an answer of the thread of cgroups.
+    /// Sends an answer of the `cgroups` thread.
     pub fn emptied(&self, instance: InstanceId, resource_events: ResourceEvents) {
         self.send(EngineMessage::Emptied(instance, resource_events));
     }
 
-    /// Puts a configuration that was read.
+    /// Sends the result of reading the configuration.
     pub fn loaded(&self, reason: LoadReason, result: Result<Arc<Config>, LoadError>) {
         self.send(EngineMessage::Loaded(reason, result));
     }
 
-    /// Puts processes that were made.
+    /// Sends the result of making processes.
     pub fn composed(&self, ticket: Ticket, result: Result<Box<GroupChangeResult>, String>) {
         self.send(EngineMessage::Composed(ticket, result));
     }
 
-    /// Puts the answer of another image of the daemon.
+    /// Sends the result of examining another image of the daemon.
     pub fn examined(&self, ticket: Ticket, result: Result<(), String>) {
         self.send(EngineMessage::Examined(ticket, result));
     }
 
-    /// Puts what has come of starting another fd holder.
+    /// Sends the result of starting another fd holder.
     pub(super) fn holder_restarted(&self, result: HolderRestart) {
         self.send(EngineMessage::HolderRestarted(result));
     }
 
     fn send(&self, message: EngineMessage) {
-        // An engine that has ended needs no answers any more.
+        // An engine that has ended needs no messages.
         if self.queue.send(message).is_ok() {
             self.waker.wake();
         }
@@ -226,32 +227,32 @@ impl Inbox {
         )
     }
 
-    /// Takes no questions any more. Those that came before are still there.
+    /// Closes the inbox for requests. Requests sent before can still be read.
     pub(super) fn close(&self) {
         *self.door.is_shut() = true;
     }
 
-    /// Forgets earlier wakes; to be called before [`Inbox::question`] and [`Inbox::take`].
+    /// Resets the waker. Call it before [`Inbox::next_request`] and [`Inbox::next_message`].
     pub(super) fn reset(&self) {
         self.waker.reset();
     }
 
-    /// How many messages with event data found no place since the last call.
+    /// Returns how many messages with event data were dropped since the last call.
     pub(super) fn events_dropped(&self) -> u64 {
         self.events_dropped.swap(0, Ordering::Relaxed)
     }
 
-    /// Asks for another turn, when a turn left messages behind.
+    /// Wakes the engine for another turn, if a turn left messages unread.
     pub(super) fn wake_again(&self) {
         self.waker.wake();
     }
 
-    /// The next question, if one waits.
+    /// Returns the next waiting request.
     pub(super) fn next_request(&self) -> Option<RequestMessage> {
         self.questions.try_recv().ok()
     }
 
-    /// The next message that is no question, if one waits.
+    /// Returns the next waiting message that is not a request.
     pub(super) fn next_message(&self) -> Option<EngineMessage> {
         let message = self.queue.try_recv().ok()?;
         if let EngineMessage::Output(OutputReport::Wrote { data, .. }) = &message {

@@ -1,5 +1,5 @@
-//! Reads the configuration, or makes processes of one section, on a thread of its own, because name services and file
-//! systems may stall: one reading at a time, the others wait their turn.
+//! The loader: reads the configuration or makes processes of one section on a short-lived thread, because name services
+//! and file systems may block. It runs one job at a time; the others wait.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,22 +14,22 @@ use crate::domain::Line;
 use crate::heartbeat::{Heartbeats, Overdue};
 use crate::output::OutputHandle;
 
-/// After this time the log says that a reading is slow. Nothing else waits for it.
+/// After this time the log reports a slow reading. Nothing but the requests for it waits for a reading.
 const SLOW: Duration = Duration::from_secs(30);
 
-/// Reads the configuration afresh, for this reason.
+/// Reads the configuration. The reason says why.
 pub type Load = dyn Fn(&LoadReason) -> Result<Config, LoadError> + Send + Sync;
-/// Makes processes of a section; an error is the sentence for what is wrong with it.
+/// Makes processes from a section. The error is the message about the section.
 pub type Compose = dyn Fn(&GroupChange) -> Result<GroupChangeResult, String> + Send + Sync;
 
-/// What the loader is asked for.
+/// A job of the loader.
 #[derive(Debug, Clone, PartialEq)]
 enum LoadRequest {
     Load(LoadReason),
     Compose(Ticket, Arc<GroupChange>),
 }
 
-/// The loader and those who wait for it: no more than there are tickets, and one hangup.
+/// The loader with its waiting jobs: at most one per ticket, and one hangup.
 pub(super) struct Loader {
     load: Arc<Load>,
     compose: Arc<Compose>,
@@ -49,16 +49,16 @@ impl Loader {
         }
     }
 
-    /// Nothing is being read, and nobody waits for it.
+    /// Returns whether no job runs or waits.
     pub(super) fn is_idle(&self) -> bool {
         !self.busy && self.waiting.is_empty()
     }
 
-    /// Asks for a reading.
+    /// Requests a reading of the configuration.
     pub(super) fn load(&mut self, reason: LoadReason, inbox: &InboxSender, log: &OutputHandle) {
         let is_hangup = reason == LoadReason::Hangup;
         let wish = LoadRequest::Load(reason);
-        // Signals that come while one of their kind waits are one.
+        // Several SIGHUPs that wait are handled as one.
         if is_hangup && self.waiting.contains(&wish) {
             return;
         }
@@ -66,7 +66,7 @@ impl Loader {
         self.next(inbox, log);
     }
 
-    /// Asks for processes.
+    /// Requests processes.
     pub(super) fn compose(
         &mut self,
         ticket: Ticket,
@@ -79,12 +79,13 @@ impl Loader {
         self.next(inbox, log);
     }
 
-    /// A reading has ended.
+    /// Continues with the next job after one has ended.
     pub(super) fn ended(&mut self, inbox: &InboxSender, log: &OutputHandle) {
         self.busy = false;
         self.next(inbox, log);
     }
 
+    /// Starts the next waiting job if none runs.
     fn next(&mut self, inbox: &InboxSender, log: &OutputHandle) {
         if self.busy {
             return;
@@ -110,7 +111,7 @@ impl Loader {
             match (done, wish) {
                 (Ok(LoadResult::Loaded(result)), LoadRequest::Load(reason)) => {
                     if let Ok(config) = &result {
-                        // Here, where it stalls nobody who need not wait for it anyway.
+                        // Done on this thread, where it delays only the requests that wait for the reading.
                         reserve_descriptors(config);
                     }
                     to.loaded(reason, result);
@@ -134,13 +135,13 @@ impl Loader {
     }
 }
 
-/// What came of a wish.
+/// The result of a job.
 enum LoadResult {
     Loaded(Result<Arc<Config>, LoadError>),
     Composed(Result<Box<GroupChangeResult>, String>),
 }
 
-/// Tells that a wish came to nothing for a reason of ours.
+/// Reports that a job failed for an internal reason.
 fn report_failure(wish: LoadRequest, sentence: String, to: &InboxSender) {
     match wish {
         LoadRequest::Load(reason) => to.loaded(reason, Err(LoadError::of(sentence))),

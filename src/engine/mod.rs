@@ -1,4 +1,4 @@
-//! The actor: it owns the core, the pidfds, the one timer and the signals, and does what the core wants done.
+//! The engine: one thread that owns the core, the pidfds, the timer and the signals, and performs the core's actions.
 
 mod actor;
 mod bus;

@@ -1,36 +1,38 @@
-//! When to look for children that are not of our making: as PID 1 or as a subreaper, or inherited by exec, or made by a program
-//! with CLONE_PARENT. The kernel walks all children to find one, so the walks are rare. It must not know who the children are.
+//! Decides when to look for orphans: children that the daemon did not start. They come from adoption as PID 1 or as a
+//! subreaper, from before an exec, or from a program that uses CLONE_PARENT. The kernel walks over all children to find
+//! one that has exited, so the daemon looks rarely.
 //!
-//! With 5,000 programs a walk takes a millisecond; one after each SIGCHLD was 78 % of what the engine did. Programs have
-//! pidfds, and wait for no walk.
+//! With 5,000 programs a walk takes a millisecond; a walk after each SIGCHLD took 78 % of the engine's time. Supervised
+//! processes have pidfds and do not depend on these walks.
 
 use std::time::Duration;
 
 use crate::domain::Tick;
 use crate::sys;
 
-/// A walk is followed by a pause of so many times its length, so that walks take 5 % of the time at most.
+/// After a walk, the engine pauses this many times as long as the walk took, so that walks take at most 5 % of the
+/// time.
 const PAUSE_FACTOR: u64 = 20;
-/// The shortest pause where orphans are not to be expected.
+/// The shortest pause if the daemon adopts no orphans.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
-/// How long to wait for an answer that says whose a child is.
+/// How long to wait until it is known whether a child is a program or a helper.
 const UNDECIDED_PAUSE: Duration = Duration::from_millis(10);
-/// Orphans that are reaped in one turn of the engine.
+/// Maximum number of orphans reaped in one turn of the engine.
 pub(super) const PER_TURN_MAX: usize = 64;
 
-/// When to look for orphans.
+/// The time of the next look for orphans.
 #[derive(Debug)]
 pub(super) struct OrphanSearch {
-    /// They come to us by right: whoever is orphaned becomes our child.
+    /// The daemon adopts orphans: it is PID 1 or a subreaper.
     is_adopting: bool,
-    /// When to look; [`Tick::NEVER`]: no child has ended since the last look.
+    /// When to look next. [`Tick::NEVER`]: no child has exited since the last look.
     due: Tick,
     /// How long the last walk took, in nanoseconds.
     cost: u64,
 }
 
 impl OrphanSearch {
-    /// Due at once: children may have been inherited with the process.
+    /// Starts with a look at once, since the process may have inherited children.
     pub(super) fn new(is_adopting: bool) -> Self {
         Self {
             is_adopting,
@@ -39,19 +41,19 @@ impl OrphanSearch {
         }
     }
 
-    /// The same for this process.
+    /// Starts a search for this process.
     pub(super) fn of_this_process() -> Self {
         Self::new(std::process::id() == 1 || sys::is_subreaper())
     }
 
-    /// A child has ended, perhaps a program.
+    /// Schedules a look after a child has exited. It may be a supervised process.
     pub(super) fn child_ended(&mut self, now: Tick) {
         if self.due == Tick::NEVER {
             self.due = Tick(now.0.saturating_add(self.pause()));
         }
     }
 
-    /// When to look, if it is to be done.
+    /// Returns when to look next. `None`: no look is needed.
     pub(super) fn due(&self) -> Option<Tick> {
         (self.due != Tick::NEVER).then_some(self.due)
     }
@@ -60,18 +62,18 @@ impl OrphanSearch {
         self.due <= now
     }
 
-    /// The kernel has walked all children, and found none that has ended.
+    /// Records a walk that found no exited child. `cost` is its duration in nanoseconds.
     pub(super) fn found_none(&mut self, cost: u64) {
         self.due = Tick::NEVER;
         self.cost = cost;
     }
 
-    /// There are more, which have to wait until the rest of the engine's work was done.
+    /// Records that more orphans wait. They are reaped in the next turn.
     pub(super) fn found_many(&mut self, now: Tick) {
         self.due = now;
     }
 
-    /// There is one, and it is not known yet whether it is a program or a helper.
+    /// Records a child of which it is not known yet whether it is a program or a helper.
     pub(super) fn found_undecided(&mut self, now: Tick) {
         let pause = u64::try_from(UNDECIDED_PAUSE.as_nanos()).unwrap_or(u64::MAX);
         self.due = Tick(now.0.saturating_add(pause.max(self.pause())));
@@ -101,7 +103,7 @@ mod tests {
         assert_eq!(search.due(), None, "no child has ended");
         search.child_ended(Tick(5 * MILLI));
         assert!(search.is_due(Tick(5 * MILLI)));
-        // A walk of a millisecond, and the next one 20 ms after the next end at the earliest.
+        // A walk of one millisecond: the next one starts at least 20 ms after the next exit.
         search.found_none(MILLI);
         search.child_ended(Tick(10 * MILLI));
         assert_eq!(search.due(), Some(Tick(30 * MILLI)));

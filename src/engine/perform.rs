@@ -1,4 +1,4 @@
-//! Action → effect. No decisions.
+//! Performs the actions of the core. It makes no decisions.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::spawn::SpawnJob;
 impl Engine {
     pub(super) fn perform(&mut self, action: Action, workers: &Workers) {
         match action {
-            // The next image begins these attempts anew.
+            // The next daemon starts these attempts again.
             Action::Resolve(..)
             | Action::Prepare(..)
             | Action::PrepareNext(..)
@@ -27,7 +27,7 @@ impl Engine {
                 .output
                 .send(OutputCommand::Prepare(instance, spec, logs)),
             Action::PrepareNext(instance, spec, logs) => {
-                // First that, so that the thread which is about to drain finds both.
+                // Prepare first, so that the output thread, which also drains, gets both commands together.
                 let prepare = OutputCommand::PrepareNext(instance, Arc::clone(&spec), logs);
                 workers.output.send(prepare);
                 workers.spawn.send(SpawnJob::Resolve(instance, spec));
@@ -162,7 +162,7 @@ impl Engine {
                 .send(OutputCommand::Deliver(instance, envelope)),
             Action::Report(events) => workers.output.send(OutputCommand::Report(events)),
             Action::Load(reason) => {
-                // At once: a reading may be over before this turn of the loop is.
+                // Update at once: the reading may finish before this turn of the loop ends.
                 self.systemd.mark_urgent();
                 self.update_systemd(workers);
                 self.loader.load(reason, &self.sender, &workers.output);
@@ -199,7 +199,7 @@ impl Engine {
 }
 
 impl Engine {
-    /// Removes the cgroups of processes that are supervised no more.
+    /// Removes the cgroups of processes that were removed.
     pub(super) fn remove_cgroups(&mut self, workers: &Workers) {
         for process in self.fleet.take_removed() {
             if let Some(process_cgroup) = self.cgroup_manager.take_reused(&process) {
@@ -208,11 +208,11 @@ impl Engine {
         }
     }
 
-    /// Gives a job to the thread of cgroups, which is started for the first one; answers whether it could be had.
+    /// Sends a job to the `cgroups` thread and starts the thread for the first job. Returns whether it runs.
     fn send_cgroup_job(&mut self, job: cgroup::CgroupJob, workers: &Workers) -> bool {
         if self.cgroups.is_none() {
             let (answers, log) = (self.sender.clone(), workers.output.clone());
-            // Without it cgroups stay as they are; the next job tries again.
+            // Without the thread, cgroups stay as they are. The next job tries to start it again.
             self.cgroups = cgroup::start(
                 self.heartbeats.clone(),
                 move |done| answers.emptied(done.instance, done.resource_events),

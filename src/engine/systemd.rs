@@ -1,10 +1,10 @@
-//! What passes between us and the service manager: readiness, the status line, more time, the watchdog; and the sockets
-//! that it opened for us. Anything that speaks the protocol will do; without one nothing here costs anything. It must not
-//! decide what counts as ready: that is `core::status_report`'s.
+//! The connection to the service manager: readiness, the status line, requests for more time, the watchdog, and the
+//! sockets that it passed. Any service manager that speaks the protocol works; without one, the daemon does none of
+//! this. `core::Fleet::status_report` decides what counts as ready.
 //!
-//! A message is a datagram on a socket whose queue may be full, and then sending waits. So a thread of its own sends, and
-//! the engine only leaves word: the latest word of each kind is enough. What proves that the engine lives is left by the
-//! engine's own loop.
+//! A message is a datagram to a socket whose queue may be full, and then sending blocks. So a separate thread sends,
+//! and the engine only leaves the latest value of each kind for it. Only the engine's own loop leaves keepalives,
+//! because they prove that the loop runs.
 //!
 //! # Source
 //! sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3).
@@ -29,52 +29,55 @@ use crate::domain::{Errno, SupervisorState, Tick};
 use crate::heartbeat::{Heartbeat, Heartbeats, ThreadProblem};
 use crate::sys;
 
-/// Phases that may wait to be sent. A manager that reads as slowly as that misses some between, never the last.
+/// Maximum number of phases that wait to be sent. A service manager that reads too slowly misses intermediate phases,
+/// but never the last one.
 const PHASES_MAX: usize = 16;
-/// Between two looks at the whole while nothing but the status line may have changed, in milliseconds.
+/// The interval between two status reports if at most the status line may have changed, in milliseconds.
 const IDLE_MS: u64 = 1_000;
-/// The same while somebody waits for a phase to end.
+/// The same interval while somebody waits for the end of a phase.
 const WAITING_MS: u64 = 20;
-/// Between two status lines that come alone, in milliseconds: whoever reads them is slower, and each is work for the manager.
+/// The minimum interval between two messages that contain only a status line, in milliseconds. People read slower, and
+/// each message costs the service manager time.
 const STATUS_MS: u64 = 250;
-/// What we ask for beyond the time that is known to be needed, in milliseconds: to kill, to write out, to end.
+/// How much more time than known to be needed is requested, in milliseconds: to kill, to write out, to exit.
 const MARGIN_MS: u64 = 10_000;
-/// How long the end of the daemon may wait for the last message to be sent.
+/// How long the exit of the daemon waits until the last message was sent.
 const FLUSH_WAIT: Duration = Duration::from_secs(1);
-/// Behind the status line while there is no fd holder.
+/// The note added to the status line while there is no fd holder.
 pub(super) const HOLDER_LOST: &str = "fd holder lost";
-/// How soon a keepalive that was withheld is tried again, in milliseconds.
+/// How soon a withheld keepalive is tried again, in milliseconds.
 const WITHHELD_MS: u64 = 500;
 
-/// A socket that the service manager opened, and what it calls it.
+/// A socket that the service manager passed, with its name.
 #[derive(Debug)]
 pub struct PassedSocket {
-    /// The socket, if it is one.
+    /// The descriptor. It may be something else than a socket.
     pub fd: OwnedFd,
     /// Its `FileDescriptorName=`.
     pub name: String,
-    /// The file of a unix socket that is ours to remove: it was not the service manager that opened it, but a predecessor.
+    /// The file of a unix socket that the daemon must remove, because a previous daemon opened it. `None`: the service
+    /// manager opened it.
     pub file: Option<SocketFileName>,
 }
 
-/// The file of a unix socket, by name and identity.
+/// The file of a unix socket, by path and identity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SocketFileName {
     /// Its path.
     pub path: PathBuf,
-    /// The file system it is on.
+    /// The device number of its file system.
     pub device: u64,
-    /// Its number there.
+    /// Its inode number.
     pub inode: u64,
 }
 
-/// The sockets that were passed to this process, once: whoever asks again gets none. To be asked before anything of ours
-/// is open.
+/// Takes the sockets that were passed to this process. A second call returns none. It must be called before the daemon
+/// opens descriptors.
 ///
 /// # Errors
-/// The variables that tell of them contradict themselves or what is open.
+/// The environment variables contradict each other or the open descriptors.
 pub fn passed_sockets() -> io::Result<Vec<PassedSocket>> {
-    // Variables that are for another process are looked at no further; the crate would complain of its names.
+    // Variables for another process are ignored. The crate would fail on their names.
     if sd_notify::listen_fds()?.len() == 0 {
         return Ok(Vec::new());
     }
@@ -89,39 +92,40 @@ pub fn passed_sockets() -> io::Result<Vec<PassedSocket>> {
         .collect())
 }
 
-/// What the service manager calls the one descriptor that it keeps for us.
+/// The name under which the service manager stores the descriptor of the fd holder.
 const KEPT: &str = "keeper";
 
-/// Has the service manager keep this descriptor in place of the one that it kept before: it passes it to the next daemon of
-/// this service, unless the service was stopped meanwhile. Without a manager, or if it keeps none, nothing happens.
+/// Stores this descriptor with the service manager, in place of the previous one. The manager passes it to the next
+/// daemon of this service, unless the service was stopped meanwhile. Without a manager, or if it stores none, nothing
+/// happens.
 ///
 /// # Errors
-/// It cannot be told.
+/// The message cannot be sent.
 ///
 /// # Source
 /// sd_pid_notify_with_fds(3), FDSTORE=1.
 pub fn store_holder(fd: BorrowedFd<'_>) -> io::Result<()> {
     sd_notify::notify(&[NotifyState::FdStoreRemove, NotifyState::FdName(KEPT)])?;
-    // It is dropped by itself once whoever is behind it has ended.
+    // The service manager drops it when the fd holder exits.
     sd_notify::notify_with_fds(&[NotifyState::FdStore, NotifyState::FdName(KEPT)], &[fd])
 }
 
-/// Takes what [`have_kept`] has kept out of what was passed.
+/// Takes the descriptor that [`store_holder`] stored out of the passed ones.
 pub fn take_stored_holder(passed: &mut Vec<PassedSocket>) -> Option<OwnedFd> {
     let place = passed.iter().position(|socket| socket.name == KEPT)?;
     Some(passed.swap_remove(place).fd)
 }
 
-/// Word left for the thread that sends.
+/// Values left for the sending thread.
 #[derive(Debug, Default)]
 struct PendingNotify {
     phases: VecDeque<Phase>,
     status: Option<String>,
     more_time: Option<Duration>,
     is_alive: bool,
-    /// A message is on its way.
+    /// A message is being sent.
     sending: bool,
-    /// Why the last message could not be sent, until that is told.
+    /// Why the last message could not be sent, until it was logged.
     failed: Option<Errno>,
     ended: bool,
 }
@@ -134,7 +138,7 @@ impl PendingNotify {
             || self.is_alive
     }
 
-    /// The next message: one phase at most, and with the last one all else.
+    /// Takes the next message: at most one phase, and with the last phase everything else.
     fn take_message(&mut self) -> NotifyDatagram {
         let phase = self.phases.pop_front();
         if self.phases.is_empty() {
@@ -163,7 +167,7 @@ struct NotifyDatagram {
 
 impl NotifyDatagram {
     fn send(&self) -> io::Result<()> {
-        // The crate's own has 32 bits, which is little more than an hour.
+        // The crate's type has 32 bits, which is little more than an hour.
         let more_time = self
             .more_time
             .map(|time| format!("EXTEND_TIMEOUT_USEC={}", time.as_micros()));
@@ -184,13 +188,13 @@ impl NotifyDatagram {
         }
         match std::env::var_os("NOTIFY_SOCKET") {
             Some(name) if name.as_bytes().starts_with(b"@") => send_abstract(&name, &states),
-            // As the crate does it: a path, or nothing.
+            // The crate sends to a path, or does nothing.
             Some(_) | None => sd_notify::notify(&states),
         }
     }
 }
 
-/// To a socket that is in no file system, whose name begins with `@` instead of a zero byte. The crate knows paths only.
+/// Sends to an abstract socket, whose name begins with `@` in place of a zero byte. The crate supports only paths.
 fn send_abstract(name: &OsStr, states: &[NotifyState<'_>]) -> io::Result<()> {
     let text: String = states.iter().map(|state| format!("{state}\n")).collect();
     let name = name.as_bytes().get(1..).unwrap_or_default();
@@ -207,7 +211,7 @@ struct NotifySlot {
 
 impl NotifySlot {
     fn lock(&self) -> MutexGuard<'_, PendingNotify> {
-        // Nothing panics while it holds the lock.
+        // No code panics while it holds the lock.
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -216,7 +220,7 @@ impl NotifySlot {
         self.changed.notify_all();
     }
 
-    /// The thread: sends what is left, until the end.
+    /// The body of the sending thread: sends pending values until the notifier is finished.
     fn send_all(&self) {
         let mut pending = self.lock();
         loop {
@@ -243,30 +247,30 @@ impl NotifySlot {
     }
 }
 
-/// Tells the service manager; lasts from run to run. Without a manager it does nothing.
+/// Sends status messages to the service manager. It exists for all runs. Without a service manager it does nothing.
 #[derive(Debug)]
 pub struct Notifier {
-    /// None: nobody listens.
+    /// `None`: there is no service manager.
     slot: Option<Arc<NotifySlot>>,
-    /// The ID of the thread that sends.
+    /// The thread ID of the sending thread.
     sender: Option<i32>,
-    /// Half of what the manager's watchdog allows, in milliseconds; none: there is no watchdog.
+    /// Half of the watchdog interval, in milliseconds. `None`: no watchdog.
     watchdog_ms: Option<u64>,
-    /// When the next watchdog message is due; 0: at once.
+    /// When the next keepalive is due. 0: at once.
     watchdog_at: Tick,
-    /// The phase told last.
+    /// The last phase that was left for sending.
     told: Phase,
     status: String,
     status_at: Tick,
-    /// Until when the manager knows to wait.
+    /// Until when the service manager has been told to wait.
     granted_until: Tick,
-    /// A failure was told, and is not told again.
+    /// A failure was logged. Later ones are not.
     has_complained: bool,
 }
 
 impl Notifier {
-    /// Begins, if there is a service manager that wants to hear. Not before the daemon is in the background, for it may
-    /// start a thread.
+    /// Starts the sending thread if there is a service manager. It may start a thread, so call it after the daemon is
+    /// in the background.
     ///
     /// # Errors
     /// EAGAIN, ENOMEM.
@@ -280,7 +284,7 @@ impl Notifier {
             std::thread::Builder::new()
                 .name("systemd".to_owned())
                 .spawn(move || {
-                    // Nobody is there to hear it only if this process ends.
+                    // The receiver is gone only if this process exits.
                     let _ = tell.send(sys::thread_id());
                     slot.send_all();
                 })?;
@@ -309,7 +313,7 @@ impl Notifier {
         }
     }
 
-    /// Tells that this image is about to be replaced, and waits a moment for that to go out.
+    /// Reports that this image is about to be replaced, and waits a moment until the message was sent.
     pub fn reloading(&mut self) {
         let Some(slot) = &self.slot else {
             return;
@@ -322,27 +326,27 @@ impl Notifier {
             .wait_timeout_while(slot.lock(), FLUSH_WAIT, busy);
     }
 
-    /// A watchdog message that no engine gives: between two runs there is none, and the next one is not up yet. What stands
-    /// still there stands still for a whole interval of the watchdog's, and is then ended like an engine that does.
+    /// Sends a keepalive between two runs, when no engine sends any. If the daemon hangs there, the watchdog ends it
+    /// after its usual interval.
     pub fn send_keepalive(&mut self, now: Tick) {
         self.watchdog_at = Tick(0);
         self.heartbeat(now);
     }
 
-    /// Waits a moment for the last message to go out. A manager that does not read is not waited for.
+    /// Waits a moment until the last message was sent. A service manager that does not read does not hold up the exit.
     pub fn finish(self) {
         let Some(slot) = self.slot else {
             return;
         };
         slot.update(|pending| pending.ended = true);
         let busy = |pending: &mut PendingNotify| pending.is_pending() || pending.sending;
-        // Whether it went out or not, there is nobody left to tell.
+        // The daemon exits, so a failure cannot be reported.
         let _ = slot
             .changed
             .wait_timeout_while(slot.lock(), FLUSH_WAIT, busy);
     }
 
-    /// A watchdog message, if one is due.
+    /// Leaves a keepalive if one is due.
     fn heartbeat(&mut self, now: Tick) {
         if let (Some(slot), Some(watchdog_ms)) = (&self.slot, self.watchdog_ms)
             && self.watchdog_at <= now
@@ -352,15 +356,15 @@ impl Notifier {
         }
     }
 
-    /// Tells what differs from what was told last. Answers whether that was all; if not, the status line comes too soon
-    /// after the one before.
+    /// Leaves what differs from the previous message. Returns false if the status line must wait, because the previous
+    /// one was sent too recently.
     fn notify(&mut self, phase: Phase, status: String, busy_until: Tick, now: Tick) -> bool {
         let Some(slot) = &self.slot else {
             return true;
         };
         let is_news = phase != self.told && phase != Phase::Starting;
         let wanted_until = match phase {
-            // Nobody waits for anything.
+            // The service manager waits for nothing in this phase.
             Phase::Ready => Tick(0),
             Phase::Starting | Phase::Reloading | Phase::Stopping => busy_until,
         };
@@ -398,7 +402,7 @@ impl Notifier {
         true
     }
 
-    /// Why nothing gets through, the first time.
+    /// Returns why messages fail, the first time only.
     fn first_failure(&mut self) -> Option<Errno> {
         if self.has_complained {
             return None;
@@ -409,28 +413,29 @@ impl Notifier {
     }
 }
 
-/// How often to give a watchdog message, in milliseconds: at half of what the watchdog allows.
+/// Returns the interval of keepalives, in milliseconds: half of the watchdog interval.
 fn watchdog_ms(allowed: Option<Duration>) -> Option<u64> {
     let half = allowed.filter(|allowed| !allowed.is_zero())?.as_millis() / 2;
     Some(u64::try_from(half).unwrap_or(u64::MAX).max(1))
 }
 
-/// The notifier during one run, and when it is to look at the fleet again.
+/// The notifier during one run, and when it must look at the fleet again.
 pub(super) struct Systemd {
     notifier: Notifier,
     ready_when: ReadyWhen,
     phase: Phase,
     daemon_state: SupervisorState,
-    /// Something may have changed since the last look.
+    /// The status may have changed since the last look.
     stale: bool,
-    /// The next look is not for waiting.
+    /// The next look must not be delayed.
     urgent: bool,
     looked_at: Tick,
-    /// Behind the status line, and that line when it was put there; it goes when the line changes. Empty: none.
+    /// A note after the status line, and the status line when the note was added. The note is removed when the line
+    /// changes. Empty: no note.
     note: (&'static str, Option<String>),
-    /// The last keepalive that was due was not sent.
+    /// The last keepalive that was due was withheld.
     is_withheld: bool,
-    /// Why, until that is told.
+    /// Why it was withheld, until that was logged.
     withheld: Option<ThreadProblem>,
 }
 
@@ -450,18 +455,19 @@ impl Systemd {
         }
     }
 
-    /// Watches for the end of the thread that sends. A message that the manager does not take is no trouble of ours.
+    /// Watches for the exit of the sending thread. A slow send is no error, since the service manager may not read.
     pub(super) fn register_sender(&self, heartbeats: &Heartbeats) -> Option<Heartbeat> {
         let sender = self.notifier.sender?;
         Some(heartbeats.register_end_of("systemd", sender))
     }
 
-    /// Puts a note behind the status line, until that changes; [`HOLDER_LOST`]: until the next note.
+    /// Adds a note to the status line until the line changes. [`HOLDER_LOST`] stays until the next note.
     pub(super) fn set_note(&mut self, note: &'static str) {
         self.note = (note, None);
         self.mark_urgent();
     }
 
+    /// Returns the status line with the note added.
     fn noted(&mut self, status: String) -> String {
         let (note, line) = &mut self.note;
         if note.is_empty() {
@@ -474,12 +480,12 @@ impl Systemd {
         format!("{status}, {note}")
     }
 
-    /// Why a keepalive was not sent, once.
+    /// Takes the reason why a keepalive was withheld. Each is returned once.
     pub(super) fn take_withheld(&mut self) -> Option<ThreadProblem> {
         self.withheld.take()
     }
 
-    /// Sends a keepalive, if one is due and all threads are well. The engine's own loop is, since it calls this.
+    /// Sends a keepalive if one is due and all threads work. The engine's own loop works, since it calls this.
     fn keepalive(&mut self, now: Tick, heartbeats: &Heartbeats) {
         if self.notifier.watchdog_ms.is_none() || self.notifier.watchdog_at > now {
             return;
@@ -502,23 +508,23 @@ impl Systemd {
         self.notifier
     }
 
-    /// Whether the manager has been told that everything is up, in this run.
+    /// Returns whether the service manager was told in this run that the daemon is ready.
     pub(super) fn is_ready(&self) -> bool {
         self.phase != Phase::Starting
     }
 
-    /// Takes over from another image, which was ready: what does not run by now need not be waited for.
+    /// Continues after another image that was ready. Readiness then does not wait for processes that do not run.
     pub(super) fn resume(&mut self) {
         self.phase = Phase::Reloading;
         self.mark_urgent();
     }
 
-    /// Something may have changed.
+    /// Marks that the status may have changed.
     pub(super) fn mark_stale(&mut self) {
         self.stale = true;
     }
 
-    /// Something has changed that people wait for.
+    /// Marks a change of status that must be sent without delay.
     pub(super) fn mark_urgent(&mut self) {
         self.stale = true;
         self.urgent = true;
@@ -532,7 +538,7 @@ impl Systemd {
         self.looked_at.plus_millis(pause)
     }
 
-    /// When it has something to do by itself; none: nothing, however long that takes.
+    /// Returns when something is due without an event. `None`: nothing is.
     pub(super) fn due(&self) -> Option<Tick> {
         self.notifier.slot.as_ref()?;
         let look = self.stale.then(|| self.next_update());
@@ -540,8 +546,8 @@ impl Systemd {
         look.into_iter().chain(beat).min()
     }
 
-    /// Looks at the fleet if it is time, and tells the manager; gives a watchdog message if one is due and all threads are
-    /// well. Answers a reason why the manager hears nothing, once.
+    /// Looks at the fleet if it is time and sends what has changed. Sends a keepalive if one is due and all threads
+    /// work. Returns why messages fail, once.
     pub(super) fn update(
         &mut self,
         fleet: &Fleet,
@@ -675,7 +681,7 @@ mod tests {
         messages(&slot);
         notifier.send_keepalive(ms(20));
         assert!(messages(&slot).iter().any(|message| message.is_alive));
-        // The engine goes on from there.
+        // The engine continues with keepalives from here.
         notifier.heartbeat(ms(30));
         assert_eq!(messages(&slot), []);
     }
@@ -708,7 +714,7 @@ mod tests {
     #[test]
     fn an_end_does_not_wait_for_a_manager_that_does_not_read() {
         let (mut notifier, _slot) = notifier(None);
-        // Nobody takes what is left here.
+        // No thread takes the message.
         notifier.notify(Phase::Stopping, String::new(), Tick(0), ms(1));
         let begun = sys::now().mono;
         notifier.finish();

@@ -1,8 +1,8 @@
-//! The way from this image of the daemon to the next one: the other is asked whether it can take over, what is under way
-//! gets a moment to end, and then everything is put down for it. What it takes to replace an image is not known here.
+//! The engine's part of an upgrade or a detach: it examines the successor, gives outstanding work a moment to finish,
+//! and collects the state for the handoff. Replacing the image is not part of this module.
 //!
 //! ```text
-//! none ─asked→ Examining ─agrees→ Waiting ─nobody waits, or time is over→ Quieting ─threads are quiet→ handed over
+//! none ─asked→ Examining ─agrees→ Waiting ─all answered, or timeout→ Draining ─threads idle→ handed over
 //!   ↑              │ refuses         │ something goes on that cannot be interrupted
 //!   └──────────────┴─────────────────┘
 //! ```
@@ -24,63 +24,63 @@ use crate::output::{AdoptedStreams, InstanceState, OutputReport, OutputState, Un
 use crate::spawn::{SharedSocket, SpawnJob};
 use crate::sys::{self, NamedFds, SignalReader};
 
-/// How long clients that wait for an answer hold an upgrade up, in milliseconds.
+/// How long waiting clients can delay an upgrade, in milliseconds.
 const ANSWERS_MS_MAX: u64 = 5_000;
-/// The same for a restart by the service manager, which waits.
+/// The same for a restart by the service manager, which waits for the daemon to exit.
 const DETACH_MS_MAX: u64 = 500;
-/// What those are told who wait longer, and who ask in the last moment.
-pub(super) const REPLACED: &str = "the daemon is being replaced: look again in a moment";
+/// The fault for clients that still wait then, and for requests after that.
+pub(super) const REPLACED: &str = "the daemon is being re-executed (try again in a moment)";
 
-/// Asks the program that this image was started from whether it could go on from there; an error says why not. May block.
+/// Checks whether the program on disk could continue from this state. The error says why not. It may block.
 pub type Examine = dyn Fn(&Snapshot) -> Result<(), String> + Send + Sync;
 
-/// Where an upgrade stands.
+/// The step of an upgrade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum UpgradeStep {
-    /// There is none.
+    /// No upgrade.
     None,
-    /// The other image looks at our state.
+    /// The successor is examining the state.
     Examining,
-    /// It agrees; answers that are under way are waited for, until then.
+    /// The successor can take over. Until the given time, outstanding answers are waited for.
     Waiting(Tick),
-    /// No process is begun any more; the spawn thread works off what it has.
+    /// No process is started any more. The spawn thread finishes its jobs.
     Draining,
 }
 
-/// Everything the engine leaves, but for descriptors.
+/// The state of the engine without its descriptors.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct EngineState {
     /// The core.
     pub snapshot: Snapshot,
-    /// Processes that live or are still to be reaped. Their pidfds travel beside.
+    /// PIDs of processes that run or are not reaped. Their pidfds are separate.
     pub pids: Vec<(InstanceId, i32)>,
-    /// Their streams.
+    /// The state of their streams.
     #[serde(rename = "lives")]
     pub instances: Vec<InstanceState>,
-    /// What was read from their pipes and is perhaps not written, since a log hung.
+    /// Bytes that were read from pipes and may not be written, because a log file blocked.
     #[serde(default)]
     #[serde(rename = "unsettled")]
     unflushed: Vec<UnflushedChunk>,
-    /// What the core is to be told before it goes on.
+    /// Inputs for the core before it continues.
     early: Vec<PendingReport>,
-    /// What was reported and not told to the core.
+    /// Reports that arrived and were not passed to the core.
     #[serde(rename = "leftovers")]
     pending_reports: Vec<PendingReport>,
-    /// The service manager knows that everything is up.
+    /// Whether the service manager was told that the daemon is ready.
     is_ready: bool,
-    /// Sockets of FastCGI programs. They travel beside.
+    /// Sockets of FastCGI programs. Their descriptors are separate.
     pub sockets: Vec<SharedSocket>,
 }
 
 impl EngineState {
-    /// How many processes there are.
+    /// Returns the number of processes.
     #[must_use]
     pub fn count(&self) -> u32 {
         u32::try_from(self.pids.len()).unwrap_or(u32::MAX)
     }
 
-    /// What can be told of a daemon that was killed. `pids` are its processes as far as their pidfds were kept; `spawned`
-    /// those of them that it had just made; `gone` those that have no process any more.
+    /// Reconstructs the state of a killed daemon. `pids` are processes whose pidfds were stored, `spawned` those of
+    /// them whose spawn was not recorded, and `gone` instances whose process no longer exists.
     #[must_use]
     pub fn recovered(
         snapshot: Snapshot,
@@ -101,31 +101,31 @@ impl EngineState {
             instances: Vec::new(),
             unflushed: Vec::new(),
             pending_reports: gone.iter().copied().map(PendingReport::Gone).collect(),
-            // What the service manager was told, it has forgotten.
+            // The service manager has forgotten the status of the killed daemon.
             is_ready: false,
             sockets,
         }
     }
 }
 
-/// All that an engine puts down.
+/// Everything that an engine hands over.
 pub struct EngineHandoff {
-    /// Plain data.
+    /// The state as data.
     pub state: EngineState,
-    /// By name.
+    /// The descriptors by name.
     pub descriptors: NamedFds,
-    /// For another run of this image.
+    /// The signals, for another run of this image.
     pub signals: SignalReader,
-    /// The same.
+    /// The connection to the service manager, for another run of this image.
     pub notifier: Notifier,
 }
 
-/// A report of the output thread that came when the core listened no more.
+/// A report that arrived after the last input of the core.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum PendingReport {
-    /// It was made, and nobody wrote that down.
+    /// The process was spawned, and that was not recorded.
     Spawned(InstanceId, i32),
-    /// It is gone, and nobody knows how.
+    /// The process is gone, and its exit status is unknown.
     Gone(InstanceId),
     Emptied(InstanceId, ResourceEvents),
     Drained(InstanceId),
@@ -136,7 +136,7 @@ pub(super) enum PendingReport {
 }
 
 impl PendingReport {
-    /// None: nobody will miss it.
+    /// `None`: the report is not needed after a handoff.
     fn of(report: OutputReport) -> Option<Self> {
         match report {
             OutputReport::Drained(instance) => Some(Self::Drained(instance)),
@@ -152,7 +152,7 @@ impl PendingReport {
                 data,
                 captured,
             } => Some(Self::Wrote(instance, channel, data, captured)),
-            // Attempts begin anew; whoever asked for the others is gone.
+            // Attempts start again, and the clients of the other requests are gone.
             OutputReport::Prepared(..)
             | OutputReport::PrepareFailed(..)
             | OutputReport::Cleared(..)
@@ -185,7 +185,7 @@ impl PendingReport {
     }
 }
 
-/// What an engine begins with that goes on where another has ended.
+/// The state of the previous daemon that an engine continues with.
 #[derive(Debug)]
 pub struct RestoredEngine {
     pids: Vec<(InstanceId, i32)>,
@@ -194,14 +194,14 @@ pub struct RestoredEngine {
     pending_reports: Vec<PendingReport>,
     descriptors: NamedFds,
     is_ready: bool,
-    /// What the core is told first.
+    /// The first input of the core.
     first: Input,
-    /// Bytes that were under way when the predecessor was killed.
+    /// Bytes that the killed daemon was writing to logs.
     pub unflushed: Vec<UnflushedChunk>,
 }
 
 impl RestoredEngine {
-    /// The core of `engine_state`, and the rest of it. Sockets were taken out of both before.
+    /// Splits `engine_state` into the core and the rest. The caller has taken the sockets out of both before.
     #[must_use]
     pub fn new(
         engine_state: EngineState,
@@ -225,7 +225,7 @@ impl RestoredEngine {
         (fleet, inherited)
     }
 
-    /// What goes with a core that begins with processes which run already.
+    /// The state for a core that starts by adopting running processes.
     #[must_use]
     pub fn adopting(
         pids: Vec<(InstanceId, i32)>,
@@ -246,7 +246,7 @@ impl RestoredEngine {
 }
 
 impl Engine {
-    /// Takes over what was inherited, and goes on.
+    /// Takes over the state and continues.
     pub(super) fn resume(&mut self, inherited: RestoredEngine, workers: &Workers) {
         self.restored = inherited.instances;
         self.inherited_fds = inherited.descriptors;
@@ -269,7 +269,7 @@ impl Engine {
             self.feed(pending_report.into_input(), workers);
         }
         self.adopt_ended(workers);
-        // Of instances that nobody remembers.
+        // Remaining descriptors belong to unknown instances.
         self.restored.clear();
         let left: Vec<String> = std::mem::take(&mut self.inherited_fds)
             .into_keys()
@@ -284,7 +284,7 @@ impl Engine {
         }
     }
 
-    /// Hands the streams of an instance to the output thread, if any were inherited.
+    /// Passes the streams of an instance to the output thread, if the previous daemon handed any over.
     pub(super) fn adopt(
         &mut self,
         adoption: impl FnOnce(Option<InstanceState>, &mut NamedFds) -> AdoptedStreams,
@@ -302,7 +302,8 @@ impl Engine {
         }
     }
 
-    /// Instances whose end was told while their logs hung: their last bytes are still to be written.
+    /// Passes on streams of instances that have exited while their logs were blocked: their last bytes are still to be
+    /// written.
     fn adopt_ended(&mut self, workers: &Workers) {
         let instance_state = self
             .restored
@@ -324,7 +325,7 @@ impl Engine {
         }
     }
 
-    /// Asks the next image, on a thread of its own.
+    /// Examines the successor, on a short-lived thread.
     pub(super) fn examine(&mut self, ticket: Ticket) {
         self.upgrade = UpgradeStep::Examining;
         let snapshot = self.fleet.snapshot();
@@ -335,7 +336,7 @@ impl Engine {
             let _heartbeat = heartbeats.register_end("upgrade");
             let examine = std::panic::AssertUnwindSafe(|| examine(&snapshot));
             let result = std::panic::catch_unwind(examine)
-                .unwrap_or_else(|_| Err("examining the other program panicked".to_owned()));
+                .unwrap_or_else(|_| Err("checking the new program panicked".to_owned()));
             to.examined(ticket, result);
         });
         if let Err(error) = started {
@@ -344,7 +345,7 @@ impl Engine {
         }
     }
 
-    /// The next image has answered.
+    /// Handles the result of the examination.
     pub(super) fn examined(
         &mut self,
         ticket: Ticket,
@@ -352,7 +353,7 @@ impl Engine {
         workers: &Workers,
     ) {
         self.upgrade = match result {
-            // Everything goes to another daemon by now, whatever this one would say.
+            // The daemon detaches, so the result no longer matters.
             _ if self.detaches => self.upgrade,
             Ok(()) => UpgradeStep::Waiting(sys::now().mono.plus_millis(ANSWERS_MS_MAX)),
             Err(_) => UpgradeStep::None,
@@ -361,11 +362,11 @@ impl Engine {
         self.feed(Input::SuccessorExamined { ticket, result }, workers);
     }
 
-    /// Takes an upgrade further, if there is one. Answers whether everything is quiet.
+    /// Advances an upgrade. Returns whether the handoff can start.
     pub(super) fn advance_upgrade(&mut self, workers: &Workers) -> bool {
         match self.upgrade {
             UpgradeStep::None | UpgradeStep::Examining => false,
-            // A stop that came after the restart is what counts.
+            // A stop requested after the restart takes precedence.
             UpgradeStep::Waiting(_) if self.detaches && self.fleet.is_stopping() => {
                 self.detaches = false;
                 self.upgrade = UpgradeStep::None;
@@ -377,7 +378,7 @@ impl Engine {
                     return false;
                 }
                 match self.fleet.can_hand_off() {
-                    // Who must detach cannot choose. What is under way ends where it is, and whoever asked is told.
+                    // A detach cannot be refused. Outstanding operations are aborted and their clients get a fault.
                     Err(_) if self.detaches && is_over => {
                         self.upgrade = UpgradeStep::Draining;
                         workers.spawn.send(SpawnJob::HandOver);
@@ -400,7 +401,7 @@ impl Engine {
         }
     }
 
-    /// When [`Self::further_upgrade`] is to be called though nothing has happened.
+    /// Returns when [`Self::advance_upgrade`] must be called without an event.
     pub(super) fn upgrade_due(&self) -> Option<Tick> {
         match self.upgrade {
             UpgradeStep::Waiting(until) => Some(until),
@@ -408,8 +409,8 @@ impl Engine {
         }
     }
 
-    /// The service manager restarts the daemon: everything is put down for the next one. Answers whether there is somebody
-    /// who keeps it until then (an fd holder can be dead), and nothing is being stopped.
+    /// Starts to detach for a restart by the service manager. Returns false if the fd holder does not work or
+    /// everything is being stopped.
     pub(super) fn detach(&mut self, workers: &Workers) -> bool {
         let is_kept = self
             .fd_store
@@ -426,19 +427,18 @@ impl Engine {
         true
     }
 
-    /// It is another daemon that everything goes to, not another image of this one.
+    /// Returns whether another daemon takes over, rather than another image in this process.
     #[must_use]
     pub fn detaches(&self) -> bool {
         self.detaches
     }
 
-    /// No process is begun any more: the next image does that.
+    /// Returns whether no process may be started any more, because the successor will do it.
     pub(super) fn is_draining(&self) -> bool {
         self.upgrade == UpgradeStep::Draining
     }
 
-    /// Tells everybody who still waits, and from now on everybody who asks, that there will be no answer. What was asked for
-    /// goes on.
+    /// Closes the inbox and answers all waiting clients with a fault. The operations that they started continue.
     pub(super) fn close_inbox(&mut self) {
         self.inbox.close();
         self.collect_pending();
@@ -447,7 +447,7 @@ impl Engine {
         }
     }
 
-    /// Empties the inbox, after the core has heard its last.
+    /// Empties the inbox after the last input of the core.
     fn collect_pending(&mut self) {
         while let Some(asked) = self.inbox.next_request() {
             asked.refuse();
@@ -461,7 +461,7 @@ impl Engine {
                     self.pending_reports
                         .push(PendingReport::Emptied(instance, resource_events));
                 }
-                // The spawn thread had nothing left, and nothing is being read.
+                // The spawn thread has no jobs left, and no configuration is being read.
                 EngineMessage::Spawn(_)
                 | EngineMessage::Loaded(..)
                 | EngineMessage::Composed(..)
@@ -471,13 +471,13 @@ impl Engine {
         }
     }
 
-    /// Puts everything down, after all other threads have ended. `output_state` is what the output thread left.
+    /// Collects the state after all other threads have ended. `output_state` is the state of the output thread.
     #[must_use]
     pub fn hand_over(mut self, output_state: OutputState) -> EngineHandoff {
         self.collect_pending();
         let mut descriptors = output_state.descriptors;
         if let Some(fd_store) = &self.fd_store {
-            // Of attempts that the successor begins again, with channels of their own.
+            // Channels of attempts that the successor starts again with new channels.
             let instances = self.channels.instances();
             for instance in instances.filter(|instance| !self.children.contains_key(instance)) {
                 for (fd_name, _) in self.channels.named_fds(instance) {
@@ -489,12 +489,13 @@ impl Engine {
         for (instance, child) in self.children {
             pids.push((instance, child.pid));
             for (fd_name, fd) in self.channels.named_fds(instance) {
-                // None to be had: it goes on without.
+                // If it cannot be duplicated, the process continues without it.
                 if let Ok(fd) = fd.try_clone_to_owned() {
                     descriptors.insert(fd_name.name(), fd);
                 }
             }
-            // Shared with what the fd holder has. None to be had: its cgroup tells the successor.
+            // The fd store shares the descriptor. If it cannot be duplicated, the successor finds the process in its
+            // cgroup.
             if let Ok(pidfd) = child.pidfd.try_clone() {
                 descriptors.insert(FdName::Pidfd(instance).name(), pidfd);
             }
@@ -502,7 +503,7 @@ impl Engine {
         let living = self.fleet.instances();
         let mut sockets = Vec::new();
         for (mut shared, socket) in self.sockets.unwrap_or_default() {
-            // Somebody may have ended since the spawn thread was told nothing any more.
+            // An instance may have exited since the last message to the spawn thread.
             shared
                 .instances
                 .retain(|instance| living.contains(instance));
@@ -511,7 +512,7 @@ impl Engine {
                 descriptors.insert(fd_name.name(), socket);
                 sockets.push(shared);
             } else if let Some(fd_store) = &self.fd_store {
-                // Whoever cannot keep it any more has said so.
+                // An fd store that fails has already logged that.
                 let _ = fd_store.remove(fd_name);
             }
         }
@@ -533,7 +534,7 @@ impl Engine {
         }
     }
 
-    /// Says to whom everything goes.
+    /// Logs which program takes over. A detach has its own line.
     pub(super) fn log_handoff(&self, workers: &Workers) {
         if self.detaches {
             return;

@@ -1,4 +1,4 @@
-//! The daemon's side: what is put, asked and told.
+//! The client of the fd holder, in the daemon.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,104 +17,106 @@ use super::wire::{
 use crate::domain::Signal;
 use crate::sys::{self, Packet};
 
-/// How long an fd holder that was just started may take to answer.
+/// How long a new fd holder may take to answer.
 const START_WAIT: Duration = Duration::from_secs(5);
-/// The same for one that runs, and is asked who it is.
+/// How long a running fd holder may take to answer HELLO.
 const HELLO_WAIT: Duration = Duration::from_secs(5);
 
-/// Why an fd holder is of no use.
+/// Why an fd holder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FdHolderError {
     /// It speaks another version of the protocol.
-    #[error("it speaks version {0} of the protocol, not {VERSION}")]
+    #[error("it uses protocol version {0}, not {VERSION}")]
     Version(u8),
     /// No answer came in time.
     #[error("it does not answer")]
     Late,
-    /// What was found is no fd holder, or not one of our user.
-    #[error("it is no keeper of ours")]
+    /// It is not an fd holder, or not one of this user.
+    #[error("it is not an fd holder of this daemon")]
     NotOurs,
-    /// A list came without some of its descriptors: we may not open so many files.
-    #[error("it keeps more than may be open here")]
+    /// A list lacked some of its descriptors, because of the limit of open files.
+    #[error("it holds more file descriptors than this process may open")]
     OpenFiles,
-    /// A list came without some of its names.
-    #[error("its list is not whole")]
+    /// A list lacked some of its names.
+    #[error("its list is incomplete")]
     Incomplete,
-    /// The kernel's word; EPIPE and ECONNRESET: it has died.
+    /// A kernel error. EPIPE and ECONNRESET: the fd holder has died.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// What an fd holder says of itself.
+/// An fd holder's answer to HELLO.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hello {
-    /// Of the protocol.
+    /// The version of its protocol.
     pub version: u8,
-    /// Its own, as it sees it.
+    /// Its pid, in its own PID namespace.
     pub pid: i32,
-    /// How many names it keeps.
+    /// The number of names it holds.
     pub names: u32,
 }
 
-/// What an fd holder tells without being waited for.
+/// A report that the fd holder sends without a waiting call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HolderEvent {
-    /// All that was put and dropped before this barrier is done.
+    /// Everything stored and removed before this barrier is done.
     Done(u64),
-    /// This was not kept, or not dropped.
+    /// A STORE or REMOVE was refused.
     Refused {
-        /// Under which name.
+        /// The name.
         name: String,
-        /// Why.
+        /// The reason, if it is known.
         reason: Option<RefusalReason>,
     },
-    /// It does not know a request of ours.
+    /// It does not know a request of this client.
     Unknown {
-        /// The version it speaks.
+        /// The version of its protocol.
         version: u8,
     },
 }
 
-/// An fd holder that was started.
+/// A new fd holder.
 #[derive(Debug)]
 pub struct StartedFdHolder {
-    /// It is a child of ours, until we die.
+    /// Its pid. It is a child of this process.
     pub pid: i32,
-    /// Readable when it has ended; whoever sees that reaps it.
+    /// Readable when it has exited. The caller must then reap it.
     pub pidfd: OwnedFd,
-    /// To talk to it.
+    /// The client.
     pub client: FdHolder,
 }
 
-/// Talks to an fd holder. Its descriptor ([`AsFd`]) is readable when [`FdHolder::next_event`] has something, and hangs up when the
-/// fd holder has died: nothing is lost then that the daemon has open itself; it starts another and puts everything again.
+/// A client of an fd holder. Its descriptor ([`AsFd`]) is readable when [`FdHolder::next_event`] has an event, and
+/// hangs up when the fd holder has died. Then nothing is lost that the daemon itself has open; it starts another fd
+/// holder and stores everything again.
 #[derive(Debug)]
 pub struct FdHolder {
     socket: OwnedFd,
-    /// The process.
+    /// The pidfd of the process.
     process: OwnedFd,
-    /// Of the last question.
+    /// The number of the last question.
     nonce: AtomicU64,
 }
 
 impl FdHolder {
-    /// Starts an fd holder from the binary that we are, and waits until it answers: some milliseconds, at most
-    /// five seconds. For any time, with threads or without, but not for a thread that must not wait.
+    /// Starts an fd holder from the running binary and waits until it answers: some milliseconds, five seconds at most.
+    /// Works at any time, with or without threads, but the calling thread waits.
     ///
     /// # Errors
-    /// As for making a process; [`FdHolderError::Late`]. No process remains.
+    /// As fork(2); [`FdHolderError::Late`]. No process remains.
     pub fn start() -> Result<StartedFdHolder, FdHolderError> {
         Self::start_program(Path::new("/proc/self/exe"))
     }
 
-    /// The same from another binary of ours.
+    /// Starts an fd holder from another binary of this project.
     ///
     /// # Errors
     /// As [`FdHolder::start`].
     pub fn start_program(program: &Path) -> Result<StartedFdHolder, FdHolderError> {
         let (server, client) = sys::packet_pair()?;
         let handed = client.try_clone()?;
-        // Both ends travel as standard streams, which need no step of ours between fork and exec. The fd holder moves them.
+        // Both ends are passed as standard streams, which needs no code between fork and exec. The fd holder moves
+        // them.
         let child = Command::new(program)
             .arg0(NAME)
             .env_clear()
@@ -128,7 +130,7 @@ impl FdHolder {
         match client.hello(START_WAIT) {
             Ok(hello) if hello.version == VERSION => Ok(StartedFdHolder { pid, pidfd, client }),
             result => {
-                // A binary that is something else; it may have ended by itself.
+                // The binary is something else; it may have exited by itself.
                 let _ = sys::send_signal(&pidfd, Signal::KILL);
                 let _ = wait(&pidfd, PollFlags::POLLIN, Instant::now() + START_WAIT);
                 let _ = sys::reap(&pidfd);
@@ -138,18 +140,18 @@ impl FdHolder {
         }
     }
 
-    /// Talks to the fd holder whose client's end this is, after asking who it is.
+    /// Makes a client from the client's end of the sockets, and asks the fd holder for its version.
     ///
     /// # Errors
-    /// [`FdHolderError::NotOurs`]: it is no such socket, or another user's. [`FdHolderError::Version`]: one can ask it
-    /// nothing but who it is, so that its descriptors are lost to us; it is left alone. [`FdHolderError::Late`], EPIPE: it is
-    /// dead, or stands still.
+    /// [`FdHolderError::NotOurs`]: it is no such socket, or another user's. [`FdHolderError::Version`]: only HELLO
+    /// works, so its descriptors cannot be recovered; it is left alone. [`FdHolderError::Late`], EPIPE: it is dead or
+    /// stopped.
     pub fn from_fd(fd: OwnedFd) -> Result<(Self, Hello), FdHolderError> {
         match sys::packet_maker(&fd) {
             Ok(maker) if maker == sys::effective_uid() => {}
             _ => return Err(FdHolderError::NotOurs),
         }
-        // Until it is known who answers, this stands for nobody.
+        // A placeholder for the pidfd until it is known which process answers.
         let nobody = fd.try_clone()?;
         let mut client = Self::new(fd, nobody)?;
         let first = client.hello(HELLO_WAIT)?;
@@ -157,7 +159,7 @@ impl FdHolder {
             return Err(FdHolderError::Version(first.version));
         }
         client.process = sys::open_pidfd(first.pid)?;
-        // The number was still its own after the descriptor was opened.
+        // Ask again: if the pid still answers, the pidfd belongs to the fd holder.
         let hello = client.hello(HELLO_WAIT)?;
         if hello.pid != first.pid {
             return Err(FdHolderError::NotOurs);
@@ -165,18 +167,18 @@ impl FdHolder {
         Ok((client, hello))
     }
 
-    /// Readable once the process has ended.
+    /// The pidfd, readable when the process has exited.
     #[must_use]
     pub fn process(&self) -> BorrowedFd<'_> {
         self.process.as_fd()
     }
 
-    /// Lets the process go on, if somebody has stopped it.
+    /// Sends SIGCONT to the process, in case it was stopped.
     pub fn continue_process(&self) {
         let _ = sys::send_signal(&self.process, Signal::CONT);
     }
 
-    /// Kills the process, which does not do what it is there for.
+    /// Kills the process.
     pub fn kill(&self) {
         let _ = sys::send_signal(&self.process, Signal::KILL);
     }
@@ -185,18 +187,18 @@ impl FdHolder {
         Ok(Self {
             socket,
             process,
-            // Not one that a dead predecessor has asked with.
+            // Random, so that it differs from the numbers of a dead client.
             nonce: AtomicU64::new(sys::random_seed()?),
         })
     }
 
-    /// Keeps copies of these descriptors under `name`, in place of those it had. Returns at once: what is refused comes by
-    /// [`FdHolder::next_event`], and [`FdHolder::ask_barrier`] tells when it is done. The copies are safe as soon as this returns: if
-    /// we die now, the fd holder still gets them.
+    /// Stores copies of these descriptors under `name`; they replace those it had. Returns at once:
+    /// [`FdHolder::next_event`] reports a refusal, and [`FdHolder::ask_barrier`] requests a report when it is done. The
+    /// copies are safe when this returns: if the daemon dies now, the fd holder still receives them.
     ///
     /// # Errors
-    /// `WouldBlock`: more is on its way than there is room for, and this is not; try again when the descriptor is writable.
-    /// `InvalidInput`: a name or number of descriptors that no fd holder takes. EPIPE, ECONNRESET: it has died.
+    /// `WouldBlock`: the socket is full, and nothing was sent; try again when the descriptor is writable.
+    /// `InvalidInput`: a name or a number of descriptors that an fd holder refuses. EPIPE, ECONNRESET: it has died.
     pub fn store(&self, name: &str, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let fits = (1..=STORE_DESCRIPTORS_MAX).contains(&descriptors.len());
         if !fits || !(1..=NAME_BYTES_MAX).contains(&name.len()) {
@@ -206,7 +208,7 @@ impl FdHolder {
         sys::send_packet(&self.socket, &message.bytes(), descriptors)
     }
 
-    /// Closes the copies under `name`. Returns at once; that there are none is no error.
+    /// Removes the copies under `name`. Returns at once. A missing name is no error.
     ///
     /// # Errors
     /// As [`FdHolder::store`].
@@ -218,7 +220,7 @@ impl FdHolder {
         sys::send_packet(&self.socket, &message.bytes(), &[])
     }
 
-    /// Asks to be told when everything before this is done; [`Told::Done`] will have the number that this returns.
+    /// Requests a report when everything before this is done: [`HolderEvent::Done`] with the number that this returns.
     ///
     /// # Errors
     /// As [`FdHolder::store`].
@@ -232,10 +234,10 @@ impl FdHolder {
         Ok(nonce)
     }
 
-    /// The next thing that the fd holder tells, if there is one. Never waits.
+    /// Returns the next event, if there is one. Never waits.
     ///
     /// # Errors
-    /// EPIPE, ECONNRESET: it has died.
+    /// EPIPE, ECONNRESET: the fd holder has died.
     pub fn next_event(&self) -> io::Result<Option<HolderEvent>> {
         loop {
             let mut buffer = [0; PACKET_BYTES_MAX];
@@ -248,10 +250,10 @@ impl FdHolder {
         }
     }
 
-    /// Waits until everything before this is done; returns what was refused since it was last told.
+    /// Waits until everything before this is done. Returns the refusals since the last report.
     ///
     /// # Errors
-    /// [`FdHolderError::Late`] after `limit`; the kernel's if it has died.
+    /// [`FdHolderError::Late`] after `limit`; a kernel error if the fd holder has died.
     pub fn barrier(&self, limit: Duration) -> Result<Vec<HolderEvent>, FdHolderError> {
         let mut refused = Vec::new();
         let until = Instant::now() + limit;
@@ -272,12 +274,11 @@ impl FdHolder {
         }
     }
 
-    /// Copies of everything that is kept, by name. Descriptors of ours are as many as the list has, so the limit of open
-    /// files must have room for it.
+    /// Returns copies of all descriptors by name. The limit of open files must have room for them.
     ///
     /// # Errors
-    /// [`FdHolderError::OpenFiles`] and [`FdHolderError::Incomplete`]: something is missing, and nothing is returned; one may
-    /// ask again. [`FdHolderError::Late`] after `limit`; the kernel's if it has died.
+    /// [`FdHolderError::OpenFiles`] and [`FdHolderError::Incomplete`]: something is missing, and nothing is returned;
+    /// the caller may try again. [`FdHolderError::Late`] after `limit`; a kernel error if the fd holder has died.
     pub fn list(&self, limit: Duration) -> Result<Vec<(String, Vec<OwnedFd>)>, FdHolderError> {
         let mut items = Vec::new();
         let mut cut = false;
@@ -305,10 +306,10 @@ impl FdHolder {
         }
     }
 
-    /// Asks the fd holder who it is; an fd holder of any version answers.
+    /// Sends HELLO, which an fd holder of any version answers.
     ///
     /// # Errors
-    /// [`FdHolderError::Late`] after `limit`; the kernel's if it has died.
+    /// [`FdHolderError::Late`] after `limit`; a kernel error if the fd holder has died.
     pub fn hello(&self, limit: Duration) -> Result<Hello, FdHolderError> {
         let until = Instant::now() + limit;
         let nonce = self.ask(PacketKind::Hello, until)?;
@@ -328,7 +329,7 @@ impl FdHolder {
         }
     }
 
-    /// Ends the fd holder, and with it every copy it keeps.
+    /// Ends the fd holder, and with it all its copies.
     ///
     /// # Errors
     /// As [`FdHolder::store`].
@@ -344,7 +345,7 @@ impl FdHolder {
         self.nonce.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
     }
 
-    /// Sends a question, waiting for room.
+    /// Sends a question. Waits until there is room.
     fn ask(&self, kind: PacketKind, until: Instant) -> Result<u64, FdHolderError> {
         let nonce = self.next_nonce();
         let bytes = HolderMessage::new(kind, nonce).bytes();
@@ -359,18 +360,18 @@ impl FdHolder {
         }
     }
 
-    /// Waits for something to come, and takes it.
+    /// Waits for a packet and returns it.
     fn next<'a>(
         &self,
         buffer: &'a mut [u8; PACKET_BYTES_MAX],
         until: Instant,
     ) -> Result<Option<(HolderMessage<'a>, Packet)>, FdHolderError> {
-        // Asked first, so that a flood of answers to others' questions cannot hold us for ever.
+        // Check the deadline first, so that a flood of answers to other questions cannot block this forever.
         wait(&self.socket, PollFlags::POLLIN, until)?;
         Ok(self.receive(buffer)?)
     }
 
-    /// Takes what has come; none: nothing, or nothing that can be read.
+    /// Receives a packet. `None`: there is none, or it is invalid.
     fn receive<'a>(
         &self,
         buffer: &'a mut [u8; PACKET_BYTES_MAX],
@@ -402,7 +403,7 @@ fn event_of(message: &HolderMessage<'_>) -> Option<HolderEvent> {
         PacketKind::Unknown => Some(HolderEvent::Unknown {
             version: message.version,
         }),
-        // Answers to questions that nobody waits for any more, with copies that are closed here.
+        // Answers to questions that no call waits for any more. Their copies are closed here.
         _ => None,
     }
 }

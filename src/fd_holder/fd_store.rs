@@ -1,11 +1,13 @@
-//! What the daemon's threads store with the fd holder while they work, by the names of FD names.
+//! The descriptors that the daemon's threads store with the fd holder while they work, by [`FdName`].
 //!
-//! Pipes and pidfd of one instance are stored under one name ([`FdName::of_instance`]): one message before there is a process, one
-//! when there is, one when the instance has ended. The second replaces what the first has stored, so that no moment is without.
+//! Pipes and pidfd of one instance are stored under one name ([`FdName::of_instance`]): one message before there is a
+//! process, one when there is, one when the instance has ended. The second replaces what the first has stored, so the
+//! descriptors are stored at every moment.
 //!
-//! The daemon has everything open that is stored, and shares the descriptors of instances with the threads that use them. When the fd holder ends, by whatever hand, another one is started and
-//! is given all of it ([`FdStore::replace`]); an fd holder that takes nothing any more is ended, which comes to the same. Until
-//! then nothing but the survival of programs depends on it, so its failure changes nothing else.
+//! The daemon itself has everything open that is stored; descriptors of instances are shared with the threads that use
+//! them. When the fd holder exits for any reason, another one is started and gets all descriptors
+//! ([`FdStore::replace`]). An fd holder that accepts nothing any more is killed, with the same result. Meanwhile only
+//! the survival of programs depends on it, so its failure has no other effect.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,36 +21,36 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::client::{FdHolder, FdHolderError};
 use crate::domain::{Errno, FdName, INSTANCE_LETTERS, InstanceId, Line};
 
-/// How long a thread waits for an fd holder that is behind. It does nothing but take what it is given.
+/// How long a thread waits for a full socket. The fd holder does nothing but receive.
 const ROOM_WAIT: Duration = Duration::from_millis(200);
 /// How long the end waits until everything is stored.
 const BARRIER_WAIT: Duration = Duration::from_secs(2);
-/// How long a list of everything may take: thousands of descriptors take some hundredths of a second.
+/// How long a full list may take: thousands of descriptors take some hundredths of a second.
 const LIST_WAIT: Duration = Duration::from_secs(10);
 
-/// The fd holder as all threads share it.
+/// The fd holder, shared by all threads.
 #[derive(Debug)]
 pub struct FdStore {
     state: Mutex<StoreState>,
-    /// Something cannot be stored, and that was told.
+    /// Whether a failure to store was logged.
     has_failed: AtomicBool,
 }
 
 #[derive(Debug)]
 struct StoreState {
     holder: Arc<FdHolder>,
-    /// Copies of what was stored, by name.
+    /// Copies of the stored descriptors by name, without those of instances.
     stored: BTreeMap<Box<str>, Box<[OwnedFd]>>,
-    /// What was stored of instances, by incarnation.
+    /// The stored descriptors of instances by incarnation.
     instances: BTreeMap<u64, InstanceFds>,
-    /// The fd holder has ended, or is about to; what is stored meanwhile is for the next one.
+    /// Whether the fd holder has exited or was killed. Until it is replaced, descriptors are kept for the next one.
     is_lost: bool,
 }
 
-/// The place of the pidfd in [`INSTANCE_LETTERS`]; those before it are pipes.
+/// The index of the pidfd in [`INSTANCE_LETTERS`]; those before it are pipes.
 const PIDFD_PLACE: usize = INSTANCE_LETTERS.len() - 1;
 
-/// What is stored of one instance.
+/// The stored descriptors of one instance.
 #[derive(Debug, Default)]
 struct InstanceFds {
     /// In the order of [`INSTANCE_LETTERS`].
@@ -62,10 +64,10 @@ impl InstanceFds {
         self.fds[..PIDFD_PLACE].iter().any(Option::is_some)
     }
 
-    /// The name under which they are to be stored.
+    /// The name under which they should be stored.
     fn name(&self, incarnation: u64) -> Box<str> {
         let mut has = self.fds.each_ref().map(Option::is_some);
-        // It comes later, under the same name.
+        // The pidfd follows later under the same name.
         has[PIDFD_PLACE] = true;
         let instance = InstanceId {
             slot: 0,
@@ -80,7 +82,7 @@ impl InstanceFds {
 }
 
 impl FdStore {
-    /// Of an fd holder that answers and has nothing yet.
+    /// A store with a new, empty fd holder.
     #[must_use]
     pub fn new(holder: FdHolder) -> Self {
         Self {
@@ -94,7 +96,7 @@ impl FdStore {
         }
     }
 
-    /// Of an fd holder that has what this daemon has stored before it replaced its own image.
+    /// A store with an fd holder that has the descriptors of this daemon's previous image.
     #[must_use]
     pub fn from_running(holder: FdHolder) -> Self {
         let listed = holder.list(LIST_WAIT);
@@ -105,22 +107,22 @@ impl FdStore {
                     fd_store.note_stored(&name, &descriptors);
                 }
             }
-            // What it has is not known, so another one could not be given it.
+            // Its content is unknown, so it could not be copied to another fd holder.
             Err(_) => fd_store.has_failed.store(true, Ordering::Relaxed),
         }
         fd_store
     }
 
     fn state(&self) -> MutexGuard<'_, StoreState> {
-        // Nothing panics while it holds the lock.
+        // No code panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what the fd holder has already under this name.
+    /// Records descriptors that the fd holder already has under this name.
     pub fn note_stored(&self, name: &str, descriptors: &[OwnedFd]) {
         let descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
         let mut state = self.state();
-        // What cannot be copied is missing in the next fd holder only.
+        // A descriptor that cannot be duplicated is only missing in a later fd holder.
         match FdName::places_in(name) {
             None => drop(state.copy(name, &descriptors)),
             Some((places, incarnation)) => {
@@ -133,8 +135,8 @@ impl FdStore {
         }
     }
 
-    /// Stores our ends of the pipes of an instance: to its standard input, from its standard output and from its standard error.
-    /// As [`Self::store`]. Those that are stored already stay as they are: an instance has no other pipes later.
+    /// Stores the daemon's ends of an instance's pipes: standard input, standard output and standard error. Like
+    /// [`Self::store`]. Pipes that are stored already stay, because an instance gets no other pipes later.
     pub fn store_pipes(
         &self,
         instance: InstanceId,
@@ -150,12 +152,12 @@ impl FdStore {
         self.failure_line(result)
     }
 
-    /// Stores the pidfd of an instance beside its pipes. As [`Self::store`].
+    /// Stores the pidfd of an instance beside its pipes. Like [`Self::store`].
     pub fn store_pidfd(&self, instance: InstanceId, pidfd: &Arc<OwnedFd>) -> Option<Line> {
         let mut state = self.state();
         let stored = state.instances.entry(instance.incarnation).or_default();
         if stored.fds[PIDFD_PLACE].replace(Arc::clone(pidfd)).is_none() {
-            // The fd holder has less than that under this name.
+            // Forget this name, so that the set is sent again with the pidfd.
             let name = stored.name(instance.incarnation);
             stored.names.retain(|stored| *stored != name);
         }
@@ -164,8 +166,8 @@ impl FdStore {
         self.failure_line(result)
     }
 
-    /// The process of an instance has been reaped. Beside pipes its pidfd stays until they go: a message less, and a successor that
-    /// finds it learns nothing but that the process has ended.
+    /// The process of an instance was reaped. If pipes are stored, the pidfd stays until they are removed: that saves a
+    /// message, and a daemon that finds the pidfd only learns that the process has exited.
     pub fn remove_pidfd(&self, instance: InstanceId) -> Option<Line> {
         let state = self.state();
         let stored = state.instances.get(&instance.incarnation)?;
@@ -176,7 +178,7 @@ impl FdStore {
         self.remove_instance(instance.incarnation)
     }
 
-    /// A instance has ended: pipes and pidfd are wanted no more.
+    /// An instance has ended: removes its pipes and pidfd.
     pub fn remove_instance(&self, incarnation: u64) -> Option<Line> {
         let mut state = self.state();
         let stored = state.instances.remove(&incarnation)?;
@@ -188,8 +190,8 @@ impl FdStore {
         self.failure_line(removed)
     }
 
-    /// Stores copies of these descriptors. They are safe when this returns. Answers what the log is to say, the first time
-    /// that something cannot be stored.
+    /// Stores copies of these descriptors. They are safe when this returns. Returns a line for the log at the first
+    /// failure.
     pub fn store(&self, fd_name: FdName, descriptors: &[BorrowedFd<'_>]) -> Option<Line> {
         let name = fd_name.name();
         let mut state = self.state();
@@ -199,13 +201,13 @@ impl FdStore {
         self.failure_line(copied.and(stored))
     }
 
-    /// The copies are wanted no more.
+    /// Removes the copies of this name.
     pub fn remove(&self, fd_name: FdName) -> Option<Line> {
         self.remove_named(&fd_name.name())
     }
 
-    /// The same by a name that a predecessor has given. A pidfd is forgotten as by [`Self::remove_pidfd`], a pipe of an instance
-    /// with the instance.
+    /// Removes a name that a previous daemon stored. A pidfd is removed like by [`Self::remove_pidfd`], a pipe of an
+    /// instance with the whole instance.
     pub fn remove_named(&self, name: &str) -> Option<Line> {
         if let Some((places, incarnation)) = FdName::places_in(name) {
             if places != [PIDFD_PLACE] {
@@ -230,11 +232,11 @@ impl FdStore {
         }
     }
 
-    /// Whether the fd holder has everything that it was given, and answers. May take as long as [`Self::barrier`].
+    /// Whether the fd holder has everything and answers. May take as long as [`Self::barrier`].
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         let client = self.client();
-        // Somebody may have stopped it.
+        // It may have been stopped.
         client.continue_process();
         !self.has_failed.load(Ordering::Relaxed)
             && !self.state().is_lost
@@ -243,25 +245,25 @@ impl FdStore {
 
     /// Ends the fd holder, when no program is left.
     pub fn quit(&self) {
-        // If it is dead already, so much the better.
+        // If it is dead already, that is fine.
         let _ = self.client().quit();
     }
 
-    /// The way to the fd holder there is now, which another image of the daemon inherits.
+    /// The present fd holder, which the next image of the daemon inherits.
     #[must_use]
     pub fn client(&self) -> Arc<FdHolder> {
         self.state().holder.clone()
     }
 
-    /// The fd holder has ended. What is stored from now on waits for the next one.
+    /// Records that the fd holder has exited. Descriptors are kept for the next one.
     pub fn mark_lost(&self) {
         self.state().is_lost = true;
     }
 
-    /// Goes on with another fd holder, which is given everything. Answers how many names that were.
+    /// Replaces the fd holder and stores everything in the new one. Returns the number of names.
     ///
     /// # Errors
-    /// It does not take all of it either; the one before stays in its place, and is lost.
+    /// The new one does not accept everything. The previous one stays, marked as lost.
     pub fn replace(&self, holder: FdHolder) -> Result<usize, FdHolderError> {
         let mut state = self.state();
         let before = std::mem::replace(&mut state.holder, Arc::new(holder));
@@ -317,7 +319,7 @@ impl StoreState {
         Ok(())
     }
 
-    /// Stores what there is of an instance, unless the fd holder has it already; then drops what it has under other names.
+    /// Stores the descriptors of an instance, unless the fd holder already has them, then removes their other names.
     fn store_instance(&mut self, incarnation: u64) -> io::Result<()> {
         let Some(instance) = self.instances.remove(&incarnation) else {
             return Ok(());
@@ -331,7 +333,7 @@ impl StoreState {
         };
         let mut names = vec![name];
         for other in instance.names {
-            // Only what is stored again may go.
+            // Remove other names only after the descriptors are stored again.
             if other != names[0]
                 && (result.is_err() || self.send(|holder| holder.remove(&other)).is_err())
             {
@@ -344,8 +346,8 @@ impl StoreState {
         result
     }
 
-    /// Sends something, unless the fd holder is lost. One that has ended, or takes nothing any more, is lost from then on,
-    /// which is no error: whoever watches it starts another.
+    /// Sends a request, unless the fd holder is lost. One that has exited or accepts nothing any more becomes lost,
+    /// which is no error: the engine watches it and starts another.
     fn send(&mut self, act: impl Fn(&FdHolder) -> io::Result<()>) -> io::Result<()> {
         if self.is_lost {
             return Ok(());
@@ -353,7 +355,7 @@ impl StoreState {
         match self.send_now(act) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.is_lost = true;
-                // Its end is what is seen.
+                // The engine notices its exit.
                 self.holder.kill();
                 Ok(())
             }
@@ -365,7 +367,7 @@ impl StoreState {
         }
     }
 
-    /// Tries again while the fd holder is behind, and takes out of the way what it tells.
+    /// Retries while the socket is full, and reads the events of the fd holder.
     fn send_now(&self, act: impl Fn(&FdHolder) -> io::Result<()>) -> io::Result<()> {
         let until = Instant::now() + ROOM_WAIT;
         loop {
@@ -373,7 +375,7 @@ impl StoreState {
                 Err(error)
                     if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < until =>
                 {
-                    // Somebody may have stopped it.
+                    // It may have been stopped.
                     self.holder.continue_process();
                     while matches!(self.holder.next_event(), Ok(Some(_))) {}
                     let left = until.saturating_duration_since(Instant::now());

@@ -1,4 +1,4 @@
-//! What the fd holder keeps.
+//! The descriptors that the fd holder holds.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -6,15 +6,15 @@ use std::os::fd::OwnedFd;
 
 use super::wire::{NAME_BYTES_MAX, RefusalReason, STORE_DESCRIPTORS_MAX};
 
-/// How many names it keeps at most. Each costs at least one open file, so this is rarely what bounds.
+/// Maximum number of names. Each needs at least one open file, so the limit of open files is usually reached first.
 const NAMES_MAX: usize = 1 << 16;
 
-/// Names and their descriptors.
+/// Descriptors by name.
 #[derive(Debug, Default)]
 pub(super) struct FdTable(BTreeMap<Box<[u8]>, Box<[OwnedFd]>>);
 
 impl FdTable {
-    /// Keeps the descriptors under this name; those it had are closed. When refused, those it had stay.
+    /// Stores the descriptors under this name and closes those it had. If refused, those it had stay.
     pub(super) fn store(
         &mut self,
         name: &[u8],
@@ -35,19 +35,19 @@ impl FdTable {
         Ok(())
     }
 
-    /// Closes what has this name.
+    /// Closes the descriptors of this name.
     pub(super) fn remove(&mut self, name: &[u8]) -> Result<(), RefusalReason> {
         check(name)?;
         self.0.remove(name);
         Ok(())
     }
 
-    /// How many names there are.
+    /// The number of names.
     pub(super) fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// The first name behind this one (none: the first of all) and its descriptors.
+    /// The first name after this one, with its descriptors. `None` for `name`: the first of all.
     pub(super) fn after(&self, name: Option<&[u8]>) -> Option<(&[u8], &[OwnedFd])> {
         let from = name.map_or(Bound::Unbounded, Bound::Excluded);
         let (name, descriptors) = self.0.range::<[u8], _>((from, Bound::Unbounded)).next()?;

@@ -1,5 +1,5 @@
-//! An fd holder that runs, by its pid alone: for a daemon whose service manager has forgotten the client's end, or that has
-//! none.
+//! Finds a running fd holder by its pid alone: for a daemon whose service manager has lost the client's end, or that
+//! has no service manager.
 
 use std::path::PathBuf;
 
@@ -10,20 +10,20 @@ use crate::domain::Signal;
 use crate::sys;
 
 impl FdHolder {
-    /// Takes the client's end out of the process `pid`, if that is an fd holder of our user. Others are not touched, and what
-    /// they say is not believed: the process must bear the name, be our user's in every respect, hold such a socket where
-    /// an fd holder holds it, made by our user, and answer with that very pid.
+    /// Takes the client's end out of the process `pid`, if that is an fd holder of this user. Other processes are not
+    /// touched or trusted: the process must have the name, have only this user's uids, hold a socket made by this user
+    /// at the fixed descriptor number, and answer with that pid.
     ///
     /// # Errors
-    /// [`FdHolderError::NotOurs`]: it is something else, or has ended. EBADF: it has no such
-    /// descriptor. EPERM: we may not look into it (root without
-    /// CAP_SYS_PTRACE in some containers; a user where Yama forbids it). Else as [`FdHolder::from_fd`].
+    /// [`FdHolderError::NotOurs`]: it is another process, or has exited. EBADF: it has no such descriptor. EPERM:
+    /// ptrace access is denied (root without CAP_SYS_PTRACE in some containers; other users by Yama). Otherwise as
+    /// [`FdHolder::from_fd`].
     ///
     /// # Source
     /// pidfd_getfd(2); proc_pid_status(5).
     pub fn find(pid: i32) -> Result<(Self, Hello), FdHolderError> {
-        // The number may come to mean another process at any time. What is read by number counts only if the one behind
-        // the pidfd, which was opened before, is still there after it.
+        // The pid may be reused at any time. Information that was read by pid counts only if the process of the pidfd,
+        // which was opened before, still exists afterwards.
         let pidfd = sys::open_pidfd(pid).map_err(|_| FdHolderError::NotOurs)?;
         let bears_name = is_named(pid);
         let is_ours = owner(pid) == Some([sys::effective_uid(); 4]);
@@ -31,7 +31,7 @@ impl FdHolder {
         if !bears_name || !is_ours || sys::send_signal(&pidfd, nothing).is_err() {
             return Err(FdHolderError::NotOurs);
         }
-        // One that somebody has stopped would not answer.
+        // A stopped process would not answer.
         let _ = sys::send_signal(&pidfd, Signal::CONT);
         let fd = sys::copy_descriptor(&pidfd, CLIENT_END)?;
         let (client, hello) = Self::from_fd(fd)?;
@@ -55,7 +55,7 @@ fn is_named(pid: i32) -> bool {
         .any(|name| first == Some(name.as_bytes()))
 }
 
-/// Its real, effective and saved user, and that of its file accesses.
+/// Its real, effective, saved and file system uid.
 fn owner(pid: i32) -> Option<[u32; 4]> {
     let status = std::fs::read_to_string(file(pid, "status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;

@@ -1,8 +1,8 @@
-//! The fd holder's loop: requests in, answers out, and never waiting for either but in one place.
+//! The fd holder's loop: reads requests and sends answers, without blocking on either.
 //!
-//! A client may die in the middle of a list, and since the fd holder itself holds the client's end, nobody would tell: its
-//! answers would fill the socket for ever. So nothing is ever sent that does not fit: what waits is a handful of short
-//! answers and *where* in the list it stands. Requests are read all the same, and a new list takes the place of the old.
+//! A client may die in the middle of a list. The fd holder itself holds the client's end, so it gets no hangup, and
+//! answers would fill the socket forever. So it never queues a list: it keeps only a few short answers and the position
+//! in the list. Requests are read nevertheless, and a new list replaces the old one.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,22 +17,22 @@ use super::process_setup;
 use super::wire::{HolderMessage, NAME, PACKET_BYTES_MAX, PacketKind, RefusalReason, VERSION};
 use crate::sys::{self, Packet};
 
-/// Requests read before answers get their turn.
+/// Maximum number of requests that are read before answers are sent.
 const REQUESTS_PER_TURN: usize = 256;
-/// How long what is to be kept or dropped may wait for more of it. It is safe meanwhile, as it is on its way; and who sends
-/// it, usually in the middle of starting a program, wakes us once for several.
+/// How long to collect STORE and REMOVE requests before handling them. They are safe in the socket; and the daemon,
+/// usually in the middle of a start, wakes this process once for several.
 const GATHER: Duration = Duration::from_millis(1);
-/// Short answers that wait for room at most; beyond, the oldest are dropped, for whoever has asked so often without reading
-/// the answers is dead.
+/// Maximum number of short answers that wait for room. Beyond that the oldest are dropped: a client that asks so often
+/// without reading the answers is dead.
 const ANSWERS_MAX: usize = 64;
 
-/// Is the fd holder, until it is told to end.
+/// Runs the fd holder until it is told to quit.
 #[must_use]
 pub fn run() -> ExitCode {
     let ends = match process_setup::set_up_process() {
         Ok(ends) => ends,
         Err(error) => {
-            eprintln!("{NAME}: this is started by supervisord only: {error}");
+            eprintln!("{NAME}: cannot run: {error} (only supervisord starts this program)");
             return ExitCode::FAILURE;
         }
     };
@@ -42,7 +42,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Where a list stands.
+/// The position in a list.
 #[derive(Debug)]
 struct Listing {
     nonce: u64,
@@ -51,10 +51,10 @@ struct Listing {
     sent: usize,
 }
 
-/// One fd holder.
+/// The state of an fd holder.
 struct Server {
     socket: OwnedFd,
-    /// Never used here; see [`super`] for why it is held.
+    /// Held only to keep the pair alive: see [`super`].
     _client: OwnedFd,
     uid: u32,
     kept: FdTable,
@@ -74,10 +74,10 @@ impl Server {
         }
     }
 
-    /// Works until it is told to end.
+    /// Runs until QUIT.
     ///
     /// # Errors
-    /// The pair of sockets is of no use any more: somebody has shut it down.
+    /// The pair of sockets was shut down.
     fn work(&mut self) -> io::Result<()> {
         loop {
             let mut events = PollFlags::POLLIN;
@@ -98,12 +98,12 @@ impl Server {
                 std::thread::sleep(GATHER);
             }
             for _ in 0..REQUESTS_PER_TURN {
-                // A packet that is too long must be seen to be.
+                // One byte more, to detect a packet that is too long.
                 let mut buffer = [0; PACKET_BYTES_MAX + 1];
                 let Some(packet) = sys::receive_packet(&self.socket, &mut buffer)? else {
                     break;
                 };
-                // An empty packet has a sender; the end has none.
+                // An empty packet has a sender; end-of-file has none.
                 if packet.length == 0 && packet.uid.is_none() {
                     return Err(io::ErrorKind::BrokenPipe.into());
                 }
@@ -116,7 +116,7 @@ impl Server {
         }
     }
 
-    /// Nobody waits for an answer: not to what was asked before, nor to what has come.
+    /// Whether no request needs an answer: neither earlier ones nor those that have arrived.
     fn may_gather(&self) -> io::Result<bool> {
         if self.listing.is_some() || !self.answers.is_empty() {
             return Ok(false);
@@ -129,9 +129,9 @@ impl Server {
         }))
     }
 
-    /// Does what is asked; true: to end.
+    /// Handles a request. Returns true for QUIT.
     fn handle(&mut self, bytes: &[u8], packet: Packet) -> bool {
-        // Nobody else can have an end of the pair. If somebody has, he gets no answer.
+        // Normally no other user can have an end of the pair. If one does, it gets no answer.
         if packet.uid != Some(self.uid) {
             return false;
         }
@@ -192,7 +192,7 @@ impl Server {
         self.answers.push_back(message.bytes());
     }
 
-    /// Sends what there is room for.
+    /// Sends as much as fits.
     fn send(&mut self) -> io::Result<()> {
         while let Some(answer) = self.answers.front() {
             match sys::send_packet(&self.socket, answer, &[]) {
@@ -217,7 +217,8 @@ impl Server {
                 Ok(()) => listing.sent += 1,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if is_gone(&error) => return Err(error),
-                // As one of ETOOMANYREFS, for whom root alone has no limit. The count at the end tells that one is missing.
+                // For example ETOOMANYREFS, which limits users other than root. The count at the end shows that one
+                // item is missing.
                 Err(_) => {}
             }
             listing.after = Some(name.into());

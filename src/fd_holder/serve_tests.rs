@@ -1,4 +1,4 @@
-//! The fd holder's loop against clients that behave, die, forge and never read; in a thread, with the real client's bytes.
+//! The fd holder's loop in a thread, against clients that behave, die, forge and never read.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -12,7 +12,7 @@ use super::*;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// An fd holder's loop, and one end that its clients share.
+/// An fd holder's loop, and the client's end.
 struct Loop {
     client: OwnedFd,
     thread: JoinHandle<io::Result<()>>,
@@ -23,7 +23,7 @@ impl Loop {
         Self::with(sys::packet_pair().expect("pair"))
     }
 
-    /// One whose answers fill the socket soon.
+    /// A loop whose answers soon fill the socket.
     fn narrow() -> Self {
         let (server, client) = sys::packet_pair().expect("pair");
         let least = nix::sys::socket::sockopt::SndBuf;
@@ -142,7 +142,7 @@ fn a_client_that_dies_while_it_lists_leaves_nothing_to_its_successor() {
     let holder = Loop::narrow();
     let client = holder.client();
     let null = null();
-    // More than its socket holds, so that a list that nobody reads stands still in the middle.
+    // More than the socket holds, so that a list without a reader stops in the middle.
     let count = 100;
     for number in 0..count {
         client
@@ -150,7 +150,7 @@ fn a_client_that_dies_while_it_lists_leaves_nothing_to_its_successor() {
             .expect("room");
     }
     assert_eq!(client.barrier(LIMIT).expect("done"), []);
-    // The dead ones' questions, with numbers that the successor does not use.
+    // Questions of dead clients, with numbers that the next client does not use.
     for nonce in 0..3 {
         holder.send(HolderMessage::new(PacketKind::List, nonce), &[]);
     }
@@ -162,7 +162,7 @@ fn a_client_that_dies_while_it_lists_leaves_nothing_to_its_successor() {
     let list = successor.list(LIMIT).expect("whole");
     let names: std::collections::BTreeSet<_> = list.iter().map(|(name, _)| name).collect();
     assert_eq!((list.len(), names.len()), (count, count));
-    // While nobody reads, it goes on keeping.
+    // It keeps storing although nobody reads.
     holder.send(HolderMessage::new(PacketKind::List, 1), &[]);
     successor.store("last", &[null.as_fd()]).expect("room");
     assert_eq!(successor.barrier(LIMIT).expect("done"), []);
@@ -190,7 +190,7 @@ fn what_it_does_not_know_is_answered_so_and_harms_nothing() {
         let many = vec![null.as_fd(); 253];
         sys::send_packet(&holder.client, bytes, &many).expect("room");
     }
-    // Answers are no questions.
+    // Answers are not valid requests.
     holder.send(HolderMessage::new(PacketKind::End, 7), &[]);
     let mut unknown = 0;
     let barrier = client.ask_barrier().expect("room");
@@ -252,7 +252,7 @@ fn an_fd_holder_of_another_version_is_known_by_it_and_one_that_is_silent_too() {
 #[test]
 fn who_is_not_told_who_asks_does_nothing() {
     let (server, client) = sys::packet_pair().expect("pair");
-    // Without credentials, as if they were another's.
+    // Without credentials, like a packet of another user.
     nix::sys::socket::setsockopt(&server, nix::sys::socket::sockopt::PassCred, &false)
         .expect("set");
     let mut server = Server::new((server, client.try_clone().expect("room")));

@@ -1,4 +1,4 @@
-//! The packets' bytes.
+//! The format of packets.
 //!
 //! ```text
 //! 0        1     2        3   4            8             16
@@ -7,48 +7,49 @@
 
 use std::fmt;
 
-/// Of the protocol. HELLO and WELCOME are the same in all versions, so that both sides can tell which one they speak.
+/// The version of the protocol. HELLO and WELCOME are the same in all versions, so that both sides can compare
+/// versions.
 pub const VERSION: u8 = 1;
 /// The name of the fd holder's process, as argv\[0\].
 pub const NAME: &str = "supervisord-fd-holder";
-/// The name that older daemons gave the process. One of theirs may still hold the scope.
+/// The name of the process in older versions. Such a process may still hold the scope.
 pub const OLD_NAME: &str = "supervisord-keeper";
-/// How long a name may be, in bytes of UTF-8; at least one.
+/// Maximum length of a name, in bytes of UTF-8. The minimum is one.
 pub const NAME_BYTES_MAX: usize = 32;
-/// How many descriptors a name may stand for; at least one.
+/// Maximum number of descriptors per name. The minimum is one.
 pub const STORE_DESCRIPTORS_MAX: usize = 64;
-/// What stands before the name.
+/// Length of the header before the name.
 const HEADER_BYTES: usize = 16;
-/// The longest packet.
+/// Maximum length of a packet.
 pub(super) const PACKET_BYTES_MAX: usize = HEADER_BYTES + NAME_BYTES_MAX;
 
-/// What a packet is.
+/// The kind of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum PacketKind {
-    /// Who are you?
+    /// Ask for version and pid.
     Hello = 1,
-    /// Keep these descriptors under this name, instead of those it had.
+    /// Store these descriptors under this name; they replace those it had.
     Store = 2,
-    /// Close what has this name; that there is none is no error.
+    /// Close the descriptors of this name. A missing name is no error.
     Remove = 3,
     /// Send copies of everything.
     List = 4,
-    /// Say when all before this is done.
+    /// Report when everything before this is done.
     Barrier = 5,
-    /// End.
+    /// Exit.
     Quit = 6,
-    /// Answers Hello: version, pid, count of names.
+    /// The answer to Hello: version, pid, number of names.
     Welcome = 129,
-    /// One name and its descriptors, for List.
+    /// One name with its descriptors, for List.
     Item = 130,
-    /// The end of a list: how many items it had.
+    /// The end of a list, with the number of its items.
     End = 131,
-    /// Answers Barrier.
+    /// The answer to Barrier.
     Done = 132,
-    /// A Put or Drop was not done.
+    /// A Store or Remove was refused.
     Refused = 133,
-    /// A request that this version does not know.
+    /// This version does not know the request.
     Unknown = 134,
 }
 
@@ -73,17 +74,17 @@ impl PacketKind {
     }
 }
 
-/// Why something was not kept.
+/// Why a request was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum RefusalReason {
-    /// It is empty, too long or not UTF-8.
+    /// The name is empty, too long or not UTF-8.
     Name = 1,
-    /// None came with it, or more than one name may have.
+    /// No descriptors came with the name, or too many.
     Descriptors = 2,
-    /// It keeps as many names as it may.
+    /// The fd holder has the maximum number of names.
     Names = 3,
-    /// It has as many descriptors open as it may, so that some did not arrive.
+    /// The limit of open files is reached, so some descriptors did not arrive.
     OpenFiles = 4,
 }
 
@@ -98,21 +99,21 @@ impl RefusalReason {
 impl fmt::Display for RefusalReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Name => "the name is empty, too long or not text",
-            Self::Descriptors => "it comes without descriptors or with too many",
-            Self::Names => "too many names are kept already",
-            Self::OpenFiles => "the keeper may not open more files",
+            Self::Name => "the name is empty, too long or not UTF-8",
+            Self::Descriptors => "the message has no or too many file descriptors",
+            Self::Names => "too many names are stored",
+            Self::OpenFiles => "the fd holder reached its limit of open files",
         })
     }
 }
 
-/// One packet's bytes.
+/// The fields of one packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct HolderMessage<'a> {
     pub(super) version: u8,
-    /// None: of another version.
+    /// `None`: a kind of another version.
     pub(super) kind: Option<PacketKind>,
-    /// A [`Reason`], or 0.
+    /// A [`RefusalReason`], or 0.
     pub(super) reason: u8,
     pub(super) count: u32,
     pub(super) nonce: u64,
@@ -140,7 +141,7 @@ impl<'a> HolderMessage<'a> {
         Self { count, ..self }
     }
 
-    /// Reads a packet; none: too short or too long for any version.
+    /// Parses a packet. `None`: too short or too long for any version.
     pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
         let (header, name) = bytes.split_first_chunk::<HEADER_BYTES>()?;
         let [version, kind, reason, _, rest @ ..] = *header;
@@ -158,7 +159,7 @@ impl<'a> HolderMessage<'a> {
         })
     }
 
-    /// The packet. A name that is too long is sent as it is: it is the fd holder that refuses it.
+    /// Returns the bytes of the packet. The length of the name is not checked here; the fd holder refuses it.
     pub(super) fn bytes(&self) -> Vec<u8> {
         let kind = self.kind.map_or(0, |kind| kind as u8);
         let mut bytes = Vec::with_capacity(HEADER_BYTES + self.name.len());

@@ -1,12 +1,12 @@
-//! Heartbeats: every long-lived thread tells when it begins and ends a job. One thread, the monitor, sees jobs that last too
-//! long and threads that have ended. It must not know what a job is.
+//! Heartbeats: every long-lived thread reports when it starts and ends a job. The monitor thread detects jobs that take
+//! too long and threads that have exited.
 //!
-//! A thread calls [`Heartbeat::busy`] before a job and [`Heartbeat::idle`] after it; each costs one atomic store and one
-//! load. The monitor sleeps without a timer while all threads are idle, so an idle daemon is never woken. Before that it says
-//! once that all is quiet, which is the time to give memory back.
+//! A thread calls [`Heartbeat::busy`] before a job and [`Heartbeat::idle`] after it. Each call costs one atomic store
+//! and one load. The monitor sleeps without a timer while all threads are idle, so it never wakes an idle daemon.
+//! Before it sleeps, it calls a function once, which returns free memory to the kernel.
 //!
-//! The monitor counts only time that it saw pass itself, a bounded amount for each of its own waits. A daemon that was
-//! stopped as a whole (SIGSTOP, a debugger, a suspended machine) therefore never looks overdue when it goes on.
+//! The monitor counts only time in which it was running itself, and a bounded amount for each of its waits. So a daemon
+//! that was stopped as a whole (SIGSTOP, a debugger, a suspended machine) is not overdue when it continues.
 
 mod monitor;
 mod slot;

@@ -1,4 +1,4 @@
-//! The monitor thread: sees jobs that last too long and threads that have ended.
+//! The monitor thread: detects jobs that take too long and threads that have exited.
 
 use std::fmt;
 use std::io;
@@ -13,43 +13,42 @@ use super::slot::{Heartbeat, HeartbeatSlot, SlotState, nanos};
 use crate::domain::Tick;
 use crate::sys::{self, Interest, Poller, Timer, Waker};
 
-/// The name of the monitor's thread.
+/// The name of the monitor thread.
 const NAME: &str = "heartbeat";
-/// Token of the waker.
+/// The token of the waker.
 const ALARM: u64 = 0;
-/// Token of the timer; tokens of threads begin behind it.
+/// The token of the timer. The tokens of threads start after it.
 const TIMER: u64 = 1;
 /// [`Alarm::looks_at`]: the monitor sleeps until it is woken.
 const ASLEEP: u64 = u64::MAX;
-/// A thread that watches the shortest bound is looked at no more often than this. A job that begins is looked at after this
-/// time for the first time.
+/// The minimum time between two checks, and the maximum time from the start of a job to its first check.
 pub(super) const PERIOD_MIN: Duration = Duration::from_millis(5);
-/// The longest time between two looks while a thread is at work.
+/// The maximum time between two checks while a thread is busy.
 const PERIOD_MAX: Duration = Duration::from_secs(5);
-/// All threads are quiet when they were idle for this time.
+/// How long all threads must be idle before `quiet` is called.
 const QUIET_AFTER: Duration = Duration::from_secs(10);
 
-/// What happens when one job of a thread lasts longer than its bound.
+/// What happens if a job of a thread takes longer than its bound.
 pub enum Overdue {
-    /// The daemon cannot go on: [`Heartbeats::start`]'s `fatal` is called.
+    /// The daemon cannot continue: the monitor calls `fatal` of [`Heartbeats::start`].
     Fatal,
-    /// This is called, once for each such job, on the monitor's thread. It must not block.
+    /// The monitor calls this once for each such job, on its own thread. The function must not block.
     Call(Box<dyn Fn() + Send + Sync>),
 }
 
-/// Why the daemon cannot go on.
+/// Why the daemon cannot continue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ThreadProblem {
-    /// The thread of this name has ended without having been told to.
+    /// The thread of this name has exited unexpectedly.
     Ended(&'static str),
-    /// One job of the thread of this name lasts longer than it may.
+    /// A job of the thread of this name takes longer than this bound.
     Overdue(&'static str, Duration),
 }
 
 impl fmt::Display for ThreadProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ended(name) => write!(f, "thread {name} has ended"),
+            Self::Ended(name) => write!(f, "thread {name} has exited"),
             Self::Overdue(name, bound) => write!(
                 f,
                 "thread {name} has not finished its job within {} s",
@@ -59,19 +58,19 @@ impl fmt::Display for ThreadProblem {
     }
 }
 
-/// How threads wake the monitor.
+/// Wakes the monitor.
 ///
-/// Threads that begin jobs set its timer; they do not wake it. A wake-up for each burst of jobs was a third of what a restart
-/// cost: it begins a dozen short jobs in five threads.
+/// Threads that start jobs set its timer rather than wake it. A wake-up for each burst of jobs took a third of the cost
+/// of a restart, which starts a dozen short jobs in five threads.
 pub(super) struct Alarm {
     waker: Waker,
     timer: Timer,
-    /// When the monitor looks next, in nanoseconds of CLOCK_MONOTONIC. [`ASLEEP`]: not before it is woken.
+    /// When the monitor checks next, in nanoseconds of CLOCK_MONOTONIC. [`ASLEEP`]: only when it is woken.
     looks_at: AtomicU64,
 }
 
 impl Alarm {
-    /// Makes the monitor look by `at` (nanoseconds of CLOCK_MONOTONIC).
+    /// Makes the monitor check at `at` or earlier (nanoseconds of CLOCK_MONOTONIC).
     pub(super) fn expect_by(&self, at: u64) {
         if self.looks_at.fetch_min(at, Ordering::SeqCst) <= at {
             return;
@@ -79,7 +78,7 @@ impl Alarm {
         let mut at = at;
         loop {
             self.timer.set(Tick(at));
-            // Another thread that wanted an earlier look may have set the timer before we did.
+            // Another thread that needs an earlier check may have set the timer before this one.
             let earliest = self.looks_at.load(Ordering::SeqCst);
             if earliest >= at {
                 return;
@@ -98,9 +97,9 @@ struct MonitorShared {
     slots: Mutex<Vec<Arc<HeartbeatSlot>>>,
     stop: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
-    /// The ID of the monitor's thread; 0 until it runs.
+    /// The thread ID of the monitor. 0 until it runs.
     monitor: AtomicI32,
-    /// Says that it runs. `None`: that was waited for.
+    /// Signals that the monitor runs. `None`: a caller has waited for it already.
     runs: Mutex<Option<Receiver<()>>>,
     fatal: Box<dyn Fn(&ThreadProblem) + Send + Sync>,
     quiet: Box<dyn Fn() + Send + Sync>,
@@ -109,17 +108,18 @@ struct MonitorShared {
 
 impl MonitorShared {
     fn slots(&self) -> MutexGuard<'_, Vec<Arc<HeartbeatSlot>>> {
-        // Nothing panics while it holds the lock.
+        // No code panics while it holds the lock.
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The heartbeats of all threads. Clones share them; [`Heartbeats::stop`] ends the monitor.
+/// The heartbeats of all threads. Clones share them. [`Heartbeats::stop`] ends the monitor.
 #[derive(Clone)]
 pub struct Heartbeats(Arc<MonitorShared>);
 
 impl Heartbeats {
-    /// Starts the monitor. `fatal` is called on its thread when the daemon cannot go on; it is not expected to return.
+    /// Starts the monitor. It calls `fatal` on its thread when the daemon cannot continue. `fatal` is not expected to
+    /// return.
     ///
     /// # Errors
     /// EMFILE, ENOMEM, EAGAIN.
@@ -127,8 +127,8 @@ impl Heartbeats {
         Self::start_with(fatal, || {})
     }
 
-    /// The same. `quiet` is called on the monitor's thread, once, when all threads have been idle for ten seconds after they
-    /// were at work. It must not block.
+    /// Starts the monitor with another function `quiet`. It calls `quiet` on its thread, once, when all threads have
+    /// been idle for ten seconds after work. `quiet` must not block.
     ///
     /// # Errors
     /// EMFILE, ENOMEM, EAGAIN.
@@ -168,11 +168,12 @@ impl Heartbeats {
         let thread = std::thread::Builder::new()
             .name(NAME.to_owned())
             .spawn(move || {
-                // Its own slot has no bound that matters: it is there so that others see whether this thread exists.
+                // The slot of the monitor itself has no effective bound. It lets other threads check that the monitor
+                // exists.
                 let own = HeartbeatSlot::new(NAME, Duration::MAX, Overdue::Fatal);
                 watched.monitor.store(own.thread, Ordering::SeqCst);
                 watched.slots().push(Arc::new(own));
-                // An error: nobody will ask.
+                // An error means that no thread waits for it.
                 let _ = tell.send(());
                 Monitor {
                     shared: watched,
@@ -186,7 +187,7 @@ impl Heartbeats {
         Ok(Self(shared))
     }
 
-    /// The ones of all unit tests, which are many in one process: each monitor has descriptors of its own.
+    /// Returns the heartbeats shared by all unit tests of the process, since each monitor needs descriptors of its own.
     #[cfg(test)]
     pub(crate) fn of_tests() -> Self {
         static SHARED: std::sync::OnceLock<Heartbeats> = std::sync::OnceLock::new();
@@ -195,19 +196,19 @@ impl Heartbeats {
             .clone()
     }
 
-    /// The heartbeat of one kind of job of the calling thread, which may have several. `bound`: how long one job may last.
+    /// Registers one kind of job of the calling thread, which may have several. `bound`: how long one job may take.
     #[must_use]
     pub fn register(&self, name: &'static str, bound: Duration, overdue: Overdue) -> Heartbeat {
         self.add(HeartbeatSlot::new(name, bound, overdue))
     }
 
-    /// Watches for the end of the calling thread, which has no jobs that could last too long.
+    /// Watches for the exit of the calling thread. Its jobs have no bound.
     #[must_use]
     pub fn register_end(&self, name: &'static str) -> Heartbeat {
         self.register(name, Duration::MAX, Overdue::Fatal)
     }
 
-    /// Watches for the end of the thread with the ID `thread`, which lives longer than this monitor.
+    /// Watches for the exit of the thread with the ID `thread`, which outlives this monitor.
     #[must_use]
     pub fn register_end_of(&self, name: &'static str, thread: i32) -> Heartbeat {
         self.add(HeartbeatSlot::of_thread(
@@ -228,8 +229,8 @@ impl Heartbeats {
         }
     }
 
-    /// Why no watchdog message may be given now. `None`: every thread is there, and idle or within the bound of its job (of
-    /// those whose overdue jobs are [`Overdue::Fatal`]).
+    /// Returns why no keepalive may be sent now. `None`: every thread exists and is idle or within the bound of its
+    /// job. Jobs count only if they are [`Overdue::Fatal`].
     #[must_use]
     pub fn problem(&self) -> Option<ThreadProblem> {
         self.0.slots().iter().find_map(|slot| {
@@ -246,27 +247,27 @@ impl Heartbeats {
         })
     }
 
-    /// A descriptor that is readable once the monitor has ended, for a thread that it watches: nobody else would see that
-    /// end. Then [`Heartbeats::monitor_ended`] is to be called.
+    /// Returns a descriptor that is readable once the monitor has exited. A thread that watches it must then call
+    /// [`Heartbeats::monitor_ended`]. No other thread would notice that exit.
     ///
     /// # Errors
     /// EINVAL: the kernel is older than 6.9. EMFILE, ENOMEM.
     pub fn watch_monitor(&self) -> io::Result<OwnedFd> {
         let runs = self.0.runs.lock();
         if let Some(runs) = runs.unwrap_or_else(PoisonError::into_inner).take() {
-            // It began to run while other threads were started. An error: it has ended already, which the one that asks for
-            // trouble will find.
+            // The monitor may still be starting. An error means that it has exited already, which the keepalive check
+            // will find.
             let _ = runs.recv();
         }
         sys::open_thread(self.0.monitor.load(Ordering::SeqCst))
     }
 
-    /// Calls `fatal` since the monitor cannot.
+    /// Calls `fatal` in place of the monitor, which has exited.
     pub fn monitor_ended(&self) {
         (self.0.fatal)(&ThreadProblem::Ended(NAME));
     }
 
-    /// Ends the monitor and waits for that. Threads may end unwatched from here on.
+    /// Stops the monitor and waits for its exit. From then on threads may exit unwatched.
     pub fn stop(&self) {
         self.0.stop.store(true, Ordering::SeqCst);
         self.0.alarm.ring();
@@ -277,7 +278,7 @@ impl Heartbeats {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(thread) = thread {
-            // A panic has already been printed by the thread itself.
+            // If the thread panicked, it has printed that itself.
             let _ = thread.join();
         }
     }
@@ -289,18 +290,18 @@ impl fmt::Debug for Heartbeats {
     }
 }
 
-/// A slot, and what the monitor remembers of it.
+/// A slot and the monitor's data about it.
 struct WatchedThread {
     slot: Arc<HeartbeatSlot>,
-    /// Readable once the thread has ended, with its token. `None`: the kernel is older than 6.9.
+    /// The token and a descriptor that is readable once the thread has exited. `None`: the kernel is older than 6.9.
     end: Option<(u64, OwnedFd)>,
-    /// That is not enough: the kernel is asked for the thread at each look.
+    /// The descriptor is missing or not sufficient, so each check asks the kernel whether the thread exists.
     is_asked_for: bool,
-    /// At the last look.
+    /// The state at the last check.
     seen: SlotState,
-    /// It was at work at the last look, or had been since the one before.
+    /// The thread was busy at the last check or since the one before.
     is_active: bool,
-    /// How long the job that is under way has been seen to last.
+    /// How long the current job has been observed.
     lasted: Duration,
     has_called: bool,
 }
@@ -315,12 +316,12 @@ struct Monitor {
 impl Monitor {
     fn run(&mut self) {
         let mut period: Option<Duration> = None;
-        // For how long all threads have been idle. `None`: since before the last call of `quiet`.
+        // How long all threads have been idle. `None`: `quiet` was called and no thread has been busy since.
         let mut idle_for: Option<Duration> = None;
         let mut ended: Vec<u64> = Vec::new();
         let mut looked = sys::now().mono;
         loop {
-            // The kernel has nothing else to say than that it is time, that somebody woke us, or that a thread has ended.
+            // The wait ends because time has passed, a thread woke the monitor, or a thread has exited.
             ended.clear();
             if let Ok(ready) = self.poller.wait(None) {
                 let tokens = ready.map(|ready| ready.token);
@@ -335,7 +336,7 @@ impl Monitor {
             let now = sys::now().mono;
             let passed = Duration::from_nanos(now.nanos_since(looked));
             looked = now;
-            // A longer wait than was asked for means that this thread stood still too.
+            // A longer wait than requested means that this thread did not run either.
             let passed = period.map_or(Duration::ZERO, |period| passed.min(period * 2));
             self.add_new();
             for trouble in self.check(passed, &ended) {
@@ -358,7 +359,8 @@ impl Monitor {
             if let Some(period) = period {
                 alarm.expect_by(now.0.saturating_add(nanos(period)));
             }
-            // A job that began after the look and before that store has set the timer, and we may have set it later.
+            // A job that started between the check and that store has set the timer, and this thread may have set it
+            // later again.
             let is_new = |one: &WatchedThread| one.slot.state().jobs != one.seen.jobs;
             if self.watched.iter().any(is_new) {
                 alarm.expect_by(now.0.saturating_add(nanos(PERIOD_MIN)));
@@ -366,7 +368,7 @@ impl Monitor {
         }
     }
 
-    /// Takes slots that are new, and drops those that are not needed any more.
+    /// Adds new slots and removes those that are no longer needed.
     fn add_new(&mut self) {
         let mut slots = self.shared.slots();
         slots.retain(|slot| !slot.is_retired());
@@ -388,11 +390,11 @@ impl Monitor {
             self.next_token += 1;
             let end = sys::open_thread(slot.thread).ok();
             let end = end.filter(|end| self.poller.add(end, token, Interest::Read).is_ok());
-            // While other threads live, kernels since 6.15 do not tell the end of the main one.
+            // Kernels since 6.15 do not report the exit of the main thread while other threads exist.
             let is_main = u32::try_from(slot.thread) == Ok(std::process::id());
             self.watched.push(WatchedThread {
                 is_asked_for: is_main || end.is_none(),
-                // As a slot that has done nothing, so that the next look sees its first job begin.
+                // Start with the state of an unused slot, so that the next check sees the first job start.
                 seen: SlotState::default(),
                 is_active: false,
                 slot,
@@ -403,8 +405,8 @@ impl Monitor {
         }
     }
 
-    /// Looks at all slots after `passed`, and answers what the daemon cannot go on with. `ended` are tokens of threads that
-    /// have ended.
+    /// Checks all slots after the time `passed` and returns fatal problems. `ended` are tokens of threads that have
+    /// exited.
     fn check(&mut self, passed: Duration, ended: &[u64]) -> Vec<ThreadProblem> {
         let mut troubles = Vec::new();
         for one in &mut self.watched {
@@ -415,7 +417,7 @@ impl Monitor {
             let may_have_ended = is_told || one.is_asked_for;
             if may_have_ended && !sys::has_thread(one.slot.thread) && !one.slot.is_retired() {
                 troubles.push(ThreadProblem::Ended(one.slot.name));
-                // Level-triggered: it would wake us for ever.
+                // The event is level-triggered and would wake the monitor for ever.
                 if let Some((_, end)) = one.end.take() {
                     let _ = self.poller.remove(&end);
                 }
@@ -443,8 +445,8 @@ impl Monitor {
         troubles
     }
 
-    /// How long to wait before the next look: as long as the shortest bound of a thread that is at work, or was since the
-    /// last look. `None`: all are idle.
+    /// Returns how long to wait before the next check: the shortest bound of the threads that are busy or were since
+    /// the last check. `None`: all are idle.
     fn next_period(&self) -> Option<Duration> {
         let active = self
             .watched
@@ -484,7 +486,7 @@ mod tests {
         for _ in 0..2 {
             heartbeat.busy();
             calls.recv_timeout(LIMIT).expect("told");
-            // Other looks must not tell it again.
+            // Further checks must not report it again.
             let other = beats.register("other", BOUND, Overdue::Fatal);
             other.busy();
             let trouble = troubles.recv_timeout(LIMIT).expect("told");
@@ -518,11 +520,11 @@ mod tests {
         retires.join().expect("joined");
         let theirs = beats.clone();
         let ends = std::thread::spawn(move || {
-            // Its end without a word is what a kill of the thread looks like.
+            // Forgetting the heartbeat simulates a thread that was killed.
             std::mem::forget(theirs.register("ending", LIMIT, Overdue::Fatal));
         });
         ends.join().expect("joined");
-        // Where the kernel cannot tell the end of a thread, the next look sees it.
+        // If the kernel cannot report the exit of a thread, the next check finds it.
         let heartbeat = beats.register("worker", BOUND, Overdue::Fatal);
         heartbeat.busy();
         heartbeat.idle();
@@ -541,7 +543,7 @@ mod tests {
             std::panic::resume_unwind(Box::new(()));
         });
         panics.join().expect_err("panicked");
-        // Where the kernel cannot tell the end of a thread, the next look sees it.
+        // If the kernel cannot report the exit of a thread, the next check finds it.
         let heartbeat = beats.register("worker", BOUND, Overdue::Fatal);
         heartbeat.busy();
         heartbeat.idle();
@@ -566,7 +568,7 @@ mod tests {
                 std::thread::yield_now();
             }
         };
-        // Nothing was at work yet.
+        // No thread was busy yet.
         asleep();
         assert!(told.try_recv().is_err(), "nothing was at work");
         for _ in 0..2 {

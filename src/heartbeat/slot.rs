@@ -1,4 +1,4 @@
-//! The heartbeat of one kind of job of one thread, as the thread and the monitor see it.
+//! The heartbeat of one kind of job of one thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,24 +7,24 @@ use std::time::Duration;
 use super::monitor::{Alarm, Overdue, PERIOD_MIN};
 use crate::sys;
 
-/// What a thread and the monitor share.
+/// Data that a thread and the monitor share.
 pub(super) struct HeartbeatSlot {
     /// The name of the thread, for messages.
     pub(super) name: &'static str,
-    /// The number of the thread.
+    /// The thread ID.
     pub(super) thread: i32,
-    /// How long one job may last.
+    /// How long one job may take.
     pub(super) bound: Duration,
     pub(super) overdue: Overdue,
-    /// When the current job began, in nanoseconds of CLOCK_MONOTONIC. 0: idle.
+    /// When the current job started, in nanoseconds of CLOCK_MONOTONIC. 0: idle.
     since: AtomicU64,
-    /// Jobs begun so far.
+    /// The number of jobs started so far.
     jobs: AtomicU64,
     /// The thread no longer needs to be watched.
     retired: AtomicBool,
 }
 
-/// What the monitor sees of a slot at one moment.
+/// The state of a slot at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct SlotState {
     pub(super) jobs: u64,
@@ -59,7 +59,7 @@ impl HeartbeatSlot {
         SlotState { jobs, is_busy }
     }
 
-    /// How long the current job has lasted. `None`: idle.
+    /// Returns how long the current job has taken. `None`: idle.
     pub(super) fn busy_for(&self) -> Option<Duration> {
         match self.since.load(Ordering::SeqCst) {
             0 => None,
@@ -74,26 +74,26 @@ impl HeartbeatSlot {
     }
 }
 
-/// A thread's own end of its heartbeat. Dropping it says that the thread no longer needs to be watched, except in a panic.
+/// A thread's handle of its heartbeat. Dropping it ends the watch over the thread, except in a panic.
 pub struct Heartbeat {
     pub(super) slot: Arc<HeartbeatSlot>,
     pub(super) alarm: Arc<Alarm>,
 }
 
 impl Heartbeat {
-    /// A job begins. A job that had begun ends with this.
+    /// Reports that a job starts. A job in progress ends with this.
     pub fn busy(&self) {
         let now = sys::now().mono.0.max(1);
         // Only this thread writes it.
         let jobs = self.slot.jobs.load(Ordering::Relaxed);
         self.slot.jobs.store(jobs + 1, Ordering::SeqCst);
         self.slot.since.store(now, Ordering::SeqCst);
-        // The first look only sees that it has begun, so it need not wait for the bound.
+        // The first check only records that the job has started, so it need not wait for the bound.
         let first_look = nanos(self.slot.bound.min(PERIOD_MIN));
         self.alarm.expect_by(now.saturating_add(first_look));
     }
 
-    /// The job has ended. The thread waits for the next one, for as long as that takes.
+    /// Reports that the job has ended. The thread may then wait for the next one without limit.
     pub fn idle(&self) {
         self.slot.since.store(0, Ordering::SeqCst);
     }
@@ -101,7 +101,7 @@ impl Heartbeat {
 
 impl Drop for Heartbeat {
     fn drop(&mut self) {
-        // A thread that unwinds was not told to end.
+        // A thread that unwinds exits unexpectedly and must stay watched.
         if std::thread::panicking() {
             return;
         }

@@ -1,4 +1,4 @@
-//! Where units lie on this machine: files, and the drop-ins that systemd merges into them.
+//! Finds unit files on this machine, and the drop-ins that systemd merges into them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::Path;
 use super::translate::EnvironmentFile;
 use super::unit::{SUFFIX, SystemdUnit, UnitName};
 
-/// Where systemd looks for units, the first of them wins.
+/// The directories of units, in order of precedence.
 // Source: systemd.unit(5), "Unit File Load Path".
 const DIRECTORIES: [&str; 5] = [
     "/etc/systemd/system",
@@ -19,7 +19,7 @@ const DIRECTORIES: [&str; 5] = [
     "/lib/systemd/system",
 ];
 
-/// Suffixes of units that are no services.
+/// Suffixes of units that are not services.
 const OTHERS: [&str; 10] = [
     ".socket",
     ".timer",
@@ -33,13 +33,13 @@ const OTHERS: [&str; 10] = [
     ".device",
 ];
 
-/// A unit file is text that people write; what is larger is none.
+/// Maximum size of a unit file in bytes. A larger file is not a unit.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// Reads the unit that a word of the command line means.
+/// Reads the unit that an argument of the command line names.
 ///
 /// # Errors
-/// There is none, it cannot be read, or it is no service. With the place.
+/// There is none, it cannot be read, or it is not a service. The message names the file.
 pub(super) fn find_unit(word: &str, stdin_name: &str) -> Result<SystemdUnit, String> {
     if word == "-" {
         let mut unit = SystemdUnit::new(UnitName::new(stdin_name));
@@ -54,10 +54,11 @@ pub(super) fn find_unit(word: &str, stdin_name: &str) -> Result<SystemdUnit, Str
         .and_then(|name| name.to_str())
         .unwrap_or(word);
     if OTHERS.iter().any(|suffix| file_name.ends_with(suffix)) {
-        return Err(format!("{word}: only services are programs"));
+        return Err(format!("{word}: only service units can be imported"));
     }
     let name = UnitName::new(file_name);
-    // A file of that name here is meant only if it looks like one: `nginx` is a unit even where there is a directory nginx.
+    // A file in the working directory is meant only if its name ends in .service: `nginx` is a unit even if there is a
+    // directory of that name.
     let is_path = word.contains('/') || (word.ends_with(SUFFIX) && path.is_file());
     let directories: Vec<String> = if is_path {
         let parent = path.parent().map(|parent| parent.display().to_string());
@@ -71,7 +72,7 @@ pub(super) fn find_unit(word: &str, stdin_name: &str) -> Result<SystemdUnit, Str
     };
     if name.is_template() {
         return Err(format!(
-            "{word}: it is a template; name one of its instances, such as {}@1{SUFFIX}",
+            "{word}: this is a template unit (name an instance, such as {}@1{SUFFIX})",
             name.prefix
         ));
     }
@@ -103,7 +104,7 @@ pub(super) fn find_unit(word: &str, stdin_name: &str) -> Result<SystemdUnit, Str
     Ok(unit)
 }
 
-/// What the file may be called: the unit's name, or that of its template.
+/// The possible file names: the unit's name, or its template's.
 fn file_names(name: &UnitName, given: Option<&str>) -> Vec<String> {
     let mut names = vec![given.unwrap_or(&name.full).to_owned()];
     if name.instance.is_some() {
@@ -112,8 +113,8 @@ fn file_names(name: &UnitName, given: Option<&str>) -> Vec<String> {
     names
 }
 
-/// Drop-ins in the order in which they count. Of two with one name that of the more special directory is read, in the
-/// directory that comes first.
+/// The drop-ins in the order in which they apply. Of drop-ins with the same name, the one in the most specific
+/// directory is read; between equal ones, the one in the first directory of the load path.
 fn drop_ins(name: &UnitName, directories: &[String]) -> Vec<String> {
     let mut found: BTreeMap<String, String> = BTreeMap::new();
     for kind in drop_in_directories(name) {
@@ -134,7 +135,7 @@ fn drop_ins(name: &UnitName, directories: &[String]) -> Vec<String> {
     found.into_values().collect()
 }
 
-/// Names of directories of drop-ins, the most special first.
+/// Names of drop-in directories, the most specific first.
 fn drop_in_directories(name: &UnitName) -> Vec<String> {
     let mut kinds = vec![format!("{}.d", name.full)];
     let at = if name.instance.is_some() { "@" } else { "" };
@@ -165,15 +166,15 @@ fn read_file(path: &str) -> Result<String, String> {
     read_limited(open_regular(path)?.0)
 }
 
-/// Opens a regular file. Opening a FIFO would wait for its writer, and reading a device may do anything.
+/// Opens a regular file. Opening a FIFO would wait for its writer, and reading a device may have side effects.
 fn open_regular(path: &str) -> Result<(fs::File, fs::Metadata), String> {
     let opened = fs::OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(path);
     let file = opened.map_err(|error| match error.raw_os_error() {
-        // How open(2) says that it is a socket.
-        Some(libc::ENXIO) => "it is no regular file".to_owned(),
+        // open(2) reports a socket this way.
+        Some(libc::ENXIO) => "it is not a regular file".to_owned(),
         _ => error.to_string(),
     })?;
     let meta = file.metadata().map_err(|error| error.to_string())?;
@@ -188,7 +189,7 @@ fn open_regular(path: &str) -> Result<(fs::File, fs::Metadata), String> {
     } else if kind.is_char_device() || kind.is_block_device() {
         "it is a device, not a regular file"
     } else {
-        "it is no regular file"
+        "it is not a regular file"
     }
     .to_owned())
 }
@@ -199,12 +200,12 @@ fn read_limited(from: impl std::io::Read) -> Result<String, String> {
         .read_to_end(&mut bytes)
         .map_err(|error| error.to_string())?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err("it is larger than any unit".to_owned());
+        return Err("it is too large for a unit".to_owned());
     }
-    String::from_utf8(bytes).map_err(|_| "it is no UTF-8".to_owned())
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
 }
 
-/// A file of variables. What not everybody may read is not copied to where everybody may.
+/// Reads a file of variables. A file that is not world-readable is not copied, because the output may be.
 pub(super) fn environment_file(path: &str) -> EnvironmentFile {
     const EVERYBODY_READS: u32 = 0o004;
     if fs::metadata(path).is_err() {
@@ -264,9 +265,11 @@ mod tests {
             read("w@2.service").map(values),
             Ok(vec!["/bin/a %i".into(), "1".into()])
         );
-        assert!(read("w@.service").is_err_and(|why| why.contains("name one of its instances")));
+        assert!(read("w@.service").is_err_and(|why| why.contains("name an instance")));
         assert!(read("no.service").is_err_and(|why| why.ends_with("no such file")));
-        assert!(read("x.timer").is_err_and(|why| why.ends_with("only services are programs")));
+        assert!(
+            read("x.timer").is_err_and(|why| why.ends_with("only service units can be imported"))
+        );
         std::os::unix::fs::symlink("/dev/null", dir.join("m.service")).expect("link");
         assert!(read("m.service").is_err_and(|why| why.ends_with("the unit is masked")));
         write("private", "A=1");

@@ -1,14 +1,14 @@
-//! Texts → the forms in which a configuration of ours holds them, so that they come out of it unchanged. Knows no unit.
+//! Writes texts in the syntax of our configuration, so that its parser returns them unchanged.
 
-/// Blank, as the configuration's reader means it where a comment may begin.
+/// Whether the parser accepts the character as whitespace before a comment.
 fn is_blank(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\x1c'..='\x1f')
 }
 
-/// Words as the value of `command`.
+/// Words in the syntax of `command`.
 ///
 /// # Errors
-/// A word has a character that no configuration can hold.
+/// A word has a character that a configuration cannot contain.
 pub(super) fn command_value(words: &[String]) -> Result<String, String> {
     let shown: Vec<String> = words
         .iter()
@@ -17,13 +17,12 @@ pub(super) fn command_value(words: &[String]) -> Result<String, String> {
     Ok(shown.join(" "))
 }
 
-/// One word of a command, with the quotes that it needs: for the splitter of words, and against what the reader of the file
-/// does before that, which knows no quotes: a blank before `;` or `#` begins a comment, `%` an expansion, blanks at the
-/// beginning of a line go.
+/// Quotes one word of a command, for the word splitter and for the parser before it, which ignores quotes: whitespace
+/// before `;` or `#` begins a comment, `%` begins an expansion, and whitespace at the beginning of a line is removed.
 fn quote_word(text: &str) -> Result<String, String> {
     if let Some(c) = text.chars().find(|c| matches!(c, '\0' | '\r')) {
         return Err(format!(
-            "the character {c:?} cannot stand in a configuration"
+            "the character {c:?} is not allowed in a configuration"
         ));
     }
     let is_plain = |c: char| {
@@ -32,7 +31,7 @@ fn quote_word(text: &str) -> Result<String, String> {
     if !text.is_empty() && text.chars().all(is_plain) && !text.contains("%(") {
         return Ok(text.replace('%', "%%"));
     }
-    // Inside the quotes of one word, `""` ends them and begins them anew.
+    // Inside the quotes of one word, `""` closes and reopens them.
     const SEAM: &str = "\"\"";
     let mut shown = String::from('"');
     let mut before = None;
@@ -44,7 +43,7 @@ fn quote_word(text: &str) -> Result<String, String> {
                 shown.push_str(SEAM);
                 shown.push(c);
             }
-            // `%(here)s` is replaced even where the percent sign is doubled.
+            // `%(here)s` is replaced even if the percent sign is doubled.
             '(' if before == Some('%') => {
                 shown.push_str(SEAM);
                 shown.push(c);
@@ -58,7 +57,7 @@ fn quote_word(text: &str) -> Result<String, String> {
     Ok(shown)
 }
 
-/// A value that is a text; none if it would not come out of the file as it is.
+/// Writes a text value. `None`: the parser would not return it unchanged.
 #[must_use]
 pub(super) fn text_value(value: &str) -> Option<String> {
     let mut before = None;
@@ -73,20 +72,20 @@ pub(super) fn text_value(value: &str) -> Option<String> {
     (is_trimmed && !value.contains("%(here)s")).then(|| value.replace('%', "%%"))
 }
 
-/// A pair of `environment`; none if that key's little language, which has no escapes, cannot say it.
+/// Writes a pair of `environment`. `None`: the syntax of that key, which has no escapes, cannot express it.
 #[must_use]
 pub(super) fn variable_pair(name: &str, value: &str) -> Option<String> {
     const QUOTES: [char; 2] = ['"', '\''];
-    // Quotes at the ends of a value are taken for those around it.
+    // Quotes at the ends of a value would be taken for enclosing quotes.
     if value.starts_with(QUOTES) || value.ends_with(QUOTES) {
         return None;
     }
     let quote = QUOTES.into_iter().find(|&quote| !value.contains(quote))?;
-    // What stands between the quotes is never at the beginning of a line, nor at its end.
+    // A text between quotes is never at the beginning or the end of a line.
     text_value(&format!("{quote}{value}{quote}")).map(|value| format!("{name}={value}"))
 }
 
-/// A word of a shell's script.
+/// Quotes a word for a shell script.
 #[must_use]
 pub(super) fn shell_quote(text: &str) -> String {
     let is_plain = |c: char| {

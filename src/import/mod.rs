@@ -1,5 +1,5 @@
-//! `supervisord import`: units of systemd → sections of programs. A pure translation, but for the reading of files. It must not
-//! know of a daemon that runs.
+//! `supervisord import`: translates systemd units to program sections. Apart from reading files it is pure, and it does
+//! not touch a running daemon.
 
 mod find;
 mod form;

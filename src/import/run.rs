@@ -1,4 +1,4 @@
-//! The verb: words of the command line → sections on standard output.
+//! Runs the subcommand: prints the sections of the given units to standard output.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -9,11 +9,11 @@ use super::translate::{TranslateInput, translate};
 use crate::config::lookup::Lookup;
 use crate::config::subcommand::{NAME, ParsedArgs};
 
-/// What the unit on standard input is called if nobody says.
+/// The default name of the unit on standard input.
 const STDIN_NAME: &str = "stdin";
 
-/// Prints a section for each unit; a unit that cannot be translated is said on standard error, and the others are printed all
-/// the same. Answers status 1 if there was one.
+/// Prints a section for each unit. Errors of a unit go to standard error, and the other units are still printed. The
+/// exit status is 1 if there was an error.
 #[must_use]
 pub fn run_import(argv0: &str, parsed: &ParsedArgs, lookup: &dyn Lookup) -> ExitCode {
     let stdin_name = parsed.option(NAME).unwrap_or(STDIN_NAME);
@@ -30,7 +30,7 @@ pub fn run_import(argv0: &str, parsed: &ParsedArgs, lookup: &dyn Lookup) -> Exit
             .and_then(|unit| translate(&unit, &world));
         match translated {
             Ok(mut section) => {
-                // Two sections of one name would be one.
+                // Sections with the same name would be merged.
                 while !names.insert(section.name.clone()) {
                     section.name.push('_');
                 }
@@ -44,7 +44,8 @@ pub fn run_import(argv0: &str, parsed: &ParsedArgs, lookup: &dyn Lookup) -> Exit
             }
         }
     }
-    // A closed pipe behind `supervisord import … | head` is nobody's fault.
+    // In `supervisord import …
+    // head`, a closed pipe is no error.
     let _ = std::io::stdout().write_all(texts.join("\n").as_bytes());
     ExitCode::from(u8::from(!is_complete))
 }

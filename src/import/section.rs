@@ -1,21 +1,21 @@
-//! A section of a program while it comes into being, and its text.
+//! A program section while it is built, and its text.
 
 use crate::config::key::SectionKind;
 
-/// One `[program:x]` with what is to be said about it.
+/// One `[program:x]` with its remarks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ProgramSection {
     /// The program's name.
     pub(super) name: String,
-    /// What it is, for people.
+    /// A title for people.
     pub(super) title: String,
     keys: Vec<(&'static str, String)>,
-    /// What is said, and the directives of which it is said.
+    /// Remarks, each with the directives that it is about.
     remarks: Vec<(String, Vec<String>)>,
 }
 
 impl ProgramSection {
-    /// An empty one.
+    /// An empty section.
     #[must_use]
     pub(super) fn new(name: &str) -> Self {
         Self {
@@ -26,7 +26,7 @@ impl ProgramSection {
         }
     }
 
-    /// Sets a key, in the form in which it is to be written.
+    /// Sets a key. `value` is already in the syntax of the file.
     pub(super) fn set(&mut self, key: &'static str, value: impl Into<String>) {
         let value = value.into();
         match self.keys.iter_mut().find(|(known, _)| *known == key) {
@@ -35,7 +35,7 @@ impl ProgramSection {
         }
     }
 
-    /// What a key is set to.
+    /// The value of a key. `None`: not set.
     #[must_use]
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         let mut keys = self.keys.iter();
@@ -43,7 +43,7 @@ impl ProgramSection {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Says something about a directive. What is said of several is said once, of all of them.
+    /// Adds a remark about a directive. The same remark about several directives is printed once for all of them.
     pub(super) fn add_remark(&mut self, directive: &str, value: &str, text: &str) {
         let subject = if value.is_empty() {
             directive.to_owned()
@@ -74,7 +74,7 @@ impl ProgramSection {
     }
 }
 
-/// What stands in a comment must not end it.
+/// Replaces control characters, since a newline would end the comment.
 fn one_line(text: &str) -> String {
     text.replace(char::is_control, " ")
 }

@@ -1,5 +1,5 @@
-//! A unit → a section of a program, with a remark for everything that has no equivalent. Asks nothing of the machine but what
-//! [`TranslateInput`] offers.
+//! Translates a unit to a program section, with a remark for everything that has no equivalent. All queries to the
+//! machine go through [`TranslateInput`].
 
 mod ends;
 mod environment;
@@ -17,48 +17,48 @@ use super::value::{self, TimeSpan};
 use super::words;
 use crate::config::lookup::Lookup;
 
-/// What is known of a file that `EnvironmentFile=` names.
+/// The result of reading a file that `EnvironmentFile=` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum EnvironmentFile {
-    /// Everybody can read this in it.
+    /// The content of a world-readable file.
     Text(String),
-    /// It is there, but not for everybody: what is in it may be secret.
+    /// The file is not world-readable, so its content may be secret.
     Private,
-    /// It is not there.
+    /// The file does not exist.
     Missing,
 }
 
-/// What translation asks of the machine.
+/// The queries that a translation makes to the machine.
 pub(super) struct TranslateInput<'a> {
-    /// Users, directories, the machine's name.
+    /// Users, directories, the host name.
     pub(super) lookup: &'a dyn Lookup,
-    /// Files of variables.
+    /// Reads a file of variables.
     pub(super) environment_file: &'a dyn Fn(&str) -> EnvironmentFile,
 }
 
 /// The type of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ServiceType {
-    /// `simple`, `exec`, and what comes down to it.
+    /// `simple`, `exec`, and types that are equivalent here.
     Plain,
     Notify,
     Forking,
     Oneshot,
 }
 
-/// A translation under way.
+/// A translation in progress.
 struct Translation<'a> {
     unit: &'a SystemdUnit,
     world: &'a TranslateInput<'a>,
     section: ProgramSection,
-    /// Directives that were dealt with.
+    /// Directives that were translated.
     done: BTreeSet<(&'a str, &'a str)>,
 }
 
 /// Translates one unit.
 ///
 /// # Errors
-/// Why nothing can be run, with places.
+/// Why the unit cannot be run, with places.
 pub(super) fn translate(
     unit: &SystemdUnit,
     world: &TranslateInput<'_>,
@@ -86,7 +86,7 @@ pub(super) fn translate(
     Ok(work.section)
 }
 
-/// A name of a program: what may not stand in one, or would mean something in a section's header, is replaced.
+/// Makes a valid program name: replaces characters that are invalid in one or have a meaning in a section header.
 #[must_use]
 pub(super) fn program_name(stem: &str) -> String {
     let name: String = stem
@@ -106,7 +106,7 @@ pub(super) fn program_name(stem: &str) -> String {
 const SERVICE: &str = "Service";
 
 impl<'a> Translation<'a> {
-    /// All assignments of a directive, which is then dealt with.
+    /// All assignments of a directive. Marks it as translated.
     fn all_assignments(&mut self, section: &'a str, name: &'a str) -> Vec<&'a Assignment> {
         self.done.insert((section, name));
         self.unit
@@ -116,7 +116,7 @@ impl<'a> Translation<'a> {
             .collect()
     }
 
-    /// What counts of a directive that adds up: everything since it was last emptied.
+    /// The assignments of a list directive since it was last emptied.
     fn list_assignments(&mut self, section: &'a str, name: &'a str) -> Vec<&'a Assignment> {
         let all = self.all_assignments(section, name);
         let from = all
@@ -126,13 +126,13 @@ impl<'a> Translation<'a> {
         all[from..].to_vec()
     }
 
-    /// What counts of a directive of `[Service]` that has one value, specifiers replaced.
+    /// The last value of a `[Service]` directive, with specifiers replaced. `None`: not set or empty.
     fn last_assignment(&mut self, name: &'a str) -> Option<String> {
         let last = self.all_assignments(SERVICE, name).pop()?;
         (!last.value.is_empty()).then(|| self.specified(name, &last.value))
     }
 
-    /// A time of `[Service]`; a number alone is of seconds.
+    /// A time of `[Service]`. A plain number is in seconds.
     fn span(&mut self, name: &'a str) -> Option<TimeSpan> {
         let text = self.last_assignment(name)?;
         let span = value::span(&text, value::SECONDS);
@@ -153,18 +153,19 @@ impl<'a> Translation<'a> {
     }
 
     fn not_understood(&mut self, name: &str, value: &str) {
-        self.section
-            .add_remark(name, value, "this value is not understood");
+        self.section.add_remark(name, value, "invalid value");
     }
 
-    /// Sets a key to a text, or says that it cannot be.
+    /// Sets a key to a text, or adds a remark that this is impossible.
     fn text(&mut self, key: &'static str, name: &str, value: &str) {
         match form::text_value(value) {
             Some(text) => self.section.set(key, text),
             None => self.section.add_remark(
                 name,
                 value,
-                &format!("{key}= cannot hold this text; the blanks or signs in it would be lost"),
+                &format!(
+                    "{key}= cannot represent this text; blanks or special characters would be lost"
+                ),
             ),
         }
     }
@@ -183,13 +184,13 @@ impl<'a> Translation<'a> {
             self.section.add_remark(
                 name,
                 text,
-                &format!("the specifier %{letter} has no equivalent; put in what it stands for"),
+                &format!("the specifier %{letter} has no equivalent; replace it with its value"),
             );
         }
         specified
     }
 
-    /// What a specifier stands for, as the system's manager has it.
+    /// The value of a specifier for the system's service manager. `None`: unknown.
     // Source: systemd.unit(5), "Specifiers".
     fn specifier(&self, letter: char) -> Option<String> {
         let name = &self.unit.name;
@@ -260,7 +261,7 @@ impl<'a> Translation<'a> {
                     "Type",
                     "notify-reload",
                     &format!(
-                        "to have it read its configuration anew: supervisorctl signal HUP {}",
+                        "to reload its configuration: supervisorctl signal HUP {}",
                         self.section.name.clone()
                     ),
                 );
@@ -272,7 +273,7 @@ impl<'a> Translation<'a> {
                 self.section.add_remark(
                     "Type",
                     "dbus",
-                    "nobody waits for its name on the bus; it is RUNNING after startsecs",
+                    "supervisord does not wait for bus names; the program is RUNNING after startsecs",
                 );
                 ServiceType::Plain
             }
@@ -280,7 +281,7 @@ impl<'a> Translation<'a> {
                 self.section.add_remark(
                     "Type",
                     "idle",
-                    "it does not wait for others; give it a high priority= to start late",
+                    "the program does not wait for others; use a high priority= to start it late",
                 );
                 ServiceType::Plain
             }
@@ -303,12 +304,12 @@ impl<'a> Translation<'a> {
             self.section.add_remark(
                 "autostart",
                 "false",
-                "the unit is wanted by nothing, so it does not start by itself",
+                "no target wants the unit, so autostart=false",
             );
         }
     }
 
-    /// Says something about whatever was not dealt with.
+    /// Adds a remark for every directive that was not translated.
     fn remark_on_rest(&mut self) {
         for one in &self.unit.assignments {
             let directive = (one.section.as_str(), one.name.as_str());
@@ -320,12 +321,12 @@ impl<'a> Translation<'a> {
         }
         for (place, line, why) in &self.unit.passed_over {
             self.section
-                .add_remark(place, "", &format!("passed over, for {why}: {line}"));
+                .add_remark(place, "", &format!("ignored: {why}: {line}"));
         }
     }
 }
 
-/// `-` becomes `/`, `\xHH` the byte; what then is no UTF-8 stays as it was.
+/// Unescapes a unit name: `-` becomes `/`, `\xHH` the byte. If the result is not UTF-8, returns the text unchanged.
 // Source: systemd.unit(5), "String Escaping for Inclusion in Unit Names".
 fn unescape(text: &str) -> String {
     let mut bytes = Vec::new();

@@ -1,47 +1,47 @@
-//! The text of a unit file and of its drop-ins → what they assign, in order. Knows no directive.
+//! Parses a unit file and its drop-ins into their assignments, in order.
 
 use ini::{Ini, ParseOption};
 
-/// One `Directive=value` as it stands in a file.
+/// One `Directive=value` in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Assignment {
-    /// What stands between the brackets above it.
+    /// The name of the section that contains it.
     pub(super) section: String,
     /// The directive.
     pub(super) name: String,
-    /// Trimmed; continuation lines joined by blanks.
+    /// The value, trimmed. Continuation lines are joined by spaces.
     pub(super) value: String,
-    /// Where it stands: `file:line`.
+    /// Its place: `file:line`.
     pub(super) place: String,
 }
 
-/// What a unit is called, in its parts.
+/// The name of a unit, in its parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct UnitName {
-    /// All of it: `a@b.service`.
+    /// The whole name: `a@b.service`.
     pub(super) full: String,
-    /// Up to the `@` or the suffix: `a`.
+    /// The part before `@` or the suffix: `a`.
     pub(super) prefix: String,
-    /// Between the `@` and the suffix: `b`; none: it is no instance.
+    /// The part between `@` and the suffix: `b`. `None`: the unit is not an instance.
     pub(super) instance: Option<String>,
 }
 
 /// A unit with its drop-ins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SystemdUnit {
-    /// What it is called.
+    /// Its name.
     pub(super) name: UnitName,
-    /// All that its files assign, in the order in which it counts.
+    /// All assignments of its files, in the order in which they apply.
     pub(super) assignments: Vec<Assignment>,
-    /// Lines that systemd passes over: place, line, why.
+    /// Lines that systemd ignores: place, line, reason.
     pub(super) passed_over: Vec<(String, String, &'static str)>,
 }
 
-/// The suffix of the only type of unit that is a program.
+/// The suffix of services, the only units that become programs.
 pub(super) const SUFFIX: &str = ".service";
 
 impl UnitName {
-    /// Takes the name apart; without a suffix it gets that of services.
+    /// Splits a name. A name without a suffix gets that of services.
     #[must_use]
     pub(super) fn new(name: &str) -> Self {
         let stem = name.strip_suffix(SUFFIX).unwrap_or(name);
@@ -56,13 +56,13 @@ impl UnitName {
         }
     }
 
-    /// Without the suffix.
+    /// The name without the suffix.
     #[must_use]
     pub(super) fn stem(&self) -> &str {
         self.full.strip_suffix(SUFFIX).unwrap_or(&self.full)
     }
 
-    /// It only makes instances.
+    /// Whether the unit is a template without an instance name.
     #[must_use]
     pub(super) fn is_template(&self) -> bool {
         self.instance.as_deref() == Some("")
@@ -70,7 +70,7 @@ impl UnitName {
 }
 
 impl SystemdUnit {
-    /// One of which nothing is known yet.
+    /// A unit without assignments.
     #[must_use]
     pub(super) fn new(name: UnitName) -> Self {
         Self {
@@ -80,17 +80,17 @@ impl SystemdUnit {
         }
     }
 
-    /// Takes in a file; `file` is what it is called in places.
+    /// Parses a file. `file`: its name in places.
     ///
     /// # Errors
-    /// A section header that is none: systemd refuses the whole file. With its place.
+    /// An invalid section header, because of which systemd refuses the whole file. With its place.
     ///
     /// # Source
     /// systemd.syntax(7).
     pub(super) fn read(&mut self, file: &str, text: &str) -> Result<(), String> {
         let normal = NormalizedUnit::of(file, text)?;
         self.passed_over.extend(normal.passed_over);
-        // The reader takes quotes and backslashes for its own unless it is told not to; here they belong to values.
+        // By default the parser interprets quotes and backslashes. In units they belong to the values.
         let option = ParseOption {
             enabled_quote: false,
             enabled_escape: false,
@@ -113,13 +113,13 @@ impl SystemdUnit {
     }
 }
 
-/// A unit file in the form in which any reader of INI files understands it as systemd does: one assignment a line, no
-/// comments, no continuation lines. What rust-ini would read otherwise is settled here: a backslash at the end of a line joins
-/// the next one even if comments stand between them, and becomes a blank; a line without `=` is no beginning of a key;
-/// `:` is no separator; a comment may be indented.
+/// A unit file, rewritten so that an INI parser reads it like systemd: one assignment per line, no comments, no
+/// continuation lines. The differences to rust-ini: a backslash at the end of a line joins the next line, even with
+/// comments in between, and becomes a space; a line without `=` does not begin a key; `:` is no separator; a comment
+/// may be indented.
 struct NormalizedUnit {
     text: String,
-    /// Where each assignment stands, in order.
+    /// The place of each assignment, in order.
     places: Vec<String>,
     passed_over: Vec<(String, String, &'static str)>,
 }
@@ -141,17 +141,17 @@ impl NormalizedUnit {
                 let Some(name) = rest.strip_suffix(']') else {
                     return Err(format!("{place}: a section header ends in ]: {line}"));
                 };
-                // No section of systemd has such a name, and the reader would cut it short.
+                // No systemd section has such a name, and the parser would cut it.
                 is_in_section = !name.trim().is_empty() && !name.contains(['[', ']', '\\']);
                 if is_in_section {
                     normal.text.push_str(&format!("[{name}]\n"));
                 } else {
-                    pass_over("no section of systemd has such a name");
+                    pass_over("unknown section");
                 }
                 continue;
             }
             let Some((name, value)) = line.split_once('=') else {
-                pass_over("there is no = in it");
+                pass_over("no = in the line");
                 continue;
             };
             let (name, value) = (name.trim(), value.trim());
@@ -160,19 +160,19 @@ impl NormalizedUnit {
                     .bytes()
                     .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
             if !is_name {
-                pass_over("no directive has such a name");
+                pass_over("unknown directive");
             } else if is_in_section {
                 normal.text.push_str(&format!("{name}={value}\n"));
                 normal.places.push(place);
             } else {
-                pass_over("it stands in no section");
+                pass_over("it is outside of any section");
             }
         }
         Ok(normal)
     }
 }
 
-/// Lines that say something, each with the number of its first one; continuation lines joined.
+/// The lines that are not empty or comments, with continuation lines joined. Each has the number of its first line.
 fn logical_lines(text: &str) -> Vec<(usize, String)> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let text = text.replace("\r\n", "\n");
@@ -201,7 +201,7 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
         .collect()
 }
 
-/// The last backslash is not itself behind one.
+/// Whether the line ends in a backslash that is not itself escaped.
 fn is_continued(line: &str) -> bool {
     let backslashes = line.bytes().rev().take_while(|&byte| byte == b'\\').count();
     backslashes % 2 == 1
@@ -246,15 +246,15 @@ mod tests {
             ("[S]\nA='b' \"c\"\\t; d # e", "f:2 [S]A='b' \"c\"\\t; d # e"),
             (
                 "[S]\nA=b:c=d\nB:c=d",
-                "f:2 [S]A=b:c=d|f:3 B:c=d: no directive has such a name",
+                "f:2 [S]A=b:c=d|f:3 B:c=d: unknown directive",
             ),
-            ("[S]\nfoo\nA=b", "f:3 [S]A=b|f:2 foo: there is no = in it"),
-            ("A=b", "f:1 A=b: it stands in no section"),
-            ("[S]\n=b", "f:2 =b: no directive has such a name"),
+            ("[S]\nfoo\nA=b", "f:3 [S]A=b|f:2 foo: no = in the line"),
+            ("A=b", "f:1 A=b: it is outside of any section"),
+            ("[S]\n=b", "f:2 =b: unknown directive"),
             ("[S\nA=b", "! f:1: a section header ends in ]: [S"),
             (
                 "[a]b]\nA=b",
-                "f:1 [a]b]: no section of systemd has such a name|f:2 A=b: it stands in no section",
+                "f:1 [a]b]: unknown section|f:2 A=b: it is outside of any section",
             ),
         ] {
             assert_eq!(shown(text), expected, "{text:?}");

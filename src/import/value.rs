@@ -1,19 +1,19 @@
-//! Values as systemd writes them → plain ones: times, sizes, booleans, exit statuses. Knows no directive.
+//! Parses systemd's values: times, sizes, booleans, exit statuses.
 
 use std::time::Duration;
 
 use crate::domain::Signal;
 
-/// A stretch of time, or for ever.
+/// A time span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TimeSpan {
-    /// So long.
+    /// A limited time.
     For(Duration),
-    /// No end.
+    /// No limit.
     Infinity,
 }
 
-/// Units of time in microseconds, the longest names of a kind first where one begins another.
+/// Units of time in microseconds. A longer name comes before a shorter one with which it begins.
 const UNITS: &[(&[&str], u64)] = &[
     (&["seconds", "second", "sec", "s"], 1_000_000),
     (&["minutes", "minute", "min", "m"], 60_000_000),
@@ -26,7 +26,7 @@ const UNITS: &[(&[&str], u64)] = &[
     (&["usec", "us", "µs", "μs"], 1),
 ];
 
-/// `1min 30s`, `1.5h`, `infinity`; a number alone is of `unit` microseconds.
+/// Parses `1min 30s`, `1.5h` or `infinity`. A plain number is in units of `unit` microseconds.
 ///
 /// # Source
 /// systemd.time(7), "Parsing Time Spans".
@@ -79,7 +79,7 @@ pub(super) fn span(text: &str, unit: u64) -> Option<TimeSpan> {
     Some(TimeSpan::For(Duration::from_micros(micros)))
 }
 
-/// So much of `whole` as the digits behind a point say; what is beyond the fifteenth is nothing.
+/// The fraction of `whole` that the digits after a decimal point denote. Digits beyond the fifteenth are ignored.
 fn part_of(digits: &str, whole: u64) -> u64 {
     let mut part = 0;
     let mut of = 1;
@@ -87,20 +87,20 @@ fn part_of(digits: &str, whole: u64) -> u64 {
         part = part * 10 + u128::from(digit);
         of *= 10;
     }
-    // Less than `whole`, for `part` is less than `of`.
+    // Less than `whole`, because `part` is less than `of`.
     u64::try_from(u128::from(whole) * part / of).unwrap_or(whole)
 }
 
-/// Seconds, as systemd's times without a unit are.
+/// A second in microseconds, the unit of systemd's times without a unit.
 pub(super) const SECONDS: u64 = 1_000_000;
 
-/// Whole seconds; what is less counts as one more, for a limit must not become shorter.
+/// Rounds up to whole seconds, because a limit must not become shorter.
 #[must_use]
 pub(super) fn seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
-/// systemd's words for yes and no.
+/// Parses systemd's words for yes and no.
 #[must_use]
 pub(super) fn boolean(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
@@ -110,7 +110,7 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// A number of bytes with a suffix of 1024, with a fraction or not; `infinity` is none of them.
+/// Parses a number of bytes with an optional fraction and suffix (powers of 1024). `infinity` is not accepted.
 #[must_use]
 pub(super) fn bytes(text: &str) -> Option<u64> {
     let text = text.trim();
@@ -133,12 +133,12 @@ pub(super) fn bytes(text: &str) -> Option<u64> {
         .checked_add(part_of(fraction, factor))
 }
 
-/// What one item of a list of exit statuses means.
+/// One item of a list of exit statuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ExitItem {
-    /// It ends with this code.
+    /// Exit with this code.
     Code(u8),
-    /// It ends by this signal.
+    /// Termination by this signal.
     Signal(Signal),
 }
 
@@ -170,7 +170,7 @@ const CODES: &[(&str, u8)] = &[
     ("CONFIG", 78),
 ];
 
-/// A code, the name of one, or a signal with its `SIG`.
+/// Parses an exit code, the name of one, or a signal name with `SIG`.
 #[must_use]
 pub(super) fn status(word: &str) -> Option<ExitItem> {
     if let Ok(code) = word.parse() {

@@ -1,33 +1,33 @@
-//! The little languages inside values: words with quotes and escapes, specifiers, variables, files of variables; and command
-//! lines made of them. Knows no directive.
+//! Parses the syntax inside values: words with quotes and escapes, specifiers, variables, files of variables; and
+//! command lines made of them.
 
 use super::form;
 
-/// Why a text has no words.
+/// Why a text cannot be split into words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum UnitWordsError {
-    #[error("a quote is not closed")]
+    #[error("missing closing quote")]
     Quote,
-    #[error("it ends in a backslash")]
+    #[error("it ends with a backslash")]
     Backslash,
-    #[error("an escape makes it no UTF-8")]
+    #[error("an escape makes it invalid UTF-8")]
     Utf8,
-    #[error("there is no command in it")]
+    #[error("it contains no command")]
     Empty,
 }
 
-/// One word, and whether it stood there as a bare `;`.
+/// One word, and whether it is an unquoted `;`.
 #[derive(Debug, PartialEq, Eq)]
 struct UnitWord {
     text: String,
     ends_command: bool,
 }
 
-/// Blanks between words.
+/// Whitespace between words.
 const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
 
-/// Splits at blanks. Quotes of both kinds may begin anywhere in a word; escapes count in them and outside; an escape that is
-/// none stays as it is.
+/// Splits at whitespace. Quotes of both kinds may begin anywhere in a word; escapes work inside and outside of quotes;
+/// an invalid escape is kept unchanged.
 ///
 /// # Source
 /// systemd.service(5), "Command Lines"; systemd.syntax(7), "Quoting".
@@ -59,7 +59,7 @@ fn split_words(text: &str) -> Result<Vec<UnitWord>, UnitWordsError> {
     Ok(found)
 }
 
-/// The first word, and what follows it.
+/// Returns the first word and the text after it.
 fn word(text: &str) -> Result<(String, &str), UnitWordsError> {
     let mut bytes = Vec::new();
     let mut quote = None;
@@ -88,7 +88,7 @@ fn word(text: &str) -> Result<(String, &str), UnitWordsError> {
     Ok((word, rest))
 }
 
-/// Takes the escape whose backslash has been read; what follows it.
+/// Parses an escape after its backslash. Returns the text after it.
 fn escape<'a>(text: &'a str, out: &mut Vec<u8>) -> &'a str {
     let mut chars = text.chars();
     let simple = match chars.next() {
@@ -109,7 +109,7 @@ fn escape<'a>(text: &'a str, out: &mut Vec<u8>) -> &'a str {
         out.push(byte);
         return chars.as_str();
     }
-    // (how many characters belong to it, how many of them are its name, its radix)
+    // (length of the escape, length of its prefix, radix)
     let (len, skip, radix) = match text.as_bytes().first() {
         Some(b'x') => (3, 1, 16),
         Some(b'u') => (5, 1, 16),
@@ -132,7 +132,7 @@ fn escape<'a>(text: &'a str, out: &mut Vec<u8>) -> &'a str {
     };
     match taken {
         Some(()) => &text[len..],
-        // No escape: the backslash stays, and what follows is read as anything else.
+        // Not an escape: keep the backslash, and parse the next character normally.
         None => {
             out.push(b'\\');
             let first = text.chars().next().map_or(0, char::len_utf8);
@@ -142,10 +142,10 @@ fn escape<'a>(text: &'a str, out: &mut Vec<u8>) -> &'a str {
     }
 }
 
-/// Words of a list, such as that of `Environment=`.
+/// Splits a list such as that of `Environment=` into words.
 ///
 /// # Errors
-/// A quote that is not closed, or an escape that makes it no UTF-8.
+/// A quote is not closed, or an escape makes the text invalid UTF-8.
 pub(super) fn list(text: &str) -> Result<Vec<String>, UnitWordsError> {
     let mut words = Vec::new();
     let mut rest = text.trim_start_matches(BLANKS);
@@ -157,33 +157,33 @@ pub(super) fn list(text: &str) -> Result<Vec<String>, UnitWordsError> {
     Ok(words)
 }
 
-/// The letters before a command, by what they ask for.
+/// The prefix characters of a command, by their meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct ExecPrefixes {
-    /// `-`: a failure is none.
+    /// `-`: a failure is ignored.
     pub(super) may_fail: bool,
-    /// `@`: the second word is what the program sees as its name.
+    /// `@`: the second word becomes argv\[0\].
     pub(super) has_name: bool,
-    /// `:`: no variables.
+    /// `:`: variables are not replaced.
     pub(super) is_literal: bool,
-    /// `+`, `!` or `!!`: it keeps rights.
+    /// `+`, `!` or `!!`: it keeps privileges.
     pub(super) is_privileged: bool,
     /// `|`: a shell runs it.
     pub(super) is_for_a_shell: bool,
 }
 
-/// One command of an `Exec…=` directive, words with specifiers but before variables.
+/// One command of an `Exec…=` directive. Specifiers are replaced, variables are not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ExecCommand {
-    /// Its letters.
+    /// Its prefix characters.
     pub(super) prefixes: ExecPrefixes,
-    /// The program, and its arguments.
+    /// The program and its arguments.
     pub(super) words: Vec<String>,
-    /// What the program sees as its name, if that is another.
+    /// argv\[0\], if it differs from the program.
     pub(super) name: Option<String>,
 }
 
-/// Reads the commands of a directive's value.
+/// Parses the commands of a directive's value.
 ///
 /// # Errors
 /// See [`UnitWordsError`].
@@ -193,7 +193,7 @@ pub(super) fn commands(text: &str) -> Result<Vec<ExecCommand>, UnitWordsError> {
     for part in found.split(|word| word.ends_command) {
         let mut words = part.iter().map(|word| word.text.clone());
         let Some(first) = words.next() else {
-            // systemd takes a separator with nothing behind it.
+            // systemd accepts a separator at the end.
             continue;
         };
         let mut prefixes = ExecPrefixes::default();
@@ -229,7 +229,7 @@ pub(super) fn commands(text: &str) -> Result<Vec<ExecCommand>, UnitWordsError> {
     Ok(all)
 }
 
-/// Replaces specifiers; `of` says what a letter stands for, and what it does not know stays as it is.
+/// Replaces specifiers. `of` returns the value of a letter. An unknown specifier stays unchanged.
 #[must_use]
 pub(super) fn expand_specifiers(text: &str, mut of: impl FnMut(char) -> Option<String>) -> String {
     let mut out = String::with_capacity(text.len());
@@ -251,28 +251,28 @@ pub(super) fn expand_specifiers(text: &str, mut of: impl FnMut(char) -> Option<S
     out
 }
 
-/// What is known of a variable before the program runs.
+/// What is known about a variable before the program runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum VariableValue {
     /// Its value.
     Known(String),
     /// It is not set.
     Unset,
-    /// Only when the program starts.
+    /// Its value is known only when the program starts.
     Late,
 }
 
-/// A word of a command line after variables.
+/// A word of a command line with variables replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum CommandItem {
-    /// As it is.
+    /// A literal word.
     Text(String),
-    /// A piece of a shell's script, for it has variables that are known later.
+    /// A piece of a shell script, because it has variables whose values are known only at the start.
     Script(String),
 }
 
-/// Replaces variables in the arguments of a command, not in its path: `$X` as a word of its own becomes as many words as there
-/// are in it, `${X}` one text, `$$` a dollar sign.
+/// Replaces variables in the arguments of a command, not in its path: `$X` as a whole word becomes the words of its
+/// value, `${X}` becomes its value as one text, `$$` a dollar sign.
 ///
 /// # Source
 /// systemd.service(5), "Command Lines".
@@ -304,7 +304,7 @@ pub(super) fn substitute(
     items
 }
 
-/// `${X}` and `$$` inside a word.
+/// Replaces `${X}` and `$$` inside a word.
 fn expand_embedded(word: &str, of: &mut impl FnMut(&str) -> VariableValue) -> CommandItem {
     let mut text = String::new();
     let mut script = String::new();
@@ -346,7 +346,8 @@ fn expand_embedded(word: &str, of: &mut impl FnMut(&str) -> VariableValue) -> Co
     CommandItem::Script(script)
 }
 
-/// The words in a variable's value: quotes are taken away, a backslash keeps what follows it, nothing is an error.
+/// Splits a variable's value into words: quotes are removed, a backslash keeps the next character, and nothing is an
+/// error.
 fn value_words(value: &str) -> impl Iterator<Item = String> {
     let mut words: Vec<String> = Vec::new();
     let mut word: Option<String> = None;
@@ -370,7 +371,7 @@ fn value_words(value: &str) -> impl Iterator<Item = String> {
     words.into_iter()
 }
 
-/// It can be a variable of a shell.
+/// Whether the name is valid for a shell variable.
 #[must_use]
 pub(super) fn is_variable_name(name: &str) -> bool {
     let mut bytes = name.bytes();
@@ -380,7 +381,7 @@ pub(super) fn is_variable_name(name: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// The variables in a file such as `EnvironmentFile=` names.
+/// Parses a file for `EnvironmentFile=`.
 ///
 /// # Source
 /// systemd.exec(5), `EnvironmentFile=`.
@@ -429,7 +430,7 @@ type CharIter<'a> = std::iter::Peekable<std::str::Chars<'a>>;
 fn skip_comment(chars: &mut CharIter<'_>) {
     while let Some(c) = chars.next() {
         match c {
-            // A comment goes on in the next line then.
+            // A backslash continues the comment in the next line.
             '\\' => {
                 chars.next();
             }
@@ -439,10 +440,10 @@ fn skip_comment(chars: &mut CharIter<'_>) {
     }
 }
 
-/// Up to the end of the line. Blanks around what is not quoted go, also those between it and quotes.
+/// Parses a value up to the end of the line. Unquoted whitespace at its ends and around quotes is removed.
 fn file_value(chars: &mut CharIter<'_>) -> String {
     let mut value = String::new();
-    // Up to here nothing is cut at the end.
+    // Length of the value that trailing whitespace removal must keep.
     let mut kept = 0;
     let mut is_bare = false;
     while let Some(c) = chars.next() {
@@ -457,7 +458,7 @@ fn file_value(chars: &mut CharIter<'_>) -> String {
                 }
                 is_bare = true;
             }
-            // Inside a bare value quotes are characters like others.
+            // Inside an unquoted value, quotes are ordinary characters.
             '\'' if !is_bare => {
                 value.extend(chars.by_ref().take_while(|&c| c != '\''));
                 kept = value.len();

@@ -1,6 +1,6 @@
-//! The activity log: what the daemon says of itself and its processes, in Supervisor's format.
+//! The activity log: the daemon's own log lines, in Supervisor's format.
 //!
-//! It works before the output thread exists, and then moves into it.
+//! It works before the output threads exist, and then moves into them.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -16,9 +16,9 @@ use super::syslog::{Syslog, SyslogChange};
 use crate::domain::{Bytes, Errno, Level, Line, Wall};
 use crate::sys::{self, safe_open::REFUSED};
 
-/// Bytes that wait for a slow reader (a terminal, a pipe) at most; whole lines beyond are lost, counted.
+/// Maximum bytes that wait for a slow reader (a terminal, a pipe). Further lines are dropped and counted.
 const WAITING_BYTES_MAX: usize = 256 << 10;
-/// Lines that are written together, in bytes, but for the last line.
+/// Maximum size of a batch of lines, in bytes, without its last line.
 const BATCH_BYTES: usize = 32 << 10;
 
 /// The activity log.
@@ -26,10 +26,10 @@ const BATCH_BYTES: usize = 32 << 10;
 pub struct Activity {
     level: Level,
     target: ActivityTarget,
-    /// In the foreground, standard output has every line too.
+    /// The copy of every line to standard output, in the foreground.
     copy: Option<Copied>,
     clock: Clock,
-    /// The line being made, kept for its room.
+    /// The buffer in which a line is formatted. It is kept for its capacity.
     scratch: String,
 }
 
@@ -40,39 +40,40 @@ enum ActivityTarget {
     Journal(Box<ActivityJournal>),
 }
 
-/// The way to standard output.
+/// A copy of the log on standard output.
 #[derive(Debug)]
 enum Copied {
     Stdout(ActivityOutlet),
-    /// It is the journal, which has more to show than text.
+    /// Standard output is the journal: the copy has structured fields.
     Journal(Box<ActivityJournal>),
 }
 
-/// A file that takes whole lines.
+/// A file that receives whole lines.
 #[derive(Debug)]
 struct ActivityOutlet {
     file: LogFile,
-    /// Lines are gathered in `batch`, and written together.
+    /// Whether lines are collected in `batch` and written together.
     batches: bool,
     batch: Vec<u8>,
-    /// The batch is written when it has as many bytes, since the file is to be rotated behind that very line.
+    /// Size at which the batch is written: the file may have to rotate after exactly that line.
     batch_max: usize,
     waiting: Vec<u8>,
-    /// Lines lost since the last one that said so.
+    /// Lines lost since the last line about lost lines.
     lost: u64,
     failing: bool,
 }
 
 impl Activity {
-    /// Opens the log: a file, which rotates at `maxbytes` (≤ 0: never) into `backups` old ones, or one of the
-    /// words `syslog` and `journal`. Lines below `level` are not written. `copy_to_stdout`: standard output has every line
-    /// too, if it is open; as an entry with fields if it is the journal, and only once if the log is that too.
+    /// Opens the log: a file, which rotates at `maxbytes` (≤ 0: never) and keeps `backups` old files, or one of the
+    /// words `syslog` and `journal`. Lines below `level` are not written. `copy_to_stdout`: standard output gets every
+    /// line too, if it is open. If standard output is the journal, the copy has structured fields; if the log is the
+    /// journal too, there is no copy.
     ///
     /// # Errors
     /// As open(2).
     ///
     /// # Source
-    /// Supervisor manual, `[supervisord]`, logfile and its neighbours.
+    /// Supervisor manual, `[supervisord]`, logfile and the keys after it.
     pub fn open(
         target: &Path,
         maxbytes: Bytes,
@@ -101,7 +102,7 @@ impl Activity {
                 io::Error::from_raw_os_error(error.0)
             })?))
         };
-        // A closed standard output is no reason not to start.
+        // The daemon starts although standard output is closed.
         let copy = match (copy_to_stdout, journal::is_stdout()) {
             (false, _) => None,
             (true, true) if matches!(target, ActivityTarget::Journal(_)) => None,
@@ -114,7 +115,7 @@ impl Activity {
             && let ActivityTarget::Journal(activity_journal) = &mut target
             && let Some(line) = activity_journal.look()
         {
-            // Nowhere else is anybody told. Whether somebody reads it is not ours to know.
+            // There is no other place to report this, and standard error may be unread too.
             let _ = writeln!(io::stderr(), "{line}");
         }
         Ok(Self {
@@ -126,7 +127,7 @@ impl Activity {
         })
     }
 
-    /// Lines of this level are written.
+    /// Whether lines of this level are written.
     #[must_use]
     pub fn enabled(&self, level: Level) -> bool {
         level >= self.level
@@ -138,8 +139,8 @@ impl Activity {
         self.level
     }
 
-    /// Writes one line, stamped `wall`, unless its level is too low. Never blocks on a reader; what cannot be written is
-    /// counted, and the log says so where the lines are missing.
+    /// Writes one line with the timestamp `wall`, unless its level is too low. Never blocks on a reader. Lines that
+    /// cannot be written are counted, and the log reports the count where they are missing.
     pub fn write(&mut self, wall: Wall, line: &Line) {
         if !self.enabled(line.level()) {
             return;
@@ -160,7 +161,7 @@ impl Activity {
         self.tell_troubles(wall);
     }
 
-    /// What does not work is said where the lines go that do arrive.
+    /// Reports failures of one destination to the other one.
     fn tell_troubles(&mut self, wall: Wall) {
         let of_target = match &mut self.target {
             ActivityTarget::File(_) => None,
@@ -187,7 +188,7 @@ impl Activity {
             match &mut self.target {
                 ActivityTarget::File(outlet) => outlet.put_line(text, wall, &mut self.clock),
                 ActivityTarget::Syslog(syslog) => syslog.send(wall, "", text),
-                // There is no copy of the journal in the journal.
+                // The journal never gets a second copy.
                 ActivityTarget::Journal(_) => {}
             }
         }
@@ -200,7 +201,7 @@ impl Activity {
         let _ = writeln!(self.scratch, " {} {line}", line.level().letters());
     }
 
-    /// Lines wait for a slow reader: [`Activity::flush`] should be called soon.
+    /// Whether lines wait for a slow reader: [`Activity::flush`] should be called soon.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         let target = match &self.target {
@@ -216,8 +217,8 @@ impl Activity {
         target || copy
     }
 
-    /// Whether lines are gathered, to be written together when this is set to false again. Nothing else may be asked of the
-    /// log meanwhile but [`Activity::write`].
+    /// Collects lines if `batches`; setting it back to false writes them. Meanwhile only [`Activity::write`] may be
+    /// called.
     pub(super) fn set_batches(&mut self, batches: bool) {
         if let ActivityTarget::File(outlet) = &mut self.target {
             outlet.set_batches(batches);
@@ -227,7 +228,7 @@ impl Activity {
         }
     }
 
-    /// Writes what waits and can be written now.
+    /// Writes as many of the waiting lines as possible.
     pub fn flush(&mut self) {
         match &mut self.target {
             ActivityTarget::File(outlet) => outlet.flush(),
@@ -241,7 +242,7 @@ impl Activity {
         }
     }
 
-    /// Closes the file and opens it anew by name.
+    /// Closes the file and opens it again by name.
     pub(super) fn reopen(&mut self, wall: Wall) {
         if let ActivityTarget::File(outlet) = &mut self.target
             && let Err(error) = outlet.file.reopen()
@@ -251,11 +252,11 @@ impl Activity {
         }
     }
 
-    /// Removes the file and opens it anew. The line that says so is the last one of the old file, as in the original,
-    /// which writes it once for the copy on standard output and once for the file.
+    /// Removes the file and opens a new one. The last line of the old file says so. Supervisor writes that line once
+    /// for the copy on standard output and once for the file.
     ///
     /// # Errors
-    /// As unlink(2); ENOENT: there was none.
+    /// As unlink(2). ENOENT: there was no file.
     pub(super) fn clear(&mut self, wall: Wall) -> Result<(), Errno> {
         let path = match &self.target {
             ActivityTarget::Syslog(_) | ActivityTarget::Journal(_) => return Err(Errno::NOENT),
@@ -272,7 +273,7 @@ impl Activity {
     }
 }
 
-/// What the log says of the system's log.
+/// The log line about a change of syslog's availability.
 pub(super) fn syslog_line(change: SyslogChange) -> Line {
     match change {
         SyslogChange::Failed(error) => Line::SyslogFailed { error },
@@ -300,7 +301,7 @@ impl ActivityOutlet {
         }
     }
 
-    /// Adds a line to the batch. False: there is trouble with the file, so that lines are written one by one.
+    /// Adds a line to the batch. False: the file fails or is slow, so lines are written one by one.
     fn put_in_batch(&mut self, text: &[u8]) -> bool {
         if !self.batches || self.lost > 0 || self.failing || !self.waiting.is_empty() {
             return false;
@@ -334,7 +335,7 @@ impl ActivityOutlet {
             (written, Some(WriteStop::Full)) => self.waiting.extend_from_slice(&batch[written..]),
             (_, None) => drop(self.file.rotate_if_due()),
         }
-        // Kept for its room.
+        // Keep the buffer for its capacity.
         self.batch = batch;
         self.batch.clear();
     }
@@ -360,7 +361,7 @@ impl ActivityOutlet {
         }
     }
 
-    /// Writes or keeps; false: it is lost.
+    /// Writes the line or queues it. False: it is lost.
     fn put(&mut self, text: &[u8]) -> bool {
         if self.waiting.len() + text.len() > WAITING_BYTES_MAX && !self.waiting.is_empty() {
             return false;
@@ -370,7 +371,7 @@ impl ActivityOutlet {
             return true;
         }
         if self.failing {
-            // The name may mean a file that works by now. If not, the open one gets its chance all the same.
+            // The name may mean a working file by now. If the reopen fails, try the open file again.
             let _ = self.file.reopen();
         }
         match self.file.write(text) {
@@ -384,7 +385,7 @@ impl ActivityOutlet {
             }
             (_, None) => {
                 self.failing = false;
-                // A log that cannot be rotated grows: there is no better place to complain of it.
+                // If the rotation fails, the log grows: there is no better place to report that.
                 let _ = self.file.rotate_if_due();
                 true
             }
@@ -409,7 +410,7 @@ impl ActivityOutlet {
     }
 }
 
-/// Wall time as text, computed once per second.
+/// Formats wall time, once per second.
 #[derive(Debug)]
 struct Clock {
     zone: TimeZone,
@@ -451,7 +452,7 @@ impl Clock {
     }
 }
 
-/// The same line for whoever subscribed to structured logs.
+/// Passes the line on to subscribers of `tracing`.
 fn trace(line: &Line) {
     macro_rules! event {
         ($level:ident) => {
@@ -513,7 +514,7 @@ mod tests {
         let lines: Vec<_> = text.lines().map(|line| &line[24..]).collect();
         assert_eq!(lines[0], "INFO supervisord started with pid 7");
         assert!(
-            lines[1].starts_with("WARN cannot reach the journal: "),
+            lines[1].starts_with("WARN cannot send to the journal: "),
             "{text}"
         );
         assert_eq!(lines[2..], ["INFO supervisord started with pid 8"]);
@@ -524,7 +525,8 @@ mod tests {
         });
         let text = std::fs::read_to_string(dir.path("log")).expect("written");
         assert_eq!(
-            text.matches("WARN the journal is there again").count(),
+            text.matches("WARN sending to the journal works again")
+                .count(),
             1,
             "{text}"
         );
@@ -663,7 +665,7 @@ mod tests {
             log.write(Wall(0), &Line::Started { pid });
         }
         assert!(log.is_waiting());
-        // Whole lines only, and the number of those that are missing.
+        // Only whole lines, and a count of the missing ones.
         let mut seen = Vec::new();
         let mut buffer = [0; 65536];
         while log.is_waiting() {

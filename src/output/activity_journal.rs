@@ -1,4 +1,4 @@
-//! The daemon's own lines as entries of the journal, with what they are about in fields.
+//! Writes the daemon's own log lines to the journal, with structured fields.
 
 use std::collections::VecDeque;
 #[cfg(test)]
@@ -8,9 +8,9 @@ use super::fields;
 use super::journal::{Journal, SendResult, field_of};
 use crate::domain::{Level, Line};
 
-/// Bytes that wait for journald at most; lines beyond are lost, counted, for the daemon must not wait.
+/// Maximum bytes that wait for journald. Further lines are dropped and counted, because the daemon must not wait.
 const QUEUE_BYTES_MAX: usize = 1 << 20;
-/// The name of the program, whatever the daemon was started as.
+/// The syslog identifier, whatever name the daemon was started by.
 const IDENT: &str = "supervisord";
 
 /// The journal as the activity log.
@@ -19,12 +19,12 @@ pub(super) struct ActivityJournal {
     journal: Journal,
     queue: VecDeque<Vec<u8>>,
     queued_bytes: usize,
-    /// Lines lost since the last one that said so.
+    /// Lines lost since the last line about lost lines.
     lost: u64,
 }
 
 impl ActivityJournal {
-    /// The system's journal, looked for at the first line.
+    /// The system's journal. Connects at the first line.
     pub(super) fn new() -> Self {
         Self::with(Journal::new())
     }
@@ -43,13 +43,13 @@ impl ActivityJournal {
         }
     }
 
-    /// Looks for the journal now; what is to be said if it is not there.
+    /// Connects now. Returns a log line if the journal is not available.
     pub(super) fn look(&mut self) -> Option<Line> {
         self.journal.reconnect();
         self.journal.check()
     }
 
-    /// Sends one line, or keeps it while journald is slow or away for a moment.
+    /// Sends one line, or queues it while journald is slow or briefly away.
     pub(super) fn put(&mut self, line: &Line) {
         let entry = entry(line);
         if self.queued_bytes + entry.len() > QUEUE_BYTES_MAX {
@@ -64,12 +64,12 @@ impl ActivityJournal {
         self.flush();
     }
 
-    /// Lines wait: [`ActivityJournal::flush`] should be called soon.
+    /// Whether lines wait: [`ActivityJournal::flush`] should be called soon.
     pub(super) fn is_waiting(&self) -> bool {
         !self.queue.is_empty()
     }
 
-    /// Sends what can be sent now.
+    /// Sends as much as possible.
     pub(super) fn flush(&mut self) {
         while let Some(first) = self.queue.front() {
             match self.journal.send(first) {
@@ -81,7 +81,7 @@ impl ActivityJournal {
                 self.queued_bytes -= done.len();
             }
         }
-        // All that came before has arrived: here is the place to say what is missing.
+        // All earlier lines have arrived, so report the lost ones here.
         if self.lost > 0 {
             let told = entry(&Line::LinesDropped { lost: self.lost });
             if self.journal.send(&told) == SendResult::Done {
@@ -90,7 +90,7 @@ impl ActivityJournal {
         }
     }
 
-    /// What is to be said elsewhere of the journal, if that has changed since the last call.
+    /// Returns a log line for another destination if the journal's availability changed since the last call.
     pub(super) fn check(&mut self) -> Option<Line> {
         self.journal.check()
     }
@@ -122,7 +122,7 @@ fn display<T: std::fmt::Display>(value: &T) -> &dyn std::fmt::Display {
     value
 }
 
-/// syslog(3)'s number for a level.
+/// The syslog(3) priority of a level.
 fn priority(level: Level) -> u8 {
     match level {
         Level::Critical => 2,

@@ -1,7 +1,7 @@
-//! What waits to be written to the activity log, in order.
+//! The queue in front of the activity log, in order.
 //!
-//! The log itself is away while a job writes to it. A log that hangs delays nobody: lines beyond a bound are lost, counted,
-//! and the log says how many where they are missing.
+//! The log itself is away while a job writes to it. A log that hangs delays nobody: above a limit, lines are dropped
+//! and counted, and the log reports the count where they are missing.
 
 use std::collections::VecDeque;
 
@@ -10,37 +10,37 @@ use crate::api::Ticket;
 use crate::domain::{Errno, Level, Line, Wall};
 use crate::sys;
 
-/// Lines that wait at most.
+/// Maximum number of waiting lines.
 pub(super) const LINES_MAX: usize = 16_384;
-/// Orders that are gathered before they are carried out, within a turn.
+/// Number of orders that are collected within a turn before they are carried out.
 const ORDERS_PER_JOB: usize = 1024;
-/// Bytes of what processes wrote, echoed at level debug, that wait at most.
+/// Maximum bytes of waiting process output (level debug).
 const ECHOED_BYTES_MAX: usize = 8 << 20;
 
-/// What is to be done with the activity log.
+/// An order for the activity log.
 #[derive(Debug)]
 pub(super) enum Order {
     /// Write a line.
     Write(Wall, Line),
-    /// Close the file and open it by name.
+    /// Close the file and open it again by name.
     Reopen,
-    /// Remove the file and open it by name.
+    /// Remove the file and open a new one.
     Clear(Ticket),
-    /// Write what waits for a slow reader.
+    /// Write the lines that wait for a slow reader.
     Flush,
 }
 
-/// The activity log, and what waits for it.
+/// The activity log and its queue.
 #[derive(Debug)]
 pub(super) struct ActivityQueue {
     level: Level,
-    /// `None`: a job writes to it.
+    /// `None`: a job has the log.
     activity: Option<Box<Activity>>,
     orders: VecDeque<Order>,
     echoed_bytes: usize,
-    /// Lines lost since the last one that said so.
+    /// Lines lost since the last line about lost lines.
     lost: u64,
-    /// Lines wait for a slow reader.
+    /// Whether lines wait for a slow reader.
     waits: bool,
 }
 
@@ -56,12 +56,12 @@ impl ActivityQueue {
         }
     }
 
-    /// Lines of this level are written.
+    /// Whether lines of this level are written.
     pub(super) fn enabled(&self, level: Level) -> bool {
         level >= self.level
     }
 
-    /// Queues a line, stamped `wall`.
+    /// Queues a line with the timestamp `wall`.
     pub(super) fn log(&mut self, wall: Wall, line: Line) {
         if !self.enabled(line.level()) {
             return;
@@ -72,7 +72,7 @@ impl ActivityQueue {
         };
         let is_full = self.orders.len() >= LINES_MAX
             || (echoed > 0 && self.echoed_bytes + echoed > ECHOED_BYTES_MAX);
-        // What comes behind a gap waits until the gap can be told.
+        // Lines after a loss must wait until the loss can be reported.
         if is_full || self.lost > 0 {
             self.lost += 1;
             return;
@@ -81,41 +81,41 @@ impl ActivityQueue {
         self.orders.push_back(Order::Write(wall, line));
     }
 
-    /// Lines were lost on their way to us.
+    /// Reports lines that were lost before they reached this queue.
     pub(super) fn tell_lost(&mut self, count: u64) {
         self.log(sys::now().wall, Line::LinesDropped { lost: count });
         if self.lost > 0 {
-            // That line is lost too, and stands for these.
+            // The report itself was counted as one lost line.
             self.lost += count - 1;
         }
     }
 
-    /// Queues something that is never lost: there are only as many as clients wait for.
+    /// Queues an order that must not be lost. Their number is bounded by the clients that wait for a reply.
     pub(super) fn order(&mut self, order: Order) {
         self.orders.push_back(order);
     }
 
-    /// Lines wait for a slow reader: [`Order::Flush`] is due soon.
+    /// Whether lines wait for a slow reader: [`Order::Flush`] is due soon.
     pub(super) fn waits(&self) -> bool {
         self.waits && self.activity.is_some()
     }
 
-    /// Everything is written.
+    /// Whether everything is written.
     pub(super) fn is_idle(&self) -> bool {
         self.activity.is_some() && self.orders.is_empty() && self.lost == 0 && !self.waits
     }
 
-    /// The log is here, and there is something to do with it.
+    /// Whether the log is here and has work to do.
     pub(super) fn is_due(&self) -> bool {
         self.activity.is_some() && (!self.orders.is_empty() || self.lost > 0)
     }
 
-    /// So many orders wait that they should not wait for the end of a turn.
+    /// Whether so many orders wait that they should not wait for the end of the turn.
     pub(super) fn is_long(&self) -> bool {
         self.orders.len() >= ORDERS_PER_JOB
     }
 
-    /// Gives the log away, with what is to be done with it.
+    /// Takes the log and its orders, for a job.
     pub(super) fn take(&mut self) -> Option<(Box<Activity>, VecDeque<Order>)> {
         let activity = self.activity.take()?;
         let mut orders = std::mem::take(&mut self.orders);
@@ -127,19 +127,19 @@ impl ActivityQueue {
         Some((activity, orders))
     }
 
-    /// The log is back.
+    /// Takes the log back from a job.
     pub(super) fn put_back(&mut self, activity: Box<Activity>) {
         self.waits = activity.is_waiting();
         self.activity = Some(activity);
     }
 
-    /// Closes the log, if it is here.
+    /// Closes the log, unless a job has it.
     pub(super) fn close(&mut self) {
         self.activity = None;
     }
 }
 
-/// Does what was queued, in order. Returns what came of each [`Order::Clear`].
+/// Carries out the orders. Returns the result of each [`Order::Clear`].
 pub(super) fn carry_out(
     activity: &mut Activity,
     orders: VecDeque<Order>,

@@ -1,14 +1,14 @@
-//! Removes terminal escape sequences, one chunk at a time. Pure.
+//! Removes terminal escape sequences from each chunk. Pure.
 
 use std::borrow::Cow;
 
-/// The bytes that end a sequence. Any other byte after `ESC [` is dropped with it.
+/// The bytes that end a sequence. Any other byte after `ESC [` is removed with it.
 const FINAL: &[u8] = b"HfABCDRsuJKhlpm";
 
-/// `chunk` without sequences that start with `ESC [`, up to and including the next final byte.
+/// Returns `chunk` without sequences that start with `ESC [`, up to and including the next final byte.
 ///
-/// Chunks do not know of each other: a sequence that a chunk leaves open swallows the rest of that chunk, and its tail
-/// shows in the next one, as in the original.
+/// Chunks are independent: an unfinished sequence removes the rest of its chunk, and its tail appears in the next
+/// chunk, as in Supervisor.
 ///
 /// # Source
 /// Supervisor manual, `[supervisord]`, strip_ansi; measured against 4.3.0.
@@ -20,7 +20,7 @@ pub(super) fn strip(chunk: &[u8]) -> Cow<'_, [u8]> {
     kept.extend_from_slice(&chunk[..first]);
     let mut rest = &chunk[first..];
     loop {
-        // `rest` starts with ESC [ here; what counts as final byte is looked for after the bracket.
+        // `rest` starts with ESC [ here; the search for a final byte begins after the bracket.
         let Some(end) = rest.iter().skip(2).position(|byte| FINAL.contains(byte)) else {
             return Cow::Owned(kept);
         };

@@ -1,46 +1,47 @@
-//! Finds the text between capture tokens, however it is cut into chunks. Pure.
+//! Finds the text between capture tokens, independent of chunk boundaries. Pure.
 //!
-//! The scanner tells plain text from captured text and says where a capture ends; it keeps no captured text itself.
+//! The scanner separates plain text from captured text and finds the end of each capture. It does not store captured
+//! text.
 
-/// Starts a capture.
+/// The token that starts a capture.
 const BEGIN: &[u8] = b"<!--XSUPERVISOR:BEGIN-->";
-/// Ends it.
+/// The token that ends a capture.
 const END: &[u8] = b"<!--XSUPERVISOR:END-->";
 
 /// What the scanner found, in order.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum CapturePiece<'a> {
-    /// Text outside tokens, perhaps none.
+    /// Text outside tokens. May be empty.
     Outside(&'a [u8]),
-    /// Text after a begin token, perhaps none.
+    /// Text after a begin token. May be empty.
     Inside(&'a [u8]),
     /// An end token.
     Ended,
 }
 
-/// The state between chunks of one stream.
+/// The state of one stream between chunks.
 #[derive(Debug, Default)]
 pub(super) struct CaptureScanner {
-    /// Bytes that cannot be told yet, at most as long as a token.
+    /// Bytes that are not classified yet, at most the length of a token.
     held: Vec<u8>,
     inside: bool,
 }
 
 impl CaptureScanner {
-    /// One that goes on where another has stood: what it held back, and whether it was between tokens.
+    /// A scanner with the state of a previous daemon: the held bytes, and whether they are inside a capture.
     pub(super) const fn resumed(held: Vec<u8>, inside: bool) -> Self {
         Self { held, inside }
     }
 
-    /// What is held back, and whether it stands between tokens.
+    /// The held bytes, and whether they are inside a capture.
     pub(super) fn into_parts(self) -> (Vec<u8>, bool) {
         (self.held, self.inside)
     }
 
-    /// Looks at the next bytes.
+    /// Scans the next bytes.
     ///
-    /// Nothing is told while what is known is not longer than the token looked for, and a possible beginning of a token
-    /// at the end is kept back: the original's rules, which people see in the timing of their logs.
+    /// Data that is not longer than the expected token is held back, and so is a possible beginning of a token at the
+    /// end. These are Supervisor's rules; they are visible in the timing of logs.
     pub(super) fn scan(&mut self, chunk: &[u8], found: &mut dyn FnMut(CapturePiece<'_>)) {
         if self.held.is_empty() {
             let kept = self.step(chunk, false, found);
@@ -54,8 +55,8 @@ impl CaptureScanner {
         }
     }
 
-    /// The stream has ended: tells what was kept back. A capture that has no end is not one.
-    // Differs: the original loses what it kept back, up to 24 bytes of the last words of a program.
+    /// Ends the stream: passes the held bytes on. A capture without an end token is dropped.
+    // Differs: Supervisor loses the held bytes, up to the last 24 bytes of a program's output.
     pub(super) fn finish(&mut self, found: &mut dyn FnMut(CapturePiece<'_>)) {
         let held = std::mem::take(&mut self.held);
         let kept = self.step(&held, true, found);
@@ -65,7 +66,7 @@ impl CaptureScanner {
         self.inside = false;
     }
 
-    /// Tells what can be told of `data` and returns the rest. `last`: no more bytes follow, so that short data is
+    /// Classifies as much of `data` as possible and returns the rest. `last`: no more bytes follow, so short data is
     /// searched too.
     fn step<'a>(
         &mut self,
@@ -123,7 +124,7 @@ fn find(data: &[u8], token: &[u8]) -> Option<usize> {
     None
 }
 
-/// How long a proper beginning of `token` the data ends with.
+/// The length of the longest proper prefix of `token` with which the data ends.
 fn prefix_at_end(data: &[u8], token: &[u8]) -> usize {
     (1..token.len())
         .rev()
@@ -131,7 +132,7 @@ fn prefix_at_end(data: &[u8], token: &[u8]) -> usize {
         .unwrap_or(0)
 }
 
-/// Captured text, bounded about as the original bounds it.
+/// Captured text, bounded about as in Supervisor.
 #[derive(Debug)]
 pub(super) struct CaptureStore {
     bytes: Vec<u8>,
@@ -147,8 +148,8 @@ impl CaptureStore {
         }
     }
 
-    /// Adds `text`. When it does not fit, as many bytes as it has are dropped from the front first, hence the store may
-    /// hold one chunk more than its limit.
+    /// Adds `text`. If it does not fit, first drops as many bytes as `text` has from the front. So the store may exceed
+    /// its limit by one chunk.
     pub(super) fn push(&mut self, text: &[u8]) {
         if self.bytes.len().saturating_add(text.len()) > self.limit {
             self.bytes.drain(..text.len().min(self.bytes.len()));
@@ -156,7 +157,7 @@ impl CaptureStore {
         self.bytes.extend_from_slice(text);
     }
 
-    /// What was captured; the store is empty after it.
+    /// Returns the captured text and empties the store.
     pub(super) fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.bytes)
     }
@@ -167,7 +168,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What came of chunks: (log, finished captures, what the last capture held when the stream ended).
+    /// The results of the chunks: (log, finished captures, content of an unfinished capture).
     fn run(chunks: &[&[u8]], finish: bool) -> (Vec<u8>, Vec<Vec<u8>>) {
         let mut scanner = CaptureScanner::default();
         let (mut log, mut open, mut captures) = (Vec::new(), Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! Removes AUTO logs that an earlier run of the daemon left.
+//! Removes AUTO logs that a previous run of the daemon left.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -11,23 +11,23 @@ use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 use crate::domain::Line;
 use crate::sys::{self, LockKind, safe_open};
 
-/// Says, while it exists, that a daemon with this identifier has its AUTO logs in a directory. There is nothing to be seen
-/// of that in the directory itself: it is a lock, shared by all such daemons.
+/// Marks a directory as used by a daemon with this identifier for its AUTO logs, while the value exists. The mark is a
+/// shared file lock on the directory, so it leaves no trace in it.
 #[derive(Debug)]
 pub struct AutoLogs {
     path: PathBuf,
     identifier: String,
-    /// None: it cannot be opened.
+    /// `None`: the directory cannot be opened.
     dir: Option<OwnedFd>,
 }
 
 impl AutoLogs {
-    /// Begins to say so. Links of other users on the way are followed by the rules of [`place`] only.
+    /// Takes the lock. Symbolic links in the path are followed by the rules of [`safe_open`] only.
     #[must_use]
     pub fn claim(path: &Path, identifier: &str) -> Self {
         let dir = safe_open::open_directory(path).ok();
         if let Some(dir) = &dir {
-            // A file system without locks: as before there were any.
+            // On a file system without locks, the daemon works as Supervisor does.
             let _ = sys::lock_byte(dir, byte(identifier), LockKind::Shared);
         }
         Self {
@@ -37,12 +37,12 @@ impl AutoLogs {
         }
     }
 
-    /// Removes plain files of our own with the name of an AUTO log, unless another daemon says that it has such here.
-    /// Returns what is to be said of it.
+    /// Removes the user's own plain files that are named like AUTO logs, unless another daemon with this identifier
+    /// uses the directory. Returns lines for the log.
     ///
     /// # Source
     /// Supervisor manual, `[supervisord]`, nocleanup.
-    // Differs: only plain files of our own user, for the directory is often /tmp; the identifier is no pattern; and
+    // Differs: only plain files of our own user, because the directory is often /tmp; the identifier is no pattern; and
     // nothing while another daemon has logs of the same names there (Supervisor#494).
     #[must_use]
     pub fn clean_up(&self) -> Vec<Line> {
@@ -66,7 +66,7 @@ impl AutoLogs {
             let Some(shown) = name.to_str().ok().filter(|name| is_auto(name)) else {
                 continue;
             };
-            // Of the link itself, if it is one.
+            // Do not follow symbolic links.
             let Ok(stat) = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) else {
                 continue;
             };
@@ -88,7 +88,7 @@ fn byte(identifier: &str) -> i64 {
     sys::byte_of(identifier.as_bytes())
 }
 
-/// `NAME---IDENTIFIER-RANDOM.log`, with or without a number or anything else behind it.
+/// Whether the name is `NAME---IDENTIFIER-RANDOM.log`, with any suffix.
 fn is_auto_log(name: &str, identifier: &str) -> bool {
     let marker = format!("---{identifier}-");
     name.match_indices(&marker).any(|(at, _)| {

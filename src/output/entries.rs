@@ -1,7 +1,7 @@
-//! One stream's way into the journal: its bytes become lines, a line becomes an entry, too many are left out.
+//! Writes one stream to the journal: splits bytes into lines, makes each line an entry, and applies the rate limit.
 //!
-//! While journald does not read, bytes wait here, and whoever feeds it stops reading, so that the process itself feels
-//! it, as with a slow disk.
+//! While journald does not read, bytes wait here and the caller stops reading the pipe, so that the process blocks as
+//! with a slow disk.
 
 use std::time::Instant;
 
@@ -11,36 +11,36 @@ use super::output_state::EntriesState;
 use crate::config::spec::{JournalSpec, ProcessSpec, RateLimit};
 use crate::domain::{Channel, InstanceId, Line, ProcessName};
 
-/// A line longer than this becomes several entries, the earlier ones marked `SUPERVISOR_LINE_BREAK=line-max`. As long as
-/// it has no end it is kept, so this is also what one stream may make us keep.
+/// Maximum length of a line in bytes. A longer line becomes several entries; all but the last have
+/// `SUPERVISOR_LINE_BREAK=line-max`. This is also the maximum that an unfinished line occupies.
 pub(super) const LINE_BYTES_MAX: usize = 1 << 20;
-/// Room for lines that is kept while none waits.
+/// Capacity of the line buffer that is kept while it is empty.
 const ROOM_KEPT: usize = 4 << 10;
-/// What a line without a priority of its own has: informational, on both streams.
+/// The default priority of a line on either stream: informational.
 const PRIORITY: u8 = 6;
-/// The priority of what we say in a stream's place: warning.
+/// The priority of the daemon's own entries in a stream: warning.
 const OURS: u8 = 4;
 
-/// The journal as one stream's log.
+/// The journal as the log of one stream.
 #[derive(Debug)]
 pub(super) struct Entries {
     name: ProcessName,
     channel: Channel,
-    /// The fields that every entry has.
+    /// The encoded fields that every entry has.
     head: Vec<u8>,
-    /// What has no end yet, or could not be sent yet. Bounded by a line and what is read at once, for nothing is read
-    /// while it waits; at the end of an instance, by what its pipe holds besides.
+    /// Bytes of an unfinished line, or that could not be sent yet. Bounded by one line and one read, because nothing is
+    /// read while it waits. At the end of an instance, the content of its pipe is added.
     held: Vec<u8>,
-    /// So many bytes of `held` are known to have no end of a line.
+    /// Number of bytes at the start of `held` that contain no newline.
     scanned: usize,
-    /// `held` waits for journald.
+    /// Whether `held` waits for journald.
     waiting: bool,
-    /// No more bytes will come: what is left is a line.
+    /// Whether the stream has ended: the remaining bytes are a line.
     ended: bool,
-    /// The line being made was begun by an entry of this priority.
+    /// The priority of the entry with which the present line began, if the line was split. `None`: a new line.
     continues: Option<u8>,
     limiter: Option<Limiter>,
-    /// Bytes lost since the last line about it.
+    /// Bytes lost since the last line about lost bytes.
     lost: u64,
     entry: Vec<u8>,
 }
@@ -74,18 +74,19 @@ impl Entries {
         }
     }
 
-    /// The process is there; nothing was written before.
+    /// Adds the pid of the process to all entries. Call it before the first write.
     pub(super) fn of_pid(&mut self, pid: i32) {
         field_of(&mut self.head, fields::PID, &pid);
     }
 
-    /// What is left for a successor. Lines that were left out are told first, for nobody counts them any more.
+    /// Turns the entries into their state for the next daemon. Reports suppressed lines first: their count is not part
+    /// of the state.
     pub(super) fn hand_over(
         mut self,
         journal: &mut Journal,
         lines: &mut Vec<Line>,
     ) -> EntriesState {
-        // If the journal is full, the count is lost: it is of lines that were not wanted.
+        // If the journal is full, only this count is lost.
         self.tell_suppressed(None, journal, lines);
         EntriesState {
             held: self.held,
@@ -93,14 +94,14 @@ impl Entries {
         }
     }
 
-    /// Goes on where a predecessor has stood.
+    /// Continues with the state of a previous daemon.
     pub(super) fn resume(&mut self, instance_state: EntriesState) {
         self.waiting = instance_state.held.contains(&b'\n');
         self.held = instance_state.held;
         self.continues = instance_state.continues;
     }
 
-    /// journald is slow, or away for a moment: nothing should be read until it is not.
+    /// Whether journald is slow or briefly away. Nothing should be read from the pipe while it is.
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting
     }
@@ -118,7 +119,7 @@ impl Entries {
         self.held.extend_from_slice(&data[used..]);
     }
 
-    /// Sends what can be sent now.
+    /// Sends as much as possible.
     pub(super) fn flush(&mut self, journal: &mut Journal, lines: &mut Vec<Line>) {
         let mut held = std::mem::take(&mut self.held);
         let used = self.send(&held, journal, lines);
@@ -129,7 +130,7 @@ impl Entries {
         self.held = held;
     }
 
-    /// Nothing follows: what has no end is a line all the same.
+    /// Ends the stream: an unfinished line becomes an entry.
     pub(super) fn finish(&mut self, journal: &mut Journal, lines: &mut Vec<Line>) {
         self.ended = true;
         if !self.waiting {
@@ -137,7 +138,7 @@ impl Entries {
         }
     }
 
-    /// Gives up what waits, and tells what was lost.
+    /// Drops the waiting bytes and reports the loss in `lines`.
     pub(super) fn close(mut self, journal: &mut Journal, lines: &mut Vec<Line>) {
         self.finish(journal, lines);
         self.lost = self.lost.saturating_add(self.held.len() as u64);
@@ -151,7 +152,7 @@ impl Entries {
         }
     }
 
-    /// Sends lines of `data`; returns how many of its bytes are dealt with.
+    /// Sends the lines of `data`. Returns how many of its bytes are processed.
     fn send(&mut self, data: &[u8], journal: &mut Journal, lines: &mut Vec<Line>) -> usize {
         let mut used = 0;
         self.waiting = false;
@@ -163,7 +164,7 @@ impl Entries {
                 .iter()
                 .position(|&byte| byte == b'\n')
                 .map(|at| from.min(reach) + at);
-            // The length of the line, of what is dealt with by it, and why it ends there.
+            // The length of the line, the bytes it uses up with its newline, and why it was split.
             let (length, taken, broken) = match end {
                 Some(at) => (at, at + 1, None),
                 None if rest.len() > LINE_BYTES_MAX => {
@@ -229,12 +230,12 @@ impl Entries {
         sent
     }
 
-    /// Counts what is lost, and says that it works again. False: it must be sent again later.
+    /// Counts a lost entry, or reports that the journal works again. False: the entry must be sent again later.
     fn count_sent(&mut self, sent: SendResult, bytes: usize, lines: &mut Vec<Line>) -> bool {
         match sent {
             SendResult::Later => return false,
             SendResult::Lost => {
-                // That there is no journal is said once for all, by whoever asks Journal::check.
+                // The missing journal is logged once for all streams, by the caller of `Journal::check`.
                 self.lost = self.lost.saturating_add(bytes as u64);
             }
             SendResult::Done if self.lost > 0 => lines.push(Line::SinkRecovered {
@@ -248,8 +249,8 @@ impl Entries {
         true
     }
 
-    /// Begins a new interval if one is over at `now` (or ends the last one, without `now`), and says what was left out in
-    /// it. False: that must be sent again later.
+    /// Starts a new interval if the present one is over at `now`; `None`: ends the last interval. Sends an entry about
+    /// the suppressed lines. False: that entry must be sent again later.
     fn tell_suppressed(
         &mut self,
         now: Option<Instant>,
@@ -277,10 +278,10 @@ impl Entries {
     }
 }
 
-/// What stands for a path in lines about the journal.
+/// The path in log lines about the journal.
 const JOURNAL: &str = "the journal";
 
-/// A priority that a line begins with, and the line without it.
+/// Splits the priority prefix off a line.
 ///
 /// # Source
 /// sd-daemon(3): `<0>` to `<7>`.
@@ -291,7 +292,7 @@ fn prefixed(line: &[u8]) -> (u8, &[u8]) {
     }
 }
 
-/// Counts lines in intervals, the first of which begins with the first line after the last one is over.
+/// Counts lines per interval. An interval starts with the first line after the end of the previous one.
 #[derive(Debug)]
 struct Limiter {
     limit: RateLimit,

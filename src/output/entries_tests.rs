@@ -1,4 +1,4 @@
-//! Streams into a stand-in for journald: lines, priorities, limits, troubles.
+//! Streams into a fake journald: lines, priorities, limits, failures.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ fn lines_become_entries() {
     let long_line = [long.as_slice(), b"\n"].concat();
     let exact = [&long[..LINE_BYTES_MAX], b"\nx\n"].concat();
     let parts = "yyy".to_owned();
-    // (what is written, in which chunks; then message, priority and break of each entry)
+    // (chunks that are written; then message, priority and break of each entry)
     type Expected<'a> = (&'a [u8], &'a str, &'a str);
     let cases: &[(&[&[u8]], &[Expected<'_>])] = &[
         (&[b"one\ntwo\n"], &[(b"one", "6", ""), (b"two", "6", "")]),

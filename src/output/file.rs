@@ -1,6 +1,6 @@
-//! One log file: opened for append, written without ever blocking on a reader, rotated, opened anew, removed.
+//! One log file: open for append, write without blocking on a reader, rotate, reopen, remove.
 //!
-//! It knows nothing of processes and counts nothing; who writes decides what an error means.
+//! This module knows nothing about processes and counts no losses; the caller decides what an error means.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -16,93 +16,95 @@ use super::in_flight_log::{LogMark, mark_of};
 use crate::domain::{Bytes, Errno};
 use crate::sys::safe_open::{self, SafePath, errno};
 
-/// What one descriptor takes at once without blocking when it only says "there is room" (pipe(7), PIPE_BUF).
+/// Maximum bytes that a descriptor takes without blocking when poll(2) reports room (PIPE_BUF, pipe(7)).
 const PIECE_BYTES: usize = 4096;
-/// Above this many backups, rotation looks for the first gap instead of trying every number.
+/// Above this many backups, rotation looks for the first unused number instead of trying every number.
 const BACKUPS_TRIED_MAX: u64 = 1000;
 
-/// Rotation of more backups than this takes long: a rename each.
+/// Rotation with more backups than this is slow: it renames each of them.
 const BACKUPS_QUICK_MAX: i64 = 16;
-/// A file of this size takes long to delete: its blocks and its pages in memory are given back.
+/// A file of this size, in bytes, is slow to delete: the kernel must free its blocks and cached pages.
 const LARGE_BYTES: u64 = 1 << 20;
 
-/// How a file is to be written and kept.
+/// The settings of a log file.
 #[derive(Debug, Clone)]
 pub(super) struct LogRules {
-    /// Its name.
+    /// The path of the file.
     pub(super) path: Arc<Path>,
-    /// Rotate when it has reached this size; ≤ 0: never.
-    // Differs: with a negative size the original writes nothing at all, by accident.
+    /// Rotate when the file has reached this size; ≤ 0: never.
+    // Differs: Supervisor accidentally writes nothing if the size is negative.
     pub(super) maxbytes: Bytes,
-    /// How many old ones stay; ≤ 0: none.
+    /// Number of old files to keep; ≤ 0: none.
     pub(super) backups: i64,
-    /// An AUTO log: readable by its owner only, and never a link.
+    /// An AUTO log: mode 0600, and never a symbolic link.
     pub(super) private: bool,
 }
 
 /// How to write without blocking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WriteMode {
-    /// Nothing ever waits for a reader.
+    /// A write never waits for a reader.
     Plain,
-    /// A pipe or terminal under a description of our own, which does not block.
+    /// A pipe or terminal with a file description of our own, which has O_NONBLOCK.
     Nonblocking,
-    /// Each send says that it must not block.
+    /// Each send has MSG_DONTWAIT.
     Socket,
-    /// A description shared with strangers, who would notice if it stopped blocking: asked before each small piece.
+    /// A file description shared with other processes, which would notice O_NONBLOCK: poll before each small write.
     Shared,
 }
 
-/// Why a write ended before all was written.
+/// Why a write ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WriteStop {
     /// The reader is slow; there will be room later.
     Full,
-    /// It failed.
+    /// The write failed.
     Failed(Errno),
 }
 
-/// What became of a rotation.
+/// The result of a rotation.
 #[derive(Debug)]
 pub(super) enum Rotation {
     /// The file has not reached its limit.
     NotDue,
-    /// It is done. The oldest backup has no name any more; if it is large, it is deleted when this descriptor is closed.
+    /// The rotation is done. If the oldest backup is large, it comes along as a descriptor; closing that deletes the
+    /// file.
     Done(Option<OwnedFd>),
 }
 
-/// An open log.
+/// An open log file.
 #[derive(Debug)]
 pub(super) struct LogFile {
     rules: LogRules,
     fd: OwnedFd,
-    /// The file system that it is on.
+    /// The device (`st_dev`) of the file.
     device: u64,
     manner: WriteMode,
-    /// Rotate when the position has come here.
+    /// The position at which to rotate. `None`: never.
     rotate_at: Option<u64>,
-    /// It was rotated away and its successor could not be opened yet.
+    /// The file was renamed by a rotation, and the new one could not be opened yet.
     orphaned: bool,
     seekable: bool,
 }
 
 impl LogFile {
-    /// Opens it for append; created with mode 0666 (0600 if private) less the umask.
+    /// Opens the file for append. It is created with mode 0666 (0600 if private) less the umask.
     ///
     /// # Errors
-    /// As open(2); ELOOP also for a link that [`place`] will not follow.
+    /// As open(2); ELOOP also for a symbolic link that [`safe_open`] does not follow.
     pub(super) fn open(rules: LogRules) -> Result<Self, Errno> {
         match open_append(&rules) {
             Ok(fd) => Self::with(rules, fd, false),
             Err(error) => match own_descriptor(&rules.path) {
-                // A socket, or owned by somebody else: it cannot be opened by name, but it is ours already.
+                // It is a socket or has another owner, so it cannot be opened by name; but it is already open as a
+                // standard stream.
                 Some(fd) => Self::with(rules, fd?, true),
                 None => Err(error),
             },
         }
     }
 
-    /// Standard output of the daemon itself.
+    /// The daemon's standard output.
     ///
     /// # Errors
     /// EBADF: it is closed.
@@ -115,9 +117,9 @@ impl LogFile {
         };
         let fd = duplicate(std::io::stdout().as_fd())?;
         match safe_open::kind(&fstat(&fd).map_err(errno)?) {
-            // A description of our own cannot block on what other writers put in between.
+            // With its own file description it cannot block, whatever other writers do.
             SFlag::S_IFIFO | SFlag::S_IFCHR => Self::open(rules),
-            // The position in a plain file is to be shared with standard error.
+            // A plain file must share its position with standard error.
             _ => Self::with(rules, fd, true),
         }
     }
@@ -132,8 +134,8 @@ impl LogFile {
             _ => WriteMode::Nonblocking,
         };
         let seekable = lseek(&fd, 0, Whence::SeekCur).is_ok();
-        // Differs: the original fails on the first write to a pipe or terminal that it is told to rotate, and would
-        // move the node of /dev/stdout away if that is a file. Neither is rotated here.
+        // Differs: Supervisor fails on the first write to a pipe or terminal that has a size limit, and would rename
+        // the node behind /dev/stdout if that is a file. Here neither is rotated.
         let rotates = kind == SFlag::S_IFREG && !shared && !safe_open::is_system_tree(&rules.path);
         let rotate_at = rules.maxbytes.limit().filter(|_| rotates);
         Ok(Self {
@@ -147,27 +149,28 @@ impl LogFile {
         })
     }
 
-    /// The name it was opened by.
+    /// The path by which the file was opened.
     pub(super) fn path(&self) -> &Arc<Path> {
         &self.rules.path
     }
 
-    /// The file system that it was on when it was opened.
+    /// The device (`st_dev`) of the file when it was opened.
     pub(super) const fn device(&self) -> u64 {
         self.device
     }
 
-    /// It should rotate but, being a pipe, terminal or socket, cannot.
+    /// Whether the settings demand rotation but the file is a pipe, terminal or socket.
     pub(super) fn cannot_rotate(&self) -> bool {
         self.rules.maxbytes.limit().is_some() && self.rotate_at.is_none() && !self.seekable
     }
 
-    /// For waiting until there is room.
+    /// The descriptor, to wait for room.
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 
-    /// What a successor needs to tell how much of the next chunk arrived; none: it is no plain file, or cannot be asked.
+    /// The state of the file before the next chunk, by which the next daemon can tell how much of the chunk was
+    /// written. `None`: no plain file, or fstat(2) failed.
     pub(super) fn mark(&self) -> Option<LogMark> {
         if self.manner != WriteMode::Plain || self.orphaned {
             return None;
@@ -175,7 +178,7 @@ impl LogFile {
         mark_of(self.fd.as_fd()).ok().flatten()
     }
 
-    /// Writes `data` and says how much of it was written, and what stopped it before the end.
+    /// Writes `data`. Returns how many bytes were written, and why the write stopped early.
     pub(super) fn write(&mut self, data: &[u8]) -> (usize, Option<WriteStop>) {
         if self.orphaned
             && let Ok(fd) = open_append(&self.rules)
@@ -216,7 +219,7 @@ impl LogFile {
         }
     }
 
-    /// The file has reached its limit, or cannot be asked. To be called after each complete chunk.
+    /// Whether the file has reached its limit, or its position is unknown. Call it after each complete chunk.
     pub(super) fn is_rotation_due(&self) -> bool {
         self.rotate_at.is_some_and(|rotate_at| {
             self.position()
@@ -230,22 +233,22 @@ impl LogFile {
         Some(rotate_at.saturating_sub(self.position().unwrap_or(rotate_at)))
     }
 
-    /// A rotation renames so many backups that others would notice.
+    /// Whether a rotation renames so many backups that it would delay other work.
     pub(super) const fn rotates_slowly(&self) -> bool {
         self.rules.backups > BACKUPS_QUICK_MAX
     }
 
-    /// The position, not a count of ours: another process may write to the file, or have truncated it.
+    /// The kernel's position, not a count of our own: another process may write to the file or may have truncated it.
     fn position(&self) -> Result<u64, Errno> {
         let position = lseek(&self.fd, 0, Whence::SeekCur).map_err(errno)?;
         Ok(u64::try_from(position).unwrap_or(0))
     }
 
-    /// Rotates if the file has reached its limit. Returns what became of that.
+    /// Rotates the file if it has reached its limit.
     ///
     /// # Errors
-    /// What stood in the way. Nothing is lost then: writing goes on in the file that was open, and rotation is tried
-    /// again after another `maxbytes`.
+    /// The error that prevented the rotation. Nothing is lost: writing continues in the open file, and the next attempt
+    /// comes after another `maxbytes`.
     ///
     /// # Source
     /// Supervisor manual, `[program:x]`, stdout_logfile_maxbytes and stdout_logfile_backups.
@@ -270,7 +273,7 @@ impl LogFile {
         }
     }
 
-    /// Returns the backup that lost its name, if it takes long to delete.
+    /// Returns the backup that lost its name, if it is slow to delete.
     fn rotate(&mut self) -> Result<Option<OwnedFd>, Errno> {
         let Some(backups) = u64::try_from(self.rules.backups).ok().filter(|&n| n > 0) else {
             let fd = open_append(&self.rules)?;
@@ -282,13 +285,13 @@ impl LogFile {
         let highest = if backups <= BACKUPS_TRIED_MAX {
             backups - 1
         } else {
-            // Differs: numbers above a gap stay where they are, which costs nothing and saves a million renames.
+            // Differs: backups above an unused number keep their numbers, which saves up to a million renames.
             (1..backups)
                 .find(|number| !self.backup_exists(*number))
                 .unwrap_or(backups)
                 - 1
         };
-        // A rename frees the file that it replaces, with the directory locked, unless somebody has it open.
+        // A rename frees the file it replaces while the directory is locked, unless that file is open somewhere.
         let is_large = self.rules.maxbytes.limit() >= Some(LARGE_BYTES);
         let replaced = is_large.then(|| place.open_suffix(&format!(".{}", highest + 1)));
         for number in (1..=highest).rev() {
@@ -307,10 +310,10 @@ impl LogFile {
         Path::new(&name).symlink_metadata().is_ok()
     }
 
-    /// Opens it anew by name.
+    /// Opens the file again by name.
     ///
     /// # Errors
-    /// As open(2); the file that was open stays open.
+    /// As open(2). The old file stays open.
     pub(super) fn reopen(&mut self) -> Result<(), Errno> {
         if self.manner == WriteMode::Shared || self.manner == WriteMode::Socket {
             return Ok(());
@@ -320,11 +323,11 @@ impl LogFile {
     }
 }
 
-/// Removes the log at `path` unless there is none.
+/// Removes the log at `path`. A missing file is no error.
 ///
 /// # Errors
 /// As unlink(2).
-// Differs: the original removes whatever has the name. Here a pipe or a node of /dev stays: others use it.
+// Differs: Supervisor removes any kind of file. Here a pipe or a device node stays, because others use it.
 pub(super) fn remove(path: &Path) -> Result<(), Errno> {
     match std::fs::metadata(path) {
         Ok(meta) if !meta.is_file() && !meta.is_dir() => return Ok(()),
@@ -337,7 +340,7 @@ pub(super) fn remove(path: &Path) -> Result<(), Errno> {
     }
 }
 
-/// Creates an AUTO log, empty, for its owner only. That it is there already is no error.
+/// Creates an AUTO log, empty, mode 0600. An existing file is no error.
 ///
 /// # Errors
 /// As open(2).
@@ -353,7 +356,8 @@ pub(super) fn create_private(path: &Path) -> Result<(), Errno> {
 fn open_append(rules: &LogRules) -> Result<OwnedFd, Errno> {
     #[cfg(test)]
     super::testing::pass(&rules.path);
-    // O_NONBLOCK means nothing to plain files, and keeps a pipe without reader or a terminal line from holding us.
+    // O_NONBLOCK has no effect on plain files. It keeps the open of a pipe without reader or of a terminal from
+    // blocking.
     let mut flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_NONBLOCK;
     let mut mode = Mode::from_bits_truncate(0o666);
     if rules.private {
@@ -361,14 +365,14 @@ fn open_append(rules: &LogRules) -> Result<OwnedFd, Errno> {
         mode = Mode::from_bits_truncate(0o600);
     }
     let fd = safe_open::safe_open(&rules.path, flags, mode)?;
-    // Whoever made the file of this name anew, in /tmp perhaps, after it was cleared, could read what we write.
+    // Another user may have created a file of this name (in /tmp, for example) after a clear, and could read the log.
     if rules.private && fstat(&fd).map_err(errno)?.st_uid != geteuid().as_raw() {
         return Err(safe_open::REFUSED);
     }
     Ok(fd)
 }
 
-/// A duplicate of our own standard output or error, if that is what `path` means.
+/// A duplicate of the daemon's standard output or standard error, if `path` names one of them.
 fn own_descriptor(path: &Path) -> Option<Result<OwnedFd, Errno>> {
     match path.to_str()? {
         "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1" => {
@@ -382,7 +386,7 @@ fn own_descriptor(path: &Path) -> Option<Result<OwnedFd, Errno>> {
 }
 
 fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    // F_DUPFD_CLOEXEC, at 3 or above: not inherited by processes, and never a standard descriptor.
+    // F_DUPFD_CLOEXEC at 3 or above: child processes do not inherit it, and it is never a standard descriptor.
     fd.try_clone_to_owned().map_err(Errno::from)
 }
 

@@ -1,4 +1,4 @@
-//! Rotation, special targets, and links that strangers plant.
+//! Rotation, special targets, and symbolic links that other users plant.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::PathBuf;
@@ -246,7 +246,7 @@ fn dmn_20_auto_logs_are_private_and_never_links() {
     assert_eq!(LogFile::open(private).expect_err("a link").name(), "ELOOP");
 }
 
-/// (name, what makes the path from the directory, whether it is followed). 12345 and 54321 are strangers.
+/// (name, function that makes the path in the directory, whether it is followed). 12345 and 54321 are other users.
 type Planted = (&'static str, fn(&Path) -> PathBuf, bool);
 
 #[test]
@@ -380,7 +380,7 @@ fn what_is_renamed_or_removed_stands_where_it_was_opened() {
     let logs = home.join("logs");
     std::fs::create_dir(&logs).expect("made");
     let mut file = open(&logs.join("log"), 5, 1);
-    // The user exchanges the directory after the log was opened.
+    // The user replaces the directory after the log was opened.
     std::fs::rename(&logs, home.join("away")).expect("renamed");
     symlink(&secret, &logs).expect("linked");
     std::os::unix::fs::lchown(&logs, Some(12345), None).expect("root may");

@@ -1,4 +1,4 @@
-//! How the reactor takes in what came of a job on files.
+//! Applies the results of jobs on files to the reactor.
 
 use std::time::{Duration, Instant};
 
@@ -16,12 +16,12 @@ use super::{OutputCommand, OutputReport};
 use crate::domain::{Channel, Line};
 use crate::sys::safe_open::errno;
 
-/// A job that nobody waits for and that is shorter than this means that its file works again.
+/// If a helper's job on a slow file is shorter than this, the file works again.
 const QUICK: Duration = Duration::from_millis(5);
 
 impl Reactor {
-    /// Takes in what came of a job of this thread. `read_buffer` is what the thread reads into. Answers whether the owner of the
-    /// reactor may have something to do that it does not know of.
+    /// Applies the result of a job of this thread. `read_buffer`: the buffer that the thread reads into. Returns
+    /// whether the owner of the reactor may have new work that it does not know of.
     pub(super) fn finish(
         &mut self,
         thread: usize,
@@ -30,7 +30,7 @@ impl Reactor {
     ) -> bool {
         let hung = self.stalls.end(thread);
         if hung.is_some() {
-            // There may be room for more on that device.
+            // That device may have a free thread again.
             self.todo.extend(self.parked.drain(..));
         }
         let is_quick = hung.is_none_or(|(time, _)| time < QUICK);
@@ -69,7 +69,7 @@ impl Reactor {
         hung.is_some()
     }
 
-    /// The streams of an instance are back.
+    /// Returns the streams of an instance from a job.
     fn return_streams(
         &mut self,
         place: u32,
@@ -87,7 +87,7 @@ impl Reactor {
             if let Some(stream) = &mut run.streams[index(channel)]
                 && stream.queued
             {
-                // Its turn may have come and gone meanwhile.
+                // The stream's turn at the journal may have passed during the job.
                 let token = token(place, generation, FdRole::Pipe(channel));
                 stream.queued = self.queue.contains(&token);
             }
@@ -117,7 +117,7 @@ impl Reactor {
                 if let Some(stream) = &mut run.streams[index(channel)] {
                     stream.finish(parts, &mut self.shared);
                 }
-                // Without a capture by now.
+                // The capture has ended, so this closes the stream.
                 self.end_stream(place, channel);
                 self.drain_on(place);
                 self.update_poll_both(place);
@@ -191,7 +191,7 @@ impl Reactor {
         self.after_read(place, channel, result);
     }
 
-    /// What was read is where it belongs, and the log is ready for more.
+    /// Handles a finished read: schedules the next one.
     fn after_read(&mut self, place: u32, channel: Channel, result: nix::Result<usize>) {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
@@ -220,7 +220,7 @@ impl Reactor {
                     true => reads.after_read(now, count),
                     false => None,
                 };
-                // A pipe that is full because its log is slow would only hold more that is late.
+                // A pipe that is full because of its slow log would only hold more late data if it grew.
                 let wants_to_grow = reads.wants_to_grow(count) && !is_waiting(run);
                 if let Some(pause) = pause {
                     self.pause(place, channel, now + pause);
@@ -228,7 +228,7 @@ impl Reactor {
                 if wants_to_grow {
                     return self.grow_pipe(place, channel);
                 }
-                // Also the other pipe may have left the set, while a job was hanging.
+                // Both, since the other pipe may have left the set while a job hung.
                 self.update_poll_both(place);
             }
             Err(Nix::EAGAIN | Nix::EINTR) => {
@@ -236,7 +236,7 @@ impl Reactor {
                 self.update_poll_both(place);
             }
             Err(error) => {
-                // Readiness would report it again at once: rest a while, and never give up (Supervisor#1554).
+                // epoll would report the descriptor again at once. Retry later, and never give up (Supervisor#1554).
                 if !std::mem::replace(&mut run.read_failed[index(channel)], true)
                     && let Some(stream) = &run.streams[index(channel)]
                 {
@@ -250,7 +250,7 @@ impl Reactor {
         }
     }
 
-    /// The writer fills the pipe: lets it hold more, unless too many pipes do.
+    /// Grows a pipe that its writer fills, unless too many pipes are grown.
     fn grow_pipe(&mut self, place: u32, channel: Channel) {
         if self.may_grow_pipe() {
             return self.start(place, StreamAct::Grow(channel));
@@ -289,7 +289,7 @@ impl Reactor {
         (self.shared.report)(OutputReport::Prepared(run.instance, opening.ends));
     }
 
-    /// The devices of the logs that were opened are known now.
+    /// Records the devices of the logs that were opened.
     fn learn_device(&mut self, place: u32) {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
@@ -307,14 +307,14 @@ impl Reactor {
         }
     }
 
-    /// Does what was asked for while an instance was busy. What finds it busy again waits again.
+    /// Runs the commands that were queued while the instance was busy. If it becomes busy again, they are queued again.
     fn replay(&mut self, place: u32) {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
         };
         for command in std::mem::take(&mut run.queue) {
             match command {
-                // By its place, since its number may be that of another by now.
+                // By its index, since its generation may belong to another instance by now.
                 OutputCommand::Drain(_) => self.drain(place),
                 OutputCommand::ReopenLogs => self.reopen(place),
                 command => self.on_command(command),
@@ -322,7 +322,7 @@ impl Reactor {
         }
     }
 
-    /// Takes an instance out of the table. Its logs are closed, or were never opened.
+    /// Removes an instance from the table. Its logs are closed, or were never opened. Returns its id.
     pub(super) fn discard(&mut self, place: u32) -> Option<crate::domain::InstanceId> {
         let mut run = self.runs[place as usize].take()?;
         if self.places.get(&run.instance) == Some(&place) {
@@ -339,7 +339,7 @@ impl Reactor {
             let ours = CHANNELS.map(|channel| token(place, run.generation, FdRole::Pipe(channel)));
             self.queue.retain(|token| !ours.contains(token));
         }
-        // The instance after it, perhaps.
+        // They may be for the next instance.
         for command in run.queue {
             self.on_command(command);
         }

@@ -1,4 +1,4 @@
-//! Follows a growing log, as `tail -f` does. Never blocks; whoever owns it decides how often to look.
+//! Follows a growing log like `tail -f`. Never blocks; the caller decides how often to poll.
 
 use std::fs::File;
 use std::io;
@@ -7,28 +7,28 @@ use std::path::{Path, PathBuf};
 
 use super::tail::{open, slice};
 
-/// How much of the file the first look returns.
+/// Number of bytes before the end of the file at which following starts.
 const HEAD_BYTES: u64 = 1024;
-/// Bytes that one look returns at most; more is left for the next.
+/// Maximum bytes of one poll. The next poll returns further bytes.
 const CHUNK_BYTES_MAX: u64 = 256 << 10;
 
-/// What one look at the file found.
+/// The result of one poll.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Chunk {
-    /// Nothing new.
+    /// There are no new bytes.
     Nothing,
     /// New bytes.
     Bytes(Vec<u8>),
-    /// The file has become shorter: it is read from its beginning from now on. [`Chunk::TRUNCATED`] is what people see.
+    /// The file has become shorter, and the next poll reads it from its beginning. Users see [`Chunk::TRUNCATED`].
     Truncated,
 }
 
 impl Chunk {
-    /// What people see in place of what was lost.
+    /// The text that users see in place of the lost bytes.
     pub const TRUNCATED: &'static str = "==> File truncated <==\n";
 }
 
-/// A file being followed by its name.
+/// A file that is followed by its name.
 #[derive(Debug)]
 pub struct Follower {
     path: PathBuf,
@@ -38,10 +38,10 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Begins 1024 bytes before the end, or at the beginning of a shorter file.
+    /// Starts 1024 bytes before the end, or at the beginning of a shorter file.
     ///
     /// # Errors
-    /// As open(2); `InvalidInput` for what is no plain file.
+    /// As open(2); `InvalidInput` if it is no plain file.
     pub fn open(path: &Path) -> io::Result<Self> {
         let (file, size) = open(path)?.ok_or(io::ErrorKind::InvalidInput)?;
         let meta = file.metadata()?;
@@ -53,8 +53,8 @@ impl Follower {
         })
     }
 
-    /// Begins at `position`, from which a reader knows what stands before; in a file that is shorter than that, at its
-    /// beginning, and the first look says that it was truncated.
+    /// Starts at `position`, where the reader stopped earlier. If the file is shorter than that, the first poll returns
+    /// [`Chunk::Truncated`] and following starts at the beginning.
     ///
     /// # Errors
     /// As [`Follower::open`].
@@ -72,12 +72,12 @@ impl Follower {
         Ok(self.file.metadata()?.mtime())
     }
 
-    /// What is new. A file that was replaced is read to its end first, then the new one from its beginning; one that was
-    /// removed is followed on.
+    /// Returns new bytes. If the file was replaced, it is first read to its end, then the new file from its beginning.
+    /// A removed file is still followed.
     ///
     /// # Errors
-    /// EIO and the like.
-    // Differs: the original loses what was written between its last look and a rotation, and dies of a truncation.
+    /// As fstat(2) and pread(2), such as EIO.
+    // Differs: Supervisor loses bytes that were written between its last poll and a rotation, and fails on truncation.
     pub fn poll(&mut self) -> io::Result<Chunk> {
         match self.read_more()? {
             Chunk::Nothing => {}
@@ -89,7 +89,7 @@ impl Follower {
         if (meta.dev(), meta.ino()) == self.identity {
             return Ok(Chunk::Nothing);
         }
-        // It may have been written to before it was replaced, and after we looked.
+        // The old file may have grown between the last read and its replacement.
         match self.read_more()? {
             Chunk::Nothing => {}
             found => return Ok(found),

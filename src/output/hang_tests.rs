@@ -8,7 +8,7 @@ fn instance(slot: u32, incarnation: u64) -> InstanceId {
     InstanceId { slot, incarnation }
 }
 
-/// One log of the instance in this slot.
+/// A log path for the instance in this slot.
 fn log(bench: &Bench, slot: u32) -> LogPaths {
     LogPaths {
         stdout: Some(bench.dir.path(&format!("log{slot}")).into()),
@@ -55,7 +55,7 @@ fn the_other_stream_of_the_same_program_goes_on_afterwards() {
     stderr.write_all(b"held").expect("room");
     eventually("it is read", || sys::unread(&*stderr).unwrap_or(0) == 0);
     ends.stdout.write_all(b"first ").expect("room");
-    // Once this is handled, so is the event of the pipe, which was before it.
+    // When this command is handled, the earlier event of the pipe is handled too.
     bench.sync();
     bench.sync();
     drop(held);
@@ -177,7 +177,7 @@ fn an_activity_log_that_hangs_delays_nobody_and_says_what_it_lost() {
 
 #[test]
 fn what_a_thread_that_hangs_has_read_is_left_to_a_successor() {
-    // An even number of letters: with an in-flight log.
+    // An even number of letters: `Bench` then has an in-flight log.
     let bench = Bench::new("hang-left-over", Level::Info);
     let mut pipe = begun(&bench, 1);
     pipe.write_all(b"before\n").expect("room");

@@ -1,9 +1,9 @@
-//! Which thread does what.
+//! Decides which thread does what.
 //!
-//! Exactly one thread owns the reactor at a time. Around each job on files it lets go of the reactor's lock and marks
-//! itself as being in a call. If the call lasts too long, the heartbeat monitor takes the reactor away from it, and another
-//! thread, which stood by, goes on with all other processes. The thread that hung puts its result in under the lock when its
-//! call returns, and stands by itself from then on. Go's scheduler treats threads in system calls the same way.
+//! Exactly one thread owns the reactor at a time. For each job on files, the owner releases the reactor's lock and
+//! marks itself as being in a call. If the call lasts longer than [`CALL_BOUND`], the heartbeat monitor takes the
+//! reactor away, and a standby thread goes on with all other processes. When the call returns, the thread that hung
+//! stores its result under the lock and becomes a standby. Go's scheduler treats threads in system calls the same way.
 //!
 //! ```text
 //!              job ends in time
@@ -14,7 +14,8 @@
 //!            └────── another standby ◀───────────┘
 //! ```
 //!
-//! Instances whose job hung are slow: a standby takes their next jobs ("helper"), so that they do not stop the owner again.
+//! An instance whose job hung is slow: a standby ("helper") does its next jobs, so that they do not block the owner
+//! again.
 
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,53 +36,53 @@ use crate::fd_holder::FdStore;
 use crate::heartbeat::{Heartbeat, Heartbeats, Overdue};
 use crate::sys::{Poller, ReadyFd, SharedBuffer, Waker};
 
-/// How long the owner may be in a call before another thread goes on.
+/// How long a call of the owner may last before another thread takes over.
 const CALL_BOUND: Duration = Duration::from_millis(10);
-/// How long a turn without calls may last. A thread that needs longer has gone wrong.
+/// How long a turn without calls may last. Beyond that the thread is considered stuck.
 const TURN_BOUND: Duration = Duration::from_secs(30);
-/// How late the kernel may end a wait, to end several at once.
+/// Timer slack of the threads, in nanoseconds: how late the kernel may end a wait.
 const TIMER_SLACK_NANOS: std::ffi::c_ulong = 5_000;
-/// Threads at most. Each of [`super::stalls::SHARE`] devices that hang wholly costs that many.
+/// Maximum number of threads. Each device that hangs can block [`super::stalls::SHARE`] of them.
 const THREADS_MAX: usize = 32;
 /// Commands handled before descriptors get their turn again.
 const COMMANDS_PER_TURN: usize = 256;
-/// [`Hub::owner`]: nobody is.
+/// Value of [`Hub::owner`] while no thread owns the reactor.
 const NOBODY: u64 = u64::MAX;
 
-/// What the lock guards.
+/// The state under the reactor's lock.
 pub(super) struct HubState {
     pub(super) reactor: Reactor,
     orders: OutputOrders,
 }
 
-/// Who does what.
+/// The roles of the threads.
 #[derive(Debug, Default)]
 struct ThreadRoles {
     /// The reactor has no owner.
     is_vacant: bool,
-    /// A slow job is to be done.
+    /// A slow job needs a helper.
     wants_helper: bool,
-    /// Threads that stand by.
+    /// Number of standby threads.
     idle: usize,
     threads: usize,
     has_ended: bool,
 }
 
-/// What all output threads share.
+/// The state that all output threads share.
 pub(super) struct Hub {
     state: Mutex<HubState>,
     roles: Mutex<ThreadRoles>,
     changed: Condvar,
-    /// The number of the thread that owns the reactor, times two; plus one while it is in a call.
+    /// Twice the number of the thread that owns the reactor, plus one while that thread is in a call.
     owner: AtomicU64,
     waker: Waker,
     beats: Heartbeats,
-    /// Where the in-flight logs are kept for a successor.
+    /// Where in-flight logs are stored for the next daemon, and the number in their [`FdName`]. `None`: not stored.
     fd_store: Option<(Arc<FdStore>, usize)>,
     has_in_flight_logs: bool,
-    /// Only one thread at a time has its in-flight log kept.
+    /// Held while a thread stores its in-flight log: one thread at a time.
     keeping: Mutex<()>,
-    /// Takes what the threads leave.
+    /// Receives the state for the next daemon at the end.
     ended: Mutex<Option<Sender<Option<OutputState>>>>,
 }
 
@@ -91,20 +92,20 @@ pub(super) struct HubStart {
     pub(super) orders: OutputOrders,
     pub(super) waker: Waker,
     pub(super) beats: Heartbeats,
-    /// Its place with whoever keeps it, and its memory.
+    /// The number in the [`FdName`] of in-flight logs, and the memory of the first thread's.
     pub(super) in_flight_log: Option<(usize, SharedBuffer)>,
     pub(super) ended: Sender<Option<OutputState>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic of one of these threads ends the daemon: it is a thread that has ended.
+    // A panic of an output thread ends the daemon: the heartbeat monitor sees that the thread is gone.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Starts the threads.
 ///
 /// # Errors
-/// EMFILE, EAGAIN, ENOMEM.
+/// EMFILE, EAGAIN or ENOMEM.
 pub(super) fn start(start: HubStart) -> std::io::Result<()> {
     let fd_store = start.reactor.shared.fd_store.clone();
     let place = start.in_flight_log.as_ref().map(|&(place, _)| place);
@@ -141,7 +142,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Starts another thread, if there may be one.
+    /// Starts another thread, unless there are [`THREADS_MAX`].
     fn spawn_more(self: &Arc<Self>) {
         let number = {
             let mut roles = lock(&self.roles);
@@ -152,12 +153,12 @@ impl Hub {
             roles.threads - 1
         };
         if self.spawn(number, None).is_err() {
-            // The next one that needs it tries again. Its number stays unused.
+            // The next call tries again. The number of this thread stays unused.
             lock(&self.roles).threads -= 1;
         }
     }
 
-    /// What the thread of this number reads into.
+    /// Returns the buffer into which the thread with this number reads.
     fn read_buffer(&self, buffer: Option<SharedBuffer>) -> ReadBuffer {
         if !self.has_in_flight_logs {
             return ReadBuffer::Own(vec![0; READ_BYTES]);
@@ -199,7 +200,7 @@ impl Hub {
         ReadBuffer::Kept(in_flight_log)
     }
 
-    /// The owner hangs in a call: another thread is to go on. Called by the monitor; does not block.
+    /// Takes the reactor away from an owner that hangs in a call. The heartbeat monitor calls this; it does not block.
     fn take_away(&self, number: usize) {
         let in_call = in_call(number);
         let taken =
@@ -211,12 +212,12 @@ impl Hub {
         }
     }
 
-    /// A slow job is to be done.
+    /// Requests a helper for a slow job.
     fn call_helper(self: &Arc<Self>) {
         let is_alone = {
             let mut roles = lock(&self.roles);
             roles.wants_helper = true;
-            // One always stands by for the owner.
+            // One standby is always reserved to replace the owner.
             roles.idle < 2
         };
         if is_alone {
@@ -234,20 +235,20 @@ const fn working(number: usize) -> u64 {
     (number as u64) * 2
 }
 
-/// What a thread is to do.
+/// What a thread does next.
 enum ThreadRole {
     Own,
     Help,
     End,
 }
 
-/// One of the threads.
+/// One output thread.
 struct OutputThread {
     hub: Arc<Hub>,
     number: usize,
     poller: Poller,
     read_buffer: ReadBuffer,
-    // Dropped only at an orderly end: a thread that ends in another way is trouble.
+    // Dropped only at an orderly end, so that the monitor notices a thread that ends otherwise.
     turn: ManuallyDrop<Heartbeat>,
     call: ManuallyDrop<Heartbeat>,
 }
@@ -273,7 +274,7 @@ impl OutputThread {
     }
 
     fn run(mut self) {
-        // Threads have 50 µs by default, a third of a pause. Where it is refused, pauses are that much longer.
+        // The default slack of 50 µs is a third of a pause. If the kernel refuses, pauses get that much longer.
         let _ = nix::sys::prctl::set_timerslack(TIMER_SLACK_NANOS);
         loop {
             match self.stand_by() {
@@ -317,7 +318,7 @@ impl OutputThread {
         role
     }
 
-    /// Does slow jobs, while there are any.
+    /// Does slow jobs until there are none.
     fn help(&mut self) {
         let hub = self.hub.clone();
         loop {
@@ -341,11 +342,11 @@ impl OutputThread {
         }
     }
 
-    /// Owns the reactor until a call takes too long, or the threads end.
+    /// Owns the reactor until a call takes too long or the threads end.
     fn own(&mut self) {
         let hub = self.hub.clone();
         let mut ready: Vec<ReadyFd> = Vec::new();
-        // The owner before may have left commands.
+        // The previous owner may have left commands.
         let mut more = true;
         self.turn.busy();
         let mut state = lock(&hub.state);
@@ -369,7 +370,7 @@ impl OutputThread {
             ready.clear();
             match self.poller.wait(timeout) {
                 Ok(events) => ready.extend(events),
-                // Nothing that we do can cause it; not to spin is all that can be done.
+                // No action of this thread can cause this error; sleep to avoid a busy loop.
                 Err(_) => std::thread::sleep(RETRY),
             }
             self.turn.busy();
@@ -384,7 +385,7 @@ impl OutputThread {
                 state.reactor.on_ready(*event);
                 match self.work_off(&hub, state, false) {
                     Some(owned) => state = owned,
-                    // Events that are left come up again.
+                    // epoll reports the remaining events again.
                     None => return,
                 }
             }
@@ -417,7 +418,7 @@ impl OutputThread {
         }
     }
 
-    /// Does the jobs that are to be done. `None`: one of them took too long, and the reactor is another thread's by now.
+    /// Does the queued jobs. `None`: one of them took too long, and another thread owns the reactor by now.
     fn work_off<'hub>(
         &mut self,
         hub: &'hub Arc<Hub>,
@@ -467,12 +468,12 @@ impl OutputThread {
     }
 }
 
-/// The threads end: those that stand by at once, those that hang when their calls return.
+/// Ends the threads: standbys at once, hanging threads when their calls return.
 fn end(hub: &Hub, left: Option<OutputState>) {
     lock(&hub.roles).has_ended = true;
     hub.changed.notify_all();
     if let Some(ended) = lock(&hub.ended).take() {
-        // Nobody waits for it if the daemon is torn down otherwise.
+        // The receiver is gone if the daemon is torn down in another way.
         let _ = ended.send(left);
     }
 }

@@ -1,21 +1,22 @@
-//! What became of the last bytes that were read from a pipe, if the daemon is killed before they are in the log.
+//! The in-flight log: a record of the bytes that were read from a pipe and are not yet in the log, for the case that
+//! the daemon is killed in between.
 //!
-//! A read takes bytes out of the pipe for good, and until they are written they are in our memory only. So that memory is a
-//! [`SharedBuffer`], which outlives us, and its words say what is being done with it:
+//! A read removes bytes from the pipe, and until they are written they exist in the daemon's memory only. So that
+//! memory is a [`SharedBuffer`], which outlives the daemon, and its header words say what is being done with the bytes:
 //!
 //! ```text
-//!          reading()                  have_read()              settle()
-//!   Idle ─────────────▶ Reading ─────────────────▶ Read ───────────────────▶ Idle
-//!         whose, how     read(2) takes exactly      write(2), rotate
-//!         many, where    so many
+//!       mark_reading()             mark_read()            mark_flushed()
+//!   Idle ────────────▶ Reading ──────────────────▶ Read ──────────────────▶ Idle
+//!        instance,      read(2) takes exactly       write(2), rotate
+//!        count, log     `count` bytes
 //! ```
 //!
-//! Found Idle, nothing is open. Found Read, the log says how many of the bytes it has. Found Reading, the bytes were taken
-//! or they were not: before the read, its place is marked with bytes that no text has, and a read, which the kernel does
-//! not break off in the middle for a signal that kills, overwrites the marks.
+//! The next daemon reads the state. Idle: nothing was in flight. Read: the log file tells how many of the bytes it has.
+//! Reading: the read took place or it did not. Before the read, the buffer is marked with bytes that never occur in
+//! text. A read overwrites these marks, and a killing signal does not interrupt a read in the middle.
 //!
-//! A killed process's stores are all there, for they went to memory that others share, and none came before an earlier one
-//! that it was ordered behind. What this is not for is the machine's end: then pipes and programs are gone as well.
+//! All stores of a killed process are visible, because they went to shared memory, in the order that the atomics
+//! demand. The in-flight log does not survive a crash of the machine, but then pipes and programs are gone as well.
 
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileExt as _;
@@ -30,25 +31,25 @@ use crate::domain::{Channel, Errno, InstanceId};
 use crate::sys::safe_open::{self, errno};
 use crate::sys::{self, SharedBuffer};
 
-/// The room of an in-flight log that the output thread works with, in bytes: as much as one read takes.
+/// Size of an in-flight log's buffer in bytes: the maximum size of one read.
 pub const IN_FLIGHT_LOG_BYTES: usize = super::reactor::READ_BYTES;
 
-/// The first word: what this is, and the version of what follows.
+/// The first word: identifies the buffer, and the version of its layout.
 const MAGIC: u64 = 0x5356_4c45_4447_0001;
-/// How many bytes are marked at the beginning and at the end of what will be read.
+/// Number of bytes that are marked at each end of the range to be read.
 const MARK_BYTES: usize = 16;
-/// Bytes that never occur in UTF-8, so that text cannot look like a mark however short it is.
+/// Bytes that never occur in UTF-8, so that even a short text cannot look like a mark.
 const NEVER_TEXT: [u8; 13] = [
     0xc0, 0xc1, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9, 0xfa, 0xfb, 0xfc, 0xfd, 0xfe, 0xff,
 ];
 
-/// Places of the words.
+/// Indexes of the header words.
 mod word {
     pub(super) const MAGIC: usize = 0;
     pub(super) const STATE: usize = 1;
-    /// Turns since the buffer was made, for looking at it.
+    /// Number of reads since the buffer was made. For debugging.
     pub(super) const TURN: usize = 2;
-    /// Slot, with the bits below.
+    /// The slot, combined with the bits below.
     pub(super) const SLOT: usize = 3;
     pub(super) const INCARNATION: usize = 4;
     pub(super) const COUNT: usize = 5;
@@ -58,7 +59,7 @@ mod word {
     pub(super) const MARK: [usize; 2] = [9, 10];
 }
 
-/// Bits of [`word::SLOT`] above the slot.
+/// Flag bits of [`word::SLOT`], above the slot.
 const STDERR: u64 = 1 << 32;
 const HAS_LOG: u64 = 1 << 33;
 const GUESSED: u64 = 1 << 34;
@@ -67,7 +68,7 @@ const IDLE: u64 = 0;
 const READING: u64 = 1;
 const READ: u64 = 2;
 
-/// A plain file before a chunk was appended to it.
+/// A plain log file before a chunk was appended to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct LogMark {
     pub(super) device: u64,
@@ -76,16 +77,16 @@ pub(super) struct LogMark {
     pub(super) length: u64,
 }
 
-/// Whose bytes are to be read.
+/// The stream that is about to be read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct InFlightEntry {
     pub(super) instance: InstanceId,
     pub(super) channel: Channel,
-    /// Where they will go, byte for byte; none: to something that cannot be asked what it has, or not as they are.
+    /// The log to which the bytes go unchanged. `None`: the destination is no plain file, or the bytes are changed.
     pub(super) log: Option<LogMark>,
 }
 
-/// The writer's side.
+/// The writing side of an in-flight log.
 #[derive(Debug)]
 pub(super) struct InFlightLog {
     buffer: SharedBuffer,
@@ -94,7 +95,7 @@ pub(super) struct InFlightLog {
 }
 
 impl InFlightLog {
-    /// Begins an in-flight log in `buffer`. What it said before is settled by that.
+    /// Initializes an in-flight log in `buffer`. Its previous content is lost.
     ///
     /// # Errors
     /// None on a supported kernel.
@@ -115,13 +116,14 @@ impl InFlightLog {
         Ok(Self { buffer, mark, turn })
     }
 
-    /// Where to read to.
+    /// The buffer to read into.
     pub(super) fn bytes(&mut self) -> &mut [u8] {
         self.buffer.parts().1
     }
 
-    /// The next read will take `count` bytes, from one to as many as there is room for. The pipe has them, and nobody else
-    /// reads from it, so it will be exactly those; unless this is `guessed`, and it may have none.
+    /// Records that the next read will take `count` bytes, from one to the size of the buffer. The pipe holds at least
+    /// `count` bytes and has no other reader, so the read takes exactly that many. If `guessed`, the pipe looked empty
+    /// and the read may take nothing.
     pub(super) fn mark_reading(&mut self, entry: &InFlightEntry, count: usize, guessed: bool) {
         self.turn += 1;
         let (words, bytes) = self.buffer.parts();
@@ -144,25 +146,26 @@ impl InFlightLog {
         words[word::INCARNATION].store(incarnation, Ordering::Relaxed);
         words[word::COUNT].store(count as u64, Ordering::Relaxed);
         words[word::TURN].store(self.turn, Ordering::Relaxed);
-        // Not before any of the stores above, the marks too.
+        // Release: all stores above, including the marks, come first.
         words[word::STATE].store(READING, Ordering::Release);
     }
 
-    /// It took `count`, which is fewer only if the writer has made its end a pipe of packets (O_DIRECT, pipe(2)).
+    /// Records that the read took `count` bytes. It takes fewer than announced only if the writer made its end a packet
+    /// pipe (O_DIRECT, pipe(2)).
     pub(super) fn mark_read(&mut self, count: usize) {
         let (words, _) = self.buffer.parts();
         words[word::COUNT].store(count as u64, Ordering::Release);
         words[word::STATE].store(READ, Ordering::Release);
     }
 
-    /// The bytes are where they belong, or counted as lost; or none were read.
+    /// Records that the bytes are written or counted as lost, or that none were read.
     pub(super) fn mark_flushed(&mut self) {
         let (words, _) = self.buffer.parts();
         words[word::STATE].store(IDLE, Ordering::Release);
     }
 }
 
-/// Sixteen bytes that never occur in text, as these numbers choose them.
+/// Sixteen bytes that never occur in text, chosen by two random numbers.
 fn mark(one: u64, two: u64) -> [u8; MARK_BYTES] {
     let chance = [one.to_le_bytes(), two.to_le_bytes()].concat();
     let mut mark = [0; MARK_BYTES];
@@ -178,7 +181,7 @@ fn halves(mark: &[u8; MARK_BYTES]) -> [u64; 2] {
     [whole as u64, (whole >> 64) as u64]
 }
 
-/// How many bytes are marked at the beginning, and at the end, of `count`.
+/// How many bytes are marked at the beginning and at the end of a range of `count` bytes.
 fn marked(count: usize) -> (usize, usize) {
     let head = count.min(MARK_BYTES);
     (head, (count - head).min(MARK_BYTES))
@@ -191,64 +194,64 @@ fn put_marks(bytes: &mut [u8], mark: &[u8; MARK_BYTES]) {
     bytes[count - tail..].copy_from_slice(&mark[..tail]);
 }
 
-/// Why a buffer is no in-flight log that this version can read.
+/// Why a buffer cannot be read as an in-flight log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InFlightError {
-    /// It was never one.
-    #[error("no ledger was ever begun in it")]
+    /// It never was an in-flight log.
+    #[error("it was never initialised")]
     None,
-    /// Of another version, or not of us at all.
-    #[error("it is not a ledger of this version")]
+    /// It has another version, or comes from another program.
+    #[error("it has the format of another version")]
     Version,
-    /// It says what no in-flight log says.
-    #[error("what it says makes no sense")]
+    /// Its content is inconsistent.
+    #[error("its content is invalid")]
     Nonsense,
 }
 
-/// Bytes that were under way when the writer was killed.
+/// Bytes that were in flight when their daemon was killed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnflushedChunk {
-    /// Whose.
+    /// The instance that wrote them.
     #[serde(rename = "life")]
     pub instance: InstanceId,
-    /// From which of its pipes.
+    /// The stream that they belong to.
     pub channel: Channel,
-    /// As far as is known: see [`Taken`].
+    /// How much of the read took place (see [`TakenFromPipe`]).
     taken: TakenFromPipe,
     #[serde(with = "super::output_state::encoded")]
     data: Vec<u8>,
     log: Option<LogMark>,
 }
 
-/// What is known of a read.
+/// What the buffer tells about a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum TakenFromPipe {
-    /// It is over.
+    /// The read was complete.
     Surely,
-    /// Its marks are overwritten, so it took place.
+    /// The marks are overwritten, so the read took place.
     Overwritten,
-    /// Its marks are all there, and it was to take what the pipe had.
+    /// All marks are intact; the pipe held the bytes.
     Untouched,
-    /// The same, and the pipe may have had nothing.
+    /// All marks are intact; the pipe may have been empty.
     Nothing,
-    /// It took fewer than it was to, and how many is not known.
+    /// The read took fewer bytes than announced, and how many is unknown.
     InPart,
 }
 
-/// What is to be done for bytes that were under way.
+/// What [`UnflushedChunk::recover`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecoveredChunk {
-    /// What was read from the pipe; empty if nothing was.
+    /// The bytes read from the pipe. Empty: nothing was read.
     pub data: Vec<u8>,
-    /// How many bytes at the beginning of `data` the log has already. 0 where nobody can tell: what is then written anew may
-    /// stand there twice, but nothing is lost.
+    /// How many bytes at the beginning of `data` the log already has. 0 if that cannot be determined: then the log may
+    /// get bytes twice, but it loses none.
     pub written: usize,
-    /// Bytes that were read and are gone, at most.
+    /// Maximum number of bytes that were read and are lost.
     pub lost: usize,
 }
 
 impl RecoveredChunk {
-    /// What is to be written to the log.
+    /// The bytes that the log lacks.
     #[must_use]
     pub fn missing(&self) -> &[u8] {
         self.data.get(self.written..).unwrap_or_default()
@@ -256,11 +259,11 @@ impl RecoveredChunk {
 }
 
 impl UnflushedChunk {
-    /// What `buffer` says; none: nothing was under way. Changes nothing, so that it can be asked again if the successor is
-    /// killed too before it has written what was missing.
+    /// Reads `buffer`. `None`: nothing was in flight. Changes nothing, so that another daemon can read it again if this
+    /// one is killed before it has written the missing bytes.
     ///
     /// # Errors
-    /// [`InFlightError`]; nothing can be recovered then.
+    /// [`InFlightError`]. Nothing can be recovered then.
     pub fn find(buffer: &mut SharedBuffer) -> Result<Option<Self>, InFlightError> {
         let (words, bytes) = buffer.parts();
         let get = |place: usize| AtomicU64::load(&words[place], Ordering::Acquire);
@@ -315,20 +318,21 @@ impl UnflushedChunk {
         }))
     }
 
-    /// The log has them byte for byte, as far as it has them.
+    /// Whether the bytes go to a log file unchanged.
     #[must_use]
     pub const fn has_log(&self) -> bool {
         self.log.is_some()
     }
 
-    /// Compares with what the pipe holds now (see [`sys::unread`]; none: it is gone) and with the log of this name and its
-    /// first backup (none: it has none). To be asked before anything is read from the pipe or written to the log.
+    /// Compares the bytes with the pipe and the log. `unread`: how many bytes the pipe holds now (see [`sys::unread`]);
+    /// `None`: it is gone. `log`: the path of the log, whose first backup is checked too; `None`: there is none. Must
+    /// be called before anything is read from the pipe or written to the log.
     #[must_use]
     pub fn recover(self, unread: Option<usize>, log: Option<&Path>) -> RecoveredChunk {
         let count = self.data.len();
         let was_taken = match self.taken {
             TakenFromPipe::Surely | TakenFromPipe::Overwritten => true,
-            // Only by a read can a pipe have lost some of what it had; the bytes must happen to look like the marks.
+            // The bytes happened to look like the marks; but only a read can have removed bytes from the pipe.
             TakenFromPipe::Nothing => false,
             TakenFromPipe::Untouched => unread.is_some_and(|unread| unread < count),
             TakenFromPipe::InPart => {
@@ -358,7 +362,7 @@ impl UnflushedChunk {
     }
 }
 
-/// What the marks say of a read, and the bytes that it took.
+/// Compares the marks with the buffer. Returns what they tell about the read, and the bytes that it took.
 fn compare_marks<'a>(data: &'a [u8], mark: &[u8; MARK_BYTES]) -> (TakenFromPipe, &'a [u8]) {
     let count = data.len();
     let (head, tail) = marked(count);
@@ -366,7 +370,7 @@ fn compare_marks<'a>(data: &'a [u8], mark: &[u8; MARK_BYTES]) -> (TakenFromPipe,
         return (TakenFromPipe::Untouched, data);
     }
     if tail > 0 {
-        // Bytes behind the end of a read that took less are what this place held before: another program's, perhaps.
+        // Bytes beyond the end of a shorter read are old content of the buffer, perhaps of another program.
         let is_whole = data[count - tail..] != mark[..tail];
         return match is_whole {
             true => (TakenFromPipe::Overwritten, data),
@@ -380,7 +384,8 @@ fn compare_marks<'a>(data: &'a [u8], mark: &[u8; MARK_BYTES]) -> (TakenFromPipe,
     (TakenFromPipe::Overwritten, &data[..count - left])
 }
 
-/// How many of the first bytes of `data` are in the file that `mark` means, if it is this log or its first backup.
+/// How many of the first bytes of `data` are in the file of `mark`, be it the log at `path` or its first backup.
+/// `None`: neither is that file.
 fn written(mark: LogMark, path: &Path, data: &[u8]) -> Option<usize> {
     let mut backup = path.as_os_str().to_owned();
     backup.push(".1");
@@ -389,7 +394,7 @@ fn written(mark: LogMark, path: &Path, data: &[u8]) -> Option<usize> {
         .find_map(|path| written_in(mark, path, data).ok().flatten())
 }
 
-/// The same for one file; none: it is another.
+/// Checks one file. `None`: it is another file than that of `mark`.
 fn written_in(mark: LogMark, path: &Path, data: &[u8]) -> Result<Option<usize>, Errno> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
     let file = std::fs::File::from(safe_open::safe_open(path, flags, Mode::empty())?);
@@ -400,11 +405,12 @@ fn written_in(mark: LogMark, path: &Path, data: &[u8]) -> Result<Option<usize>, 
         return Ok(None);
     }
     let Some(grown) = now.length.checked_sub(mark.length) else {
-        // A log without backups is cut when it is full, which happens after the write.
+        // A log without backups is truncated when it is full, which happens after the write.
         return Ok(Some(data.len()));
     };
     let there = usize::try_from(grown).map_or(data.len(), |grown| grown.min(data.len()));
-    // Compared, not only counted: if somebody else has written to the file meanwhile, rather twice than not at all.
+    // Compare the bytes, not only their number: if another process wrote to the file meanwhile, write them twice rather
+    // than not at all.
     let mut found = vec![0; there];
     file.read_exact_at(&mut found, mark.length)
         .map_err(Errno::from)?;
@@ -417,7 +423,7 @@ fn written_in(mark: LogMark, path: &Path, data: &[u8]) -> Result<Option<usize>, 
     ))
 }
 
-/// Marks a file as it is now; none: it is no plain file.
+/// Returns the mark of a file in its present state. `None`: it is no plain file.
 pub(super) fn mark_of(fd: std::os::fd::BorrowedFd<'_>) -> Result<Option<LogMark>, Errno> {
     let stat = fstat(fd).map_err(errno)?;
     let is_plain = safe_open::kind(&stat) == SFlag::S_IFREG;

@@ -1,7 +1,7 @@
-//! Processes that are killed at every step between a pipe and a log, and what their successors make of it.
+//! Kills processes at every step between a pipe and a log, and checks what the next process recovers.
 //!
-//! The killed process is this test binary again, told by its environment what to do (see [`test_child`]); it opens the pipe and
-//! the memory of the process that started it by /proc.
+//! The killed process is this test binary again, with its task in the environment (see [`test_child`]). It opens the
+//! pipe and the memory of the process that started it through /proc.
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
@@ -20,13 +20,13 @@ use super::super::testing::{TempDir, eventually};
 use super::*;
 use crate::domain::Bytes;
 
-/// What a test_child is to do: `STEP PID PIPE MEMORY LOG`.
+/// The environment variable with the task of a test child: `STEP PID PIPE MEMORY LOG`.
 const ORDER: &str = "SUPERVISORD_LEDGER_PUPPET";
 const INSTANCE: InstanceId = InstanceId {
     slot: 7,
     incarnation: u64::MAX - 3,
 };
-/// The steps after which a test_child is killed, in their order.
+/// The steps after which a test child is killed, in order.
 const STEPS: [&str; 7] = [
     "begun", "marked", "taken", "read", "half", "written", "settled",
 ];
@@ -61,7 +61,7 @@ fn command(step: &str, pipe: &io::PipeReader, memory: &SharedBuffer, log: &Path)
     command
 }
 
-/// The part of a process that other tests start and kill; without an order there is nothing to do.
+/// The entry point of test children. Does nothing without a task.
 #[test]
 fn test_child() {
     let Ok(order) = std::env::var(ORDER) else {
@@ -112,7 +112,7 @@ fn test_child() {
     die_after("settled");
 }
 
-/// What the output thread does with one pipe, for ever: recovers, then reads and writes.
+/// What the output thread does with one pipe, forever: recovers, then reads and writes.
 fn work(pipe: &OwnedFd, mut buffer: SharedBuffer, log: &Path) {
     let mut file = LogFile::open(rules(log, 3000, 1000)).expect("opened");
     let mut put = |data: &[u8]| {
@@ -161,7 +161,7 @@ fn whatever_the_step_every_byte_is_in_the_log_once() {
     for size in [1, 2, 15, 16, 17, 31, 32, 33, 5000, 60_000] {
         let (reader, mut writer) = io::pipe().expect("pipe");
         let mut memory = memory();
-        // What an earlier turn has left there.
+        // Old content of the buffer.
         memory.parts().1.fill(b'#');
         let mut expected = b"before\n".to_vec();
         std::fs::write(&log, &expected).expect("written");
@@ -195,7 +195,7 @@ fn whatever_the_step_every_byte_is_in_the_log_once() {
                 _ => 0,
             };
             assert_eq!(missing.len(), expected_missing, "{size} {step}");
-            // The successor is killed before it has written all of it, and its successor asks again.
+            // The next process is killed before it has written everything; the one after it recovers again.
             let mut file = OpenOptions::new().append(true).open(&log).expect("opened");
             file.write_all(&missing[..missing.len() / 3]).expect("room");
             let again = recover(&mut memory).expect("not settled yet");
@@ -217,7 +217,7 @@ fn whatever_the_step_every_byte_is_in_the_log_once() {
     }
 }
 
-/// What was not read by the test child is appended, as its successor would.
+/// Appends what the test child has not read, as the next process would.
 fn finish(step: &str, reader: &io::PipeReader, log: &Path) {
     let left = sys::unread(reader).expect("told");
     assert_eq!(left > 0, ["begun", "marked"].contains(&step), "{step}");
@@ -235,7 +235,7 @@ fn many_kills_at_any_moment_lose_and_double_no_line() {
     let dir = TempDir::new("ledger");
     let log = dir.path("log");
     let (reader, mut writer) = io::pipe().expect("pipe");
-    // A small one, so that it takes many turns.
+    // A small pipe, so that it takes many reads.
     fcntl(&writer, FcntlArg::F_SETPIPE_SZ(4096)).expect("smaller");
     let mut memory = memory();
     let feeder = std::thread::spawn(move || {
@@ -273,7 +273,7 @@ fn many_kills_at_any_moment_lose_and_double_no_line() {
     feeder.join().expect("no panic");
     assert_eq!(UnflushedChunk::find(&mut memory), Ok(None));
     let mut found = String::new();
-    // A kill in the middle of a rotation leaves a gap in the numbers of the backups, which moves on with them.
+    // A kill during a rotation leaves an unused backup number, which moves on with the others.
     let backups = (1..=1000).map(|number| dir.path(&format!("log.{number}")));
     let mut files: Vec<_> = backups.filter(|path| path.exists()).collect();
     assert!(files.len() > 10, "it was rotated");
@@ -293,7 +293,7 @@ fn many_kills_at_any_moment_lose_and_double_no_line() {
     assert!(found == expected, "{different:?}, {} bytes", found.len());
 }
 
-/// An in-flight log that was left at a read of `data` into a place marked for `count`.
+/// An in-flight log whose writer was killed at a read of `data` into a range marked for `count`.
 fn left(count: usize, data: &[u8], guessed: bool, log: Option<LogMark>) -> SharedBuffer {
     let buffer = memory();
     let copy = buffer.file().as_fd().try_clone_to_owned().expect("room");
@@ -334,10 +334,10 @@ fn what_the_pipe_still_has_was_not_read() {
         let result = recovered(&mut left(count, b"", false, None), unread, None);
         assert_eq!(result, nothing, "{count} {unread:?}");
     }
-    // Bytes that look like the marks, but the pipe has fewer than it had: they were read.
+    // The bytes look like the marks, but the pipe has lost bytes: they were read.
     let result = recovered(&mut left(1, b"", false, None), Some(0), None);
     assert_eq!(result.data.len(), 1);
-    // A pipe that had nothing when it was asked has lost nothing.
+    // A pipe that was empty before cannot have lost bytes.
     let result = recovered(&mut left(1, b"", true, None), Some(0), None);
     assert_eq!(result, nothing);
     let result = recovered(&mut left(1, b"x", true, None), Some(0), None);
@@ -346,10 +346,10 @@ fn what_the_pipe_still_has_was_not_read() {
 
 #[test]
 fn a_pipe_of_packets_brings_nothing_of_others_into_a_log() {
-    // Short: what was read ends where the marks begin.
+    // Short: the bytes end where the marks begin.
     let result = recovered(&mut left(12, b"packet", false, None), Some(6), None);
     assert_eq!((result.missing(), result.lost), (&b"packet"[..], 0));
-    // Long: nobody knows where it ends, and what is behind was another's.
+    // Long: the end is unknown, and the rest of the buffer is old content.
     for count in [17, 33, 5000] {
         let result = recovered(&mut left(count, b"packet", false, None), Some(6), None);
         assert_eq!(
@@ -358,7 +358,7 @@ fn a_pipe_of_packets_brings_nothing_of_others_into_a_log() {
             "{count}"
         );
     }
-    // Once it is over its length is known.
+    // When the read is complete, its length is known.
     let (reader, writer) = nix::unistd::pipe2(OFlag::O_DIRECT).expect("pipe");
     for _ in 0..2 {
         nix::unistd::write(&writer, b"packet").expect("room");
@@ -387,7 +387,7 @@ fn the_log_is_known_again_and_asked_what_it_has() {
     let dir = TempDir::new("ledger");
     let log = dir.path("log");
     let data = b"0123456789abcdefXYZ";
-    // What the log is when it is asked, and how much of the data it is found to have.
+    // The state of the log at recovery, and how many of the bytes it is found to have.
     let append = |path: &Path, text: &[u8]| {
         let mut file = OpenOptions::new().append(true).open(path).expect("opened");
         file.write_all(text).expect("room");

@@ -1,7 +1,7 @@
-//! One instance in the reactor: its descriptors, their tokens, and their coming into and leaving the epoll set.
+//! The descriptors of one instance in the reactor, their tokens, and their place in the epoll set.
 //!
-//! A token is a place in the table, the number of the instance that stood there when the descriptor was added, and what it is.
-//! Descriptors leave the set before they are closed.
+//! A token holds an index in the table, the generation of the instance at that index, and the role of the descriptor. A
+//! descriptor leaves the epoll set before it is closed.
 
 use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
@@ -20,10 +20,10 @@ use crate::sys::{Interest, Poller};
 
 pub(super) const CHANNELS: [Channel; 2] = [Channel::Stdout, Channel::Stderr];
 
-/// Standard output and standard error of one instance. Boxed, for they come and go with each chunk.
+/// The streams of one instance. Boxed, because each job takes and returns them.
 pub(super) type Streams = [Option<Box<Stream>>; 2];
 
-/// What a descriptor is in an instance.
+/// The role of a descriptor in an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FdRole {
     Pipe(Channel),
@@ -51,7 +51,7 @@ impl FdRole {
     }
 }
 
-/// Bits of a token: 32 of place, 3 of role, 29 of generation (all ones is the waker's).
+/// Layout of a token: 32 bits of index, 3 bits of role, 29 bits of generation (all ones: the waker).
 const ROLE_BITS: u32 = 3;
 pub(super) const GENERATIONS: u32 = (1 << 29) - 1;
 
@@ -59,57 +59,57 @@ pub(super) fn token(place: u32, generation: u32, role: FdRole) -> u64 {
     (u64::from(generation) << (32 + ROLE_BITS)) | (role.code() << 32) | u64::from(place)
 }
 
-/// One instance: its pipes and logs.
+/// The pipes and logs of one instance.
 pub(super) struct InstanceIo {
     pub(super) instance: InstanceId,
-    /// For messages.
+    /// For log lines.
     pub(super) name: ProcessName,
-    /// Unlike the instance's number, small enough for a token.
+    /// A number that is small enough for a token, unlike the instance's id.
     pub(super) generation: u32,
-    /// Both are away while a job has them.
+    /// Both are `None` while a job has them.
     pub(super) streams: Streams,
-    /// `None`: the process has closed it, or its end has come.
+    /// `None`: the process has closed its end, or the pipe was drained.
     pub(super) pipes: Pipes,
     /// Which of the pipes are in the epoll set.
     pub(super) polled: [bool; 2],
-    /// How their reads follow each other.
+    /// The pacing of each pipe's reads.
     pub(super) reads: [PipeReads; 2],
-    /// Reading failed, and was told.
+    /// Whether a read failed and was logged.
     pub(super) read_failed: [bool; 2],
-    /// Its process is there: its pipes are read.
+    /// Whether the process exists, so that its pipes are read.
     pub(super) reading: bool,
     pub(super) stdin: Stdin,
     pub(super) stdin_polled: bool,
-    /// Its process has ended.
+    /// Set when the process has ended.
     pub(super) draining: Option<DrainState>,
-    /// When its end was asked for. It may have to wait for a job.
+    /// When the drain was requested. It may have to wait for a job.
     pub(super) drain_asked: Option<Instant>,
-    /// Its end was told, or nobody wants to hear of it.
+    /// Whether the end of the instance was reported, or need not be.
     pub(super) told: bool,
-    /// A job has its streams, or is about to.
+    /// Whether a job has the streams, or will have them soon.
     pub(super) busy: bool,
-    /// Its last job took too long: only threads that nobody waits for take the next one.
+    /// Whether the last job took too long. Then helper threads do the next one.
     pub(super) slow: bool,
-    /// What to do once it is not busy.
+    /// Commands to run when the instance is not busy any more.
     pub(super) queue: VecDeque<OutputCommand>,
     pub(super) paths: LogPaths,
-    /// Which file systems its logs are on: see `stalls.rs`.
+    /// The devices of its logs: see `stalls.rs`.
     pub(super) devices: [u64; 2],
 }
 
-/// The end of an instance.
+/// The state of a drain.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DrainState {
-    /// Until when its logs have.
+    /// The deadline for writing its logs.
     pub(super) by: Instant,
-    /// What is to be read from its pipes yet, in bytes.
+    /// The bytes still to be read from each pipe.
     pub(super) left: [usize; 2],
-    /// Everything was read.
+    /// Whether everything was read.
     pub(super) is_read: bool,
 }
 
 impl InstanceIo {
-    /// An instance that has nothing yet.
+    /// An instance without descriptors.
     pub(super) fn new(
         instance: InstanceId,
         name: ProcessName,
@@ -139,7 +139,7 @@ impl InstanceIo {
         }
     }
 
-    /// It writes to one of these.
+    /// Whether this instance writes to one of these logs.
     pub(super) fn shares_log_with(&self, paths: &LogPaths) -> bool {
         let ours = [&self.paths.stdout, &self.paths.stderr];
         let theirs = [&paths.stdout, &paths.stderr];
@@ -175,7 +175,7 @@ pub(super) fn unpoll_pipe(poller: &Poller, run: &mut InstanceIo, channel: Channe
     if std::mem::take(&mut run.polled[index(channel)])
         && let Some(pipe) = &run.pipes[index(channel)]
     {
-        // It is in the set, for we say so; there is nothing else that could fail.
+        // The pipe is in the set (`polled` says so), so this cannot fail.
         let _ = poller.remove(pipe);
     }
 }
@@ -189,7 +189,7 @@ pub(super) fn unpoll_sink(poller: &Poller, run: &mut InstanceIo, channel: Channe
     }
 }
 
-/// Closes the pipe of a stream, out of the set first.
+/// Removes a stream's pipe from the epoll set and closes it.
 pub(super) fn shut(poller: &Poller, run: &mut InstanceIo, channel: Channel, shared: &mut Shared) {
     unpoll_pipe(poller, run, channel);
     if let Some(pipe) = run.pipes[index(channel)].take()
@@ -208,7 +208,7 @@ pub(super) fn close_stdin(poller: &Poller, run: &mut InstanceIo) {
     run.stdin.close();
 }
 
-/// Standard input is in the set only while bytes wait for room in it.
+/// Updates the epoll set: standard input is in it only while bytes wait for room.
 pub(super) fn settle_stdin(poller: &Poller, place: u32, run: &mut InstanceIo) {
     let Some(fd) = run.stdin.fd() else { return };
     if run.stdin.is_waiting() == run.stdin_polled {

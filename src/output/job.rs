@@ -1,7 +1,7 @@
-//! Work on files, which may block for as long as their file system likes.
+//! Jobs on files, which may block for as long as their file system does.
 //!
-//! A job owns everything it touches, so the reactor goes on without it: the streams of one instance, or the activity log, or
-//! paths. What is left to do with its result is done under the reactor's lock (see `finish.rs`).
+//! A job owns everything it works on, so the reactor goes on without it: the streams of one instance, or the activity
+//! log, or paths. `finish.rs` applies its result under the reactor's lock.
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -25,56 +25,56 @@ use crate::domain::{Channel, Errno, InstanceId, Line, LogPaths};
 use crate::fd_holder::FdStore;
 use crate::sys::{self, ChildStdio};
 
-/// Our ends of the pipes of one instance.
+/// The daemon's ends of the output pipes of one instance.
 pub(super) type Pipes = [Option<Arc<OwnedFd>>; 2];
 
-/// What is to be done with the streams of one instance.
+/// A job on the streams of one instance.
 #[derive(Debug)]
 pub(super) enum StreamAct {
     /// Read one chunk from this pipe and write it to the log.
     Read(Channel),
-    /// Let this pipe hold more.
+    /// Increase the capacity of this pipe.
     Grow(Channel),
-    /// Write what waits for a slow reader.
+    /// Write the bytes that wait for a slow reader.
     Flush(Channel),
-    /// The pipe has ended: write what the scanner for captures holds back.
+    /// The pipe has ended: write the bytes that the capture scanner holds.
     WriteRest(Channel),
-    /// Make the streams of an instance that begins.
+    /// Open the streams of a new instance.
     Open(Box<Opening>),
-    /// Make the streams of an instance that is taken over.
+    /// Open the streams of an instance that a previous daemon started.
     Adopt(Box<AdoptedStreams>),
-    /// Rotate the log, which takes long. Then go on with what was read.
+    /// Rotate the log, which takes long, then continue with the chunk that was read.
     Rotate(LongRotation),
-    /// Remove the logs and open them by name.
+    /// Remove the logs and open them again by name. The fields: ticket of the request, slot.
     Clear(Ticket, u32),
-    /// Close the logs and open them by name.
+    /// Close the logs and open them again by name.
     Reopen,
     /// Close the logs.
     Close,
 }
 
-/// A rotation that is done by another thread than the owner of the reactor.
+/// A rotation that another thread than the owner of the reactor does.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LongRotation {
     pub(super) channel: Channel,
-    /// The file system that the log is on.
+    /// The device (`st_dev`) of the log.
     pub(super) device: u64,
-    /// What came of the read that filled the log.
+    /// The result of the read that filled the log.
     pub(super) result: nix::Result<usize>,
 }
 
-/// An instance that begins.
+/// The settings of a new instance.
 #[derive(Debug)]
 pub(super) struct Opening {
     pub(super) spec: Arc<ProcessSpec>,
     pub(super) paths: LogPaths,
-    /// For the process.
+    /// The child's ends of the pipes.
     pub(super) ends: ChildStdio,
-    /// See [`super::Command::PrepareNext`].
+    /// Whether the command was [`OutputCommand::PrepareNext`](super::OutputCommand::PrepareNext).
     pub(super) is_early: bool,
 }
 
-/// One piece of work.
+/// One job.
 #[derive(Debug)]
 pub(super) enum OutputJob {
     Streams {
@@ -82,40 +82,40 @@ pub(super) enum OutputJob {
         instance: InstanceId,
         streams: Streams,
         pipes: Pipes,
-        /// Our end of its standard input, where it is to be kept for a successor.
+        /// The daemon's end of standard input, if it is to be stored for the next daemon.
         stdin: Option<Arc<OwnedFd>>,
         act: StreamAct,
     },
     Activity(Box<Activity>, VecDeque<Order>),
     CreateLogs(Vec<Arc<Path>>),
-    /// Delete backups that have no name any more.
+    /// Delete backups that have no name any more, by closing them.
     Delete(Vec<OwnedFd>),
-    /// Of a slot without an instance.
+    /// Remove the logs of a slot without an instance.
     RemoveLogs(Ticket, u32, LogPaths),
 }
 
-/// What a job needs to know of the reactor.
+/// The settings that a job needs from the reactor.
 #[derive(Debug, Clone)]
 pub(super) struct JobSettings {
     pub(super) strip_ansi: bool,
-    /// How much one read takes at most.
+    /// Maximum size of one read, in bytes.
     pub(super) read_bytes: usize,
-    /// Whether another thread has time to delete backups.
+    /// Whether another thread will delete replaced backups.
     pub(super) leaves_deletion: bool,
     pub(super) fd_store: Option<Arc<FdStore>>,
 }
 
-/// What came of a piece of work.
+/// The result of a job.
 #[derive(Debug)]
 pub(super) struct OutputJobDone {
     pub(super) result: OutputJobOutcome,
-    /// What the log is to say.
+    /// Lines for the activity log.
     pub(super) lines: Vec<Line>,
-    /// Backups for [`Job::Delete`].
+    /// Replaced backups for [`OutputJob::Delete`].
     pub(super) replaced: Vec<OwnedFd>,
 }
 
-/// See [`Done`].
+/// The result of each kind of [`OutputJob`].
 #[derive(Debug)]
 pub(super) enum OutputJobOutcome {
     Streams {
@@ -129,18 +129,18 @@ pub(super) enum OutputJobOutcome {
     RemovedLogs(Ticket, u32, Result<(), Errno>),
 }
 
-/// What came of an [`Act`].
+/// The result of a [`StreamAct`].
 #[derive(Debug)]
 pub(super) enum NextStep {
-    /// How many bytes were read, and the parts that the chunk has, if it has any.
+    /// The result of the read (bytes), and the parts of the chunk, if it has any.
     Read(Channel, nix::Result<usize>, Option<Vec<Part>>),
-    /// How much the pipe holds now. `None`: it cannot hold more.
+    /// The new capacity of the pipe in bytes. `None`: it cannot grow.
     Grown(Channel, Option<usize>),
     Flushed,
     WroteRest(Channel, Vec<Part>),
     Rotated(LongRotation),
     Opened(Box<Opening>, Result<(), Errno>),
-    /// What was under way is yet to be published.
+    /// The recovered bytes of each stream, which are to be published.
     Adopted(Vec<(Channel, Vec<u8>, Option<Vec<Part>>)>),
     Cleared(Ticket, u32, Result<(), Errno>),
     Reopened,
@@ -148,7 +148,7 @@ pub(super) enum NextStep {
 }
 
 impl OutputJob {
-    /// Does it. May block.
+    /// Does the job. May block.
     pub(super) fn run(self, read_buffer: &mut ReadBuffer, settings: &JobSettings) -> OutputJobDone {
         let mut lines = Vec::new();
         let mut replaced = Vec::new();
@@ -177,7 +177,7 @@ impl OutputJob {
                     replaced.extend(sink.take_replaced());
                 }
                 if !settings.leaves_deletion {
-                    // Closed here, so that backups beyond the configured number do not pile up.
+                    // Closed after every job, so that backups beyond the configured number do not accumulate.
                     replaced.clear();
                 }
                 OutputJobOutcome::Streams {
@@ -222,7 +222,7 @@ impl OutputJob {
 }
 
 impl StreamAct {
-    /// Which of the two logs it touches. `None`: both.
+    /// The stream whose log this job touches. `None`: both.
     pub(super) const fn channel(&self) -> Option<Channel> {
         match self {
             Self::Read(channel)
@@ -285,7 +285,7 @@ impl StreamAct {
                     lines.append(&mut told);
                 }
                 if result.is_ok() {
-                    // Before there is a process: what it writes is not lost whatever becomes of us.
+                    // Before the process exists: its output must survive a death of the daemon at any time.
                     store_pipes(instance, pipes, stdin, settings, lines);
                 }
                 NextStep::Opened(opening, result)
@@ -301,7 +301,7 @@ impl StreamAct {
                     && let Some(sink) = &mut stream.sink
                 {
                     sink.rotate_now(lines);
-                    // This thread has time.
+                    // Deletes the backup at once; nobody waits for this thread.
                     drop(sink.take_replaced());
                 }
                 NextStep::Rotated(rotation)
@@ -332,7 +332,7 @@ impl StreamAct {
     }
 }
 
-/// Opens the logs of an instance that begins.
+/// Opens the logs of a new instance.
 fn open(instance: InstanceId, opening: &Opening, lines: &mut Vec<Line>) -> Result<Streams, Errno> {
     let Opening { spec, paths, .. } = opening;
     let mut streams = Streams::default();
@@ -352,11 +352,11 @@ fn open(instance: InstanceId, opening: &Opening, lines: &mut Vec<Line>) -> Resul
     Ok(streams)
 }
 
-/// What is to be published: of which stream, the bytes as they were read, and their parts.
+/// Recovered bytes: the stream, the bytes as read, and their parts.
 type Published = Vec<(Channel, Vec<u8>, Option<Vec<Part>>)>;
 
-/// Makes the streams of an instance that is taken over. A log that cannot be opened is no reason to leave it: it is tried again
-/// with each chunk.
+/// Opens the streams of an instance that a previous daemon started. A log that cannot be opened is no error: each chunk
+/// tries again.
 fn adopt(
     adoption: AdoptedStreams,
     pipes: &Pipes,
@@ -408,7 +408,7 @@ fn adopt(
     (streams, published)
 }
 
-/// Keeps our ends of an instance's pipes for a successor.
+/// Stores the daemon's ends of an instance's pipes for the next daemon.
 fn store_pipes(
     instance: InstanceId,
     pipes: &Pipes,
@@ -422,7 +422,7 @@ fn store_pipes(
     }
 }
 
-/// The instance has ended.
+/// Removes the stored descriptors of an instance that has ended.
 fn remove_stored(instance: InstanceId, settings: &JobSettings, lines: &mut Vec<Line>) {
     if let Some(fd_store) = &settings.fd_store {
         lines.extend(fd_store.remove_instance(instance.incarnation));

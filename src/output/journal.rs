@@ -1,7 +1,7 @@
-//! Entries to journald over its native protocol, without ever blocking. The only place that knows that protocol.
+//! Sends entries to journald in its native protocol, without blocking. No other module knows that protocol.
 //!
-//! An entry is one datagram, or a sealed memory file where it is too large for one. It knows nothing of streams: whoever
-//! sends keeps what could not be sent yet, so nothing waits in here.
+//! An entry is one datagram, or a sealed memory file if it is too large for a datagram. Nothing is queued here: the
+//! caller keeps the entries that could not be sent yet.
 
 use std::fmt::Write as _;
 use std::io::IoSlice;
@@ -20,39 +20,39 @@ use crate::domain::Line;
 use crate::sys::safe_open::errno;
 use crate::sys::sealed_memory;
 
-/// Where journald reads.
+/// The socket of journald.
 const SOCKET: &str = "/run/systemd/journal/socket";
-/// What the kernel may keep for journald to read, as much as systemd's own senders ask for.
+/// Size of the socket's send buffer in bytes, the same that systemd's own senders request.
 const SEND_BUFFER_BYTES: usize = 8 << 20;
-/// How long journald may be gone before what comes is counted as lost. It is gone for a moment when it is started anew;
-/// while it is there and does not read, there is no limit, as for a disk.
+/// How long journald may be away before entries count as lost. It is away briefly when it restarts. While it runs but
+/// does not read, there is no limit, as for a disk.
 const AWAY_WAIT: Duration = Duration::from_millis(if cfg!(test) { 1000 } else { 10_000 });
-/// How often a journald that is gone is looked for.
+/// Interval of connection attempts while journald is away.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// What came of an entry.
+/// The result of sending an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SendResult {
-    /// journald has it, or will when it reads.
+    /// journald has the entry, or will read it from the socket.
     Done,
-    /// It must be sent again later: see [`Journal::is_full`] for when.
+    /// Send it again later: see [`Journal::is_full`].
     Later,
-    /// There is no journald: it should be counted as lost.
+    /// journald is not available: count the entry as lost.
     Lost,
 }
 
-/// The way to journald.
+/// The connection to journald.
 #[derive(Debug)]
 pub(super) struct Journal {
     path: PathBuf,
     socket: Option<OwnedFd>,
-    /// The socket has no room: writing to it is to be waited for.
+    /// The socket has no room: wait until it is writable.
     full: bool,
-    /// Somebody waits for that room, with the socket that there is now.
+    /// The present socket is in the epoll set, to wait for room.
     pub(super) polled: bool,
-    /// When it was found to be gone; none: it is there, or was never looked for.
+    /// When a connection first failed, and why. `None`: journald is available, or no connection was tried.
     away: Option<(Instant, Code)>,
-    /// It was there once, so it may come back.
+    /// journald was available before, so it may return.
     known: bool,
     look_at: Option<Instant>,
     told: bool,
@@ -76,12 +76,13 @@ impl Journal {
         }
     }
 
-    /// For waiting until there is room.
+    /// The descriptor, to wait for room.
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.socket.as_ref().map(AsFd::as_fd)
     }
 
-    /// What is [`Sent::Later`] waits for room; else it waits for time to pass.
+    /// Whether an entry that got [`SendResult::Later`] waits for room in the socket. Otherwise it waits for time to
+    /// pass.
     pub(super) fn is_full(&self) -> bool {
         self.full && self.socket.is_some()
     }
@@ -96,7 +97,7 @@ impl Journal {
         }
         match self.send_entry(entry) {
             Err(Code::ECONNREFUSED | Code::ECONNRESET | Code::ENOTCONN | Code::EPIPE) => {
-                // journald may have been started anew: one more try with a new socket.
+                // journald may have restarted: try once more with a new socket.
                 self.disconnect();
                 if let Err(sent) = self.find() {
                     return sent;
@@ -119,7 +120,7 @@ impl Journal {
                 self.full = true;
                 SendResult::Later
             }
-            // Memory is short, or so many memory files are on their way: that passes while journald reads.
+            // A shortage of memory or of descriptors in flight. It ends when journald reads.
             Err(
                 Code::ENOBUFS | Code::ENOMEM | Code::ETOOMANYREFS | Code::EMFILE | Code::ENFILE,
             ) => SendResult::Later,
@@ -130,15 +131,15 @@ impl Journal {
         }
     }
 
-    /// Connects, for [`Journal::check`] to tell whether it is there.
+    /// Connects, so that [`Journal::check`] can tell whether journald is available.
     pub(super) fn reconnect(&mut self) {
         if self.socket.is_none() {
-            // What came of it is kept in `away`.
+            // `away` has the result.
             let _ = self.find();
         }
     }
 
-    /// Connects, not too often.
+    /// Connects, at most once per [`LOOK_AGAIN`].
     fn find(&mut self) -> Result<(), SendResult> {
         let now = Instant::now();
         if let (Some((_, error)), Some(at)) = (self.away, self.look_at)
@@ -163,7 +164,7 @@ impl Journal {
     fn miss(&mut self, error: Code) -> SendResult {
         let now = Instant::now();
         let (since, _) = *self.away.get_or_insert((now, error));
-        // Where there never was one, there is nothing to wait for.
+        // If journald was never available, do not wait for it.
         if self.known && now.duration_since(since) < AWAY_WAIT {
             SendResult::Later
         } else {
@@ -173,12 +174,12 @@ impl Journal {
     }
 
     fn disconnect(&mut self) {
-        // It leaves any epoll set as it is closed, for nobody else has it.
+        // The close removes it from the epoll set, because there is no duplicate.
         self.socket = None;
         self.polled = false;
     }
 
-    /// What is to be said of it, if that has changed since the last call.
+    /// Returns a log line if journald's availability changed since the last call.
     pub(super) fn check(&mut self) -> Option<Line> {
         match self.away {
             Some((_, error)) if !self.known && !self.told => {
@@ -204,8 +205,8 @@ impl Journal {
     }
 }
 
-/// Whether standard output is the journal, by what systemd says of it: JOURNAL_STREAM names the device and inode of
-/// standard output, or of standard error if both are, each with a socket of its own.
+/// Whether standard output is the journal according to systemd: JOURNAL_STREAM has the device and inode of standard
+/// output, or of standard error if both are sockets to the journal.
 ///
 /// # Source
 /// systemd.exec(5), `$JOURNAL_STREAM`.
@@ -234,7 +235,7 @@ fn again(mut call: impl FnMut() -> Result<(), Code>) -> Result<(), Code> {
     }
 }
 
-/// Sends what is too large for a datagram as a memory file that nobody can change any more.
+/// Sends an entry that is too large for a datagram, as a sealed memory file.
 ///
 /// # Source
 /// systemd, “Native Journal Protocol”: an empty datagram with one sealed memfd.
@@ -254,7 +255,7 @@ fn connected(path: &Path) -> Result<OwnedFd, Code> {
         SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
         None,
     )?;
-    // Without the right to it, as much as everybody may have; with neither, less is on its way at once.
+    // SNDBUFFORCE needs a privilege; SNDBUF gets at most the system's limit. If both fail, the buffer stays small.
     if setsockopt(&fd, sockopt::SndBufForce, &SEND_BUFFER_BYTES).is_err() {
         let _ = setsockopt(&fd, sockopt::SndBuf, &SEND_BUFFER_BYTES);
     }
@@ -262,7 +263,7 @@ fn connected(path: &Path) -> Result<OwnedFd, Code> {
     Ok(fd)
 }
 
-/// Appends one field. A value with a newline is written with its length, so it may hold any bytes.
+/// Appends one field. A value with a newline gets a length prefix, so a value may hold any bytes.
 ///
 /// # Source
 /// systemd, “Native Journal Protocol”.
@@ -278,7 +279,7 @@ pub(super) fn field(entry: &mut Vec<u8>, name: &str, value: &[u8]) {
     entry.push(b'\n');
 }
 
-/// The same with a value that is printed.
+/// Appends one field with a printed value.
 pub(super) fn field_of(entry: &mut Vec<u8>, name: &str, value: &dyn std::fmt::Display) {
     let mut text = String::new();
     // Writing to a String cannot fail.

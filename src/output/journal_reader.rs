@@ -1,7 +1,7 @@
-//! Reads back from the journal what a stream wrote to it, for logs that are nowhere else.
+//! Reads the entries of a stream back from the journal, for streams without a log file.
 //!
-//! By the system's own reader, run with fixed arguments: its files are in a format with several versions and
-//! compressions, and mapping files that others cut can end the daemon.
+//! It runs journalctl with fixed arguments. The journal's file format has several versions and compressions, and a
+//! mapped file that another process truncates can kill the daemon.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -12,19 +12,20 @@ use super::fields;
 use crate::api::JournalMatch;
 use crate::sys;
 
-/// Bytes of a stream that are read back at most.
+/// Maximum bytes of a stream that are read back.
 pub const JOURNAL_READ_BYTES_MAX: usize = 1 << 20;
-/// Entries that are read back at most.
+/// Maximum number of entries that are read back.
 const LINES_MAX: usize = 10_000;
-/// How long that may take.
+/// Time limit of journalctl.
 const WAIT: Duration = Duration::from_secs(10);
-/// Where the reader is; no search path decides that.
+/// Where journalctl is. PATH is not searched.
 const READERS: [&str; 2] = ["/usr/bin/journalctl", "/bin/journalctl"];
 
-/// The last `count` bytes of what `of` wrote, as lines; at most [`RECALL_BYTES_MAX`]. Blocks, for ten seconds at most.
+/// Returns the last `count` bytes of the entries that match `of`, as lines; at most [`JOURNAL_READ_BYTES_MAX`]. Blocks
+/// for ten seconds at most.
 ///
 /// # Errors
-/// `NoFile`: the reader is not installed. `Failed`: it takes too long, or too many read already.
+/// `NoFile`: journalctl is not installed. `Failed`: it takes too long, or too many calls are running.
 pub fn read_journal(of: &JournalMatch, count: u64) -> Result<Vec<u8>, ReadError> {
     let count = usize::try_from(count)
         .unwrap_or(usize::MAX)
@@ -41,14 +42,14 @@ pub fn read_journal(of: &JournalMatch, count: u64) -> Result<Vec<u8>, ReadError>
         .env_clear()
         .current_dir("/")
         .args(["--quiet", "--no-pager", "--all", "--output=cat"])
-        // An entry is a byte at least, its newline.
+        // An entry has at least one byte, its newline.
         .arg(format!("--lines={}", count.min(LINES_MAX)))
         .args(matches(of));
     sys::output_of(&mut command, Stdio::null(), count, WAIT).map_err(|_| ReadError::Failed)
 }
 
-/// What tells the entries of a stream. Anybody may send entries with fields like ours; the sender's user is journald's
-/// own word.
+/// The journal fields that match the entries of a stream. Any user can send entries with our fields, but journald
+/// itself sets `_UID`.
 fn matches(of: &JournalMatch) -> [String; 4] {
     [
         format!("_UID={}", sys::effective_uid()),
@@ -58,7 +59,7 @@ fn matches(of: &JournalMatch) -> [String; 4] {
     ]
 }
 
-/// What to type to follow it.
+/// The command that follows a stream in the journal.
 #[must_use]
 pub fn follow_command(of: &JournalMatch) -> String {
     let [_, group, process, stream] = matches(of);

@@ -1,4 +1,4 @@
-//! A socket of ours stands in for journald.
+//! A fake journald: a socket of the test.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use nix::sys::socket::{ControlMessageOwned, UnixAddr as Address, bind, recvmsg};
 use super::*;
 use crate::output::testing::{TempDir, eventually};
 
-/// One entry as journald would have it.
+/// One entry as journald would parse it.
 pub(in crate::output) type Entry = BTreeMap<String, Vec<u8>>;
 
 /// What journald would read.
@@ -65,7 +65,7 @@ impl FakeJournald {
             return Some((parsed(&data), false));
         };
         assert!(data.is_empty(), "nothing besides the file");
-        // By its name, which gives it an owner.
+        // Open it by name, so that the descriptor has an owner.
         let file = std::fs::File::open(format!("/proc/self/fd/{fd}")).expect("opened");
         nix::unistd::close(fd).expect("open");
         let seals = fcntl(&file, FcntlArg::F_GET_SEALS).expect("a memory file");
@@ -74,7 +74,7 @@ impl FakeJournald {
         Some((parsed(&data), true))
     }
 
-    /// All that has come.
+    /// All entries that have arrived.
     pub(in crate::output) fn all(&self) -> Vec<Entry> {
         std::iter::from_fn(|| self.read()).collect()
     }
@@ -200,7 +200,7 @@ fn a_journal_that_comes_back_soon_is_waited_for() {
     });
     assert_eq!(journald.read().expect("sent")["MESSAGE"], b"2");
     assert_eq!(journal.check(), None);
-    // Not for ever.
+    // The wait is limited.
     drop(journald);
     eventually("it is given up", || {
         journal.send(&message(b"3")) == SendResult::Lost

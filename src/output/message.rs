@@ -1,4 +1,4 @@
-//! What the output thread is told, and what it reports.
+//! The commands to the output threads and their reports to the engine.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,86 +12,87 @@ use crate::domain::{
 };
 use crate::sys::ChildStdio;
 
-/// What the output thread is told. Handled in order.
+/// A command to the output threads. They handle commands in order.
 #[derive(Debug)]
 pub enum OutputCommand {
-    /// Make pipes and open logs; answered with `Prepared` or `PrepareFailed`.
+    /// Make pipes and open logs. Reports `Prepared` or `PrepareFailed`.
     Prepare(InstanceId, Arc<ProcessSpec>, LogPaths),
-    /// The same for an instance whose command is still being looked up. A command that is missing must not leave an empty log behind,
-    /// so no log is created: one that does not exist is a failure. No line tells of failures, for they are not the last word.
+    /// Like `Prepare`, while the command of the instance is still being resolved. A missing command must not leave an
+    /// empty log behind, so no log is created: a log that does not exist is a failure. Failures are not logged, because
+    /// `Prepare` follows them.
     PrepareNext(InstanceId, Arc<ProcessSpec>, LogPaths),
-    /// Take an instance over that a predecessor began, and go on reading its pipes.
+    /// Take over an instance that a previous daemon started, and continue to read its pipes.
     Adopt(Box<AdoptedStreams>),
-    /// Begin to read the pipes; the process has this pid.
+    /// Start to read the pipes. The pid of the process.
     Read(InstanceId, i32),
-    /// Write out what the pipes hold now, close them and the logs; answered with `Drained`.
+    /// Write out what the pipes hold now, then close them and the logs. Reports `Drained`.
     Drain(InstanceId),
     /// Create these AUTO logs, empty, mode 0600.
     CreateLogs(Vec<Arc<Path>>),
-    /// Remove the logs of a slot and, where its process runs, open them anew; answered with `Cleared`.
+    /// Remove the logs of a slot. If its process runs, open new ones. Reports `Cleared`.
     ClearLogs {
-        /// Of the request.
+        /// The ticket of the request.
         ticket: Ticket,
-        /// Whose.
+        /// The slot of the process.
         slot: u32,
-        /// Which files.
+        /// The paths of the logs.
         logs: LogPaths,
     },
-    /// Remove the daemon's log and open it anew; answered with `DaemonLogCleared`.
+    /// Remove the daemon's log and open a new one. Reports `DaemonLogCleared`.
     ClearDaemonLog(Ticket),
-    /// Close and open all logs by name.
+    /// Close all logs and open them again by name.
     ReopenLogs,
-    /// Queue bytes for standard input; answered with `StdinTaken`.
+    /// Queue bytes for standard input. Reports `StdinTaken`.
     WriteStdin {
-        /// Of the request.
+        /// The ticket of the request.
         ticket: Ticket,
-        /// Whose.
+        /// The instance that gets the bytes.
         instance: InstanceId,
         /// The bytes.
         data: Vec<u8>,
     },
-    /// Write an event to a listener that is ready for it; answered with `NotDelivered` if that fails.
+    /// Write an event to a listener that is ready for it. Reports `NotDelivered` if that fails.
     Deliver(InstanceId, Envelope),
-    /// Report these of what processes write, and no others.
+    /// Report output of these kinds as events, and no other.
     Report(OutputEvents),
-    /// Write to the activity log.
+    /// Write a line to the activity log.
     Log(Wall, Line),
-    /// `strip_ansi` changed with a reread.
+    /// Set `strip_ansi`, which a reread has changed.
     StripAnsi(bool),
-    /// Write out everything and end.
+    /// Write everything and exit.
     Stop,
-    /// End, and leave everything as it is to a successor: see [`super::OutputHandle::hand_over`].
+    /// Exit and leave everything to the next daemon: see [`super::OutputHandle::hand_over`].
     HandOver,
 }
 
-/// What the output thread reports to the engine.
+/// A report of the output threads to the engine.
 #[derive(Debug)]
 pub enum OutputReport {
-    /// Pipes are made, logs are open; the child's ends come along.
+    /// The pipes are made and the logs are open. The child's ends of the pipes.
     Prepared(InstanceId, ChildStdio),
-    /// They could not be made or opened; nothing is left of the attempt.
+    /// The pipes could not be made or a log could not be opened. Nothing is left of the attempt.
     PrepareFailed(InstanceId, SpawnError),
-    /// Everything is written out and closed.
+    /// Everything is written and closed.
     Drained(InstanceId),
-    /// See [`Command::ClearLogs`].
+    /// The result of [`OutputCommand::ClearLogs`].
     Cleared(Ticket, u32, Result<(), Errno>),
-    /// See [`Command::ClearDaemonLog`].
+    /// The result of [`OutputCommand::ClearDaemonLog`].
     DaemonLogCleared(Ticket, Result<(), Errno>),
-    /// See [`Command::WriteStdin`]. EPIPE: closed. EAGAIN: the queue is full.
+    /// The result of [`OutputCommand::WriteStdin`]. EPIPE: closed. EAGAIN: the queue is full.
     StdinTaken(Ticket, Result<(), Errno>),
-    /// A listener said something.
+    /// A message of a listener.
     ListenerOutput(InstanceId, ListenerOutput),
-    /// See [`Command::Deliver`]. EPIPE: closed. EAGAIN: the queue is full.
+    /// [`OutputCommand::Deliver`] failed. EPIPE: closed. EAGAIN: the queue is full.
     NotDelivered(InstanceId, Errno),
-    /// Bytes for an event.
+    /// Process output for an event.
     Wrote {
-        /// Whose.
+        /// The instance that wrote it.
         instance: InstanceId,
         /// Which stream.
         channel: Channel,
         /// The bytes.
         data: Arc<[u8]>,
-        /// They stood between capture tokens.
+        /// Whether the bytes were between capture tokens.
         captured: bool,
     },
 }

@@ -1,5 +1,5 @@
-//! The data plane: every pipe and every sink, on threads of its own. One of them owns the reactor; a log that hangs holds
-//! only the thread that writes to it (see `hub.rs`).
+//! Reads and writes the pipes of all processes, their logs and the activity log, on threads of its own. One thread owns
+//! the reactor; a log that hangs blocks only the thread that writes to it (see `hub.rs`).
 
 mod activity;
 mod activity_journal;

@@ -1,4 +1,4 @@
-//! The same random chunks through the original's classes and through ours.
+//! Feeds the same random chunks to the reference's classes and to ours.
 //!
 //! Skipped unless the environment variable `SUPERVISOR_ORACLE` names a virtual environment with Supervisor 4.3.0.
 
@@ -18,7 +18,7 @@ use super::{Activity, tail};
 use crate::config::spec::{LogSpec, LogTarget};
 use crate::domain::{Bytes, Channel, InstanceId, Level, OutputEvents, ProcessName};
 
-/// Reads one case per line, answers one line per case. Everything is hexadecimal or a number.
+/// Reads one case per line and answers with one line each. All values are hexadecimal or numbers.
 const ORACLE: &str = r"
 import os, sys, shutil
 from supervisor import dispatchers, events, loggers, options
@@ -103,7 +103,7 @@ fn hex(data: &[u8]) -> String {
     data.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The original's answers; none if there is no oracle.
+/// The answers of the reference. `None`: it is not installed.
 fn ask(cases: &[Case]) -> Option<Vec<String>> {
     let Some(oracle) = std::env::var_os("SUPERVISOR_ORACLE") else {
         eprintln!("skipped: SUPERVISOR_ORACLE is not set");
@@ -135,7 +135,7 @@ fn ask(cases: &[Case]) -> Option<Vec<String>> {
     Some(answers)
 }
 
-/// A small generator, the same numbers every time (Knuth's MMIX).
+/// A small generator with a fixed sequence (Knuth's MMIX).
 struct Random(u64);
 
 impl Random {
@@ -262,7 +262,7 @@ fn out_04_out_05_rotation_as_the_original() {
     let cases: Vec<Case> = (0..400)
         .map(|_| Case {
             kind: "rotate",
-            // Not negative: then the original opens a file for text, and loses every byte written to it.
+            // Not negative: Supervisor then opens the file in text mode and loses every byte.
             a: i64::try_from(random.below(50)).expect("small"),
             b: i64::try_from(random.below(5)).expect("small") - 1,
             chunks: (0..random.below(20))

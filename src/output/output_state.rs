@@ -1,7 +1,7 @@
-//! What the output thread leaves to its successor in the next image of the daemon: plain data for each instance, and its
-//! descriptors beside it, by name. It must not know how they travel.
+//! The state that the output threads hand to the next daemon: plain data for each instance, and its descriptors by
+//! name. How they are transferred is not known here.
 //!
-//! Nothing is read after an instance was put down here, so what a pipe holds is read by the successor.
+//! Nothing is read from an instance's pipes after its state was taken; the next daemon reads the rest.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -14,22 +14,22 @@ use crate::config::spec::ProcessSpec;
 use crate::domain::{Channel, FdName, InstanceId, ListenerState, LogPaths};
 use crate::sys::NamedFds;
 
-/// One instance's streams.
+/// The streams of one instance.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct InstanceState {
-    /// Whose.
+    /// The id of the instance.
     #[serde(rename = "life")]
     pub instance: InstanceId,
-    /// Its process has ended: nothing will be read any more, but something still waits to be written.
+    /// The process has ended: nothing more is read, but bytes still wait to be written.
     pub(super) is_ending: bool,
-    /// Bytes that wait for room in its standard input.
+    /// Bytes that wait for room in standard input.
     #[serde(with = "encoded")]
     pub(super) stdin: Vec<u8>,
     /// Standard output and standard error.
     pub(super) streams: [Option<StreamState>; 2],
 }
 
-/// One stream: what was read and is not written yet, and where its scanners stand.
+/// One stream: bytes that were read and not written yet, and the state of its scanners.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct StreamState {
     /// Bytes that wait for the log.
@@ -56,48 +56,48 @@ pub(super) struct EntriesState {
     pub(super) continues: Option<u8>,
 }
 
-/// Everything that a thread leaves.
+/// The state of all instances.
 #[derive(Debug, Default)]
 pub struct OutputState {
-    /// By instance.
+    /// One entry per instance.
     pub instances: Vec<InstanceState>,
-    /// Ends of pipes, by name.
+    /// Pipe ends, by name.
     pub descriptors: NamedFds,
-    /// What was read and is perhaps not written, since a log hangs.
+    /// Bytes that were read and may not be written, because a log hangs.
     pub unflushed: Vec<UnflushedChunk>,
 }
 
-/// An instance that is taken over, with everything that was left of it.
+/// An instance that this daemon takes over, with all state that is left of it.
 #[derive(Debug)]
 pub struct AdoptedStreams {
-    /// Whose.
+    /// The id of the instance.
     pub instance: InstanceId,
     /// Its configuration.
     pub spec: Arc<ProcessSpec>,
-    /// Where its streams are written.
+    /// The paths of its logs.
     pub logs: LogPaths,
-    /// Its process.
+    /// The pid of its process.
     pub pid: i32,
-    /// What was written down of it; none: only its descriptors are known.
+    /// Its state from the handoff. `None`: only its descriptors are known.
     pub instance_state: Option<InstanceState>,
-    /// Bytes of it that were under way when the predecessor was killed.
+    /// Its bytes that were in flight when the previous daemon was killed.
     pub unflushed: Vec<UnflushedChunk>,
-    /// Its process has ended, and its last bytes are to be written.
+    /// The process has ended, and its last bytes are to be written.
     pub(super) is_ending: bool,
-    /// For a listener: where it stands as far as is known, if nothing was written down.
+    /// For a listener without state: its protocol state as far as it is known.
     pub(super) listener: Option<ListenerState>,
     pub(super) stdin: Option<OwnedFd>,
     pub(super) pipes: [Option<OwnedFd>; 2],
 }
 
 impl AdoptedStreams {
-    /// The same of a listener that stands there as far as the core knows.
+    /// Sets the listener's protocol state as far as the core knows it.
     #[must_use]
     pub fn of_listener(self, listener: Option<ListenerState>) -> Self {
         Self { listener, ..self }
     }
 
-    /// The same of an instance whose process has ended.
+    /// Marks the process as ended.
     #[must_use]
     pub fn of_ended(self) -> Self {
         Self {
@@ -106,7 +106,7 @@ impl AdoptedStreams {
         }
     }
 
-    /// Nothing is left of it.
+    /// Whether nothing is left of the instance.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.instance_state.is_none()
@@ -115,7 +115,7 @@ impl AdoptedStreams {
             && self.pipes.iter().all(Option::is_none)
     }
 
-    /// Takes the instance's streams out of what was inherited.
+    /// Takes the instance's streams out of the inherited descriptors and state.
     #[must_use]
     pub fn new(
         (instance, pid): (InstanceId, i32),
@@ -143,7 +143,7 @@ impl AdoptedStreams {
     }
 }
 
-/// The name under which the read end of a stream travels.
+/// The name under which the read end of a stream is handed over.
 pub(super) fn pipe(instance: InstanceId, channel: Channel) -> FdName {
     match channel {
         Channel::Stdout => FdName::Stdout(instance),
@@ -151,7 +151,7 @@ pub(super) fn pipe(instance: InstanceId, channel: Channel) -> FdName {
     }
 }
 
-/// Bytes as text, which is three times shorter than a list of numbers.
+/// Serializes bytes as base64, which is three times shorter than a list of numbers.
 pub(super) mod encoded {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD_NO_PAD as CODE;

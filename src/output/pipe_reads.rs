@@ -1,11 +1,11 @@
-//! How the reads of one pipe follow each other: when the pipe is left alone for a moment, and how much it holds.
+//! Paces the reads of one pipe: how long the pipe is paused, and whether it should grow.
 //!
-//! A program that writes short lines without a buffer wakes its reader with each line: both switch contexts for a hundred
+//! A program that writes short unbuffered lines wakes its reader for each line, and both switch contexts for a hundred
 //! bytes. If many short reads follow each other closely, the pipe is paused: it leaves the epoll set for about
-//! [`PAUSE`], lines gather in it, and one read takes all of them. The writer gains too, since nobody waits whom its write
-//! must wake. Network cards moderate their interrupts for the same reason.
+//! [`PAUSE`], lines collect in it, and one read takes all of them. The writer gains too, because its writes wake
+//! nobody. Network cards moderate their interrupts for the same reason.
 //!
-//! Pure: the clock is the caller's.
+//! Pure: the caller provides the time.
 
 use std::time::{Duration, Instant};
 
@@ -13,27 +13,27 @@ use std::time::{Duration, Instant};
 const SHORT_BYTES: usize = 16 << 10;
 /// Reads with less time between them follow each other closely.
 const CLOSE: Duration = Duration::from_micros(100);
-/// So many short reads must follow each other closely before a pipe is paused.
+/// Number of short, close reads after which a pipe is paused.
 pub(super) const STREAK: usize = 16;
-/// How long a pipe is paused at most. A line is that much later at most, plus a turn of the thread.
+/// Maximum pause. It delays a line by at most that time plus one turn of the thread.
 const PAUSE: Duration = Duration::from_micros(150);
 /// A shorter pause costs more than it saves.
 const PAUSE_MIN: Duration = Duration::from_micros(20);
-/// How much a pipe holds unless its size was changed (pipe(7)).
+/// Default capacity of a pipe in bytes (pipe(7)).
 const PIPE_BYTES: usize = 64 << 10;
 
-/// What is known of one pipe.
+/// The read statistics of one pipe.
 #[derive(Debug)]
 pub(super) struct PipeReads {
     last: Option<Instant>,
-    /// Short reads that followed each other closely, and what they brought in all.
+    /// The number of short, close reads in a row, and their total bytes.
     streak: usize,
     streak_bytes: usize,
     /// The pause before the next read. `None`: the pipe is in the epoll set.
     pause: Option<Duration>,
-    /// The pause is not over.
+    /// Whether the pipe is paused now.
     is_paused: bool,
-    /// How much the pipe holds.
+    /// The capacity of the pipe in bytes.
     capacity: usize,
     may_grow: bool,
 }
@@ -51,12 +51,12 @@ impl PipeReads {
         }
     }
 
-    /// A read brought `count` bytes. Returns how long to leave the pipe alone. `None`: wait for data in it.
+    /// Records a read of `count` bytes. Returns how long to pause the pipe. `None`: wait for data with epoll.
     pub(super) fn after_read(&mut self, now: Instant, count: usize) -> Option<Duration> {
         let elapsed = self.last.replace(now).map(|last| now.duration_since(last));
         let elapsed = elapsed.unwrap_or(Duration::MAX);
         if let Some(pause) = self.pause.take() {
-            // The writer is as slow as the reader if the pause brought no more than two reads without one.
+            // If the pause collected no more than two reads did without it, the writer is as slow as the reader.
             if count / 2 >= self.streak_bytes / STREAK {
                 self.pause = self.next_pause(pause, elapsed, count);
             }
@@ -76,8 +76,8 @@ impl PipeReads {
         self.pause
     }
 
-    /// The pause after which the pipe is half full, if the writer goes on at the same rate: a writer that finds the pipe
-    /// full sleeps, which costs more than a read.
+    /// Computes the pause after which the pipe is half full at the present rate. A writer that finds the pipe full
+    /// sleeps, which costs more than a read.
     fn next_pause(&self, pause: Duration, elapsed: Duration, count: usize) -> Option<Duration> {
         let overhead = elapsed.saturating_sub(pause);
         let half = self.capacity / 2;
@@ -87,7 +87,7 @@ impl PipeReads {
         (next >= PAUSE_MIN).then_some(next)
     }
 
-    /// A read brought nothing: waits for data again.
+    /// Records a read without data: wait with epoll again.
     pub(super) const fn reset(&mut self) {
         self.last = None;
         self.pause = None;
@@ -96,29 +96,30 @@ impl PipeReads {
         self.streak_bytes = 0;
     }
 
-    /// The pipe must not be in the epoll set.
+    /// Whether the pipe is paused and must stay out of the epoll set.
     pub(super) const fn is_paused(&self) -> bool {
         self.is_paused
     }
 
-    /// The pause is over. False: there was none.
+    /// Ends the pause. False: there was none.
     pub(super) const fn end_pause(&mut self) -> bool {
         std::mem::replace(&mut self.is_paused, false)
     }
 
-    /// A read of `count` bytes found the pipe nearly full, so the writer may have waited for the reader, and the pipe was not
-    /// grown yet. A pipe of 64 KiB is full with fewer bytes, since a write does not always fill the page of the one before.
+    /// Whether the pipe should grow: a read of `count` bytes found it nearly full, so the writer may have waited for
+    /// the reader. A pipe of 64 KiB is full with fewer bytes, because a write does not always fill the last page of the
+    /// previous one.
     pub(super) const fn wants_to_grow(&self, count: usize) -> bool {
         self.may_grow && count >= PIPE_BYTES / 4 * 3
     }
 
-    /// The pipe was grown. `None`: it cannot be.
+    /// Records the new capacity. `None`: the pipe cannot grow.
     pub(super) fn grown(&mut self, capacity: Option<usize>) {
         self.may_grow = false;
         self.capacity = capacity.unwrap_or(PIPE_BYTES);
     }
 
-    /// It holds more than other pipes.
+    /// Whether the pipe is larger than the default.
     pub(super) const fn is_grown(&self) -> bool {
         self.capacity > PIPE_BYTES
     }
@@ -176,7 +177,7 @@ mod tests {
         for _ in 0..10 * STREAK {
             assert_eq!(reader.read(5, SHORT_BYTES), None);
         }
-        // One that is not close begins the streak again.
+        // A read that is not close restarts the streak.
         for turn in 0..10 * STREAK {
             let after = if turn % STREAK == 0 { 1_000 } else { 5 };
             assert_eq!(reader.read(after, 100), None);
@@ -198,14 +199,14 @@ mod tests {
     #[test]
     fn a_fast_writer_finds_the_pipe_half_full() {
         let mut reader = Reader::paused();
-        // 10 µs pass beside the pause. At this rate the pipe is full after 140 µs.
+        // 10 µs pass besides the pause. At this rate the pipe is full after 140 µs.
         let pause = reader.read(160, PIPE_BYTES * 160 / 140);
         assert_eq!(pause, Some(Duration::from_micros(60)));
-        // Full: nobody knows how long the writer has slept.
+        // Full: the writer has slept for an unknown time.
         let pause = reader.read(70, PIPE_BYTES);
         assert_eq!(pause, Some(Duration::from_micros(25)));
         assert_eq!(reader.read(35, PIPE_BYTES), None, "too short to gain");
-        // A larger pipe holds more than a pause brings.
+        // A larger pipe holds more than a pause collects.
         let mut reader = Reader::paused();
         reader.reads.grown(Some(4 * PIPE_BYTES));
         assert_eq!(reader.read(160, PIPE_BYTES), Some(PAUSE));

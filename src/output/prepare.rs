@@ -1,5 +1,4 @@
-//! How the streams of an instance come to be: pipes made, logs opened, a place in the reactor's table. It must not know what is
-//! read from them.
+//! Creates the streams of an instance: makes its pipes, has its logs opened, and adds it to the reactor's table.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
@@ -22,7 +21,7 @@ use crate::sys::ChildStdio;
 use crate::sys::safe_open::errno;
 
 impl Reactor {
-    /// Makes pipes, and has the logs opened. `is_early`: see [`Command::PrepareNext`].
+    /// Makes the pipes and queues the job that opens the logs. `is_early`: see [`OutputCommand::PrepareNext`].
     pub(super) fn prepare(
         &mut self,
         instance: InstanceId,
@@ -34,7 +33,7 @@ impl Reactor {
             self.abandon(place);
         }
         if let Some(before) = self.instance_before(instance, &paths) {
-            // What the instance before has written comes first, in the same files.
+            // The previous instance must finish its output to the same files first.
             let command = match is_early {
                 true => OutputCommand::PrepareNext(instance, spec, paths),
                 false => OutputCommand::Prepare(instance, spec, paths),
@@ -64,7 +63,7 @@ impl Reactor {
         self.start(place, StreamAct::Open(Box::new(opening)));
     }
 
-    /// The instance before this one, if it ends, and still has to write to one of these logs.
+    /// Returns the index of a previous instance that is ending and still writes to one of these logs.
     fn instance_before(
         &mut self,
         instance: InstanceId,
@@ -79,7 +78,7 @@ impl Reactor {
         self.runs[place as usize].as_mut()
     }
 
-    /// Gives an instance its place in the table.
+    /// Adds an instance to the table and returns its index.
     pub(super) fn insert(
         &mut self,
         instance: InstanceId,
@@ -91,7 +90,7 @@ impl Reactor {
             Some(place) => place,
             None => {
                 self.runs.push(None);
-                // Instances are bounded by descriptors, which are counted in 31 bits.
+                // The number of instances is limited by descriptors, whose numbers have 31 bits.
                 u32::try_from(self.runs.len() - 1).unwrap_or(u32::MAX)
             }
         };
@@ -112,7 +111,8 @@ struct NewPipes {
 
 fn make_pipes(spec: &ProcessSpec) -> Result<NewPipes, Errno> {
     let (stdin, stdin_theirs) = match spec.kind {
-        // The socket of its program takes that place; writing to it is told as the original tells it: closed.
+        // An fcgi program has its socket in place of standard input. Writing to it fails as if it were closed, as in
+        // Supervisor.
         ProcessKind::Fcgi(_) => (Stdin::closed(), None),
         ProcessKind::Program | ProcessKind::Listener => {
             let (theirs, ours) = pipe2(OFlag::O_CLOEXEC).map_err(errno)?;
@@ -158,7 +158,7 @@ pub(super) fn spawn_error(spec: &ProcessSpec, error: Errno) -> SpawnError {
     }
 }
 
-/// How the log of a stream is to be written; none: it has no file.
+/// The settings of a stream's log file. `None`: the stream has no log file.
 pub(super) fn rules(spec: &ProcessSpec, channel: Channel, paths: &LogPaths) -> Option<LogRules> {
     let (log, path) = match channel {
         Channel::Stdout => (&spec.stdout, &paths.stdout),
@@ -172,7 +172,7 @@ pub(super) fn rules(spec: &ProcessSpec, channel: Channel, paths: &LogPaths) -> O
     })
 }
 
-/// A stream as the configuration wants it.
+/// Assembles a stream according to the configuration.
 pub(super) fn assembled(
     instance: InstanceId,
     spec: &ProcessSpec,

@@ -1,7 +1,7 @@
-//! What an event listener says on its standard output, however it is cut into chunks. Pure.
+//! Parses what an event listener writes to its standard output, independent of chunk boundaries. Pure.
 //!
-//! It says `READY\n`, gets an event, says `RESULT n\n` and n bytes, and again `READY\n`. Anything else breaks the protocol,
-//! and nothing that follows is looked at.
+//! The listener writes `READY\n`, gets an event, writes `RESULT n\n` and n bytes, and again `READY\n`. Anything else
+//! breaks the protocol, and all later output is ignored.
 //!
 //! # Source
 //! Supervisor manual, "Event Listeners", "Event Listener States".
@@ -10,21 +10,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{ListenerOutput, ListenerState, Verdict, decoded};
 
-/// What a listener says when it waits for an event.
+/// The line with which a listener asks for an event.
 const READY: &[u8] = b"READY\n";
-/// Bytes before the number of a result line. Which bytes does not matter.
+/// Number of bytes before the number in a result line. Their content does not matter.
 const RESULT_WORD_BYTES: usize = b"RESULT ".len();
-/// The longest line in which a number is looked for.
-// Differs: Supervisor looks for the end of the line in any amount of bytes, which it keeps.
+/// Maximum length of a result line.
+// Differs: Supervisor keeps any amount of bytes while it waits for the newline.
 const RESULT_LINE_BYTES_MAX: usize = 4096;
-/// So many bytes of a result tell what it says; the others are counted only.
+/// The first bytes of a result, which decide its verdict. Further bytes are only counted.
 const RESULT_BYTES_KEPT: usize = 5;
 
-/// The state between chunks of one listener.
+/// The state of one listener between chunks.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ListenerProtocol {
     state: ProtocolState,
-    /// Bytes that cannot be told yet.
+    /// Bytes that are not parsed yet.
     held: Vec<u8>,
 }
 
@@ -32,9 +32,9 @@ pub(super) struct ListenerProtocol {
 enum ProtocolState {
     Acknowledged,
     Ready,
-    /// The result's line is to come.
+    /// The result line is expected.
     Busy,
-    /// So many bytes of the result are to come; its first ones are kept.
+    /// `left` more bytes of the result are expected; `kept` has its first bytes.
     Gathering {
         left: u64,
         kept: Vec<u8>,
@@ -43,7 +43,7 @@ enum ProtocolState {
 }
 
 impl ListenerProtocol {
-    /// Of a listener that was just started.
+    /// The parser for a listener that was just started.
     pub(super) const fn new() -> Self {
         Self {
             state: ProtocolState::Acknowledged,
@@ -51,7 +51,7 @@ impl ListenerProtocol {
         }
     }
 
-    /// Of a listener that stands there, at the beginning of a line.
+    /// The parser for a listener in a known state, at the beginning of a line.
     pub(super) const fn standing(at: ListenerState) -> Self {
         let state = match at {
             ListenerState::Acknowledged => ProtocolState::Acknowledged,
@@ -65,17 +65,17 @@ impl ListenerProtocol {
         }
     }
 
-    /// An event may be written to the listener; to be told with [`Protocol::event_written`].
+    /// Whether an event may be written. The caller then calls [`ListenerProtocol::event_written`].
     pub(super) const fn is_ready(&self) -> bool {
         matches!(self.state, ProtocolState::Ready)
     }
 
-    /// The listener has an event now.
+    /// Records that the listener has an event now.
     pub(super) fn event_written(&mut self) {
         self.state = ProtocolState::Busy;
     }
 
-    /// Looks at the next bytes.
+    /// Parses the next bytes.
     pub(super) fn scan(&mut self, chunk: &[u8], said: &mut dyn FnMut(ListenerOutput)) {
         if matches!(self.state, ProtocolState::Unknown) {
             return;
@@ -96,7 +96,7 @@ impl ListenerProtocol {
         }
     }
 
-    /// Takes what can be told off the front of `data`; none: more bytes are needed.
+    /// Parses one item at the front of `data` and returns the rest. `None`: more bytes are needed.
     fn step<'a>(
         &mut self,
         data: &'a [u8],
@@ -129,7 +129,7 @@ impl ListenerProtocol {
                             left,
                             kept: Vec::new(),
                         };
-                        // Differs: in Supervisor an empty result is complete only when something follows it.
+                        // Differs: Supervisor completes an empty result only when more output follows.
                         self.gather(rest, said)
                     }
                     None => {
@@ -173,9 +173,9 @@ impl ListenerProtocol {
     }
 }
 
-/// The length that a result line tells, as Python's `int` reads it: blanks around it, a plus sign, underscores between
-/// digits. None: it tells none.
-// Differs: a negative length is none; Supervisor then waits for more bytes than there will ever be.
+/// Parses the length in a result line like Python's `int`: surrounding whitespace, a plus sign, underscores between
+/// digits. `None`: not a length.
+// Differs: a negative length is an error. Supervisor waits forever for more bytes.
 fn length(line: &[u8]) -> Option<u64> {
     let text = line.get(RESULT_WORD_BYTES..)?;
     let text = std::str::from_utf8(text).ok()?.trim();
@@ -196,7 +196,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives `words` one by one; `!` means that an event was written. Answers what was said, in short.
+    /// Feeds `words` one by one; `!` means that an event was written. Returns the results in a short form.
     fn listen(words: &[&[u8]]) -> String {
         let mut protocol = ListenerProtocol::new();
         let mut heard = Vec::new();
@@ -281,7 +281,7 @@ mod tests {
     }
 
     proptest! {
-        /// Cutting it otherwise changes nothing of what is heard.
+        /// Other chunk boundaries give the same results.
         #[test]
         fn chunks_do_not_matter(cuts in prop::collection::vec(0_usize..60, 0..8), junk in "[A-Z0-9 \n]{0,12}") {
             let text = format!("READY\nRESULT 2\nOKREADY\n{junk}");
@@ -307,7 +307,7 @@ mod tests {
                 from = cut;
             }
             protocol.scan(&rest[from..], &mut |said| heard.push(said));
-            // What follows an event that was never written is one piece of nonsense, wherever it is cut.
+            // Output after an event that was never written is one invalid message, wherever it is cut.
             prop_assert_eq!(heard, whole);
         }
 

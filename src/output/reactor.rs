@@ -1,13 +1,13 @@
-//! The state of the output threads: every pipe of every process, and what the engine asks.
+//! The state of the output threads: the pipes and logs of every process, and the commands of the engine.
 //!
-//! In each turn, every ready descriptor is read once, so that a flooding process cannot starve another, and a bounded
-//! number of commands is handled. A pipe whose log waits for a slow reader is not in the set until the log has caught up.
+//! Each turn reads every ready descriptor once and handles a bounded number of commands, so that one flooding process
+//! cannot starve the others. A pipe leaves the epoll set while its log waits for a slow reader.
 //!
-//! Nothing here touches a file. Work on files is put into `todo`, done without the reactor (`job.rs`), and its result is
-//! taken in by `finish.rs`. Which thread does what is the matter of `hub.rs`.
+//! The reactor never touches a file. It queues work on files in `todo`; a thread does that work without the reactor's
+//! lock (`job.rs`), and `finish.rs` applies the result. `hub.rs` decides which thread does what.
 //!
-//! Tokens name an instance, not a descriptor, and descriptors leave the set before they are closed. Both together make it
-//! impossible that an event is taken for that of a descriptor, or of an instance, that came later (Supervisor#807).
+//! A token names an instance, not a descriptor, and a descriptor leaves the epoll set before it is closed. Therefore an
+//! event can never reach a descriptor or an instance that was created later (Supervisor#807).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
@@ -32,55 +32,55 @@ use crate::fd_holder::FdStore;
 use crate::sys::safe_open::errno;
 use crate::sys::{self, Interest, Poller, ReadyFd};
 
-/// One read takes at most this: as much as a pipe holds that was grown (see `pipe_reads.rs`).
+/// Maximum size of one read: the capacity of a grown pipe (see `pipe_reads.rs`).
 pub(super) const READ_BYTES: usize = 256 << 10;
-/// The same while many pipes have something to read, so that each has its turn soon.
+/// Maximum size of one read while more than [`CROWD`] descriptors are ready, so that each gets its turn soon.
 const CROWDED_READ_BYTES: usize = 64 << 10;
-/// How many pipes are many.
+/// Number of ready descriptors above which reads are limited to [`CROWDED_READ_BYTES`].
 const CROWD: usize = 8;
-/// Pipes that hold [`READ_BYTES`] at most, so that programs cannot take much of the kernel's memory, nor all that a user may
-/// have of it (/proc/sys/fs/pipe-user-pages-soft).
+/// Maximum number of pipes that are grown to [`READ_BYTES`]. It limits the kernel memory that programs can occupy and
+/// leaves a part of the user's pipe quota free (/proc/sys/fs/pipe-user-pages-soft).
 const GROWN_PIPES_MAX: usize = 64;
-/// How long the log of an ended instance may take to catch up with a slow reader before the rest is given up.
+/// How long the log of an exited instance may wait for a slow reader. Then the rest is dropped.
 const DRAIN_WAIT: Duration = Duration::from_millis(if cfg!(test) { 500 } else { 5000 });
-/// When the end of an instance is told though its log has not caught up. The rest is written all the same.
+/// After this time the reactor reports an instance as drained although its log still lags. The rest is still written.
 const TELL_AFTER: Duration = Duration::from_millis(50);
-/// How long everything may take when the threads end.
+/// How long the threads may take to write everything when the daemon stops.
 pub(super) const STOP_WAIT: Duration = Duration::from_secs(1);
-/// The same for what is given up then.
+/// Extra time at the stop after the reactor has started to close logs that are still not written.
 const GIVE_UP_WAIT: Duration = Duration::from_millis(200);
-/// When to try again what cannot be waited for.
+/// Interval of retries for descriptors that epoll cannot wait for.
 pub(super) const RETRY: Duration = Duration::from_millis(50);
-/// When to read again from a pipe that failed.
+/// Delay before the next read of a pipe whose read failed.
 pub(super) const READ_RETRY: Duration = Duration::from_secs(1);
 
-/// The token of the journal's socket; no instance has it.
+/// The epoll token of the journal's socket. No instance has this token.
 const JOURNAL: u64 = u64::MAX - 1;
 
-/// Work on files that is to be done.
+/// Queued work on files.
 #[derive(Debug)]
 pub(super) enum ReactorTask {
-    /// With the streams of the instance at this place, which is busy until then.
+    /// Work on the streams of the instance at this index of [`Reactor::runs`]. The instance is busy until it is done.
     InstanceId(u32, StreamAct),
     CreateLogs(Vec<Arc<std::path::Path>>),
     RemoveLogs(crate::api::Ticket, u32, LogPaths),
 }
 
-/// How the threads end.
+/// How the threads exit.
 #[derive(Debug)]
 pub(super) enum ReactorEnd {
-    /// Everything is written out, for a bounded time.
+    /// Write everything, until `by` at the latest.
     Stop { by: Instant, gives_up: bool },
-    /// Everything is put down for a successor, as soon as no job is under way.
+    /// Hand everything over to the next daemon as soon as no job runs, or at `by`.
     HandOver { by: Instant },
-    /// It is put down; the activity log has until then.
+    /// The state is collected. The activity log may still be written until `by`.
     HandedOver {
         by: Instant,
         output_state: OutputState,
     },
 }
 
-/// Everything that the owner of the reactor works with.
+/// The state that the owner of the reactor works with.
 pub(super) struct Reactor {
     pub(super) poller: Poller,
     pub(super) shared: Shared,
@@ -88,37 +88,37 @@ pub(super) struct Reactor {
     pub(super) free: Vec<u32>,
     pub(super) places: BTreeMap<InstanceId, u32>,
     pub(super) generation: u32,
-    /// Places of instances that end.
+    /// Indexes of instances that are being drained.
     pub(super) draining: Vec<u32>,
-    /// Tokens of pipes that are paused or to be read again, and of logs to be written to again, with when.
+    /// When to retry which token: pipes that are paused or whose read failed, and logs that epoll cannot wait for.
     pub(super) resting: Vec<(Instant, u64)>,
-    /// Whose log was told not to rotate, so that it is said once and not at each spawn.
+    /// Streams (slot, is stderr) whose log cannot rotate and whose warning is logged, so that not every spawn logs it.
     pub(super) told: std::collections::BTreeSet<(u32, bool)>,
-    /// Tokens of the pipes of streams that wait for the journal, in the order of their turns.
+    /// Tokens of streams that wait for the journal, in the order in which they may send.
     pub(super) queue: VecDeque<u64>,
     /// Work on files.
     pub(super) todo: VecDeque<ReactorTask>,
-    /// The same of instances whose last job took long. The owner leaves it to other threads.
+    /// Work of instances whose last job took long. Other threads than the owner do it.
     slow: VecDeque<ReactorTask>,
-    /// The same on devices that hang.
+    /// Work on devices that hang.
     pub(super) parked: Vec<ReactorTask>,
-    /// Instances whose log is to be rotated by another thread. They are busy until then.
+    /// Rotations for other threads than the owner. Their instances are busy until the rotation is done.
     rotations: VecDeque<(u32, LongRotation)>,
-    /// Devices on which that is being done: one rotation at a time on each.
+    /// Devices on which a rotation runs. Each device has one rotation at a time.
     pub(super) rotating: Vec<u64>,
-    /// Backups that another thread is to delete.
+    /// Replaced backups that another thread deletes by closing them.
     pub(super) replaced: Vec<OwnedFd>,
-    /// It is being done.
+    /// Whether a thread is deleting replaced backups.
     pub(super) deletes: bool,
     pub(super) stalls: Stalls,
-    /// The last job on the activity log took long.
+    /// Whether the last job on the activity log took long.
     pub(super) slow_activity: bool,
     pub(super) ending: Option<ReactorEnd>,
-    /// How many descriptors were ready in this turn.
+    /// Number of descriptors that were ready in this turn.
     pub(super) ready: usize,
-    /// Whether pipes are paused. False where the kernel knows only timeouts of whole milliseconds.
+    /// Whether pipes may be paused. False if the kernel's epoll knows only timeouts of whole milliseconds.
     pub(super) pauses: bool,
-    /// Buffers of all threads, for what a job that hangs has read.
+    /// The in-flight logs of all threads. They hold what a hanging job has read.
     pub(super) in_flight_logs: Vec<OwnedFd>,
 }
 
@@ -165,7 +165,7 @@ impl Reactor {
         }
     }
 
-    /// When something is due without an event.
+    /// Returns the time until the next timed work. `None`: nothing is scheduled.
     pub(super) fn timeout(&self) -> Option<Duration> {
         let looking = !self.queue.is_empty() && !self.shared.journal.polled;
         if looking || self.shared.activity.waits() || self.shared.syslog.is_waiting() {
@@ -195,7 +195,7 @@ impl Reactor {
             .map(|when| when.saturating_duration_since(now))
     }
 
-    /// Does what is due without an event.
+    /// Does all timed work that is due.
     pub(super) fn on_time(&mut self) {
         if self.shared.activity.waits() {
             self.shared.activity.order(Order::Flush);
@@ -243,7 +243,7 @@ impl Reactor {
     fn tell_stall(&mut self, subject: StallSubject) {
         let seconds = TOLD_AFTER.as_secs();
         let StallSubject::InstanceId(place) = subject else {
-            // A line in a log that hangs tells nobody.
+            // The activity log itself hangs, so a line in it would reach nobody.
             return;
         };
         if let Some(run) = &self.runs[place as usize] {
@@ -252,7 +252,7 @@ impl Reactor {
         }
     }
 
-    /// The instance and role that `token` means, if it is still that one.
+    /// Returns the instance and the role of `token`. `None`: another instance has that place by now.
     pub(super) fn find(&self, token: u64) -> Option<(u32, FdRole)> {
         let place = u32::try_from(token & u64::from(u32::MAX)).ok()?;
         let run = self.runs.get(place as usize)?.as_ref()?;
@@ -262,8 +262,7 @@ impl Reactor {
         Some((place, role))
     }
 
-    /// Makes the set fit what streams wait for: room in the journal's socket; or, while there is none to be waited for,
-    /// looks for it.
+    /// If streams wait for the journal: waits for room in its socket, or reconnects if there is no socket to wait for.
     fn await_journal(&mut self) {
         let journal = &mut self.shared.journal;
         if self.queue.is_empty() || journal.polled {
@@ -279,7 +278,7 @@ impl Reactor {
         self.serve_journal();
     }
 
-    /// The streams that wait for the journal send, each in its turn, until it is full again.
+    /// Lets the waiting streams send to the journal, each in its turn, until the journal is full again.
     fn serve_journal(&mut self) {
         let journal = &mut self.shared.journal;
         if std::mem::take(&mut journal.polled)
@@ -328,19 +327,19 @@ impl Reactor {
         }
     }
 
-    /// A pipe has something to read, or has ended.
+    /// Handles a pipe that has data or has ended.
     fn on_data(&mut self, place: u32, channel: Channel) {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
         };
         if run.busy {
-            // A job hangs. The pipe comes back into the set when that is over.
+            // A job of this instance hangs. The pipe returns to the epoll set when the job is done.
             return unpoll_pipe(&self.poller, run, channel);
         }
         self.start(place, StreamAct::Read(channel));
     }
 
-    /// A pipe that was not in the set is to be read again.
+    /// Handles the end of a pause: reads the pipe again.
     fn on_rested(&mut self, place: u32, channel: Channel) {
         if let Some(run) = &mut self.runs[place as usize]
             && run.reads[index(channel)].end_pause()
@@ -349,13 +348,13 @@ impl Reactor {
             && run.pipes[index(channel)].is_some()
             && !is_waiting(run)
         {
-            // There is something in it, as far as is known: epoll need not be asked.
+            // The pipe probably has data, so skip epoll and read at once.
             return self.on_data(place, channel);
         }
         self.update_poll(place, channel);
     }
 
-    /// Leaves a pipe alone for that long.
+    /// Takes a pipe out of the epoll set until `until`.
     pub(super) fn pause(&mut self, place: u32, channel: Channel, until: Instant) {
         if let Some(run) = &mut self.runs[place as usize] {
             unpoll_pipe(&self.poller, run, channel);
@@ -364,7 +363,7 @@ impl Reactor {
         }
     }
 
-    /// Whether one more pipe may hold more than the others.
+    /// Whether another pipe may be grown (see [`GROWN_PIPES_MAX`]).
     pub(super) fn may_grow_pipe(&self) -> bool {
         let grown = |run: &InstanceIo| {
             let pipes = run.pipes.iter().zip(&run.reads);
@@ -375,7 +374,7 @@ impl Reactor {
         self.runs.iter().flatten().map(grown).sum::<usize>() < GROWN_PIPES_MAX
     }
 
-    /// A slow log has room again, or is to be tried again.
+    /// Handles a slow log that has room again, or whose retry is due.
     fn on_room(&mut self, place: u32, channel: Channel) {
         if self.runs[place as usize]
             .as_ref()
@@ -385,20 +384,20 @@ impl Reactor {
         }
     }
 
-    /// Has something done with the streams of an instance, which must not be busy.
+    /// Queues a job for the streams of an instance. The instance must not be busy.
     pub(super) fn start(&mut self, place: u32, act: StreamAct) {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
         };
         run.busy = true;
-        // Writing may open the log anew, with another descriptor.
+        // The write may reopen the log with another descriptor.
         for channel in CHANNELS {
             unpoll_sink(&self.poller, run, channel);
         }
         self.todo.push_back(ReactorTask::InstanceId(place, act));
     }
 
-    /// Has the log of an instance, which must not be busy, rotated by another thread. Others would wait too long.
+    /// Queues a rotation for another thread, since it would delay all other instances. The instance must not be busy.
     pub(super) fn start_rotation(&mut self, place: u32, rotation: LongRotation) {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
@@ -416,8 +415,8 @@ impl Reactor {
         self.rotations.iter().position(is_free)
     }
 
-    /// The next job for the owner of the reactor. What may hang is left to other threads. Lines of the activity log are
-    /// gathered until the turn ends.
+    /// Returns the next job for the owner of the reactor. Work that may hang goes to other threads. Lines of the
+    /// activity log are collected until `turn_ends`.
     pub(super) fn next_job(&mut self, thread: usize, turn_ends: bool) -> Option<OutputJob> {
         while let Some(task) = self.todo.pop_front() {
             if self.is_slow(&task) {
@@ -440,7 +439,7 @@ impl Reactor {
         None
     }
 
-    /// The next job for a thread that nobody waits for.
+    /// Returns the next job for a helper thread, which may take long.
     pub(super) fn next_slow_job(&mut self, thread: usize) -> Option<OutputJob> {
         if self.slow_activity && self.shared.activity.is_due() {
             return self.activity_job(thread, true);
@@ -455,7 +454,8 @@ impl Reactor {
                 return Some(job);
             }
         }
-        // Neither of these counts for a device: there is one of them at a time.
+        // Rotations and deletions do not count for a device's limit: each device has one rotation at a time, and there
+        // is one deletion.
         if let Some(at) = self.next_rotation()
             && let Some((place, rotation)) = self.rotations.remove(at)
         {
@@ -475,7 +475,7 @@ impl Reactor {
         None
     }
 
-    /// There is something for [`Reactor::next_slow_job`].
+    /// Whether [`Reactor::next_slow_job`] has work.
     pub(super) fn wants_help(&self) -> bool {
         !self.slow.is_empty()
             || (self.slow_activity && self.shared.activity.is_due())
@@ -483,7 +483,7 @@ impl Reactor {
             || (!self.deletes && !self.replaced.is_empty())
     }
 
-    /// Something was asked for that needs no event.
+    /// Whether the owner has work that no epoll event announces.
     pub(super) fn wants_turn(&self) -> bool {
         !self.todo.is_empty() || (!self.slow_activity && self.shared.activity.is_due())
     }
@@ -558,7 +558,7 @@ impl Reactor {
         Some(job)
     }
 
-    /// What a job needs to know.
+    /// Returns the settings of the next job.
     pub(super) fn settings(&self) -> JobSettings {
         JobSettings {
             strip_ansi: self.shared.strip_ansi,
@@ -571,7 +571,7 @@ impl Reactor {
         }
     }
 
-    /// The thread before hangs in a job, or none has owned the reactor yet.
+    /// Called by a new owner. The previous owner hangs in a job, or there was none yet.
     pub(super) fn take_over(&mut self) {
         for subject in self.stalls.take_over() {
             match subject {
@@ -589,7 +589,7 @@ impl Reactor {
         }
     }
 
-    /// Makes the set fit what the stream waits for: its pipe, or room in its log.
+    /// Updates the epoll set for one stream: waits for its pipe, or for room in its log.
     pub(super) fn update_poll(&mut self, place: u32, channel: Channel) {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
@@ -609,7 +609,7 @@ impl Reactor {
                 stream.sink_polled =
                     fd.is_some_and(|fd| self.poller.add(fd, role, Interest::Write).is_ok());
                 if !stream.sink_polled {
-                    // What cannot be waited for is asked again and again.
+                    // epoll cannot wait for this descriptor: retry on a timer.
                     self.resting.push((Instant::now() + RETRY, role));
                 }
             }
@@ -689,7 +689,7 @@ impl Reactor {
         }
     }
 
-    /// The instance if it is not busy. If it is, the command waits for that.
+    /// Returns the instance if it is not busy. Otherwise queues `command` until it is not.
     fn free_run(
         &mut self,
         place: u32,
@@ -721,8 +721,8 @@ impl Reactor {
         }
     }
 
-    /// Takes what the pipes hold at this moment, then closes them. Not until their end: a grandchild that lives on may
-    /// hold them open, or never stop writing.
+    /// Reads what the pipes hold at this moment, then closes them. It does not wait for end-of-file: a grandchild may
+    /// hold the pipe open or never stop writing.
     pub(super) fn drain(&mut self, place: u32) {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
@@ -760,7 +760,7 @@ impl Reactor {
         }
     }
 
-    /// The next step of a drain.
+    /// Continues a drain with its next step.
     pub(super) fn drain_on(&mut self, place: u32) {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
@@ -783,7 +783,8 @@ impl Reactor {
         }
     }
 
-    /// Nothing is read from a stream any more. True: what its scanner for captures holds back is to be written first.
+    /// Ends a stream after its last read. Returns true if the capture scanner still holds bytes that must be written
+    /// first.
     pub(super) fn end_stream(&mut self, place: u32, channel: Channel) -> bool {
         let Some(run) = &mut self.runs[place as usize] else {
             return false;
@@ -799,7 +800,7 @@ impl Reactor {
         false
     }
 
-    /// Tells that a instance has ended, unless that was told. Its last bytes may still wait for a log that hangs.
+    /// Reports the instance as drained, once. Its last bytes may still wait for a log that hangs.
     pub(super) fn tell_end(&mut self, place: u32) {
         if let Some(run) = &mut self.runs[place as usize]
             && !std::mem::replace(&mut run.told, true)
@@ -808,7 +809,7 @@ impl Reactor {
         }
     }
 
-    /// Closes everything of an instance and tells it.
+    /// Closes the logs of an instance, unless a job has them; the job's end closes them then.
     pub(super) fn close(&mut self, place: u32) {
         if self.runs[place as usize]
             .as_ref()
@@ -818,19 +819,19 @@ impl Reactor {
         }
     }
 
-    /// Closes an instance that nobody knows any more.
+    /// Drains an instance that the core no longer tracks. Reports nothing.
     pub(super) fn abandon(&mut self, place: u32) {
         if let Some(run) = &mut self.runs[place as usize] {
             run.told = true;
             if run.busy {
-                // By its number, which no new instance has.
+                // The queued commands name the old instance; no new instance has its id.
                 run.queue.clear();
             }
         }
         self.drain(place);
     }
 
-    /// A start that waits for the instance before it is not wanted any more.
+    /// Drops a queued start that waits for the drain of the previous instance.
     fn call_off(&mut self, instance: InstanceId) {
         let is_its = |command: &OutputCommand| match command {
             OutputCommand::Prepare(of, ..) | OutputCommand::PrepareNext(of, ..) => *of == instance,
@@ -844,9 +845,9 @@ impl Reactor {
     }
 
     /// Removes the logs of a slot.
-    // Differs: the original does nothing, and says that it did, when the process is not running.
+    // Differs: Supervisor does nothing if the process does not run, and reports success.
     fn clear_logs(&mut self, ticket: crate::api::Ticket, slot: u32, logs: LogPaths) {
-        // A instance before it may still have to write, but not into a file that has this name for long.
+        // A previous instance may still have bytes to write, but this file is about to lose its name anyway.
         let Some(place) = self.places_of(slot).pop() else {
             return self
                 .todo
@@ -874,7 +875,7 @@ impl Reactor {
     }
 
     pub(super) fn reopen(&mut self, place: u32) {
-        // An instance that is busy has one of these in its queue at most, of all that came meanwhile.
+        // Keep at most one queued reopen for a busy instance.
         if let Some(run) = &mut self.runs[place as usize] {
             run.queue
                 .retain(|command| !matches!(command, OutputCommand::ReopenLogs));
@@ -896,7 +897,7 @@ impl Reactor {
         result
     }
 
-    /// Writes an event to a listener. One that has broken the protocol meanwhile, which was reported, gets none.
+    /// Writes an event to a listener. Fails with EPIPE if the listener has broken the protocol meanwhile.
     fn deliver(&mut self, instance: InstanceId, envelope: Envelope) {
         let gone = errno(nix::errno::Errno::EPIPE);
         let mut result = Err(gone);
@@ -924,7 +925,7 @@ impl Reactor {
         }
     }
 
-    /// Begins to write out what is there, for a bounded time.
+    /// Starts to drain everything, until [`STOP_WAIT`] is over.
     fn stop(&mut self) {
         let by = Instant::now() + STOP_WAIT;
         self.ending = Some(ReactorEnd::Stop {
@@ -936,7 +937,8 @@ impl Reactor {
         }
     }
 
-    /// The threads are to end: goes on with that. `Some`: it is done, and this is what is left to a successor.
+    /// Continues the exit of the threads. `None`: not finished. `Some`: finished, with the state for the next daemon,
+    /// if any.
     pub(super) fn continue_ending(&mut self) -> Option<Option<OutputState>> {
         let is_quiet = self.shared.activity.is_idle() && !self.shared.syslog.is_waiting();
         let now = Instant::now();
@@ -981,7 +983,7 @@ impl Reactor {
         }
     }
 
-    /// A job with the logs of this instance hangs, and nobody waits for it any more.
+    /// Logs that a job on the logs of this instance hangs and that the daemon no longer waits for it.
     pub(super) fn tell_lost(&mut self, place: u32) {
         if let Some(run) = &self.runs[place as usize]
             && run.busy

@@ -1,4 +1,4 @@
-//! The thread with real pipes and real files.
+//! The output threads with real pipes and real files.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -40,14 +40,14 @@ fn spec(name: &str) -> ProcessSpec {
     program(name, name)
 }
 
-/// What came of one `Report::Wrote`: channel, bytes, captured.
+/// The content of one `OutputReport::Wrote`: channel, bytes, captured.
 type Wrote = (Channel, Vec<u8>, bool);
 
 fn heartbeats() -> Heartbeats {
     Heartbeats::start(|trouble| panic!("{trouble}")).expect("started")
 }
 
-/// A running thread, with what it reports and its activity log.
+/// Running output threads, with their reports and their activity log.
 struct Bench {
     dir: TempDir,
     output: OutputHandle,
@@ -66,7 +66,7 @@ impl Bench {
             activity: activity.expect("opened"),
             strip_ansi: false,
             fd_store: None,
-            // Some of the tests with it and some without, always the same ones.
+            // Some tests have an in-flight log and some have none, always the same ones.
             in_flight_log: what.len().is_multiple_of(2).then(|| {
                 (
                     0,
@@ -137,7 +137,7 @@ impl Bench {
         );
     }
 
-    /// Waits until the thread has done everything that it was told before, and with what it had read.
+    /// Waits until all earlier commands and reads are handled.
     fn sync(&self) {
         self.output.send(OutputCommand::WriteStdin {
             ticket: Ticket(77),
@@ -151,7 +151,7 @@ impl Bench {
         );
     }
 
-    /// Waits until everything that was put into the pipe is written, or lost.
+    /// Waits until everything in the pipe is written or lost.
     fn settled(&self, pipe: &std::fs::File) {
         eventually("it is read", || sys::unread(pipe).unwrap_or(0) == 0);
         self.sync();
@@ -227,7 +227,7 @@ fn out_02_a_grandchild_that_floods_the_pipe_does_not_hold_the_drain() {
         }
         written
     });
-    // Its content is not read: a file that grows as fast as it is read has no end.
+    // Do not read the content: a file that grows as fast as it is read has no end.
     let bytes = || {
         let out = std::fs::metadata(bench.dir.path("out"));
         usize::try_from(out.expect("there").len()).expect("bounded")
@@ -311,7 +311,7 @@ fn out_10_stripping_can_be_switched() {
 fn out_07_reopening_makes_files_anew_a_thousand_times_with_constant_descriptors() {
     let bench = Bench::new("reopen", Level::Info);
     let mut ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
-    // Only those of our own directory: other tests open files of theirs meanwhile.
+    // Only files in this test's directory: other tests open files at the same time.
     let count = || {
         std::fs::read_dir("/proc/self/fd")
             .expect("proc")
@@ -417,7 +417,7 @@ fn a_log_that_cannot_be_opened_is_a_spawn_error() {
 
 #[test]
 fn a_full_disk_is_told_once_and_counted_and_the_program_goes_on() {
-    // Supervisor#87, #1648, #402, #1311.
+    // Regression test for Supervisor#87, #1648, #402 and #1311.
     let bench = Bench::new("full", Level::Info);
     let link = bench.dir.path("out");
     std::os::unix::fs::symlink("/dev/full", &link).expect("linked");
@@ -425,7 +425,7 @@ fn a_full_disk_is_told_once_and_counted_and_the_program_goes_on() {
     for _ in 0..10 {
         ends.stdout.write_all(&[b'x'; 10_000]).expect("it is read");
     }
-    bench.sees("activity", "ERRO cannot write stdout of cat to");
+    bench.sees("activity", "ERRO cat: cannot write stdout to");
     // The disk has room again.
     bench.settled(&ends.stdout);
     std::fs::remove_file(&link).expect("there");
@@ -501,14 +501,14 @@ fn a_slow_reader_holds_only_its_own_program_and_loses_nothing() {
     let mut rotating = spec("slow");
     rotating.stdout.maxbytes = Bytes(10);
     let mut ends = bench.prepare(INSTANCE, rotating, bench.paths());
-    bench.sees("activity", "INFO stdout log of slow,");
+    bench.sees("activity", "INFO slow: stdout log ");
     let all = 1 << 20;
     let writer = std::thread::spawn(move || {
         let text: Vec<u8> = (0..all).map(|n| b"0123456789"[n % 10]).collect();
         ends.stdout.write_all(&text).expect("at last");
         ends
     });
-    // Another program is not held.
+    // Another program is not delayed.
     let other = InstanceId {
         slot: 4,
         incarnation: 2,
@@ -547,7 +547,7 @@ fn the_end_of_an_instance_waits_for_its_slow_log_but_not_for_ever() {
     let flags = OFlag::O_NONBLOCK;
     fcntl(&ends.stdout, FcntlArg::F_SETFL(flags)).expect("a pipe");
     let mut written = 0;
-    // Until both pipes are full and what is read at once waits between them.
+    // Until both pipes are full and one read waits between them.
     eventually("all is full", || {
         while let Ok(count) = ends.stdout.write(&[b'x'; 4096]) {
             written += count;
@@ -562,7 +562,7 @@ fn the_end_of_an_instance_waits_for_its_slow_log_but_not_for_ever() {
         seen += reader.read(&mut buffer).expect("read");
     }
     assert!(matches!(bench.next(), OutputReport::Drained(INSTANCE)));
-    // And with nobody reading at all.
+    // And without any reader.
     let instance = InstanceId {
         slot: 3,
         incarnation: 2,
@@ -576,7 +576,7 @@ fn the_end_of_an_instance_waits_for_its_slow_log_but_not_for_ever() {
         written - seen > 2 * (64 << 10)
     });
     bench.drain(instance);
-    bench.sees("activity", "bytes of stdout of slow for");
+    bench.sees("activity", "bytes of stdout for");
 }
 
 #[test]
@@ -586,7 +586,7 @@ fn a_pipe_without_reader_lets_the_program_run() {
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
     let mut ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     ends.stdout.write_all(b"lost").expect("it is read");
-    bench.sees("activity", "cannot write stdout of cat");
+    bench.sees("activity", "cat: cannot write stdout to");
     bench.settled(&ends.stdout);
     let mut reader = std::fs::OpenOptions::new()
         .read(true)
@@ -635,10 +635,10 @@ fn standard_input_is_queued_bounded_and_its_end_is_told() {
     assert_eq!(write(b"g".to_vec()), gone, "of a life that is over");
 }
 
-/// How often the end of each instance was told.
+/// How often the end of each instance was reported.
 type Drained = Arc<Mutex<BTreeMap<InstanceId, usize>>>;
 
-/// A reactor in hand, not on its thread, so that its turns can be counted.
+/// A reactor without its thread, so that its turns can be counted.
 fn in_hand(dir: &TempDir) -> (Reactor, Drained) {
     let activity = Activity::open(&dir.path("activity"), Bytes(0), 0, Level::Debug, false);
     let drained = Drained::default();
@@ -664,11 +664,11 @@ fn in_hand(dir: &TempDir) -> (Reactor, Drained) {
 }
 
 thread_local! {
-    /// The ends of the instance that a reactor in hand has prepared last.
+    /// The child's ends that the reactor prepared last.
     static PREPARED: std::cell::Cell<Option<ChildStdio>> = const { std::cell::Cell::new(None) };
 }
 
-/// Has an instance prepared.
+/// Prepares an instance.
 fn prepared(
     reactor: &mut Reactor,
     instance: InstanceId,
@@ -682,7 +682,7 @@ fn prepared(
     PREPARED.take().expect("prepared")
 }
 
-/// Does what is to be done with files, as the thread does that owns the reactor.
+/// Does all queued jobs on files, like the thread that owns the reactor.
 fn work_off(reactor: &mut Reactor) {
     let mut read_buffer = ReadBuffer::Own(vec![0; READ_BYTES]);
     while let Some(job) = reactor.next_job(0, true) {
@@ -713,7 +713,7 @@ fn turn(reactor: &mut Reactor) -> usize {
 
 #[test]
 fn a_program_that_closes_its_output_and_lives_on_causes_no_turns() {
-    // Supervisor PR #589, #807.
+    // Regression test for Supervisor#807 (and pull request 589).
     let dir = TempDir::new("closed");
     let (mut reactor, drained) = in_hand(&dir);
     let paths = LogPaths::default();
@@ -734,7 +734,7 @@ fn a_program_that_closes_its_output_and_lives_on_causes_no_turns() {
     );
 }
 
-/// While a command is looked up, which may be missing.
+/// While a command that may be missing is being resolved.
 #[test]
 fn no_log_is_created_early() {
     let dir = TempDir::new("early");
@@ -789,7 +789,7 @@ fn a_flooding_program_does_not_starve_another() {
     }
 }
 
-/// An instance in hand with one log, whose pipe is paused since its program writes many short lines.
+/// An instance with one log, whose pipe is paused because its program writes many short lines.
 fn paused(dir: &TempDir) -> (Reactor, Drained, std::fs::File, usize) {
     let (mut reactor, drained) = in_hand(dir);
     reactor.pauses = true;
@@ -806,7 +806,7 @@ fn paused(dir: &TempDir) -> (Reactor, Drained, std::fs::File, usize) {
     eventually("it is paused", || {
         let run = reactor.runs[0].as_mut().expect("prepared");
         run.reads[0].reset();
-        // As if as many lines but one had come already, so that a slow machine does not tear them apart.
+        // Record all but one of the close reads by hand, so that a slow machine cannot break the streak.
         for _ in 0..STREAK {
             assert_eq!(run.reads[0].after_read(Instant::now(), 5), None);
         }
@@ -828,7 +828,7 @@ fn a_paused_pipe_wakes_nobody_and_is_read_when_the_pause_is_over() {
     stdout.write_all(b"line\n").expect("room");
     let ready = reactor.poller.wait(Some(Duration::ZERO)).expect("wait");
     assert_eq!(ready.count(), 0, "it is not in the set");
-    // Nor does what concerns the other stream bring it back.
+    // An update of the other stream does not return it to the set either.
     reactor.update_poll(0, Channel::Stdout);
     assert!(!reactor.runs[0].as_ref().expect("prepared").polled[0]);
     let expected = "line\n".repeat(lines + 1);
@@ -884,14 +884,14 @@ fn pipes_that_are_filled_hold_more_but_not_too_many_of_them() {
     assert_eq!(size(0), 256 << 10);
     assert_eq!(size(GROWN_PIPES_MAX - 1), 256 << 10);
     assert_eq!(size(GROWN_PIPES_MAX), 64 << 10, "one too many");
-    // When one of them is gone, there is room for another.
+    // When one of them is gone, another pipe may grow.
     tell(&mut reactor, OutputCommand::Drain(pipes[0].0));
     assert!(reactor.may_grow_pipe());
 }
 
 #[test]
 fn a_pipe_that_cannot_be_read_rests_and_is_read_again() {
-    // Supervisor#1554.
+    // Regression test for Supervisor#1554.
     let dir = TempDir::new("unreadable");
     let (mut reactor, _) = in_hand(&dir);
     let log = dir.path("out");
@@ -901,7 +901,7 @@ fn a_pipe_that_cannot_be_read_rests_and_is_read_again() {
     };
     let ends = prepared(&mut reactor, INSTANCE, &Arc::new(spec("cat")), &paths);
     tell(&mut reactor, OutputCommand::Read(INSTANCE, 42));
-    // A directory cannot be read: it stands in for a pipe with an error, while the real one waits in `aside`.
+    // Reading a directory fails: it replaces the pipe, which waits in `aside`.
     let broken = std::fs::File::open(dir.root()).expect("there");
     let swap = |reactor: &mut Reactor, pipe: Option<Arc<OwnedFd>>| {
         let run = reactor.runs[0].as_mut().expect("prepared");
@@ -923,11 +923,7 @@ fn a_pipe_that_cannot_be_read_rests_and_is_read_again() {
         std::fs::read(&log).is_ok_and(|data| data == b"still heard")
     });
     let text = std::fs::read_to_string(dir.path("activity")).expect("written");
-    assert_eq!(
-        text.matches("cannot read stdout of cat").count(),
-        1,
-        "{text}"
-    );
+    assert_eq!(text.matches("cat: cannot read stdout").count(), 1, "{text}");
 }
 
 #[test]
@@ -1061,7 +1057,7 @@ fn nothing_is_inherited_and_only_our_ends_do_not_block() {
     }
 }
 
-/// A program that writes to the journal and a file, and both of them.
+/// A program that writes to both the journal and a file.
 fn with_journal(name: &str) -> ProcessSpec {
     let mut spec = spec(name);
     spec.stdout.journal = Some(JournalSpec { limit: None });
@@ -1095,7 +1091,7 @@ fn a_stalled_journal_is_felt_by_its_program_and_by_no_other() {
         fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe");
         pipes.push(pipe);
     }
-    // Each writes what it can; the journal is read only when no more goes.
+    // Each writes as much as it can; the journal is read only when no write succeeds.
     let mut written = [0_usize; 3];
     let mut write = |reactor: &mut Reactor, rounds: usize| {
         let mut idle = 0;
@@ -1234,12 +1230,12 @@ fn without_a_journal_the_program_goes_on_and_its_loss_is_told() {
     });
     let text = std::fs::read_to_string(dir.path("activity")).expect("written");
     assert_eq!(
-        text.matches("WARN cannot reach the journal").count(),
+        text.matches("WARN cannot send to the journal").count(),
         1,
         "{text}"
     );
     assert_eq!(
-        text.matches("ERRO 6 bytes of stdout of cat for the journal were lost")
+        text.matches("ERRO cat: 6 bytes of stdout for the journal were lost")
             .count(),
         2,
         "{text}"

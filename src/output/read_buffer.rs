@@ -1,4 +1,4 @@
-//! Where bytes from pipes come in: one buffer for all, which outlives us if there is somebody to keep it.
+//! The buffer into which a thread reads from pipes. It may be an in-flight log, which outlives the daemon.
 
 use std::os::fd::OwnedFd;
 
@@ -7,17 +7,17 @@ use nix::unistd::read;
 use super::in_flight_log::{InFlightEntry, InFlightLog};
 use crate::sys;
 
-/// The one buffer.
+/// The buffer of one thread.
 #[derive(Debug)]
 pub(super) enum ReadBuffer {
-    /// Memory of ours.
+    /// Private memory.
     Own(Vec<u8>),
-    /// Memory that a successor finds, with what it needs to know.
+    /// An in-flight log that the next daemon can read.
     Kept(InFlightLog),
 }
 
 impl ReadBuffer {
-    /// Reads once, `max` bytes at most. `entry` is asked for only if it is written down.
+    /// Reads once, at most `max` bytes. `entry` is called only if the read is recorded.
     ///
     /// # Errors
     /// As read(2).
@@ -35,8 +35,8 @@ impl ReadBuffer {
             Self::Kept(in_flight_log) => in_flight_log,
         };
         let room = in_flight_log.bytes().len().min(max);
-        // Never more than is written down. With nothing there, one byte asks for the pipe's end; or is the first that came
-        // just now, and is written down too.
+        // Never read more than is recorded. If the pipe looks empty, read one byte to detect end-of-file; a byte that
+        // arrives just now is recorded too.
         let there = sys::unread(pipe).unwrap_or(0);
         let count = there.clamp(1, room);
         in_flight_log.mark_reading(&entry(), count, there == 0);
@@ -48,7 +48,7 @@ impl ReadBuffer {
         result
     }
 
-    /// What the last read brought.
+    /// The bytes of the last read.
     pub(super) fn data(&mut self, count: usize) -> &[u8] {
         match self {
             Self::Own(buffer) => &buffer[..count],
@@ -56,7 +56,7 @@ impl ReadBuffer {
         }
     }
 
-    /// What the last read brought is where it belongs.
+    /// Records that the bytes of the last read are written or counted as lost.
     pub(super) fn mark_flushed(&mut self) {
         if let Self::Kept(in_flight_log) = self {
             in_flight_log.mark_flushed();

@@ -1,23 +1,23 @@
-//! Lines about refused calls, bounded for each of those who make them: whoever may do nothing must not be able to fill the
-//! log, nor the queue in front of it. It must not know what the lines say.
+//! Limits the log lines about refused calls per caller, so that a caller without permissions cannot fill the log or its
+//! queue.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::domain::Line;
 
-/// Lines of one source in one window; further ones are counted.
+/// Maximum number of lines per source and window. Further lines are counted.
 const LINES_MAX: u32 = 20;
-/// The same of root, who may do everything: one command for many processes can be refused for each of them.
+/// The maximum for root: one command for many processes can be refused for each of them.
 const LINES_OF_ROOT_MAX: u32 = 1000;
-/// What `Caller::rate_limit_key` calls root.
+/// The key that `Caller::rate_limit_key` gives root.
 const ROOT: &str = "uid 0";
-/// How long a window is. It begins with the first line, and what was left out is said at its end.
+/// Length of a window. It begins with its first line, and suppressed lines are reported at its end.
 const WINDOW: Duration = Duration::from_secs(10);
-/// Sources that are counted at once; a new one takes the place of the one whose window ends first.
+/// Maximum number of sources. A new source replaces the one whose window ends first.
 const SOURCES_MAX: usize = 1024;
 
-/// What was written in the window of each source.
+/// The present window of each source.
 #[derive(Debug, Default)]
 pub(super) struct Refusals(HashMap<String, Window>);
 
@@ -28,20 +28,20 @@ struct Window {
     suppressed: u64,
 }
 
-/// What becomes of a line.
+/// Whether a line is written.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Admitted {
-    /// It is written; before it, this one.
+    /// Write it; before it, write this report about the previous window.
     Written(Option<Line>),
-    /// It is left out.
+    /// Do not write it.
     Suppressed {
-        /// The first one of its window: at the end of that, [`Refusals::over`] has something to say.
+        /// It is the first suppressed line of the window: [`Refusals::over`] has a report at the end of the window.
         is_first: bool,
     },
 }
 
 impl Refusals {
-    /// Takes a line of this source.
+    /// Counts a line of this source.
     pub(super) fn admit(&mut self, source: &str, now: Instant) -> Admitted {
         let mut before = None;
         if let Some(window) = self.0.get_mut(source) {
@@ -75,7 +75,7 @@ impl Refusals {
         Admitted::Written(before)
     }
 
-    /// What is to be said of windows that are over; `None` for `now`: of all.
+    /// Returns the reports about windows that are over. `None` for `now`: about all windows.
     pub(super) fn over(&mut self, now: Option<Instant>) -> Vec<Line> {
         let over = self.0.iter().filter(|(_, window)| {
             window.suppressed > 0 && now.is_none_or(|now| window.ends <= now)
@@ -86,13 +86,13 @@ impl Refusals {
             .collect()
     }
 
-    /// When [`Refusals::over`] has something to say next. None: never, as far as is known.
+    /// When [`Refusals::over`] has its next report. `None`: no line is suppressed.
     pub(super) fn next(&self) -> Option<Instant> {
         let waiting = self.0.values().filter(|window| window.suppressed > 0);
         waiting.map(|window| window.ends).min()
     }
 
-    /// Forgets a source; what was left out of it.
+    /// Removes a source. Returns the report about its suppressed lines.
     fn forget(&mut self, source: &str) -> Option<Line> {
         let (source, window) = self.0.remove_entry(source)?;
         let count = window.suppressed;
@@ -133,14 +133,14 @@ mod tests {
             }
         }
         assert_eq!(written, LINES_MAX);
-        // Nobody else feels it.
+        // Other sources are not affected.
         assert_eq!(refusals.admit("uid 8", begin), Admitted::Written(None));
         assert_eq!(refusals.next(), Some(begin + WINDOW));
         assert!(refusals.over(Some(begin)).is_empty());
         let end = Some(begin + WINDOW);
         assert_eq!(
             said(refusals.over(end)),
-            ["audit: 99980 more refusals from uid 7 suppressed"]
+            ["audit: suppressed 99980 more refusals from uid 7"]
         );
         assert_eq!((refusals.next(), refusals.over(end)), (None, Vec::new()));
     }
@@ -171,7 +171,7 @@ mod tests {
         };
         assert_eq!(
             line.to_string(),
-            "audit: 1 more refusals from inet suppressed"
+            "audit: suppressed 1 more refusals from inet"
         );
     }
 

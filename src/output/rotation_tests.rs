@@ -1,9 +1,9 @@
-//! Rotations that other threads do, and backups that they delete.
+//! Rotations and deletions of backups on other threads.
 
 use super::*;
 use crate::output::job::OutputJob;
 
-/// More backups than are renamed at once.
+/// More backups than the owner of the reactor renames itself.
 const MANY: i64 = 17;
 
 fn instance(slot: u32) -> InstanceId {
@@ -13,7 +13,7 @@ fn instance(slot: u32) -> InstanceId {
     }
 }
 
-/// An instance in hand with one log that rotates at ten bytes.
+/// An instance with one log that rotates at ten bytes.
 fn begun(reactor: &mut Reactor, dir: &TempDir, slot: u32, backups: i64) -> std::fs::File {
     let mut spec = spec("cat");
     spec.stdout.maxbytes = Bytes(10);
@@ -27,7 +27,7 @@ fn begun(reactor: &mut Reactor, dir: &TempDir, slot: u32, backups: i64) -> std::
     ends.stdout.into()
 }
 
-/// Does the job as another thread does it.
+/// Does a job like a helper thread.
 fn help(reactor: &mut Reactor, thread: usize, job: OutputJob) {
     let mut read_buffer = ReadBuffer::Own(vec![0; READ_BYTES]);
     let done = job.run(&mut read_buffer, &reactor.settings());
@@ -100,7 +100,7 @@ fn an_end_during_a_long_rotation_loses_nothing() {
     assert!(drained.lock().expect("unpoisoned").is_empty(), "not yet");
     let job = reactor.next_slow_job(1).expect("the rotation");
     help(&mut reactor, 1, job);
-    // What was read then fills the log again.
+    // The chunk that was read then fills the log again.
     let job = reactor.next_slow_job(1).expect("another rotation");
     help(&mut reactor, 1, job);
     assert_eq!(

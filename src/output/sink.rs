@@ -1,7 +1,7 @@
-//! One stream's log: a file, and what becomes of bytes while it cannot be written.
+//! The log of one stream: its file, and the bytes that wait or are lost while the file cannot be written.
 //!
-//! While it fails, bytes are counted as lost and each later chunk tries again. While it is merely slow, they wait here,
-//! and whoever feeds it stops reading, so that the process itself feels it.
+//! While writes fail, bytes are counted as lost and each later chunk tries again. While the reader is slow, bytes wait
+//! here and the caller stops reading the pipe, so that the process blocks.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -12,25 +12,25 @@ use super::in_flight_log::LogMark;
 use crate::domain::{Channel, Errno, Line, ProcessName};
 use crate::sys::safe_open::REFUSED;
 
-/// A log and its troubles.
+/// The log file of a stream, with its failure state.
 #[derive(Debug)]
 pub(super) struct Sink {
     name: ProcessName,
     channel: Channel,
     rules: LogRules,
-    /// None: not there yet, e.g. a pipe that nobody reads.
+    /// `None`: the file could not be opened yet, for example a pipe without a reader.
     file: Option<LogFile>,
-    /// What the slow reader has not taken yet. Bounded by what is read at once, for nothing is read while it waits; at
-    /// the end of an instance, by what its pipe holds.
+    /// Bytes that the slow reader has not taken yet. Bounded by one read, because nothing is read while they wait. At
+    /// the end of an instance, the content of its pipe is added.
     waiting: Vec<u8>,
-    /// Bytes lost since the last line about it.
+    /// Bytes lost since the last line about lost bytes.
     lost: u64,
     failing: bool,
-    /// The last rotation failed, and was told.
+    /// Whether the last rotation failed and was logged.
     stuck: bool,
-    /// The file is full, and is rotated before the next chunk is written.
+    /// Whether the file is full and must be rotated before the next chunk is written.
     rotation_due: bool,
-    /// The oldest backup, which has no name any more. Closing it takes long.
+    /// The oldest backup, which has no name any more. Closing it deletes it, which takes long.
     replaced: Option<OwnedFd>,
 }
 
@@ -38,7 +38,7 @@ impl Sink {
     /// Opens the log.
     ///
     /// # Errors
-    /// As open(2). A pipe that nobody reads is none: it is tried again with each chunk.
+    /// As open(2). A pipe without a reader is no error: each chunk tries again.
     pub(super) fn open(
         name: ProcessName,
         channel: Channel,
@@ -48,7 +48,7 @@ impl Sink {
         let mut sink = Self::unopened(name, channel, rules);
         match LogFile::open(sink.rules.clone()) {
             Ok(file) => sink.file = Some(file),
-            // Differs: the original waits, with all its programs, until somebody reads the pipe.
+            // Differs: Supervisor and all its programs wait until the pipe has a reader.
             Err(error) if error.0 == nix::errno::Errno::ENXIO as i32 => {
                 sink.fail(0, error, lines);
             }
@@ -62,7 +62,7 @@ impl Sink {
         Ok(sink)
     }
 
-    /// One whose file could not be opened, and is tried again with each chunk.
+    /// A sink whose file could not be opened. Each chunk tries again.
     pub(super) fn failing(
         name: ProcessName,
         channel: Channel,
@@ -90,7 +90,7 @@ impl Sink {
         }
     }
 
-    /// Its name.
+    /// The path of the log.
     pub(super) fn log_path(&self) -> Arc<Path> {
         self.rules.path.clone()
     }
@@ -100,7 +100,7 @@ impl Sink {
         self.file.as_ref().map(LogFile::device)
     }
 
-    /// Takes out what waits for a slow reader, for a successor.
+    /// Takes the bytes that wait for a slow reader, for the next daemon.
     pub(super) fn take_waiting(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.waiting)
     }
@@ -110,7 +110,7 @@ impl Sink {
         self.file.as_ref().is_some_and(LogFile::cannot_rotate)
     }
 
-    /// The line that says so.
+    /// The log line that this log cannot rotate.
     pub(super) fn not_rotated(&self) -> Line {
         Line::NotRotated {
             name: self.name.clone(),
@@ -123,12 +123,12 @@ impl Sink {
         self.rules.path.display().to_string()
     }
 
-    /// The reader is slow, bytes wait.
+    /// Whether bytes wait for a slow reader.
     pub(super) fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// See [`LogFile::mark`]; none also while it fails, for then it may be another file that the next chunk goes to.
+    /// See [`LogFile::mark`]. `None` also while writes fail, because the next chunk may go to another file.
     pub(super) fn mark(&self) -> Option<LogMark> {
         self.file
             .as_ref()
@@ -136,12 +136,12 @@ impl Sink {
             .and_then(LogFile::mark)
     }
 
-    /// For waiting until there is room.
+    /// The descriptor, to wait for room.
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.file.as_ref().map(LogFile::fd)
     }
 
-    /// Takes one chunk.
+    /// Writes one chunk, or queues it.
     pub(super) fn write(&mut self, data: &[u8], lines: &mut Vec<Line>) {
         if self.is_waiting() {
             self.waiting.extend_from_slice(data);
@@ -152,7 +152,7 @@ impl Sink {
         }
     }
 
-    /// Tries to write what waits.
+    /// Tries to write the waiting bytes.
     pub(super) fn flush(&mut self, lines: &mut Vec<Line>) {
         let data = std::mem::take(&mut self.waiting);
         if let Some(rest) = self.write_file(&data, lines) {
@@ -161,7 +161,7 @@ impl Sink {
         }
     }
 
-    /// The file is full, and its rotation takes long: [`Sink::rotate_now`] is to be called before the next chunk comes.
+    /// Whether the file is full and its rotation is slow. Then call [`Sink::rotate_now`] before the next chunk.
     pub(super) const fn is_rotation_due(&self) -> bool {
         self.rotation_due
     }
@@ -173,15 +173,15 @@ impl Sink {
         }
     }
 
-    /// The backup that the last rotation has replaced. It is deleted when it is closed, which may take long.
+    /// Takes the backup that the last rotation replaced. Closing it deletes it, which may take long.
     pub(super) const fn take_replaced(&mut self) -> Option<OwnedFd> {
         self.replaced.take()
     }
 
-    /// Writes, or counts as lost; returns how many bytes were written if the others must wait.
+    /// Writes bytes or counts them as lost. Returns the number of written bytes if the remaining ones must wait.
     fn write_file(&mut self, data: &[u8], lines: &mut Vec<Line>) -> Option<usize> {
         self.rotate_now(lines);
-        // After an error the name may mean another file by now, but a full disk does not mend by opening again.
+        // After an error the path may mean another file by now. A full disk needs no reopen.
         if self.failing
             && let Err(error) = self.mend()
         {
@@ -257,7 +257,7 @@ impl Sink {
         }
     }
 
-    /// Opens the file anew by name; if that fails, the one that is open stays.
+    /// Opens the file again by name. If that fails, the old file stays open.
     pub(super) fn reopen(&mut self, lines: &mut Vec<Line>) {
         if let Err(error) = self.mend() {
             lines.push(Line::ReopenFailed {
@@ -267,17 +267,17 @@ impl Sink {
         }
     }
 
-    /// Removes the file and makes a new one.
+    /// Removes the file and creates a new one.
     ///
     /// # Errors
-    /// As unlink(2), but that there is none is none.
+    /// As unlink(2). A missing file is no error.
     pub(super) fn clear(&mut self, lines: &mut Vec<Line>) -> Result<(), Errno> {
         super::file::remove(&self.rules.path)?;
         self.reopen(lines);
         Ok(())
     }
 
-    /// Gives up what waits, and tells what was lost.
+    /// Drops the waiting bytes and reports the loss in `lines`.
     pub(super) fn close(mut self, lines: &mut Vec<Line>) {
         self.lost = self.lost.saturating_add(self.waiting.len() as u64);
         if self.lost > 0 {

@@ -1,7 +1,7 @@
-//! Which file systems hang, and how many threads that may cost.
+//! Tracks which file systems hang, and limits how many threads each may block.
 //!
-//! A device is known by its `st_dev` once a log on it was opened. Before that, the directory of a log stands for its
-//! device, since asking for the device may hang too.
+//! A device is identified by its `st_dev` once a log on it is open. Before that, the directory of a log identifies it,
+//! because asking for the device may hang too.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use crate::domain::LogPaths;
 
-/// Threads that wait for one device at most. Further work there is parked until one of them is back.
+/// Maximum number of threads that one device may block. Further work for it is parked until one of them returns.
 pub(super) const SHARE: u32 = 4;
-/// When the log is told that a job hangs.
+/// After this time a hanging job is logged.
 pub(super) const TOLD_AFTER: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
 
-/// What a job on files is about.
+/// What a job on files works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StallSubject {
-    /// The logs of an instance, by its place.
+    /// The logs of the instance at this index of the reactor's table.
     InstanceId(u32),
     /// The activity log.
     Activity,
@@ -25,33 +25,33 @@ pub(super) enum StallSubject {
     Paths,
 }
 
-/// A job on files under way.
+/// A running job on files.
 #[derive(Debug)]
 struct HangingCall {
     devices: [u64; 2],
     subject: StallSubject,
-    /// Since when nobody waits for it. `None`: the owner of the reactor does it.
+    /// Since when the reactor goes on without it. `None`: the owner of the reactor runs it.
     apart: Option<Instant>,
     told: bool,
 }
 
-/// See the module.
+/// The running jobs, and the devices that they block.
 #[derive(Debug, Default)]
 pub(super) struct Stalls {
-    /// By the number of the thread.
+    /// Indexed by thread number.
     calls: Vec<Option<HangingCall>>,
-    /// How many threads wait for each device.
+    /// The number of threads that each device blocks.
     waiting: BTreeMap<u64, u32>,
-    /// The device of a directory; or a number of its own, while that is not known.
+    /// The device of each directory, or a placeholder number while the device is unknown.
     directories: BTreeMap<PathBuf, u64>,
     unknown: u64,
 }
 
-/// Numbers above this are no devices (`st_dev` has 32 bits of them in use).
+/// Numbers above this are placeholders (`st_dev` uses only 32 bits).
 const UNKNOWN: u64 = 1 << 63;
 
 impl Stalls {
-    /// The devices of logs. 0: there is no log.
+    /// Returns the devices of the logs. 0: there is no log.
     pub(super) fn devices_of(&mut self, paths: &LogPaths) -> [u64; 2] {
         [&paths.stdout, &paths.stderr].map(|path| {
             let directory = path.as_deref().and_then(Path::parent);
@@ -69,7 +69,7 @@ impl Stalls {
         device
     }
 
-    /// A log in this directory was opened.
+    /// Records the device of an open log for its directory.
     pub(super) fn learn(&mut self, log: &Path, device: u64) {
         if let Some(directory) = log.parent()
             && self.directories.get(directory) != Some(&device)
@@ -78,7 +78,7 @@ impl Stalls {
         }
     }
 
-    /// A device has cost as many threads as it may.
+    /// Whether a device blocks as many threads as it may.
     pub(super) fn is_used_up(&self, devices: [u64; 2]) -> bool {
         let used_up = |device: &u64| {
             self.waiting
@@ -88,7 +88,7 @@ impl Stalls {
         devices.iter().any(used_up)
     }
 
-    /// A thread begins a job. `apart`: the reactor goes on meanwhile.
+    /// Records that a thread begins a job. `apart`: the reactor goes on meanwhile.
     pub(super) fn begin(
         &mut self,
         thread: usize,
@@ -110,7 +110,7 @@ impl Stalls {
         }
     }
 
-    /// The reactor goes on without the threads that are in a job. Returns what these jobs are about.
+    /// Records that the reactor goes on without the threads that are in a job. Returns what these jobs work on.
     pub(super) fn take_over(&mut self) -> Vec<StallSubject> {
         let is_owned = |call: &HangingCall| call.apart.is_none();
         let threads = 0..self.calls.len();
@@ -135,8 +135,8 @@ impl Stalls {
         }
     }
 
-    /// The job is done. `None`: the owner of the reactor did it. Otherwise: how long nobody waited for it, and whether the
-    /// log was told that it hangs.
+    /// Records that a job is done. `None`: the owner of the reactor did it. Otherwise: how long the reactor went on
+    /// without it, and whether its hang was logged.
     pub(super) fn end(&mut self, thread: usize) -> Option<(Duration, bool)> {
         let call = self.calls.get_mut(thread)?.take()?;
         let since = call.apart?;
@@ -151,7 +151,7 @@ impl Stalls {
         Some((since.elapsed(), call.told))
     }
 
-    /// What has begun to hang for as long as the log is to be told, each once.
+    /// Returns jobs that hang for [`TOLD_AFTER`], each once.
     pub(super) fn take_untold(&mut self) -> Vec<StallSubject> {
         let is_due = |call: &&mut HangingCall| {
             let late = |since: Instant| since.elapsed() >= TOLD_AFTER;
@@ -165,7 +165,7 @@ impl Stalls {
         .collect()
     }
 
-    /// When [`Stalls::take_untold`] has something next.
+    /// When [`Stalls::take_untold`] has its next result. `None`: no job hangs.
     pub(super) fn next_untold(&self) -> Option<Instant> {
         let untold = self.calls.iter().flatten().filter(|call| !call.told);
         let since = untold.filter_map(|call| call.apart).min()?;

@@ -1,4 +1,4 @@
-//! Bytes on their way into a process's standard input.
+//! The queue of bytes for a process's standard input.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -8,18 +8,18 @@ use nix::unistd::write;
 use crate::domain::Errno;
 use crate::sys::safe_open::errno;
 
-/// Bytes that wait for one process at most; one message that finds the queue empty may be longer.
+/// Maximum bytes that wait for one process. One message may be longer if the queue is empty.
 const QUEUE_BYTES_MAX: usize = 1 << 20;
 
-/// Our end of a process's standard input.
+/// The daemon's end of a process's standard input.
 #[derive(Debug)]
 pub(super) struct Stdin {
-    /// None: the process has closed it.
+    /// `None`: closed.
     pipe: Option<Arc<OwnedFd>>,
-    /// What waits for room, behind bytes that were written. They are not removed each time: one event may be as long as
-    /// a thousand pipes hold, and each removal moves all that is left.
+    /// Bytes that wait for room, after bytes that are already written. Written bytes are not removed each time: one
+    /// event may be as long as a thousand pipes hold, and each removal moves all remaining bytes.
     queue: Vec<u8>,
-    /// How many bytes of `queue` were written.
+    /// How many bytes of `queue` are already written.
     written: usize,
 }
 
@@ -33,7 +33,7 @@ impl Stdin {
         }
     }
 
-    /// The process has none.
+    /// A closed standard input.
     pub(super) fn closed() -> Self {
         Self {
             pipe: None,
@@ -42,12 +42,12 @@ impl Stdin {
         }
     }
 
-    /// Queues `data` and writes what fits.
+    /// Queues `data` and writes as much as fits.
     ///
     /// # Errors
-    /// EPIPE: the process has closed it. EAGAIN: the queue is full, and nothing of `data` was taken.
+    /// EPIPE: the process has closed its end. EAGAIN: the queue is full, and nothing of `data` was taken.
     pub(super) fn queue(&mut self, data: Vec<u8>) -> Result<(), Errno> {
-        // First what waits: there may be room by now, or nobody who reads it.
+        // Write the waiting bytes first: there may be room by now, or the reader may be gone.
         self.flush()?;
         let waiting = self.queue.len() - self.written;
         if waiting > 0 && waiting.saturating_add(data.len()) > QUEUE_BYTES_MAX {
@@ -62,10 +62,10 @@ impl Stdin {
         self.flush()
     }
 
-    /// Writes what fits.
+    /// Writes as much as fits.
     ///
     /// # Errors
-    /// EPIPE: the process has closed it, and what waited is gone.
+    /// EPIPE: the process has closed its end, and the waiting bytes are lost.
     pub(super) fn flush(&mut self) -> Result<(), Errno> {
         let Some(pipe) = &self.pipe else {
             return Err(errno(nix::errno::Errno::EPIPE));
@@ -82,20 +82,20 @@ impl Stdin {
             }
         };
         if self.written == self.queue.len() || result.is_err() {
-            // Also gives the room of a long message back.
+            // This also frees the memory of a long message.
             self.queue = Vec::new();
             self.written = 0;
         }
         result
     }
 
-    /// The end and what waits for room in it, for a successor.
+    /// Returns the descriptor and the waiting bytes, for the next daemon.
     pub(super) fn into_parts(mut self) -> (Option<Arc<OwnedFd>>, Vec<u8>) {
         self.queue.drain(..self.written);
         (self.pipe, self.queue)
     }
 
-    /// The same with bytes that wait.
+    /// Sets the waiting bytes.
     pub(super) fn with_queue(self, queue: Vec<u8>) -> Self {
         Self {
             queue,
@@ -104,22 +104,22 @@ impl Stdin {
         }
     }
 
-    /// Bytes wait for room.
+    /// Whether bytes wait for room.
     pub(super) fn is_waiting(&self) -> bool {
         !self.queue.is_empty()
     }
 
-    /// For waiting until there is room.
+    /// The descriptor, to wait for room.
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.pipe.as_ref().map(AsFd::as_fd)
     }
 
-    /// The end itself, for the fd holder.
+    /// The descriptor, for the fd holder.
     pub(super) fn shared(&self) -> Option<Arc<OwnedFd>> {
         self.pipe.clone()
     }
 
-    /// Closes it.
+    /// Closes the descriptor and drops the waiting bytes.
     pub(super) fn close(&mut self) {
         self.pipe = None;
         self.queue = Vec::new();

@@ -1,4 +1,4 @@
-//! One output stream of one instance: from its pipe through the scanners to its log and to events.
+//! One output stream of one instance: from its pipe through the scanners to its log, the journal, syslog and events.
 //!
 //! A chunk takes two steps. Methods without [`Shared`] write to the log, which may block, so a job on files calls them.
 //! Methods with [`Shared`] send the same chunk everywhere else and never block.
@@ -26,16 +26,16 @@ use crate::domain::{
 use crate::fd_holder::FdStore;
 use crate::sys;
 
-/// What all streams share.
+/// The state that all streams share.
 pub(super) struct Shared {
     pub(super) activity: ActivityQueue,
     pub(super) report: Box<dyn Fn(OutputReport) + Send>,
     pub(super) syslog: Syslog,
     pub(super) journal: Journal,
     pub(super) strip_ansi: bool,
-    /// Where the ends of pipes are kept for a successor.
+    /// Where pipe ends are stored for the next daemon. `None`: they are not stored.
     pub(super) fd_store: Option<Arc<FdStore>>,
-    /// What somebody listens to.
+    /// Which events have subscribers.
     pub(super) events: OutputEvents,
 }
 
@@ -50,14 +50,14 @@ impl Shared {
         }
     }
 
-    /// Says in the log what has become of the journal.
+    /// Logs changes of the journal's availability.
     pub(super) fn check_journal(&mut self) {
         if let Some(line) = self.journal.check() {
             self.log(line);
         }
     }
 
-    /// Says in the log what has become of the system's log.
+    /// Logs changes of syslog's availability.
     pub(super) fn check_syslog(&mut self) {
         if let Some(change) = self.syslog.check() {
             self.log(syslog_line(change));
@@ -65,7 +65,8 @@ impl Shared {
     }
 }
 
-/// One piece of what a process wrote, between or outside of capture tokens, without escape sequences if those are removed.
+/// One piece of a process's output, outside or inside capture tokens. Escape sequences are removed if `strip_ansi` is
+/// set.
 #[derive(Debug)]
 pub(super) enum Part {
     Outside(Vec<u8>),
@@ -98,16 +99,16 @@ pub(super) struct Stream {
     name: ProcessName,
     channel: Channel,
     pub(super) sink: Option<Sink>,
-    /// The sink is in the epoll set, waiting for room.
+    /// Whether the sink is in the epoll set, waiting for room.
     pub(super) sink_polled: bool,
-    /// The journal, as its log or besides it.
+    /// The journal, if the stream writes to it (instead of a log file or in addition to one).
     pub(super) journal: Option<Box<Entries>>,
-    /// It is among those that wait for the journal.
+    /// Whether the stream is in [`Reactor`](super::reactor::Reactor)'s queue for the journal.
     pub(super) queued: bool,
     syslog: Option<String>,
     events: bool,
     capture: Option<Box<(CaptureScanner, CaptureStore)>>,
-    /// Standard output of an event listener: what it says is looked at, besides being logged.
+    /// The protocol parser of an event listener's standard output. `None`: not a listener.
     pub(super) protocol: Option<Box<ListenerProtocol>>,
 }
 
@@ -137,7 +138,7 @@ impl Stream {
         }
     }
 
-    /// The same with the journal, as its log or besides it.
+    /// Adds the journal as a destination.
     pub(super) fn with_journal(self, entries: Entries) -> Self {
         Self {
             journal: Some(Box::new(entries)),
@@ -145,7 +146,8 @@ impl Stream {
         }
     }
 
-    /// The same as the standard output of an event listener, which is never captured, published or sent to syslog.
+    /// Makes the stream the standard output of an event listener, which is never captured, published as events or sent
+    /// to syslog.
     pub(super) fn of_listener(self) -> Self {
         Self {
             syslog: None,
@@ -156,7 +158,7 @@ impl Stream {
         }
     }
 
-    /// Its log or the journal waits for a slow reader; nothing should be read until neither does.
+    /// Whether the log or the journal waits for a slow reader. Nothing should be read from the pipe while it does.
     pub(super) fn is_waiting(&self) -> bool {
         self.sink_waits() || self.journal_waits()
     }
@@ -171,7 +173,7 @@ impl Stream {
             .is_some_and(|entries| entries.is_waiting())
     }
 
-    /// Tries to send what waits for the journal.
+    /// Tries to send the entries that wait for the journal.
     pub(super) fn flush_journal(&mut self, shared: &mut Shared) {
         self.in_journal(shared, Entries::flush);
     }
@@ -189,14 +191,14 @@ impl Stream {
         }
     }
 
-    /// Tries to write what waits for the log.
+    /// Tries to write the bytes that wait for the log.
     pub(super) fn flush(&mut self, lines: &mut Vec<Line>) {
         if let Some(sink) = &mut self.sink {
             sink.flush(lines);
         }
     }
 
-    /// Its log is to be rotated before the next chunk is read.
+    /// Whether the log must be rotated before the next chunk is read.
     pub(super) fn is_rotation_due(&self) -> bool {
         self.sink.as_ref().is_some_and(Sink::is_rotation_due)
     }
@@ -208,7 +210,7 @@ impl Stream {
         }
     }
 
-    /// What is written down before the next chunk is read. Its log is named only if the chunk goes there byte for byte.
+    /// Returns the in-flight entry for the next chunk. It names the log only if the chunk goes there byte for byte.
     pub(super) fn entry(&self, strip: bool) -> InFlightEntry {
         let as_it_is = self.protocol.is_none() && self.capture.is_none() && !strip;
         InFlightEntry {
@@ -218,7 +220,7 @@ impl Stream {
         }
     }
 
-    /// Writes one chunk, as it was read, to the log. Returns its parts if it has any: see [`Stream::publish`].
+    /// Writes one chunk, as read, to the log. Returns the chunk's parts, if it has any, for [`Stream::publish`].
     pub(super) fn write(
         &mut self,
         data: &[u8],
@@ -239,7 +241,7 @@ impl Stream {
         None
     }
 
-    /// Writes to the log what the scanner for captures still holds back, for nothing follows.
+    /// Writes the bytes that the capture scanner still holds to the log, at the end of the stream.
     pub(super) fn write_rest(&mut self, strip: bool, lines: &mut Vec<Line>) -> Vec<Part> {
         let mut parts = Vec::new();
         if let Some(capture) = &mut self.capture {
@@ -265,12 +267,12 @@ impl Stream {
         }
     }
 
-    /// The scanner for captures may hold bytes back.
+    /// Whether the stream has a capture scanner, which may hold bytes back.
     pub(super) const fn has_capture(&self) -> bool {
         self.capture.is_some()
     }
 
-    /// Sends one chunk, as it was read, everywhere but to the log.
+    /// Sends one chunk, as read, everywhere but to the log.
     pub(super) fn publish(&mut self, data: &[u8], parts: Option<Vec<Part>>, shared: &mut Shared) {
         if let Some(mut protocol) = self.protocol.take() {
             self.listen(data, &mut protocol, shared);
@@ -286,7 +288,7 @@ impl Stream {
         }
     }
 
-    /// Nothing follows: sends what [`Stream::write_rest`] wrote everywhere else.
+    /// Ends the stream: sends the parts that [`Stream::write_rest`] returned everywhere but to the log.
     pub(super) fn finish(&mut self, parts: Vec<Part>, shared: &mut Shared) {
         self.publish_parts(parts, shared);
         self.capture = None;
@@ -311,12 +313,12 @@ impl Stream {
         self.capture = Some(capture);
     }
 
-    /// What is left of it for a successor.
+    /// Turns the stream into its state for the next daemon.
     pub(super) fn hand_over(mut self, shared: &mut Shared) -> StreamState {
         let mut lines = Vec::new();
         let sink = self.sink.as_mut().map(Sink::take_waiting);
         if let Some(sink) = self.sink.take() {
-            // Bytes that a failing log has cost are told now; nobody would count them any more.
+            // Log the lost bytes now: their count is not part of the state.
             sink.close(&mut lines);
         }
         let journal = self
@@ -340,8 +342,8 @@ impl Stream {
         }
     }
 
-    /// Bytes of it were under way when the predecessor was killed: writes what the log does not have. `unread`: how much
-    /// its pipe holds; `None`: it is gone. Returns what is to be published, with its parts.
+    /// Writes bytes that were in flight when the previous daemon was killed, as far as the log lacks them. `unread`:
+    /// bytes in the pipe now; `None`: the pipe is gone. Returns the bytes to publish, with their parts.
     pub(super) fn settle(
         &mut self,
         unflushed: UnflushedChunk,
@@ -372,7 +374,8 @@ impl Stream {
         published
     }
 
-    /// Goes on where a predecessor has stood. What the configuration has no place for any more is dropped.
+    /// Continues with the state of a previous daemon. State for which the configuration has no place any more is
+    /// dropped.
     pub(super) fn resume(&mut self, instance_state: StreamState, lines: &mut Vec<Line>) {
         if !instance_state.sink.is_empty() {
             self.write_text(&instance_state.sink, lines);
@@ -389,14 +392,14 @@ impl Stream {
         }
     }
 
-    /// Gives up its log, and tells what was lost.
+    /// Closes the log and reports lost bytes in `lines`.
     pub(super) fn close_log(&mut self, lines: &mut Vec<Line>) {
         if let Some(sink) = self.sink.take() {
             sink.close(lines);
         }
     }
 
-    /// Gives up the journal, and tells what was lost.
+    /// Closes the journal and logs lost bytes.
     pub(super) fn close_journal(&mut self, shared: &mut Shared) {
         if let Some(entries) = self.journal.take() {
             let mut lines = Vec::new();
@@ -421,7 +424,7 @@ impl Stream {
         });
     }
 
-    /// One chunk of an event listener: to the journal, and through the protocol.
+    /// Sends one chunk of an event listener to the journal and through the protocol parser.
     fn listen(&mut self, data: &[u8], protocol: &mut ListenerProtocol, shared: &mut Shared) {
         self.echo(shared, || python_bytes(data));
         if self.journal.is_some() {
@@ -433,7 +436,7 @@ impl Stream {
         });
     }
 
-    /// Somebody besides the log wants its text.
+    /// Whether any destination besides the log needs the text.
     fn is_published(&self, shared: &Shared) -> bool {
         self.journal.is_some()
             || self.syslog.is_some()
@@ -441,7 +444,7 @@ impl Stream {
             || shared.activity.enabled(Level::Debug)
     }
 
-    /// One piece of text: to the journal, to the system's log, to the activity log, to events.
+    /// Sends text to the journal, syslog, the activity log and events.
     fn publish_text(&mut self, text: &[u8], shared: &mut Shared) {
         self.write_journal(text, shared);
         if let Some(prefix) = &self.syslog {
@@ -469,7 +472,7 @@ impl Stream {
         });
     }
 
-    /// What it wrote, as it reads in the activity log at that level.
+    /// Copies the output to the activity log at level debug.
     fn echo(&self, shared: &mut Shared, text: impl FnOnce() -> String) {
         if shared.activity.enabled(Level::Debug) {
             shared.log(Line::Output {
@@ -480,7 +483,7 @@ impl Stream {
         }
     }
 
-    /// Forgets what was captured so far, and clears the log.
+    /// Drops the text captured so far, and clears the log.
     pub(super) fn clear(&mut self, lines: &mut Vec<Line>) -> Result<(), Errno> {
         if let Some(capture) = &mut self.capture {
             capture.1.take();

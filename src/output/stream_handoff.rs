@@ -1,4 +1,4 @@
-//! How the output threads leave their instances to a successor, and take over those of a predecessor.
+//! Hands the instances over to the next daemon, and adopts those of a previous one.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
@@ -13,17 +13,17 @@ use super::stdin::Stdin;
 use crate::domain::FdName;
 use crate::sys::SharedBuffer;
 
-/// How long a full socket of a log may hold the handoff up.
+/// How long a full log socket may delay the handoff.
 pub(super) const FLUSH_WAIT: Duration = Duration::from_millis(100);
 
 impl Reactor {
-    /// Puts everything down. Nothing is read from now on, and what is held back goes along.
+    /// Collects the state of all instances. From now on nothing is read; held bytes are part of the state.
     pub(super) fn hand_over(&mut self) -> OutputState {
         let mut output_state = OutputState::default();
         for place in self.places.values().copied().collect::<Vec<_>>() {
             let is_begun = |run: &InstanceIo| run.reading || run.drain_asked.is_some();
             let Some(mut run) = self.runs[place as usize].take_if(|run| is_begun(run)) else {
-                // Its process was never made; the successor begins that attempt anew.
+                // Its process was not started yet. The next daemon repeats that attempt.
                 self.discard(place);
                 continue;
             };
@@ -41,7 +41,8 @@ impl Reactor {
         output_state
     }
 
-    /// A job with the streams of this instance hangs. The threads end with us; what it has read is in its in-flight log.
+    /// Saves the bytes of an instance whose job hangs. The job ends with the daemon, but its in-flight log has the
+    /// bytes it read.
     fn save_hanging(&mut self, run: &InstanceIo, output_state: &mut OutputState) {
         let mut is_found = false;
         for in_flight_log in &self.in_flight_logs {
@@ -70,7 +71,8 @@ impl Reactor {
                 .insert(FdName::Stdin(instance).name(), pipe);
         }
         for (channel, pipe) in CHANNELS.into_iter().zip(run.pipes) {
-            // The fd holder's copies and a job that hangs have it too. `None` to be had: it goes on without.
+            // The fd holder and a hanging job may have a duplicate too. If `owned` returns `None`, the next daemon goes
+            // on without this pipe.
             if let Some(pipe) = pipe
                 && let Some(pipe) = owned(pipe)
             {
@@ -90,7 +92,7 @@ impl Reactor {
         }
     }
 
-    /// Takes an instance over.
+    /// Adopts an instance of a previous daemon.
     pub(super) fn adopt(&mut self, mut adoption: AdoptedStreams) {
         let (instance, spec) = (adoption.instance, adoption.spec.clone());
         let place = self.insert(instance, &spec, &adoption.logs);

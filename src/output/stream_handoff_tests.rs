@@ -1,4 +1,4 @@
-//! Instances that go from one reactor to the next, in whatever they stood in the midst of.
+//! Hands instances over from one reactor to the next, in the middle of various operations.
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
@@ -7,7 +7,7 @@ use crate::config::spec::ProcessSpec;
 use crate::domain::{Envelope, Event, EventKind, GroupName, ListenerOutput, Verdict};
 use crate::output::{AdoptedStreams, InstanceState, OutputState};
 
-/// A reactor in the place of others, and what all of them have reported.
+/// A reactor that replaces earlier ones, and the reports of all of them.
 struct Succession {
     dir: TempDir,
     reactor: Reactor,
@@ -41,7 +41,7 @@ fn reactor(dir: &TempDir, reports: &Arc<Mutex<Vec<OutputReport>>>) -> Reactor {
 }
 
 impl Succession {
-    /// The first, and a process's ends.
+    /// The first reactor, and the ends of one process.
     fn new(what: &str, spec: ProcessSpec) -> (Self, Ends) {
         let dir = TempDir::new(what);
         let reports = Arc::default();
@@ -67,7 +67,7 @@ impl Succession {
         (line, ends)
     }
 
-    /// Turns until `done`.
+    /// Runs turns until `done`.
     fn until(&mut self, what: &str, mut done: impl FnMut(&Self) -> bool) {
         let limit = Instant::now() + Duration::from_secs(10);
         while !done(self) {
@@ -81,7 +81,7 @@ impl Succession {
         self.until("it is read", |_| sys::unread(pipe).unwrap_or(0) == 0);
     }
 
-    /// The next one takes over, by what travels as text.
+    /// Replaces the reactor; the state goes through its serialized form.
     fn succeed(&mut self) -> InstanceState {
         let OutputState {
             instances,
@@ -143,7 +143,7 @@ fn a_capture_goes_on_wherever_it_is_cut() {
     }
 }
 
-/// An event on its way.
+/// An event for a listener.
 fn event() -> Envelope {
     let ear = GroupName::parse("ear").expect("a name");
     Envelope {
@@ -168,7 +168,7 @@ fn a_listener_goes_on_in_each_of_its_states() {
         listener.kind = ProcessKind::Listener;
         let (mut line, mut ends) = Succession::new("listener", listener);
         let mut say = |line: &mut Succession, from: usize, to: usize| {
-            // In two pieces where the cut is in between, with another reactor for the second.
+            // If the cut is in between, write two pieces, the second to another reactor.
             for (from, to) in [(from, cut.clamp(from, to)), (cut.clamp(from, to), to)] {
                 ends.stdout.write_all(&whole[from..to]).expect("room");
                 line.settle(&ends.stdout);
@@ -197,7 +197,7 @@ fn what_waits_for_a_slow_log_is_written_once() {
     drop(ends);
     tell(&mut line.reactor, OutputCommand::Drain(INSTANCE));
     line.until("it has ended", |line| !line.reported().is_empty());
-    // The same instance once more, with a pipe as its log.
+    // The same instance again, with a pipe as its log.
     let path = line.dir.path("out");
     std::fs::remove_file(&path).expect("there");
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
@@ -216,7 +216,7 @@ fn what_waits_for_a_slow_log_is_written_once() {
         .map(|n| b"0123456789"[n as usize % 10])
         .collect();
     let mut written = 0;
-    // Until both pipes and what is held between them are full.
+    // Until both pipes and the buffers between them are full.
     let mut idle = 0;
     while idle < 10 {
         match pipe.write(&text[written..]) {
@@ -233,7 +233,7 @@ fn what_waits_for_a_slow_log_is_written_once() {
         .as_ref()
         .map_or(0, |stream| stream.sink.len());
     assert!(held > 0, "nothing was held");
-    // It ends while its last words wait, and another takes over once more.
+    // The process ends while its last bytes wait, and another reactor takes over.
     drop(pipe);
     line.reports.lock().expect("unpoisoned").clear();
     tell(&mut line.reactor, OutputCommand::Drain(INSTANCE));

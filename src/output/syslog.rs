@@ -1,4 +1,4 @@
-//! Lines to the system's log over `/dev/log`, without ever blocking.
+//! Sends lines to syslog through `/dev/log`, without blocking.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,23 +11,23 @@ use jiff::tz::TimeZone;
 use crate::domain::{Errno, Wall};
 use crate::sys;
 
-/// Facility USER, priority INFO: what the original gives every line.
+/// Facility USER, priority INFO, which Supervisor gives every line.
 const PRIORITY: u8 = 14;
-/// The name of the program, whatever the daemon was started as.
+/// The syslog identifier, whatever name the daemon was started by.
 const IDENT: &str = "supervisord";
-/// Bytes that wait for the system's log at most; lines beyond are lost, counted.
+/// Maximum bytes that wait for syslog. Further lines are dropped and counted.
 const QUEUE_BYTES_MAX: usize = 1 << 20;
 
-/// What [`Syslog::check`] has to tell.
+/// What [`Syslog::check`] reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SyslogChange {
-    /// It has begun to fail.
+    /// Sending fails.
     Failed(Errno),
-    /// It works again; so many lines were lost.
+    /// Sending works again. The number of lines that were lost.
     Recovered(u64),
 }
 
-/// The way to the system's log.
+/// The connection to syslog.
 #[derive(Debug)]
 pub(super) struct Syslog {
     path: PathBuf,
@@ -59,7 +59,7 @@ impl Syslog {
         }
     }
 
-    /// One record per line of `text`, each after `prefix`; newlines at the end count for nothing.
+    /// Sends one record per line of `text`, each with `prefix`. Ignores newlines at the end.
     pub(super) fn send(&mut self, wall: Wall, prefix: &str, text: &[u8]) {
         let end = text
             .iter()
@@ -84,12 +84,12 @@ impl Syslog {
         self.flush();
     }
 
-    /// Lines wait because the reader is slow: [`Syslog::flush`] should be called soon.
+    /// Whether lines wait for a slow reader: [`Syslog::flush`] should be called soon.
     pub(super) fn is_waiting(&self) -> bool {
         !self.queue.is_empty()
     }
 
-    /// Sends what can be sent now.
+    /// Sends as much as possible.
     pub(super) fn flush(&mut self) {
         while let Some(record) = self.queue.front() {
             match self.send_now(record) {
@@ -100,7 +100,7 @@ impl Syslog {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(_) => {
-                    // The system's log may have been started anew: one more try with a new socket.
+                    // syslog may have restarted: try once more with a new socket.
                     self.socket = None;
                     let again = self
                         .connect()
@@ -137,7 +137,7 @@ impl Syslog {
         Ok(())
     }
 
-    /// What has changed since the last call.
+    /// Returns what changed since the last call.
     pub(super) fn check(&mut self) -> Option<SyslogChange> {
         match (self.failure, self.told) {
             (Some(error), false) => {
@@ -152,7 +152,7 @@ impl Syslog {
         }
     }
 
-    /// `Nov  5 09:08:07`, local time.
+    /// Local time, such as `Nov  5 09:08:07`.
     fn stamp(&self, wall: Wall) -> String {
         const MONTHS: [&str; 12] = [
             "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",

@@ -1,4 +1,4 @@
-//! What the `read…` and `tail…` methods return of a log: arithmetic, and bounded reading.
+//! Reads parts of a log for the `read…` and `tail…` methods.
 
 use std::fs::File;
 use std::io;
@@ -10,26 +10,27 @@ use nix::sys::stat::Mode;
 
 use crate::sys::safe_open;
 
-/// Bytes that one call returns at most.
-// Differs: the original reads any amount into memory, several times over on its way into the answer.
+/// Maximum bytes that one call returns.
+// Differs: Supervisor reads any amount into memory, and copies it several times for the answer.
 pub const READ_BYTES_MAX: u64 = 64 << 20;
 
-/// Why nothing can be read.
+/// Why a log cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// A negative length, or a negative offset with a length.
     #[error("bad arguments")]
     BadArguments,
-    /// There is no such file.
+    /// The file does not exist.
     #[error("no such file")]
     NoFile,
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot be read")]
     Failed,
 }
 
-/// `length` bytes of `path` from `offset`, or all from there if `length` is 0; with a negative `offset` and no length,
-/// the last bytes. Beyond the end: nothing. What is no plain file reads as empty. At most [`READ_BYTES_MAX`] bytes.
+/// Returns `length` bytes of `path` from `offset`; `length` 0: all bytes from there. A negative `offset` without
+/// length: that many bytes at the end. Beyond the end of the file: nothing. A file that is not a plain file reads as
+/// empty. At most [`READ_BYTES_MAX`] bytes.
 ///
 /// # Errors
 /// See [`ReadError`].
@@ -62,11 +63,11 @@ pub fn read(path: &Path, offset: i64, length: i64) -> Result<Vec<u8>, ReadError>
     slice(&file, from, count).map_err(|_| ReadError::Failed)
 }
 
-/// The last bytes of `path` as `tail…Log` counts them: the bytes, the file's size, and whether there is more than
-/// `offset` and `length` reach. A file that is not there reads as empty. At most [`READ_BYTES_MAX`] bytes.
+/// Returns the last bytes of `path` in the way of `tail…Log`: the bytes, the file's size, and whether the file has more
+/// than `offset` and `length` cover. A missing file reads as empty. At most [`READ_BYTES_MAX`] bytes.
 ///
 /// # Source
-/// Supervisor manual, `tailProcessStdoutLog`; the arithmetic is that of 4.3.0, whatever the manual says.
+/// Supervisor manual, `tailProcessStdoutLog`; the arithmetic is that of 4.3.0, which differs from the manual.
 #[must_use]
 pub fn tail(path: &Path, offset: i64, length: i64) -> (Vec<u8>, i64, bool) {
     let Ok(Some((file, size))) = open(path) else {
@@ -84,7 +85,7 @@ pub fn tail(path: &Path, offset: i64, length: i64) -> (Vec<u8>, i64, bool) {
     }
 }
 
-/// Where to read (offset, count) for a file of `size`, and the overflow flag.
+/// Returns which bytes to read (offset, count) from a file of `size` bytes, and the overflow flag.
 fn window(size: u64, offset: i64, length: i64) -> (u64, u64, bool) {
     let size_wide = i128::from(size);
     let mut offset = i128::from(offset);
@@ -104,9 +105,9 @@ fn window(size: u64, offset: i64, length: i64) -> (u64, u64, bool) {
     (offset, length.min(size - offset), overflow)
 }
 
-/// The file and its size now; none if it is no plain file, whose reading might never end.
+/// Opens a file and returns its size. `None`: it is no plain file, so reading it might never end.
 pub(super) fn open(path: &Path) -> io::Result<Option<(File, u64)>> {
-    // By the same rules as logs are opened for writing: whoever plants a link gets nothing read either.
+    // The same rules as for writing logs: a symbolic link that another user planted must not give access to a file.
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
     let file = safe_open::safe_open(path, flags, Mode::empty())
         .map(File::from)
@@ -118,7 +119,7 @@ pub(super) fn open(path: &Path) -> io::Result<Option<(File, u64)>> {
     Ok(meta.is_file().then_some((file, meta.len())))
 }
 
-/// `count` bytes from `from`; fewer if the file has become shorter meanwhile.
+/// Returns `count` bytes from `from`, or fewer if the file has become shorter meanwhile.
 pub(super) fn slice(file: &File, from: u64, count: u64) -> io::Result<Vec<u8>> {
     let mut data = vec![0; usize::try_from(count).unwrap_or(usize::MAX)];
     let mut done = 0;

@@ -1,4 +1,4 @@
-//! What tests of this room share: directories that vanish, and waiting with a limit.
+//! Helpers for the tests of `output`: temporary directories, and waiting with a limit.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-/// A directory of its own, removed at the end.
+/// A directory of its own, removed when dropped.
 pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
@@ -49,7 +49,7 @@ pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
 static HELD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 static RELEASED: Condvar = Condvar::new();
 
-/// A file that hangs: writes to it and opens of it return when this is dropped.
+/// A file that hangs: writes and opens return when this value is dropped.
 pub(crate) struct Held(PathBuf);
 
 impl Held {
@@ -66,7 +66,7 @@ impl Drop for Held {
     }
 }
 
-/// Returns when this file does not hang.
+/// Blocks while this file hangs.
 pub(crate) fn pass(path: &Path) {
     let mut held = HELD.lock().expect("unpoisoned");
     while held.contains(path) {

@@ -1,4 +1,4 @@
-//! The output threads as others see them: started, told, joined.
+//! The interface of the output threads: start them, send commands, join them.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -17,31 +17,31 @@ use crate::fd_holder::FdStore;
 use crate::heartbeat::Heartbeats;
 use crate::sys::{self, Poller, SharedBuffer, Waker};
 
-/// The token of the waker; no instance has it.
+/// The epoll token of the waker. No instance has this token.
 pub(super) const WAKER: u64 = u64::MAX;
 
-/// How the thread starts.
+/// The start options of the output threads.
 #[derive(Debug)]
 pub struct OutputOptions {
-    /// Already open; moves into the thread.
+    /// The open activity log. It moves into the threads.
     pub activity: Activity,
-    /// Remove escape sequences from what processes write.
+    /// Remove escape sequences from the output of processes.
     pub strip_ansi: bool,
-    /// Where the ends of pipes are kept for a successor; none: they live and die with the daemon.
+    /// Where pipe ends are stored for the next daemon. `None`: they are lost with this one.
     pub fd_store: Option<Arc<FdStore>>,
-    /// Memory that somebody keeps for our successor, of [`super::IN_FLIGHT_LOG_BYTES`] or so, with its place there
-    /// ([`crate::domain::FdName::InFlightLog`]); what was under way in it must have been recovered ([`super::UnflushedChunk`]).
-    /// `None`: what was read and not yet written is lost if we are killed.
+    /// The number in the [`crate::domain::FdName::InFlightLog`] under which in-flight logs are stored, and memory of
+    /// about [`super::IN_FLIGHT_LOG_BYTES`] for the first. Its previous content must be recovered already
+    /// ([`super::UnflushedChunk`]). `None`: bytes that were read but not written are lost if the daemon is killed.
     pub in_flight_log: Option<(usize, SharedBuffer)>,
-    /// Watches the threads, and sees when a log hangs.
+    /// The monitor of the threads. It also notices that a log hangs.
     pub heartbeats: Heartbeats,
 }
 
-/// Talks to the output thread. Clones talk to the same one.
+/// A handle to the output threads. Clones refer to the same threads.
 #[derive(Debug, Clone)]
 pub struct OutputHandle {
-    // The channel itself has no bound, for sending must not block the engine. Its bound is that the core keeps at most one
-    // command of a kind outstanding per instance or ticket, and LINES_MAX for lines.
+    // The channel is unbounded, because sending must not block the engine. In effect it is bounded: the core has at
+    // most one outstanding command of a kind per instance or ticket, and LINES_MAX limits lines.
     commands: Sender<OutputCommand>,
     waker: Waker,
     inbox: Arc<OutputInbox>,
@@ -49,14 +49,14 @@ pub struct OutputHandle {
     ended: Arc<Mutex<Option<Receiver<Option<OutputState>>>>>,
 }
 
-/// What both sides count.
+/// The counters that both sides share.
 #[derive(Debug, Default)]
 pub(super) struct OutputInbox {
-    /// The thread looks at its commands before it sleeps: nobody needs to wake it.
+    /// The thread checks its commands before it sleeps, so it needs no wakeup.
     is_awake: AtomicBool,
     lines: AtomicUsize,
     lines_lost: AtomicU64,
-    /// Counted before a line waits, so that refused calls cannot fill the queue either.
+    /// Counted before a line is queued, so that refused calls cannot fill the queue.
     refusals: Mutex<Refusals>,
 }
 
@@ -66,19 +66,19 @@ impl OutputInbox {
     }
 }
 
-/// The thread's side.
+/// The receiving side of an [`OutputHandle`].
 pub(super) struct OutputOrders {
     commands: Receiver<OutputCommand>,
-    /// The next one, where that was looked at.
+    /// The next command, if [`OutputOrders::sleep`] received one.
     first: Option<OutputCommand>,
     waker: Waker,
     inbox: Arc<OutputInbox>,
 }
 
-/// Starts the thread. It hands `report` everything the engine must hear of; that must not block.
+/// Starts the threads. They pass everything that the engine must know to `report`, which must not block.
 ///
 /// # Errors
-/// EMFILE, ENOMEM, EAGAIN.
+/// EMFILE, ENOMEM or EAGAIN.
 pub fn start(
     options: OutputOptions,
     report: impl Fn(OutputReport) + Send + 'static,
@@ -120,7 +120,7 @@ pub fn start(
 }
 
 impl OutputHandle {
-    /// Queues a command. Never blocks. After [`Command::Stop`] it does nothing.
+    /// Queues a command. Never blocks. Does nothing after [`OutputCommand::Stop`].
     pub fn send(&self, command: OutputCommand) {
         if matches!(command, OutputCommand::Log(..))
             && self.inbox.lines.fetch_add(1, Ordering::Relaxed) >= LINES_MAX
@@ -129,14 +129,15 @@ impl OutputHandle {
             self.inbox.lines_lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        // The thread is gone only after Stop, when nothing is left to do.
+        // A send fails only after Stop, when there is nothing left to do.
         if self.commands.send(command).is_ok() && !self.inbox.is_awake.swap(true, Ordering::AcqRel)
         {
             self.waker.wake();
         }
     }
 
-    /// Writes a line to the activity log, stamped now. Never blocks. Lines about refused calls are bounded for each source.
+    /// Writes a line to the activity log with the present time. Never blocks. Lines about refused calls are limited per
+    /// source.
     pub fn log(&self, mut line: Line) {
         if line.level() < self.level {
             return;
@@ -151,7 +152,7 @@ impl OutputHandle {
                 }
                 Admitted::Suppressed { is_first } => {
                     if is_first {
-                        // It has to know that a window ends.
+                        // The thread must report the suppressed lines at the end of the window.
                         self.waker.wake();
                     }
                     return;
@@ -161,15 +162,15 @@ impl OutputHandle {
         self.send(OutputCommand::Log(sys::now().wall, line));
     }
 
-    /// Ends the thread after what it was told so far, and takes what it leaves to a successor. Reports that it made until
-    /// then were given out before this returns.
+    /// Ends the threads after all commands so far, and returns their state for the next daemon. All their reports are
+    /// delivered before this returns.
     #[must_use]
     pub fn hand_over(&self) -> OutputState {
         self.send(OutputCommand::HandOver);
         self.end().unwrap_or_default()
     }
 
-    /// Waits until the threads have ended, which they do after [`Command::Stop`]. One that hangs is not waited for.
+    /// Waits until the threads have ended after [`OutputCommand::Stop`]. Does not wait for a thread that hangs.
     pub fn join(&self) {
         self.end();
     }
@@ -180,26 +181,26 @@ impl OutputHandle {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        // A panic has already been printed by the thread itself.
+        // The thread itself has already printed its panic.
         ended?.recv().ok().flatten()
     }
 }
 
 impl OutputOrders {
-    /// To be called when the waker's token came up.
+    /// Call it when epoll returned the waker's token.
     pub(super) fn reset_waker(&self) {
         self.waker.reset();
     }
 
-    /// The thread is awake, and will call [`Orders::sleep`].
+    /// Marks the thread as awake. It will call [`OutputOrders::sleep`].
     pub(super) fn stay_awake(&self) {
         self.inbox.is_awake.store(true, Ordering::Release);
     }
 
-    /// The thread is about to sleep: a command that is sent from now on wakes it. False: there is one already.
+    /// Marks the thread as asleep: from now on a sent command wakes it. False: a command is already queued.
     pub(super) fn sleep(&mut self) -> bool {
-        // A sender queues its command before it swaps the flag. If it swaps before us, the command is seen below; if it
-        // swaps after us, it wakes the thread.
+        // A sender queues its command before it swaps the flag. If it swaps before this thread, the command is found
+        // below; if it swaps after, it wakes the thread.
         self.inbox.is_awake.swap(false, Ordering::AcqRel);
         if self.first.is_none() {
             self.first = self.take();
@@ -207,7 +208,7 @@ impl OutputOrders {
         self.first.is_none()
     }
 
-    /// The next command, if there is one.
+    /// Returns the next command, if there is one.
     pub(super) fn next(&mut self) -> Option<OutputCommand> {
         let command = self.first.take().or_else(|| self.take())?;
         if matches!(command, OutputCommand::Log(..)) {
@@ -220,25 +221,25 @@ impl OutputOrders {
         match self.commands.try_recv() {
             Ok(command) => Some(command),
             Err(mpsc::TryRecvError::Empty) => None,
-            // Every handle is gone: nobody can say Stop any more.
+            // All handles are gone, so no Stop can follow.
             Err(mpsc::TryRecvError::Disconnected) => Some(OutputCommand::Stop),
         }
     }
 
-    /// How long to wait if nothing else comes, at most `timeout`: until there are refusals to be told.
+    /// Returns how long to wait for events: `timeout`, or until suppressed refusals must be logged.
     pub(super) fn timeout(&self, timeout: Option<Duration>) -> Option<Duration> {
         let next = self.inbox.refusals().next();
         let until = next.map(|when| when.saturating_duration_since(Instant::now()));
         until.into_iter().chain(timeout).min()
     }
 
-    /// What is to be said of refused calls whose lines were left out. `is_last`: there will be no other time.
+    /// Returns the lines about suppressed refusals. `is_last`: for all windows, since the threads end.
     pub(super) fn refusals(&self, is_last: bool) -> Vec<Line> {
         let now = (!is_last).then(Instant::now);
         self.inbox.refusals().over(now)
     }
 
-    /// Lines lost since the last call.
+    /// Returns the number of lines lost since the last call.
     pub(super) fn lines_lost(&self) -> u64 {
         self.inbox.lines_lost.swap(0, Ordering::Relaxed)
     }
@@ -301,7 +302,7 @@ mod tests {
         for sender in senders {
             sender.join().expect("sent");
         }
-        // While the thread is awake, nobody wakes it.
+        // A thread that is awake gets no wakeup.
         orders.reset_waker();
         handle.send(OutputCommand::StripAnsi(true));
         assert_eq!(poller.wait(Some(Duration::ZERO)).expect("wait").count(), 0);

@@ -1,6 +1,5 @@
-//! `pidproxy`: a program under supervision that stands for a daemon which puts itself into the background. It runs the
-//! command that starts the daemon, and hands the signals that it is sent on to the process that the daemon's pidfile names.
-//! It must not know what supervises it.
+//! `pidproxy`: a supervised program that represents a daemon which puts itself into the background. It runs the command
+//! that starts the daemon, and forwards signals to the process that the daemon's pidfile names.
 
 mod completion;
 pub mod manual;

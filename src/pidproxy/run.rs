@@ -1,4 +1,4 @@
-//! The proxy: the command is started, signals are handed on, its end is waited for.
+//! Runs the proxy: starts the command, forwards signals, and waits for the end.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
@@ -12,7 +12,7 @@ use super::target::{SignalTarget, TargetError};
 use crate::domain::{Errno, Signal};
 use crate::sys::{self, Interest, Poller, SignalReader};
 
-/// The signals that are handed on, and whether we end after it.
+/// The forwarded signals, and whether the proxy exits after forwarding one.
 pub(super) const SIGNALS: [(&str, bool); 6] = [
     ("TERM", true),
     ("INT", true),
@@ -22,24 +22,24 @@ pub(super) const SIGNALS: [(&str, bool); 6] = [
     ("USR2", false),
 ];
 
-/// The option of the Go project: go on after the command has ended, and end when the daemon does.
+/// The option of the Go re-implementation: keep running after the command has exited, until the daemon exits.
 pub(super) const WATCH: &str = "exit-daemon-stop";
 
-/// How long a daemon may take to write its pidfile after its command has ended.
+/// How long a daemon may take to write its pidfile after its command has exited.
 const PIDFILE_WITHIN: Duration = Duration::from_secs(5);
-/// How often the pidfile is looked for meanwhile.
+/// Interval of looks at the pidfile during that time.
 const PIDFILE_LOOK: Duration = Duration::from_millis(100);
-/// How often it is looked at later: a daemon that replaces itself names its successor there.
+/// Interval of looks at the pidfile later: a daemon that replaces itself writes a new pid there.
 const PIDFILE_LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 const TOKEN_SIGNALS: u64 = 0;
 const TOKEN_COMMAND: u64 = 1;
 const TOKEN_DAEMON: u64 = 2;
 
-/// Exit status of a proxy that could not do what it is for, or whose daemon has ended unasked.
+/// Exit status if the proxy failed, or if its daemon exited unexpectedly.
 const FAILED: u8 = 1;
 
-/// Runs the proxy that `args` (with argv\[0\]) describe.
+/// Runs the proxy with `args` (including argv\[0\]).
 #[must_use]
 pub fn run_proxy(args: &[OsString]) -> ExitCode {
     let Some(order) = ProxyOptions::parse_options(args) else {
@@ -60,23 +60,23 @@ pub fn run_proxy(args: &[OsString]) -> ExitCode {
 
 fn usage(argv0: &str) -> String {
     format!(
-        "pidproxy -- stands for a daemon that puts itself into the background.\n\n\
-         It runs the command, and sends each of the signals TERM, INT, QUIT, HUP, USR1 and USR2 that it gets on to the\n\
-         process that the pidfile names at that moment. It ends with the command; with -{WATCH} before the name of the\n\
-         pidfile it stays then, and ends with status 1 when that process does.\n\n\
+        "pidproxy -- run a daemon that forks to the background.\n\n\
+         pidproxy runs the command and forwards the signals TERM, INT, QUIT, HUP, USR1 and USR2 to the process whose PID\n\
+         the pidfile contains at that moment. It exits with the command. With -{WATCH} before the name of the pidfile,\n\
+         it exits with status 1 when the process in the pidfile exits.\n\n\
          Usage: {argv0} <pidfile name> <command> [<cmdarg1> ...]\n"
     )
 }
 
-/// Whoever reads our output may be gone; that is no reason to fail.
+/// Prints a line to standard output. A write error is ignored: the reader may be gone.
 fn print_stderr(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-/// What the command line asks for.
+/// The parsed command line.
 #[derive(Debug, PartialEq, Eq)]
 struct ProxyOptions {
-    /// Stay when the command has ended, until the daemon does.
+    /// Keep running when the command has exited, until the daemon exits.
     watches: bool,
     pidfile: PathBuf,
     /// The command as written, and its arguments.
@@ -86,7 +86,7 @@ struct ProxyOptions {
 impl ProxyOptions {
     fn parse_options(args: &[OsString]) -> Option<Self> {
         let mut rest = args.get(1..)?;
-        // Either number of dashes, as that project's library takes it.
+        // With one dash or two, as the Go library accepts it.
         let is_watch = |arg: &OsString| {
             let name = arg.to_str().and_then(|arg| arg.strip_prefix('-'));
             name.is_some_and(|name| name.strip_prefix('-').unwrap_or(name) == WATCH)
@@ -104,12 +104,12 @@ impl ProxyOptions {
     }
 }
 
-/// A proxy whose command runs or has run.
+/// A proxy whose command was started.
 struct Proxy {
     order: ProxyOptions,
     poller: Poller,
     signals: SignalReader,
-    /// Gone once it has ended.
+    /// `None` once the command has exited.
     command: Option<(Child, OwnedFd)>,
     daemon: Option<SignalTarget>,
     /// Until when the daemon may take to write its pidfile.
@@ -123,12 +123,12 @@ impl Proxy {
             .iter()
             .filter_map(|(name, _)| Signal::parse(name).ok())
             .collect();
-        // Before there is a command that could cause one.
-        let signals = SignalReader::new(&taken).map_err(broken("cannot take signals"))?;
-        let poller = Poller::new().map_err(broken("cannot wait"))?;
+        // Before the command starts, which could cause signals.
+        let signals = SignalReader::new(&taken).map_err(broken("cannot set up signal handling"))?;
+        let poller = Poller::new().map_err(broken("cannot wait for processes"))?;
         poller
             .add(&signals, TOKEN_SIGNALS, Interest::Read)
-            .map_err(broken("cannot wait"))?;
+            .map_err(broken("cannot wait for processes"))?;
         let child = start_command(&order.words)?;
         let mut proxy = Self {
             order,
@@ -138,18 +138,18 @@ impl Proxy {
             daemon: None,
             pidfile_by: None,
         };
-        // It is a child that nobody has waited for, so its number is its own, whether it lives or not.
+        // It is an unreaped child, so its pid cannot have been reused.
         let pid = i32::try_from(child.id()).unwrap_or(0);
         let pidfd = sys::open_pidfd(pid).map_err(broken("cannot watch the command"))?;
         proxy
             .poller
             .add(&pidfd, TOKEN_COMMAND, Interest::Read)
-            .map_err(broken("cannot wait"))?;
+            .map_err(broken("cannot wait for processes"))?;
         proxy.command = Some((child, pidfd));
         Ok(proxy)
     }
 
-    /// Works until there is nothing left to stand for; answers the exit status.
+    /// Runs until there is nothing left to wait for. Returns the exit status.
     fn run_until_exit(mut self) -> Result<u8, String> {
         loop {
             let timeout = match (self.pidfile_by, &self.daemon) {
@@ -160,7 +160,7 @@ impl Proxy {
             let ready: Vec<u64> = self
                 .poller
                 .wait(timeout)
-                .map_err(|error| format!("cannot wait: {error}"))?
+                .map_err(|error| format!("cannot wait for processes: {error}"))?
                 .map(|ready| ready.token)
                 .collect();
             let mut end = None;
@@ -193,7 +193,7 @@ impl Proxy {
         None
     }
 
-    /// Sends a signal on; answers the exit status if it was one that ends us.
+    /// Forwards a signal. Returns the exit status if the proxy must exit after it.
     fn forward_signal(&self, signal: Signal) -> Option<u8> {
         let ends = SIGNALS
             .iter()
@@ -206,7 +206,7 @@ impl Proxy {
             Err(error @ (TargetError::Gone(..) | TargetError::Kernel(..))) => {
                 Err(error.to_string())
             }
-            // Not the process but the file is at fault: there may be another signal when it is mended.
+            // The file is at fault, not the process: keep running, since it may be corrected before the next signal.
             Err(
                 error @ (TargetError::Unreadable(_)
                 | TargetError::Never(..)
@@ -219,7 +219,7 @@ impl Proxy {
         };
         match sent {
             Ok(()) => ends.then_some(0),
-            // Differs: the original ends with status 1 also when a signal that is not to end it finds nobody.
+            // Differs: Supervisor's pidproxy exits with status 1 even if the signal was not one that ends it.
             Err(sentence) => {
                 print_stderr(&sentence);
                 ends.then_some(FAILED)
@@ -227,10 +227,10 @@ impl Proxy {
         }
     }
 
-    // Differs: the original looks every five seconds.
+    // Differs: Supervisor's pidproxy checks every five seconds.
     fn handle_command_exit(&mut self) -> Option<u8> {
         let (mut child, pidfd) = self.command.take()?;
-        // Neither can fail: it has ended, and is in the set.
+        // Neither can fail: the command has exited, and its pidfd is in the epoll set.
         let _ = self.poller.remove(&pidfd);
         let _ = child.wait();
         if !self.order.watches {
@@ -240,7 +240,7 @@ impl Proxy {
         None
     }
 
-    /// Once the command has ended: is the daemon there, and is it still the same?
+    /// After the command has exited: finds the daemon, or checks that it is still the same.
     fn find_daemon(&mut self) -> Option<u8> {
         let watched = self.daemon.as_ref().map(|target| target.pid);
         if watched.is_none() && self.pidfile_by.is_none() {
@@ -252,13 +252,13 @@ impl Proxy {
                 None
             }
             Ok(_) => None,
-            // Its file may be gone before it is.
+            // The pidfile may be removed before the daemon exits.
             Err(_) if watched.is_some() => None,
             Err(error) => {
                 let is_late = self.pidfile_by.is_some_and(|by| Instant::now() >= by);
                 is_late.then(|| {
                     print_stderr(&format!(
-                        "the command has ended, and no daemon is there: {error}"
+                        "the command has exited and no daemon is running: {error}"
                     ));
                     FAILED
                 })
@@ -268,7 +268,7 @@ impl Proxy {
 
     fn watch_daemon(&mut self, target: SignalTarget) {
         self.unwatch_daemon();
-        // Where it cannot be watched, the next look tries again.
+        // If the process cannot be watched, the next look tries again.
         if self
             .poller
             .add(&target.pidfd, TOKEN_DAEMON, Interest::Read)
@@ -288,25 +288,26 @@ impl Proxy {
     fn handle_daemon_exit(&mut self) -> Option<u8> {
         let ended = self.daemon.as_ref().map(|target| target.pid)?;
         match SignalTarget::find_target(&self.order.pidfile) {
-            // It has a successor.
+            // Another daemon has replaced it.
             Ok(target) if target.pid != ended => {
                 self.watch_daemon(target);
                 None
             }
             _ => {
-                print_stderr(&format!("process {ended} has ended"));
+                print_stderr(&format!("process {ended} has exited"));
                 Some(FAILED)
             }
         }
     }
 }
 
-/// Starts the command. Its first word is a path, and no PATH is searched, as in Supervisor.
-// Differs: a command that cannot be run ends the original with status 0, seconds later and without a word.
+/// Starts the command. Its first word is a path; PATH is not searched, as in Supervisor.
+// Differs: with a command that cannot be run, Supervisor's pidproxy exits with status 0 after some seconds, without a
+// message.
 fn start_command(words: &[OsString]) -> Result<Child, String> {
     let (word, arguments) = words.split_first().ok_or("no command")?;
     let here = std::env::current_dir()
-        .map_err(|error| format!("cannot tell the working directory: {error}"))?;
+        .map_err(|error| format!("cannot determine the working directory: {error}"))?;
     let path = here.join(Path::new::<OsStr>(word));
     let mut command = Command::new(&path);
     command.arg0(word).args(arguments);

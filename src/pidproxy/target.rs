@@ -1,5 +1,5 @@
-//! A pidfile → the process that signals go to. A pidfile is a text that anybody may have written, or that has outlived
-//! whom it names: what it says is believed only as far as nobody gains rights by it.
+//! Finds the process that a pidfile names. A pidfile may be written by any user, or be older than the process with its
+//! pid, so it is trusted only as far as nobody gains privileges by it.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -14,48 +14,50 @@ use nix::unistd::getppid;
 use crate::domain::Errno;
 use crate::sys::{self, safe_open};
 
-/// Bytes that a pidfile may have; a number and some white space.
+/// Maximum size of a pidfile in bytes: a number and some whitespace.
 const PIDFILE_BYTES_MAX: usize = 64;
 
 /// The process that a pidfile names.
 #[derive(Debug)]
 pub(super) struct SignalTarget {
-    /// Its number when the file was read.
+    /// Its pid when the file was read.
     pub(super) pid: i32,
-    /// The process itself: its number may be another's by the time a signal is sent.
+    /// Its pidfd: the pid may be reused before a signal is sent.
     pub(super) pidfd: OwnedFd,
 }
 
-/// Why there is none.
+/// Why there is no target.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TargetError {
-    /// Supervisor's sentence for every file that holds no number.
+    /// Supervisor's message for every file without a number.
     #[error("Can't read child pidfile {0}!")]
     Unreadable(String),
-    #[error("pidfile {0} names {1}, which is never the daemon: no signal is sent")]
+    #[error("pidfile {0} names PID {1}, which cannot be the daemon; no signal sent")]
     Never(String, i32),
-    #[error("pidfile {0} can be written by everybody: no signal is sent")]
+    #[error("pidfile {0} is writable by everybody; no signal sent")]
     Everybodys(String),
-    #[error("pidfile {0} is of user {1}, who must not signal process {2}: no signal is sent")]
+    #[error("pidfile {0} belongs to user {1}, who may not signal PID {2}; no signal sent")]
     Foreign(String, u32, i32),
-    #[error("process {1} of pidfile {0} is gone")]
+    #[error("PID {1} from pidfile {0} does not exist")]
     Gone(String, i32),
-    #[error("cannot look at process {1} of pidfile {0}: {2}")]
+    #[error("cannot inspect PID {1} from pidfile {0}: {2}")]
     Kernel(String, i32, Errno),
 }
 
 impl SignalTarget {
-    /// The process that the file names now.
+    /// Finds the process that the file names now.
     ///
     /// # Errors
     /// See [`TargetError`].
-    // Differs: Supervisor signals whatever number stands there: 0 and negative ones are whole groups, -1 is everybody.
+    // Differs: Supervisor's pidproxy signals any number: 0 and negative numbers are process groups, -1 is every
+    // process.
     pub(super) fn find_target(pidfile: &Path) -> Result<Self, TargetError> {
         let shown = || pidfile.display().to_string();
         let (pid, owner, mode) =
             read_pidfile(pidfile).ok_or_else(|| TargetError::Unreadable(shown()))?;
         let own = i32::try_from(std::process::id()).unwrap_or(0);
-        // PID 1 has no pidfile; we are not the daemon, nor is who started us, for a daemon is our child or its child.
+        // PID 1 is never a target. Neither is this process or its parent, because the daemon is a child or a grandchild
+        // of this process.
         if pid <= 1 || pid == own || pid == getppid().as_raw() {
             return Err(TargetError::Never(shown(), pid));
         }
@@ -65,19 +67,19 @@ impl SignalTarget {
         }
         let gone = || TargetError::Gone(shown(), pid);
         let pidfd = sys::open_pidfd(pid).map_err(|error| match error.raw_os_error() {
-            // EINVAL, ENOENT: a thread's number.
+            // EINVAL, ENOENT: the number is a thread's.
             Some(libc::ESRCH | libc::EINVAL | libc::ENOENT) => gone(),
             _ => TargetError::Kernel(shown(), pid, Errno::from(error)),
         })?;
-        // We may have more rights than who wrote the file. He may signal what is his own, and no more.
+        // This process may have more privileges than the file's owner, who may signal only processes of that user.
         if is_root && owner != 0 {
             let uid = real_uid(pid).ok_or_else(gone)?;
             if uid != owner {
                 return Err(TargetError::Foreign(shown(), owner, pid));
             }
         }
-        // What was read of the number above was of this very process, if it has not ended. One that nobody has reaped yet
-        // takes signals, but is no daemon any more.
+        // The checks above were about this very process if it has not exited. An unreaped process accepts signals, but
+        // the daemon is gone.
         if has_ended(&pidfd) {
             return Err(gone());
         }
@@ -85,15 +87,16 @@ impl SignalTarget {
     }
 }
 
-/// A pidfd is readable from the process's end on.
+/// Whether the process has exited: then its pidfd is readable.
 fn has_ended(pidfd: &OwnedFd) -> bool {
     let mut asked = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
     poll(&mut asked, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
-/// The number in the file, and the file's owner and mode. Links that others made are not followed where we are root.
+/// The number in the file, and the file's owner and mode. If this process is root, symbolic links of other users are
+/// not followed.
 fn read_pidfile(pidfile: &Path) -> Option<(i32, u32, u32)> {
-    // Not blocking: a pipe must not hold us.
+    // Non-blocking, because it may be a FIFO.
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
     let fd = safe_open::safe_open(pidfile, flags, Mode::empty()).ok()?;
     let stat = fstat(&fd).ok()?;
@@ -110,7 +113,7 @@ fn read_pidfile(pidfile: &Path) -> Option<(i32, u32, u32)> {
     Some((pid, stat.st_uid, stat.st_mode))
 }
 
-/// Whose process it is.
+/// The real uid of a process.
 fn real_uid(pid: i32) -> Option<u32> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
@@ -126,7 +129,7 @@ mod tests {
 
     use super::*;
 
-    /// A directory of one test with a pidfile, removed with what is in it.
+    /// A directory of one test with a pidfile, removed with its content when dropped.
     struct Scratch(PathBuf);
 
     impl Scratch {
@@ -153,7 +156,7 @@ mod tests {
         }
     }
 
-    /// A process to be named, ended when dropped.
+    /// A process for pidfiles, killed when dropped.
     struct Sleeper(Child);
 
     impl Sleeper {
@@ -190,14 +193,14 @@ mod tests {
         sleeper.0.kill().expect("killed");
         let mut ended = [PollFd::new(target.pidfd.as_fd(), PollFlags::POLLIN)];
         poll(&mut ended, PollTimeout::from(20_000_u16)).expect("waited");
-        // Dead, and kept by its parent: a file that outlived its daemon names such a one where nobody reaps.
+        // Exited and not reaped: an old pidfile may name such a process if its parent does not reap it.
         assert_eq!(
             SignalTarget::find_target(&scratch.file()).expect_err("dead"),
             gone
         );
         sleeper.0.wait().expect("reaped");
         assert_eq!(scratch.find(pid.to_string()), Err(gone));
-        // A number that no process has.
+        // A pid that no process has.
         assert_eq!(
             scratch.find("2147483647"),
             Err(TargetError::Gone(shown, i32::MAX))
@@ -224,7 +227,7 @@ mod tests {
         let directory = SignalTarget::find_target(&scratch.file()).map(|target| target.pid);
         assert_eq!(directory, unreadable());
         std::fs::remove_dir(scratch.file()).expect("there");
-        // Nobody writes into it: it must not be waited for.
+        // The FIFO has no writer; opening it must not block.
         let all = Mode::from_bits_truncate(0o600);
         nix::unistd::mkfifo(&scratch.file(), all).expect("made");
         let pipe = SignalTarget::find_target(&scratch.file()).map(|target| target.pid);
@@ -251,7 +254,7 @@ mod tests {
     #[test]
     fn aux_02_roots_signals_reach_no_further_than_the_writers() {
         if sys::effective_uid() != 0 {
-            // Only a proxy with more rights than the file's writer has any to lend.
+            // Only a proxy with more privileges than the file's owner can lend any.
             return;
         }
         let scratch = Scratch::new("rights");
@@ -272,7 +275,7 @@ mod tests {
         assert_eq!(scratch.find(others.pid().to_string()), Ok(others.pid()));
         let foreign = TargetError::Foreign(shown.clone(), 33, roots.pid());
         assert_eq!(scratch.find(roots.pid().to_string()), Err(foreign));
-        // Nor by a link to a file of root's.
+        // Nor through a symbolic link to a file of root's.
         let real = scratch.0.join("real");
         std::fs::write(&real, roots.pid().to_string()).expect("written");
         std::fs::remove_file(scratch.file()).expect("there");

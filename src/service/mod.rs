@@ -1,5 +1,5 @@
-//! `supervisord service`: the daemon as a service of systemd where no package made it one. It must not know of a daemon that
-//! runs: whatever is done to one, systemd does.
+//! `supervisord service`: installs the daemon as a systemd service where no package did. It does not touch a running
+//! daemon; systemd does that.
 
 mod error;
 mod run;

@@ -1,4 +1,4 @@
-//! The verb: what is checked before anything is done, and the order in which it is done.
+//! Runs the subcommand: checks everything first, then acts.
 
 use std::process::ExitCode;
 
@@ -12,11 +12,11 @@ use crate::config::{self, search};
 use crate::domain::Line;
 use crate::sys;
 
-/// What the unit is called if nobody says.
+/// The default name of the unit.
 const UNIT: &str = "supervisord";
 const CLIENT: &str = "supervisorctl";
 
-/// Does what the word says; on failure it is said on standard error, and the status is not 0.
+/// Runs the action of the first word. On failure it prints the reason to standard error and returns a non-zero status.
 #[must_use]
 pub fn run_service(argv0: &str, parsed: &ParsedArgs, lookup: &dyn Lookup) -> ExitCode {
     let action = parsed.words.first().map_or("", String::as_str);
@@ -41,7 +41,7 @@ fn unit_file_name(name: &str) -> String {
     format!("{name}.service")
 }
 
-/// What all actions need; answers the unit's name.
+/// Makes the checks that all actions need. Returns the unit's name.
 fn prepare(action: &str, parsed: &ParsedArgs) -> Result<String, ServiceError> {
     let name = unit_files::unit_name(parsed.option(NAME).unwrap_or(UNIT))?;
     unit_files::check_systemd()?;
@@ -61,7 +61,7 @@ fn install(
     let paths = paths(argv0, parsed, lookup)?;
     let text = unit::render_unit(&paths)?;
     check_configuration(&paths.configuration, lookup)?;
-    // The service runs these as root, so whoever can change one of them would be root.
+    // The service runs these as root, so a user who can change one of them would become root.
     for path in [&paths.daemon, &paths.client]
         .into_iter()
         .chain(&paths.env_file)
@@ -75,7 +75,7 @@ fn install(
         run_systemctl(words)?;
     }
     println!(
-        "installed {} for {}; it starts with the machine, and now with: systemctl start {name}",
+        "installed {} for {} (starts at boot; to start it now: systemctl start {name})",
         path.display(),
         paths.configuration
     );
@@ -99,7 +99,7 @@ fn uninstall(name: &str) -> Result<u8, ServiceError> {
     Ok(0)
 }
 
-/// Runs systemd's client, which has to succeed.
+/// Runs systemctl, which must succeed.
 fn run_systemctl(words: &[&str]) -> Result<(), ServiceError> {
     match unit_files::systemctl(words)? {
         0 => Ok(()),
@@ -107,15 +107,15 @@ fn run_systemctl(words: &[&str]) -> Result<(), ServiceError> {
     }
 }
 
-/// Absolute paths of all that the unit names.
+/// The absolute paths for the unit.
 fn paths(argv0: &str, parsed: &ParsedArgs, lookup: &dyn Lookup) -> Result<UnitPaths, ServiceError> {
     let daemon =
         std::env::current_exe().map_err(|error| ServiceError::Executable(error.to_string()))?;
     let shown = daemon.display().to_string();
-    // The kernel says so of a file that was replaced or removed.
+    // The kernel appends a note to the path of a file that was replaced or removed.
     if !daemon.is_file() {
         return Err(ServiceError::Executable(format!(
-            "{shown} is not there any more"
+            "{shown} no longer exists"
         )));
     }
     let client = daemon.with_file_name(CLIENT);
@@ -125,7 +125,7 @@ fn paths(argv0: &str, parsed: &ParsedArgs, lookup: &dyn Lookup) -> Result<UnitPa
     let text = |path: &std::path::Path| {
         path.to_str()
             .map(str::to_owned)
-            .ok_or_else(|| ServiceError::Executable(format!("{} is no UTF-8", path.display())))
+            .ok_or_else(|| ServiceError::Executable(format!("{} is not UTF-8", path.display())))
     };
     let configuration = match parsed.option(CONFIGURATION) {
         Some(path) => path.to_owned(),
@@ -142,7 +142,7 @@ fn paths(argv0: &str, parsed: &ParsedArgs, lookup: &dyn Lookup) -> Result<UnitPa
     })
 }
 
-/// Reads the configuration as the daemon would; what is wrong with it is said here, each on its line.
+/// Reads the configuration like the daemon, and prints each error on its line.
 fn check_configuration(path: &str, lookup: &dyn Lookup) -> Result<(), ServiceError> {
     let config = match config::load(path, &DaemonOptions::default(), lookup) {
         Ok(config) => config,
@@ -159,7 +159,7 @@ fn check_configuration(path: &str, lookup: &dyn Lookup) -> Result<(), ServiceErr
             unit_files::check_owner(path, lookup)?;
         }
     }
-    // Whoever adds a file that a pattern matches has written the configuration.
+    // A user who can add a file that a pattern matches can write the configuration.
     for directory in &config.listed {
         unit_files::check_directory(directory, lookup)?;
     }

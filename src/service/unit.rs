@@ -1,12 +1,12 @@
-//! The text of the unit: the one that is shipped, for this binary and this configuration. Knows no files.
+//! Generates the unit: the shipped one, adapted to this binary and this configuration.
 
-/// The shipped unit, whose every line says why it is there.
+/// The shipped unit. Its comments explain every line.
 const SHIPPED: &str = include_str!("../../systemd/supervisord.service");
 
-/// The first line of what we write, by which we know it again.
-pub(super) const MARKER: &str = "# Written by `supervisord service install`, which replaces it, and `uninstall`, which removes it.";
+/// The first line of a generated unit, which identifies it.
+pub(super) const MARKER: &str = "# Written by `supervisord service install`. `install` replaces this file, `uninstall` removes it.";
 
-/// What a unit is made for. All paths are absolute.
+/// The paths in a unit. All are absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct UnitPaths {
     pub(super) daemon: String,
@@ -15,15 +15,15 @@ pub(super) struct UnitPaths {
     pub(super) env_file: Option<String>,
 }
 
-/// A path with a character that a line of a unit cannot have.
+/// A path with a character that a unit file cannot contain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the path {0:?} cannot stand in a unit")]
+#[error("the path {0:?} cannot be used in a unit file")]
 pub(super) struct UnrepresentablePath(pub(super) String);
 
-/// The unit's text.
+/// Returns the unit's text.
 ///
 /// # Errors
-/// A path with a control character.
+/// A path contains a control character.
 pub(super) fn render_unit(paths: &UnitPaths) -> Result<String, UnrepresentablePath> {
     let daemon = escape_program(&paths.daemon)?;
     let client = escape_program(&paths.client)?;
@@ -42,7 +42,7 @@ pub(super) fn render_unit(paths: &UnitPaths) -> Result<String, UnrepresentablePa
             && let Some(file) = &paths.env_file
         {
             text.push_str(&format!(
-                "# Variables for the daemon, and so for its programs.\nEnvironmentFile={}\n",
+                "# Environment variables for the daemon and its programs.\nEnvironmentFile={}\n",
                 escape_path(file)?.replace('%', "%%")
             ));
         }
@@ -58,13 +58,13 @@ fn escape_path(path: &str) -> Result<&str, UnrepresentablePath> {
     }
 }
 
-/// A word of a command line that stands for itself: no specifier, no variable, no quote.
+/// Escapes a word of a command line, so that it has no specifiers, variables or quotes.
 // Source: systemd.service(5), "Command Lines"; systemd.syntax(7), "Quoting".
 fn escape_argument(path: &str) -> Result<String, UnrepresentablePath> {
     escape_program(path).map(|word| word.replace('$', "$$"))
 }
 
-/// The same for the first word, in which there are no variables.
+/// Escapes the first word of a command line, in which variables are not expanded.
 fn escape_program(path: &str) -> Result<String, UnrepresentablePath> {
     let escaped = escape_path(path)?
         .replace('\\', "\\\\")
@@ -109,7 +109,7 @@ mod tests {
                 "ExecReload=/opt/s/supervisorctl -c /etc/s.conf update",
             ]
         );
-        // Nothing of it is lost but those two.
+        // No line is lost, and two lines are added.
         assert_eq!(text.lines().count(), SHIPPED.lines().count() + 2);
         assert!(!text.contains("/usr/bin/supervisor"));
     }
@@ -126,7 +126,7 @@ mod tests {
             differing(&render_unit(&odd).expect("sayable")),
             [
                 MARKER,
-                "# Variables for the daemon, and so for its programs.",
+                "# Environment variables for the daemon and its programs.",
                 "EnvironmentFile=/etc/my env%%",
                 "ExecStart=\"/opt/a b/100%%/su\\\"per$visord\" -n -c \"/etc/it's $$HOME \\\\ %%n.conf\"",
                 "ExecReload=/opt/c -c \"/etc/it's $$HOME \\\\ %%n.conf\" update",

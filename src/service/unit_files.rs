@@ -1,4 +1,4 @@
-//! This machine as far as a unit of ours concerns it: whose units lie where, and writing and removing one.
+//! The unit files on this machine: finds out which program owns one, writes and removes them.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -10,22 +10,22 @@ use super::error::ServiceError;
 use super::unit::MARKER;
 use crate::config::lookup::Lookup;
 
-/// It is there while systemd is the service manager.
+/// Exists while systemd is the service manager.
 // Source: sd_booted(3).
 const BOOTED: &str = "/run/systemd/system";
-/// Where an administrator's units lie.
+/// The directory of the administrator's units.
 const OWN: &str = "/etc/systemd/system";
-/// Where those of packages lie.
+/// The directories of packaged units.
 const PACKAGED: [&str; 2] = ["/usr/lib/systemd/system", "/lib/systemd/system"];
-/// Where others may lie that ours would hide.
+/// Other directories whose units ours would override.
 const OTHERS: [&str; 1] = ["/usr/local/lib/systemd/system"];
-/// systemd's client. As root nothing is looked for in a PATH that somebody else may have set.
+/// systemctl. PATH is not searched, because root may have inherited it from another user.
 const SYSTEMCTL: [&str; 2] = ["/usr/bin/systemctl", "/bin/systemctl"];
 
-/// The longest name, which with suffix and marks of temporary files still is the name of a file.
+/// Maximum length of a name, so that it is a valid file name with suffix and prefix of temporary files.
 const NAME_BYTES_MAX: usize = 200;
 
-/// systemd is the service manager here.
+/// Checks that systemd is the service manager.
 ///
 /// # Errors
 /// It is not.
@@ -37,10 +37,10 @@ pub(super) fn check_systemd() -> Result<(), ServiceError> {
     }
 }
 
-/// The name of a unit without its suffix.
+/// Returns the name of a unit without its suffix.
 ///
 /// # Errors
-/// It can be none; templates are not made.
+/// It is invalid, or a template.
 pub(super) fn unit_name(text: &str) -> Result<String, ServiceError> {
     let stem = text.strip_suffix(".service").unwrap_or(text);
     let is_name = !stem.is_empty()
@@ -56,16 +56,16 @@ pub(super) fn unit_name(text: &str) -> Result<String, ServiceError> {
     }
 }
 
-/// Where our unit of this name lies, or would.
+/// The path of our unit with this name.
 #[must_use]
 pub(super) fn unit_path(name: &str) -> PathBuf {
     Path::new(OWN).join(format!("{name}.service"))
 }
 
-/// There is nothing of this name, or a unit of ours.
+/// Checks that there is no unit with this name, or only one of ours.
 ///
 /// # Errors
-/// There is somebody else's.
+/// Another program owns it.
 pub(super) fn check_free(name: &str) -> Result<(), ServiceError> {
     let exists = |directory: &&str| {
         Path::new(directory)
@@ -90,17 +90,17 @@ pub(super) fn check_free(name: &str) -> Result<(), ServiceError> {
     }
 }
 
-/// It is a file, not a link, that begins with our mark.
+/// Whether it is a file, not a symbolic link, that begins with [`MARKER`].
 #[must_use]
 pub(super) fn is_ours(path: &Path) -> bool {
     let is_file = path.symlink_metadata().is_ok_and(|meta| meta.is_file());
     is_file && fs::read_to_string(path).is_ok_and(|text| text.lines().next() == Some(MARKER))
 }
 
-/// It is there, and nobody but root can change it, replace it, or lead the path elsewhere.
+/// Checks that the file exists and that only root can change it, replace it, or redirect its path.
 ///
 /// # Errors
-/// It is not there, or somebody can.
+/// It does not exist, or other users can.
 pub(super) fn check_owner(path: &str, lookup: &dyn Lookup) -> Result<(), ServiceError> {
     fs::metadata(path).map_err(|error| ServiceError::Unreadable {
         path: path.to_owned(),
@@ -109,10 +109,10 @@ pub(super) fn check_owner(path: &str, lookup: &dyn Lookup) -> Result<(), Service
     check_not_writable(path, lookup.other_writer(path))
 }
 
-/// Nobody but root can add files to a directory whose files are read, or make it if it is missing.
+/// Checks that only root can add files to a directory of included files, or create it if it is missing.
 ///
 /// # Errors
-/// Somebody can.
+/// Other users can.
 pub(super) fn check_directory(path: &str, lookup: &dyn Lookup) -> Result<(), ServiceError> {
     check_not_writable(path, lookup.other_adder(path))
 }
@@ -126,16 +126,16 @@ fn check_not_writable(path: &str, why: Option<String>) -> Result<(), ServiceErro
     })
 }
 
-/// Writes a unit: all of it, or nothing.
+/// Writes a unit atomically.
 ///
 /// # Errors
-/// It cannot be written; what was there is still there.
+/// It cannot be written. The old unit is unchanged.
 pub(super) fn write_unit(path: &Path, text: &str) -> Result<(), ServiceError> {
     let name = path
         .file_name()
         .and_then(|name| name.to_str())
         .unwrap_or("unit");
-    // systemd reads no file whose name begins with a dot.
+    // systemd ignores files whose names begin with a dot.
     let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
     let done = write_contents(&temporary, text)
         .and_then(|()| fs::rename(&temporary, path))
@@ -144,7 +144,7 @@ pub(super) fn write_unit(path: &Path, text: &str) -> Result<(), ServiceError> {
             File::open(directory)?.sync_all()
         });
     done.map_err(|error| {
-        // Whether there was anything to remove or not.
+        // The file may not exist.
         let _ = fs::remove_file(&temporary);
         ServiceError::File {
             verb: "write",
@@ -163,7 +163,7 @@ fn write_contents(path: &Path, text: &str) -> io::Result<()> {
         .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
         .open(path)?;
     file.write_all(text.as_bytes())?;
-    // Whatever the umask was.
+    // Independent of the umask.
     file.set_permissions(fs::Permissions::from_mode(MODE))?;
     file.sync_all()
 }
@@ -180,7 +180,7 @@ pub(super) fn remove_unit(path: &Path) -> Result<(), ServiceError> {
     })
 }
 
-/// Runs systemd's client, whose words are everybody's to read; answers its exit code.
+/// Runs systemctl with inherited output. Returns its exit code.
 ///
 /// # Errors
 /// It cannot be run.
@@ -193,7 +193,7 @@ pub(super) fn systemctl(words: &[&str]) -> Result<u8, ServiceError> {
         .args(words)
         .status()
         .map_err(|error| ServiceError::Systemctl(error.to_string()))?;
-    // Ended by a signal: no code, but no success.
+    // Killed by a signal: no exit code, but a failure.
     Ok(status
         .code()
         .and_then(|code| u8::try_from(code).ok())

@@ -1,4 +1,5 @@
-//! Whose rights a process has and what it may use, as the child reads it. Users and groups are looked up here.
+//! Translates a process's user, groups, limits and capabilities into the form that the child applies. Looks up users
+//! and groups.
 
 use nix::unistd::getresgid;
 
@@ -7,7 +8,7 @@ use crate::sys::{
     ChildBounds, ChildIds, ConfiguredValue, UserSwitch, effective_uid, lookup_user, own_groups,
 };
 
-/// Whose rights the process has.
+/// The user and groups of the process.
 pub(super) fn ids(spec: &ProcessSpec) -> ChildIds {
     let confinement = &spec.confinement;
     let is_joined = confinement.group.is_some() || !confinement.extra_groups.is_empty();
@@ -19,7 +20,7 @@ pub(super) fn ids(spec: &ProcessSpec) -> ChildIds {
         };
     };
     let group = confinement.group.as_ref().map(|group| group.gid);
-    // The number of a group in `user` is asked for like one in `group`.
+    // A gid in `user` is applied like one in `group`.
     let is_joined = is_joined || user.gid.is_some();
     match lookup_user(user.uid, group.or(user.gid), user.gid.is_some()) {
         Ok(UserSwitch::Root(account)) => ChildIds::Become {
@@ -32,8 +33,8 @@ pub(super) fn ids(spec: &ProcessSpec) -> ChildIds {
             groups: Some(with_extra(account.groups, confinement)),
             text: text(confinement, Some(user)),
         },
-        // Differs: Supervisor leaves the groups alone when the uid is right already, so that `user=root` under a root
-        // daemon with other groups gets those. Without root the groups cannot be set, and stay.
+        // Differs: Supervisor does not change the groups if the uid is already right, so with `user=root` under a root
+        // daemon a process keeps the daemon's groups. Without root the groups cannot be changed.
         Ok(UserSwitch::Already(account)) if account.uid == 0 => ChildIds::Groups {
             gid: account.gid,
             groups: account.groups,
@@ -47,8 +48,8 @@ pub(super) fn ids(spec: &ProcessSpec) -> ChildIds {
     }
 }
 
-/// The daemon's user and groups, with those of the keys. What is there already is not asked for, so that it needs no
-/// rights.
+/// The daemon's user and groups, with the groups of the keys. A group that is already set is not requested again, so it
+/// needs no privilege.
 fn joined(confinement: &Confinement, user: Option<&ConfiguredUser>) -> ChildIds {
     let own = match own_groups() {
         Ok(own) => own,
@@ -74,7 +75,7 @@ fn joined(confinement: &Confinement, user: Option<&ConfiguredUser>) -> ChildIds 
     }
 }
 
-/// The daemon's real, effective and saved group is this one.
+/// Whether the daemon's real, effective and saved gid is this one.
 fn has_group(gid: u32) -> bool {
     getresgid().is_ok_and(|own| {
         [own.real, own.effective, own.saved]
@@ -83,7 +84,7 @@ fn has_group(gid: u32) -> bool {
     })
 }
 
-/// Groups with those of `extra_groups` behind them, none twice.
+/// Adds the groups of `extra_groups`, without repetition.
 fn with_extra(mut groups: Vec<u32>, confinement: &Confinement) -> Vec<u32> {
     for group in &confinement.extra_groups {
         if !groups.contains(&group.gid) {
@@ -93,7 +94,7 @@ fn with_extra(mut groups: Vec<u32>, confinement: &Confinement) -> Vec<u32> {
     groups
 }
 
-/// The keys of groups as configured.
+/// The keys for groups as configured.
 fn text(confinement: &Confinement, user: Option<&ConfiguredUser>) -> String {
     let mut keys = Vec::new();
     if let Some(user) = user.filter(|user| user.gid.is_some()) {
@@ -113,9 +114,9 @@ fn text(confinement: &Confinement, user: Option<&ConfiguredUser>) -> String {
     keys.join(" ")
 }
 
-/// What the process may use.
+/// The resource limits and privileges of the process.
 pub(super) fn bounds(spec: &ProcessSpec) -> ChildBounds {
-    // Every field is named, so that a new one cannot be forgotten.
+    // All fields are listed, so that a new one cannot be forgotten.
     let Confinement {
         limits,
         nice,
@@ -193,7 +194,7 @@ mod tests {
         if effective_uid() == 0 {
             let (uid, gid, groups) = (unknown, 4712, vec![4712]);
             assert_eq!(with_group(uid, gid), ChildIds::Become { uid, gid, groups });
-            // Its own uid with another group is not taken for its own as a whole.
+            // The daemon's own uid with another group is not treated as no change.
             assert!(matches!(
                 with_group(0, 4712),
                 ChildIds::Joined { gid: Some(4712), text, .. } if text == "user=0:4712"
@@ -245,7 +246,7 @@ mod tests {
                 text: format!("group=g{other} extra_groups=g{absent}"),
             }
         );
-        // What is there already needs no rights.
+        // A group that is already set needs no privilege.
         assert_eq!(as_user(None, in_groups(Some(gid), &own)), ChildIds::Keep);
         if !nix::unistd::getuid().is_root() {
             return;

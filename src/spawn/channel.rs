@@ -1,5 +1,5 @@
-//! What a process speaks of itself through: a socket, and a pipe in which a newline says that it is ready. Made anew for each
-//! instance, so that what a former one left behind cannot speak for it.
+//! The channel through which a process reports its state: a notify socket, and a pipe on which a newline means ready.
+//! Each instance gets a new one, so that leftovers of an earlier instance cannot report for it.
 
 use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,12 +10,12 @@ use crate::config::spec::ProcessSpec;
 use crate::domain::{Errno, SpawnError};
 use crate::sys::NotifySocket;
 
-/// Our ends.
+/// The daemon's ends.
 #[derive(Debug)]
 pub struct NotifyChannel {
-    /// For the protocol of sd_notify(3).
+    /// The socket for the protocol of sd_notify(3).
     pub socket: Option<NotifySocket>,
-    /// For the newline; none once that side has ended, too.
+    /// The pipe for the newline. `None`: not configured, or the other side has closed it.
     pub ready: Option<ReadyPipe>,
 }
 
@@ -24,7 +24,7 @@ pub struct NotifyChannel {
 pub struct ReadyPipe(PipeReader);
 
 impl ReadyPipe {
-    /// Reads on. Answers whether a newline came; none: that side has ended.
+    /// Reads what is available. Returns whether a newline came. `None`: the other side has closed the pipe.
     pub fn has_newline(&mut self) -> Option<bool> {
         let mut buffer = [0; 512];
         match self.0.read(&mut buffer) {
@@ -39,7 +39,7 @@ impl ReadyPipe {
 }
 
 impl From<OwnedFd> for ReadyPipe {
-    /// One that another process of the daemon's made and handed over; it must be non-blocking.
+    /// Wraps a pipe from a previous daemon. It must be non-blocking.
     fn from(fd: OwnedFd) -> Self {
         Self(fd.into())
     }
@@ -51,19 +51,19 @@ impl AsFd for ReadyPipe {
     }
 }
 
-/// What a new process gets of its channel.
+/// The process's part of its channel.
 #[derive(Debug, Default)]
 pub(super) struct ChannelEnds {
-    /// Variables; nothing of the program's own takes their place.
+    /// Environment variables, which override the program's own.
     pub(super) variables: Vec<(&'static str, String)>,
-    /// The writing end of `ready_fd`, and its number there.
+    /// The writing end of `ready_fd`, and its number in the process.
     pub(super) ready: Option<(OwnedFd, u16)>,
 }
 
-/// Makes what the section asks for.
+/// Makes the channel that the section configures.
 ///
 /// # Errors
-/// There are no descriptors, or no memory.
+/// No descriptors or no memory.
 pub(super) fn make_channel(
     spec: &ProcessSpec,
 ) -> Result<(Option<NotifyChannel>, ChannelEnds), SpawnError> {
@@ -88,8 +88,8 @@ pub(super) fn make_channel(
     if spec.notify.socket {
         let socket = NotifySocket::new().map_err(refused)?;
         given.variables.push(("NOTIFY_SOCKET", socket.address()));
-        // No WATCHDOG_PID: without it the other variable is for whoever has it, so the program behind a wrapper of shell
-        // feeds the watchdog too (systemd/systemd#25961). Its number is not known before the clone anyway.
+        // WATCHDOG_PID is not set: without it WATCHDOG_USEC applies to any process, so a program behind a shell wrapper
+        // feeds the watchdog too (systemd/systemd#25961). The pid is unknown before the clone anyway.
         if spec.notify.watchdog.0 > 0 {
             let usec = spec.notify.watchdog.0.saturating_mul(1_000_000);
             given.variables.push(("WATCHDOG_USEC", usec.to_string()));
@@ -98,7 +98,7 @@ pub(super) fn make_channel(
     }
     if let Some(number) = spec.notify.ready_fd {
         let (reader, writer) = io::pipe().map_err(refused)?;
-        // Our side alone: the other is the program's, which may wait for room.
+        // Only the daemon's end: the program may want a blocking write.
         let flags = FcntlArg::F_SETFL(OFlag::O_NONBLOCK);
         fcntl(&reader, flags).map_err(|error| refused(error.into()))?;
         ours.ready = Some(ReadyPipe(reader));
@@ -150,7 +150,7 @@ mod tests {
         let mut writer = std::fs::File::from(writer);
         assert_eq!(number, 5);
         assert_eq!(ready.has_newline(), Some(false));
-        // As a successor of the daemon would take it over.
+        // As the next daemon takes it over.
         let mut ready = ReadyPipe::from(OwnedFd::from(ready.0));
         writer.write_all(b"nearly").expect("written");
         assert_eq!(ready.has_newline(), Some(false));

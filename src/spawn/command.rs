@@ -1,4 +1,4 @@
-//! A command's first word → the file to execute. Asks the file system, which may block: for the spawn thread only.
+//! Finds the file of a command. It asks the file system, which may block, so only the spawner threads use it.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -12,19 +12,19 @@ use crate::config::shlex;
 use crate::config::spec::ProcessSpec;
 use crate::domain::{SpawnError, from_bytes, to_bytes};
 
-/// Where to look when neither the program nor the daemon has a PATH.
+/// The search path if neither the program nor the daemon has a PATH.
 const DEFAULT_PATH: &str = "/bin:/usr/bin:/usr/local/bin";
 
-/// A command that can be executed, as far as the daemon can see.
+/// A command that can be executed, as far as the daemon can tell.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ResolvedCommand {
-    /// What to execute.
+    /// The file to execute.
     pub(super) path: PathBuf,
-    /// Its arguments, the first as written.
+    /// The arguments. The first one is as written.
     pub(super) words: Vec<String>,
 }
 
-/// Splits the command and looks its file up with the daemon's rights, in the daemon's working directory.
+/// Splits the command and finds its file, with the daemon's privileges and in the daemon's working directory.
 pub(super) fn resolve_command(
     base: &SpawnBase,
     spec: &ProcessSpec,
@@ -59,7 +59,8 @@ pub(super) fn resolve_command(
     }
 }
 
-/// The PATH of the program's configuration even if it is empty, else the daemon's if it is not, else the default.
+/// The PATH of the program's configuration, even if it is empty; else the daemon's, unless it is empty; else the
+/// default.
 fn search_path(base: &SpawnBase, spec: &ProcessSpec) -> OsString {
     let configured = spec
         .environment
@@ -98,7 +99,7 @@ mod tests {
         )
     }
 
-    /// A directory with a file of each sort, removed at the end.
+    /// A directory with a file of each kind, removed when dropped.
     struct Home(PathBuf);
 
     impl Home {
@@ -127,7 +128,7 @@ mod tests {
         }
     }
 
-    /// (command, the program's PATH, the daemon's PATH, what comes of it); `{}` is the home.
+    /// (command, the program's PATH, the daemon's PATH, result). `{}` is the directory.
     type Row = (
         &'static str,
         Option<&'static str>,
@@ -135,7 +136,7 @@ mod tests {
         Result<&'static str, &'static str>,
     );
 
-    /// Nothing, then both directories of the home.
+    /// A missing directory, then both directories of [`Home`].
     const BOTH: &str = "/nonexistent:{}:{}/second";
 
     const TABLE: &[Row] = &[
@@ -157,7 +158,7 @@ mod tests {
         ("run", Some(BOTH), None, Ok("{}/run")),
         ("other", None, Some(BOTH), Ok("{}/second/other")),
         ("other", Some("{}/second/"), None, Ok("{}/second/other")),
-        // The first that is there, though the second could be run.
+        // The first one is found, although only the second can be executed.
         (
             "plain",
             None,
@@ -257,7 +258,7 @@ mod tests {
         assert_eq!(found.words, ["sh", "-c", "exit 1"]);
     }
 
-    /// The same table, put to the reference.
+    /// The same table, run by the reference.
     #[test]
     fn prc_13_14_the_table_is_supervisors() {
         use std::io::Write;
@@ -288,7 +289,7 @@ json.dump([find(*row) for row in json.load(sys.stdin)], sys.stdout)
             return;
         };
         let home = Home::new("oracle");
-        // The original fails on a NUL byte with an error of Python's own.
+        // Supervisor fails on a NUL byte with an internal Python error.
         let rows: Vec<&Row> = TABLE
             .iter()
             .filter(|(command, ..)| !command.contains('\0'))

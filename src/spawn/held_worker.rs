@@ -1,4 +1,4 @@
-//! A job that is held up, and the spawner that has been set aside with it.
+//! A job that is held up, and the spawner thread that was set aside with it.
 
 use super::message::{SpawnAnswer, SpawnJob};
 use super::owner::JobOwner;
@@ -6,20 +6,20 @@ use super::worker::SpawnWorker;
 use crate::api::Ticket;
 use crate::domain::{InstanceId, Signal, SpawnError, Tick};
 
-/// How often a child that is held up is looked at, in milliseconds.
+/// Interval of checks of a child that is held up, in milliseconds.
 pub(super) const LOOK_MS: u64 = 500;
-/// How long a killed child may take to end before the start is given up without its end, in milliseconds.
+/// How long a killed child may take to exit before its start is abandoned, in milliseconds.
 const END_MS: u64 = 1_000;
 
-/// Why a start is held up, as it reads in the log and in the status.
-const RESOLVING: &str = "a file system or a name service does not answer";
-const EXECUTING: &str = "the kernel does not run the command yet \
-    (its file system does not answer, or somebody holds a lease on the file)";
-const STOPPED: &str = "the process was stopped before it ran the command, and was sent SIGCONT";
+/// Why a start is held up, for the log and the status.
+const RESOLVING: &str = "a file system or a name service does not respond";
+const EXECUTING: &str = "the kernel has not executed the command yet \
+    (its file system does not respond, or a process holds a lease on the file)";
+const STOPPED: &str = "the process was stopped before it executed the command; sent SIGCONT";
 const STOPPED_AGAIN: &str =
-    "the process was stopped again before it ran the command, and was killed";
+    "the process was stopped again before it executed the command; killed it";
 
-/// What a job is, for as long as it may be held up.
+/// The kind of a job, with what must be known if it is held up.
 #[derive(Debug, Clone)]
 pub(super) enum HeldSubject {
     Resolve(InstanceId, JobOwner),
@@ -58,18 +58,18 @@ impl HeldSubject {
         }
     }
 
-    /// It is answered already: whoever asked was not made to wait.
+    /// Whether the requester already got an answer and does not wait.
     pub(super) const fn is_answered_early(&self) -> bool {
         matches!(self, Self::Check(..) | Self::Sockets(..))
     }
 
-    /// What is told at once of a job that is held up, for the reason `why`.
+    /// The answer to send at once when a job is held up. `why`: the reason.
     pub(super) fn held(&self, why: &str) -> Option<SpawnAnswer> {
         match self {
             Self::Resolve(instance, _) | Self::Spawn(instance, _) => {
                 Some(SpawnAnswer::Held(*instance, why.to_owned()))
             }
-            // The client is not to wait: the start itself will show what is wrong.
+            // Do not make the client wait; the start itself will show any error.
             Self::Check(ticket, _) => Some(SpawnAnswer::Checked(*ticket, Ok(()))),
             Self::Sockets(ticket, _) => {
                 let error = SpawnError::HeldUp(why.to_owned());
@@ -80,18 +80,18 @@ impl HeldSubject {
     }
 }
 
-/// A worker that has not come back from its job in time.
+/// A worker whose job took too long.
 #[derive(Debug)]
 pub(super) struct HeldWorker {
     pub(super) worker: SpawnWorker,
     pub(super) subject: HeldSubject,
     look_at: Tick,
-    /// The child was stopped, and was continued.
+    /// The child was stopped and got SIGCONT.
     was_continued: bool,
     was_killed: bool,
-    /// When nobody wanted the process any more.
+    /// When the process was no longer wanted.
     called_off_at: Option<Tick>,
-    /// Whoever wanted the job done was told that nothing came of it; what comes of it yet is ended.
+    /// Whether the job was already answered as failed. Its late result is destroyed.
     pub(super) is_abandoned: bool,
 }
 
@@ -108,17 +108,17 @@ impl HeldWorker {
         }
     }
 
-    /// Its child, if there is one, has been made and is held up before its exec.
+    /// Whether its child exists and is held up before its exec.
     pub(super) fn has_child(&self) -> bool {
         self.worker.child.is_there()
     }
 
-    /// When [`Self::look`] is to be called next.
+    /// When to call [`Self::look`] next.
     pub(super) const fn look_at(&self) -> Tick {
         self.look_at
     }
 
-    /// Nobody wants the process any more: its child is killed.
+    /// The process is no longer wanted: kills its child.
     pub(super) fn call_off(&mut self, now: Tick) {
         if matches!(self.subject, HeldSubject::Spawn(..)) {
             self.called_off_at.get_or_insert(now);
@@ -127,19 +127,19 @@ impl HeldWorker {
         }
     }
 
-    /// Nobody will be told what comes of it.
+    /// Discards the result of the job.
     pub(super) fn abandon(&mut self, now: Tick) {
         self.call_off(now);
         self.is_abandoned = true;
     }
 
     fn kill(&mut self) {
-        // ESRCH: it has not been made yet.
+        // ESRCH: the child does not exist yet.
         let _ = self.worker.child.signal(Signal::KILL);
         self.was_killed = true;
     }
 
-    /// Looks at a job that has just been set aside; answers why it is held up.
+    /// Examines a job that was just set aside. Returns why it is held up.
     pub(super) fn first_look(&mut self, now: Tick) -> &'static str {
         self.look_at = now.plus_millis(LOOK_MS);
         if !matches!(self.subject, HeldSubject::Spawn(..)) {
@@ -158,7 +158,7 @@ impl HeldWorker {
         self.was_continued = true;
     }
 
-    /// Looks at it again; answers what there is to tell.
+    /// Examines the job again, if that is due. Returns an answer if there is news.
     pub(super) fn look(&mut self, now: Tick) -> Option<SpawnAnswer> {
         if self.look_at > now {
             return None;
@@ -171,7 +171,7 @@ impl HeldWorker {
         self.look_at = now.plus_millis(LOOK_MS);
         if let Some(at) = self.called_off_at {
             let name = owner.name.as_str().to_owned();
-            // Again: it may have been made since.
+            // Once more: the child may exist by now.
             self.kill();
             if self.is_abandoned || at.plus_millis(END_MS) > now {
                 return None;

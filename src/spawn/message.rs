@@ -1,4 +1,4 @@
-//! What the spawner threads are asked, and what they answer.
+//! The jobs of the spawner threads and their answers.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -10,42 +10,45 @@ use crate::config::spec::{CgroupLimits, GroupSpec, ProcessSpec};
 use crate::domain::{InstanceId, SpawnError};
 use crate::sys::ChildStdio;
 
-/// What the spawner threads are asked. Handled in order, but for spawns, which go before everything else, and for jobs that
+/// A job for the spawner threads. Jobs are handled in order, except that spawns precede all others, and that jobs may
 /// wait for one that is held up.
 #[derive(Debug)]
 pub enum SpawnJob {
-    /// Make the socket of its program if it has one and nobody holds it; split the command, find it, look the user's
-    /// groups up, lay out argv and environment. Whatever comes of it, [`Job::Release`] follows when the instance has ended.
+    /// Make the socket of its program, if it has one and nobody holds it; split the command and find its file; look up
+    /// the user's groups; lay out argv and environment. In any case [`SpawnJob::Release`] follows when the instance has
+    /// ended.
     Resolve(InstanceId, Arc<ProcessSpec>),
-    /// The same for a client that only wants to know whether it would work.
+    /// Like `Resolve`, for a client that only wants to know whether it would succeed.
     Check(Ticket, Arc<ProcessSpec>),
-    /// Run it, within these limits if it has a cgroup.
+    /// Spawn the process, with these limits if it has a cgroup.
     Spawn(InstanceId, Box<SpawnPlan>, ChildStdio, Arc<CgroupLimits>),
-    /// The instance has ended: what was made for it when it was resolved may go.
+    /// The instance has ended: release its program's socket.
     Release(InstanceId),
     /// Make the sockets of a group and close them again.
     TrySockets(Ticket, Arc<GroupSpec>),
-    /// End, and leave the sockets to a successor; answered with [`Done::EngineHandoff`].
+    /// Exit, and leave the sockets to the next daemon. Answered with [`SpawnAnswer::HandedOver`].
     HandOver,
-    /// End.
+    /// Exit.
     Stop,
 }
 
-/// What the spawn thread answers to the engine.
+/// An answer of the spawner threads to the engine.
 #[derive(Debug)]
 pub enum SpawnAnswer {
-    /// A plan, to be handed back with [`Job::Spawn`].
+    /// The plan, for [`SpawnJob::Spawn`].
     Resolved(InstanceId, Box<SpawnPlan>),
-    /// Resolving or spawning failed; no process exists.
+    /// Resolving or spawning failed. There is no process.
     Failed(InstanceId, SpawnError),
-    /// See [`Job::Check`].
+    /// The result of [`SpawnJob::Check`].
     Checked(Ticket, Result<(), SpawnError>),
-    /// See [`Job::TrySockets`].
+    /// The result of [`SpawnJob::TrySockets`].
     SocketsTried(Ticket, Result<(), SpawnError>),
-    /// The thread has ended, and these are its sockets.
+    /// The threads have ended. Their sockets.
     HandedOver(Vec<(SharedSocket, OwnedFd)>),
-    /// What was asked for this instance takes long, for this reason. Its answer comes yet. Told again when the reason changes.
+    /// A job for this instance is held up, for this reason; its answer follows later. Sent again when the reason
+    /// changes.
     Held(InstanceId, String),
-    /// It runs (or is about to fail its exec, which then shows as an exit with status 127).
+    /// The process exists. If its exec fails, it exits with status 127. The fields: pid, pidfd, and its cgroup if it
+    /// has one.
     Spawned(InstanceId, i32, OwnedFd, Option<ProcessCgroup>),
 }

@@ -1,4 +1,5 @@
-//! A process's configuration → a plan of plain data → a process, on threads of its own.
+//! Starts processes, on threads of its own: resolves a process's configuration into a plan of plain data, then clones
+//! and executes.
 
 mod bounds;
 mod channel;

@@ -1,4 +1,4 @@
-//! For whom a job is done: what decides which jobs wait behind a start that is held up.
+//! The owner of a job, which decides what jobs wait behind a start that is held up.
 
 use std::sync::Arc;
 
@@ -6,15 +6,16 @@ use crate::config::spec::{GroupSpec, ProcessSpec};
 use crate::domain::{GroupName, ProcessName};
 use crate::sys;
 
-/// Starts of other users that may be held up at once. One user holds one, so this many users must act together.
+/// Maximum number of held-up starts for other users. One user can hold up one, so that many users would have to
+/// cooperate.
 pub(super) const FOREIGN_MAX: usize = 8;
-/// Starts for the daemon's own user that may be held up at once.
+/// Maximum number of held-up starts for the daemon's own user.
 pub(super) const OWN_MAX: usize = 8;
 
-/// For whom a job is done.
+/// The owner of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct JobOwner {
-    /// The user that the process runs as. `None`: the daemon's own.
+    /// The user that the process runs as. `None`: the daemon's user.
     uid: Option<u32>,
     group: GroupName,
     pub(super) name: ProcessName,
@@ -35,14 +36,14 @@ impl JobOwner {
         group.processes.first().map(|process| Self::of(process))
     }
 
-    /// The daemon's user is its own.
+    /// Whether the process runs as the daemon's user.
     pub(super) const fn is_own(&self) -> bool {
         self.uid.is_none()
     }
 
-    /// Whether a job of this owner waits while one of `other` is held up. A user waits behind itself, so that it can hold
-    /// up one spawner only. Processes of the daemon's own user do not wait for each other: a dead mount under one of them
-    /// is nobody's attack on the rest.
+    /// Whether a job of this owner waits while one of `other` is held up. A user waits for its own jobs, so it can hold
+    /// up only one spawner thread. Processes of the daemon's own user do not wait for each other: a dead mount under
+    /// one of them is no attack on the others.
     pub(super) fn waits_behind(&self, other: &Self) -> bool {
         match (self.uid, other.uid) {
             (Some(uid), Some(other)) => uid == other,

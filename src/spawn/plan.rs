@@ -1,4 +1,4 @@
-//! Everything a spawn needs, as plain data: made before the clone, only read after it.
+//! The plan of a spawn, as plain data: made before the clone, only read after it.
 
 use std::borrow::Cow;
 use std::ffi::{CString, OsStr, OsString};
@@ -15,24 +15,24 @@ use crate::sys::{
     CStrings, ChildIds, Limit, NulByte, RawPlan, Resource, effective_uid, has_controlling_terminal,
 };
 
-/// What all processes get from the daemon.
+/// What all processes inherit from the daemon.
 #[derive(Clone)]
 pub struct SpawnBase {
-    /// In the order found, without what is the daemon's alone.
+    /// The daemon's environment in its order, without [`DAEMONS_OWN`].
     environ: Vec<(OsString, OsString)>,
     server_url: Option<String>,
     limits: Vec<(Resource, Limit)>,
-    /// The daemon has a controlling terminal.
+    /// Whether the daemon has a controlling terminal.
     has_terminal: bool,
 }
 
-/// Variables that the service manager meant for the daemon itself. A program that took them for its own would report
-/// readiness in the daemon's name, miss a watchdog that is not its own, take our listeners for its own, or write into our
-/// directories.
+/// Variables that the service manager set for the daemon itself. A program that inherited them would report readiness
+/// in the daemon's name, miss the daemon's watchdog, take the daemon's listeners for its own, or write into the
+/// daemon's directories.
 ///
 /// # Source
 /// systemd.exec(5), "Environment Variables Set or Propagated by the Service Manager"; systemd.service(5).
-// Differs: Supervisor hands them on. Exact names, not prefixes: `LISTEN_ADDRESS` may well be a program's own.
+// Differs: Supervisor passes them on. Exact names, not prefixes: `LISTEN_ADDRESS` may be a program's own variable.
 const DAEMONS_OWN: &[&str] = &[
     "NOTIFY_SOCKET",
     "WATCHDOG_PID",
@@ -73,8 +73,8 @@ const DAEMONS_OWN: &[&str] = &[
 ];
 
 impl SpawnBase {
-    /// From the daemon's environment, the URL of its first server, and the limits that differ from its own (those found at
-    /// start, if it raised its own since).
+    /// Takes the daemon's environment, the URL of its first server, and the limits that programs get instead of the
+    /// daemon's own (those found at start, if the daemon has raised its own).
     #[must_use]
     pub fn new(
         environ: impl IntoIterator<Item = (OsString, OsString)>,
@@ -90,7 +90,7 @@ impl SpawnBase {
         }
     }
 
-    /// The daemon's PATH, if it has one that is not empty.
+    /// The daemon's PATH, unless it is empty.
     pub(super) fn path(&self) -> Option<OsString> {
         let found = self.environ.iter().find(|(name, _)| name == "PATH");
         found
@@ -98,7 +98,7 @@ impl SpawnBase {
             .filter(|value| !value.is_empty())
     }
 
-    /// What differs from the daemon's own limits and is not the program's to say.
+    /// The limits that differ from the daemon's own and that the program does not set itself.
     fn limits_but(&self, spec: &ProcessSpec) -> Vec<(Resource, Limit)> {
         let own = &spec.confinement.limits;
         let is_own = |resource| own.iter().any(|&(of, _)| of == resource);
@@ -106,7 +106,7 @@ impl SpawnBase {
         limits.filter(|&(of, _)| !is_own(of)).collect()
     }
 
-    /// The environment of a process. A later variable takes the place of an earlier one.
+    /// The environment of a process. A later variable replaces an earlier one of the same name.
     fn environment<'a>(
         &'a self,
         spec: &'a ProcessSpec,
@@ -134,7 +134,7 @@ impl SpawnBase {
         for (name, value) in spec.environment.iter() {
             set(name, value);
         }
-        // The socket is what `notify` asked for; a variable of that name beside it would make the key mean nothing.
+        // Set last: `notify` demands this socket, so a configured variable of that name must not replace it.
         for (name, value) in &given.variables {
             set(name, value);
         }
@@ -143,7 +143,7 @@ impl SpawnBase {
 }
 
 impl std::fmt::Debug for SpawnBase {
-    /// Without the environment, which may hold secrets.
+    /// Omits the environment, which may hold secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Base")
             .field("server_url", &self.server_url)
@@ -152,34 +152,35 @@ impl std::fmt::Debug for SpawnBase {
     }
 }
 
-/// Everything a spawn needs.
+/// Everything that a spawn needs.
 #[derive(Debug)]
 pub struct SpawnPlan {
-    /// For messages.
+    /// The process's name, for messages.
     pub(super) name: String,
-    /// For whom.
+    /// The owner of the job.
     pub(super) owner: JobOwner,
-    /// Whose cgroup it is spawned in.
+    /// The process whose cgroup it is spawned in.
     pub(super) process: QualifiedName,
     pub(super) raw: RawPlan,
-    /// One more descriptor that the process is given, and its number there.
+    /// The writing end of `ready_fd`, and its number in the process.
     pub(super) ready: Option<(OwnedFd, u16)>,
     channel: Option<NotifyChannel>,
 }
 
 impl SpawnPlan {
-    /// Our side of what the process will speak of itself through; once.
+    /// Takes the daemon's ends of the notify channel. `None` at further calls.
     #[must_use]
     pub fn take_channel(&mut self) -> Option<NotifyChannel> {
         self.channel.take()
     }
 
-    /// Finds the command, looks the user and its groups up, lays out arguments and environment. May block on the file
-    /// system and on name services.
+    /// Finds the command, looks up the user and its groups, and lays out arguments and environment. May block on the
+    /// file system and on name services.
     ///
     /// # Errors
-    /// The command cannot be parsed, found or executed; or there is no descriptor for what it is to speak through. A user that cannot be taken on is no error here: as in Supervisor,
-    /// the process says so itself and ends with status 127.
+    /// The command cannot be parsed, found or executed; or there are no descriptors for the notify channel. A user that
+    /// the process cannot change to is no error here: as in Supervisor, the process itself reports it and exits with
+    /// status 127.
     pub fn new(base: &SpawnBase, spec: &ProcessSpec) -> Result<Self, SpawnError> {
         let ResolvedCommand { path, words } = command::resolve_command(base, spec)?;
         let bad = |NulByte: NulByte| SpawnError::CannotParse {
@@ -223,7 +224,7 @@ impl SpawnPlan {
                 limits: base.limits_but(spec),
                 ids,
                 bounds: bounds(spec),
-                // What shares a session with root's shell can type there (TIOCSTI).
+                // A process in the session of root's shell could inject input there (TIOCSTI).
                 has_session: is_another_users || base.has_terminal,
                 has_keyring: is_another_users,
             },
@@ -300,7 +301,6 @@ mod tests {
         assert_eq!(envp(&base, &spec), expected);
     }
 
-    /// lessons, 4.2 rule 8.
     #[test]
     fn the_daemons_own_variables_stay_with_it_unless_configured() {
         let list: Vec<(&str, &str)> = DAEMONS_OWN.iter().map(|&name| (name, "x")).collect();
@@ -342,7 +342,7 @@ mod tests {
             .map(|text| String::from_utf8_lossy(text).into_owned())
             .collect();
         let ours = format!("NOTIFY_SOCKET={address}");
-        // Without `watchdogsecs` the other variable is the program's own affair.
+        // Without `watchdogsecs`, WATCHDOG_USEC is an ordinary variable.
         assert_eq!(envp[3..], [ours, "WATCHDOG_USEC=1".to_owned()]);
     }
 

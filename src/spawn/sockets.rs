@@ -1,7 +1,6 @@
-//! The listening sockets of FastCGI programs: each is made when the first process of its program is, is shared by all of
-//! them, and is closed when the last has ended. While it is open it is kept for a successor of the daemon too. Making one
-//! may block, since name services and file systems may stall: [`Making`] does that without the rest. It must not know how
-//! processes are made.
+//! The listening sockets of FastCGI programs. A socket is made for the first process of its program, shared by all of
+//! them, and closed when the last one has ended; while it is open, it is also stored for the next daemon.
+//! [`PendingSocket`] makes a socket without the lock, because name services and file systems may block.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -21,16 +20,16 @@ use crate::fd_holder::FdStore;
 use crate::sys::safe_open::{self, SafePath};
 use crate::sys::{self, ChildStdio};
 
-/// Connections that wait to be accepted where the program says nothing of it. The kernel takes as many of them as
-/// `net.core.somaxconn` allows.
+/// The default backlog. The kernel reduces it to `net.core.somaxconn`.
 const BACKLOG: i32 = i32::MAX;
 
-/// Which socket: programs share none, even if they have one address.
+/// Identifies a socket. Programs never share one, even with equal addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct SocketKey {
     group: GroupName,
     program: Arc<str>,
-    /// A program that was removed and added with another address may have a process left that holds the old one.
+    /// Part of the key: after a program was removed and added with another address, an old process may still hold the
+    /// old socket.
     url: String,
 }
 
@@ -48,13 +47,13 @@ impl SocketKey {
 #[derive(Debug)]
 struct OpenSocket {
     socket: OwnedFd,
-    /// Instances that have it, at least one.
+    /// Number of instances that hold it, at least one.
     holders: usize,
-    /// Under which it is kept; no two open ones have the same.
+    /// The number under which it is stored, unique among open sockets.
     place: usize,
 }
 
-/// Why a socket cannot be made. The texts of the kernel's errors are Python's.
+/// Why a socket cannot be made. Kernel errors have Python's text.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum SocketRefusal {
     #[error("{}", python(*.0))]
@@ -65,13 +64,15 @@ enum SocketRefusal {
     Owner(Errno, String),
     #[error("Could not change permissions of socket file: {}: {}", python(*.0), crate::domain::python_repr(.1))]
     Mode(Errno, String),
-    #[error("{0} is no socket, and is left alone")]
+    #[error("{0} is not a socket")]
     NoSocket(String),
-    #[error("{0} leads through a link that somebody without rights over its target made")]
+    #[error(
+        "permission denied: a symbolic link in {0} belongs to a user who has no rights over its target"
+    )]
     Link(String),
-    #[error("{0} was exchanged while the socket was made")]
+    #[error("{0} was replaced while the socket was created")]
     Exchanged(String),
-    #[error("program {program} of group {group} has it")]
+    #[error("program {program} of group {group} uses it")]
     Taken { program: String, group: String },
 }
 
@@ -93,34 +94,34 @@ impl From<io::Error> for SocketRefusal {
     }
 }
 
-/// All open sockets, and who has them.
+/// All open sockets and their holders.
 #[derive(Debug, Default)]
 pub(super) struct FcgiSockets {
     open: HashMap<SocketKey, OpenSocket>,
     instances: HashMap<InstanceId, SocketKey>,
-    /// Those that are being made.
+    /// Sockets that are being made.
     making: HashSet<SocketKey>,
-    /// Where a successor finds them; none: nobody keeps them.
+    /// Where sockets are stored for the next daemon. `None`: they are not stored.
     fd_store: Option<Arc<FdStore>>,
-    /// A successor has them: what is made yet is closed.
+    /// Whether the sockets were handed over: sockets made after that are closed.
     is_closed: bool,
 }
 
-/// What is to be done for an instance to have the socket of its program.
+/// How an instance gets the socket of its program.
 #[derive(Debug)]
 pub(super) enum SocketStep {
-    /// Nothing: it has it.
+    /// The instance holds it already.
     Held,
-    /// Make it, and hand it in with [`Sockets::made`].
+    /// Make the socket, then pass it to [`FcgiSockets::made`].
     Make(PendingSocket),
 }
 
-/// A socket that is to be made.
+/// A socket that must be made.
 #[derive(Debug)]
 pub(super) struct PendingSocket {
     key: SocketKey,
     socket: Arc<FcgiSocket>,
-    /// Who has its address.
+    /// The program and group that use its address.
     taken: Option<(String, String)>,
 }
 
@@ -132,21 +133,21 @@ pub(super) struct MadeSocket {
 }
 
 impl MadeSocket {
-    /// Closes it again.
+    /// Closes the socket.
     pub(super) fn close(self, log: &mut dyn FnMut(Line)) {
         log(Line::ClosingSocket { url: self.url });
     }
 }
 
 impl PendingSocket {
-    /// Makes it. May block.
+    /// Makes the socket. May block.
     ///
     /// # Errors
     /// [`SpawnError::Socket`].
     pub(super) fn make(&self, log: &mut dyn FnMut(Line)) -> Result<MadeSocket, SpawnError> {
         let url = self.key.url.clone();
         log(Line::CreatingSocket { url: url.clone() });
-        // Differs: of two programs with one unix socket, the original takes it away from whoever has it.
+        // Differs: of two programs with one unix socket, Supervisor takes it away from the first one.
         let made = match &self.taken {
             Some((program, group)) => Err(SocketRefusal::Taken {
                 program: program.clone(),
@@ -165,11 +166,11 @@ impl PendingSocket {
 }
 
 impl FcgiSockets {
-    /// Lets `instance` have the socket of its program, if somebody has it; otherwise it is to be made. To be given back with
-    /// [`Self::release`], whatever becomes of the instance.
+    /// Gives `instance` a hold on the socket of its program, if it is open; otherwise returns that it must be made. In
+    /// any case [`Self::release`] must follow.
     ///
     /// # Errors
-    /// [`SpawnError::Socket`]: it is being made for another process at this moment.
+    /// [`SpawnError::Socket`]: it is being created for another process at this moment.
     pub(super) fn hold(
         &mut self,
         instance: InstanceId,
@@ -189,16 +190,16 @@ impl FcgiSockets {
         if !self.making.insert(making.key.clone()) {
             return Err(SpawnError::Socket {
                 url: making.key.url,
-                reason: "it is being made".to_owned(),
+                reason: "it is being created".to_owned(),
             });
         }
         Ok(SocketStep::Make(making))
     }
 
-    /// Takes in what came of making a socket for `instance`.
+    /// Records the result of making a socket for `instance`.
     ///
     /// # Errors
-    /// [`SpawnError::Socket`]: it cannot be made; nothing is held then.
+    /// [`SpawnError::Socket`]: it cannot be made. The instance then holds nothing.
     pub(super) fn made(
         &mut self,
         instance: InstanceId,
@@ -218,7 +219,7 @@ impl FcgiSockets {
             place: (0..).find(is_free).unwrap_or_default(),
         };
         let key = making.key.clone();
-        // Before there is a process that has it: one that outlives us is never without it.
+        // Store it before a process has it: a process that outlives the daemon must not lose it.
         self.store_socket(&key, &open, log);
         self.open.insert(key.clone(), open);
         self.instances.insert(instance, key);
@@ -235,7 +236,7 @@ impl FcgiSockets {
         }
     }
 
-    /// Puts the socket that `instance` has in place of its standard input.
+    /// Puts the socket that `instance` holds in place of its standard input.
     ///
     /// # Errors
     /// EMFILE.
@@ -250,7 +251,7 @@ impl FcgiSockets {
         Ok(())
     }
 
-    /// The instance has ended. The last one's end closes the socket; the file of a unix socket stays, as in Supervisor.
+    /// The instance has ended. The last release closes the socket; the file of a unix socket stays, as in Supervisor.
     pub(super) fn release(&mut self, instance: InstanceId, log: &mut dyn FnMut(Line)) {
         let Some(key) = self.instances.remove(&instance) else {
             return;
@@ -269,7 +270,8 @@ impl FcgiSockets {
         }
     }
 
-    /// Keeps a socket for a successor, with a description of whose it is. Who has it then is the successor's to know.
+    /// Stores a socket for the next daemon, with a description of its program. The next daemon finds out which instances
+    /// hold it.
     fn store_socket(&self, key: &SocketKey, open: &OpenSocket, log: &mut dyn FnMut(Line)) {
         let Some(fd_store) = &self.fd_store else {
             return;
@@ -301,7 +303,7 @@ impl FcgiSockets {
             .for_each(log);
     }
 
-    /// Every socket of a group, to be made and closed again in order to learn early of one that cannot be made.
+    /// Every socket of a group, to make and close it in order to detect errors early.
     pub(super) fn to_try(&self, group: &GroupSpec) -> Vec<PendingSocket> {
         let mut tried = HashSet::new();
         let mut all = Vec::new();
@@ -311,7 +313,7 @@ impl FcgiSockets {
             };
             let key = SocketKey::new(&process.group, socket);
             if tried.insert(key.clone()) {
-                // One that is open already is in its own way.
+                // An open socket occupies its own address.
                 let mut making = self.making(key.clone(), socket);
                 if self.open.contains_key(&key) {
                     making.taken = Some((key.program.to_string(), key.group.to_string()));
@@ -323,19 +325,19 @@ impl FcgiSockets {
     }
 }
 
-/// An open socket of a FastCGI program, for a successor; the descriptor travels beside it.
+/// An open socket of a FastCGI program, for the next daemon. Its descriptor is handed over beside this.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SharedSocket {
     key: SocketKey,
-    /// The place of the descriptor: see [`FdName::FcgiSocket`].
+    /// The number of the descriptor: see [`FdName::FcgiSocket`].
     pub place: usize,
-    /// Who has it.
+    /// The instances that hold it.
     #[serde(rename = "lives")]
     pub instances: Vec<InstanceId>,
 }
 
 impl SharedSocket {
-    /// Whether a process is of the program that it was made for.
+    /// Whether this is the socket of the process's program.
     #[must_use]
     pub fn is_of(&self, spec: &ProcessSpec) -> bool {
         match &spec.kind {
@@ -346,8 +348,8 @@ impl SharedSocket {
 }
 
 impl FcgiSockets {
-    /// Goes on with sockets that a predecessor has opened, each of them under a place of its own. One that nobody has any
-    /// more is closed.
+    /// Continues with the sockets of a previous daemon, each with a number of its own. A socket that no instance holds
+    /// is closed.
     pub(super) fn resumed(
         inherited: Vec<(SharedSocket, OwnedFd)>,
         fd_store: Option<Arc<FdStore>>,
@@ -381,19 +383,19 @@ impl FcgiSockets {
                 holders,
                 place,
             };
-            // The fd holder may be another one.
+            // The fd holder may have changed.
             sockets.store_socket(&key, &open, log);
             sockets.open.insert(key, open);
         }
         sockets
     }
 
-    /// None is held from now on.
+    /// Stops holding sockets: those made from now on are closed.
     pub(super) fn close(&mut self) {
         self.is_closed = true;
     }
 
-    /// All of them, for a successor.
+    /// Takes all sockets, for the next daemon.
     pub(super) fn hand_over(&mut self) -> Vec<(SharedSocket, OwnedFd)> {
         self.is_closed = true;
         let (open, instances) = (
@@ -417,7 +419,7 @@ impl FcgiSockets {
     }
 }
 
-/// Makes every socket of these groups and closes it again, before anything runs that could have one.
+/// Makes every socket of these groups and closes it again, before any process of theirs runs.
 ///
 /// # Errors
 /// [`SpawnError::Socket`]: the first that cannot be made.
@@ -441,25 +443,25 @@ fn listening(socket: &FcgiSocket) -> Result<OwnedFd, SocketRefusal> {
     Ok(made)
 }
 
-/// std sets SO_REUSEADDR and CLOEXEC; the length of its queue is changed afterwards.
+/// std sets SO_REUSEADDR and CLOEXEC. The backlog is changed afterwards.
 fn inet(address: &str) -> Result<TcpListener, SocketRefusal> {
     let mut found: Vec<_> = address
         .to_socket_addrs()
         .map_err(|_| SocketRefusal::NoAddress)?
         .collect();
-    // Supervisor would take an IPv4 address only.
+    // Supervisor would use an IPv4 address only.
     found.sort_by_key(SocketAddr::is_ipv6);
     let address = found.first().ok_or(SocketRefusal::NoAddress)?;
     Ok(TcpListener::bind(address)?)
 }
 
-/// A bound socket of the configured owner and mode. Nobody can connect before it listens, so there is no moment in which
-/// it is open to more than it should be.
+/// Makes a bound unix socket with the configured owner and mode. Nobody can connect before it listens, so its
+/// permissions are never too wide.
 ///
-/// The directory may belong to somebody else, who can exchange what stands in it at any moment. So the file is removed
-/// through the directory as it was found, by the rules of [`SafePath`], and mode and owner are given to what a descriptor
-/// holds, never to a name.
-// Differs: Supervisor removes whatever stands at the path, and follows links to give their targets mode and owner.
+/// The directory may belong to another user, who can replace its entries at any time. So the old file is removed
+/// relative to the opened directory, by the rules of [`SafePath`], and owner and mode are set by descriptor, never by
+/// name.
+// Differs: Supervisor removes any file at the path, and follows symbolic links when it sets owner and mode.
 fn unix(path: &Path, socket: &FcgiSocket) -> Result<OwnedFd, SocketRefusal> {
     let shown = || path.display().to_string();
     let place = SafePath::resolve(path).map_err(|errno| match errno {
@@ -471,11 +473,11 @@ fn unix(path: &Path, socket: &FcgiSocket) -> Result<OwnedFd, SocketRefusal> {
     match place.open_path_fd() {
         Err(Errno::NOENT) => {}
         Err(errno) => return Err(errno.into()),
-        // Whether somebody listens there is not asked: it may be a process of ours that outlived the daemon.
+        // Do not check for a listener: it may be a process that outlived the previous daemon.
         Ok(old) if is_socket(&old) => place.unlink()?,
         Ok(_) => return Err(SocketRefusal::NoSocket(shown())),
     }
-    // By its own name, which is what `ss` and the program itself are shown.
+    // Bind by the full path, which `ss` and the program itself show.
     let made = sys::unix_bound(path)?;
     let file = place.open_path_fd()?;
     let stat = fstat(&file).map_err(safe_open::errno)?;
@@ -485,7 +487,7 @@ fn unix(path: &Path, socket: &FcgiSocket) -> Result<OwnedFd, SocketRefusal> {
     }
     let set = set_owner_and_mode(&file, socket, &shown());
     if set.is_err() {
-        // What cannot be removed is found stale the next time.
+        // If the removal fails, the next start replaces the file.
         let _ = place.unlink();
     }
     set.map(|()| made)
@@ -504,7 +506,7 @@ fn set_owner_and_mode(
             .map_err(|error| SocketRefusal::Owner(safe_open::errno(error), shown.to_owned()))?;
     }
     if let Some(mode) = socket.mode {
-        // A descriptor that is only a place takes no fchmod; its name below /proc leads to the very same file.
+        // fchmod(2) refuses an O_PATH descriptor; its name in /proc refers to the same file.
         let name = format!("/proc/self/fd/{}", file.as_raw_fd());
         let mode = Mode::from_bits_truncate(mode);
         fchmodat(AT_FDCWD, name.as_str(), mode, FchmodatFlags::FollowSymlink)
@@ -524,7 +526,7 @@ mod tests {
     use super::super::testing::fcgi;
     use super::*;
 
-    /// A directory of one test, removed with what is in it.
+    /// A directory of one test, removed with its content when dropped.
     struct Scratch(PathBuf);
 
     impl Scratch {
@@ -561,7 +563,7 @@ mod tests {
         }
     }
 
-    /// Sockets, and the lines they wrote.
+    /// Sockets, and the lines they logged.
     #[derive(Default)]
     struct Bench {
         sockets: FcgiSockets,
@@ -631,12 +633,12 @@ mod tests {
             panic!("it is there already");
         };
         let error = hold(2, "g").expect_err("made twice").to_string();
-        assert!(error.ends_with("it is being made"), "{error}");
+        assert!(error.ends_with("it is being created"), "{error}");
         let Ok(SocketStep::Make(other)) = hold(3, "h") else {
             panic!("it is there already");
         };
         let error = other.make(&mut |_| {}).expect_err("taken").to_string();
-        assert!(error.ends_with("program web of group g has it"), "{error}");
+        assert!(error.ends_with("program web of group g uses it"), "{error}");
         assert!(bench.sockets.hand_over().is_empty());
         let made = making.make(&mut |_| {});
         let held = bench.sockets.made(instance(1), &making, made, &mut |_| {});
@@ -657,7 +659,7 @@ mod tests {
         let places: HashSet<usize> = inherited.iter().map(|(shared, _)| shared.place).collect();
         assert_eq!(places, HashSet::from([0, 1]));
         for (shared, _) in &mut inherited {
-            // It ended meanwhile.
+            // This instance ended in between.
             shared.instances.retain(|&held| held != instance(2));
         }
         bench.lines.clear();
@@ -666,7 +668,7 @@ mod tests {
         bench.sockets = FcgiSockets::resumed(inherited, None, &mut log);
         assert_eq!(bench.lines, [format!("Closing socket {idle}")]);
         UnixStream::connect(scratch.0.join("idle")).expect_err("closed");
-        // Another gets a place that is free, and those who had the first still do.
+        // Another socket gets a free number, and the holders of the first one keep it.
         bench.hold(4, "i", &scratch.url("new")).expect("made");
         bench.release(1);
         UnixStream::connect(scratch.0.join("used")).expect("one has it");
@@ -709,7 +711,7 @@ mod tests {
         let mut bench = Bench::default();
         bench.hold(1, "g", &url).expect("made");
         let refused =
-            format!("Could not create FastCGI socket {url}: program web of group g has it");
+            format!("Could not create FastCGI socket {url}: program web of group g uses it");
         assert_eq!(bench.hold(2, "h", &url), Err(refused));
         bench.release(2);
         UnixStream::connect(scratch.0.join("s")).expect("the first is left alone");
@@ -724,7 +726,7 @@ mod tests {
         let me = std::fs::metadata(&scratch.0).expect("stat");
         let mut spec = socket(&scratch.url("s"));
         spec.mode = Some(0o666);
-        // Root can give it away; others only to themselves.
+        // Root can give the socket away; others only to themselves.
         let uid = if me.uid() == 0 { 33 } else { me.uid() };
         spec.owner = (Some(uid), Some(me.gid()));
         let _open = listening(&spec).expect("made");
@@ -740,7 +742,7 @@ mod tests {
     #[test]
     fn cfg_59_an_owner_who_cannot_be_had_leaves_nothing_behind() {
         if sys::effective_uid() == 0 {
-            // Root can give it to anybody.
+            // Root can give it to any user.
             return;
         }
         let scratch = Scratch::new("owner");
@@ -761,7 +763,7 @@ mod tests {
         let scratch = Scratch::new("stale");
         let path = scratch.0.join("s");
         let spec = socket(&scratch.url("s"));
-        // One that nobody listens on, and one that a process which outlived the daemon still has.
+        // A stale socket, then one that a process which outlived the daemon still has.
         drop(UnixListener::bind(&path).expect("bound"));
         let first = listening(&spec).expect("replaced");
         let second = listening(&spec).expect("replaced");
@@ -778,7 +780,7 @@ mod tests {
         assert_eq!(std::fs::read(&path).expect("there"), b"precious");
         std::fs::remove_file(&path).expect("there");
 
-        // A link is no socket, whatever it leads to: its target keeps its mode.
+        // A symbolic link is not a socket, whatever its target: the target keeps its mode.
         let target = scratch.0.join("target");
         let _live = UnixListener::bind(&target).expect("bound");
         std::fs::set_permissions(&target, PermissionsExt::from_mode(0o640)).expect("mode");
@@ -797,7 +799,7 @@ mod tests {
     #[test]
     fn cfg_59_a_directory_behind_a_link_of_another_user_is_refused() {
         if sys::effective_uid() != 0 {
-            // Only a daemon with more rights than the link's maker has anything to lose.
+            // Only a daemon with more privileges than the link's owner is at risk.
             return;
         }
         let scratch = Scratch::new("link");
@@ -810,7 +812,7 @@ mod tests {
         assert_eq!(
             listening(&spec).expect_err("refused").to_string(),
             format!(
-                "{} leads through a link that somebody without rights over its target made",
+                "permission denied: a symbolic link in {} belongs to a user who has no rights over its target",
                 link.join("s").display()
             )
         );

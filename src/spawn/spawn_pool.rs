@@ -1,4 +1,5 @@
-//! The jobs and the spawner threads: one thread works, the others are set aside with jobs that are held up, or are spare.
+//! The job queue and the spawner threads. One thread works; the others are set aside with jobs that are held up, or are
+//! spare.
 //!
 //! ```text
 //!             ┌──────── next job ────────┐
@@ -8,8 +9,8 @@
 //!           aside ──comes back late──→ spare
 //! ```
 //!
-//! A job whose [`Owner`] has one that is held up is parked until that one is over. So a user holds up one thread at most,
-//! and nobody but itself.
+//! A job is parked while another job of its [`JobOwner`] is held up. So a user holds up one thread at most, and delays
+//! only its own jobs.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
@@ -28,39 +29,39 @@ use crate::domain::{InstanceId, Line, SpawnError, Tick};
 use crate::heartbeat::Heartbeats;
 use crate::sys::{self, FdTableMode, Spawner, StagingFds};
 
-/// A job that takes longer is held up. The monitor sees that within twice this time, and others are to start within one
-/// second.
+/// A job that takes longer is held up. The monitor notices that within twice this time, and other jobs must start
+/// within one second.
 pub(super) const HELD_AFTER: Duration = Duration::from_millis(400);
-/// Jobs after which free memory is given back, at the next moment without a job.
+/// After this number of jobs, free memory is returned to the kernel at the next idle moment.
 const GIVE_BACK_JOBS: usize = 256;
-/// How long a handoff waits for children that are held up to end, in milliseconds.
+/// How long a handoff waits for the exit of children that are held up, in milliseconds.
 const LEAVE_MS: u64 = 1_000;
-/// How often it looks at them.
+/// Interval of checks during that time.
 const LEAVE_LOOK: Duration = Duration::from_millis(10);
 
-/// What all spawner threads share.
+/// The state that all spawner threads share.
 pub(super) struct SpawnPool {
     state: Mutex<PoolState>,
-    /// [`State::is_over`] has become true.
+    /// Signalled when [`PoolState::is_over`] becomes true.
     over: Condvar,
-    /// Locked for moments only, never while a socket is made.
+    /// Locked briefly, never while a socket is made.
     sockets: Mutex<FcgiSockets>,
     pub(super) base: SpawnBase,
     pub(super) cgroup_manager: CgroupManager,
     pub(super) heartbeats: Heartbeats,
-    /// Called with each answer. Never blocks, and may be called while the state is locked.
+    /// Called with each answer. Never blocks. May be called while the state is locked.
     done: Box<dyn Fn(SpawnAnswer) + Send + Sync>,
     log: Box<dyn Fn(Line) + Send + Sync>,
 }
 
-/// Jobs that nobody does yet. Spawns go before all others: whoever waits for a process waits longest, and with FIFO the first
-/// of 1,000 programs ran after 1,000 commands had been looked up, at 37 ms instead of 16 ms. Nothing can wait for ever behind
-/// spawns, for each of them follows a job of the other kind.
+/// Jobs that wait for the active worker. Spawns precede all others, because a spawn completes a start: with one FIFO,
+/// the first of 1,000 programs started after 1,000 commands had been resolved, at 37 ms instead of 16 ms. Spawns cannot
+/// starve the others, because each of them follows a job of the other kind.
 #[derive(Default)]
 struct JobQueue {
     spawns: VecDeque<SpawnJob>,
     others: VecDeque<SpawnJob>,
-    /// [`Job::Stop`] or [`Job::HandOver`] has come: what comes after it is dropped.
+    /// [`SpawnJob::Stop`] or [`SpawnJob::HandOver`] was queued. Later jobs are dropped.
     is_closed: bool,
 }
 
@@ -106,30 +107,30 @@ impl JobQueue {
     }
 }
 
-/// Who does what.
+/// The workers and their jobs.
 struct PoolState {
     queue: JobQueue,
-    /// Jobs that wait for one that is held up, in the order in which they came.
+    /// Jobs that wait for one that is held up, in their order.
     parked: VecDeque<SpawnJob>,
-    /// Instances whose spawn was called off while its job was in the queue or under way.
+    /// Instances whose spawn was cancelled while its job was queued or running.
     called_off: BTreeSet<InstanceId>,
-    /// `None`: no thread could be had for it. The next job tries again.
+    /// `None`: no thread could be created. The next job tries again.
     active: Option<SpawnWorker>,
-    /// What the active worker does, and since when.
+    /// The job of the active worker, and when it began.
     current: Option<(HeldSubject, Tick)>,
     spares: Vec<SpawnWorker>,
     aside: Vec<HeldWorker>,
     next_id: u64,
-    /// For the next worker: made early, so that its descriptors are low.
+    /// The spawner for the next worker, made early so that its descriptors are low.
     spawner: Option<Spawner>,
     table: FdTableMode,
-    /// Handing over: no job is begun any more, and children that are held up are waited for until then.
+    /// Set during a handoff: no job starts any more, and children that are held up may exit until then.
     leaving_until: Option<Tick>,
-    /// Workers end.
+    /// Whether workers must end.
     is_over: bool,
 }
 
-/// What the active worker finds.
+/// The next step of the active worker.
 enum NextJob {
     Job(Box<SpawnJob>),
     Nothing,
@@ -139,7 +140,7 @@ enum NextJob {
 
 impl SpawnPool {
     /// # Errors
-    /// No descriptors, memory or threads to be had.
+    /// No descriptors, memory or threads.
     pub(super) fn start(
         base: SpawnBase,
         cgroup_manager: CgroupManager,
@@ -183,7 +184,7 @@ impl SpawnPool {
     }
 
     fn state(&self) -> MutexGuard<'_, PoolState> {
-        // Nothing panics while it holds the lock.
+        // No code panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -205,7 +206,7 @@ impl SpawnPool {
         worker::start(self, id, spawner)
     }
 
-    /// Sees to it that somebody works.
+    /// Makes a worker the active one if there is none.
     fn ensure_active(self: &Arc<Self>, state: &mut PoolState) {
         if state.active.is_none() {
             let spare = state.spares.pop();
@@ -227,12 +228,12 @@ impl SpawnPool {
             Some(active) => active.thread.clone(),
             None => return self.ensure_active(&mut state),
         };
-        // It would only find the state locked.
+        // Unlock first; otherwise the worker would find the state locked.
         drop(state);
         active.unpark();
     }
 
-    /// Waits until the jobs that are queued are done or held up, and all workers that can end do so.
+    /// Waits until the queued jobs are done or held up and all workers that can end have ended.
     pub(super) fn stop(self: &Arc<Self>) {
         let mut state = self.state();
         if !state.is_over {
@@ -250,8 +251,7 @@ impl SpawnPool {
         }
     }
 
-    /// The process of `instance` is not wanted any more, though the kernel may have been asked for it. Its job is answered in
-    /// any case.
+    /// Cancels the spawn of `instance`, which may already have started. Its job is answered in any case.
     pub(super) fn call_off(self: &Arc<Self>, instance: InstanceId) {
         let mut state = self.state();
         let is_its = |job: &SpawnJob| matches!(job, SpawnJob::Spawn(of, ..) if *of == instance);
@@ -291,8 +291,8 @@ impl SpawnPool {
         }
     }
 
-    /// Whether the child `pid`, whom nobody knows, may be the process of one of these instances, whose spawn was asked for and
-    /// whose answer has not been read.
+    /// Whether the unknown child `pid` may be the process of one of these instances, whose spawn was requested and
+    /// whose answer was not read yet.
     pub(super) fn may_be(&self, instances: &BTreeSet<InstanceId>, pid: i32) -> bool {
         let state = self.state();
         let has_none = |instance: &InstanceId| {
@@ -306,13 +306,13 @@ impl SpawnPool {
                 .and_then(|aside| aside.worker.child.pid())
                 .is_some_and(|known| known != pid)
         };
-        // Of the active one that is known in a moment, like the answer that is on its way.
+        // The active worker's pid will be known soon, when its answer arrives.
         !instances
             .iter()
             .all(|instance| has_none(instance) || is_another(instance))
     }
 
-    /// The next job of the worker `id`. `None`: it is to end.
+    /// Returns the next job of the worker `id`. `None`: the worker must end.
     pub(super) fn next(self: &Arc<Self>, id: u64, jobs_since: &mut usize) -> Option<SpawnJob> {
         loop {
             let mut state = self.state();
@@ -333,7 +333,7 @@ impl SpawnPool {
                 }
                 NextJob::Nothing => {
                     drop(state);
-                    // The plans of a thousand starts leave 2.5 MB of holes behind.
+                    // The plans of a thousand starts leave 2.5 MB of free memory in fragments.
                     if *jobs_since >= GIVE_BACK_JOBS {
                         *jobs_since = 0;
                         sys::trim_heap();
@@ -360,7 +360,7 @@ impl SpawnPool {
         }
     }
 
-    /// The first job that need not wait.
+    /// Finds the first job that need not wait.
     fn find(&self, state: &mut PoolState) -> NextJob {
         if state.leaving_until.is_some() {
             return NextJob::Leave;
@@ -371,7 +371,7 @@ impl SpawnPool {
                 SpawnJob::HandOver => {
                     let now = sys::now().mono;
                     state.leaving_until = Some(now.plus_millis(LEAVE_MS));
-                    // Whoever goes on begins these starts anew, so none of them may come to anything.
+                    // The next daemon repeats these starts, so none of them may succeed now.
                     for aside in &mut state.aside {
                         aside.abandon(now);
                     }
@@ -386,7 +386,7 @@ impl SpawnPool {
         NextJob::Nothing
     }
 
-    /// Puts a job off until what it waits for is over, and tells whoever it is for.
+    /// Parks a job until the job it waits for is over, and reports its instance as held up.
     fn park(&self, job: SpawnJob, why: &str, state: &mut PoolState) {
         let subject = HeldSubject::of(&job);
         if let Some(instance) = subject.instance()
@@ -402,7 +402,7 @@ impl SpawnPool {
         }
     }
 
-    /// Looks at what is held up, if that is due; answers when it is next.
+    /// Examines the held-up jobs if that is due. Returns when to do so again.
     fn look_at_asides(&self, state: &mut PoolState) -> Tick {
         if state.aside.is_empty() {
             return Tick::NEVER;
@@ -418,12 +418,12 @@ impl SpawnPool {
         due
     }
 
-    /// The worker `id` has not come back in time. Called on the monitor's thread.
+    /// Sets the worker `id` aside because its job takes too long. Called on the monitor's thread.
     pub(super) fn set_aside(self: &Arc<Self>, id: u64) {
         let mut state = self.state();
         let now = sys::now().mono;
         let is_late = |since: Tick| Duration::from_nanos(now.nanos_since(since)) >= HELD_AFTER;
-        // It may have come back meanwhile, and have begun another.
+        // It may have finished in the meantime and begun another job.
         if !state.is_active(id) || !matches!(&state.current, Some((_, since)) if is_late(*since)) {
             return;
         }
@@ -444,11 +444,11 @@ impl SpawnPool {
         self.ensure_active(&mut state);
     }
 
-    /// The worker `id` has done its job, in time or not.
+    /// Records that the worker `id` has done its job, in time or late.
     pub(super) fn finished(self: &Arc<Self>, id: u64, answer: Option<SpawnAnswer>) {
         let mut state = self.state();
         if state.is_active(id) {
-            // From here on nobody looks at its child any more.
+            // From here on its child is not examined any more.
             let current = state.current.take();
             if !state.called_off.is_empty()
                 && let Some(instance) = current.and_then(|(subject, _)| subject.instance())
@@ -469,7 +469,8 @@ impl SpawnPool {
         match answer {
             Some(SpawnAnswer::Spawned(_, _, pidfd, _)) if is_abandoned => {
                 drop(state);
-                // Killed already, and nobody's. Until it has ended its user's next start waits.
+                // The child was killed already, and its answer is not wanted. Until it has exited, the next start of
+                // its user waits.
                 sys::end_child(&pidfd);
                 state = self.state();
             }
@@ -506,7 +507,8 @@ impl PoolState {
         self.active.as_ref().is_some_and(|worker| worker.id == id)
     }
 
-    /// What a job waits for, as it reads in the log. `parked` are jobs before it.
+    /// Returns what a job waits for, as text for the log. `parked`: the parked jobs before it. `None`: it need not
+    /// wait.
     fn obstacle(&self, job: &SpawnJob, parked: &VecDeque<SpawnJob>) -> Option<String> {
         if self.aside.is_empty() {
             return None;
@@ -524,15 +526,15 @@ impl PoolState {
         let owner = subject.owner()?;
         let others = || self.aside.iter().filter_map(|aside| aside.subject.owner());
         if let Some(other) = others().find(|other| owner.waits_behind(other)) {
-            return Some(format!("waits for the start of {}", other.name));
+            return Some(format!("waiting for the start of {}", other.name));
         }
         let is_of_kind = |other: &&JobOwner| other.is_own() == owner.is_own();
         let max = if owner.is_own() { OWN_MAX } else { FOREIGN_MAX };
         let is_full = others().filter(is_of_kind).count() >= max;
-        is_full.then(|| format!("waits for one of {max} other starts"))
+        is_full.then(|| format!("waiting for one of {max} other starts"))
     }
 
-    /// Puts jobs that need not wait any more back before those of their kind, in their order.
+    /// Returns jobs that need not wait any more to the front of their queues, in their order.
     fn unpark(&mut self) {
         let (mut ready, mut waiting) = (VecDeque::new(), VecDeque::new());
         for job in std::mem::take(&mut self.parked) {

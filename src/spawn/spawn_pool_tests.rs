@@ -1,4 +1,4 @@
-//! A write lease stands for whatever holds a start up.
+//! Starts that are held up. A write lease on the command file holds them up.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,7 +15,7 @@ use crate::sys::lease::FileLease;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A command that a lease can hold up, removed at the end.
+/// A command file that a lease can hold up, removed when dropped.
 struct Script(PathBuf);
 
 impl Script {
@@ -28,7 +28,7 @@ impl Script {
     }
 
     fn lease(&self) -> FileLease {
-        // Forks of other tests may have it open for a moment.
+        // Forks of other tests may have the file open for a moment.
         let limit = std::time::Instant::now() + LIMIT;
         loop {
             match FileLease::acquire(&self.0) {
@@ -104,7 +104,7 @@ impl Bench {
         self.pool.send(job);
     }
 
-    /// The process of `slot` is there.
+    /// Expects that the process of `slot` was spawned.
     fn spawned(&self, slot: u32) -> std::os::fd::OwnedFd {
         match self.next() {
             SpawnAnswer::Spawned(of, _, pidfd, _) if of == instance(slot) => pidfd,
@@ -112,7 +112,7 @@ impl Bench {
         }
     }
 
-    /// The start of `slot` is held up.
+    /// Expects that the start of `slot` is held up.
     fn held(&self, slot: u32) -> String {
         match self.next() {
             SpawnAnswer::Held(of, why) if of == instance(slot) => why,
@@ -135,7 +135,7 @@ fn instance(slot: u32) -> InstanceId {
     }
 }
 
-/// The process `name` of another user than ours, or of ours.
+/// The process `name` of another user (`uid`), or of the daemon's.
 fn of(name: &str, uid: Option<u32>, command: &str) -> ProcessSpec {
     ProcessSpec {
         name: ProcessName::parse(name).expect("valid"),
@@ -152,7 +152,7 @@ fn path(script: &Script) -> &str {
     script.0.to_str().expect("utf-8")
 }
 
-/// What a queue gives out, as short words.
+/// The jobs of a queue in order, as short words.
 fn emptied(queue: &mut JobQueue) -> Vec<String> {
     let word = |job: SpawnJob| match job {
         SpawnJob::Resolve(instance, _) => format!("resolve {}", instance.slot),
@@ -191,7 +191,7 @@ fn spawns_go_first_and_nothing_follows_the_end() {
     ] {
         queue.push(job);
     }
-    // What had to wait goes before all others of its kind, in its order.
+    // Parked jobs return before all others of their kind, in their order.
     queue.put_back([spawn(6), resolve(7), spawn(8), resolve(9)].into());
     queue.push(SpawnJob::HandOver);
     for job in [spawn(10), resolve(11), SpawnJob::Stop] {
@@ -225,10 +225,10 @@ fn who_is_held_up_holds_nobody_else_up_and_waits_for_itself() {
     bench.spawn(1, held);
     assert!(bench.held(1).contains("lease"));
     bench.spawn(2, same);
-    assert_eq!(bench.held(2), "waits for the start of a");
+    assert_eq!(bench.held(2), "waiting for the start of a");
     bench.spawn(3, other);
     sys::end_child(&bench.spawned(3));
-    // Whoever only asks is answered.
+    // A check is answered at once.
     bench.pool.send(SpawnJob::Check(
         Ticket(1),
         Arc::new(of("a", None, path(&script))),
@@ -237,7 +237,7 @@ fn who_is_held_up_holds_nobody_else_up_and_waits_for_itself() {
         bench.next(),
         SpawnAnswer::Checked(Ticket(1), Ok(()))
     ));
-    // A stranger is none of ours, unless it is just that one.
+    // An unknown child does not match, unless it has exactly that pid.
     let pid = bench.child_of(1).pid().expect("made");
     let instances = BTreeSet::from([instance(1), instance(2)]);
     assert!(bench.pool.may_be(&instances, pid));
@@ -267,7 +267,7 @@ fn a_stopped_child_is_continued_and_then_killed() {
     assert!(bench.held(1).contains("killed"));
     let pidfd = bench.spawned(1);
     drop(lease);
-    // The spawner goes on when the child lets its memory go, which is shortly before it can be reaped.
+    // The spawner continues when the child releases its memory, shortly before the child can be reaped.
     let limit = std::time::Instant::now() + LIMIT;
     let status = loop {
         if let Some((_, status)) = crate::sys::reap(&pidfd).expect("ours") {
@@ -288,7 +288,7 @@ fn what_is_called_off_ends() {
     let second = bench.resolve(2, of("a", None, "/bin/true"));
     let _lease = script.lease();
     bench.spawn(1, first);
-    // Before it is known to be held up, and after it has been parked.
+    // Before the start is known to be held up, and after a job was parked.
     bench.pool.call_off(instance(1));
     bench.held(1);
     sys::end_child(&bench.spawned(1));
@@ -345,8 +345,8 @@ fn starts_of_one_kind_that_are_held_up_are_bounded() {
     for slot in 0..count {
         assert!(bench.held(slot).contains("lease"));
     }
-    assert_eq!(bench.held(count), "waits for one of 8 other starts");
-    // Those of other users are of another kind.
+    assert_eq!(bench.held(count), "waiting for one of 8 other starts");
+    // Jobs of other users have a separate limit.
     bench.resolve(100, of("other", Some(1), "/bin/true"));
     drop(lease);
     let mut ended = 0;

@@ -1,4 +1,4 @@
-//! What tests of this room share: processes with a command, an environment or a socket of their own.
+//! Helpers for the tests of `spawn`: processes with a command, an environment or a socket.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The way to the spawner threads, which find commands and make processes one after another, so that a file system, a name
-//! service or a user that holds one of them up stalls neither the engine nor a log, nor the programs of others.
+//! The interface of the spawner threads, which find commands and make processes one after another. A file system, a
+//! name service or a user that holds up one of them delays neither the engine nor a log nor other users' programs.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -16,31 +16,31 @@ use crate::fd_holder::FdStore;
 use crate::heartbeat::Heartbeats;
 use crate::sys::StagingFds;
 
-/// How the threads start.
+/// The start options of the threads.
 #[derive(Debug)]
 pub struct SpawnOptions {
-    /// What all processes get.
+    /// What all processes inherit.
     pub base: SpawnBase,
-    /// Where their cgroups are.
+    /// The cgroups of processes.
     pub cgroup_manager: CgroupManager,
-    /// Sockets that a predecessor has left.
+    /// Sockets of a previous daemon.
     pub inherited: Vec<(SharedSocket, OwnedFd)>,
-    /// Where sockets are kept for a successor; none: they live and die with the daemon.
+    /// Where sockets are stored for the next daemon. `None`: they are lost with this one.
     pub fd_store: Option<Arc<FdStore>>,
-    /// Watches the threads.
+    /// The monitor of the threads.
     pub heartbeats: Heartbeats,
-    /// Descriptors of the first spawner and of the one after it, reserved before many others were open.
+    /// Descriptors for the first two spawners, reserved before many others were open.
     pub staging: [StagingFds; 2],
 }
 
-/// Starts the first thread. `done` is called with each answer, `log` with each line for the activity log; neither may block. Answers come in the
-/// order of the jobs, but for spawns, which go before everything else, for those of jobs that are held up, and of jobs that
-/// wait for them.
+/// Starts the first thread. `done` is called with each answer, `log` with each line for the activity log; neither may
+/// block. Answers come in the order of the jobs, except that spawns precede all others, and that jobs may be held up or
+/// wait for such a job.
 ///
-/// To be called before anybody waits for children of unknown pid (see [`crate::sys::Spawner::staged_in`]).
+/// Must be called before any thread waits for children of unknown pid (see [`crate::sys::Spawner::staged_in`]).
 ///
 /// # Errors
-/// No descriptors, memory or threads to be had.
+/// No descriptors, memory or threads.
 pub fn start(
     options: SpawnOptions,
     done: impl Fn(SpawnAnswer) + Send + Sync + 'static,
@@ -55,9 +55,8 @@ pub fn start(
         staging,
     } = options;
     let sockets = FcgiSockets::resumed(inherited, fd_store, &mut |line| log(line));
-    // Jobs are not bounded by the queue but by who sends: the core has at most one job out per instance and one instance in the
-    // making per slot, and checks are bounded by the questions that the control handle lets into the engine. So `send`
-    // need never wait, and the engine never does.
+    // The queue is unbounded, but its senders are not: the core has at most one job per instance and one starting
+    // instance per slot, and the control handle limits checks. So `send` and the engine never wait.
     let pool = SpawnPool::start(
         base,
         cgroup_manager,
@@ -70,31 +69,31 @@ pub fn start(
     Ok(SpawnHandle(pool))
 }
 
-/// Gives jobs to the spawner threads.
+/// Sends jobs to the spawner threads.
 #[derive(Debug)]
 pub struct SpawnHandle(Arc<SpawnPool>);
 
 impl SpawnHandle {
-    /// Queues a job; never blocks. Jobs after [`Job::Stop`] and [`Job::HandOver`] are dropped.
+    /// Queues a job. Never blocks. Jobs after [`SpawnJob::Stop`] and [`SpawnJob::HandOver`] are dropped.
     pub fn send(&self, job: SpawnJob) {
         self.0.send(job);
     }
 
-    /// The process of `instance` is not wanted any more, though its spawn was asked for. A spawn that is held up comes to an end
-    /// soon then; any other goes on. It is answered in any case. Never blocks.
+    /// Cancels the spawn of `instance`, which was already requested. A spawn that is held up then ends soon; any other
+    /// continues. It is answered in any case. Never blocks.
     pub fn call_off(&self, instance: InstanceId) {
         self.0.call_off(instance);
     }
 
-    /// Whether the child `pid`, whom nobody knows, may be the process of one of `instances`, whose spawn was asked for and whose
+    /// Whether the unknown child `pid` may be the process of one of `instances`, whose spawn was requested and whose
     /// answer was not read yet. Never blocks.
     #[must_use]
     pub fn may_be(&self, instances: &BTreeSet<InstanceId>, pid: i32) -> bool {
         self.0.may_be(instances, pid)
     }
 
-    /// Ends the threads after the jobs that are queued, and waits for that: at most until each of them is done or is found
-    /// to be held up. What is held up is killed as far as it is a process, and not waited for.
+    /// Ends the threads after the queued jobs, and waits until each of these is done or known to be held up. Held-up
+    /// children are killed and not waited for.
     pub fn join(self) {
         self.0.stop();
     }
@@ -115,7 +114,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(20);
 
-    /// One monitor for all of them.
+    /// One monitor for all tests.
     fn beats() -> Heartbeats {
         static BEATS: OnceLock<Heartbeats> = OnceLock::new();
         let beats = BEATS.get_or_init(|| Heartbeats::start(|_| {}).expect("started"));
@@ -133,7 +132,7 @@ mod tests {
         }
     }
 
-    /// The threads, and their answers.
+    /// Starts the threads. Returns the handle and the answers.
     fn started(environ: &[(&str, &str)]) -> (SpawnHandle, Receiver<SpawnAnswer>) {
         let (answers, outbox) = channel();
         let environ = environ
@@ -244,7 +243,7 @@ mod tests {
         )
         .expect("started");
         let next = || outbox.recv_timeout(LIMIT).expect("an answer in time");
-        // A command that is missing is told after the socket was made; what it held goes back.
+        // A missing command is reported after the socket was made; its hold on the socket is released.
         let missing = Arc::new(fcgi("g", &url, "/nonexistent"));
         handle.send(SpawnJob::Resolve(instance(1), missing));
         assert!(

@@ -1,4 +1,4 @@
-//! One spawner thread: takes one job after another, does it, and hands in what came of it.
+//! One spawner thread: it takes jobs one after another, does them and delivers their results.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -16,7 +16,7 @@ use crate::domain::{Errno, InstanceId, Line, SpawnError};
 use crate::heartbeat::Overdue;
 use crate::sys::{ChildStdio, PendingChild, SPAWNER_THREAD, Spawner};
 
-/// A spawner thread, as others see it.
+/// A spawner thread, as the pool sees it.
 #[derive(Debug)]
 pub(super) struct SpawnWorker {
     pub(super) id: u64,
@@ -27,11 +27,11 @@ pub(super) struct SpawnWorker {
 
 /// Starts a spawner thread.
 ///
-/// It never ends before the pool does, even if it has nothing to do: a program that has asked for a signal at its parent's
-/// end (`PR_SET_PDEATHSIG`) gets it when the thread ends that made it.
+/// It never ends before the pool, even if it is idle: a program that requested a signal at its parent's death
+/// (`PR_SET_PDEATHSIG`) gets that signal when the thread that made it ends.
 ///
 /// # Errors
-/// EAGAIN, ENOMEM.
+/// EAGAIN or ENOMEM.
 pub(super) fn start(pool: &Arc<SpawnPool>, id: u64, spawner: Spawner) -> io::Result<SpawnWorker> {
     let child = spawner.pending_child();
     let pool = pool.clone();
@@ -64,12 +64,12 @@ fn run(pool: &Arc<SpawnPool>, id: u64, mut spawner: Spawner) {
     }
 }
 
-/// Does a job. May block for as long as file systems, name services and users can make it.
+/// Does a job. May block for as long as file systems, name services and users make it.
 fn perform(pool: &SpawnPool, spawner: &mut Spawner, job: SpawnJob) -> Option<SpawnAnswer> {
     Some(match job {
         SpawnJob::Resolve(instance, spec) => {
             let held = match &spec.kind {
-                // First, as in Supervisor: a command that is missing is told after the socket was made.
+                // The socket first, as in Supervisor: a missing command is reported after the socket was made.
                 ProcessKind::Fcgi(socket) => hold_socket(pool, instance, &spec, socket),
                 ProcessKind::Program | ProcessKind::Listener => Ok(()),
             };
@@ -109,12 +109,13 @@ fn perform(pool: &SpawnPool, spawner: &mut Spawner, job: SpawnJob) -> Option<Spa
                 .try_for_each(|making| making.make(&mut log).map(|made| made.close(&mut log)));
             SpawnAnswer::SocketsTried(ticket, tried)
         }
-        // The pool's own.
+        // The pool handles these itself.
         SpawnJob::HandOver | SpawnJob::Stop => return None,
     })
 }
 
-/// Lets an instance have the socket of its program. The sockets are not locked while one is made, which may block.
+/// Gives an instance a hold on the socket of its program. The sockets are not locked while one is made, which may
+/// block.
 fn hold_socket(
     pool: &SpawnPool,
     instance: InstanceId,
@@ -132,9 +133,9 @@ fn hold_socket(
     }
 }
 
-/// Spawns it in its cgroup, where there are any. That may be gone at any moment (with its scope, or because the thread of
-/// cgroups has just removed what the last instance left): then it is made again, once. A cgroup that takes no process, as its
-/// own program can make it, keeps no program from running.
+/// Spawns the process in its cgroup, if programs have cgroups. The cgroup may vanish at any time (with its scope, or
+/// because the cgroup thread removes what the last instance left); then it is made again, once. A program may make its
+/// cgroup unusable for new processes; that must not prevent its start.
 fn spawn(
     pool: &SpawnPool,
     spawner: &mut Spawner,
@@ -157,7 +158,7 @@ fn spawn(
                 Some(
                     libc::ENOENT | libc::ENODEV | libc::EBUSY | libc::EOPNOTSUPP | libc::EACCES,
                 ) => {
-                    // The next one is a new one, if nothing is left in this.
+                    // If the old cgroup is empty, the next attempt makes a new one.
                     process_cgroup.remove();
                     last = Some(error);
                 }
@@ -178,7 +179,7 @@ fn spawn(
 pub(super) fn spawn_refused(name: String, errno: Errno) -> SpawnError {
     match errno.0 {
         libc::EAGAIN => SpawnError::TooManyProcesses { name },
-        // There was no descriptor for its pidfd.
+        // No descriptor for its pidfd.
         libc::EMFILE => SpawnError::TooManyFiles { name },
         _ => SpawnError::Fork { name, errno },
     }

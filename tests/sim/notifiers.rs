@@ -195,10 +195,10 @@ impl Notifiers {
             notifier.stop_sent = true;
             return;
         }
-        let is_heeded = matches!(input, Input::NotifyPolled(whose) if *whose == instance);
+        let is_polled = matches!(input, Input::NotifyPolled(whose) if *whose == instance);
         if signal == Signal::ABRT {
             let wished = matches!(input, Input::Notified(whose, notice) if *whose == instance && notice.beat == Some(WatchdogNotify::Trigger));
-            let late = is_heeded
+            let late = is_polled
                 && notifier.state == ProcessState::Running
                 && notifier.interval > 0
                 && at >= notifier.beat_by;
@@ -207,13 +207,13 @@ impl Notifiers {
                 "{instance:?} is ended by a watchdog that it has fed: {at} {notifier:?}"
             );
             notifier.failed = true;
-        } else if notifier.state == ProcessState::Starting && is_heeded {
+        } else if notifier.state == ProcessState::Starting && is_polled {
             assert!(
                 at >= notifier.ready_by,
                 "{instance:?} has time left to be ready: {at} {notifier:?}"
             );
             notifier.failed = true;
-        } else if signal == Signal::KILL && notifier.state == ProcessState::Stopping && is_heeded {
+        } else if signal == Signal::KILL && notifier.state == ProcessState::Stopping && is_polled {
             assert!(
                 at >= notifier.kill_by,
                 "{instance:?} has time left to stop: {at} {notifier:?}"

@@ -62,7 +62,7 @@ fn killed(machine: &Machine) -> Result<(), String> {
     let before = pids(machine)?;
     for round in 1..=2 {
         machine.sh(&format!(": > /var/log/supervisord.log; kill -9 {HOLDER}"))?;
-        wait_log(machine, "another fd holder runs with pid ")?;
+        wait_log(machine, "fd holder restarted with pid ")?;
         let status = machine.property(UNIT, "StatusText")?;
         expect(status.contains("fd holder") || round == 2, status)?;
         // From now on everything depends on the new one.
@@ -77,7 +77,7 @@ fn killed(machine: &Machine) -> Result<(), String> {
 fn scope_ended(machine: &Machine) -> Result<(), String> {
     begin(machine)?;
     machine.sh(&format!("systemctl stop {SCOPE}"))?;
-    wait_log(machine, "another fd holder runs with pid ")?;
+    wait_log(machine, "fd holder restarted with pid ")?;
     // All processes exited with the scope. Programs that restart run in the new scope, and outlive the daemon again.
     machine.ctl("start quiet").ok();
     let mut quiet = None;

@@ -1,4 +1,4 @@
-//! Manual pages about what stands in configuration files, drawn from KEYS and EVENTS.
+//! The manual pages about configuration files, generated from KEYS and EVENTS.
 
 mod configuration;
 mod events;

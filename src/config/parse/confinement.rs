@@ -1,4 +1,4 @@
-//! The keys of what a program may use and which rights it has.
+//! Parses a program's keys for resource limits and privileges.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use super::super::spec::{DaemonSpec, GroupSpec, KillMode, ProcessSpec, ProgramSp
 use super::{ConfigReader, KeyResult, SectionAt};
 use crate::domain::{Capabilities, Resource};
 
-/// What one section says; whatever is wrong is left out, and reported.
-// Differs: Supervisor ignores these keys, as it ignores any that it does not know, so a file that has one by chance (a
-// `group` that was never heard) means something now.
+/// Parses the keys of one section. Wrong values are reported and left out.
+// Differs: Supervisor ignores these keys like all unknown keys, so a file that has one by accident (a `group` without
+// effect) changes its meaning.
 pub(super) fn confinement(
     reader: &mut ConfigReader<'_>,
     at: SectionAt<'_>,
@@ -54,7 +54,7 @@ pub(super) fn confinement(
                     at,
                     "ambient_capabilities",
                     format!("capabilities does not allow {beyond}"),
-                    "what a program is given it must be allowed to have",
+                    "each ambient capability must also be listed in capabilities",
                 );
             }
             Some(set)
@@ -73,8 +73,8 @@ pub(super) fn confinement(
     }
 }
 
-/// Warns of what the kernel refuses to a daemon that is not root: such a program will not start. What it is allowed all
-/// the same (as root in a container, or with capabilities of its own) only the attempt can tell.
+/// Warns about keys that the kernel refuses to a daemon without root: such a program will not start. Exceptions (root
+/// in a container, granted capabilities) show only at the attempt.
 pub(super) fn warn_of_rights(
     reader: &mut ConfigReader<'_>,
     daemon: &DaemonSpec,
@@ -91,15 +91,15 @@ pub(super) fn warn_of_rights(
         let section = &program.template.section;
         for key in privileged(&process.confinement, rights, reader) {
             let text = format!(
-                "{key} in [{section}] takes rights that the daemon will not have unless it runs as root; the program may \
-                 not start"
+                "{key} in [{section}] needs privileges that supervisord has only as root; the program may fail to start"
             );
             reader.warn_of_key(section, key, text);
         }
     }
 }
 
-/// Warns of keys that need a cgroup on a host that cannot give programs any, or none with the controller that the key needs.
+/// Warns about keys that need a cgroup if programs cannot have cgroups on this host, or not with the controller of the
+/// key.
 pub(super) fn warn_of_cgroups(reader: &mut ConfigReader<'_>, groups: &[Arc<GroupSpec>]) {
     let lookup = reader.lookup;
     let mut missing: BTreeMap<&'static str, Option<String>> = BTreeMap::new();
@@ -129,7 +129,7 @@ pub(super) fn warn_of_cgroups(reader: &mut ConfigReader<'_>, groups: &[Arc<Group
     }
 }
 
-/// Each program with one of its processes.
+/// Each program with its first process.
 fn first_processes(
     groups: &[Arc<GroupSpec>],
 ) -> impl Iterator<Item = (&ProgramSpec, &Arc<ProcessSpec>)> {
@@ -143,22 +143,22 @@ fn first_processes(
     })
 }
 
-/// Why a daemon is not root.
+/// Why the daemon lacks root privileges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum MissingPrivilege {
-    /// It never is.
+    /// It is never root.
     Never,
-    /// It changes its user at start. From then on the kernel keeps even its own files in /proc from it.
+    /// It changes its user at start. From then on the kernel denies it even its own files in /proc.
     GivenUp,
 }
 
-/// The keys of a program that need rights.
+/// The keys of a program that need privileges.
 fn privileged(
     confinement: &Confinement,
     rights: MissingPrivilege,
     reader: &ConfigReader<'_>,
 ) -> Vec<&'static str> {
-    // Every field is named, so that a new one cannot be forgotten.
+    // All fields are listed, so that a new one cannot be forgotten.
     let Confinement {
         limits,
         nice,
@@ -167,7 +167,7 @@ fn privileged(
         extra_groups,
         capabilities,
         ambient_capabilities,
-        // Anybody may give rights up.
+        // Any process may give up privileges.
         no_new_privileges: _,
     } = confinement;
     let beyond = limits
@@ -305,7 +305,7 @@ mod tests {
             panic!("two");
         };
         assert!(Arc::ptr_eq(&one.confinement, &two.confinement));
-        // What a successor reads back is shared again.
+        // Deserialized defaults are shared again.
         let text = serde_json::to_string(&config).expect("written");
         assert_eq!(serde_json::from_str::<Config>(&text).expect("read"), config);
         let plain = read("[program:a]\ncommand=a\n").expect("valid");
@@ -338,12 +338,11 @@ mod tests {
             (
                 "capabilities=root",
                 "unknown capability 'root' in section 'program:a' (file: '/etc/s.conf'); capabilities takes none, all, \
-                 or names such as cap_net_bind_service with commas or blanks between them, after ~ those that are left out",
+                 or names such as cap_net_bind_service separated by commas or blanks; after ~, all except the named ones",
             ),
             (
                 "ambient_capabilities=kill,chown\ncapabilities=chown",
-                "capabilities does not allow cap_kill in section 'program:a' (file: '/etc/s.conf'); what a program is \
-                 given it must be allowed to have",
+                "capabilities does not allow cap_kill in section 'program:a' (file: '/etc/s.conf'); each ambient capability must also be listed in capabilities",
             ),
         ] {
             let errors = read(&format!("[program:a]\ncommand=a\n{line}\n")).expect_err(line);
@@ -397,7 +396,7 @@ mod tests {
             let config = read(text).expect("valid");
             config.notes.iter().map(ToString::to_string).collect()
         };
-        // The machine of the imagination has a hard limit of 4096 for everything.
+        // The fake machine has a hard limit of 4096 for everything.
         let text =
             format!("[program:a]\ncommand=a\n{ALL}numprocs=2\nprocess_name=%(process_num)d\n");
         let expected: Vec<String> = [
@@ -413,8 +412,7 @@ mod tests {
         .map(|(line, key)| {
             let column = key.len() + 2;
             format!(
-                "/etc/s.conf:{line}:{column}: {key} in [program:a] takes rights that the daemon will not have unless it runs \
-                 as root; the program may not start"
+                "/etc/s.conf:{line}:{column}: {key} in [program:a] needs privileges that supervisord has only as root; the program may fail to start"
             )
         })
         .into();

@@ -1,4 +1,4 @@
-//! `[supervisord]`, and what the command line sets instead.
+//! Parses `[supervisord]` and applies the command line.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::super::value;
 use super::{ConfigReader, KeyResult, SectionAt};
 use crate::domain::{Bytes, Level};
 
-/// `[supervisord]` as the file has it.
+/// The values of `[supervisord]` in the file.
 pub(super) struct DaemonSection {
     minfds: i64,
     minprocs: i64,
@@ -45,7 +45,7 @@ const AT: SectionAt<'static> = SectionAt {
     index: None,
 };
 
-/// Reads the section in Supervisor's order, and adds its variables to the names that can be expanded from here on.
+/// Parses the section in Supervisor's order, and adds its variables to the names for expansion.
 pub(super) fn read_daemon_section(reader: &mut ConfigReader<'_>) -> DaemonSection {
     let here = reader.only_here();
     let lookup = reader.lookup;
@@ -110,7 +110,7 @@ pub(super) fn read_daemon_section(reader: &mut ConfigReader<'_>) -> DaemonSectio
     }
 }
 
-/// `environment`, which is expanded twice: first as any key, then once more with the machine's name known too.
+/// Parses `environment`, which is expanded twice: first like any key, then also with the host name.
 fn variables(reader: &mut ConfigReader<'_>) -> Vec<(String, String)> {
     let mut names = reader.only_here();
     let KeyResult::Is(text) = reader.text(AT, "environment", &names) else {
@@ -133,7 +133,7 @@ fn variables(reader: &mut ConfigReader<'_>) -> Vec<(String, String)> {
     }
 }
 
-/// The command line wins over the file; paths become absolute; the user is looked up, last of all.
+/// Applies the command line over the file, makes paths absolute, and finally looks up the user.
 pub(super) fn resolve_daemon_spec(
     reader: &mut ConfigReader<'_>,
     section: DaemonSection,
@@ -141,7 +141,7 @@ pub(super) fn resolve_daemon_spec(
     servers: &[ServerSpec],
 ) -> DaemonSpec {
     let lookup = reader.lookup;
-    // An empty path on the command line counts as none.
+    // An empty path on the command line counts as not given.
     let path = |given: &Option<String>, read: String| {
         given
             .clone()
@@ -150,7 +150,7 @@ pub(super) fn resolve_daemon_spec(
     };
     let full = |path: &str| PathBuf::from(absolute(&expand_user(path, lookup), lookup));
     let logfile = path(&overrides.logfile, section.logfile);
-    // Differs: `journal` is a file's name to the original.
+    // Differs: for Supervisor `journal` is a file name.
     let logfile = if logfile == "syslog" {
         PathBuf::from(logfile)
     } else if value::is_journal(&logfile) {
@@ -199,7 +199,7 @@ pub(super) fn resolve_daemon_spec(
     }
 }
 
-/// The first unix server, else the last one on a port.
+/// The URL of the first unix server, or of the last inet server.
 fn server_url(servers: &[ServerSpec]) -> Option<String> {
     let unix = servers.iter().find_map(|server| match &server.address {
         ServerAddress::Unix { path, .. } => Some(format!("unix://{}", path.display())),

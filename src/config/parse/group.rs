@@ -1,4 +1,4 @@
-//! `[group:x]`, and the groups that programs, listeners and fcgi programs form by themselves.
+//! Parses `[group:x]`, and makes the groups of programs, listeners and fcgi programs that are in no `[group:x]`.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use super::program::{NAME_HINT, processes};
 use super::{ConfigReader, KeyResult, SectionAt};
 use crate::domain::{EVENTS, GroupName};
 
-/// The file mode of an fcgi socket that has none configured.
+/// The default file mode of an fcgi socket.
 const SOCKET_MODE: u32 = 0o700;
 
-/// All groups by (priority, name); `daemon` is the environment that every process has.
+/// Parses all groups, sorted by (priority, name). `daemon`: the environment that every process has.
 pub(super) fn read_groups(
     reader: &mut ConfigReader<'_>,
     daemon: &Environment,
@@ -46,13 +46,13 @@ pub(super) fn read_groups(
         }
     }
     groups.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
-    // Two sections may form a group of one name; the first in order is the one that counts.
+    // If two sections form groups of one name, the first counts.
     let mut names = HashSet::new();
     groups.retain(|group| {
         let is_new = names.insert(group.name.clone());
         if !is_new {
             let text = format!(
-                "there are several groups named {}; only the first by priority is used",
+                "several groups are named {}; only the first by priority is used",
                 group.name
             );
             reader.warn(section_of(reader, group), text);
@@ -63,7 +63,7 @@ pub(super) fn read_groups(
     groups.into_iter().map(Arc::new).collect()
 }
 
-/// Programs with one address do not share a socket: whichever is started while another holds it fails.
+/// Warns about programs with the same socket address: they do not share the socket, so the second one fails to start.
 fn warn_of_shared_sockets(reader: &mut ConfigReader<'_>, groups: &[GroupSpec]) {
     let mut owners: HashMap<&str, (&GroupName, &str)> = HashMap::new();
     for group in groups {
@@ -75,7 +75,7 @@ fn warn_of_shared_sockets(reader: &mut ConfigReader<'_>, groups: &[GroupSpec]) {
             let first = *owners.entry(&socket.url).or_insert(own);
             if first != own {
                 let text = format!(
-                    "{} is the socket of {} in group {} and of {} in group {}; only one of them can have it at a time",
+                    "{} is the socket of {} in group {} and of {} in group {}; only one of them can use it at a time",
                     socket.url, first.1, first.0, own.1, own.0
                 );
                 let section = format!("{}{}", SectionKind::Fcgi.prefix(), socket.program);
@@ -85,7 +85,7 @@ fn warn_of_shared_sockets(reader: &mut ConfigReader<'_>, groups: &[GroupSpec]) {
     }
 }
 
-/// Where the section stands that forms a group: that of its only program, else `[group:x]`.
+/// The span of the section that forms a group: its only program, or `[group:x]`.
 fn section_of(reader: &ConfigReader<'_>, group: &GroupSpec) -> SourceSpan {
     let is_own = |section: &str| title(section) == group.name.as_str();
     match group
@@ -105,7 +105,7 @@ fn group_of_section(reader: &ConfigReader<'_>, kind: SectionKind) -> Vec<String>
     reader.names_of(|name| SectionKind::of(name) == Some(kind))
 }
 
-/// Gives a group the sections that were read for it, each with those of its processes that no later one has replaced.
+/// Adds the sections that were read for a group, each with those of its processes that no later section replaced.
 fn with_programs(reader: &mut ConfigReader<'_>, group: Option<GroupSpec>) -> Option<GroupSpec> {
     let mut programs = std::mem::take(&mut reader.programs);
     let mut seen = HashSet::new();
@@ -117,12 +117,12 @@ fn with_programs(reader: &mut ConfigReader<'_>, group: Option<GroupSpec>) -> Opt
     group.map(|group| GroupSpec { programs, ..group })
 }
 
-/// What stands after the first colon.
+/// The text after the first colon.
 fn title(section: &str) -> &str {
     section.split_once(':').map_or("", |(_, name)| name)
 }
 
-/// The name of the group that `section` forms. Reading goes on under an empty name if it is wrong.
+/// The name of the group that `section` forms. A wrong name is reported, and reading continues with an empty one.
 fn name(reader: &mut ConfigReader<'_>, at: SectionAt<'_>) -> GroupName {
     let checked = value::name(title(at.section))
         .and_then(|name| GroupName::parse(&name).map_err(|error| error.to_string()));
@@ -151,7 +151,7 @@ fn group(
         .map(|text| value::list(&text))
         .unwrap_or_default();
     let priority = reader.integer(at, "priority", &here);
-    // Supervisor's sentence names the section it looked at last, which is that of the member before.
+    // Supervisor's message names the section it looked at last, which is that of the previous member.
     let mut label = section.to_owned();
     let mut members = Vec::new();
     for program in programs {
@@ -166,7 +166,7 @@ fn group(
                 at,
                 "programs",
                 format!("[{label}] names unknown program or fcgi-program {program}"),
-                &format!("programs takes names of sections such as [{plain}]"),
+                &format!("programs takes program names, as in [{plain}]"),
             ),
             (true, true) => reader.fail_with(
                 at,
@@ -174,7 +174,7 @@ fn group(
                 format!(
                     "[{label}] name {program} is ambiguous (exists as program and fcgi-program)"
                 ),
-                "give one of the two another name",
+                "rename one of the two",
             ),
             _ => {
                 label = if has_plain { plain } else { fcgi };
@@ -249,7 +249,7 @@ fn listener(
         .ok()
         .unwrap_or_default();
     if !result_handler.is_empty() && result_handler != RESULT_HANDLER {
-        // Differs: Supervisor calls it. It is kept: who judges then is the core.
+        // Differs: Supervisor calls it. Here the value is kept, and the core judges the results.
         reader.foreign(
             at,
             "result_handler",
@@ -268,7 +268,7 @@ fn listener(
             "",
         );
     }
-    // Supervisor checks the name with the processes only, where the sentence ends in the section and the file.
+    // Supervisor checks the name only with the processes, where its message ends in the section and the file.
     let name = value::name(title(section))
         .ok()
         .and_then(|name| GroupName::parse(&name).ok())
@@ -309,21 +309,21 @@ fn events(reader: &mut ConfigReader<'_>, at: SectionAt<'_>) -> Vec<String> {
                 at,
                 "events",
                 format!("Unknown event type {event} in [{}] events", at.section),
-                "events takes names such as PROCESS_STATE, TICK_60 or EVENT, with commas between them",
+                "events takes event types such as PROCESS_STATE, TICK_60 or EVENT, separated by commas",
             );
         }
     }
     events
 }
 
-/// What the processes of an fcgi program are that is a member of a `[group:x]`.
-// Differs: Supervisor makes ordinary programs of them, which have no socket. One without the key, which Supervisor does not
-// miss there, is still that.
+/// The kind of processes of an fcgi program that is a member of a `[group:x]`.
+// Differs: Supervisor makes ordinary programs of them, without a socket. A program without the key `socket`, which
+// Supervisor accepts there, still becomes one.
 fn member_kind(reader: &mut ConfigReader<'_>, section: &str) -> ProcessKind {
     let at = reader.at(section, SectionKind::Fcgi);
     if matches!(reader.raw(at, "socket").as_deref(), None | Some("")) {
         let text = format!(
-            "[{section}] has no socket; it is a member of a group, and runs as an ordinary program there"
+            "[{section}] has no socket; as a member of a group it runs as an ordinary program"
         );
         reader.warn(reader.span_of_section(section), text);
         return ProcessKind::Program;
@@ -341,12 +341,12 @@ fn fcgi(reader: &mut ConfigReader<'_>, section: &str, daemon: &Environment) -> O
     let name = name(reader, at);
     let priority = reader.integer(at, "priority", &here);
     let lookup = reader.lookup;
-    // A wrong user is told here, without section and file, before what is wrong with the socket.
+    // Supervisor reports a wrong user here, without section and file, before errors of the socket.
     reader.value(at, "user", &here, |text| value::run_as(text, lookup));
     let socket = fcgi_socket(reader, at, name.as_str()).map(Arc::new);
     let kind = match &socket {
         Some(socket) => ProcessKind::Fcgi(socket.clone()),
-        // It is wrong; its processes are read for what else is.
+        // The error is reported; read the processes for further errors.
         None => ProcessKind::Program,
     };
     let members = processes(reader, section, &name, &kind, daemon);
@@ -359,7 +359,7 @@ fn fcgi(reader: &mut ConfigReader<'_>, section: &str, daemon: &Environment) -> O
     })
 }
 
-/// The socket of an fcgi program; none: it is wrong, and that is reported.
+/// Parses the socket of an fcgi program. `None`: it is wrong, which is reported.
 fn fcgi_socket(
     reader: &mut ConfigReader<'_>,
     at: SectionAt<'_>,
@@ -368,7 +368,7 @@ fn fcgi_socket(
     let section = at.section;
     let here = reader.only_here();
     let lookup = reader.lookup;
-    // Whether it is right is told with its processes.
+    // Errors in the user are reported with the processes.
     let user = reader.text(at, "user", &here).ok();
     let user = user.and_then(|text| value::run_as(&text, lookup).ok());
     let backlog = reader
@@ -410,7 +410,7 @@ fn fcgi_socket(
         }
     }?;
     let is_unix = url.starts_with("unix://");
-    // A socket of another user's program is his, unless it is said whose it is.
+    // The socket of another user's program belongs to that user by default.
     let owner = owner.or_else(|| {
         let (uid, gid) = user.filter(|&(uid, _)| is_unix && uid != lookup.uid())?;
         let its_own = || lookup.user_of(uid).map(|user| user.gid);
@@ -425,7 +425,7 @@ fn fcgi_socket(
     })
 }
 
-/// The address of an fcgi socket in its normal form. The tuples are Supervisor's.
+/// Normalizes the address of an fcgi socket. The tuples in errors are Supervisor's.
 fn socket(url: &str, has_params: bool) -> Result<String, String> {
     use crate::domain::python_repr;
     if let Some(path) = url.strip_prefix("unix://") {
@@ -459,8 +459,8 @@ fn socket(url: &str, has_params: bool) -> Result<String, String> {
     }
 }
 
-/// Processes by priority; of equal priority, in the order of `members`, which is that of `programs=`. Of several with one
-/// name the last counts, in the place of the first, as in Supervisor.
+/// Sorts processes by priority; those of equal priority keep the order of `members`, which is that of `programs=`. Of
+/// processes with the same name the last replaces the first, as in Supervisor.
 fn unique(
     reader: &mut ConfigReader<'_>,
     members: Vec<Arc<ProcessSpec>>,
@@ -480,12 +480,12 @@ fn unique(
     }
     if unique.len() != count {
         let text = format!(
-            "[{}] has several processes of one name; only the last of them is used",
+            "[{}] has several processes with the same name; only the last one is used",
             strip(section)
         );
         reader.warn(reader.span_of_section(section), text);
     }
-    // Differs: the daemon's own start of Supervisor ignores the priorities of a group's members.
+    // Differs: at its own start, Supervisor ignores the priorities of a group's members.
     unique.sort_by_key(|process| process.priority);
     unique
 }
@@ -548,7 +548,7 @@ mod tests {
         assert_eq!(
             notes(&config),
             [
-                "/etc/s.conf:2:1: [fcgi-program:f] has no socket; it is a member of a group, and runs as an ordinary program there"
+                "/etc/s.conf:2:1: [fcgi-program:f] has no socket; as a member of a group it runs as an ordinary program"
             ]
         );
         assert_eq!(
@@ -563,7 +563,7 @@ mod tests {
         assert_eq!(
             notes(&read(two).expect("valid")),
             [
-                "/etc/s.conf:7:8: tcp://h:1 is the socket of a in group a and of b in group b; only one of them can have it at a time"
+                "/etc/s.conf:7:8: tcp://h:1 is the socket of a in group a and of b in group b; only one of them can use it at a time"
             ]
         );
     }

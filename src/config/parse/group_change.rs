@@ -1,4 +1,4 @@
-//! One section alone → its processes, for a group that changes while it is active.
+//! Makes the processes of one section, for an active group that changes.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use super::super::spec::{GroupChange, GroupChangeResult, ProcessKind, ProgramTem
 use super::ConfigReader;
 use super::program::processes;
 
-/// Makes the processes of a section for `order`. `path` is the configuration as it was given; a program that stands in no
-/// file is read as if it stood there.
+/// Makes the processes of a section for `order`. `path`: the configuration file as given. A program that is in no file
+/// is read as if it were in that file.
 ///
 /// # Errors
-/// All that is wrong with the section.
+/// All errors in the section.
 pub fn build_group_change(
     path: &str,
     order: &GroupChange,
@@ -46,7 +46,7 @@ pub fn build_group_change(
     };
     let mut reader = ConfigReader::of_template(&template, lookup);
     if let Some(numprocs) = numprocs {
-        // It takes the place of what the section says, and stands there already expanded.
+        // The new number replaces the value of the section. It needs no expansion.
         reader
             .ini
             .set(&template.section, "numprocs", &numprocs.to_string());
@@ -98,7 +98,7 @@ mod tests {
             template: Arc::clone(&program.template),
             numprocs,
         };
-        // Nothing of the file is there any more.
+        // The fake machine has no file any more.
         build_group_change("/etc/s.conf", &order, &Fake::default()).map_err(|errors| errors.first)
     }
 

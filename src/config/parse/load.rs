@@ -1,4 +1,4 @@
-//! The order in which a configuration is read, and the rules about whole files.
+//! Reads a whole configuration: the order of its parts, and the rules about whole files.
 
 use super::super::expand::{ExpandNames, ExpandValue};
 use super::super::glob::{glob, listed};
@@ -18,13 +18,14 @@ use super::confinement::{warn_of_cgroups, warn_of_rights};
 use super::{ConfigReader, KeyResult, SectionAt, daemon, group, server};
 use crate::domain::Line;
 
-/// The name under which the methods of [`TWIDDLER_INTERFACE`] are there.
+/// The namespace of [`TWIDDLER_INTERFACE`].
 const TWIDDLER: &str = "twiddler";
 
-/// Reads the configuration at `path`, which is used as it is in messages; what `options` set on the command line wins.
+/// Reads the configuration at `path`, which messages name as given. `options`: the command line, which overrides the
+/// file.
 ///
 /// # Errors
-/// All that is wrong in all files.
+/// All errors in all files.
 pub fn load(
     path: &str,
     options: &DaemonOptions,
@@ -35,9 +36,8 @@ pub fn load(
     let has_section = reader.ini.section(SectionKind::Daemon.prefix()).is_some();
     let is_implied = !has_section && !options.needs_section && is_implied(&reader);
     if is_implied {
-        let text = format!(
-            "{path} has neither [supervisord] nor any [rpcinterface:x]; taken as if it had both"
-        );
+        let text =
+            format!("{path} has neither [supervisord] nor [rpcinterface:x]; both are assumed");
         reader.warn(SourceSpan::default(), text);
     } else if !has_section {
         let (span, hint) = missing_section(&reader, options.needs_section);
@@ -55,7 +55,7 @@ pub fn load(
         daemon::resolve_daemon_spec(&mut reader, server_section, &options.overrides, &servers);
     warn_of_rights(&mut reader, &daemon, &groups);
     if options.check {
-        // A daemon that starts says so itself.
+        // A daemon that starts logs this itself.
         warn_of_cgroups(&mut reader, &groups);
     }
     lint::lint(&mut reader, options.strict, options.is_found);
@@ -75,8 +75,8 @@ pub fn load(
     })
 }
 
-/// The file is of the Go project's making, which needs neither section: it has programs, and nothing that was meant to be one
-/// of the two.
+/// Whether the file was written for the Go re-implementation, which needs neither `[supervisord]` nor
+/// `[rpcinterface:x]`: it has programs, and no misspelling of either section.
 // Differs: Supervisor refuses such a file.
 fn is_implied(reader: &ConfigReader<'_>) -> bool {
     let sections = reader.ini.sections();
@@ -89,7 +89,7 @@ fn is_implied(reader: &ConfigReader<'_>) -> bool {
         && misspelt_section(reader).is_none()
 }
 
-/// The section that was probably meant to be `[supervisord]`.
+/// The section that is probably a misspelling of `[supervisord]`.
 fn misspelt_section<'r>(reader: &'r ConfigReader<'_>) -> Option<&'r IniSection> {
     let meant = SectionKind::Daemon.prefix();
     let mut sections = reader.ini.sections().iter();
@@ -98,7 +98,7 @@ fn misspelt_section<'r>(reader: &'r ConfigReader<'_>) -> Option<&'r IniSection> 
     })
 }
 
-/// Where `[supervisord]` should be, and what to do about it.
+/// Where `[supervisord]` should be, and a hint.
 fn missing_section(reader: &ConfigReader<'_>, needs_section: bool) -> (SourceSpan, String) {
     match misspelt_section(reader) {
         Some(section) => (
@@ -107,27 +107,27 @@ fn missing_section(reader: &ConfigReader<'_>, needs_section: bool) -> (SourceSpa
         ),
         None if reader.ini.sections().is_empty() => (
             SourceSpan::default(),
-            "the file is empty; a line [supervisord] is enough".to_owned(),
+            "the file is empty; the line [supervisord] is enough".to_owned(),
         ),
         None if needs_section => (
             SourceSpan::default(),
-            "the file had it when the daemon started".to_owned(),
+            "the file had this section when supervisord started".to_owned(),
         ),
         None => (
             SourceSpan::default(),
-            "a line [supervisord] is enough".to_owned(),
+            "the line [supervisord] is enough".to_owned(),
         ),
     }
 }
 
-/// Takes in the files that `[include]` names. Their own `[include]` comes too late to count.
+/// Reads the files of `[include]`. An `[include]` in one of them has no effect.
 fn include(reader: &mut ConfigReader<'_>) {
     const HERE: &str = "%(here)s";
     let name = SectionKind::Include.prefix();
     if reader.ini.section(name).is_none() {
         return;
     }
-    // From the moment there is an [include], `here` is a matter of text: in each file it is that file's directory.
+    // With an `[include]`, `%(here)s` is replaced as text: in each file by that file's directory.
     reader.ini.replace(HERE, &reader.here.clone());
     let at = SectionAt::new(name, SectionKind::Include);
     let Some(files) = reader.raw(at, "files") else {
@@ -159,13 +159,13 @@ fn include(reader: &mut ConfigReader<'_>) {
             let has_comma = pattern.contains(',');
             reader.warn_as(span, Line::IncludeMatchesNothing { pattern });
             if has_comma {
-                let text = "[include] files takes patterns with blanks between them, not commas";
+                let text = "[include] files takes patterns separated by blanks, not commas";
                 reader.warn(span, text.to_owned());
             }
         }
         for path in paths {
             reader.infos.push(Line::IncludedFile { path: path.clone() });
-            // Supervisor passes over a file that cannot be read in silence.
+            // Supervisor silently ignores a file that cannot be read.
             match reader.lookup.read(&path) {
                 Ok(bytes) => reader.add(&path, &bytes),
                 Err(LookupError::Missing(why) | LookupError::Unreadable(why)) => {
@@ -174,7 +174,7 @@ fn include(reader: &mut ConfigReader<'_>) {
                     } else {
                         &why
                     };
-                    let text = format!("{path} is left out, for it could not be read: {reason}");
+                    let text = format!("skipped {path}: cannot read it: {reason}");
                     reader.warn(span, text);
                 }
             }
@@ -184,7 +184,7 @@ fn include(reader: &mut ConfigReader<'_>) {
     }
 }
 
-/// The key of `[include]` that was probably meant to be `files`, and its place.
+/// The key of `[include]` that is probably a misspelling of `files`, and its span.
 fn misspelt_files(reader: &ConfigReader<'_>) -> Option<(String, SourceSpan)> {
     let section = reader.ini.section(SectionKind::Include.prefix())?;
     let only = reader.ini.entries(section).find(|entry| {
@@ -194,7 +194,8 @@ fn misspelt_files(reader: &ConfigReader<'_>) -> Option<(String, SourceSpan)> {
     Some((only.written.to_string(), only.key_span()))
 }
 
-/// The `[rpcinterface:x]` sections, and what `[rpcinterface:twiddler]` says if it is there.
+/// Parses the `[rpcinterface:x]` sections. Returns their names, and the whitelist of `[rpcinterface:twiddler]` if that
+/// exists.
 fn interfaces(reader: &mut ConfigReader<'_>) -> (Vec<String>, Option<Vec<String>>) {
     let nothing = ExpandNames::new();
     let mut twiddler = None;
@@ -217,11 +218,11 @@ fn interfaces(reader: &mut ConfigReader<'_>) -> (Vec<String>, Option<Vec<String>
             }
             KeyResult::Is(factory) if factory == TWIDDLER_INTERFACE => {
                 let text = format!(
-                    "[{section}] must be named [rpcinterface:{TWIDDLER}]; its methods are not there"
+                    "[{section}] must be named [rpcinterface:{TWIDDLER}]; its methods are not available"
                 );
                 reader.warn(reader.span_of_section(&section), text);
             }
-            // Differs: Supervisor loads it, or ends here when it cannot. All else is of use without it.
+            // Differs: Supervisor loads it, or exits if it cannot. Here everything else works without it.
             KeyResult::Is(factory) if plugin::is_foreign(&factory) => {
                 reader.foreign(at, RPC_FACTORY, plugin::interface_text(&section, &factory));
             }
@@ -229,10 +230,10 @@ fn interfaces(reader: &mut ConfigReader<'_>) -> (Vec<String>, Option<Vec<String>
                 at,
                 RPC_FACTORY,
                 format!("{factory} cannot be resolved within [{section}]"),
-                &format!("plug-ins of Python are not loaded; {RPC_FACTORY} takes {MAIN_INTERFACE}"),
+                &format!("Python plug-ins are not supported; {RPC_FACTORY} takes {MAIN_INTERFACE}"),
             ),
         }
-        // Whatever else stands there is handed to the factory, so it is expanded although nobody needs it here.
+        // Supervisor passes all other keys to the factory, so they are expanded, and wrong ones are errors.
         let others: Vec<(String, String)> = reader
             .ini
             .section(&section)
@@ -296,12 +297,12 @@ mod tests {
                  debug, trace, blather",
                 "/etc/s.conf:3:8: invalid literal for int() with base 10: 'many'; minfds takes a whole number",
                 "/etc/s.conf:6:1: program section program:a does not specify a command in section 'program:a' (file: \
-                 '/etc/s.conf'); command takes a text",
+                 '/etc/s.conf'); command takes a string",
                 "/etc/s.conf:7:11: invalid literal for int() with base 10: '1s' in section 'program:a' (file: \
-                 '/etc/s.conf'); startsecs takes a whole number",
+                 '/etc/s.conf'); startsecs takes a whole number of seconds",
                 "/etc/x.conf:2:9: Format string '%(nosuch)s' for 'program:b.command' contains names ('nosuch') which \
                  cannot be expanded. Available names: ENV_HOME, group_name, here, host_node_name, numprocs, \
-                 process_num, program_name in section 'program:b' (file: '/etc/x.conf'); a literal % is written %%",
+                 process_num, program_name in section 'program:b' (file: '/etc/x.conf'); write %% for a literal %",
                 "/etc/x.conf:3:11: not a valid boolean value: 'maybe' in section 'program:b' (file: '/etc/x.conf'); \
                  autostart takes one of yes, true, on, 1, no, false, off, 0",
                 "/etc/x.conf:4:1: Source contains parsing errors: '/etc/x.conf': 'foo'; expected `key = value`, a \
@@ -340,9 +341,7 @@ mod tests {
         assert_eq!(config.daemon.identifier, "supervisor");
         assert_eq!(
             config.notes.first().map(ToString::to_string).as_deref(),
-            Some(
-                "/etc/s.conf has neither [supervisord] nor any [rpcinterface:x]; taken as if it had both"
-            )
+            Some("/etc/s.conf has neither [supervisord] nor [rpcinterface:x]; both are assumed")
         );
         assert!(config.is_implied);
         let config = at("[program-default]\nautostart=no\n").expect("valid");
@@ -354,22 +353,22 @@ mod tests {
         for (text, problem) in [
             (
                 "",
-                "/etc/s.conf: .ini file does not include supervisord section; the file is empty; a line [supervisord] is \
+                "/etc/s.conf: .ini file does not include supervisord section; the file is empty; the line [supervisord] is \
                  enough",
             ),
             (
                 "; cut\n",
-                "/etc/s.conf: .ini file does not include supervisord section; the file is empty; a line [supervisord] is \
+                "/etc/s.conf: .ini file does not include supervisord section; the file is empty; the line [supervisord] is \
                  enough",
             ),
             (
                 "[unix_http_server]\nfile=/s.sock\n",
-                "/etc/s.conf: .ini file does not include supervisord section; a line [supervisord] is enough",
+                "/etc/s.conf: .ini file does not include supervisord section; the line [supervisord] is enough",
             ),
             (
                 "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=\
                  supervisor.rpcinterface:make_main_rpcinterface\n[program:a]\ncommand=c\n",
-                "/etc/s.conf: .ini file does not include supervisord section; a line [supervisord] is enough",
+                "/etc/s.conf: .ini file does not include supervisord section; the line [supervisord] is enough",
             ),
             (
                 "[supervisor]\nnodaemon=true\n[program:a]\ncommand=c\n",
@@ -378,7 +377,7 @@ mod tests {
             ),
             (
                 "[eventlistener:l]\ncommand=c\nevents=TICK\n",
-                "/etc/s.conf: .ini file does not include supervisord section; a line [supervisord] is enough",
+                "/etc/s.conf: .ini file does not include supervisord section; the line [supervisord] is enough",
             ),
         ] {
             let errors = at(text).expect_err(text);
@@ -388,7 +387,7 @@ mod tests {
             );
             assert_eq!(shown(&errors), [problem], "{text}");
         }
-        // A daemon that runs and whose file had the section does not do without.
+        // A running daemon whose file had the section still needs it.
         let machine = Fake::default().with("/etc/s.conf", "[program:a]\ncommand=c\n");
         let options = DaemonOptions {
             needs_section: true,
@@ -430,10 +429,9 @@ mod tests {
             errors.lines(),
             [
                 "/etc/s.conf:2:8: error: invalid literal for int() with base 10: 'many'; minfds takes a whole number",
-                "/etc/s.conf:5:1: error: Invalid name: 'b c' because of character: ' '; a name has no blank, no colon and no \
-                 slash",
+                "/etc/s.conf:5:1: error: Invalid name: 'b c' because of character: ' '; names cannot contain blanks, colons or slashes",
                 "/etc/s.conf:4:7: warning: No file matches via include \"/etc/no.conf,x.conf\"",
-                "/etc/s.conf:4:7: warning: [include] files takes patterns with blanks between them, not commas",
+                "/etc/s.conf:4:7: warning: [include] files takes patterns separated by blanks, not commas",
                 "/etc/s.conf:9:16: warning: For [program:a], redirect_stderr=true but stderr_logfile has also been set to a \
                  filename, the filename has been ignored",
             ]
@@ -457,8 +455,7 @@ mod tests {
             name("a/b"),
             Err(vec![
                 "/etc/s.conf:4:14: Invalid name: 'a/b' because of character: '/' in section 'program:a' (file: \
-                 '/etc/s.conf'); %(ENV_SITE)s expands to that, and the name of a process has no slash and no control \
-                 character"
+                 '/etc/s.conf'); %(ENV_SITE)s expands to this name; process names cannot contain slashes or control characters"
                     .to_owned()
             ])
         );
@@ -477,8 +474,7 @@ mod tests {
         assert_eq!(
             text(&config)[1..],
             [
-                "/etc/s.conf:12:16: syslog @udp:h:514 is the name of a file here: a syslog server is not supported yet; use \
-                 syslog or journal",
+                "/etc/s.conf:12:16: syslog @udp:h:514 is taken as a file name: syslog servers are not supported; use syslog or journal",
                 "/etc/s.conf:1:1: [program-default] is not supported yet; its keys have no effect",
                 "/etc/s.conf:5:1: envFiles in [program:a] is not supported yet; it has no effect",
                 "/etc/s.conf:6:1: unknown key myKey in [program:a] is ignored (and in 1 more places)",
@@ -489,7 +485,7 @@ mod tests {
         assert_eq!((config.notes.len(), config.warnings.len()), (9, 30));
         assert_eq!(
             text(&config)[8],
-            "/etc/s.conf: 22 more unknown words are ignored; supervisord --check names them"
+            "/etc/s.conf: 22 more unknown keys or sections are ignored (supervisord --check lists them)"
         );
     }
 
@@ -510,10 +506,10 @@ mod tests {
         assert_eq!(
             warnings,
             [
-                "/etc/s.conf:5:1: [program:a] stands in /etc/s.conf:5, /etc/i/1.conf:1, /etc/i/2.conf:1 and /etc/i/2.conf:3; \
-                 of each key the last one wins",
-                "/etc/i/2.conf:6:1: [supervisord] logfile is overridden by an included file; /etc/s.conf:2 no longer counts",
-                "/etc/i/2.conf:7:1: [include] in an included file comes too late and has no effect",
+                "/etc/s.conf:5:1: [program:a] is defined in /etc/s.conf:5, /etc/i/1.conf:1, /etc/i/2.conf:1 and /etc/i/2.conf:3; \
+                 the last value of each key wins",
+                "/etc/i/2.conf:6:1: [supervisord] logfile is overridden by an included file; /etc/s.conf:2 has no effect",
+                "/etc/i/2.conf:7:1: [include] in an included file has no effect",
             ]
         );
     }
@@ -536,7 +532,7 @@ mod tests {
         assert_eq!(
             count(true),
             [
-                "/etc/s.conf:4:11: io_weight in [program:a] has no effect on this host: the kernel lacks it"
+                "/etc/s.conf:4:11: io_weight in [program:a] has no effect on this host: the kernel does not support it"
             ]
         );
         assert_eq!(count(false), [""; 0]);
@@ -551,7 +547,8 @@ mod tests {
             ..DaemonOptions::default()
         };
         let config = load("/etc/s.conf", &with(false), &machine).expect("valid");
-        let told = "files can be added to /etc/everybodys.d by others than root: it is everybody's";
+        let told =
+            "users other than root can add files to /etc/everybodys.d: it is writable by everybody";
         assert!(
             config
                 .warnings
@@ -796,7 +793,7 @@ mod tests {
         assert_eq!(
             shown(&errors),
             [
-                "/etc/s.conf:2:12: 'utf-8' codec can't decode byte 0xff in position 25: invalid start byte; files are UTF-8"
+                "/etc/s.conf:2:12: 'utf-8' codec can't decode byte 0xff in position 25: invalid start byte; configuration files must be UTF-8"
             ]
         );
     }

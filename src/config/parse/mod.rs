@@ -1,7 +1,7 @@
-//! Sections and KEYS → the typed configuration, or all errors at once.
+//! Parses the sections by KEYS into the typed configuration, or returns all errors at once.
 //!
-//! Everything is read in the order in which Supervisor reads it, and reading goes on after an error; so the first error
-//! reported is the one at which Supervisor would have stopped.
+//! Sections and keys are read in Supervisor's order, and reading continues after an error, so the first reported error
+//! is the one at which Supervisor would have stopped.
 
 mod confinement;
 mod daemon;

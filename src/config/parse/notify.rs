@@ -1,4 +1,4 @@
-//! The keys of how a program tells that it is ready and alive.
+//! Parses a program's keys for readiness and keepalives.
 
 use super::super::expand::ExpandNames;
 use super::super::spec::{NotifySpec, READY_FDS, READY_TIMEOUT};
@@ -6,7 +6,7 @@ use super::super::value;
 use super::{ConfigReader, KeyResult, SectionAt};
 use crate::domain::Seconds;
 
-/// What one section says; whatever is wrong is left out, and reported. `startsecs` as the section has it.
+/// Parses the keys of one section. Wrong values are reported and left out. `startsecs`: its value in the section.
 pub(super) fn notify(
     reader: &mut ConfigReader<'_>,
     at: SectionAt<'_>,
@@ -17,14 +17,14 @@ pub(super) fn notify(
     let ready_fd = reader.value(at, "ready_fd", names, ready_fd);
     let timeout = reader.value(at, "ready_timeout", names, seconds);
     let watchdog = reader.value(at, "watchdogsecs", names, seconds);
-    // A descriptor that is wrong has been reported, and is no reason to complain of what needs one.
+    // A wrong descriptor is already reported; do not also report keys that need one.
     let tells_ready = socket || ready_fd != KeyResult::Absent;
     if !tells_ready && timeout != KeyResult::Absent {
         reader.fail_with(
             at,
             "ready_timeout",
             "ready_timeout needs notify=true or ready_fd".to_owned(),
-            "a program that does not tell is RUNNING after startsecs",
+            "without them, a program is RUNNING after startsecs",
         );
     }
     if !socket && matches!(watchdog, KeyResult::Is(Seconds(1..))) {
@@ -32,14 +32,14 @@ pub(super) fn notify(
             at,
             "watchdogsecs",
             "watchdogsecs needs notify=true".to_owned(),
-            "its signs of life come over NOTIFY_SOCKET",
+            "watchdog keepalives arrive on NOTIFY_SOCKET",
         );
     }
     let is_written = reader.entry(at, "startsecs").is_some();
     let ready_timeout = match timeout {
         KeyResult::Is(timeout) => timeout,
-        // The default of `startsecs` is the time in which a program shows that it does not fall over at once. Most need
-        // longer than that to be ready; who wrote a number meant one.
+        // The default of `startsecs` only shows that a program does not exit at once; most programs need longer to
+        // become ready. A number that is written in the file was chosen on purpose.
         KeyResult::Absent | KeyResult::Wrong if is_written && startsecs.0 > 0 => startsecs,
         KeyResult::Absent | KeyResult::Wrong => READY_TIMEOUT,
     };

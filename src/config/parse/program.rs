@@ -1,4 +1,4 @@
-//! The keys of programs: one section → its processes.
+//! Parses the keys of programs and makes the processes of one section.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::resources::resources;
 use super::{ConfigReader, KeyResult, SectionAt};
 use crate::domain::{Bytes, Channel, GroupName, Line, ProcessName, Seconds, Signal};
 
-/// What is read once for the section.
+/// Values that are read once per section.
 struct SectionValues {
     priority: i64,
     autostart: bool,
@@ -46,11 +46,11 @@ struct SectionValues {
     user: Option<ConfiguredUser>,
     umask: Option<u32>,
     process_name: String,
-    /// The name of the section is wrong, which is told already.
+    /// The name of the section is wrong, which is already reported.
     is_misnamed: bool,
 }
 
-/// The names of the keys of one stream.
+/// The names of one stream's keys.
 struct StreamKeys {
     logfile: &'static str,
     backups: &'static str,
@@ -83,16 +83,16 @@ impl StreamKeys {
     const BOTH: [Self; 2] = [Self::OUT, Self::ERR];
 }
 
-/// One stream as its keys say.
+/// The values of one stream's keys.
 struct StreamSpec {
     target: LogfileValue,
     spec: LogSpec,
 }
 
-/// The processes of a section, by (priority, name); the section itself joins the reader's programs. After an error the rest
-/// of the section is read for more errors, but the answer is of no use.
+/// Makes the processes of a section, by (priority, name), and adds the section to the reader's programs. After an error
+/// the rest of the section is read for more errors, but the result is useless.
 ///
-/// `daemon` is the environment that every process has.
+/// `daemon`: the environment that every process has.
 pub(super) fn processes(
     reader: &mut ConfigReader<'_>,
     section: &str,
@@ -102,7 +102,7 @@ pub(super) fn processes(
 ) -> Vec<Arc<ProcessSpec>> {
     let at = SectionAt {
         located: true,
-        // The rows of programs count here for listeners too: a listener's own priority is that of its group.
+        // Use the rows of programs for listeners too: a listener's own priority is that of its group.
         ..reader.at(section, SectionKind::Program)
     };
     let title = section.split_once(':').map_or("", |(_, name)| name);
@@ -124,7 +124,7 @@ pub(super) fn processes(
     let mut common = common(reader, at, &names);
     common.is_misnamed = is_misnamed;
     let count = if common.numprocs > NUMPROCS_MAX {
-        // Differs: Supervisor has no bound.
+        // Differs: Supervisor has no limit.
         let sentence = format!(
             "numprocs {} is above upper bound ({NUMPROCS_MAX})",
             common.numprocs
@@ -135,12 +135,12 @@ pub(super) fn processes(
         common.numprocs
     };
     let mut found: Vec<Arc<ProcessSpec>> = Vec::new();
-    // A wrong `numprocs` or none at all hides nothing that is wrong with the rest only if there is a process to read.
+    // If `numprocs` is wrong or 0, one process is read nevertheless, to find the other errors.
     for number in common.first..common.first.saturating_add(count) {
         names.insert("process_num".to_owned(), ExpandValue::Number(number));
         names.insert("numprocs".to_owned(), ExpandValue::Number(common.numprocs));
-        // Variables of the process before stay known, unless the daemon has one of that name: an accident of
-        // Supervisor's that configurations may lean on.
+        // Variables of the previous process stay known, unless the daemon has one of that name. This is an accident in
+        // Supervisor that configurations may rely on.
         let is_variable = |name: &str| name.starts_with(VARIABLE);
         names.retain(|name, _| !(is_variable(name) && reader.env.contains_key(name)));
         let before = reader.report.len();
@@ -152,7 +152,7 @@ pub(super) fn processes(
             (group, kind),
             daemon,
         ));
-        // What is wrong with one process is wrong with the next.
+        // The next process would have the same errors.
         if reader.report.len() != before {
             break;
         }
@@ -167,13 +167,13 @@ pub(super) fn processes(
     found
 }
 
-/// What a name may be, for messages.
-pub(super) const NAME_HINT: &str = "a name has no blank, no colon and no slash";
+/// The rule for names, for messages.
+pub(super) const NAME_HINT: &str = "names cannot contain blanks, colons or slashes";
 
-/// What the name of a process may be after its expansion, for messages.
-const PROCESS_HINT: &str = "the name of a process has no slash and no control character";
+/// The rule for process names after expansion, for messages.
+const PROCESS_HINT: &str = "process names cannot contain slashes or control characters";
 
-/// Keys in the order in which Supervisor reads them.
+/// Reads the keys in Supervisor's order.
 fn common(reader: &mut ConfigReader<'_>, at: SectionAt<'_>, names: &ExpandNames) -> SectionValues {
     let lookup = reader.lookup;
     let priority = reader.integer(at, "priority", names);
@@ -190,7 +190,7 @@ fn common(reader: &mut ConfigReader<'_>, at: SectionAt<'_>, names: &ExpandNames)
     };
     let exitcodes = reader.value(at, "exitcodes", names, value::exit_codes);
     let redirect_stderr = reader.boolean(at, "redirect_stderr", names);
-    // With a wrong number, one process is looked at all the same, for what is wrong with it.
+    // With a wrong number, read one process nevertheless, to find its errors.
     let numprocs = match reader.value(at, "numprocs", names, value::integer) {
         KeyResult::Is(number) => number,
         KeyResult::Absent | KeyResult::Wrong => 1,
@@ -228,10 +228,10 @@ fn common(reader: &mut ConfigReader<'_>, at: SectionAt<'_>, names: &ExpandNames)
             at,
             "killasgroup",
             "Cannot set stopasgroup=true and killasgroup=false".to_owned(),
-            "leave killasgroup out",
+            "remove killasgroup",
         );
     }
-    // Ours comes last, so that Supervisor's errors stay the first ones.
+    // New keys come last, so that Supervisor's errors stay the first ones.
     let restart_floor = reader.value(at, "restart_floor", names, |text| {
         match value::integer(text) {
             Ok(seconds) if seconds < 0 => Err(format!("{seconds} is below lower bound (0)")),
@@ -271,7 +271,7 @@ fn common(reader: &mut ConfigReader<'_>, at: SectionAt<'_>, names: &ExpandNames)
     }
 }
 
-/// One process. `names` gains the variables of its environment.
+/// Makes one process. Adds the variables of its environment to `names`.
 fn process(
     reader: &mut ConfigReader<'_>,
     at: SectionAt<'_>,
@@ -312,13 +312,13 @@ fn process(
         names,
         "process_name",
     ) {
-        // Differs: Supervisor checks the name before its expansion only, and then ends when it makes the logs.
+        // Differs: Supervisor checks the name only before expansion, and then exits when it opens the logs.
         KeyResult::Is(text) => match ProcessName::expanded(&text) {
             Ok(name) => Some(name),
             Err(_) if common.is_misnamed => None,
             Err(error) => {
                 let hint = format!(
-                    "{} expands to that, and {PROCESS_HINT}",
+                    "{} expands to this name; {PROCESS_HINT}",
                     common.process_name
                 );
                 reader.fail_with(at, "process_name", error.to_string(), &hint);
@@ -376,7 +376,7 @@ fn variables(
     }
 }
 
-/// The daemon's variables with a process's own on top.
+/// The daemon's variables, overridden by the process's own.
 fn merged(daemon: &Environment, own: Vec<(String, String)>) -> Environment {
     if own.is_empty() {
         return daemon.clone();
@@ -406,7 +406,7 @@ fn stream(
     };
     let key = keys.logfile;
     let configured = match reader.text(at, key, names) {
-        // Expanded once more: an accident of Supervisor's, for which people write %%%% where they mean %.
+        // Expand again: an accident in Supervisor, because of which users write %%%% for %.
         KeyResult::Is(text) => match reader.expanded(at, key, &text, names, key) {
             KeyResult::Is(text) => match value::log_targets(&text, lookup) {
                 Ok(targets) => Some(targets),

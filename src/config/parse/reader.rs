@@ -1,4 +1,4 @@
-//! What all sections share while they are read: texts of keys, expanded and converted, and a report of what is wrong.
+//! The shared state while sections are read: keys are looked up, expanded and converted, and errors are collected.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -20,11 +20,11 @@ use crate::domain::{Bytes, Line, python_repr};
 pub(in crate::config) struct SectionAt<'s> {
     /// Its whole name.
     pub(in crate::config) section: &'s str,
-    /// Whose rows count.
+    /// The kind whose rows apply.
     pub(in crate::config) kind: SectionKind,
-    /// Sentences end in the section and the file.
+    /// Whether messages end in the section and the file.
     pub(in crate::config) located: bool,
-    /// Where it is, if it was looked up already: the many keys of a program would look it up again and again.
+    /// The section's index, if known, because a program looks up many keys.
     pub(in crate::config) index: Option<SectionIndex>,
 }
 
@@ -39,14 +39,14 @@ impl<'s> SectionAt<'s> {
     }
 }
 
-/// What became of one key.
+/// The result for one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::config) enum KeyResult<T> {
-    /// It is not set and has no default.
+    /// The key is not set and has no default.
     Absent,
-    /// It is wrong, and has been reported.
+    /// The value is wrong, which is reported.
     Wrong,
-    /// It is this.
+    /// The value.
     Is(T),
 }
 
@@ -59,38 +59,38 @@ impl<T> KeyResult<T> {
     }
 }
 
-/// A configuration while it is read.
+/// The state of reading a configuration.
 pub(in crate::config) struct ConfigReader<'a> {
     pub(in crate::config) ini: Ini,
     pub(in crate::config) lookup: &'a dyn Lookup,
-    /// The main file as it was given.
+    /// The path of the main file, as given.
     pub(in crate::config) path: &'a str,
     /// The directory of the main file, absolute.
     pub(in crate::config) here: String,
-    /// `ENV_X` for every variable known so far.
+    /// `ENV_X` for every known variable.
     pub(in crate::config) env: ExpandNames,
     pub(in crate::config) report: ProblemReport,
-    /// What Supervisor warns of, for the log.
+    /// Supervisor's own warnings, for the log.
     warnings: Vec<Line>,
-    /// What we warn of besides, for the log.
+    /// New warnings, for the log.
     ours: Vec<Line>,
-    /// Plug-ins of Python, by their places: warnings or errors, as is said later.
+    /// Python plug-ins with their places. They become warnings or errors later.
     pub(in crate::config) foreign: Vec<(SourceSpan, String)>,
-    /// What Supervisor tells.
+    /// Supervisor's informational lines.
     pub(in crate::config) infos: Vec<Line>,
-    /// Directories whose files are read for `[include]`, each with the place that says so.
+    /// Directories whose files `[include]` reads, each with the span of the pattern.
     pub(in crate::config) listed: Vec<(SourceSpan, String)>,
-    /// Names of the files read, by the index that spans have.
+    /// Names of the files, by their index in spans.
     pub(in crate::config) files: Vec<String>,
-    /// Sections of programs, read for the group at hand.
+    /// The program sections that were read for the present group.
     pub(in crate::config) programs: Vec<ProgramSpec>,
-    /// Texts that many templates and processes share.
+    /// Interned texts, which many templates and processes share.
     shared: HashSet<Arc<str>>,
-    /// Exit codes that many processes share.
+    /// Interned exit codes, which many processes share.
     shared_codes: HashSet<Arc<[u8]>>,
-    /// The section of which many keys are read, by the rows of its kind.
+    /// The index of the section whose keys are being read, with its kind.
     arranged: Option<(SectionKind, KeyOrder)>,
-    /// The name of the machine.
+    /// The host name.
     pub(in crate::config) hostname: String,
 }
 
@@ -104,10 +104,10 @@ fn shared(texts: &mut HashSet<Arc<str>>, text: &str) -> Arc<str> {
 }
 
 impl<'a> ConfigReader<'a> {
-    /// Reads the main file. What is wrong inside it is reported; what can be read of it is.
+    /// Reads the main file and reports all errors in it.
     ///
     /// # Errors
-    /// There is no such file, or it cannot be read.
+    /// The file does not exist or cannot be read.
     pub(in crate::config) fn open(
         path: &'a str,
         lookup: &'a dyn Lookup,
@@ -124,7 +124,7 @@ impl<'a> ConfigReader<'a> {
         Ok(reader)
     }
 
-    /// Reads one section alone, as it was when its template was made.
+    /// Makes a reader with one section, in the state of its template.
     pub(in crate::config) fn of_template(
         template: &'a ProgramTemplate,
         lookup: &'a dyn Lookup,
@@ -142,7 +142,7 @@ impl<'a> ConfigReader<'a> {
         reader
     }
 
-    /// Nothing is read yet.
+    /// Makes an empty reader.
     fn empty(path: &'a str, here: String, lookup: &'a dyn Lookup) -> Self {
         let mut reader = Self {
             ini: Ini::default(),
@@ -167,7 +167,7 @@ impl<'a> ConfigReader<'a> {
         reader
     }
 
-    /// Makes variables known as `ENV_X`.
+    /// Adds variables as `ENV_X`.
     fn add_env_names(&mut self, variables: &[(String, String)]) {
         for (name, value) in variables {
             self.env
@@ -175,12 +175,12 @@ impl<'a> ConfigReader<'a> {
         }
     }
 
-    /// A text that was asked for before is the same allocation.
+    /// Interns a text: equal texts share one allocation.
     pub(in crate::config) fn share(&mut self, text: &str) -> Arc<str> {
         shared(&mut self.shared, text)
     }
 
-    /// A list of exit codes that was asked for before is the same allocation.
+    /// Interns a list of exit codes.
     pub(in crate::config) fn share_codes(&mut self, codes: Vec<u8>) -> Arc<[u8]> {
         if let Some(known) = self.shared_codes.get(&*codes) {
             return Arc::clone(known);
@@ -190,7 +190,7 @@ impl<'a> ConfigReader<'a> {
         new
     }
 
-    /// A section as it stands, for whoever wants more processes of it later.
+    /// Makes the template of a section, from which more processes can be made later.
     pub(in crate::config) fn template(
         &mut self,
         section: &str,
@@ -216,7 +216,7 @@ impl<'a> ConfigReader<'a> {
         })
     }
 
-    /// Takes in one file.
+    /// Reads one file.
     pub(in crate::config) fn add(&mut self, name: &str, bytes: &[u8]) {
         let text = universal_newlines(&String::from_utf8_lossy(bytes));
         let file = self.report.source(name, &text);
@@ -232,10 +232,11 @@ impl<'a> ConfigReader<'a> {
                 len: 1,
             };
             let sentence = undecodable(bytes, at, error.error_len());
-            self.report.add(span, &sentence, "files are UTF-8");
+            self.report
+                .add(span, &sentence, "configuration files must be UTF-8");
         }
         if let Err(error) = self.ini.read(name, file, &text) {
-            // One sentence of Supervisor's covers all bad lines of a file.
+            // Supervisor has one message for all bad lines of a file.
             self.report.sentence(error.sentence.clone());
             for (span, hint) in error.lines {
                 let line = text.split('\n').nth(span.line - 1).unwrap_or_default();
@@ -249,7 +250,7 @@ impl<'a> ConfigReader<'a> {
         }
     }
 
-    /// Names that are `here` alone.
+    /// The names for expansion with `here` only.
     pub(in crate::config) fn only_here(&self) -> ExpandNames {
         ExpandNames::from([("here".to_owned(), ExpandValue::Text(self.here.clone()))])
     }
@@ -264,8 +265,8 @@ impl<'a> ConfigReader<'a> {
             .collect()
     }
 
-    /// A section of which many keys will be read: it is looked up once, and so is each of its keys. It must not be changed
-    /// before the next call.
+    /// Looks up and indexes a section from which many keys will be read. The section must not change before the next
+    /// call.
     pub(in crate::config) fn at<'s>(
         &mut self,
         section: &'s str,
@@ -290,7 +291,7 @@ impl<'a> ConfigReader<'a> {
         }
     }
 
-    /// The entry of a key in a section, else that of `[DEFAULT]`.
+    /// The entry of a key in a section, or that of `[DEFAULT]`.
     pub(in crate::config) fn entry(&self, at: SectionAt<'_>, key: &str) -> Option<&IniEntry> {
         if let Some((kind, arranged)) = &self.arranged
             && *kind == at.kind
@@ -302,7 +303,7 @@ impl<'a> ConfigReader<'a> {
         self.ini.entry_of(self.section(at), key)
     }
 
-    /// Where a key's value stands, else where its section does.
+    /// The span of a key's value, or of its section.
     pub(in crate::config) fn span_of(&self, at: SectionAt<'_>, key: &str) -> SourceSpan {
         self.entry(at, key)
             .map(IniEntry::value_span)
@@ -310,7 +311,7 @@ impl<'a> ConfigReader<'a> {
             .unwrap_or_default()
     }
 
-    /// The file that a section stands in.
+    /// The file of a section.
     fn file_of(&self, section: &str) -> &str {
         self.ini
             .section(section)
@@ -319,7 +320,7 @@ impl<'a> ConfigReader<'a> {
             .map_or(self.path, String::as_str)
     }
 
-    /// Reports Supervisor's sentence about a key, or about the section if it does not have the key.
+    /// Reports Supervisor's message about a key, or about the section if it lacks the key.
     pub(in crate::config) fn fail(&mut self, at: SectionAt<'_>, key: &str, sentence: String) {
         let hint = ConfigKey::find(at.kind, key)
             .map(|row| format!("{key} takes {}", row.kind.expected()))
@@ -327,7 +328,7 @@ impl<'a> ConfigReader<'a> {
         self.fail_with(at, key, sentence, &hint);
     }
 
-    /// As [`Self::fail`], with a hint of its own.
+    /// Like [`Self::fail`], with the given hint.
     pub(in crate::config) fn fail_with(
         &mut self,
         at: SectionAt<'_>,
@@ -348,47 +349,47 @@ impl<'a> ConfigReader<'a> {
         self.report.add_located(span, &sentence, &location, hint);
     }
 
-    /// Warns of what Supervisor warns of too, in its words. The log has them as often as Supervisor says them.
+    /// Reports one of Supervisor's own warnings. The log gets it as often as Supervisor logs it.
     pub(in crate::config) fn warn_as(&mut self, span: SourceSpan, line: Line) {
         self.report.warn(span, line.to_string());
         self.warnings.push(line);
     }
 
-    /// Warns once of what Supervisor is silent about. A default span: the file as a whole is meant.
+    /// Reports a new warning, once. A default span means the file as a whole.
     pub(in crate::config) fn warn(&mut self, span: SourceSpan, text: String) {
         if self.report.warn(span, text.clone()) {
             self.log(span, text);
         }
     }
 
-    /// Adds a line of ours to those that the log has at start.
+    /// Adds a new warning to the log at start.
     pub(in crate::config) fn log(&mut self, span: SourceSpan, text: String) {
         let text = self.report.shown(span, text);
         self.ours.push(Line::OurConfigWarning { text });
     }
 
-    /// Warns once of what Supervisor is silent about in a key of a section of programs.
+    /// Reports a new warning about a key of a program section, once.
     pub(in crate::config) fn warn_of_key(&mut self, section: &str, key: &str, text: String) {
         let span = self.span_of(SectionAt::new(section, SectionKind::Program), key);
         self.warn(span, text);
     }
 
-    /// `file:line` of a place inside a message.
+    /// The place as `file:line`, for messages.
     pub(in crate::config) fn file_line(&self, span: SourceSpan) -> String {
         let file = self.files.get(span.file).map_or("", String::as_str);
         format!("{file}:{}", span.line)
     }
 
-    /// Where a section is opened first.
+    /// The span of a section's first header.
     pub(in crate::config) fn span_of_section(&self, section: &str) -> SourceSpan {
         let section = self.ini.section(section);
         section.map_or_else(SourceSpan::default, |section| section.span)
     }
 
-    /// Ends the reading: what the log has to say of the files at start, and all warnings by file and line.
+    /// Finishes reading. Returns the lines for the log at start, and all warnings by file and line.
     ///
     /// # Errors
-    /// All that is wrong in all files.
+    /// All errors in all files.
     pub(in crate::config) fn finish(self) -> Result<(Vec<Line>, Vec<ConfigProblem>), ConfigErrors> {
         let Self {
             report,
@@ -403,17 +404,17 @@ impl<'a> ConfigReader<'a> {
         Ok((notes, warnings))
     }
 
-    /// Notes a plug-in of Python.
+    /// Records a Python plug-in.
     pub(in crate::config) fn foreign(&mut self, at: SectionAt<'_>, key: &str, text: String) {
         self.foreign.push((self.span_of(at, key), text));
     }
 
-    /// A key's text as it stands, or its default.
+    /// A key's text as written, or its default.
     pub(in crate::config) fn raw(&self, at: SectionAt<'_>, key: &str) -> Option<String> {
         self.raw_text(at, key).map(Cow::into_owned)
     }
 
-    /// The same. Nothing is copied of a default, which most keys of most programs have.
+    /// Like [`Self::raw`], but does not copy defaults, which most keys of most programs have.
     fn raw_text(&self, at: SectionAt<'_>, key: &str) -> Option<Cow<'static, str>> {
         match self.entry(at, key) {
             Some(entry) => Some(Cow::Owned(entry.value.clone())),
@@ -423,7 +424,7 @@ impl<'a> ConfigReader<'a> {
         }
     }
 
-    /// A text with `ENV_X` and `names` expanded.
+    /// Expands a text with `ENV_X` and `names`.
     pub(in crate::config) fn expanded(
         &mut self,
         at: SectionAt<'_>,
@@ -436,8 +437,7 @@ impl<'a> ConfigReader<'a> {
             Ok(done) => {
                 if text.contains('%') && has_nameless(text) {
                     let text = format!(
-                        "a single % in {key} is replaced by every name and value there is, as in Supervisor; write %% for a \
-                         percent sign"
+                        "a single % in {key} expands to all names and values, as in Supervisor (write %% for a percent sign)"
                     );
                     self.warn(self.span_of(at, key), text);
                 }
@@ -448,7 +448,7 @@ impl<'a> ConfigReader<'a> {
                     Some(name) => format!(
                         "{name} is not set in the environment of supervisord; %(ENV_{name}:-TEXT)s gives a default"
                     ),
-                    None => "a literal % is written %%".to_owned(),
+                    None => "write %% for a literal %".to_owned(),
                 };
                 self.fail_with(at, key, error.to_string(), &hint);
                 KeyResult::Wrong
@@ -456,7 +456,7 @@ impl<'a> ConfigReader<'a> {
         }
     }
 
-    /// A key's text, expanded; or its default.
+    /// A key's expanded text, or its default.
     pub(in crate::config) fn text(
         &mut self,
         at: SectionAt<'_>,
@@ -470,7 +470,7 @@ impl<'a> ConfigReader<'a> {
         }
     }
 
-    /// The same. Nothing is copied of a default in which there is nothing to expand.
+    /// Like [`Self::text`], but does not copy defaults without expansion.
     fn expanded_text(
         &mut self,
         at: SectionAt<'_>,
@@ -491,7 +491,7 @@ impl<'a> ConfigReader<'a> {
         }
     }
 
-    /// A key's value.
+    /// A key's converted value.
     pub(in crate::config) fn value<T>(
         &mut self,
         at: SectionAt<'_>,
@@ -512,7 +512,7 @@ impl<'a> ConfigReader<'a> {
         }
     }
 
-    /// As [`Self::fail`], with a hint about what `value` was probably meant to be.
+    /// Like [`Self::fail`], with a suggestion for `value`.
     pub(in crate::config) fn fail_of(
         &mut self,
         at: SectionAt<'_>,
@@ -527,7 +527,7 @@ impl<'a> ConfigReader<'a> {
         }
     }
 
-    /// A whole number; 0 where it is wrong.
+    /// An integer; 0 if it is wrong.
     pub(in crate::config) fn integer(
         &mut self,
         at: SectionAt<'_>,
@@ -539,7 +539,7 @@ impl<'a> ConfigReader<'a> {
             .unwrap_or_default()
     }
 
-    /// A boolean; false where it is wrong.
+    /// A boolean; false if it is wrong.
     pub(in crate::config) fn boolean(
         &mut self,
         at: SectionAt<'_>,
@@ -551,7 +551,7 @@ impl<'a> ConfigReader<'a> {
             .unwrap_or_default()
     }
 
-    /// A number of bytes; 0 where it is wrong.
+    /// A number of bytes; 0 if it is wrong.
     pub(in crate::config) fn bytes(
         &mut self,
         at: SectionAt<'_>,
@@ -564,7 +564,7 @@ impl<'a> ConfigReader<'a> {
     }
 }
 
-/// Python's sentence for the first byte that is no UTF-8.
+/// Python's message for the first byte that is not UTF-8.
 fn undecodable(bytes: &[u8], at: usize, length: Option<usize>) -> String {
     let byte = bytes.get(at).copied().unwrap_or_default();
     let reason = match (length, byte) {

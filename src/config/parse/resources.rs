@@ -1,10 +1,10 @@
-//! The keys of what the cgroup of a process limits.
+//! Parses a program's keys for cgroup limits.
 
 use super::super::expand::ExpandNames;
 use super::super::resources::{self, CgroupLimits, CpuMax};
 use super::{ConfigReader, SectionAt};
 
-/// What one section says; whatever is wrong is left out, and reported.
+/// Parses the keys of one section. Wrong values are reported and left out.
 pub(super) fn resources(
     reader: &mut ConfigReader<'_>,
     at: SectionAt<'_>,
@@ -30,7 +30,7 @@ pub(super) fn resources(
     }
 }
 
-/// A percentage is written as everybody writes it, although a single `%` begins an expansion elsewhere.
+/// Parses `cpu_max`, which accepts a single `%` for a percentage, although that begins an expansion in other keys.
 fn cpu_max(
     reader: &mut ConfigReader<'_>,
     at: SectionAt<'_>,
@@ -130,8 +130,7 @@ mod tests {
             ),
             (
                 "cpu_max=50",
-                "invalid cpu_max value '50' in section 'program:a' (file: '/etc/s.conf'); cpu_max takes a percentage of one \
-                 processor such as 50% or 200%, infinity, or QUOTA PERIOD in microseconds",
+                "invalid cpu_max value '50' in section 'program:a' (file: '/etc/s.conf'); cpu_max takes a percentage of one CPU such as 50% or 200%, infinity, or QUOTA PERIOD in microseconds",
             ),
             (
                 "kill_mode=mixed",

@@ -1,4 +1,4 @@
-//! `[inet_http_server]` and `[unix_http_server]`, each as often as one likes.
+//! Parses `[inet_http_server]` and `[unix_http_server]`. Each may occur several times, with a suffix.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use super::super::spec::{Credentials, ServerAddress, ServerSpec};
 use super::super::value;
 use super::{ConfigReader, KeyResult, SectionAt};
 
-/// The file mode of a socket that has none configured.
+/// The default file mode of a unix socket.
 const MODE: u32 = 0o700;
-/// The same where `allow=` has rules.
+/// The default file mode with rules in `allow=`.
 const MODE_WITH_RULES: u32 = 0o666;
 
-/// All servers on ports in file order, then all on sockets.
+/// Parses all inet servers in file order, then all unix servers.
 pub(super) fn read_servers(reader: &mut ConfigReader<'_>) -> Vec<ServerSpec> {
     let mut servers = Vec::new();
     for section in reader.names_of(|name| SectionKind::of(name) == Some(SectionKind::InetServer)) {
@@ -66,12 +66,12 @@ fn unix(reader: &mut ConfigReader<'_>, section: String) -> Option<ServerSpec> {
     let mode = reader.value(at, "chmod", &nothing, |text| {
         value::octal(text).map_err(|_| format!("Invalid chmod value {text}"))
     });
-    // Ours comes last, so that Supervisor's errors stay the first ones.
+    // New keys come last, so that Supervisor's errors stay the first ones.
     let allow = match reader.value(at, "allow", &nothing, |text| allow::rules(text, lookup)) {
         KeyResult::Is(rules) => Some(Arc::from(rules)),
         KeyResult::Absent | KeyResult::Wrong => None,
     };
-    // With rules the file mode need not keep anybody out: who connects is asked by the kernel, and refused by the rules.
+    // With rules, the file mode need not restrict access: the rules decide by the peer's uid from the kernel.
     let says_mode = reader.entry(at, "chmod").is_some();
     let mode = match mode.ok() {
         Some(mode) if says_mode || allow.is_none() => mode,
@@ -94,7 +94,8 @@ fn unix(reader: &mut ConfigReader<'_>, section: String) -> Option<ServerSpec> {
     })
 }
 
-/// User name and password, which come together. An empty user name asks nobody for anything, as in Supervisor.
+/// Parses user name and password, which must both be set. An empty user name turns authentication off, as in
+/// Supervisor.
 fn credentials(reader: &mut ConfigReader<'_>, at: SectionAt<'_>) -> Option<Credentials> {
     let nothing = ExpandNames::new();
     let username = reader.text(at, "username", &nothing);

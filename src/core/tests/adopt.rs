@@ -1,4 +1,4 @@
-//! A fleet that begins with processes which run already.
+//! Tests of a fleet that starts by adopting running processes.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ fn found(slot: u32, incarnation: u64, has_pipes: bool) -> AdoptedProcess {
     }
 }
 
-/// A fleet of this configuration that begins with these at 5 ms; what came of it.
+/// Starts a fleet with this configuration and these processes at 5 ms. Returns it and the resulting actions.
 fn begun(
     config: Arc<Config>,
     last_incarnation: u64,
@@ -49,7 +49,7 @@ fn what_runs_is_running_and_only_the_rest_is_started() {
         .map(|(slot, spec)| format!("{slot} {}", spec.name))
         .collect();
     assert_eq!(slots, ["0 on", "1 off", "2 b"]);
-    // With its pipes, and one that was started by hand and lost them.
+    // Slot 0 with its pipes, and slot 1, which was started manually and has lost them.
     let (mut bench, lines) = begun(three(), 20, vec![found(0, 9, true), found(1, 21, false)]);
     assert_eq!(
         lines,
@@ -60,18 +60,18 @@ fn what_runs_is_running_and_only_the_rest_is_started() {
             "on STOPPED->STARTING tries 0",
             "adopt 0.9 70",
             "on STARTING->RUNNING pid 70",
-            "WARN found 'on' running with pid 70, and took it over: it counts as RUNNING from now on",
+            "WARN adopted: 'on' with pid 70, found running (its state is RUNNING now)",
             "off STOPPED->STARTING tries 0",
             "adopt 1.21 71",
             "off STARTING->RUNNING pid 71",
-            "WARN found 'off' running with pid 71, and took it over without its pipes: what it writes is lost until it is started again",
+            "WARN adopted: 'off' with pid 71, found running without its pipes (its output is lost until it is restarted)",
             "b STOPPED->STARTING tries 0",
-            // No instance has a number that one had before.
+            // An incarnation is never used twice.
             "resolve 2.22",
         ]
     );
     assert_eq!(bench.due(), None, "startsecs are not waited for");
-    // From now on they are like any other.
+    // From now on they behave like any other process.
     let instance = InstanceId {
         slot: 0,
         incarnation: 9,
@@ -84,7 +84,7 @@ fn what_runs_is_running_and_only_the_rest_is_started() {
 
 #[test]
 fn numbers_go_on_behind_the_greatest_that_is_known() {
-    // Something was kept of an instance that is gone.
+    // Descriptors of an instance that is gone were stored.
     let (_, lines) = begun(three(), 40, Vec::new());
     assert!(lines.contains(&"resolve 0.41".to_owned()), "{lines:?}");
     let (_, lines) = begun(three(), 0, vec![found(2, 50, true)]);
@@ -101,7 +101,7 @@ fn who_cannot_be_heard_is_not_ended_for_its_silence() {
     };
     let (bench, _) = begun(silent(), 0, vec![found(0, 1, false)]);
     assert_eq!(bench.due(), None);
-    // Who can be has as much time as after its start.
+    // A process with a notify socket gets as much time as after its start.
     let (bench, _) = begun(silent(), 0, vec![found(0, 1, true)]);
     assert_eq!(bench.due(), Some(3005));
 }
@@ -112,7 +112,7 @@ fn a_listener_that_was_found_waits_for_an_event() {
     config.groups = vec![Arc::new(pool("l", &["TICK_5"], 10, 1))];
     let (mut bench, lines) = begun(Arc::new(config), 0, vec![found(0, 3, true)]);
     assert!(lines.contains(&"adopt 0.3 70".to_owned()), "{lines:?}");
-    // Most do at any moment; one that is waited for would wait as well.
+    // Most listeners wait for an event. If a waiting one counted as busy, it would never get one.
     let lines = bench.give(6_000, Input::DeadlineReached);
     assert!(
         lines.iter().any(|line| line.starts_with("deliver 0.3")),

@@ -1,4 +1,4 @@
-//! The harness: a fleet, a clock in milliseconds, and actions printed as short lines.
+//! The test harness: a fleet, a clock in milliseconds, and actions printed as short lines.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::domain::{
 
 pub(super) use crate::config::testing::program;
 
-/// The configuration of these groups: (priority, processes).
+/// Returns a configuration with these groups: (priority, processes).
 pub(super) fn config(groups: Vec<(i64, Vec<ProcessSpec>)>) -> Arc<Config> {
     let group = |(priority, processes): (i64, Vec<ProcessSpec>)| {
         Arc::new(GroupSpec {
@@ -62,7 +62,7 @@ pub(super) fn config(groups: Vec<(i64, Vec<ProcessSpec>)>) -> Arc<Config> {
     })
 }
 
-/// A pool of listeners `NAME0`, `NAME1` …, each RUNNING as soon as it is spawned.
+/// Returns a pool of listeners `NAME0`, `NAME1` …, each RUNNING as soon as it is spawned.
 pub(in crate::core) fn pool(
     name: &str,
     events: &[&str],
@@ -88,7 +88,7 @@ pub(in crate::core) fn pool(
     }
 }
 
-/// One fleet on its bench. The clock starts at 0 ms, which is 1,000 s since the epoch.
+/// A fleet under test. The clock starts at 0 ms, which is 1,000 s since the epoch.
 pub(super) struct Bench {
     pub(super) fleet: Fleet,
     ticket: u64,
@@ -108,7 +108,7 @@ impl Bench {
         }
     }
 
-    /// One process `cat` of its own group, changed by `change`, after `Began`.
+    /// Returns a fleet after `DaemonStarted` with one process `cat` in its own group, changed by `change`.
     pub(super) fn cat(change: impl FnOnce(&mut ProcessSpec)) -> Self {
         let mut spec = program("cat", "cat");
         change(&mut spec);
@@ -117,14 +117,14 @@ impl Bench {
         bench
     }
 
-    /// The same, up with pid 7 since 0 ms.
+    /// The same, with the process spawned at 0 ms with PID 7.
     pub(super) fn up(change: impl FnOnce(&mut ProcessSpec)) -> Self {
         let mut bench = Self::cat(change);
         bench.bring_up(0, 0, 1, 7);
         bench
     }
 
-    /// Takes one attempt through to its process.
+    /// Takes one attempt through all steps to a spawned process.
     pub(super) fn bring_up(&mut self, ms: u64, slot: u32, incarnation: u64, pid: i32) {
         let instance = InstanceId { slot, incarnation };
         self.give(ms, Input::Resolved(instance));
@@ -139,23 +139,23 @@ impl Bench {
         }
     }
 
-    /// Gives an input; answers the actions as text. Signals are answered as the engine does: at once.
+    /// Handles an input and returns the actions as text. Signals are answered at once, as the engine does.
     pub(super) fn give(&mut self, ms: u64, input: Input) -> Vec<String> {
         let mut out = Vec::new();
         self.fleet.handle(Self::now(ms), input, &mut out);
-        // What was written out and read back must go on alike.
+        // A fleet restored from a snapshot must continue in the same way.
         let bytes = serde_json::to_vec(&self.fleet.snapshot()).expect("can be written");
         let snapshot: Snapshot = serde_json::from_slice(&bytes).expect("can be read");
         self.fleet = Fleet::restore(snapshot, Self::now(ms));
         out.iter().map(show).collect()
     }
 
-    /// The next deadline in milliseconds.
+    /// Returns the next deadline in milliseconds.
     pub(super) fn due(&self) -> Option<u64> {
         self.fleet.next_deadline().map(|tick| tick.0 / 1_000_000)
     }
 
-    /// Asks, as somebody who may do everything. The tickets are 1, 2, 3 …
+    /// Sends a request with all permissions. The tickets are 1, 2, 3 …
     pub(super) fn ask(&mut self, ms: u64, request: Request) -> Vec<String> {
         self.ask_within(ms, request, AccessScope::All)
     }
@@ -169,7 +169,7 @@ impl Bench {
         self.ask_as(ms, Caller::DAEMON, request, scope)
     }
 
-    /// The same for somebody who may not know of everything.
+    /// Sends a request as `caller`, which may not see all processes.
     pub(super) fn ask_as(
         &mut self,
         ms: u64,
@@ -188,12 +188,12 @@ impl Bench {
             request,
         };
         let mut lines = self.give(ms, input);
-        // The audit trail has tests of its own.
+        // The audit trail has its own tests.
         lines.retain(|line| !line.starts_with("audit"));
         lines
     }
 
-    /// The state of `cat`, as clients see it.
+    /// Returns the state of `cat` as clients see it.
     pub(super) fn state(&self) -> String {
         self.fleet.view(Self::now(0))[0].state.to_string()
     }
@@ -371,7 +371,7 @@ fn show(action: &Action) -> String {
     }
 }
 
-/// An event on its way, by its numbers and its payload.
+/// Returns the serial numbers and the payload of an event.
 fn brief(envelope: &Envelope) -> String {
     format!(
         "{}/{}:{} {} {:?}",
@@ -383,7 +383,7 @@ fn brief(envelope: &Envelope) -> String {
     )
 }
 
-/// A script: at these milliseconds, this input gives these actions, and then this is due.
+/// Runs a script: at each time in milliseconds, the input leads to these actions, and then this deadline is due.
 pub(super) fn play(bench: &mut Bench, script: Vec<(u64, Input, Vec<&str>, Option<u64>)>) {
     for (ms, input, expected, due) in script {
         let told = format!("{ms} ms: {input:?}");

@@ -1,4 +1,4 @@
-//! What a process leaves behind, and limits that change while it runs.
+//! Tests of processes left in a cgroup, and of limits that change at run time.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ fn who_restarts_waits_for_what_it_left_and_for_no_longer_than_ten_seconds() {
     assert_eq!(
         bench.give(10_100, Input::DeadlineReached),
         [
-            "ERRO processes that cat left behind are still there 10 s after they were killed; going on without their end",
+            "ERRO cat: orphan processes still run 10 s after SIGKILL; no longer waiting for their exit",
             "drain 0.1",
             "prepare-next 0.2",
         ]
@@ -70,7 +70,7 @@ fn who_restarts_waits_for_what_it_left_and_for_no_longer_than_ten_seconds() {
     let lines = bench.give(10_200, Input::Drained(CAT));
     let starting = "cat EXITED->STARTING tries 0";
     assert_eq!(lines.last().map(String::as_str), Some(starting));
-    // Now they are gone: that says nothing of the next instance.
+    // The processes are gone now. This late input does not affect the next instance.
     assert_eq!(bench.give(10_300, EMPTIED), [""; 0]);
 }
 
@@ -104,16 +104,16 @@ fn what_it_met_is_part_of_its_end() {
         [
             "cat RUNNING->EXITED pid 7 expected false",
             "WARN exited: cat (exit status 1; not expected)",
-            "WARN while cat ran: killed for want of memory",
+            "WARN cat: resource limits reached: killed by the OOM killer",
         ]
     );
     let view = bench.fleet.view(Bench::now(2000)).remove(0);
     assert_eq!(view.resource_events, OUT_OF_MEMORY);
     assert_eq!(
         view.spawn_error,
-        "Bad exit code 1, killed for want of memory"
+        "Bad exit code 1, killed by the OOM killer"
     );
-    // The next instance begins without.
+    // The next instance starts without resource events.
     let asked = bench.ask(3000, super::bench::start("cat", false));
     assert_eq!(asked, ["check 1 cat"]);
     let (ticket, result) = (Ticket(1), Ok(()));
@@ -159,7 +159,7 @@ fn limits_change_while_it_runs() {
             },
         )
     };
-    // While the kernel is being asked for it, it cannot be told.
+    // Limits cannot be applied while the process is being spawned.
     bench.give(0, Input::Resolved(CAT));
     bench.give(0, Input::Prepared(CAT));
     let lines = read(&mut bench, 10, specs(Some(5), "a"));
@@ -172,15 +172,15 @@ fn limits_change_while_it_runs() {
         },
     );
     assert!(lines.contains(&"limit 0.1".to_owned()), "{lines:?}");
-    // Nothing changes: nothing is done.
+    // Without a change nothing happens.
     assert_eq!(read(&mut bench, 30, specs(Some(5), "a")).len(), 1);
-    // What is changed otherwise too waits until it is started anew.
+    // Other changes wait until the process is started again.
     let lines = read(&mut bench, 40, specs(Some(6), "b"));
     assert_eq!(
         lines[1..],
         [
             "limit 0.1".to_owned(),
-            "INFO cat runs on with new limits".to_owned()
+            "INFO cat: applied new limits to the running process".to_owned()
         ]
     );
     assert!(lines[0].contains("dog"), "{lines:?}");

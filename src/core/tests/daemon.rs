@@ -1,4 +1,4 @@
-//! What the daemon does as a whole (rows DMN-15 to DMN-20, PRC-26 to PRC-29, RPC-13, RPC-31, RPC-37).
+//! Tests of the daemon as a whole (rows DMN-15 to DMN-20, PRC-26 to PRC-29, RPC-13, RPC-31, RPC-37).
 
 use std::sync::Arc;
 
@@ -140,7 +140,7 @@ fn dmn_16_hup_reads_first_and_a_broken_file_stops_nothing() {
     );
     assert_eq!(
         bench.give(0, hangup(Err(()))),
-        ["ERRO restart refused, everything goes on as it was: bad"]
+        ["ERRO restart refused: bad (nothing changed)"]
     );
     assert_eq!(bench.state(), "STARTING");
     bench.give(0, HUP);
@@ -212,7 +212,7 @@ fn dmn_20_auto_logs_are_made_at_add_time() {
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         assert!(random.chars().all(allowed), "{random}");
     }
-    // RPC-25: until the next reread the made-up path shows in the configuration too.
+    // RPC-25: until the next reread the configuration shows the generated path too.
     let shown = |lines: Vec<String>| lines[0].contains("stdout_auto: Some");
     assert!(shown(bench.ask(0, Request::AllConfigInfo)));
     bench.ask(0, Request::Reread);
@@ -247,7 +247,7 @@ fn rpc_13_rpc_31_everything_but_an_event_is_refused_while_stopping() {
         let lines = bench.ask_as(0, client, request, AccessScope::All);
         assert!(lines[0].ends_with("fault SHUTDOWN_STATE"), "{lines:?}");
     }
-    // The daemon itself still looks, for the pages that are open.
+    // The daemon itself may still read, for open web pages.
     let lines = bench.ask(0, Request::AllProcessInfo);
     assert!(lines[0].starts_with("answer 6 "), "{lines:?}");
     assert!(!lines[0].contains("fault"), "{lines:?}");
@@ -292,7 +292,7 @@ fn rpc_37_a_broken_file_refuses_the_restart() {
         bench.give(0, Input::Loaded { reason, result }),
         [
             "answer 1 fault CANT_REREAD: bad",
-            "ERRO restart refused, everything goes on as it was: bad",
+            "ERRO restart refused: bad (nothing changed)",
         ]
     );
     assert_eq!(bench.state(), "STARTING");

@@ -1,4 +1,4 @@
-//! Events and their listeners (rows EVT-09 to EVT-20).
+//! Tests of events and event listeners (rows EVT-09 to EVT-20).
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ fn with(pools: Vec<GroupSpec>) -> Arc<Config> {
     read
 }
 
-/// A fleet of these pools, all listeners up and ready, and without events from that.
+/// Returns a fleet with these pools, all listeners up and ready, and the events of that removed.
 fn ready(pools: Vec<GroupSpec>) -> Bench {
     let sizes: Vec<usize> = pools.iter().map(|pool| pool.processes.len()).collect();
     let mut bench = Bench::new(with(pools));
@@ -42,7 +42,7 @@ fn ready(pools: Vec<GroupSpec>) -> Bench {
     bench
 }
 
-/// A REMOTE_COMMUNICATION event of this type; its answer is left out.
+/// Publishes a REMOTE_COMMUNICATION event of this type. The answer is left out.
 fn remote(bench: &mut Bench, kind: &str) -> Vec<String> {
     let mut lines = bench.ask(
         0,
@@ -72,7 +72,7 @@ fn evt_09_numbers_count_what_somebody_listens_to() {
         pool("a", &["REMOTE_COMMUNICATION"], 10, 1),
         pool("b", &["EVENT"], 10, 1),
     ]);
-    // b has heard of its own addition, of the start and of both listeners: 0 to 5 went to it alone.
+    // Pool b got the addition of its own group, the start and the states of both listeners: serial numbers 0 to 5.
     let lines = remote(&mut bench, "x");
     assert_eq!(
         lines,
@@ -92,7 +92,7 @@ fn evt_09_numbers_count_what_somebody_listens_to() {
                 .map(|line| line.split(' ').nth(2).expect("numbers").to_owned()),
         );
     }
-    // The one delivered first was 0.
+    // The first one delivered was number 0.
     assert_eq!(
         serials,
         ["1/b:1", "2/b:2", "3/b:3", "4/b:4", "5/b:5", "6/b:6"]
@@ -153,7 +153,7 @@ fn b6_a_rejected_event_waits_longer_each_time_and_keeps_its_place() {
         let lines = bench.give(now, Input::ListenerOutput(L0, FAIL));
         if round == 0 {
             assert_eq!(lines[0], "WARN p0: event was rejected");
-            // The other listener is ready, and gets it at once, as in Supervisor.
+            // The other listener is ready and gets the event at once, as in Supervisor.
             assert_eq!(lines[3], delivery(1, 0, "p", 0, "x"));
             bench.give(now, Input::ListenerOutput(L1, FAIL));
             bench.give(now, Input::ListenerOutput(L1, ListenerOutput::Ready));
@@ -165,7 +165,7 @@ fn b6_a_rejected_event_waits_longer_each_time_and_keeps_its_place() {
         assert_eq!(bench.give(due - 1, Input::DeadlineReached), [""; 0]);
         let lines = bench.give(due, Input::DeadlineReached);
         assert_eq!(lines[0], delivery(0, 0, "p", 0, "x"));
-        // The event behind it goes to the other listener.
+        // The next event goes to the other listener.
         if round == 0 {
             assert_eq!(lines[2], delivery(1, 1, "p", 1, "y"));
         }
@@ -176,7 +176,7 @@ fn b6_a_rejected_event_waits_longer_each_time_and_keeps_its_place() {
         pauses,
         [50, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000]
     );
-    // An accepted event ends the series.
+    // An accepted event resets the pause.
     bench.give(now, Input::ListenerOutput(L1, OK));
     bench.give(now, Input::ListenerOutput(L0, FAIL));
     let lines = bench.give(now, Input::ListenerOutput(L0, ListenerOutput::Ready));
@@ -188,7 +188,7 @@ fn b6_lines_about_rejections_are_bounded_and_the_rest_is_counted() {
     let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 1000, 1)]);
     let mut told = 0;
     for _ in 0..100 {
-        // Each event is rejected once and then accepted: there is no pause.
+        // Each event is rejected once and then accepted, so there is no pause.
         remote(&mut bench, "x");
         for verdict in [FAIL, OK] {
             let lines = said(&mut bench, L0, verdict);
@@ -203,14 +203,14 @@ fn b6_lines_about_rejections_are_bounded_and_the_rest_is_counted() {
     assert_eq!(bench.due(), Some(60_000));
     assert_eq!(
         bench.give(60_000, Input::DeadlineReached),
-        ["WARN 90 more events were rejected by listeners of pool p"]
+        ["WARN pool p: listeners rejected 90 more events"]
     );
     assert_eq!(bench.due(), None);
 }
 
 #[test]
 fn evt_14_a_rejected_event_goes_back_to_its_own_pool_only() {
-    // §6.4: in the original every pool with a process of equal priority gets it.
+    // §6.4: in the original every pool with a process of equal priority gets the event.
     let mut bench = ready(vec![
         pool("a", &["REMOTE_COMMUNICATION"], 10, 1),
         pool("b", &["TICK"], 10, 1),
@@ -239,7 +239,7 @@ fn evt_11_evt_12_states_and_their_lines() {
              violated the eventlistener protocol",
         ]
     );
-    // The next instance begins anew.
+    // The next instance starts with a fresh protocol state.
     let exited = |instance| Input::Exited {
         instance,
         status: ExitStatus::Exited(1),
@@ -255,7 +255,7 @@ fn evt_11_evt_12_states_and_their_lines() {
         bench.give(2000, Input::ListenerOutput(instance, ListenerOutput::Ready)),
         ["DEBG p0: ACKNOWLEDGED -> READY"]
     );
-    // A word from the past changes nothing.
+    // A message of an old instance changes nothing.
     assert_eq!(
         bench.give(2000, Input::ListenerOutput(L0, ListenerOutput::Nonsense)),
         [""; 0]
@@ -413,7 +413,7 @@ fn evt_19_overflow_discards_the_oldest_and_says_so() {
         remote(&mut bench, "d"),
         ["ERRO pool p event buffer overflowed, discarding event 1"]
     );
-    // Putting one back needs a place too.
+    // Putting an event back needs space too.
     let lines = said(&mut bench, L0, FAIL);
     assert_eq!(
         lines[2..],
@@ -431,7 +431,7 @@ fn evt_19_overflow_discards_the_oldest_and_says_so() {
 
 #[test]
 fn an_event_is_taken_once_for_each_matching_subscription() {
-    // §6.1: as in the original, with the same numbers.
+    // §6.1: twice with the same serial numbers, as in the original.
     let mut bench = ready(vec![pool("p", &["EVENT", "REMOTE_COMMUNICATION"], 20, 2)]);
     for instance in [L0, L1, L0, L1, L0, L1] {
         said(&mut bench, instance, OK);
@@ -476,7 +476,7 @@ fn a_listener_that_acknowledges_what_it_does_not_read_is_unknown() {
 fn nonsense_that_crosses_an_event_gives_it_back_once() {
     let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 10, 2)]);
     remote(&mut bench, "x");
-    // It spoke before the event could be written, which is refused then.
+    // The listener wrote before the event could be written, so that the delivery fails.
     let lines = said(&mut bench, L0, ListenerOutput::Nonsense);
     assert_eq!(lines[3], delivery(1, 0, "p", 0, "x"));
     assert_eq!(bench.give(0, Input::NotDelivered(L0, Errno::PIPE)), [""; 0]);
@@ -486,7 +486,7 @@ fn nonsense_that_crosses_an_event_gives_it_back_once() {
 fn evt_07_ticks_come_only_while_somebody_listens() {
     let mut bench = Bench::new(with(vec![pool("p", &["TICK_5"], 10, 1)]));
     bench.give(0, Input::DaemonStarted);
-    // The bench's clock starts at a multiple of five seconds.
+    // The harness's clock starts at a multiple of five seconds.
     assert_eq!(bench.due(), Some(5000));
     assert_eq!(bench.give(5000, Input::DeadlineReached), ["TICK_5 1005"]);
     assert_eq!(bench.due(), Some(10_000));

@@ -1,4 +1,4 @@
-//! What a successor asks for again, wherever a process stands.
+//! Tests of what a successor requests again in each stage of a process.
 
 use super::bench::{Bench, CAT, config, exited, one, program, start, stop};
 use crate::api::{Request, Ticket};
@@ -6,9 +6,9 @@ use crate::config::spec::AutoRestart;
 use crate::core::{DaemonSignal, Input, ResumeKind};
 use crate::domain::{Errno, ExitStatus, InstanceId, Seconds, Signal, SpawnError};
 
-const TAKEN_OVER: &str = "INFO taken over by version 5.0.0, with";
+const TAKEN_OVER: &str = "INFO re-executed: version 5.0.0 adopted";
 
-/// What comes of `Resumed` in a new image, without what comes always.
+/// Returns the actions after `Resumed` in a new image, without those that always occur.
 fn resumed(bench: &mut Bench, ms: u64) -> Vec<String> {
     let mut lines = bench.give(ms, Input::Resumed(ResumeKind::NewImage));
     assert_eq!(lines.first().map(String::as_str), Some("report"));
@@ -22,7 +22,8 @@ fn resumed(bench: &mut Bench, ms: u64) -> Vec<String> {
     lines.split_off(1)
 }
 
-/// The kernel made a process, and the daemon was killed before it wrote down that it had asked for one: it is that one.
+/// The process was created, and the daemon was killed before it recorded the request: the process belongs to that
+/// attempt.
 #[test]
 fn what_was_made_before_that_was_written_down_is_not_made_twice() {
     let mut bench = Bench::cat(|spec| spec.startsecs = Seconds(0));
@@ -41,7 +42,7 @@ fn what_was_made_before_that_was_written_down_is_not_made_twice() {
 #[test]
 fn every_stage_is_taken_up_where_it_stood() {
     type Prepare = fn() -> Bench;
-    // (where it stands, what is asked for again, its state then)
+    // (stage, what is requested again, state afterwards)
     let table: Vec<(&str, Prepare, Vec<&str>, &str)> = vec![
         (
             "stopped",
@@ -108,7 +109,7 @@ fn every_stage_is_taken_up_where_it_stood() {
                 bench.ask(2, stop("cat", false));
                 bench
             },
-            // Nobody knows whether the signal went out, so it goes out again.
+            // Whether the signal was sent is unknown, so it is sent again.
             vec!["adopt 0.1 7", "signal 0.1 SIGTERM Process"],
             "STOPPING",
         ),
@@ -217,7 +218,7 @@ fn every_stage_is_taken_up_where_it_stood() {
     for (name, prepare, expected, state) in table {
         let mut bench = prepare();
         let due = bench.due();
-        // Long before anything becomes due.
+        // Long before any deadline.
         assert_eq!(resumed(&mut bench, 3), expected, "{name}");
         assert_eq!(bench.state(), state, "{name}");
         assert_eq!(bench.due(), due, "{name}: what is due has moved");
@@ -275,7 +276,7 @@ fn who_waited_is_forgotten_and_what_he_wanted_is_not() {
 
 #[test]
 fn a_stop_of_everything_goes_on() {
-    // In either image alone, and across both.
+    // In each image alone, and across both.
     for crosses in [false, true] {
         let two = ["a", "b"].map(|name| program("g", name)).into();
         let mut bench = Bench::new(config(vec![(999, two)]));
@@ -285,7 +286,7 @@ fn a_stop_of_everything_goes_on() {
         let term = DaemonSignal::Exit(Signal::TERM);
         bench.give(1, Input::Received(term));
         let why = bench.fleet.can_hand_off();
-        assert_eq!(why, Err("everything is being stopped"));
+        assert_eq!(why, Err("the daemon is stopping"));
         if crosses {
             let lines = bench.give(2, Input::Resumed(ResumeKind::NewImage));
             let expected = [
@@ -315,25 +316,28 @@ fn an_image_that_goes_on_is_the_same_generation() {
     let lines = bench.ask(1, Request::Upgrade);
     assert_eq!(lines, ["upgrade 1"]);
     let second = bench.ask(1, Request::Upgrade);
-    assert_eq!(second, ["answer 2 fault FAILED: an upgrade is under way"]);
+    assert_eq!(second, ["answer 2 fault FAILED: an upgrade is running"]);
     let (ticket, result) = (Some(Ticket(1)), Ok(()));
     let lines = bench.give(2, Input::SuccessorExamined { ticket, result });
     assert_eq!(lines, ["answer 1 Done"]);
-    // Its exec has failed.
+    // The exec failed.
     let lines = bench.give(3, Input::Resumed(ResumeKind::SameImage));
     assert_eq!(lines, ["report", "adopt 0.1 7"]);
     let told = |generation, is_upgrading| {
         format!("answer 3 Generation {{ generation: {generation}, is_upgrading: {is_upgrading} }}")
     };
     assert_eq!(bench.ask(4, Request::Generation), [told(0, false)]);
-    // And another one may be tried.
+    // Another upgrade may be tried.
     assert_eq!(bench.ask(5, Request::Upgrade), ["upgrade 4"]);
-    let (ticket, result) = (Some(Ticket(4)), Err("it cannot take over".to_owned()));
+    let (ticket, result) = (
+        Some(Ticket(4)),
+        Err("it cannot adopt the processes".to_owned()),
+    );
     assert_eq!(
         bench.give(6, Input::SuccessorExamined { ticket, result }),
         [
-            "ERRO upgrade refused, everything goes on as it was: it cannot take over",
-            "answer 4 fault FAILED: it cannot take over",
+            "ERRO upgrade refused: it cannot adopt the processes (nothing changed)",
+            "answer 4 fault FAILED: it cannot adopt the processes",
         ]
     );
     resumed(&mut bench, 7);
@@ -361,6 +365,6 @@ fn what_cannot_be_interrupted_is_said() {
     );
     assert_eq!(
         refused(&mut bench),
-        ["answer 2 fault FAILED: not while a rolling restart is under way"]
+        ["answer 2 fault FAILED: not while a rolling restart is running"]
     );
 }

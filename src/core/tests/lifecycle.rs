@@ -1,4 +1,4 @@
-//! Starting, failing, exiting and starting again (rows PRC-03 to PRC-15).
+//! Tests of starts, failures, exits and restarts (rows PRC-03 to PRC-15).
 
 use super::bench::{Bench, CAT, exited, play, program, start, stop};
 use crate::config::spec::AutoRestart;
@@ -70,17 +70,17 @@ fn a_start_that_is_held_up_is_told_until_it_goes_on() {
     let told = |bench: &Bench| bench.fleet.view(Bench::now(0))[0].spawn_error.clone();
     assert_eq!(
         bench.give(500, held("a mount is dead")),
-        ["WARN start of cat is held up, others go on: a mount is dead"]
+        ["WARN start of cat is delayed: a mount is dead (other programs are not affected)"]
     );
     assert_eq!(bench.state(), "STARTING");
-    assert_eq!(told(&bench), "Held up: a mount is dead");
+    assert_eq!(told(&bench), "Start delayed: a mount is dead");
     bench.give(600, Input::Resolved(CAT));
     assert_eq!(told(&bench), "");
-    // There it cannot be: that is another thread's work.
+    // This input cannot come in this stage: another thread does that work.
     assert!(bench.give(610, held("late")).is_empty());
     bench.give(620, Input::Prepared(CAT));
     bench.give(1500, held("it was stopped"));
-    assert_eq!(told(&bench), "Held up: it was stopped");
+    assert_eq!(told(&bench), "Start delayed: it was stopped");
     bench.give(1600, SPAWNED);
     assert_eq!(
         (bench.state().as_str(), told(&bench).as_str()),
@@ -118,7 +118,7 @@ fn prc_03_without_autostart_nothing_starts() {
 #[test]
 fn prc_04_autorestart_by_exit_code() {
     use AutoRestart::{Always, Never, Unexpected};
-    // (policy, exit code, starts again)
+    // (policy, exit code, restarts)
     let table = [
         (Always, 0, true),
         (Always, 1, true),
@@ -143,7 +143,7 @@ fn prc_04_autorestart_by_exit_code() {
 
 #[test]
 fn prc_05_a_restart_waits_for_its_floor() {
-    // (floor, when it ended, when it starts again)
+    // (floor, time of the exit, time of the restart)
     for (floor, ended, again) in [
         (1, 300, Some(1000)),
         (5, 2000, Some(5000)),
@@ -160,7 +160,7 @@ fn prc_05_a_restart_waits_for_its_floor() {
         assert_eq!(lines.contains(&STARTING.to_owned()), again.is_none());
         let Some(again) = again else { continue };
         let waits = format!(
-            "DEBG restart of cat waits {} ms (restart_floor)",
+            "DEBG cat: restart is delayed by {} ms (restart_floor)",
             again - ended
         );
         assert_eq!(lines.last(), Some(&waits));
@@ -184,7 +184,7 @@ fn prc_06_startsecs_0_is_running_at_once() {
 
 #[test]
 fn prc_06_an_end_is_judged_before_the_clock_is_looked_at() {
-    // §11.2: the original may call a dead process RUNNING. (ended at, what is told)
+    // §11.2: the original may call a dead process RUNNING. (time of the exit, actions)
     let quick = vec![
         "cat STARTING->BACKOFF tries 1",
         "WARN exited: cat (exit status 0; not expected)",
@@ -197,7 +197,7 @@ fn prc_06_an_end_is_judged_before_the_clock_is_looked_at() {
     for (at, expected) in [(999, quick), (1000, late)] {
         let mut bench = Bench::up(|_| {});
         assert_eq!(bench.give(at, exited(0)), ["drain 0.1"]);
-        // Its output is slow, but that makes it no longer-lived.
+        // Slow output does not change how long the process ran.
         assert_eq!(bench.give(5000, Input::DeadlineReached), [""; 0]);
         assert_eq!(bench.give(5000, Input::Drained(CAT)), expected, "{at}");
     }
@@ -226,7 +226,7 @@ fn prc_07_prc_08_prc_09_backoff_grows_and_ends_in_fatal() {
             ),
             (1000, Input::Resolved(AGAIN), vec!["prepare 0.2"], None),
             (1000, Input::Prepared(AGAIN), vec!["spawn 0.2"], None),
-            // What was prepared for nothing is undone.
+            // The preparation for the failed attempt is undone.
             (
                 1000,
                 missing(AGAIN),
@@ -337,10 +337,10 @@ fn output_that_is_not_written_out_holds_an_end_back_for_ten_seconds() {
     );
     assert_eq!(
         bench.give(12_000, Input::DeadlineReached)[0],
-        "WARN output of cat was not written out within 10 s of its exit; going on without it"
+        "WARN cat: output was not written within 10 s after the exit; no longer waiting for it"
     );
     assert_eq!(bench.state(), "EXITED");
-    // The late answer is nobody's any more.
+    // The late answer belongs to no current instance.
     assert_eq!(bench.give(13_000, Input::Drained(CAT)), [""; 0]);
 }
 

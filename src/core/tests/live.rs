@@ -1,4 +1,4 @@
-//! Groups that change while they are active: programs added, processes taken out, another number of processes.
+//! Tests of changes in active groups: programs added, processes removed, another number of processes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ fn template(name: &str) -> Arc<ProgramTemplate> {
     })
 }
 
-/// What the loader makes of a program `w` for so many processes.
+/// What the loader makes of a program for `count` processes.
 fn made(
     group: &str,
     name: &str,
@@ -46,7 +46,7 @@ fn made(
     }
 }
 
-/// The configuration of one group of these programs.
+/// Returns a configuration with one group of these programs.
 fn of(group: &str, programs: Vec<GroupChangeResult>) -> Arc<Config> {
     let mut base = config(Vec::new());
     let config = Arc::make_mut(&mut base);
@@ -72,7 +72,7 @@ fn of(group: &str, programs: Vec<GroupChangeResult>) -> Arc<Config> {
     base
 }
 
-/// A group `g` of a program `w` with so many processes, all of them up: slot n has pid 100 + n.
+/// Returns a fleet with a group `g` of a program `w` with `count` processes, all spawned. Slot n has PID 100 + n.
 fn pool(count: u32) -> Bench {
     let mut bench = Bench::new(of("g", vec![made("g", "w", count as usize, |_| {})]));
     bench.give(0, Input::DaemonStarted);
@@ -111,7 +111,7 @@ fn ended(slot: u32, incarnation: u64) -> Input {
     }
 }
 
-/// Name and pid of every process.
+/// Returns the name and PID of every process.
 fn there(bench: &Bench) -> Vec<(String, i32)> {
     let views = bench.fleet.view(Bench::now(0));
     views
@@ -143,7 +143,7 @@ fn more_processes_are_added_and_started_and_the_others_stay() {
         [("g:w0", 100), ("g:w1", 101), ("g:w2", 102), ("g:w3", 0)]
             .map(|(name, pid)| (name.to_owned(), pid))
     );
-    // A group that is removed and added again is as the file says.
+    // A group that is removed and added again is as in the file.
     assert_eq!(
         bench.ask(0, start("g:w3", true)),
         ["check 2 w3"],
@@ -195,9 +195,9 @@ fn fewer_processes_are_stopped_from_the_highest_and_answered_when_gone() {
     let lines = bench.give(20, Input::Drained(instance(2, 3)));
     assert_eq!(lines[lines.len() - 1], "answer 1 +[] -[w2 w1]");
     assert_eq!(there(&bench), [("g:w0".to_owned(), 100)]);
-    // Its timers went with it.
+    // The deadlines of the removed processes are gone.
     assert_eq!(bench.due(), Some(1000));
-    // And back: who stayed is not touched, and the slots are used again.
+    // Scale up again: the remaining process is not touched, and the slots are reused.
     bench.ask(30, scale(2));
     let lines = bench.give(30, composed(2, made("g", "w", 2, |_| {})));
     assert_eq!(lines[lines.len() - 1], "answer 2 +[w1] -[]");
@@ -234,7 +234,9 @@ fn a_process_that_cannot_be_stopped_is_kept_and_said() {
     let lines = bench.give(0, refused);
     let answer = &lines[lines.len() - 1];
     assert!(
-        answer.starts_with("answer 1 fault FAILED: g:w1 is kept: unknown problem killing w1 (101)"),
+        answer.starts_with(
+            "answer 1 fault FAILED: g:w1 was not removed: unknown problem killing w1 (101)"
+        ),
         "{answer}"
     );
     assert_eq!(there(&bench).len(), 2);
@@ -271,11 +273,11 @@ fn scaling_is_refused_with_reasons() {
         (scale_of("g:w0", 1), "BAD_NAME: g:w0"),
         (
             scale_of("w", -1),
-            "INCORRECT_PARAMETERS: a program may have 0 to 100000 processes, not -1",
+            "INCORRECT_PARAMETERS: -1 is out of range (a program has 0 to 100000 processes)",
         ),
         (
             scale_of("g:w", 100_001),
-            "INCORRECT_PARAMETERS: a program may have 0 to 100000 processes, not 100001",
+            "INCORRECT_PARAMETERS: 100001 is out of range (a program has 0 to 100000 processes)",
         ),
     ] {
         let lines = bench.ask(0, request);
@@ -288,13 +290,13 @@ fn scaling_is_refused_with_reasons() {
         AccessScope::Only(vec![crate::domain::Namespec::parse("other:*")]),
     );
     assert!(
-        lines[0].contains("fault FAILED: not permitted: "),
+        lines[0].contains("fault FAILED: permission denied: "),
         "{lines:?}"
     );
     bench.ask(0, scale(2));
     let lines = bench.ask(0, scale_of("g:w", 3));
     assert!(
-        lines[0].ends_with("FAILED: g:w: its number of processes is being changed already"),
+        lines[0].ends_with("FAILED: g:w: another request is scaling it"),
         "{lines:?}"
     );
     let lines = bench.give(
@@ -329,7 +331,7 @@ fn a_group_that_went_meanwhile_is_told() {
     bench.ask(0, scale(1));
     bench.ask(0, Request::RemoveGroup("g".to_owned()));
     bench.ask(0, Request::AddGroup("g".to_owned()));
-    // It bears the same name, but is another one.
+    // It has the same name, but is another group.
     let lines = bench.give(0, composed(1, made("g", "w", 1, |_| {})));
     assert_eq!(lines, ["answer 1 fault BAD_NAME: g:w"]);
     assert_eq!(there(&bench), []);
@@ -347,7 +349,7 @@ fn a_program_of_two_groups_must_be_told_apart() {
     let lines = bench.ask(0, scale(2));
     assert_eq!(
         lines,
-        ["answer 1 fault FAILED: w is in several groups: say g:w or h:w"]
+        ["answer 1 fault FAILED: w is in several groups (name one: g:w or h:w)"]
     );
     let request = Request::SetNumprocs {
         program: "h:w".to_owned(),
@@ -373,7 +375,7 @@ fn the_file_decides_at_the_next_update() {
         );
         lines[lines.len() - 1].clone()
     };
-    // Its section has not changed: `update` of other groups leaves it alone.
+    // The section has not changed, so an `update` of other groups does not affect it.
     assert_eq!(reread(&mut bench, 2, file), "answer 2 +[] ~[] -[]");
     let three = of("g", vec![made("g", "w", 3, |_| {})]);
     assert_eq!(reread(&mut bench, 3, three), "answer 3 +[] ~[] -[]");
@@ -396,7 +398,7 @@ fn d6_an_update_of_its_own_group_keeps_what_both_have() {
         let pid = i32::try_from(100 + slot).expect("small");
         bench.bring_up(0, slot, u64::from(slot) + 1, pid);
     }
-    // The file wants three, and another directory for the second.
+    // The file has three processes, and another directory for the second.
     let mut read = made("g", "w", 3, |_| {});
     Arc::make_mut(&mut read.processes[1]).directory = Some(Arc::from(std::path::Path::new("/")));
     Arc::make_mut(&mut read.template).file = Arc::from("/etc/other");
@@ -527,8 +529,8 @@ fn only_groups_of_programs_take_programs() {
     assert_eq!(
         bench.ask(0, add("g")),
         [
-            "answer 1 fault INCORRECT_PARAMETERS: g is a [eventlistener:x]; programs can be added to groups of programs \
-             only"
+            "answer 1 fault INCORRECT_PARAMETERS: g is a [eventlistener:x] section (processes can be added only \
+             to groups of [program:x])"
         ]
     );
 }
@@ -551,7 +553,7 @@ fn a_process_is_taken_out_when_it_is_stopped() {
     assert_eq!(lines[0], "INFO removed process 'w1' from group 'g'");
     assert!(lines[1].ends_with("Done"), "{lines:?}");
     assert_eq!(there(&bench), [("g:w0".to_owned(), 100)]);
-    // It is missing from its program, which is filled up again.
+    // Its program lacks the process now, and scaling adds it again.
     bench.ask(0, scale(2));
     let lines = bench.give(0, composed(6, made("g", "w", 2, |_| {})));
     assert_eq!(lines[lines.len() - 1], "answer 6 +[w1] -[]");
@@ -582,7 +584,7 @@ fn what_is_written_to_the_log_is_one_line() {
     assert_eq!(bench.ask(0, request), ["WARN a\\nb", "answer 1 Done"]);
 }
 
-/// The instances that `lines` say `word` of.
+/// Returns the instances in lines that start with `word`.
 fn instances(lines: &[String], word: &str) -> Vec<InstanceId> {
     lines
         .iter()

@@ -1,4 +1,4 @@
-//! Unit tests of the core: a script of moments and inputs, and for each the actions and the next deadline.
+//! Unit tests of the core: scripts of times and inputs, with the expected actions and the next deadline for each.
 
 mod adopt;
 pub(super) mod bench;

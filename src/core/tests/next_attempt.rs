@@ -1,4 +1,4 @@
-//! The next attempt of a process that restarts at once, begun while the last output of the instance before is written out.
+//! Tests of the next attempt that starts while the output of the previous instance is still being written out.
 
 use super::bench::{Bench, CAT, exited, play, stop};
 use crate::config::spec::AutoRestart;
@@ -19,7 +19,7 @@ const EXITED: [&str; 2] = [
 ];
 const STARTING: &str = "cat EXITED->STARTING tries 0";
 
-/// One that has been RUNNING for long, and has just been reaped.
+/// Returns a fleet whose process ran for long and was just reaped.
 fn dying() -> Bench {
     let mut bench = Bench::up(|spec| {
         spec.autorestart = AutoRestart::Always;
@@ -36,7 +36,7 @@ fn missing(instance: InstanceId) -> Input {
     Input::SpawnFailed { instance, error }
 }
 
-/// The lines and actions at the end of the previous instance.
+/// The lines and actions at the exit of the previous instance.
 fn told(done: &[&'static str]) -> Vec<&'static str> {
     let told = EXITED.into_iter().chain([STARTING]);
     told.chain(done.iter().copied()).collect()
@@ -84,7 +84,7 @@ fn the_kernel_is_asked_once_the_end_is_told_and_both_answers_are_there() {
 fn whatever_fails_early_is_tried_again_in_order() {
     let mut bench = dying();
     assert_eq!(bench.give(5001, missing(NEXT)), ["drain 0.2"]);
-    // The other answer is nobody's any more.
+    // The other answer belongs to no current attempt.
     assert_eq!(bench.give(5001, Input::Prepared(NEXT)), ["drain 0.2"]);
     assert_eq!(
         bench.give(5001, Input::Drained(CAT)),
@@ -134,7 +134,7 @@ fn what_is_not_wanted_any_more_is_undone() {
     assert_eq!(lines[0], "cat STOPPING->STOPPED pid 7");
     assert!(!lines.iter().any(|line| line.contains("0.2")), "{lines:?}");
 
-    // In the middle of the attempt.
+    // A stop in the middle of the attempt.
     let mut bench = dying();
     bench.give(5001, Input::Prepared(NEXT));
     bench.give(5001, Input::Drained(CAT));
@@ -197,7 +197,7 @@ fn nothing_is_begun_early_that_may_not_follow_at_once() {
     }
 }
 
-/// Its instance is never used again, for something of it may be kept for successors.
+/// The instance is never reused, since the fd holder may have descriptors of it.
 #[test]
 fn a_successor_begins_the_attempt_again() {
     let mut bench = dying();

@@ -1,15 +1,16 @@
-//! Processes that tell of themselves: readiness, watchdog messages, more time, words without effect, words of others.
+//! Tests of notify messages: readiness, watchdog, extensions, ignored variables, foreign messages.
 
 use super::bench::{Bench, CAT, exited, play, start, stop};
 use crate::config::spec::{AutoRestart, NotifySpec, ProcessSpec, ReadyWhen};
 use crate::core::{Input, NotifyMessage, Phase};
 use crate::domain::{ExitReason, ExitStatus, Seconds, Signal};
 
-const READY: &str = "INFO success: cat entered RUNNING state, for it says that it is ready";
+const READY: &str =
+    "INFO success: cat entered RUNNING state, process has reported that it is ready";
 const NOT_READY: &str =
-    "WARN cat (pid 7) is not ready in time, and is stopped (ready_timeout, 5 s)";
+    "WARN readiness timeout: cat (pid 7) is not ready after 5 s; stopping it (ready_timeout)";
 
-/// Five seconds to be ready, two between watchdog messages.
+/// Sets five seconds for readiness and two between watchdog messages.
 fn speaker(spec: &mut ProcessSpec) {
     spec.notify = NotifySpec {
         socket: true,
@@ -25,7 +26,7 @@ fn says(message: &str) -> Input {
     Input::Notified(CAT, NotifyMessage::parse(message.as_bytes()))
 }
 
-/// RUNNING since 1000 ms.
+/// Returns a fleet whose process is RUNNING since 1000 ms.
 fn ready() -> Bench {
     let mut bench = Bench::up(speaker);
     assert_eq!(
@@ -56,7 +57,7 @@ fn running_is_what_says_that_it_is_ready_and_not_what_lasts() {
         (bench.state().as_str(), bench.due()),
         ("STARTING", Some(5000))
     );
-    // `startsecs` is over.
+    // `startsecs` has passed.
     assert!(bench.give(3000, Input::DeadlineReached).is_empty());
     assert!(bench.give(3100, says("STATUS=warming up")).is_empty());
     assert_eq!(text(&bench), "warming up");
@@ -65,7 +66,7 @@ fn running_is_what_says_that_it_is_ready_and_not_what_lasts() {
         ["cat STARTING->RUNNING pid 7", READY]
     );
     assert_eq!((text(&bench).as_str(), bench.due()), ("", Some(6999)));
-    // Nobody is ready twice.
+    // A second READY changes nothing.
     assert!(bench.give(5000, says("READY=1")).is_empty());
 }
 
@@ -133,14 +134,14 @@ fn who_is_not_ready_in_time_is_stopped_and_has_failed_to_start() {
     let view = &bench.fleet.view(Bench::now(8001))[0];
     assert_eq!(
         view.spawn_error,
-        "Not ready in time (ready_timeout; process log may have details)"
+        "Readiness timeout (ready_timeout; process log may have details)"
     );
     assert!(matches!(view.exit_reason, Some(ExitReason::NotReady(_))));
 }
 
 #[test]
 fn what_it_had_said_before_a_deadline_counts() {
-    // The daemon stood still; the word was there.
+    // The daemon was suspended, but the message had been sent in time.
     let mut bench = Bench::up(speaker);
     assert_eq!(bench.give(60_000, Input::DeadlineReached), ["heed 0.1"]);
     assert_eq!(bench.give(60_000, says("READY=1")).len(), 2);
@@ -189,7 +190,7 @@ fn without_a_timeout_readiness_may_take_for_ever() {
 
 #[test]
 fn a_watchdog_that_is_not_fed_ends_the_process_and_says_why() {
-    // (autorestart, starts again)
+    // (autorestart, restarts)
     for (policy, again) in [
         (AutoRestart::Never, false),
         (AutoRestart::Unexpected, true),
@@ -206,7 +207,7 @@ fn a_watchdog_that_is_not_fed_ends_the_process_and_says_why() {
         assert_eq!(
             bench.give(4500, Input::NotifyPolled(CAT)),
             [
-                "WARN cat (pid 7) gave no sign of life for 2000 ms, and is ended with SIGABRT (watchdogsecs)",
+                "WARN watchdog timeout: cat (pid 7) sent no keepalive for 2000 ms; killing it with SIGABRT (watchdogsecs)",
                 "DEBG killing cat (pid 7) with signal SIGABRT",
                 "signal 0.1 SIGABRT Process",
             ]
@@ -215,7 +216,7 @@ fn a_watchdog_that_is_not_fed_ends_the_process_and_says_why() {
             (bench.state().as_str(), bench.due()),
             ("RUNNING", Some(7500))
         );
-        // It has a handler, and exits as if all were well.
+        // The process handles the signal and exits with 0.
         bench.give(5000, exited(0));
         let lines = bench.give(5000, Input::Drained(CAT));
         assert_eq!(lines[0], "cat RUNNING->EXITED pid 7 expected false");
@@ -227,14 +228,14 @@ fn a_watchdog_that_is_not_fed_ends_the_process_and_says_why() {
             Some(ExitReason::Watchdog(ExitStatus::Exited(0)))
         );
         if !again {
-            assert_eq!(view.spawn_error, "No sign of life in time (watchdogsecs)");
+            assert_eq!(view.spawn_error, "Watchdog timeout (watchdogsecs)");
         }
     }
 }
 
 #[test]
 fn a_watchdog_is_what_the_process_makes_of_it() {
-    // (what it says while RUNNING, when the next sign is due)
+    // (message while RUNNING, when the next watchdog message is due)
     for (message, due) in [
         ("WATCHDOG_USEC=500000", Some(2500)),
         ("WATCHDOG_USEC=0", None),
@@ -247,7 +248,7 @@ fn a_watchdog_is_what_the_process_makes_of_it() {
         assert!(bench.give(2000, says(message)).is_empty());
         assert_eq!(bench.due(), due, "{message}");
     }
-    // Before it is ready there is another bound.
+    // Before readiness the other deadline applies.
     let mut bench = Bench::up(speaker);
     bench.give(1000, says("WATCHDOG=1"));
     assert_eq!(bench.due(), Some(5000));
@@ -255,7 +256,7 @@ fn a_watchdog_is_what_the_process_makes_of_it() {
 
 #[test]
 fn who_wants_to_be_ended_is() {
-    let line = "WARN cat (pid 7) wants to be ended as by its watchdog (WATCHDOG=trigger)";
+    let line = "WARN watchdog trigger: cat (pid 7) asked to be killed (WATCHDOG=trigger)";
     let mut bench = ready();
     let lines = bench.give(2000, says("WATCHDOG=trigger"));
     assert_eq!((lines[0].as_str(), lines.len()), (line, 3));
@@ -271,14 +272,14 @@ fn who_wants_to_be_ended_is() {
     assert_eq!(lines[0], "cat STARTING->BACKOFF tries 1");
     assert_eq!(
         bench.fleet.view(Bench::now(0))[0].spawn_error,
-        "Gave up before it was ready (WATCHDOG=trigger)"
+        "Asked to be killed before it was ready (WATCHDOG=trigger)"
     );
 }
 
 #[test]
 fn more_time_is_given_within_a_bound() {
     let mut bench = Bench::up(speaker);
-    // Not less than there was.
+    // An extension never shortens the deadline.
     bench.give(1000, says("EXTEND_TIMEOUT_USEC=1000000"));
     assert_eq!(bench.due(), Some(5000));
     bench.give(4000, says("EXTEND_TIMEOUT_USEC=3000000"));
@@ -286,13 +287,13 @@ fn more_time_is_given_within_a_bound() {
     bench.give(4000, says("EXTEND_TIMEOUT_USEC=18446744073709551615"));
     assert_eq!(bench.due(), Some(3_605_000));
     bench.give(4500, says("READY=1"));
-    // While it is RUNNING nothing is waited for.
+    // While the process is RUNNING there is no deadline to extend.
     bench.give(5000, says("EXTEND_TIMEOUT_USEC=60000000"));
     assert_eq!(bench.due(), Some(6500));
     bench.ask(6000, stop("cat", true));
     bench.give(6000, says("EXTEND_TIMEOUT_USEC=60000000\nSTATUS=flushing"));
     assert_eq!(text(&bench), "flushing");
-    // The line for the client who waits.
+    // The deadline of the log line for the waiting client.
     assert_eq!(bench.due(), Some(8000));
     assert!(
         !bench
@@ -303,7 +304,7 @@ fn more_time_is_given_within_a_bound() {
     assert!(lines.contains(&"heed 0.1".to_owned()), "{lines:?}");
     let lines = bench.give(66_000, Input::NotifyPolled(CAT));
     assert_eq!(lines[0], "WARN killing 'cat' (7) with SIGKILL");
-    // After SIGKILL there is nothing to wait for.
+    // After SIGKILL there is nothing to extend.
     let due = bench.due();
     bench.give(66_000, says("EXTEND_TIMEOUT_USEC=60000000"));
     assert_eq!(bench.due(), due);
@@ -354,7 +355,7 @@ fn reloading_and_stopping_are_shown() {
 #[test]
 fn what_has_no_effect_is_said_once_in_an_instance() {
     let mut bench = ready();
-    let main_pid = "INFO cat says what has no effect: MAINPID, for it is not the program's to say which process is watched";
+    let main_pid = "INFO cat: ignored notification MAINPID (a program cannot choose which process is supervised)";
     assert_eq!(bench.give(1000, says("MAINPID=1")), [main_pid]);
     assert!(bench.give(1000, says("MAINPID=2")).is_empty());
     assert_eq!(bench.give(1000, says("WHAT=1\nMAINPID=1")).len(), 1);
@@ -371,9 +372,7 @@ fn words_of_others_are_counted_and_change_nothing() {
     };
     assert_eq!(
         bench.give(0, forged(99)),
-        [
-            "WARN dropped a message in the name of cat from process 99 (uid 33), which is none of its own"
-        ]
+        ["WARN cat: dropped a notification from process 99 (uid 33), which does not belong to cat"]
     );
     assert!(bench.give(1, forged(98)).is_empty());
     assert_eq!(
@@ -383,7 +382,7 @@ fn words_of_others_are_counted_and_change_nothing() {
     assert_eq!(
         bench.give(1000, exited(1)),
         [
-            "WARN dropped 2 messages in the name of cat that were none of its own",
+            "WARN cat: dropped 2 notifications from processes that do not belong to cat",
             "drain 0.1"
         ]
     );

@@ -1,4 +1,4 @@
-//! The bytes of records: what version 5.0 wrote is read, and what is spoilt is not.
+//! Tests of the bytes of records: records of version 5.0 are read, damaged ones are rejected.
 
 use crate::core::ProcessRecord;
 
@@ -9,7 +9,7 @@ const OLD: &str = r#"{"slot":3,"tenure":4,"run":{"stage":{"Stopping":{"life":{"s
 fn what_version_5_0_wrote_is_read() {
     let record = ProcessRecord::decode(OLD.as_bytes()).expect("a record");
     assert_eq!(serde_json::to_string(&record).expect("written"), OLD);
-    // Its instance is of another slot than there can be.
+    // The slot of its instance is out of range.
     let spoilt = OLD.replace(
         "\"slot\":3,\"incarnation\"",
         "\"slot\":9999999,\"incarnation\"",

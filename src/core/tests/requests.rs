@@ -1,4 +1,4 @@
-//! What clients ask (rows RPC-13 to RPC-34).
+//! Tests of requests of clients (rows RPC-13 to RPC-34).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ fn rpc_16_start_is_refused_in_this_order() {
         bench.ask(0, start("dog", true)),
         ["answer 1 fault BAD_NAME: dog"]
     );
-    // The command is looked at before the state.
+    // The command is checked before the state.
     let path = || "/bin/cat".to_owned();
     let table = [
         (
@@ -110,7 +110,7 @@ fn rpc_16_a_stopping_process_is_not_started() {
     }
 }
 
-/// A stopped `cat` whose start was asked for and checked.
+/// Returns a fleet with a stopped `cat` whose start was requested and checked.
 fn starting(wait: bool, startsecs: i64) -> Bench {
     let mut bench = Bench::cat(|spec| {
         spec.autostart = false;
@@ -209,7 +209,7 @@ fn rpc_18_stop_of_what_does_not_run() {
     );
 }
 
-/// Group `g` with `a`, `b`, `c`; `b` is stopped, the others are STARTING with pids 10 and 12.
+/// Returns a fleet with a group `g` of `a`, `b`, `c`. `b` is stopped, the others are STARTING with PIDs 10 and 12.
 fn trio() -> Bench {
     let mut specs = vec![program("g", "a"), program("g", "b"), program("g", "c")];
     specs[1].autostart = false;
@@ -244,7 +244,7 @@ fn rpc_20_only_those_concerned_are_in_the_results() {
 #[test]
 fn rpc_20_immediate_results_come_first_then_as_they_finish() {
     let mut bench = trio();
-    // `c` in BACKOFF is stopped at once, though `a` comes before it; `a` needs its time.
+    // `c` is in BACKOFF and stops at once, although `a` comes before it. `a` takes its time.
     let instance = InstanceId {
         slot: 2,
         incarnation: 2,
@@ -367,7 +367,7 @@ fn rpc_28_rpc_29_logs_are_cleared_one_after_another() {
     let lines = bench.give(0, cleared(2, Err(Errno(13))));
     assert_eq!(
         last(&lines),
-        "answer 1 [\"g:a OK\", \"g:b OK\", \"g:c FAILED: g:c: its log cannot be cleared: [Errno 13] Permission denied\"]"
+        "answer 1 [\"g:a OK\", \"g:b OK\", \"g:c FAILED: g:c: cannot clear its log: [Errno 13] Permission denied\"]"
     );
     assert_eq!(bench.ask(0, Request::ClearDaemonLog), ["clear-log 2"]);
     let done = Input::DaemonLogCleared {
@@ -390,7 +390,7 @@ fn rpc_30_stdin_faults() {
         (
             3,
             Err(Errno::AGAIN),
-            "fault FAILED: cat: its standard input takes no more at the moment",
+            "fault FAILED: cat: standard input is full (try again later)",
         ),
     ] {
         assert_eq!(
@@ -465,7 +465,7 @@ fn rpc_32_rpc_34_reread_add_remove() {
         bench.ask(0, remove("dog")),
         ["answer 8 fault BAD_NAME: dog"]
     );
-    // Without a reread between, the made-up name is the same, and the file is there.
+    // Without a reread in between, the generated name is the same and the file exists.
     assert_eq!(
         bench.ask(0, add("dog")),
         ["PROCESS_GROUP_ADDED dog", "answer 9 Done"]
@@ -501,7 +501,7 @@ fn a_grant_covers_only_its_groups() {
     bench.bring_up(0, 0, 1, 7);
     bench.bring_up(0, 1, 2, 8);
     let mine = || AccessScope::Only(vec![crate::domain::Namespec::parse("a:*")]);
-    let refused = "fault FAILED: not permitted";
+    let refused = "fault FAILED: permission denied";
     for request in [
         stop("b", false),
         Request::Shutdown,
@@ -530,7 +530,7 @@ fn a_grant_covers_only_its_groups() {
     };
     assert_eq!(
         bench.give(0, done),
-        ["answer 8 [\"a:a OK\", \"b:b FAILED: not permitted: b\"]"]
+        ["answer 8 [\"a:a OK\", \"b:b FAILED: permission denied: b\"]"]
     );
 }
 
@@ -554,7 +554,7 @@ fn some_processes_are_those_that_are_named_and_may_be_seen() {
         (&["z:z", "g:x", "z"], all(), &["g:x", "z:z"]),
         (&["g:*", "g:x"], all(), &["g:x", "g:y"]),
         (&["g"], all(), &["g:x", "g:y"]),
-        // A word that names a process means that process, whatever its group has besides.
+        // A name of a process means only that process, even if its group has others.
         (&["b"], all(), &["b:b"]),
         (&["b:"], all(), &["b:a", "b:b"]),
         (&["nope", "g:nope", "nope:*", "z"], all(), &["z:z"]),
@@ -568,7 +568,7 @@ fn some_processes_are_those_that_are_named_and_may_be_seen() {
         let asked = format!("{names:?} within {scope:?}");
         let shown = views(bench.ask_within(0, Request::SomeProcessInfo(names), scope.clone()));
         assert_eq!(shown, expected, "{asked}");
-        // The answer holds no process that the whole list hides from the caller.
+        // The answer contains no process that the complete list hides from the caller.
         let everything = views(bench.ask_within(0, Request::AllProcessInfo, scope));
         assert!(
             shown.iter().all(|name| everything.contains(name)),
@@ -577,7 +577,7 @@ fn some_processes_are_those_that_are_named_and_may_be_seen() {
     }
 }
 
-/// The names in an answer with processes, in its order.
+/// Returns the names of the processes in an answer, in its order.
 fn views(lines: Vec<String>) -> Vec<String> {
     let [line] = lines.as_slice() else {
         panic!("{lines:?}");
@@ -605,12 +605,12 @@ fn a_grant_may_cover_one_process_of_a_group() {
     bench.bring_up(0, 0, 1, 7);
     bench.bring_up(0, 1, 2, 8);
     let mine = || AccessScope::Only(vec![crate::domain::Namespec::parse("g:b")]);
-    let refused = "fault FAILED: not permitted";
+    let refused = "fault FAILED: permission denied";
     let lines = bench.ask_within(0, stop("g:a", false), mine());
     assert_eq!(lines, [format!("answer 1 {refused}: g:a")]);
     let lines = bench.ask_within(0, Request::ProcessInfo("g:a".to_owned()), mine());
     assert_eq!(lines, [format!("answer 2 {refused}: g:a")]);
-    // Of the group it gets what is its own, and is told of the rest.
+    // Of the group, only the permitted process is stopped. The others get a fault.
     let target = RequestTarget::Group("g".to_owned());
     let lines = bench.ask_within(
         0,
@@ -631,9 +631,9 @@ fn a_grant_may_cover_one_process_of_a_group() {
     };
     assert_eq!(
         bench.give(0, done),
-        ["answer 3 [\"g:a FAILED: not permitted: g:a\", \"g:b OK\"]"]
+        ["answer 3 [\"g:a FAILED: permission denied: g:a\", \"g:b OK\"]"]
     );
-    // Neither the group as a whole nor the daemon is.
+    // Neither the group as a whole nor the daemon is permitted.
     for request in [
         Request::RemoveGroup("g".to_owned()),
         Request::LogFile(crate::api::LogRef::Daemon),
@@ -662,7 +662,7 @@ fn a5_what_may_not_be_seen_is_not_there() {
     bench.bring_up(0, 1, 2, 8);
     bench.bring_up(0, 2, 3, 9);
     let only = |name: &str| AccessScope::Only(vec![Namespec::parse(name)]);
-    // It may look at one process and touch another.
+    // The caller may see one process and control another.
     let caller = || Caller {
         transport: Transport::Unix,
         uid: Some(1000),
@@ -720,7 +720,7 @@ fn a5_what_may_not_be_seen_is_not_there() {
         assert_eq!(there, ask("nosuch"), "{:?}", request("other".to_owned()));
         assert!(there.starts_with("BAD_NAME"), "{there}");
     }
-    // What may be seen, and not touched, says so; the rest is not named.
+    // Processes that the caller may only see get a fault. Others are not mentioned.
     for target in [RequestTarget::All, RequestTarget::Group("g".to_owned())] {
         let request = Request::Signal {
             target,
@@ -731,12 +731,12 @@ fn a5_what_may_not_be_seen_is_not_there() {
         let (_, results) = results.split_once(' ').expect("results");
         assert_eq!(
             results,
-            "[\"g:a BAD_SIGNAL: NOSUCH\", \"g:b FAILED: not permitted: g:b\"]"
+            "[\"g:a BAD_SIGNAL: NOSUCH\", \"g:b FAILED: permission denied: g:b\"]"
         );
     }
     let lines = bench.ask_as(0, caller(), stop("g:b", false), only("g:a"));
     assert!(
-        lines[0].ends_with("fault FAILED: not permitted: g:b"),
+        lines[0].ends_with("fault FAILED: permission denied: g:b"),
         "{lines:?}"
     );
 }

@@ -1,11 +1,12 @@
-//! Rolling restarts.
+//! Tests of rolling restarts.
 
 use super::bench::{Bench, config, exited, one, program, stop};
 use crate::api::{AccessScope, Request, RequestTarget, Ticket};
 use crate::core::{DaemonOutcome, Input};
 use crate::domain::{ExitStatus, InstanceId, Signal, SpawnError};
 
-/// A group `g` of processes `p0` …, all RUNNING since 0 ms; slot n has pid 100 + n and incarnation n + 1.
+/// Returns a fleet with a group `g` of processes `p0` …, all RUNNING since 0 ms. Slot n has PID 100 + n and incarnation
+/// n + 1.
 fn running(count: u32) -> Bench {
     let processes = (0..count).map(|n| program("g", &format!("p{n}"))).collect();
     let mut bench = Bench::new(config(vec![(999, processes)]));
@@ -36,7 +37,7 @@ fn found(ticket: u64) -> Input {
     }
 }
 
-/// A process ends of its stop signal.
+/// Lets a process exit because of its stop signal.
 fn stops(bench: &mut Bench, ms: u64, slot: u32, incarnation: u64) -> Vec<String> {
     let instance = InstanceId { slot, incarnation };
     let status = ExitStatus::Signalled {
@@ -102,8 +103,8 @@ fn it_ends_at_the_first_that_fails_and_leaves_the_rest() {
     let lines = bench.give(1200, Input::Drained(instance));
     assert_eq!(
         lines[lines.len() - 1],
-        "answer 1 [\"g:p0 SPAWN_ERROR: g:p0\", \"g:p1 FAILED: left as it was, for g:p0 has failed\", \"g:p2 FAILED: left \
-         as it was, for g:p0 has failed\"]"
+        "answer 1 [\"g:p0 SPAWN_ERROR: g:p0\", \"g:p1 FAILED: not restarted: g:p0 failed before it\", \"g:p2 FAILED: not \
+         restarted: g:p0 failed before it\"]"
     );
     assert_eq!(states(&bench), ["BACKOFF", "RUNNING", "RUNNING"]);
 }
@@ -164,7 +165,7 @@ fn those_under_way_are_brought_up_after_a_failure() {
     };
     let error = SpawnError::Empty;
     bench.give(1100, Input::SpawnFailed { instance, error });
-    // The other one is still on its way down: it must not stay there.
+    // The other process is already stopping and must be started again.
     let lines = stops(&mut bench, 1200, 1, 2);
     assert!(lines.contains(&"resolve 1.5".to_owned()), "{lines:?}");
     bench.bring_up(1200, 1, 5, 201);
@@ -173,7 +174,7 @@ fn those_under_way_are_brought_up_after_a_failure() {
     assert_eq!(
         answer.map(String::as_str),
         Some(
-            "answer 1 [\"g:p0 SPAWN_ERROR: g:p0\", \"g:p1 OK\", \"g:p2 FAILED: left as it was, for g:p0 has failed\"]"
+            "answer 1 [\"g:p0 SPAWN_ERROR: g:p0\", \"g:p1 OK\", \"g:p2 FAILED: not restarted: g:p0 failed before it\"]"
         )
     );
 }
@@ -206,7 +207,7 @@ fn a_stop_by_somebody_else_is_kept() {
         lines,
         [
             "answer 2 fault NOT_RUNNING: g:p0",
-            "answer 1 [\"g:p0 FAILED: g:p0: somebody else has stopped it\"]",
+            "answer 1 [\"g:p0 FAILED: g:p0: stopped by another request\"]",
         ]
     );
     let lines = stops(&mut bench, 1200, 0, 1);
@@ -222,7 +223,7 @@ fn a_process_is_restarted_once_at_a_time() {
     for target in [RequestTarget::All, one("g:p1")] {
         let lines = bench.ask(1000, roll(target, 1));
         assert!(
-            lines[0].contains("a rolling restart of it is under way already"),
+            lines[0].contains("a rolling restart is already running"),
             "{lines:?}"
         );
     }
@@ -250,7 +251,10 @@ fn who_is_not_granted_is_told_and_not_touched() {
         roll(RequestTarget::All, 1),
         AccessScope::Only(vec![crate::domain::Namespec::parse("x:*")]),
     );
-    assert_eq!(lines, ["answer 1 [\"g:p0 FAILED: not permitted: g:p0\"]"]);
+    assert_eq!(
+        lines,
+        ["answer 1 [\"g:p0 FAILED: permission denied: g:p0\"]"]
+    );
     assert_eq!(states(&bench), ["RUNNING"]);
 }
 
@@ -264,7 +268,7 @@ fn who_is_stopped_and_removed_meanwhile_is_not_started() {
         slot: 0,
         incarnation: 2,
     };
-    // It is about to start again when somebody stops it and removes its group.
+    // The process is about to start again when a client stops it and removes its group.
     let lines = bench.ask(1000, stop("g:p0", false));
     assert!(
         lines.contains(&"answer 1 [\"g:p0 ABNORMAL_TERMINATION: g:p0\"]".to_owned()),

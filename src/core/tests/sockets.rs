@@ -1,4 +1,5 @@
-//! Instances that have a socket: each gives it back once, whatever becomes of it; groups are added when theirs can be made.
+//! Tests of instances with a socket: each releases it exactly once, and groups are added only if their sockets can be
+//! made.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ pub(super) fn with_socket(spec: &mut ProcessSpec) {
     }));
 }
 
-/// How many of the actions give `instance` back, and whether that is behind all lines of the log.
+/// Returns how many of the actions release `instance`.
 fn releases(lines: &[String], instance: &str) -> usize {
     lines
         .iter()
@@ -43,7 +44,7 @@ fn cfg_59_the_socket_goes_back_when_an_attempt_fails_or_is_called_off() {
         instance: CAT,
         error: SpawnError::Empty,
     };
-    // While it is resolved, prepared and spawned: a failure.
+    // A failure while the instance is resolved, prepared and spawned.
     for steps in 0..3 {
         let mut bench = Bench::cat(with_socket);
         for input in [Input::Resolved(CAT), Input::Prepared(CAT)]
@@ -55,7 +56,7 @@ fn cfg_59_the_socket_goes_back_when_an_attempt_fails_or_is_called_off() {
         assert_eq!(releases(&bench.give(0, failed()), "0.1"), 1, "{steps}");
         assert_eq!(releases(&bench.give(0, failed()), "0.1"), 0, "{steps}");
     }
-    // While it is resolved and prepared: a stop.
+    // A stop while the instance is resolved and prepared.
     for steps in 0..2 {
         let mut bench = Bench::cat(with_socket);
         if steps == 1 {
@@ -67,7 +68,7 @@ fn cfg_59_the_socket_goes_back_when_an_attempt_fails_or_is_called_off() {
             "{steps}"
         );
     }
-    // While the kernel is asked: when its process has ended.
+    // A stop while the process is being created: released when the process has exited.
     let mut bench = Bench::cat(with_socket);
     bench.give(0, Input::Resolved(CAT));
     bench.give(0, Input::Prepared(CAT));
@@ -136,7 +137,7 @@ fn two_groups() -> Arc<Config> {
     read
 }
 
-/// Only `cat` is active; `web` is in the configuration.
+/// Returns a fleet in which only `cat` is active, with `web` in the configuration.
 fn before_adding() -> Bench {
     let mut bench = Bench::new(config(vec![(1, vec![program("cat", "cat")])]));
     bench.give(0, Input::DaemonStarted);
@@ -164,7 +165,7 @@ fn tried(ticket: u64, result: Result<(), SpawnError>) -> Input {
 fn cfg_59_a_group_is_added_when_its_sockets_can_be_made() {
     let mut bench = before_adding();
     assert_eq!(add(&mut bench), ["try 2 web"]);
-    // A second wish comes while the first waits.
+    // A second request comes while the first waits.
     assert_eq!(add(&mut bench), ["try 3 web"]);
     let lines = bench.give(0, tried(2, Ok(())));
     assert!(lines.iter().any(|line| line == "resolve 1.2"), "{lines:?}");
@@ -196,7 +197,7 @@ fn cfg_59_a_group_whose_socket_cannot_be_made_is_not_added() {
         bench.ask(0, start("web", true)),
         ["answer 3 fault BAD_NAME: web"]
     );
-    // Nothing is added while everything stops.
+    // No group is added during a shutdown.
     add(&mut bench);
     bench.ask(0, Request::Shutdown);
     let lines = bench.give(0, tried(4, Ok(())));
@@ -217,7 +218,7 @@ fn cfg_59_fcgi_groups_start_with_the_daemon() {
         incarnation: 2,
     };
     let error = SpawnError::Empty;
-    // Stale: it is up.
+    // Stale: the process is up.
     assert_eq!(
         releases(
             &bench.give(0, Input::SpawnFailed { instance, error }),

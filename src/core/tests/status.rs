@@ -1,4 +1,4 @@
-//! What a service manager is told: phases, the status line, and how long something may take.
+//! Tests of the status report: phases, the status line, and how long an operation may take.
 
 use std::sync::Arc;
 
@@ -88,7 +88,7 @@ fn running_is_when_all_are_running_or_given_up() {
     );
     bench.give(30_000, Input::DeadlineReached);
     assert_eq!(now(&bench), seen(Phase::Ready, "1/1 running", 0));
-    // Once ready, one that starts again does not undo it.
+    // Once the daemon is ready, a process that restarts does not change that.
     bench.give(40_000, exited(3));
     bench.give(40_000, Input::Drained(CAT));
     assert_eq!(
@@ -196,7 +196,7 @@ fn a_restart_is_a_reload() {
         at(&bench, Phase::Ready),
         seen(Phase::Reloading, "restarting, 1 still to stop: cat", 12_000)
     );
-    // A shutdown overrides it.
+    // A shutdown replaces the restart.
     bench.give(2500, TERM);
     assert_eq!(at(&bench, Phase::Reloading).0, Phase::Stopping);
 }

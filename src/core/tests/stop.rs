@@ -1,4 +1,4 @@
-//! Stopping one process (rows PRC-11, PRC-22 to PRC-25, RPC-18).
+//! Tests of stopping one process (rows PRC-11, PRC-22 to PRC-25, RPC-18).
 
 use super::bench::{Bench, CAT, exited, stop};
 use crate::core::Input;
@@ -90,7 +90,7 @@ fn prc_24_an_expected_code_is_info() {
     }
 }
 
-/// `cat` is UNKNOWN at 100 ms: the kernel has refused the signal of a client (ticket 1) or of a stop.
+/// Makes `cat` UNKNOWN at 100 ms: the kernel refuses the signal of a client (ticket 1) or of a stop.
 fn unknown(bench: &mut Bench, by_stop: bool) -> Vec<String> {
     if by_stop {
         bench.ask(100, stop("cat", true));
@@ -129,7 +129,7 @@ fn prc_11_b7_a_refused_stop_is_unknown_until_the_exit() {
     assert_eq!(lines.last().map(String::as_str), Some(refused));
     bench.give(200, exited(1));
     assert_eq!(bench.state(), "UNKNOWN");
-    // It was to stop, so that nothing starts it again.
+    // A stop was requested, so the process is not restarted.
     assert_eq!(
         bench.give(200, Input::Drained(CAT)),
         [
@@ -155,7 +155,7 @@ fn b7_an_unknown_process_that_nobody_stopped_ends_by_the_ordinary_rules() {
             "cat EXITED->STARTING tries 0",
         ]
     );
-    // STARTING, and it ends before startsecs: an attempt that failed. The time of the exit decides.
+    // STARTING, and the exit is before startsecs: a failed attempt. The time of the exit decides.
     let mut bench = Bench::up(|spec| spec.startsecs = Seconds(1));
     unknown(&mut bench, false);
     bench.give(900, exited(0));
@@ -166,7 +166,7 @@ fn b7_an_unknown_process_that_nobody_stopped_ends_by_the_ordinary_rules() {
             "WARN exited: cat (exit status 0; not expected)",
         ]
     );
-    // The same, but it has stayed up for long enough.
+    // The same, but the process has run for startsecs.
     let mut bench = Bench::up(|spec| spec.startsecs = Seconds(1));
     unknown(&mut bench, false);
     bench.give(1100, exited(0));

@@ -1,27 +1,27 @@
-//! When the program counts as started, what happens when it ends, and how it is stopped.
+//! Translates when the program counts as started, whether it restarts, and how it is stopped.
 
 use super::super::value::{self, ExitItem, SECONDS, TimeSpan};
 use super::{SERVICE, ServiceType, Translation};
 use crate::config::value as ours;
 use crate::domain::Signal;
 
-/// How long systemd waits for a program to stop unless the unit says otherwise.
+/// systemd's default time to wait for a program to stop.
 const STOP_SECONDS: u64 = 90;
-/// What stands for "for ever" where there is no such value: a year.
+/// A year replaces "forever" for keys without such a value.
 const YEAR_SECONDS: u64 = 31_536_000;
-/// What stands for "however often".
+/// Replaces "unlimited" for retries.
 const RETRIES_MAX: &str = "1000000";
 
-/// The signals that pidproxy hands on and takes for its own end.
+/// The signals that pidproxy forwards and then exits.
 const PROXY_ENDS: [&str; 3] = ["TERM", "INT", "QUIT"];
 
-/// `autorestart`.
+/// Values of `autorestart`.
 const NEVER: &str = "false";
 const ALWAYS: &str = "true";
 const UNEXPECTED: &str = "unexpected";
 
 impl Translation<'_> {
-    /// Readiness and keepalives.
+    /// Translates readiness and keepalives.
     pub(super) fn translate_start(&mut self, service: ServiceType) {
         let both = self.span("TimeoutSec");
         let timeout = self.span("TimeoutStartSec").or(both);
@@ -29,7 +29,7 @@ impl Translation<'_> {
             self.section.add_remark(
                 "NotifyAccess",
                 &access,
-                "the program and all that it starts are heard, and nobody else",
+                "only the program and its descendants may send notifications",
             );
         }
         let watchdog = self.span("WatchdogSec");
@@ -44,7 +44,7 @@ impl Translation<'_> {
             (_, Some(_)) => self.section.add_remark(
                 "TimeoutStartSec",
                 "",
-                "only a program with notify=true or ready_fd= has a time in which to become ready",
+                "a readiness timeout needs notify=true or ready_fd=",
             ),
             (_, None) => {}
         }
@@ -62,7 +62,7 @@ impl Translation<'_> {
                     self.section.add_remark(
                         "WatchdogSec",
                         "",
-                        "its keepalives come over NOTIFY_SOCKET: if it sends READY=1 too, set notify=true and watchdogsecs=",
+                        "watchdog keepalives need NOTIFY_SOCKET: if the program sends READY=1 too, set notify=true and watchdogsecs=",
                     );
                 }
             }
@@ -72,22 +72,19 @@ impl Translation<'_> {
             self.section.add_remark(
                 "RemainAfterExit",
                 "yes",
-                "a program that has ended is EXITED, and can be started again",
+                "a program that has exited is EXITED and can be started again",
             );
         }
     }
 
-    /// What its end leads to.
+    /// Translates when the program is restarted.
     pub(super) fn translate_restart(&mut self, service: ServiceType) {
         let mut expected = vec![0];
-        expected.extend(self.codes("SuccessExitStatus", "only exit codes can be expected"));
-        let prevented = self.codes(
-            "RestartPreventExitStatus",
-            "of signals, none keeps it from being restarted",
-        );
+        expected.extend(self.codes("SuccessExitStatus", "exitcodes= takes exit codes only"));
+        let prevented = self.codes("RestartPreventExitStatus", "no signal prevents a restart");
         let forced = self.codes(
             "RestartForceExitStatus",
-            "signals are judged by autorestart alone",
+            "for signals, only autorestart decides",
         );
         let restart = self
             .last_assignment("Restart")
@@ -101,7 +98,7 @@ impl Translation<'_> {
                     self.section.add_remark(
                         "SuccessExitStatus",
                         "",
-                        "it is restarted after these too, so exitcodes= does not name them, and the log calls them unexpected",
+                        "the program is restarted after these codes too, so they are not in exitcodes= and the log calls them unexpected",
                     );
                 }
                 expected.clear();
@@ -111,7 +108,7 @@ impl Translation<'_> {
                 self.section.add_remark(
                     "Restart",
                     &restart,
-                    "here that goes for every signal too, also for HUP, INT, TERM and PIPE",
+                    "every signal causes a restart too, including HUP, INT, TERM and PIPE",
                 );
                 UNEXPECTED
             }
@@ -124,7 +121,7 @@ impl Translation<'_> {
                 self.section.add_remark(
                     "Restart",
                     &restart,
-                    "it is restarted after other signals than the watchdog's too",
+                    "the program is restarted after any other signal too",
                 );
                 UNEXPECTED
             }
@@ -132,7 +129,7 @@ impl Translation<'_> {
                 self.section.add_remark(
                     "Restart",
                     &restart,
-                    "it is not restarted: only true, false and unexpected (which is on-failure) can be said",
+                    "the program is not restarted: autorestart= takes true, false and unexpected (on-failure)",
                 );
                 NEVER
             }
@@ -148,7 +145,7 @@ impl Translation<'_> {
             self.section.add_remark(
                 "RestartForceExitStatus",
                 "",
-                "has a meaning with autorestart=unexpected only: leave those codes out of exitcodes=",
+                "works only with autorestart=unexpected: remove those codes from exitcodes=",
             );
         }
         expected.sort_unstable();
@@ -159,22 +156,19 @@ impl Translation<'_> {
         }
         self.section.set("autorestart", autorestart);
         if autorestart == NEVER {
-            // Supervisor tries a program that ends within startsecs again whatever autorestart says; systemd does not.
+            // Supervisor retries a program that exits within startsecs regardless of autorestart; systemd does not.
             self.section.set("startretries", "0");
         }
         self.translate_pace(autorestart);
     }
 
-    /// How soon, and how often.
+    /// Translates the pause before a restart and the limit of restarts.
     fn translate_pace(&mut self, autorestart: &str) {
         let pause = self.span("RestartSec");
         if autorestart == NEVER {
             if pause.is_some() {
-                self.section.add_remark(
-                    "RestartSec",
-                    "",
-                    "it is not restarted, so there is no pause",
-                );
+                self.section
+                    .add_remark("RestartSec", "", "the program is not restarted");
             }
         } else {
             match pause {
@@ -183,17 +177,17 @@ impl Translation<'_> {
                     self.section.add_remark(
                         "RestartSec",
                         "",
-                        "restart_floor counts from the last start, not from the end; after a failed start the pause grows by a second each time",
+                        "restart_floor counts from the last start, not from the exit; after failed starts the delay grows by one second each time",
                     );
                 }
                 Some(TimeSpan::Infinity) => {
                     self.section.set("autorestart", NEVER);
-                    self.section.add_remark("RestartSec", "infinity", "it is never restarted");
+                    self.section.add_remark("RestartSec", "infinity", "the program is never restarted");
                 }
                 Some(TimeSpan::For(_)) => self.section.add_remark(
                     "RestartSec",
                     "",
-                    "a part of a second cannot be said; a restart comes a second after the last start at the earliest",
+                    "restart_floor= takes whole seconds; a restart happens at least one second after the last start",
                 ),
                 None => {}
             }
@@ -221,14 +215,14 @@ impl Translation<'_> {
                     self.section.add_remark(
                         name,
                         &last.value,
-                        "startretries= counts failed starts in a row, not those in a stretch of time",
+                        "startretries= counts consecutive failed starts, not failed starts in an interval",
                     );
                 }
             }
         }
     }
 
-    /// Exit codes of a list; says of everything else in it that it has no effect, for `why`.
+    /// Parses a list of exit codes. Adds a remark with the reason `why` about all other items.
     fn codes(&mut self, name: &'static str, why: &str) -> Vec<u8> {
         let words: Vec<String> = self
             .list_assignments(SERVICE, name)
@@ -247,14 +241,14 @@ impl Translation<'_> {
         codes
     }
 
-    /// Signals and times of a stop.
+    /// Translates the signals and times of a stop.
     pub(super) fn translate_stop(&mut self, service: ServiceType) {
         let (stops, sent) = self.signal_of("ExecStop");
         for one in stops.iter().filter(|_| sent.is_none()) {
             self.section.add_remark(
                 "ExecStop",
                 &one.value,
-                "no command stops a program: it gets stopsignal, and KILL after stopwaitsecs",
+                "no command is run to stop a program: it gets stopsignal, then SIGKILL after stopwaitsecs",
             );
         }
         let named = self.last_assignment("KillSignal");
@@ -266,7 +260,7 @@ impl Translation<'_> {
                     self.section.add_remark(
                         "KillSignal",
                         text,
-                        "stopsignal= takes signals with a name of their own only",
+                        "stopsignal= takes only signals that have a name",
                     );
                     None
                 }
@@ -277,7 +271,7 @@ impl Translation<'_> {
             self.section.add_remark(
                 "KillSignal",
                 text,
-                "the signal of ExecStop= is stopsignal, and KILL comes after stopwaitsecs",
+                "the signal of ExecStop= becomes stopsignal; SIGKILL follows after stopwaitsecs",
             );
         }
         match signal.filter(|&signal| signal != Signal::TERM) {
@@ -288,7 +282,7 @@ impl Translation<'_> {
                 self.section.add_remark(
                     "KillSignal",
                     &short(signal),
-                    "pidproxy ends by TERM, INT and QUIT alone, so stopsignal stays TERM",
+                    "pidproxy stops only on TERM, INT and QUIT, so stopsignal stays TERM",
                 );
             }
             Some(signal) => self.section.set("stopsignal", short(signal)),
@@ -298,10 +292,13 @@ impl Translation<'_> {
         let wait = match self.span("TimeoutStopSec").or(both) {
             None => STOP_SECONDS,
             Some(TimeSpan::For(time)) if !time.is_zero() => value::seconds(time),
-            // Zero is for ever too.
+            // Zero also means forever.
             Some(_) => {
-                self.section
-                    .add_remark("TimeoutStopSec", "infinity", "stopwaitsecs is a year");
+                self.section.add_remark(
+                    "TimeoutStopSec",
+                    "infinity",
+                    "stopwaitsecs is set to one year",
+                );
                 YEAR_SECONDS
             }
         };
@@ -316,7 +313,8 @@ impl Translation<'_> {
             .unwrap_or_else(|| "control-group".to_owned());
         match mode.as_str() {
             "control-group" | "mixed" => {
-                // The daemon behind pidproxy is in a process group of its own, and gets what pidproxy gets.
+                // The daemon behind pidproxy is in a process group of its own, and gets the signals that pidproxy
+                // forwards.
                 let to_all =
                     mode == "control-group" && !is_for_one && service != ServiceType::Forking;
                 self.section
@@ -327,7 +325,7 @@ impl Translation<'_> {
             "none" => self.section.add_remark(
                 "KillMode",
                 "none",
-                "a program that is stopped gets stopsignal, and KILL after stopwaitsecs",
+                "a program is stopped with stopsignal, then SIGKILL after stopwaitsecs",
             ),
             other => self.not_understood("KillMode", other),
         }
@@ -339,7 +337,7 @@ impl Translation<'_> {
         for one in reloads {
             let text = match sent {
                 Some(signal) => format!("supervisorctl signal {} {name}", short(signal)),
-                None => "nobody runs it; run it by hand, with the number that `supervisorctl pid NAME` prints for MAINPID".to_owned(),
+                None => "no equivalent; run the command yourself with the PID that `supervisorctl pid NAME` prints as MAINPID".to_owned(),
             };
             self.section.add_remark("ExecReload", &one.value, &text);
         }
@@ -350,7 +348,7 @@ impl Translation<'_> {
     }
 }
 
-/// Without the `SIG`, as configurations have it.
+/// The name without `SIG`, as configurations have it.
 fn short(signal: Signal) -> String {
     let text = signal.to_string();
     text.strip_prefix("SIG")

@@ -1,4 +1,4 @@
-//! Who the program is, and the variables that it has.
+//! Translates the user of the program and its variables.
 
 use super::super::form;
 use super::super::words::{self, VariableValue, is_variable_name};
@@ -6,18 +6,18 @@ use super::{EnvironmentFile, SERVICE, Translation};
 
 /// The variables of a program.
 pub(super) struct ProgramVariables {
-    /// Those whose values are known.
+    /// Variables with known values.
     known: Vec<(String, String)>,
-    /// There are others, of which nothing is known.
+    /// Whether there are more variables, with unknown names.
     has_more: bool,
-    /// Names of others.
+    /// Names of variables with values that are known only at the start.
     late: Vec<String>,
 }
 
-/// Set by systemd, and by whatever runs us.
+/// Variables that both systemd and supervisord set or inherit.
 const LATE: [&str; 5] = ["PATH", "LANG", "NOTIFY_SOCKET", "SHELL", "TERM"];
 
-/// Directories that systemd makes: directive, where, the variable that names them.
+/// Directories that systemd creates: directive, directive of the mode, parent directory, variable with the path.
 const DIRECTORIES: [(&str, &str, &str, &str); 5] = [
     (
         "RuntimeDirectory",
@@ -59,7 +59,8 @@ impl ProgramVariables {
         }
     }
 
-    /// What is known of one. What a file that was not read may set is not known, whatever the unit says.
+    /// Looks up a variable. If a file that was not read may set it, its value counts as unknown, even if the unit sets
+    /// it.
     pub(super) fn find(&self, name: &str) -> VariableValue {
         if !is_variable_name(name) {
             return VariableValue::Unset;
@@ -77,14 +78,14 @@ impl ProgramVariables {
 }
 
 impl<'a> Translation<'a> {
-    /// User and groups; answers the user's name.
+    /// Translates user and groups. Returns the user's name.
     pub(super) fn ids(&mut self) -> Option<String> {
         let user = self.last_assignment("User");
         if let Some(user) = &user {
             self.text("user", "User", user);
             if user.parse::<u32>().is_err() && self.world.lookup.user(user).is_none() {
                 self.section
-                    .add_remark("User", user, "there is no such user on this machine yet");
+                    .add_remark("User", user, "this user does not exist on this machine");
             }
         }
         if let Some(group) = self.last_assignment("Group") {
@@ -103,14 +104,14 @@ impl<'a> Translation<'a> {
         user
     }
 
-    /// The variables of the program; sets none yet, for some may need the command.
+    /// Collects the variables of the program. Sets no key yet, because the command may have to set some of them.
     pub(super) fn environment(&mut self, user: Option<&str>) -> ProgramVariables {
         let mut variables = ProgramVariables {
             known: Vec::new(),
             has_more: false,
             late: Vec::new(),
         };
-        // As systemd does it, and Supervisor does not: the program is at home where its user is.
+        // As systemd does and Supervisor does not: HOME and similar variables follow the user.
         if let Some(user) = user {
             let lookup = self.world.lookup;
             let found = match user.parse() {
@@ -137,14 +138,14 @@ impl<'a> Translation<'a> {
                             }
                             _ => self
                                 .section
-                                .add_remark("Environment", &word, "is no variable"),
+                                .add_remark("Environment", &word, "is not a variable"),
                         }
                     }
                 }
                 Err(error) => self.section.add_remark(
                     "Environment",
                     &one.value,
-                    &format!("is no list of variables: {error}"),
+                    &format!("is not a list of variables: {error}"),
                 ),
             }
         }
@@ -156,7 +157,7 @@ impl<'a> Translation<'a> {
             self.section.add_remark(
                 "PassEnvironment",
                 &one.value,
-                "programs have all variables of the daemon",
+                "programs inherit all variables of supervisord",
             );
         }
         for one in self.list_assignments(SERVICE, "UnsetEnvironment") {
@@ -168,7 +169,7 @@ impl<'a> Translation<'a> {
             self.section.add_remark(
                 "UnsetEnvironment",
                 &one.value,
-                "what the daemon itself has is not taken from its programs; /usr/bin/env -u NAME before the command does it",
+                "programs inherit the variables of supervisord; put /usr/bin/env -u NAME before the command",
             );
         }
         variables
@@ -191,18 +192,18 @@ impl<'a> Translation<'a> {
                     for (name, value) in words::variables(&text) {
                         variables.set(&name, value);
                     }
-                    "there is no such key: what the file says today stands in environment="
+                    "no equivalent: the current content of the file is copied to environment="
                 }
                 EnvironmentFile::Missing if is_optional => {
-                    "there is no such key, and no such file today"
+                    "no equivalent, and the file does not exist now"
                 }
                 EnvironmentFile::Missing => {
                     variables.has_more = true;
-                    "there is no such key, and no such file today: add its variables to environment="
+                    "no equivalent, and the file does not exist now: add its variables to environment="
                 }
                 EnvironmentFile::Private => {
                     variables.has_more = true;
-                    "there is no such key, and not everybody may read that: add its variables to environment=, in a file as private"
+                    "no equivalent, and the file is private: add its variables to environment= in a private configuration file"
                 }
             };
             self.section.add_remark("EnvironmentFile", &one.value, text);
@@ -231,14 +232,14 @@ impl<'a> Translation<'a> {
                 self.section.add_remark(
                     name,
                     path.trim_start_matches(base).trim_start_matches('/'),
-                    &format!("nobody makes it; a line of tmpfiles.d(5) does: d {path} {mode} {owner} {group}"),
+                    &format!("the directory is not created; use a line of tmpfiles.d(5): d {path} {mode} {owner} {group}"),
                 );
             }
             variables.set(variable, paths.join(":"));
         }
     }
 
-    /// Writes the variables; answers those that only the command can hold.
+    /// Sets `environment`. Returns the variables that only the command can set.
     pub(super) fn write(&mut self, variables: &ProgramVariables) -> Vec<String> {
         let mut pairs = Vec::new();
         let mut others = Vec::new();

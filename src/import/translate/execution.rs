@@ -1,4 +1,4 @@
-//! What is run: the command, what stands around it, where it runs.
+//! Translates the command, its wrappers, and its working directory.
 
 use super::super::form;
 use super::super::unit::Assignment;
@@ -7,11 +7,11 @@ use super::environment::ProgramVariables;
 use super::{SERVICE, ServiceType, Translation};
 use crate::domain::Signal;
 
-/// What `MAINPID` is called in command lines.
+/// The spellings of `MAINPID` in command lines.
 const MAIN: [&str; 2] = ["$MAINPID", "${MAINPID}"];
 
 impl<'a> Translation<'a> {
-    /// The command, and the variables that it has.
+    /// Translates the command. Returns the variables of the program.
     pub(super) fn command(
         &mut self,
         service: ServiceType,
@@ -20,7 +20,7 @@ impl<'a> Translation<'a> {
         let list = self.list_assignments(SERVICE, "ExecStart");
         let Some(first) = list.first() else {
             return Err(vec![format!(
-                "{}: there is no ExecStart= in [Service]",
+                "{}: [Service] has no ExecStart=",
                 self.unit.name.full
             )]);
         };
@@ -63,7 +63,7 @@ impl<'a> Translation<'a> {
         }
     }
 
-    /// The commands of one assignment, specifiers replaced.
+    /// Parses the commands of one assignment, with specifiers replaced.
     fn execs(&mut self, one: &Assignment) -> Result<Vec<ExecCommand>, String> {
         let mut execs = words::commands(&one.value)
             .map_err(|error| format!("{}: {}={}: {error}", one.place, one.name, one.value))?;
@@ -78,31 +78,31 @@ impl<'a> Translation<'a> {
     fn say_of_prefixes(&mut self, exec: &ExecCommand, is_alone: bool) {
         let path = exec.words.first().cloned().unwrap_or_default();
         let letters = exec.prefixes;
-        // Where there are several, the shell that runs them sees to it.
+        // If there are several commands, the shell that runs them handles failures.
         if letters.may_fail && is_alone {
             self.section.add_remark(
                 "ExecStart",
                 &format!("-{path}"),
-                "every exit code counts as success there; list those that do in exitcodes=",
+                "systemd ignores every exit code here; list the expected codes in exitcodes=",
             );
         }
         if let Some(name) = &exec.name {
             self.section.add_remark(
                 "ExecStart",
                 &format!("@{path}"),
-                &format!("it cannot be given {name} for its own name (argv[0]); it sees its path"),
+                &format!("argv[0] cannot be set to {name}; the program sees its path"),
             );
         }
         if letters.is_privileged {
             self.section.add_remark(
                 "ExecStart",
                 &format!("+{path}"),
-                "it starts as root in spite of User= there; without user= it does so here",
+                "systemd starts the command as root in spite of User=; remove user= for the same effect",
             );
         }
     }
 
-    /// The words of what is run in the end.
+    /// Returns the words of the final command.
     fn command_words(
         &mut self,
         commands: &[ExecCommand],
@@ -117,7 +117,7 @@ impl<'a> Translation<'a> {
                         self.section.add_remark(
                             "ExecStart",
                             &format!("${name}"),
-                            "the unit sets it nowhere, so nothing takes its place, as under systemd",
+                            "the unit does not set the variable, so it expands to nothing, as under systemd",
                         );
                     }
                     found
@@ -143,7 +143,7 @@ impl<'a> Translation<'a> {
                 self.section.add_remark(
                     "command",
                     "",
-                    "a shell puts in variables that are known only when it starts; unlike systemd it takes quotes in them literally",
+                    "a shell expands variables that are known only at start; unlike systemd, it treats quotes in them literally",
                 );
                 shell("-c", format!("set -f; exec {}", script_line(line)))
             });
@@ -164,7 +164,7 @@ impl<'a> Translation<'a> {
         shell("-ec", format!("set -f; {}", script.join("; ")))
     }
 
-    /// A daemon that goes to the background needs somebody who stands for it.
+    /// Wraps a daemon that puts itself into the background in pidproxy.
     fn forking(&mut self, words: Vec<String>) -> Vec<String> {
         match self.last_assignment("PIDFile") {
             Some(path) => {
@@ -176,7 +176,7 @@ impl<'a> Translation<'a> {
                 self.section.add_remark(
                     "Type",
                     "forking",
-                    "pidproxy stands for it; better is an option that keeps it in the foreground, without pidproxy",
+                    "pidproxy runs the forking command; an option that keeps it in the foreground is better, without pidproxy",
                 );
                 let proxy = ["pidproxy", "-exit-daemon-stop", &path].map(str::to_owned);
                 proxy.into_iter().chain(words).collect()
@@ -185,8 +185,8 @@ impl<'a> Translation<'a> {
                 self.section.add_remark(
                     "Type",
                     "forking",
-                    "the command goes to the background, where it cannot be supervised: add its option that keeps it in the \
-                     foreground (or one that writes a pidfile, and pidproxy before the command)",
+                    "the command forks to the background and cannot be supervised: add its foreground option (or its \
+                 pidfile option, with pidproxy before the command)",
                 );
                 words
             }
@@ -195,7 +195,7 @@ impl<'a> Translation<'a> {
 
     pub(super) fn directory(&mut self, user: Option<&str>) {
         let Some(value) = self.last_assignment("WorkingDirectory") else {
-            // Where systemd runs what says nothing; with us it would be wherever the daemon is.
+            // systemd runs a program without this directive in /; supervisord would use its own working directory.
             self.section.set("directory", "/");
             return;
         };
@@ -210,7 +210,7 @@ impl<'a> Translation<'a> {
                     self.section.add_remark(
                         "WorkingDirectory",
                         &value,
-                        "the home of its user is not known here; set directory=",
+                        "the home directory of the user is unknown here; set directory=",
                     );
                     return;
                 }
@@ -223,7 +223,7 @@ impl<'a> Translation<'a> {
             self.section.add_remark(
                 "WorkingDirectory",
                 &value,
-                "it is not there today, so it is left out: here a missing directory is a failed start",
+                "the directory does not exist now, so directory= is not set: with a missing directory the start would fail",
             );
         } else {
             self.text("directory", "WorkingDirectory", &path);
@@ -246,7 +246,7 @@ impl<'a> Translation<'a> {
     }
 }
 
-/// `kill`, a signal or none, and the main process.
+/// Recognizes `kill` with an optional signal and the main process.
 fn kill_signal(words: &[String]) -> Option<Signal> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (program, rest) = words.split_first()?;
@@ -266,11 +266,11 @@ fn kill_signal(words: &[String]) -> Option<Signal> {
     Signal::parse(name).ok()
 }
 
-/// `env` sets what `environment=` cannot hold.
+/// Prepends `env` with variables that `environment=` cannot contain.
 fn with_variables(variables: Vec<String>, words: Vec<String>) -> Vec<String> {
     let mut all = vec!["/usr/bin/env".to_owned()];
     all.extend(variables);
-    // It would take such a path for one more variable.
+    // `env` would take a path with `=` for another variable.
     if words.first().is_some_and(|path| path.contains('=')) {
         all.extend(["/bin/sh", "-c", "exec \"$0\" \"$@\""].map(str::to_owned));
     }

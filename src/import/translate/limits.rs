@@ -1,4 +1,4 @@
-//! What the program may use, and which rights it has.
+//! Translates resource limits and privileges.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use crate::config::resources;
 use crate::config::value as ours;
 use crate::domain::{Capabilities, Resource, Unit};
 
-/// What cgroups are given at most.
+/// Maximum number of processes in a cgroup.
 const PIDS_MAX: u64 = 1 << 22;
-/// The period of processor time that the kernel takes, in microseconds.
+/// Period of a CPU limit in the kernel, in microseconds: default, minimum and maximum.
 const PERIOD_MICROS: u128 = 100_000;
 const PERIOD_MICROS_MIN: u128 = 1000;
 const PERIOD_MICROS_MAX: u128 = 1_000_000;
-/// Hundredths of a percent.
+/// One hundred percent, in units of 0.01 %.
 const PARTS: u128 = 10_000;
 
-/// `Limit…=` by resource.
+/// The `Limit…=` directives and their resources.
 const LIMITS: [(&str, Resource); 16] = [
     ("LimitNOFILE", Resource::Files),
     ("LimitNPROC", Resource::Processes),
@@ -39,7 +39,7 @@ const LIMITS: [(&str, Resource); 16] = [
 ];
 
 impl Translation<'_> {
-    /// Limits of the process and its rights.
+    /// Translates the limits of the process and its privileges.
     pub(super) fn confinement(&mut self) {
         for (name, resource) in LIMITS {
             let Some(text) = self.last_assignment(name) else {
@@ -74,7 +74,7 @@ impl Translation<'_> {
         let bounding = self.capabilities("CapabilityBoundingSet", Capabilities::ALL);
         if let Some(set) = bounding {
             let outside = Capabilities::ALL.without(set);
-            // Whichever is shorter says the same.
+            // Use the shorter one of two equivalent forms.
             let text = if outside.is_none() {
                 "all".to_owned()
             } else if set.to_string().len() <= outside.to_string().len() {
@@ -90,7 +90,7 @@ impl Translation<'_> {
                 self.section.add_remark(
                     "AmbientCapabilities",
                     &beyond.to_string(),
-                    "CapabilityBoundingSet= does not allow it, so it is left out",
+                    "omitted, because CapabilityBoundingSet= does not contain it",
                 );
             }
             let set = set.without(beyond);
@@ -100,7 +100,7 @@ impl Translation<'_> {
         }
     }
 
-    /// A set that several lines make: the first says where to begin, `~` takes away.
+    /// Combines the capability sets of several lines: the first one decides where to begin, `~` removes capabilities.
     // Source: systemd.exec(5), `CapabilityBoundingSet=`.
     fn capabilities(&mut self, name: &'static str, all: Capabilities) -> Option<Capabilities> {
         let mut set: Option<Capabilities> = None;
@@ -114,9 +114,7 @@ impl Translation<'_> {
                 match Capabilities::named(word).filter(|_| word.to_uppercase().starts_with("CAP_"))
                 {
                     Some(one) => named = named.with(one),
-                    None => self
-                        .section
-                        .add_remark(name, word, "there is no such capability"),
+                    None => self.section.add_remark(name, word, "unknown capability"),
                 }
             }
             set = Some(match (set, is_inverted) {
@@ -128,11 +126,11 @@ impl Translation<'_> {
                 (None, false) => named,
             });
         }
-        // What says nothing new of it needs no key.
+        // A set that changes nothing needs no key.
         set.filter(|&set| set != all)
     }
 
-    /// What the program may use with all that it starts.
+    /// Translates the limits of the cgroup.
     pub(super) fn resources(&mut self) {
         self.checked("MemoryLimit", "memory_max", memory);
         self.checked("MemoryMax", "memory_max", memory);
@@ -165,7 +163,7 @@ impl Translation<'_> {
         self.checked("CPUQuota", "cpu_max", |text| quota(text, period));
     }
 
-    /// A directive whose value becomes that of a key by `convert`, if it can.
+    /// Sets a key to the value of a directive, converted by `convert`, or adds a remark that it cannot be.
     fn checked(
         &mut self,
         name: &'static str,
@@ -180,19 +178,22 @@ impl Translation<'_> {
             None => self.section.add_remark(
                 name,
                 &text,
-                &format!("{key}= cannot say that; {key}= takes {}", expected(key)),
+                &format!(
+                    "{key}= cannot express this value; {key}= takes {}",
+                    expected(key)
+                ),
             ),
         }
     }
 }
 
-/// What a key takes, in the words of KEYS.
+/// Describes a valid value of a key, in the words of KEYS.
 fn expected(key: &str) -> &'static str {
     use crate::config::key::{ConfigKey, SectionKind};
     ConfigKey::find(SectionKind::Program, key).map_or("", |row| row.kind.expected())
 }
 
-/// One half of a limit, in the form that we take.
+/// Converts one half of a limit to our syntax.
 fn limit(resource: Resource, text: &str) -> Option<String> {
     if text == "infinity" {
         return Some(text.to_owned());
@@ -219,7 +220,7 @@ fn memory(text: &str) -> Option<String> {
     resources::memory("memory_max")(&bytes).ok().map(|_| bytes)
 }
 
-/// A percentage of one processor, with two digits behind the point at most.
+/// Converts a percentage of one CPU, with at most two decimals.
 fn quota(text: &str, period: Option<Duration>) -> Option<String> {
     let number = text.strip_suffix('%')?.trim();
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));

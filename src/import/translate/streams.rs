@@ -1,27 +1,27 @@
-//! Where the program's output goes.
+//! Translates where the program's output goes.
 
 use super::super::form;
 use super::super::value::{self, SECONDS, TimeSpan};
 use super::Translation;
 
-/// What one stream is connected to.
+/// The target of one stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum StreamTarget {
     Journal,
     Null,
     File(String),
-    /// The same as the other one.
+    /// The same target as the other stream.
     Inherit,
 }
 
-/// What journald allows unless the unit says otherwise, as systemd ships it.
+/// journald's default rate limit, as systemd ships it.
 const BURST: u64 = 10_000;
 const INTERVAL_MILLIS: u128 = 30_000;
 
 impl Translation<'_> {
-    /// Both streams, and how much of them the journal takes.
+    /// Translates both streams and the journal's rate limit.
     pub(super) fn streams(&mut self) {
-        // Standard input is /dev/null, so what inherits from it is too.
+        // Standard input is /dev/null, so a stream that inherits it is too.
         let stdout = match self.target("StandardOutput") {
             Some(StreamTarget::Inherit) => StreamTarget::Null,
             Some(target) => target,
@@ -33,7 +33,7 @@ impl Translation<'_> {
         let is_shared = stderr == StreamTarget::Inherit || stderr == stdout;
         self.stream("stdout", &stdout);
         match (&stdout, is_shared) {
-            // The journal keeps the streams apart, which loses nothing.
+            // The journal keeps the streams apart, so nothing is lost.
             (StreamTarget::Journal | StreamTarget::Null, true) => self.stream("stderr", &stdout),
             (_, true) => self.section.set("redirect_stderr", "true"),
             (_, false) => self.stream("stderr", &stderr),
@@ -43,7 +43,7 @@ impl Translation<'_> {
             self.section.add_remark(
                 "SyslogIdentifier",
                 &name,
-                "entries of the journal have the program's name there",
+                "journal entries have the program's name as identifier",
             );
         }
         if let Some(input) = self
@@ -53,7 +53,7 @@ impl Translation<'_> {
             self.section.add_remark(
                 "StandardInput",
                 &input,
-                "standard input is /dev/null, or what `supervisorctl fg` sends",
+                "standard input is a pipe that `supervisorctl fg` writes to",
             );
         }
     }
@@ -66,10 +66,7 @@ impl Translation<'_> {
                 .or_else(|| text.strip_prefix("truncate:"))
         }) {
             if !text.starts_with("append:") {
-                say(
-                    self,
-                    "what is in the file stays, and new lines are appended",
-                );
+                say(self, "the file is not truncated; new lines are appended");
             }
             return Some(StreamTarget::File(path.to_owned()));
         }
@@ -80,16 +77,16 @@ impl Translation<'_> {
             "syslog" => {
                 say(
                     self,
-                    "that is the journal, from which syslog gets it; stdout_syslog=true sends it there directly",
+                    "the journal forwards to syslog; stdout_syslog=true sends to syslog directly",
                 );
                 Some(StreamTarget::Journal)
             }
             "journal+console" | "syslog+console" | "kmsg" | "kmsg+console" => {
-                say(self, "goes to the journal alone");
+                say(self, "is written to the journal only");
                 Some(StreamTarget::Journal)
             }
             _ => {
-                say(self, "goes to the journal instead");
+                say(self, "is written to the journal instead");
                 Some(StreamTarget::Journal)
             }
         }
@@ -104,23 +101,26 @@ impl Translation<'_> {
             StreamTarget::Journal => self.section.set(logfile, "journal"),
             StreamTarget::Null | StreamTarget::Inherit => self.section.set(logfile, "NONE"),
             StreamTarget::File(path) => {
-                // This key alone is expanded twice.
+                // This key is expanded twice, unlike all others.
                 match form::text_value(path).filter(|_| path.starts_with('/')) {
                     Some(text) => {
                         self.section.set(logfile, text.replace('%', "%%"));
-                        // systemd never rotates it.
+                        // systemd never rotates the file.
                         self.section.set(maxbytes, "0");
                     }
-                    None => self
-                        .section
-                        .add_remark(logfile, path, "cannot be the name of a log"),
+                    None => {
+                        self.section
+                            .add_remark(logfile, path, "cannot be used as a log file name")
+                    }
                 }
                 let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
                 if !directory.is_empty() && !self.world.lookup.is_dir(directory) {
                     self.section.add_remark(
                         logfile,
                         path,
-                        &format!("make the directory {directory} before this is read"),
+                        &format!(
+                            "create the directory {directory} before supervisord reads this file"
+                        ),
                     );
                 }
             }

@@ -64,14 +64,14 @@ impl BusConnection {
             }
             _ => convert::reply_values(outcome, value),
         };
-        answer.ok_or_else(|| BusError::failed("the answer cannot be rendered"))
+        answer.ok_or_else(|| BusError::failed("the response cannot be rendered"))
     }
 
     /// What the plug-in offers is there where its section is; all else is there where the bus is.
     fn check_offered(&self, method: &'static Method) -> Result<(), BusError> {
         let interface = &self.context.interface;
         if method.namespace() == "twiddler" && !interface.offers(method) {
-            let text = "it is there only with [rpcinterface:twiddler]";
+            let text = "available only with [rpcinterface:twiddler]";
             return Err(FaultCode::UnknownMethod.of(text).into());
         }
         Ok(interface.permits(method)?)

@@ -1,4 +1,4 @@
-//! The manual page supervisorctl(1), drawn from ACTIONS, the options and the exit statuses.
+//! Generates the manual page supervisorctl(1) from ACTIONS, the options and the exit statuses.
 
 use super::command::{ACTIONS, CtlAction};
 use super::exit;
@@ -181,7 +181,7 @@ pub fn page() -> String {
     page.see_also(&[("bash", 1), ("fish", 1), ("zsh", 1), ("jq", 1)])
 }
 
-/// An action, as its help text tells of it.
+/// Appends an action with its help text.
 fn described(page: &mut Page, action: &CtlAction) {
     for (usage, doc) in action.usages() {
         let usage = usage
@@ -194,7 +194,7 @@ fn described(page: &mut Page, action: &CtlAction) {
     }
 }
 
-/// Text with a capital and a full stop, as a sentence has them; nothing stays nothing.
+/// Capitalises text and adds a full stop. Empty text stays empty.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let Some(first) = letters.next() else {

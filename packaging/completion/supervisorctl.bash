@@ -1,6 +1,6 @@
 # Completion of supervisorctl, supervisord, echo_supervisord_conf and pidproxy for bash 4.2 or later, with bash-completion or
-# without. The programs themselves say what may follow (supervisorctl(1), COMPLETION), so there is nothing to keep up to date
-# here.
+# without. The programs themselves
+# print the candidates (supervisorctl(1), COMPLETION), so this file needs no updates.
 #
 # Installed as /usr/share/bash-completion/completions/COMMAND, once for each of the four commands: links will do. Without
 # bash-completion, source it in ~/.bashrc.
@@ -9,7 +9,7 @@ _supervisord_completion() {
     local ask=${COMP_WORDS[0]} line=${COMP_LINE:0:COMP_POINT}
     case ${ask##*/} in
         supervisorctl | supervisord) ;;
-        # Other names of supervisord, which answers for them.
+        # Other names of supervisord: ask supervisord.
         *) if [[ $ask == */* ]]; then ask=${ask%/*}/supervisord; else ask=supervisord; fi ;;
     esac
     # What a shell would do, had the word been run.

@@ -1,5 +1,5 @@
 # Completion of supervisorctl, supervisord, echo_supervisord_conf and pidproxy for fish 3 or later. The programs themselves
-# say what may follow (supervisorctl(1), COMPLETION), so there is nothing to keep up to date here.
+# print the candidates (supervisorctl(1), COMPLETION), so this file needs no updates.
 #
 # Installed as /usr/share/fish/vendor_completions.d/COMMAND.fish, once for each of the four commands: links will do.
 
@@ -13,7 +13,7 @@ function __fish_supervisord_complete
     switch (string replace -r '.*/' '' -- $ask)
         case supervisorctl supervisord
         case '*'
-            # Other names of supervisord, which answers for them.
+            # Other names of supervisord: ask supervisord.
             set ask (string replace -r '[^/]*$' supervisord -- $ask)
     end
     set -l joined (string match -r '^--[^=]*=' -- "$word")

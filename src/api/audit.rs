@@ -256,13 +256,13 @@ mod tests {
             audit_line(&caller(), entry, fault.as_ref()).to_string()
         };
         let begin = "audit: unix uid=7 pid=8";
-        let refused = FaultCode::Failed.of("not permitted: web");
+        let refused = FaultCode::Failed.of("permission denied: web");
         for (request, fault, expected) in [
             (stop("web"), None, "stop web: accepted"),
             (
                 stop("web"),
                 Some(refused),
-                "stop web: FAILED: not permitted: web",
+                "stop web: FAILED: permission denied: web",
             ),
             (
                 stop("x"),

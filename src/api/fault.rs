@@ -56,23 +56,23 @@ faults! {
     BadName = 10 "BAD_NAME";
     /// No such signal.
     BadSignal = 11 "BAD_SIGNAL";
-    /// A log or command is missing.
+    /// A log or a command does not exist.
     NoFile = 20 "NO_FILE";
     /// A command cannot be executed.
     NotExecutable = 21 "NOT_EXECUTABLE";
-    /// Something else went wrong.
+    /// Another error.
     Failed = 30 "FAILED";
-    /// The process ended while its start was awaited.
+    /// The process exited before it was RUNNING.
     AbnormalTermination = 40 "ABNORMAL_TERMINATION";
     /// The process could not be spawned.
     SpawnError = 50 "SPAWN_ERROR";
-    /// It runs already.
+    /// The process is already running.
     AlreadyStarted = 60 "ALREADY_STARTED";
-    /// It does not run.
+    /// The process is not running.
     NotRunning = 70 "NOT_RUNNING";
     /// Only in result structs.
     Success = 80 "SUCCESS";
-    /// The group is active already.
+    /// The group is already active.
     AlreadyAdded = 90 "ALREADY_ADDED";
     /// A process of the group is not stopped.
     StillRunning = 91 "STILL_RUNNING";

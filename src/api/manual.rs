@@ -4,23 +4,23 @@ use super::{FaultCode, METHODS, Method, Permission};
 use crate::domain::roff::{Example, Page};
 
 const DESCRIPTION: &str = "\
-supervisord(8) answers XML-RPC on each of its servers (`[unix_http_server]` and `[inet_http_server]` in
-supervisord.conf(5)) at the path `/RPC2`, by POST over HTTP/1.1. Names, arguments, results and faults are those of
-Supervisor, whose clients work as they are; what Supervisor has not is in `supervisord.*`.
+supervisord(8) answers XML-RPC requests on each of its servers (`[unix_http_server]` and `[inet_http_server]` in
+supervisord.conf(5)): POST to the path `/RPC2` over HTTP/1.1. Names, parameters, results and faults of `supervisor.*` are those
+of Supervisor, so its clients work unchanged. `supervisord.*` has the methods that Supervisor does not have.
 
-Arguments go by position. One in brackets may be left out. Text is UTF-8; numbers have 32 bits; `nil` is no value here.
-A request has 16 MiB at most.";
+Arguments are positional. Arguments in brackets are optional. Strings are UTF-8, integers have 32 bits, `nil` is not supported.
+The maximum size of a request is 16 MiB.";
 
 const RIGHTS: &str = "\
-Each method needs a permission, which stands with it. On a unix socket the file's mode decides who can connect, and with the
-key `allow` its rules decide further; on a TCP port, user name and password. `configure` is never had by a socket's mode
-alone: it takes root, the daemon's own user, or the server's password. What is refused is the fault FAILED with the text
-“not permitted”, and leaves a line in the log, as each change does.";
+Each method needs the permission that its entry names. On a unix socket, the file mode decides who can connect, and the rules
+of `allow` restrict what each user may do. On a TCP port, user name and password decide. `configure` needs more than access
+to the socket: root, the user of the daemon, or the password of the server. A refused request returns the fault FAILED with
+the text “permission denied” and writes an audit line, as each change does.";
 
 const SPACES: &str = "\
-The methods `system.*` are always there. `supervisor.*` and `supervisord.*` need a section `[rpcinterface:supervisor]`,
-`twiddler.*` one `[rpcinterface:twiddler]`, whose key `whitelist` may leave only some of them. `system.listMethods` tells
-what there is.";
+The methods `system.*` are always available. `supervisor.*` and `supervisord.*` need the section `[rpcinterface:supervisor]`.
+`twiddler.*` needs the section `[rpcinterface:twiddler]`, whose key `whitelist` can restrict the methods. `system.listMethods`
+returns the available methods.";
 
 const PYTHON: &str = r#"
 import xmlrpc.client
@@ -37,9 +37,9 @@ curl --unix-socket /run/supervisor/supervisor.sock http://localhost/RPC2 \
 
 const TITLES: [(&str, &str); 4] = [
     ("supervisor", "Methods of Supervisor"),
-    ("supervisord", "Methods of ours"),
+    ("supervisord", "Methods that Supervisor does not have"),
     ("twiddler", "Methods of supervisor_twiddler"),
-    ("system", "The interface itself"),
+    ("system", "Introspection"),
 ];
 
 /// The manual page supervisord-xmlrpc(7), in roff.
@@ -63,29 +63,31 @@ pub fn page() -> String {
     }
     page.section("FAULTS");
     page.prose(
-        "A fault's text is its name, and often a colon and what it is about. Besides those that stand with a method, each may \
-         answer UNKNOWN_METHOD, INCORRECT_PARAMETERS and SHUTDOWN_STATE.",
+        "The text of a fault is its name, often followed by a colon and details. In addition to the faults of its entry, each \
+         method can return UNKNOWN_METHOD, INCORRECT_PARAMETERS and SHUTDOWN_STATE.",
     );
     for fault in FaultCode::ALL {
         page.entry(&format!("{} `{}`", fault.code(), fault.name()), fault.doc());
     }
     page.section("EXAMPLES");
-    page.prose("With Python:");
+    page.prose("In Python:");
     page.example(Example::Text, PYTHON);
-    page.prose("From a shell:");
+    page.prose("In a shell:");
     page.example(Example::Machine, CURL);
     page.see_also(&[("curl", 1)])
 }
 
 const fn meaning(permission: Permission) -> &'static str {
     match permission {
-        Permission::Status => "See states and what the interface is.",
+        Permission::Status => "Read states and introspection.",
         Permission::ReadLogs => "Read logs.",
         Permission::Control => "Start, stop and restart, clear logs, write to standard input.",
         Permission::Signal => "Send signals.",
-        Permission::Update => "Reread the files, add and remove the groups that stand in them.",
-        Permission::Configure => "Add or change programs at run time: what stands in no file.",
-        Permission::Shutdown => "Shut the daemon down, restart or replace it.",
+        Permission::Update => "Reread the configuration, add and remove configured groups.",
+        Permission::Configure => {
+            "Add or change programs at run time, beyond the configuration files."
+        }
+        Permission::Shutdown => "Shut down, restart or re-execute the daemon.",
     }
 }
 
@@ -125,7 +127,7 @@ fn method_entry(page: &mut Page, method: &Method) {
     facts.push(format!("Permission: `{}`.", method.permission.word()));
     if !others.is_empty() {
         let others: Vec<String> = others.iter().map(|name| format!("`{name}`")).collect();
-        facts.push(format!("Also called {}.", others.join(", ")));
+        facts.push(format!("Other names: {}.", others.join(", ")));
     }
     page.more(&facts.join(" "));
 }

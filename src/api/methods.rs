@@ -61,18 +61,18 @@ const fn param(name: &'static str, kind: ParamKind, doc: &'static str) -> Param 
     }
 }
 
-const GROUP_NAME: Param = param("group_name", ParamKind::Word, "A group that is active");
+const GROUP_NAME: Param = param("group_name", ParamKind::Word, "Name of an active group");
 const PROCESS: Param = param(
     "name",
     ParamKind::Namespec,
-    "The process: `process`, `group:process`",
+    "Process, as `process` or `group:process`",
 );
 const PROCESS_OR_GROUP: Param = param(
     "name",
     ParamKind::Namespec,
-    "The process: `process`, `group:process`; `group:*` for all of a group",
+    "Process, as `process` or `group:process`; `group:*` for all processes of a group",
 );
-const GROUP: Param = param("name", ParamKind::Word, "The group");
+const GROUP: Param = param("name", ParamKind::Word, "Name of the group");
 const SIGNAL: Param = param(
     "signal",
     ParamKind::Word,
@@ -81,34 +81,38 @@ const SIGNAL: Param = param(
 const OFFSET: Param = param(
     "offset",
     ParamKind::Int,
-    "First byte to read; negative: so many from the end, with length 0",
+    "First byte to read; a negative offset, with length 0, counts from the end",
 );
-const LENGTH: Param = param("length", ParamKind::Int, "Bytes to read; 0: to the end");
+const LENGTH: Param = param(
+    "length",
+    ParamKind::Int,
+    "Number of bytes to read; 0 = to the end",
+);
 const TAIL_OFFSET: Param = param(
     "offset",
     ParamKind::Int,
-    "Where to begin, e.g. the offset of the previous answer",
+    "First byte to read, such as the offset of the previous result",
 );
-const TAIL_LENGTH: Param = param("length", ParamKind::Int, "Bytes to read at most");
+const TAIL_LENGTH: Param = param("length", ParamKind::Int, "Maximum number of bytes to read");
 const START_WAIT: Param = Param {
     name: "wait",
     kind: ParamKind::Truth,
     optional: true,
-    doc: "Answer only when the start has succeeded or failed",
+    doc: "Return only after the start has succeeded or failed",
 };
 const STOP_WAIT: Param = Param {
     name: "wait",
     kind: ParamKind::Truth,
     optional: true,
-    doc: "Answer only when everything has stopped",
+    doc: "Return only after all processes have stopped",
 };
 const METHOD: Param = param("name", ParamKind::Word, "Name of a method, with its prefix");
 
 const DONE: &str = "Always true";
 const RESULTS: &str =
     "One struct per process: name, group, status (a fault code; 80 is success), description";
-const LOG_TEXT: &str = "The text; bytes that are no UTF-8 are replaced";
-const TAIL_RESULT: &str = "[text, size of the log, whether it is longer than what was asked for]";
+const LOG_TEXT: &str = "The text; bytes that are not UTF-8 are replaced";
+const TAIL_RESULT: &str = "[text, size of the log, true if the log has more bytes than requested]";
 
 /// Every method.
 pub const METHODS: &[Method] = {
@@ -128,7 +132,7 @@ pub const METHODS: &[Method] = {
             result: "The version",
             faults: &[],
             permission: Status,
-            doc: "Tell the version of this interface. It is Supervisor's, and changes only when a method changes its meaning.",
+            doc: "Return the version of the API. The version is that of Supervisor and changes only with incompatible changes.",
             bind: |_| Ok(BoundCall::Constant(API_VERSION)),
         },
         Method {
@@ -138,7 +142,7 @@ pub const METHODS: &[Method] = {
             result: "The version",
             faults: &[],
             permission: Status,
-            doc: "Tell the version of the daemon.",
+            doc: "Return the version of the daemon.",
             bind: |_| Ok(BoundCall::Constant(VERSION)),
         },
         Method {
@@ -148,7 +152,7 @@ pub const METHODS: &[Method] = {
             result: "The `identifier` of `[supervisord]`",
             faults: &[],
             permission: Status,
-            doc: "Tell the name of this instance, so that a client of many can tell them apart.",
+            doc: "Return the name of this instance, so that clients can distinguish several daemons.",
             bind: |_| Ok(BoundCall::Engine(Request::Identification)),
         },
         Method {
@@ -158,17 +162,17 @@ pub const METHODS: &[Method] = {
             result: "statecode and statename: 1 RUNNING",
             faults: &[],
             permission: Status,
-            doc: "Tell the state of the daemon. While it stops or restarts, the answer is the fault SHUTDOWN_STATE, as for all methods but sendRemoteCommEvent.",
+            doc: "Return the state of the daemon. While the daemon stops or restarts, this method and all others except sendRemoteCommEvent return the fault SHUTDOWN_STATE.",
             bind: |_| Ok(BoundCall::Engine(Request::State)),
         },
         Method {
             names: &["supervisor.getPID"],
             params: &[],
             returns: Int,
-            result: "The number",
+            result: "The PID",
             faults: &[],
             permission: Status,
-            doc: "Tell the process number of the daemon.",
+            doc: "Return the PID of the daemon.",
             bind: |_| Ok(BoundCall::Engine(Request::Pid)),
         },
         Method {
@@ -178,7 +182,7 @@ pub const METHODS: &[Method] = {
             result: LOG_TEXT,
             faults: &[BadArguments, NoFile, Failed],
             permission: ReadLogs,
-            doc: "Read from the daemon's activity log. Old logs that were rotated away are not read.",
+            doc: "Read the activity log of the daemon. Rotated logs are not included.",
             bind: |args| {
                 Ok(BoundCall::ReadLog {
                     of: LogRef::Daemon,
@@ -194,7 +198,7 @@ pub const METHODS: &[Method] = {
             result: DONE,
             faults: &[NoFile, Failed],
             permission: Control,
-            doc: "Remove the daemon's activity log and begin it anew.",
+            doc: "Clear the activity log of the daemon.",
             bind: |_| Ok(BoundCall::Engine(Request::ClearDaemonLog)),
         },
         Method {
@@ -204,7 +208,7 @@ pub const METHODS: &[Method] = {
             result: DONE,
             faults: &[],
             permission: Shutdown,
-            doc: "Stop all processes, then the daemon. The answer comes before it begins.",
+            doc: "Stop all processes and shut down the daemon. The method returns before the shutdown begins.",
             bind: |_| Ok(BoundCall::Engine(Request::Shutdown)),
         },
         Method {
@@ -214,7 +218,7 @@ pub const METHODS: &[Method] = {
             result: DONE,
             faults: &[CantReread],
             permission: Shutdown,
-            doc: "Stop all processes, read the configuration and start as if anew. The answer comes before it begins; with an error in the configuration nothing is stopped.",
+            doc: "Stop all processes, read the configuration and start the daemon again. The method returns before the restart begins. If the configuration has an error, nothing is stopped.",
             bind: |_| Ok(BoundCall::Engine(Request::Restart)),
         },
         // Configuration
@@ -222,10 +226,10 @@ pub const METHODS: &[Method] = {
             names: &["supervisor.reloadConfig"],
             params: &[],
             returns: Array,
-            result: "[[added, changed, removed]], each an array of names of groups",
+            result: "[[added, changed, removed]], each an array of group names",
             faults: &[CantReread],
             permission: Update,
-            doc: "Read the configuration and tell how it differs from what is active. Nothing is started or stopped: see addProcessGroup and removeProcessGroup.",
+            doc: "Read the configuration and return the differences from the active groups. No process is started or stopped; addProcessGroup and removeProcessGroup apply the differences.",
             bind: |_| Ok(BoundCall::Engine(Request::Reread)),
         },
         Method {
@@ -235,7 +239,7 @@ pub const METHODS: &[Method] = {
             result: DONE,
             faults: &[BadName, AlreadyAdded, Failed],
             permission: Update,
-            doc: "Make a group of the configuration read last active; its processes with `autostart` start.",
+            doc: "Activate a group of the last read configuration. Its processes with `autostart` start.",
             bind: |args| Ok(BoundCall::Engine(Request::AddGroup(args.text()?))),
         },
         Method {
@@ -245,7 +249,7 @@ pub const METHODS: &[Method] = {
             result: DONE,
             faults: &[BadName, StillRunning],
             permission: Update,
-            doc: "Forget a group whose processes are all stopped.",
+            doc: "Remove a group. All its processes must be stopped.",
             bind: |args| Ok(BoundCall::Engine(Request::RemoveGroup(args.text()?))),
         },
         Method {
@@ -255,7 +259,7 @@ pub const METHODS: &[Method] = {
             result: "One struct per configured process",
             faults: &[],
             permission: Status,
-            doc: "Tell the configuration read last, process by process; `inuse` says whether the group is active.",
+            doc: "Return the last read configuration of all processes. `inuse` is true if the group is active.",
             bind: |_| Ok(BoundCall::Engine(Request::AllConfigInfo)),
         },
         // States
@@ -266,17 +270,17 @@ pub const METHODS: &[Method] = {
             result: "name, group, description, start, stop, now, state, statename, spawnerr, exitstatus, logfile, stdout_logfile, stderr_logfile, pid",
             faults: &[BadName],
             permission: Status,
-            doc: "Tell the state of a process. Times are seconds since the epoch, 0 for never.",
+            doc: "Return the state of a process. Times are seconds since the epoch, 0 for never.",
             bind: |args| Ok(BoundCall::Engine(Request::ProcessInfo(args.text()?))),
         },
         Method {
             names: &["supervisor.getAllProcessInfo"],
             params: &[],
             returns: Array,
-            result: "Structs as of getProcessInfo, by group and name",
+            result: "Structs as from getProcessInfo, sorted by group and name",
             faults: &[],
             permission: Status,
-            doc: "Tell the states of all processes.",
+            doc: "Return the states of all processes.",
             bind: |_| Ok(BoundCall::Engine(Request::AllProcessInfo)),
         },
         // Start
@@ -284,7 +288,7 @@ pub const METHODS: &[Method] = {
             names: &["supervisor.startProcess"],
             params: &[PROCESS_OR_GROUP, START_WAIT],
             returns: Bool,
-            result: "Always true; for `group:*` the array of startProcessGroup",
+            result: "Always true; for `group:*` the result of startProcessGroup",
             faults: &[
                 BadName,
                 NoFile,
@@ -295,7 +299,7 @@ pub const METHODS: &[Method] = {
                 Failed,
             ],
             permission: Control,
-            doc: "Start a process. With `wait` the answer comes once it is RUNNING or has failed; a failed one may still be retried in the background.",
+            doc: "Start a process. With `wait`, the method returns when the process is RUNNING or the start has failed; the daemon may still retry a failed start.",
             bind: |args| {
                 let (name, wait) = (args.text()?, args.truth()?);
                 Ok(target_request(name, |target| Request::Start {
@@ -311,7 +315,7 @@ pub const METHODS: &[Method] = {
             result: RESULTS,
             faults: &[BadName],
             permission: Control,
-            doc: "Start the processes of a group that do not run, those of low priority first.",
+            doc: "Start all processes of a group that do not run, low priority first.",
             bind: |args| {
                 Ok(BoundCall::Engine(Request::Start {
                     target: RequestTarget::Group(args.text()?),
@@ -326,7 +330,7 @@ pub const METHODS: &[Method] = {
             result: RESULTS,
             faults: &[],
             permission: Control,
-            doc: "Start all processes that do not run, those of low priority first.",
+            doc: "Start all processes that do not run, low priority first.",
             bind: |args| {
                 Ok(BoundCall::Engine(Request::Start {
                     target: RequestTarget::All,
@@ -339,10 +343,10 @@ pub const METHODS: &[Method] = {
             names: &["supervisor.stopProcess"],
             params: &[PROCESS_OR_GROUP, STOP_WAIT],
             returns: Bool,
-            result: "Always true; for `group:*` the array of stopProcessGroup",
+            result: "Always true; for `group:*` the result of stopProcessGroup",
             faults: &[BadName, NotRunning, Failed],
             permission: Control,
-            doc: "Stop a process: `stopsignal`, then SIGKILL after `stopwaitsecs`.",
+            doc: "Stop a process with `stopsignal`, then with SIGKILL after `stopwaitsecs`.",
             bind: |args| {
                 let (name, wait) = (args.text()?, args.truth()?);
                 Ok(target_request(name, |target| Request::Stop {
@@ -358,7 +362,7 @@ pub const METHODS: &[Method] = {
             result: RESULTS,
             faults: &[BadName],
             permission: Control,
-            doc: "Stop the processes of a group that run.",
+            doc: "Stop all running processes of a group.",
             bind: |args| {
                 Ok(BoundCall::Engine(Request::Stop {
                     target: RequestTarget::Group(args.text()?),
@@ -373,7 +377,7 @@ pub const METHODS: &[Method] = {
             result: RESULTS,
             faults: &[],
             permission: Control,
-            doc: "Stop all processes that run.",
+            doc: "Stop all running processes.",
             bind: |args| {
                 Ok(BoundCall::Engine(Request::Stop {
                     target: RequestTarget::All,
@@ -386,10 +390,10 @@ pub const METHODS: &[Method] = {
             names: &["supervisor.signalProcess"],
             params: &[PROCESS_OR_GROUP, SIGNAL],
             returns: Bool,
-            result: "Always true; for `group:*` the array of signalProcessGroup",
+            result: "Always true; for `group:*` the result of signalProcessGroup",
             faults: &[BadName, BadSignal, NotRunning, Failed],
             permission: Signal,
-            doc: "Send a signal to a process. Its state does not change by that.",
+            doc: "Send a signal to a process. The signal does not change the state of the process.",
             bind: |args| {
                 let (name, signal) = (args.text()?, args.text()?);
                 Ok(target_request(name, |target| Request::Signal {
@@ -405,7 +409,7 @@ pub const METHODS: &[Method] = {
             result: RESULTS,
             faults: &[BadName],
             permission: Signal,
-            doc: "Send a signal to all processes of a group that run.",
+            doc: "Send a signal to all running processes of a group.",
             bind: |args| {
                 Ok(BoundCall::Engine(Request::Signal {
                     target: RequestTarget::Group(args.text()?),
@@ -420,7 +424,7 @@ pub const METHODS: &[Method] = {
             result: RESULTS,
             faults: &[],
             permission: Signal,
-            doc: "Send a signal to all processes that run.",
+            doc: "Send a signal to all running processes.",
             bind: |args| {
                 Ok(BoundCall::Engine(Request::Signal {
                     target: RequestTarget::All,
@@ -439,7 +443,7 @@ pub const METHODS: &[Method] = {
             result: LOG_TEXT,
             faults: &[BadName, BadArguments, NoFile, Failed],
             permission: ReadLogs,
-            doc: "Read from the log of a process's standard output.",
+            doc: "Read the log of standard output of a process.",
             bind: |args| read_log(args, Channel::Stdout),
         },
         Method {
@@ -449,7 +453,7 @@ pub const METHODS: &[Method] = {
             result: LOG_TEXT,
             faults: &[BadName, BadArguments, NoFile, Failed],
             permission: ReadLogs,
-            doc: "Read from the log of a process's standard error.",
+            doc: "Read the log of standard error of a process.",
             bind: |args| read_log(args, Channel::Stderr),
         },
         Method {
@@ -462,7 +466,7 @@ pub const METHODS: &[Method] = {
             result: TAIL_RESULT,
             faults: &[BadName],
             permission: ReadLogs,
-            doc: "Read the end of the log of a process's standard output: the last `length` bytes. Ask again with the offset of the answer to follow it.",
+            doc: "Read the last `length` bytes of the log of standard output of a process. To follow the log, call again with the returned offset.",
             bind: |args| tail_log(args, Channel::Stdout),
         },
         Method {
@@ -472,7 +476,7 @@ pub const METHODS: &[Method] = {
             result: TAIL_RESULT,
             faults: &[BadName],
             permission: ReadLogs,
-            doc: "Read the end of the log of a process's standard error: the last `length` bytes. Ask again with the offset of the answer to follow it.",
+            doc: "Read the last `length` bytes of the log of standard error of a process. To follow the log, call again with the returned offset.",
             bind: |args| tail_log(args, Channel::Stderr),
         },
         Method {
@@ -482,7 +486,7 @@ pub const METHODS: &[Method] = {
             result: DONE,
             faults: &[BadName, Failed],
             permission: Control,
-            doc: "Remove the logs of a process and begin them anew.",
+            doc: "Clear the logs of a process.",
             bind: |args| {
                 let name = args.text()?;
                 let namespec = Namespec::parse(&name);
@@ -500,7 +504,7 @@ pub const METHODS: &[Method] = {
             result: RESULTS,
             faults: &[],
             permission: Control,
-            doc: "Remove the logs of all processes and begin them anew.",
+            doc: "Clear the logs of all processes.",
             bind: |_| Ok(BoundCall::Engine(Request::ClearLogs(RequestTarget::All))),
         },
         // Talk
@@ -511,14 +515,14 @@ pub const METHODS: &[Method] = {
                 param(
                     "chars",
                     ParamKind::Data,
-                    "Text, sent as UTF-8, or base64 for any bytes",
+                    "Text, written as UTF-8, or base64 for arbitrary bytes",
                 ),
             ],
             returns: Bool,
             result: DONE,
             faults: &[BadName, NotRunning, NoFile, Failed],
             permission: Control,
-            doc: "Write to the standard input of a process that runs.",
+            doc: "Write to the standard input of a running process.",
             bind: |args| {
                 Ok(BoundCall::Engine(Request::WriteStdin {
                     name: args.text()?,
@@ -529,14 +533,14 @@ pub const METHODS: &[Method] = {
         Method {
             names: &["supervisor.sendRemoteCommEvent"],
             params: &[
-                param("type", ParamKind::Word, "What listeners see as `type`"),
+                param("type", ParamKind::Word, "Value of `type` in the event"),
                 param("data", ParamKind::Word, "The body of the event"),
             ],
             returns: Bool,
             result: DONE,
             faults: &[],
             permission: Control,
-            doc: "Publish an event REMOTE_COMMUNICATION to the listeners that subscribed to it. Accepted even while the daemon stops.",
+            doc: "Send an event REMOTE_COMMUNICATION to all subscribed event listeners. Accepted even while the daemon stops.",
             bind: |args| {
                 Ok(BoundCall::Engine(Request::RemoteEvent {
                     kind: args.text()?,
@@ -551,19 +555,19 @@ pub const METHODS: &[Method] = {
                 param(
                     "program",
                     ParamKind::Namespec,
-                    "The program: `program`, or `group:program` where several groups have it; `group:*` with -1: all programs of a group",
+                    "Program, as `program`, or `group:program` if several groups have it; `group:*` with -1: all programs of a group",
                 ),
                 param(
                     "numprocs",
                     ParamKind::Int,
-                    "How many processes it is to have; -1: as many as the configuration read last says",
+                    "New number of processes; -1 = the number in the last read configuration",
                 ),
             ],
             returns: Struct,
-            result: "added and removed: arrays of names of processes, `group:process`",
+            result: "added and removed: arrays of process names `group:process`",
             faults: &[BadName, IncorrectParameters, Failed],
             permission: Configure,
-            doc: "Give a program another number of processes, until its group is updated. Those beyond are stopped, the highest process_num first, and forgotten; new ones are made of the section as it was when its group was added, and those with `autostart` start. All others are left alone. The answer comes once all that are to go have stopped. For a group that was scaled, -1 is what `supervisorctl update` asks for: it becomes what the configuration read last says, and processes that are the same there go on; INCORRECT_PARAMETERS: it was not scaled.",
+            doc: "Change the number of processes of a program, until its group is updated. Surplus processes are stopped and removed, the highest process_num first. New processes have the section as it was when the group was added, and start with `autostart`. Other processes are not affected. The method returns after all surplus processes have stopped. `supervisorctl update` uses -1 for a scaled group: the group gets its last read configuration, and unchanged processes keep running; the fault INCORRECT_PARAMETERS means that the group was not scaled.",
             bind: |args| {
                 let (program, numprocs) = (args.text()?, args.int()?);
                 Ok(BoundCall::Engine(Request::SetNumprocs {
@@ -584,14 +588,14 @@ pub const METHODS: &[Method] = {
                     name: "at_once",
                     kind: ParamKind::Count,
                     optional: true,
-                    doc: "How many are restarted at a time",
+                    doc: "Number of processes that are restarted at a time",
                 },
             ],
             returns: Array,
             result: RESULTS,
             faults: &[BadName, Failed],
             permission: Control,
-            doc: "Restart processes one after another, those of low priority first: the next is stopped only when the one before is RUNNING again. Those of a group or of `all` that do not run stay as they are. It ends at the first that fails; the rest is left as it was, and its results say so. It goes on when the caller leaves.",
+            doc: "Restart processes one after another, low priority first: a process is stopped only when the previous one is RUNNING again. Processes of a group or of `all` that do not run are not started. After the first failure, the remaining processes are not restarted, and their results say so. The restart continues if the client disconnects.",
             bind: |args| {
                 let (names, at_once) = (args.names()?, args.count()?);
                 let targets = names.into_iter().map(rolling_target).collect();
@@ -608,17 +612,17 @@ pub const METHODS: &[Method] = {
             result: DONE,
             faults: &[Failed],
             permission: Shutdown,
-            doc: "Replace the daemon by what now stands where it was started from, in place: programs go on and stay its children, with their pipes, logs and states. The answer comes when the other has agreed to take over, and before it does; see getGeneration. If it does not agree, or if something is under way that it could not go on with, nothing changes.",
+            doc: "Re-execute the daemon with the installed binary and the same PID. Programs keep running as its children, with their pipes, logs and states. The method returns after the new binary has accepted the state and before the re-execution; see getGeneration. If the new binary refuses, or another request is running that it could not continue, nothing changes.",
             bind: |_| Ok(BoundCall::Engine(Request::Upgrade)),
         },
         Method {
             names: &["supervisord.getGeneration"],
             params: &[],
             returns: Struct,
-            result: "generation: how often the daemon was replaced in place since its start; upgrading: whether that is just about to happen",
+            result: "generation: number of re-executions since the start of the daemon; upgrading: true if a re-execution is about to happen",
             faults: &[],
             permission: Status,
-            doc: "Tell how often the daemon was replaced in place.",
+            doc: "Return the number of re-executions of the daemon.",
             bind: |_| Ok(BoundCall::Engine(Request::Generation)),
         },
         Method {
@@ -632,14 +636,14 @@ pub const METHODS: &[Method] = {
                 param(
                     "members",
                     ParamKind::Names,
-                    "The members of the structs of getProcessInfo that are wanted; an empty array: all",
+                    "Members of the struct of getProcessInfo to return; empty array = all members",
                 ),
             ],
             returns: Text,
-            result: "Lines with a tab between two members, in the order of getProcessInfo: first their names, then a line per process, by group and name. In a member, backslash, tab, line feed and carriage return are written `\\\\`, `\\t`, `\\n`, `\\r`",
+            result: "Lines of members separated by tabs, in the order of getProcessInfo: first the names of the members, then one line per process, sorted by group and name. In a member, backslash, tab, line feed and carriage return are escaped as `\\\\`, `\\t`, `\\n`, `\\r`",
             faults: &[BadName],
             permission: Status,
-            doc: "Tell the states of some or all processes in a compact form, which a client reads in a tenth of the time that the structs take. A name of which there is no process is left out.",
+            doc: "Return the states of some or all processes in a compact form, which clients parse ten times as fast as structs. Unknown names are omitted.",
             bind: |args| {
                 let (names, members) = (args.names()?, args.names()?);
                 let columns = TableColumns::of(&members).map_err(|name| {
@@ -656,10 +660,10 @@ pub const METHODS: &[Method] = {
             names: &["supervisord.getConfigProblems"],
             params: &[],
             returns: Array,
-            result: "One string per error or warning: file:line:column: error or warning: what is wrong",
+            result: "One string per error or warning: file:line:column: error or warning: message",
             faults: &[],
             permission: Update,
-            doc: "Tell everything that was wrong with the configuration when it was read last, by file and line. The fault CANT_REREAD has the first error alone.",
+            doc: "Return all errors and warnings of the last read configuration, with file and line. The fault CANT_REREAD has only the first error.",
             bind: |_| Ok(BoundCall::Engine(Request::ConfigProblems)),
         },
         // What the plug-in supervisor_twiddler offers
@@ -670,7 +674,7 @@ pub const METHODS: &[Method] = {
             result: "The version",
             faults: &[NotInWhitelist],
             permission: Status,
-            doc: "Tell the version of the interface of supervisor_twiddler.",
+            doc: "Return the version of the API of supervisor_twiddler.",
             bind: |_| Ok(BoundCall::Constant(TWIDDLER_VERSION)),
         },
         Method {
@@ -680,25 +684,25 @@ pub const METHODS: &[Method] = {
             result: "Names, in the order in which the groups were added",
             faults: &[NotInWhitelist],
             permission: Status,
-            doc: "Tell the names of the active groups.",
+            doc: "Return the names of all active groups.",
             bind: |_| Ok(BoundCall::Engine(Request::GroupNames)),
         },
         Method {
             names: &["twiddler.log"],
             params: &[
-                param("message", ParamKind::Word, "What to write"),
+                param("message", ParamKind::Word, "Text of the line"),
                 Param {
                     name: "level",
                     kind: ParamKind::Level,
                     optional: true,
-                    doc: "The level: `CRIT`, `ERRO`, `WARN`, `INFO`, `DEBG`, `TRAC`, `BLAT`, or its number",
+                    doc: "Level: `CRIT`, `ERRO`, `WARN`, `INFO`, `DEBG`, `TRAC`, `BLAT`, or its number",
                 },
             ],
             returns: Bool,
             result: DONE,
             faults: &[NotInWhitelist],
             permission: Control,
-            doc: "Write a line to the daemon's activity log.",
+            doc: "Write a line to the activity log of the daemon.",
             bind: |args| {
                 let (message, level) = (args.text()?, args.level()?);
                 Ok(BoundCall::Engine(Request::WriteLog { level, message }))
@@ -708,18 +712,18 @@ pub const METHODS: &[Method] = {
             names: &["twiddler.addProgramToGroup"],
             params: &[
                 GROUP_NAME,
-                param("program_name", ParamKind::Word, "A name for the program"),
+                param("program_name", ParamKind::Word, "Name of the new program"),
                 param(
                     "program_options",
                     ParamKind::Options,
-                    "Keys and values as they would stand in [program:x]",
+                    "Keys and values as in a section [program:x]",
                 ),
             ],
             returns: Bool,
             result: DONE,
             faults: &[NotInWhitelist, BadName, IncorrectParameters, Failed],
             permission: Configure,
-            doc: "Add a program that stands in no file to an active group, until the group is removed or updated. Its processes with `autostart` start.",
+            doc: "Add a program to an active group, without a configuration file, until the group is removed or updated. Its processes with `autostart` start.",
             bind: |args| {
                 Ok(BoundCall::Engine(Request::AddProgram {
                     group: args.text()?,
@@ -735,14 +739,14 @@ pub const METHODS: &[Method] = {
                 param(
                     "process_name",
                     ParamKind::Word,
-                    "The process, without its group",
+                    "Process, without its group",
                 ),
             ],
             returns: Bool,
             result: DONE,
             faults: &[NotInWhitelist, BadName, StillRunning],
             permission: Configure,
-            doc: "Forget a process of an active group, which must be stopped. It is there again when its group is added anew.",
+            doc: "Remove a process from an active group. The process must be stopped. It returns when its group is added again.",
             bind: |args| {
                 Ok(BoundCall::Engine(Request::RemoveProcess {
                     group: args.text()?,
@@ -758,7 +762,7 @@ pub const METHODS: &[Method] = {
             result: "Names, in order",
             faults: &[],
             permission: Status,
-            doc: "List the names of all methods.",
+            doc: "Return the names of all methods.",
             bind: |_| Ok(BoundCall::ListMethods),
         },
         Method {
@@ -768,7 +772,7 @@ pub const METHODS: &[Method] = {
             result: "The description",
             faults: &[SignatureUnsupported],
             permission: Status,
-            doc: "Describe a method: what it does, takes and answers.",
+            doc: "Return the description of a method, its parameters and its result.",
             bind: |args| Ok(BoundCall::MethodHelp(args.text()?)),
         },
         Method {
@@ -778,7 +782,7 @@ pub const METHODS: &[Method] = {
             result: "[type of the result, types of the parameters…]",
             faults: &[SignatureUnsupported],
             permission: Status,
-            doc: "Tell the types that a method takes and answers.",
+            doc: "Return the types of the result and the parameters of a method.",
             bind: |args| Ok(BoundCall::MethodSignature(args.text()?)),
         },
         Method {
@@ -786,13 +790,13 @@ pub const METHODS: &[Method] = {
             params: &[param(
                 "calls",
                 ParamKind::List,
-                "Structs with methodName and, if it takes any, params",
+                "Structs with methodName and, if the method has parameters, params",
             )],
             returns: Array,
-            result: "Per call its result, or a struct with faultCode and faultString",
+            result: "For each call its result, or a struct with faultCode and faultString",
             faults: &[],
             permission: Status,
-            doc: "Make several calls, one after the other, in one request. A call that fails does not keep the later ones from being made.",
+            doc: "Make several calls, one after another, in one request. Calls after a failed call are made too.",
             bind: |args| Ok(BoundCall::Multicall(args.list()?)),
         },
     ]

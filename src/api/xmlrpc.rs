@@ -441,7 +441,7 @@ impl<'a> XmlRpcParser<'a> {
         match self.child()? {
             Some(found) if found == name => Ok(()),
             Some(found) => Err(self.unexpected(&found)),
-            None => Err(self.error("an end tag without a start")),
+            None => Err(self.error("an end tag without a start tag")),
         }
     }
 
@@ -451,7 +451,7 @@ impl<'a> XmlRpcParser<'a> {
             match self.token()? {
                 XmlToken::End => return Ok(()),
                 XmlToken::Text(text) if is_blank(&text) => {}
-                _ => return Err(self.error("something behind the end")),
+                _ => return Err(self.error("data after the end")),
             }
         }
     }
@@ -464,7 +464,7 @@ impl<'a> XmlRpcParser<'a> {
                 XmlToken::Close => return Ok(None),
                 XmlToken::Text(text) if is_blank(&text) => {}
                 XmlToken::Text(_) => return Err(self.error("unexpected text")),
-                XmlToken::End => return Err(self.error("the end is missing")),
+                XmlToken::End => return Err(self.error("unexpected end")),
             }
         }
     }
@@ -478,7 +478,7 @@ impl<'a> XmlRpcParser<'a> {
                 XmlToken::Text(text) => out.push_str(&text),
                 XmlToken::Close => return Ok(out),
                 XmlToken::Open(name) => return Err(self.unexpected(&name)),
-                XmlToken::End => return Err(self.error("the end is missing")),
+                XmlToken::End => return Err(self.error("unexpected end")),
             }
         }
     }
@@ -529,9 +529,9 @@ impl<'a> XmlRpcParser<'a> {
             match self.token()? {
                 XmlToken::Text(text) => bare.push_str(&text),
                 XmlToken::Close => return Ok(RpcValue::Text(bare)),
-                XmlToken::End => return Err(self.error("the end is missing")),
+                XmlToken::End => return Err(self.error("unexpected end")),
                 XmlToken::Open(_) if !is_blank(&bare) => {
-                    return Err(self.error("text beside a type"));
+                    return Err(self.error("text next to a type element"));
                 }
                 XmlToken::Open(name) => {
                     let value = self.typed(&name, depth)?;

@@ -54,7 +54,7 @@ pub(super) fn start_scope(way: Transport, scope: &Scope, pid: i32) -> Result<Pen
         }),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!(
-            "the service manager did not answer within {} s",
+            "systemd did not answer within {} s",
             ANSWER_WAIT.as_secs()
         )),
     }

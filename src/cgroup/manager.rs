@@ -288,7 +288,7 @@ impl CgroupManager {
     /// Why there is none, for people.
     pub fn restart_holder(&self, log: &mut dyn FnMut(Line)) -> Result<FdHolder, String> {
         let root = self.state().root.clone();
-        let root = root.ok_or("programs have no cgroups any more")?;
+        let root = root.ok_or("programs no longer have cgroups")?;
         let (holder, was_made) = root.restart_holder()?;
         if was_made {
             let path = root.path.clone();

@@ -84,21 +84,21 @@ impl ServiceManager {
 pub fn unavailable_because(controller: &str) -> Option<String> {
     let (top, own) = match Cgroup::own_cgroup() {
         Ok(found) => found,
-        Err(error) => return Some(format!("there is no cgroup2 here ({error})")),
+        Err(error) => return Some(format!("cgroup2 is not mounted ({error})")),
     };
     if !ServiceManager::detect().is_there {
         // Nobody but us could make one.
         let writable = top.open(&own).and_then(|ours| ours.check_writable());
         if let Err(error) = writable {
-            return Some(format!("/{own} cannot be divided ({error})"));
+            return Some(format!("cannot create cgroups in /{own} ({error})"));
         }
     }
     let has =
         |found: &[String]| controller.is_empty() || found.iter().any(|name| name == controller);
     match top.open("").and_then(|root| root.controllers()) {
         Ok(found) if has(&found) => None,
-        Ok(_) => Some(format!("its cgroup2 has no controller {controller}")),
-        Err(error) => Some(format!("its controllers are unknown ({error})")),
+        Ok(_) => Some(format!("cgroup2 has no controller {controller}")),
+        Err(error) => Some(format!("cannot read the cgroup controllers ({error})")),
     }
 }
 
@@ -120,7 +120,7 @@ impl CgroupRoot {
         is_held: bool,
     ) -> Result<(Self, Option<FdHolder>), String> {
         let (top, own) =
-            Cgroup::own_cgroup().map_err(|error| format!("there is no cgroup2 here ({error})"))?;
+            Cgroup::own_cgroup().map_err(|error| format!("cgroup2 is not mounted ({error})"))?;
         let is_root = sys::effective_uid() == 0;
         let mut why = None;
         if is_root
@@ -143,7 +143,7 @@ impl CgroupRoot {
                     }
                     return Ok((root, entered.holder));
                 }
-                Err(error) => why = Some(format!("no scope was made for them: {error}")),
+                Err(error) => why = Some(format!("systemd created no scope: {error}")),
             }
         }
         if !in_need {
@@ -152,14 +152,16 @@ impl CgroupRoot {
         let name = if own.is_empty() { "/" } else { &own };
         let ours = top
             .open(&own)
-            .map_err(|error| format!("{name} cannot be opened ({error})"))?;
+            .map_err(|error| format!("cannot open {name} ({error})"))?;
         // Root can write everywhere, but what the service manager has not given away is arranged by it alone.
         if manager.is_there && is_root && !ours.is_delegated() {
-            return Err(why.unwrap_or_else(|| format!("{name} is not delegated to us")));
+            return Err(why.unwrap_or_else(|| format!("{name} is not delegated to supervisord")));
         }
         Self::in_own(top, &own, !manager.is_there)
             .map(|root| (root, None))
-            .map_err(|error| why.unwrap_or_else(|| format!("{name} cannot be divided ({error})")))
+            .map_err(|error| {
+                why.unwrap_or_else(|| format!("cannot create cgroups in {name} ({error})"))
+            })
     }
 
     fn in_own(top: Cgroup, own: &str, has_limits: bool) -> io::Result<Self> {
@@ -200,7 +202,7 @@ impl CgroupRoot {
             }
             return Ok(root);
         }
-        Err(io::Error::other("too many daemons have theirs there"))
+        Err(io::Error::other("too many daemons have cgroups there"))
     }
 
     /// The directory.
@@ -324,7 +326,7 @@ impl CgroupRoot {
     /// Why there is none, for people.
     pub(super) fn restart_holder(&self) -> Result<(FdHolder, bool), String> {
         let RootKind::Scope(scope) = &self.kind else {
-            return Err("there is no scope".to_owned());
+            return Err("the scope does not exist".to_owned());
         };
         let entered = self.reenter(scope)?;
         let holder = entered.holder.ok_or("the scope has no fd holder")?;

@@ -128,7 +128,7 @@ impl Scope {
                 }
                 drop(asked);
                 why = format!(
-                    "{} was not there within {} s",
+                    "{} did not appear within {} s",
                     self.name,
                     MADE_WAIT.as_secs()
                 );

@@ -32,25 +32,28 @@ pub(super) fn rules(text: &str, lookup: &dyn Lookup) -> Result<Vec<AllowRule>, S
         .collect::<Result<_, _>>()?;
     if rules.is_empty() {
         return Err(
-            "allow without a rule lets nobody in but root and the daemon's own user; name somebody"
+            "allow has no rule, so only root and the user of supervisord have access (add a rule)"
                 .to_owned(),
         );
     }
     if rules.len() > RULES_MAX {
-        return Err(format!("{} allow rules; {RULES_MAX} at most", rules.len()));
+        return Err(format!(
+            "too many allow rules: {} (maximum {RULES_MAX})",
+            rules.len()
+        ));
     }
     Ok(rules)
 }
 
 fn one(rule: &str, lookup: &dyn Lookup) -> Result<AllowRule, String> {
     let words: Vec<&str> = rule.split_whitespace().collect();
-    let (&name, rest) = words.split_first().ok_or("it is empty")?;
+    let (&name, rest) = words.split_first().ok_or("the rule is empty")?;
     let (verbs, on) = match rest.iter().position(|word| *word == "on") {
         Some(at) => (&rest[..at], Some(&rest[at + 1..])),
         None => (rest, None),
     };
     if verbs.is_empty() {
-        return Err(format!("what {name} may do is missing: {}", known()));
+        return Err(format!("no verb after {name} (verbs: {})", known()));
     }
     let mut permissions = Vec::new();
     for &verb in verbs {
@@ -59,7 +62,7 @@ fn one(rule: &str, lookup: &dyn Lookup) -> Result<AllowRule, String> {
             None if verb == "all" => {
                 permissions.extend(Permission::ALL.map(|(permission, _)| permission));
             }
-            None => return Err(format!("unknown verb {verb}: {}", known())),
+            None => return Err(format!("unknown verb {verb} (verbs: {})", known())),
         }
     }
     // Who acts on something must see it; clients look before they act.
@@ -67,7 +70,7 @@ fn one(rule: &str, lookup: &dyn Lookup) -> Result<AllowRule, String> {
     permissions.dedup();
     let processes = match on {
         None => None,
-        Some([]) => return Err("\"on\" is followed by names of processes or groups".to_owned()),
+        Some([]) => return Err("names of processes or groups must follow \"on\"".to_owned()),
         Some(names) => Some(names.iter().map(|name| Namespec::parse(name)).collect()),
     };
     Ok(AllowRule {
@@ -131,13 +134,13 @@ mod tests {
             ])
         );
         for (text, part) in [
-            ("", "name somebody"),
-            ("root", "what root may do is missing: status, logs"),
-            ("root dance", "unknown verb dance: status, logs"),
+            ("", "add a rule"),
+            ("root", "no verb after root (verbs: status, logs"),
+            ("root dance", "unknown verb dance (verbs: status, logs"),
             ("nosuch status", "Invalid user name nosuch"),
             ("@nosuch status", "Invalid group name nosuch"),
-            ("* control on", "is followed by names"),
-            ("* on web", "what * may do is missing"),
+            ("* control on", "must follow \"on\""),
+            ("* on web", "no verb after *"),
         ] {
             let error = read(text).expect_err(text);
             assert!(error.contains(part), "{text}: {error}");

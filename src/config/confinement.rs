@@ -53,7 +53,7 @@ impl InternedDefault for Confinement {
 /// `N`, `SOFT:HARD` or `infinity`, in what the resource counts.
 ///
 /// # Errors
-/// It is none, or the soft limit is above the hard one.
+/// It is none, or the soft limit is above the hard limit.
 ///
 /// # Source
 /// systemd.exec(5), "Process Properties": one value is both limits.
@@ -72,7 +72,7 @@ pub fn limit(resource: Resource, text: &str) -> Result<Limit, String> {
     };
     if soft > hard {
         return Err(format!(
-            "invalid {key} value {}: the soft limit is above the hard one",
+            "invalid {key} value {}: the soft limit is above the hard limit",
             python_repr(text)
         ));
     }
@@ -198,9 +198,7 @@ pub fn groups(text: &str, lookup: &dyn Lookup) -> Result<Vec<ConfiguredGroup>, S
             groups.push(found);
         }
         if groups.len() > EXTRA_GROUPS_MAX {
-            return Err(format!(
-                "more than {EXTRA_GROUPS_MAX} groups are above upper bound"
-            ));
+            return Err(format!("too many groups (maximum {EXTRA_GROUPS_MAX})"));
         }
     }
     Ok(groups)
@@ -238,7 +236,7 @@ fn named(text: &str) -> Result<Capabilities, String> {
         set = set.with(one);
     }
     if set.is_none() {
-        return Err("no capability is named; none is written none".to_owned());
+        return Err("no capability is named (write none for an empty set)".to_owned());
     }
     Ok(set)
 }
@@ -296,7 +294,7 @@ mod tests {
         }
         assert_eq!(
             limit(Files, "2:1").expect_err("upside down"),
-            "invalid limit_nofile value '2:1': the soft limit is above the hard one"
+            "invalid limit_nofile value '2:1': the soft limit is above the hard limit"
         );
     }
 

@@ -72,7 +72,7 @@ pub fn ctl_spec(path: &str, lookup: &dyn Lookup) -> Result<CtlSpec, ConfigErrors
         reader.report.add(
             SourceSpan::default(),
             ".ini file does not include supervisorctl section",
-            "a line [supervisorctl] is enough",
+            "the line [supervisorctl] is enough",
         );
     }
     let at = SectionAt::new(section, SectionKind::Client);
@@ -318,8 +318,8 @@ mod tests {
         assert_eq!(
             spec.warnings,
             [
-                "/etc/s.conf:3:26: [ctlplugin:x] is a plug-in of Python (a.b:c), which cannot be run; its actions are not \
-                 there; a script that calls supervisorctl or the API can do its work"
+                "/etc/s.conf:3:26: [ctlplugin:x] is a Python plug-in (a.b:c), which is not supported; its actions are not available \
+                 (use a script that calls supervisorctl or the API)"
             ]
         );
     }

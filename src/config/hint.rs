@@ -296,17 +296,17 @@ pub(super) fn of_value(kind: ValueKind, value: &str) -> Option<String> {
             let is_list = words.len() > 1 && words.iter().all(|word| Signal::parse(word).is_ok());
             is_list.then(|| {
                 format!(
-                    "several stop signals are not supported yet; give one, such as {}",
+                    "a list of stop signals is not supported; use one signal, such as {}",
                     words[0]
                 )
             })
         }
         ValueKind::User => value.split_once(':').map(|(user, group)| {
-            format!("user:group is not supported here; write user={user} and group={group}")
+            format!("user:group is not supported here; use user={user} and group={group}")
         }),
         ValueKind::Logfile => value
             .contains(',')
-            .then(|| "several files in one list are not supported yet".to_owned()),
+            .then(|| "only one file per list is supported".to_owned()),
         ValueKind::ByteSize => {
             let (number, unit) = (
                 lower.trim_end_matches(|c: char| c.is_ascii_alphabetic()),
@@ -332,7 +332,7 @@ pub(super) fn of_logfile(value: &str) -> Option<&'static str> {
         .strip_prefix("syslog")
         .is_some_and(|rest| rest.trim_start().starts_with('@'));
     is_remote.then_some(
-        "is the name of a file here: a syslog server is not supported yet; use syslog or journal",
+        "is taken as a file name: syslog servers are not supported; use syslog or journal",
     )
 }
 
@@ -443,17 +443,17 @@ mod tests {
             (
                 ValueKind::Signal,
                 "TERM, KILL",
-                "several stop signals are not supported yet",
+                "a list of stop signals is not supported",
             ),
             (
                 ValueKind::User,
                 "nobody:nogroup",
-                "write user=nobody and group=nogroup",
+                "use user=nobody and group=nogroup",
             ),
             (
                 ValueKind::Logfile,
                 "/dev/stdout,/var/log/web.log",
-                "not supported yet",
+                "only one file per list is supported",
             ),
             (ValueKind::ByteSize, "10M", "did you mean 10MB?"),
         ] {

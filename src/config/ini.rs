@@ -209,8 +209,7 @@ impl Ini {
                         column: 1,
                         len: 1,
                     },
-                    "the file begins with a byte order mark (U+FEFF), which is no part of a configuration; save it as UTF-8 \
-                     without one",
+                    "the file begins with a byte order mark (U+FEFF); save the file as UTF-8 without a byte order mark",
                 )],
             });
         }

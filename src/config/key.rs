@@ -131,13 +131,15 @@ impl SectionKind {
     }
 }
 
-/// What sort of value a key takes.
+/// The type of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueKind {
     /// Any text.
     Text,
     /// A whole number.
     Integer,
+    /// A whole number of seconds.
+    Seconds,
     /// A boolean word.
     Boolean,
     /// A number of bytes.
@@ -148,15 +150,15 @@ pub enum ValueKind {
     Signal,
     /// Exit codes.
     ExitCodes,
-    /// A directory that is there.
+    /// A directory that exists.
     Directory,
-    /// A path whose directory is there.
+    /// A path in a directory that exists.
     Path,
-    /// Such a path, or a word that stands for a target.
+    /// A path, or a word for another target of a log.
     Logfile,
     /// Lines per time.
     RateLimit,
-    /// A descriptor that is no standard stream.
+    /// A file descriptor that is not a standard stream.
     ReadyFd,
     /// A level of the activity log.
     Level,
@@ -174,9 +176,9 @@ pub enum ValueKind {
     Bus,
     /// A name.
     Name,
-    /// Texts with commas between them.
+    /// Strings separated by commas.
     List,
-    /// File name patterns with blanks between them.
+    /// File name patterns separated by blanks.
     Patterns,
     /// `KEY="value"` pairs.
     Environment,
@@ -184,29 +186,29 @@ pub enum ValueKind {
     Socket,
     /// `module:callable`.
     Callable,
-    /// A limit that counts things.
+    /// A resource limit that counts things.
     Limit,
-    /// A limit of bytes.
+    /// A resource limit in bytes.
     ByteLimit,
-    /// A limit of nice values.
+    /// A resource limit of nice values.
     NiceLimit,
     /// A nice value.
     Nice,
-    /// A badness that the kernel adds.
+    /// A value for `/proc/PID/oom_score_adj`.
     OomScore,
     /// A group.
     Group,
     /// Groups.
     Groups,
-    /// Capabilities, or those that are left out.
+    /// Capabilities, or all except some.
     Capabilities,
     /// Capabilities, each by its name.
     CapabilityNames,
     /// Bytes of memory.
     Memory,
-    /// Processor time.
+    /// CPU time.
     CpuMax,
-    /// A share beside others.
+    /// A weight relative to others.
     Weight,
     /// A number of processes.
     PidsMax,
@@ -215,17 +217,65 @@ pub enum ValueKind {
 }
 
 impl ValueKind {
+    /// The name of the type in the manual. Types whose name says everything have the same [`ValueKind::expected`].
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "string",
+            Self::Integer => "integer",
+            Self::Seconds => "seconds",
+            Self::Boolean => "boolean",
+            Self::ByteSize => "size",
+            Self::Octal => "octal",
+            Self::Signal => "signal",
+            Self::ExitCodes => "exit codes",
+            Self::Directory => "directory",
+            Self::Path => "path",
+            Self::Logfile => "log target",
+            Self::RateLimit => "rate",
+            Self::Level => "level",
+            Self::User => "user",
+            Self::UserGroup => "owner",
+            Self::Address => "address",
+            Self::Name => "name",
+            Self::List => "list",
+            Self::Patterns => "patterns",
+            Self::Environment => "variables",
+            Self::Limit => "limit",
+            Self::ByteLimit => "size limit",
+            Self::NiceLimit => "nice limit",
+            Self::Group => "group",
+            Self::Groups => "groups",
+            Self::Capabilities => "capabilities",
+            Self::CapabilityNames => "capability names",
+            Self::Memory => "memory",
+            Self::CpuMax => "CPU time",
+            Self::ReadyFd
+            | Self::AutoRestart
+            | Self::ReadyWhen
+            | Self::Bus
+            | Self::Socket
+            | Self::Callable
+            | Self::Nice
+            | Self::OomScore
+            | Self::Weight
+            | Self::PidsMax
+            | Self::KillMode => self.expected(),
+        }
+    }
+
     /// What a value must be, for messages: fits after "takes".
     #[must_use]
     pub const fn expected(self) -> &'static str {
         match self {
-            Self::Text => "a text",
+            Self::Text => "a string",
             Self::Integer => "a whole number",
+            Self::Seconds => "a whole number of seconds",
             Self::Boolean => "one of yes, true, on, 1, no, false, off, 0",
             Self::ByteSize => "a number of bytes such as 1048576, 512KB, 50MB or 1GB",
             Self::Octal => "octal digits such as 022",
             Self::Signal => "a signal such as TERM, SIGTERM or 15",
-            Self::ExitCodes => "numbers from 0 to 255 with commas between them",
+            Self::ExitCodes => "numbers from 0 to 255, separated by commas",
             Self::Directory => "a directory that exists",
             Self::Path => "a path in a directory that exists",
             Self::Logfile => {
@@ -243,8 +293,8 @@ impl ValueKind {
             Self::ReadyWhen => "started or running",
             Self::Bus => "auto, system, session or off",
             Self::Name => "a name without blank, colon and slash",
-            Self::List => "texts with commas between them",
-            Self::Patterns => "file name patterns with blanks between them, not commas",
+            Self::List => "strings separated by commas",
+            Self::Patterns => "file name patterns separated by blanks, not commas",
             Self::Environment => "pairs such as KEY=\"value\",OTHER=\"value\"",
             Self::Socket => "tcp://host:port or unix:///absolute/path",
             Self::Callable => "module:callable",
@@ -259,24 +309,59 @@ impl ValueKind {
             Self::OomScore => "a whole number from -1000 to 1000",
             Self::Group => "the name or number of a group of this machine",
             Self::Groups => {
-                "names or numbers of groups of this machine with commas or blanks between them"
+                "names or numbers of groups of this machine, separated by commas or blanks"
             }
             Self::Capabilities => {
-                "none, all, or names such as cap_net_bind_service with commas or blanks between them, after ~ those \
-                 that are left out"
+                "none, all, or names such as cap_net_bind_service separated by commas or blanks; after ~, all except \
+                 the named ones"
             }
             Self::CapabilityNames => {
-                "none, or names such as cap_net_bind_service with commas or blanks between them"
+                "none, or names such as cap_net_bind_service separated by commas or blanks"
             }
             Self::Memory => "a number of bytes such as 65536, 512KB, 50MB or 1GB, or infinity",
             Self::CpuMax => {
-                "a percentage of one processor such as 50% or 200%, infinity, or QUOTA PERIOD in microseconds"
+                "a percentage of one CPU such as 50% or 200%, infinity, or QUOTA PERIOD in microseconds"
             }
             Self::Weight => "a whole number from 1 to 10000",
             Self::PidsMax => "a whole number from 1, or infinity",
             Self::KillMode => "process or control-group",
         }
     }
+}
+
+/// What a key is about: its part of the manual page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// What runs.
+    Run,
+    /// When it starts and stops.
+    Start,
+    /// When it is ready, and whether it still works.
+    Ready,
+    /// Logs and events of output.
+    Logs,
+    /// systemd: the journal, readiness, D-Bus.
+    Systemd,
+    /// Resource limits of one process.
+    Limits,
+    /// Limits of the cgroup of a process.
+    Cgroup,
+    /// Users, groups and capabilities.
+    Privileges,
+}
+
+impl Topic {
+    /// Every topic with its title, in the order of the manual page.
+    pub const ALL: [(Self, &'static str); 8] = [
+        (Self::Run, "what runs"),
+        (Self::Start, "start and stop"),
+        (Self::Ready, "readiness and watchdog"),
+        (Self::Logs, "logs"),
+        (Self::Systemd, "systemd and the journal"),
+        (Self::Limits, "resource limits"),
+        (Self::Cgroup, "cgroup limits"),
+        (Self::Privileges, "privileges"),
+    ];
 }
 
 /// When a value is expanded.
@@ -314,6 +399,10 @@ pub struct ConfigKey {
     pub ours: bool,
     /// What it does, one line.
     pub doc: &'static str,
+    /// Its part of the section in the manual page. `None`: the section has no parts.
+    pub topic: Option<Topic>,
+    /// A value for the manual page and the sample configuration. `None`: the default shows the form.
+    pub example: Option<&'static str>,
 }
 
 const fn key(
@@ -330,6 +419,8 @@ const fn key(
         flag: None,
         ours: false,
         doc,
+        topic: None,
+        example: None,
     }
 }
 
@@ -354,6 +445,16 @@ impl ConfigKey {
 
     const fn ours(mut self) -> Self {
         self.ours = true;
+        self
+    }
+
+    const fn topic(mut self, topic: Topic) -> Self {
+        self.topic = Some(topic);
+        self
+    }
+
+    const fn example(mut self, value: &'static str) -> Self {
+        self.example = Some(value);
         self
     }
 
@@ -429,165 +530,167 @@ impl KeyTable {
     }
 }
 
+use Topic::{Cgroup, Limits, Logs, Privileges, Ready, Run, Start, Systemd};
 use ValueKind::{
     Address, AutoRestart, Boolean, Bus, ByteLimit, ByteSize, Callable, Capabilities,
     CapabilityNames, CpuMax, Directory, Environment, ExitCodes, Group, Groups, Integer, KillMode,
     Level, Limit, List, Logfile, Memory, Name, Nice, NiceLimit, Octal, OomScore, Path, Patterns,
-    PidsMax, RateLimit, ReadyFd, ReadyWhen, Signal, Socket, Text, User, UserGroup, Weight,
+    PidsMax, RateLimit, ReadyFd, ReadyWhen, Seconds, Signal, Socket, Text, User, UserGroup, Weight,
 };
 
 #[rustfmt::skip] // One row, one line.
 const DAEMON: &[ConfigKey] = &[
-    key("logfile", Path, Some("supervisord.log"), "the activity log: a path, syslog or journal").flag('l', "logfile"),
-    key("logfile_maxbytes", ByteSize, Some("50MB"), "the activity log is rotated at this size; 0: never").flag('y', "logfile_maxbytes"),
-    key("logfile_backups", Integer, Some("10"), "how many old activity logs stay; 0: the log is emptied instead").flag('z', "logfile_backups"),
-    key("loglevel", Level, Some("info"), "what is logged: critical, error, warn, info, debug, trace or blather").flag('e', "loglevel"),
-    key("pidfile", Path, Some("supervisord.pid"), "where the daemon writes its process id").flag('j', "pidfile"),
-    key("nodaemon", Boolean, Some("false"), "stay in the foreground").flag('n', "nodaemon"),
-    key("silent", Boolean, Some("false"), "in the foreground, do not copy the log to standard output").flag('s', "silent"),
-    key("minfds", Integer, Some("1024"), "how many open files there must be room for at least").flag('a', "minfds"),
-    key("minprocs", Integer, Some("200"), "how many processes there must be room for at least").long("minprocs"),
-    key("umask", Octal, Some("022"), "file mode mask of the daemon in the background").flag('m', "umask"),
-    key("user", User, None, "the user the daemon becomes at start").flag('u', "user"),
-    key("identifier", Text, Some("supervisor"), "the name of this instance").flag('i', "identifier"),
-    key("directory", Directory, None, "working directory of the daemon in the background").flag('d', "directory"),
-    key("nocleanup", Boolean, Some("false"), "leave old AUTO logs of programs where they are").flag('k', "nocleanup"),
-    key("childlogdir", Directory, None, "home of AUTO logs; the directory for temporary files if not set").flag('q', "childlogdir"),
-    key("environment", Environment, Some(""), "variables added to the environment of every program"),
-    key("strip_ansi", Boolean, Some("false"), "strip escape sequences from logs of programs").flag('t', "strip_ansi"),
-    key("ready_when", ReadyWhen, Some("started"), "when systemd is told that the daemon is ready: autostart programs were started, or are running or given up").ours(),
-    key("dbus", Bus, Some("auto"), "on which D-Bus the daemon can be controlled, as org.supervisord.Supervisor1(5) tells; auto: the system bus if it runs as root, else its user's session bus, and without complaint none where there is none").ours(),
-    key("profile_options", List, None, "taken for compatibility, without effect").long("profile_options"),
+    key("logfile", Path, Some("supervisord.log"), "path of the activity log, or syslog or journal").flag('l', "logfile").topic(Logs).example("/var/log/supervisor/supervisord.log"),
+    key("logfile_maxbytes", ByteSize, Some("50MB"), "size at which the activity log is rotated; 0 = never").flag('y', "logfile_maxbytes").topic(Logs),
+    key("logfile_backups", Integer, Some("10"), "number of rotated activity logs to keep; 0 = truncate the log instead").flag('z', "logfile_backups").topic(Logs),
+    key("loglevel", Level, Some("info"), "lowest level of lines in the activity log").flag('e', "loglevel").topic(Logs),
+    key("pidfile", Path, Some("supervisord.pid"), "path of the pidfile").flag('j', "pidfile").topic(Run).example("/run/supervisord.pid"),
+    key("nodaemon", Boolean, Some("false"), "run in the foreground").flag('n', "nodaemon").topic(Run),
+    key("silent", Boolean, Some("false"), "in the foreground, do not copy the activity log to standard output").flag('s', "silent").topic(Logs),
+    key("minfds", Integer, Some("1024"), "minimum number of file descriptors that the daemon needs; the start fails with fewer").flag('a', "minfds").topic(Limits),
+    key("minprocs", Integer, Some("200"), "minimum number of processes that the daemon needs; the start fails with fewer").long("minprocs").topic(Limits),
+    key("umask", Octal, Some("022"), "file mode creation mask of the daemon in the background").flag('m', "umask").topic(Run),
+    key("user", User, None, "user that the daemon switches to at start").flag('u', "user").topic(Privileges).example("nobody"),
+    key("identifier", Text, Some("supervisor"), "name of this instance, in events and in names of AUTO logs").flag('i', "identifier").topic(Run).example("supervisor-web"),
+    key("directory", Directory, None, "working directory of the daemon in the background").flag('d', "directory").topic(Run).example("/tmp"),
+    key("nocleanup", Boolean, Some("false"), "keep AUTO logs of earlier runs at start").flag('k', "nocleanup").topic(Logs),
+    key("childlogdir", Directory, None, "directory of AUTO logs; not set: the directory for temporary files").flag('q', "childlogdir").topic(Logs).example("/tmp"),
+    key("environment", Environment, Some(""), "environment variables for all programs").topic(Run).example("LANG=\"C.UTF-8\",TZ=\"UTC\""),
+    key("strip_ansi", Boolean, Some("false"), "remove ANSI escape sequences from the logs of programs").flag('t', "strip_ansi").topic(Logs),
+    key("ready_when", ReadyWhen, Some("started"), "when systemd is told that the daemon is ready: after all autostart programs were started, or when all are RUNNING or FATAL").ours().topic(Systemd),
+    key("dbus", Bus, Some("auto"), "D-Bus to connect to, see org.supervisord.Supervisor1(5); auto: the system bus as root, else the session bus, or no bus if there is none").ours().topic(Systemd),
+    key("profile_options", List, None, "ignored, accepted for compatibility").long("profile_options").topic(Run),
 ];
 
 #[rustfmt::skip] // One row, one line.
 const CLIENT: &[ConfigKey] = &[
-    key("serverurl", Text, Some("http://localhost:9001"), "where the daemon answers: http://host:port or unix:///path").flag('s', "serverurl"),
-    key("username", Text, None, "the user name, as in the server's section").flag('u', "username"),
-    key("password", Text, None, "the password, as in the server's section").flag('p', "password"),
-    key("prompt", Text, Some("supervisor"), "what the shell asks with"),
-    key("history_file", Text, None, "where the shell keeps its history").flag('r', "history_file"),
+    key("serverurl", Text, Some("http://localhost:9001"), "address of the daemon: http://host:port or unix:///path").flag('s', "serverurl").example("unix:///run/supervisor/supervisor.sock"),
+    key("username", Text, None, "user name of the server").flag('u', "username").example("user"),
+    key("password", Text, None, "password of the server").flag('p', "password").example("123"),
+    key("prompt", Text, Some("supervisor"), "prompt of the shell"),
+    key("history_file", Text, None, "history file of the shell").flag('r', "history_file").example("~/.sc_history"),
 ];
 
 #[rustfmt::skip] // One row, one line.
 const UNIX_SERVER: &[ConfigKey] = &[
-    key("file", Path, None, "path of the socket"),
-    key("chmod", Octal, Some("0700"), "file mode of the socket"),
-    key("chown", UserGroup, None, "owner of the socket: user or user:group"),
-    key("username", Text, None, "user name that clients must give"),
-    key("password", Text, None, "password that clients must give, plain or {SHA} and 40 hexadecimal digits"),
-    key("allow", Text, None, "who may do what: rules `USER VERB... [on PROCESS...]` or `@GROUP VERB...`, one a line; others are refused, and chmod defaults to 0666").ours(),
+    key("file", Path, None, "path of the socket").example("/run/supervisor/supervisor.sock"),
+    key("chmod", Octal, Some("0700"), "file mode of the socket").example("0770"),
+    key("chown", UserGroup, None, "owner of the socket: user or user:group").example("nobody:nogroup"),
+    key("username", Text, None, "user name that clients must send").example("user"),
+    key("password", Text, None, "password that clients must send, in plain text or as {SHA} and 40 hexadecimal digits").example("123"),
+    key("allow", Text, None, "access rules, one per line: `USER VERB... [on PROCESS...]` or `@GROUP VERB...`; other users are refused, and chmod defaults to 0666").ours().example("root all"),
 ];
 
 #[rustfmt::skip] // One row, one line.
 const INET_SERVER: &[ConfigKey] = &[
-    key("port", Address, None, "where to listen: host:port, or *:port for all interfaces"),
-    key("username", Text, None, "user name that clients must give"),
-    key("password", Text, None, "password that clients must give, plain or {SHA} and 40 hexadecimal digits"),
-    key("hosts", List, None, "names by which browsers may reach a server without password, besides this host's own").ours(),
+    key("port", Address, None, "address to listen on: host:port, or *:port for all interfaces").example("127.0.0.1:9001"),
+    key("username", Text, None, "user name that clients must send").example("user"),
+    key("password", Text, None, "password that clients must send, in plain text or as {SHA} and 40 hexadecimal digits").example("123"),
+    key("hosts", List, None, "additional host names under which browsers may reach a server without password").ours().example("status.example.com"),
 ];
 
 #[rustfmt::skip] // One row, one line.
 const PROGRAM: &[ConfigKey] = &[
-    key("command", Text, None, "the program and its arguments; no shell reads them").process(),
-    key("process_name", Name, Some("%(program_name)s"), "name of each process; needs %(process_num) if there are several").process(),
-    key("numprocs", Integer, Some("1"), "how many processes of this program there are"),
-    key("numprocs_start", Integer, Some("0"), "the number of the first process"),
-    key("directory", Text, None, "working directory").process(),
-    key("umask", Octal, None, "file mode mask"),
-    key("priority", Integer, Some("999"), "low numbers start first and stop last"),
-    key("autostart", Boolean, Some("true"), "start with the daemon"),
-    key("startsecs", Integer, Some("1"), "seconds it must stay up to count as started"),
-    key("startretries", Integer, Some("3"), "failed starts after the first before giving up"),
-    key("autorestart", AutoRestart, Some("unexpected"), "start again after it ended: true, false, or unexpected"),
-    key("exitcodes", ExitCodes, Some("0"), "exit codes that are expected"),
-    key("stopsignal", Signal, Some("TERM"), "signal that stops it"),
-    key("stopwaitsecs", Integer, Some("10"), "seconds it has for that before it is killed"),
-    key("stopasgroup", Boolean, Some("false"), "send the stop signal to its whole process group"),
-    key("killasgroup", Boolean, None, "kill its whole process group; as stopasgroup if not set"),
-    key("restart_floor", Integer, Some("1"), "an automatic restart waits until so many seconds after the last start; 0: never").ours(),
-    key("notify", Boolean, Some("false"), "it has a NOTIFY_SOCKET of its own, and is RUNNING once it sends READY=1 there (sd_notify(3)), not after startsecs").ours(),
-    key("ready_fd", ReadyFd, None, "it is RUNNING once it writes a newline to this descriptor, 3 to 1023, which it is given").ours(),
-    key("ready_timeout", Integer, None, "seconds it may take to be ready, with notify or ready_fd, or the start has failed; 0: for ever; not set: startsecs if that is set, else 90").ours(),
-    key("watchdogsecs", Integer, Some("0"), "with notify, it is killed with SIGABRT, and restarted as autorestart says, unless it sends WATCHDOG=1 at least so often; 0: it need not").ours(),
-    key("user", User, None, "the user it runs as; as UID:GID, two numbers, it need not be in the user database"),
-    key("redirect_stderr", Boolean, Some("false"), "write standard error where standard output goes"),
-    key("stdout_logfile", Logfile, Some("AUTO"), "where standard output goes: a path, NONE, AUTO or journal, or journal and a path with a comma between them").process(),
-    key("stdout_logfile_maxbytes", ByteSize, Some("50MB"), "that file is rotated at this size; 0: never").process(),
-    key("stdout_logfile_backups", Integer, Some("10"), "how many old files of it stay; 0: it is emptied instead").process(),
-    key("stdout_capture_maxbytes", ByteSize, Some("0"), "bytes captured between tokens on standard output; 0: none"),
-    key("stdout_events_enabled", Boolean, Some("false"), "make an event of what it writes on standard output"),
-    key("stdout_syslog", Boolean, Some("false"), "send standard output to syslog too").process(),
-    key("stdout_journal_rate_limit", RateLimit, Some("0"), "of standard output, the journal gets so many lines per time, such as 1000/30s; 0: all").ours(),
-    key("stderr_logfile", Logfile, Some("AUTO"), "where standard error goes: a path, NONE, AUTO or journal, or journal and a path with a comma between them").process(),
-    key("stderr_logfile_maxbytes", ByteSize, Some("50MB"), "that file is rotated at this size; 0: never").process(),
-    key("stderr_logfile_backups", Integer, Some("10"), "how many old files of it stay; 0: it is emptied instead").process(),
-    key("stderr_capture_maxbytes", ByteSize, Some("0"), "bytes captured between tokens on standard error; 0: none"),
-    key("stderr_events_enabled", Boolean, Some("false"), "make an event of what it writes on standard error"),
-    key("stderr_syslog", Boolean, Some("false"), "send standard error to syslog too").process(),
-    key("stderr_journal_rate_limit", RateLimit, Some("0"), "of standard error, the journal gets so many lines per time, such as 1000/30s; 0: all").ours(),
-    key("environment", Environment, Some(""), "variables added to its environment").process(),
-    key("serverurl", Text, None, "what SUPERVISOR_SERVER_URL says; AUTO or not set: the daemon's own address"),
-    key("limit_nofile", Limit, None, "how many files it may have open (RLIMIT_NOFILE); one number is both limits; not set: as the daemon").ours(),
-    key("limit_nproc", Limit, None, "how many processes its user may have, all together, when it makes one (RLIMIT_NPROC)").ours(),
-    key("limit_core", ByteLimit, None, "size of a core dump (RLIMIT_CORE)").ours(),
-    key("limit_as", ByteLimit, None, "size of its address space (RLIMIT_AS)").ours(),
-    key("limit_memlock", ByteLimit, None, "memory that it may lock into RAM (RLIMIT_MEMLOCK)").ours(),
-    key("limit_stack", ByteLimit, None, "size of its stack (RLIMIT_STACK)").ours(),
-    key("limit_cpu", Limit, None, "seconds of processor time it may use, then SIGXCPU, at the hard limit SIGKILL (RLIMIT_CPU)").ours(),
-    key("limit_fsize", ByteLimit, None, "size of a file that it writes (RLIMIT_FSIZE)").ours(),
-    key("limit_data", ByteLimit, None, "size of its data (RLIMIT_DATA)").ours(),
-    key("limit_rss", ByteLimit, None, "kept for completeness: Linux does not limit resident memory this way (RLIMIT_RSS)").ours(),
-    key("limit_rtprio", Limit, None, "how high a real-time priority it may take (RLIMIT_RTPRIO)").ours(),
-    key("limit_rttime", Limit, None, "microseconds it may run with real-time scheduling without a blocking call (RLIMIT_RTTIME)").ours(),
-    key("limit_nice", NiceLimit, None, "how low it may set its own nice value, as that or as 20 minus it (RLIMIT_NICE)").ours(),
-    key("limit_sigpending", Limit, None, "signals that may be queued for its user (RLIMIT_SIGPENDING)").ours(),
-    key("limit_msgqueue", ByteLimit, None, "bytes that message queues of its user may take (RLIMIT_MSGQUEUE)").ours(),
-    key("limit_locks", Limit, None, "kept for completeness: Linux does not limit file locks (RLIMIT_LOCKS)").ours(),
-    key("nice", Nice, None, "its nice value: low numbers get more of the processor; not set: as the daemon").ours(),
-    key("oom_score_adj", OomScore, None, "how readily the kernel kills it for want of memory: -1000 never, 1000 first; cannot be had under a daemon that changes its user").ours(),
-    key("group", Group, None, "its primary group; not set: that of the user, or the daemon's").ours(),
-    key("extra_groups", Groups, Some(""), "groups it is in besides those of the user, or besides the daemon's").ours(),
-    key("capabilities", Capabilities, None, "capabilities that it and what it executes may ever have; the user root has these too, and no more").ours(),
-    key("ambient_capabilities", CapabilityNames, None, "capabilities that it has and hands on although its user is not root").ours(),
-    key("no_new_privileges", Boolean, Some("false"), "nothing that it executes gains rights, by setuid or otherwise").ours(),
-    key("memory_max", Memory, None, "memory that it and all it starts may have; what takes more is killed; can be changed while it runs").ours(),
-    key("memory_high", Memory, None, "memory above which it is slowed down and has to give back; can be changed while it runs").ours(),
-    key("cpu_max", CpuMax, None, "processor time that it and all it starts may have, such as 50% or 200% of one processor; can be changed while it runs").ours(),
-    key("cpu_weight", Weight, None, "its share of the processors beside other programs, which have 100; can be changed while it runs").ours(),
-    key("io_weight", Weight, None, "its share of the disks beside other programs, which have 100; can be changed while it runs").ours(),
-    key("pids_max", PidsMax, None, "processes and threads that it may be, with all it starts; can be changed while it runs").ours(),
-    key("kill_mode", KillMode, Some("process"), "what it leaves behind when it ends: process lets it live on, control-group kills it; needs a cgroup, as the limits above do").ours(),
+    key("command", Text, None, "command line of the program; no shell interprets it").process().topic(Run).example("/usr/bin/python3 -m http.server 8000"),
+    key("process_name", Name, Some("%(program_name)s"), "name of each process; needs %(process_num) if numprocs is greater than 1").process().topic(Run).example("%(program_name)s_%(process_num)02d"),
+    key("numprocs", Integer, Some("1"), "number of processes of this program").topic(Run).example("4"),
+    key("numprocs_start", Integer, Some("0"), "number of the first process").topic(Run),
+    key("directory", Text, None, "working directory").process().topic(Run).example("/srv/web"),
+    key("umask", Octal, None, "file mode creation mask").topic(Run).example("022"),
+    key("priority", Integer, Some("999"), "start order: low numbers start first and stop last").topic(Start).example("10"),
+    key("autostart", Boolean, Some("true"), "start with the daemon").topic(Start),
+    key("startsecs", Seconds, Some("1"), "seconds that a process must stay up to become RUNNING").topic(Start),
+    key("startretries", Integer, Some("3"), "failed starts that are retried before the process is FATAL").topic(Start),
+    key("autorestart", AutoRestart, Some("unexpected"), "restart after an exit: true, false, or unexpected for a signal or an exit code that is not in exitcodes").topic(Start),
+    key("exitcodes", ExitCodes, Some("0"), "expected exit codes, for autorestart=unexpected").topic(Start).example("0,2"),
+    key("stopsignal", Signal, Some("TERM"), "signal that stops the process").topic(Start).example("QUIT"),
+    key("stopwaitsecs", Seconds, Some("10"), "seconds between the stop signal and SIGKILL").topic(Start),
+    key("stopasgroup", Boolean, Some("false"), "send the stop signal to the whole process group").topic(Start),
+    key("killasgroup", Boolean, None, "send SIGKILL to the whole process group; not set: as stopasgroup").topic(Start).example("true"),
+    key("restart_floor", Seconds, Some("1"), "minimum seconds between two starts of an automatic restart; 0 = none").ours().topic(Start).example("10"),
+    key("notify", Boolean, Some("false"), "give the program a NOTIFY_SOCKET; the process is RUNNING when it sends READY=1 (sd_notify(3)), not after startsecs").ours().topic(Ready).example("true"),
+    key("ready_fd", ReadyFd, None, "file descriptor, 3 to 1023, passed to the program; the process is RUNNING when it writes a newline to it").ours().topic(Ready).example("3"),
+    key("ready_timeout", Seconds, None, "readiness timeout with notify or ready_fd: seconds until the start has failed; 0 = none; not set: startsecs if set, else 90").ours().topic(Ready).example("90"),
+    key("watchdogsecs", Seconds, Some("0"), "watchdog timeout with notify: seconds without WATCHDOG=1 until SIGABRT, then autorestart applies; 0 = off").ours().topic(Ready).example("30"),
+    key("user", User, None, "user that the program runs as; UID:GID as two numbers needs no entry in the user database").topic(Privileges).example("www-data"),
+    key("redirect_stderr", Boolean, Some("false"), "write standard error to the log of standard output").topic(Logs),
+    key("stdout_logfile", Logfile, Some("AUTO"), "log of standard output: a path, NONE, AUTO or journal, or journal and a path").process().topic(Logs).example("/var/log/web.log"),
+    key("stdout_logfile_maxbytes", ByteSize, Some("50MB"), "size at which the log is rotated; 0 = never").process().topic(Logs),
+    key("stdout_logfile_backups", Integer, Some("10"), "number of rotated logs to keep; 0 = truncate the log instead").process().topic(Logs),
+    key("stdout_capture_maxbytes", ByteSize, Some("0"), "maximum bytes captured between the tokens of a PROCESS_COMMUNICATION event; 0 = no capture").topic(Logs).example("1MB"),
+    key("stdout_events_enabled", Boolean, Some("false"), "send a PROCESS_LOG_STDOUT event for each write").topic(Logs),
+    key("stdout_syslog", Boolean, Some("false"), "send standard output to syslog too").process().topic(Logs),
+    key("stdout_journal_rate_limit", RateLimit, Some("0"), "maximum rate of lines sent to the journal; 0 = unlimited").ours().topic(Systemd).example("1000/30s"),
+    key("stderr_logfile", Logfile, Some("AUTO"), "log of standard error: a path, NONE, AUTO or journal, or journal and a path").process().topic(Logs).example("/var/log/web.err"),
+    key("stderr_logfile_maxbytes", ByteSize, Some("50MB"), "size at which the log is rotated; 0 = never").process().topic(Logs),
+    key("stderr_logfile_backups", Integer, Some("10"), "number of rotated logs to keep; 0 = truncate the log instead").process().topic(Logs),
+    key("stderr_capture_maxbytes", ByteSize, Some("0"), "maximum bytes captured between the tokens of a PROCESS_COMMUNICATION event; 0 = no capture").topic(Logs).example("1MB"),
+    key("stderr_events_enabled", Boolean, Some("false"), "send a PROCESS_LOG_STDERR event for each write").topic(Logs),
+    key("stderr_syslog", Boolean, Some("false"), "send standard error to syslog too").process().topic(Logs),
+    key("stderr_journal_rate_limit", RateLimit, Some("0"), "maximum rate of lines sent to the journal; 0 = unlimited").ours().topic(Systemd).example("1000/30s"),
+    key("environment", Environment, Some(""), "environment variables of the program").process().topic(Run).example("PORT=\"8000\",LANG=\"C.UTF-8\""),
+    key("serverurl", Text, None, "value of SUPERVISOR_SERVER_URL; AUTO or not set: the address of the daemon").topic(Run).example("AUTO"),
+    key("limit_nofile", Limit, None, "maximum open files (RLIMIT_NOFILE)").ours().topic(Limits).example("1024:65536"),
+    key("limit_nproc", Limit, None, "maximum processes of the user (RLIMIT_NPROC)").ours().topic(Limits).example("512"),
+    key("limit_core", ByteLimit, None, "maximum size of a core dump (RLIMIT_CORE)").ours().topic(Limits).example("infinity"),
+    key("limit_as", ByteLimit, None, "maximum size of the address space (RLIMIT_AS)").ours().topic(Limits).example("4GB"),
+    key("limit_memlock", ByteLimit, None, "maximum memory locked into RAM (RLIMIT_MEMLOCK)").ours().topic(Limits).example("64MB"),
+    key("limit_stack", ByteLimit, None, "maximum size of the stack (RLIMIT_STACK)").ours().topic(Limits).example("8MB"),
+    key("limit_cpu", Limit, None, "maximum seconds of CPU time: SIGXCPU at the soft limit, SIGKILL at the hard limit (RLIMIT_CPU)").ours().topic(Limits).example("3600"),
+    key("limit_fsize", ByteLimit, None, "maximum size of a file that the program writes (RLIMIT_FSIZE)").ours().topic(Limits).example("1GB"),
+    key("limit_data", ByteLimit, None, "maximum size of the data segment (RLIMIT_DATA)").ours().topic(Limits).example("1GB"),
+    key("limit_rss", ByteLimit, None, "no effect: Linux does not limit resident memory this way (RLIMIT_RSS)").ours().topic(Limits),
+    key("limit_rtprio", Limit, None, "maximum real-time priority (RLIMIT_RTPRIO)").ours().topic(Limits).example("50"),
+    key("limit_rttime", Limit, None, "maximum microseconds of CPU time without a blocking call under real-time scheduling (RLIMIT_RTTIME)").ours().topic(Limits).example("200000"),
+    key("limit_nice", NiceLimit, None, "lowest nice value that the program may set (RLIMIT_NICE)").ours().topic(Limits).example("-5"),
+    key("limit_sigpending", Limit, None, "maximum queued signals of the user (RLIMIT_SIGPENDING)").ours().topic(Limits).example("1024"),
+    key("limit_msgqueue", ByteLimit, None, "maximum bytes in message queues of the user (RLIMIT_MSGQUEUE)").ours().topic(Limits).example("1MB"),
+    key("limit_locks", Limit, None, "no effect: Linux does not limit file locks (RLIMIT_LOCKS)").ours().topic(Limits),
+    key("nice", Nice, None, "nice value: low numbers get more CPU time; not set: as the daemon").ours().topic(Limits).example("5"),
+    key("oom_score_adj", OomScore, None, "preference of the OOM killer: -1000 = never, 1000 = first; not available if the daemon switches its user").ours().topic(Limits).example("100"),
+    key("group", Group, None, "primary group; not set: the group of the user, or of the daemon").ours().topic(Privileges).example("www-data"),
+    key("extra_groups", Groups, Some(""), "supplementary groups, added to those of the user or of the daemon").ours().topic(Privileges),
+    key("capabilities", Capabilities, None, "capabilities that the program and its children can have (the bounding set); root has these and no others").ours().topic(Privileges).example("cap_net_bind_service"),
+    key("ambient_capabilities", CapabilityNames, None, "capabilities that the program has and passes on although its user is not root").ours().topic(Privileges).example("cap_net_bind_service"),
+    key("no_new_privileges", Boolean, Some("false"), "the program and its children cannot gain privileges, by setuid or otherwise").ours().topic(Privileges).example("true"),
+    key("memory_max", Memory, None, "memory limit; above it the kernel kills processes of the program").ours().topic(Cgroup).example("512MB"),
+    key("memory_high", Memory, None, "memory throttling limit; above it the kernel slows the program down and reclaims memory").ours().topic(Cgroup).example("400MB"),
+    key("cpu_max", CpuMax, None, "CPU time limit, such as 50% or 200% of one CPU").ours().topic(Cgroup).example("50%"),
+    key("cpu_weight", Weight, None, "share of CPU time relative to other programs, which have 100").ours().topic(Cgroup).example("200"),
+    key("io_weight", Weight, None, "share of disk bandwidth relative to other programs, which have 100").ours().topic(Cgroup).example("50"),
+    key("pids_max", PidsMax, None, "maximum number of processes and threads").ours().topic(Cgroup).example("100"),
+    key("kill_mode", KillMode, Some("process"), "orphan processes after an exit: process = they keep running, control-group = they are killed").ours().topic(Cgroup).example("control-group"),
 ];
 
 #[rustfmt::skip] // One row, one line.
 const GROUP: &[ConfigKey] = &[
-    key("programs", List, None, "names of programs, with commas between them"),
-    key("priority", Integer, Some("999"), "low numbers start first and stop last"),
+    key("programs", List, None, "programs of the group").example("web,worker"),
+    key("priority", Integer, Some("999"), "start order: low numbers start first and stop last"),
 ];
 
 #[rustfmt::skip] // One row, one line.
 const LISTENER: &[ConfigKey] = &[
-    key("events", List, Some(""), "the event types it hears of, with commas between them"),
-    key("buffer_size", Integer, Some("10"), "how many events wait for it"),
-    key("result_handler", Callable, Some(RESULT_HANDLER), "what judges its answers"),
-    key("priority", Integer, Some("-1"), "low numbers start first and stop last"),
+    key("events", List, Some(""), "event types that the listener receives").example("PROCESS_STATE,TICK_60"),
+    key("buffer_size", Integer, Some("10"), "maximum number of waiting events; when it is full, the oldest event is discarded"),
+    key("result_handler", Callable, Some(RESULT_HANDLER), "handler of results; only the default is supported"),
+    key("priority", Integer, Some("-1"), "start order: low numbers start first and stop last"),
 ];
 
 #[rustfmt::skip] // One row, one line.
 const FCGI: &[ConfigKey] = &[
-    key("socket", Socket, None, "where it listens: tcp://host:port or unix:///path"),
-    key("socket_mode", Octal, None, "file mode of a unix socket; 0700 if not set"),
-    key("socket_owner", UserGroup, None, "owner of a unix socket: user or user:group"),
-    key("socket_backlog", Integer, None, "length of its queue; the system's maximum if not set"),
+    key("socket", Socket, None, "address of the listening socket").example("unix:///run/app.sock"),
+    key("socket_mode", Octal, None, "file mode of a unix socket; not set: 0700").example("0770"),
+    key("socket_owner", UserGroup, None, "owner of a unix socket: user or user:group").example("www-data"),
+    key("socket_backlog", Integer, None, "length of the listen queue; not set: the maximum of the system").example("128"),
 ];
 
 const INCLUDE: &[ConfigKey] = &[key(
     "files",
     Patterns,
     None,
-    "which files, by name patterns relative to this file",
-)];
+    "files to read, as patterns relative to this file",
+)
+.example("relative/directory/*.ini")];
 
 /// The key of `[rpcinterface:x]` that names what makes it.
 pub const RPC_FACTORY: &str = "supervisor.rpcinterface_factory";
@@ -604,14 +707,14 @@ const RPC_INTERFACE: &[ConfigKey] = &[key(
     RPC_FACTORY,
     Callable,
     None,
-    "what makes this namespace of XML-RPC",
+    "factory of this XML-RPC namespace",
 )];
 
 const CTL_PLUGIN: &[ConfigKey] = &[key(
     CTL_FACTORY,
     Callable,
     None,
-    "what makes these actions of the client",
+    "factory of these supervisorctl actions",
 )];
 
 /// Every key with its section.
@@ -656,6 +759,14 @@ mod tests {
             ConfigKey::find(SectionKind::Listener, "priority").and_then(|key| key.default),
             Some("-1")
         );
+    }
+
+    #[test]
+    fn a_section_has_topics_for_all_its_keys_or_none() {
+        for &(kind, ..) in SECTIONS {
+            let topics = kind.rows().iter().filter(|key| key.topic.is_some());
+            assert!([0, kind.rows().len()].contains(&topics.count()), "{kind:?}");
+        }
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub(super) fn lint(reader: &mut ConfigReader<'_>, strict: bool, trusts_nobody: b
     warn_of_other_writers(reader, trusts_nobody);
     for (span, key) in cuts {
         let text = format!(
-            "{key} is cut in the middle of quotes, for a blank before ; or # begins a comment there too"
+            "{key} ends inside quotes: a ; or # after a blank starts a comment, within quotes too"
         );
         reader.warn(span, text);
     }
@@ -152,8 +152,9 @@ fn warn_of_unknown(reader: &mut ConfigReader<'_>, unknown: Vec<UnknownWord>) {
         }
     }
     if unlogged > 0 {
-        let text =
-            format!("{unlogged} more unknown words are ignored; supervisord --check names them");
+        let text = format!(
+            "{unlogged} more unknown keys or sections are ignored (supervisord --check lists them)"
+        );
         reader.log(SourceSpan::default(), text);
     }
 }
@@ -187,7 +188,7 @@ fn warn_of_repeated_sections(reader: &mut ConfigReader<'_>) {
         }
         let last = shown.pop().unwrap_or_default();
         let text = format!(
-            "[{name}] stands in {} and {last}; of each key the last one wins",
+            "[{name}] is defined in {} and {last}; the last value of each key wins",
             shown.join(", ")
         );
         reader.report.warn(places[0], text);
@@ -208,7 +209,7 @@ fn warn_of_included_daemon_keys(reader: &mut ConfigReader<'_>) {
     for (span, key, replaced) in changed {
         let text = match replaced {
             Some(before) => format!(
-                "[supervisord] {key} is overridden by an included file; {} no longer counts",
+                "[supervisord] {key} is overridden by an included file; {} has no effect",
                 reader.file_line(before)
             ),
             None => format!("[supervisord] {key} is set by an included file"),
@@ -223,7 +224,7 @@ fn warn_of_included_daemon_keys(reader: &mut ConfigReader<'_>) {
         .copied()
         .collect();
     for span in late {
-        let text = "[include] in an included file comes too late and has no effect".to_owned();
+        let text = "[include] in an included file has no effect".to_owned();
         reader.report.warn(span, text);
     }
 }
@@ -240,7 +241,7 @@ fn warn_of_other_writers(reader: &mut ConfigReader<'_>, trusts_nobody: bool) {
             };
             found.push((
                 whole,
-                format!("{file} can be changed by others than root: {why}"),
+                format!("users other than root can change {file}: {why}"),
             ));
             told.push(why);
         }
@@ -254,7 +255,7 @@ fn warn_of_other_writers(reader: &mut ConfigReader<'_>, trusts_nobody: bool) {
         {
             found.push((
                 span,
-                format!("files can be added to {directory} by others than root: {why}"),
+                format!("users other than root can add files to {directory}: {why}"),
             ));
             told.push(why);
         }
@@ -262,7 +263,7 @@ fn warn_of_other_writers(reader: &mut ConfigReader<'_>, trusts_nobody: bool) {
     for (span, text) in found {
         if trusts_nobody {
             let sentence = format!(
-                "{text}; root does not take what it found by search from others, name it with -c"
+                "{text}; as root, supervisord does not use a configuration file found by search that other users can change (name the file with -c)"
             );
             reader.report.add(span, &sentence, "");
         } else {
@@ -304,8 +305,7 @@ mod tests {
                 "/etc/s.conf:3:1: unknown key setlocale in [supervisord] is ignored",
                 "/etc/s.conf:4:1: unknown section [progam:x] is ignored; did you mean [program:x]?",
                 "/etc/s.conf:7:1: unknown key autostrt in [program:y] is ignored; did you mean autostart?",
-                "/etc/s.conf:6:18: command is cut in the middle of quotes, for a blank before ; or # begins a comment \
-                 there too",
+                "/etc/s.conf:6:18: command ends inside quotes: a ; or # after a blank starts a comment, within quotes too",
             ]
         );
     }

@@ -226,11 +226,11 @@ mod fake {
 
         fn other_writer(&self, path: &str) -> Option<String> {
             path.contains("everybodys")
-                .then(|| "it is everybody's".to_owned())
+                .then(|| "it is writable by everybody".to_owned())
         }
 
         fn no_cgroup(&self, controller: &str) -> Option<String> {
-            (controller == "io").then(|| "the kernel lacks it".to_owned())
+            (controller == "io").then(|| "the kernel does not support it".to_owned())
         }
 
         fn other_adder(&self, directory: &str) -> Option<String> {

@@ -54,7 +54,7 @@ pub struct DaemonOptions {
     pub overrides: Overrides,
     /// `-h`: print [`usage`] and end. What follows on the command line was not looked at.
     pub help: bool,
-    /// `-v`: print the version and end. What follows on the command line was not looked at.
+    /// `-v`: print the version and exit. What follows on the command line was not looked at.
     pub version: bool,
     /// `--check`: report on the configuration and end.
     pub check: bool,
@@ -114,7 +114,7 @@ const EXTRAS: &[ExtraOption] = &[
         Some(HELP),
         "",
         false,
-        "print this text and end (-? does so too)",
+        "print this help and exit (also -?)",
     ),
     extra(Some('?'), None, "", false, ""),
     extra(
@@ -122,28 +122,28 @@ const EXTRAS: &[ExtraOption] = &[
         Some(VERSION),
         "",
         false,
-        "print the version and end",
+        "print the version and exit",
     ),
     extra(
         None,
         Some(CHECK),
         "",
         true,
-        "check the configuration, tell all that is wrong with it, and end",
+        "check the configuration, print all errors and warnings, and exit",
     ),
     extra(
         None,
         Some(STRICT),
         "",
         true,
-        "take unknown keys and sections for errors",
+        "treat unknown keys and sections as errors",
     ),
     extra(
         None,
         Some(DAEMON),
         "",
         true,
-        "go into the background, whatever the file says",
+        "run in the background, whatever the configuration says",
     ),
 ];
 
@@ -296,12 +296,14 @@ pub fn usage(argv0: &str) -> String {
         text.push_str(&subcommand::row(&left, &format!("{}{default}", row.doc)));
     }
     text.push_str(&format!(
-        "\nOr, with a verb as the first word:\n  {argv0} VERB [options] ...\n\nVerbs:\n"
+        "\nOr, with a subcommand as the first argument:\n  {argv0} COMMAND [options] ...\n\nCommands:\n"
     ));
     for subcommand in SUBCOMMANDS {
         text.push_str(&subcommand::row(subcommand.name, subcommand.doc));
     }
-    text.push_str(&format!("\nFor help on one of them, use {argv0} VERB -h\n"));
+    text.push_str(&format!(
+        "\nFor help on a command, use {argv0} COMMAND -h\n"
+    ));
     text
 }
 
@@ -501,7 +503,7 @@ mod tests {
         for (line, expected) in [
             (
                 "--ch",
-                "--check\tcheck the configuration, tell all that is wrong with it, and end\n--childlogdir\thome of AUTO logs; the directory for temporary files if not set\n",
+                "--check\tcheck the configuration, print all errors and warnings, and exit\n--childlogdir\tdirectory of AUTO logs; not set: the directory for temporary files\n",
             ),
             ("-n --conf", "--configuration\tthe configuration file\n"),
             ("-c ", "\tfiles\n"),
@@ -517,13 +519,16 @@ mod tests {
             ("-n imp", ""),
             (
                 "service sta",
-                "start\tstart it\nstatus\twhat systemd knows of it\n",
+                "start\tstart the service\nstatus\tprint systemd's status of the service\n",
             ),
-            ("service --name x sto", "stop\tstop it, and its programs\n"),
+            (
+                "service --name x sto",
+                "stop\tstop the service and its programs\n",
+            ),
             ("service stop s", ""),
             (
                 "service stop --env",
-                "--env-file\ta file of variables for the daemon (install)\n",
+                "--env-file\tfile with environment variables for the daemon (install)\n",
             ),
             ("service install -c ", "\tfiles\n"),
             ("import a.service ", "\tfiles\n"),

@@ -25,24 +25,24 @@ pub(super) fn is_foreign(text: &str) -> bool {
 /// Of a namespace of XML-RPC.
 pub(super) fn interface_text(section: &str, factory: &str) -> String {
     format!(
-        "[{section}] is a plug-in of Python ({factory}), which cannot be run; its methods are not there; an event listener \
-         or a client of the API can do its work"
+        "[{section}] is a Python plug-in ({factory}), which is not supported; its methods are not available \
+             (use an event listener or an API client)"
     )
 }
 
 /// Of actions of the client.
 pub(super) fn actions_text(section: &str, factory: &str) -> String {
     format!(
-        "[{section}] is a plug-in of Python ({factory}), which cannot be run; its actions are not there; a script that calls \
-         supervisorctl or the API can do its work"
+        "[{section}] is a Python plug-in ({factory}), which is not supported; its actions are not available \
+             (use a script that calls supervisorctl or the API)"
     )
 }
 
 /// Of the judge of a listener's answers.
 pub(super) fn result_handler_text(section: &str, handler: &str) -> String {
     format!(
-        "result_handler of [{section}] is a function of Python ({handler}), which cannot be run; a result that is FAIL \
-         rejects an event, any other accepts it; the event listener can judge before it answers"
+        "result_handler of [{section}] is a Python function ({handler}), which is not supported; the result FAIL \
+             rejects an event, any other result accepts it"
     )
 }
 
@@ -62,18 +62,18 @@ mod tests {
     const TOLD: [(&str, &str); 3] = [
         (
             "9",
-            "result_handler of [eventlistener:l] is a function of Python (my.handlers:judge), which cannot be run; a \
-             result that is FAIL rejects an event, any other accepts it; the event listener can judge before it answers",
+            "result_handler of [eventlistener:l] is a Python function (my.handlers:judge), which is not supported; the \
+                 result FAIL rejects an event, any other result accepts it",
         ),
         (
             "3",
-            "[rpcinterface:cache] is a plug-in of Python (supervisor_cache.rpcinterface:make_cache_rpcinterface), which \
-             cannot be run; its methods are not there; an event listener or a client of the API can do its work",
+            "[rpcinterface:cache] is a Python plug-in (supervisor_cache.rpcinterface:make_cache_rpcinterface), which \
+                 is not supported; its methods are not available (use an event listener or an API client)",
         ),
         (
             "5",
-            "[ctlplugin:cache] is a plug-in of Python (supervisor_cache.controllerplugin:make), which cannot be run; its \
-             actions are not there; a script that calls supervisorctl or the API can do its work",
+            "[ctlplugin:cache] is a Python plug-in (supervisor_cache.controllerplugin:make), which is not supported; its \
+                 actions are not available (use a script that calls supervisorctl or the API)",
         ),
     ];
 

@@ -39,6 +39,7 @@ const SET: &[(SectionKind, &str, &str)] = &[
         "serverurl",
         "unix:///tmp/supervisor.sock",
     ),
+    (SectionKind::RpcInterface, RPC_FACTORY, MAIN_INTERFACE),
 ];
 
 /// Keys of an active section that are set to their defaults, so that one sees them.
@@ -50,42 +51,6 @@ const SPELLED: &[&str] = &[
     "silent",
     "minfds",
     "minprocs",
-];
-
-/// What commented-out keys without a default show.
-const EXAMPLES: &[(&str, &str)] = &[
-    ("allow", "root all"),
-    ("command", "/bin/cat"),
-    ("port", "127.0.0.1:9001"),
-    ("chown", "nobody:nogroup"),
-    ("username", "user"),
-    ("password", "123"),
-    ("user", "nobody"),
-    ("directory", "/tmp"),
-    ("childlogdir", "/tmp"),
-    ("environment", "KEY=\"value\""),
-    ("killasgroup", "false"),
-    ("serverurl", "AUTO"),
-    ("history_file", "~/.sc_history"),
-    ("umask", "022"),
-    ("events", "EVENT"),
-    ("programs", "progname1,progname2"),
-    ("files", "relative/directory/*.ini"),
-    ("ready_fd", "3"),
-    ("ready_timeout", "90"),
-    ("limit_nofile", "1024:65536"),
-    ("nice", "5"),
-    ("oom_score_adj", "100"),
-    ("group", "nogroup"),
-    ("capabilities", "cap_net_bind_service"),
-    ("ambient_capabilities", "cap_net_bind_service"),
-    ("memory_max", "512MB"),
-    ("memory_high", "400MB"),
-    ("cpu_max", "50%"),
-    ("cpu_weight", "100"),
-    ("io_weight", "100"),
-    ("pids_max", "100"),
-    (RPC_FACTORY, MAIN_INTERFACE),
 ];
 
 /// The width up to the trailing comments.
@@ -159,15 +124,10 @@ fn section(text: &mut String, name: &str, kind: SectionKind, is_active: bool) {
             .iter()
             .find(|&&(of, name, _)| of == kind && name == key.name)
             .map(|&(.., value)| value);
-        let is_set =
-            is_active && (set.is_some() || SPELLED.contains(&key.name) || key.name == RPC_FACTORY);
-        let example = EXAMPLES
-            .iter()
-            .find(|&&(name, _)| name == key.name)
-            .map(|&(_, value)| value);
+        let is_set = is_active && (set.is_some() || SPELLED.contains(&key.name));
         let value = set
             .or(key.default.filter(|default| !default.is_empty()))
-            .or(example)
+            .or(key.example)
             .or(is_limit(key.kind).then_some("infinity"))
             .unwrap_or_default();
         let mark = if is_set { "" } else { ";" };
@@ -278,7 +238,7 @@ mod tests {
         // All it warns of is the pattern that matches no file, and keys that take root.
         let notes = config.notes.iter().map(ToString::to_string);
         let notes: Vec<String> = notes
-            .filter(|note| !note.contains(" runs as root;"))
+            .filter(|note| !note.contains(" only as root;"))
             .collect();
         assert_eq!(notes.len(), 1, "{notes:?}");
     }

@@ -79,7 +79,7 @@ pub const CONFIGURATION: &str = "configuration";
 /// `--env-file` of `service`.
 pub const ENV_FILE: &str = "env-file";
 
-const HELP_OPTION: SubcommandOption = option(Some('h'), HELP, "", "print this text and end");
+const HELP_OPTION: SubcommandOption = option(Some('h'), HELP, "", "print this help and exit");
 
 /// All of them, as help shows them.
 pub const SUBCOMMANDS: &[Subcommand] = &[
@@ -87,9 +87,9 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
         name: "import",
         arguments: "UNIT...",
         doc: "print systemd units as [program:x] sections",
-        about: "Reads service units of systemd and prints a section for each, with a comment for whatever has no equivalent. \
-                A UNIT is a path, a name such as nginx.service or nginx, which is looked for where systemd looks, with \
-                its drop-ins, or - for standard input.",
+        about: "Reads systemd service units and prints a section for each unit, with a comment for each directive without \
+                an equivalent. A UNIT is a path, a name such as nginx.service or nginx, which is searched in systemd's \
+                directories together with its drop-ins, or - for standard input.",
         words: &[],
         options: &[
             HELP_OPTION,
@@ -97,7 +97,7 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
                 None,
                 NAME,
                 "NAME",
-                "what the unit on standard input is called (default stdin)",
+                "the name of the unit on standard input (default stdin)",
             ),
         ],
         run: SubcommandRun::Import,
@@ -105,8 +105,8 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "service",
         arguments: "install|uninstall|start|stop|restart|status",
-        doc: "make this binary a service of systemd, and control it",
-        about: "For a binary that came without a package. Everything but status needs root.",
+        doc: "install this binary as a systemd service, and control the service",
+        about: "For a binary that was not installed from a package. All actions except status need root.",
         words: &[
             SubcommandArg {
                 name: "install",
@@ -118,19 +118,19 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
             },
             SubcommandArg {
                 name: "start",
-                doc: "start it",
+                doc: "start the service",
             },
             SubcommandArg {
                 name: "stop",
-                doc: "stop it, and its programs",
+                doc: "stop the service and its programs",
             },
             SubcommandArg {
                 name: "restart",
-                doc: "start the daemon anew; programs run on",
+                doc: "restart the daemon; programs keep running",
             },
             SubcommandArg {
                 name: "status",
-                doc: "what systemd knows of it",
+                doc: "print systemd's status of the service",
             },
         ],
         options: &[
@@ -138,20 +138,15 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
                 Some('c'),
                 CONFIGURATION,
                 "FILE",
-                "the configuration file of the service (install)",
+                "configuration file of the service (install)",
             ),
             HELP_OPTION,
-            option(
-                None,
-                NAME,
-                "NAME",
-                "the name of the unit (default supervisord)",
-            ),
+            option(None, NAME, "NAME", "name of the unit (default supervisord)"),
             option(
                 None,
                 ENV_FILE,
                 "FILE",
-                "a file of variables for the daemon (install)",
+                "file with environment variables for the daemon (install)",
             ),
         ],
         run: SubcommandRun::Service,

@@ -396,9 +396,9 @@ pub fn log_targets(text: &str, lookup: &dyn Lookup) -> Result<LogTargets, String
         }
         match logfile(item, lookup)? {
             LogfileValue::Syslog => targets.syslog = true,
-            LogfileValue::None => return Err(format!("{item} cannot stand in the list {text}")),
+            LogfileValue::None => return Err(format!("{item} is not allowed in the list {text}")),
             LogfileValue::File(path) if path.is_empty() => {
-                return Err(format!("an item of the list {text} is empty"));
+                return Err(format!("the list {text} has an empty item"));
             }
             LogfileValue::Auto | LogfileValue::File(_) if targets.file != LogfileValue::None => {
                 return Err(format!("the list {text} has more than one file"));
@@ -619,10 +619,10 @@ mod tests {
                 ("a,journal.log", of(file("a,journal.log"), false, false)),
                 ("auto,none", of(file("auto,none"), false, false)),
                 ("./journal", of(file("./journal"), false, false)),
-                ("journal,", Err("an item of the list journal, is empty")),
+                ("journal,", Err("the list journal, has an empty item")),
                 (
                     "journal, OFF",
-                    Err("OFF cannot stand in the list journal, OFF"),
+                    Err("OFF is not allowed in the list journal, OFF"),
                 ),
                 (
                     "a.log,journal,AUTO",

@@ -161,7 +161,7 @@ fn grant_as(caller: &Caller, permission: Permission, own: u32) -> Result<Grant, 
         return match access.scope(permission) {
             Some(scope) => Ok(Grant { permission, scope }),
             None => Err(FaultCode::Failed.of(format!(
-                "not permitted: no rule of allow= gives user {} the permission {}",
+                "permission denied: user {} has no permission {} (allow= in [unix_http_server])",
                 caller.uid.unwrap_or_default(),
                 permission.word()
             ))),
@@ -177,8 +177,8 @@ fn grant_as(caller: &Caller, permission: Permission, own: u32) -> Result<Grant, 
         Permission::Configure if may_configure(caller, own) => {}
         Permission::Configure => {
             return Err(FaultCode::Failed.of(
-                "not permitted: to change programs at run time one must be root or the daemon's own user on a unix \
-                 socket, or log in with the server's user name and password",
+                "permission denied: changing programs at run time needs root or the user of supervisord on a unix \
+                 socket, or a login with the user name and password of the server",
             ));
         }
     }
@@ -339,7 +339,7 @@ mod tests {
             let got = grant_as(&caller, Permission::Configure, OWN);
             assert_eq!(got.is_ok(), allowed, "{name}");
             if let Err(fault) = got {
-                assert!(fault.to_string().starts_with("FAILED: not permitted: "));
+                assert!(fault.to_string().starts_with("FAILED: permission denied: "));
             }
             for other in [Permission::Status, Permission::Control, Permission::Update] {
                 assert!(grant_as(&caller, other, OWN).is_ok(), "{name}");

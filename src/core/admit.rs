@@ -36,7 +36,7 @@ impl Fleet {
             Admission::Answered(Err(FaultCode::ShutdownState.bare()))
         } else if self.tickets.len() >= TICKETS_MAX {
             Admission::Answered(Err(
-                FaultCode::Failed.of("too many requests wait for their answer")
+                FaultCode::Failed.of("too many requests are pending (try again later)")
             ))
         } else if self.tickets.contains_key(&ticket) {
             // Tickets are unique; were one not, the first request keeps it and the second cannot be answered.
@@ -569,14 +569,14 @@ fn permitted(covered: bool, what: &str) -> Result<(), Fault> {
 
 /// The fault of whatever a grant does not cover.
 pub(super) fn not_permitted(what: &str) -> Fault {
-    FaultCode::Failed.of(format!("not permitted: {what}"))
+    FaultCode::Failed.of(format!("permission denied: {what}"))
 }
 
 /// What concerns the daemon itself needs a grant without bounds.
 fn whole(scope: &AccessScope) -> Result<(), Fault> {
     match scope {
         AccessScope::All => Ok(()),
-        AccessScope::Only(_) => Err(not_permitted("what concerns all processes")),
+        AccessScope::Only(_) => Err(not_permitted("this request affects all processes")),
     }
 }
 

@@ -437,7 +437,7 @@ impl Fleet {
                 Ok(()) | Err(Errno::NOENT) => None,
                 // Differs: in the original the text is the name alone.
                 Err(error) => Some(FaultCode::Failed.of(format!(
-                    "{}: its log cannot be cleared: {error}",
+                    "{}: cannot clear its log: {error}",
                     batch.named(&member.group, &member.process)
                 ))),
             };

@@ -135,7 +135,7 @@ impl Fleet {
             Ok(()) => Ok(Reply::Done),
             Err(Errno::NOENT) => Err(FaultCode::NoFile.bare()),
             // Differs: in the original the fault has no text.
-            Err(error) => Err(FaultCode::Failed.of(format!("the log cannot be cleared: {error}"))),
+            Err(error) => Err(FaultCode::Failed.of(format!("cannot clear the log: {error}"))),
         };
         out.push(Action::Answer(ticket, answer));
     }
@@ -153,15 +153,15 @@ impl Fleet {
         }) else {
             return;
         };
-        let answer = match result {
-            Ok(()) => Ok(Reply::Done),
-            Err(Errno::PIPE) => Err(FaultCode::NoFile.of(name)),
-            // Differs: the original answers HTTP 500 for a full pipe and queues the bytes all the same.
-            Err(Errno::AGAIN) => Err(FaultCode::Failed.of(format!(
-                "{name}: its standard input takes no more at the moment"
-            ))),
-            Err(error) => Err(FaultCode::Failed.of(format!("{name}: {error}"))),
-        };
+        let answer =
+            match result {
+                Ok(()) => Ok(Reply::Done),
+                Err(Errno::PIPE) => Err(FaultCode::NoFile.of(name)),
+                // Differs: the original answers HTTP 500 for a full pipe and queues the bytes all the same.
+                Err(Errno::AGAIN) => Err(FaultCode::Failed
+                    .of(format!("{name}: standard input is full (try again later)"))),
+                Err(error) => Err(FaultCode::Failed.of(format!("{name}: {error}"))),
+            };
         out.push(Action::Answer(ticket, answer));
     }
 }

@@ -249,7 +249,10 @@ impl Fleet {
         let Some(process) = self.take_process(slot, out) else {
             return;
         };
-        debug_assert!(process.state().is_stopped(), "only what is stopped parts");
+        debug_assert!(
+            process.state().is_stopped(),
+            "only stopped processes are removed"
+        );
         if let Some(group) = self.groups.get_mut(&group) {
             let spec = Arc::make_mut(&mut group.spec);
             // From the end, where those stand that go when a program shrinks.

@@ -17,7 +17,7 @@ impl Fleet {
     /// Whether somebody may ask for an upgrade.
     pub(super) fn upgradable(&self) -> Result<(), Fault> {
         if self.is_upgrading {
-            return Err(FaultCode::Failed.of("an upgrade is under way"));
+            return Err(FaultCode::Failed.of("an upgrade is running"));
         }
         self.can_hand_off()
             .map_err(|what| FaultCode::Failed.of(format!("not while {what}")))
@@ -29,7 +29,7 @@ impl Fleet {
     /// What is under way, as it reads after "while".
     pub fn can_hand_off(&self) -> Result<(), &'static str> {
         if self.winding_down.is_some() {
-            return Err("everything is being stopped");
+            return Err("the daemon is stopping");
         }
         let busy = |pending: &Pending| match pending {
             // Whoever waits for these is told to look again; what they have begun goes on.
@@ -38,7 +38,7 @@ impl Fleet {
             Pending::Restart => Some("the daemon is about to restart"),
             Pending::AddGroup(_) | Pending::Adding(_) => Some("a group is being added"),
             Pending::Scaling(_) => Some("a program is being scaled"),
-            Pending::Rolling(_) => Some("a rolling restart is under way"),
+            Pending::Rolling(_) => Some("a rolling restart is running"),
         };
         match self.tickets.values().find_map(busy) {
             Some(what) => Err(what),

@@ -53,11 +53,11 @@ impl IgnoredNotify {
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
-            Self::MainPid => "MAINPID, for it is not the program's to say which process is watched",
-            Self::Store => "FDSTORE, for no descriptors are kept for programs",
-            Self::Access => "NOTIFYACCESS, for it is not the program's to say who may speak for it",
-            Self::Unknown => "a variable that is not known, or not with this value",
-            Self::Malformed => "a message that is too long, or is no text",
+            Self::MainPid => "MAINPID (a program cannot choose which process is supervised)",
+            Self::Store => "FDSTORE (file descriptors of programs are not stored)",
+            Self::Access => "NOTIFYACCESS (a program cannot choose who may send its notifications)",
+            Self::Unknown => "with an unknown variable or value",
+            Self::Malformed => "that is too long or not text",
         }
     }
 

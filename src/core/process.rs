@@ -74,17 +74,19 @@ impl std::fmt::Display for LastError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NotSpawned(error) => error.fmt(f),
-            Self::HeldUp(why) => write!(f, "Held up: {why}"),
+            Self::HeldUp(why) => write!(f, "Start delayed: {why}"),
             Self::TooQuick => f.write_str("Exited too quickly (process log may have details)"),
             Self::Unready => {
                 f.write_str("Exited before it was ready (process log may have details)")
             }
             Self::NotReady => {
-                f.write_str("Not ready in time (ready_timeout; process log may have details)")
+                f.write_str("Readiness timeout (ready_timeout; process log may have details)")
             }
-            Self::NotifiedFailure => f.write_str("Gave up before it was ready (WATCHDOG=trigger)"),
-            Self::WatchdogTimeout => f.write_str("No sign of life in time (watchdogsecs)"),
-            Self::WatchdogTrigger => f.write_str("Ended at its own wish (WATCHDOG=trigger)"),
+            Self::NotifiedFailure => {
+                f.write_str("Asked to be killed before it was ready (WATCHDOG=trigger)")
+            }
+            Self::WatchdogTimeout => f.write_str("Watchdog timeout (watchdogsecs)"),
+            Self::WatchdogTrigger => f.write_str("Asked to be killed (WATCHDOG=trigger)"),
             Self::BadExit(code) => write!(f, "Bad exit code {code}"),
         }
     }

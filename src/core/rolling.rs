@@ -136,7 +136,7 @@ impl Fleet {
             .find(|(member, _)| busy.contains(&member.slot_generation))
         {
             return Err(FaultCode::Failed.of(format!(
-                "{}: a rolling restart of it is under way already",
+                "{}: a rolling restart is already running",
                 name_of(member)
             )));
         }
@@ -204,7 +204,7 @@ impl Fleet {
             return;
         };
         for Waiter { ticket, index, .. } in called_off {
-            let text = format!("{}: somebody else has stopped it", name_of(&member));
+            let text = format!("{}: stopped by another request", name_of(&member));
             let fault = Some(FaultCode::Failed.of(text));
             self.settle_member(
                 ticket,
@@ -414,7 +414,7 @@ impl Fleet {
         if let Some(failed) = failed {
             for (member, named) in queue {
                 if named || (self.is_here(&member) && self.is_active(&member)) {
-                    let text = format!("left as it was, for {failed} has failed");
+                    let text = format!("not restarted: {failed} failed before it");
                     results.push(result(&member, Some(FaultCode::Failed.of(text))));
                 }
             }

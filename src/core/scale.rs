@@ -90,7 +90,7 @@ impl Fleet {
         if found.spec.kind != GroupKind::Programs {
             // Differs: the plug-in makes an ordinary process of it, which the pool or the socket's group knows nothing of.
             return Err(FaultCode::IncorrectParameters.of(format!(
-                "{group} is a [{}:x]; programs can be added to groups of programs only",
+                "{group} is a [{}:x] section (processes can be added only to groups of [program:x])",
                 match found.spec.kind {
                     GroupKind::Programs => "group",
                     GroupKind::Listeners { .. } => "eventlistener",
@@ -207,7 +207,7 @@ impl Fleet {
         let all = i64::try_from(there.saturating_add(names.len())).unwrap_or(i64::MAX);
         if all > NUMPROCS_MAX {
             return Err(FaultCode::Failed.of(format!(
-                "{group} would have {all} processes; a group may have {NUMPROCS_MAX}"
+                "{group} would have {all} processes (a group has at most {NUMPROCS_MAX})"
             )));
         }
         Ok(())
@@ -272,7 +272,7 @@ impl Fleet {
                     .map(|group| format!("{group}:{program}"))
                     .collect();
                 Err(FaultCode::Failed.of(format!(
-                    "{text} is in several groups: say {}",
+                    "{text} is in several groups (name one: {})",
                     names.join(" or ")
                 )))
             }
@@ -294,14 +294,14 @@ impl Fleet {
         let (name, program) = self.program(text, rights)?;
         if !(0..=NUMPROCS_MAX).contains(&numprocs) {
             return Err(FaultCode::IncorrectParameters.of(format!(
-                "a program may have 0 to {NUMPROCS_MAX} processes, not {numprocs}"
+                "{numprocs} is out of range (a program has 0 to {NUMPROCS_MAX} processes)"
             )));
         }
         let under_way = self.tickets.values().any(|pending| {
             matches!(pending, Pending::Scaling(other) if other.group == name && other.program == program)
         });
         if under_way {
-            let text = format!("{text}: its number of processes is being changed already");
+            let text = format!("{text}: another request is scaling it");
             return Err(FaultCode::Failed.of(text));
         }
         let Some((group, template)) = self.groups.get(&name).and_then(|group| {
@@ -362,7 +362,7 @@ impl Fleet {
             .values()
             .any(|pending| matches!(pending, Pending::Scaling(other) if other.group == name));
         if under_way {
-            let text = format!("{text}: its number of processes is being changed already");
+            let text = format!("{text}: another request is scaling it");
             return Err(FaultCode::Failed.of(text));
         }
         let wanted = GroupChangeResult {
@@ -530,8 +530,10 @@ impl Fleet {
             if is_up {
                 let named = Namespec::print(member.group.as_str(), member.process.as_str());
                 let why = fault.and_then(|fault| fault.extra);
-                let why = why.unwrap_or_else(|| "it could not be stopped".to_owned());
-                scaling.problems.push(format!("{named} is kept: {why}"));
+                let why = why.unwrap_or_else(|| "its process could not be stopped".to_owned());
+                scaling
+                    .problems
+                    .push(format!("{named} was not removed: {why}"));
             } else {
                 self.remove_process(member.slot, out);
                 scaling.removed.insert(index, member.process);

@@ -12,7 +12,7 @@ const GROUP_WRITES: u32 = 0o020;
 pub(super) fn advice(path: &Path) -> String {
     // Its directory may be inaccessible too.
     let Ok(socket) = path.metadata() else {
-        return format!("{} is not open to you; be root", path.display());
+        return format!("permission denied: {} (use sudo)", path.display());
     };
     let group = (socket.mode() & GROUP_WRITES != 0)
         .then(|| Group::from_gid(Gid::from_raw(socket.gid())))
@@ -30,9 +30,9 @@ fn advice_text(path: &Path, owner: &str, group: Option<&str>) -> String {
     match group {
         // Users should not be added to the group root.
         Some(group) if group != "root" => format!(
-            "{path} is for {owner} and the group {group}; use sudo, or have yourself added: usermod -aG {group} NAME, then log in anew"
+            "permission denied: {path} is open to {owner} and group {group} (use sudo, or join the group: usermod -aG {group} NAME, then log in again)"
         ),
-        _ => format!("{path} is for {owner} only; use sudo"),
+        _ => format!("permission denied: {path} is open to {owner} only (use sudo)"),
     }
 }
 
@@ -46,17 +46,20 @@ mod tests {
         for (group, expected) in [
             (
                 Some("supervisor"),
-                "/run/supervisor.sock is for root and the group supervisor; use sudo, or have yourself added: usermod -aG supervisor NAME, then log in anew",
+                "permission denied: /run/supervisor.sock is open to root and group supervisor (use sudo, or join the group: usermod -aG supervisor NAME, then log in again)",
             ),
             (
                 Some("root"),
-                "/run/supervisor.sock is for root only; use sudo",
+                "permission denied: /run/supervisor.sock is open to root only (use sudo)",
             ),
-            (None, "/run/supervisor.sock is for root only; use sudo"),
+            (
+                None,
+                "permission denied: /run/supervisor.sock is open to root only (use sudo)",
+            ),
         ] {
             assert_eq!(advice_text(path, "root", group), expected);
         }
         let nowhere = advice(Path::new("/proc/1/nowhere/s"));
-        assert_eq!(nowhere, "/proc/1/nowhere/s is not open to you; be root");
+        assert_eq!(nowhere, "permission denied: /proc/1/nowhere/s (use sudo)");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::error::CtlError;
 use super::session::CtlSession;
-use super::{daemon, group, log, process, render, rolling};
+use super::{daemon, exit, group, log, process, render, rolling};
 
 /// The arguments of an action, for completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,9 +36,9 @@ pub(super) struct ActionFlag {
     pub(super) doc: &'static str,
 }
 
-const JSON: ActionFlag = flag("--json", "answer with one line of JSON");
-const YES: ActionFlag = flag("--yes", "do not ask");
-const FOLLOW: ActionFlag = flag("-f", "show what comes, until Ctrl-C");
+const JSON: ActionFlag = flag("--json", "print one line of JSON");
+const YES: ActionFlag = flag("--yes", "do not ask for confirmation");
+const FOLLOW: ActionFlag = flag("-f", "follow the output until Ctrl-C");
 
 const fn flag(name: &'static str, doc: &'static str) -> ActionFlag {
     ActionFlag {
@@ -64,6 +64,10 @@ pub(super) struct CtlAction {
     pub(super) help: &'static str,
     /// Text that only `help` appends: features that Supervisor does not have.
     pub(super) help_ours: &'static str,
+    /// Its description in the manual page.
+    pub(super) about: &'static str,
+    /// Its exit statuses with their causes, except success and those of all actions.
+    pub(super) exits: &'static [(u8, &'static str)],
     /// Runs the action with the rest of the command line.
     pub(super) run: fn(&mut CtlSession, &str) -> Result<(), CtlError>,
 }
@@ -72,42 +76,76 @@ pub(super) struct CtlAction {
 pub(super) const ACTIONS: &[CtlAction] = &[
     action("EOF", exit).hidden(),
     action("add", group::add)
+        .about("Activate groups of the last read configuration. Their processes with `autostart` start.")
+        .exits(&[
+            (exit::GENERIC, "unknown group"),
+        ])
         .takes(ArgKind::Groups)
         .help("add <name> [...]\tActivates any updates in config for process/group"),
     action("avail", group::avail)
+        .about("List the processes of the last read configuration, and whether they are in use.")
+        .exits(&[
+            (exit::GENERIC, "the daemon is stopping"),
+        ])
         .flags(&[JSON]).help("avail\t\t\tDisplay all configured processes")
         .ours("avail --json\t\tThe same as one line of JSON"),
     action("clear", process::clear)
+        .about("Clear the logs of processes.")
+        .exits(&[
+            (exit::GENERIC, "unknown process, or a log cannot be cleared"),
+        ])
         .takes(ArgKind::Processes)
         .help(
             "clear <name>\t\tClear a process' log files.\n\
              clear <name> <name>\tClear multiple process' log files\n\
              clear all\t\tClear all process' log files",
         ),
-    action("exit", exit).help("exit\tExit the supervisor shell."),
+    action("exit", exit)
+        .about("Leave the shell.")
+        .help("exit\tExit the supervisor shell."),
     action("fg", log::fg)
+        .about("Show the output of a process and send lines from the terminal to its standard input, until Ctrl-C.")
+        .exits(&[
+            (exit::GENERIC, "unknown process, or the process is not running"),
+        ])
         .takes(ArgKind::Process)
         .help(
             "fg <process>\tConnect to a process in foreground mode\n\
              \t\tCtrl-C to exit",
         ),
     action("help", help)
+        .about("List all actions, or describe one action.")
         .takes(ArgKind::Topic)
         .hidden()
         .help(
             "help\t\tPrint a list of available actions\n\
              help <action>\tPrint help for <action>",
         ),
-    action("maintail", log::maintail).flags(&[FOLLOW]).help(
+    action("maintail", log::maintail)
+        .about("Print the end of the activity log of the daemon. `-f` follows the log until Ctrl-C; a number is a number of bytes.")
+        .exits(&[
+            (exit::GENERIC, "no log, or it cannot be read"),
+        ])
+        .flags(&[FOLLOW]).help(
         "maintail -f \tContinuous tail of supervisor main log file (Ctrl-C to exit)\n\
          maintail -100\tlast 100 *bytes* of supervisord main log file\n\
          maintail\tlast 1600 *bytes* of supervisor main log file\n",
     ),
-    action("open", daemon::open).help(
+    action("open", daemon::open)
+        .about("Connect the shell to another daemon.")
+        .exits(&[
+            (exit::GENERIC, "invalid URL"),
+        ])
+        .help(
         "open <url>\tConnect to a remote supervisord process.\n\
          \t\t(for UNIX domain socket, use unix:///socket/path)",
     ),
     action("pid", process::pid)
+        .about("Print the PID of the daemon or of processes.")
+        .exits(&[
+            (exit::GENERIC, "unknown process"),
+            (exit::NOT_RUNNING, "a named process is not running"),
+        ])
         .takes(ArgKind::Processes)
         .flags(&[JSON]).help(
             "pid\t\t\tGet the PID of supervisord.\n\
@@ -115,15 +153,36 @@ pub(super) const ACTIONS: &[CtlAction] = &[
              pid all\t\t\tGet the PID of every child process, one per line.",
         )
         .ours("pid --json [...]\tThe same as one line of JSON"),
-    action("quit", exit).help("quit\tExit the supervisor shell."),
-    action("reload", daemon::reload).help("reload \t\tRestart the remote supervisord."),
+    action("quit", exit)
+        .about("Leave the shell.")
+        .help("quit\tExit the supervisor shell."),
+    action("reload", daemon::reload)
+        .about("Stop all processes, read the configuration and start the daemon again. If the configuration has an error, nothing is stopped.")
+        .exits(&[
+            (exit::GENERIC, "the configuration has an error, or the daemon is stopping"),
+        ])
+        .help("reload \t\tRestart the remote supervisord."),
     action("remove", group::remove)
+        .about("Remove groups. All their processes must be stopped.")
+        .exits(&[
+            (exit::GENERIC, "unknown group, or a process of the group is running"),
+        ])
         .takes(ArgKind::Groups)
         .help("remove <name> [...]\tRemoves process/group from active config"),
     action("reread", group::reread)
+        .about("Read the configuration files and print which groups differ. Nothing is started or stopped; `update` applies the differences.")
+        .exits(&[
+            (exit::GENERIC, "the configuration has an error, or the daemon is stopping"),
+        ])
         .flags(&[JSON]).help("reread \t\t\tReload the daemon's configuration files without add/remove")
         .ours("reread --json\t\tThe same as one line of JSON"),
     action("restart", process::restart)
+        .about("Stop and start processes.")
+        .exits(&[
+            (exit::GENERIC, "unknown process"),
+            (exit::INVALID_ARGUMENTS, "unknown group"),
+            (exit::NOT_RUNNING, "a process could not be started"),
+        ])
         .takes(ArgKind::Processes)
         .help(
             "restart <name>\t\tRestart a process\n\
@@ -133,31 +192,54 @@ pub(super) const ACTIONS: &[CtlAction] = &[
              Note: restart does not reread config files. For that, see reread and update.",
         ),
     action("scale", rolling::scale)
+        .about("Set the number of processes of a program.")
+        .exits(&[
+            (exit::GENERIC, "unknown program, or the request failed"),
+            (exit::INVALID_ARGUMENTS, "wrong arguments"),
+            (exit::UNIMPLEMENTED, "the daemon does not support the action"),
+        ])
         .own()
         .takes(ArgKind::Group)
         .help(
-            "scale <program> <count>\t\tGive a program so many processes, until its group is updated\n\
-             scale <gname>:<program> <count>\tThe same where several groups have the program\n\
-             Note: processes that stay are left alone; those beyond are stopped, the highest number first.",
+            "scale <program> <count>\t\tSet the number of processes of a program, until its group is updated\n\
+             scale <gname>:<program> <count>\tThe same for a program that is in several groups\n\
+             Note: surplus processes are stopped, the highest number first; the others are not touched.",
         ),
     action("serialrestart", rolling::serialrestart)
+        .about("Restart processes one after another, without stopping all of them at the same time.")
+        .exits(&[
+            (exit::GENERIC, "unknown process, or the request failed"),
+            (exit::INVALID_ARGUMENTS, "wrong arguments"),
+            (exit::UNIMPLEMENTED, "the daemon does not support the action"),
+            (exit::NOT_RUNNING, "a process could not be started"),
+        ])
         .own()
         .takes(ArgKind::Processes)
         .flags(&[ActionFlag {
             name: "-n",
             argument: true,
-            doc: "restart so many at a time",
+            doc: "restart COUNT processes at a time",
         }])
         .help(
-            "serialrestart <name> [...]\tRestart processes one after another, each when the one before is RUNNING\n\
-             serialrestart <gname>:*\t\tThe same for what runs of a group\n\
-             serialrestart <pattern>\t\tThe same for whatever fits, such as web_*\n\
-             serialrestart all\t\tThe same for all that runs\n\
-             serialrestart -n <count> ...\tSo many at a time\n\
-             Note: it ends at the first that fails and leaves the rest as it is; it goes on when you leave.",
+            "serialrestart <name> [...]\tRestart processes one after another, waiting until each is RUNNING\n\
+             serialrestart <gname>:*\t\tThe same for all running processes of a group\n\
+             serialrestart <pattern>\t\tThe same for all names that match, such as web_*\n\
+             serialrestart all\t\tThe same for all running processes\n\
+             serialrestart -n <count> ...\t<count> processes at a time\n\
+             Note: the restart stops at the first failure and leaves the remaining processes untouched; it continues if you disconnect.",
         ),
-    action("shutdown", daemon::shutdown).help("shutdown \tShut the remote supervisord down."),
+    action("shutdown", daemon::shutdown)
+        .about("Stop all processes and the daemon.")
+        .exits(&[
+            (exit::GENERIC, "the daemon is already stopping"),
+        ])
+        .help("shutdown \tShut the remote supervisord down."),
     action("signal", process::signal)
+        .about("Send a signal to processes.")
+        .exits(&[
+            (exit::GENERIC, "unknown process or signal"),
+            (exit::NOT_RUNNING, "a process is not running"),
+        ])
         .takes(ArgKind::Signal)
         .help(
             "signal <signal name> <name>\t\tSignal a process\n\
@@ -166,6 +248,13 @@ pub(super) const ACTIONS: &[CtlAction] = &[
              signal <signal name> all\t\tSignal all processes",
         ),
     action("start", process::start)
+        .about("Start processes and wait until they are RUNNING or the start has failed.")
+        .exits(&[
+            (exit::GENERIC, "unknown process, or the request failed"),
+            (exit::INVALID_ARGUMENTS, "unknown group, or no name"),
+            (exit::NOT_RUNNING, "a process could not be started"),
+            (0, "also if a process was already started"),
+        ])
         .takes(ArgKind::Processes)
         .help(
             "start <name>\t\tStart a process\n\
@@ -174,6 +263,11 @@ pub(super) const ACTIONS: &[CtlAction] = &[
              start all\t\tStart all processes",
         ),
     action("status", process::status)
+        .about("Print the state of processes: name, state, PID and uptime, or the reason why the process does not run.")
+        .exits(&[
+            (exit::STATUS_NOT_RUNNING, "a process is not RUNNING"),
+            (exit::STATUS_UNKNOWN, "unknown process, or the daemon does not answer"),
+        ])
         .takes(ArgKind::Processes)
         .flags(&[JSON]).help(
             "status <name>\t\tGet status for a single process\n\
@@ -183,6 +277,11 @@ pub(super) const ACTIONS: &[CtlAction] = &[
         )
         .ours("status --json [...]\tThe same as one line of JSON"),
     action("stop", process::stop)
+        .about("Stop processes and wait until they have exited.")
+        .exits(&[
+            (exit::GENERIC, "unknown process or group, or no name"),
+            (0, "also if a process was not running"),
+        ])
         .takes(ArgKind::Processes)
         .help(
             "stop <name>\t\tStop a process\n\
@@ -191,6 +290,10 @@ pub(super) const ACTIONS: &[CtlAction] = &[
              stop all\t\tStop all processes",
         ),
     action("tail", log::tail)
+        .about("Print the end of the log of a process. `-f` follows the log until Ctrl-C; a number is a number of bytes.")
+        .exits(&[
+            (exit::GENERIC, "unknown process, no log, or it cannot be read"),
+        ])
         .takes(ArgKind::Log)
         .flags(&[FOLLOW])
         .help(
@@ -202,6 +305,10 @@ pub(super) const ACTIONS: &[CtlAction] = &[
              tail <name> stderr\tlast 1600 *bytes* of process stderr",
         ),
     action("update", group::update)
+        .about("Read the configuration files and apply the differences: stop and remove old groups, add new groups, restart changed groups.")
+        .exits(&[
+            (exit::GENERIC, "the configuration has an error, unknown group, or not confirmed"),
+        ])
         .takes(ArgKind::Groups)
         .help(
             "update\t\t\tReload config and add/remove as necessary, and will restart affected programs\n\
@@ -209,12 +316,23 @@ pub(super) const ACTIONS: &[CtlAction] = &[
              update <gname> [...]\tUpdate specific groups",
         )
         .flags(&[YES])
-        .ours("update --yes [...]\tThe same without a question, even if no program is left"),
-    action("upgrade", rolling::upgrade).own().help(
-        "upgrade\t\t\tReplace the daemon by the version that is installed now; processes go on untouched\n\
-         Note: if the installed version cannot take over, it says why and nothing changes.",
+        .ours("update --yes [...]\tThe same without confirmation, even if no program is left"),
+    action("upgrade", rolling::upgrade)
+        .about("Re-execute the daemon with the installed version. Programs keep running.")
+        .exits(&[
+            (exit::GENERIC, "the daemon refused the upgrade, or the upgrade failed"),
+            (exit::INVALID_ARGUMENTS, "wrong arguments"),
+            (exit::UNIMPLEMENTED, "the daemon does not support the action"),
+        ])
+        .own().help(
+        "upgrade\t\t\tRe-execute the daemon with the installed version; processes keep running\n\
+         Note: if the installed version cannot adopt the processes, the command prints the reason and nothing changes.",
     ),
     action("version", daemon::version)
+        .about("Print the version of the daemon.")
+        .exits(&[
+            (exit::GENERIC, "wrong arguments"),
+        ])
         .flags(&[JSON]).help("version\t\t\tShow the version of the remote supervisord process")
         .ours("version --json\t\tThe same as one line of JSON"),
 ];
@@ -231,6 +349,8 @@ const fn action(
         is_ours: false,
         help: "",
         help_ours: "",
+        about: "",
+        exits: &[],
         run,
     }
 }
@@ -258,6 +378,16 @@ impl CtlAction {
 
     const fn help(mut self, text: &'static str) -> Self {
         self.help = text;
+        self
+    }
+
+    const fn about(mut self, text: &'static str) -> Self {
+        self.about = text;
+        self
+    }
+
+    const fn exits(mut self, statuses: &'static [(u8, &'static str)]) -> Self {
+        self.exits = statuses;
         self
     }
 
@@ -467,8 +597,8 @@ mod tests {
             "last 100 bytes of it"
         );
         assert_eq!(
-            without_emphasis("The same for whatever fits, such as web_*"),
-            "The same for whatever fits, such as web_*"
+            without_emphasis("The same for all names that match, such as web_*"),
+            "The same for all names that match, such as web_*"
         );
     }
 

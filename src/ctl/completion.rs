@@ -150,7 +150,7 @@ fn action_candidates(word: &str) -> Completion {
 
 fn all_candidate(action: &CtlAction) -> Option<Candidate> {
     let takes = action.takes_all();
-    takes.then(|| Candidate::new("all", "everything there is"))
+    takes.then(|| Candidate::new("all", "all processes"))
 }
 
 /// Groups, with their numbers of processes.
@@ -320,11 +320,11 @@ mod tests {
         assert_eq!(asked("-s "), "");
         assert_eq!(
             asked("-c x --int"),
-            "--interactive\task for what is missing, and for consent, also when an action is given\n"
+            "--interactive\tstart the interactive shell, also after an action\n"
         );
         assert_eq!(asked("-c /no/file upg").split('\t').next(), Some("upgrade"));
         // Without the file there are no names, and no error is printed.
-        assert_eq!(asked("-c /no/file start "), "all\teverything there is\n");
+        assert_eq!(asked("-c /no/file start "), "all\tall processes\n");
         assert_eq!(
             complete_command_line(&CompletionRequest::default()),
             Completion::default()

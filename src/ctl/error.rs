@@ -110,9 +110,9 @@ impl fmt::Display for CtlError {
                 "<class 'http.client.RemoteDisconnected'>, Remote end closed connection without response",
             ),
             Self::Closed { midway: true } => {
-                f.write_str("the server closed the connection in the middle of its answer")
+                f.write_str("the server closed the connection before the end of its response")
             }
-            Self::Garbage(text) => write!(f, "the server's answer cannot be understood: {text}"),
+            Self::Garbage(text) => write!(f, "invalid response from the server: {text}"),
             Self::Value(text) => write!(f, "<class 'ValueError'>, {text}"),
             Self::Overflow => {
                 f.write_str("<class 'OverflowError'>, int exceeds XML-RPC limits")

@@ -27,14 +27,14 @@ pub(super) const STATUS_UNKNOWN: u8 = 4;
 /// All exit statuses with their meanings.
 #[rustfmt::skip] // One row, one line.
 pub(super) const STATUSES: &[(u8, &str)] = &[
-    (0, "Everything was done."),
-    (GENERIC, "Something could not be done, and the output says what: a name that is not known, a wrong argument, a fault."),
-    (INVALID_ARGUMENTS, "Wrong options or arguments, a configuration with errors; or there is no such group to start."),
-    (UNIMPLEMENTED, "The daemon does not offer the methods that are needed: `[rpcinterface:supervisor]` is missing. From `status`: a process that was asked for is not RUNNING."),
-    (INSUFFICIENT_PRIVILEGES, "The daemon refused the connection: nobody listens there. From `status`: a name is not known, or the daemon does not answer."),
-    (NOT_INSTALLED, "The daemon speaks another version of the interface."),
-    (NOT_RUNNING, "A process could not be started, does not run, or the daemon's socket is not there."),
-    (INTERRUPTED, "The interrupt key ended it."),
+    (0, "Success."),
+    (GENERIC, "Failure; the output gives the reason: an unknown name, a wrong argument, a fault."),
+    (INVALID_ARGUMENTS, "Wrong options or arguments, a configuration with errors, or an unknown group."),
+    (UNIMPLEMENTED, "The daemon does not offer the required methods: `[rpcinterface:supervisor]` is missing. From `status`: a requested process is not RUNNING."),
+    (INSUFFICIENT_PRIVILEGES, "Connection refused: no daemon listens on the address. From `status`: unknown name, or the daemon does not answer."),
+    (NOT_INSTALLED, "The daemon has another version of the interface."),
+    (NOT_RUNNING, "A process could not be started, a process is not running, or the daemon's socket does not exist."),
+    (INTERRUPTED, "Interrupted with Ctrl-C."),
 ];
 
 /// The exit status for a result with this fault code. `None`: no change. `neutral`: the fault that the action treats

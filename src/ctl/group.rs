@@ -163,7 +163,7 @@ pub(super) fn update(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
         .map(String::as_str)
         .collect();
     if !is_sure && !leaving.is_empty() && !confirm_empty(session, &leaving)? {
-        return print_refusal(session, "update: nothing was done");
+        return print_refusal(session, "update: cancelled, nothing changed");
     }
 
     for name in difference.removed.iter().filter(is_wanted) {
@@ -268,7 +268,7 @@ fn confirm_empty(session: &mut CtlSession, leaving: &[&str]) -> Result<bool, Ctl
         return Ok(true);
     }
     session.confirm_at_terminal(&format!(
-        "The configuration has no program any more. Really stop and remove {} y/N? ",
+        "The configuration has no programs. Really stop and remove {} y/N? ",
         leaving.join(", ")
     ))
 }

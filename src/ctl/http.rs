@@ -195,7 +195,7 @@ impl ResponseDecoder {
             };
             let value = value.trim();
             if name.eq_ignore_ascii_case("content-length") {
-                length = Some(value.parse().map_err(|_| "its length is no number")?);
+                length = Some(value.parse().map_err(|_| "its length is not a number")?);
             } else if name.eq_ignore_ascii_case("transfer-encoding") {
                 chunked = value.to_ascii_lowercase().contains("chunked");
             } else if name.eq_ignore_ascii_case("connection") {
@@ -241,7 +241,7 @@ fn chunk_size(line: &[u8]) -> Result<u64, HttpError> {
         .ok()
         .filter(|digits| !digits.starts_with('+'))
         .and_then(|digits| u64::from_str_radix(digits, 16).ok())
-        .ok_or("the length of a chunk is no number")
+        .ok_or("the length of a chunk is not a number")
 }
 
 #[cfg(test)]
@@ -295,11 +295,11 @@ mod tests {
             ("HTTP/1.1 abc\r\n\r\n", Err("it has no status code")),
             (
                 "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
-                Err("its length is no number"),
+                Err("its length is not a number"),
             ),
             (
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-                Err("the length of a chunk is no number"),
+                Err("the length of a chunk is not a number"),
             ),
         ];
         for (given, expected) in table {

@@ -6,33 +6,36 @@ use super::options;
 use crate::domain::roff::{Example, Page};
 
 const DESCRIPTION: &str = "\
-`supervisorctl` asks a running supervisord(8) to start, stop and restart programs, shows their states and logs, and takes
-changes of the configuration over. With an action it does that and ends; without one it is a shell in which one action is
-typed after the other.
+`supervisorctl` controls a running supervisord(8): it starts, stops and restarts programs, shows their states and logs, and
+applies changes of the configuration. With an action, it runs the action and exits. Without an action, it is an interactive
+shell.
 
-Where the daemon answers is said by `-s`, else by `serverurl` in the section `[supervisorctl]` of the configuration; the
-file is found as the daemon finds its own.";
+`-s` sets the address of the daemon; the default is `serverurl` in the section `[supervisorctl]` of the configuration, which
+is searched like the configuration of the daemon.";
 
 const NAMES: &str = "\
-Actions on processes take names as `status` prints them: <process>, or <group>`:`<process> where the group has another name
-than the process. <group>`:*` is every process of a group, `all` every process there is. A group's name alone means the
-group, if no process has that name. A shell may expand the asterisk if files fit; quote it then.";
+Actions on processes take names as `status` prints them: <process>, or <group>`:`<process> if the group has another name than
+the process. <group>`:*` selects all processes of a group, `all` all processes. The name of a group alone selects the group
+if no process has this name. Quote the asterisk in a shell.
+
+All actions also exit with status 2 for wrong options, 4 if the daemon refuses the connection, 7 if the socket does not exist,
+3 or 5 if the daemon does not offer the API, and 130 after Ctrl-C, unless their entry says otherwise.";
 
 const JSON: &str = "\
-With `--json` the actions `avail`, `pid`, `reread`, `status` and `version` print one line of JSON on standard output;
-complaints go to standard error. Its member `schema` is 1, and rises when something that was there changes its meaning or
-goes away; members may be added. The exit status is the same as without.";
+With `--json`, the actions `avail`, `pid`, `reread`, `status` and `version` print one line of JSON to standard output; errors go
+to standard error. The member `schema` is 1. It increases when a member changes its meaning or is removed; new members can
+appear at any time. The exit status is the same as without `--json`.";
 
 const ANSWERS: &[(&str, &str)] = &[
     (
         "`status`",
         "`processes`: array of objects with `group`, `name`, `namespec`, `state` (its name), `statecode`, `pid` (0 if none), \
          `description`, `start`, `stop` and `now` (seconds since the epoch, 0 for never), `exitstatus`, `spawnerr`, and `logs` \
-         with the paths `stdout` and `stderr`. `errors`, if a name is not known: array of objects with `name` and `error`.",
+         with the paths `stdout` and `stderr`. `errors`, if a name is unknown: array of objects with `name` and `error`.",
     ),
     (
         "`pid`",
-        "`pid`: that of the daemon. With names, `pids`: array of objects with `group`, `name`, `namespec` and `pid`.",
+        "`pid`: PID of the daemon. With names, `pids`: array of objects with `group`, `name`, `namespec` and `pid`.",
     ),
     (
         "`avail`",
@@ -40,77 +43,76 @@ const ANSWERS: &[(&str, &str)] = &[
     ),
     (
         "`reread`",
-        "`added`, `changed` and `removed`: arrays of names of groups.",
+        "`added`, `changed` and `removed`: arrays of group names.",
     ),
-    ("`version`", "`version`: that of the daemon."),
+    ("`version`", "`version`: version of the daemon."),
 ];
 
 const SHELL: &str = "\
-The shell shows the states, then a prompt. Tab completes actions and names; the arrow keys recall earlier lines, which
-`history_file` keeps from one time to the next. `help` lists the actions, `help` <action> and `?`<action> tell about one.
-`exit`, `quit` and the end of input (Ctrl-D, or the word `EOF`) leave it. Actions that end something ask for consent. If the
-daemon wants a password it is asked for.";
+The shell prints the states, then a prompt. Tab completes actions and names; the arrow keys recall earlier lines, and
+`history_file` saves them. `help` lists the actions, `help` <action> and `?`<action> describe one action. `exit`, `quit` and
+the end of input (Ctrl-D, or the word `EOF`) leave the shell. `shutdown` and `reload` ask for confirmation. If the daemon
+requires a password, the shell asks for it.";
 
 const ACCESS: &str = "\
-A unix socket can be used by whom its file's mode allows. The packages' configuration gives it to the group `supervisor`: to
-become a member, and log in again, is the remedy for “Permission denied”. The daemon's administrator can instead say by
-`allow=` in `[unix_http_server]` who may do what (supervisord.conf(5)); who is not allowed something is told so, and the log has
-a line. A port is open to whoever knows its user name and password.
+The file mode of a unix socket decides who can use it. In the packaged configuration, the socket belongs to the group
+`supervisor`: if you see “permission denied”, join the group and log in again. With `allow=` in `[unix_http_server]`
+(supervisord.conf(5)), the administrator can permit single actions to users; a refused request gets an error and writes an
+audit line. A TCP port is open to everybody who knows its user name and password.
 
-“refused connection” and “no such file” mean that no daemon runs there.
+“refused connection” and “no such file” mean that no daemon listens on this address.
 
-`reread`, `update` and `reload` say on standard error what is wrong with the configuration: every error and every warning, with
-file, line and column. What Supervisor prints stays as it is, and comes first.";
+`reread`, `update` and `reload` print all errors and warnings of the configuration to standard error, with file, line and
+column, after the output of Supervisor.";
 
 const COMPLETION: &str = "\
-Completion for bash(1), zsh(1) and fish(1) is installed with the package. It knows options, actions and their words, and the
-names of the processes that the daemon has at that moment, if it answers within a second.
+The package installs completion for bash(1), zsh(1) and fish(1). It completes options, actions and their arguments, and the
+names of the current processes if the daemon answers within one second.
 
-`supervisorctl --complete` <index> <word> ... is what those scripts call, as its first option: words as they stand on the
-command line, the program's own name first, and the place of the one that is being typed, from 0 on. It prints candidates,
-one a line, each with a description behind a tab character if it has one. A line with nothing before the tab stands for names
-of another kind, which shells know better: `files`, `directories`, `users`. It never asks for anything, is
-silent about errors and always ends with status 0.";
+The scripts call `supervisorctl --complete` <index> <word> ..., where the words are the command line including the name of the
+program, and the index, from 0, is the word at the cursor. The command prints one candidate per line, with a tab and a
+description if there is one. A line that begins with a tab names candidates that the shell must supply: `files`,
+`directories` or `users`. The command prints no errors, never prompts and always exits with status 0.";
 
 const EXAMPLES: &[(&str, Example, &str)] = &[
     (
-        "What runs, and what of one group does:",
+        "Show all processes, and the processes of one group:",
         Example::Shell,
         "supervisorctl status\nsupervisorctl status 'jobs:*'",
     ),
     (
-        "Restart one process, then a group, one after the other:",
+        "Restart one process, then the processes of a group one after another:",
         Example::Shell,
         "supervisorctl restart web\nsupervisorctl serialrestart 'jobs:*'",
     ),
     (
-        "Take over what has changed in the files, after a look at it:",
+        "Show changes of the configuration files, then apply them:",
         Example::Shell,
         "supervisorctl reread\nsupervisorctl update",
     ),
     (
-        "The last 500 bytes of standard error; everything from now on:",
+        "Print the last 500 bytes of standard error; follow standard output:",
         Example::Shell,
         "supervisorctl tail -500 web stderr\nsupervisorctl tail -f web",
     ),
     (
-        "Have a program open its logs again:",
+        "Signal a program to reopen its logs:",
         Example::Shell,
         "supervisorctl signal USR1 web",
     ),
     (
-        "Six processes instead of three, until `update worker`:",
+        "Run six processes of a program until `update worker`:",
         Example::Shell,
         "supervisorctl scale worker 6",
     ),
     (
-        "For scripts: names of all that does not run, and whether a process runs:",
+        "In scripts: list all processes that are not RUNNING; test one process:",
         Example::Shell,
         "supervisorctl status --json | jq -r '.processes[] | select(.state != \"RUNNING\") | .namespec'\n\
          if supervisorctl status web >/dev/null; then echo it runs; fi",
     ),
     (
-        "A daemon elsewhere:",
+        "Control a daemon on another host:",
         Example::Machine,
         "supervisorctl -s http://host.example:9001 -u admin -p \"$PASSWORD\" status",
     ),
@@ -124,7 +126,7 @@ pub fn page() -> String {
     page.section("DESCRIPTION");
     page.prose(DESCRIPTION);
     page.section("OPTIONS");
-    page.prose("Options stand before the action.");
+    page.prose("Options must come before the action.");
     for row in options::ROWS {
         let short = row.opt.short.map(|letter| format!("`-{letter}`, "));
         let value = match row.value {
@@ -142,7 +144,10 @@ pub fn page() -> String {
     }
     page.section("ACTIONS");
     page.prose(NAMES);
-    for (title, are_ours) in [("Actions of Supervisor", false), ("Actions of ours", true)] {
+    for (title, are_ours) in [
+        ("Actions of Supervisor", false),
+        ("Actions that Supervisor does not have", true),
+    ] {
         page.part(title);
         let of_kind = |action: &&CtlAction| action.is_ours == are_ours && !action.help.is_empty();
         for action in ACTIONS.iter().filter(of_kind) {
@@ -167,11 +172,11 @@ pub fn page() -> String {
     page.section("FILES");
     page.entry(
         "`/etc/supervisor/supervisord.conf`, `/etc/supervisord.conf`",
-        "The configuration, as packages install it. The client follows no `[include]`.",
+        "The packaged configuration. The client does not follow `[include]`.",
     );
     page.entry(
         "`/run/supervisor/supervisor.sock`",
-        "The socket, as packages configure it.",
+        "The socket of the packaged configuration.",
     );
     page.section("EXAMPLES");
     for (what, kind, text) in EXAMPLES {
@@ -181,16 +186,29 @@ pub fn page() -> String {
     page.see_also(&[("bash", 1), ("fish", 1), ("zsh", 1), ("jq", 1)])
 }
 
-/// Appends an action with its help text.
+/// Appends the entry of an action: its description, forms, notes and exit statuses.
 fn described(page: &mut Page, action: &CtlAction) {
+    page.entry(&format!("`{}`", action.name), action.about);
     for (usage, doc) in action.usages() {
         let usage = usage
             .replace("<signal name>", "<signal>")
             .replace("<gname>", "<group>");
-        page.entry(&format!("`{usage}`"), &sentence(&doc));
+        let doc = match doc.is_empty() {
+            true => String::new(),
+            false => format!(": {}", sentence(&doc)),
+        };
+        page.more(&format!("`{usage}`{doc}"));
     }
     for note in action.notes() {
         page.more(&sentence(note));
+    }
+    let exits: Vec<String> = action
+        .exits
+        .iter()
+        .map(|(status, what)| format!("{status} – {what}"))
+        .collect();
+    if !exits.is_empty() {
+        page.more(&format!("Exit status: {}.", exits.join("; ")));
     }
 }
 
@@ -235,6 +253,17 @@ mod tests {
             let value = value.expect("written");
             for name in value.as_object().expect("an object").keys() {
                 assert!(text.contains(&format!("`{name}`")), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_action_is_described_with_known_exit_statuses() {
+        for action in ACTIONS.iter().filter(|action| !action.help.is_empty()) {
+            assert!(action.about.ends_with('.'), "{}", action.name);
+            for (status, what) in action.exits {
+                let is_known = exit::STATUSES.iter().any(|(known, _)| known == status);
+                assert!(is_known && !what.is_empty(), "{} {status}", action.name);
             }
         }
     }

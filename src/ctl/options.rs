@@ -52,13 +52,13 @@ pub(super) struct CtlOptionRow {
 /// All options. The text of `-h`, below, is Supervisor's.
 #[rustfmt::skip] // One row, one line.
 pub(super) const ROWS: &[CtlOptionRow] = &[
-    row('c', "configuration", "FILE", "the configuration file, of which only the section [supervisorctl] is read"),
-    row('h', "help", "", "print a short help and end (-? does so too)"),
-    row('i', "interactive", "", "ask for what is missing, and for consent, also when an action is given"),
-    row('s', "serverurl", "URL", "where the daemon answers: http://host:port, or unix:// and the path of a socket"),
-    row('u', "username", "NAME", "the user name for servers that ask for one"),
-    row('p', "password", "PASSWORD", "the password for servers that ask for one; others can see it in the list of processes"),
-    row('r', "history_file", "FILE", "where the shell keeps its lines"),
+    row('c', "configuration", "FILE", "the configuration file; only the section [supervisorctl] is read"),
+    row('h', "help", "", "print a short help and exit (also -?)"),
+    row('i', "interactive", "", "start the interactive shell, also after an action"),
+    row('s', "serverurl", "URL", "address of the daemon: http://host:port, or unix:// and the path of a socket"),
+    row('u', "username", "NAME", "user name for servers that require one"),
+    row('p', "password", "PASSWORD", "password for servers that require one; other users can see it in the process list"),
+    row('r', "history_file", "FILE", "history file of the shell"),
 ];
 
 /// The alias `-?` of `-h`.

@@ -50,9 +50,9 @@ impl ProcessInfo {
     pub(super) fn read_table(value: &RpcValue) -> Result<Vec<Self>, CtlError> {
         let text = match value {
             RpcValue::Text(text) => text,
-            _ => return Err(unexpected("a text")),
+            _ => return Err(unexpected("a string")),
         };
-        let (names, rows) = read_table(text).ok_or_else(|| unexpected("a table"))?;
+        let (names, rows) = read_table(text).ok_or_else(|| unexpected("a struct"))?;
         rows.into_iter()
             .map(|row| {
                 let mut process = Self::default();
@@ -293,7 +293,7 @@ pub(super) fn as_text(value: &RpcValue) -> Result<String, CtlError> {
     match value {
         RpcValue::Text(text) => Ok(text.clone()),
         RpcValue::Bytes(bytes) => Ok(String::from_utf8_lossy(bytes).into_owned()),
-        _ => Err(unexpected("a text")),
+        _ => Err(unexpected("a string")),
     }
 }
 

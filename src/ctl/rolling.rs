@@ -82,7 +82,9 @@ pub(super) fn serialrestart(session: &mut CtlSession, arguments: &str) -> Result
             _ => {
                 return session.usage(
                     "serialrestart",
-                    &format!("Error: serialrestart -n requires a number from 1 on, not '{count}'"),
+                    &format!(
+                        "Error: serialrestart -n requires a number of at least 1, not '{count}'"
+                    ),
                     exit::INVALID_ARGUMENTS,
                 );
             }
@@ -146,7 +148,7 @@ pub(super) fn upgrade(session: &mut CtlSession, arguments: &str) -> Result<(), C
         match generation(session) {
             Ok(now) if now.generation > before => break,
             Ok(now) if !now.is_upgrading => {
-                session.complain("upgrade: ERROR (given up; the daemon's log says why)")?;
+                session.complain("upgrade: ERROR (failed; the daemon's log gives the reason)")?;
                 session.exit = exit::GENERIC;
                 return Ok(());
             }
@@ -154,14 +156,14 @@ pub(super) fn upgrade(session: &mut CtlSession, arguments: &str) -> Result<(), C
             Err(failure) if failure.is_nobody() => {
                 let since = *refused_since.get_or_insert_with(Instant::now);
                 if since.elapsed() >= GONE_AFTER {
-                    session.complain("upgrade: ERROR (the daemon is gone)")?;
+                    session.complain("upgrade: ERROR (the daemon exited)")?;
                     session.exit = exit::GENERIC;
                     return Ok(());
                 }
                 std::thread::sleep(UPGRADE_PAUSE);
             }
             Ok(_) if Instant::now() >= until => {
-                session.complain("upgrade: ERROR (still under way; the daemon's log says more)")?;
+                session.complain("upgrade: ERROR (not finished yet; see the daemon's log)")?;
                 session.exit = exit::GENERIC;
                 return Ok(());
             }
@@ -217,7 +219,7 @@ fn resolve_names(word: &str, processes: &[ProcessInfo]) -> Result<Vec<String>, &
 
 fn print_outcomes(session: &mut CtlSession, outcomes: &[ProcessOutcome]) -> Result<(), CtlError> {
     if outcomes.is_empty() {
-        return session.say("nothing to restart: no process of that name runs");
+        return session.say("nothing to restart: no running process has this name");
     }
     let mut status = None;
     for outcome in outcomes {
@@ -229,7 +231,7 @@ fn print_outcomes(session: &mut CtlSession, outcomes: &[ProcessOutcome]) -> Resu
             status = status.or(exit::of_result(outcome.status, None));
             let known = START.word(outcome.status);
             let text = known.unwrap_or_else(|| bare(&outcome.description));
-            if text.starts_with("left as it was") {
+            if text.starts_with("not restarted") {
                 text.to_owned()
             } else {
                 format!("ERROR ({text})")
@@ -249,7 +251,7 @@ fn print_refusal(session: &mut CtlSession, what: &str, failure: CtlError) -> Res
         return Err(failure);
     };
     if fault.code == i64::from(FaultCode::UnknownMethod.code()) {
-        session.complain(&format!("{what}: ERROR (the server cannot do that)"))?;
+        session.complain(&format!("{what}: ERROR (the server does not support it)"))?;
         session.exit = exit::UNIMPLEMENTED;
         return Ok(());
     }
@@ -310,7 +312,7 @@ mod tests {
     #[test]
     fn a_fault_loses_its_name_only() {
         for (text, rest) in [
-            ("FAILED: not permitted: x", "not permitted: x"),
+            ("FAILED: permission denied: x", "permission denied: x"),
             ("NO_FILE: can't find", "can't find"),
             ("g:p: stopped", "g:p: stopped"),
             ("SHUTDOWN_STATE", "SHUTDOWN_STATE"),

@@ -121,7 +121,7 @@ impl CtlSession {
         }
         self.json = false;
         let text = format!(
-            "Error: {} has no option {word}; nothing was done",
+            "Error: {} has no option {word} (nothing changed)",
             action.name
         );
         self.usage(action.name, &text, exit::INVALID_ARGUMENTS)?;

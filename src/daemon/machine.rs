@@ -33,7 +33,7 @@ impl Machine {
         let cwd = std::env::current_dir()?;
         let cwd = cwd
             .to_str()
-            .ok_or_else(|| io::Error::other("the working directory's name is no UTF-8"))?;
+            .ok_or_else(|| io::Error::other("the working directory is not UTF-8"))?;
         Ok(Self {
             cwd: cwd.to_owned(),
         })
@@ -166,7 +166,7 @@ impl Lookup for Machine {
         let unreadable = |error: io::Error| LookupError::Unreadable(error.to_string());
         let too_large = || {
             let most = FILE_BYTES_MAX >> 20;
-            LookupError::Unreadable(format!("it has more than {most} MiB"))
+            LookupError::Unreadable(format!("it is larger than {most} MiB"))
         };
         if meta.is_dir() {
             return Err(LookupError::Unreadable("it is a directory".to_owned()));

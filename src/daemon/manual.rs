@@ -7,67 +7,66 @@ use crate::domain::roff::{Example, Page};
 use crate::fd_holder;
 
 const DESCRIPTION: &str = "\
-`supervisord` starts the programs that its configuration names, keeps them running, writes their logs, and lets them be
-controlled: with supervisorctl(1), over XML-RPC (supervisord-xmlrpc(7)), on D-Bus (org.supervisord.Supervisor1(5)) and on a
-web page. supervisord.conf(5) describes the configuration.
+`supervisord` starts the programs of its configuration, restarts them after an exit, writes their logs, and controls them on
+request: from supervisorctl(1), XML-RPC (supervisord-xmlrpc(7)), D-Bus (org.supervisord.Supervisor1(5)) and a web page.
+supervisord.conf(5) describes the configuration and the states of processes.
 
-It is a successor of Supervisor 4.3.0, whose configuration files, clients, log lines and commands it takes as they are; see
-`DIFFERENCES FROM SUPERVISOR`.
+`supervisord` is a drop-in successor of Supervisor 4.3.0: configuration files, clients, log lines and commands of Supervisor
+work unchanged. `DIFFERENCES FROM SUPERVISOR` lists the exceptions.
 
-Without `-n` it puts itself into the background once its sockets and its log are open, so that what is wrong with those is
-said on the terminal. Then it starts every program with `autostart`, those of low `priority` first. A program that stays up for
-`startsecs` is RUNNING; one that ends is started again as its `autorestart` says, with growing pauses while it fails, and is
-FATAL after `startretries` attempts in vain.";
+Without `-n`, the daemon opens its sockets and its log, prints errors about them on the terminal, and then continues in the
+background. It starts all programs with `autostart`, low `priority` first. A program that stays up for `startsecs` seconds is
+RUNNING. After an exit, `autorestart` decides whether the daemon starts the program again. A program that fails is retried with
+growing delays, and is FATAL after `startretries` retries.";
 
 const CHECK: &str = "\
-`--check` reads the configuration, and every file that it includes, tells all that is wrong with it at once, each with file,
-line and column, and ends; a daemon that runs is not touched. It warns of keys and sections that nobody knows, of plug-ins of
-Python, which cannot be run, of what a daemon that is not root could not give to a program, of limits that cannot act on this
-host, of sections that stand in several places, of what an included file changes in `[supervisord]`, and of files and
-directories that others than root can change.";
+`--check` reads the configuration and all included files, prints all errors and warnings with file, line and column, and
+exits. It does not affect a running daemon. Warnings are about: unknown keys and sections, Python plug-ins, settings that need
+root, limits without effect on this host, sections that are defined in several places, values of `[supervisord]` that an
+included file overrides, and files and directories that users other than root can change.";
 
 const SYSTEMD: &str = "\
-The unit `supervisord.service` runs the daemon with `Type=notify` and in the foreground. It is active once the sockets answer and
-each program with `autostart` was started; with `ready_when=running`, once they all run or are given up. `systemctl status`
-shows how many do. `systemctl stop` stops programs in their order and takes as long as their `stopwaitsecs` allow. `systemctl
-reload` does what `supervisorctl update` does. The watchdog is fed by the loop that decides.
+The unit `supervisord.service` runs the daemon in the foreground with `Type=notify`. The unit is active when the sockets answer
+and all programs with `autostart` were started; with `ready_when=running`, when all of them are RUNNING or FATAL. `systemctl
+status` shows the number of running programs. `systemctl stop` stops the programs in their order and waits for the
+`stopwaitsecs` of each. `systemctl reload` runs `supervisorctl update`. The main loop of the daemon sends the watchdog
+keepalives.
 
-Sockets of a unit `supervisord.socket` are used by the server with the same address, whose file, mode and owner are systemd's
-then.
+With a unit `supervisord.socket`, the server that has the same address uses the socket of the unit. Then systemd sets the file,
+mode and owner of the socket.
 
-Where systemd gives it cgroups, programs are in `supervisord-programs.scope` beside the service: `systemctl status
+If systemd delegates cgroups, programs run in `supervisord-programs.scope` beside the service: `systemctl status
 supervisord-programs.scope` shows them.";
 
 const CONTAINERS: &str = "\
-As PID 1 the daemon reaps processes that others have left behind, and TERM, INT and QUIT stop all programs and then it. Run it in
-the foreground; with `logfile=/dev/stdout` and `logfile_maxbytes=0` its own log is the container's, and programs have
-`stdout_logfile=/dev/fd/1` and `stdout_logfile_maxbytes=0`. Limits of whole programs (`memory_max` and its like) need a
-cgroup that is writable.";
+As PID 1, the daemon reaps orphan processes. SIGTERM, SIGINT and SIGQUIT stop all programs and then the daemon. Run the daemon
+in the foreground. `logfile=/dev/stdout` and `logfile_maxbytes=0` write the activity log to the log of the container;
+`stdout_logfile=/dev/fd/1` and `stdout_logfile_maxbytes=0` do the same for a program. Cgroup limits such as `memory_max` need a
+writable cgroup.";
 
 const UPGRADE: &str = "\
-Programs do not end because the daemon does:";
+Programs can keep running when the daemon exits:";
 
 const SURVIVAL: &[(&str, &str)] = &[
     (
         "`supervisorctl upgrade`",
-        "The daemon replaces itself, in place, by the program that now stands where it was started from. Programs go on as its \
-         children, with their pipes, logs and states. The new version is asked first whether it can take over; if it cannot, \
-         nothing changes.",
+        "The daemon re-executes the installed binary with the same PID. Programs keep running as its children, with their pipes, \
+         logs and states. The new version first checks that it can read the state; if it cannot, nothing changes.",
     ),
     (
         "`systemctl restart`, a crash, SIGKILL",
-        "With the unit that comes with it, programs run on, and the next daemon takes them over. What they write meanwhile \
-         waits in their pipes, and plain log files miss nothing of it and have nothing twice. How a program ended while no daemon \
-         was there is known from Linux 6.15 on.",
+        "With the packaged unit, programs keep running and the next daemon adopts them. Their output waits in pipes until then; \
+         regular log files lose no output and contain nothing twice. The exit status of a program that exits while no daemon \
+         runs is known with Linux 6.15 or later.",
     ),
     (
         "`supervisorctl reload`, SIGHUP",
-        "All programs are stopped, the configuration is read, and they are started again. With an error in the configuration \
-         nothing is stopped.",
+        "The daemon stops all programs, reads the configuration and starts the programs again. If the configuration has an \
+         error, the daemon stops nothing.",
     ),
     (
         "`systemctl stop`, `supervisorctl shutdown`",
-        "Programs are stopped in their order.",
+        "The daemon stops all programs in their order and exits.",
     ),
 ];
 
@@ -75,70 +74,67 @@ const SURVIVAL: &[(&str, &str)] = &[
 const SIGNALS: &[(&str, &str)] = &[
     (
         "TERM, INT, QUIT",
-        "Stop all programs in their order, then end.",
+        "Stop all programs in their order, then exit.",
     ),
     (
         "HUP",
-        "Stop all programs, read the configuration, start anew. Nothing is stopped if the configuration has an error.",
+        "Stop all programs, read the configuration, start the programs again. If the configuration has an error, stop nothing.",
     ),
     (
         "USR2",
-        "Close and open again the activity log and the logs of programs, for logrotate(8).",
+        "Reopen the activity log and the logs of programs, for logrotate(8).",
     ),
     (
         "SIGRTMIN+1",
-        "Let go of the programs and end, for the next daemon to take them over; the unit has it as `RestartKillSignal=`. Where \
-         nobody could take them over it means what TERM means.",
+        "Detach: exit and leave the programs running for the next daemon to adopt. The packaged unit sets this signal as \
+         `RestartKillSignal=`. If no daemon could adopt them, same as TERM.",
     ),
-    (
-        "CHLD",
-        "A process has ended that may be one left behind: it is reaped.",
-    ),
+    ("CHLD", "Reap orphan processes."),
     (
         "USR1",
-        "Ends the daemon at once, as it ends Supervisor. Do not send it.",
+        "Kills the daemon at once, as in Supervisor. Do not send this signal.",
     ),
 ];
 
 const STATUS: &[(&str, &str)] = &[
     (
         "0",
-        "It was told to end; with `--check`, the configuration is right.",
+        "The daemon was asked to exit. With `--check`: the configuration has no errors.",
     ),
     (
         "1",
-        "The activity log, or something else that it needs of the machine, cannot be had.",
+        "The activity log cannot be opened, or another system resource is not available.",
     ),
     (
         "2",
-        "Wrong options, a configuration that is not there or has errors, a socket that is in use, a user or limits that cannot be had.",
+        "Wrong options, a missing or invalid configuration, a socket in use, a user or limit that cannot be set.",
     ),
 ];
 
 const ENVIRONMENT: &[(&str, &str)] = &[
     (
         "`NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID`",
-        "Where the service manager is told how the daemon stands, and how often (sd_notify(3)).",
+        "Socket and interval for status messages and watchdog keepalives to systemd (sd_notify(3)).",
     ),
     (
         "`LISTEN_FDS`, `LISTEN_PID`, `LISTEN_FDNAMES`",
-        "Sockets that the service manager passes (sd_listen_fds(3)).",
+        "Sockets passed by systemd (sd_listen_fds(3)).",
     ),
     (
         "`JOURNAL_STREAM`",
-        "Tells whether standard output is the journal: then the copy of the log has fields, and is left out if the log goes \
-         there anyway.",
+        "Set if standard output is the journal. Then the copy of the log on standard output has journal fields, and is omitted \
+         with `logfile=journal`.",
     ),
     (
         "`DBUS_SYSTEM_BUS_ADDRESS`, `DBUS_SESSION_BUS_ADDRESS`, `XDG_RUNTIME_DIR`",
-        "Where the bus is.",
+        "Addresses of the D-Bus.",
     ),
     (
-        "any",
-        "Values of the configuration may use each variable as `%(ENV_<NAME>)s`, and programs inherit all but those of the \
-         service manager.",
+        "other variables",
+        "The configuration can use each variable as `%(ENV_<NAME>)s`. Programs inherit all variables except those of systemd \
+         above.",
     ),
-    ("`NO_COLOR`", "`--check` uses no colours on a terminal."),
+    ("`NO_COLOR`", "`--check` prints no colours."),
 ];
 
 const GIVEN: &[(&str, &str)] = &[
@@ -147,57 +143,57 @@ const GIVEN: &[(&str, &str)] = &[
     ("`SUPERVISOR_GROUP_NAME`", "Name of its group."),
     (
         "`SUPERVISOR_SERVER_URL`",
-        "Where the daemon answers; not set without a server. The key `serverurl` decides otherwise.",
+        "Address of the daemon; unset without a server. The key `serverurl` overrides it.",
     ),
     (
         "`NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID`",
-        "With `notify=true` only: a socket of the program's own.",
+        "With `notify=true`: the program's own notification socket and watchdog interval.",
     ),
 ];
 
 const FILES: &[(&str, &str)] = &[
     (
         "`/run/supervisor/supervisor.sock`",
-        "The control socket that packages configure. Members of the group `supervisor` may use it.",
+        "Control socket of the packaged configuration. Members of the group `supervisor` have access.",
     ),
     (
         "`/var/log/supervisor/`",
-        "Logs, as packages configure them.",
+        "Logs of the packaged configuration.",
     ),
     (
         "`supervisord.log`, `supervisord.pid`",
-        "The activity log and the pidfile in the working directory, if the configuration says nothing.",
+        "Default activity log and pidfile, in the working directory.",
     ),
 ];
 
 const DIAGNOSTICS: &str = "\
-What is wrong before the daemon runs is said on standard error and ends it: one line that Supervisor would have written too,
-then each error of the configuration with its place. From then on everything is said in the activity log, a line for each
-change of state, at one of the levels CRIT, ERRO, WARN, INFO, DEBG, TRAC and BLAT, of which `loglevel` chooses. Lines that
-begin with `audit:` tell who asked for which change: the caller, a verb, the names that the caller wrote, a colon, and
-`accepted`, which is said as it begins, or the name of the fault that refused it, such as `BAD_NAME`, with its reason. The form
-is the same on every server and on D-Bus. A user other than root has at most 20 lines about refused calls in 10 seconds; then
-one line gives the number of the others. supervisord-journal-fields(7) lists all lines.
+Errors at start go to standard error and the daemon exits: one line as Supervisor prints it, then each error of the
+configuration with its file, line and column. After the start, all messages go to the activity log, at one of the levels CRIT,
+ERRO, WARN, INFO, DEBG, TRAC and BLAT; `loglevel` sets the lowest level. supervisord-journal-fields(7) lists all lines.
 
-Text that somebody else chose, such as a name in a call, is shown with its control characters escaped, and no more than 200
-characters of it.
+Lines that begin with `audit:` record requests for changes: the caller, a verb, the names in the request, a colon, and
+`accepted` or the fault and its reason, such as `BAD_NAME`. The format is the same for all servers and D-Bus. For each user
+except root, the log has at most 20 lines about refused requests in 10 seconds; then one line counts the suppressed lines.
 
-A wrong user name or password is said once a minute for each address or user that sends one. After three of them each further
-answer takes longer, up to 5 seconds. The right password is never delayed.
+Text from outside, such as a name in a request, is limited to 200 characters, and control characters are escaped.
 
-Nothing that goes wrong later ends the daemon: a log that cannot be written is said once and tried again; a program that
-cannot be started is tried again as `startretries` says.
+The log has at most one line per minute about wrong passwords from one address or user. After three wrong passwords, answers to
+this client are delayed by up to 5 seconds. A correct password is never delayed.
 
-It needs Linux 5.10 or later, and says so at its start.";
+No error after the start ends the daemon. If a log cannot be written, the daemon logs one line and retries; if a program cannot
+be started, `startretries` applies.
+
+The daemon needs Linux 5.10 or later.";
 
 const PROBLEMS: &[(&str, &str)] = &[
     (
         "`Error: Another program is already listening on a port that one of our HTTP servers is configured to use`",
-        "Another daemon, most likely, with the same configuration.",
+        "Most likely another daemon with the same configuration.",
     ),
     (
         "`gave up: <name> entered FATAL state, too many start retries too quickly`",
-        "Look at what the program wrote: `supervisorctl tail <name> stderr`. Then `supervisorctl start <name>`.",
+        "The program fails at start. Read its output with `supervisorctl tail <name> stderr`, fix the cause, then run \
+         `supervisorctl start <name>`.",
     ),
     (
         "`supervisorctl`: permission denied",
@@ -206,15 +202,14 @@ const PROBLEMS: &[(&str, &str)] = &[
 ];
 
 const DIFFERENCES: &str = "\
-The file `man/guide/differences.md` that comes with the package lists all deliberate differences. In
-short: a reload with an error in the configuration stops nothing; a program that ends is started again at once instead of at
-the next look; nothing of its last output is lost; links of other users are not followed; browsers need the page's own
-buttons to change something; keys that nobody knows are warned of; plug-ins of Python are not run.";
+The file `man/guide/differences.md` of the package lists all deliberate differences. In
+short: a reload with an error in the configuration stops nothing; a program is restarted at once after its exit instead of at
+the next poll; the last output of a program is not lost; symbolic links of other users are not followed; browsers can change
+something only with the buttons of the web page; unknown keys are warnings; Python plug-ins are not supported.";
 
 const NAMES: &str = "\
-The same program does something else when it is called by another name: `echo_supervisord_conf` prints a sample
-configuration (echo_supervisord_conf(1)), and `pidproxy` stands for a daemon that puts itself into the background
-(pidproxy(1)).";
+The binary has two other names: `echo_supervisord_conf` prints a sample configuration (echo_supervisord_conf(1)), and
+`pidproxy` runs a daemon that forks to the background (pidproxy(1)).";
 
 /// The manual page supervisord(8), in roff.
 #[must_use]
@@ -228,14 +223,14 @@ pub fn page() -> String {
     page.synopsis(&[
         "`supervisord` [`-c` <file>] [`-n`] [<option> ...]",
         "`supervisord` `--check` [`--strict`] [`-c` <file>]",
-        "`supervisord` <verb> [<option> ...] <word> ...",
+        "`supervisord` <command> [<option> ...] <argument> ...",
     ]);
     page.section("DESCRIPTION");
     page.prose(DESCRIPTION);
     page.section("OPTIONS");
     page.prose(
-        "Options win over the keys of the same name in the configuration, and go on to do so after a reload. Long options may be \
-         shortened as long as only one is meant; `--check`, `--strict` and `--daemon` may not.",
+        "Options override the keys of the same name in the configuration, also after a reload. Long options can be abbreviated to \
+         a unique prefix, except `--check`, `--strict` and `--daemon`.",
     );
     for row in options::rows() {
         let tag = spelled(&row.opt, row.value);
@@ -245,8 +240,10 @@ pub fn page() -> String {
     }
     page.part("Checking");
     page.prose(CHECK);
-    page.section("VERBS");
-    page.prose("With one of these as its first word it does something else than being the daemon, and ends.");
+    page.section("COMMANDS");
+    page.prose(
+        "If the first argument is one of these commands, `supervisord` runs the command and exits.",
+    );
     for subcommand in SUBCOMMANDS {
         told(&mut page, subcommand);
     }
@@ -262,19 +259,19 @@ pub fn page() -> String {
     page.prose(UPGRADE);
     list(&mut page, SURVIVAL);
     page.prose(&format!(
-        "A small process of the same program, `{}`, is started beside the programs under systemd. It holds their pipes, and what \
-         was read of them and not yet written, for the next daemon. It needs no care: it ends with the last of them, and a \
-         daemon that finds it gone starts another.",
+        "Under systemd, the daemon starts a small process of the same binary, the fd holder `{}`. It holds the pipes of the \
+         programs, and output that was read but not yet written, for the next daemon. It exits after the last program; if it \
+         exits earlier, the daemon starts another one.",
         fd_holder::NAME
     ));
     page.section("OTHER NAMES");
     page.prose(NAMES);
     page.section("ENVIRONMENT");
     list(&mut page, ENVIRONMENT);
-    page.part("What programs are given");
+    page.part("Variables of programs");
     list(&mut page, GIVEN);
     page.section("FILES");
-    page.prose("Without `-c`, the configuration is the first of these that is there, for a program in `/usr/bin`:");
+    page.prose("Without `-c`, the daemon uses the first of these configuration files that exists, for a program in `/usr/bin`:");
     for place in search::search_paths("/usr/bin/supervisord") {
         page.entry(
             &format!("`{place}`"),
@@ -292,14 +289,16 @@ pub fn page() -> String {
     page.section("DIFFERENCES FROM SUPERVISOR");
     page.prose(DIFFERENCES);
     page.section("EXAMPLES");
-    page.prose("Try a configuration, without root and in one directory:");
+    page.prose("Try a configuration in one directory, without root:");
     page.example(Example::Configuration, TRY);
     page.example(Example::Shell, TRY_IT);
-    page.prose("As a service:");
+    page.prose("Run the daemon as a service:");
     page.example(Example::Machine, SERVICE);
-    page.prose("Programs that are units of systemd today; and the daemon itself as a unit, where no package has brought one:");
+    page.prose(
+        "Import a systemd unit as a program; install the daemon as a service without a package:",
+    );
     page.example(Example::Machine, VERBS_TRIED);
-    page.prose("As the only program of a container's image:");
+    page.prose("Run the daemon as the entry point of a container:");
     page.example(Example::Configuration, CONTAINER);
     page.example(
         Example::Text,

@@ -186,7 +186,7 @@ fn read_stored(
     let understood = match (handoff, state) {
         (Some(handoff), _) => written_handoff::read(&handoff).map(|with| {
             let handoff = with(std::mem::take(&mut descriptors));
-            Some((handoff, "that the last daemon let go of"))
+            Some((handoff, "of a daemon that detached"))
         }),
         (None, Some(state)) => written_handoff::read_state(&state).map(|(config, mut snapshot)| {
             if let Some(records) = records {

@@ -184,9 +184,7 @@ fn run(
             notifier.send_keepalive(sys::now().mono);
             notifier
         }
-        None => {
-            Notifier::start().map_err(internal("cannot start the thread that tells systemd"))?
-        }
+        None => Notifier::start().map_err(internal("cannot start the systemd thread"))?,
     };
     let (options, machine) = (context.options.clone(), context.machine.clone());
     let for_reading = options_of(&options, config);
@@ -330,7 +328,7 @@ fn run(
             workers.output.send(OutputCommand::Stop);
             workers.output.join();
             drop(pidfile);
-            match ended.map_err(internal("the engine failed"))? {
+            match ended.map_err(internal("the engine thread failed"))? {
                 EngineExit::HandedOff(_) => Ok(RunEnd::Shutdown),
                 EngineExit::Stopped(stopped) => {
                     *resources = Some(DaemonResources {

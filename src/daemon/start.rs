@@ -54,7 +54,7 @@ pub fn run(args: &[String]) -> ExitCode {
         Err(error) => {
             return fail(
                 argv0,
-                &Fatal::Usage(format!("cannot tell the working directory: {error}")),
+                &Fatal::Usage(format!("cannot determine the working directory: {error}")),
             );
         }
     };
@@ -107,7 +107,7 @@ fn run_verb(subcommand: &Subcommand, argv0: &str, args: &[String]) -> ExitCode {
     }
     let machine = match Machine::new() {
         Ok(machine) => machine,
-        Err(error) => return refused(&format!("cannot tell the working directory: {error}")),
+        Err(error) => return refused(&format!("cannot determine the working directory: {error}")),
     };
     match subcommand.run {
         SubcommandRun::Import => import::run_import(argv0, &parsed, &machine),

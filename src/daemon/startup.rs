@@ -417,7 +417,7 @@ fn config_path(context: &StartContext) -> PathBuf {
 
 fn already_running(spec: &DaemonSpec, pid: i32) -> Fatal {
     Fatal::Usage(format!(
-        "another supervisord (PID {pid}) runs with this configuration and holds its pidfile {}: shut that one down first",
+        "another supervisord (PID {pid}) runs with this configuration and holds the pidfile {} (shut it down first)",
         spec.pidfile.display()
     ))
 }
@@ -497,7 +497,7 @@ fn daemonize(spec: &DaemonSpec, activity: &mut Activity) -> Result<(), Fatal> {
         activity.write(sys::now().wall, &line);
     }
     sys::detach_stdio().map_err(internal("cannot open the null device"))?;
-    sys::new_session().map_err(internal("cannot begin a session"))?;
+    sys::new_session().map_err(internal("cannot create a session"))?;
     sys::set_umask(spec.umask);
     Ok(())
 }
@@ -535,7 +535,7 @@ fn raise_limits(
 fn own_signals() -> Result<SignalReader, Fatal> {
     let numbers = SIGNALS.into_iter().chain([sys::detach_signal()]);
     let signals: Vec<Signal> = numbers.filter_map(signal).collect();
-    SignalReader::new(&signals).map_err(internal("cannot take signals"))
+    SignalReader::new(&signals).map_err(internal("cannot set up signal handling"))
 }
 
 fn signal(number: i32) -> Option<Signal> {

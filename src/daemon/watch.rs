@@ -29,7 +29,7 @@ impl Watch {
             release_memory,
         )
         .map(Self)
-        .map_err(internal("cannot start the thread that watches the others"))
+        .map_err(internal("cannot start the heartbeat thread"))
     }
 }
 

@@ -125,7 +125,7 @@ pub(super) fn ask_successor(
     let answer = String::from_utf8_lossy(&answer);
     match answer.trim() {
         AGREED => Ok(()),
-        "" => Err(said(&"it cannot take over")),
+        "" => Err(said(&"it cannot adopt the processes")),
         other => Err(said(&in_a_line(other))),
     }
 }
@@ -211,7 +211,7 @@ pub(super) fn read_state(state: &impl AsFd) -> Result<(Arc<Config>, Snapshot), S
         Ok((config, snapshot))
     } else {
         Err(format!(
-            "version {VERSION} takes state of form {FORMAT}, this is {}",
+            "version {VERSION} reads state format {FORMAT}, this state has format {}",
             question.format
         ))
     }
@@ -220,12 +220,12 @@ pub(super) fn read_state(state: &impl AsFd) -> Result<(Arc<Config>, Snapshot), S
 /// Reads what [`write()`] has written: what makes a handoff of the descriptors that were kept beside it.
 pub(super) fn read(state: &impl AsFd) -> Result<impl FnOnce(NamedFds) -> Handoff, String> {
     let bytes = sys::read_sealed(state, STATE_BYTES_MAX)
-        .map_err(|error| format!("cannot read what the last daemon left: {error}"))?;
+        .map_err(|error| format!("cannot read the state of the previous daemon: {error}"))?;
     let written: WrittenHandoff = serde_json::from_slice(&bytes)
-        .map_err(|error| format!("cannot understand what the last daemon left: {error}"))?;
+        .map_err(|error| format!("cannot parse the state of the previous daemon: {error}"))?;
     if written.format != FORMAT {
         return Err(format!(
-            "version {VERSION} takes state of form {FORMAT}, this is {}",
+            "version {VERSION} reads state format {FORMAT}, this state has format {}",
             written.format
         ));
     }
@@ -289,17 +289,17 @@ pub(super) fn read_inherited() -> Result<Option<Handoff>, String> {
         return Ok(None);
     };
     let number = number.to_str().and_then(|text| text.parse().ok());
-    let number: i32 = number.ok_or_else(|| format!("{VARIABLE} is no number"))?;
+    let number: i32 = number.ok_or_else(|| format!("{VARIABLE} is not a number"))?;
     let bytes = sys::read_inherited(number, STATE_BYTES_MAX)
-        .map_err(|error| format!("cannot read what the earlier image left: {error}"))?;
+        .map_err(|error| format!("cannot read the state from before the re-execution: {error}"))?;
     let written: WrittenHandoff = serde_json::from_slice(&bytes)
-        .map_err(|error| format!("cannot understand what the earlier image left: {error}"))?;
+        .map_err(|error| format!("cannot parse the state from before the re-execution: {error}"))?;
     if written.format != FORMAT || written.pid != std::process::id() {
         // A copy of the variable in the environment of another process, for one.
         return Err(format!("{VARIABLE} is not for this process"));
     }
     let descriptors = sys::take_inherited(&written.numbers)
-        .map_err(|error| format!("cannot take the descriptors of the earlier image: {error}"))?;
+        .map_err(|error| format!("cannot use the inherited file descriptors: {error}"))?;
     Ok(Some(into_handoff(written, descriptors)))
 }
 

@@ -79,11 +79,11 @@ impl ResourceEvents {
     /// Each with a word for programs and a text for people, the worst first.
     pub fn each(self) -> impl Iterator<Item = (&'static str, &'static str)> {
         [
-            (self.oom_kill, ("oom_kill", "killed for want of memory")),
-            (self.pids_max, ("pids_max", "hit pids_max")),
+            (self.oom_kill, ("oom_kill", "killed by the OOM killer")),
+            (self.pids_max, ("pids_max", "reached pids_max")),
             (
                 self.memory_high,
-                ("memory_high", "slowed down at memory_high"),
+                ("memory_high", "throttled at memory_high"),
             ),
         ]
         .into_iter()
@@ -235,10 +235,10 @@ impl fmt::Display for SpawnError {
             Self::CalledOff { name } => {
                 write!(
                     f,
-                    "start of '{name}' was called off before it ran its command"
+                    "start of '{name}' was cancelled before it executed its command"
                 )
             }
-            Self::HeldUp(why) => write!(f, "held up: {why}"),
+            Self::HeldUp(why) => write!(f, "start delayed: {why}"),
             Self::Fork { name, errno } => write!(
                 f,
                 "unknown error during fork for '{name}': {}",
@@ -262,7 +262,7 @@ mod tests {
         };
         assert_eq!(
             all.to_string(),
-            "killed for want of memory, hit pids_max, slowed down at memory_high"
+            "killed by the OOM killer, reached pids_max, throttled at memory_high"
         );
         let words: Vec<_> = all.each().map(|(word, _)| word).collect();
         assert_eq!(words, ["oom_kill", "pids_max", "memory_high"]);

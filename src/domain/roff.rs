@@ -43,12 +43,12 @@ const fn title(name: &'static str, section: u8, what: &'static str) -> Title {
 #[rustfmt::skip]
 pub const PAGES: &[Title] = &[
     title("echo_supervisord_conf", 1, "print a sample configuration of supervisord"),
-    title("pidproxy", 1, "stand for a daemon that puts itself into the background"),
-    title("supervisorctl", 1, "control supervisord and the programs under it"),
+    title("pidproxy", 1, "run a daemon that forks to the background"),
+    title("supervisorctl", 1, "control supervisord and its programs"),
     title("org.supervisord.Supervisor1", 5, "the D-Bus interface of supervisord"),
     title("supervisord.conf", 5, "configuration of supervisord"),
-    title("supervisord-events", 7, "events of supervisord, and who listens to them"),
-    title("supervisord-journal-fields", 7, "what supervisord writes to the journal"),
+    title("supervisord-events", 7, "events and event listeners of supervisord"),
+    title("supervisord-journal-fields", 7, "journal fields and log lines of supervisord"),
     title("supervisord-xmlrpc", 7, "the XML-RPC interface of supervisord"),
     title("supervisord", 8, "start programs and keep them running"),
 ];

@@ -29,7 +29,7 @@ const ANSWERS_MS_MAX: u64 = 5_000;
 /// The same for a restart by the service manager, which waits.
 const DETACH_MS_MAX: u64 = 500;
 /// What those are told who wait longer, and who ask in the last moment.
-pub(super) const REPLACED: &str = "the daemon is being replaced: look again in a moment";
+pub(super) const REPLACED: &str = "the daemon is being re-executed (try again in a moment)";
 
 /// Asks the program that this image was started from whether it could go on from there; an error says why not. May block.
 pub type Examine = dyn Fn(&Snapshot) -> Result<(), String> + Send + Sync;
@@ -335,7 +335,7 @@ impl Engine {
             let _heartbeat = heartbeats.register_end("upgrade");
             let examine = std::panic::AssertUnwindSafe(|| examine(&snapshot));
             let result = std::panic::catch_unwind(examine)
-                .unwrap_or_else(|_| Err("examining the other program panicked".to_owned()));
+                .unwrap_or_else(|_| Err("checking the new program panicked".to_owned()));
             to.examined(ticket, result);
         });
         if let Err(error) = started {

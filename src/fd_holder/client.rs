@@ -26,19 +26,19 @@ const HELLO_WAIT: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum FdHolderError {
     /// It speaks another version of the protocol.
-    #[error("it speaks version {0} of the protocol, not {VERSION}")]
+    #[error("it uses protocol version {0}, not {VERSION}")]
     Version(u8),
     /// No answer came in time.
     #[error("it does not answer")]
     Late,
     /// What was found is no fd holder, or not one of our user.
-    #[error("it is no keeper of ours")]
+    #[error("it is not an fd holder of this daemon")]
     NotOurs,
     /// A list came without some of its descriptors: we may not open so many files.
-    #[error("it keeps more than may be open here")]
+    #[error("it holds more file descriptors than this process may open")]
     OpenFiles,
     /// A list came without some of its names.
-    #[error("its list is not whole")]
+    #[error("its list is incomplete")]
     Incomplete,
     /// The kernel's word; EPIPE and ECONNRESET: it has died.
     #[error(transparent)]

@@ -32,7 +32,7 @@ pub fn run() -> ExitCode {
     let ends = match process_setup::set_up_process() {
         Ok(ends) => ends,
         Err(error) => {
-            eprintln!("{NAME}: this is started by supervisord only: {error}");
+            eprintln!("{NAME}: cannot run: {error} (only supervisord starts this program)");
             return ExitCode::FAILURE;
         }
     };

@@ -98,10 +98,10 @@ impl RefusalReason {
 impl fmt::Display for RefusalReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Name => "the name is empty, too long or not text",
-            Self::Descriptors => "it comes without descriptors or with too many",
-            Self::Names => "too many names are kept already",
-            Self::OpenFiles => "the keeper may not open more files",
+            Self::Name => "the name is empty, too long or not UTF-8",
+            Self::Descriptors => "the message has no or too many file descriptors",
+            Self::Names => "too many names are stored",
+            Self::OpenFiles => "the fd holder reached its limit of open files",
         })
     }
 }

@@ -49,7 +49,7 @@ pub enum ThreadProblem {
 impl fmt::Display for ThreadProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ended(name) => write!(f, "thread {name} has ended"),
+            Self::Ended(name) => write!(f, "thread {name} has exited"),
             Self::Overdue(name, bound) => write!(
                 f,
                 "thread {name} has not finished its job within {} s",

@@ -54,7 +54,7 @@ pub(super) fn find_unit(word: &str, stdin_name: &str) -> Result<SystemdUnit, Str
         .and_then(|name| name.to_str())
         .unwrap_or(word);
     if OTHERS.iter().any(|suffix| file_name.ends_with(suffix)) {
-        return Err(format!("{word}: only services are programs"));
+        return Err(format!("{word}: only service units can be imported"));
     }
     let name = UnitName::new(file_name);
     // A file of that name here is meant only if it looks like one: `nginx` is a unit even where there is a directory nginx.
@@ -71,7 +71,7 @@ pub(super) fn find_unit(word: &str, stdin_name: &str) -> Result<SystemdUnit, Str
     };
     if name.is_template() {
         return Err(format!(
-            "{word}: it is a template; name one of its instances, such as {}@1{SUFFIX}",
+            "{word}: this is a template unit (name an instance, such as {}@1{SUFFIX})",
             name.prefix
         ));
     }
@@ -173,7 +173,7 @@ fn open_regular(path: &str) -> Result<(fs::File, fs::Metadata), String> {
         .open(path);
     let file = opened.map_err(|error| match error.raw_os_error() {
         // How open(2) says that it is a socket.
-        Some(libc::ENXIO) => "it is no regular file".to_owned(),
+        Some(libc::ENXIO) => "it is not a regular file".to_owned(),
         _ => error.to_string(),
     })?;
     let meta = file.metadata().map_err(|error| error.to_string())?;
@@ -188,7 +188,7 @@ fn open_regular(path: &str) -> Result<(fs::File, fs::Metadata), String> {
     } else if kind.is_char_device() || kind.is_block_device() {
         "it is a device, not a regular file"
     } else {
-        "it is no regular file"
+        "it is not a regular file"
     }
     .to_owned())
 }
@@ -199,9 +199,9 @@ fn read_limited(from: impl std::io::Read) -> Result<String, String> {
         .read_to_end(&mut bytes)
         .map_err(|error| error.to_string())?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err("it is larger than any unit".to_owned());
+        return Err("it is too large for a unit".to_owned());
     }
-    String::from_utf8(bytes).map_err(|_| "it is no UTF-8".to_owned())
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
 }
 
 /// A file of variables. What not everybody may read is not copied to where everybody may.
@@ -264,9 +264,11 @@ mod tests {
             read("w@2.service").map(values),
             Ok(vec!["/bin/a %i".into(), "1".into()])
         );
-        assert!(read("w@.service").is_err_and(|why| why.contains("name one of its instances")));
+        assert!(read("w@.service").is_err_and(|why| why.contains("name an instance")));
         assert!(read("no.service").is_err_and(|why| why.ends_with("no such file")));
-        assert!(read("x.timer").is_err_and(|why| why.ends_with("only services are programs")));
+        assert!(
+            read("x.timer").is_err_and(|why| why.ends_with("only service units can be imported"))
+        );
         std::os::unix::fs::symlink("/dev/null", dir.join("m.service")).expect("link");
         assert!(read("m.service").is_err_and(|why| why.ends_with("the unit is masked")));
         write("private", "A=1");

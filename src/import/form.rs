@@ -23,7 +23,7 @@ pub(super) fn command_value(words: &[String]) -> Result<String, String> {
 fn quote_word(text: &str) -> Result<String, String> {
     if let Some(c) = text.chars().find(|c| matches!(c, '\0' | '\r')) {
         return Err(format!(
-            "the character {c:?} cannot stand in a configuration"
+            "the character {c:?} is not allowed in a configuration"
         ));
     }
     let is_plain = |c: char| {

@@ -50,7 +50,7 @@ fn read(section: &str) -> Arc<ProcessSpec> {
         .iter()
         .map(ToString::to_string)
         .filter(|note| {
-            !note.contains("rights") && !note.contains("Included") && !note.contains("included")
+            !note.contains("privileges") && !note.contains("Included") && !note.contains("included")
         })
         .collect();
     assert!(notes.is_empty(), "{notes:#?}\n{section}");
@@ -106,7 +106,7 @@ const SAMPLES: &[Sample] = &[
             "environment=HOME=\"/srv/web\",LOGNAME=\"web\",USER=\"web\",RUNTIME_DIRECTORY=\"/run/gunicorn\",\
              DJANGO_SETTINGS_MODULE=\"shop.settings\",WORKERS=\"3\"",
             "; ExecReload=/bin/kill -s HUP $MAINPID: supervisorctl signal HUP gunicorn",
-            "; RuntimeDirectory=gunicorn: nobody makes it; a line of tmpfiles.d(5) does: d /run/gunicorn 0755 web web",
+            "; RuntimeDirectory=gunicorn: the directory is not created; use a line of tmpfiles.d(5): d /run/gunicorn 0755 web web",
             "; PrivateTmp=true, ProtectHome=yes: the program runs without this restriction",
         ],
     },
@@ -184,8 +184,8 @@ const SAMPLES: &[Sample] = &[
             "no_new_privileges=true",
             "stdout_journal_rate_limit=500/10000ms",
             "stderr_journal_rate_limit=500/10000ms",
-            "; DynamicUser=yes: no user is made: make one (useradd --system, or sysusers.d) and set user=",
-            "; ExecStart=$NOTHING: the unit sets it nowhere, so nothing takes its place, as under systemd",
+            "; DynamicUser=yes: no user is created (create one with useradd --system or sysusers.d, and set user=)",
+            "; ExecStart=$NOTHING: the unit does not set the variable, so it expands to nothing, as under systemd",
         ],
     },
     Sample {
@@ -206,15 +206,15 @@ const SAMPLES: &[Sample] = &[
         has: &[
             "autorestart=unexpected",
             "exitcodes=1",
-            "; SuccessExitStatus: it is restarted after these too, so exitcodes= does not name them, and the log calls them \
+            "; SuccessExitStatus: the program is restarted after these codes too, so they are not in exitcodes= and the log calls them \
              unexpected",
             "stopwaitsecs=31536000",
             "limit_core=infinity",
             "limit_memlock=1073741824:2147483648",
             "stdout_logfile=NONE",
             "stderr_logfile=NONE",
-            "; ExecStartPre=-/usr/bin/mkdir -p /run/redis: nothing runs before a start; a script that does this and ends in `exec` \
-             can be the command",
+            "; ExecStartPre=-/usr/bin/mkdir -p /run/redis: no equivalent; use a wrapper script as command \
+             that does this and ends with `exec`",
         ],
     },
     Sample {
@@ -256,8 +256,8 @@ const SAMPLES: &[Sample] = &[
         ],
         has: &[
             "environment=A=\"1\"",
-            "; EnvironmentFile=/etc/default/private: there is no such key, and not everybody may read that: add its variables to \
-             environment=, in a file as private",
+            "; EnvironmentFile=/etc/default/private: no equivalent, and the file is private: add its variables to \
+             environment= in a private configuration file",
         ],
     },
     Sample {
@@ -294,10 +294,10 @@ const SAMPLES: &[Sample] = &[
             "stderr_logfile=/var/log/app/e%%%%",
             "stopwaitsecs=3600",
             "capabilities=~cap_sys_ptrace,cap_sys_admin,cap_sys_boot",
-            "; Restart=on-success: it is not restarted: only true, false and unexpected (which is on-failure) can be said",
-            "; MemoryHigh=50%: memory_high= cannot say that; memory_high= takes a number of bytes such as 65536, 512KB, 50MB or 1GB, \
+            "; Restart=on-success: the program is not restarted: autorestart= takes true, false and unexpected (on-failure)",
+            "; MemoryHigh=50%: memory_high= cannot express this value; memory_high= takes a number of bytes such as 65536, 512KB, 50MB or 1GB, \
              or infinity",
-            "; UnheardOf=1: has no equivalent, and no effect",
+            "; UnheardOf=1: no equivalent; no effect",
         ],
     },
     Sample {
@@ -311,8 +311,8 @@ const SAMPLES: &[Sample] = &[
             "watchdogsecs=2",
             "stdout_logfile=journal",
             "stderr_logfile=NONE",
-            "; KillSignal=SIGRTMIN+3: stopsignal= takes signals with a name of their own only",
-            "; Type=notify-reload: to have it read its configuration anew: supervisorctl signal HUP ready",
+            "; KillSignal=SIGRTMIN+3: stopsignal= takes only signals that have a name",
+            "; Type=notify-reload: to reload its configuration: supervisorctl signal HUP ready",
         ],
     },
 ];
@@ -339,15 +339,15 @@ fn what_cannot_run_is_an_error_with_its_place() {
     for (unit, expected) in [
         (
             "[Service]\nType=simple\n",
-            "a.service: there is no ExecStart= in [Service]",
+            "a.service: [Service] has no ExecStart=",
         ),
         (
             "[Service]\nExecStart=/bin/a\nExecStart=\n",
-            "a.service: there is no ExecStart= in [Service]",
+            "a.service: [Service] has no ExecStart=",
         ),
         (
             "[Service]\nExecStart=/bin/a 'b\n",
-            "f:2: ExecStart=/bin/a 'b: a quote is not closed",
+            "f:2: ExecStart=/bin/a 'b: missing closing quote",
         ),
         (
             "[Service]\nExecStart=/bin/a\nExecStart=/bin/b\n",
@@ -355,7 +355,7 @@ fn what_cannot_run_is_an_error_with_its_place() {
         ),
         (
             "[Service]\nExecStart=/bin/a \\r\n",
-            "f:2: ExecStart= cannot be a command: the character '\\r' cannot stand in a configuration",
+            "f:2: ExecStart= cannot be a command: the character '\\r' is not allowed in a configuration",
         ),
         ("[Service\n", "f:1: a section header ends in ]: [Service"),
     ] {

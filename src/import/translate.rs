@@ -153,8 +153,7 @@ impl<'a> Translation<'a> {
     }
 
     fn not_understood(&mut self, name: &str, value: &str) {
-        self.section
-            .add_remark(name, value, "this value is not understood");
+        self.section.add_remark(name, value, "invalid value");
     }
 
     /// Sets a key to a text, or says that it cannot be.
@@ -164,7 +163,9 @@ impl<'a> Translation<'a> {
             None => self.section.add_remark(
                 name,
                 value,
-                &format!("{key}= cannot hold this text; the blanks or signs in it would be lost"),
+                &format!(
+                    "{key}= cannot represent this text; blanks or special characters would be lost"
+                ),
             ),
         }
     }
@@ -183,7 +184,7 @@ impl<'a> Translation<'a> {
             self.section.add_remark(
                 name,
                 text,
-                &format!("the specifier %{letter} has no equivalent; put in what it stands for"),
+                &format!("the specifier %{letter} has no equivalent; replace it with its value"),
             );
         }
         specified
@@ -260,7 +261,7 @@ impl<'a> Translation<'a> {
                     "Type",
                     "notify-reload",
                     &format!(
-                        "to have it read its configuration anew: supervisorctl signal HUP {}",
+                        "to reload its configuration: supervisorctl signal HUP {}",
                         self.section.name.clone()
                     ),
                 );
@@ -272,7 +273,7 @@ impl<'a> Translation<'a> {
                 self.section.add_remark(
                     "Type",
                     "dbus",
-                    "nobody waits for its name on the bus; it is RUNNING after startsecs",
+                    "supervisord does not wait for bus names; the program is RUNNING after startsecs",
                 );
                 ServiceType::Plain
             }
@@ -280,7 +281,7 @@ impl<'a> Translation<'a> {
                 self.section.add_remark(
                     "Type",
                     "idle",
-                    "it does not wait for others; give it a high priority= to start late",
+                    "the program does not wait for others; use a high priority= to start it late",
                 );
                 ServiceType::Plain
             }
@@ -303,7 +304,7 @@ impl<'a> Translation<'a> {
             self.section.add_remark(
                 "autostart",
                 "false",
-                "the unit is wanted by nothing, so it does not start by itself",
+                "no target wants the unit, so autostart=false",
             );
         }
     }
@@ -320,7 +321,7 @@ impl<'a> Translation<'a> {
         }
         for (place, line, why) in &self.unit.passed_over {
             self.section
-                .add_remark(place, "", &format!("passed over, for {why}: {line}"));
+                .add_remark(place, "", &format!("ignored: {why}: {line}"));
         }
     }
 }

@@ -146,12 +146,12 @@ impl NormalizedUnit {
                 if is_in_section {
                     normal.text.push_str(&format!("[{name}]\n"));
                 } else {
-                    pass_over("no section of systemd has such a name");
+                    pass_over("unknown section");
                 }
                 continue;
             }
             let Some((name, value)) = line.split_once('=') else {
-                pass_over("there is no = in it");
+                pass_over("no = in the line");
                 continue;
             };
             let (name, value) = (name.trim(), value.trim());
@@ -160,12 +160,12 @@ impl NormalizedUnit {
                     .bytes()
                     .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
             if !is_name {
-                pass_over("no directive has such a name");
+                pass_over("unknown directive");
             } else if is_in_section {
                 normal.text.push_str(&format!("{name}={value}\n"));
                 normal.places.push(place);
             } else {
-                pass_over("it stands in no section");
+                pass_over("it is outside of any section");
             }
         }
         Ok(normal)
@@ -246,15 +246,15 @@ mod tests {
             ("[S]\nA='b' \"c\"\\t; d # e", "f:2 [S]A='b' \"c\"\\t; d # e"),
             (
                 "[S]\nA=b:c=d\nB:c=d",
-                "f:2 [S]A=b:c=d|f:3 B:c=d: no directive has such a name",
+                "f:2 [S]A=b:c=d|f:3 B:c=d: unknown directive",
             ),
-            ("[S]\nfoo\nA=b", "f:3 [S]A=b|f:2 foo: there is no = in it"),
-            ("A=b", "f:1 A=b: it stands in no section"),
-            ("[S]\n=b", "f:2 =b: no directive has such a name"),
+            ("[S]\nfoo\nA=b", "f:3 [S]A=b|f:2 foo: no = in the line"),
+            ("A=b", "f:1 A=b: it is outside of any section"),
+            ("[S]\n=b", "f:2 =b: unknown directive"),
             ("[S\nA=b", "! f:1: a section header ends in ]: [S"),
             (
                 "[a]b]\nA=b",
-                "f:1 [a]b]: no section of systemd has such a name|f:2 A=b: it stands in no section",
+                "f:1 [a]b]: unknown section|f:2 A=b: it is outside of any section",
             ),
         ] {
             assert_eq!(shown(text), expected, "{text:?}");

@@ -6,13 +6,13 @@ use super::form;
 /// Why a text has no words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum UnitWordsError {
-    #[error("a quote is not closed")]
+    #[error("missing closing quote")]
     Quote,
-    #[error("it ends in a backslash")]
+    #[error("it ends with a backslash")]
     Backslash,
-    #[error("an escape makes it no UTF-8")]
+    #[error("an escape makes it invalid UTF-8")]
     Utf8,
-    #[error("there is no command in it")]
+    #[error("it contains no command")]
     Empty,
 }
 

@@ -513,7 +513,7 @@ mod tests {
         let lines: Vec<_> = text.lines().map(|line| &line[24..]).collect();
         assert_eq!(lines[0], "INFO supervisord started with pid 7");
         assert!(
-            lines[1].starts_with("WARN cannot reach the journal: "),
+            lines[1].starts_with("WARN cannot send to the journal: "),
             "{text}"
         );
         assert_eq!(lines[2..], ["INFO supervisord started with pid 8"]);
@@ -524,7 +524,8 @@ mod tests {
         });
         let text = std::fs::read_to_string(dir.path("log")).expect("written");
         assert_eq!(
-            text.matches("WARN the journal is there again").count(),
+            text.matches("WARN sending to the journal works again")
+                .count(),
             1,
             "{text}"
         );

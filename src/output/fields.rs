@@ -29,27 +29,27 @@ pub(super) const PID: &str = "OBJECT_PID";
 /// What entries of programs have, each line one entry.
 #[rustfmt::skip] // One row, one line.
 pub(super) const OF_PROGRAMS: &[Field] = &[
-    field(MESSAGE, "The line, without its newline."),
-    field(PRIORITY, "6 (informational), on both streams, or what the line itself begins with: `<0>` to `<7>`, as sd-daemon(3) has it, which is not part of the message then. 4 where the daemon says how many lines it left out."),
+    field(MESSAGE, "The line without its newline."),
+    field(PRIORITY, "6 (informational) on both streams. If the line begins with `<0>` to `<7>` (sd-daemon(3)): this number, and the prefix is removed. 4 for entries that count suppressed lines."),
     field(IDENTIFIER, "Name of the process."),
-    field(GROUP, "Its group."),
-    field(PROCESS, "Its name once more, which no other program's entry has by chance."),
+    field(GROUP, "Name of its group."),
+    field(PROCESS, "Name of the process, in a field that only supervisord uses."),
     field(STREAM, "`stdout` or `stderr`."),
-    field(INCARNATION, "A number that each life of a process has alone, larger for later ones. It tells output before a restart from output after it."),
-    field(PID, "Its process number. journald adds what it knows of that process, in fields that begin with `OBJECT_`."),
-    field(LINE_BREAK, "Where an entry does not end with a newline: `line-max` if the line is longer than an entry holds and goes on in the next, `eof` if the output ended there."),
+    field(INCARNATION, "Number of the process instance. Each start of a process has a new, larger number, so that output before and after a restart can be distinguished."),
+    field(PID, "PID of the process. journald adds fields about this process that begin with `OBJECT_`."),
+    field(LINE_BREAK, "Set if the entry did not end with a newline: `line-max` if the line continues in the next entry, `eof` if the output ended."),
 ];
 
 /// What the daemon's own entries have, each line of the activity log one entry.
 #[rustfmt::skip] // One row, one line.
 pub(super) const OF_DAEMON: &[Field] = &[
-    field(MESSAGE, "The line, without time and level."),
-    field(PRIORITY, "2 for CRIT, 3 for ERRO, 4 for WARN, 6 for INFO, 7 for all below."),
+    field(MESSAGE, "The line without time and level."),
+    field(PRIORITY, "2 for CRIT, 3 for ERRO, 4 for WARN, 6 for INFO, 7 for lower levels."),
     field(IDENTIFIER, "`supervisord`."),
-    field(LINE, "What kind of line it is; one word, the same in each version."),
-    field(PROCESS, "The process that it is about, if it is about one."),
-    field(GROUP, "The group, if it is about one."),
-    field(STATE, "The state that the process has entered, if that is what the line says."),
-    field(EXIT, "How the process has ended, if that is what the line says."),
-    field(PID, "Number of the process that it is about."),
+    field(LINE, "Kind of the line, see below. One word that does not change between versions."),
+    field(PROCESS, "The process that the line is about, if any."),
+    field(GROUP, "The group that the line is about, if any."),
+    field(STATE, "The new state of the process, if the line reports a state change."),
+    field(EXIT, "The exit status of the process, if the line reports an exit."),
+    field(PID, "PID of the process that the line is about."),
 ];

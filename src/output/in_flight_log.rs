@@ -195,13 +195,13 @@ fn put_marks(bytes: &mut [u8], mark: &[u8; MARK_BYTES]) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InFlightError {
     /// It was never one.
-    #[error("no ledger was ever begun in it")]
+    #[error("it was never initialised")]
     None,
     /// Of another version, or not of us at all.
-    #[error("it is not a ledger of this version")]
+    #[error("it has the format of another version")]
     Version,
     /// It says what no in-flight log says.
-    #[error("what it says makes no sense")]
+    #[error("its content is invalid")]
     Nonsense,
 }
 

@@ -6,19 +6,18 @@ use crate::domain::LINES;
 use crate::domain::roff::{Example, Page};
 
 const DESCRIPTION: &str = "\
-With `stdout_logfile=journal` or `stderr_logfile=journal` in its section, each line that a program writes is an entry of
-systemd's journal; with `logfile=journal` in `[supervisord]`, each line of the activity log is one. In the foreground under
-systemd the copy of that log on standard output is made of such entries too. See supervisord.conf(5).
+With `stdout_logfile=journal` or `stderr_logfile=journal`, each output line of a program is an entry of the systemd journal.
+With `logfile=journal` in `[supervisord]`, each line of the activity log is an entry. In the foreground under systemd, the copy
+of the activity log on standard output consists of such entries too. See supervisord.conf(5).
 
-Entries are sent by the daemon, so the fields that journald adds itself, `_PID` and `_SYSTEMD_UNIT` among them, are the
-daemon's. Anybody can send entries with fields like those below; what only the daemon can have sent is told by `_UID` or
-`_SYSTEMD_UNIT` besides.";
+The daemon sends the entries, so fields that journald adds, such as `_PID` and `_SYSTEMD_UNIT`, describe the daemon. Every user
+can send entries with the fields below; to select only entries of the daemon, also match `_UID` or `_SYSTEMD_UNIT`.";
 
 const LIMITS: &str = "\
-What journald takes of one unit within a time is limited by `LogRateLimitIntervalSec=` and `LogRateLimitBurst=` of the unit;
-the unit that comes with the daemon lifts that limit, for all programs share it. `stdout_journal_rate_limit` and
-`stderr_journal_rate_limit` limit one program instead, and an entry says how many lines were left out. While journald is
-slow or is started anew, what a program writes waits, and nothing that was read is lost.";
+`LogRateLimitIntervalSec=` and `LogRateLimitBurst=` of a unit limit the entries that journald accepts from the unit. The
+packaged unit removes this limit, because all programs share it. `stdout_journal_rate_limit` and `stderr_journal_rate_limit`
+limit one program; an entry counts the suppressed lines. While journald is slow or restarts, the output of programs waits and
+is not lost.";
 
 const EXAMPLES: &str = "
 journalctl SUPERVISOR_PROCESS=web
@@ -38,21 +37,21 @@ pub fn page() -> String {
     page.prose(DESCRIPTION);
     page.section("ENTRIES OF PROGRAMS");
     page.prose(&format!(
-        "A line of more than {} MiB is several entries.",
+        "A line longer than {} MiB is split into several entries.",
         LINE_BYTES_MAX >> 20
     ));
     for field in OF_PROGRAMS {
         page.entry(&format!("`{}`", field.name), field.doc);
     }
     page.section("ENTRIES OF THE DAEMON");
-    page.prose("Fields without a value are left out.");
+    page.prose("Fields without a value are omitted.");
     for field in OF_DAEMON {
         page.entry(&format!("`{}`", field.name), field.doc);
     }
     page.part("Kinds of lines");
     page.prose(
-        "The values of `SUPERVISOR_LINE`, with the level and the text of each line, as it is in log files too. What stands in \
-         braces is a value.",
+        "The values of `SUPERVISOR_LINE`, with the level and the text of each line, as in log files. Names in braces are \
+         values.",
     );
     for line in LINES {
         page.entry(
@@ -67,7 +66,7 @@ pub fn page() -> String {
     page.section("LIMITS");
     page.prose(LIMITS);
     page.section("EXAMPLES");
-    page.prose("All of a program; errors of a group as they come; what is worse than usual, for a script; who was given up:");
+    page.prose("All entries of a program; standard error of a group, followed; warnings and errors in JSON; programs that became FATAL:");
     page.example(Example::Machine, EXAMPLES);
     page.see_also(&[
         ("journalctl", 1),

@@ -425,7 +425,7 @@ fn a_full_disk_is_told_once_and_counted_and_the_program_goes_on() {
     for _ in 0..10 {
         ends.stdout.write_all(&[b'x'; 10_000]).expect("it is read");
     }
-    bench.sees("activity", "ERRO cannot write stdout of cat to");
+    bench.sees("activity", "ERRO cat: cannot write stdout to");
     // The disk has room again.
     bench.settled(&ends.stdout);
     std::fs::remove_file(&link).expect("there");
@@ -501,7 +501,7 @@ fn a_slow_reader_holds_only_its_own_program_and_loses_nothing() {
     let mut rotating = spec("slow");
     rotating.stdout.maxbytes = Bytes(10);
     let mut ends = bench.prepare(INSTANCE, rotating, bench.paths());
-    bench.sees("activity", "INFO stdout log of slow,");
+    bench.sees("activity", "INFO slow: stdout log ");
     let all = 1 << 20;
     let writer = std::thread::spawn(move || {
         let text: Vec<u8> = (0..all).map(|n| b"0123456789"[n % 10]).collect();
@@ -576,7 +576,7 @@ fn the_end_of_an_instance_waits_for_its_slow_log_but_not_for_ever() {
         written - seen > 2 * (64 << 10)
     });
     bench.drain(instance);
-    bench.sees("activity", "bytes of stdout of slow for");
+    bench.sees("activity", "bytes of stdout for");
 }
 
 #[test]
@@ -586,7 +586,7 @@ fn a_pipe_without_reader_lets_the_program_run() {
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
     let mut ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     ends.stdout.write_all(b"lost").expect("it is read");
-    bench.sees("activity", "cannot write stdout of cat");
+    bench.sees("activity", "cat: cannot write stdout to");
     bench.settled(&ends.stdout);
     let mut reader = std::fs::OpenOptions::new()
         .read(true)
@@ -923,11 +923,7 @@ fn a_pipe_that_cannot_be_read_rests_and_is_read_again() {
         std::fs::read(&log).is_ok_and(|data| data == b"still heard")
     });
     let text = std::fs::read_to_string(dir.path("activity")).expect("written");
-    assert_eq!(
-        text.matches("cannot read stdout of cat").count(),
-        1,
-        "{text}"
-    );
+    assert_eq!(text.matches("cat: cannot read stdout").count(), 1, "{text}");
 }
 
 #[test]
@@ -1234,12 +1230,12 @@ fn without_a_journal_the_program_goes_on_and_its_loss_is_told() {
     });
     let text = std::fs::read_to_string(dir.path("activity")).expect("written");
     assert_eq!(
-        text.matches("WARN cannot reach the journal").count(),
+        text.matches("WARN cannot send to the journal").count(),
         1,
         "{text}"
     );
     assert_eq!(
-        text.matches("ERRO 6 bytes of stdout of cat for the journal were lost")
+        text.matches("ERRO cat: 6 bytes of stdout for the journal were lost")
             .count(),
         2,
         "{text}"

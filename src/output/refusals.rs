@@ -140,7 +140,7 @@ mod tests {
         let end = Some(begin + WINDOW);
         assert_eq!(
             said(refusals.over(end)),
-            ["audit: 99980 more refusals from uid 7 suppressed"]
+            ["audit: suppressed 99980 more refusals from uid 7"]
         );
         assert_eq!((refusals.next(), refusals.over(end)), (None, Vec::new()));
     }
@@ -171,7 +171,7 @@ mod tests {
         };
         assert_eq!(
             line.to_string(),
-            "audit: 1 more refusals from inet suppressed"
+            "audit: suppressed 1 more refusals from inet"
         );
     }
 

@@ -10,7 +10,7 @@ pub fn complete(request: &CompletionRequest) -> Completion {
     let words = request.before.iter().filter(|word| **word != watch).count();
     match (words, request.before.len()) {
         (0, 0) if request.word.starts_with('-') => {
-            let doc = "stay until the process of the pidfile ends";
+            let doc = "wait until the process in the pidfile exits";
             Completion::of([Candidate::new(watch, doc)], &request.word)
         }
         // The command is a path too: nothing looks it up.
@@ -28,7 +28,7 @@ mod tests {
             ("", "\tfiles\n"),
             (
                 "-e",
-                "-exit-daemon-stop\tstay until the process of the pidfile ends\n",
+                "-exit-daemon-stop\twait until the process in the pidfile exits\n",
             ),
             ("-exit-daemon-stop ", "\tfiles\n"),
             ("d.pid ", "\tfiles\n"),

@@ -4,18 +4,18 @@ use super::run::{SIGNALS, WATCH};
 use crate::domain::roff::{Example, Page};
 
 const DESCRIPTION: &str = "\
-It runs <command>, which is to start a daemon that puts itself into the background and writes its process number to
-<pidfile>. Signals that it gets it sends on to the process whose number stands in the file at that moment. So supervisord(8)
-can stop and signal a program that does not stay its child.
+`pidproxy` runs <command>, which starts a daemon that forks to the background and writes its PID to <pidfile>. `pidproxy`
+forwards its signals to the process with the PID that the file contains at that moment. So supervisord(8) can stop and signal a
+program that is not its child.
 
-<command> is a path; it is not looked for in PATH, and no shell reads it.
+<command> is a path; it is not searched in PATH and no shell interprets it.
 
-It is a link to `supervisord`, which does this when it is called by that name.";
+`pidproxy` is a link to `supervisord`.";
 
 const SAFETY: &str = "\
-A pidfile is believed only as far as nobody gains rights by it: numbers below 2, this process and its parent are never
-signalled; as root, only processes of the file's owner are, unless that is root, and nothing if everybody can write the file.
-The process is signalled by a descriptor of it, not by its number.";
+A pidfile cannot be used to gain privileges: `pidproxy` never signals PIDs below 2, itself or its parent. As root, it signals
+only processes of the owner of the file, unless the owner is root, and sends no signal if everybody can write the file. It
+signals the process by a pidfd, not by its number.";
 
 const SECTION: &str = "
 [program:daemon]
@@ -38,26 +38,29 @@ pub fn page() -> String {
         names.join(", ")
     };
     page.section("SIGNALS");
-    page.entry(&names(true), "Sent on; then it ends.");
-    page.entry(&names(false), "Sent on; it stays.");
+    page.entry(&names(true), "Forwarded; then `pidproxy` exits.");
+    page.entry(&names(false), "Forwarded; `pidproxy` keeps running.");
     page.section("OPTIONS");
     page.entry(
         &format!("`-{WATCH}`"),
-        "Stay when the command has ended, and end with status 1 when the process of the pidfile does. Without it, it ends with \
-         the command, as Supervisor's does. Two dashes mean the same.",
+        "Keep running after the exit of the command, and exit with status 1 when the process in the pidfile exits. Without this \
+         option, `pidproxy` exits with the command, as in Supervisor. Two dashes are accepted too.",
     );
     page.section("EXIT STATUS");
-    page.entry("0", "It was told to end, or its command has ended.");
+    page.entry(
+        "0",
+        "A signal stopped `pidproxy`, or the command has exited.",
+    );
     page.entry(
         "1",
-        "Wrong arguments, a command that cannot be run, no pidfile, or the process of the pidfile has ended.",
+        "Wrong arguments, the command cannot be run, the pidfile does not exist, or the process in the pidfile has exited.",
     );
     page.section("SECURITY");
     page.prose(SAFETY);
     page.section("EXAMPLES");
-    page.prose("A program that goes into the background, under supervision:");
+    page.prose("Supervise a program that forks to the background:");
     page.example(Example::Sections, SECTION);
-    page.prose("By hand:");
+    page.prose("Run it by hand:");
     page.example(
         Example::Shell,
         "pidproxy sleep.pid /bin/sh -c 'echo $$ > sleep.pid; exec sleep 0.1'",

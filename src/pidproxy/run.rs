@@ -60,10 +60,10 @@ pub fn run_proxy(args: &[OsString]) -> ExitCode {
 
 fn usage(argv0: &str) -> String {
     format!(
-        "pidproxy -- stands for a daemon that puts itself into the background.\n\n\
-         It runs the command, and sends each of the signals TERM, INT, QUIT, HUP, USR1 and USR2 that it gets on to the\n\
-         process that the pidfile names at that moment. It ends with the command; with -{WATCH} before the name of the\n\
-         pidfile it stays then, and ends with status 1 when that process does.\n\n\
+        "pidproxy -- run a daemon that forks to the background.\n\n\
+         pidproxy runs the command and forwards the signals TERM, INT, QUIT, HUP, USR1 and USR2 to the process whose PID\n\
+         the pidfile contains at that moment. It exits with the command. With -{WATCH} before the name of the pidfile,\n\
+         it exits with status 1 when the process in the pidfile exits.\n\n\
          Usage: {argv0} <pidfile name> <command> [<cmdarg1> ...]\n"
     )
 }
@@ -124,11 +124,11 @@ impl Proxy {
             .filter_map(|(name, _)| Signal::parse(name).ok())
             .collect();
         // Before there is a command that could cause one.
-        let signals = SignalReader::new(&taken).map_err(broken("cannot take signals"))?;
-        let poller = Poller::new().map_err(broken("cannot wait"))?;
+        let signals = SignalReader::new(&taken).map_err(broken("cannot set up signal handling"))?;
+        let poller = Poller::new().map_err(broken("cannot wait for processes"))?;
         poller
             .add(&signals, TOKEN_SIGNALS, Interest::Read)
-            .map_err(broken("cannot wait"))?;
+            .map_err(broken("cannot wait for processes"))?;
         let child = start_command(&order.words)?;
         let mut proxy = Self {
             order,
@@ -144,7 +144,7 @@ impl Proxy {
         proxy
             .poller
             .add(&pidfd, TOKEN_COMMAND, Interest::Read)
-            .map_err(broken("cannot wait"))?;
+            .map_err(broken("cannot wait for processes"))?;
         proxy.command = Some((child, pidfd));
         Ok(proxy)
     }
@@ -160,7 +160,7 @@ impl Proxy {
             let ready: Vec<u64> = self
                 .poller
                 .wait(timeout)
-                .map_err(|error| format!("cannot wait: {error}"))?
+                .map_err(|error| format!("cannot wait for processes: {error}"))?
                 .map(|ready| ready.token)
                 .collect();
             let mut end = None;
@@ -258,7 +258,7 @@ impl Proxy {
                 let is_late = self.pidfile_by.is_some_and(|by| Instant::now() >= by);
                 is_late.then(|| {
                     print_stderr(&format!(
-                        "the command has ended, and no daemon is there: {error}"
+                        "the command has exited and no daemon is running: {error}"
                     ));
                     FAILED
                 })
@@ -294,7 +294,7 @@ impl Proxy {
                 None
             }
             _ => {
-                print_stderr(&format!("process {ended} has ended"));
+                print_stderr(&format!("process {ended} has exited"));
                 Some(FAILED)
             }
         }
@@ -306,7 +306,7 @@ impl Proxy {
 fn start_command(words: &[OsString]) -> Result<Child, String> {
     let (word, arguments) = words.split_first().ok_or("no command")?;
     let here = std::env::current_dir()
-        .map_err(|error| format!("cannot tell the working directory: {error}"))?;
+        .map_err(|error| format!("cannot determine the working directory: {error}"))?;
     let path = here.join(Path::new::<OsStr>(word));
     let mut command = Command::new(&path);
     command.arg0(word).args(arguments);

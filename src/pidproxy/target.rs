@@ -32,15 +32,15 @@ pub(super) enum TargetError {
     /// Supervisor's sentence for every file that holds no number.
     #[error("Can't read child pidfile {0}!")]
     Unreadable(String),
-    #[error("pidfile {0} names {1}, which is never the daemon: no signal is sent")]
+    #[error("pidfile {0} names PID {1}, which cannot be the daemon; no signal sent")]
     Never(String, i32),
-    #[error("pidfile {0} can be written by everybody: no signal is sent")]
+    #[error("pidfile {0} is writable by everybody; no signal sent")]
     Everybodys(String),
-    #[error("pidfile {0} is of user {1}, who must not signal process {2}: no signal is sent")]
+    #[error("pidfile {0} belongs to user {1}, who may not signal PID {2}; no signal sent")]
     Foreign(String, u32, i32),
-    #[error("process {1} of pidfile {0} is gone")]
+    #[error("PID {1} from pidfile {0} does not exist")]
     Gone(String, i32),
-    #[error("cannot look at process {1} of pidfile {0}: {2}")]
+    #[error("cannot inspect PID {1} from pidfile {0}: {2}")]
     Kernel(String, i32, Errno),
 }
 

@@ -34,10 +34,12 @@ pub(super) fn log_source(reply: Reply) -> LogSource {
 pub(super) fn read_journal_tail(of: &JournalMatch, count: u64) -> Result<String, Fault> {
     match output::read_journal(of, count) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(ReadError::NoFile) => Err(FaultCode::Failed
-            .of("journalctl, which reads the journal, is not installed".to_owned())),
+        Err(ReadError::NoFile) => {
+            Err(FaultCode::Failed
+                .of("cannot read the journal: journalctl is not installed".to_owned()))
+        }
         Err(ReadError::BadArguments | ReadError::Failed) => {
-            Err(FaultCode::Failed.of("the journal could not be read in time".to_owned()))
+            Err(FaultCode::Failed.of("cannot read the journal: timeout".to_owned()))
         }
     }
 }
@@ -49,8 +51,7 @@ fn read_journal(of: &JournalMatch, offset: i64, length: i64) -> Result<String, F
         return Err(FaultCode::BadArguments.bare());
     }
     if offset >= 0 {
-        let text =
-            "this log is in the journal, of which only the end can be read: give a negative offset";
+        let text = "only the end of a journal log can be read (use a negative offset)";
         return Err(FaultCode::Failed.of(text.to_owned()));
     }
     read_journal_tail(of, offset.unsigned_abs())
@@ -153,7 +154,7 @@ fn check_read_size(path: &Path, offset: i64, length: i64, most: u64) -> Result<(
         (_, Err(_)) => 0,
     };
     if wanted > most {
-        let text = format!("more than {most} bytes of a log; read it in parts");
+        let text = format!("more than {most} bytes requested (read the log in parts)");
         return Err(FaultCode::Failed.of(text));
     }
     Ok(())
@@ -181,6 +182,6 @@ mod tests {
             assert_eq!(fault.code, code, "({offset}, {length})");
         }
         let fault = read_journal(&of, 0, 0).expect_err("refused").to_string();
-        assert!(fault.contains("give a negative offset"), "{fault}");
+        assert!(fault.contains("use a negative offset"), "{fault}");
     }
 }

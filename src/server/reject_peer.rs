@@ -48,7 +48,7 @@ impl PeerRejector {
     pub(super) fn reject(self: &Arc<Self>, stream: UnixStream, caller: &Caller) {
         let uid = caller.uid.unwrap_or_default();
         let fault = FaultCode::Failed.of(format!(
-            "not permitted: no rule of allow= gives user {uid} any permission"
+            "permission denied: user {uid} has no permission (allow= in [unix_http_server])"
         ));
         self.log_rejection(uid, caller, &fault.to_string());
         let Some(place) = self.quota.acquire(BudgetClient::User(uid)) else {
@@ -99,7 +99,7 @@ async fn send_refusal(mut stream: UnixStream, fault: &[u8]) -> std::io::Result<(
     }
     let (status, kind, body) = match first == CALL {
         true => ("200 OK", "text/xml", fault),
-        false => ("403 Forbidden", "text/plain", &b"not permitted\n"[..]),
+        false => ("403 Forbidden", "text/plain", &b"permission denied\n"[..]),
     };
     let head = format!(
         "HTTP/1.1 {status}\r\nServer: Medusa/1.12\r\nConnection: close\r\nContent-Type: {kind}\r\n\

@@ -521,7 +521,7 @@ pub(super) mod tests {
                     },
                     ..view(Exited, 1, 1_795_194_480, "")
                 },
-                "Nov 20 05:08 PM, killed for want of memory",
+                "Nov 20 05:08 PM, killed by the OOM killer",
             ),
             (view(Starting, 1, 0, ""), ""),
             (view(Stopping, 1, 0, ""), ""),

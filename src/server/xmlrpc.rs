@@ -276,7 +276,7 @@ async fn perform_call(
     let mut weight = 0;
     for call in calls {
         let result = if weight > max {
-            Err(FaultCode::Failed.of("the results of the earlier calls are too long"))
+            Err(FaultCode::Failed.of("the results of the previous calls are too long"))
         } else {
             multicall_element(connection, caller, call).await
         };
@@ -321,7 +321,7 @@ async fn call_list(
 }
 
 fn no_room() -> Fault {
-    FaultCode::Failed.of("the memory for answers is used up by other requests; try again")
+    FaultCode::Failed.of("too much memory is used by other responses (try again)")
 }
 
 /// Waits for permission to render if the response may be large: all processes, or a part of a log.

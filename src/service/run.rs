@@ -75,7 +75,7 @@ fn install(
         run_systemctl(words)?;
     }
     println!(
-        "installed {} for {}; it starts with the machine, and now with: systemctl start {name}",
+        "installed {} for {} (starts at boot; to start it now: systemctl start {name})",
         path.display(),
         paths.configuration
     );
@@ -115,7 +115,7 @@ fn paths(argv0: &str, parsed: &ParsedArgs, lookup: &dyn Lookup) -> Result<UnitPa
     // The kernel says so of a file that was replaced or removed.
     if !daemon.is_file() {
         return Err(ServiceError::Executable(format!(
-            "{shown} is not there any more"
+            "{shown} no longer exists"
         )));
     }
     let client = daemon.with_file_name(CLIENT);
@@ -125,7 +125,7 @@ fn paths(argv0: &str, parsed: &ParsedArgs, lookup: &dyn Lookup) -> Result<UnitPa
     let text = |path: &std::path::Path| {
         path.to_str()
             .map(str::to_owned)
-            .ok_or_else(|| ServiceError::Executable(format!("{} is no UTF-8", path.display())))
+            .ok_or_else(|| ServiceError::Executable(format!("{} is not UTF-8", path.display())))
     };
     let configuration = match parsed.option(CONFIGURATION) {
         Some(path) => path.to_owned(),

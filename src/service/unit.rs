@@ -4,7 +4,7 @@
 const SHIPPED: &str = include_str!("../../systemd/supervisord.service");
 
 /// The first line of what we write, by which we know it again.
-pub(super) const MARKER: &str = "# Written by `supervisord service install`, which replaces it, and `uninstall`, which removes it.";
+pub(super) const MARKER: &str = "# Written by `supervisord service install`. `install` replaces this file, `uninstall` removes it.";
 
 /// What a unit is made for. All paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(super) struct UnitPaths {
 
 /// A path with a character that a line of a unit cannot have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the path {0:?} cannot stand in a unit")]
+#[error("the path {0:?} cannot be used in a unit file")]
 pub(super) struct UnrepresentablePath(pub(super) String);
 
 /// The unit's text.
@@ -42,7 +42,7 @@ pub(super) fn render_unit(paths: &UnitPaths) -> Result<String, UnrepresentablePa
             && let Some(file) = &paths.env_file
         {
             text.push_str(&format!(
-                "# Variables for the daemon, and so for its programs.\nEnvironmentFile={}\n",
+                "# Environment variables for the daemon and its programs.\nEnvironmentFile={}\n",
                 escape_path(file)?.replace('%', "%%")
             ));
         }
@@ -126,7 +126,7 @@ mod tests {
             differing(&render_unit(&odd).expect("sayable")),
             [
                 MARKER,
-                "# Variables for the daemon, and so for its programs.",
+                "# Environment variables for the daemon and its programs.",
                 "EnvironmentFile=/etc/my env%%",
                 "ExecStart=\"/opt/a b/100%%/su\\\"per$visord\" -n -c \"/etc/it's $$HOME \\\\ %%n.conf\"",
                 "ExecReload=/opt/c -c \"/etc/it's $$HOME \\\\ %%n.conf\" update",

@@ -12,12 +12,12 @@ pub(super) const LOOK_MS: u64 = 500;
 const END_MS: u64 = 1_000;
 
 /// Why a start is held up, as it reads in the log and in the status.
-const RESOLVING: &str = "a file system or a name service does not answer";
-const EXECUTING: &str = "the kernel does not run the command yet \
-    (its file system does not answer, or somebody holds a lease on the file)";
-const STOPPED: &str = "the process was stopped before it ran the command, and was sent SIGCONT";
+const RESOLVING: &str = "a file system or a name service does not respond";
+const EXECUTING: &str = "the kernel has not executed the command yet \
+    (its file system does not respond, or a process holds a lease on the file)";
+const STOPPED: &str = "the process was stopped before it executed the command; sent SIGCONT";
 const STOPPED_AGAIN: &str =
-    "the process was stopped again before it ran the command, and was killed";
+    "the process was stopped again before it executed the command; killed it";
 
 /// What a job is, for as long as it may be held up.
 #[derive(Debug, Clone)]

@@ -65,13 +65,15 @@ enum SocketRefusal {
     Owner(Errno, String),
     #[error("Could not change permissions of socket file: {}: {}", python(*.0), crate::domain::python_repr(.1))]
     Mode(Errno, String),
-    #[error("{0} is no socket, and is left alone")]
+    #[error("{0} is not a socket")]
     NoSocket(String),
-    #[error("{0} leads through a link that somebody without rights over its target made")]
+    #[error(
+        "permission denied: a symbolic link in {0} belongs to a user who has no rights over its target"
+    )]
     Link(String),
-    #[error("{0} was exchanged while the socket was made")]
+    #[error("{0} was replaced while the socket was created")]
     Exchanged(String),
-    #[error("program {program} of group {group} has it")]
+    #[error("program {program} of group {group} uses it")]
     Taken { program: String, group: String },
 }
 
@@ -169,7 +171,7 @@ impl FcgiSockets {
     /// [`Self::release`], whatever becomes of the instance.
     ///
     /// # Errors
-    /// [`SpawnError::Socket`]: it is being made for another process at this moment.
+    /// [`SpawnError::Socket`]: it is being created for another process at this moment.
     pub(super) fn hold(
         &mut self,
         instance: InstanceId,
@@ -189,7 +191,7 @@ impl FcgiSockets {
         if !self.making.insert(making.key.clone()) {
             return Err(SpawnError::Socket {
                 url: making.key.url,
-                reason: "it is being made".to_owned(),
+                reason: "it is being created".to_owned(),
             });
         }
         Ok(SocketStep::Make(making))
@@ -631,12 +633,12 @@ mod tests {
             panic!("it is there already");
         };
         let error = hold(2, "g").expect_err("made twice").to_string();
-        assert!(error.ends_with("it is being made"), "{error}");
+        assert!(error.ends_with("it is being created"), "{error}");
         let Ok(SocketStep::Make(other)) = hold(3, "h") else {
             panic!("it is there already");
         };
         let error = other.make(&mut |_| {}).expect_err("taken").to_string();
-        assert!(error.ends_with("program web of group g has it"), "{error}");
+        assert!(error.ends_with("program web of group g uses it"), "{error}");
         assert!(bench.sockets.hand_over().is_empty());
         let made = making.make(&mut |_| {});
         let held = bench.sockets.made(instance(1), &making, made, &mut |_| {});
@@ -709,7 +711,7 @@ mod tests {
         let mut bench = Bench::default();
         bench.hold(1, "g", &url).expect("made");
         let refused =
-            format!("Could not create FastCGI socket {url}: program web of group g has it");
+            format!("Could not create FastCGI socket {url}: program web of group g uses it");
         assert_eq!(bench.hold(2, "h", &url), Err(refused));
         bench.release(2);
         UnixStream::connect(scratch.0.join("s")).expect("the first is left alone");
@@ -810,7 +812,7 @@ mod tests {
         assert_eq!(
             listening(&spec).expect_err("refused").to_string(),
             format!(
-                "{} leads through a link that somebody without rights over its target made",
+                "permission denied: a symbolic link in {} belongs to a user who has no rights over its target",
                 link.join("s").display()
             )
         );

@@ -524,12 +524,12 @@ impl PoolState {
         let owner = subject.owner()?;
         let others = || self.aside.iter().filter_map(|aside| aside.subject.owner());
         if let Some(other) = others().find(|other| owner.waits_behind(other)) {
-            return Some(format!("waits for the start of {}", other.name));
+            return Some(format!("waiting for the start of {}", other.name));
         }
         let is_of_kind = |other: &&JobOwner| other.is_own() == owner.is_own();
         let max = if owner.is_own() { OWN_MAX } else { FOREIGN_MAX };
         let is_full = others().filter(is_of_kind).count() >= max;
-        is_full.then(|| format!("waits for one of {max} other starts"))
+        is_full.then(|| format!("waiting for one of {max} other starts"))
     }
 
     /// Puts jobs that need not wait any more back before those of their kind, in their order.

@@ -225,7 +225,7 @@ fn who_is_held_up_holds_nobody_else_up_and_waits_for_itself() {
     bench.spawn(1, held);
     assert!(bench.held(1).contains("lease"));
     bench.spawn(2, same);
-    assert_eq!(bench.held(2), "waits for the start of a");
+    assert_eq!(bench.held(2), "waiting for the start of a");
     bench.spawn(3, other);
     sys::end_child(&bench.spawned(3));
     // Whoever only asks is answered.
@@ -345,7 +345,7 @@ fn starts_of_one_kind_that_are_held_up_are_bounded() {
     for slot in 0..count {
         assert!(bench.held(slot).contains("lease"));
     }
-    assert_eq!(bench.held(count), "waits for one of 8 other starts");
+    assert_eq!(bench.held(count), "waiting for one of 8 other starts");
     // Those of other users are of another kind.
     bench.resolve(100, of("other", Some(1), "/bin/true"));
     drop(lease);

@@ -500,7 +500,7 @@ fn apply_bounds(bounds: &ChildBounds) -> Result<(), [&[u8]; 5]> {
     }
     if let Some(allowed) = bounds.bounding {
         capabilities::drop_bounding(allowed)
-            .map_err(|refused| capability_message(b"take away ", b" (capabilities)", refused))?;
+            .map_err(|refused| capability_message(b"drop ", b" (capabilities)", refused))?;
     }
     Ok(())
 }
@@ -511,7 +511,7 @@ fn apply_bounds(bounds: &ChildBounds) -> Result<(), [&[u8]; 5]> {
 fn write_oom_score_adj(text: &[u8]) -> Result<(), (Errno, &'static str)> {
     const FILE: &[u8] = b"/proc/self/oom_score_adj\0";
     // The /proc files of an undumpable process, such as one that changed its user, belong to root.
-    const NOT_OURS: &str = ", for its file is root's where the daemon gave up being root";
+    const NOT_OURS: &str = ", its file belongs to root because supervisord dropped root";
     // SAFETY: a NUL-terminated string; then a live buffer of the stated length. The descriptor table is the child's own,
     // and exec closes the new descriptor at the latest.
     unsafe {

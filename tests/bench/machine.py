@@ -115,16 +115,21 @@ def cpu_ns(pids):
 
 
 def voluntary_switches(pids):
-    """How often threads of processes have gone to sleep and were woken."""
-    total = 0
+    """How often each thread of the processes has gone to sleep and was woken, by its id."""
+    switches = {}
     for pid in pids:
         try:
             for task in os.listdir(f"/proc/{pid}/task"):
                 with open(f"/proc/{pid}/task/{task}/status") as status:
-                    total += next(int(line.split()[1]) for line in status if line.startswith("voluntary"))
+                    switches[task] = next(int(line.split()[1]) for line in status if line.startswith("voluntary"))
         except (FileNotFoundError, ProcessLookupError):
             pass
-    return total
+    return switches
+
+
+def switches_since(pids, before):
+    """How often threads of the processes have gone to sleep since `before`, an answer of voluntary_switches."""
+    return sum(count - before.get(task, 0) for task, count in voluntary_switches(pids).items())
 
 
 def memory_kib(pids, field="Pss"):

@@ -1,5 +1,21 @@
 """Why a bar is not met yet. The table of man/guide/performance.md shows the reason as long as the bar is not met."""
 
+START = ("of the time from exec, a third is exec itself and the dynamic linker, which the static limit does not have, a quarter "
+         "the configuration, sockets, pidfile and log, a quarter the start of the threads, and the rest the spawn")
+KERNEL = ("about {} of the CPU time is spent in the kernel: clone, the half of exec that runs in the daemon's time, two pipes, "
+          "a pidfd, epoll and the log file of each process, none of which the limit has")
+
 #: The name of a metric, and what the bar is about ("wall" or "cpu"): the reason, as the end of a sentence.
 UNMET = {
+    ("first-child", "wall"): START,
+    ("first-rpc", "wall"): START,
+    ("start-100", "wall"): KERNEL.format("two thirds"),
+    ("start-1000", "wall"): KERNEL.format("two thirds"),
+    ("start-1000", "cpu"): KERNEL.format("two thirds"),
+    ("start-5000", "wall"): KERNEL.format("two thirds"),
+    ("start-5000", "cpu"): KERNEL.format("two thirds"),
+    ("crash-0", "cpu"): KERNEL.format("two thirds"),
+    ("check", "wall"): ("70 keys of each section are looked up by name (a quarter of the time) and their defaults are parsed again; "
+                        "a fifth is the allocator"),
+    ("file-client", "wall"): ("the line editor needs 93 KiB, and the standard library's printer of backtraces 85 KiB"),
 }

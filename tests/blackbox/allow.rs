@@ -69,7 +69,7 @@ fn rules() -> Result<Outcome, String> {
             ),
         )
     };
-    let refused = "not permitted";
+    let refused = "permission denied";
     asks(nobody, GROUP, &["status"], 0, &["g:b", "web"])?;
     asks(nobody, GROUP, &["restart", "web"], 0, &["web: started"])?;
     asks(nobody, GROUP, &["stop", "g:b"], 0, &["g:b: stopped"])?;

@@ -154,7 +154,7 @@ fn wait_log(host: &Host, what: &str) -> Result {
         .map_err(|why| format!("{why}\n{}", host.place.read("log")))
 }
 
-const JOINED: &str = " INFO on the session D-Bus as org.supervisord.Supervisor1";
+const JOINED: &str = " INFO connected to the session D-Bus as org.supervisord.Supervisor1";
 
 fn joined(programs: &str) -> Result<(Bus, Host)> {
     let bus = Bus::start_somewhere()?;
@@ -211,21 +211,21 @@ fn calls() -> Result {
         ),
         (
             format!("call {NAME} {MANAGER} GetGroupNames"),
-            "Call failed: UNKNOWN_METHOD: it is there only with [rpcinterface:twiddler]",
+            "Call failed: UNKNOWN_METHOD: available only with [rpcinterface:twiddler]",
         ),
         (
             format!("call {NAME} {web} {NAME}.Group Stop b true"),
-            "Call failed: there is no interface org.supervisord.Supervisor1.Group",
+            "Call failed: no such interface: org.supervisord.Supervisor1.Group",
         ),
         (
             format!(
                 "get-property {NAME} /org/supervisord/Supervisor1/group/nosuch {NAME}.Group Name"
             ),
-            "Failed to get property Name on interface org.supervisord.Supervisor1.Group: there is no object /org/supervisord/Supervisor1/group/nosuch",
+            "Failed to get property Name on interface org.supervisord.Supervisor1.Group: no such object: /org/supervisord/Supervisor1/group/nosuch",
         ),
         (
             format!("set-property {process} State s x"),
-            "Failed to set property State on interface org.supervisord.Supervisor1.Process: State cannot be set",
+            "Failed to set property State on interface org.supervisord.Supervisor1.Process: property State is read-only",
         ),
     ];
     for (command, expected) in table {
@@ -360,13 +360,13 @@ fn later() -> Result {
     let place = TempDir::new()?;
     let path = place.join("bus");
     let host = on(&path, PROGRAMS)?;
-    wait_log(&host, " WARN not on the session D-Bus: ")?;
+    wait_log(&host, " WARN cannot connect to the session D-Bus: ")?;
     let bus = Bus::start(path)?;
     wait_log(&host, JOINED)?;
     same("a call", bus.call("GetState")?, "is 1 \"RUNNING\"")?;
     let lines = |part: &str| host.place.read("log").matches(part).count();
     expect(
-        lines("not on the session D-Bus") == 1,
+        lines("cannot connect to the session D-Bus") == 1,
         host.place.read("log"),
     )?;
     // Gone, and there again.
@@ -374,7 +374,7 @@ fn later() -> Result {
     drop(bus);
     wait_log(
         &host,
-        " WARN the session D-Bus is gone; trying to come back",
+        " WARN lost the connection to the session D-Bus (reconnecting)",
     )?;
     // dbus-daemon has left its socket.
     std::fs::remove_file(&path).map_err(|error| error.to_string())?;
@@ -387,7 +387,7 @@ fn later() -> Result {
 fn taken() -> Result {
     let (bus, mut first) = joined(PROGRAMS)?;
     let second = on(&bus.path, "")?;
-    let line = " WARN org.supervisord.Supervisor1 has another owner on the session D-Bus; taking it when it is free";
+    let line = " WARN org.supervisord.Supervisor1 has another owner on the session D-Bus (waiting until the name is free)";
     wait_log(&second, line)?;
     expect(
         !second.place.read("log").contains(JOINED),
@@ -418,7 +418,7 @@ fn too_long() -> Result {
         .map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&done.stderr);
     expect(
-        !done.status.success() && said.contains("the message is longer than 1048576 bytes"),
+        !done.status.success() && said.contains("message is longer than 1048576 bytes"),
         said.chars().take(300).collect::<String>(),
     )?;
     same("a call", bus.call("GetState")?, "is 1 \"RUNNING\"")?;

@@ -105,7 +105,7 @@ fn tree() -> Result<Outcome, String> {
     )?;
     let directory = top.join(cgroup.trim_start_matches('/'));
     wait_for("the cgroup is gone", LIMIT, || !directory.exists())?;
-    host.wait_file("log", "killed what tree had left behind: ")?;
+    host.wait_file("log", "tree: killed ")?;
     host.expect_well()?;
     Ok(Outcome::Passed)
 }
@@ -273,9 +273,9 @@ fn told() -> Result<Outcome, String> {
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("cgroup")).collect();
     expect(lines.len() == 1, log.clone())?;
     // Where the controllers are, there is nothing to tell but the place.
-    let is_told = lines[0].contains("cpu_max, memory_max of programs have no effect");
-    let has_all = lines[0].contains("programs have cgroups of their own in /")
-        && !lines[0].contains("no effect");
+    let is_told = lines[0].contains("keys without effect: cpu_max, memory_max");
+    let has_all = lines[0].contains("programs run in cgroups below /")
+        && !lines[0].contains("without effect");
     expect(is_told || has_all, log)?;
     host.expect_well()?;
     Ok(Outcome::Passed)
@@ -315,7 +315,7 @@ fn read_only() -> Result<Outcome, String> {
     wait_for("a stray", LIMIT, || strays(&host).len() == 1)?;
     let log = host.place.read("log");
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("cgroup")).collect();
-    let told = "kill_mode=control-group of programs have no effect";
+    let told = "keys without effect: kill_mode=control-group";
     expect(lines.len() == 1 && lines[0].contains(told), log.clone())?;
     host.expect_ctl(&["stop", "tree"], 0, &["tree: stopped"])?;
     // Without cgroups it lives on, as it does with Supervisor.

@@ -169,7 +169,7 @@ fn without_root() -> Result<Outcome, String> {
         "capabilities in [program:bound]",
         "ambient_capabilities in [program:ambient]",
     ] {
-        let text = format!("{what} takes rights that the daemon will not have");
+        let text = format!("{what} needs privileges that supervisord has only as root");
         expect(told.contains(&text), format!("{text}: {told}"))?;
     }
     let daemon = host.daemon()?;
@@ -193,7 +193,7 @@ fn without_root() -> Result<Outcome, String> {
             "nice",
             "set nice=-9: EACCES, needs CAP_SYS_NICE or a higher limit_nice",
         ),
-        ("bound", "take away cap_chown (capabilities): EPERM"),
+        ("bound", "drop cap_chown (capabilities): EPERM"),
         (
             "ambient",
             "grant cap_sys_admin (ambient_capabilities): EPERM",
@@ -222,7 +222,7 @@ fn after_root() -> Result<Outcome, String> {
         .map_err(|e| e.to_string())?;
     let checked = host.run(&["--check", "-c", "conf"])?;
     let told = format!("{}{}", checked.stdout, checked.stderr);
-    let text = "oom_score_adj in [program:a] takes rights that the daemon will not have";
+    let text = "oom_score_adj in [program:a] needs privileges that supervisord has only as root";
     expect(told.contains(text), format!("{checked:?}"))?;
     expect(!told.contains("[program:b]"), format!("{checked:?}"))?;
     expect(checked.code == 0, format!("{checked:?}"))?;
@@ -231,7 +231,7 @@ fn after_root() -> Result<Outcome, String> {
     host.daemon()?.wait_state("a", "FATAL")?;
     host.wait_file(
         "a.log",
-        "supervisor: couldn't set oom_score_adj=500: EACCES, for its file is root's where the daemon gave up being root\n",
+        "supervisor: couldn't set oom_score_adj=500: EACCES, its file belongs to root because supervisord dropped root\n",
     )?;
     host.expect_well()?;
     Ok(Outcome::Passed)

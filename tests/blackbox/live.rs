@@ -180,7 +180,7 @@ fn refused() -> Result<Outcome, String> {
         (
             "scale one 100001",
             1,
-            "one: ERROR (a program may have 0 to 100000 processes, not 100001)\n",
+            "one: ERROR (100001 is out of range (a program has 0 to 100000 processes))\n",
         ),
         (
             "scale one",
@@ -306,7 +306,7 @@ fn file_mode() -> Result<Outcome, String> {
     )?;
     let said = as_nobody(&[], &["scale", "web", "3"])?;
     expect(
-        said.code == 1 && said.stdout.starts_with("web: ERROR (not permitted: "),
+        said.code == 1 && said.stdout.starts_with("web: ERROR (permission denied: "),
         format!("{said:?}"),
     )?;
     expect(pids(&host, "web")?.len() == 2, "it was scaled")?;
@@ -413,7 +413,7 @@ fn rolling() -> Result<Outcome, String> {
     host.expect_ctl(
         &["serialrestart", "-n", "0", "all"],
         2,
-        &["Error: serialrestart -n requires a number from 1 on, not '0'\n"],
+        &["Error: serialrestart -n requires a number of at least 1, not '0'\n"],
     )?;
     host.expect_well()?;
     Ok(Outcome::Passed)
@@ -433,7 +433,7 @@ fn failing() -> Result<Outcome, String> {
     host.expect_ctl(
         &["serialrestart", "w"],
         7,
-        &["w:w0: restarted\nw:w1: ERROR (spawn error)\nw:w2: left as it was, for w:w1 has failed\n"],
+        &["w:w0: restarted\nw:w1: ERROR (spawn error)\nw:w2: not restarted: w:w1 failed before it\n"],
     )?;
     let after = pids(&host, "w")?;
     expect(
@@ -472,7 +472,7 @@ fn left_alone() -> Result<Outcome, String> {
         .daemon()?
         .call("supervisord.rollingRestart", &[text("w:w2")]);
     expect(
-        matches!(&second, Err(CallError::Fault(30, why)) if why.contains("under way already")),
+        matches!(&second, Err(CallError::Fault(30, why)) if why.contains("already running")),
         format!("{second:?}"),
     )?;
     wait_for("the last is another one", LIMIT, || {

@@ -521,9 +521,7 @@ fn passed() -> Result<(), String> {
     let other = host.place.join("other").display().to_string();
     host.wait_file(
         "log",
-        &format!(
-            "WARN no server listens on the socket 'name0' ({other}) that the service manager passed"
-        ),
+        &format!("WARN ignored socket 'name0' ({other}) passed by systemd"),
     )?;
     // Programs have no part in them.
     host.daemon()?.wait_state("p", "RUNNING")?;
@@ -563,13 +561,13 @@ fn wrong() -> Result<(), String> {
         &[("NOTIFY_SOCKET", "{dir}/nobody"), ("WATCHDOG_USEC", "soon")],
     )?;
     ready(&mut host, daemon)?;
-    host.wait_file("log", "WARN cannot tell the service manager how we are: ")?;
+    host.wait_file("log", "WARN cannot send status to systemd: ")?;
     end(&mut host)?;
     let daemon = launch(&host, "{dir}/other", "many")?;
     ready(&mut host, daemon)?;
     host.wait_file(
         "log",
-        "WARN cannot take the sockets that the service manager passed: invalid LISTEN_PID",
+        "WARN cannot use the sockets passed by systemd: invalid LISTEN_PID",
     )?;
     end(&mut host)
 }

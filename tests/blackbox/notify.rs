@@ -111,7 +111,7 @@ fn readiness() -> Result<Outcome, String> {
     )?;
     host.wait_file(
         "log",
-        "success: a entered RUNNING state, for it says that it is ready",
+        "success: a entered RUNNING state, process has reported that it is ready",
     )?;
     host.expect_well()?;
     Ok(Outcome::Passed)
@@ -156,11 +156,11 @@ fn timeout() -> Result<Outcome, String> {
     for (name, why) in [
         (
             "slow",
-            "Not ready in time (ready_timeout; process log may have details)",
+            "Readiness timeout (ready_timeout; process log may have details)",
         ),
         (
             "bound",
-            "Not ready in time (ready_timeout; process log may have details)",
+            "Readiness timeout (ready_timeout; process log may have details)",
         ),
         (
             "ends",
@@ -173,7 +173,7 @@ fn timeout() -> Result<Outcome, String> {
     }
     host.wait_file(
         "log",
-        ") is not ready in time, and is stopped (ready_timeout, 1 s)",
+        ") is not ready after 1 s; stopping it (ready_timeout)",
     )?;
     host.wait_file("log", "exited: slow (terminated by SIGTERM; not expected)")?;
     host.expect_well()?;
@@ -220,7 +220,7 @@ fn watchdog() -> Result<Outcome, String> {
     ))?;
     host.wait_file(
         "log",
-        "gave no sign of life for 1000 ms, and is ended with SIGABRT (watchdogsecs)",
+        "sent no keepalive for 1000 ms; killing it with SIGABRT (watchdogsecs)",
     )?;
     wait_for("the reason", LIMIT, || {
         let log = host.place.read("log");
@@ -235,10 +235,7 @@ fn watchdog() -> Result<Outcome, String> {
     let expected = "WATCHDOG_USEC=1000000\nWATCHDOG_PID=(unset)\n";
     expect(told.starts_with(expected), told)?;
     host.wait_file("log", "exited: deaf (terminated by SIGKILL; not expected)")?;
-    host.wait_file(
-        "log",
-        "wants to be ended as by its watchdog (WATCHDOG=trigger)",
-    )?;
+    host.wait_file("log", "asked to be killed (WATCHDOG=trigger)")?;
     let daemon = host.daemon()?;
     daemon.wait_state("asks", "EXITED")?;
     daemon.wait_state("deaf", "EXITED")?;
@@ -247,7 +244,7 @@ fn watchdog() -> Result<Outcome, String> {
         .get("spawnerr")
         .and_then(|text| text.text())
         .unwrap_or_default();
-    expect(why == "No sign of life in time (watchdogsecs)", why)?;
+    expect(why == "Watchdog timeout (watchdogsecs)", why)?;
     host.expect_well()?;
     Ok(Outcome::Passed)
 }
@@ -293,7 +290,7 @@ fn forgers() -> Result<Outcome, String> {
     host.wait_file(
         "log",
         &format!(
-            "dropped a message in the name of a from process {} (uid {}), which is none of its own",
+            "a: dropped a notification from process {} (uid {}), which does not belong to a",
             std::process::id(),
             nix::unistd::geteuid()
         ),
@@ -336,10 +333,10 @@ fn forgers() -> Result<Outcome, String> {
     let count = if is_root() { 4 } else { 3 };
     host.wait_file(
         "log",
-        &format!("dropped {count} messages in the name of a that were none of its own"),
+        &format!("a: dropped {count} notifications from processes that do not belong to a"),
     )?;
     let log = host.place.read("log");
-    let lines = log.matches("dropped a message").count();
+    let lines = log.matches("dropped a notification").count();
     expect(lines == 1, format!("{lines} lines: {log}"))?;
     host.expect_well()?;
     Ok(Outcome::Passed)
@@ -357,8 +354,13 @@ fn ignored() -> Result<Outcome, String> {
     wait_description(&host, "a", ", a")?;
     expect(daemon.pid_of("a") > 1, "its own pid")?;
     let log = host.place.read("log");
-    for what in ["MAINPID", "FDSTORE", "a variable", "NOTIFYACCESS"] {
-        let line = format!("a says what has no effect: {what}");
+    for what in [
+        "MAINPID",
+        "FDSTORE",
+        "with an unknown variable",
+        "NOTIFYACCESS",
+    ] {
+        let line = format!("a: ignored notification {what}");
         let count = log.matches(&line).count();
         expect(count == 1, format!("{count} lines {line:?}: {log}"))?;
     }

@@ -193,7 +193,7 @@ fn aux_02_broken_files_harm_nobody() -> Result<Outcome, String> {
             said += 1;
             wait_for(&format!("{pid} is refused"), LIMIT, || {
                 let out = host.place.read("proxy.out");
-                out.matches("which is never the daemon: no signal is sent")
+                out.matches("which cannot be the daemon; no signal sent")
                     .count()
                     == said
             })

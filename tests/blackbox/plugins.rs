@@ -27,7 +27,7 @@ fn cfg_65_cfg_66_plug_ins() -> Result<Outcome, String> {
         ("[rpcinterface:cache]", "12:33"),
         ("[ctlplugin:cache]", "15:24"),
     ] {
-        let warning = format!("WARN conf:{place}: {section} is a plug-in of Python");
+        let warning = format!("WARN conf:{place}: {section} is a Python plug-in");
         expect(
             log.matches(&warning).count() == 1,
             format!("{warning} once; log:\n{log}"),
@@ -45,7 +45,7 @@ fn cfg_65_cfg_66_plug_ins() -> Result<Outcome, String> {
             got.code == code && got.stdout.contains(text),
             format!("{args:?}: {got:?}"),
         )?;
-        let warning = "Warning: conf:15:24: [ctlplugin:cache] is a plug-in of Python";
+        let warning = "Warning: conf:15:24: [ctlplugin:cache] is a Python plug-in";
         expect(
             got.stderr.starts_with(warning) && got.stderr.lines().count() == 1,
             format!("{args:?}: {got:?}"),

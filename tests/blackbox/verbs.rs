@@ -49,7 +49,7 @@ fn import() -> Result<Outcome, String> {
             && got.stdout.contains("\n\n; c.service\n[program:c]\n")
             && got
                 .stderr
-                .contains("b.service:2: ExecStart=/bin/b 'c: a quote is not closed\n")
+                .contains("b.service:2: ExecStart=/bin/b 'c: missing closing quote\n")
             && got
                 .stderr
                 .contains("no-such-unit.service: not found in /etc/systemd/system, ")

@@ -331,7 +331,9 @@ fn cfg_04_to_65_whole_configurations_are_supervisors() {
 /// Values to try with a key of each kind, good and bad.
 fn values(kind: ValueKind) -> &'static [&'static str] {
     match kind {
-        ValueKind::Integer => &["5", "-1", "+7", "1_0", "x", "1.5", "", "0x10", "65536", "0"],
+        ValueKind::Integer | ValueKind::Seconds => {
+            &["5", "-1", "+7", "1_0", "x", "1.5", "", "0x10", "65536", "0"]
+        }
         ValueKind::Boolean => &[
             "yes", "TRUE", "On", "1", "no", "False", "off", "0", "2", "", "y",
         ],

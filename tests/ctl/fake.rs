@@ -85,7 +85,7 @@ fn run(client: &std::path::Path, url: &str, line: &str) -> Outcome {
 
 #[test]
 fn ctl_05_servers_that_are_none_give_one_line_and_no_panic() {
-    let garbage = "error: the server's answer cannot be understood: ";
+    let garbage = "error: invalid response from the server: ";
     let table: &[(&str, Vec<u8>, String)] = &[
         (
             "closes at once",
@@ -95,12 +95,12 @@ fn ctl_05_servers_that_are_none_give_one_line_and_no_panic() {
         (
             "closes in the head",
             b"HTTP/1.1 200".to_vec(),
-            "error: the server closed the connection in the middle of its answer\n".to_owned(),
+            "error: the server closed the connection before the end of its response\n".to_owned(),
         ),
         (
             "closes in the body",
             b"HTTP/1.1 200 OK\r\nX-Content-Lengt: 1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab".to_vec(),
-            "error: the server closed the connection in the middle of its answer\n".to_owned(),
+            "error: the server closed the connection before the end of its response\n".to_owned(),
         ),
         (
             "another protocol",
@@ -115,7 +115,7 @@ fn ctl_05_servers_that_are_none_give_one_line_and_no_panic() {
         (
             "another type",
             answer("<int>3</int>"),
-            format!("{garbage}a text expected\n"),
+            format!("{garbage}a string expected\n"),
         ),
         (
             "another version",
@@ -172,7 +172,7 @@ fn ctl_08_lists_of_the_wrong_shape_are_told() {
             assert!(
                 outcome
                     .stdout
-                    .starts_with("error: the server's answer cannot be understood: "),
+                    .starts_with("error: invalid response from the server: "),
                 "{line}: {outcome:?}"
             );
             assert_eq!(outcome.status, Some(1), "{line}");
@@ -304,7 +304,7 @@ fn actions_of_ours_say_what_the_server_says() {
             names(removed)
         ))
     };
-    let left = "FAILED: left as it was, for w:a has failed";
+    let left = "FAILED: not restarted: w:a failed before it";
     let table: &[(&str, Vec<u8>, &str, i32)] = &[
         (
             "scale w 2",
@@ -321,14 +321,14 @@ fn actions_of_ours_say_what_the_server_says() {
         ),
         (
             "scale w 2",
-            fault(30, "FAILED: not permitted: x"),
-            "w: ERROR (not permitted: x)\n",
+            fault(30, "FAILED: permission denied: x"),
+            "w: ERROR (permission denied: x)\n",
             1,
         ),
         (
             "scale w 2",
             fault(1, "UNKNOWN_METHOD"),
-            "w: ERROR (the server cannot do that)\n",
+            "w: ERROR (the server does not support it)\n",
             3,
         ),
         (
@@ -340,7 +340,7 @@ fn actions_of_ours_say_what_the_server_says() {
         (
             "scale w 2",
             answer("<int>1</int>"),
-            "error: the server's answer cannot be understood: member added expected\n",
+            "error: invalid response from the server: member added expected\n",
             1,
         ),
         (
@@ -354,7 +354,7 @@ fn actions_of_ours_say_what_the_server_says() {
             answer(&list(
                 &[outcome("a", 50, "SPAWN_ERROR: w:a"), outcome("b", 30, left)].concat(),
             )),
-            "w:a: ERROR (spawn error)\nw:b: left as it was, for w:a has failed\n",
+            "w:a: ERROR (spawn error)\nw:b: not restarted: w:a failed before it\n",
             7,
         ),
         (
@@ -366,34 +366,31 @@ fn actions_of_ours_say_what_the_server_says() {
         (
             "serialrestart all",
             answer(&list("")),
-            "nothing to restart: no process of that name runs\n",
+            "nothing to restart: no running process has this name\n",
             0,
         ),
         (
             "serialrestart all",
-            fault(
-                30,
-                "FAILED: w:a: a rolling restart of it is under way already",
-            ),
-            "serialrestart: ERROR (w:a: a rolling restart of it is under way already)\n",
+            fault(30, "FAILED: w:a: a rolling restart is already running"),
+            "serialrestart: ERROR (w:a: a rolling restart is already running)\n",
             1,
         ),
         (
             "upgrade",
             fault(1, "UNKNOWN_METHOD"),
-            "upgrade: ERROR (the server cannot do that)\n",
+            "upgrade: ERROR (the server does not support it)\n",
             3,
         ),
         (
             "upgrade",
-            fault(30, "FAILED: not permitted: x"),
-            "upgrade: ERROR (not permitted: x)\n",
+            fault(30, "FAILED: permission denied: x"),
+            "upgrade: ERROR (permission denied: x)\n",
             1,
         ),
         (
             "upgrade",
             answer("<int>1</int>"),
-            "error: the server's answer cannot be understood: member generation expected\n",
+            "error: invalid response from the server: member generation expected\n",
             1,
         ),
     ];

@@ -186,7 +186,7 @@ pub(crate) const STEPS: &[Step] = &[
             "update\t\t\tReload config and add/remove as necessary, and will restart affected programs\n\
              update all\t\tReload config and add/remove as necessary, and will restart affected programs\n\
              update <gname> [...]\tUpdate specific groups\n\
-             update --yes [...]\tThe same without a question, even if no program is left\n",
+             update --yes [...]\tThe same without confirmation, even if no program is left\n",
             0,
         ),
     ),
@@ -308,7 +308,7 @@ pub(crate) const STEPS: &[Step] = &[
     Ctl(
         "stop nope --json",
         Differs(
-            "Error: stop has no option --json; nothing was done\n\
+            "Error: stop has no option --json (nothing changed)\n\
              stop <name>\t\tStop a process\n\
              stop <gname>:*\t\tStop all processes in a group\n\
              stop <name> <name>\tStop multiple processes or groups\n\

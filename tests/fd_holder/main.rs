@@ -242,7 +242,10 @@ fn endings() -> Result<Outcome, String> {
         .expect("started");
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("started by supervisord only"), "{said}");
+    assert!(
+        said.contains("only supervisord starts this program"),
+        "{said}"
+    );
     // And what is no fd holder is not left behind.
     let error = FdHolder::start_program(Path::new("/bin/true")).expect_err("no keeper");
     assert!(matches!(error, FdHolderError::Io(_)), "{error}");

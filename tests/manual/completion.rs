@@ -445,7 +445,7 @@ fn silent() -> Result<Outcome, String> {
         &["--nosuch"],
     ] {
         let answer = started(&scene, options)?;
-        if answer != "all\teverything there is\n" {
+        if answer != "all\tall processes\n" {
             return Err(format!("{options:?}: {answer:?}"));
         }
     }

@@ -615,13 +615,13 @@ fn is_left(fault: &Fault) -> bool {
     fault
         .extra
         .as_ref()
-        .is_some_and(|text| text.starts_with("left as it was"))
+        .is_some_and(|text| text.starts_with("not restarted"))
 }
 
 /// Refused from the start.
 fn is_refused(fault: &Fault) -> bool {
     let why = fault.extra.as_deref();
-    why.is_some_and(|why| why.starts_with("not permitted"))
+    why.is_some_and(|why| why.starts_with("permission denied"))
 }
 
 fn legal(from: ProcessState, to: ProcessState) -> bool {

@@ -231,7 +231,7 @@ fn failures_name_the_key_and_end_with_127() {
         table.push((joined(None, Some(vec![0])), text));
     }
     if !can("setpcap") {
-        let text = "take away cap_chown (capabilities): EPERM";
+        let text = "drop cap_chown (capabilities): EPERM";
         table.push((with(|plan| plan.bounds.bounding = Some(0)), text));
     }
     for kind in TABLES {

@@ -136,15 +136,15 @@ fn spoiled(machine: &Machine) -> Result<(), String> {
             format!("{how}: {before:?} {after:?} {log}"),
         )?;
         for (name, pid) in [("tells", &after.0), ("manual", &after.1)] {
-            let found = format!("found '{name}' running with pid {pid}, and took it over: ");
+            let found = format!("adopted: '{name}' with pid {pid}, found running (");
             expect(
                 log.contains(&found),
                 format!("{how}: {found} is not in {log}"),
             )?;
         }
-        let complains = log.contains("cannot understand what the last daemon left");
+        let complains = log.contains("cannot read the state of the previous daemon");
         expect(complains == (*how != "missing"), format!("{how}: {log}"))?;
-        let killed = log.contains("by a daemon before this one: gone:gone");
+        let killed = log.contains("left by a previous daemon: gone:gone");
         expect(killed == (round == 0), format!("{how}: {log}"))?;
         expect(count(machine, "sleep 77001")? == 1, "twice")?;
         expect(count(machine, "sleep 77002")? == 0, "nobody's, and there")?;
@@ -184,7 +184,7 @@ fn without_holder(machine: &Machine) -> Result<(), String> {
     let text = log(machine)?;
     expect(both()? == before, format!("{before:?} {text}"))?;
     expect(
-        text.matches("and took it over without its pipes").count() == 2,
+        text.matches("found running without its pipes").count() == 2,
         text,
     )?;
     for what in ["sleep 77003", "sleep 77004"] {
@@ -195,7 +195,7 @@ fn without_holder(machine: &Machine) -> Result<(), String> {
     let text = log(machine)?;
     expect(both()? == before, format!("{before:?} {text}"))?;
     expect(
-        text.contains("took over 2 processes of a daemon that was killed"),
+        text.contains("adopted 2 processes of a daemon that was killed"),
         text,
     )?;
     // One that is started again has its pipes, and another number.

@@ -73,7 +73,9 @@ impl<'a> Daemon<'a> {
     fn start(machine: &'a Machine) -> Result<Self> {
         let daemon = Self::start_without_policy(machine, true)?;
         wait_for("it is on the bus", LIMIT, || {
-            daemon.log().contains(" INFO on the system D-Bus as ")
+            daemon
+                .log()
+                .contains(" INFO connected to the system D-Bus as ")
         })
         .map_err(|why| format!("{why}\n{}", daemon.log()))?;
         Ok(daemon)
@@ -226,22 +228,22 @@ fn denied(machine: &Machine) -> Result {
     for (rest, audit) in [
         (
             "StopProcess sb web true",
-            " stop web: FAILED: nobody could be asked",
+            " stop web: FAILED: no polkit agent could ask",
         ),
         (
             "StopAllProcesses b true",
-            " stop all: FAILED: nobody could be asked",
+            " stop all: FAILED: no polkit agent could ask",
         ),
         (
             "SignalProcess ss web KILL",
-            " signal web: FAILED: nobody could be asked",
+            " signal web: FAILED: no polkit agent could ask",
         ),
-        ("Update as 0", " reread : FAILED: nobody could be asked"),
+        ("Update as 0", " reread : FAILED: no polkit agent could ask"),
         (
             "SetNumprocs sx web 2",
-            " set-numprocs web 2: FAILED: nobody could be asked",
+            " set-numprocs web 2: FAILED: no polkit agent could ask",
         ),
-        ("Shutdown", " shutdown : FAILED: nobody could be asked"),
+        ("Shutdown", " shutdown : FAILED: no polkit agent could ask"),
     ] {
         daemon.refused("tester", rest, audit)?;
     }
@@ -293,12 +295,12 @@ fn one_program(machine: &Machine) -> Result {
     daemon.refused(
         "tester",
         "RollingRestart asu 1 api 1",
-        " rolling-restart api: FAILED: nobody could be asked",
+        " rolling-restart api: FAILED: no polkit agent could ask",
     )?;
     daemon.refused(
         "tester",
         "StopProcess sb web true",
-        " stop web: FAILED: nobody could be asked",
+        " stop web: FAILED: no polkit agent could ask",
     )?;
     expect(daemon.pid("api")? == api, "another program was touched")?;
     let log = daemon.log();
@@ -317,7 +319,7 @@ fn own_program(machine: &Machine) -> Result {
     daemon.refused(
         "tester",
         "StopProcess sb web true",
-        " stop web: FAILED: nobody could be asked",
+        " stop web: FAILED: no polkit agent could ask",
     )
 }
 
@@ -328,8 +330,8 @@ fn members(machine: &Machine) -> Result {
     let said = daemon.done("tester", "StopAllProcesses b true")?;
     for part in [
         "a(ssis) 3 ",
-        "\"api\" \"api\" 30 \"FAILED: not permitted: api\"",
-        "\"mine\" \"mine\" 30 \"FAILED: not permitted: mine\"",
+        "\"api\" \"api\" 30 \"FAILED: permission denied: api\"",
+        "\"mine\" \"mine\" 30 \"FAILED: permission denied: mine\"",
         "\"web\" \"web\" 80 \"OK\"",
     ] {
         expect(said.contains(part), &*said)?;
@@ -347,7 +349,7 @@ fn hanging(machine: &Machine) -> Result {
     daemon.refused(
         "tester",
         "StopProcess sb web true",
-        " stop web: FAILED: not permitted: polkit did not answer",
+        " stop web: FAILED: permission denied: polkit did not answer",
     )?;
     let polkit = begin.elapsed();
     // Callers that need no polkit do not wait for it: both calls together take less than one that does.
@@ -395,7 +397,7 @@ fn without(machine: &Machine) -> Result {
     daemon.refused(
         "tester",
         "StopProcess sb web true",
-        " stop web: FAILED: not permitted: polkit cannot be asked",
+        " stop web: FAILED: permission denied: cannot ask polkit",
     )?;
     daemon.done("root", "StopProcess sb web true").map(drop)
 }
@@ -407,14 +409,14 @@ fn restarted(machine: &Machine) -> Result {
     wait_for("it is on the bus again", LIMIT, || {
         daemon
             .log()
-            .matches(" INFO on the system D-Bus as ")
+            .matches(" INFO connected to the system D-Bus as ")
             .count()
             == 2
     })
     .map_err(|why| format!("{why}\n{}", daemon.log()))?;
     let log = daemon.log();
     let said = log
-        .matches(" WARN the system D-Bus is gone; trying to come back")
+        .matches(" WARN lost the connection to the system D-Bus (reconnecting)")
         .count();
     expect(said == 1, log)?;
     daemon.done("tester", "GetState")?;
@@ -504,14 +506,14 @@ fn policy(machine: &Machine) -> Result {
     }
     let done = daemon.run("root", &set)?;
     expect(
-        done.stderr.contains("State cannot be set"),
+        done.stderr.contains("property State is read-only"),
         format!("{done:?}"),
     )
 }
 
 fn no_policy(machine: &Machine) -> Result {
     let daemon = Daemon::start_without_policy(machine, false)?;
-    let line = " INFO not on the system D-Bus: ";
+    let line = " INFO cannot connect to the system D-Bus: ";
     wait_for("it says so", LIMIT, || daemon.log().contains(line))
         .map_err(|why| format!("{why}\n{}", daemon.log()))?;
     expect(daemon.pid("web")? != "0", "and nothing else is changed")?;
@@ -520,7 +522,9 @@ fn no_policy(machine: &Machine) -> Result {
     machine.write(POLICY, policy)?;
     machine.sh("busctl -q call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus ReloadConfig")?;
     wait_for("it is on the bus", LIMIT, || {
-        daemon.log().contains(" INFO on the system D-Bus as ")
+        daemon
+            .log()
+            .contains(" INFO connected to the system D-Bus as ")
     })
     .map_err(|why| format!("{why}\n{}", daemon.log()))?;
     let log = daemon.log();

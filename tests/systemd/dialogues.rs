@@ -108,7 +108,7 @@ fn notify(machine: &Machine) -> Result<(), String> {
     let fed = before.get("fed").ok_or("fed does not run")?;
     machine.sh(&format!("kill -STOP {fed}"))?;
     returned(machine, &old)?;
-    logged(machine, "gave no sign of life for 4000 ms", 1)?;
+    logged(machine, "sent no keepalive for 4000 ms", 1)?;
     machine.sh("systemctl stop supervisord").map(drop)
 }
 

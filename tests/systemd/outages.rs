@@ -362,7 +362,7 @@ fn churn(machine: &Machine) -> Result<(), String> {
     let text = log(machine)?;
     println!(
         "{runs} runs, strays killed {} times, {} ends are unknown",
-        text.matches("killed what").count(),
+        text.matches(": killed ").count(),
         text.matches("nobody knows").count()
     );
     machine.sh("systemctl stop supervisord").map(drop)

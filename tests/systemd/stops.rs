@@ -104,7 +104,7 @@ fn through(machine: &Machine) -> Result<(), String> {
         machine.sh("systemctl restart base")?;
         returned(machine, &old)?;
         same(machine, &before)?;
-        logged(machine, "letting go of all processes", 1)?;
+        logged(machine, "detaching from all processes", 1)?;
         expect(!log(machine)?.contains("stopped: "), log(machine)?)?;
         // Its stop is another thing.
         machine.sh("systemctl stop base")?;
@@ -239,7 +239,7 @@ fn made_again(machine: &Machine) -> Result<(), String> {
     })?;
     ctl(machine, "start web")?;
     // The fd holder went with the scope. Another one is there, so a restart stops nothing.
-    logged(machine, "another fd holder runs", 1)?;
+    logged(machine, "fd holder restarted with pid", 1)?;
     wait_for("the program runs", LIMIT, || {
         let status = machine.property(UNIT, "StatusText");
         status.is_ok_and(|status| status.starts_with("1/1 running"))

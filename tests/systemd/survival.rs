@@ -113,7 +113,7 @@ fn restarted(machine: &Machine) -> Result<(), String> {
     println!("{lines} lines, each once");
     let log = machine.sh("cat /var/log/supervisord.log")?;
     expect(
-        log.contains("letting go of all processes") && !log.contains("stopped: "),
+        log.contains("detaching from all processes") && !log.contains("stopped: "),
         log,
     )?;
     machine.sh("systemctl stop supervisord").map(drop)

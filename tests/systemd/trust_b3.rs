@@ -36,6 +36,6 @@ fn restarted(machine: &Machine) -> Result<(), String> {
         .map_err(|why| format!("{thread}: {why}: {}", machine.story(UNIT)))?;
     }
     let log = machine.sh("cat /var/log/supervisord.log")?;
-    expect(log.contains("thread output has ended: aborting"), log)?;
+    expect(log.contains("thread output has exited: aborting"), log)?;
     machine.sh("systemctl stop supervisord").map(drop)
 }

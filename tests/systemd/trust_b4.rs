@@ -62,7 +62,7 @@ fn killed(machine: &Machine) -> Result<(), String> {
     let before = pids(machine)?;
     for round in 1..=2 {
         machine.sh(&format!(": > /var/log/supervisord.log; kill -9 {HOLDER}"))?;
-        wait_log(machine, "another fd holder runs with pid ")?;
+        wait_log(machine, "fd holder restarted with pid ")?;
         let status = machine.property(UNIT, "StatusText")?;
         expect(status.contains("fd holder") || round == 2, status)?;
         // Now the new one is what everything depends on.
@@ -77,7 +77,7 @@ fn killed(machine: &Machine) -> Result<(), String> {
 fn scope_ended(machine: &Machine) -> Result<(), String> {
     begin(machine)?;
     machine.sh(&format!("systemctl stop {SCOPE}"))?;
-    wait_log(machine, "another fd holder runs with pid ")?;
+    wait_log(machine, "fd holder restarted with pid ")?;
     // All ended with the scope; what restarts by itself runs in the new one, and outlives the daemon again.
     machine.ctl("start quiet").ok();
     let mut quiet = None;

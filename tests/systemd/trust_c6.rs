@@ -37,10 +37,7 @@ fn left_behind(machine: &Machine) -> Result<(), String> {
             !found.is_empty()
         })
         .map_err(|why| format!("{why}: {}", machine.story("supervisord.service")))?;
-        expect(
-            found.contains(&format!("killed what {name} had left behind: ")),
-            found.clone(),
-        )?;
+        expect(found.contains(&format!("{name}: killed ")), found.clone())?;
     }
     Ok(())
 }

@@ -147,7 +147,7 @@ fn lived(machine: &Machine) -> Result<(), String> {
     refused(
         machine,
         "supervisord service uninstall",
-        "that `service install` wrote",
+        "`service install` did not write it",
     )
 }
 
@@ -172,7 +172,7 @@ fn not_root(machine: &Machine) -> Result<(), String> {
         refused(
             machine,
             &format!("runuser -u tester -- supervisord service {action} -c {CONFIGURATION}"),
-            "only root can do that",
+            "only root can do this",
         )?;
     }
     expect(!is_there(machine, PATH)?, "no unit")
@@ -229,7 +229,7 @@ fn wrong(machine: &Machine) -> Result<(), String> {
     refused(
         machine,
         "supervisord service install --name a/b",
-        "is no name for a unit",
+        "is not a valid unit name",
     )?;
     let done = shell(machine, "supervisord service")?;
     expect(
@@ -248,7 +248,7 @@ fn writable(machine: &Machine) -> Result<(), String> {
     refused(
         machine,
         &install,
-        "supervisord.conf can be changed by others than root",
+        "users other than root can change /etc/supervisor/supervisord.conf",
     )?;
     machine.sh(&format!("chmod 0644 {CONFIGURATION}"))?;
     // A way that others can lead elsewhere is no better.
@@ -269,14 +269,14 @@ fn writable(machine: &Machine) -> Result<(), String> {
     refused(
         machine,
         &install,
-        "conf.d/x.conf can be changed by others than root",
+        "users other than root can change /etc/supervisor/conf.d/x.conf",
     )?;
     // So does a directory to which others can add, though nothing matches in it yet (trust: A7).
     machine.sh("rm /etc/supervisor/conf.d/x.conf; chmod 0777 /etc/supervisor/conf.d")?;
     refused(
         machine,
         &install,
-        "/etc/supervisor/conf.d can be changed by others than root",
+        "users other than root can change /etc/supervisor/conf.d",
     )?;
     machine.sh("rm -r /etc/supervisor/conf.d")?;
     machine.sh(&format!(
@@ -292,7 +292,7 @@ fn writable(machine: &Machine) -> Result<(), String> {
         refused(
             machine,
             &format!("/srv/open/supervisord service install -c {CONFIGURATION}"),
-            "there is no supervisorctl beside /srv/open/supervisord",
+            "supervisorctl not found beside /srv/open/supervisord",
         )
     });
     machine.sh("rm -r /srv/open")?;

@@ -476,7 +476,7 @@ fn started_again() -> Result<(), String> {
     for wrong in ["", "x", &"0".repeat(32), &"f".repeat(32), &token[1..]] {
         let page = press(wrong)?;
         expect(
-            !page.contains("has started again"),
+            !page.contains("was restarted after"),
             format!("{wrong}: {page}"),
         )?;
     }
@@ -493,7 +493,7 @@ fn started_again() -> Result<(), String> {
     })?;
     // It says so, and offers the same with a token that holds.
     expect(
-        page.contains("has started again") && page.contains("value=\"stop web:web\""),
+        page.contains("was restarted after") && page.contains("value=\"stop web:web\""),
         page,
     )
 }

@@ -1,7 +1,8 @@
 //! The manual page supervisord.conf(5), drawn from KEYS.
 
-use super::super::key::{ConfigKey, ExpandScope, SectionKind};
+use super::super::key::{ConfigKey, ExpandScope, SectionKind, Topic, ValueKind};
 use super::super::search;
+use crate::domain::ProcessState;
 use crate::domain::roff::{Example, Page};
 
 /// Sections in the order of the page, with what each is.
@@ -9,37 +10,37 @@ const SECTIONS: &[(SectionKind, &str, &str)] = &[
     (
         SectionKind::Daemon,
         "supervisord",
-        "The daemon itself. The section must exist: a file without it, such as an emptied or cut one, changes nothing in a daemon that runs. Only a file with neither this section nor any `[rpcinterface:x]`, but with a `[program:x]` or `[program-default]`, is taken as if it had both, with a warning; never by a daemon that was started with the section.",
+        "The daemon. This section is required: if a reload reads a file without it, such as an empty or truncated file, nothing changes. Only at the first start, a file that has neither this section nor any `[rpcinterface:x]`, but has a `[program:x]` or `[program-default]`, is accepted with a warning.",
     ),
     (
         SectionKind::UnixServer,
         "unix_http_server",
-        "A control server on a unix socket. There may be several, with a suffix: `[unix_http_server:admin]`.",
+        "A control server on a unix socket. Several servers have suffixes: `[unix_http_server:admin]`.",
     ),
     (
         SectionKind::InetServer,
         "inet_http_server",
-        "A control server on a TCP port. There may be several, with a suffix. Without a password whoever reaches the port controls everything.",
+        "A control server on a TCP port. Several servers have suffixes. Without a password, everybody who can reach the port controls all programs.",
     ),
     (
         SectionKind::RpcInterface,
         "rpcinterface:supervisor",
-        "Makes the methods `supervisor.*` and `supervisord.*` available to clients. `[rpcinterface:twiddler]`, with the factory `supervisor_twiddler.rpcinterface:make_twiddler_rpcinterface`, makes `twiddler.*` available; a key `whitelist` there names those that may be called, without their prefix and with commas between them. Other factories are plug-ins of Python, which cannot be run: a warning says so, and with `--strict` an error.",
+        "Enables the XML-RPC methods `supervisor.*` and `supervisord.*`. `[rpcinterface:twiddler]`, with the factory `supervisor_twiddler.rpcinterface:make_twiddler_rpcinterface`, enables `twiddler.*`; its key `whitelist` names the methods that clients may call, without prefix, separated by commas. Other factories are Python plug-ins, which are not supported: supervisord prints a warning, and an error with `--strict`.",
     ),
     (
         SectionKind::Client,
         "supervisorctl",
-        "How the client reaches the daemon. It reads this section only, and follows no `[include]`.",
+        "How supervisorctl(1) connects to the daemon. The client reads only this section and does not follow `[include]`.",
     ),
     (
         SectionKind::CtlPlugin,
         "ctlplugin:NAME",
-        "A plug-in of Python for the client, which cannot be run: a warning says so. The action of supervisor-serialrestart is there without it.",
+        "A Python plug-in for supervisorctl(1). Python plug-ins are not supported: the client prints a warning. The action of supervisor-serialrestart is built in.",
     ),
     (
         SectionKind::Include,
         "include",
-        "More files, read after this one; later settings win. Included files cannot include. Patterns are separated by blanks or line ends; a comma is part of a name. Whoever can add a file to a directory that a pattern names can run programs as the daemon's user, whether or not a file matches now: if that is anybody but root, a root daemon warns at its start and in `--check`, and `supervisord service install` refuses. A sticky directory such as `/tmp` lets everybody add files.",
+        "More configuration files, read after this file; later values win. An included file cannot include other files. Blanks or newlines separate patterns; a comma is part of a name. Every user who can add a file to a directory of a pattern can run programs as the user of the daemon. If users other than root can do that, a daemon of root prints a warning at start and with `--check`, and `supervisord service install` fails. In a sticky directory such as `/tmp`, everybody can add files.",
     ),
     (
         SectionKind::Program,
@@ -49,44 +50,110 @@ const SECTIONS: &[(SectionKind, &str, &str)] = &[
     (
         SectionKind::Group,
         "group:NAME",
-        "Programs that are handled together. They then form no groups of their own. They start by `priority`, and those of equal priority in the order of `programs`.",
+        "A group of programs. Without a group, each program is a group of its own. Programs of a group start by `priority`, and programs of equal priority start in the order of `programs`.",
     ),
     (
         SectionKind::Listener,
         "eventlistener:NAME",
-        "A program that hears of events on its standard input and answers on its standard output; has the keys of programs besides these. Its processes are a pool: each event goes to one of them that is free.",
+        "A program that reads events from its standard input and writes results to its standard output, see supervisord-events(7). All keys of programs are valid here too. The processes of the section are a pool: each event goes to one process that is ready.",
     ),
     (
         SectionKind::Fcgi,
         "fcgi-program:NAME",
-        "A FastCGI program, which may be a member of a group; has the keys of programs besides these. Its processes accept connections from one listening socket, which each has as descriptor 0 in place of standard input. The daemon makes the socket when the first of them starts and closes it when the last has ended; the file of a unix socket stays.",
+        "A FastCGI program. All keys of programs are valid here too, and a group can contain it. All its processes accept connections from one listening socket, which is their file descriptor 0. The daemon creates the socket when the first process starts and closes it after the exit of the last process; the file of a unix socket is not removed.",
     ),
 ];
 
+/// What the keys of a topic have in common.
+const fn about(topic: Topic) -> Option<&'static str> {
+    match topic {
+        Topic::Limits => Some(
+            "Limits of one process. A `limit_` key takes one number for both limits, or the soft and the hard limit. Without the key, the process has the limits of the daemon.",
+        ),
+        Topic::Cgroup => Some(
+            "Limits of the process and all its children. These keys need a writable cgroup v2; without one, the log has a warning and the keys have no effect. All limits can be changed while the process runs: `supervisorctl update` applies them without a restart.",
+        ),
+        Topic::Privileges => Some(
+            "If the kernel refuses a setting, the program does not start; its log of standard error names the key and the missing privilege.",
+        ),
+        Topic::Run | Topic::Start | Topic::Ready | Topic::Logs | Topic::Systemd => None,
+    }
+}
+
 const DESCRIPTION: &str = "\
-A file of sections in brackets, each with lines of the form `<key> = <value>`. Keys are case-insensitive, names of sections
-are not. Lines that begin with `;` or `#` are comments; either character also begins one behind a blank, within quotes too.
-A line that is indented deeper than its key continues the value. A key given twice counts as given last; sections of one
-name are merged. Keys of `[DEFAULT]` hold for every section.
+The configuration is a text file of sections. A section begins with its name in brackets and has lines of the form
+`<key> = <value>`. Keys are case-insensitive, section names are case-sensitive. A line that begins with `;` or `#` is a
+comment; within a line, a blank before one of these characters begins a comment, even within quotes. A line that is
+indented deeper than its key continues the value. If a key occurs twice, the last value wins; sections with the same name
+are merged. Keys of `[DEFAULT]` apply to all sections.
 
-Values may refer to names: `%(here)s` (the directory of the file), `%(ENV_<NAME>)s` (a variable of the environment),
-`%(host_node_name)s` and, in programs, `%(program_name)s`, `%(group_name)s`, `%(process_num)02d`, `%(numprocs)d`. A literal
-percent sign is written `%%`. `%(ENV_<NAME>:-<text>)s` is the text if the variable is not set or is empty.
+Values can contain `%(here)s` (the directory of the file), `%(ENV_<NAME>)s` (an environment variable),
+`%(host_node_name)s` and, in programs, `%(program_name)s`, `%(group_name)s`, `%(process_num)02d` and `%(numprocs)d`.
+`%(ENV_<NAME>:-<text>)s` expands to the text if the variable is unset or empty. `%%` is a literal percent sign.
 
-`supervisord --check` reports every error and every warning with its place, by file and line. It warns of keys and sections
-that nothing reads, with what was probably meant, once for each kind of section; `--strict` takes such a warning for an error.
-Keys that other tools read (`dependent_startup` and its like) are left alone. At a start the log names the first eight. `echo_supervisord_conf` prints a file with every key in it, most of them commented out.";
+`supervisord --check` prints all errors and warnings with file, line and column. Unknown keys and sections are warnings,
+with `--strict` errors. Keys of other tools, such as `dependent_startup`, are ignored. At start, the log shows at most eight
+unknown keys. `echo_supervisord_conf` prints a sample file with all keys.";
+
+const KEYS: &str = "\
+Each key has its type, its default and, if the form is not obvious, an example. “(new)” marks keys that Supervisor 4.3.0 does
+not have. “Per process” marks keys whose value is expanded for each process of a section, so that it can contain
+`%(process_num)d`. “Option” is the command line option that overrides the key. `VALUE TYPES` describes the types.";
 
 const FILES: &str = "\
-Packages for Debian and its relatives read `/etc/supervisor/supervisord.conf`, which includes
-`/etc/supervisor/conf.d/*.conf`; those for Fedora, RHEL and SUSE `/etc/supervisord.conf`, which includes
-`/etc/supervisord.d/*.ini`. A program is a file of its own there, which `supervisorctl update` takes over.
+Packages for Debian and its derivatives use `/etc/supervisor/supervisord.conf`, which includes
+`/etc/supervisor/conf.d/*.conf`. Packages for Fedora, RHEL and SUSE use `/etc/supervisord.conf`, which includes
+`/etc/supervisord.d/*.ini`. Put each program into a file of its own there and run `supervisorctl update`.
 
-As root, the daemon refuses a file that it has found by search if others than root can change that file, a directory above
-it, or what it includes. One that is named with `-c` is taken with a warning.
+As root, the daemon refuses a configuration file that it found by search if users other than root can change the file, a
+directory above the file, or an included file. With `-c`, the daemon uses the file and prints a warning.
 
-If neither the unit nor the command line names a file, both programs take the first of these that is there, for a program in
-`/usr/bin`:";
+Without `-c`, the daemon and the client use the first of these files that exists, for a program in `/usr/bin`:";
+
+const STATES: &str = "\
+Each process has one of these states, which `supervisorctl status`, events and the web page show:";
+
+const DIAGRAM: &str = "
+            +-------------------- autorestart --------------------+
+            |                                                     |
+  start     v        up for startsecs, or ready         exit      |
+STOPPED -> STARTING -----------------------------> RUNNING --> EXITED
+  ^         |    ^                                    |
+  |    exit |    | next attempt                       | stop
+  |         v    |                                    v
+  |        BACKOFF                                 STOPPING
+  |           |                                       |
+  |           | startretries used up                  | exit
+  |           v                                       |
+  |         FATAL                                     |
+  +---------------------------------------------------+
+";
+
+/// What a state means.
+const fn meaning(state: ProcessState) -> &'static str {
+    match state {
+        ProcessState::Stopped => "A request stopped the process, or the process was never started.",
+        ProcessState::Starting => {
+            "The process was started, but has not been up for `startsecs` seconds; with `notify` or `ready_fd`, it has not reported readiness."
+        }
+        ProcessState::Running => "The process runs. With `startsecs=0`, it is RUNNING at once.",
+        ProcessState::Backoff => {
+            "The process exited too early, could not be started, or reached its readiness timeout. The next attempt follows; the delay grows by one second with each failure. `stop` ends the attempts."
+        }
+        ProcessState::Stopping => {
+            "The process received `stopsignal` and has not exited. After `stopwaitsecs` seconds it receives SIGKILL."
+        }
+        ProcessState::Exited => {
+            "The process exited from RUNNING, and `autorestart` does not restart it. `start` starts it again."
+        }
+        ProcessState::Fatal => {
+            "The start failed and all `startretries` attempts failed too. `start` tries again."
+        }
+        ProcessState::Unknown => {
+            "The kernel refused to deliver a signal to the process. `start` is allowed, but the old process may still run."
+        }
+    }
+}
 
 const WHOLE: &str = "
 [unix_http_server]
@@ -152,40 +219,81 @@ pub fn configuration() -> String {
     for place in search::search_paths("/usr/bin/supervisord") {
         let what = match place.starts_with('/') {
             true => "",
-            false => "In the working directory; not to be relied on.",
+            false => "In the working directory; do not rely on it.",
         };
         page.entry(&format!("`{place}`"), what);
     }
-    page.section("SECTIONS");
+    page.section("SECTIONS AND KEYS");
+    page.prose(KEYS);
     for &(kind, name, what) in SECTIONS {
         page.part(&format!("[{name}]"));
         page.prose(what);
-        for key in kind.rows() {
+        for key in kind.rows().iter().filter(|key| key.topic.is_none()) {
             entry(&mut page, key);
         }
+        for (topic, title) in Topic::ALL {
+            let mut keys = kind
+                .rows()
+                .iter()
+                .filter(|key| key.topic == Some(topic))
+                .peekable();
+            if keys.peek().is_none() {
+                continue;
+            }
+            page.part(&format!("[{name}]: {title}"));
+            if let Some(text) = about(topic).filter(|_| kind == SectionKind::Program) {
+                page.prose(text);
+            }
+            for key in keys {
+                entry(&mut page, key);
+            }
+        }
+    }
+    page.section("VALUE TYPES");
+    for kind in types() {
+        page.entry(kind.name(), &sentence(kind.expected()));
+    }
+    page.section("STATES");
+    page.prose(STATES);
+    page.example(Example::Text, DIAGRAM);
+    for state in ProcessState::ALL {
+        page.entry(&format!("`{state}`"), meaning(state));
     }
     page.section("EXAMPLES");
-    page.prose("A daemon whose programs stand in files of their own:");
+    page.prose("A daemon whose programs have files of their own:");
     page.example(Example::Configuration, WHOLE);
-    page.prose("One of those files. The variable is the daemon's own.");
+    page.prose("One of those files. `WEB_PORT` is a variable in the environment of the daemon.");
     page.example(Example::Sections, WEB);
     page.prose(
-        "Four processes of one program and one of another, which are started and stopped together: \
-         `supervisorctl restart jobs:*`.",
+        "A group of two programs, one with four processes. `supervisorctl restart jobs:*` restarts all five processes.",
     );
     page.example(Example::Sections, POOL);
     page.see_also(&[("systemd.exec", 5), ("cgroups", 7), ("capabilities", 7)])
 }
 
+/// The types whose name does not say everything, in the order in which keys use them.
+fn types() -> Vec<ValueKind> {
+    let mut types = Vec::new();
+    for (_, key) in super::super::key::all() {
+        let is_plain = key.kind == ValueKind::Text || key.kind.name() == key.kind.expected();
+        if !is_plain && !types.contains(&key.kind) {
+            types.push(key.kind);
+        }
+    }
+    types
+}
+
 fn entry(page: &mut Page, key: &ConfigKey) {
-    let mut facts = vec![sentence(key.doc), format!("Takes {}.", key.kind.expected())];
+    let new = if key.ours { " (new)" } else { "" };
+    page.entry(&format!("`{}`{new}", key.name), &sentence(key.doc));
+    let mut facts = vec![format!("Type: {}.", key.kind.name())];
     match key.default {
-        None => {}
+        None => facts.push("Default: none.".to_owned()),
         Some("") => facts.push("Default: empty.".to_owned()),
         Some(default) => facts.push(format!("Default: `{default}`.")),
     }
     if key.scope == ExpandScope::Process {
-        facts.push("Evaluated for each process.".to_owned());
+        facts.push("Per process.".to_owned());
     }
     if let Some(flag) = key.flag {
         let short = flag
@@ -194,13 +302,13 @@ fn entry(page: &mut Page, key: &ConfigKey) {
             .unwrap_or_default();
         facts.push(format!("Option: {short}`--{}`.", flag.long));
     }
-    if key.ours {
-        facts.push("Supervisor does not know this key.".to_owned());
+    if let Some(example) = key.example {
+        facts.push(format!("Example: `{}={example}`", key.name));
     }
-    page.entry(&format!("`{}`", key.name), &facts.join(" "));
+    page.more(&facts.join(" "));
 }
 
-/// A key's doc as a sentence: it stands alone in the sample, where it is none.
+/// A key's doc as a sentence. In the sample it is a remark without capital and full stop.
 fn sentence(doc: &str) -> String {
     let mut letters = doc.chars();
     let first = letters.next().map(|c| c.to_ascii_uppercase());

@@ -4,32 +4,32 @@ use crate::domain::roff::{Example, Page};
 use crate::domain::{EVENTS, EventType};
 
 const DESCRIPTION: &str = "\
-Whatever happens under supervisord(8) is an event of one of the types below. A program of a section `[eventlistener:<name>]`
-(supervisord.conf(5)) hears of those that its key `events` names. Types form a tree: who subscribes to a type receives all
-types below it too, and `EVENT` is all of them.
+supervisord(8) sends events of the types below to event listeners. An event listener is a program with a section
+`[eventlistener:<name>]` (supervisord.conf(5)); its key `events` names the types that it receives. Types form a tree: a
+listener that subscribes to a type also receives all types below it. `EVENT` is the root of the tree.
 
-Nothing is made that nobody listens to: without a listener for `TICK` types, the daemon sleeps.";
+The daemon creates only events that have a listener. Without a listener for `TICK` types, an idle daemon does not wake up.";
 
 const PROTOCOL: &str = "\
-A listener reads from its standard input and writes to its standard output, and nothing but the following may be written
-there; what it has to say otherwise goes to standard error.";
+A listener reads events from its standard input and writes results to its standard output. Standard output is for the
+protocol only; other output must go to standard error.";
 
 const STEPS: &[(&str, &str)] = &[
     (
         "`READY`",
-        "The listener writes this and a newline when it can take an event. It is sent nothing before.",
+        "The listener writes `READY` and a newline when it is ready for an event. The daemon sends no event before.",
     ),
     (
         "header",
-        "It reads one line, a header of pairs `<key>:<value>` with blanks between them. The last is `len`, and so many \
-         characters follow: the payload. A payload is text of the form that stands with each type below; where that has a \
-         second line, it is data.",
+        "The listener reads one line, the header: pairs `<key>:<value>` separated by blanks. Then it reads the payload, whose \
+         length in characters is the value of `len`. `TYPES` shows the form of each payload; a second line of a payload is \
+         data.",
     ),
     (
         "`RESULT 2`",
-        "It writes this line when it has handled the event, and right behind it, without a newline, `OK`; or `RESULT 4` and \
-         `FAIL`, if the event is to be sent again, to whichever listener of the pool is free then. The number is the length of \
-         what follows.",
+        "After handling the event, the listener writes this line, and then `OK` without a newline. The number is the length of \
+         the result. With `RESULT 4` and `FAIL` the listener rejects the event, and the daemon sends the event again to a \
+         listener of the pool that is ready.",
     ),
 ];
 
@@ -41,26 +41,23 @@ const HEADER: &[(&str, &str)] = &[
     ),
     (
         "`serial`",
-        "Number of the event among all that anybody heard of since the daemon started. An event that is sent again keeps it.",
+        "Serial number of the event since the start of the daemon. An event that is sent again has the same number.",
     ),
     ("`pool`", "Name of the listener's section."),
-    (
-        "`poolserial`",
-        "Number of the event among those of the pool.",
-    ),
+    ("`poolserial`", "Serial number of the event in the pool."),
     ("`eventname`", "Type of the event."),
     ("`len`", "Length of the payload, in characters of UTF-8."),
 ];
 
 const POOLS: &str = "\
-With `numprocs`, several processes serve one section, and each event goes to one that is free. Up to `buffer_size` events
-wait while none is; when more come, the oldest is discarded, the log has a line about it, and `supervisorctl status` counts
-it. A listener that writes anything else than the protocol has it is in the state UNKNOWN and is sent nothing more until it
-is restarted.";
+With `numprocs`, several processes serve one section; each event goes to one process that is ready. While no process is
+ready, up to `buffer_size` events wait. If more events arrive, the daemon discards the oldest event, writes a log line, and
+`supervisorctl status` counts the discarded event. A listener that violates the protocol enters the listener state UNKNOWN and
+receives no more events until it is restarted.";
 
 const SAMPLE: &str = r#"
 #!/usr/bin/python3
-# Tells on standard error of every process that is given up.
+# Reports every process that enters the FATAL state on standard error.
 import sys
 
 while True:
@@ -88,8 +85,8 @@ pub fn events() -> String {
     page.prose(DESCRIPTION);
     page.section("TYPES");
     page.prose(
-        "With each type stands its payload, in which a word in italics is a value. Types without a payload are not sent \
-         themselves, but those below them are.",
+        "Each type has its payload, in which a word in italics is a value. The daemon never sends types without a payload, only \
+         the types below them.",
     );
     for event in EVENTS {
         let below = match event.parent {
@@ -105,12 +102,9 @@ pub fn events() -> String {
     for (name, what) in [
         (
             "`from_state`",
-            "The state that was left, such as RUNNING or BACKOFF.",
+            "The previous state, such as RUNNING or BACKOFF.",
         ),
-        (
-            "`tries`",
-            "How many attempts to start it failed, this series.",
-        ),
+        ("`tries`", "Number of failed start attempts in a row."),
         (
             "`expected`",
             "1 if the exit code is among `exitcodes`, else 0.",
@@ -118,7 +112,7 @@ pub fn events() -> String {
         ("`channel`", "`stdout` or `stderr`."),
         (
             "`type`",
-            "What the client that called sendRemoteCommEvent chose.",
+            "The type that the client of sendRemoteCommEvent chose.",
         ),
         (
             "`when`",
@@ -126,8 +120,8 @@ pub fn events() -> String {
         ),
         (
             "`causes`",
-            "Only where a program has limits of a cgroup and has met one of them: which, at the end of the payload of its end. \
-             Supervisor has no such value.",
+            "The cgroup limits that the process reached before its exit, if there are any, at the end of the payload. Supervisor does \
+             not have this value.",
         ),
     ] {
         page.entry(name, what);
@@ -138,7 +132,7 @@ pub fn events() -> String {
         page.entry(step, what);
     }
     page.part("Header");
-    page.prose("An event as it is read, its header first:");
+    page.prose("An event as a listener reads it, first the header:");
     page.example(
         Example::Text,
         "ver:3.0 server:supervisor serial:21 pool:watch poolserial:10 eventname:PROCESS_STATE_FATAL len:48\n\
@@ -152,7 +146,7 @@ pub fn events() -> String {
     page.section("EXAMPLES");
     page.prose("A listener in Python:");
     page.example(Example::Text, SAMPLE);
-    page.prose("and its section:");
+    page.prose("The section of this listener:");
     page.example(Example::Sections, SECTION);
     page.see_also(&[])
 }

@@ -9,20 +9,20 @@ pub fn sample() -> String {
     page.synopsis(&["`echo_supervisord_conf`"]);
     page.section("DESCRIPTION");
     page.prose(
-        "It prints a configuration file for supervisord(8) with every section and every key there is, each with what it does \
-         and its default. What a file must have is set; all else is commented out.\n\n\
-         It takes no options, reads nothing and writes to standard output only. It is a link to `supervisord`, which does \
-         this when it is called by that name.",
+        "`echo_supervisord_conf` prints a sample configuration for supervisord(8) with all sections and keys, their descriptions \
+         and defaults. Required keys are set; all other keys are commented out.\n\n\
+         The command has no options, reads no files and writes to standard output only. It is a link to `supervisord`, which \
+         prints the sample when it is called by this name.",
     );
     page.section("EXIT STATUS");
-    page.prose("0, always.");
+    page.prose("Always 0.");
     page.section("EXAMPLES");
-    page.prose("A file to begin with, which is valid as it is:");
+    page.prose("Create a configuration file and check it:");
     page.example(
         Example::Shell,
         "echo_supervisord_conf > supervisord.conf\nsupervisord --check -c supervisord.conf",
     );
-    page.prose("Every key about readiness:");
+    page.prose("Print all keys about readiness:");
     page.example(Example::Shell, "echo_supervisord_conf | grep ready");
     page.see_also(&[])
 }

@@ -54,7 +54,7 @@ pub(super) fn confinement(
                     at,
                     "ambient_capabilities",
                     format!("capabilities does not allow {beyond}"),
-                    "what a program is given it must be allowed to have",
+                    "each ambient capability must also be listed in capabilities",
                 );
             }
             Some(set)
@@ -91,8 +91,7 @@ pub(super) fn warn_of_rights(
         let section = &program.template.section;
         for key in privileged(&process.confinement, rights, reader) {
             let text = format!(
-                "{key} in [{section}] takes rights that the daemon will not have unless it runs as root; the program may \
-                 not start"
+                "{key} in [{section}] needs privileges that supervisord has only as root; the program may fail to start"
             );
             reader.warn_of_key(section, key, text);
         }
@@ -338,12 +337,11 @@ mod tests {
             (
                 "capabilities=root",
                 "unknown capability 'root' in section 'program:a' (file: '/etc/s.conf'); capabilities takes none, all, \
-                 or names such as cap_net_bind_service with commas or blanks between them, after ~ those that are left out",
+                 or names such as cap_net_bind_service separated by commas or blanks; after ~, all except the named ones",
             ),
             (
                 "ambient_capabilities=kill,chown\ncapabilities=chown",
-                "capabilities does not allow cap_kill in section 'program:a' (file: '/etc/s.conf'); what a program is \
-                 given it must be allowed to have",
+                "capabilities does not allow cap_kill in section 'program:a' (file: '/etc/s.conf'); each ambient capability must also be listed in capabilities",
             ),
         ] {
             let errors = read(&format!("[program:a]\ncommand=a\n{line}\n")).expect_err(line);
@@ -413,8 +411,7 @@ mod tests {
         .map(|(line, key)| {
             let column = key.len() + 2;
             format!(
-                "/etc/s.conf:{line}:{column}: {key} in [program:a] takes rights that the daemon will not have unless it runs \
-                 as root; the program may not start"
+                "/etc/s.conf:{line}:{column}: {key} in [program:a] needs privileges that supervisord has only as root; the program may fail to start"
             )
         })
         .into();

@@ -52,7 +52,7 @@ pub(super) fn read_groups(
         let is_new = names.insert(group.name.clone());
         if !is_new {
             let text = format!(
-                "there are several groups named {}; only the first by priority is used",
+                "several groups are named {}; only the first by priority is used",
                 group.name
             );
             reader.warn(section_of(reader, group), text);
@@ -75,7 +75,7 @@ fn warn_of_shared_sockets(reader: &mut ConfigReader<'_>, groups: &[GroupSpec]) {
             let first = *owners.entry(&socket.url).or_insert(own);
             if first != own {
                 let text = format!(
-                    "{} is the socket of {} in group {} and of {} in group {}; only one of them can have it at a time",
+                    "{} is the socket of {} in group {} and of {} in group {}; only one of them can use it at a time",
                     socket.url, first.1, first.0, own.1, own.0
                 );
                 let section = format!("{}{}", SectionKind::Fcgi.prefix(), socket.program);
@@ -166,7 +166,7 @@ fn group(
                 at,
                 "programs",
                 format!("[{label}] names unknown program or fcgi-program {program}"),
-                &format!("programs takes names of sections such as [{plain}]"),
+                &format!("programs takes program names, as in [{plain}]"),
             ),
             (true, true) => reader.fail_with(
                 at,
@@ -174,7 +174,7 @@ fn group(
                 format!(
                     "[{label}] name {program} is ambiguous (exists as program and fcgi-program)"
                 ),
-                "give one of the two another name",
+                "rename one of the two",
             ),
             _ => {
                 label = if has_plain { plain } else { fcgi };
@@ -309,7 +309,7 @@ fn events(reader: &mut ConfigReader<'_>, at: SectionAt<'_>) -> Vec<String> {
                 at,
                 "events",
                 format!("Unknown event type {event} in [{}] events", at.section),
-                "events takes names such as PROCESS_STATE, TICK_60 or EVENT, with commas between them",
+                "events takes event types such as PROCESS_STATE, TICK_60 or EVENT, separated by commas",
             );
         }
     }
@@ -323,7 +323,7 @@ fn member_kind(reader: &mut ConfigReader<'_>, section: &str) -> ProcessKind {
     let at = reader.at(section, SectionKind::Fcgi);
     if matches!(reader.raw(at, "socket").as_deref(), None | Some("")) {
         let text = format!(
-            "[{section}] has no socket; it is a member of a group, and runs as an ordinary program there"
+            "[{section}] has no socket; as a member of a group it runs as an ordinary program"
         );
         reader.warn(reader.span_of_section(section), text);
         return ProcessKind::Program;
@@ -480,7 +480,7 @@ fn unique(
     }
     if unique.len() != count {
         let text = format!(
-            "[{}] has several processes of one name; only the last of them is used",
+            "[{}] has several processes with the same name; only the last one is used",
             strip(section)
         );
         reader.warn(reader.span_of_section(section), text);
@@ -548,7 +548,7 @@ mod tests {
         assert_eq!(
             notes(&config),
             [
-                "/etc/s.conf:2:1: [fcgi-program:f] has no socket; it is a member of a group, and runs as an ordinary program there"
+                "/etc/s.conf:2:1: [fcgi-program:f] has no socket; as a member of a group it runs as an ordinary program"
             ]
         );
         assert_eq!(
@@ -563,7 +563,7 @@ mod tests {
         assert_eq!(
             notes(&read(two).expect("valid")),
             [
-                "/etc/s.conf:7:8: tcp://h:1 is the socket of a in group a and of b in group b; only one of them can have it at a time"
+                "/etc/s.conf:7:8: tcp://h:1 is the socket of a in group a and of b in group b; only one of them can use it at a time"
             ]
         );
     }

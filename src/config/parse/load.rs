@@ -35,9 +35,8 @@ pub fn load(
     let has_section = reader.ini.section(SectionKind::Daemon.prefix()).is_some();
     let is_implied = !has_section && !options.needs_section && is_implied(&reader);
     if is_implied {
-        let text = format!(
-            "{path} has neither [supervisord] nor any [rpcinterface:x]; taken as if it had both"
-        );
+        let text =
+            format!("{path} has neither [supervisord] nor [rpcinterface:x]; both are assumed");
         reader.warn(SourceSpan::default(), text);
     } else if !has_section {
         let (span, hint) = missing_section(&reader, options.needs_section);
@@ -107,15 +106,15 @@ fn missing_section(reader: &ConfigReader<'_>, needs_section: bool) -> (SourceSpa
         ),
         None if reader.ini.sections().is_empty() => (
             SourceSpan::default(),
-            "the file is empty; a line [supervisord] is enough".to_owned(),
+            "the file is empty; the line [supervisord] is enough".to_owned(),
         ),
         None if needs_section => (
             SourceSpan::default(),
-            "the file had it when the daemon started".to_owned(),
+            "the file had this section when supervisord started".to_owned(),
         ),
         None => (
             SourceSpan::default(),
-            "a line [supervisord] is enough".to_owned(),
+            "the line [supervisord] is enough".to_owned(),
         ),
     }
 }
@@ -159,7 +158,7 @@ fn include(reader: &mut ConfigReader<'_>) {
             let has_comma = pattern.contains(',');
             reader.warn_as(span, Line::IncludeMatchesNothing { pattern });
             if has_comma {
-                let text = "[include] files takes patterns with blanks between them, not commas";
+                let text = "[include] files takes patterns separated by blanks, not commas";
                 reader.warn(span, text.to_owned());
             }
         }
@@ -174,7 +173,7 @@ fn include(reader: &mut ConfigReader<'_>) {
                     } else {
                         &why
                     };
-                    let text = format!("{path} is left out, for it could not be read: {reason}");
+                    let text = format!("skipped {path}: cannot read it: {reason}");
                     reader.warn(span, text);
                 }
             }
@@ -217,7 +216,7 @@ fn interfaces(reader: &mut ConfigReader<'_>) -> (Vec<String>, Option<Vec<String>
             }
             KeyResult::Is(factory) if factory == TWIDDLER_INTERFACE => {
                 let text = format!(
-                    "[{section}] must be named [rpcinterface:{TWIDDLER}]; its methods are not there"
+                    "[{section}] must be named [rpcinterface:{TWIDDLER}]; its methods are not available"
                 );
                 reader.warn(reader.span_of_section(&section), text);
             }
@@ -229,7 +228,7 @@ fn interfaces(reader: &mut ConfigReader<'_>) -> (Vec<String>, Option<Vec<String>
                 at,
                 RPC_FACTORY,
                 format!("{factory} cannot be resolved within [{section}]"),
-                &format!("plug-ins of Python are not loaded; {RPC_FACTORY} takes {MAIN_INTERFACE}"),
+                &format!("Python plug-ins are not supported; {RPC_FACTORY} takes {MAIN_INTERFACE}"),
             ),
         }
         // Whatever else stands there is handed to the factory, so it is expanded although nobody needs it here.
@@ -296,12 +295,12 @@ mod tests {
                  debug, trace, blather",
                 "/etc/s.conf:3:8: invalid literal for int() with base 10: 'many'; minfds takes a whole number",
                 "/etc/s.conf:6:1: program section program:a does not specify a command in section 'program:a' (file: \
-                 '/etc/s.conf'); command takes a text",
+                 '/etc/s.conf'); command takes a string",
                 "/etc/s.conf:7:11: invalid literal for int() with base 10: '1s' in section 'program:a' (file: \
-                 '/etc/s.conf'); startsecs takes a whole number",
+                 '/etc/s.conf'); startsecs takes a whole number of seconds",
                 "/etc/x.conf:2:9: Format string '%(nosuch)s' for 'program:b.command' contains names ('nosuch') which \
                  cannot be expanded. Available names: ENV_HOME, group_name, here, host_node_name, numprocs, \
-                 process_num, program_name in section 'program:b' (file: '/etc/x.conf'); a literal % is written %%",
+                 process_num, program_name in section 'program:b' (file: '/etc/x.conf'); write %% for a literal %",
                 "/etc/x.conf:3:11: not a valid boolean value: 'maybe' in section 'program:b' (file: '/etc/x.conf'); \
                  autostart takes one of yes, true, on, 1, no, false, off, 0",
                 "/etc/x.conf:4:1: Source contains parsing errors: '/etc/x.conf': 'foo'; expected `key = value`, a \
@@ -340,9 +339,7 @@ mod tests {
         assert_eq!(config.daemon.identifier, "supervisor");
         assert_eq!(
             config.notes.first().map(ToString::to_string).as_deref(),
-            Some(
-                "/etc/s.conf has neither [supervisord] nor any [rpcinterface:x]; taken as if it had both"
-            )
+            Some("/etc/s.conf has neither [supervisord] nor [rpcinterface:x]; both are assumed")
         );
         assert!(config.is_implied);
         let config = at("[program-default]\nautostart=no\n").expect("valid");
@@ -354,22 +351,22 @@ mod tests {
         for (text, problem) in [
             (
                 "",
-                "/etc/s.conf: .ini file does not include supervisord section; the file is empty; a line [supervisord] is \
+                "/etc/s.conf: .ini file does not include supervisord section; the file is empty; the line [supervisord] is \
                  enough",
             ),
             (
                 "; cut\n",
-                "/etc/s.conf: .ini file does not include supervisord section; the file is empty; a line [supervisord] is \
+                "/etc/s.conf: .ini file does not include supervisord section; the file is empty; the line [supervisord] is \
                  enough",
             ),
             (
                 "[unix_http_server]\nfile=/s.sock\n",
-                "/etc/s.conf: .ini file does not include supervisord section; a line [supervisord] is enough",
+                "/etc/s.conf: .ini file does not include supervisord section; the line [supervisord] is enough",
             ),
             (
                 "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=\
                  supervisor.rpcinterface:make_main_rpcinterface\n[program:a]\ncommand=c\n",
-                "/etc/s.conf: .ini file does not include supervisord section; a line [supervisord] is enough",
+                "/etc/s.conf: .ini file does not include supervisord section; the line [supervisord] is enough",
             ),
             (
                 "[supervisor]\nnodaemon=true\n[program:a]\ncommand=c\n",
@@ -378,7 +375,7 @@ mod tests {
             ),
             (
                 "[eventlistener:l]\ncommand=c\nevents=TICK\n",
-                "/etc/s.conf: .ini file does not include supervisord section; a line [supervisord] is enough",
+                "/etc/s.conf: .ini file does not include supervisord section; the line [supervisord] is enough",
             ),
         ] {
             let errors = at(text).expect_err(text);
@@ -430,10 +427,9 @@ mod tests {
             errors.lines(),
             [
                 "/etc/s.conf:2:8: error: invalid literal for int() with base 10: 'many'; minfds takes a whole number",
-                "/etc/s.conf:5:1: error: Invalid name: 'b c' because of character: ' '; a name has no blank, no colon and no \
-                 slash",
+                "/etc/s.conf:5:1: error: Invalid name: 'b c' because of character: ' '; names cannot contain blanks, colons or slashes",
                 "/etc/s.conf:4:7: warning: No file matches via include \"/etc/no.conf,x.conf\"",
-                "/etc/s.conf:4:7: warning: [include] files takes patterns with blanks between them, not commas",
+                "/etc/s.conf:4:7: warning: [include] files takes patterns separated by blanks, not commas",
                 "/etc/s.conf:9:16: warning: For [program:a], redirect_stderr=true but stderr_logfile has also been set to a \
                  filename, the filename has been ignored",
             ]
@@ -457,8 +453,7 @@ mod tests {
             name("a/b"),
             Err(vec![
                 "/etc/s.conf:4:14: Invalid name: 'a/b' because of character: '/' in section 'program:a' (file: \
-                 '/etc/s.conf'); %(ENV_SITE)s expands to that, and the name of a process has no slash and no control \
-                 character"
+                 '/etc/s.conf'); %(ENV_SITE)s expands to this name; process names cannot contain slashes or control characters"
                     .to_owned()
             ])
         );
@@ -477,8 +472,7 @@ mod tests {
         assert_eq!(
             text(&config)[1..],
             [
-                "/etc/s.conf:12:16: syslog @udp:h:514 is the name of a file here: a syslog server is not supported yet; use \
-                 syslog or journal",
+                "/etc/s.conf:12:16: syslog @udp:h:514 is taken as a file name: syslog servers are not supported; use syslog or journal",
                 "/etc/s.conf:1:1: [program-default] is not supported yet; its keys have no effect",
                 "/etc/s.conf:5:1: envFiles in [program:a] is not supported yet; it has no effect",
                 "/etc/s.conf:6:1: unknown key myKey in [program:a] is ignored (and in 1 more places)",
@@ -489,7 +483,7 @@ mod tests {
         assert_eq!((config.notes.len(), config.warnings.len()), (9, 30));
         assert_eq!(
             text(&config)[8],
-            "/etc/s.conf: 22 more unknown words are ignored; supervisord --check names them"
+            "/etc/s.conf: 22 more unknown keys or sections are ignored (supervisord --check lists them)"
         );
     }
 
@@ -510,10 +504,10 @@ mod tests {
         assert_eq!(
             warnings,
             [
-                "/etc/s.conf:5:1: [program:a] stands in /etc/s.conf:5, /etc/i/1.conf:1, /etc/i/2.conf:1 and /etc/i/2.conf:3; \
-                 of each key the last one wins",
-                "/etc/i/2.conf:6:1: [supervisord] logfile is overridden by an included file; /etc/s.conf:2 no longer counts",
-                "/etc/i/2.conf:7:1: [include] in an included file comes too late and has no effect",
+                "/etc/s.conf:5:1: [program:a] is defined in /etc/s.conf:5, /etc/i/1.conf:1, /etc/i/2.conf:1 and /etc/i/2.conf:3; \
+                 the last value of each key wins",
+                "/etc/i/2.conf:6:1: [supervisord] logfile is overridden by an included file; /etc/s.conf:2 has no effect",
+                "/etc/i/2.conf:7:1: [include] in an included file has no effect",
             ]
         );
     }
@@ -536,7 +530,7 @@ mod tests {
         assert_eq!(
             count(true),
             [
-                "/etc/s.conf:4:11: io_weight in [program:a] has no effect on this host: the kernel lacks it"
+                "/etc/s.conf:4:11: io_weight in [program:a] has no effect on this host: the kernel does not support it"
             ]
         );
         assert_eq!(count(false), [""; 0]);
@@ -551,7 +545,8 @@ mod tests {
             ..DaemonOptions::default()
         };
         let config = load("/etc/s.conf", &with(false), &machine).expect("valid");
-        let told = "files can be added to /etc/everybodys.d by others than root: it is everybody's";
+        let told =
+            "users other than root can add files to /etc/everybodys.d: it is writable by everybody";
         assert!(
             config
                 .warnings
@@ -796,7 +791,7 @@ mod tests {
         assert_eq!(
             shown(&errors),
             [
-                "/etc/s.conf:2:12: 'utf-8' codec can't decode byte 0xff in position 25: invalid start byte; files are UTF-8"
+                "/etc/s.conf:2:12: 'utf-8' codec can't decode byte 0xff in position 25: invalid start byte; configuration files must be UTF-8"
             ]
         );
     }

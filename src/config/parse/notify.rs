@@ -24,7 +24,7 @@ pub(super) fn notify(
             at,
             "ready_timeout",
             "ready_timeout needs notify=true or ready_fd".to_owned(),
-            "a program that does not tell is RUNNING after startsecs",
+            "without them, a program is RUNNING after startsecs",
         );
     }
     if !socket && matches!(watchdog, KeyResult::Is(Seconds(1..))) {
@@ -32,7 +32,7 @@ pub(super) fn notify(
             at,
             "watchdogsecs",
             "watchdogsecs needs notify=true".to_owned(),
-            "its signs of life come over NOTIFY_SOCKET",
+            "watchdog keepalives arrive on NOTIFY_SOCKET",
         );
     }
     let is_written = reader.entry(at, "startsecs").is_some();

@@ -168,10 +168,10 @@ pub(super) fn processes(
 }
 
 /// What a name may be, for messages.
-pub(super) const NAME_HINT: &str = "a name has no blank, no colon and no slash";
+pub(super) const NAME_HINT: &str = "names cannot contain blanks, colons or slashes";
 
 /// What the name of a process may be after its expansion, for messages.
-const PROCESS_HINT: &str = "the name of a process has no slash and no control character";
+const PROCESS_HINT: &str = "process names cannot contain slashes or control characters";
 
 /// Keys in the order in which Supervisor reads them.
 fn common(reader: &mut ConfigReader<'_>, at: SectionAt<'_>, names: &ExpandNames) -> SectionValues {
@@ -228,7 +228,7 @@ fn common(reader: &mut ConfigReader<'_>, at: SectionAt<'_>, names: &ExpandNames)
             at,
             "killasgroup",
             "Cannot set stopasgroup=true and killasgroup=false".to_owned(),
-            "leave killasgroup out",
+            "remove killasgroup",
         );
     }
     // Ours comes last, so that Supervisor's errors stay the first ones.
@@ -318,7 +318,7 @@ fn process(
             Err(_) if common.is_misnamed => None,
             Err(error) => {
                 let hint = format!(
-                    "{} expands to that, and {PROCESS_HINT}",
+                    "{} expands to this name; {PROCESS_HINT}",
                     common.process_name
                 );
                 reader.fail_with(at, "process_name", error.to_string(), &hint);

@@ -232,7 +232,8 @@ impl<'a> ConfigReader<'a> {
                 len: 1,
             };
             let sentence = undecodable(bytes, at, error.error_len());
-            self.report.add(span, &sentence, "files are UTF-8");
+            self.report
+                .add(span, &sentence, "configuration files must be UTF-8");
         }
         if let Err(error) = self.ini.read(name, file, &text) {
             // One sentence of Supervisor's covers all bad lines of a file.
@@ -436,8 +437,7 @@ impl<'a> ConfigReader<'a> {
             Ok(done) => {
                 if text.contains('%') && has_nameless(text) {
                     let text = format!(
-                        "a single % in {key} is replaced by every name and value there is, as in Supervisor; write %% for a \
-                         percent sign"
+                        "a single % in {key} expands to all names and values, as in Supervisor (write %% for a percent sign)"
                     );
                     self.warn(self.span_of(at, key), text);
                 }
@@ -448,7 +448,7 @@ impl<'a> ConfigReader<'a> {
                     Some(name) => format!(
                         "{name} is not set in the environment of supervisord; %(ENV_{name}:-TEXT)s gives a default"
                     ),
-                    None => "a literal % is written %%".to_owned(),
+                    None => "write %% for a literal %".to_owned(),
                 };
                 self.fail_with(at, key, error.to_string(), &hint);
                 KeyResult::Wrong

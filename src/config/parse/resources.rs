@@ -130,8 +130,7 @@ mod tests {
             ),
             (
                 "cpu_max=50",
-                "invalid cpu_max value '50' in section 'program:a' (file: '/etc/s.conf'); cpu_max takes a percentage of one \
-                 processor such as 50% or 200%, infinity, or QUOTA PERIOD in microseconds",
+                "invalid cpu_max value '50' in section 'program:a' (file: '/etc/s.conf'); cpu_max takes a percentage of one CPU such as 50% or 200%, infinity, or QUOTA PERIOD in microseconds",
             ),
             (
                 "kill_mode=mixed",

@@ -60,11 +60,11 @@ fn what_runs_is_running_and_only_the_rest_is_started() {
             "on STOPPED->STARTING tries 0",
             "adopt 0.9 70",
             "on STARTING->RUNNING pid 70",
-            "WARN found 'on' running with pid 70, and took it over: it counts as RUNNING from now on",
+            "WARN adopted: 'on' with pid 70, found running (its state is RUNNING now)",
             "off STOPPED->STARTING tries 0",
             "adopt 1.21 71",
             "off STARTING->RUNNING pid 71",
-            "WARN found 'off' running with pid 71, and took it over without its pipes: what it writes is lost until it is started again",
+            "WARN adopted: 'off' with pid 71, found running without its pipes (its output is lost until it is restarted)",
             "b STOPPED->STARTING tries 0",
             // No instance has a number that one had before.
             "resolve 2.22",

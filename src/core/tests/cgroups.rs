@@ -62,7 +62,7 @@ fn who_restarts_waits_for_what_it_left_and_for_no_longer_than_ten_seconds() {
     assert_eq!(
         bench.give(10_100, Input::DeadlineReached),
         [
-            "ERRO processes that cat left behind are still there 10 s after they were killed; going on without their end",
+            "ERRO cat: orphan processes still run 10 s after SIGKILL; no longer waiting for their exit",
             "drain 0.1",
             "prepare-next 0.2",
         ]
@@ -104,14 +104,14 @@ fn what_it_met_is_part_of_its_end() {
         [
             "cat RUNNING->EXITED pid 7 expected false",
             "WARN exited: cat (exit status 1; not expected)",
-            "WARN while cat ran: killed for want of memory",
+            "WARN cat: resource limits reached: killed by the OOM killer",
         ]
     );
     let view = bench.fleet.view(Bench::now(2000)).remove(0);
     assert_eq!(view.resource_events, OUT_OF_MEMORY);
     assert_eq!(
         view.spawn_error,
-        "Bad exit code 1, killed for want of memory"
+        "Bad exit code 1, killed by the OOM killer"
     );
     // The next instance begins without.
     let asked = bench.ask(3000, super::bench::start("cat", false));
@@ -180,7 +180,7 @@ fn limits_change_while_it_runs() {
         lines[1..],
         [
             "limit 0.1".to_owned(),
-            "INFO cat runs on with new limits".to_owned()
+            "INFO cat: applied new limits to the running process".to_owned()
         ]
     );
     assert!(lines[0].contains("dog"), "{lines:?}");

@@ -140,7 +140,7 @@ fn dmn_16_hup_reads_first_and_a_broken_file_stops_nothing() {
     );
     assert_eq!(
         bench.give(0, hangup(Err(()))),
-        ["ERRO restart refused, everything goes on as it was: bad"]
+        ["ERRO restart refused: bad (nothing changed)"]
     );
     assert_eq!(bench.state(), "STARTING");
     bench.give(0, HUP);
@@ -292,7 +292,7 @@ fn rpc_37_a_broken_file_refuses_the_restart() {
         bench.give(0, Input::Loaded { reason, result }),
         [
             "answer 1 fault CANT_REREAD: bad",
-            "ERRO restart refused, everything goes on as it was: bad",
+            "ERRO restart refused: bad (nothing changed)",
         ]
     );
     assert_eq!(bench.state(), "STARTING");

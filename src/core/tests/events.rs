@@ -203,7 +203,7 @@ fn b6_lines_about_rejections_are_bounded_and_the_rest_is_counted() {
     assert_eq!(bench.due(), Some(60_000));
     assert_eq!(
         bench.give(60_000, Input::DeadlineReached),
-        ["WARN 90 more events were rejected by listeners of pool p"]
+        ["WARN pool p: listeners rejected 90 more events"]
     );
     assert_eq!(bench.due(), None);
 }

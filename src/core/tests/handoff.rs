@@ -6,7 +6,7 @@ use crate::config::spec::AutoRestart;
 use crate::core::{DaemonSignal, Input, ResumeKind};
 use crate::domain::{Errno, ExitStatus, InstanceId, Seconds, Signal, SpawnError};
 
-const TAKEN_OVER: &str = "INFO taken over by version 5.0.0, with";
+const TAKEN_OVER: &str = "INFO re-executed: version 5.0.0 adopted";
 
 /// What comes of `Resumed` in a new image, without what comes always.
 fn resumed(bench: &mut Bench, ms: u64) -> Vec<String> {
@@ -285,7 +285,7 @@ fn a_stop_of_everything_goes_on() {
         let term = DaemonSignal::Exit(Signal::TERM);
         bench.give(1, Input::Received(term));
         let why = bench.fleet.can_hand_off();
-        assert_eq!(why, Err("everything is being stopped"));
+        assert_eq!(why, Err("the daemon is stopping"));
         if crosses {
             let lines = bench.give(2, Input::Resumed(ResumeKind::NewImage));
             let expected = [
@@ -315,7 +315,7 @@ fn an_image_that_goes_on_is_the_same_generation() {
     let lines = bench.ask(1, Request::Upgrade);
     assert_eq!(lines, ["upgrade 1"]);
     let second = bench.ask(1, Request::Upgrade);
-    assert_eq!(second, ["answer 2 fault FAILED: an upgrade is under way"]);
+    assert_eq!(second, ["answer 2 fault FAILED: an upgrade is running"]);
     let (ticket, result) = (Some(Ticket(1)), Ok(()));
     let lines = bench.give(2, Input::SuccessorExamined { ticket, result });
     assert_eq!(lines, ["answer 1 Done"]);
@@ -328,12 +328,15 @@ fn an_image_that_goes_on_is_the_same_generation() {
     assert_eq!(bench.ask(4, Request::Generation), [told(0, false)]);
     // And another one may be tried.
     assert_eq!(bench.ask(5, Request::Upgrade), ["upgrade 4"]);
-    let (ticket, result) = (Some(Ticket(4)), Err("it cannot take over".to_owned()));
+    let (ticket, result) = (
+        Some(Ticket(4)),
+        Err("it cannot adopt the processes".to_owned()),
+    );
     assert_eq!(
         bench.give(6, Input::SuccessorExamined { ticket, result }),
         [
-            "ERRO upgrade refused, everything goes on as it was: it cannot take over",
-            "answer 4 fault FAILED: it cannot take over",
+            "ERRO upgrade refused: it cannot adopt the processes (nothing changed)",
+            "answer 4 fault FAILED: it cannot adopt the processes",
         ]
     );
     resumed(&mut bench, 7);
@@ -361,6 +364,6 @@ fn what_cannot_be_interrupted_is_said() {
     );
     assert_eq!(
         refused(&mut bench),
-        ["answer 2 fault FAILED: not while a rolling restart is under way"]
+        ["answer 2 fault FAILED: not while a rolling restart is running"]
     );
 }

@@ -70,17 +70,17 @@ fn a_start_that_is_held_up_is_told_until_it_goes_on() {
     let told = |bench: &Bench| bench.fleet.view(Bench::now(0))[0].spawn_error.clone();
     assert_eq!(
         bench.give(500, held("a mount is dead")),
-        ["WARN start of cat is held up, others go on: a mount is dead"]
+        ["WARN start of cat is delayed: a mount is dead (other programs are not affected)"]
     );
     assert_eq!(bench.state(), "STARTING");
-    assert_eq!(told(&bench), "Held up: a mount is dead");
+    assert_eq!(told(&bench), "Start delayed: a mount is dead");
     bench.give(600, Input::Resolved(CAT));
     assert_eq!(told(&bench), "");
     // There it cannot be: that is another thread's work.
     assert!(bench.give(610, held("late")).is_empty());
     bench.give(620, Input::Prepared(CAT));
     bench.give(1500, held("it was stopped"));
-    assert_eq!(told(&bench), "Held up: it was stopped");
+    assert_eq!(told(&bench), "Start delayed: it was stopped");
     bench.give(1600, SPAWNED);
     assert_eq!(
         (bench.state().as_str(), told(&bench).as_str()),
@@ -160,7 +160,7 @@ fn prc_05_a_restart_waits_for_its_floor() {
         assert_eq!(lines.contains(&STARTING.to_owned()), again.is_none());
         let Some(again) = again else { continue };
         let waits = format!(
-            "DEBG restart of cat waits {} ms (restart_floor)",
+            "DEBG cat: restart is delayed by {} ms (restart_floor)",
             again - ended
         );
         assert_eq!(lines.last(), Some(&waits));
@@ -337,7 +337,7 @@ fn output_that_is_not_written_out_holds_an_end_back_for_ten_seconds() {
     );
     assert_eq!(
         bench.give(12_000, Input::DeadlineReached)[0],
-        "WARN output of cat was not written out within 10 s of its exit; going on without it"
+        "WARN cat: output was not written within 10 s after the exit; no longer waiting for it"
     );
     assert_eq!(bench.state(), "EXITED");
     // The late answer is nobody's any more.

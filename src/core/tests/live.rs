@@ -234,7 +234,9 @@ fn a_process_that_cannot_be_stopped_is_kept_and_said() {
     let lines = bench.give(0, refused);
     let answer = &lines[lines.len() - 1];
     assert!(
-        answer.starts_with("answer 1 fault FAILED: g:w1 is kept: unknown problem killing w1 (101)"),
+        answer.starts_with(
+            "answer 1 fault FAILED: g:w1 was not removed: unknown problem killing w1 (101)"
+        ),
         "{answer}"
     );
     assert_eq!(there(&bench).len(), 2);
@@ -271,11 +273,11 @@ fn scaling_is_refused_with_reasons() {
         (scale_of("g:w0", 1), "BAD_NAME: g:w0"),
         (
             scale_of("w", -1),
-            "INCORRECT_PARAMETERS: a program may have 0 to 100000 processes, not -1",
+            "INCORRECT_PARAMETERS: -1 is out of range (a program has 0 to 100000 processes)",
         ),
         (
             scale_of("g:w", 100_001),
-            "INCORRECT_PARAMETERS: a program may have 0 to 100000 processes, not 100001",
+            "INCORRECT_PARAMETERS: 100001 is out of range (a program has 0 to 100000 processes)",
         ),
     ] {
         let lines = bench.ask(0, request);
@@ -288,13 +290,13 @@ fn scaling_is_refused_with_reasons() {
         AccessScope::Only(vec![crate::domain::Namespec::parse("other:*")]),
     );
     assert!(
-        lines[0].contains("fault FAILED: not permitted: "),
+        lines[0].contains("fault FAILED: permission denied: "),
         "{lines:?}"
     );
     bench.ask(0, scale(2));
     let lines = bench.ask(0, scale_of("g:w", 3));
     assert!(
-        lines[0].ends_with("FAILED: g:w: its number of processes is being changed already"),
+        lines[0].ends_with("FAILED: g:w: another request is scaling it"),
         "{lines:?}"
     );
     let lines = bench.give(
@@ -347,7 +349,7 @@ fn a_program_of_two_groups_must_be_told_apart() {
     let lines = bench.ask(0, scale(2));
     assert_eq!(
         lines,
-        ["answer 1 fault FAILED: w is in several groups: say g:w or h:w"]
+        ["answer 1 fault FAILED: w is in several groups (name one: g:w or h:w)"]
     );
     let request = Request::SetNumprocs {
         program: "h:w".to_owned(),
@@ -527,8 +529,8 @@ fn only_groups_of_programs_take_programs() {
     assert_eq!(
         bench.ask(0, add("g")),
         [
-            "answer 1 fault INCORRECT_PARAMETERS: g is a [eventlistener:x]; programs can be added to groups of programs \
-             only"
+            "answer 1 fault INCORRECT_PARAMETERS: g is a [eventlistener:x] section (processes can be added only \
+             to groups of [program:x])"
         ]
     );
 }

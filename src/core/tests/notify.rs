@@ -5,9 +5,10 @@ use crate::config::spec::{AutoRestart, NotifySpec, ProcessSpec, ReadyWhen};
 use crate::core::{Input, NotifyMessage, Phase};
 use crate::domain::{ExitReason, ExitStatus, Seconds, Signal};
 
-const READY: &str = "INFO success: cat entered RUNNING state, for it says that it is ready";
+const READY: &str =
+    "INFO success: cat entered RUNNING state, process has reported that it is ready";
 const NOT_READY: &str =
-    "WARN cat (pid 7) is not ready in time, and is stopped (ready_timeout, 5 s)";
+    "WARN readiness timeout: cat (pid 7) is not ready after 5 s; stopping it (ready_timeout)";
 
 /// Five seconds to be ready, two between watchdog messages.
 fn speaker(spec: &mut ProcessSpec) {
@@ -133,7 +134,7 @@ fn who_is_not_ready_in_time_is_stopped_and_has_failed_to_start() {
     let view = &bench.fleet.view(Bench::now(8001))[0];
     assert_eq!(
         view.spawn_error,
-        "Not ready in time (ready_timeout; process log may have details)"
+        "Readiness timeout (ready_timeout; process log may have details)"
     );
     assert!(matches!(view.exit_reason, Some(ExitReason::NotReady(_))));
 }
@@ -206,7 +207,7 @@ fn a_watchdog_that_is_not_fed_ends_the_process_and_says_why() {
         assert_eq!(
             bench.give(4500, Input::NotifyPolled(CAT)),
             [
-                "WARN cat (pid 7) gave no sign of life for 2000 ms, and is ended with SIGABRT (watchdogsecs)",
+                "WARN watchdog timeout: cat (pid 7) sent no keepalive for 2000 ms; killing it with SIGABRT (watchdogsecs)",
                 "DEBG killing cat (pid 7) with signal SIGABRT",
                 "signal 0.1 SIGABRT Process",
             ]
@@ -227,7 +228,7 @@ fn a_watchdog_that_is_not_fed_ends_the_process_and_says_why() {
             Some(ExitReason::Watchdog(ExitStatus::Exited(0)))
         );
         if !again {
-            assert_eq!(view.spawn_error, "No sign of life in time (watchdogsecs)");
+            assert_eq!(view.spawn_error, "Watchdog timeout (watchdogsecs)");
         }
     }
 }
@@ -255,7 +256,7 @@ fn a_watchdog_is_what_the_process_makes_of_it() {
 
 #[test]
 fn who_wants_to_be_ended_is() {
-    let line = "WARN cat (pid 7) wants to be ended as by its watchdog (WATCHDOG=trigger)";
+    let line = "WARN watchdog trigger: cat (pid 7) asked to be killed (WATCHDOG=trigger)";
     let mut bench = ready();
     let lines = bench.give(2000, says("WATCHDOG=trigger"));
     assert_eq!((lines[0].as_str(), lines.len()), (line, 3));
@@ -271,7 +272,7 @@ fn who_wants_to_be_ended_is() {
     assert_eq!(lines[0], "cat STARTING->BACKOFF tries 1");
     assert_eq!(
         bench.fleet.view(Bench::now(0))[0].spawn_error,
-        "Gave up before it was ready (WATCHDOG=trigger)"
+        "Asked to be killed before it was ready (WATCHDOG=trigger)"
     );
 }
 
@@ -354,7 +355,7 @@ fn reloading_and_stopping_are_shown() {
 #[test]
 fn what_has_no_effect_is_said_once_in_an_instance() {
     let mut bench = ready();
-    let main_pid = "INFO cat says what has no effect: MAINPID, for it is not the program's to say which process is watched";
+    let main_pid = "INFO cat: ignored notification MAINPID (a program cannot choose which process is supervised)";
     assert_eq!(bench.give(1000, says("MAINPID=1")), [main_pid]);
     assert!(bench.give(1000, says("MAINPID=2")).is_empty());
     assert_eq!(bench.give(1000, says("WHAT=1\nMAINPID=1")).len(), 1);
@@ -371,9 +372,7 @@ fn words_of_others_are_counted_and_change_nothing() {
     };
     assert_eq!(
         bench.give(0, forged(99)),
-        [
-            "WARN dropped a message in the name of cat from process 99 (uid 33), which is none of its own"
-        ]
+        ["WARN cat: dropped a notification from process 99 (uid 33), which does not belong to cat"]
     );
     assert!(bench.give(1, forged(98)).is_empty());
     assert_eq!(
@@ -383,7 +382,7 @@ fn words_of_others_are_counted_and_change_nothing() {
     assert_eq!(
         bench.give(1000, exited(1)),
         [
-            "WARN dropped 2 messages in the name of cat that were none of its own",
+            "WARN cat: dropped 2 notifications from processes that do not belong to cat",
             "drain 0.1"
         ]
     );

@@ -367,7 +367,7 @@ fn rpc_28_rpc_29_logs_are_cleared_one_after_another() {
     let lines = bench.give(0, cleared(2, Err(Errno(13))));
     assert_eq!(
         last(&lines),
-        "answer 1 [\"g:a OK\", \"g:b OK\", \"g:c FAILED: g:c: its log cannot be cleared: [Errno 13] Permission denied\"]"
+        "answer 1 [\"g:a OK\", \"g:b OK\", \"g:c FAILED: g:c: cannot clear its log: [Errno 13] Permission denied\"]"
     );
     assert_eq!(bench.ask(0, Request::ClearDaemonLog), ["clear-log 2"]);
     let done = Input::DaemonLogCleared {
@@ -390,7 +390,7 @@ fn rpc_30_stdin_faults() {
         (
             3,
             Err(Errno::AGAIN),
-            "fault FAILED: cat: its standard input takes no more at the moment",
+            "fault FAILED: cat: standard input is full (try again later)",
         ),
     ] {
         assert_eq!(
@@ -501,7 +501,7 @@ fn a_grant_covers_only_its_groups() {
     bench.bring_up(0, 0, 1, 7);
     bench.bring_up(0, 1, 2, 8);
     let mine = || AccessScope::Only(vec![crate::domain::Namespec::parse("a:*")]);
-    let refused = "fault FAILED: not permitted";
+    let refused = "fault FAILED: permission denied";
     for request in [
         stop("b", false),
         Request::Shutdown,
@@ -530,7 +530,7 @@ fn a_grant_covers_only_its_groups() {
     };
     assert_eq!(
         bench.give(0, done),
-        ["answer 8 [\"a:a OK\", \"b:b FAILED: not permitted: b\"]"]
+        ["answer 8 [\"a:a OK\", \"b:b FAILED: permission denied: b\"]"]
     );
 }
 
@@ -605,7 +605,7 @@ fn a_grant_may_cover_one_process_of_a_group() {
     bench.bring_up(0, 0, 1, 7);
     bench.bring_up(0, 1, 2, 8);
     let mine = || AccessScope::Only(vec![crate::domain::Namespec::parse("g:b")]);
-    let refused = "fault FAILED: not permitted";
+    let refused = "fault FAILED: permission denied";
     let lines = bench.ask_within(0, stop("g:a", false), mine());
     assert_eq!(lines, [format!("answer 1 {refused}: g:a")]);
     let lines = bench.ask_within(0, Request::ProcessInfo("g:a".to_owned()), mine());
@@ -631,7 +631,7 @@ fn a_grant_may_cover_one_process_of_a_group() {
     };
     assert_eq!(
         bench.give(0, done),
-        ["answer 3 [\"g:a FAILED: not permitted: g:a\", \"g:b OK\"]"]
+        ["answer 3 [\"g:a FAILED: permission denied: g:a\", \"g:b OK\"]"]
     );
     // Neither the group as a whole nor the daemon is.
     for request in [
@@ -731,12 +731,12 @@ fn a5_what_may_not_be_seen_is_not_there() {
         let (_, results) = results.split_once(' ').expect("results");
         assert_eq!(
             results,
-            "[\"g:a BAD_SIGNAL: NOSUCH\", \"g:b FAILED: not permitted: g:b\"]"
+            "[\"g:a BAD_SIGNAL: NOSUCH\", \"g:b FAILED: permission denied: g:b\"]"
         );
     }
     let lines = bench.ask_as(0, caller(), stop("g:b", false), only("g:a"));
     assert!(
-        lines[0].ends_with("fault FAILED: not permitted: g:b"),
+        lines[0].ends_with("fault FAILED: permission denied: g:b"),
         "{lines:?}"
     );
 }

@@ -102,8 +102,8 @@ fn it_ends_at_the_first_that_fails_and_leaves_the_rest() {
     let lines = bench.give(1200, Input::Drained(instance));
     assert_eq!(
         lines[lines.len() - 1],
-        "answer 1 [\"g:p0 SPAWN_ERROR: g:p0\", \"g:p1 FAILED: left as it was, for g:p0 has failed\", \"g:p2 FAILED: left \
-         as it was, for g:p0 has failed\"]"
+        "answer 1 [\"g:p0 SPAWN_ERROR: g:p0\", \"g:p1 FAILED: not restarted: g:p0 failed before it\", \"g:p2 FAILED: not \
+         restarted: g:p0 failed before it\"]"
     );
     assert_eq!(states(&bench), ["BACKOFF", "RUNNING", "RUNNING"]);
 }
@@ -173,7 +173,7 @@ fn those_under_way_are_brought_up_after_a_failure() {
     assert_eq!(
         answer.map(String::as_str),
         Some(
-            "answer 1 [\"g:p0 SPAWN_ERROR: g:p0\", \"g:p1 OK\", \"g:p2 FAILED: left as it was, for g:p0 has failed\"]"
+            "answer 1 [\"g:p0 SPAWN_ERROR: g:p0\", \"g:p1 OK\", \"g:p2 FAILED: not restarted: g:p0 failed before it\"]"
         )
     );
 }
@@ -206,7 +206,7 @@ fn a_stop_by_somebody_else_is_kept() {
         lines,
         [
             "answer 2 fault NOT_RUNNING: g:p0",
-            "answer 1 [\"g:p0 FAILED: g:p0: somebody else has stopped it\"]",
+            "answer 1 [\"g:p0 FAILED: g:p0: stopped by another request\"]",
         ]
     );
     let lines = stops(&mut bench, 1200, 0, 1);
@@ -222,7 +222,7 @@ fn a_process_is_restarted_once_at_a_time() {
     for target in [RequestTarget::All, one("g:p1")] {
         let lines = bench.ask(1000, roll(target, 1));
         assert!(
-            lines[0].contains("a rolling restart of it is under way already"),
+            lines[0].contains("a rolling restart is already running"),
             "{lines:?}"
         );
     }
@@ -250,7 +250,10 @@ fn who_is_not_granted_is_told_and_not_touched() {
         roll(RequestTarget::All, 1),
         AccessScope::Only(vec![crate::domain::Namespec::parse("x:*")]),
     );
-    assert_eq!(lines, ["answer 1 [\"g:p0 FAILED: not permitted: g:p0\"]"]);
+    assert_eq!(
+        lines,
+        ["answer 1 [\"g:p0 FAILED: permission denied: g:p0\"]"]
+    );
     assert_eq!(states(&bench), ["RUNNING"]);
 }
 

@@ -29,7 +29,7 @@ impl Translation<'_> {
             self.section.add_remark(
                 "NotifyAccess",
                 &access,
-                "the program and all that it starts are heard, and nobody else",
+                "only the program and its descendants may send notifications",
             );
         }
         let watchdog = self.span("WatchdogSec");
@@ -44,7 +44,7 @@ impl Translation<'_> {
             (_, Some(_)) => self.section.add_remark(
                 "TimeoutStartSec",
                 "",
-                "only a program with notify=true or ready_fd= has a time in which to become ready",
+                "a readiness timeout needs notify=true or ready_fd=",
             ),
             (_, None) => {}
         }
@@ -62,7 +62,7 @@ impl Translation<'_> {
                     self.section.add_remark(
                         "WatchdogSec",
                         "",
-                        "its keepalives come over NOTIFY_SOCKET: if it sends READY=1 too, set notify=true and watchdogsecs=",
+                        "watchdog keepalives need NOTIFY_SOCKET: if the program sends READY=1 too, set notify=true and watchdogsecs=",
                     );
                 }
             }
@@ -72,7 +72,7 @@ impl Translation<'_> {
             self.section.add_remark(
                 "RemainAfterExit",
                 "yes",
-                "a program that has ended is EXITED, and can be started again",
+                "a program that has exited is EXITED and can be started again",
             );
         }
     }
@@ -80,14 +80,11 @@ impl Translation<'_> {
     /// What its end leads to.
     pub(super) fn translate_restart(&mut self, service: ServiceType) {
         let mut expected = vec![0];
-        expected.extend(self.codes("SuccessExitStatus", "only exit codes can be expected"));
-        let prevented = self.codes(
-            "RestartPreventExitStatus",
-            "of signals, none keeps it from being restarted",
-        );
+        expected.extend(self.codes("SuccessExitStatus", "exitcodes= takes exit codes only"));
+        let prevented = self.codes("RestartPreventExitStatus", "no signal prevents a restart");
         let forced = self.codes(
             "RestartForceExitStatus",
-            "signals are judged by autorestart alone",
+            "for signals, only autorestart decides",
         );
         let restart = self
             .last_assignment("Restart")
@@ -101,7 +98,7 @@ impl Translation<'_> {
                     self.section.add_remark(
                         "SuccessExitStatus",
                         "",
-                        "it is restarted after these too, so exitcodes= does not name them, and the log calls them unexpected",
+                        "the program is restarted after these codes too, so they are not in exitcodes= and the log calls them unexpected",
                     );
                 }
                 expected.clear();
@@ -111,7 +108,7 @@ impl Translation<'_> {
                 self.section.add_remark(
                     "Restart",
                     &restart,
-                    "here that goes for every signal too, also for HUP, INT, TERM and PIPE",
+                    "every signal causes a restart too, including HUP, INT, TERM and PIPE",
                 );
                 UNEXPECTED
             }
@@ -124,7 +121,7 @@ impl Translation<'_> {
                 self.section.add_remark(
                     "Restart",
                     &restart,
-                    "it is restarted after other signals than the watchdog's too",
+                    "the program is restarted after any other signal too",
                 );
                 UNEXPECTED
             }
@@ -132,7 +129,7 @@ impl Translation<'_> {
                 self.section.add_remark(
                     "Restart",
                     &restart,
-                    "it is not restarted: only true, false and unexpected (which is on-failure) can be said",
+                    "the program is not restarted: autorestart= takes true, false and unexpected (on-failure)",
                 );
                 NEVER
             }
@@ -148,7 +145,7 @@ impl Translation<'_> {
             self.section.add_remark(
                 "RestartForceExitStatus",
                 "",
-                "has a meaning with autorestart=unexpected only: leave those codes out of exitcodes=",
+                "works only with autorestart=unexpected: remove those codes from exitcodes=",
             );
         }
         expected.sort_unstable();
@@ -170,11 +167,8 @@ impl Translation<'_> {
         let pause = self.span("RestartSec");
         if autorestart == NEVER {
             if pause.is_some() {
-                self.section.add_remark(
-                    "RestartSec",
-                    "",
-                    "it is not restarted, so there is no pause",
-                );
+                self.section
+                    .add_remark("RestartSec", "", "the program is not restarted");
             }
         } else {
             match pause {
@@ -183,17 +177,17 @@ impl Translation<'_> {
                     self.section.add_remark(
                         "RestartSec",
                         "",
-                        "restart_floor counts from the last start, not from the end; after a failed start the pause grows by a second each time",
+                        "restart_floor counts from the last start, not from the exit; after failed starts the delay grows by one second each time",
                     );
                 }
                 Some(TimeSpan::Infinity) => {
                     self.section.set("autorestart", NEVER);
-                    self.section.add_remark("RestartSec", "infinity", "it is never restarted");
+                    self.section.add_remark("RestartSec", "infinity", "the program is never restarted");
                 }
                 Some(TimeSpan::For(_)) => self.section.add_remark(
                     "RestartSec",
                     "",
-                    "a part of a second cannot be said; a restart comes a second after the last start at the earliest",
+                    "restart_floor= takes whole seconds; a restart happens at least one second after the last start",
                 ),
                 None => {}
             }
@@ -221,7 +215,7 @@ impl Translation<'_> {
                     self.section.add_remark(
                         name,
                         &last.value,
-                        "startretries= counts failed starts in a row, not those in a stretch of time",
+                        "startretries= counts consecutive failed starts, not failed starts in an interval",
                     );
                 }
             }
@@ -254,7 +248,7 @@ impl Translation<'_> {
             self.section.add_remark(
                 "ExecStop",
                 &one.value,
-                "no command stops a program: it gets stopsignal, and KILL after stopwaitsecs",
+                "no command is run to stop a program: it gets stopsignal, then SIGKILL after stopwaitsecs",
             );
         }
         let named = self.last_assignment("KillSignal");
@@ -266,7 +260,7 @@ impl Translation<'_> {
                     self.section.add_remark(
                         "KillSignal",
                         text,
-                        "stopsignal= takes signals with a name of their own only",
+                        "stopsignal= takes only signals that have a name",
                     );
                     None
                 }
@@ -277,7 +271,7 @@ impl Translation<'_> {
             self.section.add_remark(
                 "KillSignal",
                 text,
-                "the signal of ExecStop= is stopsignal, and KILL comes after stopwaitsecs",
+                "the signal of ExecStop= becomes stopsignal; SIGKILL follows after stopwaitsecs",
             );
         }
         match signal.filter(|&signal| signal != Signal::TERM) {
@@ -288,7 +282,7 @@ impl Translation<'_> {
                 self.section.add_remark(
                     "KillSignal",
                     &short(signal),
-                    "pidproxy ends by TERM, INT and QUIT alone, so stopsignal stays TERM",
+                    "pidproxy stops only on TERM, INT and QUIT, so stopsignal stays TERM",
                 );
             }
             Some(signal) => self.section.set("stopsignal", short(signal)),
@@ -300,8 +294,11 @@ impl Translation<'_> {
             Some(TimeSpan::For(time)) if !time.is_zero() => value::seconds(time),
             // Zero is for ever too.
             Some(_) => {
-                self.section
-                    .add_remark("TimeoutStopSec", "infinity", "stopwaitsecs is a year");
+                self.section.add_remark(
+                    "TimeoutStopSec",
+                    "infinity",
+                    "stopwaitsecs is set to one year",
+                );
                 YEAR_SECONDS
             }
         };
@@ -327,7 +324,7 @@ impl Translation<'_> {
             "none" => self.section.add_remark(
                 "KillMode",
                 "none",
-                "a program that is stopped gets stopsignal, and KILL after stopwaitsecs",
+                "a program is stopped with stopsignal, then SIGKILL after stopwaitsecs",
             ),
             other => self.not_understood("KillMode", other),
         }
@@ -339,7 +336,7 @@ impl Translation<'_> {
         for one in reloads {
             let text = match sent {
                 Some(signal) => format!("supervisorctl signal {} {name}", short(signal)),
-                None => "nobody runs it; run it by hand, with the number that `supervisorctl pid NAME` prints for MAINPID".to_owned(),
+                None => "no equivalent; run the command yourself with the PID that `supervisorctl pid NAME` prints as MAINPID".to_owned(),
             };
             self.section.add_remark("ExecReload", &one.value, &text);
         }

@@ -84,7 +84,7 @@ impl<'a> Translation<'a> {
             self.text("user", "User", user);
             if user.parse::<u32>().is_err() && self.world.lookup.user(user).is_none() {
                 self.section
-                    .add_remark("User", user, "there is no such user on this machine yet");
+                    .add_remark("User", user, "this user does not exist on this machine");
             }
         }
         if let Some(group) = self.last_assignment("Group") {
@@ -137,14 +137,14 @@ impl<'a> Translation<'a> {
                             }
                             _ => self
                                 .section
-                                .add_remark("Environment", &word, "is no variable"),
+                                .add_remark("Environment", &word, "is not a variable"),
                         }
                     }
                 }
                 Err(error) => self.section.add_remark(
                     "Environment",
                     &one.value,
-                    &format!("is no list of variables: {error}"),
+                    &format!("is not a list of variables: {error}"),
                 ),
             }
         }
@@ -156,7 +156,7 @@ impl<'a> Translation<'a> {
             self.section.add_remark(
                 "PassEnvironment",
                 &one.value,
-                "programs have all variables of the daemon",
+                "programs inherit all variables of supervisord",
             );
         }
         for one in self.list_assignments(SERVICE, "UnsetEnvironment") {
@@ -168,7 +168,7 @@ impl<'a> Translation<'a> {
             self.section.add_remark(
                 "UnsetEnvironment",
                 &one.value,
-                "what the daemon itself has is not taken from its programs; /usr/bin/env -u NAME before the command does it",
+                "programs inherit the variables of supervisord; put /usr/bin/env -u NAME before the command",
             );
         }
         variables
@@ -191,18 +191,18 @@ impl<'a> Translation<'a> {
                     for (name, value) in words::variables(&text) {
                         variables.set(&name, value);
                     }
-                    "there is no such key: what the file says today stands in environment="
+                    "no equivalent: the current content of the file is copied to environment="
                 }
                 EnvironmentFile::Missing if is_optional => {
-                    "there is no such key, and no such file today"
+                    "no equivalent, and the file does not exist now"
                 }
                 EnvironmentFile::Missing => {
                     variables.has_more = true;
-                    "there is no such key, and no such file today: add its variables to environment="
+                    "no equivalent, and the file does not exist now: add its variables to environment="
                 }
                 EnvironmentFile::Private => {
                     variables.has_more = true;
-                    "there is no such key, and not everybody may read that: add its variables to environment=, in a file as private"
+                    "no equivalent, and the file is private: add its variables to environment= in a private configuration file"
                 }
             };
             self.section.add_remark("EnvironmentFile", &one.value, text);
@@ -231,7 +231,7 @@ impl<'a> Translation<'a> {
                 self.section.add_remark(
                     name,
                     path.trim_start_matches(base).trim_start_matches('/'),
-                    &format!("nobody makes it; a line of tmpfiles.d(5) does: d {path} {mode} {owner} {group}"),
+                    &format!("the directory is not created; use a line of tmpfiles.d(5): d {path} {mode} {owner} {group}"),
                 );
             }
             variables.set(variable, paths.join(":"));

@@ -20,7 +20,7 @@ impl<'a> Translation<'a> {
         let list = self.list_assignments(SERVICE, "ExecStart");
         let Some(first) = list.first() else {
             return Err(vec![format!(
-                "{}: there is no ExecStart= in [Service]",
+                "{}: [Service] has no ExecStart=",
                 self.unit.name.full
             )]);
         };
@@ -83,21 +83,21 @@ impl<'a> Translation<'a> {
             self.section.add_remark(
                 "ExecStart",
                 &format!("-{path}"),
-                "every exit code counts as success there; list those that do in exitcodes=",
+                "systemd ignores every exit code here; list the expected codes in exitcodes=",
             );
         }
         if let Some(name) = &exec.name {
             self.section.add_remark(
                 "ExecStart",
                 &format!("@{path}"),
-                &format!("it cannot be given {name} for its own name (argv[0]); it sees its path"),
+                &format!("argv[0] cannot be set to {name}; the program sees its path"),
             );
         }
         if letters.is_privileged {
             self.section.add_remark(
                 "ExecStart",
                 &format!("+{path}"),
-                "it starts as root in spite of User= there; without user= it does so here",
+                "systemd starts the command as root in spite of User=; remove user= for the same effect",
             );
         }
     }
@@ -117,7 +117,7 @@ impl<'a> Translation<'a> {
                         self.section.add_remark(
                             "ExecStart",
                             &format!("${name}"),
-                            "the unit sets it nowhere, so nothing takes its place, as under systemd",
+                            "the unit does not set the variable, so it expands to nothing, as under systemd",
                         );
                     }
                     found
@@ -143,7 +143,7 @@ impl<'a> Translation<'a> {
                 self.section.add_remark(
                     "command",
                     "",
-                    "a shell puts in variables that are known only when it starts; unlike systemd it takes quotes in them literally",
+                    "a shell expands variables that are known only at start; unlike systemd, it treats quotes in them literally",
                 );
                 shell("-c", format!("set -f; exec {}", script_line(line)))
             });
@@ -176,7 +176,7 @@ impl<'a> Translation<'a> {
                 self.section.add_remark(
                     "Type",
                     "forking",
-                    "pidproxy stands for it; better is an option that keeps it in the foreground, without pidproxy",
+                    "pidproxy runs the forking command; an option that keeps it in the foreground is better, without pidproxy",
                 );
                 let proxy = ["pidproxy", "-exit-daemon-stop", &path].map(str::to_owned);
                 proxy.into_iter().chain(words).collect()
@@ -185,8 +185,8 @@ impl<'a> Translation<'a> {
                 self.section.add_remark(
                     "Type",
                     "forking",
-                    "the command goes to the background, where it cannot be supervised: add its option that keeps it in the \
-                     foreground (or one that writes a pidfile, and pidproxy before the command)",
+                    "the command forks to the background and cannot be supervised: add its foreground option (or its \
+                 pidfile option, with pidproxy before the command)",
                 );
                 words
             }
@@ -210,7 +210,7 @@ impl<'a> Translation<'a> {
                     self.section.add_remark(
                         "WorkingDirectory",
                         &value,
-                        "the home of its user is not known here; set directory=",
+                        "the home directory of the user is unknown here; set directory=",
                     );
                     return;
                 }
@@ -223,7 +223,7 @@ impl<'a> Translation<'a> {
             self.section.add_remark(
                 "WorkingDirectory",
                 &value,
-                "it is not there today, so it is left out: here a missing directory is a failed start",
+                "the directory does not exist now, so directory= is not set: with a missing directory the start would fail",
             );
         } else {
             self.text("directory", "WorkingDirectory", &path);

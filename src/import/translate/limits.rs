@@ -90,7 +90,7 @@ impl Translation<'_> {
                 self.section.add_remark(
                     "AmbientCapabilities",
                     &beyond.to_string(),
-                    "CapabilityBoundingSet= does not allow it, so it is left out",
+                    "omitted, because CapabilityBoundingSet= does not contain it",
                 );
             }
             let set = set.without(beyond);
@@ -114,9 +114,7 @@ impl Translation<'_> {
                 match Capabilities::named(word).filter(|_| word.to_uppercase().starts_with("CAP_"))
                 {
                     Some(one) => named = named.with(one),
-                    None => self
-                        .section
-                        .add_remark(name, word, "there is no such capability"),
+                    None => self.section.add_remark(name, word, "unknown capability"),
                 }
             }
             set = Some(match (set, is_inverted) {
@@ -180,7 +178,10 @@ impl Translation<'_> {
             None => self.section.add_remark(
                 name,
                 &text,
-                &format!("{key}= cannot say that; {key}= takes {}", expected(key)),
+                &format!(
+                    "{key}= cannot express this value; {key}= takes {}",
+                    expected(key)
+                ),
             ),
         }
     }

@@ -4,19 +4,19 @@
 const EXACT: &[(&str, &str)] = &[
     (
         "ExecStartPre",
-        "nothing runs before a start; a script that does this and ends in `exec` can be the command",
+        "no equivalent; use a wrapper script as command that does this and ends with `exec`",
     ),
     (
         "ExecStartPost",
-        "nothing runs after a start; an event listener for PROCESS_STATE_RUNNING can do it",
+        "no equivalent; use an event listener for PROCESS_STATE_RUNNING",
     ),
     (
         "ExecStopPost",
-        "nothing runs after a stop; an event listener for PROCESS_STATE can do it",
+        "no equivalent; use an event listener for PROCESS_STATE",
     ),
     (
         "ExecCondition",
-        "nothing is asked before a start; a script that asks and ends in `exec` can be the command",
+        "no equivalent; use a wrapper script as command that checks the condition and ends with `exec`",
     ),
     ("After", ORDER),
     ("Before", ORDER),
@@ -29,124 +29,124 @@ const EXACT: &[(&str, &str)] = &[
     ("PropagatesReloadTo", NEED),
     ("PropagatesStopTo", NEED),
     ("JoinsNamespaceOf", RESTRICTION),
-    ("Conflicts", "programs do not stop one another"),
+    ("Conflicts", "programs do not stop each other"),
     (
         "OnFailure",
-        "an event listener for PROCESS_STATE_FATAL and PROCESS_STATE_EXITED can react",
+        "use an event listener for PROCESS_STATE_FATAL and PROCESS_STATE_EXITED",
     ),
     (
         "OnSuccess",
-        "an event listener for PROCESS_STATE_EXITED can react",
+        "use an event listener for PROCESS_STATE_EXITED",
     ),
     (
         "RequiresMountsFor",
-        "mounts are not waited for; supervisord.service comes after remote-fs.target",
+        "programs do not wait for mounts; supervisord.service starts after remote-fs.target",
     ),
     (
         "WantsMountsFor",
-        "mounts are not waited for; supervisord.service comes after remote-fs.target",
+        "programs do not wait for mounts; supervisord.service starts after remote-fs.target",
     ),
-    ("Documentation", "for people"),
-    ("SourcePath", "for people"),
-    ("DefaultDependencies", "there are no such dependencies"),
-    ("AllowIsolate", "there are no targets"),
+    ("Documentation", "informational only"),
+    ("SourcePath", "informational only"),
+    (
+        "DefaultDependencies",
+        "supervisord has no such dependencies",
+    ),
+    ("AllowIsolate", "supervisord has no targets"),
     (
         "RefuseManualStart",
-        "rules of `allow=` in [unix_http_server] say who may start what",
+        "use rules of `allow=` in [unix_http_server] to restrict who may start programs",
     ),
     (
         "RefuseManualStop",
-        "rules of `allow=` in [unix_http_server] say who may stop what",
+        "use rules of `allow=` in [unix_http_server] to restrict who may stop programs",
     ),
-    ("StopWhenUnneeded", "a program runs until it is stopped"),
-    ("JobTimeoutSec", "there are no jobs"),
-    ("JobRunningTimeoutSec", "there are no jobs"),
+    ("StopWhenUnneeded", "programs run until they are stopped"),
+    ("JobTimeoutSec", "supervisord has no jobs"),
+    ("JobRunningTimeoutSec", "supervisord has no jobs"),
     (
         "FailureAction",
-        "an event listener for PROCESS_STATE_FATAL can react",
+        "use an event listener for PROCESS_STATE_FATAL",
     ),
     (
         "SuccessAction",
-        "an event listener for PROCESS_STATE_EXITED can react",
+        "use an event listener for PROCESS_STATE_EXITED",
     ),
     (
         "StartLimitAction",
-        "an event listener for PROCESS_STATE_FATAL can react",
+        "use an event listener for PROCESS_STATE_FATAL",
     ),
-    ("Alias", "a program has one name"),
-    ("Also", "import that unit too"),
-    ("DefaultInstance", "import the instance by its whole name"),
-    ("PIDFile", "nobody reads it unless pidproxy does"),
-    ("BusName", "nobody waits for its name on the bus"),
+    ("Alias", "a program has only one name"),
+    ("Also", "import this unit too"),
+    ("DefaultInstance", "import the instance by its full name"),
+    ("PIDFile", "only pidproxy reads a pidfile"),
+    ("BusName", "supervisord does not wait for bus names"),
     (
         "GuessMainPID",
-        "the process that was started is the program",
+        "the started process is the supervised process",
     ),
     (
         "RuntimeMaxSec",
-        "a program may run for ever; `timeout` before the command ends it",
+        "no equivalent; put `timeout` before the command",
     ),
     (
         "TimeoutAbortSec",
-        "after the watchdog's ABRT it has stopwaitsecs",
+        "stopwaitsecs applies after the watchdog's SIGABRT",
     ),
     (
         "TimeoutStartFailureMode",
-        "a program that is not ready in time is stopped as ever",
+        "on a readiness timeout the program is stopped with stopsignal",
     ),
     (
         "TimeoutStopFailureMode",
-        "a program that does not stop is killed with KILL",
+        "after stopwaitsecs the program gets SIGKILL",
     ),
-    ("FinalKillSignal", "what does not stop gets KILL"),
-    ("RestartKillSignal", "a restart stops with stopsignal"),
-    ("WatchdogSignal", "the watchdog ends it with ABRT"),
     (
-        "SendSIGKILL",
-        "what does not stop within stopwaitsecs gets KILL",
+        "FinalKillSignal",
+        "after stopwaitsecs the program gets SIGKILL",
     ),
-    ("SendSIGHUP", "nothing but stopsignal is sent"),
+    ("RestartKillSignal", "a restart uses stopsignal"),
+    ("WatchdogSignal", "the watchdog uses SIGABRT"),
+    ("SendSIGKILL", "after stopwaitsecs the program gets SIGKILL"),
+    ("SendSIGHUP", "only stopsignal is sent"),
     (
         "RestartSteps",
-        "the pause after failed starts grows by a second each time",
+        "the delay after failed starts grows by one second each time",
     ),
     (
         "RestartMaxDelaySec",
-        "the pause after failed starts grows by a second each time",
+        "the delay after failed starts grows by one second each time",
     ),
     (
         "RestartMode",
-        "there are no dependencies that a restart could stop",
+        "supervisord has no dependencies that a restart could stop",
     ),
     (
         "OOMPolicy",
-        "`status` tells of memory kills, and the program's end is treated like any other",
+        "`status` shows OOM kills; the exit is treated like any other",
     ),
     (
         "Sockets",
-        "no socket is handed to a program, but that of an [fcgi-program:x] on descriptor 0",
+        "programs get no sockets, except [fcgi-program:x] on file descriptor 0",
     ),
     (
         "FileDescriptorStoreMax",
-        "descriptors of programs are not kept",
+        "file descriptors of programs are not stored",
     ),
-    ("NonBlocking", "no socket is handed to a program"),
+    ("NonBlocking", "programs get no sockets"),
     (
         "DynamicUser",
-        "no user is made: make one (useradd --system, or sysusers.d) and set user=",
+        "no user is created (create one with useradd --system or sysusers.d, and set user=)",
     ),
-    ("PAMName", "no session is opened"),
-    ("TTYPath", "a program has no terminal"),
+    ("PAMName", "no PAM session is opened"),
+    ("TTYPath", "programs have no terminal"),
     ("RootDirectory", "put /usr/sbin/chroot before the command"),
     ("RootImage", RESTRICTION),
-    ("Slice", "all programs are in the scope of supervisord"),
-    ("Delegate", "a program's cgroup is not its own"),
-    (
-        "CPUShares",
-        "cpu_weight= is the new form: 100 is the usual share",
-    ),
-    ("StartupCPUWeight", "there is one weight for all times"),
-    ("StartupIOWeight", "there is one weight for all times"),
+    ("Slice", "all programs run in the scope of supervisord"),
+    ("Delegate", "the cgroup of a program is not delegated to it"),
+    ("CPUShares", "use cpu_weight= (default 100)"),
+    ("StartupCPUWeight", "the weight is the same during startup"),
+    ("StartupIOWeight", "the weight is the same during startup"),
     ("CPUAffinity", "put `taskset -c LIST` before the command"),
     ("CPUSchedulingPolicy", "put chrt before the command"),
     ("CPUSchedulingPriority", "put chrt before the command"),
@@ -160,27 +160,24 @@ const EXACT: &[(&str, &str)] = &[
     ),
     ("NUMAPolicy", "put numactl before the command"),
     ("NUMAMask", "put numactl before the command"),
-    ("LogLevelMax", "every line goes to the journal"),
+    ("LogLevelMax", "every line is written to the journal"),
     (
         "LogExtraFields",
-        "entries of the journal have SUPERVISOR_PROCESS and its like",
+        "journal entries have SUPERVISOR_PROCESS and related fields",
     ),
-    (
-        "SyslogFacility",
-        "entries of the journal have the facility of daemons",
-    ),
+    ("SyslogFacility", "journal entries have the facility daemon"),
     (
         "SyslogLevel",
-        "entries of the journal have the level of their stream",
+        "journal entries have the priority of their stream",
     ),
     (
         "SyslogLevelPrefix",
-        "entries of the journal have the level of their stream",
+        "journal entries have the priority of their stream",
     ),
     ("Personality", "put setarch before the command"),
     (
         "IgnoreSIGPIPE",
-        "PIPE is not ignored: programs start with all signals as the kernel has them",
+        "SIGPIPE is not ignored: programs start with default signal handling",
     ),
     ("KeyringMode", RESTRICTION),
     ("SecureBits", "see capabilities= and no_new_privileges="),
@@ -188,41 +185,47 @@ const EXACT: &[(&str, &str)] = &[
     ("MountFlags", RESTRICTION),
     ("MountAPIVFS", RESTRICTION),
     ("RemoveIPC", RESTRICTION),
-    ("UtmpIdentifier", "no login is recorded"),
-    ("PermissionsStartOnly", "user= goes for everything"),
-    ("RootDirectoryStartOnly", "there is no RootDirectory="),
-    ("RuntimeDirectoryPreserve", "nobody removes it"),
+    ("UtmpIdentifier", "no utmp record is written"),
+    (
+        "PermissionsStartOnly",
+        "user= applies to all files and commands",
+    ),
+    ("RootDirectoryStartOnly", "RootDirectory= has no equivalent"),
+    ("RuntimeDirectoryPreserve", "the directory is not removed"),
     (
         "CoredumpFilter",
-        "write it to /proc/self/coredump_filter in a script that ends in `exec`",
+        "write the value to /proc/self/coredump_filter in a wrapper script that ends with `exec`",
     ),
-    ("TimerSlackNSec", "it has the daemon's"),
+    (
+        "TimerSlackNSec",
+        "the program inherits the value of supervisord",
+    ),
     (
         "LoadCredential",
-        "no credentials are handed over: let the program read the file",
+        "credentials are not passed: let the program read the file",
     ),
     (
         "LoadCredentialEncrypted",
-        "no credentials are handed over: let the program read the file",
+        "credentials are not passed: let the program read the file",
     ),
-    ("SetCredential", "no credentials are handed over"),
-    ("SetCredentialEncrypted", "no credentials are handed over"),
-    ("ImportCredential", "no credentials are handed over"),
+    ("SetCredential", "credentials are not passed"),
+    ("SetCredentialEncrypted", "credentials are not passed"),
+    ("ImportCredential", "credentials are not passed"),
 ];
 
-const ORDER: &str = "units are not waited for; programs start by priority=, low numbers first (supervisord.service itself comes after network.target)";
-const NEED: &str = "programs do not start or stop one another; priority= says which starts first";
+const ORDER: &str = "programs do not wait for units; they start by priority=, low numbers first (supervisord.service starts after network.target)";
+const NEED: &str = "programs do not start or stop each other; priority= sets the start order";
 const RESTRICTION: &str = "the program runs without this restriction";
 
 /// By how a directive begins; the first that fits counts.
 const BEGINNINGS: &[(&str, &str)] = &[
     (
         "Condition",
-        "no condition is asked: the program starts in any case",
+        "conditions are not checked: the program always starts",
     ),
     (
         "Assert",
-        "no condition is asked: the program starts in any case",
+        "conditions are not checked: the program always starts",
     ),
     ("X-", "systemd ignores it too"),
     ("Protect", RESTRICTION),
@@ -243,18 +246,12 @@ const BEGINNINGS: &[(&str, &str)] = &[
     ("AppArmorProfile", RESTRICTION),
     ("SELinuxContext", RESTRICTION),
     ("SmackProcessLabel", RESTRICTION),
-    ("Memory", "memory_max= and memory_high= are what there is"),
-    (
-        "ManagedOOM",
-        "memory_max= and memory_high= are what there is",
-    ),
-    ("IO", "io_weight= is what there is"),
-    (
-        "BlockIO",
-        "io_weight= is what there is: 100 is the usual share",
-    ),
-    ("CPU", "cpu_max= and cpu_weight= are what there is"),
-    ("Log", "the journal has it its own way"),
+    ("Memory", "use memory_max= and memory_high="),
+    ("ManagedOOM", "use memory_max= and memory_high="),
+    ("IO", "use io_weight="),
+    ("BlockIO", "use io_weight= (default 100)"),
+    ("CPU", "use cpu_max= and cpu_weight="),
+    ("Log", "journald uses its own settings"),
 ];
 
 /// What is said of a directive that was not translated.
@@ -267,7 +264,7 @@ pub(super) fn of(section: &str, name: &str) -> &'static str {
     let beginning = || BEGINNINGS.iter().find(|(start, _)| name.starts_with(start));
     exact
         .or_else(beginning)
-        .map_or("has no equivalent, and no effect", |&(_, text)| text)
+        .map_or("no equivalent; no effect", |&(_, text)| text)
 }
 
 #[cfg(test)]
@@ -278,10 +275,7 @@ mod tests {
     fn every_directive_gets_a_sentence() {
         assert_eq!(of("Service", "PrivateTmp"), RESTRICTION);
         assert_eq!(of("Unit", "After"), ORDER);
-        assert_eq!(
-            of("Service", "Nonsense"),
-            "has no equivalent, and no effect"
-        );
+        assert_eq!(of("Service", "Nonsense"), "no equivalent; no effect");
         assert_eq!(of("X-Mine", "A"), "this section has no equivalent");
         let mut names: Vec<_> = EXACT.iter().map(|(name, _)| name).collect();
         names.sort_unstable();

@@ -43,7 +43,7 @@ impl Translation<'_> {
             self.section.add_remark(
                 "SyslogIdentifier",
                 &name,
-                "entries of the journal have the program's name there",
+                "journal entries have the program's name as identifier",
             );
         }
         if let Some(input) = self
@@ -53,7 +53,7 @@ impl Translation<'_> {
             self.section.add_remark(
                 "StandardInput",
                 &input,
-                "standard input is /dev/null, or what `supervisorctl fg` sends",
+                "standard input is a pipe that `supervisorctl fg` writes to",
             );
         }
     }
@@ -66,10 +66,7 @@ impl Translation<'_> {
                 .or_else(|| text.strip_prefix("truncate:"))
         }) {
             if !text.starts_with("append:") {
-                say(
-                    self,
-                    "what is in the file stays, and new lines are appended",
-                );
+                say(self, "the file is not truncated; new lines are appended");
             }
             return Some(StreamTarget::File(path.to_owned()));
         }
@@ -80,16 +77,16 @@ impl Translation<'_> {
             "syslog" => {
                 say(
                     self,
-                    "that is the journal, from which syslog gets it; stdout_syslog=true sends it there directly",
+                    "the journal forwards to syslog; stdout_syslog=true sends to syslog directly",
                 );
                 Some(StreamTarget::Journal)
             }
             "journal+console" | "syslog+console" | "kmsg" | "kmsg+console" => {
-                say(self, "goes to the journal alone");
+                say(self, "is written to the journal only");
                 Some(StreamTarget::Journal)
             }
             _ => {
-                say(self, "goes to the journal instead");
+                say(self, "is written to the journal instead");
                 Some(StreamTarget::Journal)
             }
         }
@@ -111,16 +108,19 @@ impl Translation<'_> {
                         // systemd never rotates it.
                         self.section.set(maxbytes, "0");
                     }
-                    None => self
-                        .section
-                        .add_remark(logfile, path, "cannot be the name of a log"),
+                    None => {
+                        self.section
+                            .add_remark(logfile, path, "cannot be used as a log file name")
+                    }
                 }
                 let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
                 if !directory.is_empty() && !self.world.lookup.is_dir(directory) {
                     self.section.add_remark(
                         logfile,
                         path,
-                        &format!("make the directory {directory} before this is read"),
+                        &format!(
+                            "create the directory {directory} before supervisord reads this file"
+                        ),
                     );
                 }
             }

@@ -124,7 +124,7 @@ impl BusConnection {
             .ok_or_else(|| BusError::unknown_method(call.name))?;
         let granted = match needed_action(call, method.permission) {
             _ if self.kind == BusKind::Session => Err(BusError::denied(
-                "this is another user's daemon, on that user's bus",
+                "permission denied: this supervisord belongs to another user",
             )),
             None => Ok(AccessScope::All),
             Some(action) => {
@@ -220,14 +220,14 @@ impl Authorization<'_> {
         // unique name, so in practice this detects that the caller has gone.
         let now = self.bus.ask_sender(&self.sender.name).await?;
         if now != *self.sender {
-            return Err(BusError::denied("the caller is no longer who it was"));
+            return Err(BusError::denied("the caller's identity has changed"));
         }
         Ok(scope)
     }
 
     async fn grant_targets(&self, targets: &[RequestTarget]) -> Result<AccessScope, BusError> {
         if targets.is_empty() {
-            return Err(BusError::invalid("no process is named"));
+            return Err(BusError::invalid("no process name given"));
         }
         if targets.len() > MEMBERS_ASKED_MAX {
             return Err(too_many());
@@ -263,9 +263,7 @@ impl Authorization<'_> {
         self.require(self.details(&view).await).await?;
         let again = self.find_process(text).await?;
         if again.uid != view.uid {
-            return Err(BusError::denied(format!(
-                "{text} has become another user's meanwhile"
-            )));
+            return Err(BusError::denied(format!("the user of {text} has changed")));
         }
         Ok(exact_name(&view))
     }
@@ -308,11 +306,11 @@ impl Authorization<'_> {
         let denied = |why: &str| BusError::denied(format!("{why}: {}", self.action));
         match self.ask_once(&details, false).await? {
             PolkitAnswer::Yes => return Ok(()),
-            PolkitAnswer::No => return Err(denied("not permitted by polkit")),
+            PolkitAnswer::No => return Err(denied("polkit denied permission")),
             PolkitAnswer::Challenge if self.dialog => {}
             PolkitAnswer::Challenge => {
                 return Err(BusError::needs_dialog(format!(
-                    "polkit would ask for a password, which the caller does not allow: {}",
+                    "polkit needs a password dialog, which the caller does not allow: {}",
                     self.action
                 )));
             }
@@ -320,8 +318,8 @@ impl Authorization<'_> {
         let _place = self.bus.limits.acquire_dialog(self.sender.uid)?;
         match self.ask_once(&details, true).await? {
             PolkitAnswer::Yes => Ok(()),
-            PolkitAnswer::No => Err(denied("not permitted by polkit")),
-            PolkitAnswer::Challenge => Err(denied("nobody could be asked for a password")),
+            PolkitAnswer::No => Err(denied("polkit denied permission")),
+            PolkitAnswer::Challenge => Err(denied("no polkit agent could ask for a password")),
         }
     }
 
@@ -344,7 +342,7 @@ impl Authorization<'_> {
         self.bus
             .ask_polkit(self.sender, self.action, &told, dialog)
             .await
-            .map_err(|why| BusError::denied(format!("not permitted: {why}")))
+            .map_err(|why| BusError::denied(format!("permission denied: {why}")))
     }
 
     /// The details of a process. `user` is the user that the process runs as.
@@ -401,6 +399,6 @@ fn exact_name(view: &ProcessView) -> Namespec {
 
 fn too_many() -> BusError {
     BusError::denied(format!(
-        "not permitted as a whole, and more than {MEMBERS_ASKED_MAX} processes to ask about one by one"
+        "permission denied for the whole group, and polkit is asked about at most {MEMBERS_ASKED_MAX} processes one by one"
     ))
 }

@@ -202,7 +202,7 @@ impl BusConnection {
     /// D-Bus specification, `org.freedesktop.DBus.GetConnectionCredentials`.
     pub(super) async fn ask_sender(&self, name: &str) -> Result<BusSender, BusError> {
         let unknown =
-            |why: String| BusError::denied(format!("the bus does not know who calls: {why}"));
+            |why: String| BusError::denied(format!("the bus cannot identify the caller: {why}"));
         let question = (name,);
         let asked = self.connection.call_method(
             Some("org.freedesktop.DBus"),

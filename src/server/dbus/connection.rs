@@ -148,7 +148,7 @@ async fn connect(
                 .map(|directory| PathBuf::from(directory).join("bus"));
             if !is_session_named() && !beside.is_some_and(|path| path.exists()) {
                 return Err(ConnectFailure::NoBus(
-                    "neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR leads to one".to_owned(),
+                    "neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR names a bus".to_owned(),
                 ));
             }
             Builder::session()

@@ -274,7 +274,7 @@ mod tests {
             ReplyType::Results => Reply::Results(vec![TargetResult {
                 process,
                 group,
-                fault: Some(FaultCode::Failed.of("not permitted: g:p")),
+                fault: Some(FaultCode::Failed.of("permission denied: g:p")),
             }]),
             ReplyType::Difference => Reply::Diff {
                 added: vec![group],

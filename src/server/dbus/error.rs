@@ -39,23 +39,23 @@ impl BusError {
     }
 
     pub(super) fn unknown_object(path: &str) -> Self {
-        Self::standard("UnknownObject", format!("there is no object {path}"))
+        Self::standard("UnknownObject", format!("no such object: {path}"))
     }
 
     pub(super) fn unknown_interface(name: &str) -> Self {
-        Self::standard("UnknownInterface", format!("there is no interface {name}"))
+        Self::standard("UnknownInterface", format!("no such interface: {name}"))
     }
 
     pub(super) fn unknown_method(name: &str) -> Self {
-        Self::standard("UnknownMethod", format!("there is no method {name}"))
+        Self::standard("UnknownMethod", format!("no such method: {name}"))
     }
 
     pub(super) fn unknown_property(name: &str) -> Self {
-        Self::standard("UnknownProperty", format!("there is no property {name}"))
+        Self::standard("UnknownProperty", format!("no such property: {name}"))
     }
 
     pub(super) fn read_only(name: &str) -> Self {
-        Self::standard("PropertyReadOnly", format!("{name} cannot be set"))
+        Self::standard("PropertyReadOnly", format!("property {name} is read-only"))
     }
 
     /// An internal error.

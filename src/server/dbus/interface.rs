@@ -212,7 +212,7 @@ impl BusMethod {
             return vec![BusArgument {
                 name: "groups",
                 signature: "as",
-                doc: "The groups to bring up to date; empty: all that differ",
+                doc: "Groups to update; empty = all groups that differ",
             }];
         }
         // Restarting a single process takes no options of a rolling restart.
@@ -246,7 +246,7 @@ impl BusMethod {
         match self.binding {
             CallBinding::Method(_) => self.method().map_or("", |method| method.doc),
             CallBinding::Update => {
-                "Read the configuration and make active what differs: groups that are gone or changed are stopped and removed, those that are new or changed are added."
+                "Read the configuration and apply the differences: removed and changed groups are stopped and removed, new and changed groups are added."
             }
         }
     }
@@ -296,22 +296,22 @@ const fn property(
 /// All properties.
 #[rustfmt::skip] // One row, one line.
 pub(super) const PROPERTIES: &[BusProperty] = &[
-    property(Manager, "Version", "s", false, "The version of the daemon."),
-    property(Manager, "PID", "i", false, "The process number of the daemon."),
-    property(Manager, "Identification", "s", false, "identifier= of [supervisord]."),
+    property(Manager, "Version", "s", false, "Version of the daemon."),
+    property(Manager, "PID", "i", false, "PID of the daemon."),
+    property(Manager, "Identification", "s", false, "Value of `identifier` in `[supervisord]`."),
     property(Manager, "State", "s", true, "RUNNING, SHUTDOWN or RESTARTING."),
-    property(Group, "Name", "s", false, "Its name."),
-    property(Process, "Name", "s", false, "Its name within its group."),
-    property(Process, "Group", "s", false, "The name of its group."),
+    property(Group, "Name", "s", false, "Name of the group."),
+    property(Process, "Name", "s", false, "Name of the process in its group."),
+    property(Process, "Group", "s", false, "Name of the group of the process."),
     property(Process, "State", "s", true, "STOPPED, STARTING, RUNNING, BACKOFF, STOPPING, EXITED, FATAL or UNKNOWN."),
-    property(Process, "PID", "i", true, "Its process number; 0: it does not run."),
-    property(Process, "Started", "x", true, "When it was last spawned, in seconds since the epoch; 0: never."),
-    property(Process, "Stopped", "x", true, "When it last ended, in seconds since the epoch; 0: never."),
-    property(Process, "ExitStatus", "i", true, "Its last exit code; -1 after a signal, 0 if there is none."),
-    property(Process, "SpawnError", "s", true, "Why the last spawn failed; empty: it did not."),
-    property(Process, "Restarts", "t", true, "How often it was spawned again since its group was added."),
-    property(Process, "StdoutLogfile", "s", true, "The log of its standard output; empty: there is no file."),
-    property(Process, "StderrLogfile", "s", true, "The log of its standard error; empty: there is no file."),
+    property(Process, "PID", "i", true, "PID of the process; 0 = not running."),
+    property(Process, "Started", "x", true, "Time of the last start, in seconds since the epoch; 0 = never."),
+    property(Process, "Stopped", "x", true, "Time of the last exit, in seconds since the epoch; 0 = never."),
+    property(Process, "ExitStatus", "i", true, "Last exit code; -1 after a signal, 0 before the first exit."),
+    property(Process, "SpawnError", "s", true, "Error of the last start; empty = no error."),
+    property(Process, "Restarts", "t", true, "Number of restarts since the group was added."),
+    property(Process, "StdoutLogfile", "s", true, "Log file of standard output; empty = no file."),
+    property(Process, "StderrLogfile", "s", true, "Log file of standard error; empty = no file."),
 ];
 
 /// One signal of one of our interfaces.
@@ -340,13 +340,13 @@ pub(super) const SIGNALS: &[BusSignal] = &[
             ("to", "s"),
             ("pid", "i"),
         ],
-        doc: "It moved from one state to another; one signal for each move, in order.",
+        doc: "The process changed its state; one signal for each change, in order.",
     },
     BusSignal {
         kind: Manager,
         name: EVENTS_LOST,
         values: &[("count", "t")],
-        doc: "So many changes came too fast to be told one by one. PropertiesChanged of all objects follows.",
+        doc: "The daemon dropped signals of this many changes, because they came too fast. PropertiesChanged of all objects follows.",
     },
 ];
 

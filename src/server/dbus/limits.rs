@@ -123,7 +123,7 @@ impl CallLimits {
         let taken = counts.taken.get(&key).copied().unwrap_or(0);
         match taken.checked_add(amount) {
             Some(sum) if sum <= most => counts.taken.insert(key.clone(), sum),
-            _ => return Err(BusError::limits(format!("more than {most} {what}"))),
+            _ => return Err(BusError::limits(format!("limit reached: {most} {what}"))),
         };
         Ok(CallPermit {
             limits: self.clone(),
@@ -144,13 +144,13 @@ impl CallLimits {
     ) -> Result<Vec<CallPermit>, BusError> {
         let own = LimitKey::UnknownSender(sender.to_owned());
         let is_sure = bytes <= UNKNOWN_GUARANTEED_BYTES && self.used(&own) < UNKNOWN_GUARANTEED;
-        let what = "calls wait until their caller is known";
+        let what = "calls from callers not yet identified";
         let mut places = vec![self.acquire(own, SENDER_CALLS_MAX, what)?];
         if is_sure {
             places.push(self.acquire_many(LimitKey::Unknown, 1, UNKNOWN_ALL_MAX, what)?);
         } else {
             places.push(self.acquire(LimitKey::Unknown, UNKNOWN_MAX, what)?);
-            let what = "bytes of calls wait until their caller is known";
+            let what = "bytes of calls from callers not yet identified";
             places.push(self.acquire_many(
                 LimitKey::UnknownBytes,
                 bytes,
@@ -177,23 +177,23 @@ impl CallLimits {
         let connection = self.acquire(
             LimitKey::Sender(sender.name.clone()),
             SENDER_CALLS_MAX,
-            "calls of this connection are under way",
+            "pending calls of this connection",
         )?;
         let user = self.acquire(
             LimitKey::User(uid),
             USER_CALLS_MAX,
-            "calls of this user are under way",
+            "pending calls of this user",
         )?;
         if !self.lock().spend_tokens(RateKey::Calls(uid), cost, now) {
             return Err(BusError::limits(format!(
-                "more than {RATE} calls of this user in a second"
+                "limit reached: {RATE} calls per second of this user"
             )));
         }
-        let what = "bytes of calls of this user are under way";
+        let what = "bytes of pending calls of this user";
         let user_bytes =
             self.acquire_many(LimitKey::UserBytes(uid), bytes, USER_BYTES_MAX, what)?;
-        let others = self.acquire(LimitKey::Others, CALLS_MAX, "calls are under way")?;
-        let what = "bytes of calls are under way";
+        let others = self.acquire(LimitKey::Others, CALLS_MAX, "pending calls")?;
+        let what = "bytes of pending calls";
         let all_bytes = self.acquire_many(LimitKey::OthersBytes, bytes, BYTES_MAX, what)?;
         Ok(vec![connection, user, user_bytes, others, all_bytes])
     }
@@ -208,7 +208,7 @@ impl CallLimits {
         self.acquire(
             LimitKey::Dialogs(uid),
             DIALOGS_MAX,
-            "dialogs of this user are open",
+            "open dialogs of this user",
         )
     }
 }
@@ -314,7 +314,11 @@ mod tests {
             match limits.admit_known(&other(number), 100, 1, now) {
                 Ok(places) => held.push(places),
                 Err(refusal) => {
-                    assert!(refusal.text.contains("1024 calls are"), "{}", refusal.text);
+                    assert!(
+                        refusal.text.contains("1024 pending calls"),
+                        "{}",
+                        refusal.text
+                    );
                     break;
                 }
             }

@@ -8,24 +8,24 @@ use crate::api::Permission;
 use crate::domain::roff::{Example, Page};
 
 const DESCRIPTION: &str = "\
-Where there is a bus, supervisord(8) can be controlled on it: on the system bus if it runs as root, on its user's session bus
-otherwise; the key `dbus` of `[supervisord]` chooses. Methods mean what the methods of XML-RPC with the same name mean
-(supervisord-xmlrpc(7)), and take the same arguments, of which none can be left out.
+supervisord(8) can be controlled on D-Bus: on the system bus if it runs as root, else on the session bus of its user. The key
+`dbus` of `[supervisord]` selects the bus. Methods have the meaning of the XML-RPC methods with the same name
+(supervisord-xmlrpc(7)) and the same arguments; no argument is optional.
 
-An element of a path that stands for a name has letters and digits as they are and every other byte as an underscore and two
-hexadecimal digits: `web_00` is `web_5f00`.";
+In object paths, names keep letters and digits; every other byte is an underscore and two hexadecimal digits: `web_00` becomes
+`web_5f00`.";
 
 const RIGHTS: &str = "\
-On the system bus everybody may see states; root and the daemon's own user may do everything, whether polkit runs or not.
-Everybody else is asked about at polkit, by the name that the bus gave to his connection, and may do nothing unless an
-administrator's password or a rule allows it. If polkit does not answer in time, cannot be reached, or the caller has gone
-meanwhile, the call is refused. A dialog is opened only if the message allows it (`--allow-interactive-authorization` of
-busctl(1)). On a session bus the daemon's user and root may do everything, and nobody else anything.
+On the system bus, all users can read states. Root and the user of the daemon can do everything, with or without polkit. For all
+other users, the daemon asks polkit; by default, polkit requires the password of an administrator, and rules can change that.
+If polkit does not answer in time, cannot be reached, or the caller has disconnected, the daemon refuses the call. polkit opens
+a dialog only if the message allows it (`--allow-interactive-authorization` of busctl(1)). On a session bus, the user of the
+daemon and root can do everything, other users nothing.
 
-Each question has the detail `verb`; if it is about one process, `group` and `program`, its name as supervisorctl prints it,
-and `user`, whom it runs as; if about a group, `group`. A call about a group or everything is asked about as a whole first;
-if that is not allowed, each process is asked about by itself, and those that are not allowed have a fault of their own in
-the answer. A rule that lets the group `deploy` restart one program:";
+Each request to polkit has the detail `verb`. For one process, it also has `group`, `program` (the name as supervisorctl prints
+it) and `user` (the user of the process). For a group, it has `group`. For a group or all processes, the daemon first asks for
+the whole; if polkit denies that, it asks for each process, and each denied process has a fault in the result. A rule that
+permits the group `deploy` to restart one program:";
 
 const RULE: &str = "
 // /etc/polkit-1/rules.d/50-supervisord.rules
@@ -39,9 +39,9 @@ polkit.addRule(function(action, subject) {
 ";
 
 const ERRORS: &str = "\
-A fault of XML-RPC is the error `org.supervisord.Supervisor1.Error.<NAME>` with the fault's text, for instance
-`org.supervisord.Supervisor1.Error.BAD_NAME`. What is refused is `org.freedesktop.DBus.Error.AccessDenied`,
-`InteractiveAuthorizationRequired` if a dialog might have allowed it, and `LimitsExceeded` if the caller has too much under way.";
+An XML-RPC fault becomes the error `org.supervisord.Supervisor1.Error.<NAME>` with the text of the fault, such as
+`org.supervisord.Supervisor1.Error.BAD_NAME`. A refused call returns `org.freedesktop.DBus.Error.AccessDenied`, or
+`InteractiveAuthorizationRequired` if a dialog could permit it, or `LimitsExceeded` if the caller has too many pending calls.";
 
 const CALLED: &str = "
 busctl tree org.supervisord.Supervisor1
@@ -74,8 +74,8 @@ pub fn page() -> String {
         signals(&mut page, kind);
         if kind == ObjectKind::Manager {
             page.prose(
-                "It is also an `org.freedesktop.DBus.ObjectManager`, which knows all groups and processes and tells when one \
-                 comes or goes.",
+                "The object also implements `org.freedesktop.DBus.ObjectManager`, which lists all groups and processes and sends \
+                 a signal when one is added or removed.",
             );
         }
     }
@@ -90,9 +90,9 @@ pub fn page() -> String {
     page.prose(ERRORS);
     page.section("LIMITS");
     page.prose(&format!(
-        "One connection may have {SENDER_CALLS_MAX} calls under way, one user {USER_CALLS_MAX}, and make {RATE} in a second in the \
-         long run, root as many as he likes; {DIALOGS_MAX} dialogs of a user may be open; a message has at most {} MiB and no \
-         descriptors. Bytes of logs that are no UTF-8, and NUL, are replaced.",
+        "Maximum pending calls: {SENDER_CALLS_MAX} per connection and {USER_CALLS_MAX} per user. Maximum rate: {RATE} calls per \
+         second and user, unlimited for root. Maximum open dialogs: {DIALOGS_MAX} per user. Maximum size of a message: {} MiB, \
+         without file descriptors. NUL and bytes of logs that are not UTF-8 are replaced.",
         MESSAGE_BYTES_MAX >> 20
     ));
     page.section("EXAMPLES");
@@ -178,9 +178,9 @@ pub fn bus_policy() -> String {
         "<?xml version=\"1.0\"?>\n\
          <!DOCTYPE busconfig PUBLIC \"-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN\"\n \
          \"http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd\">\n\
-         <!-- Drawn from the tables of the D-Bus interface; do not edit.\n     \
-         Only root has the name. Everybody may send what stands here, and the daemon asks polkit about it; nothing of ours\n     \
-         can be set as a property. -->\n\
+         <!-- Generated from the tables of the D-Bus interface; do not edit.\n     \
+         Only root may own the name. All users may send the messages below; the daemon asks polkit for permission.\n     \
+         No property can be set. -->\n\
          <busconfig>\n  \
          <policy user=\"root\">\n    <allow own=\"{BUS_NAME}\"/>\n    <allow send_destination=\"{BUS_NAME}\"/>\n  </policy>\n  \
          <policy context=\"default\">\n    <deny send_destination=\"{BUS_NAME}\"/>\n"

@@ -130,7 +130,7 @@ impl BusConnection {
             objects
         });
         made.await
-            .ok_or_else(|| BusError::failed("it could not be rendered"))
+            .ok_or_else(|| BusError::failed("the response could not be rendered"))
     }
 }
 

@@ -64,7 +64,7 @@ impl BusConnection {
             }
             _ => convert::reply_values(outcome, value),
         };
-        answer.ok_or_else(|| BusError::failed("the answer cannot be rendered"))
+        answer.ok_or_else(|| BusError::failed("the response cannot be rendered"))
     }
 
     /// Refuses methods of the twiddler plug-in if its section is not configured. All other methods are always
@@ -72,7 +72,7 @@ impl BusConnection {
     fn check_offered(&self, method: &'static Method) -> Result<(), BusError> {
         let interface = &self.context.interface;
         if method.namespace() == "twiddler" && !interface.offers(method) {
-            let text = "it is there only with [rpcinterface:twiddler]";
+            let text = "available only with [rpcinterface:twiddler]";
             return Err(FaultCode::UnknownMethod.of(text).into());
         }
         Ok(interface.permits(method)?)

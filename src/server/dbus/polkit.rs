@@ -45,7 +45,7 @@ pub(super) struct PolkitAction {
 pub(super) const POLKIT_ACTIONS: &[PolkitAction] = &[
     PolkitAction {
         id: "org.supervisord.Supervisor1.control",
-        description: "Start, stop and restart programs, clear their logs, write to them",
+        description: "Start, stop and restart programs, clear their logs, write to their standard input",
         message: "Authentication is required to control programs of supervisord ($(verb))",
     },
     PolkitAction {
@@ -55,8 +55,8 @@ pub(super) const POLKIT_ACTIONS: &[PolkitAction] = &[
     },
     PolkitAction {
         id: "org.supervisord.Supervisor1.configure",
-        description: "See the configuration, read it anew, add and remove programs",
-        message: "Authentication is required to see or change which programs supervisord has ($(verb))",
+        description: "View and reload the configuration, add and remove programs",
+        message: "Authentication is required to view or change the programs of supervisord ($(verb))",
     },
     PolkitAction {
         id: "org.supervisord.Supervisor1.read-logs",
@@ -90,8 +90,8 @@ pub(super) fn render_policy() -> String {
     let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
         <!DOCTYPE policyconfig PUBLIC \"-//freedesktop//DTD polkit Policy Configuration 1.0//EN\" \
         \"http://www.freedesktop.org/software/polkit/policyconfig-1.dtd\">\n\
-        <!-- Drawn from the table of actions; do not edit. Seeing states needs none of these.\n     \
-        Rules may look at the details verb, group, program and user: see org.supervisord.Supervisor1(5). -->\n\
+        <!-- Generated from the table of actions; do not edit. Reading states needs no action.\n     \
+        Rules can use the details verb, group, program and user: see org.supervisord.Supervisor1(5). -->\n\
         <policyconfig>\n  <vendor>supervisord</vendor>\n"
         .to_owned();
     for action in POLKIT_ACTIONS {
@@ -152,11 +152,11 @@ impl BusConnection {
                 within.as_secs()
             ));
         };
-        let reply = reply.map_err(|error| format!("polkit cannot be asked: {error}"))?;
+        let reply = reply.map_err(|error| format!("cannot ask polkit: {error}"))?;
         let body = reply.body();
         let (is_authorized, is_challenge, _): (bool, bool, HashMap<String, String>) = body
             .deserialize()
-            .map_err(|error| format!("polkit's answer cannot be read: {error}"))?;
+            .map_err(|error| format!("cannot parse polkit's answer: {error}"))?;
         Ok(match (is_authorized, is_challenge) {
             (true, _) => PolkitAnswer::Yes,
             (false, true) => PolkitAnswer::Challenge,

@@ -139,13 +139,11 @@ fn accept_message(
         .sender()
         .ok_or_else(|| BusError::denied("a message without a sender"))?;
     if message.data().len() > MESSAGE_BYTES_MAX {
-        let refusal = BusError::limits(format!(
-            "the message is longer than {MESSAGE_BYTES_MAX} bytes"
-        ));
+        let refusal = BusError::limits(format!("message is longer than {MESSAGE_BYTES_MAX} bytes"));
         return Err(limit_refusal(bus, None, refusal));
     }
     if header.unix_fds().is_some_and(|count| count > 0) {
-        let refusal = BusError::invalid("no method takes descriptors");
+        let refusal = BusError::invalid("no method accepts file descriptors");
         return Err(limit_refusal(bus, None, refusal));
     }
     match bus.known_sender(sender.as_str()) {
@@ -234,7 +232,7 @@ async fn dispatch_call(
     };
     if !bus.is_open_to(sender) {
         return Err(BusError::denied(
-            "this is another user's daemon, on that user's bus",
+            "permission denied: this supervisord belongs to another user",
         ));
     }
     let object = BusObject::from_path(&called.path);
@@ -304,7 +302,7 @@ async fn call_standard(
             let id = run_blocking(|| std::fs::read_to_string("/etc/machine-id")).await;
             match id {
                 Some(Ok(id)) => Ok(CallReply::Values(vec![text_variant(id.trim())])),
-                _ => Err(BusError::failed("this machine has no number")),
+                _ => Err(BusError::failed("this machine has no machine id")),
             }
         }
         (INTROSPECTABLE, _) => {
@@ -415,7 +413,7 @@ async fn introspect_path(
         }
     };
     let made = run_blocking(move || introspection_xml(kind, &below)).await;
-    made.ok_or_else(|| BusError::failed("it could not be rendered"))
+    made.ok_or_else(|| BusError::failed("the response could not be rendered"))
 }
 
 /// Sends the answer, unless the caller wants none.
@@ -464,7 +462,7 @@ async fn send_reply(bus: &BusConnection, message: &Message, answer: Result<CallR
         // For example, the answer is longer than a message may be.
         _ => {
             let name = "org.freedesktop.DBus.Error.Failed";
-            let text = "the answer does not fit into a message";
+            let text = "the response does not fit into a message";
             match Message::error(&message.header(), name).build(&(text,)) {
                 Ok(made) => made,
                 Err(_) => return,

@@ -232,7 +232,7 @@ fn cfg_interface_absent_leaves_system_only() {
 fn changes_of_programs_need_more_than_a_port() {
     let scale = |answer: String| {
         if answer.contains("<name>faultCode</name>") {
-            assert!(answer.contains("FAILED: not permitted: "), "{answer}");
+            assert!(answer.contains("FAILED: permission denied: "), "{answer}");
             false
         } else {
             answer.contains("<boolean>1</boolean>")
@@ -361,7 +361,7 @@ fn rpc_26_logs_are_read_with_bad_bytes_replaced() {
         "supervisor.readProcessLog",
         vec![RpcValue::text("cat"), RpcValue::Int(0), RpcValue::Int(0)],
     );
-    assert!(fault.is_err_and(|(code, text)| code == 30 && text.contains("read it in parts")));
+    assert!(fault.is_err_and(|(code, text)| code == 30 && text.contains("read the log in parts")));
 }
 
 #[test]

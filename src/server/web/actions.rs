@@ -199,9 +199,9 @@ pub(super) async fn handle_form(
     if !has_token(connection, form) {
         let given = form.get("token").unwrap_or("");
         let why = if connection.token.is_of_earlier_run(given) {
-            "The daemon has started again since this page was shown. Nothing was changed."
+            "The daemon was restarted after this page was loaded. Nothing was changed."
         } else {
-            "The form has no token of this page. Nothing was changed."
+            "The form has no valid token. Nothing was changed."
         };
         return match asked {
             // The page's script fetches the token of this run and repeats the request.

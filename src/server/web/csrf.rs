@@ -95,8 +95,7 @@ pub(in super::super) fn csrf_refusal(
         let host = host_without_port(host.and_then(|host| host.to_str().ok()).unwrap_or(""));
         if !is_own_name(&host, &connection.shared.host_names) {
             return Some(forbidden(&format!(
-                "“{host}” is no name of this host. Use its address or its host name, or put the name into “hosts” of \
-                 the server's section."
+                "“{host}” is not a name of this host. Use its address or host name, or add the name to “hosts” in the section of the server."
             )));
         }
     }
@@ -104,7 +103,7 @@ pub(in super::super) fn csrf_refusal(
     let is_navigation = mode.is_none_or(|mode| mode.as_bytes() == b"navigate");
     // A link from elsewhere to the page is allowed, because the page only shows things.
     if visitor == RequestOrigin::ForeignPage && !(is_navigation && head.method == Method::GET) {
-        return Some(forbidden("Another web page asked for this."));
+        return Some(forbidden("The request came from another web page."));
     }
     None
 }

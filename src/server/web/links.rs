@@ -43,7 +43,7 @@ pub(super) async fn handle_link(
     if !matches!(link, ActionLink::Refresh) {
         match RequestOrigin::of(&head.headers) {
             RequestOrigin::OwnPage if !has_token(connection, form) => {
-                let why = "A link alone changes nothing, since any web page could hold one.";
+                let why = "A link cannot change anything, because any web page could contain it.";
                 return match link.button() {
                     Some((action, target)) => confirmation_page(connection, action, &target, why),
                     None => HandlerResponse::Error(StatusCode::BAD_REQUEST),
@@ -51,7 +51,7 @@ pub(super) async fn handle_link(
             }
             RequestOrigin::Program | RequestOrigin::OwnPage => {}
             RequestOrigin::ForeignPage => {
-                return super::csrf::forbidden("Another web page asked for this.");
+                return super::csrf::forbidden("The request came from another web page.");
             }
         }
     }

@@ -169,7 +169,7 @@ pub(super) async fn process_log_page(
         subject.restart = Some(format!("restart {name}"));
     }
     if asked.is_none() && channel == Channel::Stderr {
-        subject.note = Some("Standard output is empty. This is standard error.");
+        subject.note = Some("Standard output is empty. Standard error is shown.");
     }
     let html = render_log(connection, &subject, limit, search, true, &found);
     super::html_page(StatusCode::OK, html)
@@ -335,7 +335,7 @@ fn render_log(
     let shown = matching_lines(&found.text, search);
     let empty = match (found.text.is_empty(), shown.is_empty()) {
         (true, _) => Some("This log is empty."),
-        (false, true) => Some("No line contains what is searched for."),
+        (false, true) => Some("No matching lines."),
         (false, false) => None,
     };
     let bar = html! {

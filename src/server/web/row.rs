@@ -196,7 +196,7 @@ fn last_exit(view: &ProcessView, zone: &TimeZone) -> String {
             format!("{}, before it was ready", short_exit_status(*status))
         }
         Some(ExitReason::NotReady(status)) => {
-            format!("not ready in time, {}", short_exit_status(*status))
+            format!("readiness timeout, {}", short_exit_status(*status))
         }
         Some(ExitReason::Watchdog(status)) => format!("watchdog, {}", short_exit_status(*status)),
         Some(ExitReason::ByItself(status)) => short_exit_status(*status),
@@ -291,7 +291,7 @@ mod tests {
             ),
             (
                 Some(ExitReason::NotReady(term)),
-                "not ready in time, SIGTERM · Mar 1 00:00",
+                "readiness timeout, SIGTERM · Mar 1 00:00",
             ),
             (
                 Some(ExitReason::Watchdog(term)),

@@ -202,13 +202,12 @@ sys.stdout.write(answer.decode())
         .map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
     expect(
-        said.starts_with("HTTP/1.1 200 OK\r\n") && said.contains("FAILED: not permitted"),
+        said.starts_with("HTTP/1.1 200 OK\r\n") && said.contains("FAILED: permission denied"),
         format!("{said:?} {}", String::from_utf8_lossy(&done.stderr)),
     )?;
     let log = scene.host.place.read("log");
     expect(
-        log.matches("uid=61400").count() == 1
-            && log.contains("FAILED: not permitted: no rule of allow="),
+        log.matches("uid=61400").count() == 1 && log.contains("FAILED: permission denied: user "),
         log,
     )?;
     Ok(Outcome::Passed)

@@ -103,7 +103,7 @@ fn flood(users: usize) -> Result<Outcome, String> {
     wait_for("it is on the bus", LIMIT, || {
         host.place
             .read("log")
-            .contains(" INFO on the system D-Bus as ")
+            .contains(" INFO connected to the system D-Bus as ")
     })?;
     let connections = CONNECTIONS / u32::try_from(users).map_err(|error| error.to_string())?;
     let program = include_str!("../../support/bus_flood.py");

@@ -81,8 +81,16 @@ fn results() -> Result<Outcome, String> {
             "BAD_SIGNAL",
         ),
         ("supervisor.clearAllProcessLogs", &[], "web"),
-        ("supervisord.rollingRestart", &["g:*"], "not permitted: g:b"),
-        ("supervisor.stopProcessGroup", &["g"], "not permitted: g:b"),
+        (
+            "supervisord.rollingRestart",
+            &["g:*"],
+            "permission denied: g:b",
+        ),
+        (
+            "supervisor.stopProcessGroup",
+            &["g"],
+            "permission denied: g:b",
+        ),
         ("supervisor.stopAllProcesses", &[], "web"),
         ("supervisor.startProcessGroup", &["g"], "OK"),
         ("supervisor.startAllProcesses", &[], "web"),
@@ -214,7 +222,7 @@ fn not_there() -> Result<Outcome, String> {
     }
     // What may be seen and not touched says so.
     let said = nobody.call(&host, "supervisor.stopProcess", &["g:b"])?;
-    expect(said.contains("FAILED: not permitted: g:b"), said)?;
+    expect(said.contains("FAILED: permission denied: g:b"), said)?;
     expect(daemon.state("veiled") == "RUNNING", "it was touched")?;
     Ok(Outcome::Passed)
 }
@@ -235,7 +243,7 @@ fn clear() -> Result<Outcome, String> {
     };
     let text = fault.to_string();
     expect(
-        text.contains("FAILED: web: its log cannot be cleared: [Errno "),
+        text.contains("FAILED: web: cannot clear its log: [Errno "),
         text,
     )?;
     Ok(Outcome::Passed)

@@ -205,7 +205,7 @@ fn exchanged() -> Result<(), String> {
     // At SIGUSR2 too, when the socket is looked for.
     let mut daemon = host.daemon.take().ok_or("not started")?;
     daemon.signal(Signal::SIGUSR2);
-    host.wait_file("log", "cannot be made again yet")?;
+    host.wait_file("log", "cannot create it again")?;
     daemon.signal(Signal::SIGTERM);
     daemon.wait_exit(LIMIT)?;
     expect_unharmed(&host, &["pid", "s", "victim"])?;

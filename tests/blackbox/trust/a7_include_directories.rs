@@ -98,14 +98,15 @@ fn directories() -> Result<Outcome, String> {
         let lines: Vec<&str> = got
             .stdout
             .lines()
-            .filter(|line| line.contains("by others than root"))
+            .filter(|line| line.contains("users other than root"))
             .collect();
         let is_right = if told.is_empty() {
             lines.is_empty()
         } else {
             lines.len() == 1
                 && lines[0].contains(told)
-                && lines[0].starts_with("warning: main.conf:3:7: files can be added to ")
+                && lines[0]
+                    .starts_with("warning: main.conf:3:7: users other than root can add files to ")
         };
         expect(got.code == 0 && is_right, format!("{pattern}: {got:?}"))?;
     }
@@ -122,7 +123,7 @@ fn start_warns() -> Result<Outcome, String> {
     host.wait_file("log", "WARN conf:")?;
     let log = host.place.read("log");
     expect(
-        log.contains("by others than root") && log.contains("conf.d is writable by everybody"),
+        log.contains("users other than root") && log.contains("conf.d is writable by everybody"),
         log,
     )?;
     Ok(Outcome::Passed)
@@ -151,27 +152,27 @@ fn found_by_search() -> Result<Outcome, String> {
         expect(
             got.code == 2
                 && got.stderr.contains("\nError: ")
-                && got.stderr.contains("by others than root")
+                && got.stderr.contains("users other than root")
                 && got
                     .stderr
-                    .contains("found by search from others, name it with -c"),
+                    .contains("that other users can change (name the file with -c)"),
             format!("{what}: {got:?}"),
         )?;
         let got = searched(&host, &["--check"])?;
         expect(
-            got.code == 2 && got.stderr.contains("by others than root"),
+            got.code == 2 && got.stderr.contains("users other than root"),
             format!("{what}: {got:?}"),
         )?;
         // Whoever names it is warned.
         let got = searched(&host, &["--check", "-c", "supervisord.conf"])?;
         expect(
-            got.code == 0 && got.stdout.contains("by others than root"),
+            got.code == 0 && got.stdout.contains("users other than root"),
             format!("{what}: {got:?}"),
         )
     };
     let got = searched(&host, &["--check"])?;
     expect(
-        got.code == 0 && !got.stdout.contains("by others than root"),
+        got.code == 0 && !got.stdout.contains("users other than root"),
         format!("{got:?}"),
     )?;
     mode(&directory, 0o777)?;

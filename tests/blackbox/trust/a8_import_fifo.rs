@@ -41,7 +41,7 @@ fn fifo() -> Result<Outcome, String> {
             "zero.service: it is a device, not a regular file",
         ),
         ("/dev/zero", "/dev/zero: it is a device, not a regular file"),
-        ("./sock.service", "sock.service: it is no regular file"),
+        ("./sock.service", "sock.service: it is not a regular file"),
     ] {
         let got = host.run(&["import", word])?;
         expect(

@@ -163,7 +163,7 @@ impl Bench {
                 && self.field(name, "description").contains(why)
         })
         .map_err(|error| format!("{error}; log:\n{}", self.host.log_end()))?;
-        let line = format!("WARN start of {name} is held up, others go on: ");
+        let line = format!("WARN start of {name} is delayed: ");
         expect(
             self.host.place.read("log").contains(&line),
             "the log does not say so",
@@ -197,7 +197,7 @@ fn lease() -> Result<Outcome, String> {
     bench.wait_held("held", "lease")?;
     // Who could hold up more threads would hold up all of them.
     bench.start("same")?;
-    bench.wait_held("same", "waits for the start of held")?;
+    bench.wait_held("same", "waiting for the start of held")?;
     bench.others_go_on()?;
     bench
         .host
@@ -219,7 +219,7 @@ fn stopped() -> Result<Outcome, String> {
     bench.others_go_on()?;
     bench.host.wait_file(
         "log",
-        "was stopped again before it ran the command, and was killed",
+        "was stopped again before it executed the command; killed it",
     )?;
     bench
         .host
@@ -266,7 +266,7 @@ fn shutdown() -> Result<Outcome, String> {
     bench.start("held")?;
     bench.wait_held("held", "lease")?;
     bench.start("same")?;
-    bench.wait_held("same", "waits for the start of held")?;
+    bench.wait_held("same", "waiting for the start of held")?;
     let daemon = bench.host.daemon.as_mut().ok_or("not started")?;
     let children: Vec<i32> = crate::support::proc::children(daemon.pid())
         .into_iter()

@@ -177,7 +177,7 @@ fn others() -> Result<Outcome, String> {
         call(&host, "supervisor.startProcess", name)?;
         in_time(&format!("{name} was stopped and started"), begun.elapsed())?;
     }
-    host.wait_file("log", "a log of a has not answered for")?;
+    host.wait_file("log", "a: writing a log has blocked for")?;
     Ok(Outcome::Passed)
 }
 
@@ -400,7 +400,7 @@ fn ending() -> Result<Outcome, String> {
     let begun = Instant::now();
     let daemon = host.daemon.as_mut().ok_or("not started")?;
     daemon.signal(nix::sys::signal::Signal::SIGTERM);
-    host.wait_file("log", "a log of a does not answer")?;
+    host.wait_file("log", "a: writing a log still blocks at exit")?;
     wait_for("the pidfile is gone", LIMIT, || {
         !host.place.join("pid").exists()
     })?;

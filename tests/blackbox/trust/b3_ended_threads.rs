@@ -52,7 +52,7 @@ fn ended(name: &str, called: &str) -> Result<Outcome, String> {
         status.signal() == Some(Signal::SIGABRT as i32),
         format!("ended with {status:?}"),
     )?;
-    let said = format!("thread {called} has ended: aborting");
+    let said = format!("thread {called} has exited: aborting");
     for file in ["log", "err"] {
         let text = host.place.read(file);
         expect(text.contains(&said), format!("{file}: {text}"))?;

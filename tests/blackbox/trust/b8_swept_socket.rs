@@ -69,7 +69,7 @@ fn swept() -> Result<(), String> {
             format!("{now:?}"),
         )?;
     }
-    host.wait_file("log", "was removed by another process, and was made again")?;
+    host.wait_file("log", "was removed by another process; created it again")?;
     // A daemon that ends takes the new one away, and nothing else is left beside it.
     host.daemon()?.signal(Signal::SIGTERM);
     wait_for("the end", LIMIT, || !path.exists())?;
@@ -100,7 +100,7 @@ fn taken() -> Result<(), String> {
     let other = host.place.join("other");
     fs::write(&other, "precious").map_err(|e| e.to_string())?;
     fs::rename(&other, &path).map_err(|e| e.to_string())?;
-    host.wait_file("log", "cannot be made again yet")?;
+    host.wait_file("log", "cannot create it again")?;
     expect(host.place.read("s") == "precious", "it was not left alone")?;
     // Another's socket that nobody listens on any more is another's all the same.
     fs::remove_file(&path).map_err(|e| e.to_string())?;
@@ -241,7 +241,7 @@ fn auto_logs() -> Result<(), String> {
     let ended = another.wait_ready(LIMIT)?;
     expect(ended.is_none(), "the second daemon has ended")?;
     expect(logs()? == before, format!("{before:?} → {:?}", logs()?))?;
-    host.wait_file("log2", "are left alone: another daemon")?;
+    host.wait_file("log2", ": another supervisord with the same identifier")?;
     let tail = host.ctl(&["tail", "stopped"])?;
     expect(tail.stdout.starts_with("a line\n"), format!("{tail:?}"))?;
     another.signal(Signal::SIGTERM);

@@ -14,8 +14,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 const TWO: &str = "[program:a]\ncommand={test_child} forever\nstartsecs=0\n[program:b]\ncommand={test_child} forever\nstartsecs=0\n";
-const QUESTION: &str =
-    "The configuration has no program any more. Really stop and remove a, b y/N? ";
+const QUESTION: &str = "The configuration has no programs. Really stop and remove a, b y/N? ";
 
 fn asks() -> Result<Outcome, String> {
     let mut host = Host::start(TWO)?;
@@ -30,7 +29,7 @@ fn asks() -> Result<Outcome, String> {
         terminal.wait(QUESTION)?;
         terminal.press(keys)?;
         let code = terminal.end()?;
-        terminal.wait("update: nothing was done")?;
+        terminal.wait("update: cancelled, nothing changed")?;
         expect(code == 1, format!("{keys:?}: exit {code}"))?;
         let now = host.daemon()?.pid_of("a");
         expect(now == pid, format!("{keys:?}: {pid} became {now}"))?;

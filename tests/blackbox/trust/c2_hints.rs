@@ -26,18 +26,18 @@ const CASES: &[Case] = &[
     (
         "[supervisord]\n[include]\nfile=conf.d/*.conf\n",
         &["case:3:1:", "did you mean files for file?"],
-        &["commas between", ":0:"],
+        &["separated by commas", ":0:"],
         2,
     ),
     (
         "[supervisord]\n[include]\n",
-        &["file name patterns with blanks between them, not commas"],
+        &["file name patterns separated by blanks, not commas"],
         &[],
         2,
     ),
     (
         "[supervisord]\n[include]\nfiles=a.conf,b.conf\n",
-        &["case:3:7: [include] files takes patterns with blanks between them, not commas"],
+        &["case:3:7: [include] files takes patterns separated by blanks, not commas"],
         &[],
         0,
     ),
@@ -67,14 +67,14 @@ const CASES: &[Case] = &[
             "envFiles in [program:web] is not supported yet",
             "depends_on in [program:web] is not supported yet",
             "restartPause in [program:web] is not supported yet",
-            "a syslog server is not supported yet",
+            "syslog servers are not supported",
         ],
         &["envfiles", "unknown", "case: case"],
         0,
     ),
     (
         "[program:web]\ncommand=sleep\nstdout_logfile=/dev/stdout,/var/log/web.log\n",
-        &["several files in one list are not supported yet"],
+        &["only one file per list is supported"],
         &[],
         2,
     ),
@@ -86,20 +86,20 @@ const CASES: &[Case] = &[
     ),
     (
         "[program:web]\ncommand=sleep\nstopsignal=TERM, KILL\n",
-        &["several stop signals are not supported yet"],
+        &["a list of stop signals is not supported"],
         &[],
         2,
     ),
     (
         "[program:web]\ncommand=sleep\nuser=nosuchuser:nosuchgroup\n",
-        &["write user=nosuchuser and group=nosuchgroup"],
+        &["use user=nosuchuser and group=nosuchgroup"],
         &[],
         2,
     ),
     (
         "[supervisord]\n[program:web]\ncommand=sleep\nprocess_name=%(ENV_NO_SUCH_SITE)s\n",
         &["NO_SUCH_SITE is not set in the environment of supervisord"],
-        &["a literal % is written"],
+        &["for a literal %"],
         2,
     ),
     (
@@ -129,7 +129,7 @@ const CASES: &[Case] = &[
         &[
             "supervisor.rpcinterace:make_main_rpcinterface cannot be resolved within [rpcinterface:supervisor]",
         ],
-        &["plug-in of Python ("],
+        &["Python plug-in ("],
         2,
     ),
     (
@@ -215,7 +215,9 @@ fn bounded() -> Result<Outcome, String> {
     let lines = log.matches("unknown").count();
     expect(
         lines <= 10
-            && log.contains("32 more unknown words are ignored; supervisord --check names them"),
+            && log.contains(
+                "32 more unknown keys or sections are ignored (supervisord --check lists them)",
+            ),
         format!("{lines}: {log}"),
     )?;
     let got = host.run(&["--check", "-c", "conf"])?;

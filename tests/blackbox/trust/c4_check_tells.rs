@@ -41,12 +41,11 @@ fn places() -> Result<Outcome, String> {
     let program = line("[program:a]");
     for told in [
         format!(
-            "warning: conf:{program}:1: [program:a] stands in conf:{program}, {dir}/inc/1.conf:1, {dir}/inc/2.conf:1 and \
-             {dir}/inc/2.conf:3; of each key the last one wins\n"
+            "warning: conf:{program}:1: [program:a] is defined in conf:{program}, {dir}/inc/1.conf:1, {dir}/inc/2.conf:1 and \
+             {dir}/inc/2.conf:3; the last value of each key wins\n"
         ),
         format!(
-            "warning: {dir}/inc/3.conf:2:1: [supervisord] logfile is overridden by an included file; conf:{logfile} no longer \
-             counts\n"
+            "warning: {dir}/inc/3.conf:2:1: [supervisord] logfile is overridden by an included file; conf:{logfile} has no effect\n"
         ),
         format!("warning: {dir}/inc/3.conf:3:1: [supervisord] minfds is set by an included file\n"),
     ] {
@@ -70,7 +69,7 @@ fn limits() -> Result<Outcome, String> {
     let log = host.place.read("log");
     let lines = log
         .lines()
-        .filter(|line| line.contains("of programs have no effect"));
+        .filter(|line| line.contains("keys without effect: "));
     let lacks = |key: &str| lines.clone().any(|line| line.contains(key));
     expect(
         got.code == 0

@@ -37,7 +37,7 @@ fn unknown() -> Result<Outcome, String> {
         let words: Vec<&str> = line.split(' ').collect();
         let got = host.ctl(&words)?;
         expect(
-            got.code == 2 && got.stdout.contains("nothing was done"),
+            got.code == 2 && got.stdout.contains("nothing changed"),
             format!("{line}: {got:?}"),
         )?;
         let now = host.daemon()?.pid_of("web");

@@ -51,7 +51,7 @@ impl Tally {
                         self.answered += 1;
                         self.moments.push(Instant::now());
                     }
-                    Err(CallError::Fault(30, text)) if text.contains("look again") => {
+                    Err(CallError::Fault(30, text)) if text.contains("try again in a moment") => {
                         self.put_off += 1;
                     }
                     other => self.wrong.push(format!("{other:?}")),
@@ -175,7 +175,7 @@ fn half() -> Result<Outcome, String> {
     // Milliseconds of an upgrade by the daemon's own log.
     let upgraded = || {
         upgrade(&host)?;
-        Ok::<_, String>(moment("taken over by version")?.saturating_sub(moment("handing over to")?))
+        Ok::<_, String>(moment("re-executed: version")?.saturating_sub(moment("re-executing ")?))
     };
     let (mut without, mut with) = (Vec::new(), Vec::new());
     // In turn, so that a busy moment of the machine meets both.
@@ -226,7 +226,7 @@ fn waiting() -> Result<Outcome, String> {
         expect(
             done.code == 1
                 && said.lines().count() == 1
-                && said.contains("the daemon is being replaced: look again in a moment"),
+                && said.contains("the daemon is being re-executed (try again in a moment)"),
             format!("{name}: {done:?}"),
         )?;
     }
@@ -302,7 +302,7 @@ fn command_line() -> Result<Outcome, String> {
     host.expect_ctl(
         &["help", "upgrade"],
         0,
-        &["upgrade\t", "Replace the daemon"],
+        &["upgrade\t", "Re-execute the daemon"],
     )?;
     host.expect_ctl(
         &["upgrade", "x"],

@@ -389,7 +389,7 @@ fn signals() -> Result<Outcome, String> {
             count,
         )
         .map_err(told)?;
-        wait_lines(&host, "taken over by version", count).map_err(told)?;
+        wait_lines(&host, "re-executed: version", count).map_err(told)?;
     }
     let mut upgrades = 12;
     for count in 1..=4 {
@@ -409,7 +409,7 @@ fn signals() -> Result<Outcome, String> {
     expect(
         host.place
             .read("log")
-            .matches("taken over by version")
+            .matches("re-executed: version")
             .count()
             <= upgrades,
         told("too many".to_owned()),

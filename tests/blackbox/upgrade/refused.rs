@@ -133,7 +133,7 @@ fn busy() -> Result<Outcome, String> {
             host.daemon()
                 .is_ok_and(|daemon| daemon.state("w:w0") != "RUNNING")
         })?;
-        refused("a rolling restart is under way")?;
+        refused("a rolling restart is running")?;
         let done = rolling.join().map_err(|_| "a panic")??;
         expect(done.code == 0, format!("{done:?}"))?;
         let scaling = scope.spawn(|| host.ctl(&["scale", "mule", "1"]));
@@ -162,12 +162,12 @@ fn busy() -> Result<Outcome, String> {
         .iter()
         .filter_map(|answer| answer.as_ref().err())
         .collect();
-    let is_told = |fault: &&CallError| matches!(fault, CallError::Fault(30, why) if why.contains("an upgrade is under way") || why.contains("look again"));
+    let is_told = |fault: &&CallError| matches!(fault, CallError::Fault(30, why) if why.contains("an upgrade is running") || why.contains("try again"));
     expect(
         answers.len() == 2 && faults.len() <= 1 && faults.iter().all(is_told),
         format!("{answers:?}"),
     )?;
-    wait_lines(&host, "taken over by version", 2 - faults.len())?;
+    wait_lines(&host, "re-executed: version", 2 - faults.len())?;
     // During a shutdown.
     let own = host.daemon()?.pid();
     host.expect_ctl(&["shutdown"], 0, &["Shut down"])?;
@@ -212,12 +212,15 @@ fn not_permitted() -> Result<Outcome, String> {
     expect(done.code == 0, format!("{done:?}"))?;
     let done = as_nobody(&["upgrade"])?;
     expect(
-        done.code == 1 && done.stdout.starts_with("upgrade: ERROR (not permitted: "),
+        done.code == 1
+            && done
+                .stdout
+                .starts_with("upgrade: ERROR (permission denied: "),
         format!("{done:?}"),
     )?;
     expect(generation(&host)? == 0, "it was upgraded")?;
     expect_same(&host, &before)?;
-    wait_lines(&host, " upgrade : FAILED: not permitted: ", 1)?;
+    wait_lines(&host, " upgrade : FAILED: permission denied: ", 1)?;
     host.expect_well()?;
     Ok(Outcome::Passed)
 }
@@ -232,28 +235,24 @@ fn unable() -> Result<Outcome, String> {
     it.replace_by_text("this is no program\n", 0o755)?;
     it.expect_refused("a text", "supervisord: ")?;
     it.replace_by_text("#!/bin/sh\nexit 2\n", 0o755)?;
-    it.expect_refused("one that fails", "it cannot take over")?;
+    it.expect_refused("one that fails", "it cannot adopt the processes")?;
     it.replace_by_text("#!/bin/sh\necho I would rather not\nexit 1\n", 0o755)?;
     it.expect_refused("one that says why", "I would rather not")?;
     it.replace_by_text("#!/bin/sh\nprintf 'a\\033[31mb\\nc\\n'\n", 0o755)?;
     it.expect_refused("one that says odd things", "supervisord: a [31mb c)")?;
     it.replace_by_text("#!/bin/sh\nkill -9 $$\n", 0o755)?;
-    it.expect_refused("one that dies", "it cannot take over")?;
+    it.expect_refused("one that dies", "it cannot adopt the processes")?;
     it.replace_by(&program(Side::Ours, "supervisord")?, 0o644)?;
     it.expect_refused("not executable", "Permission denied")?;
     it.replace_by(&program(Side::Ours, "supervisorctl")?, 0o755)?;
     it.expect_refused("supervisorctl", "supervisord: ")?;
     if let Some(venv) = oracle() {
         it.replace_by(&venv.join("bin/supervisord"), 0o755)?;
-        it.expect_refused("the reference one", "it cannot take over")?;
+        it.expect_refused("the reference one", "it cannot adopt the processes")?;
     }
     // Each has its line in the log.
     let refusals = if oracle().is_some() { 10 } else { 9 };
-    wait_lines(
-        &it.host,
-        "ERRO upgrade refused, everything goes on as it was: ",
-        refusals,
-    )?;
+    wait_lines(&it.host, "ERRO upgrade refused: ", refusals)?;
     it.restore()?;
     upgrade(&it.host)?;
     expect_same(&it.host, &it.before)?;
@@ -276,7 +275,7 @@ fn hanging() -> Result<Outcome, String> {
         it.host.expect_ctl(&["status"], 0, &["one ", "two "])?;
         let second = it.host.ctl(&["upgrade"])?;
         expect(
-            second.code == 1 && second.stdout == "upgrade: ERROR (an upgrade is under way)\n",
+            second.code == 1 && second.stdout == "upgrade: ERROR (an upgrade is running)\n",
             format!("{second:?}"),
         )?;
         first.join().map_err(|_| "a panic")?
@@ -298,16 +297,12 @@ fn late() -> Result<Outcome, String> {
         let done = it.host.ctl(&["upgrade"])?;
         expect(
             done.code == 1
-                && done.stdout == "upgrade: ERROR (given up; the daemon's log says why)\n",
+                && done.stdout == "upgrade: ERROR (failed; the daemon's log gives the reason)\n",
             format!("{what}: {done:?}"),
         )?;
         it.expect_unchanged(what)?;
     }
-    wait_lines(
-        &it.host,
-        "ERRO upgrade refused, everything goes on as it was: ",
-        2,
-    )?;
+    wait_lines(&it.host, "ERRO upgrade refused: ", 2)?;
     let daemon = it.host.daemon()?;
     let info = daemon.info("one").map_err(|error| error.to_string())?;
     expect(
@@ -339,7 +334,7 @@ fn liar() -> Result<Outcome, String> {
     )?;
     let done = it.host.ctl(&["upgrade"])?;
     expect(
-        done.code == 1 && done.stdout == "upgrade: ERROR (the daemon is gone)\n",
+        done.code == 1 && done.stdout == "upgrade: ERROR (the daemon exited)\n",
         format!("{done:?}"),
     )?;
     let daemon = it.host.daemon.as_mut().ok_or("not started")?;
@@ -425,13 +420,16 @@ fn by_hand() -> Result<Outcome, String> {
     )
     .map_err(|error| error.to_string())?;
     for (value, why) in [
-        ("", "SUPERVISORD_HANDOVER is no number"),
-        ("nonsense", "SUPERVISORD_HANDOVER is no number"),
-        ("99999999999", "SUPERVISORD_HANDOVER is no number"),
-        ("-1", "cannot read what the earlier image left: "),
-        ("0", "cannot read what the earlier image left: "),
-        ("2", "cannot read what the earlier image left: "),
-        ("12345", "cannot read what the earlier image left: "),
+        ("", "SUPERVISORD_HANDOVER is not a number"),
+        ("nonsense", "SUPERVISORD_HANDOVER is not a number"),
+        ("99999999999", "SUPERVISORD_HANDOVER is not a number"),
+        ("-1", "cannot read the state from before the re-execution: "),
+        ("0", "cannot read the state from before the re-execution: "),
+        ("2", "cannot read the state from before the re-execution: "),
+        (
+            "12345",
+            "cannot read the state from before the re-execution: ",
+        ),
         (&foreign, "not a sealed memory file"),
         (&unsealed_number, "not sealed"),
     ] {

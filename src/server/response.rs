@@ -169,7 +169,7 @@ pub(super) fn into_http(
                 let name = HeaderName::from_static("x-accel-buffering");
                 extra.push((name, "no".to_owned()));
             }
-            // Differs: forbids browsers to guess the type, so that program output is never interpreted as a page.
+            // Differs: forbids browsers from guessing the type, so that program output is never interpreted as a page.
             // Supervisor allows it.
             extra.push((header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()));
             let kind = "text/plain;charset=utf-8";

@@ -131,7 +131,7 @@ pub fn take_inherited(numbers: &[(String, RawFd)]) -> io::Result<NamedFds> {
     let mut taken = NamedFds::new();
     for (name, number) in numbers {
         // SAFETY: it is open and listed once. It was open when this image started, so that no value of ours can own
-        // it; TAKEN prevents that it is taken twice.
+        // it; TAKEN keeps it from being taken twice.
         let fd = unsafe { OwnedFd::from_raw_fd(*number) };
         taken.insert(name.clone(), dup_high(fd)?);
     }

@@ -29,7 +29,7 @@ pub fn take_passed(numbers: &[RawFd]) -> io::Result<Vec<OwnedFd>> {
         fcntl(unsafe { BorrowedFd::borrow_raw(number) }, FcntlArg::F_GETFD)?;
     }
     // SAFETY: each is open and listed once. They were open when the process started, so that no value of ours can own
-    // one; TAKEN prevents that they are taken twice.
+    // one; TAKEN keeps them from being taken twice.
     let owned = |&number| unsafe { OwnedFd::from_raw_fd(number) };
     Ok(numbers.iter().map(owned).collect())
 }

@@ -21,8 +21,8 @@ pub(super) const UNKNOWN_MAX: u32 = 4096;
 pub(super) const UNKNOWN_BYTES_MAX: u32 = 16 << 20;
 /// Number of such calls that each connection may have even when these limits are exhausted.
 pub(super) const UNKNOWN_GUARANTEED: u32 = 8;
-/// Maximum size of such a guaranteed call, in bytes. The guarantee prevents that a user's first calls are refused
-/// because of others.
+/// Maximum size of such a guaranteed call, in bytes. With the guarantee, others cannot cause a user's first
+/// calls to be refused.
 pub(super) const UNKNOWN_GUARANTEED_BYTES: u32 = 4 << 10;
 /// Maximum number of calls whose sender is being looked up, including guaranteed ones.
 const UNKNOWN_ALL_MAX: u32 = 4 * UNKNOWN_MAX;

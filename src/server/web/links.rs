@@ -203,8 +203,8 @@ fn redirect_with_message(head: &Parts, message: &str) -> HandlerResponse {
     super::redirect(StatusCode::MOVED_PERMANENTLY, location)
 }
 
-/// Refuses, gives the reason, and offers the button that does the same. Bookmarks and pages of an earlier run so work
-/// with one more click.
+/// Refuses, gives the reason, and offers the button that does the same. So bookmarks and pages
+/// of an earlier run work with one more click.
 pub(super) fn confirmation_page(
     connection: &HttpConnection,
     action: &PageAction,

@@ -94,7 +94,7 @@ impl Cgroup {
     /// Removes a child cgroup with all its descendants. None of them may hold a process, except zombies.
     ///
     /// # Errors
-    /// EBUSY: it holds a process, or is nested deeper than [`DEPTH_MAX`]. ENOENT: it does not exist.
+    /// EBUSY: it holds a process, or is nested deeper than `DEPTH_MAX`. ENOENT: it does not exist.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         self.remove_to(name, DEPTH_MAX)
     }

@@ -108,7 +108,7 @@ pub(super) async fn maintain_socket_files(
     let files = Arc::new(SocketFileMonitor {
         seen: Mutex::new(vec![SocketFileState::default(); kept.len()]),
         kept,
-        copies: copies,
+        copies,
         watch,
         log,
     });

@@ -134,8 +134,8 @@ impl BusConnection {
     pub(super) fn new(connection: Connection, kind: BusKind, context: Arc<BusContext>) -> Self {
         Self {
             connection,
-            kind: kind,
-            context: context,
+            kind,
+            context,
             limits: CallLimits::default(),
             announced: Mutex::default(),
             senders: Mutex::default(),

@@ -1,4 +1,4 @@
-//! `supervisorctl`: arguments → [`supervisord::ctl::run`] → exit status; nothing else.
+//! The program `supervisorctl`: calls [`supervisord::ctl::run`] with its arguments and exits with the result.
 
 use std::process::ExitCode;
 

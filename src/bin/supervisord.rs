@@ -1,4 +1,4 @@
-//! `supervisord`: arguments → [`supervisord::daemon::run`] → exit status; nothing else.
+//! The program `supervisord`: calls [`supervisord::daemon::run`] with its arguments and exits with the result.
 
 use std::process::ExitCode;
 

@@ -37,7 +37,7 @@ pub(super) struct PendingScope {
 /// Requests the scope with `pid` in it. An existing scope of that name is no error; the caller checks the cgroup tree.
 ///
 /// # Errors
-/// Why there will be no scope, for people.
+/// The reason why no scope is made, as a text for people.
 ///
 /// # Source
 /// org.freedesktop.systemd1(5), StartTransientUnit(); systemd.scope(5).

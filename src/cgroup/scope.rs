@@ -67,7 +67,7 @@ impl Scope {
     /// Finds or makes the scope.
     ///
     /// # Errors
-    /// Why there is none, for people.
+    /// The reason why there is no scope, as a text for people.
     pub(super) fn enter(&self, top: &Cgroup, is_held: bool) -> Result<EnteredScope, String> {
         let text = |error: io::Error| error.to_string();
         let started = |error: crate::fd_holder::FdHolderError| error.to_string();

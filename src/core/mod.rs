@@ -1,5 +1,6 @@
-//! The functional core: a state machine that takes the time and an input, changes its state and returns actions. It
-//! does no I/O, reads no clock, starts no process and knows no async runtime.
+//! The functional core: a state machine that takes the time and an input, changes its state and returns actions. It does no
+//! I/O, reads no clock, starts no process and knows no async runtime. The "shell" around it is the engine and its worker
+//! threads, which perform the actions and send the inputs.
 
 mod action;
 mod admit;

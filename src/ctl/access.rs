@@ -1,16 +1,16 @@
-//! What somebody can do who may not use the daemon's socket. Asks the socket's file whose it is.
+//! Advice for users who may not use the daemon's socket, derived from the owner and mode of its file.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::unistd::{Gid, Group, Uid, User};
 
-/// Its group may write to it: that is all it takes to use it.
+/// Mode bit: the group may write to the socket, which is the permission to use it.
 const GROUP_WRITES: u32 = 0o020;
 
-/// Who may use the socket at `path`, and how to become one of them; in one line.
+/// Who may use the socket at `path`, and how to become one of them, in one line.
 pub(super) fn advice(path: &Path) -> String {
-    // Its directory may be closed to us too.
+    // Its directory may be inaccessible too.
     let Ok(socket) = path.metadata() else {
         return format!("permission denied: {} (use sudo)", path.display());
     };
@@ -28,7 +28,7 @@ pub(super) fn advice(path: &Path) -> String {
 fn advice_text(path: &Path, owner: &str, group: Option<&str>) -> String {
     let path = path.display();
     match group {
-        // The group root is no group to be added to.
+        // Users should not be added to the group root.
         Some(group) if group != "root" => format!(
             "permission denied: {path} is open to {owner} and group {group} (use sudo, or join the group: usermod -aG {group} NAME, then log in again)"
         ),

@@ -1,4 +1,4 @@
-//! The connection to the server: one at a time, blocking, kept open between questions. Knows no action.
+//! The blocking connection to the server, kept open between calls. This module knows no actions.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -14,12 +14,12 @@ use super::error::CtlError;
 use super::http::ResponseDecoder;
 use crate::api::xmlrpc::{self, RpcCall, RpcValue};
 
-/// How long connecting to one address over TCP may take. Questions themselves have no limit: a start waits as long as the
-/// program needs.
+/// Timeout for connecting to one TCP address. Calls have no timeout, because a start waits as long as the program
+/// needs.
 const CONNECT_MAX: Duration = Duration::from_secs(30);
-/// Most bytes of one answer, a whole log read by `tail -0` included.
+/// Maximum size of a response in bytes, large enough for a whole log read by `tail -0`.
 const RESPONSE_MAX: usize = 1 << 30;
-/// How much is read from the socket at once.
+/// Number of bytes per read.
 const READ_SIZE: usize = 64 << 10;
 
 /// A connection to the server.
@@ -60,7 +60,7 @@ impl AsFd for ServerStream {
     }
 }
 
-/// Where a server listens.
+/// The address of a server.
 #[derive(Debug, PartialEq, Eq)]
 enum ServerUrl {
     Unix(PathBuf),
@@ -120,7 +120,8 @@ impl ServerUrl {
                 for address in addresses {
                     match TcpStream::connect_timeout(&address, CONNECT_MAX) {
                         Ok(stream) => {
-                            // Questions are small and are waited for. Without it things only take longer.
+                            // Requests are small and the client waits for each response, so Nagle's algorithm would
+                            // only delay them.
                             let _ = stream.set_nodelay(true);
                             return Ok(ServerStream::Tcp(stream));
                         }
@@ -137,7 +138,7 @@ impl ServerUrl {
         }
     }
 
-    /// What stands in the `Host` field.
+    /// The value of the `Host` field.
     fn host(&self) -> String {
         match self {
             Self::Unix(_) => "localhost".to_owned(),
@@ -147,7 +148,7 @@ impl ServerUrl {
     }
 }
 
-/// The resolver's own words, with the number that Python shows where it is known.
+/// The resolver's message, with the number that Python shows, if it is known.
 fn resolver_text(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text
@@ -161,7 +162,7 @@ fn resolver_text(error: &io::Error) -> String {
     }
 }
 
-/// Whom we talk to, as whom. It cannot be printed: it knows a password.
+/// A client for one server and user. It does not implement `Debug`, because it holds a password.
 pub(super) struct RpcClient {
     url: String,
     credentials: Option<(String, String)>,
@@ -169,7 +170,7 @@ pub(super) struct RpcClient {
 }
 
 impl RpcClient {
-    /// Opens nothing yet. `credentials` are user name and password.
+    /// Creates a client without connecting. `credentials`: user name and password.
     pub(super) fn new(url: &str, credentials: Option<(String, String)>) -> Self {
         Self {
             url: url.to_owned(),
@@ -178,36 +179,36 @@ impl RpcClient {
         }
     }
 
-    /// The file of the server's unix socket.
+    /// The path of the server's unix socket. `None`: not a unix socket.
     pub(super) fn socket(&self) -> Option<&Path> {
         self.url.strip_prefix("unix://").map(Path::new)
     }
 
-    /// The server, as the user wrote it.
+    /// The server's URL, as the user wrote it.
     pub(super) fn url(&self) -> &str {
         &self.url
     }
 
-    /// A client for the same server and user, with a connection of its own.
+    /// Creates a client for the same server and user, with its own connection.
     pub(super) fn new_connection(&self) -> Self {
         Self::new(&self.url, self.credentials.clone())
     }
 
-    /// Talks to another server from now on.
+    /// Switches to another server.
     pub(super) fn set_url(&mut self, url: &str) {
         self.url = url.to_owned();
         self.open = None;
     }
 
-    /// Talks as somebody else from now on.
+    /// Sets the user name and password.
     pub(super) fn set_credentials(&mut self, username: String, password: String) {
         self.credentials = Some((username, password));
     }
 
-    /// Calls `method` and waits for its answer, however long it takes.
+    /// Calls `method` and waits for its result, without a timeout.
     ///
     /// # Errors
-    /// [`CtlError::Fault`] from the server; anything that goes wrong on the way. A question is never sent twice.
+    /// [`CtlError::Fault`] from the server, and any error of the connection. A request is never sent twice.
     pub(super) fn call(
         &mut self,
         method: &str,
@@ -229,7 +230,8 @@ impl RpcClient {
             Some(stream) if is_idle(&stream) => stream,
             _ => place.connect()?,
         };
-        // A server that answers and closes without reading everything makes the write fail; its answer counts all the same.
+        // If the server responds and closes the connection without reading the whole request, the write fails. The
+        // response counts all the same.
         let written = stream.write_all(&request);
         let mut decoder = ResponseDecoder::new();
         let answer = match read_response_body(&mut stream, &mut decoder) {
@@ -257,7 +259,7 @@ impl RpcClient {
         Ok(answer?)
     }
 
-    /// Asks for `path` on a connection of its own, whose answer the caller reads.
+    /// Requests `path` on a new connection. The caller reads the response.
     ///
     /// # Errors
     /// Connecting or sending failed.
@@ -270,7 +272,7 @@ impl RpcClient {
         Ok(stream)
     }
 
-    /// The request line and the fields that every request has.
+    /// The request line and the header fields that every request has.
     fn request(&self, line: &str, place: &ServerUrl) -> String {
         let mut request = format!(
             "{line} HTTP/1.1\r\nHost: {}\r\nUser-Agent: supervisorctl/{}\r\n",
@@ -288,13 +290,13 @@ impl RpcClient {
     }
 }
 
-/// Whether the server neither closed a kept connection nor says anything on it unasked.
+/// Whether a kept connection is still open and has no unexpected data.
 fn is_idle(stream: &ServerStream) -> bool {
     let mut fds = [PollFd::new(stream.as_fd(), PollFlags::POLLIN)];
     matches!(nix::poll::poll(&mut fds, PollTimeout::ZERO), Ok(0))
 }
 
-/// Reads one whole answer.
+/// Reads one whole response and returns its body.
 fn read_response_body(
     stream: &mut ServerStream,
     decoder: &mut ResponseDecoder,
@@ -322,7 +324,8 @@ fn read_response_body(
     Ok(answer)
 }
 
-/// `path` with everything percent-encoded that could end or change it; what names of processes are made of stays.
+/// Percent-encodes the characters of `path` that could end or change it. Characters that are common in process names
+/// are kept.
 fn encoded(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     for byte in path.bytes() {

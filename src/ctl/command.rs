@@ -1,13 +1,13 @@
-//! ACTIONS: every action with its help and completion, declared once.
+//! ACTIONS: all actions with their help texts and completions.
 
 use super::error::CtlError;
 use super::session::CtlSession;
 use super::{daemon, exit, group, log, process, render, rolling};
 
-/// What stands behind an action, for completion.
+/// The arguments of an action, for completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ArgKind {
-    /// Nothing that we know.
+    /// Unknown or no arguments.
     Nothing,
     /// The name of an action.
     Topic,
@@ -19,20 +19,20 @@ pub(super) enum ArgKind {
     Process,
     /// Namespecs.
     Processes,
-    /// A signal, and namespecs.
+    /// A signal, then namespecs.
     Signal,
-    /// One namespec, and a channel.
+    /// One namespec, then a channel.
     Log,
 }
 
 /// An option of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ActionFlag {
-    /// As it is written.
+    /// The option as it is typed.
     pub(super) name: &'static str,
-    /// The next word is its argument.
+    /// Whether the next word is its argument.
     pub(super) argument: bool,
-    /// What it does.
+    /// Its description.
     pub(super) doc: &'static str,
 }
 
@@ -48,31 +48,31 @@ const fn flag(name: &'static str, doc: &'static str) -> ActionFlag {
     }
 }
 
-/// One action.
+/// An action of `supervisorctl`.
 pub(super) struct CtlAction {
-    /// The word that calls it.
+    /// The name of the action.
     pub(super) name: &'static str,
-    /// What stands behind it.
+    /// Its arguments.
     pub(super) takes: ArgKind,
     /// Its options.
     pub(super) flags: &'static [ActionFlag],
-    /// It stands in the list that `help` prints.
+    /// Whether `help` lists it.
     pub(super) listed: bool,
-    /// Supervisor does not have it; it stands in a list of its own, as actions of plug-ins do.
+    /// Whether Supervisor does not have it. `help` lists these separately, like actions of plug-ins.
     pub(super) is_ours: bool,
-    /// What `help` and usage errors print; none at all for words that Supervisor has no help for.
+    /// The text of `help` and usage errors. Empty for actions that Supervisor has no help for.
     pub(super) help: &'static str,
-    /// What only `help` prints besides: things that Supervisor does not have.
+    /// Text that only `help` appends: features that Supervisor does not have.
     pub(super) help_ours: &'static str,
-    /// What it does, for the manual page.
+    /// Its description in the manual page.
     pub(super) about: &'static str,
-    /// Its exit statuses besides success and those of all actions, each with its cause.
+    /// Its exit statuses with their causes, except success and those of all actions.
     pub(super) exits: &'static [(u8, &'static str)],
-    /// Does it, given the words behind it.
+    /// Runs the action with the rest of the command line.
     pub(super) run: fn(&mut CtlSession, &str) -> Result<(), CtlError>,
 }
 
-/// Every action, by name.
+/// All actions, sorted by name.
 pub(super) const ACTIONS: &[CtlAction] = &[
     action("EOF", exit).hidden(),
     action("add", group::add)
@@ -396,8 +396,8 @@ impl CtlAction {
         self
     }
 
-    /// Its help text by lines: what is typed, and what that does. What is typed stands up to the first tab; lines that begin
-    /// with one go on with what the line before does.
+    /// Splits the help text into pairs of usage and description. The usage ends at the first tab of a line. Lines
+    /// that begin with a tab continue the description of the previous line.
     pub(super) fn usages(&self) -> Vec<(&'static str, String)> {
         let mut usages: Vec<(&str, String)> = Vec::new();
         for line in self.help.lines().chain(self.help_ours.lines()) {
@@ -416,26 +416,26 @@ impl CtlAction {
         usages
     }
 
-    /// What holds for all of it.
+    /// The notes on the whole action.
     pub(super) fn notes(&self) -> impl Iterator<Item = &'static str> {
         self.help
             .lines()
             .filter_map(|line| line.strip_prefix("Note: "))
     }
 
-    /// What it does, in a few words.
+    /// The first description, as a summary.
     pub(super) fn brief(&self) -> String {
         let mut docs = self.usages().into_iter().map(|(_, doc)| doc);
         docs.find(|doc| !doc.is_empty()).unwrap_or_default()
     }
 
-    /// The first word of `arguments` that can only be an option, and one that the action does not have. A name that begins
-    /// with a dash looks the same: only the daemon knows.
+    /// The first word in `arguments` that looks like an option but is not an option of the action. A name that begins
+    /// with a dash looks the same; only the daemon can tell.
     pub(super) fn unknown_option<'a>(&self, arguments: &'a str) -> Option<&'a str> {
         let changes = !matches!(self.name, "pid" | "status");
         let names_from = match self.takes {
             ArgKind::Groups | ArgKind::Processes => 0,
-            // A signal or a number of processes has words of its own for a mistake.
+            // The action itself reports a wrong signal or number of processes.
             ArgKind::Signal => 1,
             ArgKind::Group
             | ArgKind::Nothing
@@ -450,8 +450,8 @@ impl CtlAction {
                 .iter()
                 .any(|flag| word == flag.name || flag.argument && word.starts_with(flag.name))
         };
-        // Differs: Supervisor takes every word for a name, and does to the others what was asked. Where nothing is changed, one
-        // dash stays a name as in Supervisor.
+        // Differs: Supervisor treats every word as a name, and acts on the other names. For actions that change
+        // nothing, a word with one dash is still a name, as in Supervisor.
         let is_option = |word: &str| match word.strip_prefix('-') {
             Some("") | None => false,
             Some(rest) => changes || rest.starts_with('-'),
@@ -460,7 +460,7 @@ impl CtlAction {
         words.find(|word| is_option(word) && !is_known(word))
     }
 
-    /// Prints its whole help.
+    /// Prints its complete help.
     pub(super) fn say_help(&self, session: &mut CtlSession) -> Result<(), CtlError> {
         session.say(self.help)?;
         if self.help_ours.is_empty() {
@@ -469,7 +469,7 @@ impl CtlAction {
         session.say(self.help_ours)
     }
 
-    /// `all` means every process, or group.
+    /// Whether the action accepts `all` for every process or group.
     pub(super) fn takes_all(&self) -> bool {
         self.usages()
             .iter()
@@ -477,7 +477,8 @@ impl CtlAction {
     }
 }
 
-/// Text without the asterisks that emphasise a word: `last 100 *bytes*`. An asterisk of a pattern stays: `web_*`.
+/// Removes the asterisks that emphasise a word, as in `last 100 *bytes*`. An asterisk of a pattern such as `web_*`
+/// stays.
 fn without_emphasis(text: &str) -> String {
     let words = text.split(' ').map(|word| {
         let inner = word
@@ -488,16 +489,16 @@ fn without_emphasis(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// The action with this name.
+/// Finds an action by name.
 pub(super) fn find_action(name: &str) -> Option<&'static CtlAction> {
     ACTIONS.iter().find(|action| action.name == name)
 }
 
-/// `help [topic]`
+/// The action `help [topic]`.
 fn help(session: &mut CtlSession, topic: &str) -> Result<(), CtlError> {
     const HEADINGS: [(&str, bool); 2] = [
         ("default commands (type help <topic>):", false),
-        // Differs: Supervisor has no such actions.
+        // Differs: Supervisor does not have these actions.
         ("supervisord commands (type help <topic>):", true),
     ];
     if topic.is_empty() {
@@ -523,7 +524,7 @@ fn help(session: &mut CtlSession, topic: &str) -> Result<(), CtlError> {
     }
 }
 
-/// `exit`, `quit`, the end of input.
+/// The actions `exit` and `quit`, and the end of input.
 fn exit(session: &mut CtlSession, _: &str) -> Result<(), CtlError> {
     session.leaving = true;
     session.say("")

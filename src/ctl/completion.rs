@@ -1,5 +1,5 @@
-//! What words of the client's command line and of its shell can become. Names of processes are the server's, if it says
-//! them in time; everything else is in the tables.
+//! Completion for the command line and the interactive shell. Process names come from the server if it answers in
+//! time; everything else comes from the tables.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc;
@@ -14,10 +14,10 @@ use super::reply::{self, ProcessInfo};
 use crate::config::completion::{self, Candidate, Completion, CompletionRequest, WordPosition};
 use crate::domain::{Channel, Signal};
 
-/// How long the file and the server together may take: somebody has pressed a key and looks at the screen.
+/// Time limit for reading the file and asking the server together, because a user is waiting after a key press.
 const WITHIN: Duration = Duration::from_millis(1000);
 
-/// A process that the server knows.
+/// A process that the server reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct KnownProcess {
     group: String,
@@ -39,7 +39,7 @@ impl KnownProcess {
     }
 }
 
-/// What a shell may candidate.
+/// Completes a word of the `supervisorctl` command line, for a system shell.
 pub(super) fn complete_command_line(request: &CompletionRequest) -> Completion {
     if request.program.is_empty() {
         return Completion::default();
@@ -63,7 +63,7 @@ pub(super) fn complete_command_line(request: &CompletionRequest) -> Completion {
     }
 }
 
-/// What `word` can become behind an action and its words; without any it is an action.
+/// Completes `word` after an action and its arguments in `before`. If `before` is empty, `word` is an action.
 pub(super) fn complete_word(
     before: &[&str],
     word: &str,
@@ -114,7 +114,7 @@ pub(super) fn complete_word(
             Completion::of(candidates, word)
         }
         (ArgKind::Signal, 0) => {
-            // Either spelling is taken.
+            // Both spellings are accepted, with and without SIG.
             let prefix = if word.starts_with("SIG") { "SIG" } else { "" };
             let names = Signal::names();
             let candidates = names.map(|(name, number)| {
@@ -153,7 +153,7 @@ fn all_candidate(action: &CtlAction) -> Option<Candidate> {
     takes.then(|| Candidate::new("all", "all processes"))
 }
 
-/// Groups with how many processes they have.
+/// Groups, with their numbers of processes.
 fn group_candidates(live: &[KnownProcess]) -> Vec<Candidate> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for process in live {
@@ -166,7 +166,7 @@ fn group_candidates(live: &[KnownProcess]) -> Vec<Candidate> {
     counts.into_iter().map(told).collect()
 }
 
-/// Processes by their shortest name, and groups of several if `many` may be meant; with a colon in `word` by the long one.
+/// Processes by their shortest name, or by their full name if `word` contains a colon. If `many`, also groups.
 fn process_candidates(live: &[KnownProcess], word: &str, many: bool) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     for process in live {
@@ -188,7 +188,7 @@ fn process_candidates(live: &[KnownProcess], word: &str, many: bool) -> Vec<Cand
     candidates
 }
 
-/// Every process; none if the server does not say.
+/// All processes. Empty if the server does not answer.
 pub(super) fn query_processes(client: &mut RpcClient) -> Vec<KnownProcess> {
     let answer = ask_table(client, &[], &["name", "group", "statename"]).or_else(|_| {
         let answer = client.call("supervisor.getAllProcessInfo", Vec::new())?;
@@ -200,8 +200,8 @@ pub(super) fn query_processes(client: &mut RpcClient) -> Vec<KnownProcess> {
         .collect()
 }
 
-/// Every process of the server that these options and their file mean; none if it does not say so in time. Whatever takes
-/// longer, a name service or a disk, ends with us.
+/// All processes of the server that the options and the configuration file select. Empty if it does not answer in
+/// time. Slower look-ups end with this process.
 fn known_processes(program: &str, options: &[String]) -> Vec<KnownProcess> {
     let (program, options) = (program.to_owned(), options.to_vec());
     let (tell, told) = mpsc::channel();
@@ -212,7 +212,7 @@ fn known_processes(program: &str, options: &[String]) -> Vec<KnownProcess> {
             let credentials = options.username.zip(options.password);
             Some(RpcClient::new(&options.url, credentials))
         });
-        // Nobody listens any more if it took too long.
+        // An error means that the time limit has passed.
         let _ = tell.send(client.map(|mut client| query_processes(&mut client)));
     });
     match asking {
@@ -323,7 +323,7 @@ mod tests {
             "--interactive\tstart the interactive shell, also after an action\n"
         );
         assert_eq!(asked("-c /no/file upg").split('\t').next(), Some("upgrade"));
-        // No file, so no names, and nothing is said of it.
+        // Without the file there are no names, and no error is printed.
         assert_eq!(asked("-c /no/file start "), "all\tall processes\n");
         assert_eq!(
             complete_command_line(&CompletionRequest::default()),

@@ -12,7 +12,7 @@ use super::reply;
 use super::session::CtlSession;
 use crate::api::FaultCode;
 
-/// `shutdown`
+/// The action `shutdown`.
 pub(super) fn shutdown(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !arguments.is_empty() {
         return session.usage(
@@ -45,7 +45,7 @@ pub(super) fn shutdown(session: &mut CtlSession, arguments: &str) -> Result<(), 
     Ok(())
 }
 
-/// `reload`
+/// The action `reload`.
 pub(super) fn reload(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !arguments.is_empty() {
         return session.usage(
@@ -68,7 +68,8 @@ pub(super) fn reload(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
     }
 }
 
-/// `open url`: talks to another server from now on, and shows its status. How that went does not count.
+/// The action `open url`: switches to another server and shows its status. The status does not affect the exit
+/// status.
 pub(super) fn open(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !["http:", "unix:"].iter().any(|scheme| {
         arguments.len() >= scheme.len()
@@ -88,7 +89,7 @@ pub(super) fn open(session: &mut CtlSession, arguments: &str) -> Result<(), CtlE
     Ok(())
 }
 
-/// `version`
+/// The action `version`.
 pub(super) fn version(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     #[derive(Serialize)]
     struct DaemonJson {

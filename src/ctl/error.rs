@@ -1,4 +1,4 @@
-//! What can go wrong between us and the server, and the words for it. Knows no action.
+//! Errors between client and server, with their messages. This module knows no actions.
 
 use std::fmt;
 use std::io;
@@ -7,43 +7,43 @@ use nix::errno::Errno;
 
 use crate::api::xmlrpc::WireFault;
 
-/// Why an action could not go on. `Display` is what follows `error: `.
+/// Why an action failed. `Display` is the text after `error: `.
 #[derive(Debug)]
 pub(super) enum CtlError {
-    /// The server answered a fault that the action has no words for.
+    /// The server answered with a fault for which the action has no message of its own.
     Fault(WireFault),
-    /// The server answered another HTTP status than 200.
+    /// The server answered with an HTTP status other than 200.
     Http {
         /// The status code.
         status: u16,
-        /// What stood behind it.
+        /// The reason phrase.
         reason: String,
     },
     /// Connecting, sending or receiving failed.
     Io(io::Error),
-    /// The server's host name is not known; the resolver's text.
+    /// The server's host name cannot be resolved; the resolver's message.
     Resolve(String),
-    /// The server closed the connection; whether part of an answer had come.
+    /// The server closed the connection before the response was complete.
     Closed {
-        /// Part of an answer had come.
+        /// Whether a part of the response had arrived.
         midway: bool,
     },
-    /// The server's answer cannot be understood.
+    /// The server's response cannot be parsed.
     Garbage(String),
-    /// A value that Supervisor's client refuses with Python's ValueError; its text.
+    /// A value that Supervisor's client refuses with Python's ValueError; its message.
     Value(String),
     /// A number that does not fit into 32 bits.
     Overflow,
-    /// Input ended where an answer was asked for.
+    /// Input ended at a prompt.
     EndOfInput,
     /// Standard input or the terminal could not be read.
     Input(io::Error),
-    /// Standard output could not be written: there is nobody left to tell.
+    /// Standard output could not be written. The error cannot be shown.
     Output(io::Error),
 }
 
 impl CtlError {
-    /// The error number, if the kernel gave one on the way to the server.
+    /// The errno, if connecting, sending or receiving failed with one.
     pub(super) fn errno(&self) -> Option<Errno> {
         match self {
             Self::Io(error) => error.raw_os_error().map(Errno::from_raw),
@@ -51,12 +51,12 @@ impl CtlError {
         }
     }
 
-    /// Nobody listens there.
+    /// Whether nobody listens at the address.
     pub(super) fn is_nobody(&self) -> bool {
         matches!(self.errno(), Some(Errno::ECONNREFUSED | Errno::ENOENT))
     }
 
-    /// The wire code, if the server answered a fault.
+    /// The fault code, if the server answered with a fault.
     pub(super) fn fault(&self) -> Option<i64> {
         match self {
             Self::Fault(fault) => Some(fault.code),
@@ -71,7 +71,7 @@ impl From<WireFault> for CtlError {
     }
 }
 
-/// Python's class for a system error, which scripts look for in `error: ` lines.
+/// Python's exception class for an errno, which scripts look for in `error: ` lines.
 fn class_of(errno: Errno) -> &'static str {
     match errno {
         Errno::ENOENT => "FileNotFoundError",
@@ -88,11 +88,11 @@ fn class_of(errno: Errno) -> &'static str {
 }
 
 impl fmt::Display for CtlError {
-    // Differs: Supervisor goes on with `: file: … line: …`, places in its own source.
+    // Differs: Supervisor appends `: file: … line: …`, positions in its own source.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // Differs: Supervisor prints Python's class and `<Fault 6: 'SHUTDOWN_STATE'>`, and for an HTTP status a
-            // `<ProtocolError for 127.0.0.1/RPC2: …>` whichever the server is.
+            // Differs: Supervisor prints Python's class and `<Fault 6: 'SHUTDOWN_STATE'>`, and for an HTTP status
+            // `<ProtocolError for 127.0.0.1/RPC2: …>` for any server.
             Self::Fault(fault) if fault.text.is_empty() => write!(f, "fault {}", fault.code),
             Self::Fault(fault) => f.write_str(&fault.text),
             Self::Http { status, reason } => {

@@ -1,30 +1,30 @@
-//! Exit statuses of `supervisorctl`, and how faults become them.
+//! Exit statuses of `supervisorctl`, and their relation to faults.
 //!
 //! # Source
-//! Supervisor 4.3.0, observed; the numbers are the Linux Standard Base's for init scripts.
+//! Observed in Supervisor 4.3.0. The numbers are those of the Linux Standard Base for init scripts.
 
 use crate::api::FaultCode;
 
-/// Something went wrong.
+/// Any other failure.
 pub(super) const GENERIC: u8 = 1;
-/// Wrong arguments; also: no such group to start, and usage errors.
+/// Wrong arguments, usage errors, or starting an unknown group.
 pub(super) const INVALID_ARGUMENTS: u8 = 2;
-/// The server does not know the methods that are needed.
+/// The server does not offer the required methods.
 pub(super) const UNIMPLEMENTED: u8 = 3;
 /// The server refused the connection.
 pub(super) const INSUFFICIENT_PRIVILEGES: u8 = 4;
-/// The server speaks another version of the API.
+/// The server has another version of the API.
 pub(super) const NOT_INSTALLED: u8 = 5;
-/// A process, or the server, does not run.
+/// A process or the server is not running.
 pub(super) const NOT_RUNNING: u8 = 7;
-/// The interrupt key ended it: what a shell reports of any command that ended so.
+/// The interrupt key ended the program. Shells use the same status.
 pub(super) const INTERRUPTED: u8 = 130;
-/// `status` only: a process that was asked for is not running.
+/// `status` only: a requested process is not running.
 pub(super) const STATUS_NOT_RUNNING: u8 = 3;
-/// `status` only: a name is unknown, or the server does not answer.
+/// `status` only: a name is unknown, or the server does not respond.
 pub(super) const STATUS_UNKNOWN: u8 = 4;
 
-/// Every exit status, with what it says.
+/// All exit statuses with their meanings.
 #[rustfmt::skip] // One row, one line.
 pub(super) const STATUSES: &[(u8, &str)] = &[
     (0, "Success."),
@@ -37,8 +37,8 @@ pub(super) const STATUSES: &[(u8, &str)] = &[
     (INTERRUPTED, "Interrupted with Ctrl-C."),
 ];
 
-/// The exit status that a result with this wire code asks for; none: it changes nothing. `neutral` is the fault that the
-/// action takes for success.
+/// The exit status for a result with this fault code. `None`: no change. `neutral`: the fault that the action treats
+/// as success.
 pub(super) fn of_result(code: i64, neutral: Option<FaultCode>) -> Option<u8> {
     let is = |fault: FaultCode| code == i64::from(fault.code());
     if is(FaultCode::Success) || neutral.is_some_and(is) {

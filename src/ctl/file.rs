@@ -1,5 +1,5 @@
-//! The configuration file, as far as the client reads it. Asks the machine for nothing but that file, the environment and a
-//! home directory: users and groups mean nothing to the client, and looking them up takes time.
+//! Reads the client's section of the configuration file. It accesses only that file, the environment and a home
+//! directory. Users and groups do not matter to the client, and looking them up takes time.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -9,13 +9,14 @@ use crate::config::ctl::{CtlSpec, ctl_spec, own_sections};
 use crate::config::lookup::{Lookup, LookupError, UserEntry};
 use crate::config::search;
 
-/// Most bytes of a configuration file; a larger one counts as unreadable.
+/// Maximum size of a configuration file in bytes. A larger one is an error.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
-/// What the file says; the defaults if none is named and none is found. `program` is what we were called as.
+/// Reads the section `[supervisorctl]`. Without a named or found file, returns the defaults. `program`: the name
+/// under which this program was called.
 ///
 /// # Errors
-/// All that is wrong with the file.
+/// All errors of the file.
 pub(super) fn read_ctl_section(
     named: Option<&str>,
     program: &str,
@@ -38,7 +39,7 @@ impl Lookup for CtlLookup {
             _ => LookupError::Unreadable(error.to_string()),
         };
         let file = std::fs::File::open(path).map_err(unreadable)?;
-        // A file of the usual kind is read in one piece.
+        // A file of ordinary size is read at once.
         let length = file.metadata().map_or(0, |metadata| metadata.len());
         let length = usize::try_from(length.min(FILE_BYTES_MAX)).unwrap_or_default();
         let mut bytes = Vec::with_capacity(length + 1);
@@ -96,7 +97,8 @@ impl Lookup for CtlLookup {
     }
 
     fn cwd(&self) -> String {
-        // A directory that is gone, or whose name is no UTF-8, makes relative paths fail later, with the path in the message.
+        // If the directory is gone or its name is not UTF-8, relative paths fail later with a message that contains
+        // the path.
         std::env::current_dir()
             .ok()
             .and_then(|path| path.into_os_string().into_string().ok())
@@ -128,7 +130,7 @@ impl Lookup for CtlLookup {
     }
 
     fn env(&self) -> Vec<(String, String)> {
-        // A variable that is no UTF-8 cannot stand in a configuration, and so is not known to it.
+        // A configuration cannot contain a variable that is not UTF-8, so such variables are left out.
         std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect()

@@ -1,5 +1,5 @@
-//! Logs as they grow: `tail -f`, and a process in the foreground. One loop waits for everything at once: the server, the
-//! user's lines, the interrupt key, and the reader of our output going away.
+//! Follows logs for `tail -f` and `fg`. One loop waits for the server, the user's input, the interrupt key, and the
+//! closing of our output.
 
 use std::io::{self, IsTerminal, Read};
 use std::os::fd::AsFd;
@@ -18,21 +18,21 @@ use crate::api::FaultCode;
 use crate::api::xmlrpc::RpcValue;
 
 const HINT: &str = "==> Press Ctrl-C to exit <==";
-/// How much is read from the server at once.
+/// Number of bytes per read from the server.
 const READ_SIZE: usize = 64 << 10;
 
-/// One log on its way.
+/// One followed log.
 struct LogFeed {
     url: String,
     stream: ServerStream,
     decoder: ResponseDecoder,
-    /// `None`: what comes is written as it is.
-    // Differs: Supervisor writes to a terminal whatever stands in the log.
+    /// Makes the log safe for a terminal. `None`: the log is written unchanged.
+    // Differs: Supervisor writes all bytes of the log to a terminal.
     printable: Option<PrintableDecoder>,
 }
 
 impl LogFeed {
-    /// Asks for the log; none if that failed, which has been said then.
+    /// Requests the log. `None`: the request failed, and the error has been printed.
     fn open(client: &RpcClient, path: &str) -> Result<Option<Self>, CtlError> {
         let url = format!("{}{path}", client.url());
         match client.get(path) {
@@ -52,12 +52,12 @@ impl LogFeed {
         }
     }
 
-    /// Takes what is there, and adds it to `out`; false at the end.
+    /// Reads available data and appends it to `out`. Returns false at the end of the log.
     fn pump(&mut self, buffer: &mut [u8], out: &mut Vec<u8>) -> Result<bool, CtlError> {
         let count = match self.stream.read(buffer) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
-            // The daemon has gone: that is how such a log ends.
+            // The daemon has exited, which is the end of the log.
             Err(_) => 0,
         };
         let before = out.len();
@@ -84,13 +84,13 @@ impl LogFeed {
     }
 }
 
-/// Standard error may have no reader: that harms nobody.
+/// Prints a line on standard error. Errors are ignored, because standard error may be closed.
 fn eprint_line(line: &str) {
     use std::io::Write as _;
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// What made the loop return.
+/// Why the loop returned.
 enum WakeReason {
     Interrupt,
     Input,
@@ -98,7 +98,7 @@ enum WakeReason {
     NobodyReads,
 }
 
-/// Waits until something happens; feeds that have something are pumped, those at their end are dropped.
+/// Waits until something happens. Feeds with data are read, and feeds at their end are removed.
 fn wait_for_input(
     session: &mut CtlSession,
     watch: &InterruptWatch<'_>,
@@ -110,7 +110,7 @@ fn wait_for_input(
     let ready: Vec<bool> = {
         let mut fds = vec![
             PollFd::new(watch.as_fd(), PollFlags::POLLIN),
-            // Nothing is asked of it: only errors are told.
+            // Requests no events: poll always reports errors.
             PollFd::new(output.as_fd(), PollFlags::empty()),
         ];
         fds.extend(
@@ -155,9 +155,9 @@ fn wait_for_input(
     }
 }
 
-/// Prints the log at `path` as it grows, until the interrupt key or the end of the daemon.
+/// Prints the log at `path` as it grows, until the interrupt key is pressed or the daemon exits.
 pub(super) fn tail(session: &mut CtlSession, path: &str) -> Result<(), CtlError> {
-    // From before the hint on: whoever reads it may press the key.
+    // Before the hint, because the user may press the key on reading it.
     let interrupts = session.interrupts()?;
     let watch = interrupts.watch();
     session.say(HINT)?;
@@ -178,9 +178,9 @@ fn stdout_closed() -> CtlError {
     CtlError::Output(io::ErrorKind::BrokenPipe.into())
 }
 
-/// Prints both logs of a process as they grow, and hands it the lines that the user types.
+/// Prints both logs of a process as they grow, and sends the user's lines to its standard input.
 pub(super) fn foreground(session: &mut CtlSession, name: &str) -> Result<(), CtlError> {
-    // From before the hint on: whoever reads it may press the key.
+    // Before the hint, because the user may press the key on reading it.
     let interrupts = session.interrupts()?;
     let watch = interrupts.watch();
     session.say(HINT)?;
@@ -211,7 +211,7 @@ pub(super) fn foreground(session: &mut CtlSession, name: &str) -> Result<(), Ctl
     }
 }
 
-/// Hands a line to the process; false if that is over.
+/// Sends a line to the process. Returns false if the session is over.
 fn send_stdin_line(
     session: &mut CtlSession,
     name: &str,

@@ -18,14 +18,14 @@ fn has_fault(failure: &CtlError, fault: FaultCode) -> bool {
     failure.fault() == Some(i64::from(fault.code()))
 }
 
-/// A line that says what is wrong, and the exit status for it.
+/// Prints an error line and sets the exit status.
 fn print_refusal(session: &mut CtlSession, line: &str) -> Result<(), CtlError> {
     session.complain(line)?;
     session.exit = exit::GENERIC;
     Ok(())
 }
 
-/// `avail`
+/// The action `avail`.
 pub(super) fn avail(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     #[derive(Serialize)]
     struct GroupJson {
@@ -51,10 +51,10 @@ pub(super) fn avail(session: &mut CtlSession, arguments: &str) -> Result<(), Ctl
     Ok(())
 }
 
-/// Says on standard error what the daemon found wrong with its configuration when it read it last, each with its place. The
-/// fault has the first sentence alone, and an answer has none. A reference Supervisor cannot be asked, and whoever may not ask is
-/// told nothing.
-// Differs: the original says nothing on standard error.
+/// Prints the errors of the last configuration that the daemon read, with their positions, on standard error. The
+/// fault contains only the first one, and a successful response none. Supervisor has no such method, and callers
+/// without the permission get nothing.
+// Differs: Supervisor prints nothing on standard error.
 fn report_problems(session: &mut CtlSession) -> Result<(), CtlError> {
     session.flush()?;
     let Ok(answer) = session.call("supervisord.getConfigProblems", Vec::new()) else {
@@ -66,7 +66,7 @@ fn report_problems(session: &mut CtlSession) -> Result<(), CtlError> {
     Ok(())
 }
 
-/// Says why an action could not go on, in the original's words, and if the configuration was refused, what is wrong with it.
+/// Reports a failed action with Supervisor's text. If the configuration was refused, also prints its errors.
 pub(super) fn report_refusal(session: &mut CtlSession, failure: CtlError) -> Result<(), CtlError> {
     let is_refused = has_fault(&failure, FaultCode::CantReread);
     session.report(failure)?;
@@ -76,7 +76,7 @@ pub(super) fn report_refusal(session: &mut CtlSession, failure: CtlError) -> Res
     Ok(())
 }
 
-/// `reread`
+/// The action `reread`.
 pub(super) fn reread(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !session.words(arguments).is_empty() {
         return session.usage(
@@ -129,7 +129,7 @@ pub(super) fn reread(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
     Ok(())
 }
 
-/// `update [group… | all]`
+/// The action `update [group… | all]`.
 pub(super) fn update(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     let difference = match session.call("supervisor.reloadConfig", Vec::new()) {
         Ok(answer) => ReloadResult::read(&answer)?,
@@ -205,7 +205,7 @@ pub(super) fn update(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
     Ok(())
 }
 
-/// Which of these groups have other processes than the configuration gives them: they may have been scaled.
+/// The groups whose processes differ from their configuration, perhaps because they were scaled.
 fn reshaped_groups(
     session: &mut CtlSession,
     groups: &BTreeSet<&str>,
@@ -227,9 +227,9 @@ fn reshaped_groups(
     Ok(live.into_keys().collect())
 }
 
-/// Makes a group that was scaled what the configuration says, without touching the processes that both have. Returns whether
-/// that was done; if not, it was not scaled, or the server cannot do it.
-// Differs: Supervisor has no `scale`. Where a group changed otherwise, all of it starts again as there.
+/// Resets a scaled group to its configured number of processes, without touching processes that both have. Returns
+/// whether it did. False: the group was not scaled, or the server does not support it.
+// Differs: Supervisor has no `scale`. Groups with other changes restart completely, as in Supervisor.
 fn unscale(session: &mut CtlSession, name: &str) -> Result<bool, CtlError> {
     let params = vec![RpcValue::text(format!("{name}:*")), RpcValue::Int(-1)];
     let done = match session.call("supervisord.setNumprocs", params) {
@@ -256,8 +256,8 @@ fn unscale(session: &mut CtlSession, name: &str) -> Result<bool, CtlError> {
     Ok(true)
 }
 
-/// Whether the groups `leaving` may be stopped and removed. If the configuration has no program at all any more, that is more
-/// likely an accident of an editor than a wish, and whoever sits at a terminal is asked.
+/// Whether the groups `leaving` may be stopped and removed. A configuration without any program is more likely an
+/// editing accident than intended, so a user at a terminal is asked.
 // Differs: Supervisor stops and removes everything.
 fn confirm_empty(session: &mut CtlSession, leaving: &[&str]) -> Result<bool, CtlError> {
     if !io::stdin().is_terminal() {
@@ -273,7 +273,7 @@ fn confirm_empty(session: &mut CtlSession, leaving: &[&str]) -> Result<bool, Ctl
     ))
 }
 
-/// `add group…`
+/// The action `add group…`.
 pub(super) fn add(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     for name in arguments.split_whitespace() {
         match session.call("supervisor.addProcessGroup", vec![RpcValue::text(name)]) {
@@ -293,7 +293,7 @@ pub(super) fn add(session: &mut CtlSession, arguments: &str) -> Result<(), CtlEr
     Ok(())
 }
 
-/// `remove group…`
+/// The action `remove group…`.
 pub(super) fn remove(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     for name in arguments.split_whitespace() {
         match session.call("supervisor.removeProcessGroup", vec![RpcValue::text(name)]) {

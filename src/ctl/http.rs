@@ -1,59 +1,59 @@
-//! Reads HTTP/1.1 answers piece by piece, as they come from a socket. Opens nothing; knows no XML-RPC.
+//! Parses HTTP/1.1 responses incrementally. This module performs no I/O and does not know XML-RPC.
 //!
 //! # Source
 //! RFC 9112.
 
-/// Most bytes of a status line and header fields (or trailers) together.
+/// Maximum size of the status line and header fields (or trailers), in bytes.
 const HEAD_MAX: usize = 64 << 10;
-/// Most bytes of a line that says how long a chunk is.
+/// Maximum length of a chunk size line, in bytes.
 const CHUNK_LINE_MAX: usize = 1 << 10;
 
-/// Why an answer is none.
+/// Why a response is invalid.
 pub(super) type HttpError = &'static str;
 
-/// The beginning of an answer.
+/// The head of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ResponseHead {
     /// The status code.
     pub(super) status: u16,
-    /// What stood behind it.
+    /// The reason phrase.
     pub(super) reason: String,
-    /// The connection can carry another request after this answer.
+    /// Whether the connection can carry another request after this response.
     pub(super) keep: bool,
 }
 
-/// What comes next.
+/// What the decoder expects next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DecoderState {
-    /// The status line and the fields.
+    /// The status line and the header fields.
     Head,
-    /// This many bytes, then the end.
+    /// The rest of a body of known length: this many bytes.
     Body(u64),
-    /// The length of a chunk.
+    /// A chunk size line.
     ChunkLine,
-    /// This many bytes of a chunk.
+    /// The rest of a chunk: this many bytes.
     Chunk(u64),
-    /// The line end behind a chunk.
+    /// The line end after a chunk.
     ChunkEnd,
-    /// Fields behind the last chunk.
+    /// Trailer fields after the last chunk.
     Trailer,
     /// Bytes until the connection closes.
     UntilClose,
-    /// Nothing: the answer is whole.
+    /// Nothing: the response is complete.
     Nothing,
 }
 
-/// One answer, while it comes.
+/// Decodes one response.
 #[derive(Debug)]
 pub(super) struct ResponseDecoder {
     expect: DecoderState,
-    /// Bytes of an unfinished head or line.
+    /// The bytes of an incomplete head or line.
     line: Vec<u8>,
     head: Option<ResponseHead>,
 }
 
 impl ResponseDecoder {
-    /// Nothing has come yet.
+    /// Creates a decoder at the start of a response.
     pub(super) const fn new() -> Self {
         Self {
             expect: DecoderState::Head,
@@ -62,31 +62,31 @@ impl ResponseDecoder {
         }
     }
 
-    /// The head, once it is whole.
+    /// The head. `None`: not complete yet.
     pub(super) const fn head(&self) -> Option<&ResponseHead> {
         self.head.as_ref()
     }
 
-    /// The answer is whole.
+    /// Whether the response is complete.
     pub(super) fn is_whole(&self) -> bool {
         self.expect == DecoderState::Nothing
     }
 
-    /// Anything has come.
+    /// Whether any bytes have arrived.
     pub(super) const fn has_begun(&self) -> bool {
         self.head.is_some() || !self.line.is_empty()
     }
 
-    /// Takes `input`, and adds what belongs to the body to `body`. Bytes behind the end of the answer are ignored: we ask
-    /// one question at a time.
+    /// Consumes `input` and appends body bytes to `body`. Bytes after the end of the response are ignored, because
+    /// the client sends one request at a time.
     ///
     /// # Errors
-    /// The bytes are no HTTP answer.
+    /// The bytes are not an HTTP response.
     pub(super) fn feed(&mut self, mut input: &[u8], body: &mut Vec<u8>) -> Result<(), HttpError> {
         while !input.is_empty() {
             match self.expect {
                 DecoderState::Nothing => {
-                    // What follows is not an answer to anything: never use this connection again.
+                    // The extra bytes belong to no request, so never use this connection again.
                     if let Some(head) = &mut self.head {
                         head.keep = false;
                     }
@@ -153,7 +153,7 @@ impl ResponseDecoder {
         Ok(())
     }
 
-    /// The connection has closed. Answers whether the answer is whole.
+    /// Handles the closing of the connection. Returns whether the response is complete.
     pub(super) fn close(&mut self) -> bool {
         if self.expect == DecoderState::UntilClose {
             self.expect = DecoderState::Nothing;
@@ -161,7 +161,7 @@ impl ResponseDecoder {
         self.is_whole()
     }
 
-    /// Moves bytes up to a line end into `line`; true if the line end was there.
+    /// Moves bytes up to a line end into `line`. Returns whether the line is complete.
     fn take_line(&mut self, input: &mut &[u8], max: usize) -> Result<bool, HttpError> {
         let end = input.iter().position(|&byte| byte == b'\n');
         let (line, rest) = input.split_at(end.map_or(input.len(), |at| at + 1));
@@ -202,7 +202,7 @@ impl ResponseDecoder {
                 keep = keep && !value.eq_ignore_ascii_case("close");
             }
         }
-        // Informational answers precede the real one.
+        // Informational responses precede the final one.
         if (100..200).contains(&status) {
             return Ok(());
         }
@@ -225,7 +225,7 @@ impl ResponseDecoder {
     }
 }
 
-/// Moves at most `left` bytes to `body`; answers how many are left to come.
+/// Moves at most `left` bytes to `body`. Returns how many are still to come.
 fn take_bytes(input: &mut &[u8], left: u64, body: &mut Vec<u8>) -> u64 {
     let count = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
     let (now, rest) = input.split_at(count);
@@ -234,7 +234,7 @@ fn take_bytes(input: &mut &[u8], left: u64, body: &mut Vec<u8>) -> u64 {
     left - count as u64
 }
 
-/// The hexadecimal number that a chunk begins with, extensions cut off.
+/// Parses the hexadecimal number at the beginning of a chunk size line. Extensions are ignored.
 fn chunk_size(line: &[u8]) -> Result<u64, HttpError> {
     let digits = line.split(|&byte| byte == b';').next().unwrap_or_default();
     std::str::from_utf8(digits.trim_ascii())
@@ -248,7 +248,7 @@ fn chunk_size(line: &[u8]) -> Result<u64, HttpError> {
 mod tests {
     use super::*;
 
-    /// Feeds `bytes` in pieces of `size`, and answers "status reason keep whole body".
+    /// Feeds `bytes` in pieces of `size`, and returns "status reason keep whole body".
     fn decode(bytes: &[u8], size: usize) -> Result<String, HttpError> {
         let mut decoder = ResponseDecoder::new();
         let mut body = Vec::new();

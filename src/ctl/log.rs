@@ -11,18 +11,18 @@ use super::session::CtlSession;
 use crate::api::FaultCode;
 use crate::api::xmlrpc::RpcValue;
 
-/// How many bytes are shown when nobody says how many.
+/// Default number of bytes shown.
 const BYTES_DEFAULT: i64 = 1600;
 
-/// What follows the dash in front of a name.
+/// The amount in `tail -AMOUNT`.
 enum TailAmount {
-    /// For ever.
+    /// `-f`: follow the log.
     Follow,
-    /// So many bytes from the end; from a place on if negative, all if 0.
+    /// This many bytes from the end. 0: everything. Negative: everything from that offset on.
     Last(i64),
 }
 
-/// Reads what follows the dash; none: it is no number.
+/// Parses the amount after the dash. `None`: not a number.
 fn amount(text: &str) -> Result<Option<TailAmount>, CtlError> {
     if text == "f" {
         return Ok(Some(TailAmount::Follow));
@@ -30,10 +30,10 @@ fn amount(text: &str) -> Result<Option<TailAmount>, CtlError> {
     Ok(python_int(text)?.map(TailAmount::Last))
 }
 
-/// A number as Python's `int()` reads it; none: it is none.
+/// Parses a number like Python's `int()`. `None`: not a number.
 ///
 /// # Errors
-/// [`CtlError::Overflow`]: it, or its negative, does not fit into the 32 bits of XML-RPC.
+/// [`CtlError::Overflow`]: the number or its negative does not fit into the 32 bits of XML-RPC.
 fn python_int(text: &str) -> Result<Option<i64>, CtlError> {
     let text = text.trim();
     let (negative, digits) = match text.as_bytes().first() {
@@ -52,7 +52,7 @@ fn python_int(text: &str) -> Result<Option<i64>, CtlError> {
         .parse()
         .map_err(|_| CtlError::Overflow)?;
     let number = if negative { -number } else { number };
-    // It is its negative that is sent.
+    // The client sends the negative.
     i32::try_from(-number).map_err(|_| CtlError::Overflow)?;
     Ok(Some(number))
 }
@@ -63,7 +63,7 @@ fn refuse(session: &mut CtlSession, line: &str) -> Result<(), CtlError> {
     Ok(())
 }
 
-/// Asks for the end of a log and prints it.
+/// Requests the end of a log and prints it.
 fn show(
     session: &mut CtlSession,
     name: &str,
@@ -93,7 +93,7 @@ fn show(
     }
 }
 
-/// `tail [-f | -N] name [stdout|stderr]`
+/// The action `tail [-f | -N] name [stdout|stderr]`.
 pub(super) fn tail(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !session.is_up()? {
         return Ok(());
@@ -144,7 +144,7 @@ pub(super) fn tail(session: &mut CtlSession, arguments: &str) -> Result<(), CtlE
     }
 }
 
-/// `maintail [-f | -N]`
+/// The action `maintail [-f | -N]`.
 pub(super) fn maintail(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !session.is_up()? {
         return Ok(());
@@ -178,7 +178,7 @@ pub(super) fn maintail(session: &mut CtlSession, arguments: &str) -> Result<(), 
     }
 }
 
-/// `fg name`
+/// The action `fg name`.
 pub(super) fn fg(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !session.is_up()? {
         return Ok(());
@@ -202,7 +202,7 @@ pub(super) fn fg(session: &mut CtlSession, arguments: &str) -> Result<(), CtlErr
         Err(failure) if failure.fault() == Some(i64::from(FaultCode::BadName.code())) => {
             refuse(session, "ERROR: bad process name supplied")
         }
-        // The exit status stays as it is: so it is in Supervisor.
+        // The exit status does not change, as in Supervisor.
         Err(CtlError::Fault(fault)) => {
             session.say(&format!("ERROR: {}", super::render::fault(&fault)))
         }

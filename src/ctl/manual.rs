@@ -1,4 +1,4 @@
-//! The manual page supervisorctl(1), drawn from ACTIONS, the options and the exit statuses.
+//! Generates the manual page supervisorctl(1) from ACTIONS, the options and the exit statuses.
 
 use super::command::{ACTIONS, CtlAction};
 use super::exit;
@@ -186,7 +186,7 @@ pub fn page() -> String {
     page.see_also(&[("bash", 1), ("fish", 1), ("zsh", 1), ("jq", 1)])
 }
 
-/// One entry per action: what it does, its forms and notes from its help text, and its exit statuses.
+/// Appends the entry of an action: its description, forms, notes and exit statuses.
 fn described(page: &mut Page, action: &CtlAction) {
     page.entry(&format!("`{}`", action.name), action.about);
     for (usage, doc) in action.usages() {
@@ -212,7 +212,7 @@ fn described(page: &mut Page, action: &CtlAction) {
     }
 }
 
-/// Text with a capital and a full stop, as a sentence has them; nothing stays nothing.
+/// Capitalises text and adds a full stop. Empty text stays empty.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let Some(first) = letters.next() else {

@@ -1,4 +1,5 @@
-//! `supervisorctl`: talks to a daemon, one question at a time, without a runtime.
+//! `supervisorctl`: the command-line client. It makes blocking calls to the daemon, one at a time, without an async
+//! runtime.
 
 mod access;
 mod client;

@@ -1,4 +1,4 @@
-//! The command line of `supervisorctl`, laid over its section of the configuration file.
+//! The command line of `supervisorctl`, which overrides its section of the configuration file.
 
 use std::path::PathBuf;
 
@@ -6,29 +6,29 @@ use crate::config::ctl::CtlSpec;
 use crate::config::getopt::{OptionSpec, ParsedOption, getopt};
 use crate::domain::python_repr;
 
-/// Everything that decides how we behave.
+/// The effective options.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct CtlOptions {
-    /// Somebody may be asked.
+    /// Whether to ask the user for confirmation and missing values.
     pub(super) interactive: bool,
-    /// The server.
+    /// The server's URL.
     pub(super) url: String,
-    /// As whom.
+    /// The user name for the server.
     pub(super) username: Option<String>,
-    /// With which password.
+    /// The password for the server.
     pub(super) password: Option<String>,
-    /// What the prompt begins with.
+    /// The beginning of the prompt.
     pub(super) prompt: String,
-    /// Where lines of the shell are kept.
+    /// The history file of the shell. `None`: no history is stored.
     pub(super) history: Option<PathBuf>,
-    /// The words of the action.
+    /// The action and its arguments.
     pub(super) words: Vec<String>,
 }
 
-/// What the command line says.
+/// The parsed command line.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub(super) struct CtlCommandLine {
-    /// The file to read instead of searching one.
+    /// The configuration file to read. `None`: search for one.
     pub(super) file: Option<String>,
     help: bool,
     interactive: bool,
@@ -39,17 +39,17 @@ pub(super) struct CtlCommandLine {
     words: Vec<String>,
 }
 
-/// One option, as people are told of it.
+/// One option with its documentation.
 pub(super) struct CtlOptionRow {
-    /// How it is written.
+    /// How the option is written.
     pub(super) opt: OptionSpec,
-    /// A word for its argument; empty without one.
+    /// The placeholder of its argument. Empty: no argument.
     pub(super) value: &'static str,
-    /// What it does.
+    /// Its description.
     pub(super) doc: &'static str,
 }
 
-/// Every option. What `-h` prints of them is Supervisor's text, below.
+/// All options. The text of `-h`, below, is Supervisor's.
 #[rustfmt::skip] // One row, one line.
 pub(super) const ROWS: &[CtlOptionRow] = &[
     row('c', "configuration", "FILE", "the configuration file; only the section [supervisorctl] is read"),
@@ -61,7 +61,7 @@ pub(super) const ROWS: &[CtlOptionRow] = &[
     row('r', "history_file", "FILE", "history file of the shell"),
 ];
 
-/// The other name of `-h`.
+/// The alias `-?` of `-h`.
 const QUESTION: OptionSpec = OptionSpec {
     short: Some('?'),
     long: None,
@@ -69,7 +69,7 @@ const QUESTION: OptionSpec = OptionSpec {
     ours: false,
 };
 
-/// Another spelling of `--history_file`: the one that Supervisor's help promises and its client refuses.
+/// Another spelling of `--history_file`. Supervisor's help shows it, but its client refuses it.
 const HISTORY: OptionSpec = OptionSpec {
     short: Some('r'),
     long: Some("history-file"),
@@ -95,17 +95,17 @@ const fn row(
     }
 }
 
-/// What a command line is read with.
+/// The options that the parser accepts.
 pub(super) fn table() -> Vec<OptionSpec> {
     let rows = ROWS.iter().map(|row| row.opt);
     rows.chain([QUESTION, HISTORY]).collect()
 }
 
 impl CtlCommandLine {
-    /// Reads the words behind the program's name.
+    /// Parses the arguments after the program's name.
     ///
     /// # Errors
-    /// Supervisor's sentence for a usage error.
+    /// Supervisor's message for a usage error.
     pub(super) fn read(arguments: &[String]) -> Result<Self, String> {
         let table = table();
         let (given, words) = getopt(arguments, &table)?;
@@ -156,12 +156,12 @@ impl CtlCommandLine {
         }
     }
 
-    /// Only the help text is wanted.
+    /// Whether only the help text is requested.
     pub(super) const fn wants_help(&self) -> bool {
         self.help
     }
 
-    /// What holds, given what the file says. Without an action we are a shell, and shells are interactive.
+    /// Combines the command line with the configuration file. Without an action the shell runs, which is interactive.
     pub(super) fn over(self, section: CtlSpec) -> CtlOptions {
         CtlOptions {
             interactive: self.interactive || self.words.is_empty(),
@@ -175,7 +175,7 @@ impl CtlCommandLine {
     }
 }
 
-/// Whether Supervisor takes it for a URL: a scheme, and something behind the slashes.
+/// Whether Supervisor accepts the text as a URL: a scheme, and something after the slashes.
 fn is_url(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once(':') else {
         return false;
@@ -187,7 +187,7 @@ fn is_url(text: &str) -> bool {
     is_scheme && !rest.strip_prefix("//").unwrap_or(rest).is_empty()
 }
 
-/// What `-h` prints. The program is named as it was called.
+/// The text of `-h`. `program`: the name under which this program was called.
 pub(super) fn usage(program: &str) -> String {
     format!(
         "supervisorctl -- control applications run by supervisord from the cmd line.
@@ -229,7 +229,7 @@ mod tests {
         let text = usage("supervisorctl");
         for row in ROWS {
             let short = row.opt.short.expect("each has a letter");
-            // Supervisor's help spells this one with a dash, and takes it with an underscore.
+            // Supervisor's help spells this option with a dash but accepts it with an underscore.
             let long = row.opt.long.expect("each has a name").replace('_', "-");
             assert!(text.contains(&format!("-{short}/--{long}")), "{long}");
         }

@@ -1,15 +1,16 @@
-//! What a terminal may be shown of a log: a program must not be able to move the cursor of whoever reads it, or worse. Knows
-//! no server.
+//! Makes logs safe for a terminal: a program must not be able to move the reader's cursor or worse. This module does
+//! not know the server.
 
-/// Makes text of bytes as they come. A character that is cut in two by a piece is put together again.
+/// Decodes bytes as they arrive. A character split between two pieces is reassembled.
 #[derive(Debug, Default)]
 pub(super) struct PrintableDecoder {
-    /// The beginning of a character whose end has not come yet.
+    /// The beginning of an incomplete character.
     cut: Vec<u8>,
 }
 
 impl PrintableDecoder {
-    /// The next piece, without control characters: `tail` shows U+FFFD for those that XML cannot carry, and so does this.
+    /// Decodes the next piece, without control characters. Like `tail` for characters that XML cannot carry, it shows
+    /// U+FFFD instead.
     pub(super) fn next(&mut self, piece: &[u8]) -> String {
         self.cut.extend_from_slice(piece);
         let mut rest = self.cut.as_slice();
@@ -38,7 +39,7 @@ impl PrintableDecoder {
         text
     }
 
-    /// What is left when nothing follows.
+    /// The rest of the text at the end of the input.
     pub(super) fn end(&mut self) -> &'static str {
         if std::mem::take(&mut self.cut).is_empty() {
             ""
@@ -48,12 +49,12 @@ impl PrintableDecoder {
     }
 }
 
-/// All of `text`.
+/// Makes all of `text` safe.
 pub(super) fn all(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// The character as a terminal gets it: C0, C1 and DEL are commands to it, but for those that lay out text.
+/// The safe form of a character. C0, C1 and DEL control a terminal, except for tabs and line breaks.
 fn shown(c: char) -> char {
     match c {
         '\t' | '\n' | '\r' => c,
@@ -74,7 +75,7 @@ mod tests {
             printable.next(bytes),
             "a\u{fffd}]0;x\u{fffd} \u{fffd}2J\tb\r\n\u{fffd}é"
         );
-        // A byte that is CSI for terminals of eight bits, and no UTF-8.
+        // A byte that is CSI for 8-bit terminals, and invalid UTF-8.
         assert_eq!(printable.next(b"x\x9b2J"), "x\u{fffd}2J");
     }
 

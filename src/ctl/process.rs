@@ -12,36 +12,36 @@ use crate::api::FaultCode;
 use crate::api::xmlrpc::RpcValue;
 use crate::domain::Namespec;
 
-/// What is said of a result.
+/// The output for a result.
 enum ResultWording {
-    /// The name and this.
+    /// The name and this text.
     Plain(&'static str),
-    /// The name, and this as an error.
+    /// The name and this text as an error.
     Error(&'static str),
-    /// The fault's own text, alone.
+    /// Only the fault's own text.
     Text,
-    /// The name, and this as an error together with the reason that the fault gives.
+    /// The name and this text as an error, with the reason from the fault.
     Reason(&'static str),
 }
 
-/// An action that is done to each of several processes.
+/// An action on several processes.
 pub(super) struct ProcessAction {
     name: &'static str,
     one: &'static str,
-    /// None: groups are not accepted.
+    /// `None`: the action does not accept groups.
     group: Option<&'static str>,
     all: &'static str,
     words: &'static [(FaultCode, ResultWording)],
     /// The fault that counts as success.
     neutral: Option<FaultCode>,
-    /// What an unknown group exits with.
+    /// Exit status for an unknown group.
     no_group: u8,
-    /// What a call without names exits with.
+    /// Exit status for a call without names.
     no_names: u8,
 }
 
 impl ProcessAction {
-    /// What is said of a fault, without the name and the word for an error; none: the fault's own text.
+    /// The text for a fault, without the name and `ERROR`. `None`: the fault's own text.
     pub(super) fn word(&self, status: i64) -> Option<&'static str> {
         let (_, words) = self
             .words
@@ -78,7 +78,7 @@ pub(super) const START: ProcessAction = ProcessAction {
             FaultCode::AbnormalTermination,
             ResultWording::Error("abnormal termination"),
         ),
-        // Differs: the original prints the exception that it raises for this.
+        // Differs: Supervisor prints the exception that it raises for this.
         (FaultCode::Failed, ResultWording::Text),
     ],
     neutral: Some(FaultCode::AlreadyStarted),
@@ -94,7 +94,7 @@ const STOP: ProcessAction = ProcessAction {
     words: &[
         (FaultCode::Success, ResultWording::Plain("stopped")),
         (FaultCode::BadName, ResultWording::Error("no such process")),
-        // It stands in Supervisor's table too, though no stop can fail like this.
+        // Supervisor's table has it too, though no stop can fail like this.
         (
             FaultCode::BadSignal,
             ResultWording::Error("bad signal name"),
@@ -135,7 +135,7 @@ const CLEAR: ProcessAction = ProcessAction {
     words: &[
         (FaultCode::Success, ResultWording::Plain("cleared")),
         (FaultCode::BadName, ResultWording::Error("no such process")),
-        // Differs: the original keeps the reason to itself.
+        // Differs: Supervisor does not print the reason.
         (FaultCode::Failed, ResultWording::Reason("failed")),
     ],
     neutral: None,
@@ -143,7 +143,7 @@ const CLEAR: ProcessAction = ProcessAction {
     no_names: exit::GENERIC,
 };
 
-/// `start name… | group:* | all`
+/// The action `start name… | group:* | all`.
 pub(super) fn start(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !session.is_up()? {
         return Ok(());
@@ -155,7 +155,7 @@ pub(super) fn start(session: &mut CtlSession, arguments: &str) -> Result<(), Ctl
     act(session, &START, &names, None)
 }
 
-/// `stop name… | group:* | all`
+/// The action `stop name… | group:* | all`.
 pub(super) fn stop(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !session.is_up()? {
         return Ok(());
@@ -167,7 +167,7 @@ pub(super) fn stop(session: &mut CtlSession, arguments: &str) -> Result<(), CtlE
     act(session, &STOP, &names, None)
 }
 
-/// `restart name… | group:* | all`: first all are stopped, then all are started.
+/// The action `restart name… | group:* | all`: stops all of them, then starts all.
 pub(super) fn restart(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !session.is_up()? {
         return Ok(());
@@ -180,7 +180,7 @@ pub(super) fn restart(session: &mut CtlSession, arguments: &str) -> Result<(), C
     act(session, &START, &names, None)
 }
 
-/// `signal SIGNAL name… | group:* | all`
+/// The action `signal SIGNAL name… | group:* | all`.
 pub(super) fn signal(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !session.is_up()? {
         return Ok(());
@@ -196,7 +196,7 @@ pub(super) fn signal(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
     }
 }
 
-/// `clear name… | all`
+/// The action `clear name… | all`.
 pub(super) fn clear(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !session.is_up()? {
         return Ok(());
@@ -216,7 +216,7 @@ fn no_names(session: &mut CtlSession, action: &str, status: u8) -> Result<(), Ct
     )
 }
 
-/// Does `action` to everything that `names` mean, one call each, in their order.
+/// Applies `action` to everything that `names` select, one call per name, in order.
 fn act(
     session: &mut CtlSession,
     action: &ProcessAction,
@@ -247,7 +247,7 @@ fn act(
                     Err(CtlError::Fault(fault)) => Some(fault),
                     Err(failure) => return Err(failure),
                 };
-                // Differs: a bare word that names no process but a group means the whole group.
+                // Differs: a name without a colon that is no process but a group selects the whole group.
                 if let (Some(fault), Some(method), false) = (&fault, method, name.contains(':'))
                     && fault.code == i64::from(FaultCode::BadName.code())
                 {
@@ -266,7 +266,7 @@ fn act(
                 );
                 let outcome = ProcessOutcome {
                     group: spec.group.clone(),
-                    // Where a wildcard is not accepted, Supervisor names what it found there: nothing, in Python's word.
+                    // Where a wildcard is not accepted, Supervisor prints Python's `None` as the name.
                     name: process.clone().unwrap_or_else(|| "None".to_owned()),
                     status,
                     description,
@@ -322,7 +322,7 @@ fn say_outcome(
     Ok(())
 }
 
-/// What a fault's text says besides its code and the name of the process. `None`: nothing.
+/// The text of a fault without its code and the name of the process. `None`: nothing is left.
 fn reason<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, detail) = text.split_once(": ")?;
     let detail = detail
@@ -335,7 +335,7 @@ fn is(failure: &CtlError, fault: FaultCode) -> bool {
     failure.fault() == Some(i64::from(fault.code()))
 }
 
-/// Asks for a table of the processes that `names` mean (empty: all), with these members only (empty: all).
+/// Requests a table of the processes that `names` select (empty: all), with only these members (empty: all).
 pub(super) fn ask_table(
     client: &mut RpcClient,
     names: &[&str],
@@ -351,7 +351,7 @@ pub(super) fn ask_table(
 /// The members that `status` shows.
 const SHOWN: &[&str] = &["name", "group", "state", "statename", "description"];
 
-/// Every process, as the server tells of it.
+/// All processes, with all members.
 pub(super) fn all_processes(session: &mut CtlSession) -> Result<Vec<ProcessInfo>, CtlError> {
     match table(session, &[], &[])? {
         Some(processes) => Ok(processes),
@@ -359,14 +359,14 @@ pub(super) fn all_processes(session: &mut CtlSession) -> Result<Vec<ProcessInfo>
     }
 }
 
-/// Every process, from a server that may know no tables.
+/// All processes, from a server that may not support tables.
 fn every_struct(session: &mut CtlSession) -> Result<Vec<ProcessInfo>, CtlError> {
     let answer = session.call("supervisor.getAllProcessInfo", Vec::new())?;
     reply::all(&answer, ProcessInfo::read)
 }
 
-/// The processes that `names` mean (empty: all), with these members only (empty: all). `None`: the server knows no tables, or
-/// has given no answer to be used; the methods of Supervisor are to be asked, which also tell what is wrong.
+/// The processes that `names` select (empty: all), with only these members (empty: all). `None`: the server does not
+/// support tables or returned no usable one. Callers then use Supervisor's methods, which also report errors.
 fn table(
     session: &mut CtlSession,
     names: &[&str],
@@ -378,7 +378,7 @@ fn table(
     session.flush()?;
     match ask_table(&mut session.client, names, members) {
         Ok(processes) => Ok(Some(processes)),
-        // It wants a password, and a wrong one must not be tried twice.
+        // The server requires a password. A wrong one must not be tried twice.
         Err(failure @ CtlError::Http { .. }) => Err(failure),
         Err(failure) => {
             session.has_tables = !is(&failure, FaultCode::UnknownMethod);
@@ -387,7 +387,7 @@ fn table(
     }
 }
 
-/// `status [name…]`
+/// The action `status [name…]`.
 pub(super) fn status(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     #[derive(Serialize)]
     struct ResultsJson<'a> {
@@ -423,7 +423,7 @@ pub(super) fn status(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
             let before = shown.len();
             shown.extend(processes.iter().filter(|process| process.is_in(&spec)));
             if shown.len() == before && !name.contains(':') {
-                // Differs: a bare word that names no process but a group means the whole group.
+                // Differs: a name without a colon that is no process but a group selects the whole group.
                 shown.extend(processes.iter().filter(|process| process.group == name));
             }
             if shown.len() == before {
@@ -458,7 +458,7 @@ pub(super) fn status(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
     Ok(())
 }
 
-/// `pid [name… | all]`
+/// The action `pid [name… | all]`.
 pub(super) fn pid(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     #[derive(Serialize)]
     struct DaemonPid {
@@ -528,7 +528,7 @@ pub(super) fn pid(session: &mut CtlSession, arguments: &str) -> Result<(), CtlEr
     session.say(&render::json(&PidJson { pids }))
 }
 
-/// Says the number at once, or keeps it for the JSON that is printed at the end.
+/// Prints the PID, or collects it for the JSON that is printed at the end.
 fn say_pid(
     session: &mut CtlSession,
     process: ProcessInfo,

@@ -1,4 +1,4 @@
-//! Values → the text or JSON that people and scripts read. Talks to nobody, prints nothing.
+//! Formats values as the text or JSON that people and scripts read. This module performs no I/O.
 
 use serde::Serialize;
 
@@ -6,14 +6,14 @@ use super::reply::{ConfigInfo, ProcessInfo};
 use crate::api::xmlrpc::WireFault;
 use crate::domain::{Namespec, python_repr};
 
-/// Version of everything that `--json` prints. It rises when something that was there changes its meaning or goes away.
+/// Version of the format of all `--json` output. It increases when a field is removed or changes its meaning.
 const SCHEMA: u32 = 1;
-/// Namespecs of `status` take at least this many columns, and three blanks.
+/// Minimum width of namespecs in `status`, in columns. Three blanks follow.
 const NAME_COLUMNS_MIN: usize = 30;
 /// Width of the list of actions.
 const HELP_COLUMNS: usize = 79;
 
-/// A fault as Python's `repr` shows it.
+/// A fault in the format of Python's `repr`.
 pub(super) fn fault(fault: &WireFault) -> String {
     format!("<Fault {}: {}>", fault.code, python_repr(&fault.text))
 }
@@ -52,10 +52,10 @@ pub(super) fn avail(config: &ConfigInfo) -> String {
     )
 }
 
-/// Names in columns, filled from top to bottom, in as few lines as fit the width.
+/// Arranges names in columns, filled from top to bottom, in as few lines as the width allows.
 ///
 /// # Source
-/// What Python's `cmd` module prints for `help`.
+/// The output of Python's `cmd` module for `help`.
 pub(super) fn columns(names: &[&str]) -> Vec<String> {
     let layout = |rows: usize| -> Vec<usize> {
         names
@@ -85,7 +85,7 @@ pub(super) fn columns(names: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// `value` as one line of JSON, with the version of the schema in front.
+/// `value` as one line of JSON, preceded by the version of the format.
 pub(super) fn json(value: &impl Serialize) -> String {
     #[derive(Serialize)]
     struct VersionedJson<'a, T> {

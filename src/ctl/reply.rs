@@ -1,4 +1,4 @@
-//! Values on the wire → the records that actions work with. The only place that knows the names of members.
+//! Converts XML-RPC values to the records that actions use. Only this module knows the member names.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use crate::api::read_table;
 use crate::api::xmlrpc::RpcValue;
 use crate::domain::{Namespec, ProcessState};
 
-/// One process, as `getProcessInfo` tells of it.
+/// One process, as in `getProcessInfo`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ProcessInfo {
     pub(super) name: String,
@@ -46,7 +46,7 @@ impl ProcessInfo {
         })
     }
 
-    /// The processes of a table of `supervisord.getProcessTable`. Members that are no columns of it are empty.
+    /// Parses a table of `supervisord.getProcessTable`. Members without a column are empty.
     pub(super) fn read_table(value: &RpcValue) -> Result<Vec<Self>, CtlError> {
         let text = match value {
             RpcValue::Text(text) => text,
@@ -81,7 +81,7 @@ impl ProcessInfo {
                     "stop" => &mut self.stop,
                     "now" => &mut self.now,
                     "exitstatus" => &mut self.exitstatus,
-                    // A column that a later server has.
+                    // A column that a later server version has.
                     _ => return Ok(()),
                 };
                 *number = member.parse().map_err(|_| unexpected("a number"))?;
@@ -92,12 +92,12 @@ impl ProcessInfo {
         Ok(())
     }
 
-    /// How people call it.
+    /// The name as people write it.
     pub(super) fn namespec(&self) -> String {
         Namespec::print(&self.group, &self.name)
     }
 
-    /// Whether `spec` names it, or its whole group.
+    /// Whether `spec` selects it or its whole group.
     pub(super) fn is_in(&self, spec: &Namespec) -> bool {
         self.group == spec.group
             && spec
@@ -106,7 +106,7 @@ impl ProcessInfo {
                 .is_none_or(|process| *process == self.name)
     }
 
-    /// A state that `status` reports by its exit status.
+    /// Whether it is in a state that `status` reports by its exit status.
     pub(super) fn is_stopped(&self) -> bool {
         ProcessState::from_code(self.state).is_some_and(ProcessState::is_stopped)
     }
@@ -116,7 +116,7 @@ impl ProcessInfo {
     }
 }
 
-/// What `status --json` says of one process.
+/// One process in `status --json`.
 #[derive(Serialize)]
 pub(super) struct ProcessJson<'a> {
     group: &'a str,
@@ -163,7 +163,7 @@ impl<'a> From<&'a ProcessInfo> for ProcessJson<'a> {
     }
 }
 
-/// One configured process, as far as `avail` shows it.
+/// One configured process, with the members that `avail` shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct ConfigInfo {
     pub(super) group: String,
@@ -190,7 +190,7 @@ impl ConfigInfo {
     }
 }
 
-/// What became of one process.
+/// The result for one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ProcessOutcome {
     pub(super) group: String,
@@ -210,7 +210,7 @@ impl ProcessOutcome {
     }
 }
 
-/// What `reloadConfig` found: names of groups.
+/// The result of `reloadConfig`: group names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct ReloadResult {
     pub(super) added: Vec<String>,
@@ -236,7 +236,7 @@ impl ReloadResult {
     }
 }
 
-/// What became of a program whose number of processes was changed: namespecs.
+/// The result of changing a program's number of processes: namespecs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ScaleResult {
     pub(super) added: Vec<String>,
@@ -253,7 +253,7 @@ impl ScaleResult {
     }
 }
 
-/// How often the daemon was replaced in place.
+/// The number of the daemon's upgrades in place, and whether one is in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct UpgradeCount {
     pub(super) generation: i64,
@@ -273,7 +273,7 @@ fn unexpected(wanted: &str) -> CtlError {
     CtlError::Garbage(format!("{wanted} expected"))
 }
 
-/// Every element of an array.
+/// Reads all elements of an array.
 pub(super) fn all<T>(
     value: &RpcValue,
     read: impl Fn(&RpcValue) -> Result<T, CtlError>,
@@ -288,7 +288,7 @@ fn list(value: &RpcValue) -> Result<&[RpcValue], CtlError> {
     }
 }
 
-/// A text.
+/// Reads a string.
 pub(super) fn as_text(value: &RpcValue) -> Result<String, CtlError> {
     match value {
         RpcValue::Text(text) => Ok(text.clone()),
@@ -297,7 +297,7 @@ pub(super) fn as_text(value: &RpcValue) -> Result<String, CtlError> {
     }
 }
 
-/// A number.
+/// Reads a number.
 pub(super) fn as_int(value: &RpcValue) -> Result<i64, CtlError> {
     match value {
         RpcValue::Int(number) => Ok(*number),

@@ -1,4 +1,5 @@
-//! Actions that change what runs without stopping it: `scale`, `serialrestart`, `upgrade`. The server is one of ours, or cannot do it.
+//! Actions that change processes or the daemon without a full stop: `scale`, `serialrestart`, `upgrade`. Only our own
+//! server supports them.
 
 use std::time::{Duration, Instant};
 
@@ -12,15 +13,15 @@ use crate::api::xmlrpc::RpcValue;
 use crate::config;
 use crate::domain::Namespec;
 
-/// How long an upgrade may take before nobody waits for it any more.
+/// How long to wait for an upgrade.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long nobody may listen before the daemon counts as gone: its sockets stay open through an upgrade, but a service
-/// manager may be about to start it again.
+/// How long connections may be refused before the daemon counts as gone. Its sockets stay open during an upgrade, but
+/// a service manager may be about to restart it.
 const GONE_AFTER: Duration = Duration::from_secs(5);
-/// Between two looks at it.
+/// Pause between two checks.
 const UPGRADE_PAUSE: Duration = Duration::from_millis(20);
 
-/// `scale program count`
+/// The action `scale program count`.
 pub(super) fn scale(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !session.is_up()? {
         return Ok(());
@@ -62,9 +63,9 @@ pub(super) fn scale(session: &mut CtlSession, arguments: &str) -> Result<(), Ctl
     Ok(())
 }
 
-/// `serialrestart [-n count] name… | group:* | pattern | all`
-// Differs: the plug-in supervisor-serialrestart goes on after a failure, starts what does not run, and restarts the rest
-// when one of the names is unknown.
+/// The action `serialrestart [-n count] name… | group:* | pattern | all`.
+// Differs: the plug-in supervisor-serialrestart continues after a failure, starts processes that do not run, and
+// restarts the others when a name is unknown.
 pub(super) fn serialrestart(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !session.is_up()? {
         return Ok(());
@@ -121,7 +122,7 @@ pub(super) fn serialrestart(session: &mut CtlSession, arguments: &str) -> Result
     }
 }
 
-/// `upgrade`
+/// The action `upgrade`.
 pub(super) fn upgrade(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !session.is_up()? {
         return Ok(());
@@ -143,7 +144,7 @@ pub(super) fn upgrade(session: &mut CtlSession, arguments: &str) -> Result<(), C
     let until = Instant::now() + UPGRADE_TIMEOUT;
     let mut refused_since = None;
     loop {
-        // While one makes way for the other, a connection may be cut off.
+        // A connection may break while the new daemon replaces the old one.
         match generation(session) {
             Ok(now) if now.generation > before => break,
             Ok(now) if !now.is_upgrading => {
@@ -183,7 +184,7 @@ fn generation(session: &mut CtlSession) -> Result<UpgradeCount, CtlError> {
     UpgradeCount::read(&session.call("supervisord.getGeneration", Vec::new())?)
 }
 
-/// The names that a word means to the server; an error says what there is none of.
+/// The names that a word selects on the server. The error says what does not exist.
 fn resolve_names(word: &str, processes: &[ProcessInfo]) -> Result<Vec<String>, &'static str> {
     if word == "all" {
         return Ok(vec![word.to_owned()]);
@@ -200,7 +201,7 @@ fn resolve_names(word: &str, processes: &[ProcessInfo]) -> Result<Vec<String>, &
     if processes.iter().any(|process| process.is_in(&spec)) {
         return Ok(vec![word.to_owned()]);
     }
-    // Differs: a bare word that names no process but a group means the whole group.
+    // Differs: a name without a colon that is no process but a group selects the whole group.
     if !word.contains(':') && processes.iter().any(|process| process.group == word) {
         return Ok(vec![format!("{word}:*")]);
     }
@@ -226,7 +227,7 @@ fn print_outcomes(session: &mut CtlSession, outcomes: &[ProcessOutcome]) -> Resu
         let text = if outcome.status == i64::from(FaultCode::Success.code()) {
             "restarted".to_owned()
         } else {
-            // What was left as it was comes behind what has failed, and does not count.
+            // Processes that were left unchanged follow the one that failed and do not change the exit status.
             status = status.or(exit::of_result(outcome.status, None));
             let known = START.word(outcome.status);
             let text = known.unwrap_or_else(|| bare(&outcome.description));
@@ -244,7 +245,7 @@ fn print_outcomes(session: &mut CtlSession, outcomes: &[ProcessOutcome]) -> Resu
     Ok(())
 }
 
-/// Says why the server did nothing.
+/// Prints why the server refused.
 fn print_refusal(session: &mut CtlSession, what: &str, failure: CtlError) -> Result<(), CtlError> {
     let CtlError::Fault(fault) = failure else {
         return Err(failure);
@@ -259,7 +260,7 @@ fn print_refusal(session: &mut CtlSession, what: &str, failure: CtlError) -> Res
     Ok(())
 }
 
-/// A fault's text without its name in capitals.
+/// Removes the fault's name in capitals from its text.
 fn bare(text: &str) -> &str {
     match text.split_once(": ") {
         Some((name, rest))

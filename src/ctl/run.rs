@@ -1,4 +1,4 @@
-//! `supervisorctl` from its arguments to its exit status.
+//! Runs `supervisorctl` from its arguments to its exit status.
 
 use std::io::Write;
 
@@ -12,7 +12,7 @@ use super::session::CtlSession;
 use super::shell;
 use crate::config::completion::CompletionRequest;
 
-/// Runs the program. `arguments` begin with its name. Answers its exit status.
+/// Runs the program and returns its exit status. The first argument is the program's name.
 #[must_use]
 pub fn run(arguments: &[String]) -> u8 {
     let (program, words) = match arguments.split_first() {
@@ -20,7 +20,7 @@ pub fn run(arguments: &[String]) -> u8 {
         None => ("supervisorctl", [].as_slice()),
     };
     if let Some(question) = CompletionRequest::from_args(words) {
-        // Whoever asks while people type wants candidates or silence.
+        // A completion request gets candidates or nothing, never an error.
         let answer = completion::complete_command_line(&question).to_string();
         let _ = std::io::stdout().write_all(answer.as_bytes());
         return 0;
@@ -51,7 +51,7 @@ pub fn run(arguments: &[String]) -> u8 {
 }
 
 fn usage_error(program: &str, text: &str) -> u8 {
-    // Nobody listens to standard error: the exit status says it.
+    // Standard error may be closed; the exit status reports the error as well.
     let _ = write!(
         std::io::stderr(),
         "Error: {text}\nFor help, use {program} -h\n"
@@ -78,7 +78,7 @@ fn act(options: &CtlOptions) -> u8 {
     })
 }
 
-/// The reader of our output has left: nothing is wrong, and nobody wants to hear of it.
+/// Whether the reader of our output has closed it. That is no error worth printing.
 fn is_quiet(failure: &CtlError) -> bool {
     matches!(failure, CtlError::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
 }

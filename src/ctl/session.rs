@@ -1,4 +1,4 @@
-//! One user at one server: what is printed, what the exit status will be, and how a line becomes an action.
+//! A session of one user with one server: output, exit status, and running actions.
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::rc::Rc;
@@ -16,33 +16,33 @@ use crate::api::FaultCode;
 use crate::api::xmlrpc::RpcValue;
 use crate::domain::Namespec;
 
-/// The version of the API that we speak.
+/// The API version that this client supports.
 const API_VERSION: &str = "3.0";
-/// Bytes of output that are written at once.
+/// Size of the output buffer, in bytes.
 const OUTPUT_BYTES: usize = 64 << 10;
 
-/// What actions work with.
+/// State shared by all actions.
 pub(super) struct CtlSession {
-    /// The server.
+    /// The client of the server.
     pub(super) client: RpcClient,
-    /// Somebody may be asked for confirmation and passwords.
+    /// Whether the user may be asked for confirmation and passwords.
     pub(super) interactive: bool,
-    /// What a single action exits with. Never reset: the last action that sets it decides.
+    /// The exit status. Never reset: the last action that sets it decides.
     pub(super) exit: u8,
-    /// The shell ends after this action.
+    /// Whether the shell ends after this action.
     pub(super) leaving: bool,
-    /// Standard input outside the line editor.
+    /// Reads standard input when the line editor does not.
     pub(super) input: StdinLines,
-    /// The server has not said that it does not know `supervisord.getProcessTable`.
+    /// Whether the server may support `supervisord.getProcessTable`. False after it has reported that it does not.
     pub(super) has_tables: bool,
-    /// This action answers in JSON; then complaints go to standard error.
+    /// Whether this action prints JSON. Error lines then go to standard error.
     pub(super) json: bool,
     out: BufWriter<Stdout>,
     interrupts: Option<Rc<InterruptKey>>,
 }
 
 impl CtlSession {
-    /// Nothing is opened yet.
+    /// Creates a session without connecting.
     pub(super) fn new(client: RpcClient, interactive: bool) -> Self {
         Self {
             client,
@@ -57,7 +57,7 @@ impl CtlSession {
         }
     }
 
-    /// Runs one line. Whatever goes wrong is said and shows in [`Self::exit`].
+    /// Runs one command line. Errors are printed and set [`Self::exit`].
     ///
     /// # Errors
     /// Only [`CtlError::Output`].
@@ -105,8 +105,8 @@ impl CtlSession {
         self.flush()
     }
 
-    /// Sees to options before anything is done: shows the help that is asked for, or refuses what the action does not have.
-    /// Returns whether that was all.
+    /// Checks options before the action runs: prints requested help, or refuses unknown options. Returns whether the
+    /// action must not run.
     fn stops_short(&mut self, action: &CtlAction, arguments: &str) -> Result<bool, CtlError> {
         let is_help = |word: &str| matches!(word, "-h" | "--help");
         if arguments.split_whitespace().any(is_help) && !action.help.is_empty() {
@@ -128,7 +128,7 @@ impl CtlSession {
         Ok(true)
     }
 
-    /// The daemon knows a process or group of this name. `false` also when the daemon does not say.
+    /// Whether the daemon knows a process or group of this name. Also false if the daemon does not answer.
     fn is_a_name(&mut self, word: &str) -> bool {
         let spec = Namespec::parse(word);
         let live = self.call("supervisor.getAllProcessInfo", Vec::new());
@@ -152,23 +152,23 @@ impl CtlSession {
             .map_err(CtlError::Output)
     }
 
-    /// Prints a line that says that something is wrong. With JSON on standard output it goes to standard error.
+    /// Prints an error line. With JSON on standard output it goes to standard error.
     pub(super) fn complain(&mut self, line: &str) -> Result<(), CtlError> {
         if self.json {
             self.flush()?;
-            // Nobody listens to standard error: nothing more can be done for them.
+            // Standard error may be closed, which cannot be reported.
             let _ = writeln!(io::stderr(), "{line}");
             return Ok(());
         }
         self.say(line)
     }
 
-    /// Prints a line on standard error, after what was printed so far, and fit for a terminal.
+    /// Prints a line on standard error, after everything printed so far, without control characters.
     pub(super) fn warn(&mut self, line: &str) -> Result<(), CtlError> {
         self.flush()?;
         let plain = |c: char| if c.is_control() { ' ' } else { c };
         let line: String = line.chars().map(plain).collect();
-        // Nobody listens to standard error: nothing more can be done for them.
+        // Standard error may be closed, which cannot be reported.
         let _ = writeln!(io::stderr(), "{line}");
         Ok(())
     }
@@ -178,12 +178,12 @@ impl CtlSession {
         self.out.write_all(bytes).map_err(CtlError::Output)
     }
 
-    /// Shows everything printed so far.
+    /// Flushes everything printed so far.
     pub(super) fn flush(&mut self) -> Result<(), CtlError> {
         self.out.flush().map_err(CtlError::Output)
     }
 
-    /// Shows what was printed so far, then asks the server.
+    /// Flushes the output, then calls the server.
     pub(super) fn call(
         &mut self,
         method: &str,
@@ -193,7 +193,7 @@ impl CtlSession {
         self.client.call(method, params)
     }
 
-    /// Whether the server is there and speaks our language; if not, says so.
+    /// Whether the server is running and has the same API version. If not, prints why.
     pub(super) fn is_up(&mut self) -> Result<bool, CtlError> {
         match self.call("supervisor.getVersion", Vec::new()) {
             Ok(version) => {
@@ -220,18 +220,18 @@ impl CtlSession {
         }
     }
 
-    /// Says why an action could not go on.
+    /// Prints why an action failed.
     pub(super) fn report(&mut self, failure: CtlError) -> Result<(), CtlError> {
         if let CtlError::Output(_) = failure {
             return Err(failure);
         }
-        // Differs: actions that do not look first whether the server is up end here as well, so that a server that is down
-        // looks the same to all of them. Supervisor prints `error: <class 'FileNotFoundError'>, …` for those.
+        // Differs: actions that do not check the server first also end here, so that a server that is down looks the
+        // same for all actions. For those Supervisor prints `error: <class 'FileNotFoundError'>, …`.
         if self.report_down(&failure)? {
             return Ok(());
         }
         let advice = match (failure.errno(), self.client.socket()) {
-            // Where Supervisor goes on with a place in its own source.
+            // Supervisor prints a position in its own source here.
             (Some(Errno::EACCES | Errno::EPERM), Some(path)) => {
                 format!(": {}", access::advice(path))
             }
@@ -242,7 +242,7 @@ impl CtlSession {
         Ok(())
     }
 
-    /// If the failure means that no server is there, says so.
+    /// If the failure means that no server is running, prints that. Returns whether it did.
     fn report_down(&mut self, failure: &CtlError) -> Result<bool, CtlError> {
         let (what, status) = match failure.errno() {
             Some(Errno::ECONNREFUSED) => ("refused connection", exit::INSUFFICIENT_PRIVILEGES),
@@ -254,11 +254,11 @@ impl CtlSession {
         Ok(true)
     }
 
-    /// The server wants to know who we are. Answers whether to try again.
+    /// Asks for credentials, because the server requires them. Returns whether to try again.
     fn ask_credentials(&mut self) -> Result<bool, CtlError> {
         self.complain("Server requires authentication")?;
         if !self.interactive {
-            // Differs: Supervisor tries once more and prints the raw exception as well.
+            // Differs: Supervisor tries once more and also prints the raw exception.
             self.exit = exit::GENERIC;
             return Ok(false);
         }
@@ -267,7 +267,7 @@ impl CtlSession {
         let password = match terminal::password("Password:", &*self.interrupts()?) {
             Ok(Some(password)) => password,
             Ok(None) => {
-                // No terminal: the prompt must not get into the output, and there is no echo to turn off.
+                // Without a terminal, the prompt must not mix with the output, and there is no echo to disable.
                 let _ = write!(io::stderr(), "Password:");
                 self.input
                     .next()
@@ -286,7 +286,7 @@ impl CtlSession {
         Ok(true)
     }
 
-    /// Asks and waits for a line.
+    /// Prints a prompt and reads a line.
     ///
     /// # Errors
     /// [`CtlError::EndOfInput`], [`CtlError::Input`].
@@ -299,8 +299,8 @@ impl CtlSession {
             .ok_or(CtlError::EndOfInput)
     }
 
-    /// Asks for consent on the terminal, if standard input is one. The question goes to standard error when standard output
-    /// is read by a program.
+    /// Asks for confirmation if standard input is a terminal; otherwise returns true. The prompt goes to standard
+    /// error if standard output is not a terminal.
     pub(super) fn confirm_at_terminal(&mut self, question: &str) -> Result<bool, CtlError> {
         if !io::stdin().is_terminal() {
             return Ok(true);
@@ -314,13 +314,13 @@ impl CtlSession {
         };
         match answer {
             Ok(answer) => Ok(answer.starts_with(['y', 'Y'])),
-            // Ctrl-D is no consent.
+            // Ctrl-D means no.
             Err(CtlError::EndOfInput) => Ok(false),
             Err(failure) => Err(failure),
         }
     }
 
-    /// Asks for consent, if there is somebody to ask.
+    /// Asks for confirmation if the session is interactive; otherwise returns true.
     pub(super) fn confirm(&mut self, question: &str) -> Result<bool, CtlError> {
         if !self.interactive {
             return Ok(true);
@@ -329,7 +329,7 @@ impl CtlSession {
         Ok(answer.starts_with(['y', 'Y']))
     }
 
-    /// The interrupt key, under control from the first call on.
+    /// The handler of the interrupt key. The first call installs it.
     pub(super) fn interrupts(&mut self) -> Result<Rc<InterruptKey>, CtlError> {
         if let Some(interrupts) = &self.interrupts {
             return Ok(Rc::clone(interrupts));
@@ -340,7 +340,7 @@ impl CtlSession {
         Ok(interrupts)
     }
 
-    /// In the shell, an interrupt during an action leaves it with success.
+    /// Makes an interrupt during an action exit the shell with status 0.
     pub(super) fn leave_on_interrupt(&mut self) -> Result<(), CtlError> {
         self.interrupts = Some(Rc::new(InterruptKey::install(0).map_err(CtlError::Input)?));
         Ok(())
@@ -354,7 +354,7 @@ impl CtlSession {
         }
     }
 
-    /// Complains about the way an action was called, and prints its help text.
+    /// Prints `text` as a usage error with the help text of the action, and sets the exit status.
     pub(super) fn usage(&mut self, action: &str, text: &str, status: u8) -> Result<(), CtlError> {
         self.complain(text)?;
         self.say_help(action)?;
@@ -362,7 +362,7 @@ impl CtlSession {
         Ok(())
     }
 
-    /// The words of an action without `--json`, which is remembered.
+    /// The arguments of an action without `--json`, which sets [`Self::json`].
     pub(super) fn words<'a>(&mut self, arguments: &'a str) -> Vec<&'a str> {
         let mut words: Vec<&str> = arguments.split_whitespace().collect();
         let before = words.len();
@@ -372,7 +372,7 @@ impl CtlSession {
     }
 }
 
-/// Lines are edited: a person sits at both ends.
+/// Whether lines can be edited: input and output are terminals.
 pub(super) fn is_at_terminal() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
 }

@@ -1,4 +1,4 @@
-//! The shell: prompt, line editing, history, completion. Knows actions only by ACTIONS.
+//! The interactive shell: prompt, line editing, history, completion. It knows the actions only through ACTIONS.
 
 use std::cell::RefCell;
 use std::fs::OpenOptions;
@@ -19,10 +19,10 @@ use super::completion::{self, KnownProcess};
 use super::error::CtlError;
 use super::session::{self, CtlSession};
 
-/// How many lines of the history can be recalled.
+/// Maximum number of history lines that can be recalled.
 const HISTORY_MAX: usize = 1000;
 
-/// Shows the status, then runs line after line until the user leaves.
+/// Shows the status, then runs lines until the user exits.
 ///
 /// # Errors
 /// [`CtlError::Output`], [`CtlError::Input`].
@@ -41,7 +41,7 @@ pub(super) fn run(
     }
 }
 
-/// Lines from something that is no terminal.
+/// Runs lines from an input that is not a terminal.
 fn run_piped(session: &mut CtlSession, prompt: &str) -> Result<(), CtlError> {
     while !session.leaving {
         match session.ask(prompt) {
@@ -56,7 +56,7 @@ fn run_piped(session: &mut CtlSession, prompt: &str) -> Result<(), CtlError> {
     Ok(())
 }
 
-/// Lines from a person.
+/// Runs lines from a terminal, with editing.
 fn run_edited(
     session: &mut CtlSession,
     prompt: &str,
@@ -72,7 +72,7 @@ fn run_edited(
     let mut editor: Editor<ShellCompleter, MemHistory> =
         Editor::with_history(config, recall).map_err(input_failure)?;
     if let Some(file) = history {
-        // A history that is not there yet, or cannot be read, is an empty one.
+        // A missing or unreadable history file counts as empty.
         for line in std::fs::read_to_string(file).unwrap_or_default().lines() {
             editor.add_history_entry(line).map_err(input_failure)?;
         }
@@ -86,7 +86,7 @@ fn run_edited(
                 }
                 session.run_line(&line)?;
             }
-            // The editor has left the prompt's line, as the empty line does elsewhere.
+            // The editor has moved to the next line, as the empty line does elsewhere.
             Err(ReadlineError::Eof | ReadlineError::Interrupted) => return Ok(()),
             Err(error) => return Err(input_failure(error)),
         }
@@ -101,8 +101,8 @@ fn input_failure(error: ReadlineError) -> CtlError {
     })
 }
 
-/// Keeps a line, readable by its user alone. Differs from Supervisor in the time only: it writes everything at the end, and
-/// two shells at once, or a kill, lose lines.
+/// Appends a line to the history file, readable by its user only. Supervisor writes the file at exit instead, so that
+/// two shells or a kill lose lines.
 fn append_history(file: &Path, line: &str) {
     if line.trim().is_empty() {
         return;
@@ -112,13 +112,13 @@ fn append_history(file: &Path, line: &str) {
         .create(true)
         .mode(0o600)
         .open(file);
-    // A history that cannot be kept is no reason to stop working.
+    // A history file that cannot be written is no reason to stop.
     if let Ok(mut file) = opened {
         let _ = file.write_all(format!("{line}\n").as_bytes());
     }
 }
 
-/// Completes words. Names of processes are asked once per line, on a connection of its own.
+/// Completes words. The server is asked for process names once per line, on a separate connection.
 struct ShellCompleter {
     client: RefCell<RpcClient>,
     cache: RefCell<Option<Vec<KnownProcess>>>,
@@ -132,7 +132,7 @@ impl ShellCompleter {
         }
     }
 
-    /// Every process; none if the server does not say.
+    /// All processes. Empty if the server does not answer.
     fn live(&self) -> Vec<KnownProcess> {
         self.cache
             .borrow_mut()
@@ -165,7 +165,7 @@ impl Completer for ShellCompleter {
     }
 }
 
-/// What `word`, the last of `before`, can become; each with a blank behind.
+/// The candidates for `word`, the last word of `before`, each followed by a blank.
 fn candidates(before: &str, word: &str, live: impl FnOnce() -> Vec<KnownProcess>) -> Vec<String> {
     let words: Vec<&str> = before[..before.len() - word.len()]
         .split_whitespace()

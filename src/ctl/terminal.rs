@@ -1,4 +1,4 @@
-//! What the user types outside the line editor, and the interrupt key. Knows no server.
+//! Standard input outside the line editor, and the interrupt key. This module does not know the server.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -12,12 +12,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::termios::{self, LocalFlags, SetArg};
 
-/// Most bytes of one line of input.
+/// Maximum length of an input line, in bytes.
 const LINE_MAX: usize = 1 << 20;
-/// How much is read at once.
+/// Number of bytes per read.
 const READ_SIZE: usize = 8 << 10;
 
-/// Lines of standard input. One value reads all of them, so that a shell and the actions in it lose nothing to each other.
+/// Lines of standard input. A shell and its actions share one value, so that buffered lines are not lost.
 #[derive(Debug, Default)]
 pub(super) struct StdinLines {
     buffer: Vec<u8>,
@@ -25,10 +25,10 @@ pub(super) struct StdinLines {
 }
 
 impl StdinLines {
-    /// The next line without its end, waiting for it; none at the end of input.
+    /// Reads the next line, without its line end. Blocks. `None`: end of input.
     ///
     /// # Errors
-    /// Standard input cannot be read, or a line is beyond all measure.
+    /// Standard input cannot be read, or a line is longer than [`LINE_MAX`].
     pub(super) fn next(&mut self) -> io::Result<Option<String>> {
         loop {
             if let Some(line) = self.buffered_line() {
@@ -41,7 +41,7 @@ impl StdinLines {
         }
     }
 
-    /// A line that is there already; the last one may lack its end.
+    /// The next line, if it is already buffered. The last line may lack a line end.
     pub(super) fn buffered_line(&mut self) -> Option<String> {
         let end = self.buffer.iter().position(|&byte| byte == b'\n');
         let (length, cut) = match end {
@@ -54,12 +54,12 @@ impl StdinLines {
         Some(line)
     }
 
-    /// Nothing more will come.
+    /// Whether the input has ended.
     pub(super) const fn ended(&self) -> bool {
         self.ended
     }
 
-    /// Reads once, waiting if nothing is there.
+    /// Reads once, and blocks if nothing is available.
     ///
     /// # Errors
     /// As [`Self::next`].
@@ -81,10 +81,10 @@ impl StdinLines {
     }
 }
 
-/// The interrupt key, as something that can be waited for together with other things.
+/// The interrupt key as a descriptor that can be polled.
 ///
-/// From its making on, an interrupt ends the program only while nobody [waits](Self::watch) for it; then it prints an empty
-/// line and exits with `status`, as Supervisor's shell does.
+/// Once installed, an interrupt ends the program only while nothing [watches](Self::watch) it. It then prints an
+/// empty line and exits with `status`, as Supervisor's shell does.
 #[derive(Debug)]
 pub(super) struct InterruptKey {
     woken: UnixStream,
@@ -92,10 +92,11 @@ pub(super) struct InterruptKey {
 }
 
 impl InterruptKey {
-    /// Takes the interrupt signal away from this thread and those that it will start, and gives it to a thread of its own.
+    /// Blocks the interrupt signal in this thread and in the threads that it will start, and handles it in a new
+    /// thread.
     ///
     /// # Errors
-    /// The kernel gives no descriptor, mask or thread.
+    /// The descriptor, the signal mask or the thread cannot be created.
     pub(super) fn install(status: u8) -> io::Result<Self> {
         let (woken, mut waker) = UnixStream::pair()?;
         woken.set_nonblocking(true)?;
@@ -110,7 +111,7 @@ impl InterruptKey {
             .spawn(move || {
                 while interrupt.wait().is_ok() {
                     if seen.load(Ordering::SeqCst) {
-                        // A full pipe has woken the reader already.
+                        // If the socket is full, the reader is already awake.
                         let _ = waker.write(b"!");
                     } else {
                         let _ = io::stdout().write_all(b"\n");
@@ -121,7 +122,7 @@ impl InterruptKey {
         Ok(Self { woken, watched })
     }
 
-    /// From now on until the answer is dropped, an interrupt makes it readable.
+    /// Until the returned value is dropped, an interrupt makes it readable instead of ending the program.
     pub(super) fn watch(&self) -> InterruptWatch<'_> {
         self.discard_pending();
         self.watched.store(true, Ordering::SeqCst);
@@ -150,7 +151,7 @@ impl Drop for InterruptWatch<'_> {
     }
 }
 
-/// Asks for a password on the terminal, without showing it; none if there is no terminal.
+/// Reads a password from the terminal without echo. `None`: there is no terminal.
 ///
 /// # Errors
 /// The terminal fails, or the interrupt key was pressed ([`io::ErrorKind::Interrupted`]).
@@ -165,7 +166,7 @@ pub(super) fn password(prompt: &str, interrupts: &InterruptKey) -> io::Result<Op
     silent.local_flags.remove(LocalFlags::ECHO);
     termios::tcsetattr(&terminal, SetArg::TCSAFLUSH, &silent)?;
     let line = secret_line(&mut terminal, &watch);
-    // Whatever happened, the terminal must show what is typed again.
+    // Re-enable the echo in any case.
     termios::tcsetattr(&terminal, SetArg::TCSAFLUSH, &before)?;
     terminal.write_all(b"\n")?;
     line.map(Some)

@@ -127,7 +127,7 @@ impl Pidfile {
     }
 
     /// Leaves the file in place and releases the lock.
-    pub(super) fn keep(mut self) {
+    pub(super) fn leave_in_place(mut self) {
         // An empty path names no file, so the drop removes nothing.
         self.path = PathBuf::new();
     }
@@ -192,7 +192,7 @@ mod tests {
         child.kill().expect("killed");
         child.wait().expect("reaped");
         assert_eq!(holder(&path, one), None);
-        pidfile.keep();
+        pidfile.leave_in_place();
         assert!(path.exists());
         std::fs::remove_dir_all(dir).expect("cleaned");
     }

@@ -294,7 +294,7 @@ fn run(
                 mut notifier,
             } = engine.hand_over(workers.output.hand_over());
             if let Some(pidfile) = pidfile {
-                pidfile.keep();
+                pidfile.leave_in_place();
             }
             let handoff = Handoff {
                 config: config.clone(),

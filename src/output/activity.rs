@@ -113,7 +113,7 @@ impl Activity {
         };
         if copy.is_none()
             && let ActivityTarget::Journal(activity_journal) = &mut target
-            && let Some(line) = activity_journal.look()
+            && let Some(line) = activity_journal.connect()
         {
             // There is no other place to report this, and standard error may be unread too.
             let _ = writeln!(io::stderr(), "{line}");
@@ -151,12 +151,12 @@ impl Activity {
         match &mut self.target {
             ActivityTarget::Syslog(syslog) => syslog.send(wall, "", text),
             ActivityTarget::File(outlet) => outlet.put_line(text, wall, &mut self.clock),
-            ActivityTarget::Journal(activity_journal) => activity_journal.put(line),
+            ActivityTarget::Journal(activity_journal) => activity_journal.send(line),
         }
         match &mut self.copy {
             None => {}
             Some(Copied::Stdout(outlet)) => outlet.put_line(text, wall, &mut self.clock),
-            Some(Copied::Journal(activity_journal)) => activity_journal.put(line),
+            Some(Copied::Journal(activity_journal)) => activity_journal.send(line),
         }
         self.tell_troubles(wall);
     }
@@ -175,7 +175,7 @@ impl Activity {
                 Some(Copied::Stdout(outlet)) => {
                     outlet.put_line(self.scratch.as_bytes(), wall, &mut self.clock);
                 }
-                Some(Copied::Journal(activity_journal)) => activity_journal.put(&line),
+                Some(Copied::Journal(activity_journal)) => activity_journal.send(&line),
             }
         }
         let of_copy = match &mut self.copy {
@@ -350,19 +350,19 @@ impl ActivityOutlet {
             let mut told = String::new();
             clock.stamp(wall, &mut told);
             let _ = writeln!(told, " {} {line}", line.level().letters());
-            if !self.put(told.as_bytes()) {
+            if !self.write_text(told.as_bytes()) {
                 self.lost += 1;
                 return;
             }
             self.lost = 0;
         }
-        if !self.put(text) {
+        if !self.write_text(text) {
             self.lost += 1;
         }
     }
 
     /// Writes the line or queues it. False: it is lost.
-    fn put(&mut self, text: &[u8]) -> bool {
+    fn write_text(&mut self, text: &[u8]) -> bool {
         if self.waiting.len() + text.len() > WAITING_BYTES_MAX && !self.waiting.is_empty() {
             return false;
         }

@@ -44,13 +44,13 @@ impl ActivityJournal {
     }
 
     /// Connects now. Returns a log line if the journal is not available.
-    pub(super) fn look(&mut self) -> Option<Line> {
+    pub(super) fn connect(&mut self) -> Option<Line> {
         self.journal.reconnect();
         self.journal.check()
     }
 
     /// Sends one line, or queues it while journald is slow or briefly away.
-    pub(super) fn put(&mut self, line: &Line) {
+    pub(super) fn send(&mut self, line: &Line) {
         let entry = entry(line);
         if self.queued_bytes + entry.len() > QUEUE_BYTES_MAX {
             self.flush();
@@ -165,7 +165,7 @@ mod tests {
             },
         ];
         for line in &lines {
-            activity_journal.put(line);
+            activity_journal.send(line);
         }
         let come = journald.all();
         assert_eq!(come.len(), lines.len());
@@ -204,7 +204,7 @@ mod tests {
         let mut activity_journal = ActivityJournal::at(&dir.path("socket"));
         let count = 20_000_u64;
         for number in 0..count {
-            activity_journal.put(&Line::SaidInfo {
+            activity_journal.send(&Line::SaidInfo {
                 text: number.to_string(),
             });
         }

@@ -116,7 +116,7 @@ impl ActivityQueue {
     }
 
     /// Takes the log and its orders, for a job.
-    pub(super) fn take(&mut self) -> Option<(Box<Activity>, VecDeque<Order>)> {
+    pub(super) fn take_job(&mut self) -> Option<(Box<Activity>, VecDeque<Order>)> {
         let activity = self.activity.take()?;
         let mut orders = std::mem::take(&mut self.orders);
         self.echoed_bytes = 0;

@@ -158,7 +158,7 @@ impl CaptureStore {
     }
 
     /// Returns the captured text and empties the store.
-    pub(super) fn take(&mut self) -> Vec<u8> {
+    pub(super) fn take_text(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.bytes)
     }
 }
@@ -249,9 +249,9 @@ mod tests {
         let mut store = CaptureStore::new(20);
         store.push(&[b'a'; 15]);
         store.push(&[b'b'; 10]);
-        assert_eq!(store.take(), [&[b'a'; 5][..], &[b'b'; 10]].concat());
+        assert_eq!(store.take_text(), [&[b'a'; 5][..], &[b'b'; 10]].concat());
         store.push(&[b'c'; 30]);
-        assert_eq!(store.take().len(), 30, "a long chunk is kept whole");
+        assert_eq!(store.take_text().len(), 30, "a long chunk is kept whole");
     }
 
     proptest! {

@@ -489,7 +489,7 @@ impl Reactor {
     }
 
     fn activity_job(&mut self, thread: usize, apart: bool) -> Option<OutputJob> {
-        let (activity, orders) = self.shared.activity.take()?;
+        let (activity, orders) = self.shared.activity.take_job()?;
         self.stalls
             .begin(thread, StallSubject::Activity, [0; 2], apart);
         Some(OutputJob::Activity(activity, orders))

@@ -307,7 +307,7 @@ impl Stream {
                     self.echo(shared, || decoded(&text).into_owned());
                     self.report_text(&text, shared);
                 }
-                Part::Ended => self.report_capture(capture.1.take(), shared),
+                Part::Ended => self.report_capture(capture.1.take_text(), shared),
             }
         }
         self.capture = Some(capture);
@@ -334,7 +334,7 @@ impl Stream {
                 CaptureState {
                     held,
                     is_inside,
-                    captured: store.take(),
+                    captured: store.take_text(),
                 }
             }),
             journal,
@@ -344,7 +344,7 @@ impl Stream {
 
     /// Writes bytes that were in flight when the previous daemon was killed, as far as the log lacks them. `unread`:
     /// bytes in the pipe now; `None`: the pipe is gone. Returns the bytes to publish, with their parts.
-    pub(super) fn settle(
+    pub(super) fn write_unflushed(
         &mut self,
         unflushed: UnflushedChunk,
         unread: Option<usize>,
@@ -486,7 +486,7 @@ impl Stream {
     /// Drops the text captured so far, and clears the log.
     pub(super) fn clear(&mut self, lines: &mut Vec<Line>) -> Result<(), Errno> {
         if let Some(capture) = &mut self.capture {
-            capture.1.take();
+            capture.1.take_text();
         }
         match &mut self.sink {
             Some(sink) => sink.clear(lines),

@@ -203,21 +203,21 @@ impl OutputOrders {
         // below; if it swaps after, it wakes the thread.
         self.inbox.is_awake.swap(false, Ordering::AcqRel);
         if self.first.is_none() {
-            self.first = self.take();
+            self.first = self.receive();
         }
         self.first.is_none()
     }
 
     /// Returns the next command, if there is one.
     pub(super) fn next(&mut self) -> Option<OutputCommand> {
-        let command = self.first.take().or_else(|| self.take())?;
+        let command = self.first.take().or_else(|| self.receive())?;
         if matches!(command, OutputCommand::Log(..)) {
             self.inbox.lines.fetch_sub(1, Ordering::Relaxed);
         }
         Some(command)
     }
 
-    fn take(&self) -> Option<OutputCommand> {
+    fn receive(&self) -> Option<OutputCommand> {
         match self.commands.try_recv() {
             Ok(command) => Some(command),
             Err(mpsc::TryRecvError::Empty) => None,

@@ -1,4 +1,5 @@
-//! Listening sockets, made before any thread exists. Knows addresses and files, never what is served on them.
+//! Binds the listening sockets, before any thread exists. This module knows addresses and socket files, not what is
+//! served on them.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
@@ -17,54 +18,54 @@ use crate::engine::{PassedSocket, SocketFileName};
 use crate::sys::safe_open::{self, FileId, SafePath};
 use crate::sys::{self, SocketRefusal};
 
-/// Connections that wait to be accepted, per socket.
+/// Length of the accept queue, per socket.
 const BACKLOG: i32 = 1024;
-/// How long somebody who listens on our socket may take to answer before we believe that he is alive.
+/// How long a process that listens on our socket may take to answer before it counts as alive.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often a socket file is looked at that changes under our hands.
+/// Maximum number of attempts to link a socket file that changes meanwhile.
 const ATTEMPTS_MAX: u32 = 10;
-/// Between two looks.
+/// Pause between two attempts.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(300);
 
-/// Why a server cannot listen. The texts are Supervisor's.
+/// Why a server cannot listen. The texts of the errors are Supervisor's.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Somebody else listens there.
+    /// Another program listens on the address.
     #[error(
         "Another program is already listening on a port that one of our HTTP servers is configured to use.  Shut this program down first before starting supervisord."
     )]
     InUse,
-    /// What the kernel said.
+    /// A system call failed.
     #[error("Cannot open an HTTP server: socket.error reported errno.{} ({})", .0.name(), .0.0)]
     Kernel(Errno),
-    /// What stands at the socket's path is no socket. It is never removed.
+    /// The file at the socket's path is not a socket. It is never removed.
     // Differs: the text goes on where Supervisor's ends (phusion/baseimage-docker#227).
     #[error(
         "Cannot open an HTTP server: socket.error reported errno.EEXIST (17): {}: there is {what}, not a socket (remove it, or change the path of the socket in the configuration)",
         path.display()
     )]
     Occupied {
-        /// The path.
+        /// The socket's path.
         path: PathBuf,
-        /// What is there.
+        /// The kind of file found there.
         what: String,
     },
-    /// The host name has no address. The number is EAI_NONAME, which is all that Supervisor says of it.
+    /// The host name has no address. Supervisor shows only the number of EAI_NONAME.
     #[error("Cannot open an HTTP server: socket.error reported -2")]
     NoAddress(String),
-    /// The socket may not be given to that owner.
+    /// The owner of the socket cannot be changed.
     #[error(
         "Not permitted to chown {} to uid/gid ({uid}, {gid}); adjust \"sockchown\" value in config file or on command line to values that the current user ({user}) can successfully chown",
         path.display()
     )]
     Chown {
-        /// The socket.
+        /// The socket's path.
         path: PathBuf,
-        /// -1: unchanged.
+        /// The wanted owner. -1: unchanged.
         uid: i64,
-        /// -1: unchanged.
+        /// The wanted group. -1: unchanged.
         gid: i64,
-        /// Whom the daemon runs as.
+        /// The user as whom the daemon runs.
         user: String,
     },
 }
@@ -88,39 +89,39 @@ impl From<io::Error> for BindError {
     }
 }
 
-/// A server whose socket is bound and listens; dropping it removes the socket's file, if it is still ours.
+/// A server whose socket is bound and listening. Dropping it removes the socket's file, if the file is still ours.
 #[derive(Debug)]
 pub struct BoundServer {
-    /// Whom to let in; none: everybody.
+    /// Credentials that clients must send. `None`: no password.
     credentials: Option<Credentials>,
     allow: Option<Arc<[AllowRule]>>,
-    /// The socket.
+    /// The listening socket.
     listener: Listener,
     /// The file of a unix socket.
     file: Option<SocketFile>,
-    /// How that file is made, if it is ours.
+    /// How the file is created. `None`: the file is not ours.
     file_spec: Option<SocketFileSpec>,
-    /// The configured name of a TCP server.
+    /// Configured host names of the server.
     names: Vec<String>,
-    /// The place of its socket among those that the service manager passed.
+    /// Index of its socket among those passed by the service manager.
     passed: Option<usize>,
 }
 
 /// A listening socket.
 #[derive(Debug)]
 pub(super) enum Listener {
-    /// Stream over IPv4 or IPv6.
+    /// A TCP listener over IPv4 or IPv6.
     Inet(TcpListener),
-    /// Unix stream.
+    /// A unix stream listener.
     Unix(UnixListener),
 }
 
 impl BoundServer {
-    /// Binds one server, or takes the socket with its address among those that a predecessor of ours has opened, or among
-    /// those that were passed: mode, owner and file of that are the business of whoever opened it.
+    /// Binds one server, or reuses the socket with its address: one that the daemon's previous run opened, or one
+    /// that the service manager passed. Mode, owner and file of a passed socket are left as they are.
     ///
     /// # Errors
-    /// See [`BindError`]; nothing is left behind then.
+    /// See [`BindError`]. Nothing is left behind then.
     pub fn bind(
         spec: &ServerSpec,
         passed: &[PassedSocket],
@@ -183,7 +184,7 @@ impl BoundServer {
             file,
             file_spec,
             names: match &spec.address {
-                // An empty name stands for all interfaces, and is the name of none.
+                // An empty name means all interfaces and is no host name.
                 ServerAddress::Inet { host, .. } if !host.is_empty() => {
                     [std::slice::from_ref(host), &spec.hosts].concat()
                 }
@@ -196,7 +197,7 @@ impl BoundServer {
     /// Binds all servers, or none.
     ///
     /// # Errors
-    /// The first server's that cannot be bound.
+    /// The error of the first server that cannot be bound.
     pub fn bind_all(
         specs: &[ServerSpec],
         passed: &[PassedSocket],
@@ -208,13 +209,13 @@ impl BoundServer {
             .collect()
     }
 
-    /// The place of its socket among those that were passed.
+    /// Index of its socket among the passed ones. `None`: not passed.
     #[must_use]
     pub(super) const fn passed(&self) -> Option<usize> {
         self.passed
     }
 
-    /// The address of a TCP server; its port is the kernel's choice if it was configured as 0.
+    /// The address of a TCP server, with the port that the kernel chose if 0 was configured. `None`: a unix server.
     #[must_use]
     pub fn inet_address(&self) -> Option<SocketAddr> {
         match &self.listener {
@@ -223,7 +224,7 @@ impl BoundServer {
         }
     }
 
-    /// Takes the parts apart; the file is removed when it is dropped.
+    /// Splits the server into its parts. Dropping the file part removes the file.
     pub(super) fn into_parts(self) -> BoundServerParts {
         BoundServerParts {
             credentials: self.credentials,
@@ -237,22 +238,22 @@ impl BoundServer {
     }
 }
 
-/// A [`BoundServer`] taken apart.
+/// The parts of a [`BoundServer`].
 pub(super) struct BoundServerParts {
     pub(super) credentials: Option<Credentials>,
-    /// Who may do what.
+    /// Permissions by user. `None`: no restriction.
     pub(super) allow: Option<Arc<[AllowRule]>>,
     pub(super) listener: Listener,
     pub(super) file: Option<SocketFile>,
-    /// How that file is made, if it is ours.
+    /// How the file is created. `None`: the file is not ours.
     pub(super) file_spec: Option<SocketFileSpec>,
     pub(super) passed: Option<usize>,
-    /// The configured name of a TCP server.
+    /// Configured host names of the server.
     pub(super) names: Vec<String>,
 }
 
-/// The address that a configured host stands for.
-// Differs: literal IPv6 addresses are bound; Supervisor knows IPv4 only and fails with -9.
+/// Resolves a configured host to an address.
+// Differs: IPv6 literals are supported. Supervisor knows IPv4 only and fails with -9.
 pub(super) fn inet_address(host: &str, port: u16) -> Result<SocketAddr, BindError> {
     let literal = host.trim_start_matches('[').trim_end_matches(']');
     if host.is_empty() || host == "*" {
@@ -264,7 +265,7 @@ pub(super) fn inet_address(host: &str, port: u16) -> Result<SocketAddr, BindErro
             .to_socket_addrs()
             .map_err(|_| BindError::NoAddress(host.to_owned()))?
             .collect();
-        // Supervisor would take an IPv4 address only.
+        // Supervisor would use only an IPv4 address, so IPv4 comes first.
         found.sort_by_key(SocketAddr::is_ipv6);
         found
             .first()
@@ -275,13 +276,13 @@ pub(super) fn inet_address(host: &str, port: u16) -> Result<SocketAddr, BindErro
 
 fn bind_inet(host: &str, port: u16) -> Result<TcpListener, BindError> {
     let address = inet_address(host, port)?;
-    // std sets SO_REUSEADDR and CLOEXEC, but a shorter queue than we want.
+    // std sets SO_REUSEADDR and CLOEXEC, but its accept queue is too short.
     let listener = TcpListener::bind(address)?;
     sys::listen_on(&listener, BACKLOG)?;
     Ok(listener)
 }
 
-/// The file of a unix socket, which goes when this does.
+/// The file of a unix socket. Dropping it removes the file.
 #[derive(Debug)]
 pub(super) struct SocketFile(SocketFileName);
 
@@ -293,7 +294,7 @@ impl SocketFile {
         }
     }
 
-    /// The very file, held open without being opened. None: the name is gone, or stands for another file.
+    /// Opens the file with O_PATH. `None`: the path is gone or names another file.
     pub(super) fn open_if_current(&self) -> Option<OwnedFd> {
         let found = SafePath::resolve(&self.0.path)
             .and_then(|place| place.open_path_fd())
@@ -301,7 +302,7 @@ impl SocketFile {
         (FileId::of(&found) == Ok(self.id())).then_some(found)
     }
 
-    /// Leaves the file to a successor.
+    /// Returns the name without removing the file, for the next run.
     pub(super) fn into_name(self) -> SocketFileName {
         let name = self.0.clone();
         std::mem::forget(self);
@@ -311,14 +312,14 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Nothing can be done about a file that cannot be removed; the next start finds it stale.
+        // A file that cannot be removed is stale at the next start, which removes it.
         if let Ok(place) = SafePath::resolve(&self.0.path) {
             place.unlink_if(self.id());
         }
     }
 }
 
-/// How the file of a unix socket is made, for the time that it has to be made again.
+/// How to create the file of a unix socket, now or after somebody removes it.
 #[derive(Debug, Clone)]
 pub(super) struct SocketFileSpec {
     path: PathBuf,
@@ -327,7 +328,7 @@ pub(super) struct SocketFileSpec {
 }
 
 impl SocketFileSpec {
-    /// One that belongs to the process itself.
+    /// A file owned by the test's own user.
     #[cfg(test)]
     pub(super) const fn for_test(path: PathBuf) -> Self {
         Self {
@@ -337,17 +338,17 @@ impl SocketFileSpec {
         }
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Makes the socket under a name of its own, gives it mode and owner, and only then links it to its path: whoever sees
-    /// the path sees a finished socket, and of two daemons only one gets the name. All of that happens in the directory
-    /// that was found first, by the rules of [`SafePath`].
+    /// Creates the socket under a temporary name, sets its mode and owner, and then links it to its path. So the path
+    /// always names a finished socket, and only one of two daemons gets it. All steps use the directory resolved
+    /// first, by the rules of [`SafePath`].
     ///
     /// # Errors
-    /// See [`BindError`]; EEXIST: something is there. Nothing is left behind then.
+    /// See [`BindError`]; EEXIST: the path exists. Nothing is left behind then.
     pub(super) fn create(&self) -> Result<(UnixListener, SocketFile), BindError> {
         self.create_with(|place, file| Ok(place.link_here(file)?))
     }
@@ -379,10 +380,10 @@ impl SocketFileSpec {
     }
 }
 
-/// Links a finished socket to its path; a socket that stands there and refuses connections gives way.
+/// Links a finished socket to its path. Replaces an existing socket that refuses connections.
 ///
 /// # Source
-/// Supervisor's way, and its texts; unlike it, nothing is unlinked but a socket that refuses connections.
+/// Supervisor's steps and messages. Unlike Supervisor, it unlinks nothing but sockets that refuse connections.
 fn link_into_place(place: &SafePath, path: &Path, file: &OwnedFd) -> Result<(), BindError> {
     for _ in 0..ATTEMPTS_MAX {
         match place.link_here(file) {
@@ -390,7 +391,7 @@ fn link_into_place(place: &SafePath, path: &Path, file: &OwnedFd) -> Result<(), 
             Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
-        // Differs: what is no socket is never removed; Supervisor unlinks whatever file stands there.
+        // Differs: a file that is not a socket is never removed. Supervisor unlinks any file there.
         let found = match place.open_path_fd() {
             Ok(found) => found,
             Err(Errno::NOENT) => continue,
@@ -407,7 +408,7 @@ fn link_into_place(place: &SafePath, path: &Path, file: &OwnedFd) -> Result<(), 
             ListenCheck::Yes => return Err(BindError::InUse),
             ListenCheck::Closing => std::thread::sleep(ATTEMPT_PAUSE),
             ListenCheck::No => {
-                // Only if it is still the one that was just tried.
+                // Only if it is still the socket that was just checked.
                 if place.unlink_if(FileId::of(&found)?) {
                     // A closed standard error is no reason not to start.
                     let _ = writeln!(io::stderr(), "Unlinking stale socket {}", path.display());
@@ -420,7 +421,7 @@ fn link_into_place(place: &SafePath, path: &Path, file: &OwnedFd) -> Result<(), 
 
 enum ListenCheck {
     Yes,
-    /// Somebody took the connection and closed it: perhaps a daemon that is ending.
+    /// The peer closed the connection, so it may be a daemon that is exiting.
     Closing,
     No,
 }
@@ -430,7 +431,8 @@ fn check_listening(file: &OwnedFd) -> ListenCheck {
         Ok(fd) => fd,
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return ListenCheck::No,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return ListenCheck::Closing,
-        // EAGAIN: a queue so full that nobody need be asked. EACCES and the like: not ours to remove.
+        // EAGAIN: the accept queue is full, so a process listens. EACCES and the like: the socket is not ours to
+        // remove.
         Err(_) => return ListenCheck::Yes,
     };
     let mut stream = UnixStream::from(fd);
@@ -462,7 +464,7 @@ pub(super) mod tests {
         std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
     }
 
-    /// A directory of one test, removed with what is in it.
+    /// A test's directory. Dropping it removes the directory with its contents.
     pub(in super::super) struct ScratchDir(pub(in super::super) PathBuf);
 
     impl ScratchDir {
@@ -607,7 +609,7 @@ pub(super) mod tests {
         let scratch = ScratchDir::new("theirs");
         let path = scratch.0.join("s.sock");
         let server = BoundServer::bind(&unix_spec(&path), &[], &[]).expect("bound");
-        // The old file keeps its inode under another name, so that the new one cannot get the same.
+        // The old file keeps its inode under another name, so that the new file cannot get the same inode.
         std::fs::rename(&path, scratch.0.join("old")).expect("renamed");
         let _other = UnixListener::bind(&path).expect("bound");
         drop(server);
@@ -649,7 +651,7 @@ pub(super) mod tests {
         for host in ["::1", "[::1]"] {
             match BoundServer::bind(&inet_spec(host, 0), &[], &[]) {
                 Ok(server) => assert!(server.inet_address().expect("inet").is_ipv6()),
-                // A machine without IPv6.
+                // The machine has no IPv6.
                 Err(BindError::Kernel(errno)) => assert!([97, 99].contains(&errno.0), "{errno:?}"),
                 Err(error) => panic!("{error}"),
             }

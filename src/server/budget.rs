@@ -1,8 +1,8 @@
-//! The connections and the memory that each client may use, and the connection that is closed when room is needed.
+//! Limits the connections and memory of each client, and chooses the connection to close when room is needed.
 //!
-//! A client is a user (unix sockets), an address (TCP), or one of the trusted: root and the daemon's own user, whose share
-//! nobody else can use. Memory is counted where it is made: bodies and long heads as they arrive, answers before they are
-//! sent. It is released when the last byte is written or the connection ends.
+//! A client is a user (unix sockets), an address (TCP), or the trusted client: root and the daemon's own user, whose
+//! share nobody else can use. Memory is counted where it is allocated: bodies and long heads as they arrive,
+//! responses before they are sent. It is released when the last byte is written or the connection closes.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -15,34 +15,35 @@ use tokio::time::{Duration, Instant, timeout};
 use super::stream::ClientStream;
 use crate::sys;
 
-/// Memory for requests and answers of one client that is not trusted, in bytes. A body of the greatest length fits.
+/// Memory for requests and responses of one untrusted client, in bytes. A body of the maximum length fits.
 pub(super) const CLIENT_BYTES_MAX: usize = 16 << 20;
-/// Memory for requests and answers of all clients that are not trusted, in bytes.
+/// Memory for requests and responses of all untrusted clients together, in bytes.
 pub(super) const OTHERS_BYTES_MAX: usize = 20 << 20;
-/// The same for the trusted. Beyond it their slowest connection is closed, but no request is refused.
+/// Memory for the trusted client, in bytes. Beyond it the slowest trusted connection is closed, but no request is
+/// refused.
 const TRUSTED_BYTES_MAX: usize = 64 << 20;
-/// Answers up to this many bytes are sent whether they fit into the budget or not: an error must be told.
+/// Responses up to this size, in bytes, are sent even if the budget is exhausted, so that errors reach the client.
 const SMALL_BYTES: usize = 4 << 10;
 /// Bytes that must move before a connection counts as making progress.
 pub(super) const PROGRESS_BYTES: usize = 16 << 10;
-/// Large answers that are made at once, for all clients that are not trusted; one at a time for each.
+/// Maximum number of large responses rendered at a time for all untrusted clients. One client may have one.
 const LARGE_MAX: usize = 2;
-/// How long a client waits until its large answer is made.
+/// How long a client waits for its turn to have a large response rendered.
 const LARGE_WITHIN: Duration = Duration::from_secs(30);
 
-/// For whom connections and memory are counted.
+/// The client for which connections and memory are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum BudgetClient {
     /// Root or the daemon's own user, on a unix socket.
     Trusted,
     /// Another user, on a unix socket.
     User(u32),
-    /// Everybody at an address: the kernel does not tell who it is.
+    /// Everybody at an address, because the kernel does not know the user.
     Address(IpAddr),
 }
 
 impl BudgetClient {
-    /// The client behind the credentials of a unix socket.
+    /// The client for the UID of a unix socket's peer.
     pub(super) fn user(uid: u32) -> Self {
         match uid == 0 || uid == sys::effective_uid() {
             true => Self::Trusted,
@@ -50,8 +51,8 @@ impl BudgetClient {
         }
     }
 
-    /// The client at an address. The addresses that one host can choose from are one client: all of loopback, and an IPv6
-    /// network of 64 bits.
+    /// The client at an address. Addresses that one host can choose from count as one client: all of loopback, and an
+    /// IPv6 /64 network.
     pub(super) fn address(address: IpAddr) -> Self {
         Self::Address(match address.to_canonical() {
             address if address.is_loopback() => IpAddr::from([127, 0, 0, 1]),
@@ -65,7 +66,7 @@ impl BudgetClient {
     }
 }
 
-/// All connections of all servers.
+/// The budget of all connections of all servers.
 #[derive(Debug)]
 pub(super) struct Budget {
     connections_max: usize,
@@ -80,12 +81,12 @@ struct BudgetState {
     clients: HashMap<BudgetClient, ClientUsage>,
 }
 
-/// The use of one client.
+/// Connections and memory of one client.
 #[derive(Debug, Default)]
 struct ClientUsage {
     connections: usize,
     bytes: usize,
-    /// One large answer at a time.
+    /// Serialises the client's large responses.
     large: Weak<tokio::sync::Mutex<()>>,
 }
 
@@ -94,52 +95,52 @@ struct ConnectionEntry {
     client: BudgetClient,
     stream: Arc<ClientStream>,
     evicted: Arc<Notify>,
-    /// Answers that are being made or sent. 0: the client is between two requests, or sends one.
+    /// Number of responses being rendered or sent. 0: the client is between two requests or is sending one.
     working: usize,
-    /// The client does not take what is written.
+    /// Whether the client does not read what is written.
     blocked: bool,
-    /// It waits for its turn to have a large answer made, so nothing is done for it yet.
+    /// Whether the connection waits for its turn to have a large response rendered. No work is lost if it is closed.
     queued: bool,
-    /// The last progress: a new request, [`PROGRESS_BYTES`] received or sent, the end of an answer.
+    /// The last progress: a new request, [`PROGRESS_BYTES`] received or sent, or the end of a response.
     since: Instant,
     moved: usize,
     bytes: usize,
 }
 
-/// The resource that is short.
+/// The resource that has run short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BudgetResource {
     Connections,
     Bytes,
 }
 
-/// The connections among which one is closed.
+/// The connections among which one is chosen to be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EvictionPool {
-    /// Those of one client.
+    /// The connections of one client.
     Of(BudgetClient),
-    /// Those of clients that are not trusted; of the client that uses most.
+    /// The connections of the untrusted client that uses most.
     Others,
 }
 
-/// One connection's place. Dropping it removes the connection from the budget.
+/// One connection's entry in the budget. Dropping it removes the entry.
 #[derive(Debug)]
 pub(super) struct ConnectionGuard {
     budget: Arc<Budget>,
     id: u64,
     pub(super) client: BudgetClient,
-    /// Notified when the connection is to be closed, because room is needed.
+    /// Notified when the connection must close to make room.
     pub(super) evicted: Arc<Notify>,
 }
 
-/// Bytes of the budget that a connection uses; released when dropped.
+/// Bytes of the budget held by a connection. Dropping it releases them.
 #[derive(Debug)]
 pub(super) struct ReservedBytes {
     place: Arc<ConnectionGuard>,
     bytes: usize,
 }
 
-/// Permission to make a large answer.
+/// Permission to render a large response. `None` inside: a trusted client, which needs no permit.
 pub(super) type LargePermit = Option<(OwnedMutexGuard<()>, OwnedSemaphorePermit)>;
 
 impl Budget {
@@ -151,28 +152,28 @@ impl Budget {
         })
     }
 
-    /// Poison means that another connection panicked while it counted, which leaves nothing half done.
+    /// A poisoned lock means that another connection panicked while it counted. The counters are still consistent.
     fn lock(&self) -> MutexGuard<'_, BudgetState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connections that are kept free for the trusted.
+    /// Number of connections reserved for the trusted client.
     fn trusted_reserve(&self) -> usize {
         (self.connections_max / 8).max(1)
     }
 
-    /// Connections of one client.
+    /// Maximum number of connections of one client.
     fn connections_max_of(&self, client: BudgetClient) -> usize {
         match client {
             BudgetClient::Trusted => self.connections_max,
             BudgetClient::User(_) => (self.connections_max / 4).max(1),
-            // Often a proxy before many people.
+            // An address may be a proxy for many people.
             BudgetClient::Address(_) => (self.connections_max / 2).max(1),
         }
     }
 
-    /// A place for a new connection. If there is no room, the connection goes that has made no progress for longest.
-    /// `None`: all are busy, and the new one must go.
+    /// Adds a new connection. If there is no room, the connection that has made no progress for longest is closed.
+    /// `None`: all connections are busy, so the new one must be closed.
     pub(super) fn admit(
         self: &Arc<Self>,
         client: BudgetClient,
@@ -237,7 +238,7 @@ impl BudgetState {
         })
     }
 
-    /// Bytes of all clients that are not trusted.
+    /// Bytes held by all untrusted clients.
     fn others_bytes(&self) -> usize {
         let others = self
             .clients
@@ -246,9 +247,9 @@ impl BudgetState {
         others.map(|(_, usage)| usage.bytes).sum()
     }
 
-    /// Closes the slowest connection of a pool; of several clients, the slowest of the one that uses most. A connection
-    /// for which the daemon works is closed only if its client is gone or does not read, or if the work has not begun. False:
-    /// there is none.
+    /// Closes the slowest connection of a pool; among several clients, the slowest of the one that uses most. A
+    /// connection with a response in progress is closed only if its client has disconnected or does not read, or if
+    /// the work has not begun. Returns false if no connection can be closed.
     fn evict(&mut self, need: BudgetResource, pool: EvictionPool, but: Option<u64>) -> bool {
         let pooled = |(id, entry): &(&u64, &ConnectionEntry)| {
             let is_in = match pool {
@@ -295,10 +296,11 @@ impl BudgetState {
         Some(entry)
     }
 
-    /// Makes room for more bytes of a connection. False: all others that could be closed do not make enough.
+    /// Makes room for `more` bytes of a connection by closing others. Returns false if that does not make enough
+    /// room.
     fn reserve(&mut self, id: u64, more: usize) -> bool {
         let Some(client) = self.entries.get(&id).map(|entry| entry.client) else {
-            // It is closed already; nobody waits for its answer.
+            // The connection is already closed.
             return false;
         };
         let need = BudgetResource::Bytes;
@@ -345,7 +347,7 @@ impl ConnectionGuard {
         }
     }
 
-    /// A request has arrived.
+    /// Records that a request has arrived.
     pub(super) fn request_started(&self) {
         self.update_entry(|entry| {
             entry.since = Instant::now();
@@ -353,7 +355,7 @@ impl ConnectionGuard {
         });
     }
 
-    /// Bytes were received or sent.
+    /// Records that bytes were received or sent.
     pub(super) fn count_moved(&self, bytes: usize) {
         self.update_entry(|entry| {
             entry.blocked = false;
@@ -365,7 +367,7 @@ impl ConnectionGuard {
         });
     }
 
-    /// The client does not take what is written.
+    /// Records that the client does not read what is written.
     pub(super) fn mark_blocked(&self) {
         self.update_entry(|entry| {
             if !entry.blocked {
@@ -375,7 +377,7 @@ impl ConnectionGuard {
         });
     }
 
-    /// Takes bytes of the budget. `None`: there is no room, or the connection is closed already.
+    /// Reserves bytes of the budget. `None`: there is no room, or the connection is already closed.
     pub(super) fn reserve_bytes(self: &Arc<Self>, bytes: usize) -> Option<ReservedBytes> {
         let mut held = ReservedBytes {
             place: self.clone(),
@@ -384,7 +386,7 @@ impl ConnectionGuard {
         held.grow_to(bytes).then_some(held)
     }
 
-    /// Whether this many bytes could be held at all, if every connection that may be closed for them were.
+    /// Whether this many bytes would fit if every connection that may be closed for them were closed.
     pub(super) fn could_reserve(&self, bytes: usize) -> bool {
         let inner = self.budget.lock();
         let is_fixed = |entry: &ConnectionEntry| entry.working > 0 && !entry.blocked;
@@ -403,7 +405,7 @@ impl ConnectionGuard {
             || (own + bytes <= CLIENT_BYTES_MAX && all + bytes <= OTHERS_BYTES_MAX)
     }
 
-    /// `bytes` that are counted until they are sent. `None`: there is no room for them.
+    /// Charges `bytes` to the budget until they are sent. `None`: there is no room.
     pub(super) fn budget_bytes(
         self: &Arc<Self>,
         bytes: impl AsRef<[u8]> + Send + 'static,
@@ -416,14 +418,15 @@ impl ConnectionGuard {
         }
     }
 
-    /// Waits until a large answer may be made for this client. The trusted do not wait. `None`: not within half a minute.
+    /// Waits for permission to render a large response. Trusted clients do not wait. `None`: no permission within
+    /// [`LARGE_WITHIN`].
     pub(super) async fn acquire_large(&self) -> Option<LargePermit> {
         if self.client.is_trusted() {
             return Some(None);
         }
         let own = {
             let mut inner = self.budget.lock();
-            // A connection that is closed already waits for nothing.
+            // The connection is already closed, so it need not wait.
             let usage = inner.clients.get_mut(&self.client)?;
             usage.large.upgrade().unwrap_or_else(|| {
                 let own = Arc::new(tokio::sync::Mutex::new(()));
@@ -441,7 +444,7 @@ impl ConnectionGuard {
     }
 }
 
-/// While this lives, the connection waits for its turn.
+/// Marks the connection as queued while it exists.
 struct QueuedGuard<'a>(&'a ConnectionGuard);
 
 impl<'a> QueuedGuard<'a> {
@@ -464,9 +467,9 @@ impl Drop for ConnectionGuard {
 }
 
 impl ReservedBytes {
-    /// Takes bytes up to this number altogether. False: there is no room.
+    /// Grows the reservation to `to` bytes in total. Returns false if there is no room.
     pub(super) fn grow_to(&mut self, to: usize) -> bool {
-        // What is longer than a whole share, and is made nevertheless, counts as a whole share.
+        // A response longer than a client's whole share counts as the whole share.
         let to = match self.place.client.is_trusted() {
             true => to,
             false => to.min(CLIENT_BYTES_MAX),
@@ -486,7 +489,7 @@ impl Drop for ReservedBytes {
     }
 }
 
-/// Bytes with their part of the budget.
+/// Bytes with their reservation.
 struct BudgetedBytes<T> {
     bytes: T,
     _held: ReservedBytes,
@@ -498,7 +501,7 @@ impl<T: AsRef<[u8]>> AsRef<[u8]> for BudgetedBytes<T> {
     }
 }
 
-/// While this lives, an answer is being made, or it grows.
+/// Marks the connection as busy while a response is rendered or sent.
 #[derive(Debug)]
 pub(super) struct BusyGuard(Arc<ConnectionGuard>);
 
@@ -518,15 +521,15 @@ impl Drop for BusyGuard {
     }
 }
 
-/// A number of places of one kind (logs that are followed, pages that listen) and how many each client has taken. The
-/// trusted have as many of their own; one user has half at most.
+/// A quota of one resource (followed logs, connected pages) and its use by each client. The trusted client has a
+/// second quota of the same size. One user gets at most half.
 #[derive(Debug)]
 pub(super) struct ClientQuota {
     max: usize,
     used_by: Mutex<HashMap<BudgetClient, usize>>,
 }
 
-/// A place of a [`ClientQuota`]; given back when dropped.
+/// A permit of a [`ClientQuota`]. Dropping it returns the permit.
 #[derive(Debug)]
 pub(super) struct QuotaPermit {
     quota: Arc<ClientQuota>,
@@ -545,7 +548,7 @@ impl ClientQuota {
         self.used_by.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `None`: there is no place left for this client.
+    /// Acquires a permit. `None`: this client's quota is exhausted.
     pub(super) fn acquire(self: &Arc<Self>, client: BudgetClient) -> Option<QuotaPermit> {
         let mut taken = self.lock();
         let own = taken.get(&client).copied().unwrap_or(0);

@@ -1,8 +1,8 @@
-//! The memory of large answers. Their buffers are used again while such answers follow one another; when none was made for
-//! a second, the buffers are freed and the allocator gives its free memory back to the kernel.
+//! Buffers for large responses. They are reused while such responses follow one another. After a second without one,
+//! the buffers are freed and the allocator returns its free memory to the kernel.
 //!
-//! A new buffer of a megabyte costs 270 page faults, and `malloc_trim` after each answer takes the lock that every thread's
-//! allocations need: with eight clients that was 39 % of the time.
+//! A new buffer of a megabyte costs 270 page faults. `malloc_trim` after each response holds the lock that every
+//! thread's allocations need: with eight clients that took 39 % of the time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,14 +11,14 @@ use tokio::time::{Duration, sleep};
 
 use crate::sys;
 
-/// Bytes of buffers that wait for the next answer.
+/// Maximum size of all unused buffers in the pool, in bytes.
 const WAITING_BYTES_MAX: usize = 8 << 20;
-/// How long no large answer may have been made before memory is given back.
+/// How long no large response may have been made before memory is freed.
 const IDLE: Duration = Duration::from_secs(1);
-/// Bytes of small allocations that must have been freed for `malloc_trim` to be worth its time.
+/// Minimum number of bytes freed by small allocations for which `malloc_trim` is worth its time.
 const TRIM_BYTES: usize = 256 << 10;
 
-/// Buffers for answers, and what is to be given back.
+/// The pool of buffers, and the count of memory to trim.
 #[derive(Debug, Default)]
 pub(super) struct BufferPool {
     inner: Mutex<BufferPoolState>,
@@ -29,13 +29,13 @@ pub(super) struct BufferPool {
 struct BufferPoolState {
     waiting: Vec<Vec<u8>>,
     waiting_bytes: usize,
-    /// Counts answers, so that a pause can be told.
+    /// Counts responses, to detect a pause.
     answers: u64,
-    /// Bytes of small allocations that were freed since the last `malloc_trim`.
+    /// Bytes of small allocations freed since the last `malloc_trim`.
     freed: usize,
 }
 
-/// A buffer that goes back to where it came from.
+/// A buffer that returns to its pool when dropped.
 #[derive(Debug)]
 pub(super) struct PooledBuffer {
     pub(super) bytes: Vec<u8>,
@@ -55,12 +55,12 @@ impl Drop for PooledBuffer {
 }
 
 impl BufferPool {
-    /// Nothing panics while it holds the lock.
+    /// No code panics while it holds the lock.
     fn lock(&self) -> MutexGuard<'_, BufferPoolState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An empty buffer of at least this capacity.
+    /// Returns an empty buffer of at least this capacity.
     pub(super) fn acquire_buffer(self: &Arc<Self>, capacity: usize) -> PooledBuffer {
         let mut inner = self.lock();
         let fitting = inner
@@ -91,7 +91,7 @@ impl BufferPool {
         self.used.notify_one();
     }
 
-    /// Small allocations of about this many bytes together were freed.
+    /// Records that small allocations of about this many bytes in total were freed.
     pub(super) fn count_freed(&self, bytes: usize) {
         let mut inner = self.lock();
         inner.answers += 1;
@@ -103,7 +103,7 @@ impl BufferPool {
         }
     }
 
-    /// Frees the buffers. Returns whether `malloc_trim` is worth its time.
+    /// Frees all unused buffers. Returns whether `malloc_trim` is worth its time.
     fn free_buffers(&self) -> bool {
         let mut inner = self.lock();
         inner.waiting = Vec::new();
@@ -115,7 +115,7 @@ impl BufferPool {
         is_due
     }
 
-    /// Gives memory back after each pause, until the server ends. While no large answer is made, nothing wakes it.
+    /// Frees memory after each pause, until the server stops. Idle while no large response is made.
     pub(super) async fn reclaim_when_idle(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         loop {
             tokio::select! {

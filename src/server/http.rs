@@ -1,4 +1,4 @@
-//! HTTP: who may come in, and which handler a path leads to. Knows no method of XML-RPC.
+//! HTTP: checks access, and dispatches by path. This module does not know the XML-RPC methods.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -27,50 +27,50 @@ use crate::config::spec::Credentials;
 use crate::control::{self, ControlHandle, PageToken, PasswordCheck};
 use crate::domain::Line;
 
-/// How much is still read of a request that is refused: bytes, and how long.
+/// How much is still read of a refused request: bytes and time.
 const DRAIN_MAX: usize = 256 << 20;
 const DRAIN_WITHIN: Duration = Duration::from_secs(20);
-/// The same of a request without the password.
+/// The number of bytes still read of a request without the password.
 const DRAIN_UNKNOWN_MAX: usize = 64 << 10;
-/// How long a whole body may take.
+/// Maximum time for a whole body.
 const BODY_WITHIN: Duration = Duration::from_secs(60);
-/// How long a body may take beyond the time that [`BODY_RATE`] gives it.
+/// How long a body may take beyond the time that [`BODY_RATE`] allows for its bytes.
 const BODY_GRACE: Duration = Duration::from_secs(20);
-/// The slowest that a body may come, in bytes per second.
+/// Minimum transfer rate of a body, in bytes per second.
 const BODY_RATE: usize = 16 << 10;
 
-/// What all connections share.
+/// State shared by all connections.
 pub(super) struct ServerContext {
     pub(super) control: ControlHandle,
     pub(super) log: LogFn,
     pub(super) interface: RpcInterfaces,
-    /// Names besides addresses and `localhost` under which a browser may call us ours.
+    /// Host names besides addresses and `localhost` under which a browser may address us.
     pub(super) host_names: Vec<String>,
-    /// Wrong passwords.
+    /// Throttles wrong passwords.
     pub(super) throttle: PasswordThrottle,
-    /// Logs that may be followed.
+    /// Quota of followed logs.
     pub(super) followers: Arc<ClientQuota>,
-    /// The processes of clients, if the daemon must not end before them.
+    /// Recent clients, for which a daemon that is PID 1 waits before it exits.
     pub(super) peers: RecentClients,
-    /// The memory of large answers.
+    /// Buffers for large responses.
     pub(super) reclaim: Arc<BufferPool>,
-    /// What open pages hear.
+    /// Live updates for open pages.
     pub(super) live: Arc<LiveUpdates>,
-    /// When the page's own files were last changed, in seconds since the epoch.
+    /// When the page's static files were last changed, in seconds since the epoch.
     pub(super) assets_modified: i64,
-    /// True when the server ends.
+    /// True when the server stops.
     pub(super) stop: watch::Receiver<bool>,
 }
 
-/// One connection.
+/// One HTTP connection.
 pub(super) struct HttpConnection {
     pub(super) shared: Arc<ServerContext>,
     pub(super) credentials: Option<Arc<Credentials>>,
-    /// What forms of this server's page carry.
+    /// The token in the forms of this server's page.
     pub(super) token: Arc<PageToken>,
-    /// As the transport tells it; the user name comes with each request.
+    /// The caller as the transport identifies it. The user name comes with each request.
     pub(super) caller: Caller,
-    /// The client in access lines.
+    /// The client's name in access lines.
     pub(super) peer: String,
     pub(super) stream: Arc<ClientStream>,
     pub(super) guard: Arc<ConnectionGuard>,
@@ -88,7 +88,7 @@ impl HttpConnection {
     }
 }
 
-/// How fast a body comes.
+/// Measures how fast a body arrives.
 pub(super) struct BodyPace {
     begin: Instant,
     read: usize,
@@ -102,7 +102,7 @@ impl BodyPace {
         }
     }
 
-    /// The time by which the next piece must be there.
+    /// Deadline for the next part of the body.
     pub(super) fn deadline(&self) -> Instant {
         let earned = Duration::from_secs((self.read / BODY_RATE) as u64);
         self.begin + (BODY_GRACE + earned).min(BODY_WITHIN)
@@ -113,7 +113,7 @@ impl BodyPace {
     }
 }
 
-/// Answers one request.
+/// Handles one request.
 pub(super) async fn handle_request(
     connection: Arc<HttpConnection>,
     request: Request<Incoming>,
@@ -160,7 +160,7 @@ pub(super) async fn handle_request(
             .strftime("%d/%b/%Y:%H:%M:%S %z")
             .to_string(),
     });
-    // It may have waited for long.
+    // The request may have waited for long, so record the client again.
     connection.record_client();
     connection.head.head_expected();
     Ok(response)
@@ -173,8 +173,8 @@ fn asks_to_keep_alive(headers: &HeaderMap) -> bool {
         .is_some_and(|value| value.trim().eq_ignore_ascii_case("keep-alive"))
 }
 
-/// Reads and forgets what is left of a request: many clients look for an answer only when they have sent everything, and
-/// a connection that is closed before tells them nothing but that it is closed.
+/// Reads and discards the rest of a request. Many clients read the response only after they have sent everything, and
+/// closing the connection earlier would reset it.
 async fn drain_body(body: &mut Incoming, most: usize) {
     let mut pace = BodyPace::start();
     let last = pace.begin + DRAIN_WITHIN;
@@ -197,7 +197,7 @@ async fn route_request(
     );
     let login = match verdict {
         PasswordCheck::Welcome(login) => login,
-        // Browsers ask first, to hear that there is a password.
+        // Browsers first ask without credentials, to learn that a password is needed.
         PasswordCheck::Challenge if authorization.is_none() => return HandlerResponse::Challenge,
         PasswordCheck::Challenge => {
             return throttle::password_failed(connection, HandlerResponse::Challenge).await;
@@ -228,7 +228,7 @@ async fn route_request(
     }
 }
 
-/// Decodes `%41`; a percent sign that begins no such triple stays, as in Python's `unquote`.
+/// Decodes percent escapes such as `%41`. An invalid escape is left unchanged, as in Python's `unquote`.
 pub(super) fn percent_decoded(path: &str) -> String {
     let hex = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
     let bytes = path.as_bytes();
@@ -249,11 +249,10 @@ pub(super) fn percent_decoded(path: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Whether a browser sends this on behalf of a page that is not ours. Programs send no `Origin`.
+/// Whether a browser sends this request on behalf of a foreign page. Programs send no `Origin`.
 ///
-/// A name that an attacker's name server points at us (DNS rebinding) is equal in `Origin` and `Host`; so it must also be
-/// one of our own.
-// Differs: Supervisor takes calls from any page that a browser on the host has open.
+/// With DNS rebinding, an attacker's name is equal in `Origin` and `Host`, so the name must also be one of our own.
+// Differs: Supervisor accepts calls from any page that is open in a browser on the host.
 pub(super) fn is_foreign_page(headers: &HeaderMap, own_names: &[String]) -> bool {
     let text = |name| {
         headers
@@ -272,7 +271,7 @@ pub(super) fn is_foreign_page(headers: &HeaderMap, own_names: &[String]) -> bool
     !is_same_authority(origin, host) || !is_own_name(&host_without_port(host), own_names)
 }
 
-/// Whether the URL of an `Origin` or `Referer` has the authority that `Host` names.
+/// Whether the URL in `Origin` or `Referer` has the same authority as `Host`.
 pub(super) fn is_same_authority(url: &str, host: &str) -> bool {
     let Some((scheme, rest)) = url.split_once("://") else {
         return false;
@@ -287,7 +286,7 @@ pub(super) fn is_same_authority(url: &str, host: &str) -> bool {
     plain(authority) == plain(host)
 }
 
-/// `host:port` or `[::1]:port` without the port and brackets.
+/// Removes the port and the brackets from `host:port` or `[::1]:port`.
 pub(super) fn host_without_port(authority: &str) -> String {
     let host = match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(""),
@@ -296,7 +295,7 @@ pub(super) fn host_without_port(authority: &str) -> String {
     host.to_ascii_lowercase()
 }
 
-/// Whether `host` can only mean this machine: an address, `localhost`, or a name of ours.
+/// Whether `host` can only mean this machine: an IP address, `localhost`, or one of `own_names`.
 pub(super) fn is_own_name(host: &str, own_names: &[String]) -> bool {
     host == "localhost"
         || host.parse::<IpAddr>().is_ok()

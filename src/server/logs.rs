@@ -1,4 +1,4 @@
-//! Parts of logs as answers. Files are read on other threads, since a file system may stall.
+//! Reads parts of logs for responses. Files are read on helper threads, because a file system may stall.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,19 +9,19 @@ use crate::api::xmlrpc::RpcValue;
 use crate::api::{Fault, FaultCode, JournalMatch, Reply};
 use crate::output::{self, READ_BYTES_MAX, ReadError};
 
-/// The longest part of a log that a client who is not trusted gets at once, in bytes.
+/// Maximum length of a log part for an untrusted client, in bytes.
 const READ_BYTES_OTHERS_MAX: u64 = 16 << 20;
 
-/// Where a log is read.
+/// Where a log is stored.
 #[derive(Debug, Clone)]
 pub(super) enum LogSource {
-    /// It is kept nowhere.
+    /// The log is not stored.
     Nowhere,
     File(Arc<Path>),
     Journal(JournalMatch),
 }
 
-/// What the engine told.
+/// The source in the engine's reply.
 pub(super) fn log_source(reply: Reply) -> LogSource {
     match reply {
         Reply::LogFile(Some(path)) => LogSource::File(path),
@@ -30,7 +30,7 @@ pub(super) fn log_source(reply: Reply) -> LogSource {
     }
 }
 
-/// The last bytes of what is in the journal only.
+/// Reads the last `count` bytes of a log that is only in the journal.
 pub(super) fn read_journal_tail(of: &JournalMatch, count: u64) -> Result<String, Fault> {
     match output::read_journal(of, count) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
@@ -44,8 +44,8 @@ pub(super) fn read_journal_tail(of: &JournalMatch, count: u64) -> Result<String,
     }
 }
 
-/// readLog and its like of what is in the journal only: it has an end, but no bytes that could be counted from its
-/// beginning, for that is vacuumed away.
+/// `readLog` and its variants for a log that is only in the journal. The journal discards old entries, so offsets
+/// cannot be counted from its beginning.
 fn read_journal(of: &JournalMatch, offset: i64, length: i64) -> Result<String, Fault> {
     if length < 0 || (offset < 0 && length != 0) {
         return Err(FaultCode::BadArguments.bare());
@@ -57,14 +57,14 @@ fn read_journal(of: &JournalMatch, offset: i64, length: i64) -> Result<String, F
     read_journal_tail(of, offset.unsigned_abs())
 }
 
-/// Bytes as text, without a second copy where they are UTF-8.
+/// Converts bytes to a string. Valid UTF-8 is not copied.
 fn lossy_text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
-/// readLog and its like.
-// Differs: bytes that are no UTF-8 are replaced; Supervisor answers 500.
+/// `readLog` and its variants.
+// Differs: invalid UTF-8 is replaced. Supervisor answers 500.
 pub(super) async fn read_log(
     source: LogSource,
     offset: i64,
@@ -96,7 +96,7 @@ pub(super) async fn read_log(
         .map(RpcValue::Text)
 }
 
-/// tailProcessStdoutLog and its like.
+/// `tailProcessStdoutLog` and its variants.
 pub(super) async fn tail_log(
     source: LogSource,
     offset: i64,
@@ -132,7 +132,7 @@ pub(super) async fn tail_log(
         .map(|(text, size, overflow)| answer(text, size, overflow))
 }
 
-/// The longest part of a log that this client gets.
+/// Maximum length of a log part for this client, in bytes.
 pub(super) fn read_limit(client: BudgetClient) -> u64 {
     match client.is_trusted() {
         true => READ_BYTES_MAX,
@@ -140,10 +140,10 @@ pub(super) fn read_limit(client: BudgetClient) -> u64 {
     }
 }
 
-/// Refuses parts beyond `most` bytes, of which a client could not know that they were cut.
-// Differs: Supervisor reads any amount into memory, and does nothing else meanwhile.
+/// Refuses parts longer than `most` bytes. The client could not detect that they were truncated.
+// Differs: Supervisor reads any amount into memory and blocks meanwhile.
 fn check_read_size(path: &Path, offset: i64, length: i64, most: u64) -> Result<(), Fault> {
-    // A file that is not there, and combinations that make no sense, are somebody else's faults.
+    // The read itself reports a missing file and invalid arguments.
     let Ok(size) = std::fs::metadata(path).map(|found| found.len()) else {
         return Ok(());
     };

@@ -1,4 +1,4 @@
-//! `/logtail` and `/mainlogtail`: a log as it grows, for as long as the client stays.
+//! `/logtail` and `/mainlogtail`: streams what is appended to a log until the client disconnects.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,15 +20,15 @@ use crate::domain::Channel;
 use crate::output::{self, Chunk, Follower};
 use crate::sys;
 
-/// Logs that are followed at once, by all clients together; the trusted may follow as many besides.
+/// Maximum number of followed logs, all clients together. Trusted clients have a second quota of the same size.
 pub(super) const FOLLOWERS_MAX: usize = 256;
-/// What is shown of a log in the journal, as much as of one in a file.
+/// Maximum number of bytes shown of a log in the journal: the same as of a log file.
 const JOURNAL_BYTES: u64 = 1024;
-/// How long until the log is looked at again.
+/// Pause between two reads of a log.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// `/logtail/⟨namespec⟩[/stdout|/stderr]`
-// Differs: without a name it is 404; Supervisor answers 500.
+/// Answers `/logtail/⟨namespec⟩[/stdout|/stderr]`.
+// Differs: without a name the answer is 404; Supervisor answers 500.
 pub(super) async fn follow_process_log(
     connection: &Arc<HttpConnection>,
     caller: Caller,
@@ -55,7 +55,7 @@ pub(super) async fn follow_process_log(
     }
 }
 
-/// `/mainlogtail`
+/// Answers `/mainlogtail`.
 pub(super) async fn follow_main_log(
     connection: &Arc<HttpConnection>,
     caller: Caller,
@@ -71,7 +71,8 @@ pub(super) async fn follow_main_log(
     .await
 }
 
-/// `?from=⟨bytes⟩`: where a client stands that has read the log's beginning by other means; ours.
+/// The offset in `?from=⟨bytes⟩`: the client has read the log up to this offset by other means. Supervisor does not
+/// have it.
 fn start_offset(head: &Parts) -> Option<u64> {
     let query = head.uri.query()?;
     query
@@ -125,7 +126,7 @@ async fn follow_log(
     {
         None => HandlerResponse::Error(StatusCode::NOT_FOUND),
         Some((follower, modified)) => {
-            // One chunk in hand: what the client does not take is read no further.
+            // The channel holds one chunk, so that the log is read no faster than the client takes it.
             let (sender, chunks) = mpsc::channel(1);
             tokio::spawn(send_appended(connection.clone(), follower, sender, place));
             HandlerResponse::Log {
@@ -137,8 +138,8 @@ async fn follow_log(
     }
 }
 
-/// The end of what is in the journal, and how to follow it there: a reader for each client that stays would be a process
-/// for each.
+/// Answers with the end of a log in the journal and the command that follows the log. The server does not follow the
+/// journal itself, because each client would need a `journalctl` process.
 async fn journal_tail(of: JournalMatch) -> HandlerResponse {
     let text = run_blocking(move || {
         let read = output::read_journal(&of, JOURNAL_BYTES);
@@ -148,7 +149,7 @@ async fn journal_tail(of: JournalMatch) -> HandlerResponse {
         text
     });
     let (sender, chunks) = mpsc::channel(1);
-    // There is room for one, and it is the only one.
+    // The channel has room for this single message.
     let _ = sender.try_send(text.await.unwrap_or_default().into());
     HandlerResponse::Log {
         modified: sys::now().wall.secs(),
@@ -167,7 +168,7 @@ fn open_follower(path: &Path, from: Option<u64>) -> Option<(Follower, i64)> {
     Some((follower, modified))
 }
 
-/// Sends what is appended until the client is gone or the server ends.
+/// Sends what is appended to the log until the client disconnects or the server stops.
 async fn send_appended(
     connection: Arc<HttpConnection>,
     mut follower: Follower,
@@ -192,7 +193,7 @@ async fn send_appended(
         };
         let idle = chunk.is_empty();
         if !idle {
-            // Without room for it, whoever follows is a slow reader like those that have it.
+            // If the budget has no room for the chunk, close the stream: this client is a slow reader.
             let Some(chunk) = connection.guard.budget_bytes(chunk) else {
                 return;
             };
@@ -201,7 +202,7 @@ async fn send_appended(
                 _ = stop.wait_for(|stop| *stop) => return,
             }
         }
-        // A client that ended its side would never be noticed while the log is silent.
+        // Nothing is written while the log is silent, so a write cannot reveal that the client has disconnected.
         if connection.stream.peer_is_gone() {
             return;
         }

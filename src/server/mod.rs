@@ -1,5 +1,5 @@
-//! The endpoints for clients (HTTP, the web page, D-Bus): each only translates between its protocol and the Control API. They know nothing of programs, and no state
-//! but that of connections.
+//! The endpoints for clients: HTTP, the web page and D-Bus. Each endpoint translates between its protocol and the
+//! Control API. An endpoint holds no state about programs, only about its connections.
 
 mod bind;
 mod budget;
@@ -27,7 +27,7 @@ pub use socket_activation::unused_sockets;
 pub use socket_files::SocketCheck;
 pub use thread::{ServerHandle, ServerLimits, ServerOptions, spawn_thread};
 
-/// How the server writes to the activity log.
+/// The function with which the server writes to the activity log.
 pub type LogFn = std::sync::Arc<dyn Fn(crate::domain::Line) + Send + Sync>;
 
 #[cfg(test)]

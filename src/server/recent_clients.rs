@@ -1,5 +1,6 @@
-//! The processes of clients, for a daemon that is PID 1: with its end the kernel kills everybody in its PID namespace, a
-//! client that has not yet printed its answer too. So such a daemon waits for clients that it answered a moment ago.
+//! Remembers the processes of recent clients, for a daemon that is PID 1. When PID 1 exits, the kernel kills every
+//! process of its PID namespace, also a client that has not yet printed its answer. Such a daemon therefore waits for
+//! its recent clients before it exits.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -10,25 +11,25 @@ use tokio::time::{Duration, Instant};
 
 use crate::sys;
 
-/// Clients that are remembered.
+/// Maximum number of remembered clients.
 const RECENT_CLIENTS_MAX: usize = 64;
-/// How long ago a client was answered that is still waited for.
+/// Clients answered longer ago than this are not waited for.
 const RECENT: Duration = Duration::from_secs(2);
-/// How long all of them are waited for.
+/// Maximum time to wait for all clients together.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// How often the processes are looked at that may be clients over TCP.
+/// Interval for checking the processes that may be clients over TCP.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Clients that were answered lately. Clones share them.
+/// Clients that were answered recently. Clones share one list.
 #[derive(Debug, Clone, Default)]
 pub struct RecentClients(Option<Arc<Mutex<RecentState>>>);
 
 #[derive(Debug, Default)]
 struct RecentState {
-    /// Clients whose process the kernel told, oldest first.
+    /// Clients whose PID the kernel reported, oldest first.
     peers: VecDeque<RecentClient>,
-    /// The last time that a client over the loopback interface was answered, of whose process nothing is known.
+    /// When a client over the loopback interface was last answered. The process of such a client is unknown.
     loopback: Option<Instant>,
 }
 
@@ -40,12 +41,13 @@ struct RecentClient {
 }
 
 impl RecentClients {
-    /// For this process. Unless it is PID 1, nobody is remembered.
+    /// Creates the list for this process. If the process is not PID 1, nothing is ever recorded.
     pub(super) fn of_this_process() -> Self {
         Self((std::process::id() == 1).then(Arc::default))
     }
 
-    /// A client asks, or is answered. `None` and 0: its process is not in our PID namespace, and outlives us.
+    /// Records that a client asked or was answered. `None` or 0: the client is outside our PID namespace and survives
+    /// us.
     pub(super) fn record(&self, pid: Option<i32>) {
         let (Some(lately), Some(pid @ 1..)) = (&self.0, pid) else {
             return;
@@ -53,18 +55,18 @@ impl RecentClients {
         let mut lately = lately.lock().unwrap_or_else(PoisonError::into_inner);
         let peers = &mut lately.peers;
         let at = Instant::now();
-        // The process may be another one than before of this number; one descriptor for each request is cheap enough.
+        // The PID may belong to a new process by now. One descriptor per request is cheap enough to open it again.
         peers.retain(|peer| peer.pid != pid && at.duration_since(peer.at) < RECENT);
         if peers.len() >= RECENT_CLIENTS_MAX {
             peers.pop_front();
         }
-        // An error means that it has ended already.
+        // An error means that the process has already exited.
         if let Ok(pidfd) = sys::open_pidfd(pid) {
             peers.push_back(RecentClient { pid, pidfd, at });
         }
     }
 
-    /// A client over the loopback interface asks, or is answered.
+    /// Records that a client over the loopback interface asked or was answered.
     pub(super) fn record_loopback(&self) {
         if let Some(lately) = &self.0 {
             let mut lately = lately.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,7 +74,7 @@ impl RecentClients {
         }
     }
 
-    /// Waits until the clients have ended that were answered a moment ago; for a second at most.
+    /// Waits until the recent clients have exited, for at most one second.
     pub fn wait_for_exit(&self) {
         self.wait_within(WAIT_MAX);
     }
@@ -115,8 +117,8 @@ impl RecentClients {
     }
 }
 
-/// Whether there is a process that was started in our PID namespace from outside, such as by `docker exec`: its parent is
-/// not to be seen from here.
+/// Whether a process was started in our PID namespace from outside, such as by `docker exec`. Such a process has the
+/// parent PID 0, because its parent is not visible here.
 fn has_outside_processes() -> bool {
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return false;
@@ -130,7 +132,7 @@ fn has_outside_processes() -> bool {
     })
 }
 
-/// The same of one line of `/proc/PID/stat`. A process that has ended waits for its parent only.
+/// Whether a line of `/proc/PID/stat` describes such a process. Zombies do not count.
 fn is_outside_process(stat: &str) -> bool {
     let mut fields = stat
         .rsplit_once(')')
@@ -179,7 +181,7 @@ mod tests {
         let begin = Instant::now();
         let limit = Duration::from_millis(100);
         peers.wait_within(limit);
-        // poll(2) counts whole milliseconds.
+        // poll(2) counts in whole milliseconds.
         assert!(begin.elapsed() + Duration::from_millis(1) >= limit);
         assert!(child.try_wait().expect("ours").is_none(), "it goes on");
         child.kill().expect("ours");

@@ -1,6 +1,6 @@
-//! Peers of a unix socket whom no rule of `allow=` names. They are answered from the first bytes of their request, before
-//! anything is read that could be long, and then the connection is closed. Few of them are there at a time, each for a
-//! moment, and none has a place among the connections of others.
+//! Rejects peers of a unix socket that no rule of `allow=` names. The server reads only the beginning of their
+//! request, sends a refusal and closes the connection. Rejected peers have a quota of their own, so they take no
+//! connection from other clients.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -17,18 +17,18 @@ use crate::api::xmlrpc::write_response;
 use crate::api::{Caller, FaultCode};
 use crate::domain::Line;
 
-/// Connections of all such peers that are being answered; half of them of one user.
+/// Maximum number of rejected peers being answered at a time. One user may have half of them.
 const REJECTED_PEERS_MAX: usize = 32;
-/// How long one of them may take, from its first byte to its end.
+/// Maximum time for one rejected peer, from accepting the connection to closing it.
 const REJECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How much of its request is read, after which the connection is closed.
+/// Maximum number of bytes read of the request before the connection is closed.
 const READ_MAX: usize = 64 << 10;
-/// The time between two lines of the log about the same user.
+/// Minimum time between two log lines about the same user.
 const LINE_EVERY: Duration = Duration::from_secs(60);
-/// Users that are remembered for that.
+/// Maximum number of users remembered for [`LINE_EVERY`].
 const USERS_MAX: usize = 64;
 
-/// The place where such peers are answered.
+/// Answers rejected peers.
 pub(super) struct PeerRejector {
     log: LogFn,
     quota: Arc<ClientQuota>,
@@ -44,7 +44,7 @@ impl PeerRejector {
         })
     }
 
-    /// Answers the peer. A peer beyond [`REJECTED_PEERS_MAX`] has its connection closed at once.
+    /// Sends the refusal to the peer. Beyond [`REJECTED_PEERS_MAX`] the connection is closed without an answer.
     pub(super) fn reject(self: &Arc<Self>, stream: UnixStream, caller: &Caller) {
         let uid = caller.uid.unwrap_or_default();
         let fault = FaultCode::Failed.of(format!(
@@ -55,7 +55,7 @@ impl PeerRejector {
             return;
         };
         tokio::spawn(async move {
-            // A peer that is slow, or goes, loses its answer.
+            // A peer that is slow or disconnects does not get its answer.
             let _ = timeout(
                 REJECT_TIMEOUT,
                 send_refusal(stream, &write_response(&Err(fault))),
@@ -65,7 +65,7 @@ impl PeerRejector {
         });
     }
 
-    /// Leaves one audit line for each user in a while.
+    /// Writes at most one audit line per user and [`LINE_EVERY`].
     fn log_rejection(&self, uid: u32, caller: &Caller, why: &str) {
         let now = Instant::now();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -83,8 +83,8 @@ impl PeerRejector {
     }
 }
 
-/// Reads the beginning of a request, answers it, and reads on for a moment: closing a socket that has unread bytes would
-/// tell the client nothing but that it was closed.
+/// Reads the beginning of a request, sends the refusal, and reads on for a moment. Closing a socket with unread bytes
+/// resets the connection, so the client would not see the refusal.
 async fn send_refusal(mut stream: UnixStream, fault: &[u8]) -> std::io::Result<()> {
     const CALL: &[u8] = b"POST /RPC2";
     let mut buffer = [0; 512];

@@ -1,4 +1,5 @@
-//! What the engine answers, as values on the wire: names, dates and descriptions as Supervisor's clients know them.
+//! Renders the engine's replies as XML-RPC values, with the member names, dates and descriptions that Supervisor's
+//! clients expect.
 
 use std::borrow::Cow;
 use std::cell::LazyCell;
@@ -17,7 +18,7 @@ use crate::api::{
 use crate::config::spec::{LogSpec, LogTarget};
 use crate::domain::{GroupName, Namespec, ProcessName, ProcessState};
 
-/// Renders an answer; `returns` is what METHODS says of the method.
+/// Renders a reply. `returns` is the return type that METHODS declares for the method.
 pub(super) fn render_reply(reply: Reply, returns: WireType) -> RpcValue {
     match reply {
         Reply::Done => RpcValue::Bool(true),
@@ -98,12 +99,13 @@ fn path_or<'a>(path: Option<&'a Arc<Path>>, none: &'a str) -> Cow<'a, str> {
     path.map_or(Cow::Borrowed(none), |path| path.to_string_lossy())
 }
 
-/// Seconds since the epoch within what clients take for an integer.
+/// Seconds since the epoch, clamped to the 32-bit integer that clients read.
 fn timestamp(seconds: i64) -> i64 {
     seconds.clamp(i64::from(i32::MIN), i64::from(i32::MAX))
 }
 
-/// The time zone, which is looked up for the first process that has a date, and a text that is used again for each.
+/// Values reused from process to process: the time zone, which is read for the first process with a date, and a text
+/// buffer.
 #[derive(Default)]
 pub(super) struct RenderScratch {
     zone: LazyZone,
@@ -118,14 +120,14 @@ impl Default for LazyZone {
     }
 }
 
-/// About how many bytes the struct of one process has on the wire, besides what differs in length.
+/// Approximate size of one process's struct on the wire, without its variable-length members.
 const PROCESS_BYTES: usize = 1100;
-/// About how many bytes the line of one process has in a table of few columns.
+/// Approximate size of one process's row in a table with few columns.
 const ROW_BYTES: usize = 100;
-/// The same of the struct of a configured process.
+/// Approximate size of one configured process's struct on the wire, without its variable-length members.
 const CONFIG_BYTES: usize = 2300;
 
-/// The [`PROCESS_MEMBERS`] of one process.
+/// Writes the [`PROCESS_MEMBERS`] of one process.
 fn write_process(view: &ProcessView, scratch: &mut RenderScratch, to: &mut impl MemberSink) {
     let stdout = path_or(view.stdout_logfile.as_ref(), "");
     to.text("name", view.name.as_str());
@@ -146,7 +148,7 @@ fn write_process(view: &ProcessView, scratch: &mut RenderScratch, to: &mut impl 
     to.text("description", &scratch.text);
 }
 
-/// A list that is written straight into the response.
+/// A list that is written directly into the response, without a tree of values.
 pub(super) enum ListReply {
     /// All processes.
     Processes(Vec<ProcessView>),
@@ -156,7 +158,7 @@ pub(super) enum ListReply {
     Table(Vec<ProcessView>, TableColumns),
 }
 
-/// The response that a [`ListReply`] is being written to, and what of it.
+/// A [`ListReply`] with the response that it is being written to.
 pub(super) enum ListWriter<'a> {
     Processes(&'a [ProcessView], ListResponse),
     Configs(&'a [ConfigView], ListResponse),
@@ -164,7 +166,7 @@ pub(super) enum ListWriter<'a> {
 }
 
 impl ListWriter<'_> {
-    /// Writes the processes of a range.
+    /// Writes the processes in `range`.
     pub(super) fn write(&mut self, range: Range<usize>, scratch: &mut RenderScratch) {
         match self {
             Self::Processes(views, response) => {
@@ -185,7 +187,7 @@ impl ListWriter<'_> {
         }
     }
 
-    /// Ends the response.
+    /// Finishes the response.
     pub(super) fn finish(self) -> Vec<u8> {
         match self {
             Self::Processes(_, response) | Self::Configs(_, response) => response.finish(),
@@ -195,7 +197,7 @@ impl ListWriter<'_> {
 }
 
 impl ListReply {
-    /// Begins its response in `buffer`.
+    /// Starts the response in `buffer`.
     pub(super) fn start_response(&self, buffer: Vec<u8>) -> ListWriter<'_> {
         match self {
             Self::Processes(views) => ListWriter::Processes(views, ListResponse::new(buffer)),
@@ -206,7 +208,7 @@ impl ListReply {
         }
     }
 
-    /// How many processes it has.
+    /// The number of processes in the list.
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Processes(views) | Self::Table(views, _) => views.len(),
@@ -214,7 +216,7 @@ impl ListReply {
         }
     }
 
-    /// About how many bytes the response has; rather more than less.
+    /// Approximate size of the response in bytes, estimated generously.
     pub(super) fn estimated_bytes(&self) -> usize {
         let path = |path: Option<&Arc<Path>>| path.map_or(0, |path| path.as_os_str().len());
         match self {
@@ -239,7 +241,7 @@ impl ListReply {
     }
 }
 
-/// Processes as a table that is a value.
+/// Renders processes as a table that is one XML-RPC value.
 pub(super) fn render_table(views: &[ProcessView], columns: TableColumns) -> RpcValue {
     let mut scratch = RenderScratch::default();
     let mut table = TableWriter::text_table(columns);
@@ -249,14 +251,14 @@ pub(super) fn render_table(views: &[ProcessView], columns: TableColumns) -> RpcV
     RpcValue::Text(table.into_text())
 }
 
-/// What `getProcessInfo` calls the description of a process.
+/// The `description` of a process in `getProcessInfo`.
 pub(super) fn description(view: &ProcessView, zone: &TimeZone) -> String {
     let mut text = String::new();
     push_description(view, || zone, &mut text);
     text
 }
 
-/// Appends the description of a process. `zone` is asked for only if there is a date in it.
+/// Appends the description of a process. `zone` is called only if the description contains a date.
 ///
 /// # Source
 /// Supervisor manual, `getProcessInfo`, `description`.
@@ -267,7 +269,7 @@ fn push_description<'z>(view: &ProcessView, zone: impl FnOnce() -> &'z TimeZone,
             push_int(out, i64::from(view.pid));
             out.push_str(", uptime ");
             push_uptime(view.uptime, out);
-            // Differs: in Supervisor only the log tells that a pool has lost events.
+            // Differs: Supervisor reports only in its log that an event listener pool has discarded events.
             match view.events_discarded {
                 0 => {}
                 1 => out.push_str(", 1 event discarded"),
@@ -294,15 +296,15 @@ fn push_description<'z>(view: &ProcessView, zone: impl FnOnce() -> &'z TimeZone,
                     let stop = stop.to_zoned(zone().clone());
                     out.push_str(&stop.strftime("%b %d %I:%M %p").to_string());
                 }
-                // Beyond the years that a calendar has there is nothing better to say than the number.
+                // The time is outside the calendar's range of years, so write the plain number.
                 Err(_) => push_int(out, view.stop),
             }
-            // Only a program with keys that Supervisor does not know has any.
+            // Only programs with keys that Supervisor does not know have resource events.
             if !view.resource_events.is_none() {
                 out.push_str(&format!(", {}", view.resource_events));
             }
         }
-        // Empty, as in Supervisor, but for starts that are held up, and programs that tell of themselves.
+        // Empty, as in Supervisor, except for delayed starts and for programs that report a status text.
         ProcessState::Starting | ProcessState::Stopping if !view.spawn_error.is_empty() => {
             out.push_str(&view.spawn_error);
         }
@@ -312,7 +314,7 @@ fn push_description<'z>(view: &ProcessView, zone: impl FnOnce() -> &'z TimeZone,
     }
 }
 
-/// `H:MM:SS`, with days before it from one day on.
+/// Appends `H:MM:SS`, preceded by the days if there are any.
 fn push_uptime(seconds: u64, out: &mut String) {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let number = |out: &mut String, number: u64| {
@@ -345,7 +347,7 @@ fn config_value(view: &ConfigView) -> RpcValue {
     RpcValue::Struct(members)
 }
 
-/// One struct of getAllConfigInfo; the order of the members is Supervisor's.
+/// Writes one struct of `getAllConfigInfo`. Its members are in Supervisor's order.
 fn write_config(view: &ConfigView, to: &mut impl MemberSink) {
     let spec = &view.process;
     to.bool("autostart", spec.autostart);
@@ -391,7 +393,7 @@ fn write_config(view: &ConfigView, to: &mut impl MemberSink) {
     to.text("serverurl", spec.server_url.as_deref().unwrap_or("none"));
 }
 
-/// What getAllConfigInfo calls the log file of a stream.
+/// The log file of a stream as `getAllConfigInfo` shows it.
 fn log_file<'a>(spec: &'a LogSpec, made_up: Option<&'a Arc<Path>>) -> Cow<'a, str> {
     match &spec.target {
         LogTarget::None | LogTarget::Empty if spec.journal.is_some() => Cow::Borrowed("journal"),
@@ -631,7 +633,7 @@ pub(super) mod tests {
             stderr_auto: Some(Path::new("/tmp/b-stderr---supervisor-x.log").into()),
         };
         let int = RpcValue::Int;
-        // Names, order and values of a reference Supervisor for the same program.
+        // Names, order and values as the reference Supervisor sends them for the same program.
         let expected = struct_value([
             ("autostart", RpcValue::Bool(true)),
             ("directory", RpcValue::text("/tmp")),

@@ -1,4 +1,4 @@
-//! Answers of HTTP: status, headers and bodies as Supervisor's clients see them.
+//! HTTP responses: status, headers and bodies as Supervisor's clients see them.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -14,36 +14,36 @@ use tokio::sync::mpsc;
 
 use super::budget::{BusyGuard, ConnectionGuard};
 
-/// What a handler answers.
+/// The result of a request handler.
 pub(super) enum HandlerResponse {
-    /// An error, with its page.
+    /// An error with its error page.
     Error(StatusCode),
-    /// An error behind which the connection is closed, because the rest of the request is not read.
+    /// An error after which the connection is closed, because the rest of the request has not been read.
     Fatal(StatusCode),
-    /// "Who are you?"
+    /// 401: asks the client for its credentials.
     Challenge,
-    /// A whole body.
+    /// A content type and a complete body.
     Full(&'static str, Bytes),
-    /// The same, counted in the budget of its client.
+    /// A complete body that is charged to its client's memory budget.
     Budgeted(&'static str, Bytes),
-    /// An answer of the page, with a status and headers of its own.
+    /// A response of the web page, with a status and headers of its own.
     Made(Box<CustomResponse>),
-    /// A log as it grows.
+    /// A log that is followed.
     Log {
-        /// Its last change, seconds since the epoch.
+        /// When the log last changed, in seconds since the epoch.
         modified: i64,
-        /// Chunks; it ends when the sender is dropped.
+        /// The chunks of the body. The body ends when the sender is dropped.
         chunks: mpsc::Receiver<Bytes>,
-        /// Of the daemon, rather than of a process.
+        /// Whether this is the daemon's log rather than a process's.
         main: bool,
     },
 }
 
-/// See [`HandlerResponse::Custom`].
+/// See [`HandlerResponse::Made`].
 pub(super) struct CustomResponse {
     pub(super) status: StatusCode,
     pub(super) content_type: &'static str,
-    /// Besides those that every answer has.
+    /// Headers besides those of every response.
     pub(super) headers: Vec<(HeaderName, String)>,
     pub(super) body: CustomBody,
 }
@@ -51,14 +51,15 @@ pub(super) struct CustomResponse {
 /// The body of a [`CustomResponse`].
 pub(super) enum CustomBody {
     Whole(Bytes),
-    /// Only the head: an answer to HEAD with the length that GET would have, or 304.
+    /// No body: a response to HEAD, with the length that GET would have, or 304.
     None(Option<usize>),
-    /// It ends when the sender is dropped.
+    /// A body of unknown length. It ends when the sender is dropped.
     Growing(mpsc::Receiver<Bytes>),
 }
 
 impl HandlerResponse {
-    /// The same answer, with its body counted in the budget of its client until it is sent. Without room it is 503.
+    /// Returns the same response with its body charged to the client's memory budget until it is sent. If the budget
+    /// has no room, the response is 503.
     pub(super) fn with_budget(self, place: &Arc<ConnectionGuard>) -> Self {
         let counted = match self {
             Self::Full(kind, body) => place
@@ -90,7 +91,7 @@ impl HandlerResponse {
     }
 }
 
-/// The page that goes with an error.
+/// The error page of `status`.
 pub(super) fn error_page(status: StatusCode) -> Bytes {
     let reason = status.canonical_reason().unwrap_or("Unknown");
     let number = status.as_u16();
@@ -108,7 +109,7 @@ pub(super) fn error_page(status: StatusCode) -> Bytes {
     Bytes::from(lines.join("\r\n"))
 }
 
-/// RFC 1123.
+/// Formats a time as an HTTP date (RFC 1123).
 pub(super) fn http_date(seconds: i64) -> String {
     Timestamp::from_second(seconds)
         .unwrap_or(Timestamp::UNIX_EPOCH)
@@ -117,7 +118,7 @@ pub(super) fn http_date(seconds: i64) -> String {
         .to_string()
 }
 
-/// Makes a response of an answer. `keep_alive`: a client of HTTP/1.0 asked for that.
+/// Builds the HTTP response. `keep_alive`: an HTTP/1.0 client asked to keep the connection open.
 pub(super) fn into_http(
     answer: HandlerResponse,
     version: Version,
@@ -168,7 +169,8 @@ pub(super) fn into_http(
                 let name = HeaderName::from_static("x-accel-buffering");
                 extra.push((name, "no".to_owned()));
             }
-            // Differs: what a program writes is never to be taken for a page; Supervisor leaves that to the browser.
+            // Differs: forbids browsers from guessing the type, so that program output is never interpreted as a page.
+            // Supervisor allows it.
             extra.push((header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()));
             let kind = "text/plain;charset=utf-8";
             (
@@ -209,7 +211,7 @@ pub(super) fn into_http(
     response
 }
 
-/// How many bytes go over the wire, for the access line; of a growing log only the header.
+/// Number of bytes sent over the wire, for the access log. Of a followed log only the header counts.
 pub(super) fn wire_size(response: &Response<ReplyBody>) -> u64 {
     let reason = response.status().canonical_reason().unwrap_or("");
     let status_line = "HTTP/1.1 200 \r\n".len() + reason.len();
@@ -222,7 +224,7 @@ pub(super) fn wire_size(response: &Response<ReplyBody>) -> u64 {
     head + response.body().size_hint().exact().unwrap_or(0)
 }
 
-/// The body of a response. Its connection is not idle before it has been taken up whole.
+/// The body of a response. Its connection counts as busy until the body has been read completely.
 pub(super) struct ReplyBody {
     contents: ReplyContents,
     _busy: BusyGuard,
@@ -230,7 +232,7 @@ pub(super) struct ReplyBody {
 
 enum ReplyContents {
     Whole(Option<Bytes>),
-    /// Only a head, perhaps with the length of what is not sent.
+    /// No body. The length is that of the body that is not sent, if known.
     Absent(Option<usize>),
     Growing(mpsc::Receiver<Bytes>),
 }

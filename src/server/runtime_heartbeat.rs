@@ -1,5 +1,6 @@
-//! The heartbeat of the server's runtime. It is idle while the runtime is parked. A runtime that is not parked for long may
-//! only have much to do, so it is probed: a task that it does not poll in time is what proves that it is stuck.
+//! The heartbeat of the server's async runtime, which is idle while the runtime is parked. A runtime that does not
+//! park for long may just have much to do. It is therefore probed: if it does not poll a new task in time, it is
+//! stuck.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,34 +10,35 @@ use tokio::runtime::{Builder, Handle};
 
 use crate::heartbeat::{Heartbeat, Heartbeats, Overdue};
 
-/// How long the runtime may be at work before it is probed.
+/// How long the runtime may run without parking before it is probed.
 const PROBE_AFTER: Duration = Duration::from_secs(10);
-/// How long the probe may wait for its turn. Every task that was ready before it has one turn meanwhile.
+/// How long the probe may wait to be polled. Every task that was ready before it is polled once in that time.
 const PROBE_WITHIN: Duration = Duration::from_secs(20);
 
 thread_local! {
-    /// Of a thread that reads files for the runtime.
+    /// The heartbeat of a thread that reads files for the runtime.
     static HELPER: RefCell<Option<Heartbeat>> = const { RefCell::new(None) };
 }
 
-/// The heartbeats of one runtime, as its hooks reach them.
+/// The heartbeats of one runtime, shared with the runtime's hooks.
 #[derive(Clone, Default)]
 pub(super) struct RuntimeHeartbeat(Arc<Mutex<Option<RuntimeBeats>>>);
 
 struct RuntimeBeats {
-    /// From unparking to parking.
+    /// Busy from unparking to parking.
     awake: Heartbeat,
-    /// From the probe's being sent to its being polled.
+    /// Busy from sending the probe until it is polled.
     probe: Heartbeat,
 }
 
 impl RuntimeHeartbeat {
     fn lock(&self) -> MutexGuard<'_, Option<RuntimeBeats>> {
-        // Nothing panics while it holds the lock.
+        // No code panics while it holds the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a runtime tell when it parks, and its helper threads that they are there.
+    /// Installs the hooks: the runtime reports when it parks and unparks, and its blocking threads register
+    /// themselves.
     pub(super) fn install_hooks(&self, builder: &mut Builder, heartbeats: &Heartbeats) {
         let (parking, unparking) = (self.clone(), self.clone());
         let heartbeats = heartbeats.clone();
@@ -51,7 +53,7 @@ impl RuntimeHeartbeat {
                     beats.awake.busy();
                 }
             })
-            // A file on a dead mount is no fault of the thread that reads it, so only its end is watched.
+            // A file on a dead mount may block this thread for long, so only the thread's end is watched.
             .on_thread_start(move || {
                 HELPER.set(Some(heartbeats.register_end("server-files")));
             })
@@ -60,7 +62,7 @@ impl RuntimeHeartbeat {
             });
     }
 
-    /// Begins, on the thread that is about to run the runtime.
+    /// Registers the heartbeats. Call it on the thread that runs the runtime.
     pub(super) fn start(&self, heartbeats: &Heartbeats, runtime: &Handle) {
         let (pulse, runtime) = (self.clone(), runtime.clone());
         let call = move || pulse.send_probe(&runtime);
@@ -78,13 +80,13 @@ impl RuntimeHeartbeat {
         runtime.spawn(async move {
             if let Some(beats) = &*pulse.lock() {
                 beats.probe.idle();
-                // The next stretch of work begins here.
+                // The next busy interval starts here.
                 beats.awake.busy();
             }
         });
     }
 
-    /// Ends, before the thread does.
+    /// Unregisters the heartbeats, before the thread ends.
     pub(super) fn stop(&self) {
         self.lock().take();
     }

@@ -1,4 +1,4 @@
-//! Sockets that a service manager opened for us, and which server each is for. Knows addresses, never what is served.
+//! Matches sockets passed by the service manager (socket activation) to configured servers, by address.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,10 +12,11 @@ use crate::config::spec::ServerAddress;
 use crate::domain::Line;
 use crate::engine::PassedSocket;
 
-/// The passed socket with this address, as a descriptor of its own so that the next round finds it too, and its place.
+/// Finds the passed socket with this address. Returns a duplicate of its descriptor, so that the next run finds the
+/// original too, and its index in `passed`.
 ///
 /// # Errors
-/// EMFILE. A name without address is an error only where there are sockets to compare with, and would be one anyway.
+/// EMFILE, or a host name that does not resolve. Host names are resolved only if any sockets were passed.
 pub(super) fn find_passed_socket(
     address: &ServerAddress,
     passed: &[PassedSocket],
@@ -43,7 +44,7 @@ pub(super) fn find_passed_socket(
     Ok(Some((place, listener)))
 }
 
-/// What the log says of passed sockets that are no server's.
+/// The log lines for passed sockets that match no server.
 #[must_use]
 pub fn unused_sockets(passed: &[PassedSocket], servers: &[BoundServer]) -> Vec<Line> {
     let is_used = |place| servers.iter().any(|server| server.passed() == Some(place));
@@ -61,7 +62,7 @@ pub fn unused_sockets(passed: &[PassedSocket], servers: &[BoundServer]) -> Vec<L
         .collect()
 }
 
-/// Where a socket listens.
+/// The address on which a socket listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum ListenAddress {
     Inet(SocketAddr),
@@ -78,7 +79,8 @@ impl std::fmt::Display for ListenAddress {
 }
 
 impl ListenAddress {
-    /// The one by which it is known: ours are bound to another name first.
+    /// The public address of a passed socket. Our own unix sockets are bound to a temporary name first, so their
+    /// address is the recorded path.
     fn of_passed(socket: &PassedSocket) -> Option<Self> {
         let address = Self::of_listening(&socket.fd)?;
         Some(match &socket.file {
@@ -87,7 +89,7 @@ impl ListenAddress {
         })
     }
 
-    /// Of a stream socket that listens; none for everything else.
+    /// The address of a listening stream socket. `None`: any other descriptor.
     fn of_listening(fd: &OwnedFd) -> Option<Self> {
         let is_stream = getsockopt(&fd.as_fd(), sockopt::SockType) == Ok(SockType::Stream);
         let listens = getsockopt(&fd.as_fd(), sockopt::AcceptConn) == Ok(true);
@@ -103,18 +105,18 @@ impl ListenAddress {
         Some(Self::Unix(address.as_pathname()?.to_owned()))
     }
 
-    /// Whether the socket at `passed` is what was configured as this.
+    /// Whether the passed socket `passed` matches the configured address `self`.
     fn matches(&self, passed: &Self) -> bool {
         match (self, passed) {
             (Self::Unix(own), Self::Unix(passed)) => {
-                // `/var/run` is `/run` nearly everywhere.
+                // `/var/run` is a link to `/run` nearly everywhere.
                 own == passed
                     || in_real_directory(own)
                         .is_some_and(|own| in_real_directory(passed) == Some(own))
             }
             (Self::Inet(own), Self::Inet(passed)) => {
                 let is_any = |address: &SocketAddr| address.ip().is_unspecified();
-                // All interfaces are all interfaces: a bare port in a socket unit means both families.
+                // The wildcard addresses of both families match: a bare port in a socket unit listens on both.
                 own.port() == passed.port()
                     && (unmapped_ip(own) == unmapped_ip(passed) || (is_any(own) && is_any(passed)))
             }
@@ -123,7 +125,7 @@ impl ListenAddress {
     }
 }
 
-/// An IPv4 address is the same when it is written as an IPv6 one.
+/// The IP address, with an IPv4-mapped IPv6 address turned into IPv4.
 fn unmapped_ip(address: &SocketAddr) -> IpAddr {
     address.ip().to_canonical()
 }
@@ -187,7 +189,7 @@ mod tests {
             let server = BoundServer::bind(&inet_spec(host, port), &passed, &[]).expect("taken");
             assert_eq!(server.passed(), Some(0), "{host}");
         }
-        // In use, for it is another address on the same port.
+        // Another address on the same port does not match, so the port is in use.
         assert!(BoundServer::bind(&inet_spec("", port), &passed, &[]).is_err());
         let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens on");
         stream.set_nonblocking(true).expect("set");

@@ -1,6 +1,5 @@
-//! Keeps the files of our unix sockets where clients look for them. Sweepers of temporary directories remove them, and a
-//! daemon whose socket has no name cannot be controlled, while another one can start beside it (Supervisor#1105, #1238,
-//! #1710).
+//! Keeps the files of our unix sockets in place. Cleaners of temporary directories remove them. Clients then cannot
+//! reach the daemon, and a second daemon can start beside it (Supervisor#1105, #1238, #1710).
 
 use std::future::pending;
 use std::io;
@@ -21,58 +20,58 @@ use super::thread::ListenerCopy;
 use crate::domain::Line;
 use crate::sys::FileWatch;
 
-/// A file that cannot be made again is tried after this time, then after twice of it, and so on.
+/// Delay before a failed re-creation is tried again. It doubles with each failure.
 const RETRY_MIN: Duration = Duration::from_secs(1);
-/// And never later than after this time.
+/// Maximum delay between two attempts.
 const RETRY_MAX: Duration = Duration::from_secs(60);
 
-/// Asks the server to look at the files of its sockets. Clones ask the same one.
+/// Asks the server to check its socket files. Clones ask the same server.
 #[derive(Debug, Clone, Default)]
 pub struct SocketCheck(Arc<Notify>);
 
 impl SocketCheck {
-    /// Asks. Never blocks.
+    /// Requests a check. Never blocks.
     pub fn request(&self) {
         self.0.notify_one();
     }
 }
 
-/// Listening sockets that are ours, for a successor.
+/// Duplicates of our listening sockets, for the next run of the daemon.
 pub(super) type ListenerCopies = Arc<Mutex<Vec<ListenerCopy>>>;
 
 pub(super) fn lock(copies: &ListenerCopies) -> MutexGuard<'_, Vec<ListenerCopy>> {
-    // Nothing panics while it holds the lock.
+    // No code panics while it holds the lock.
     copies.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One file, and who accepts connections on its socket.
+/// A socket file, and the acceptor of its socket.
 pub(super) struct MonitoredFile {
-    /// Its socket's place among the copies.
+    /// Index of its socket in [`ListenerCopies`].
     pub(super) copy: usize,
     pub(super) spec: SocketFileSpec,
-    /// Takes a socket that was made again.
+    /// Receives the re-created socket.
     pub(super) acceptor: UnboundedSender<UnixListener>,
 }
 
-/// A file's state at the last look.
+/// The state of a file at the last check.
 #[derive(Clone, Copy, Default)]
 struct SocketFileState {
     is_watched: bool,
-    /// That it cannot be made again was told.
+    /// Whether a failed re-creation has been reported.
     is_told: bool,
 }
 
-/// What is shared with the helper thread that does the work with files.
+/// State shared with the helper thread that works on the files.
 struct SocketFileMonitor {
     kept: Vec<MonitoredFile>,
     seen: Mutex<Vec<SocketFileState>>,
     copies: ListenerCopies,
-    /// None: there is no inotify to be had.
+    /// `None`: inotify is not available.
     watch: Option<Arc<FileWatch>>,
     log: LogFn,
 }
 
-/// A [`FileWatch`] as tokio wants it.
+/// A [`FileWatch`] for [`AsyncFd`].
 struct AsyncFileWatch(Arc<FileWatch>);
 
 impl AsRawFd for AsyncFileWatch {
@@ -81,7 +80,7 @@ impl AsRawFd for AsyncFileWatch {
     }
 }
 
-/// Works until the server ends. Does nothing while nothing happens to the files.
+/// Maintains the files until the server stops. Idle while nothing happens to the files.
 pub(super) async fn maintain_socket_files(
     kept: Vec<MonitoredFile>,
     copies: ListenerCopies,
@@ -92,7 +91,7 @@ pub(super) async fn maintain_socket_files(
     if kept.is_empty() {
         return;
     }
-    // Without inotify there is still the check on request.
+    // Without inotify the files are checked only on request.
     #[expect(
         deprecated,
         reason = "the number stays open for as long as the value does, which holds the descriptor"
@@ -109,14 +108,14 @@ pub(super) async fn maintain_socket_files(
     let files = Arc::new(SocketFileMonitor {
         seen: Mutex::new(vec![SocketFileState::default(); kept.len()]),
         kept,
-        copies: copies,
+        copies,
         watch,
         log,
     });
     let mut retry: Option<Duration> = None;
     loop {
         let looking = files.clone();
-        // The directory may be on a file system that hangs.
+        // The directory may be on a file system that hangs, so use a helper thread.
         let look = tokio::task::spawn_blocking(move || looking.check_files());
         let made = tokio::select! {
             made = look => made.unwrap_or_default(),
@@ -124,7 +123,7 @@ pub(super) async fn maintain_socket_files(
         };
         for (place, listener) in made.made {
             if let Ok(listener) = UnixListener::from_std(listener) {
-                // An acceptor that has ended needs none.
+                // An acceptor that has ended needs no socket.
                 let _ = files.kept[place].acceptor.send(listener);
             }
         }
@@ -146,7 +145,7 @@ pub(super) async fn maintain_socket_files(
     }
 }
 
-/// Waits for an event of a file.
+/// Waits for a file event.
 async fn wait_for_event(events: Option<&AsyncFd<AsyncFileWatch>>) {
     let ready: Option<io::Result<_>> = match events {
         Some(events) => Some(events.readable().await),
@@ -158,12 +157,12 @@ async fn wait_for_event(events: Option<&AsyncFd<AsyncFileWatch>>) {
     }
 }
 
-/// What a look has brought.
+/// The result of a check.
 #[derive(Default)]
 struct CheckResult {
-    /// Sockets that were made again, by their places among those that are kept.
+    /// Re-created sockets, with the index of their [`MonitoredFile`].
     made: Vec<(usize, std::os::unix::net::UnixListener)>,
-    /// One could not be made again.
+    /// Whether a file is missing and could not be re-created.
     is_missing: bool,
 }
 
@@ -174,7 +173,7 @@ impl SocketFileMonitor {
         for (place, (kept, seen)) in self.kept.iter().zip(all.iter_mut()).enumerate() {
             let found = match lock(&self.copies).get(kept.copy) {
                 Some(copy) => copy.file.as_ref().and_then(SocketFile::open_if_current),
-                // The server has ended, and has removed the files itself.
+                // The server has stopped and removed the files itself.
                 None => return looked,
             };
             match found {
@@ -203,7 +202,7 @@ impl SocketFileMonitor {
     }
 
     fn watch_file(&self, file: &std::os::fd::OwnedFd) -> bool {
-        // If it cannot be watched, the check on request is what is left.
+        // Without a watch, the file is checked only on request.
         self.watch
             .as_ref()
             .is_some_and(|watch| watch.add(file).is_ok())
@@ -216,8 +215,8 @@ impl SocketFileMonitor {
         found.is_some_and(|file| self.watch_file(&file))
     }
 
-    /// Makes a socket at the same path. What stands there by now is another's, and is left alone. `None`: the server has ended
-    /// meanwhile, and there is no socket again.
+    /// Creates a socket at the same path. A file that is there now belongs to another process and is left alone.
+    /// `None`: the server has stopped meanwhile, and no socket was created.
     fn recreate_socket(
         &self,
         kept: &MonitoredFile,
@@ -260,14 +259,14 @@ mod tests {
                 acceptor,
             }],
             seen: Mutex::new(vec![SocketFileState::default()]),
-            // The server has taken its sockets, and removed their files.
+            // The server has stopped, taken its sockets and removed their files.
             copies: ListenerCopies::default(),
             watch: None,
             log: Arc::new(move |line| log.lock().expect("held by nobody").push(line)),
         };
         let looked = files.check_files();
         assert!(looked.made.is_empty() && !looked.is_missing);
-        // The same if it ends while a file is being made.
+        // The same if the server stops while a file is being created.
         let made = files.recreate_socket(&files.kept[0]).expect("no error");
         assert!(made.is_none());
         assert!(!path.exists(), "nobody would accept there");

@@ -1,5 +1,5 @@
-//! One accepted connection as a stream that several tasks may look at: the one that serves it, and those that want to
-//! know whether the client is still there.
+//! An accepted connection as a stream shared by several tasks: the task that serves it, and tasks that check whether
+//! the client is still connected.
 
 use std::io;
 use std::pin::Pin;
@@ -14,12 +14,12 @@ use tokio::time::{Duration, Sleep, sleep};
 use super::budget::{ConnectionGuard, PROGRESS_BYTES, ReservedBytes};
 use crate::sys;
 
-/// Bytes that one read takes at most. Less than hyper's smallest buffer, which grows after a read that filled it: the
-/// buffers of a thousand connections whose bodies are not finished are as small as those of idle ones.
+/// Maximum number of bytes per read. Less than hyper's smallest buffer, which grows after a read that filled it. So
+/// the buffers of connections with unfinished bodies stay as small as those of idle connections.
 const READ_MAX: usize = (8 << 10) - 1;
-/// The part of a request's head that costs nothing extra, in bytes.
+/// Number of bytes of a request head that are not charged to the budget.
 const HEAD_FREE: usize = 8 << 10;
-/// How long a client may take for [`PROGRESS_BYTES`] of an answer, before the connection is closed.
+/// How long a client may take for [`PROGRESS_BYTES`] of a response before the connection is closed.
 pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(30);
 
 /// An accepted connection.
@@ -30,7 +30,7 @@ pub(super) enum ClientStream {
 }
 
 impl ClientStream {
-    /// Whether the client has ended its side, and we have read all that it sent.
+    /// Whether the client has closed its side and we have read everything that it sent.
     pub(super) fn peer_is_gone(&self) -> bool {
         match self {
             Self::Inet(stream) => sys::peer_is_gone(stream),
@@ -74,33 +74,33 @@ impl ClientStream {
     }
 }
 
-/// A [`ClientStream`] as hyper wants it, which counts what moves.
+/// A [`ClientStream`] with the I/O traits that hyper needs. It counts the bytes that move.
 pub(super) struct CountedIo {
     stream: Arc<ClientStream>,
     place: Arc<ConnectionGuard>,
     head: Arc<HeadCounter>,
-    /// The budget's part for a long head.
+    /// Budget reserved for a long request head.
     held: Option<ReservedBytes>,
-    /// Set while the client does not take what is written.
+    /// Set while the client does not read what is written.
     stalled: Option<WriteStall>,
 }
 
-/// The bytes that were read since the last request's head was whole.
+/// Counts the bytes read since the last request head was complete.
 #[derive(Debug, Default)]
 pub(super) struct HeadCounter(AtomicUsize);
 
 impl HeadCounter {
-    /// The head is whole; what is read next is counted by whoever reads the body.
+    /// The head is complete. The reader of the body counts what follows.
     pub(super) fn head_complete(&self) {
         self.0.store(usize::MAX, Ordering::Relaxed);
     }
 
-    /// The answer is made; what is read next is a head.
+    /// The response is complete. The next bytes belong to a request head.
     pub(super) fn head_expected(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
 
-    /// The length of the head so far; `None`: this is no head.
+    /// Adds `count` and returns the length of the head so far. `None`: the bytes belong to no head.
     fn count(&self, count: usize) -> Option<usize> {
         let so_far = self.0.load(Ordering::Relaxed);
         let length = so_far.checked_add(count)?;
@@ -129,10 +129,10 @@ impl CountedIo {
         }
     }
 
-    /// Counts what was read.
+    /// Counts received bytes.
     ///
     /// # Errors
-    /// `OutOfMemory`: a long head, for which there is no room.
+    /// `OutOfMemory`: the budget has no room for a long head.
     fn count_received(&mut self, count: usize) -> io::Result<()> {
         self.place.count_moved(count);
         match self.head.count(count) {
@@ -150,7 +150,7 @@ impl CountedIo {
         Ok(())
     }
 
-    /// Counts what was written. `whole`: nothing waits to be written.
+    /// Counts sent bytes. `whole`: nothing waits to be written.
     fn count_sent(&mut self, count: usize, whole: bool) {
         self.place.count_moved(count);
         if whole {
@@ -163,7 +163,7 @@ impl CountedIo {
         }
     }
 
-    /// Waits for the client, but not for ever.
+    /// Waits for the client to read, for at most [`WRITE_WITHIN`].
     ///
     /// # Errors
     /// `TimedOut`.
@@ -242,7 +242,7 @@ impl AsyncWrite for CountedIo {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.stream.end_writing() {
-            // The client was faster.
+            // The client closed the connection first.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
             other => Poll::Ready(other),
         }

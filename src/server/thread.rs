@@ -1,4 +1,4 @@
-//! The `server` thread: accepts connections and serves them, each as a task of its own.
+//! The `server` thread: accepts connections and serves each in a task of its own.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -43,37 +43,38 @@ use crate::engine::PassedSocket;
 use crate::heartbeat::Heartbeats;
 use crate::sys;
 
-/// How long answers in flight may take when the server ends.
+/// How long responses in flight may take when the server stops.
 const STOP_WITHIN: Duration = Duration::from_secs(1);
-/// The same when a successor takes over: meanwhile nobody answers, and whoever has sent half a request would hold that up.
+/// The same at a handoff to the next daemon. Meanwhile nobody accepts connections, and a client that has sent half a
+/// request would delay the handoff.
 const HAND_OVER_WITHIN: Duration = Duration::from_millis(100);
-/// Pause after `accept` failed for want of descriptors or memory.
+/// Pause after `accept` failed for lack of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Threads that read log files and render long answers.
+/// Maximum number of threads that read log files and render long responses.
 const BLOCKING_THREADS_MAX: usize = 4;
-/// The longest head of a request, in bytes.
+/// Maximum length of a request head, in bytes.
 const HEAD_MAX: usize = 64 << 10;
 
-/// The memory of a connection, roughly.
+/// Approximate memory use of a connection, in bytes.
 const CONNECTION_BYTES: usize = 16 << 10;
 
-/// What a client may use up.
+/// Limits on what clients may use.
 #[derive(Debug, Clone, Copy)]
 pub struct ServerLimits {
-    /// Connections of all servers together. Beyond that the one that was idle longest gives way.
+    /// Maximum number of connections of all servers together. Beyond it the longest idle connection is closed.
     pub connections_max: usize,
-    /// How long a connection may stay without a whole request head, between requests too. Supervisor closes them after
-    /// half an hour.
+    /// How long a connection may stay without a complete request head, also between requests. Supervisor closes such
+    /// connections after half an hour.
     pub head_within: Duration,
 }
 
 impl ServerLimits {
-    /// Connections at most, however many descriptors there are.
+    /// Upper bound of `connections_max`, however many descriptors are available.
     pub const CONNECTIONS_MAX: usize = 1000;
-    /// Connections at least.
+    /// Lower bound of `connections_max`.
     pub const CONNECTIONS_MIN: usize = 16;
 
-    /// What leaves three quarters of the descriptors to the programs.
+    /// The limits that leave three quarters of the descriptors to the programs.
     #[must_use]
     pub fn of_this_process() -> Self {
         let files = sys::get_limit(sys::Resource::Files).map_or(1024, |limit| limit.soft);
@@ -85,77 +86,77 @@ impl ServerLimits {
     }
 }
 
-/// What the server is made of.
+/// Options of [`spawn_thread`].
 pub struct ServerOptions {
-    /// Bound sockets.
+    /// The bound sockets.
     pub servers: Vec<BoundServer>,
-    /// The way to the engine.
+    /// The handle with which the server calls the engine.
     pub control: ControlHandle,
-    /// Where the page hears of changes.
+    /// The feed from which the web page learns of changes.
     pub events: EventFeed,
     /// Writes to the activity log. Must not block.
     pub log: LogFn,
-    /// Names of the `[rpcinterface:x]` sections; without `supervisor` there are no `supervisor.*` methods.
+    /// Names of the `[rpcinterface:x]` sections. Without `supervisor` there are no `supervisor.*` methods.
     pub rpc_interfaces: Vec<String>,
-    /// The whitelist of `[rpcinterface:twiddler]`; none: there are no `twiddler.*` methods.
+    /// The whitelist of `[rpcinterface:twiddler]`. `None`: there are no `twiddler.*` methods.
     pub twiddler: Option<Vec<String>>,
-    /// The bus to be on.
+    /// The D-Bus bus to connect to.
     pub dbus: BusChoice,
-    /// What clients may use up.
+    /// Limits on what clients may use.
     pub limits: ServerLimits,
-    /// Watches the thread.
+    /// Where the thread registers its heartbeats.
     pub heartbeats: Heartbeats,
-    /// Asks for a look at the files of the sockets.
+    /// Requests a check of the socket files.
     pub socket_check: SocketCheck,
 }
 
 /// The running server. Dropping it stops it.
 #[derive(Debug)]
 pub struct ServerHandle {
-    /// The thread waits for it. `None`: it was told to begin.
+    /// Starts the thread's work. `None`: it has been started.
     start_signal: Option<SyncSender<()>>,
     stop: watch::Sender<bool>,
     is_handing_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
-    /// For a successor; the files are removed when everything has ended.
+    /// Sockets for the next run. The files are removed after the server has stopped.
     sockets: ListenerCopies,
     peers: RecentClients,
 }
 
-/// A listening socket that is ours, once more, and its file.
+/// A duplicate of one of our listening sockets, and its file.
 #[derive(Debug)]
 pub(super) struct ListenerCopy {
     pub(super) socket: OwnedFd,
     pub(super) file: Option<SocketFile>,
 }
 
-/// A socket on which connections are awaited.
+/// A socket that accepts connections.
 enum AsyncListener {
     Inet(TcpListener),
     Unix(UnixListener),
 }
 
-/// A connection of which nothing is known yet.
+/// A newly accepted connection, before its peer is identified.
 enum AcceptedStream {
     Inet(TcpStream, SocketAddr),
     Unix(UnixStream),
 }
 
-/// One server's part of a connection.
+/// What the acceptor of one server needs.
 struct Endpoint {
     listener: AsyncListener,
-    /// Its socket, made again. None: it is not ours to make.
+    /// Delivers the re-created socket. `None`: the socket is not ours to re-create.
     recreated: Option<UnboundedReceiver<UnixListener>>,
     credentials: Option<Arc<Credentials>>,
     allow: Option<Arc<[AllowRule]>>,
     token: Arc<PageToken>,
 }
 
-/// Starts the thread `server`, which does nothing before [`ServerHandle::start`]: clients who connect earlier wait in the queues of
-/// the sockets.
+/// Starts the thread `server`, which does nothing before [`ServerHandle::start`]. Clients that connect earlier wait
+/// in the sockets' backlogs.
 ///
 /// # Errors
-/// No thread, or no descriptor for its readiness set; the sockets' files are removed then.
+/// The thread or its epoll descriptor cannot be created. The socket files are then removed.
 pub fn spawn_thread(options: ServerOptions) -> io::Result<ServerHandle> {
     let ServerOptions {
         servers,
@@ -244,7 +245,7 @@ pub fn spawn_thread(options: ServerOptions) -> io::Result<ServerHandle> {
     let thread = std::thread::Builder::new()
         .name("server".to_owned())
         .spawn(move || {
-            // An error: whoever could tell it is gone, which ends it below.
+            // An error means that the handle has been dropped, which stops the server below.
             let _ = begun.recv();
             pulse.start(&heartbeats, runtime.handle());
             let mut host_names = web::own_host_names();
@@ -279,10 +280,10 @@ pub fn spawn_thread(options: ServerOptions) -> io::Result<ServerHandle> {
                     stop,
                 ));
                 serve_endpoints(served, shared, limits, ends_soon).await;
-                // An error is a panic, which the hook has reported.
+                // An error is a panic, which the panic hook has reported.
                 let _ = bus.await;
             });
-            // A log that is read from a dead mount must not keep the daemon from ending.
+            // A read of a log on a dead mount must not keep the daemon from exiting.
             runtime.shutdown_background();
             pulse.stop();
         })?;
@@ -297,16 +298,17 @@ pub fn spawn_thread(options: ServerOptions) -> io::Result<ServerHandle> {
 }
 
 impl ServerHandle {
-    /// Lets the thread begin. The first programs are to be started before that: what a client needs is made on the same
-    /// processors.
+    /// Starts the thread's work. Call it after the first programs have been started, because both compete for the
+    /// same CPUs.
     pub fn start(&mut self) {
         if let Some(go) = self.start_signal.take() {
-            // An error: the thread has ended, which its heartbeat tells.
+            // An error means that the thread has ended, which its heartbeat reports.
             let _ = go.send(());
         }
     }
 
-    /// The same as [`ServerHandle::stop`], but sooner, and the sockets stay open and go to a successor.
+    /// Like [`ServerHandle::stop`], but with a shorter timeout. The sockets stay open and are returned for the next
+    /// daemon.
     #[must_use]
     pub fn hand_over(mut self) -> Vec<PassedSocket> {
         self.is_handing_over.store(true, Ordering::Relaxed);
@@ -325,13 +327,13 @@ impl ServerHandle {
         self.stop.send_replace(true);
         self.start();
         if let Some(thread) = self.thread.take() {
-            // A panic was reported by the hook; the daemon goes on ending.
+            // The panic hook has reported the panic. The daemon continues its shutdown.
             let _ = thread.join();
         }
     }
 
-    /// Accepts no more, finishes the answers in flight within a second, closes, and removes the sockets' files. The clients
-    /// that were answered last are to be waited for if the process ends.
+    /// Stops accepting, finishes responses in flight within a second, closes all connections and removes the socket
+    /// files. Returns the recent clients, for which the process should wait before it exits.
     pub fn stop(self) -> RecentClients {
         self.peers.clone()
     }
@@ -365,13 +367,13 @@ async fn serve_endpoints(
         ));
     }
     let mut stop = shared.stop.clone();
-    // An error means that the other end is gone, which is as good as a stop.
+    // An error means that the sender is gone, which counts as a stop.
     let _ = stop.wait_for(|stop| *stop).await;
     while acceptors.join_next().await.is_some() {}
     throttle::flush_reports(&shared);
 }
 
-/// Accepts until the server ends, then waits for its connections.
+/// Accepts connections until the server stops, then waits for its connections to end.
 async fn accept_loop(
     served: Endpoint,
     shared: Arc<ServerContext>,
@@ -387,7 +389,7 @@ async fn accept_loop(
         allow,
         token,
     } = served;
-    // Without a name by now; whoever had connected to it is served.
+    // The old socket, whose file is gone. Clients in its backlog are still served.
     let mut nameless: Option<AsyncListener> = None;
     let mut stop = shared.stop.clone();
     let mut connections: JoinSet<()> = JoinSet::new();
@@ -411,7 +413,8 @@ async fn accept_loop(
             _ = stop.wait_for(|stop| *stop) => break,
         };
         let Ok(accepted) = accepted else {
-            // EMFILE and the like do not go away by trying at once; ECONNABORTED costs a tenth of a second.
+            // Retrying at once does not cure EMFILE and the like; for ECONNABORTED the pause costs a tenth of a
+            // second.
             budget.evict_one();
             sleep(ACCEPT_PAUSE).await;
             continue;
@@ -441,7 +444,7 @@ async fn accept_loop(
             head: Arc::default(),
         });
         connections.spawn(serve_connection(connection, place, limits));
-        // Each is heard once before many others come that it might have to make room for.
+        // Lets each new connection be read once before further ones arrive and may evict it.
         yield_now().await;
     }
     drop((listener, nameless));
@@ -455,7 +458,7 @@ async fn accept_loop(
     .await;
 }
 
-/// The next socket that was made again; never, if there will be none.
+/// The next re-created socket. Pending forever if there will be none.
 async fn recv_recreated(made: &mut Option<UnboundedReceiver<UnixListener>>) -> UnixListener {
     if let Some(made) = made
         && let Some(listener) = made.recv().await
@@ -465,7 +468,7 @@ async fn recv_recreated(made: &mut Option<UnboundedReceiver<UnixListener>>) -> U
     pending().await
 }
 
-/// As [`accept_one`]; never, if there is no such socket.
+/// Like [`accept_one`]. Pending forever if there is no socket.
 async fn accept_any(listener: Option<&AsyncListener>) -> io::Result<AcceptedStream> {
     match listener {
         Some(listener) => accept_one(listener).await,
@@ -483,14 +486,15 @@ async fn accept_one(listener: &AsyncListener) -> io::Result<AcceptedStream> {
     })
 }
 
-/// The stream, who the transport says is at its other end, how access lines call him, and whose share he uses.
+/// Returns the stream, the caller as the transport identifies it, its name in access lines, and the client whose
+/// budget it uses.
 fn identify_peer(
     accepted: AcceptedStream,
     rules: Option<&[AllowRule]>,
 ) -> io::Result<(ClientStream, Caller, String, BudgetClient)> {
     match accepted {
         AcceptedStream::Inet(stream, address) => {
-            // Answers are written whole; waiting for more to send would only delay them.
+            // Responses are written whole, so Nagle's algorithm would only delay them.
             let _ = stream.set_nodelay(true);
             let caller = Caller {
                 transport: Transport::Inet,
@@ -525,7 +529,7 @@ fn identify_peer(
     }
 }
 
-/// Serves one connection to its end.
+/// Serves one connection until it closes.
 async fn serve_connection(
     connection: Arc<HttpConnection>,
     place: Arc<ConnectionGuard>,
@@ -549,7 +553,7 @@ async fn serve_http(
     ));
     let service = service_fn(move |request: Request<Incoming>| {
         let connection = connection.clone();
-        // In a box of its own, so that a connection without a request is small.
+        // Boxed, so that a connection without a request needs little memory.
         let handling = move || Box::pin(http::handle_request(connection, request));
         async move { handling().await as Result<_, Infallible> }
     });
@@ -562,7 +566,7 @@ async fn serve_http(
         .serve_connection(io, service);
     tokio::pin!(serving);
     tokio::select! {
-        // What goes wrong on a connection is the client's business, and ends it.
+        // An error on a connection concerns only its client and closes the connection.
         _ = serving.as_mut() => return,
         () = place.evicted.notified() => return,
         _ = stop.wait_for(|stop| *stop) => {}

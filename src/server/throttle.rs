@@ -1,5 +1,6 @@
-//! Wrong passwords: a delay that grows with each one of a peer, and a bounded number of lines about them. The right
-//! password is never delayed, so nobody is locked out by another one behind the same address. It must not know passwords.
+//! Throttles wrong passwords: the delay grows with each wrong password of a peer, and the log lines about them are
+//! limited. The right password is never delayed, so nobody is locked out by another client behind the same address.
+//! This module does not see the passwords.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,34 +14,35 @@ use super::http::{HttpConnection, ServerContext};
 use super::response::HandlerResponse;
 use crate::domain::Line;
 
-/// Wrong passwords of a peer that cost nothing: people mistype.
+/// Wrong passwords of a peer that are not delayed, since people mistype.
 const UNDELAYED_FAILURES: u32 = 3;
-/// The delay of the first one after those; each further one has twice the delay of the one before, up to …
+/// Delay of the first wrong password after those. It doubles with each further one, up to [`DELAY_MAX`].
 const FIRST_DELAY: Duration = Duration::from_millis(100);
-/// … this one.
+/// Maximum delay of one wrong password.
 const DELAY_MAX: Duration = Duration::from_secs(5);
-/// So many wrong passwords are a person's, and the right one makes up for them. After more, others may be behind the same
-/// address, and what they guess must not be made cheap by somebody who knows it.
+/// Maximum number of wrong passwords that the right password resets. With more, other clients may share the address,
+/// and a client that knows the password must not make their guesses cheap.
 const FORGIVEN_MAX: u32 = 10;
-/// A peer that has sent no wrong password for so long is forgotten.
+/// A peer is forgotten when its last wrong password is older than this.
 const FORGET_AFTER: Duration = Duration::from_secs(600);
-/// Peers that are remembered; a new one takes the place of the one that was heard of longest ago.
+/// Maximum number of remembered peers. A new peer replaces the one that was seen longest ago.
 const PEERS_MAX: usize = 1024;
-/// Answers that are delayed at once, of one peer. A further one is 429 at once, and its connection is closed.
+/// Maximum number of delayed responses per peer. A further one is 429 at once, and its connection is closed.
 const WAITING_OF_PEER_MAX: u32 = 64;
-/// Answers that are delayed at once, of all peers together.
+/// Maximum number of delayed responses, all peers together.
 const WAITING_MAX: u32 = 256;
-/// A peer has one line, and at the end of this time one more with the number of the others.
+/// Reporting interval per peer: one line for the first wrong password, and at the end of the interval one line with
+/// the number of further ones.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 
-/// Who sends passwords.
+/// The sender of a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum ThrottledPeer {
-    /// An address of IPv4, or a network of IPv6 (/64), which one machine has whole.
+    /// An IPv4 address, or an IPv6 /64 network, which usually belongs to one machine.
     Address(IpAddr),
-    /// A user of this machine.
+    /// A user of this machine, by UID.
     User(u32),
-    /// The transport does not say.
+    /// The transport does not identify the peer.
     Unknown,
 }
 
@@ -80,7 +82,7 @@ impl fmt::Display for ThrottledPeer {
     }
 }
 
-/// What is known of wrong passwords.
+/// What is known of wrong passwords, by peer.
 #[derive(Debug, Default)]
 pub(super) struct PasswordThrottle(Mutex<ThrottleState>);
 
@@ -95,29 +97,30 @@ struct PeerRecord {
     failures: u32,
     last: Instant,
     waiting: u32,
-    /// A line was written, and its time is not over: wrong passwords since then.
+    /// Wrong passwords since the last line. `None`: no reporting interval is running.
     unreported: Option<u64>,
 }
 
-/// What a wrong password leads to.
+/// The consequences of a wrong password.
 #[derive(Debug)]
 struct FailureOutcome {
     lines: Vec<Line>,
-    /// A report is due when [`REPORT_EVERY`] is over.
+    /// Whether a report is due after [`REPORT_EVERY`].
     begins_report: bool,
-    /// None: too many wait already.
+    /// `None`: too many responses are delayed already.
     delay: Option<Duration>,
 }
 
 impl PasswordThrottle {
-    /// Poison means that another connection panicked while it counted, which leaves nothing half done.
+    /// A poisoned lock means that another connection panicked while it counted. The counters are still consistent.
     fn lock(&self) -> MutexGuard<'_, ThrottleState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ThrottleState {
-    /// Counts a wrong password. Where it has a delay, it waits until [`ThrottleState::waited`].
+    /// Counts a wrong password. If the outcome has a delay, the response counts as waiting until
+    /// [`ThrottleState::waited`].
     fn failed(&mut self, peer: ThrottledPeer, now: Instant) -> FailureOutcome {
         let mut lines = Vec::new();
         if !self.known.contains_key(&peer) && self.known.len() >= PEERS_MAX {
@@ -161,7 +164,7 @@ impl ThrottleState {
         }
     }
 
-    /// A delayed answer waits no longer.
+    /// Counts down the delayed responses.
     fn waited(&mut self, peer: ThrottledPeer) {
         self.waiting = self.waiting.saturating_sub(1);
         if let Some(known) = self.known.get_mut(&peer) {
@@ -169,7 +172,7 @@ impl ThrottleState {
         }
     }
 
-    /// The right password: wrong ones before it are forgotten, if they are few.
+    /// Handles a right password: forgets the wrong ones before it if they are few.
     fn succeeded(&mut self, peer: ThrottledPeer) {
         if let Some(known) = self.known.get_mut(&peer)
             && known.failures <= FORGIVEN_MAX
@@ -178,14 +181,15 @@ impl ThrottleState {
         }
     }
 
-    /// The time of a report is over; what is to be said.
+    /// Ends the reporting interval and returns the line to write. `None`: nothing to report.
     fn report(&mut self, peer: ThrottledPeer) -> Option<Line> {
         let count = self.known.get_mut(&peer)?.unreported.take()?;
         let peer = peer.to_string();
         (count > 0).then_some(Line::WrongPasswords { count, peer })
     }
 
-    /// Forgets the peer that was heard of longest ago, and everybody who is to be forgotten.
+    /// Forgets expired peers. If there are none, forgets the peer that was seen longest ago, and returns its
+    /// unwritten report.
     fn make_room(&mut self, now: Instant) -> Option<Line> {
         self.known.retain(|_, known| {
             known.unreported.is_some()
@@ -202,7 +206,7 @@ impl ThrottleState {
     }
 }
 
-/// How long the answer to a peer's wrong password of this number takes.
+/// Delay for a peer's `failures`-th wrong password.
 fn delay(failures: u32) -> Duration {
     let Some(doublings) = failures.checked_sub(UNDELAYED_FAILURES + 1) else {
         return Duration::ZERO;
@@ -211,7 +215,7 @@ fn delay(failures: u32) -> Duration {
     FIRST_DELAY.saturating_mul(factor).min(DELAY_MAX)
 }
 
-/// A place among the answers that are delayed; left when dropped, as with its connection.
+/// A slot among the delayed responses. Dropping it frees the slot, also when the connection is closed.
 struct DelayGuard<'a> {
     throttle: &'a PasswordThrottle,
     peer: ThrottledPeer,
@@ -223,7 +227,7 @@ impl Drop for DelayGuard<'_> {
     }
 }
 
-/// The connection's peer has sent the right password.
+/// Records that the connection's peer sent the right password.
 pub(super) fn password_accepted(connection: &HttpConnection) {
     connection
         .shared
@@ -232,8 +236,8 @@ pub(super) fn password_accepted(connection: &HttpConnection) {
         .succeeded(ThrottledPeer::of(connection));
 }
 
-/// The connection's peer has sent a wrong password, which `answer` says: after the delay that this is worth. While it waits
-/// the connection is as idle as one that sends nothing, and makes room like that.
+/// Records that the connection's peer sent a wrong password, and returns `answer` after the delay. While it waits the
+/// connection counts as idle, so that it can be evicted.
 pub(super) async fn password_failed(
     connection: &Arc<HttpConnection>,
     answer: HandlerResponse,
@@ -269,15 +273,15 @@ pub(super) async fn password_failed(
     answer
 }
 
-/// Tells how many more wrong passwords there were, when the time is over.
+/// Reports the number of further wrong passwords at the end of the interval.
 async fn report(connection: Arc<HttpConnection>, peer: ThrottledPeer) {
     let shared = connection.shared.clone();
-    // The connection itself must not stay open for it.
+    // The report must not keep the connection open.
     drop(connection);
     let mut stop = shared.stop.clone();
     tokio::select! {
         () = sleep(REPORT_EVERY) => {}
-        // Then everything is told at once.
+        // When the server stops, [`flush_reports`] writes all reports.
         _ = stop.wait_for(|stop| *stop) => return,
     }
     let line = shared.throttle.lock().report(peer);
@@ -286,7 +290,7 @@ async fn report(connection: Arc<HttpConnection>, peer: ThrottledPeer) {
     }
 }
 
-/// Tells what was to be told later, for the server ends.
+/// Writes all pending reports, because the server stops.
 pub(super) fn flush_reports(shared: &ServerContext) {
     let mut peers = shared.throttle.lock();
     let known: Vec<ThrottledPeer> = peers.known.keys().copied().collect();
@@ -323,7 +327,7 @@ mod tests {
             assert!(delay(&mut peers, now).is_zero());
         }
         assert_eq!(delay(&mut peers, now), FIRST_DELAY);
-        // Nobody else is delayed.
+        // Other peers are not delayed.
         let other = peers.failed(address("10.0.0.2"), now);
         assert_eq!(other.delay, Some(Duration::ZERO));
         peers.succeeded(peer);
@@ -331,7 +335,7 @@ mod tests {
         for _ in 0..FORGIVEN_MAX {
             delay(&mut peers, now);
         }
-        // That is no person any more.
+        // Too many failures to be a person's.
         peers.succeeded(peer);
         assert_eq!(delay(&mut peers, now), DELAY_MAX);
         assert!(delay(&mut peers, now + FORGET_AFTER).is_zero());

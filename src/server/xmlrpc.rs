@@ -1,4 +1,4 @@
-//! XML-RPC over HTTP: a body becomes a call of METHODS, is authorised, asked and rendered.
+//! XML-RPC over HTTP: parses the body into a call of METHODS, authorises it, asks the engine and renders the reply.
 
 use std::sync::Arc;
 
@@ -23,25 +23,25 @@ use crate::api::{
 use crate::api::{find_method, method_names};
 use crate::domain::{FOREIGN_CHARS_MAX, Line, python_repr};
 
-/// The longest body of a request, in bytes.
+/// Maximum length of a request body, in bytes.
 pub(super) const BODY_MAX: usize = 16 << 20;
-/// The memory that a body's values take, in bytes for each byte of the densest body.
+/// Memory used by parsed values, in bytes per byte of the densest possible body.
 const VALUES_FACTOR: usize = 6;
-/// Bodies beyond this many bytes are parsed apart, so that nobody else waits for it.
+/// Longer bodies, in bytes, are parsed on a helper thread, so that other clients do not wait.
 const PARSE_BLOCKING_BYTES: usize = 64 << 10;
-/// Arrays of more values than this are rendered apart.
+/// Arrays with more values are rendered on a helper thread.
 const RENDER_BLOCKING_VALUES: usize = 256;
-/// Structs of a list that are written in one turn of the runtime, before other clients have theirs: about 100 µs.
+/// Number of structs of a list that are written before other clients get their turn: about 100 µs.
 const STRUCTS_PER_TURN: usize = 256;
-/// The memory that a value of an answer takes beside its text, in bytes.
+/// Memory used by one value of a response besides its text, in bytes.
 const VALUE_BYTES: usize = 64;
-/// Results of one multicall together, in bytes, roughly; later calls are refused.
+/// Approximate maximum size of all results of one multicall, in bytes. Later calls are refused.
 const MULTICALL_RESULTS_MAX: usize = 64 << 20;
-/// The same for a client that is not trusted.
+/// The same for an untrusted client.
 const MULTICALL_RESULTS_OTHERS_MAX: usize = 5 << 20;
-/// The memory that a result takes, in bytes for each byte of its text.
+/// Memory used by a result, in bytes per byte of its text.
 const RESULT_FACTOR: usize = 3;
-/// How much of a bad request the log shows, in characters.
+/// How much of an invalid request the log shows, in characters.
 const SHOWN_MAX: usize = FOREIGN_CHARS_MAX;
 
 /// Answers a request to `/RPC2`.
@@ -64,7 +64,7 @@ pub(super) async fn handle_rpc(
     if !room.grow_to(body.len() * VALUES_FACTOR) {
         return HandlerResponse::Fatal(StatusCode::SERVICE_UNAVAILABLE);
     }
-    // From here on an answer is owed; a client that is slow to ask may be sent away.
+    // From here on a response is pending. Until here the connection of a slow client may be closed to make room.
     let _busy = BusyGuard::new(&connection.guard);
     let log = &connection.shared.log;
     let parsed = if body.len() > PARSE_BLOCKING_BYTES {
@@ -122,7 +122,7 @@ pub(super) async fn handle_rpc(
     };
     let written = match &result {
         Ok(RpcValue::Array(items)) if items.len() > RENDER_BLOCKING_VALUES => {
-            // A thousand results make a tree of values of several megabytes, which nobody needs any more.
+            // A thousand results are a tree of values of several megabytes. Free it on the helper thread too.
             let freed = items.iter().map(memory_of).sum();
             let written = run_blocking(move || {
                 let written = xmlrpc::write_response(&result);
@@ -135,7 +135,7 @@ pub(super) async fn handle_rpc(
         }
         _ => Some(xmlrpc::write_response(&result)),
     };
-    // Counted before the next client's turn.
+    // Charge the response to the budget before the next client's turn.
     let answer = match written {
         Some(bytes) => {
             HandlerResponse::Full("text/xml", bytes.into()).with_budget(&connection.guard)
@@ -146,7 +146,7 @@ pub(super) async fn handle_rpc(
     answer
 }
 
-/// Writes a list into one buffer. Other clients have their turn in between.
+/// Writes a list into one buffer. Other clients get their turn in between.
 async fn write_list(connection: &HttpConnection, list: &ListReply) -> PooledBuffer {
     let mut buffer = connection
         .shared
@@ -165,7 +165,7 @@ async fn write_list(connection: &HttpConnection, list: &ListReply) -> PooledBuff
     buffer
 }
 
-/// About how many bytes a value takes in memory.
+/// Approximate memory use of a value, in bytes.
 fn memory_of(value: &RpcValue) -> usize {
     match value {
         RpcValue::Struct(members) => members.len() * 2 * VALUE_BYTES,
@@ -174,23 +174,23 @@ fn memory_of(value: &RpcValue) -> usize {
     }
 }
 
-/// What a call has come to.
+/// The result of a call.
 enum CallResult {
     /// A value.
     Value(RpcValue),
-    /// A list that is written without values.
+    /// A list that is written without a tree of values.
     List(ListReply),
 }
 
-/// Does something that takes a while, or may block, on another thread; none if it panicked.
+/// Runs work that takes long or may block on a helper thread. `None`: it panicked.
 pub(super) async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     tokio::task::spawn_blocking(work).await.ok()
 }
 
-/// The beginning of a request's text, in quotes.
-// Differs: Supervisor puts the whole request into the log, however long it is.
+/// The beginning of a request, quoted.
+// Differs: Supervisor writes the whole request to the log, whatever its length.
 fn excerpt(body: &[u8]) -> String {
     let beginning = &body[..body.len().min(SHOWN_MAX * 4)];
     let text = String::from_utf8_lossy(beginning);
@@ -198,7 +198,7 @@ fn excerpt(body: &[u8]) -> String {
     python_repr(&cut)
 }
 
-/// The whole body, of `max` bytes at most, and its part of the client's budget.
+/// Reads the whole body, at most `max` bytes, and returns it with its reservation of the client's budget.
 pub(super) async fn read_body(
     connection: &HttpConnection,
     headers: &HeaderMap,
@@ -235,7 +235,7 @@ pub(super) async fn read_body(
         if read.len() + data.len() > max {
             return Err(StatusCode::PAYLOAD_TOO_LARGE);
         }
-        // Waiting for room could wait for bodies that wait for us.
+        // Do not wait for room: bodies that wait for each other's room would deadlock.
         if !room.grow_to(read.len() + data.len()) {
             return Err(full());
         }
@@ -244,7 +244,8 @@ pub(super) async fn read_body(
     }
 }
 
-/// One call; a multicall is several, in order. With the permission to make a large answer, if it may be one.
+/// Executes one call, or the calls of a multicall in order. Returns the result with the permission to render a large
+/// response, if it needed one.
 async fn perform_call(
     connection: &HttpConnection,
     caller: &Caller,
@@ -290,13 +291,13 @@ async fn perform_call(
             weight += wire_size_of(&value);
         }
         results.push(value);
-        // Calls that need no engine never wait, and so would hold up every other client.
+        // Calls that need no engine never wait, so without this they would block every other client.
         tokio::task::yield_now().await;
     }
     Ok((CallResult::Value(RpcValue::Array(results)), None))
 }
 
-/// A call whose result is a list; with `columns`, as a table.
+/// Executes a call that returns a list. With `columns`, the list is a table.
 async fn call_list(
     connection: &HttpConnection,
     caller: &Caller,
@@ -323,7 +324,7 @@ fn no_room() -> Fault {
     FaultCode::Failed.of("too much memory is used by other responses (try again)")
 }
 
-/// Waits until this may be answered, if the answer may be large: all processes, or a part of a log.
+/// Waits for permission to render if the response may be large: all processes, or a part of a log.
 async fn acquire_large_turn(
     connection: &HttpConnection,
     bound: &BoundCall,
@@ -337,8 +338,8 @@ async fn acquire_large_turn(
     }
 }
 
-/// One element of a multicall.
-// Differs: an element that is no struct gets a fault of its own; Supervisor answers 500 to the whole.
+/// Executes one element of a multicall.
+// Differs: an element that is not a struct gets a fault of its own. Supervisor answers the whole multicall with 500.
 async fn multicall_element(
     connection: &HttpConnection,
     caller: &Caller,
@@ -407,13 +408,13 @@ async fn call_method(
             })?;
             render_value(reply, returns).await
         }
-        // As an element of a multicall.
+        // Only within a multicall.
         BoundCall::ProcessTable(request, columns) => match ask(request).await? {
             Reply::Processes(views) => Ok(render::render_table(&views, columns)),
             reply => render_value(reply, returns).await,
         },
         BoundCall::Constant(text) => {
-            // Only the engine knows whether the daemon is stopping, when every method but one faults.
+            // Ask the engine, because while the daemon is stopping all methods but one fail.
             ask(Ask::State).await?;
             Ok(RpcValue::text(text))
         }
@@ -430,7 +431,7 @@ async fn call_method(
         BoundCall::MethodSignature(name) => {
             described(&name).map(|method| texts(method.signature()))
         }
-        // `multicall_element` has refused it, and `perform_call` has taken it apart.
+        // `multicall_element` refuses nested multicalls, and `perform_call` handles the outer one.
         BoundCall::Multicall(_) => Err(FaultCode::IncorrectParameters.bare()),
     }
 }
@@ -450,7 +451,7 @@ pub(super) async fn render_value(reply: Reply, returns: WireType) -> Result<RpcV
     }
 }
 
-/// About how many bytes a value takes on the wire.
+/// Approximate size of a value on the wire, in bytes.
 fn wire_size_of(value: &RpcValue) -> usize {
     let own = match value {
         RpcValue::Text(text) | RpcValue::DateTime(text) => text.len(),

@@ -159,7 +159,7 @@ impl HeldWorker {
     }
 
     /// Examines the job again, if that is due. Returns an answer if there is news.
-    pub(super) fn look(&mut self, now: Tick) -> Option<SpawnAnswer> {
+    pub(super) fn check_job(&mut self, now: Tick) -> Option<SpawnAnswer> {
         if self.look_at > now {
             return None;
         }

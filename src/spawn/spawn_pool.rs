@@ -410,7 +410,7 @@ impl SpawnPool {
         let now = sys::now().mono;
         let mut due = Tick::NEVER;
         for aside in &mut state.aside {
-            if let Some(told) = aside.look(now) {
+            if let Some(told) = aside.check_job(now) {
                 (self.done)(told);
             }
             due = due.min(aside.look_at());

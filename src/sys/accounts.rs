@@ -1,26 +1,26 @@
-//! What the system's user and group data base knows of a uid. May block for long: name services live elsewhere.
+//! Looks up users and groups. May block for long, because name services may be remote.
 
 use std::ffi::CString;
 use std::io;
 
 use nix::unistd::{Gid, Uid, User, getgrouplist, getgroups};
 
-/// A user and its groups.
+/// A user and the user's groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// The number.
+    /// UID.
     pub uid: u32,
-    /// Primary group.
+    /// Primary GID.
     pub gid: u32,
-    /// All groups, the primary one first, none twice.
+    /// All GIDs, the primary one first, without duplicates.
     pub groups: Vec<u32>,
 }
 
-/// Looks a uid up; none if nobody has it. With `group`, that is its primary group, and the one that the data base has for
-/// it is no group of it unless the user is listed there.
+/// Looks up a UID. `group` replaces the user's primary group; the original primary group is then included only if the
+/// user is listed as its member. `None`: the UID is unknown.
 ///
 /// # Errors
-/// The data base could not be asked.
+/// The user database cannot be read.
 ///
 /// # Source
 /// getpwuid(3), getgrouplist(3).
@@ -42,7 +42,7 @@ pub fn account(uid: u32, group: Option<u32>) -> io::Result<Option<Account>> {
     Ok(Some(Account { uid, gid, groups }))
 }
 
-/// The groups that the daemon has besides its primary one (which may be among them).
+/// The daemon's supplementary groups, which may include its primary group.
 ///
 /// # Errors
 /// None that a correct caller can cause.

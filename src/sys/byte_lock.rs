@@ -1,4 +1,4 @@
-//! Locks of single bytes of a file or directory, which end with the process that has them, however it ends.
+//! Locks on single bytes of a file or directory. The kernel releases a lock when its process ends, however it ends.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -6,19 +6,19 @@ use std::os::fd::AsFd;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 
-/// Who else may have the lock.
+/// The kind of a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockKind {
-    /// Nobody. The file must be open for writing.
+    /// No other process may hold a lock. The file must be open for writing.
     Exclusive,
-    /// Others of this kind. The file must be open for reading, and may be a directory.
+    /// Other processes may hold shared locks. The file must be open for reading and may be a directory.
     Shared,
 }
 
-/// A byte that stands for `name`: no program reads or writes that far, and two names hardly ever mean the same byte.
+/// The byte offset for `name`. The offsets are beyond any real file, and two names hardly ever share one.
 ///
 /// # Source
-/// FNV-1a, which gives the same number in every build.
+/// FNV-1a, which returns the same number in every build.
 #[must_use]
 pub fn byte_of(name: &[u8]) -> i64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
@@ -28,10 +28,10 @@ pub fn byte_of(name: &[u8]) -> i64 {
     i64::try_from(hash >> 2).unwrap_or(0)
 }
 
-/// Locks one byte, for as long as this file is open. Answers whether it could be had.
+/// Locks one byte until the file is closed. Returns false if another holder prevents that.
 ///
 /// # Errors
-/// ENOLCK, EBADF, EINVAL: this file system has no locks, or the file is not open for that.
+/// ENOLCK, EBADF, EINVAL: the file system does not support locks, or the file's open mode does not fit.
 ///
 /// # Source
 /// fcntl_locking(2), open file description locks.
@@ -43,7 +43,7 @@ pub fn lock_byte(file: &impl AsFd, byte: i64, kind: LockKind) -> io::Result<bool
     }
 }
 
-/// Whether somebody else has a lock of either kind on this byte.
+/// Whether another holder has a lock of either kind on this byte.
 ///
 /// # Errors
 /// As [`lock_byte`].

@@ -1,5 +1,5 @@
-//! Capabilities of a cloned child, set by raw calls: its bounding, permitted, inheritable and ambient sets. The rules of
-//! `child.rs` hold here: no allocation, no lock, no panic.
+//! Sets the capabilities of a cloned child by raw system calls: its bounding, permitted, inheritable and ambient
+//! sets. The rules of `child.rs` apply: no allocation, no lock, no panic.
 #![expect(
     unsafe_code,
     reason = "raw system calls in a child that shares our memory"
@@ -8,12 +8,12 @@
 use super::child::ask;
 use crate::domain::Errno;
 
-/// The highest number that the kernel's sets have room for.
+/// The highest capability number that the kernel's sets can hold.
 const NUMBER_MAX: u32 = 63;
-/// `_LINUX_CAPABILITY_VERSION_3`: sets of 64 bits, in two halves.
+/// `_LINUX_CAPABILITY_VERSION_3`: 64-bit sets, each in two halves.
 const VERSION: u32 = 0x2008_0522;
 
-/// A capability that could not be taken away or given, and why.
+/// The number of the capability that could not be set or dropped, and the error.
 pub(super) type CapabilityError = (u32, Errno);
 
 /// The kernel's `__user_cap_header_struct`.
@@ -32,7 +32,7 @@ struct CapData {
     inheritable: u32,
 }
 
-/// The sets of this process.
+/// The capability sets of this process.
 #[derive(Clone, Copy)]
 struct CapabilitySets {
     effective: u64,
@@ -48,7 +48,7 @@ fn join_u64(low: u32, high: u32) -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
-/// A call of prctl with one or two numbers; the rest must be zero, and is.
+/// Calls prctl with one or two arguments. The other arguments must be zero.
 fn prctl(option: i32, two: u32, three: u32) -> Result<usize, Errno> {
     // SAFETY: none of the options used here touches memory.
     unsafe {
@@ -106,7 +106,7 @@ fn set_capabilities(sets: CapabilitySets) -> Result<(), Errno> {
         inheritable: inheritable[index],
     };
     let data = [half(0), half(1)];
-    // SAFETY: as in `get`; the calling task alone is changed.
+    // SAFETY: as for capget above; only the calling task is changed.
     unsafe {
         ask(
             libc::SYS_capset,
@@ -116,8 +116,8 @@ fn set_capabilities(sets: CapabilitySets) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Drops from the bounding set whatever is not in `allowed`, be it without a name yet. What is not there in the first
-/// place needs no right to be dropped.
+/// Drops every capability from the bounding set that is not in `allowed`, also numbers that have no name yet. A
+/// capability that is already missing needs no privilege to drop.
 ///
 /// # Source
 /// capabilities(7), PR_CAPBSET_DROP(2const).
@@ -131,7 +131,7 @@ pub(super) fn drop_bounding(allowed: u64) -> Result<(), CapabilityError> {
             Ok(_) => {
                 prctl(libc::PR_CAPBSET_DROP, number, 0).map_err(|errno| (number, errno))?;
             }
-            // The kernel knows no more. Anything else is a filter that hides what is there.
+            // The kernel knows no higher numbers. Any other error comes from a filter that hides the capability.
             Err(Errno(libc::EINVAL)) => return Ok(()),
             Err(errno) => return Err((number, errno)),
         }
@@ -139,14 +139,15 @@ pub(super) fn drop_bounding(allowed: u64) -> Result<(), CapabilityError> {
     Ok(())
 }
 
-/// Keeps the permitted set over the next change of user. Exec ends it.
+/// Keeps the permitted set across the next change of user. Exec resets this flag.
 pub(super) fn keep_permitted() -> Result<(), Errno> {
     prctl(libc::PR_SET_KEEPCAPS, 1, 0).map(drop)
 }
 
-/// Makes the ambient set `ambient`, if it is given, and keeps the inheritable one within `bounding`, for that is what
-/// files could give the process back. `has_changed_user`: what is permitted only because it was kept goes too, and
-/// nothing is effective until exec, so that the directory and the command are reached with the user's own rights.
+/// Sets the ambient set to `ambient`, if given, and limits the inheritable set to `bounding`, because file
+/// capabilities could restore inheritable ones. `has_changed_user`: also drops what is permitted only because it was
+/// kept, and clears the effective set until exec. So the directory and the command are accessed with the user's own
+/// privileges.
 ///
 /// # Source
 /// capabilities(7), "Transformation of capabilities during execve()", PR_CAP_AMBIENT(2const).
@@ -169,7 +170,7 @@ pub(super) fn set_inheritable_and_ambient(
         sets.permitted = wanted;
         sets.effective = 0;
     }
-    // What leaves the inheritable set leaves the ambient one.
+    // The kernel also removes from the ambient set what is removed from the inheritable set.
     set_capabilities(sets).map_err(|errno| (wanted.trailing_zeros(), errno))?;
     for number in (0..=NUMBER_MAX).filter(|number| wanted >> number & 1 == 1) {
         prctl(
@@ -182,7 +183,7 @@ pub(super) fn set_inheritable_and_ambient(
     Ok(())
 }
 
-/// From here on no exec gives more rights.
+/// Sets no_new_privs: no later exec grants more privileges.
 pub(super) fn no_new_privileges() -> Result<(), Errno> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)
 }
@@ -192,14 +193,14 @@ mod tests {
     use super::super::test_fork::run_forked;
     use super::*;
 
-    /// The set of this name that the kernel shows for us.
+    /// The capability set in the field `field` of our /proc/self/status.
     fn shown(field: &str) -> u64 {
         let status = std::fs::read_to_string("/proc/self/status").expect("status");
         let line = status.lines().find_map(|line| line.strip_prefix(field));
         u64::from_str_radix(line.expect("field").trim(), 16).expect("hexadecimal")
     }
 
-    /// Answers calls of prctl whose first argument is `option` with EPERM, in this process.
+    /// Makes prctl fail with EPERM in this thread if its first argument is `option`.
     fn refuse(option: i32) {
         const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
         const JUMP_IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
@@ -212,7 +213,7 @@ mod tests {
         };
         let number = u32::try_from(libc::SYS_prctl).expect("small");
         let refused = libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs();
-        // Offset 0: the call's number. Offset 16: the low half of its first argument.
+        // Offset 0: the system call number. Offset 16: the low half of its first argument.
         let first = if cfg!(target_endian = "little") {
             16
         } else {
@@ -260,7 +261,7 @@ mod tests {
             assert_eq!(refused, Err((missing, Errno(libc::EPERM))));
             assert_eq!(["CapPrm:", "CapEff:", "CapBnd:"].map(shown), before);
             if before[0] & 1 << 8 == 0 {
-                // Without the right to change it the set stays; one that is empty already is as asked for.
+                // Without CAP_SETPCAP the set cannot be changed; an empty set needs no change.
                 if before[2] != 0 {
                     let first = before[2].trailing_zeros();
                     assert_eq!(drop_bounding(0), Err((first, Errno(libc::EPERM))));
@@ -270,7 +271,7 @@ mod tests {
             }
             assert_eq!(drop_bounding(0b110), Ok(()));
             assert_eq!(shown("CapBnd:"), before[2] & 0b110);
-            // What is permitted stays until exec, and can be handed on within the bounds alone.
+            // Permitted capabilities stay until exec, but only those in the bounding set can be inherited.
             assert_eq!(shown("CapPrm:"), before[0]);
             assert_eq!(
                 set_inheritable_and_ambient(Some(0b110), Some(0b10), false),
@@ -282,7 +283,7 @@ mod tests {
                 set_inheritable_and_ambient(Some(0b110), Some(0b1000), false),
                 Err((3, Errno(libc::EPERM)))
             );
-            // What leaves the bounds is handed on no more.
+            // A capability that leaves the bounding set is no longer inheritable.
             assert_eq!(
                 set_inheritable_and_ambient(Some(0b100), None, false),
                 Ok(())

@@ -1,5 +1,5 @@
-//! Control groups, version 2: directories that hold processes. Everything is done relative to a descriptor of such a
-//! directory, so that no path can be led elsewhere. Knows no programs and no layout.
+//! Version 2 control groups: directories that hold processes. All operations are relative to a descriptor of the
+//! cgroup's directory, so that no path can be redirected. This module knows no programs and no layout.
 #![expect(unsafe_code, reason = "flock and fgetxattr")]
 
 use std::fs::File;
@@ -14,37 +14,38 @@ use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, unlinkat};
 use super::pidfd::{open_pidfd, send_signal};
 use crate::domain::Signal;
 
-/// Bytes of a file that are read at most: a list of half a million processes.
+/// Maximum number of bytes read of a file: enough for a list of half a million processes.
 const FILE_BYTES_MAX: u64 = 4 << 20;
-/// Bytes of `cgroup.events` at most.
+/// Maximum number of bytes read of `cgroup.events`.
 const EVENTS_BYTES_MAX: usize = 256;
-/// How deep a tree is removed. The kernel itself may allow more (`cgroup.max.depth`).
+/// Maximum depth of a tree that is removed. The kernel may allow deeper trees (`cgroup.max.depth`).
 const DEPTH_MAX: u32 = 64;
-/// Rounds in which processes are killed one by one, where the kernel cannot kill them all at once.
+/// Maximum number of passes for killing processes one by one, where the kernel cannot kill them all at once.
 const KILL_ROUNDS_MAX: usize = 32;
 
-/// A directory of the tree.
+/// One cgroup.
 #[derive(Debug)]
 pub struct Cgroup {
     fd: OwnedFd,
 }
 
-/// How often limits were met in a cgroup and below it, since it was made.
+/// How often limits were hit in a cgroup and its descendants, since it was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CgroupEvents {
-    /// Processes that were killed for want of memory.
+    /// Processes killed by the OOM killer.
     pub oom_kill: u64,
-    /// Processes that could not be made.
+    /// Forks that failed because of `pids.max`.
     pub pids_max: u64,
-    /// Times that it was made to give memory back.
+    /// Times that memory was reclaimed because of `memory.high`.
     pub memory_high: u64,
 }
 
 impl Cgroup {
-    /// The top of what is mounted here, and the path of our own cgroup from there, without a slash at its ends.
+    /// Returns the root of the mounted hierarchy, and the path of our own cgroup below it, without leading or
+    /// trailing slash.
     ///
     /// # Errors
-    /// ENOENT: no cgroup2 is mounted, or we are outside of what is.
+    /// ENOENT: no cgroup2 is mounted, or our cgroup is outside the mounted part.
     ///
     /// # Source
     /// proc_pid_mountinfo(5), cgroups(7), "/proc files".
@@ -56,10 +57,10 @@ impl Cgroup {
         Ok((Self { fd: top.into() }, own))
     }
 
-    /// The directory of this name, or at this path, below.
+    /// Opens a descendant by name or path.
     ///
     /// # Errors
-    /// ENOENT, ENODEV: it is gone. EMFILE.
+    /// ENOENT, ENODEV: it does not exist any more. EMFILE.
     pub fn open(&self, path: &str) -> io::Result<Self> {
         let path = if path.is_empty() { "." } else { path };
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -67,10 +68,11 @@ impl Cgroup {
         Ok(Self { fd })
     }
 
-    /// Makes a directory below; answers false if it was there.
+    /// Creates a child cgroup. Returns false if it exists already.
     ///
     /// # Errors
-    /// ENOENT, ENODEV: this one is gone. EACCES, EPERM, EROFS: it is not ours. EAGAIN: the tree has a bound here.
+    /// ENOENT, ENODEV: this cgroup does not exist any more. EACCES, EPERM, EROFS: not writable for us. EAGAIN: a
+    /// limit on the tree is reached.
     pub fn make(&self, name: &str) -> io::Result<bool> {
         match mkdirat(&self.fd, name, Mode::from_bits_truncate(0o755)) {
             Ok(()) => Ok(true),
@@ -79,20 +81,20 @@ impl Cgroup {
         }
     }
 
-    /// Whether we may arrange what is in it. A directory that somebody left says nothing of that: it can be opened and
-    /// locked on a mount that may only be read.
+    /// Checks that we may change this cgroup. That it can be opened and locked does not prove it, because both work
+    /// on a read-only mount.
     ///
     /// # Errors
-    /// EROFS, EACCES: not ours. ENOENT, ENODEV: it is gone.
+    /// EROFS, EACCES: not writable for us. ENOENT, ENODEV: it does not exist any more.
     pub fn check_writable(&self) -> io::Result<()> {
         let (flags, how) = (AccessFlags::W_OK, AtFlags::AT_EACCESS);
         Ok(faccessat(&self.fd, "cgroup.procs", flags, how)?)
     }
 
-    /// Removes a directory and all below it. Nothing of it may hold a process, zombies apart.
+    /// Removes a child cgroup with all its descendants. None of them may hold a process, except zombies.
     ///
     /// # Errors
-    /// EBUSY: it holds a process, or more below it than anybody makes in earnest. ENOENT: it is gone.
+    /// EBUSY: it holds a process, or is nested deeper than `DEPTH_MAX`. ENOENT: it does not exist.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         self.remove_to(name, DEPTH_MAX)
     }
@@ -112,34 +114,35 @@ impl Cgroup {
         Ok(unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir)?)
     }
 
-    /// The names of the directories below.
+    /// The names of the child cgroups.
     ///
     /// # Errors
-    /// ENODEV: this one is gone. EMFILE.
+    /// ENODEV: this cgroup does not exist any more. EMFILE.
     pub fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in std::fs::read_dir(format!("/proc/self/fd/{}", self.fd.as_raw_fd()))? {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
-                // Names of ours are UTF-8; what is not cannot be one.
+                // Our own names are UTF-8, so other names are not ours.
                 names.extend(entry.file_name().into_string());
             }
         }
         Ok(names)
     }
 
-    /// What stands in one of its files.
+    /// Reads one of its files.
     ///
     /// # Errors
-    /// ENOENT: there is no such file, for its controller is not enabled. ENODEV: the cgroup is gone. EOPNOTSUPP.
+    /// ENOENT: the file does not exist, because its controller is not enabled. ENODEV: the cgroup does not exist any
+    /// more. EOPNOTSUPP.
     pub fn read(&self, file: &str) -> io::Result<String> {
         read_all(&self.file(file, OFlag::O_RDONLY)?)
     }
 
-    /// Writes to one of its files, in one piece.
+    /// Writes to one of its files, in one write.
     ///
     /// # Errors
-    /// As [`Cgroup::read`]; EACCES, EINVAL, ERANGE, EBUSY: the kernel refuses it.
+    /// As [`Cgroup::read`]; EACCES, EINVAL, ERANGE, EBUSY: the kernel refuses the value.
     pub fn write(&self, file: &str, text: &str) -> io::Result<()> {
         let mut file = self.file(file, OFlag::O_WRONLY)?;
         file.write_all(text.as_bytes())
@@ -150,24 +153,25 @@ impl Cgroup {
         Ok(openat(&self.fd, name, flags, Mode::empty())?.into())
     }
 
-    /// The processes in it, not those below.
+    /// The PIDs in this cgroup, without those of its descendants.
     ///
     /// # Errors
     /// As [`Cgroup::read`].
     pub fn pids(&self) -> io::Result<Vec<i32>> {
         let text = self.read("cgroup.procs")?;
-        // 0 is a process of another namespace, which nobody here can name.
+        // 0 is a process of another PID namespace, which has no PID here.
         let pids = text.lines().filter_map(|line| line.parse().ok());
         Ok(pids.filter(|&pid| pid > 0).collect())
     }
 
-    /// The processes in it and below it, as far as they can be counted.
+    /// Number of processes in this cgroup and its descendants, as far as they can be read.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count_to(DEPTH_MAX)
     }
 
-    /// The same by their numbers, as far as they can be named. A program may have divided its cgroup.
+    /// The PIDs in this cgroup and its descendants, as far as they are visible. A program may have created cgroups of
+    /// its own.
     #[must_use]
     pub fn all_pids(&self) -> Vec<i32> {
         self.pids_to(DEPTH_MAX)
@@ -196,15 +200,15 @@ impl Cgroup {
             .sum::<usize>()
     }
 
-    /// Moves a process in.
+    /// Moves a process into this cgroup. This is expensive, because it takes a lock on all processes of the machine.
     ///
     /// # Errors
-    /// As [`Cgroup::write`]; ESRCH: there is none. Moving takes a lock on all processes of the machine: it is dear.
+    /// As [`Cgroup::write`]; ESRCH: the process does not exist.
     pub fn move_in(&self, pid: i32) -> io::Result<()> {
         self.write("cgroup.procs", &pid.to_string())
     }
 
-    /// Through this a process can move itself in, by writing `0`.
+    /// Opens `cgroup.procs`. A process moves itself in by writing `0`.
     ///
     /// # Errors
     /// As [`Cgroup::write`].
@@ -212,7 +216,7 @@ impl Cgroup {
         self.file("cgroup.procs", OFlag::O_WRONLY)
     }
 
-    /// Whether it or any below it holds a process. Zombies do not count.
+    /// Whether this cgroup or a descendant holds a process. Zombies do not count.
     ///
     /// # Errors
     /// As [`Cgroup::read`].
@@ -220,24 +224,25 @@ impl Cgroup {
         self.population()?.is_populated()
     }
 
-    /// Whether it is as when it was made: nothing below it, and not frozen. Its processes do not matter, nor its limits.
+    /// Whether the cgroup has no children and is not frozen, as when it was created. Its processes and limits do not
+    /// matter.
     #[must_use]
     pub fn is_unmodified(&self) -> bool {
-        // A directory has a link more for each one in it.
+        // A directory has 2 links plus one per subdirectory.
         let has_nothing_below = nix::sys::stat::fstat(&self.fd).is_ok_and(|it| it.st_nlink == 2);
         has_nothing_below && self.is_thawed().unwrap_or(false)
     }
 
     fn is_thawed(&self) -> io::Result<bool> {
         let file = self.file("cgroup.events", OFlag::O_RDONLY)?;
-        // It has two short lines; one call has them all.
+        // The file has two short lines, which one read returns.
         let mut text = [0; EVENTS_BYTES_MAX];
         let length = nix::unistd::read(&file, &mut text)?;
         let text = std::str::from_utf8(&text[..length]).map_err(io::Error::other)?;
         Ok(field(text, "frozen") == 0)
     }
 
-    /// Its population, to be waited for.
+    /// Opens its population, with which a poller can wait for a change.
     ///
     /// # Errors
     /// As [`Cgroup::read`].
@@ -246,19 +251,20 @@ impl Cgroup {
         Ok(Population { file })
     }
 
-    /// Sends SIGKILL to everything in it and below it, and to whatever that is just making.
+    /// Sends SIGKILL to all processes in this cgroup and its descendants, including processes that are just being
+    /// forked.
     ///
     /// # Errors
     /// As [`Cgroup::write`].
     pub fn kill(&self) -> io::Result<()> {
         match self.write("cgroup.kill", "1") {
-            // Linux 5.14 is the first that has it.
+            // `cgroup.kill` exists since Linux 5.14.
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.kill_each(),
             result => result,
         }
     }
 
-    /// The same, process by process: again and again, for what is killed may just have made another.
+    /// Kills the processes one by one, repeatedly, because a process may have forked before it was killed.
     fn kill_each(&self) -> io::Result<()> {
         for _ in 0..KILL_ROUNDS_MAX {
             if self.kill_once(DEPTH_MAX)? == 0 {
@@ -268,14 +274,15 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Answers how many there were.
+    /// Kills each process once. Returns the number of processes found.
     fn kill_once(&self, depth: u32) -> io::Result<usize> {
         let mut count = 0;
         for pid in self.pids()? {
             let Ok(pidfd) = open_pidfd(pid) else {
                 continue;
             };
-            // The number may be another's by now; once the descriptor is there, it cannot become another's.
+            // The PID may have been reused before the pidfd was opened. From then on the pidfd is stable, so check
+            // the PID again.
             if self.pids()?.contains(&pid) {
                 let _ = send_signal(&pidfd, Signal::KILL);
                 count += 1;
@@ -283,7 +290,7 @@ impl Cgroup {
         }
         if depth > 0 {
             for name in self.names()? {
-                // It may have been removed meanwhile.
+                // The cgroup may have been removed meanwhile.
                 if let Ok(below) = self.open(&name) {
                     count += below.kill_once(depth - 1)?;
                 }
@@ -292,7 +299,7 @@ impl Cgroup {
         Ok(count)
     }
 
-    /// What limits were met. What cannot be read counts as none.
+    /// Reads the event counters. A counter that cannot be read is 0.
     #[must_use]
     pub fn counters(&self) -> CgroupEvents {
         let memory = self.read("memory.events").unwrap_or_default();
@@ -304,7 +311,7 @@ impl Cgroup {
         }
     }
 
-    /// The controllers that the cgroups below can be given.
+    /// The controllers that can be enabled for its children.
     ///
     /// # Errors
     /// As [`Cgroup::read`].
@@ -313,15 +320,16 @@ impl Cgroup {
         Ok(text.split_ascii_whitespace().map(str::to_owned).collect())
     }
 
-    /// Gives the cgroups below a controller.
+    /// Enables a controller for its children.
     ///
     /// # Errors
-    /// As [`Cgroup::write`]; ENOENT: there is no such controller here. EBUSY: it has processes of its own.
+    /// As [`Cgroup::write`]; ENOENT: the controller is not available here. EBUSY: the cgroup holds processes itself.
     pub fn enable(&self, controller: &str) -> io::Result<()> {
         self.write("cgroup.subtree_control", &format!("+{controller}"))
     }
 
-    /// Takes it for this process, until the descriptor is closed; answers false if another has it.
+    /// Locks the cgroup for this process, until the descriptor is closed. Returns false if another process holds the
+    /// lock.
     ///
     /// # Errors
     /// ENOLCK.
@@ -336,10 +344,10 @@ impl Cgroup {
         }
     }
 
-    /// The service manager has marked it as somebody else's to arrange (`Delegate=`).
+    /// Whether the service manager has delegated this cgroup (`Delegate=`).
     ///
     /// # Source
-    /// systemd's CGROUP_DELEGATION, "Delegation": `trusted.delegate`, and `user.delegate` for who is not root.
+    /// systemd's CGROUP_DELEGATION, "Delegation": `trusted.delegate`, or `user.delegate` for an unprivileged manager.
     #[must_use]
     pub fn is_delegated(&self) -> bool {
         [c"trusted.delegate", c"user.delegate"].iter().any(|name| {
@@ -364,17 +372,17 @@ impl AsFd for Cgroup {
     }
 }
 
-/// Whether a cgroup holds processes; with [`super::Interest::Change`] a poller says when that changes.
+/// The population of a cgroup. A poller reports its changes with [`super::Interest::Change`].
 #[derive(Debug)]
 pub struct Population {
     file: File,
 }
 
 impl Population {
-    /// Whether the cgroup, or any below it, holds a process. Asking also makes the next change heard.
+    /// Whether the cgroup or a descendant holds a process. Reading it also arms the poller for the next change.
     ///
     /// # Errors
-    /// ENODEV: the cgroup is gone.
+    /// ENODEV: the cgroup does not exist any more.
     pub fn is_populated(&self) -> io::Result<bool> {
         nix::unistd::lseek(&self.file, 0, nix::unistd::Whence::SeekSet)?;
         Ok(field(&read_all(&self.file)?, "populated") != 0)
@@ -393,7 +401,7 @@ fn read_all(file: &File) -> io::Result<String> {
     Ok(text)
 }
 
-/// The number behind a word at the beginning of a line.
+/// The number after `name` at the beginning of a line. 0 if there is none.
 fn field(text: &str, name: &str) -> u64 {
     let mut lines = text.lines().filter_map(|line| line.split_once(' '));
     lines
@@ -402,7 +410,7 @@ fn field(text: &str, name: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// Where cgroup2 is mounted, and where we are from there on.
+/// The mount point of cgroup2 and the path of our cgroup below it. `None`: not mounted, or not visible.
 fn find_mount(mounts: &str, groups: &str) -> Option<(String, String)> {
     let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
     if own.split('/').any(|part| part == "..") {
@@ -415,7 +423,7 @@ fn find_mount(mounts: &str, groups: &str) -> Option<(String, String)> {
         }
         let mut fields = before.split(' ').skip(3);
         let (root, point) = (fields.next()?, fields.next()?);
-        // A container may see a part of the tree only.
+        // In a container the mount may show only a part of the tree.
         let own = format!("/{own}");
         let rest = match root {
             "/" => own.as_str(),
@@ -426,7 +434,7 @@ fn find_mount(mounts: &str, groups: &str) -> Option<(String, String)> {
     })
 }
 
-/// A path of mountinfo, in which blanks and the like stand as three octal digits.
+/// Unescapes a path of mountinfo, in which blanks and the like are written as three octal digits.
 fn unescaped(path: &str) -> String {
     let mut text = String::new();
     let mut rest = path;
@@ -461,7 +469,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(20);
 
-    /// A cgroup for this test alone, where one can be made.
+    /// A cgroup for this test. `None`: cgroups cannot be created here.
     fn scratch(name: &str) -> Option<(Cgroup, String)> {
         let (top, own) = Cgroup::own_cgroup().ok()?;
         let parent = top.open(&own).ok()?;
@@ -478,7 +486,7 @@ mod tests {
         }
     }
 
-    /// A process in a cgroup, that cannot be asked to end.
+    /// Spawns a process in the cgroup that ignores requests to terminate.
     fn stubborn(cgroup: &Cgroup) -> std::process::Child {
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' TERM HUP INT; exec sleep 1000"]);
@@ -531,7 +539,7 @@ mod tests {
                 parent.open(&name).map(drop).map_err(|error| error.kind()),
                 Err(io::ErrorKind::NotFound)
             );
-            // A descriptor of it outlives it, and says so.
+            // A descriptor outlives its cgroup and then reports that the cgroup is gone.
             let gone = cgroup.make("late").expect_err("gone");
             assert!(matches!(
                 gone.raw_os_error(),
@@ -561,7 +569,7 @@ mod tests {
         cgroup.kill().expect("killed");
         child.wait().expect("reaped");
         wait_until_empty(&cgroup.population().expect("open"));
-        // It stays so without a process: whatever is made in it stands still.
+        // The cgroup stays frozen without a process: any new process in it would be frozen too.
         assert!(!cgroup.is_unmodified());
         parent.remove(&name).expect("removed");
         assert!(!cgroup.is_unmodified());

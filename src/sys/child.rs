@@ -1,6 +1,7 @@
-//! What the cloned child does between the clone and its exec. It shares the daemon's memory, and for a moment its
-//! descriptors: only system calls on data that the parent laid out, no allocation, no lock, no panic, no `Drop`, and no
-//! libc wrapper that does more than the call (setuid and its kin synchronise threads: here that hangs).
+//! Runs the cloned child between clone and exec. The child shares the daemon's memory, and for a moment its
+//! descriptors. It therefore makes only raw system calls on data that the parent prepared: no allocation, no lock, no
+//! panic, no `Drop`, and no libc wrapper that does more than the call (setuid and its kin synchronise threads, which
+//! would hang here).
 #![expect(
     unsafe_code,
     reason = "raw system calls in a child that shares our memory"
@@ -19,7 +20,7 @@ mod numbers {
         SYS_getresgid, SYS_getresuid, SYS_setgroups, SYS_setresgid, SYS_setresuid,
     };
 }
-/// The calls of the same names have 16-bit ids on these.
+/// On these architectures the calls without the suffix 32 take 16-bit ids.
 #[cfg(any(target_arch = "x86", target_arch = "arm"))]
 mod numbers {
     pub(super) use libc::{
@@ -29,69 +30,70 @@ mod numbers {
     };
 }
 
-/// Everything the child reads. Lives in the parent's frame, which stands still until the child has called exec or ended.
+/// Everything that the child reads. It lives in the parent's stack frame, and the parent waits until the child has
+/// called exec or ended.
 pub(super) struct ChildPlan<'a> {
     pub(super) table: FdTableMode,
-    /// All descriptors from here up are closed first.
+    /// The child first closes all descriptors from this number on.
     pub(super) first: c_uint,
-    /// What becomes 0, 1 and 2.
+    /// The descriptors that become 0, 1 and 2.
     pub(super) staging: [c_int; 3],
-    /// What becomes another descriptor, and which.
+    /// A descriptor for readiness, and the number that it gets in the program.
     pub(super) ready: Option<(c_int, c_int)>,
-    /// Signals whose dispositions may not be the default: bit 0 for signal 1.
+    /// Signals whose disposition may not be the default. Bit 0 is signal 1.
     pub(super) dispositions: u64,
     pub(super) plan: &'a RawPlan,
     pub(super) argv: *const *const c_char,
     pub(super) envp: *const *const c_char,
-    /// The user's number in decimal, for messages.
+    /// The user's UID in decimal, for messages.
     pub(super) uid: &'a [u8],
-    /// The first word of argv, for messages.
+    /// The first element of argv, for messages.
     pub(super) word: &'a [u8],
-    /// Through this the child moves to its cgroup first.
+    /// `cgroup.procs` of the child's cgroup. `None`: the clone puts the child there, or it has no cgroup.
     pub(super) procs: Option<c_int>,
 }
 
-/// The exit status of a child that could not be what it was to be.
+/// Exit status of a child that failed before exec.
 const NOT_SPAWNED: c_int = 127;
 /// The kernel's size of a signal set, in bytes.
 const SIGSET_BYTES: usize = 8;
-/// The highest signal.
+/// The highest signal number.
 const SIGNAL_MAX: usize = 64;
 
-/// A system call whose result does not matter; the error is an errno.
+/// Makes a system call and discards its result. The error is an errno.
 ///
 /// # Safety
 /// As for [`ask`].
 unsafe fn call(number: c_long, args: [usize; 4]) -> Result<(), Errno> {
     let [a, b, c, d] = args;
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller upholds the contract of `ask`, which is this function's own.
     unsafe { ask(number, [a, b, c, d, 0]) }.map(drop)
 }
 
-/// A system call with its result; the error is an errno.
+/// Makes a system call and returns its result. The error is an errno.
 ///
 /// # Safety
-/// As the call demands. `errno` of the parent's thread is overwritten (the thread-local memory is shared), which the
-/// parent, waiting in its own clone call, does not mind.
+/// The requirements of the system call. It overwrites `errno` of the parent's thread, whose thread-local memory the
+/// child shares. That is harmless, because the parent waits in its own clone call.
 pub(super) unsafe fn ask(number: c_long, args: [usize; 5]) -> Result<usize, Errno> {
     let [a, b, c, d, e] = args;
-    // SAFETY: handed on to the caller; surplus arguments are ignored by the kernel.
+    // SAFETY: the caller upholds the contract of the system call; the kernel ignores surplus arguments.
     let result = unsafe { libc::syscall(number, a, b, c, d, e) };
     if result == -1 {
         // SAFETY: always a valid pointer.
         Err(Errno(unsafe { *libc::__errno_location() }))
     } else {
-        // No call of ours answers with another negative number.
+        // No system call used here returns another negative number.
         Ok(usize::try_from(result).unwrap_or(usize::MAX))
     }
 }
 
-/// A descriptor as a system call's argument.
+/// Converts a descriptor to a system call argument.
 fn fd(number: c_int) -> usize {
     number as usize
 }
 
-/// Ends this child alone, running nothing.
+/// Ends only this child, without running exit handlers.
 fn exit_child(status: c_int) -> ! {
     loop {
         // SAFETY: the child is a thread group of its own, so the daemon's threads live on.
@@ -99,7 +101,7 @@ fn exit_child(status: c_int) -> ! {
     }
 }
 
-/// Writes a message in one piece to `to`, and ends.
+/// Writes a message to `to` in one write, and ends the child.
 fn fail_child(to: c_int, parts: [&[u8]; 5]) -> ! {
     const LAST: &[u8] = b"\nsupervisor: child process was not spawned\n";
     let part = |bytes: &[u8]| libc::iovec {
@@ -116,7 +118,7 @@ fn fail_child(to: c_int, parts: [&[u8]; 5]) -> ! {
         part(e),
         part(LAST),
     ];
-    // SIGPIPE must not take the place of the exit status when nobody reads any more.
+    // If nobody reads the message, SIGPIPE must not replace the exit status.
     set_signal_mask(u64::MAX);
     // SAFETY: the vectors point to live memory that writev only reads.
     let _ = unsafe {
@@ -130,7 +132,7 @@ fn fail_child(to: c_int, parts: [&[u8]; 5]) -> ! {
 
 /// Sets the signal mask.
 fn set_signal_mask(set: u64) {
-    // SAFETY: the set is live and as long as stated; no old set is asked for. Cannot fail so.
+    // SAFETY: the set is live and as long as stated; no old set is requested. The call cannot fail then.
     let _ = unsafe {
         call(
             libc::SYS_rt_sigprocmask,
@@ -144,14 +146,14 @@ fn set_signal_mask(set: u64) {
     };
 }
 
-/// Closes all descriptors from `first` up; in the parent's table they stay if `flags` says to unshare.
+/// Closes all descriptors from `first` on. With the unshare flag, they stay open in the parent's table.
 fn close_from(first: c_uint, flags: c_uint) -> Result<(), Errno> {
     close_between(first, c_uint::MAX, flags)
 }
 
-/// The same up to `last`, which is closed too.
+/// Closes the descriptors from `first` to `last`, inclusive.
 fn close_between(first: c_uint, last: c_uint, flags: c_uint) -> Result<(), Errno> {
-    // SAFETY: what is closed is this child's own: its table is a copy, or becomes one by this very call.
+    // SAFETY: the closed descriptors are the child's own: its table is a copy, or becomes one by this call.
     unsafe {
         call(
             libc::SYS_close_range,
@@ -160,7 +162,7 @@ fn close_between(first: c_uint, last: c_uint, flags: c_uint) -> Result<(), Errno
     }
 }
 
-/// Closes everything but 0, 1, 2 and `kept`.
+/// Closes all descriptors except 0, 1, 2 and `kept`.
 fn close_all_except(kept: Option<c_int>) -> Result<(), Errno> {
     match kept {
         None => close_from(3, 0),
@@ -174,10 +176,10 @@ fn close_all_except(kept: Option<c_int>) -> Result<(), Errno> {
     }
 }
 
-/// Makes `number` what `source` is, open after exec. Whatever else had that number was needed until now only.
+/// Duplicates `source` to `number` without close-on-exec. The descriptor that had this number is no longer needed.
 fn dup_inheritable(source: c_int, number: c_int) -> Result<(), Errno> {
     let (call_number, args) = if source == number {
-        // dup3 refuses that, and would not be what is missing.
+        // dup3 refuses equal numbers. Only close-on-exec has to be cleared.
         (libc::SYS_fcntl, [fd(source), libc::F_SETFD as usize, 0, 0])
     } else {
         (libc::SYS_dup3, [fd(source), fd(number), 0, 0])
@@ -186,7 +188,7 @@ fn dup_inheritable(source: c_int, number: c_int) -> Result<(), Errno> {
     unsafe { call(call_number, args) }
 }
 
-/// Makes the table of descriptors the child's own, with nothing from `first` up.
+/// Gives the child a descriptor table of its own, with all descriptors from `first` on closed.
 fn unshare_fds(table: FdTableMode, first: c_uint) -> Result<(), Errno> {
     match table {
         FdTableMode::Shared => close_from(first, libc::CLOSE_RANGE_UNSHARE),
@@ -195,14 +197,14 @@ fn unshare_fds(table: FdTableMode, first: c_uint) -> Result<(), Errno> {
     }
 }
 
-/// Ends with 0 if this kind of table works here, else with 1. Never returns.
+/// Exits with 0 if this kind of table works here, else with 1. Never returns.
 pub(super) extern "C" fn probe(work: *mut c_void) -> c_int {
     // SAFETY: the parent passes a pair that lives until this child has ended.
     let (table, first) = unsafe { *work.cast::<(FdTableMode, c_uint)>() };
     exit_child(c_int::from(unshare_fds(table, first).is_err()))
 }
 
-/// Becomes what the plan says. Never returns.
+/// Sets up the process as the plan says and executes the program. Never returns.
 pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
     // SAFETY: the parent passes a `ChildPlan` that lives until this child has called exec or ended.
     let work = unsafe { &*work.cast::<ChildPlan<'_>>() };
@@ -218,7 +220,7 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
         );
     }
 
-    // Either makes it the leader of a process group.
+    // Both make the child the leader of a process group.
     let leads = if plan.has_session {
         libc::SYS_setsid
     } else {
@@ -231,7 +233,7 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
     }
 
     if let Err(errno) = unshare_fds(work.table, work.first) {
-        // The table may still be the daemon's: nothing in it may be touched. Writing touches nothing.
+        // The table may still be the daemon's, so nothing in it may be changed. Writing changes nothing.
         fail_child(
             work.staging[2],
             [
@@ -297,7 +299,7 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
         }
     }
 
-    // In the order in which each step still has the rights that it needs, and takes nothing from the next.
+    // In this order, each step still has the privileges that it needs and does not prevent the next one.
     if let Err(parts) = apply_bounds(&plan.bounds) {
         fail_child(2, parts);
     }
@@ -388,11 +390,12 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
     )
 }
 
-/// Takes an empty session keyring in place of the daemon's, whose keys every process that has it may use.
+/// Joins an empty session keyring instead of the daemon's, because every process with the daemon's keyring can use
+/// its keys.
 ///
-/// While the child is the daemon's user: a user whose quota of keys is full (a program can see to that) would keep the
-/// daemon's. A kernel without keys (ENOSYS) has none to protect; where a filter refuses the call (EPERM, in containers)
-/// the daemon cannot have put any there either.
+/// This runs while the child still has the daemon's user. A user whose key quota is exhausted (which a program can
+/// cause) would otherwise keep the daemon's keyring. A kernel without keys (ENOSYS) has none to protect. Where a
+/// filter refuses the call (EPERM, in containers), the daemon cannot have stored keys either.
 ///
 /// # Source
 /// keyctl(2), `KEYCTL_JOIN_SESSION_KEYRING`.
@@ -406,7 +409,7 @@ fn join_new_keyring() {
     };
 }
 
-/// Sets one limit of the child.
+/// Sets one resource limit of the child.
 fn set_limit(resource: Resource, limit: Limit) -> Result<(), Errno> {
     let value = limits::to_rlimit(limit);
     // SAFETY: the value is live; pid 0 is the child itself, whose limits are its own.
@@ -423,7 +426,7 @@ fn set_limit(resource: Resource, limit: Limit) -> Result<(), Errno> {
     }
 }
 
-/// What else a refusal has to say: which right is missing. Empty where another reason is told by the errno.
+/// The suffix of a message that names the missing privilege. Empty if the errno has another cause.
 fn missing_right(errno: Errno, right: &'static str) -> &'static [u8] {
     match errno {
         Errno(libc::EPERM | libc::EACCES) => right.as_bytes(),
@@ -431,7 +434,7 @@ fn missing_right(errno: Errno, right: &'static str) -> &'static [u8] {
     }
 }
 
-/// Completes a message about one capability.
+/// The parts of a message about one capability.
 fn capability_message(
     verb: &'static [u8],
     key: &'static [u8],
@@ -441,9 +444,10 @@ fn capability_message(
     [verb, name, key, b": ", errno.name().as_bytes()]
 }
 
-/// Sets what does not depend on the user, while the daemon's rights are there. The error completes a message.
+/// Sets everything that does not depend on the user, while the child has the daemon's privileges. The error is the
+/// parts of a message.
 fn apply_bounds(bounds: &ChildBounds) -> Result<(), [&[u8]; 5]> {
-    // Before the limits, for one of open files could leave no room for the descriptor.
+    // Before the limits, because a limit on open files could leave no room for this descriptor.
     if let Some(ConfiguredValue { value, text }) = &bounds.oom_score_adj
         && let Err((errno, right)) = write_oom_score_adj(value.as_bytes())
     {
@@ -474,7 +478,7 @@ fn apply_bounds(bounds: &ChildBounds) -> Result<(), [&[u8]; 5]> {
         }
     }
     if let Some(ConfiguredValue { value, text }) = &bounds.nice {
-        // Sign-extended, as the kernel reads the low half.
+        // Sign-extended; the kernel reads the low half.
         let value = c_int::from(*value) as usize;
         // SAFETY: no memory involved; id 0 is the child itself.
         let result = unsafe {
@@ -501,14 +505,15 @@ fn apply_bounds(bounds: &ChildBounds) -> Result<(), [&[u8]; 5]> {
     Ok(())
 }
 
-/// The kernel takes the value for this child alone, although it shares the daemon's memory: it makes an exception for
-/// those that run before their parent does (CLONE_VFORK). An error comes with what is missing if it is a right.
+/// Writes the child's OOM score adjustment. The kernel applies it to this child alone although it shares the daemon's
+/// memory, because it makes an exception for CLONE_VFORK children. An error comes with the missing privilege, if that
+/// is the cause.
 fn write_oom_score_adj(text: &[u8]) -> Result<(), (Errno, &'static str)> {
     const FILE: &[u8] = b"/proc/self/oom_score_adj\0";
-    // Memory that may not be dumped, as that of a process that changed its user, makes its files in /proc root's.
+    // The /proc files of an undumpable process, such as one that changed its user, belong to root.
     const NOT_OURS: &str = ", its file belongs to root because supervisord dropped root";
-    // SAFETY: a NUL-terminated string; then a live buffer of the stated length. The table of descriptors is the child's
-    // own, and whatever is opened goes at exec at the latest.
+    // SAFETY: a NUL-terminated string; then a live buffer of the stated length. The descriptor table is the child's own,
+    // and exec closes the new descriptor at the latest.
     unsafe {
         let opened = ask(
             libc::SYS_openat,
@@ -530,16 +535,16 @@ fn write_oom_score_adj(text: &[u8]) -> Result<(), (Errno, &'static str)> {
     }
 }
 
-/// No handler of the daemon may run in memory that is the daemon's, so all go before the mask opens. 64 calls cost 9 µs:
-/// where the clone has removed the handlers, only what is ignored is left to do.
-// Differs: SIGPIPE and SIGXFSZ, which the daemon ignores, are not ignored in programs: a filter whose reader has left is
-// to die by SIGPIPE, as everywhere else.
+/// Resets signal dispositions before the mask is opened, because none of the daemon's handlers may run in the shared
+/// memory. 64 calls cost 9 µs. If the clone has already removed the handlers, only ignored signals are left to reset.
+// Differs: SIGPIPE and SIGXFSZ, which the daemon ignores, are reset in programs. A filter whose reader has gone
+// should die from SIGPIPE, as it does elsewhere.
 fn default_dispositions(signals: u64) {
-    /// Longer than the kernel's struct on every architecture; all zero means SIG_DFL, no flags, no mask.
+    /// Longer than the kernel's struct on every architecture. All zeroes mean SIG_DFL, no flags, no mask.
     const ZEROES: [u64; 8] = [0; 8];
     for signal in (1..=SIGNAL_MAX).filter(|signal| signals >> (signal - 1) & 1 == 1) {
-        // SAFETY: the struct is live and long enough; dispositions are the child's own (no CLONE_SIGHAND). KILL and STOP
-        // are refused, which is right.
+        // SAFETY: the struct is live and long enough; dispositions are the child's own (no CLONE_SIGHAND). The kernel
+        // refuses KILL and STOP, which is right.
         let _ = unsafe {
             call(
                 libc::SYS_rt_sigaction,
@@ -549,10 +554,10 @@ fn default_dispositions(signals: u64) {
     }
 }
 
-/// Takes the groups and ids of the plan, and verifies that no others remain. The error completes a message.
+/// Sets the groups and ids of the plan, and verifies that no others remain. The error is the parts of a message.
 ///
-/// Raw calls change the calling task alone. The parent has made the shared memory undumpable, so no process of the user
-/// can trace this child while it can still see the daemon's secrets.
+/// Raw calls change only the calling task. The parent has made the shared memory undumpable, so no process of the
+/// user can trace this child while it can still read the daemon's secrets.
 fn set_ids<'a>(ids: &'a ChildIds, uid: &'a [u8]) -> Result<(), [&'a [u8]; 5]> {
     let refused = |reason: &'a [u8]| [&b"setuid to "[..], uid, b": ", reason, b""];
     const GROUPS: &[u8] = b"Could not set groups of effective user";
@@ -586,7 +591,7 @@ fn set_ids<'a>(ids: &'a ChildIds, uid: &'a [u8]) -> Result<(), [&'a [u8]; 5]> {
                 ],
             )
         };
-        // All ones would have meant "leave as it is".
+        // All ones would have meant "leave unchanged".
         result.is_ok() && found == [id; 3] && id != u32::MAX
     };
     match ids {
@@ -595,7 +600,7 @@ fn set_ids<'a>(ids: &'a ChildIds, uid: &'a [u8]) -> Result<(), [&'a [u8]; 5]> {
         ChildIds::Groups { gid, groups } => {
             match set_groups(groups) {
                 Ok(()) => {}
-                // No capability; or a user namespace that does not know one of the groups.
+                // CAP_SETGID is missing, or the user namespace does not map one of the groups.
                 Err(Errno(libc::EPERM | libc::EINVAL)) => return Ok(()),
                 Err(_) => return Err(refused(GROUPS)),
             }

@@ -1,4 +1,4 @@
-//! The two clocks.
+//! Reads the monotonic and the real-time clock.
 #![expect(
     unsafe_code,
     reason = "clock_gettime, for std's Instant cannot be written out"
@@ -13,7 +13,7 @@ use crate::domain::{Now, Tick, Wall};
 #[must_use]
 pub fn now() -> Now {
     let (secs, nanos) = read(libc::CLOCK_MONOTONIC);
-    // Neither part is ever negative on this clock.
+    // This clock has no negative parts.
     let mono = secs.unsigned_abs().saturating_mul(1_000_000_000);
     let (wall_secs, wall_nanos) = read(libc::CLOCK_REALTIME);
     Now {
@@ -31,7 +31,7 @@ fn read(clock: libc::clockid_t) -> (i64, i64) {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: the struct is live and writable. Both clocks exist on every kernel, so that it cannot fail.
+    // SAFETY: the struct is live and writable. Both clocks exist on every kernel, so the call cannot fail.
     unsafe { libc::clock_gettime(clock, &raw mut time) };
     #[allow(
         clippy::useless_conversion,

@@ -1,6 +1,6 @@
-//! A clone into a cgroup, and without the handlers of signals: what the C library's clone cannot do. Like that, it begins
-//! the child on a stack of its own, which takes a few instructions of the machine; where they are not written, children
-//! see to both by themselves.
+//! clone3 into a cgroup and without signal handlers, which the C library's clone does not support. Starting the child
+//! on a stack of its own needs a few machine instructions. On architectures without them here, children do both steps
+//! themselves.
 #![expect(
     unsafe_code,
     reason = "clone3 begins the child where the call was made, on another stack: no function can return there"
@@ -10,37 +10,37 @@ use std::ffi::{c_int, c_void};
 use std::io;
 use std::os::fd::RawFd;
 
-/// What the child runs, and on what. It never returns.
+/// The function that the child runs, and its argument. The function never returns.
 pub(super) type CloneEntry = (extern "C" fn(*mut c_void) -> c_int, *mut c_void);
 
 #[cfg(target_arch = "x86_64")]
 pub(super) use here::clone_without_handlers;
 
-/// Whether [`clone_without_handlers`] can do it.
+/// Whether [`clone_without_handlers`] is implemented for this architecture.
 pub(super) const IS_HERE: bool = cfg!(target_arch = "x86_64");
 
 #[cfg(target_arch = "x86_64")]
 mod here {
     use super::{CloneEntry, RawFd, c_int, c_void, io};
 
-    /// Exit signal bits of clone's flags; clone3 has a field for them.
+    /// The exit signal in clone's flags. clone3 has a field of its own for it.
     const SIGNAL_BITS: c_int = 0xff;
 
-    /// CLONE_CLEAR_SIGHAND: what we handle has its default disposition in the child; what we ignore stays ignored. Linux
-    /// 5.5. Beyond what clone's flags can hold, as is the next.
+    /// CLONE_CLEAR_SIGHAND, since Linux 5.5: handled signals get their default disposition in the child, ignored ones
+    /// stay ignored. It needs 64-bit flags, like CLONE_INTO_CGROUP.
     const CLEAR_SIGHAND: u64 = 0x1_0000_0000;
-    /// CLONE_INTO_CGROUP. Linux 5.7.
+    /// CLONE_INTO_CGROUP, since Linux 5.7.
     const INTO_CGROUP: u64 = 0x2_0000_0000;
 
-    /// Makes a child, in `cgroup` if there is one, that runs `entry` on `stack` (its lowest address and its bytes) and has
-    /// none of our handlers; stores its pidfd.
+    /// Clones a child without our signal handlers, in `cgroup` if given. The child runs `entry` on `stack` (its
+    /// lowest address and its size in bytes). Stores the child's pidfd and returns its PID.
     ///
     /// # Errors
-    /// Those of clone3(2); ENOSYS: there is none.
+    /// Those of clone3(2); ENOSYS: the kernel does not have it.
     ///
     /// # Safety
-    /// As for clone(2) with `flags`, which must have CLONE_VM and CLONE_VFORK: the stack is used by nobody else until the
-    /// child has called exec or ended; the entry accepts its argument and does not return.
+    /// As for clone(2) with `flags`, which must contain CLONE_VM and CLONE_VFORK. Nothing else may use the stack
+    /// until the child has called exec or ended. The entry must accept its argument and not return.
     pub(in super::super) unsafe fn clone_without_handlers(
         cgroup: Option<RawFd>,
         stack: (*mut c_void, usize),
@@ -62,9 +62,10 @@ mod here {
         }
         let result: libc::c_long;
         // SAFETY: the call reads `args` and writes the pidfd, both live. In the parent only the registers named here
-        // change. In the child, which has 0 in rax, all registers are the parent's but the stack pointer: it is the end of
-        // a fresh stack, aligned to 16 as a call demands, and nothing of the parent's frame is touched from there but what
-        // the argument points to. The entry does not return; if it did, it would end there.
+        // change. In the child, which has 0 in rax, all registers are the parent's except the stack pointer. That
+        // points to the end of a fresh stack, aligned to 16 as a call demands, and from there nothing of the parent's
+        // frame is touched except what the argument points to. The entry does not return; if it did, the process
+        // would end there.
         unsafe {
             std::arch::asm!(
                 "syscall",
@@ -92,13 +93,13 @@ mod here {
     }
 }
 
-/// Stands in where the instructions are not written.
+/// A stub for architectures without an implementation.
 ///
 /// # Errors
 /// ENOSYS, always.
 ///
 /// # Safety
-/// Nothing is done.
+/// It does nothing.
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) unsafe fn clone_without_handlers(
     _: Option<RawFd>,

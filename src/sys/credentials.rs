@@ -1,4 +1,4 @@
-//! Whose rights the daemon has, and whose rights the other end of a socket has.
+//! The daemon's own user, and the users at the other ends of its sockets.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -7,31 +7,31 @@ use nix::unistd::{Gid, Uid, getresgid, getresuid, getuid, setgid, setgroups, set
 
 use super::accounts::{Account, account};
 
-/// Why the daemon cannot become another user. Its `Display` is Supervisor's.
+/// Why the daemon cannot become another user. The `Display` texts are Supervisor's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DropError {
-    /// Only root may.
+    /// The daemon is not root.
     #[error("Can't drop privilege as nonroot user")]
     NotRoot,
-    /// The data base does not know the user (any more).
+    /// The user database does not contain the user.
     #[error("Can't find uid {0}")]
     Unknown(u32),
-    /// setgroups was refused.
+    /// setgroups failed.
     #[error("Could not set groups of effective user")]
     Groups,
-    /// setgid was refused, or did not do all.
+    /// setgid failed or was incomplete.
     #[error("Could not set group id of effective user")]
     Group,
-    /// setuid was refused, or did not do all. Supervisor has no text for it.
+    /// setuid failed or was incomplete. Supervisor has no text for it.
     #[error("Could not set user id of effective user")]
     User,
 }
 
-/// Makes the daemon `uid`, with that user's groups, for good. Does nothing if it is that user already. To be called before
-/// threads are made. `group`: see [`lookup_user`].
+/// Permanently switches the daemon to `uid` with that user's groups. Does nothing if it already is that user. Call it
+/// before threads exist. `group`: see [`lookup_user`].
 ///
 /// # Errors
-/// The rights that the daemon had may be gone in part: it must end.
+/// The daemon may have lost part of its privileges, so it must exit.
 ///
 /// # Source
 /// Supervisor 4 manual, `[supervisord]`, user; credentials(7).
@@ -56,23 +56,23 @@ pub fn become_user(uid: u32, group: Option<u32>) -> Result<(), DropError> {
     Ok(())
 }
 
-/// The user whose rights the daemon has.
+/// The daemon's effective UID.
 #[must_use]
 pub fn effective_uid() -> u32 {
     nix::unistd::geteuid().as_raw()
 }
 
-/// How the daemon stands to a user that something is to run as.
+/// Whether the daemon is, or can become, a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserSwitch {
-    /// It is that user.
+    /// The daemon already is that user.
     Already(Account),
-    /// It is root, and may become that user.
+    /// The daemon is root and can become that user.
     Root(Account),
 }
 
-/// Looks a user up, and whether the daemon may become it. `group` takes the place of the user's primary group. A user whom
-/// nobody knows has that group only, if that `suffices`.
+/// Looks up a user and checks that the daemon can become that user. `group` replaces the user's primary group. If
+/// `suffices`, an unknown user is accepted with `group` as its only group.
 ///
 /// # Errors
 /// [`DropError::Unknown`] and [`DropError::NotRoot`] only, in this order.
@@ -97,20 +97,20 @@ pub fn lookup_user(uid: u32, group: Option<u32>, suffices: bool) -> Result<UserS
     }
 }
 
-/// Who is at the other end of a unix socket, as the kernel noted when the connection was made.
+/// The process at the other end of a unix socket, as the kernel recorded it when the connection was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerCredentials {
-    /// The process, for the record only: numbers are reused.
+    /// PID, for information only, because PIDs are reused.
     pub pid: i32,
-    /// Effective user.
+    /// Effective UID.
     pub uid: u32,
-    /// Effective group.
+    /// Effective GID.
     pub gid: u32,
-    /// Supplementary groups.
+    /// Supplementary GIDs.
     pub groups: Vec<u32>,
 }
 
-/// Asks who is at the other end of a connected unix stream socket.
+/// Returns the credentials of the peer of a connected unix stream socket.
 ///
 /// # Errors
 /// ENOTSOCK, ENOPROTOOPT: not such a socket.
@@ -156,7 +156,7 @@ mod tests {
             return;
         }
         crate::sys::test_fork::run_forked(|_file| {
-            // The group data base of a plain system lists nobody nowhere.
+            // On a plain system, user nobody is a member of no groups.
             become_user(65534, None).expect("changed");
             let status = std::fs::read_to_string("/proc/self/status").expect("status");
             let field = |name: &str| {
@@ -173,7 +173,7 @@ mod tests {
             assert_eq!(field("Groups:"), ["65534"]);
             assert_eq!(field("CapEff:"), ["0000000000000000"]);
             assert_eq!(field("CapPrm:"), ["0000000000000000"]);
-            // No way back, nor to anybody else; but to oneself.
+            // The process cannot become root again, nor any other user, but its own user is accepted.
             assert_eq!(become_user(0, None), Err(DropError::NotRoot));
             assert_eq!(become_user(65534, None), Ok(()));
             assert!(setuid(Uid::from_raw(0)).is_err());

@@ -1,4 +1,4 @@
-//! Leaving the terminal. The order of the steps is the daemon's; between them it logs.
+//! Detaches the daemon from the terminal. The daemon chooses the order of the steps and logs between them.
 #![expect(unsafe_code, reason = "fork; descriptors of chosen numbers")]
 
 use std::fs::File;
@@ -9,36 +9,38 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{ForkResult, fork, setsid};
 
-/// Goes on in a new process; the old one ends with status 0 at once, without running anything. Returns in the new one.
+/// Continues in a new process. The old process exits with status 0 at once, without running exit handlers. Returns in
+/// the new one.
 ///
 /// # Errors
-/// EBUSY: we have threads already, which would be lost. EAGAIN, ENOMEM: no process to be had; we are the old one still.
+/// EBUSY: other threads exist, which the fork would lose. EAGAIN, ENOMEM: the fork failed, and this is still the old
+/// process.
 ///
 /// # Source
 /// fork(2).
 pub fn fork_to_background() -> io::Result<()> {
-    // Unknown where /proc is not mounted: then the caller's word has to do.
+    // Without /proc the number is unknown, so rely on the caller.
     if thread_count().is_ok_and(|count| count != 1) {
         return Err(io::Error::from_raw_os_error(libc::EBUSY));
     }
     // SAFETY: there is no other thread, so nothing is left half-done in the copy.
     match unsafe { fork() }? {
         ForkResult::Child => Ok(()),
-        // SAFETY: ends without running exit handlers, which are the new process's now.
+        // SAFETY: it ends the process without running exit handlers, which belong to the new process.
         ForkResult::Parent { .. } => unsafe { libc::_exit(0) },
     }
 }
 
-/// Becomes the leader of a new session, without a terminal.
+/// Becomes the leader of a new session without a terminal.
 ///
 /// # Errors
-/// EPERM: we lead a process group already.
+/// EPERM: this process already leads a process group.
 pub fn new_session() -> io::Result<()> {
     setsid()?;
     Ok(())
 }
 
-/// Whether our session has a terminal. Also true where that cannot be found out.
+/// Whether our session has a terminal. Also true if that cannot be determined.
 #[must_use]
 pub fn has_controlling_terminal() -> bool {
     let opened = File::options()
@@ -48,10 +50,10 @@ pub fn has_controlling_terminal() -> bool {
     !opened.is_err_and(|error| error.raw_os_error() == Some(libc::ENXIO))
 }
 
-/// Points descriptors 0, 1 and 2 at the null device.
+/// Redirects descriptors 0, 1 and 2 to /dev/null.
 ///
 /// # Errors
-/// It cannot be opened.
+/// /dev/null cannot be opened.
 pub fn detach_stdio() -> io::Result<()> {
     let null: OwnedFd = File::options()
         .read(true)
@@ -64,17 +66,17 @@ pub fn detach_stdio() -> io::Result<()> {
         }
     }
     if null.as_raw_fd() <= 2 {
-        // It has become one of the three itself: it must stay open, across exec too.
+        // The new descriptor is one of the three itself, so it must stay open, also across exec.
         leak_stream(null);
     }
     Ok(())
 }
 
-/// Opens the null device wherever descriptors 0, 1 and 2 are closed, so that nothing we open gets a number that
-/// everybody takes for a standard stream. The first thing a daemon does.
+/// Opens /dev/null for each of descriptors 0, 1 and 2 that is closed, so that no file we open is mistaken for a
+/// standard stream. Call it before anything else.
 ///
 /// # Errors
-/// It cannot be opened.
+/// /dev/null cannot be opened.
 pub fn ensure_stdio() -> io::Result<()> {
     loop {
         let null: OwnedFd = File::options()
@@ -89,12 +91,12 @@ pub fn ensure_stdio() -> io::Result<()> {
     }
 }
 
-/// Moves standard input and output to the two descriptors `numbers`, close-on-exec, closes everything else above 2, and
-/// points 0, 1 and 2 at the null device. The first thing that a process does which gets descriptors that way.
+/// Moves standard input and output to the two descriptors `numbers`, close-on-exec, closes everything else above 2,
+/// and redirects 0, 1 and 2 to /dev/null. A process that gets descriptors this way must call it before anything else.
 ///
 /// # Errors
-/// EBUSY: we have threads already, whose descriptors these may be. EINVAL: the numbers are not two neighbours above 2.
-/// EBADF: one of the streams is closed. EMFILE.
+/// EBUSY: other threads exist, which may own descriptors. EINVAL: the numbers are not adjacent or not above 2. EBADF:
+/// one of the streams is closed. EMFILE.
 ///
 /// # Source
 /// dup(2), close_range(2).
@@ -118,24 +120,24 @@ pub fn adopt_streams(numbers: [RawFd; 2]) -> io::Result<(OwnedFd, OwnedFd)> {
         }
     }
     for (copy, number) in copies.into_iter().zip(numbers) {
-        // SAFETY: no memory is involved. What had the number is closed, as everything is.
+        // SAFETY: no memory is involved. A descriptor that had the number is closed, like every other one.
         if unsafe { libc::dup3(copy, number, libc::O_CLOEXEC) } == -1 {
             return Err(io::Error::last_os_error());
         }
     }
     for (from, to) in [(3, first - 1), (second + 1, RawFd::MAX)] {
-        // SAFETY: no memory is involved. Nothing in this process, which has one thread and has just begun, owns what is
-        // closed here: it was inherited.
+        // SAFETY: no memory is involved. This process has one thread and has just started, so no value owns the
+        // descriptors that are closed here: they were inherited.
         if from <= to && unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) } == -1 {
             return Err(io::Error::last_os_error());
         }
     }
     detach_stdio()?;
-    // SAFETY: both were made here, and nobody else knows them.
+    // SAFETY: both were created here, and no other code knows them.
     Ok(unsafe { (OwnedFd::from_raw_fd(first), OwnedFd::from_raw_fd(second)) })
 }
 
-/// Sets the mask of file modes.
+/// Sets the file mode creation mask.
 pub fn set_umask(mask: u32) {
     umask(Mode::from_bits_truncate(mask));
 }
@@ -150,7 +152,7 @@ fn dup_over(number: RawFd, target: &OwnedFd) -> io::Result<()> {
     }
 }
 
-/// Leaves a standard stream open for ever.
+/// Leaves a standard stream open for the rest of the process.
 fn leak_stream(stream: OwnedFd) {
     use std::os::fd::IntoRawFd;
     let number = stream.into_raw_fd();
@@ -158,7 +160,7 @@ fn leak_stream(stream: OwnedFd) {
     unsafe { libc::fcntl(number, libc::F_SETFD, 0) };
 }
 
-/// How many threads we have.
+/// The number of threads in this process.
 fn thread_count() -> io::Result<usize> {
     Ok(std::fs::read_dir("/proc/self/task")?.count())
 }
@@ -174,7 +176,7 @@ mod tests {
         let text = run_forked(|mut file| {
             let old = std::process::id();
             fork_to_background().expect("forked");
-            // The old process has ended by now, or is about to: only the new one gets here.
+            // The old process has ended by now or is about to, so only the new one reaches this line.
             new_session().expect("session");
             detach_stdio().expect("detached");
             set_umask(0o027);
@@ -202,7 +204,7 @@ mod tests {
 
     #[test]
     fn streams_become_descriptors_of_chosen_numbers_and_nothing_else_stays() {
-        // The file that the fork reports by is closed too, so the report goes through what stays.
+        // The file through which the fork reports is closed too, so the report goes through an adopted stream.
         let (mut reader, writer) = io::pipe().expect("pipe");
         let streams = File::open("/dev/zero").expect("there");
         run_forked(move |_file| {
@@ -219,7 +221,7 @@ mod tests {
                 }
             }
             File::from(second).write_all(text.as_bytes()).expect("room");
-            // Not through values of the harness, which own descriptors that are closed now.
+            // Do not return through the test harness, whose values own descriptors that are closed by now.
             // SAFETY: ends the fork, as its caller would.
             unsafe { libc::_exit(0) };
         });

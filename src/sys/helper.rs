@@ -1,5 +1,5 @@
-//! Short-lived programs that the daemon runs for itself and reads the output of. They are children like any other, but
-//! nobody's processes: whoever reaps strangers asks here first.
+//! Runs short-lived helper programs of the daemon and reads their output. Helpers are children of the daemon but not
+//! supervised processes, so the code that reaps orphans must ask here first.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read as _};
@@ -13,17 +13,17 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::pidfd::{open_pidfd, reap, send_signal};
 use crate::domain::Signal;
 
-/// How many run at once at most.
+/// Maximum number of helpers at a time.
 const HELPERS_MAX: usize = 8;
-/// What is read at once.
+/// Number of bytes per read.
 const CHUNK_BYTES: usize = 64 << 10;
-/// How long one that was killed may take to end.
+/// How long a killed helper may take to exit.
 const KILL_WAIT: Duration = Duration::from_secs(1);
 
-/// Their pids, from before anybody could see them end until they are reaped.
+/// The helpers' PIDs, from before they can be seen to exit until they are reaped.
 static RUNNING: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
-/// Whether `pid` is one of them; none: one is being started just now, so ask again later. Never blocks.
+/// Whether `pid` is a helper. `None`: a helper is just being started, so ask again later. Never blocks.
 #[must_use]
 pub fn is_helper(pid: i32) -> Option<bool> {
     match RUNNING.try_lock() {
@@ -33,11 +33,11 @@ pub fn is_helper(pid: i32) -> Option<bool> {
     }
 }
 
-/// Runs `command` with `stdin` as its standard input, and returns the last `keep` bytes of its standard output. Blocks
-/// until it ends, at most for `limit`; then it is killed.
+/// Runs `command` with `stdin` as its standard input, and returns the last `keep` bytes of its standard output.
+/// Blocks until it exits, at most for `limit`, after which it is killed.
 ///
 /// # Errors
-/// As for making a process. `WouldBlock`: too many run already. `TimedOut`: it took too long.
+/// The errors of spawning a process. `WouldBlock`: too many helpers run already. `TimedOut`: it took too long.
 pub fn output_of(
     command: &mut Command,
     stdin: Stdio,
@@ -49,11 +49,11 @@ pub fn output_of(
     let result = last_bytes(helper.stdout, keep, until)
         .and_then(|bytes| wait_for(helper.pidfd.as_fd(), until).map(|()| bytes));
     if result.is_err() {
-        // It may have ended by itself meanwhile.
+        // It may have exited by itself meanwhile.
         let _ = send_signal(&helper.pidfd, Signal::KILL);
         let _ = wait_for(helper.pidfd.as_fd(), Instant::now() + KILL_WAIT);
     }
-    // Whoever reaps strangers may have been faster.
+    // The code that reaps orphans may have been faster.
     let _ = reap(&helper.pidfd);
     let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     running.remove(&helper.pid);
@@ -72,7 +72,7 @@ impl HelperProcess {
             .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
-        // Nobody reaps it as a stranger before its pid is known here.
+        // Hold the lock, so that the helper is not reaped as an orphan before its PID is recorded.
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         if running.len() >= HELPERS_MAX {
             return Err(io::ErrorKind::WouldBlock.into());
@@ -110,7 +110,7 @@ fn last_bytes(
         wait_for(from.as_fd(), until)?;
         let count = from.read(&mut chunk)?;
         kept.extend_from_slice(&chunk[..count]);
-        // Not at each chunk, so that each byte is moved once or twice.
+        // Not after each read, so that each byte is moved at most twice.
         if kept.len() > keep && (count == 0 || kept.len() > keep + keep.max(CHUNK_BYTES)) {
             kept.drain(..kept.len() - keep);
         }

@@ -1,4 +1,4 @@
-//! Descriptors that go from one image of this process to the next, and the exec between them.
+//! Passes descriptors from one image of this process to the next, and executes the next image.
 #![expect(
     unsafe_code,
     reason = "bare numbers become owned descriptors; execve with raw pointers"
@@ -19,14 +19,14 @@ use nix::unistd::write;
 /// Descriptors by name.
 pub type NamedFds = BTreeMap<String, OwnedFd>;
 
-/// Inherited descriptors are moved to numbers from this on: low ones are wanted for what every spawn copies (see
-/// [`super::Spawner`]).
+/// Inherited descriptors are moved to this number or higher. Low numbers are reserved for the descriptors that every
+/// spawn copies (see [`super::Spawner`]).
 const FIRST_NUMBER: RawFd = 256;
 
-/// Somebody has taken them.
+/// Whether the inherited descriptors have been taken.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// A descriptor with these bytes that nobody can change any more, positioned at their beginning. Close-on-exec.
+/// Creates a memory file with these bytes, sealed against changes and positioned at the start. Close-on-exec.
 ///
 /// # Errors
 /// ENOMEM, EMFILE.
@@ -49,10 +49,10 @@ pub fn sealed_memory(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(memory)
 }
 
-/// The bytes of a [`sealed_memory`] descriptor, at most `limit` of them.
+/// Reads the bytes of a [`sealed_memory`] descriptor, at most `limit`.
 ///
 /// # Errors
-/// InvalidData: it is none, so somebody else may be changing it; or it is longer.
+/// InvalidData: the descriptor is not sealed, so another process may change it, or it is longer than `limit`.
 pub fn read_sealed(memory: &impl AsFd, limit: u64) -> io::Result<Vec<u8>> {
     let seals = fcntl(memory.as_fd(), FcntlArg::F_GET_SEALS).map_err(|error| match error {
         nix::errno::Errno::EBADF => error.into(),
@@ -71,25 +71,25 @@ pub fn read_sealed(memory: &impl AsFd, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The bytes of a [`sealed_memory`] descriptor that an earlier image of this process left open under this number; it is closed
-/// then. To be called before anything of ours is open.
+/// Reads and closes a [`sealed_memory`] descriptor that an earlier image of this process left open under this number.
+/// Call it before this image opens anything.
 ///
 /// # Errors
-/// EBADF: it is not open, or one of 0, 1 and 2. Otherwise as [`read_sealed`]; it stays open then.
+/// EBADF: the descriptor is not open, or is 0, 1 or 2. Otherwise as [`read_sealed`]; the descriptor then stays open.
 pub fn read_inherited(number: RawFd, limit: u64) -> io::Result<Vec<u8>> {
     if number <= libc::STDERR_FILENO {
         return Err(nix::errno::Errno::EBADF.into());
     }
-    // SAFETY: only asked about, for the length of the calls; a number that is not open is EBADF.
+    // SAFETY: the descriptor is only queried, for the length of the calls; a number that is not open is EBADF.
     let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
     let bytes = read_sealed(&borrowed, limit)?;
-    // SAFETY: it is open and sealed, so it is what was left for us; it was open when this image started, so that no value
-    // of ours can own it.
+    // SAFETY: it is open and sealed, so an earlier image left it for us. It was open when this image started, so that
+    // no value of ours can own it.
     drop(unsafe { OwnedFd::from_raw_fd(number) });
     Ok(bytes)
 }
 
-/// Lets these descriptors pass through the next exec (`true`), or not any more.
+/// Sets whether these descriptors stay open across the next exec.
 ///
 /// # Errors
 /// None that an open descriptor can cause.
@@ -108,21 +108,21 @@ pub fn set_inheritable<'a>(
     Ok(())
 }
 
-/// Takes the descriptors of these numbers, which an earlier image of this process left open, into possession, once. They
-/// are close-on-exec afterwards, and may have other numbers.
+/// Takes ownership of the descriptors with these numbers, which an earlier image of this process left open. Works
+/// once. The descriptors become close-on-exec and may get other numbers.
 ///
-/// To be called before anything of ours is open.
+/// Call it before this image opens anything.
 ///
 /// # Errors
-/// EBADF: one of them is not open, or is one of 0, 1 and 2, or stands there twice; EALREADY: they were taken before.
-/// Nothing is taken then.
+/// EBADF: a descriptor is not open, is 0, 1 or 2, or is listed twice. EALREADY: they were taken before. Nothing is
+/// taken in these cases.
 pub fn take_inherited(numbers: &[(String, RawFd)]) -> io::Result<NamedFds> {
     let mut seen = BTreeSet::new();
     for &(_, number) in numbers {
         if number <= libc::STDERR_FILENO || !seen.insert(number) {
             return Err(nix::errno::Errno::EBADF.into());
         }
-        // SAFETY: only asked about, for the length of the call; a number that is not open is EBADF.
+        // SAFETY: the descriptor is only queried, for the length of the call; a number that is not open is EBADF.
         fcntl(unsafe { BorrowedFd::borrow_raw(number) }, FcntlArg::F_GETFD)?;
     }
     if TAKEN.swap(true, Ordering::Relaxed) {
@@ -130,17 +130,17 @@ pub fn take_inherited(numbers: &[(String, RawFd)]) -> io::Result<NamedFds> {
     }
     let mut taken = NamedFds::new();
     for (name, number) in numbers {
-        // SAFETY: it is open and named once. It was open when this image started, so that no value of ours can own it;
-        // that nobody takes them twice is what TAKEN is for.
+        // SAFETY: it is open and listed once. It was open when this image started, so that no value of ours can own
+        // it; TAKEN keeps it from being taken twice.
         let fd = unsafe { OwnedFd::from_raw_fd(*number) };
         taken.insert(name.clone(), dup_high(fd)?);
     }
     Ok(taken)
 }
 
-/// The same descriptor, close-on-exec, with a high number if there is one to be had.
+/// Moves a descriptor to a high number if possible, and makes it close-on-exec.
 fn dup_high(fd: OwnedFd) -> io::Result<OwnedFd> {
-    // SAFETY: a new descriptor that nobody else knows.
+    // SAFETY: a new descriptor that no other code knows.
     let owned = |number| unsafe { OwnedFd::from_raw_fd(number) };
     match fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(FIRST_NUMBER)) {
         Ok(number) => Ok(owned(number)),
@@ -151,15 +151,15 @@ fn dup_high(fd: OwnedFd) -> io::Result<OwnedFd> {
     }
 }
 
-/// The number of a descriptor, to be told to the next image.
+/// The number of a descriptor, to be passed to the next image.
 #[must_use]
 pub fn raw_fd_number(fd: &impl AsFd) -> RawFd {
     fd.as_fd().as_raw_fd()
 }
 
-/// Replaces this image by the program at `path`. Returns only if that fails; then nothing has changed.
+/// Replaces this image by the program at `path`. Returns only if that fails; nothing has changed then.
 ///
-/// Other threads end without a word; the signal mask and what is pending go on.
+/// Other threads end without running destructors. The signal mask and pending signals are kept.
 ///
 /// # Source
 /// execve(2).
@@ -194,7 +194,7 @@ pub fn replace_image(
         pointers
     };
     let (argv, envp) = (pointers(&arguments), pointers(&environment));
-    // SAFETY: all three are ended by null or NUL, and live until the call returns, which it does only if it failed.
+    // SAFETY: all three are terminated by null or NUL and live until the call returns, which it does only on failure.
     unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
     io::Error::last_os_error()
 }
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn what_is_inherited_is_taken_once_and_closes_on_exec() {
-        // One test, because a process takes once.
+        // One test, because a process can take them only once.
         let (reader, writer) = io::pipe().expect("pipe");
         set_inheritable([reader.as_fd()], true).expect("open");
         let number = reader.into_raw_fd();

@@ -1,24 +1,25 @@
-//! The kernel we run on: whether it is new enough, its random numbers, and what it hands to us.
+//! Queries of the kernel: its version, random numbers, page and tick sizes, and the subreaper flag.
 #![expect(unsafe_code, reason = "uname and getrandom")]
 
 use std::ffi::CStr;
 use std::io;
 
-/// The oldest Linux that has everything we use (close_range, pidfds, their waitid).
+/// The oldest Linux with everything we use (close_range, pidfds and waitid on them).
 const OLDEST: (u32, u32) = (5, 10);
 
-/// A kernel that is too old.
+/// The kernel is too old.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("supervisord needs Linux {}.{} or later; this is Linux {release}", OLDEST.0, OLDEST.1)]
 pub struct KernelTooOld {
-    /// As the kernel names itself.
+    /// The kernel's release string.
     pub release: String,
 }
 
-/// Checks that the kernel is new enough. One whose name cannot be read passes: a guess must not stop the daemon.
+/// Checks that the kernel is new enough. An unreadable release string passes, because a guess must not stop the
+/// daemon.
 ///
 /// # Errors
-/// It is older than Linux 5.10.
+/// The kernel is older than Linux 5.10.
 pub fn check_kernel() -> Result<(), KernelTooOld> {
     check_release(release())
 }
@@ -30,7 +31,7 @@ fn check_release(release: String) -> Result<(), KernelTooOld> {
     }
 }
 
-/// The release as the kernel names itself, e.g. `6.1.0-18-amd64`; empty if it cannot be had.
+/// The kernel's release string, e.g. `6.1.0-18-amd64`. Empty if it cannot be read.
 #[must_use]
 pub fn release() -> String {
     // SAFETY: an all-zero struct of character arrays is a valid one.
@@ -44,22 +45,22 @@ pub fn release() -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// The first two numbers of a release.
+/// The first two numbers of a release string.
 fn parse_release(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// The pid of who started us, or of who took us over.
+/// The PID of our parent process.
 #[must_use]
 pub fn parent_pid() -> i32 {
     nix::unistd::getppid().as_raw()
 }
 
-/// A number that nobody can guess.
+/// Returns an unpredictable random number.
 ///
 /// # Errors
-/// EINTR is retried; there is no other on a supported kernel.
+/// EINTR is retried; a supported kernel has no other.
 ///
 /// # Source
 /// getrandom(2).
@@ -68,7 +69,7 @@ pub fn random_seed() -> io::Result<u64> {
     loop {
         // SAFETY: the buffer is live, writable and as long as stated.
         let count = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
-        // Up to 256 bytes come whole.
+        // The kernel returns requests of up to 256 bytes completely.
         if count == 8 {
             return Ok(u64::from_ne_bytes(bytes));
         }
@@ -79,7 +80,7 @@ pub fn random_seed() -> io::Result<u64> {
     }
 }
 
-/// How many bytes a page of memory has, and how many clock ticks a second has in /proc.
+/// The size of a memory page in bytes, and the number of clock ticks per second in /proc.
 ///
 /// # Source
 /// sysconf(3), `_SC_PAGESIZE` and `_SC_CLK_TCK`; both are known on every Linux.
@@ -101,7 +102,7 @@ pub fn page_and_tick_sizes() -> (u64, u64) {
     (or(page, 4096), or(ticks, 100))
 }
 
-/// Orphans among the descendants of our processes become our children, to be reaped by us.
+/// Makes this process a subreaper: orphans among its descendants become its children.
 ///
 /// # Errors
 /// None on a supported kernel.
@@ -112,7 +113,7 @@ pub fn become_subreaper() -> io::Result<()> {
     Ok(nix::sys::prctl::set_child_subreaper(true)?)
 }
 
-/// Whether they do.
+/// Whether this process is a subreaper.
 ///
 /// # Source
 /// PR_GET_CHILD_SUBREAPER(2const).

@@ -1,4 +1,4 @@
-//! For tests of what waits for a file: a lease keeps whoever opens the file, or executes it, waiting for up to
+//! File leases, for tests of code that blocks on a file. A lease makes every open or exec of the file wait for up to
 //! /proc/sys/fs/lease-break-time seconds.
 #![expect(unsafe_code, reason = "fcntl, in tests only")]
 
@@ -10,16 +10,18 @@ use std::path::Path;
 /// `F_SETSIG` of include/uapi/asm-generic/fcntl.h.
 const F_SETSIG: libc::c_int = 10;
 
-/// A write lease, until it is dropped.
+/// A write lease. Dropping it releases the lease.
 pub(crate) struct FileLease(File);
 
 impl FileLease {
+    /// Takes a write lease.
+    ///
     /// # Errors
-    /// EAGAIN: somebody has the file open. EACCES: it is another user's.
+    /// EAGAIN: another process has the file open. EACCES: the file belongs to another user.
     pub(crate) fn acquire(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let number = file.as_raw_fd();
-        // The signal for a broken lease, which must not end the test: one that does nothing by itself.
+        // Use a signal that is ignored by default, because the default signal for a broken lease would end the test.
         // SAFETY: an open descriptor, and no memory involved.
         let result = unsafe {
             match libc::fcntl(number, F_SETSIG, libc::SIGURG) {

@@ -1,4 +1,4 @@
-//! The limits that the kernel has for a process, and the daemon's own of open files and processes.
+//! Resource limits of processes, and the daemon's own limits of open files and processes.
 
 use std::{fmt, io};
 
@@ -8,7 +8,7 @@ use nix::unistd::close;
 
 pub use crate::domain::{Limit, Resource};
 
-/// The resource in the words of the library that makes the calls.
+/// Converts to nix's type.
 const fn nix_resource(resource: Resource) -> nix::sys::resource::Resource {
     use nix::sys::resource::Resource as Nix;
     match resource {
@@ -36,7 +36,7 @@ pub(super) const fn resource_number(resource: Resource) -> usize {
     nix_resource(resource) as usize
 }
 
-/// A pair as the kernel reads it.
+/// Converts to the kernel's struct.
 pub(super) const fn to_rlimit(limit: Limit) -> libc::rlimit64 {
     libc::rlimit64 {
         rlim_cur: limit.soft,
@@ -44,13 +44,13 @@ pub(super) const fn to_rlimit(limit: Limit) -> libc::rlimit64 {
     }
 }
 
-/// A minimum that cannot be had. Its `Display` is Supervisor's, which names the minimum itself as what the environment
-/// allows: it is the hard limit that was tried.
+/// A minimum cannot be reached. The `Display` texts are Supervisor's, which show the hard limit that was tried as the
+/// environment's limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitTooLow {
-    /// Of what.
+    /// The resource.
     pub resource: Resource,
-    /// What was needed.
+    /// The required minimum.
     pub minimum: u64,
     /// The hard limit that was tried.
     pub hard: u64,
@@ -82,7 +82,7 @@ impl fmt::Display for LimitTooLow {
     }
 }
 
-/// The limit in force.
+/// Returns the current limit.
 ///
 /// # Errors
 /// None that a correct caller can cause.
@@ -91,17 +91,17 @@ pub fn get_limit(resource: Resource) -> io::Result<Limit> {
     Ok(Limit { soft, hard })
 }
 
-/// Sets the limit.
+/// Sets a limit.
 ///
 /// # Errors
-/// EPERM: the hard limit would be raised without CAP_SYS_RESOURCE, or RLIMIT_NOFILE above `fs.nr_open`. EINVAL: soft above
-/// hard.
+/// EPERM: raising the hard limit needs CAP_SYS_RESOURCE, or RLIMIT_NOFILE exceeds `fs.nr_open`. EINVAL: the soft
+/// limit exceeds the hard limit.
 pub fn set_limit(resource: Resource, limit: Limit) -> io::Result<()> {
     Ok(setrlimit(nix_resource(resource), limit.soft, limit.hard)?)
 }
 
-/// Raises the soft limit to `minimum`, and the hard one where it is lower still. Returns the new soft limit if anything
-/// was done.
+/// Raises the soft limit to `minimum`, and the hard limit if that is lower. Returns the new soft limit. `None`:
+/// nothing had to change.
 ///
 /// # Errors
 /// The kernel refuses.
@@ -111,7 +111,7 @@ pub fn set_limit(resource: Resource, limit: Limit) -> io::Result<()> {
 pub fn raise_to_minimum(resource: Resource, minimum: i64) -> Result<Option<u64>, LimitTooLow> {
     let minimum = u64::try_from(minimum).unwrap_or(0);
     let found = get_limit(resource).unwrap_or(Limit { soft: 0, hard: 0 });
-    // No limit is the greatest number, so no case of its own is needed.
+    // "Unlimited" is the greatest number, so it needs no case of its own.
     if found.soft >= minimum {
         return Ok(None);
     }
@@ -131,8 +131,8 @@ pub fn raise_to_minimum(resource: Resource, minimum: i64) -> Result<Option<u64>,
     })
 }
 
-/// Raises our own soft limit of open files to the hard one, for a daemon holds several per process. Returns what was in
-/// force before, which is what processes are to have.
+/// Raises our own soft limit of open files to the hard limit, because a daemon needs several descriptors per process.
+/// Returns the previous limit, which child processes get.
 ///
 /// # Errors
 /// None that a correct caller can cause.
@@ -150,12 +150,11 @@ pub fn raise_own_files() -> io::Result<Limit> {
     Ok(found)
 }
 
-/// Makes room for so many descriptors, or for as many as the limit allows.
+/// Enlarges the descriptor table to `count` descriptors, or to as many as the limit allows.
 ///
-/// The kernel doubles the table of descriptors as it fills, and where threads share it, each doubling waits for all
-/// processors to have passed through the scheduler: 10 ms, in which no thread that needs a new descriptor goes on. One call
-/// before there are threads costs microseconds. Where there are some, the calling thread waits once, and the others only if
-/// they need the room too.
+/// The kernel doubles the table as it fills. If threads share the table, each doubling waits for an RCU grace period:
+/// 10 ms in which no thread can get a new descriptor. One call before there are threads costs microseconds. With
+/// threads, the calling thread waits once, and the others only if they need the room too.
 ///
 /// # Errors
 /// ENOMEM, EMFILE. Nothing is lost: the table grows as it fills.
@@ -197,7 +196,7 @@ mod tests {
                     .map(|limit| (limit.soft, limit.hard))
                     .expect("limit")
             };
-            // Before the limits, which the descriptors of other tests may exceed already.
+            // Open it before the limits are lowered: the descriptors of other tests may exceed them.
             let status = std::fs::read_to_string("/proc/self/status").expect("status");
             files(50, 60);
             assert_eq!(raise_to_minimum(Resource::Files, 55), Ok(Some(55)));
@@ -206,7 +205,7 @@ mod tests {
             assert_eq!((before.soft, before.hard), (55, 60));
             assert_eq!(found(), (60, 60));
             let beyond = raise_to_minimum(Resource::Files, 70);
-            // CAP_SYS_RESOURCE, which containers often lack.
+            // Without CAP_SYS_RESOURCE, which containers often lack, the hard limit cannot be raised.
             let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
             let capabilities = u64::from_str_radix(line.expect("field").trim(), 16).expect("hex");
             if capabilities & (1 << 24) != 0 {
@@ -222,7 +221,7 @@ mod tests {
         });
     }
 
-    /// The kernel tells how much room there is: FDSize of proc_pid_status(5).
+    /// FDSize of proc_pid_status(5) shows the size of the table.
     #[test]
     fn the_table_of_descriptors_has_room_for_as_many_as_the_limit_allows() {
         crate::sys::test_fork::run_forked(|_file| {
@@ -246,7 +245,7 @@ mod tests {
 
     #[test]
     fn dmn_12_failure_texts() {
-        // Above the hard ceiling that the kernel has for everybody.
+        // Above the maximum that the kernel has for every process.
         let minimum = i64::MAX;
         let error = raise_to_minimum(Resource::Files, minimum).expect_err("too many");
         assert_eq!(

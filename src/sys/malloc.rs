@@ -1,13 +1,12 @@
-//! How the C library's allocator keeps memory.
+//! Tunes the C library's allocator.
 #![expect(unsafe_code, reason = "mallopt")]
 
-/// Bytes from which an allocation gets a mapping of its own, which goes back to the kernel when it is freed.
+/// Allocations of at least this size get a memory mapping of their own, which is unmapped when they are freed.
 const OWN_MAPPING_BYTES: i32 = 128 << 10;
 
-/// Makes the allocator give memory back: one heap for all threads instead of one per thread, and mappings of their own for
-/// large allocations, whatever was freed before. A supervisor is measured by what it keeps when nothing happens, and four
-/// threads that rarely allocate at the same time gain nothing from heaps of their own. To be called before there are
-/// threads.
+/// Makes the allocator return memory to the kernel: one heap for all threads instead of one per thread, and separate
+/// mappings for large allocations. An idle supervisor should use little memory, and threads that rarely allocate at
+/// the same time gain nothing from heaps of their own. Call it before there are threads.
 ///
 /// # Source
 /// mallopt(3). Measured with 1,000 programs after 500 full listings: 16.0 MB of anonymous memory without it.
@@ -17,18 +16,18 @@ pub fn tune_malloc() {
         (libc::M_MMAP_THRESHOLD, OWN_MAPPING_BYTES),
         (libc::M_TRIM_THRESHOLD, OWN_MAPPING_BYTES),
     ] {
-        // SAFETY: no memory is involved; an unknown parameter is refused. Nobody else is in the allocator yet.
+        // SAFETY: no memory is involved; an unknown parameter is refused. No other thread uses the allocator yet.
         unsafe { libc::mallopt(parameter, value) };
     }
 }
 
-/// Gives free memory back to the kernel, between allocations that live on too. For the moments after something large and
-/// short-lived, such as reading a configuration: a thousand programs leave 2.5 MB behind.
+/// Returns free memory to the kernel, also between live allocations. Call it after large, short-lived work such as
+/// reading a configuration: a thousand programs leave 2.5 MB behind.
 ///
 /// # Source
 /// malloc_trim(3).
 pub fn trim_heap() {
-    // SAFETY: it only looks at free memory, under the allocator's own lock.
+    // SAFETY: it touches only free memory, under the allocator's own lock.
     unsafe { libc::malloc_trim(0) };
 }
 

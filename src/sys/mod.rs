@@ -1,4 +1,5 @@
-//! The only unsafe code: clone and exec, pidfds, readiness, limits, credentials. Small, safe outside.
+//! Safe wrappers around Linux system calls: clone and exec, pidfds, epoll, limits, credentials. The only module with
+//! unsafe code.
 
 mod accounts;
 mod byte_lock;

@@ -1,17 +1,17 @@
-//! Where users, groups and hosts are looked up.
+//! Chooses the name services for users, groups and hosts.
 #![cfg_attr(
     all(target_feature = "crt-static", target_env = "gnu"),
     expect(unsafe_code, reason = "a function of glibc that no crate has")
 )]
 
-/// In a static binary: in files, and hosts by DNS too, whatever /etc/nsswitch.conf says. To ask another service, glibc would load
-/// its library, and with that a second C library: a static binary crashes in it, for example in libnss_systemd, which most
-/// hosts name. Elsewhere nothing changes.
+/// In a static binary, looks up users and groups in files, and hosts in files and DNS, whatever /etc/nsswitch.conf
+/// says. For other services glibc would load their library and with it a second C library, which crashes a static
+/// binary, for example in libnss_systemd, which most hosts configure. Dynamic binaries are not affected.
 ///
-/// To be called before the first look-up.
+/// Call it before the first look-up.
 ///
 /// # Source
-/// `__nss_configure_lookup` in glibc's `nss.h`. The crash is that of glibc 2.36 with `passwd: files systemd`.
+/// `__nss_configure_lookup` in glibc's `nss.h`. The crash was seen with glibc 2.36 and `passwd: files systemd`.
 pub fn use_builtin_services() {
     #[cfg(all(target_feature = "crt-static", target_env = "gnu"))]
     for (base, services) in [
@@ -20,7 +20,7 @@ pub fn use_builtin_services() {
         (c"initgroups", c"files"),
         (c"hosts", c"files dns"),
     ] {
-        // SAFETY: both are terminated, and live for ever. An unknown base would be EINVAL and change nothing.
+        // SAFETY: both strings are terminated and static. An unknown database would be EINVAL and change nothing.
         unsafe { __nss_configure_lookup(base.as_ptr(), services.as_ptr()) };
     }
 }

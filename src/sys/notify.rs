@@ -1,4 +1,4 @@
-//! The socket through which a program speaks of itself, and who it is that speaks there.
+//! The notification socket (`NOTIFY_SOCKET`) and the identity of its senders.
 #![expect(
     unsafe_code,
     reason = "recvmsg with SCM_PIDFD, which nix does not know and would leak; descriptors that came with a message"
@@ -18,12 +18,12 @@ use crate::domain::Signal;
 /// Linux 6.5, `SO_PASSPIDFD` and `SCM_PIDFD` (include/uapi/asm-generic/socket.h, include/linux/socket.h); not in libc yet.
 const SO_PASSPIDFD: i32 = 76;
 const SCM_PIDFD: i32 = 0x04;
-/// Room for what may come with one message: credentials, a pidfd, and as many descriptors as the kernel lets through
-/// (SCM_MAX_FD, 253). Words, since the headers must be aligned.
+/// Space for the control data of one message: credentials, a pidfd, and the maximum number of descriptors
+/// (SCM_MAX_FD, 253). An array of words, because the headers must be aligned.
 const CONTROL_WORDS: usize = 160;
 
-/// A datagram socket with a name of its own. It is in no file system: nothing is left behind, a read-only root is no
-/// obstacle, and its name can be asked of the descriptor alone.
+/// A datagram socket with an abstract name. It leaves no file behind, works with a read-only root, and its name can
+/// be read from the descriptor alone.
 #[derive(Debug)]
 pub struct NotifySocket {
     fd: OwnedFd,
@@ -31,7 +31,7 @@ pub struct NotifySocket {
 }
 
 impl NotifySocket {
-    /// A socket whose name nobody can have guessed, close-on-exec and non-blocking.
+    /// Creates a socket with an unpredictable name, close-on-exec and non-blocking.
     ///
     /// # Errors
     /// EMFILE, ENFILE, ENOMEM.
@@ -50,18 +50,18 @@ impl NotifySocket {
             SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
             None,
         )?;
-        // Before the name is there, so that no message comes without its sender.
+        // Before bind, so that no message arrives without its sender.
         set_flag(&fd, libc::SO_PASSCRED)?;
-        // An older kernel does not know it; then the number alone has to do.
+        // Older kernels do not have it, so only the PID identifies the sender there.
         let _ = set_flag(&fd, SO_PASSPIDFD);
         bind(fd.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?)?;
         Ok(Self { fd, name })
     }
 
-    /// One that another process of the daemon's made and handed over: its name is asked of it.
+    /// Adopts a socket that another process of the daemon created, and reads its name.
     ///
     /// # Errors
-    /// ENOTSOCK; or EINVAL: its name is none of this kind.
+    /// ENOTSOCK, or EINVAL: its name is not abstract.
     pub fn adopt(fd: OwnedFd) -> io::Result<Self> {
         let socket = UnixDatagram::from(fd);
         let address = socket.local_addr()?;
@@ -75,14 +75,14 @@ impl NotifySocket {
         })
     }
 
-    /// What `NOTIFY_SOCKET` says.
+    /// The value of `NOTIFY_SOCKET`.
     #[must_use]
     pub fn address(&self) -> String {
         format!("@{}", self.name)
     }
 
-    /// Takes one message; what does not fit into `buffer` is cut off. Descriptors that come with it are closed at once,
-    /// which is also the answer that `BARRIER=1` waits for. None: there is no message.
+    /// Receives one message, truncated to `buffer`. Descriptors sent with it are closed at once, which also
+    /// acknowledges `BARRIER=1`. `None`: there is no message.
     ///
     /// # Errors
     /// None that a correct caller can cause.
@@ -127,41 +127,41 @@ impl AsFd for NotifySocket {
     }
 }
 
-/// One message that was taken.
+/// A received message.
 #[derive(Debug)]
 pub struct NotifyDatagram {
-    /// How many bytes of the buffer it has.
+    /// Number of bytes written to the buffer.
     pub bytes: usize,
-    /// Nothing of it was cut off.
+    /// Whether the message is complete rather than truncated.
     pub is_whole: bool,
-    /// Who sent it; none: the kernel did not say.
+    /// The sender. `None`: the kernel did not report it.
     pub sender: Option<DatagramSender>,
 }
 
-/// Who sent a message, by the kernel's word.
+/// The sender of a message, as reported by the kernel.
 #[derive(Debug)]
 pub struct DatagramSender {
-    /// Its number; 0: it has none here.
+    /// PID. 0: the process is not in our PID namespace.
     pub pid: i32,
-    /// Its user.
+    /// UID.
     pub uid: u32,
     handle: SenderHandle,
 }
 
-/// What holds a sender's number fast.
+/// How the sender's PID is protected against reuse.
 #[derive(Debug)]
 enum SenderHandle {
-    /// Nothing.
+    /// Not at all.
     None,
-    /// It had been reaped when its message was taken.
+    /// The sender had been reaped when its message was received.
     Gone,
-    /// Its pidfd.
+    /// By a pidfd.
     Pidfd(OwnedFd),
 }
 
 impl DatagramSender {
-    /// Whether the number is the sender's still, and has been since the message was sent. Where the kernel cannot tell,
-    /// yes.
+    /// Whether the PID still belongs to the sender, and has since the message was sent. True if the kernel cannot
+    /// tell.
     #[must_use]
     pub fn is_there(&self) -> bool {
         match (&self.handle, Signal::from_number(0)) {
@@ -195,7 +195,7 @@ fn set_flag(fd: &OwnedFd, option: i32) -> io::Result<()> {
     }
 }
 
-/// Takes everything out of a message's control data: the sender, and descriptors, which are closed.
+/// Reads the control data of a message: the sender, and descriptors, which are closed.
 fn sender_in(header: &libc::msghdr) -> Option<DatagramSender> {
     let mut credentials = None;
     let mut handle = SenderHandle::None;
@@ -214,23 +214,24 @@ fn sender_in(header: &libc::msghdr) -> Option<DatagramSender> {
         let length = (part.cmsg_len as usize).saturating_sub(overhead);
         match (part.cmsg_level, part.cmsg_type) {
             (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) if length >= size_of::<libc::ucred>() => {
-                // SAFETY: the kernel wrote a whole `ucred` there; nothing is said of its alignment.
+                // SAFETY: the kernel wrote a whole `ucred` there, whose alignment is not guaranteed.
                 credentials = Some(unsafe { data.cast::<libc::ucred>().read_unaligned() });
             }
             (libc::SOL_SOCKET, SCM_PIDFD) if length >= size_of::<RawFd>() => {
                 // SAFETY: the kernel wrote an integer there.
                 let number = unsafe { data.cast::<RawFd>().read_unaligned() };
                 handle = match number {
-                    // SAFETY: the kernel made it for us with this message, and it is taken out of it once.
+                    // SAFETY: the kernel created the descriptor for us with this message, and it is read only once.
                     0.. => SenderHandle::Pidfd(unsafe { OwnedFd::from_raw_fd(number) }),
-                    // There was no descriptor left, which says nothing of the sender.
+                    // We had no descriptor left, which says nothing about the sender.
                     error if [-libc::EMFILE, -libc::ENFILE].contains(&error) => SenderHandle::None,
                     _ => SenderHandle::Gone,
                 };
             }
             (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
                 for place in 0..length / size_of::<RawFd>() {
-                    // SAFETY: the kernel wrote as many integers there; each is a new descriptor that nobody else knows.
+                    // SAFETY: the kernel wrote this number of integers there; each is a new descriptor that no other
+                    // code knows.
                     let fd = unsafe {
                         OwnedFd::from_raw_fd(data.cast::<RawFd>().add(place).read_unaligned())
                     };
@@ -258,7 +259,7 @@ mod tests {
 
     use super::*;
 
-    /// A socket that can send to `to`.
+    /// A socket connected to `to`.
     fn sender(to: &NotifySocket) -> UnixDatagram {
         let address = SocketAddr::from_abstract_name(to.name.as_bytes()).expect("a name");
         let socket = UnixDatagram::unbound().expect("a socket");
@@ -322,7 +323,7 @@ mod tests {
         drop(writer);
         let mut buffer = [0; 64];
         socket.receive(&mut buffer).expect("asked").expect("one");
-        // The end is there only if nobody holds the other end any more.
+        // EOF arrives only if nobody holds the other end any more.
         assert_eq!(reader.read(&mut [0]).expect("read"), 0);
     }
 

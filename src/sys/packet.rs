@@ -1,4 +1,4 @@
-//! Packets between two processes, over a pair of unix sockets that keeps their bounds, with descriptors.
+//! Packets with descriptors between two processes, over a pair of seqpacket unix sockets.
 #![expect(
     unsafe_code,
     reason = "nix leaves the descriptors of a packet that was cut open for ever, so recvmsg is called directly"
@@ -13,30 +13,30 @@ use nix::sys::socket::{
     setsockopt, socketpair, sockopt,
 };
 
-/// The most descriptors that one packet carries.
+/// Maximum number of descriptors per packet.
 ///
 /// # Source
 /// unix(7), SCM_RIGHTS: SCM_MAX_FD.
 pub const PACKET_DESCRIPTORS_MAX: usize = 253;
-/// What the kernel may keep in each direction. A small packet counts as a kilobyte or so.
+/// Socket buffer size in each direction, in bytes. A small packet counts as about a kilobyte.
 const BUFFER_BYTES: usize = 4 << 20;
-/// Room for what comes besides the bytes: the descriptors and the sender's credentials, with headers and padding.
+/// Space for the control data: the descriptors and the sender's credentials, with headers and padding.
 const CONTROL_WORDS: usize = 160;
 
-/// One packet as it came.
+/// A received packet.
 #[derive(Debug)]
 pub struct Packet {
-    /// How many bytes of the buffer it filled.
+    /// Number of bytes written to the buffer.
     pub length: usize,
-    /// What came with it; close-on-exec.
+    /// The descriptors sent with it; close-on-exec.
     pub descriptors: Vec<OwnedFd>,
-    /// The sender's effective user as the kernel saw it; none: the socket does not ask for it.
+    /// The sender's effective UID, as reported by the kernel. `None`: the socket does not request it.
     pub uid: Option<u32>,
-    /// Bytes or descriptors are missing: there was no room for them.
+    /// Whether bytes or descriptors were dropped for lack of space.
     pub cut: bool,
 }
 
-/// A connected pair that keeps the bounds of packets. What arrives at the first end names its sender.
+/// Creates a connected pair of seqpacket sockets. Packets received at the first end carry their sender's credentials.
 ///
 /// # Errors
 /// EMFILE, ENFILE, ENOMEM.
@@ -48,7 +48,8 @@ pub fn packet_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let (first, second) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
     setsockopt(&first, sockopt::PassCred, &true)?;
     for end in [&first, &second] {
-        // Without the right to it, as much as everybody may have; with neither, less is on its way at once.
+        // Without CAP_NET_ADMIN the size is limited to the system's maximum. If both calls fail, fewer packets fit
+        // into the queue.
         if setsockopt(end, sockopt::SndBufForce, &BUFFER_BYTES).is_err() {
             let _ = setsockopt(end, sockopt::SndBuf, &BUFFER_BYTES);
         }
@@ -56,28 +57,29 @@ pub fn packet_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((first, second))
 }
 
-/// Whether this is a unix socket that keeps the bounds of packets, and the user who made its pair.
+/// Checks that this is a unix seqpacket socket, and returns the UID that created its pair.
 ///
 /// # Errors
-/// `InvalidInput`: it is something else. As getsockopt(2) for what is not a socket.
+/// `InvalidInput`: it is another kind of socket. As getsockopt(2) if it is no socket.
 ///
 /// # Source
 /// socket(7), SO_TYPE, SO_DOMAIN, SO_PEERCRED.
 pub fn packet_maker(socket: &impl AsFd) -> io::Result<u32> {
     let kind = getsockopt(socket, sockopt::SockType)?;
     let maker = getsockopt(socket, sockopt::PeerCredentials);
-    // Credentials are known of unix sockets only.
+    // Only unix sockets have credentials.
     match (kind, maker) {
         (SockType::SeqPacket, Ok(maker)) => Ok(maker.uid()),
         _ => Err(io::ErrorKind::InvalidInput.into()),
     }
 }
 
-/// Sends one packet, without ever waiting.
+/// Sends one packet. Never blocks.
 ///
 /// # Errors
-/// `WouldBlock`: the other side has much to read already. EPIPE, ECONNRESET: it is gone. ETOOMANYREFS: a user other than
-/// root has more descriptors on the way than it may have open. EINVAL: more than [`PACKET_DESCRIPTORS_MAX`] descriptors.
+/// `WouldBlock`: the receiver's queue is full. EPIPE, ECONNRESET: the receiver is gone. ETOOMANYREFS: a user other
+/// than root has more descriptors in flight than it may have open. EINVAL: more than [`PACKET_DESCRIPTORS_MAX`]
+/// descriptors.
 pub fn send_packet(
     socket: impl AsFd,
     bytes: &[u8],
@@ -97,10 +99,11 @@ pub fn send_packet(
     }
 }
 
-/// The bytes of the next packet, which stays where it is, with its descriptors; how many they are. `None`: there is no packet.
+/// Copies the next packet's bytes without removing the packet or its descriptors, and returns their number. `None`:
+/// there is no packet.
 ///
 /// # Errors
-/// ECONNRESET: the other side is gone, with packets unread.
+/// ECONNRESET: the sender is gone and left packets unread.
 pub fn peek_packet(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK;
     loop {
@@ -113,15 +116,15 @@ pub fn peek_packet(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<us
     }
 }
 
-/// Takes the next packet, if there is one, without ever waiting. Length 0 without `cut`: the other side is gone.
+/// Receives the next packet, if there is one. Never blocks. Length 0 without `cut`: the sender is gone.
 ///
 /// # Errors
-/// ECONNRESET: the other side is gone, with packets unread.
+/// ECONNRESET: the sender is gone and left packets unread.
 ///
 /// # Source
 /// recvmsg(2); cmsg(3); unix(7).
 pub fn receive_packet(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<Packet>> {
-    // Words, because headers of control messages are aligned like them.
+    // Words, because control message headers have their alignment.
     let mut control = [0_usize; CONTROL_WORDS];
     let mut part = libc::iovec {
         iov_base: buffer.as_mut_ptr().cast(),
@@ -165,14 +168,15 @@ pub fn receive_packet(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option
         match (message.cmsg_level, message.cmsg_type) {
             (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
                 for place in 0..bytes / size_of::<RawFd>() {
-                    // SAFETY: so many numbers lie there, perhaps unaligned; each is a new descriptor that only we know.
+                    // SAFETY: the kernel wrote this number of integers there, perhaps unaligned; each is a new
+                    // descriptor that only we know.
                     packet.descriptors.push(unsafe {
                         OwnedFd::from_raw_fd(data.cast::<RawFd>().add(place).read_unaligned())
                     });
                 }
             }
             (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) if bytes >= size_of::<libc::ucred>() => {
-                // SAFETY: it lies there whole, perhaps unaligned, and any bits are valid numbers.
+                // SAFETY: the kernel wrote a whole `ucred` there, perhaps unaligned, and any bits are valid numbers.
                 let sender = unsafe { data.cast::<libc::ucred>().read_unaligned() };
                 packet.uid = Some(sender.uid);
             }
@@ -245,7 +249,7 @@ mod tests {
         assert!(send_packet(&second, b"", &many).is_err());
         drop(packet);
         crate::sys::test_fork::run_forked(|_file| {
-            // Room for 20 more, however many the other tests of this program had open.
+            // Space for 20 more descriptors, however many the other tests have open.
             let open: std::collections::BTreeSet<u64> = std::fs::read_dir("/proc/self/fd")
                 .expect("listed")
                 .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())

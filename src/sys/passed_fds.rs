@@ -1,4 +1,4 @@
-//! Descriptors that this process was started with, and that are its own to keep.
+//! Takes ownership of descriptors that were passed to this process at its start.
 #![expect(
     unsafe_code,
     reason = "a bare number becomes an owned descriptor, once"
@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::fcntl::{FcntlArg, fcntl};
 
-/// Somebody has taken them.
+/// Whether the descriptors have been taken.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// Takes the descriptors of these numbers into possession, the first time; later there is nothing left to take.
+/// Takes ownership of the descriptors with these numbers. Later calls return nothing.
 ///
 /// # Errors
-/// EBADF: one of them is not open, or is one of 0, 1 and 2, or stands there twice. Nothing is taken then.
+/// EBADF: a descriptor is not open, is 0, 1 or 2, or is listed twice. Nothing is taken then.
 pub fn take_passed(numbers: &[RawFd]) -> io::Result<Vec<OwnedFd>> {
     if TAKEN.swap(true, Ordering::Relaxed) {
         return Ok(Vec::new());
@@ -25,11 +25,11 @@ pub fn take_passed(numbers: &[RawFd]) -> io::Result<Vec<OwnedFd>> {
         if number <= libc::STDERR_FILENO || numbers[..place].contains(&number) {
             return Err(nix::errno::Errno::EBADF.into());
         }
-        // SAFETY: only asked about, for the length of the call; a number that is not open is EBADF.
+        // SAFETY: the descriptor is only queried, for the length of the call; a number that is not open is EBADF.
         fcntl(unsafe { BorrowedFd::borrow_raw(number) }, FcntlArg::F_GETFD)?;
     }
-    // SAFETY: each is open, and named once. They were open when the process started, so that no value of ours can own
-    // one; that nobody takes them twice is what TAKEN is for.
+    // SAFETY: each is open and listed once. They were open when the process started, so that no value of ours can own
+    // one; TAKEN keeps them from being taken twice.
     let owned = |&number| unsafe { OwnedFd::from_raw_fd(number) };
     Ok(numbers.iter().map(owned).collect())
 }
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn what_is_not_open_is_refused_and_what_is_taken_is_gone() {
-        // One test, because a process takes once.
+        // One test, because a process can take them only once.
         let number = io::pipe().expect("pipe").0.into_raw_fd();
         let taken = take_passed(&[number]).expect("open");
         assert_eq!(taken.len(), 1);

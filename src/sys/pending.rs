@@ -1,5 +1,5 @@
-//! The child that a [`super::Spawner`] has made and that has not called exec yet, as other threads see it. The thread that
-//! made it waits in its clone call meanwhile, however long that takes.
+//! A child between clone and exec, as seen by other threads. The thread that spawns it is blocked in its clone call
+//! until the child's exec, however long that takes.
 #![expect(
     unsafe_code,
     reason = "borrows a descriptor by its number, and waitid for stopped children"
@@ -13,19 +13,19 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use super::pidfd::{pid_of, send_signal};
 use crate::domain::Signal;
 
-/// The name of threads that spawn. Their children have it until they call exec.
+/// The name of threads that spawn. A child has its thread's name until it calls exec.
 pub const SPAWNER_THREAD: &str = "spawn";
 
-/// Whether the process `pid` is a child of a daemon, this one or one before it, that has not called exec.
+/// Whether the process `pid` is a child of a daemon, this or an earlier one, that has not called exec yet.
 ///
-/// It still has the daemon's program and the name of a spawner's thread then. It would call exec some time, in the name of
-/// a daemon that is no more.
+/// Such a child still has the daemon's program file and the name of a spawning thread. If its daemon is gone, it
+/// would still call exec at some time.
 #[must_use]
 pub fn is_before_exec(pid: i32) -> bool {
     let program = |pid: &str| {
         let link = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
         let name = link.file_name()?.to_str()?.to_owned();
-        // Its file may have been replaced by another version since.
+        // The program file may have been replaced by another version.
         Some(
             name.strip_suffix(" (deleted)")
                 .map(str::to_owned)
@@ -37,10 +37,10 @@ pub fn is_before_exec(pid: i32) -> bool {
         && program("self").is_some_and(|own| program(&pid.to_string()) == Some(own))
 }
 
-/// The child between its clone and its exec. Clones are the same.
+/// The child between its clone and its exec, if there is one. Clones refer to the same child.
 ///
-/// Its pidfd belongs to the thread that spawns. Callers must keep that thread from giving the pidfd away while they use
-/// this: by a lock that it takes after the spawn.
+/// Its pidfd belongs to the spawning thread. While callers use this value, they must keep that thread from passing
+/// the pidfd on: by a lock that the thread takes after the spawn.
 #[derive(Debug, Clone)]
 pub struct PendingChild(Arc<AtomicI32>);
 
@@ -51,42 +51,42 @@ impl Default for PendingChild {
 }
 
 impl PendingChild {
-    /// No child is being made.
+    /// The value when no child is being spawned.
     pub(super) const NONE: RawFd = -1;
 
-    /// Where the kernel stores the pidfd.
+    /// The place where the kernel stores the pidfd.
     pub(super) fn slot(&self) -> &AtomicI32 {
         &self.0
     }
 
     fn with<T>(&self, act: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
         let number = self.0.load(Ordering::SeqCst);
-        // SAFETY: open while the caller keeps the spawning thread from giving it away.
+        // SAFETY: the descriptor is open, because the caller keeps the spawning thread from passing it on.
         (number >= 0).then(|| act(unsafe { BorrowedFd::borrow_raw(number) }))
     }
 
-    /// Its pid. `None`: there is no child, or no /proc.
+    /// The child's PID. `None`: there is no child, or no /proc.
     #[must_use]
     pub fn pid(&self) -> Option<i32> {
         self.with(|pidfd| pid_of(&pidfd)).flatten()
     }
 
-    /// Whether there is one.
+    /// Whether there is a child.
     #[must_use]
     pub fn is_there(&self) -> bool {
         self.with(|_| ()).is_some()
     }
 
-    /// Sends a signal to it.
+    /// Sends a signal to the child.
     ///
     /// # Errors
-    /// ESRCH: there is none. EPERM.
+    /// ESRCH: there is no child. EPERM.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         self.with(|pidfd| send_signal(&pidfd, signal))
             .unwrap_or_else(|| Err(io::Error::from_raw_os_error(libc::ESRCH)))
     }
 
-    /// Whether a signal has stopped it.
+    /// Whether a signal has stopped the child.
     ///
     /// # Source
     /// waitid(2), `WSTOPPED` with `WNOWAIT`.
@@ -137,7 +137,7 @@ mod tests {
         };
         pending.signal(stop).expect("sent");
         is(true);
-        // Asking does not take the answer away.
+        // The query does not consume the state.
         is(true);
         pending.signal(Signal::CONT).expect("sent");
         is(false);
@@ -145,7 +145,7 @@ mod tests {
         assert!(child.wait().is_err(), "it was not reaped");
     }
 
-    /// The child of a thread of this name that has the test's program still, until it has another.
+    /// A thread's child counts as long as it has the test's program file and the spawner's thread name.
     #[test]
     fn a_child_before_its_exec_is_known_by_its_program_and_name() {
         let thread = std::thread::Builder::new().name(SPAWNER_THREAD.to_owned());

@@ -1,4 +1,4 @@
-//! Processes by their pidfds: how children ended, and signals to them. Also the strangers that only a pid is known of.
+//! Pidfds: how children exited, and signals to them. Also orphans, of which only the PID is known.
 #![expect(
     unsafe_code,
     reason = "waitid and pidfd_send_signal, for nix knows no real-time signals; calls that it does not know at all"
@@ -9,10 +9,11 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::domain::{ExitStatus, Signal};
 
-/// A descriptor of the process that has this number now; readable once that has ended. Close-on-exec.
+/// Opens a pidfd of the process that has this PID now. It becomes readable when the process has exited.
+/// Close-on-exec.
 ///
 /// # Errors
-/// ESRCH: there is none. EINVAL, ENOENT: not a process's number, or a thread's. EMFILE, ENOMEM.
+/// ESRCH: there is no such process. EINVAL, ENOENT: not a PID, or a thread's id. EMFILE, ENOMEM.
 ///
 /// # Source
 /// pidfd_open(2).
@@ -20,17 +21,17 @@ pub fn open_pidfd(pid: i32) -> io::Result<OwnedFd> {
     // SAFETY: no memory involved.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     match RawFd::try_from(fd) {
-        // SAFETY: a new descriptor that nobody else knows.
+        // SAFETY: a new descriptor that no other code knows.
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// A copy of the descriptor `number` of the process. Close-on-exec.
+/// Duplicates the descriptor `number` of another process. Close-on-exec.
 ///
 /// # Errors
-/// EPERM: we may not look into that process (ptrace(2), `PTRACE_MODE_ATTACH_REALCREDS`). EBADF: it has no such descriptor.
-/// ESRCH: it has ended. EMFILE.
+/// EPERM: we may not access that process (ptrace(2), `PTRACE_MODE_ATTACH_REALCREDS`). EBADF: it has no such
+/// descriptor. ESRCH: it has exited. EMFILE.
 ///
 /// # Source
 /// pidfd_getfd(2), Linux 5.6.
@@ -39,13 +40,13 @@ pub fn copy_descriptor(pidfd: &impl AsFd, number: RawFd) -> io::Result<OwnedFd> 
     // SAFETY: no memory involved.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd, number, 0) };
     match RawFd::try_from(fd) {
-        // SAFETY: a new descriptor that nobody else knows.
+        // SAFETY: a new descriptor that no other code knows.
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// What the kernel tells of the process behind a pidfd, in its first version, which later ones extend at the end.
+/// The first version of the kernel's struct about the process of a pidfd. Later versions append fields.
 ///
 /// # Source
 /// include/uapi/linux/pidfd.h, `struct pidfd_info`.
@@ -54,24 +55,24 @@ pub fn copy_descriptor(pidfd: &impl AsFd, number: RawFd) -> io::Result<OwnedFd> 
 struct PidfdInfo {
     mask: u64,
     cgroup: u64,
-    /// Numbers of processes, users and groups.
+    /// Ids of processes, users and groups.
     ids: [u32; 11],
     exit_code: i32,
 }
 
 /// `_IOWR(0xFF, 11, struct pidfd_info)`, with the size of the first version.
 const PIDFD_GET_INFO: libc::c_ulong = 0xC040_FF0B;
-/// Asks for the exit status, and says that it is there.
+/// Mask bit: requests the exit status, and reports that it is available.
 const PIDFD_INFO_EXIT: u64 = 1 << 3;
 
-/// How a process ended that need not be our child; none: it has not been reaped yet, by whoever its parent is. The pidfd
-/// must have been opened before the process ended.
+/// How a process exited. The process need not be our child. `None`: its parent has not reaped it yet. The pidfd must
+/// have been opened before the process exited.
 ///
-/// The pidfd becomes readable when the process has ended, but the status is there only when it has been reaped: then poll
-/// says POLLHUP besides. Whoever sees the first without the second waits for the second, and asks then.
+/// The pidfd becomes readable (POLLIN) when the process has exited, but the status is available only after its parent
+/// has reaped it. Then poll also reports POLLHUP. After POLLIN alone, wait for POLLHUP and ask then.
 ///
 /// # Errors
-/// `Unsupported`: this kernel does not tell, and never will. It may say so only after the process was reaped (6.13, 6.14).
+/// `Unsupported`: this kernel cannot report it. Linux 6.13 and 6.14 may say so only after the process was reaped.
 ///
 /// # Source
 /// include/uapi/linux/pidfd.h, `PIDFD_GET_INFO` and `PIDFD_INFO_EXIT`, Linux 6.15.
@@ -95,7 +96,7 @@ pub fn exit_status(pidfd: &impl AsFd) -> io::Result<Option<ExitStatus>> {
     Ok((info.mask & PIDFD_INFO_EXIT != 0).then(|| from_wait_status(info.exit_code)))
 }
 
-/// A status as wait(2) has it.
+/// Decodes a status in the format of wait(2).
 fn from_wait_status(status: i32) -> ExitStatus {
     let (low, high) = (status & 0x7f, (status >> 8) & 0xff);
     match low {
@@ -105,7 +106,7 @@ fn from_wait_status(status: i32) -> ExitStatus {
     }
 }
 
-/// The number of the process of this pidfd; none: it has ended and was reaped.
+/// The PID of the process of this pidfd. `None`: it has exited and been reaped.
 ///
 /// # Source
 /// proc_pid_fdinfo(5).
@@ -117,10 +118,10 @@ pub fn pid_of(pidfd: &impl AsFd) -> Option<i32> {
     number.trim().parse().ok().filter(|&pid| pid > 0)
 }
 
-/// Reaps the child, if it has ended: its pid and how.
+/// Reaps the child if it has exited, and returns its PID and exit status. `None`: it has not exited.
 ///
 /// # Errors
-/// ECHILD: it is not (or no longer) a child of ours.
+/// ECHILD: it is not (or no longer) our child.
 ///
 /// # Source
 /// waitid(2), P_PIDFD.
@@ -128,13 +129,13 @@ pub fn reap(pidfd: &impl AsFd) -> io::Result<Option<(i32, ExitStatus)>> {
     wait_id(libc::P_PIDFD, number(pidfd), libc::WEXITED | libc::WNOHANG)
 }
 
-/// Kills the child, waits until it has ended, and reaps it. It may have been reaped by somebody else.
+/// Kills the child, waits until it has exited, and reaps it. Other code may have reaped it.
 pub fn end_child(pidfd: &impl AsFd) {
     let _ = send_signal(pidfd, Signal::KILL);
     let _ = wait(pidfd);
 }
 
-/// Waits until the child has ended, and reaps it.
+/// Waits until the child has exited, and reaps it.
 pub(super) fn wait(pidfd: &impl AsFd) -> io::Result<ExitStatus> {
     loop {
         match wait_id(libc::P_PIDFD, number(pidfd), libc::WEXITED) {
@@ -146,8 +147,9 @@ pub(super) fn wait(pidfd: &impl AsFd) -> io::Result<ExitStatus> {
     }
 }
 
-/// The pid of some child that has ended and waits to be reaped, ours or a stranger's (as PID 1 or subreaper we are given
-/// orphans). It stays unreaped: one of ours must be reaped by its pidfd, or its status is lost to the one who waits for it.
+/// Returns the PID of a child that has exited and waits to be reaped: our own or an orphan (PID 1 and subreapers
+/// inherit orphans). It is not reaped. A supervised process must be reaped by its pidfd, or the code that waits for
+/// its status loses it. `None`: there is none.
 ///
 /// # Errors
 /// None that a correct caller can cause.
@@ -159,20 +161,20 @@ pub fn peek_ended() -> io::Result<Option<i32>> {
     }
 }
 
-/// Reaps a stranger that [`peek_ended`] showed.
+/// Reaps an orphan that [`peek_ended`] returned.
 ///
 /// # Errors
-/// ECHILD: no child of ours has this pid.
+/// ECHILD: we have no child with this PID.
 pub fn reap_stranger(pid: i32) -> io::Result<Option<ExitStatus>> {
     let id = libc::id_t::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
     let result = wait_id(libc::P_PID, id, libc::WEXITED | libc::WNOHANG)?;
     Ok(result.map(|(_, status)| status))
 }
 
-/// Sends a signal to the process (not its group). Signal 0 only asks whether it is there; a zombie is.
+/// Sends a signal to the process, not to its group. Signal 0 only checks that the process exists; zombies do.
 ///
 /// # Errors
-/// ESRCH: it has been reaped. EPERM: it runs with rights that we have not.
+/// ESRCH: it has been reaped. EPERM: we lack the privilege to signal it.
 ///
 /// # Source
 /// pidfd_send_signal(2).
@@ -195,22 +197,23 @@ pub fn send_signal(pidfd: &impl AsFd, signal: Signal) -> io::Result<()> {
     }
 }
 
-/// Sends a signal to the process group that the child of this pidfd and pid leads.
+/// Sends a signal to the process group that the child of this pidfd and PID leads.
 ///
-/// To be called by the thread that reaps. A group is known by number only, and the number is certain to mean our group
-/// just as long as its leader is unreaped (a zombie keeps its number): that is asked of the pidfd first, and since nobody
-/// else reaps, it stays true until the signal is sent.
+/// Only the reaping thread may call it. A group has no pidfd, only a number. The number means our group as long as
+/// its leader has not been reaped, because a zombie keeps its PID. The pidfd is checked for that first, and since no
+/// other thread reaps, it stays true until the signal is sent.
 ///
 /// # Errors
-/// ESRCH: the leader has been reaped, or has left its group and nobody is in it. EPERM: no member may be signalled.
+/// ESRCH: the leader has been reaped, or has left its group and the group is empty. EPERM: no member may be
+/// signalled.
 pub fn send_group_signal(pidfd: &impl AsFd, pid: i32, signal: Signal) -> io::Result<()> {
-    // 0 and 1 as a group would mean ourselves, and everybody.
+    // As groups, 0 and 1 would mean our own group and all processes.
     if pid <= 1 {
         return Err(io::Error::from_raw_os_error(libc::ESRCH));
     }
     if let Some(nothing) = Signal::from_number(0) {
         match send_signal(pidfd, nothing) {
-            // The leader may have changed its uid; members of its group may still be ours to signal.
+            // The leader may have changed its UID. Other members of its group may still accept our signals.
             Err(error) if error.raw_os_error() == Some(libc::EPERM) => {}
             result => result?,
         }
@@ -223,7 +226,7 @@ pub fn send_group_signal(pidfd: &impl AsFd, pid: i32, signal: Signal) -> io::Res
     }
 }
 
-/// A descriptor as waitid takes it. Descriptors are never negative.
+/// A descriptor as waitid expects it. Descriptors are never negative.
 fn number(pidfd: &impl AsFd) -> libc::id_t {
     pidfd.as_fd().as_raw_fd().unsigned_abs()
 }
@@ -282,7 +285,7 @@ mod tests {
         assert!(open_pidfd(-1).is_err());
     }
 
-    /// A grandchild that does `script` when a line comes on the standard input of its parent, which then reaps it.
+    /// Starts a grandchild that runs `script` after a line on its parent's standard input. The parent then reaps it.
     fn grandchild(script: &str) -> (OwnedFd, std::process::Child) {
         let parent = format!("exec 3<&0; sh -c 'read line; {script}' <&3 & echo $!; wait");
         let mut parent = std::process::Command::new("/bin/sh")
@@ -298,7 +301,7 @@ mod tests {
         (open_pidfd(pid).expect("alive"), parent)
     }
 
-    /// Waits until poll says `what` of the pidfd.
+    /// Waits until poll reports `what` for the pidfd.
     fn wait_for(pidfd: &OwnedFd, what: nix::poll::PollFlags) {
         use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
         let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
@@ -331,7 +334,7 @@ mod tests {
                 return;
             }
             assert_eq!(told.expect("asked"), None);
-            // A stopped parent reaps nothing, so the zombie stays to be looked at.
+            // A stopped parent reaps nothing, so the zombie stays.
             send_signal(&holder, Signal::parse("STOP").expect("a signal")).expect("stopped");
             let mut stdin = parent.stdin.take().expect("piped");
             stdin.write_all(b"now\n").expect("room");
@@ -341,7 +344,7 @@ mod tests {
             send_signal(&holder, Signal::parse("CONT").expect("a signal")).expect("goes on");
             parent.wait().expect("reaped");
             match exit_status(&pidfd) {
-                // Before 6.15 it is only now that the kernel has nothing to say.
+                // Before 6.15 the kernel reports only now that it has no exit status.
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => return,
                 told => assert_eq!(told.expect("asked"), Some(expected)),
             }

@@ -1,4 +1,4 @@
-//! How much a pipe holds, and how much it can hold.
+//! The fill level and the capacity of pipes.
 #![expect(
     unsafe_code,
     reason = "FIONREAD is an ioctl, and nix wraps none without unsafe"
@@ -9,10 +9,10 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use nix::fcntl::{FcntlArg, fcntl};
 
-/// How many bytes can be read from the pipe `fd` now.
+/// Number of bytes that can be read from the pipe `fd` now.
 ///
 /// # Errors
-/// ENOTTY if `fd` is something that cannot tell.
+/// ENOTTY: `fd` does not support it.
 ///
 /// # Source
 /// ioctl_list(2), FIONREAD; pipe(7).
@@ -26,11 +26,11 @@ pub fn unread(fd: impl AsFd) -> io::Result<usize> {
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
-/// Lets the pipe `fd` hold at least `bytes`. Returns how much it holds then.
+/// Grows the capacity of the pipe `fd` to at least `bytes`. Returns its capacity in bytes.
 ///
 /// # Errors
 /// EPERM: the user has too many large pipes (/proc/sys/fs/pipe-user-pages-soft), or `bytes` is above
-/// /proc/sys/fs/pipe-max-size. ENOMEM. EBUSY: it holds more already than it would have room for.
+/// /proc/sys/fs/pipe-max-size. ENOMEM. EBUSY: the pipe holds more data than the new capacity.
 ///
 /// # Source
 /// fcntl(2), F_SETPIPE_SZ; pipe(7).

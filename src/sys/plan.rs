@@ -1,11 +1,12 @@
-//! What a new process is to be, laid out so that the cloned child only has to read it. Knows nothing of configuration.
+//! The plan of a new process, prepared so that the cloned child only reads it. This module knows nothing of
+//! configuration.
 
 use std::ffi::{CString, c_char};
 use std::fmt;
 
 use super::limits::{Limit, Resource};
 
-/// A text that the kernel cannot be given, for it contains a NUL byte.
+/// A string that contains a NUL byte, so it cannot be passed to the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("embedded null byte")]
 pub struct NulByte;
@@ -18,7 +19,8 @@ pub struct CStrings {
 }
 
 impl CStrings {
-    /// An empty list with room for so many strings of so many bytes in all, without their terminators.
+    /// Creates an empty list with capacity for `strings` strings of `bytes` bytes in total, without their
+    /// terminators.
     #[must_use]
     pub fn with_capacity(strings: usize, bytes: usize) -> Self {
         Self {
@@ -30,7 +32,7 @@ impl CStrings {
     /// Appends one string, given in parts.
     ///
     /// # Errors
-    /// A part contains a NUL byte; nothing was appended.
+    /// A part contains a NUL byte. Nothing is appended.
     pub fn push(&mut self, parts: &[&[u8]]) -> Result<(), NulByte> {
         if parts.iter().any(|part| part.contains(&0)) {
             return Err(NulByte);
@@ -43,7 +45,7 @@ impl CStrings {
         Ok(())
     }
 
-    /// The strings, without their terminators.
+    /// Iterates over the strings, without their terminators.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.starts.iter().map(|&start| {
             let rest = self.bytes.get(start..).unwrap_or_default();
@@ -51,7 +53,7 @@ impl CStrings {
         })
     }
 
-    /// Pointers to the strings and a null pointer, valid as long as `self` is neither changed nor dropped.
+    /// Pointers to the strings, followed by a null pointer. Valid as long as `self` is neither changed nor dropped.
     pub(super) fn pointers(&self) -> Vec<*const c_char> {
         let base = self.bytes.as_ptr();
         self.starts
@@ -63,100 +65,100 @@ impl CStrings {
 }
 
 impl fmt::Debug for CStrings {
-    /// The number of strings only: an environment may hold secrets.
+    /// Shows only the number of strings, because an environment may contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CStrings({})", self.starts.len())
     }
 }
 
-/// Whose rights the new process has.
+/// The user and groups of the new process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChildIds {
-    /// The daemon's.
+    /// The daemon's user and groups.
     Keep,
-    /// The daemon's uid, but this user's groups. Where the kernel refuses (no CAP_SETGID, or groups that the user
-    /// namespace does not know) the daemon's groups stay, as in Supervisor.
+    /// The daemon's UID with this user's groups. If the kernel refuses (no CAP_SETGID, or groups that the user
+    /// namespace does not map), the daemon's groups are kept, as in Supervisor.
     Groups {
-        /// Primary group.
+        /// Primary GID.
         gid: u32,
-        /// All groups, the primary one first.
+        /// All GIDs, the primary one first.
         groups: Vec<u32>,
     },
-    /// The daemon's uid, but groups that somebody asked for by name: those, or the process ends.
+    /// The daemon's UID with groups that the configuration names. If they cannot be set, the process is not executed.
     Joined {
-        /// Primary group; none: the daemon's.
+        /// Primary GID. `None`: the daemon's.
         gid: Option<u32>,
-        /// All groups; none: the daemon's.
+        /// All GIDs. `None`: the daemon's.
         groups: Option<Vec<u32>>,
-        /// As configured; completes "couldn't set …".
+        /// The configured value, for the message "couldn't set …".
         text: String,
     },
-    /// Another user's, in full.
+    /// Another user.
     Become {
-        /// Real, effective and saved user.
+        /// Real, effective and saved UID.
         uid: u32,
-        /// Real, effective and saved group.
+        /// Real, effective and saved GID.
         gid: u32,
-        /// All groups, the primary one first.
+        /// All GIDs, the primary one first.
         groups: Vec<u32>,
     },
-    /// None: it is known already that they cannot be had. The child says so and ends, as it would had it tried.
+    /// The user is already known to be impossible. The child reports that and exits, as if it had tried.
     Refused {
-        /// The user.
+        /// The user's UID.
         uid: u32,
-        /// Completes "couldn't setuid to …: ".
+        /// The end of the message "couldn't setuid to …: ".
         reason: String,
     },
 }
 
-/// A value for the kernel, and how it was configured.
+/// A value for the kernel, and its configured text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfiguredValue<T> {
-    /// For the kernel.
+    /// The value for the kernel.
     pub value: T,
-    /// As configured; completes "couldn't set …".
+    /// The configured text, for the message "couldn't set …".
     pub text: String,
 }
 
-/// What the new process may use, and which rights it has besides those of its user. By default nothing is changed.
+/// Limits and privileges of the new process, besides its user. By default nothing is changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ChildBounds {
-    /// Limits.
+    /// Resource limits.
     pub limits: Vec<ConfiguredValue<(Resource, Limit)>>,
-    /// Its nice value.
+    /// Nice value. `None`: unchanged.
     pub nice: Option<ConfiguredValue<i8>>,
-    /// How readily the kernel kills it for want of memory; the value is what is written to the file.
+    /// OOM score adjustment, as the text written to the file. `None`: unchanged.
     pub oom_score_adj: Option<ConfiguredValue<String>>,
-    /// The capabilities that it, and whatever it executes, may ever have: a bit for each.
+    /// The capability bounding set, one bit per capability. `None`: unchanged.
     pub bounding: Option<u64>,
-    /// The capabilities that it has whoever it runs as: a bit for each.
+    /// The ambient capability set, one bit per capability. `None`: unchanged.
     pub ambient: Option<u64>,
-    /// Nothing that it executes gives it more rights.
+    /// Whether to set no_new_privs.
     pub no_new_privileges: bool,
 }
 
-/// A process to be: plain data, made before the clone and only read after it.
+/// The plan of a new process: plain data, made before the clone and only read after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawPlan {
-    /// What to execute; relative to `directory`, if there is one.
+    /// The program file. Relative to `directory`, if that is set.
     pub path: CString,
-    /// Its arguments; the first is also what messages call it.
+    /// The arguments. Messages use the first as the program's name.
     pub argv: CStrings,
-    /// Its environment.
+    /// The environment.
     pub envp: CStrings,
-    /// Working directory, entered with the process's rights; none: the daemon's.
+    /// Working directory, entered with the process's privileges. `None`: the daemon's.
     pub directory: Option<CString>,
-    /// File mode mask; none: the daemon's.
+    /// File mode creation mask. `None`: the daemon's.
     pub umask: Option<u32>,
-    /// Limits that differ from the daemon's own.
+    /// Resource limits that differ from the daemon's own.
     pub limits: Vec<(Resource, Limit)>,
-    /// Whose rights.
+    /// User and groups.
     pub ids: ChildIds,
-    /// What it may use besides.
+    /// Further limits and privileges.
     pub bounds: ChildBounds,
-    /// It leads a session of its own, without a controlling terminal; otherwise only a process group.
+    /// Whether it leads a new session without a controlling terminal, rather than only a process group.
     pub has_session: bool,
-    /// It gets a session keyring of its own, empty; otherwise it has the daemon's.
+    /// Whether it gets a new, empty session keyring. Otherwise it shares the daemon's.
     pub has_keyring: bool,
 }
 

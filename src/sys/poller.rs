@@ -1,4 +1,4 @@
-//! Readiness: one epoll set with 64-bit tokens, and an eventfd to wake its owner from other threads.
+//! An epoll set with 64-bit tokens, and an eventfd with which other threads wake its owner.
 #![expect(unsafe_code, reason = "epoll_pwait2, which nix does not wrap")]
 
 use std::io;
@@ -9,16 +9,16 @@ use std::time::Duration;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-/// What to wait for. Level-triggered.
+/// The event to wait for. Level-triggered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interest {
-    /// Data to read, or the end of it.
+    /// Data or EOF to read.
     Read,
-    /// Room to write.
+    /// Space to write.
     Write,
     /// Only errors and hang-ups.
     Hangup,
-    /// A file of the kernel says something else than when it was read.
+    /// A change of a kernel file since it was last read.
     Change,
 }
 
@@ -33,20 +33,20 @@ impl Interest {
     }
 }
 
-/// One ready descriptor.
+/// A ready descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadyFd {
-    /// As given to [`Poller::add`].
+    /// The token passed to [`Poller::add`].
     pub token: u64,
-    /// There is something to read, possibly the end.
+    /// Data or EOF can be read.
     pub readable: bool,
-    /// There is room to write.
+    /// There is space to write.
     pub writable: bool,
-    /// The other end is gone, or an error is pending.
+    /// The other end is closed, or an error is pending.
     pub hangup: bool,
 }
 
-/// An epoll set. A descriptor must be removed before it is closed (a duplicate elsewhere would keep it in the set).
+/// An epoll set. Remove a descriptor before closing it: if it has a duplicate, closing it leaves it in the set.
 #[derive(Debug)]
 pub struct Poller {
     epoll: Arc<Epoll>,
@@ -54,9 +54,11 @@ pub struct Poller {
 }
 
 impl Poller {
-    /// How many descriptors one [`Poller::wait`] reports at most.
+    /// Maximum number of descriptors that one [`Poller::wait`] reports.
     const BATCH: usize = 256;
 
+    /// Creates an empty set.
+    ///
     /// # Errors
     /// EMFILE, ENOMEM.
     pub fn new() -> io::Result<Self> {
@@ -67,7 +69,7 @@ impl Poller {
         })
     }
 
-    /// The same set, to wait for from another thread.
+    /// Returns another handle of the same set, for waiting in another thread.
     #[must_use]
     pub fn share(&self) -> Self {
         Self {
@@ -79,32 +81,32 @@ impl Poller {
     /// Adds `fd` under `token`.
     ///
     /// # Errors
-    /// EPERM for plain files, EEXIST, ENOMEM, ENOSPC.
+    /// EPERM for regular files, EEXIST, ENOMEM, ENOSPC.
     pub fn add(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
         Ok(self
             .epoll
             .add(fd, EpollEvent::new(interest.flags(), token))?)
     }
 
-    /// Changes what is waited for.
+    /// Changes the event to wait for.
     ///
     /// # Errors
-    /// ENOENT if `fd` is not in the set.
+    /// ENOENT: `fd` is not in the set.
     pub fn modify(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
         Ok(self
             .epoll
             .modify(fd, &mut EpollEvent::new(interest.flags(), token))?)
     }
 
-    /// Takes `fd` out of the set.
+    /// Removes `fd` from the set.
     ///
     /// # Errors
-    /// ENOENT if `fd` is not in the set.
+    /// ENOENT: `fd` is not in the set.
     pub fn remove(&self, fd: impl AsFd) -> io::Result<()> {
         Ok(self.epoll.delete(fd)?)
     }
 
-    /// Whether [`Poller::wait`] keeps timeouts of less than a millisecond.
+    /// Whether [`Poller::wait`] supports timeouts of less than a millisecond.
     #[must_use]
     pub fn is_precise() -> bool {
         static PRECISE: OnceLock<bool> = OnceLock::new();
@@ -113,9 +115,9 @@ impl Poller {
         })
     }
 
-    /// Waits until something is ready or `timeout` has passed (none: for ever), and reports it. A signal ends the wait
-    /// early with an empty report. Never returns before the timeout without a report: a timeout of more than a millisecond,
-    /// or any where [`Poller::is_precise`] is false, is rounded up to whole milliseconds.
+    /// Waits until a descriptor is ready or `timeout` has passed, and returns the ready descriptors. `None`: no
+    /// timeout. A signal ends the wait early with an empty result. Otherwise it never returns early: a timeout longer
+    /// than a millisecond is rounded up to whole milliseconds, as is any timeout if [`Poller::is_precise`] is false.
     ///
     /// # Errors
     /// None that a correct caller can cause.
@@ -146,15 +148,15 @@ impl Poller {
         }))
     }
 
-    /// Waits for at most `timeout`, which is shorter than a second. Returns how many descriptors are ready.
+    /// Waits for at most `timeout`, which must be shorter than a second. Returns the number of ready descriptors.
     ///
     /// # Errors
-    /// ENOSYS before Linux 5.11, EPERM where a seccomp filter does not know the call. EINTR.
+    /// ENOSYS before Linux 5.11, EPERM if a seccomp filter does not know the call. EINTR.
     ///
     /// # Source
     /// epoll_wait(2), epoll_pwait2.
     fn wait_precisely(&mut self, timeout: Duration) -> nix::Result<usize> {
-        /// `struct __kernel_timespec`, which has 64 bits each on every architecture.
+        /// `struct __kernel_timespec`. Both fields have 64 bits on every architecture.
         #[repr(C)]
         struct KernelTimespec {
             seconds: i64,
@@ -181,7 +183,7 @@ impl Poller {
     }
 }
 
-/// `timeout` for epoll_wait(2), rounded up; `None`: no timeout.
+/// `timeout` for epoll_wait(2), rounded up. `None`: no timeout.
 fn whole_millis(timeout: Option<Duration>) -> EpollTimeout {
     let Some(timeout) = timeout else {
         return EpollTimeout::NONE;
@@ -195,7 +197,7 @@ fn whole_millis(timeout: Option<Duration>) -> EpollTimeout {
 pub struct Waker(Arc<EventFd>);
 
 impl Waker {
-    /// A waker registered in `poller` under `token`.
+    /// Creates a waker and registers it in `poller` under `token`.
     ///
     /// # Errors
     /// EMFILE, ENOMEM.
@@ -205,13 +207,13 @@ impl Waker {
         Ok(Self(Arc::new(fd)))
     }
 
-    /// Makes the next (or current) wait return. Never blocks; many wakes before one wait are one.
+    /// Makes the current or next wait return. Never blocks. Several wakes before a wait count as one.
     pub fn wake(&self) {
-        // EAGAIN means that the counter is full, hence that the owner is about to wake anyway.
+        // EAGAIN means that the counter is full, so the owner will wake anyway.
         let _ = self.0.write(1);
     }
 
-    /// Forgets earlier wakes. The owner calls it before it looks at its queue.
+    /// Clears earlier wakes. The owner calls it before it reads its queue.
     pub fn reset(&self) {
         let _ = self.0.read();
     }

@@ -1,15 +1,15 @@
-//! Finds files by name for a daemon that may be root, in directories that others may write to.
+//! Opens files by path for a daemon that may be root, in directories that other users may write to.
 //!
-//! Supervisor opens logs with plain `open`, so whoever may write to a log's directory can make root append to any file
-//! of the machine by putting a link there. Here, when we are root:
+//! Supervisor opens logs with plain `open`. So a user who may write to a log's directory can make root append to any
+//! file of the machine by placing a symbolic link there. Here, if the daemon is root:
 //!
-//! - Links of root (or of us) are followed as ever.
-//! - A link that another user made is followed only if it leads into a directory of that same user: there, he could
-//!   have done the same himself. So `/home/deploy/app/current/log/out.log` works, with `current` a link of deploy's.
-//! - A file with several names in another user's directory must be that user's own.
+//! - Links owned by root or by our own user are followed.
+//! - A link owned by another user is followed only if it leads into a directory of the same user, who could write
+//!   there anyway. So `/home/deploy/app/current/log/out.log` works, with `current` a link of user deploy.
+//! - A file with several hard links in another user's directory must belong to that user.
 //!
-//! What is renamed or removed is named relative to the directory found this way. `/dev` and `/proc` are the system's own
-//! and are left to the kernel. When we are not root, the kernel's own checks of our user are all there is to it.
+//! Files are renamed and removed relative to the directory found this way. `/dev` and `/proc` belong to the system
+//! and are left to the kernel. If the daemon is not root, only the kernel's own permission checks apply.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -22,32 +22,32 @@ use nix::unistd::{UnlinkatFlags, geteuid, linkat, unlinkat};
 
 use crate::domain::Errno;
 
-/// As many links as the kernel follows in one path.
+/// Maximum number of links followed in one path, the same as the kernel's.
 const LINKS_MAX: usize = 40;
 
-/// The error of a path that leads through a link we will not follow.
+/// The error for a path through a link that is not followed.
 pub const REFUSED: Errno = Errno(nix::errno::Errno::ELOOP as i32);
 
-/// The kernel's number as the rest of the daemon knows it.
+/// Converts nix's error number to the daemon's type.
 #[must_use]
 pub fn errno(error: nix::errno::Errno) -> Errno {
     Errno(error as i32)
 }
 
-/// A directory, held open, and a name in it.
+/// An open directory, and a name in it.
 #[derive(Debug)]
 pub struct SafePath {
     dir: OwnedFd,
     name: OsString,
 }
 
-/// One walk along a path, with what it has learnt of the links it followed.
+/// A walk along a path, with what it has learnt about the links it followed.
 struct PathWalk {
     dir: OwnedFd,
-    /// Who made a link that was followed, if not root or we.
+    /// The owner of a followed link, unless it is root or our own user.
     planter: Option<u32>,
     links: usize,
-    /// False: follow everything.
+    /// Whether links are checked. False: follow all.
     careful: bool,
 }
 
@@ -61,7 +61,7 @@ impl PathWalk {
         })
     }
 
-    /// Goes down to the directory of `path`, and returns the last name.
+    /// Walks down to the directory of `path`, and returns the last name.
     fn descend(&mut self, path: &Path) -> Result<OsString, Errno> {
         let mut parts = parts(path);
         let name = parts.pop_back().ok_or(errno(nix::errno::Errno::EISDIR))?;
@@ -92,7 +92,8 @@ impl PathWalk {
         Ok(name)
     }
 
-    /// Notes whose link this is, and reads it. Both from one descriptor, so that it cannot be exchanged in between.
+    /// Records the owner of a link and reads the link, both from one descriptor, so that it cannot be replaced in
+    /// between.
     fn follow_link(&mut self, link: &OwnedFd, stat: &FileStat) -> Result<OsString, Errno> {
         self.links += 1;
         if self.links > LINKS_MAX {
@@ -107,7 +108,7 @@ impl PathWalk {
         readlinkat(link, "").map_err(errno)
     }
 
-    /// The directory we came to, if we may work in it.
+    /// The directory reached, if we may work in it.
     fn into_safe_path(self, name: OsString) -> Result<SafePath, Errno> {
         if let Some(planter) = self.planter
             && fstat(&self.dir).map_err(errno)?.st_uid != planter
@@ -122,17 +123,17 @@ impl PathWalk {
 }
 
 impl SafePath {
-    /// Where `path` stands; if that is a link, the link itself.
+    /// Resolves the directory of `path`. If `path` itself is a link, the link is not followed.
     ///
     /// # Errors
-    /// [`REFUSED`]; ENOENT, EACCES and the like of a directory on the way; EISDIR for a path without a last name.
+    /// [`REFUSED`]; ENOENT, EACCES and the like of a directory in the path; EISDIR for a path without a last name.
     pub fn resolve(path: &Path) -> Result<Self, Errno> {
         let mut walk = PathWalk::start(path, geteuid().is_root())?;
         let name = walk.descend(path)?;
         walk.into_safe_path(name)
     }
 
-    /// What stands there, held open without being opened; a link is a link.
+    /// Opens the file with O_PATH. A link is not followed.
     ///
     /// # Errors
     /// ENOENT, EACCES, …
@@ -154,7 +155,8 @@ impl SafePath {
         unlinkat(&self.dir, self.name.as_os_str(), UnlinkatFlags::NoRemoveDir).map_err(errno)
     }
 
-    /// Renames, in this directory, name + `from` to name + `to`; the target is replaced. False: there was nothing.
+    /// Renames, in this directory, name + `from` to name + `to`, replacing the target. Returns false if the source
+    /// does not exist.
     ///
     /// # Errors
     /// EACCES, EISDIR, ENOSPC, …
@@ -167,8 +169,8 @@ impl SafePath {
         }
     }
 
-    /// A descriptor of what has the name + `suffix`, which keeps its blocks allocated while it is open, also without a name.
-    /// It cannot be read or written. `None`: nothing has that name, or it cannot be opened.
+    /// Opens the file name + `suffix` with O_PATH. While the descriptor is open, the file's blocks stay allocated,
+    /// even if it is unlinked. It cannot be read or written. `None`: the file does not exist or cannot be opened.
     #[must_use]
     pub fn open_suffix(&self, suffix: &str) -> Option<OwnedFd> {
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -181,7 +183,7 @@ impl SafePath {
         .ok()
     }
 
-    /// The name in the same directory that has `suffix` behind it.
+    /// The path in the same directory with `suffix` appended to its name.
     ///
     /// # Errors
     /// EMFILE.
@@ -192,16 +194,16 @@ impl SafePath {
         })
     }
 
-    /// A path to this place that leads through the descriptor of its directory, for calls that know only paths.
+    /// A path to this file through the descriptor of its directory, for system calls that accept only paths.
     #[must_use]
     pub fn path_by_descriptor(&self) -> PathBuf {
         Path::new(&fd_path(&self.dir)).join(&self.name)
     }
 
-    /// Gives the open file `file` this name too.
+    /// Creates a hard link to the open file `file` at this path.
     ///
     /// # Errors
-    /// EEXIST: something has the name. EACCES, EPERM, …
+    /// EEXIST: the path exists. EACCES, EPERM, …
     pub fn link_here(&self, file: &OwnedFd) -> Result<(), Errno> {
         linkat(
             AT_FDCWD,
@@ -213,14 +215,14 @@ impl SafePath {
         .map_err(errno)
     }
 
-    /// Whether the file of this identity has this name.
+    /// Whether this path names the file with this identity.
     #[must_use]
     pub fn is_file(&self, file: FileId) -> bool {
         self.open_path_fd()
             .is_ok_and(|found| FileId::of(&found).ok() == Some(file))
     }
 
-    /// Removes the file if it has this identity. Answers whether it was removed.
+    /// Removes the file if it has this identity. Returns whether it was removed.
     pub fn unlink_if(&self, file: FileId) -> bool {
         self.is_file(file) && self.unlink().is_ok()
     }
@@ -232,20 +234,20 @@ impl SafePath {
     }
 }
 
-/// What tells one file from all others while it exists.
+/// The identity of a file. It is unique while the file exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileId {
-    /// The file system it is on.
+    /// The device number of its file system.
     pub device: u64,
-    /// Its number there.
+    /// The inode number.
     pub inode: u64,
 }
 
 impl FileId {
-    /// That of an open file.
+    /// The identity of an open file.
     ///
     /// # Errors
-    /// The file system's own.
+    /// Errors of the file system.
     pub fn of(file: &OwnedFd) -> Result<Self, Errno> {
         let stat = fstat(file).map_err(errno)?;
         Ok(Self {
@@ -255,18 +257,18 @@ impl FileId {
     }
 }
 
-/// The name of an open file below /proc, which leads to that very file.
+/// A path below /proc that leads to this open file.
 #[must_use]
 pub fn fd_path(file: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
-/// Opens the directory `path` to list it. A link at its end counts like one on the way.
+/// Opens the directory `path` for listing. A link at its end is checked like a link within the path.
 ///
 /// # Errors
 /// [`REFUSED`]; ENOENT, ENOTDIR, EACCES, …
 pub fn open_directory(path: &Path) -> Result<OwnedFd, Errno> {
-    // Any name in it will do: what is wanted is where that would be.
+    // Any name in the directory will do, because only the directory is used.
     let place = SafePath::resolve(&path.join("_"))?;
     openat(
         &place.dir,
@@ -277,10 +279,11 @@ pub fn open_directory(path: &Path) -> Result<OwnedFd, Errno> {
     .map_err(errno)
 }
 
-/// Opens `path` with these flags (never O_TRUNC, which would act before our checks) and, if it is created, this mode.
+/// Opens `path` with these flags (never O_TRUNC, which would act before our checks) and, if it is created, with this
+/// mode.
 ///
 /// # Errors
-/// [`REFUSED`], and what open(2) says.
+/// [`REFUSED`], and those of open(2).
 pub fn safe_open(path: &Path, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno> {
     let careful = geteuid().is_root();
     let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
@@ -291,7 +294,7 @@ pub fn safe_open(path: &Path, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno
     let mut walk = PathWalk::start(path, careful)?;
     let mut name = walk.descend(path)?;
     loop {
-        // A link is looked at before an open could create something at its other end.
+        // Check for a link first, because open could create a file at its target.
         let link = openat(
             &walk.dir,
             name.as_os_str(),
@@ -338,13 +341,13 @@ pub fn safe_open(path: &Path, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno
     }
 }
 
-/// The kind of file.
+/// The file type.
 #[must_use]
 pub fn kind(stat: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
 }
 
-/// Names what a path leads to, for messages: "a directory", "a symbolic link to TARGET".
+/// Describes the file at a path, for messages: "a directory", "a symbolic link to TARGET".
 #[must_use]
 pub fn describe_target(path: &Path, kind: SFlag) -> String {
     let what = match kind {
@@ -364,7 +367,7 @@ pub fn describe_target(path: &Path, kind: SFlag) -> String {
     what.to_owned()
 }
 
-/// Trees whose names nobody but the system makes, and whose links the kernel alone can follow.
+/// Trees in which only the system creates names, and whose links only the kernel can follow.
 #[must_use]
 pub fn is_system_tree(path: &Path) -> bool {
     path.starts_with("/dev") && !path.starts_with("/dev/shm") || path.starts_with("/proc")

@@ -1,5 +1,5 @@
-//! Memory that outlives the process: a file without a name, read and written whole, or mapped. Whoever gets its descriptor
-//! finds in it what was there, whatever became of the process that wrote it.
+//! Memory that outlives the process: an anonymous memory file, read and written or mapped. Every process that gets
+//! its descriptor finds the contents in it, even if the writer was killed.
 #![expect(unsafe_code, reason = "a mapping")]
 
 use std::fs::File;
@@ -14,15 +14,15 @@ use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
-/// A file in memory. Close-on-exec.
+/// A memory file (memfd). Close-on-exec.
 #[derive(Debug)]
 pub struct MemoryFile(File);
 
 impl MemoryFile {
-    /// A new one, empty; `name` is shown in /proc/PID/fd and means nothing.
+    /// Creates an empty memory file. `name` is only shown in /proc/PID/fd.
     ///
     /// # Errors
-    /// EMFILE, ENFILE, ENOMEM; EINVAL: a name with a NUL or of more than 249 bytes.
+    /// EMFILE, ENFILE, ENOMEM; EINVAL: a name with a NUL or longer than 249 bytes.
     ///
     /// # Source
     /// memfd_create(2).
@@ -31,13 +31,13 @@ impl MemoryFile {
         Ok(Self(memfd_create(name, flags)?.into()))
     }
 
-    /// One that somebody else made.
+    /// Wraps a memory file that another process created.
     #[must_use]
     pub fn from_fd(fd: OwnedFd) -> Self {
         Self(fd.into())
     }
 
-    /// Writes all of `data` at `offset`; the file grows as needed.
+    /// Writes all of `data` at `offset`. The file grows as needed.
     ///
     /// # Errors
     /// ENOMEM, ENOSPC; EPERM: it is sealed.
@@ -53,7 +53,7 @@ impl MemoryFile {
         self.0.read_exact_at(data, offset)
     }
 
-    /// Another descriptor of the same file.
+    /// Duplicates the descriptor.
     ///
     /// # Errors
     /// EMFILE.
@@ -61,7 +61,7 @@ impl MemoryFile {
         self.0.as_fd().try_clone_to_owned()
     }
 
-    /// How many bytes it has.
+    /// The file's size in bytes.
     ///
     /// # Errors
     /// None that a correct caller can cause.
@@ -69,7 +69,7 @@ impl MemoryFile {
         Ok(self.0.metadata()?.len())
     }
 
-    /// Cuts it, or fills it up with zeros, to `bytes`.
+    /// Truncates the file, or extends it with zeros, to `bytes`.
     ///
     /// # Errors
     /// ENOMEM, ENOSPC; EPERM: its size is sealed.
@@ -77,10 +77,10 @@ impl MemoryFile {
         self.0.set_len(bytes)
     }
 
-    /// Nobody can change its size any more, nor take that back.
+    /// Seals the file's size. Nobody can change the size or remove the seal afterwards.
     ///
     /// # Errors
-    /// EPERM: it was sealed before, or cannot be.
+    /// EPERM: it was sealed before, or cannot be sealed.
     ///
     /// # Source
     /// fcntl(2), F_ADD_SEALS.
@@ -100,11 +100,11 @@ fn size_seals() -> SealFlag {
     SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL
 }
 
-/// Memory of a fixed size that its descriptor keeps: some words, and bytes after them.
+/// A mapped memory file of fixed size: some words, followed by bytes.
 ///
-/// What a process stores here is here for its successor, also if it is killed between two stores. Only one value in one
-/// process should use it at a time: two would not hurt each other's memory safety in any way that the kernel does not do
-/// itself when it reads into a buffer, but would garble each other's contents.
+/// What a process stores here is available to its successor, even if the process is killed between two stores. Only
+/// one value in one process should use it at a time. Two would garble each other's contents. They would not break
+/// memory safety in any way that the kernel does not when it reads into a buffer.
 #[derive(Debug)]
 pub struct SharedBuffer {
     file: MemoryFile,
@@ -117,10 +117,10 @@ pub struct SharedBuffer {
 unsafe impl Send for SharedBuffer {}
 
 impl SharedBuffer {
-    /// The words fill this many bytes at the beginning.
+    /// Size of the words at the beginning, in bytes.
     pub const WORDS_BYTES: usize = 4096;
 
-    /// A new one, zeroed, with room for `bytes` bytes besides its words.
+    /// Creates a zeroed buffer with `bytes` bytes besides its words.
     ///
     /// # Errors
     /// EMFILE, ENOMEM.
@@ -134,10 +134,11 @@ impl SharedBuffer {
         Self::map(file, size)
     }
 
-    /// One that somebody else made, by its descriptor.
+    /// Maps a buffer that another process created, by its descriptor.
     ///
     /// # Errors
-    /// `InvalidInput`: its size may still change, which could end us at any access (SIGBUS), or is too small. EMFILE, ENOMEM.
+    /// `InvalidInput`: its size is too small, or is not sealed, so that shrinking it could kill us with SIGBUS at any
+    /// access. EMFILE, ENOMEM.
     pub fn open(fd: OwnedFd) -> io::Result<Self> {
         let file = MemoryFile::from_fd(fd);
         let found = fcntl(&file, FcntlArg::F_GET_SEALS)?;
@@ -151,8 +152,8 @@ impl SharedBuffer {
     fn map(file: MemoryFile, size: usize) -> io::Result<Self> {
         let length = NonZeroUsize::new(size).ok_or(io::ErrorKind::InvalidInput)?;
         let rights = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new mapping at an address that the kernel chooses overlaps nothing. Its file cannot shrink, so every
-        // byte of it stays accessible.
+        // SAFETY: a new mapping at an address that the kernel chooses overlaps nothing. Its file cannot shrink, so
+        // every byte stays accessible.
         let map = unsafe { mmap(None, length, rights, MapFlags::MAP_SHARED, &file, 0) }?;
         Ok(Self {
             file,
@@ -162,13 +163,13 @@ impl SharedBuffer {
         })
     }
 
-    /// Its words and its bytes. What is stored in words in some order is found in that order, since the compiler keeps the
-    /// order of atomic stores with release, and a kill takes back nothing that was stored.
+    /// The words and the bytes. A successor sees the words in the order of the stores: the compiler keeps the order
+    /// of atomic stores with release, and a kill undoes nothing that was stored.
     #[must_use]
     pub fn parts(&mut self) -> (&[AtomicU64], &mut [u8]) {
         let map = self.map.as_ptr();
-        // SAFETY: the mapping begins at a page, so the words are aligned; it is as long as both parts together, they do not
-        // overlap, and both are borrowed from us as one.
+        // SAFETY: the mapping begins at a page, so the words are aligned. It is as long as both parts together, they
+        // do not overlap, and both are borrowed from `self` together.
         unsafe {
             (
                 std::slice::from_raw_parts(map.cast(), self.words),
@@ -177,7 +178,7 @@ impl SharedBuffer {
         }
     }
 
-    /// For handing it on.
+    /// The memory file, for passing it on.
     #[must_use]
     pub fn file(&self) -> &MemoryFile {
         &self.file
@@ -186,7 +187,7 @@ impl SharedBuffer {
 
 impl Drop for SharedBuffer {
     fn drop(&mut self) {
-        // SAFETY: what `map` made, as long as it made it; nobody borrows from us any more.
+        // SAFETY: the mapping that `map` created, with its length; nothing borrows from it any more.
         let _ = unsafe { munmap(self.map.cast(), Self::WORDS_BYTES + self.bytes) };
     }
 }

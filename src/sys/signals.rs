@@ -1,4 +1,4 @@
-//! Signals to the daemon: blocked in every thread, read from a descriptor.
+//! Signals to the daemon: blocked in every thread, and read from a signalfd.
 #![expect(
     unsafe_code,
     reason = "sigaction, to ignore a signal; sets with real-time signals; a step between fork and exec"
@@ -16,29 +16,29 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::domain::Signal;
 
-/// A signal that came, and from whom.
+/// A received signal and its sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReceivedSignal {
-    /// Which.
+    /// The signal.
     pub signal: Signal,
-    /// The sender's pid; 0 for the kernel. For the log only: it may be reused already.
+    /// The sender's PID. 0: the kernel. For the log only, because the PID may have been reused.
     pub pid: u32,
-    /// The sender's real uid.
+    /// The sender's real UID.
     pub uid: u32,
 }
 
-/// Reads signals. Several of one kind that came between two reads are one.
+/// Reads signals. Several signals of one kind between two reads count as one.
 #[derive(Debug)]
 pub struct SignalReader {
     fd: SignalFd,
 }
 
 impl SignalReader {
-    /// Blocks `signals` in this thread, and in all that it will make, and reads them from now on. To be called before any
-    /// thread is made: a thread that does not block them would be ended by them.
+    /// Blocks `signals` in this thread and in all threads that it will create, and reads them from now on. Call it
+    /// before other threads exist, because the signals would kill a thread that does not block them.
     ///
     /// # Errors
-    /// EINVAL: 0 is no signal. EMFILE, ENOMEM.
+    /// EINVAL: 0 is not a signal. EMFILE, ENOMEM.
     ///
     /// # Source
     /// signalfd(2).
@@ -49,12 +49,12 @@ impl SignalReader {
         Ok(Self { fd })
     }
 
-    /// The signals that have come, each kind once; never waits.
+    /// Returns the received signals, each kind once. Never blocks.
     ///
     /// # Errors
     /// None that a correct caller can cause.
     pub fn read(&self) -> io::Result<Vec<ReceivedSignal>> {
-        /// What does not fit makes the descriptor readable again, as does what comes later.
+        /// Signals that do not fit leave the descriptor readable.
         const KINDS: usize = 16;
         const BYTES: usize = size_of::<libc::signalfd_siginfo>();
         let mut buffer = [0; KINDS * BYTES];
@@ -67,7 +67,7 @@ impl SignalReader {
             }
         };
         let delivered = buffer[..count].chunks_exact(BYTES).filter_map(|bytes| {
-            // SAFETY: as many bytes as the struct has, all of whose fields are integers; they need not be aligned.
+            // SAFETY: the slice has the size of the struct, all of whose fields are integers; it need not be aligned.
             let info = unsafe {
                 bytes
                     .as_ptr()
@@ -90,17 +90,17 @@ impl AsFd for SignalReader {
     }
 }
 
-/// Signals that this process ignores, or has ignored: bit 0 for signal 1. Children begin with these ignored.
+/// Signals that this process ignores or has ignored. Bit 0 is signal 1. Children start with these ignored.
 ///
-/// Nothing but [`ignore_signals`] changes that after the first [`note_ignored`]: no library that we use does, and the C library's own
-/// two signals, of which it tells nothing, count always.
+/// After the first [`note_ignored`] only [`ignore_signals`] changes this: no library that we use ignores signals. The
+/// C library's own two signals cannot be queried, so they always count.
 static IGNORED: AtomicU64 = AtomicU64::new(0b11 << 31);
 
 const fn signal_bit(number: i32) -> u64 {
     1 << (number - 1)
 }
 
-/// Finds out what is ignored already: by the C library, by std, or because whoever started us ignores it (nohup).
+/// Records the signals that are already ignored: by the C library, by std, or by our parent process (nohup).
 pub(super) fn note_ignored() {
     static NOTED: Once = Once::new();
     NOTED.call_once(look_for_ignored);
@@ -110,7 +110,7 @@ fn look_for_ignored() {
     for number in 1..=64 {
         // SAFETY: all fields are integers or may be null.
         let mut found: libc::sigaction = unsafe { std::mem::zeroed() };
-        // SAFETY: the struct is live and writable; nothing is set. EINVAL for signals that the C library keeps.
+        // SAFETY: the struct is live and writable; nothing is set. EINVAL for signals that the C library reserves.
         let result = unsafe { libc::sigaction(number, std::ptr::null(), &raw mut found) };
         if result == 0 && found.sa_sigaction == libc::SIG_IGN {
             IGNORED.fetch_or(signal_bit(number), Ordering::Relaxed);
@@ -118,42 +118,44 @@ fn look_for_ignored() {
     }
 }
 
-/// Signals that may be ignored in this process; bit 0 for signal 1.
+/// Signals that may be ignored in this process. Bit 0 is signal 1.
 pub(super) fn ignored_signals() -> u64 {
     IGNORED.load(Ordering::Relaxed)
 }
 
-/// Ignores `signals`, so that a write to a closed pipe or beyond a file size limit is an error, not the end.
+/// Ignores `signals`, so that a write to a closed pipe or beyond a file size limit returns an error and does not kill
+/// us.
 ///
 /// # Errors
 /// EINVAL: not a signal that can be ignored.
 pub fn ignore_signals(signals: &[Signal]) -> io::Result<()> {
     let action = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
     for signal in signals {
-        // SAFETY: no handler of ours is installed; ignoring runs no code.
+        // SAFETY: no handler is installed; ignoring runs no code.
         unsafe { sigaction(to_nix(*signal)?, &action) }?;
         IGNORED.fetch_or(signal_bit(signal.number()), Ordering::Relaxed);
     }
     Ok(())
 }
 
-/// Lets `command` start with no signal blocked, whatever this thread blocks: std hands our mask on, and what is blocked at
-/// its start most programs never unblock.
+/// Makes `command` start with no signal blocked. std passes our signal mask on, and most programs never unblock
+/// signals that were blocked at their start.
 pub fn start_unblocked(command: &mut Command) {
-    // SAFETY: what runs between fork and exec is one system call on a value that lives on the stack.
+    // SAFETY: the code between fork and exec is one system call on a value on the stack.
     unsafe {
         command.pre_exec(|| Ok(SigSet::empty().thread_set_mask()?));
     }
 }
 
-/// The signal by which a service manager tells a daemon that it restarts, in place of SIGTERM by which it stops it. A
-/// real-time one: the ordinary ones mean to us what they mean to Supervisor, which this one kills.
+/// The signal with which a service manager restarts the daemon without stopping its programs, instead of SIGTERM. It
+/// is a real-time signal, because the ordinary ones mean the same as in Supervisor. The original Supervisor does not
+/// handle it and dies from it.
 #[must_use]
 pub fn detach_signal() -> i32 {
     libc::SIGRTMIN() + 1
 }
 
-/// nix knows no real-time signals.
+/// nix does not support real-time signals.
 fn signal_set(signals: &[Signal]) -> io::Result<SigSet> {
     let mut set = *SigSet::empty().as_ref();
     for signal in signals {
@@ -162,7 +164,8 @@ fn signal_set(signals: &[Signal]) -> io::Result<SigSet> {
             return Err(io::Error::last_os_error());
         }
     }
-    // SAFETY: it holds signals that the C library knows, for it was made with its own calls.
+    // SAFETY: the set contains only signals that the C library knows, because it was built with the library's own
+    // calls.
     Ok(unsafe { SigSet::from_sigset_t_unchecked(set) })
 }
 
@@ -176,7 +179,7 @@ mod tests {
 
     #[test]
     fn dmn_18_signals_are_read_once_with_their_sender() {
-        // In a thread of its own, because the mask is the thread's; pthread_kill reaches just this one.
+        // In a thread of its own, because the mask is per thread; pthread_kill reaches only this thread.
         let thread = std::thread::spawn(|| {
             let signal = Signal::parse("WINCH").expect("a signal");
             let urgent = Signal::parse("URG").expect("a signal");
@@ -191,7 +194,7 @@ mod tests {
                 pid: std::process::id(),
                 uid: nix::unistd::getuid().as_raw(),
             };
-            // The kernel gives the lower number first.
+            // The kernel returns the lower number first.
             let delivered = reader.read().expect("read");
             assert_eq!(delivered, [expected(urgent), expected(signal)]);
             assert_eq!(reader.read().expect("read"), []);

@@ -1,4 +1,4 @@
-//! Unix stream sockets in the steps that `std` does not offer one by one, and what only the kernel knows of a peer.
+//! Unix stream sockets in single steps that `std` does not offer, and the kernel's information about peers.
 #![expect(
     unsafe_code,
     reason = "listen, for nix refuses queues longer than the kernel's default bound; SO_PEERGROUPS, which it does not know"
@@ -24,10 +24,10 @@ fn unix_socket(flags: SockFlag) -> io::Result<OwnedFd> {
     )?)
 }
 
-/// A unix stream socket with the name `path`, which nobody can connect to before [`listen_on`].
+/// Creates a unix stream socket bound to `path`. Nobody can connect to it before [`listen_on`].
 ///
 /// # Errors
-/// EADDRINUSE if anything of that name exists, ENAMETOOLONG beyond 107 bytes, ENOENT, EACCES, …
+/// EADDRINUSE if the path exists, ENAMETOOLONG beyond 107 bytes, ENOENT, EACCES, …
 pub fn unix_bound(path: &Path) -> io::Result<OwnedFd> {
     let address = UnixAddr::new(path)?;
     let fd = unix_socket(SockFlag::empty())?;
@@ -35,7 +35,7 @@ pub fn unix_bound(path: &Path) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// The same, and the file has this mode from the moment that it exists (less what the umask takes).
+/// Like [`unix_bound`], but the file has this mode (less the umask) from its creation.
 ///
 /// # Errors
 /// As [`unix_bound`].
@@ -47,11 +47,11 @@ pub(super) fn unix_bound_with_mode(path: &Path, mode: u32) -> io::Result<OwnedFd
     Ok(fd)
 }
 
-/// Accepts connections; also changes the queue of a socket that listens already. The kernel cuts `backlog` to what
-/// `net.core.somaxconn` allows.
+/// Makes the socket accept connections, or changes its queue length if it does already. The kernel limits `backlog`
+/// to `net.core.somaxconn`.
 ///
 /// # Errors
-/// ENOTSOCK and such, for a descriptor that is no bound stream socket.
+/// ENOTSOCK and such, for a descriptor that is not a bound stream socket.
 pub fn listen_on(fd: impl AsFd, backlog: i32) -> io::Result<()> {
     // SAFETY: the descriptor is open while it is borrowed; no memory is involved.
     if unsafe { libc::listen(fd.as_fd().as_raw_fd(), backlog) } == -1 {
@@ -60,7 +60,7 @@ pub fn listen_on(fd: impl AsFd, backlog: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// Connects to the unix stream socket `path` without ever waiting.
+/// Connects to the unix stream socket `path`. Never blocks.
 ///
 /// # Errors
 /// ECONNREFUSED: nobody listens; EAGAIN: the listener's queue is full; ENOENT; EACCES; …
@@ -71,7 +71,7 @@ pub fn unix_connected(path: &Path) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Whether the peer of a stream socket has ended its side, and nothing that it sent is left to read.
+/// Whether the peer of a stream socket has closed its side and nothing that it sent is left to read.
 #[must_use]
 pub fn peer_is_gone(fd: impl AsFd) -> bool {
     let mut byte = [0_u8];
@@ -83,21 +83,21 @@ pub fn peer_is_gone(fd: impl AsFd) -> bool {
     }
 }
 
-/// The supplementary groups of the process at the other end of a unix socket, as they were when it connected.
+/// The supplementary groups of the peer of a unix socket, as they were when it connected.
 ///
 /// # Errors
-/// ENOPROTOOPT, ENODATA: no such socket, or nobody is at the other end.
+/// ENOPROTOOPT, ENODATA: not such a socket, or it has no peer.
 ///
 /// # Source
 /// Linux 4.13, SO_PEERGROUPS (net/core/sock.c).
 pub(super) fn peer_groups(socket: &impl AsFd) -> io::Result<Vec<u32>> {
-    // As many as most have; the kernel tells how many there are if it is not enough.
+    // Enough for most processes. If not, the kernel returns the required size.
     let mut groups: Vec<libc::gid_t> = vec![0; 32];
     loop {
         let room = std::mem::size_of_val(groups.as_slice());
         let mut length = libc::socklen_t::try_from(room).map_err(io::Error::other)?;
-        // SAFETY: the descriptor is open while it is borrowed; the kernel writes at most `length` bytes into the vector,
-        // which has as many, and changes `length` to what it wrote or would have written.
+        // SAFETY: the descriptor is open while it is borrowed; the kernel writes at most `length` bytes into the
+        // vector, which has that size, and sets `length` to what it wrote or would have written.
         let result = unsafe {
             libc::getsockopt(
                 socket.as_fd().as_raw_fd(),
@@ -120,15 +120,15 @@ pub(super) fn peer_groups(socket: &impl AsFd) -> io::Result<Vec<u32>> {
     }
 }
 
-/// Ends our side of a stream socket; the peer reads the end of it.
+/// Shuts down our side of a stream socket. The peer then reads EOF.
 ///
 /// # Errors
-/// ENOTCONN if the peer was faster.
+/// ENOTCONN: the peer has already closed the connection.
 pub fn end_writing(fd: impl AsFd) -> io::Result<()> {
     Ok(shutdown(fd.as_fd().as_raw_fd(), Shutdown::Write)?)
 }
 
-/// The name of the user we run as, or the number if it has none.
+/// The name of our effective user, or the UID if it has no name.
 #[must_use]
 pub fn own_user_name() -> String {
     let uid = nix::unistd::geteuid();

@@ -1,5 +1,6 @@
-//! The file of a listening unix socket, made in a directory that may belong to another user. That user can exchange what has
-//! a name there at any moment, so mode and owner are given to a descriptor of the very file that was made, never to a name.
+//! Creates the file of a listening unix socket in a directory that may belong to another user. That user can replace
+//! any file there at any moment. So mode and owner are set on a descriptor of the file that was created, never by
+//! path.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,23 +16,23 @@ use super::safe_open::{self, FileId, SafePath};
 use super::socket::{listen_on, unix_bound_with_mode, unix_connected};
 use crate::domain::Errno;
 
-/// The mode of the file until it has the wanted one.
+/// The mode of the file until its final mode is set.
 const PRIVATE: u32 = 0o600;
 
-/// A listening socket whose file has a name of its own, until [`SafePath::link_here`] gives it the one that clients know.
+/// A listening socket whose file has a temporary name, until [`SafePath::link_here`] links it to its final path.
 #[derive(Debug)]
 pub struct ListeningSocket {
-    /// It accepts connections.
+    /// The listening socket.
     pub socket: OwnedFd,
-    /// Its file, held open without being opened.
+    /// Its file, opened with O_PATH.
     pub file: OwnedFd,
     /// The identity of the file.
     pub id: FileId,
-    /// Its first name, which goes when this does.
+    /// Its temporary name. Dropping it removes the name.
     pub temporary: TemporaryName,
 }
 
-/// A name that goes when this does.
+/// A file name that is removed when dropped.
 #[derive(Debug)]
 pub struct TemporaryName {
     place: SafePath,
@@ -40,17 +41,17 @@ pub struct TemporaryName {
 
 impl Drop for TemporaryName {
     fn drop(&mut self) {
-        // If it is another's by now, that is left to its owner.
+        // If the name is another file's by now, that file is left alone.
         self.place.unlink_if(self.id);
     }
 }
 
-/// Why a socket cannot be made.
+/// Why a socket cannot be created.
 #[derive(Debug)]
 pub enum SocketFileError {
-    /// The owner cannot be changed to this.
+    /// The owner cannot be set.
     Owner(Errno),
-    /// Anything else. EEXIST: the file was exchanged by somebody while it was made.
+    /// Any other error. EEXIST: another process replaced the file meanwhile.
     Other(Errno),
 }
 
@@ -60,10 +61,10 @@ impl From<Errno> for SocketFileError {
     }
 }
 
-/// Makes a listening socket in the directory of `place`, under a name of its own, with this mode and owner.
+/// Creates a listening socket in the directory of `place`, under a temporary name, with this mode and owner.
 ///
 /// # Errors
-/// See [`SocketFileError`]; nothing is left behind.
+/// See [`SocketFileError`]. Nothing is left behind.
 ///
 /// # Source
 /// unix(7): the mode of a socket that is bound becomes that of its file (`unix_bind_bsd` in net/unix/af_unix.c).
@@ -74,7 +75,7 @@ pub fn listen_at(
     backlog: i32,
 ) -> Result<ListeningSocket, SocketFileError> {
     let temporary = place.sibling(&format!(".{}", std::process::id()))?;
-    // Left by a process that had our number; nobody can listen on it any more.
+    // Left by a process that had our PID. Nobody can listen on it any more.
     if let Ok(old) = temporary.open_path_fd()
         && is_socket(&old)
     {
@@ -117,8 +118,8 @@ fn is_socket(file: &OwnedFd) -> bool {
     fstat(file).is_ok_and(|stat| safe_open::kind(&stat) == SFlag::S_IFSOCK)
 }
 
-/// Whether a connection to `file` arrives at `socket`. A socket of another process that was put in its place has the same
-/// kind and perhaps the same owner; only this tells them apart.
+/// Whether a connection to `file` arrives at `socket`. This detects a socket of another process that replaced the
+/// file: it has the same type and perhaps the same owner.
 fn leads_to(file: &OwnedFd, socket: &OwnedFd) -> bool {
     let Ok(_client) = unix_connected(safe_open::fd_path(file).as_ref()) else {
         return false;
@@ -129,7 +130,7 @@ fn leads_to(file: &OwnedFd, socket: &OwnedFd) -> bool {
     if listener.set_nonblocking(true).is_err() {
         return false;
     }
-    // The file is private to our user yet, so that at most other processes of ours can be in the queue before us.
+    // The file is still private to our user, so only processes of the same user can be in the queue before us.
     while let Ok((peer, _)) = listener.accept() {
         let pid = getsockopt(&peer, PeerCredentials).map(|peer| peer.pid());
         if pid == Ok(nix::unistd::getpid().as_raw()) {

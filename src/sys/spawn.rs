@@ -1,10 +1,10 @@
-//! Makes processes: the parent's side of the clone. What the child does then is in `child.rs`.
+//! Creates processes: the parent's side of the clone. The child's side is in `child.rs`.
 //!
-//! The child shares our memory, so that nothing is copied whatever our size, and our table of descriptors, so that
-//! thousands of them are not copied only to be closed at exec. Its first call is `close_range(first, ∞, UNSHARE)`, which
-//! copies only what lies below `first`. What the child needs must therefore lie there: its three ends wait in *staging*
-//! descriptors, which are reserved before anything else is open ([`StagingFds`]), hence low, and point at the null device
-//! between spawns.
+//! The child shares our memory, so that nothing is copied whatever our size. It also shares our descriptor table, so
+//! that thousands of descriptors are not copied only to be closed at exec. Its first call is `close_range(first, ∞,
+//! UNSHARE)`, which copies only the descriptors below `first`. The descriptors that the child needs must therefore be
+//! below it: its standard streams are put into *staging* descriptors. These are reserved before any other file is
+//! opened ([`StagingFds`]), so their numbers are low, and they refer to /dev/null between spawns.
 #![expect(
     unsafe_code,
     reason = "clone with a stack of its own; mmap of that stack"
@@ -24,43 +24,44 @@ use super::stdio::ChildStdio;
 use super::{Cgroup, child, clone3, pidfd, signals};
 use crate::domain::ExitStatus;
 
-/// What becomes of our table of descriptors in a child until its exec. In order of preference.
+/// How a child gets its descriptor table. In order of preference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FdTableMode {
-    /// Shared until the child's first call, which copies the low end only. The cost does not grow with our descriptors.
+    /// Shared until the child's first call, which copies the low end only. The cost does not depend on the number of
+    /// our descriptors.
     Shared,
     /// Copied by the clone, closed by the child. For seccomp filters that refuse CLOSE_RANGE_UNSHARE.
     Copied,
-    /// Copied by the clone, closed by exec. For seccomp filters that refuse close_range altogether; what we inherited
-    /// ourselves is marked close-on-exec when the spawner is made.
+    /// Copied by the clone, closed by exec. For seccomp filters that refuse close_range altogether. Descriptors that
+    /// we inherited are marked close-on-exec when the spawner is created.
     Inherited,
 }
 
-/// Whether an error says that this kernel, or a filter, has no clone3: asked once, remembered. Filters that know too little
-/// of it answer EPERM, which clone itself never does for these flags.
+/// Whether an error means that clone3 is not available, because of the kernel or a seccomp filter. The result is
+/// remembered. Filters that cannot inspect clone3 return EPERM, which clone itself never returns for these flags.
 fn is_no_clone3(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
 }
 
-/// The descriptors through which a child gets its ends, all of them pointing at the null device.
+/// The descriptors through which a child gets its standard streams. Between spawns all refer to /dev/null.
 ///
-/// A child copies the table of descriptors up to the highest of them, and closes what it copied: 5 to 11 µs with sixteen.
-/// So they are to be reserved before anything else is open.
+/// A child copies the descriptor table up to the highest of them and closes what it copied: 5 to 11 µs with sixteen.
+/// So reserve them before any other file is opened.
 #[derive(Debug)]
 pub struct StagingFds {
-    /// What becomes 0, 1 and 2.
+    /// The descriptors that become 0, 1 and 2.
     ends: [OwnedFd; 3],
-    /// That of [`ChildStdio::ready`]. Above the others: most children do without.
+    /// For [`ChildStdio::ready`]. Above the others, because most children do not need it.
     ready: OwnedFd,
-    /// The null device, for a child without an end.
+    /// /dev/null, for a child without a stream.
     null: OwnedFd,
 }
 
 impl StagingFds {
-    /// Takes the lowest numbers above the standard descriptors.
+    /// Reserves the lowest numbers above the standard descriptors.
     ///
     /// # Errors
-    /// EMFILE. ENOENT, EACCES: there is no null device.
+    /// EMFILE. ENOENT, EACCES: /dev/null cannot be opened.
     pub fn reserve() -> io::Result<Self> {
         let opened = File::options().read(true).write(true).open("/dev/null")?;
         let opened = OwnedFd::from(opened);
@@ -78,7 +79,7 @@ impl StagingFds {
     }
 }
 
-/// Whether no seccomp filter applies to this process, so that a system call does what the kernel can do.
+/// Whether no seccomp filter applies to this process, so that a system call does what the kernel supports.
 ///
 /// # Source
 /// PR_GET_SECCOMP(2const).
@@ -87,39 +88,43 @@ fn is_unfiltered() -> bool {
     (unsafe { libc::prctl(libc::PR_GET_SECCOMP) }) == 0
 }
 
-/// Whether the kernel has close_range(2), with CLOSE_RANGE_UNSHARE, which is as old (Linux 5.9).
+/// Whether the kernel has close_range(2) and with it CLOSE_RANGE_UNSHARE (both Linux 5.9).
 fn has_close_range() -> bool {
     // SAFETY: no descriptor has this number, so nothing is closed.
     (unsafe { libc::syscall(libc::SYS_close_range, c_uint::MAX, c_uint::MAX, 0) }) == 0
 }
 
-/// Makes processes, one at a time. Belongs to one thread: the calls of one spawn must not mingle with another's.
+/// Creates processes, one at a time. Belongs to one thread, because the system calls of two spawns must not
+/// interleave.
 #[derive(Debug)]
 pub struct Spawner {
     stack: ChildStack,
     staging: StagingFds,
     table: FdTableMode,
-    /// Children can be made by clone3, in a cgroup and without our handlers. Otherwise they see to both themselves.
+    /// Whether clone3 can create children in a cgroup and without our signal handlers. Otherwise the children do both
+    /// themselves.
     has_clone3: bool,
-    /// The child that is being made, for other threads.
+    /// The child that is being spawned, for other threads.
     pending: PendingChild,
 }
 
 impl Spawner {
-    /// The same as [`Spawner::staged_in`], with descriptors that are reserved now.
+    /// Like [`Spawner::staged_in`], with descriptors that are reserved now.
     ///
     /// # Errors
-    /// EMFILE, ENOMEM, EAGAIN: no descriptors, no memory, no processes to be had.
+    /// EMFILE, ENOMEM, EAGAIN: no more descriptors, memory or processes.
     pub fn new() -> io::Result<Self> {
         Self::staged_in(StagingFds::reserve()?)
     }
 
-    /// Finds out which kind of [`FdTableMode`] the kernel and its filters allow: by trying, unless no filter is there.
+    /// Creates a spawner with the best [`FdTableMode`] that the kernel and its filters allow. It tries them in a
+    /// child, unless no filter applies.
     ///
-    /// To be made before anybody waits for children of unknown pid: the trial makes one, and waits for it.
+    /// Create it before any code waits for children of unknown PID, because the trial creates a child and waits for
+    /// it.
     ///
     /// # Errors
-    /// ENOMEM, EAGAIN: no memory, no processes to be had.
+    /// ENOMEM, EAGAIN: no more memory or processes.
     pub fn staged_in(staging: StagingFds) -> io::Result<Self> {
         let mut spawner = Self::with(FdTableMode::Shared, staging)?;
         // The trial takes a tenth of the time that the daemon needs to start its first program.
@@ -135,7 +140,7 @@ impl Spawner {
         Self::with(FdTableMode::Inherited, spawner.staging)
     }
 
-    /// A spawner with this kind of table, untried, with descriptors that are reserved now.
+    /// Creates a spawner with this kind of table, without a trial, with descriptors that are reserved now.
     ///
     /// # Errors
     /// As [`Spawner::new`].
@@ -143,7 +148,7 @@ impl Spawner {
         Self::with(table, StagingFds::reserve()?)
     }
 
-    /// A spawner with this kind of table, untried.
+    /// Creates a spawner with this kind of table, without a trial.
     ///
     /// # Errors
     /// ENOMEM.
@@ -161,7 +166,7 @@ impl Spawner {
         })
     }
 
-    /// The child of the spawn that is under way, for other threads.
+    /// A handle to the child that is being spawned, for other threads.
     #[must_use]
     pub fn pending_child(&self) -> PendingChild {
         self.pending.clone()
@@ -173,12 +178,13 @@ impl Spawner {
         self.table
     }
 
-    /// Makes a process of `plan` with `ends` as its descriptors and no others, leader of a process group or a session of its
-    /// own, all signals at their defaults and none blocked. Returns its pid and pidfd.
+    /// Spawns a process of `plan` with the descriptors `ends` and no others, as leader of a process group or a new
+    /// session, with default signal dispositions and no signal blocked. Returns its PID and pidfd.
     ///
-    /// Returns when the process has called exec, or has ended with status 127 because a step before that failed; in the
-    /// latter case it has said so on its descriptor 2, and is to be reaped like any other. Blocks as long as the kernel
-    /// blocks the child in `chdir` or `execve` (a dead mount), or somebody with the plan's uid stops it just then.
+    /// Returns when the process has called exec, or has exited with status 127 because an earlier step failed. In the
+    /// latter case it has written a message to its descriptor 2, and must be reaped like any other. Blocks while the
+    /// kernel blocks the child in `chdir` or `execve` (a dead mount), or while a process of the plan's user keeps it
+    /// stopped.
     ///
     /// # Errors
     /// EAGAIN: too many processes. EMFILE: no descriptor for the pidfd. ENOMEM. No process exists then.
@@ -189,15 +195,16 @@ impl Spawner {
         self.spawn_in(plan, &ends, None)
     }
 
-    /// The same, in a cgroup from its first moment on, if there is one. The ends are left to the caller, who may want to
-    /// try again.
+    /// Like [`Spawner::spawn`], in `cgroup` from the start, if given. Borrows `ends`, so that the caller can try
+    /// again.
     ///
-    /// Where the kernel cannot make a process in a cgroup (no clone3: ENOSYS), the child moves there before anything else,
-    /// which costs a lock on all processes of the machine.
+    /// If the kernel cannot create a process in a cgroup (no clone3: ENOSYS), the child first moves itself there,
+    /// which takes a lock on all processes of the machine.
     ///
     /// # Errors
-    /// Those of [`Spawner::spawn`]. ENOENT, ENODEV: the cgroup is gone. EACCES: it is not ours to fill. EBUSY, EOPNOTSUPP:
-    /// it is in no state to hold processes. EAGAIN: its limit of processes is reached.
+    /// Those of [`Spawner::spawn`]. ENOENT, ENODEV: the cgroup does not exist any more. EACCES: we may not add
+    /// processes to it. EBUSY, EOPNOTSUPP: its state does not allow processes. EAGAIN: its limit of processes is
+    /// reached.
     ///
     /// # Source
     /// clone(2), CLONE_INTO_CGROUP.
@@ -226,7 +233,7 @@ impl Spawner {
     ) -> io::Result<(i32, OwnedFd)> {
         let uid = match plan.ids {
             ChildIds::Become { uid, .. } | ChildIds::Refused { uid, .. } => uid,
-            // Only the groups can fail then, with our own uid.
+            // Our own UID: then only setting the groups can fail.
             ChildIds::Groups { .. } | ChildIds::Joined { .. } | ChildIds::Keep => {
                 nix::unistd::getuid().as_raw()
             }
@@ -253,11 +260,11 @@ impl Spawner {
             word: plan.argv.iter().next().unwrap_or_default(),
             procs: procs.map(AsRawFd::as_raw_fd),
         };
-        // From here to the end of the function the staging descriptors hold the child's ends. An end that stayed there
-        // would keep its pipe from ever reporting that all writers are gone.
+        // From here to the end of the function the staging descriptors hold the child's streams. If one stayed there,
+        // its pipe would never report that all writers have closed it.
         let _staged = StagedStdio::new(staging, ends)?;
-        // Capabilities matter not here: with the daemon's uid, the child gives none up before its exec that would let
-        // somebody trace it who may not trace the daemon.
+        // Capabilities do not matter here: with the daemon's UID, the child drops none before its exec that would let
+        // a process trace it that may not trace the daemon.
         let _undumpable = matches!(
             plan.ids,
             ChildIds::Become { .. } | ChildIds::Groups { .. } | ChildIds::Joined { .. }
@@ -272,7 +279,7 @@ impl Spawner {
         unsafe { self.clone_child(self.table, &how, child::run, (&raw const work).cast()) }
     }
 
-    /// The number from which on everything is closed in a child.
+    /// The descriptor number from which on a child closes everything.
     fn first_closed_fd(&self, has_ready: bool) -> c_uint {
         let StagingFds { ends, ready, .. } = &self.staging;
         let ready = has_ready.then_some(ready);
@@ -280,7 +287,7 @@ impl Spawner {
         highest.map_or(3, |number| number.unsigned_abs() + 1)
     }
 
-    /// Tries a kind of table in a child, for a filter may also kill who makes a call that it does not like.
+    /// Tries a kind of table in a child, because a filter may also kill a process for a call that it forbids.
     fn probe_table(&self, table: FdTableMode) -> io::Result<bool> {
         let work = (table, self.first_closed_fd(false));
         let _blocked = SignalsBlockedGuard::new();
@@ -288,7 +295,7 @@ impl Spawner {
         // SAFETY: `probe` reads this pair, which outlives the call, and only makes system calls.
         match unsafe { self.clone_child(table, &CloneMethod::Clone, child::probe, work) } {
             Ok((_, pidfd)) => Ok(pidfd::wait(&pidfd)? == ExitStatus::Exited(0)),
-            // A shortage says nothing about filters.
+            // Lack of resources says nothing about filters.
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE) => Err(error),
                 _ => Ok(false),
@@ -296,10 +303,10 @@ impl Spawner {
         }
     }
 
-    /// Runs `entry(work)` in a child and waits until it has called exec or ended.
+    /// Runs `entry(work)` in a child and waits until it has called exec or exited.
     ///
     /// # Safety
-    /// `entry` must accept `work`, must keep to what is allowed in a child that shares our memory (see `child.rs`), and
+    /// `entry` must accept `work`, must follow the rules for a child that shares our memory (see `child.rs`), and
     /// must not return.
     unsafe fn clone_child(
         &self,
@@ -308,15 +315,16 @@ impl Spawner {
         entry: extern "C" fn(*mut c_void) -> c_int,
         work: *const c_void,
     ) -> io::Result<(i32, OwnedFd)> {
-        // Written by the kernel before the child runs, so that other threads find it while this one is held up.
+        // The kernel writes it before the child runs, so that other threads find it while this one is blocked.
         let pidfd = self.pending.slot();
-        // SIGCHLD as exit signal makes it a child like any other to waitid, and to whoever listens for orphans.
+        // With SIGCHLD as exit signal, waitid and the code that reaps orphans treat it like any other child.
         let mut flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
         if table == FdTableMode::Shared {
             flags |= libc::CLONE_FILES;
         }
         if let CloneMethod::Clone3(cgroup) = how {
-            // SAFETY: as below; a plain clone and this one differ in where the child begins to count, and in its handlers.
+            // SAFETY: as below; this call differs from a plain clone only in the child's initial cgroup and its
+            // signal handlers.
             let result = unsafe {
                 clone3::clone_without_handlers(
                     cgroup.map(|cgroup| cgroup.as_fd().as_raw_fd()),
@@ -330,8 +338,8 @@ impl Spawner {
             // SAFETY: as below.
             return result.map(|pid| (pid, unsafe { OwnedFd::from_raw_fd(pidfd) }));
         }
-        // SAFETY: the stack is ours alone and unused: the last child that ran on it had left it when clone returned
-        // (CLONE_VFORK), and `&mut self` keeps other threads off it. `pidfd` is where CLONE_PIDFD stores.
+        // SAFETY: only we use the stack, and it is unused: the last child that ran on it had left it when clone
+        // returned (CLONE_VFORK), and `&mut self` keeps other threads off it. `pidfd` is where CLONE_PIDFD stores.
         let pid = unsafe {
             libc::clone(
                 entry,
@@ -346,20 +354,20 @@ impl Spawner {
         if pid == -1 {
             return Err(error);
         }
-        // SAFETY: clone succeeded, so this is a new descriptor, close-on-exec, that nobody else knows.
+        // SAFETY: clone succeeded, so this is a new descriptor, close-on-exec, that no other code knows.
         Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }))
     }
 }
 
-/// By which call a child is made.
+/// The system call that creates a child.
 enum CloneMethod<'a> {
-    /// Without our handlers, and in this cgroup.
+    /// clone3: without our signal handlers, and in this cgroup. `None`: in our own.
     Clone3(Option<&'a Cgroup>),
-    /// With them.
+    /// clone: with our signal handlers.
     Clone,
 }
 
-/// Marks everything that is open now but 0, 1 and 2 as close-on-exec.
+/// Marks every descriptor that is open now, except 0, 1 and 2, as close-on-exec.
 fn close_all_on_exec() -> io::Result<()> {
     let mut numbers = Vec::new();
     for entry in std::fs::read_dir("/proc/self/fd")? {
@@ -370,14 +378,14 @@ fn close_all_on_exec() -> io::Result<()> {
         numbers.extend(number.filter(|&number| number > 2));
     }
     for number in numbers {
-        // SAFETY: F_SETFD uses no memory. The number may be gone or be another's by now (EBADF is fine): everything that
+        // SAFETY: F_SETFD uses no memory. The number may be closed or reused by now (EBADF is fine): everything that
         // we open ourselves is close-on-exec anyway.
         unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
     }
     Ok(())
 }
 
-/// The staging descriptors while they hold a child's ends.
+/// The staging descriptors while they hold a child's streams. Dropping it points them back to /dev/null.
 struct StagedStdio<'a> {
     staging: &'a StagingFds,
     has_ready: bool,
@@ -411,9 +419,9 @@ impl Drop for StagedStdio<'_> {
     }
 }
 
-/// Makes `place` another name of what `target` is, close-on-exec.
+/// Makes `place` a duplicate of `target`, close-on-exec.
 fn point(place: &OwnedFd, target: &OwnedFd) -> io::Result<()> {
-    // SAFETY: both are open and ours; the number of `place` stays open, only what it means changes.
+    // SAFETY: both are open and ours; the number of `place` stays open, only the file that it refers to changes.
     let result = unsafe { libc::dup3(target.as_raw_fd(), place.as_raw_fd(), libc::O_CLOEXEC) };
     if result == -1 {
         Err(io::Error::last_os_error())
@@ -422,14 +430,15 @@ fn point(place: &OwnedFd, target: &OwnedFd) -> io::Result<()> {
     }
 }
 
-/// Nobody may trace or dump us while one of these lives, for a child of ours shares our memory and is another user's already.
+/// Makes our memory undumpable, so that no process may trace or dump us while a child that already runs as another
+/// user shares our memory.
 ///
-/// The kernel makes shared memory undumpable by itself when the child changes its ids, if `fs.suid_dumpable` is 0, and
-/// leaves it so: it has to be set back either way. That is for the last of them to do: the memory is the same for all
-/// spawners, and the child of one may be held up while another's comes and goes.
+/// The kernel itself makes shared memory undumpable when the child changes its ids, if `fs.suid_dumpable` is 0, and
+/// leaves it so. So it must be restored in any case. The last guard to be dropped does that: all spawners share the
+/// memory, and one's child may be blocked while another's starts and execs.
 struct UndumpableGuard;
 
-/// How many there are, and whether the memory was dumpable before the first.
+/// The number of guards, and whether the memory was dumpable before the first.
 static UNDUMPABLE: Mutex<(usize, bool)> = Mutex::new((0, false));
 
 impl UndumpableGuard {
@@ -446,7 +455,7 @@ impl UndumpableGuard {
     }
 
     fn state() -> MutexGuard<'static, (usize, bool)> {
-        // Nothing panics while it holds the lock.
+        // No code panics while it holds the lock.
         UNDUMPABLE.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -461,8 +470,8 @@ impl Drop for UndumpableGuard {
     }
 }
 
-/// All signals are blocked in this thread while this lives. The child starts with its parent's mask, and a handler of
-/// ours must not run in it. Raw, because the C library leaves two signals of its own open.
+/// Blocks all signals in this thread. The child starts with its parent's mask, and none of our handlers may run in
+/// it. A raw system call, because the C library leaves two signals of its own unblocked.
 struct SignalsBlockedGuard {
     old: u64,
 }
@@ -483,7 +492,7 @@ impl Drop for SignalsBlockedGuard {
 
 fn set_mask(new: u64, old: Option<&mut u64>) {
     let old: *mut u64 = old.map_or(std::ptr::null_mut(), std::ptr::from_mut);
-    // SAFETY: both sets are 8 bytes, as stated, and live; `old` may be null. It cannot fail so.
+    // SAFETY: both sets are 8 bytes, as stated, and live; `old` may be null. The call cannot fail then.
     unsafe {
         libc::syscall(
             libc::SYS_rt_sigprocmask,
@@ -501,13 +510,13 @@ struct ChildStack {
     base: NonNull<c_void>,
 }
 
-// SAFETY: plain memory that nobody else has a pointer to.
+// SAFETY: plain memory to which no other code has a pointer.
 unsafe impl Send for ChildStack {}
 
 impl ChildStack {
-    /// Bytes, the inaccessible end included. The child needs a few hundred; debug builds a few thousand.
+    /// Size in bytes, including the guard. The child needs a few hundred bytes; debug builds a few thousand.
     const BYTES: usize = 128 * 1024;
-    /// Bytes of the inaccessible end; a multiple of every page size in use.
+    /// Size of the inaccessible guard in bytes. A multiple of every page size in use.
     const GUARD_BYTES: usize = 64 * 1024;
 
     fn new() -> io::Result<Self> {
@@ -535,7 +544,7 @@ impl ChildStack {
         Ok(stack)
     }
 
-    /// Where a stack that grows down begins.
+    /// The address at which a stack that grows down begins.
     fn top(&self) -> *mut c_void {
         self.base.as_ptr().wrapping_byte_add(Self::BYTES)
     }
@@ -553,7 +562,7 @@ mod tests {
     use super::*;
     use crate::sys::CStrings;
 
-    /// Refuses a call in this thread and its children: always, or only with a third argument.
+    /// Refuses a system call in this thread and its children: always, or only with a third argument.
     fn filter(call: libc::c_long, only_with_flags: bool, action: u32) {
         const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
         const JUMP_IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
@@ -565,7 +574,7 @@ mod tests {
             k,
         };
         let number = u32::try_from(call).expect("small");
-        // Offset 0: the call's number. Offset 32: the low half of its third argument.
+        // Offset 0: the system call number. Offset 32: the low half of its third argument.
         let no_flags = if only_with_flags { 0 } else { u32::MAX };
         let mut program = [
             step(LOAD, 0, 0, 0),
@@ -665,7 +674,7 @@ mod tests {
         }
     }
 
-    /// A filter that knows too little of clone3, as those of older container engines.
+    /// A filter that does not support clone3, like those of older container engines.
     #[test]
     fn a_child_is_made_without_clone3_where_it_is_refused() {
         for refusal in [libc::ENOSYS, libc::EPERM] {

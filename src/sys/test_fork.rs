@@ -1,4 +1,4 @@
-//! For tests of what changes the whole process: runs them in a fork of it.
+//! Runs tests that change the whole process in a fork.
 #![expect(unsafe_code, reason = "fork, in tests only")]
 
 use std::fs::File;
@@ -6,16 +6,16 @@ use std::io::{Read, Write};
 use std::os::fd::{FromRawFd, IntoRawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs `test` in a fork and fails if it panics there. It gets a file; what it (or a process it makes) writes to that is
-/// returned once all have closed it.
+/// Runs `test` in a fork, and fails if it panics there. `test` gets a file. Returns what the test or its children
+/// write to that file, after all of them have closed it.
 pub(super) fn run_forked(test: impl FnOnce(File)) -> String {
     let (mut reader, writer) = std::io::pipe().expect("pipe");
-    // SAFETY: the child has one thread. The C library makes its allocator usable in it, and it leaves by `_exit` only.
+    // SAFETY: the child has one thread. The C library makes its allocator usable in it, and it exits only by `_exit`.
     let pid = unsafe { libc::fork() };
     assert_ne!(pid, -1);
     if pid == 0 {
         drop(reader);
-        // SAFETY: just released, hence ours alone.
+        // SAFETY: the number was just released, so only we own it.
         let file = unsafe { File::from_raw_fd(std::os::fd::OwnedFd::from(writer).into_raw_fd()) };
         let mut report = file.try_clone().expect("duplicate");
         let result = catch_unwind(AssertUnwindSafe(|| test(file)));

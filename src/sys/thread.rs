@@ -1,4 +1,4 @@
-//! Threads of this process by their numbers: whether one is still there, and a descriptor that tells its end.
+//! Threads of this process by their ids: whether one still exists, and a descriptor that reports its end.
 #![expect(
     unsafe_code,
     reason = "calls about threads that neither std nor nix knows"
@@ -10,23 +10,25 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 /// `PIDFD_THREAD` of include/uapi/linux/pidfd.h, which has the value of `O_EXCL`.
 const PIDFD_THREAD: libc::c_int = libc::O_EXCL;
 
-/// The number of the calling thread.
+/// The id of the calling thread.
 ///
 /// # Source
 /// gettid(2).
 #[must_use]
 pub fn thread_id() -> i32 {
-    // Not the function of the C library: std refers to it weakly, so a static binary may lack it and jump to address 0.
+    // Do not use the C library's function: std refers to it weakly, so a static binary may lack it and jump to
+    // address 0.
     // SAFETY: no memory involved; it cannot fail.
     let id = unsafe { libc::syscall(libc::SYS_gettid) };
     // Linux has no larger thread IDs.
     i32::try_from(id).unwrap_or(0)
 }
 
-/// Whether this process has a thread of this number. False as soon as the thread has ended, however it ended.
+/// Whether this process has a thread with this id. False as soon as the thread has ended, however it ended.
 ///
 /// # Source
-/// tgkill(2) with signal 0. The main thread stays a zombie while others live, which only /proc tells (proc_pid_stat(5)).
+/// tgkill(2) with signal 0. The main thread stays a zombie while others live, which only /proc shows
+/// (proc_pid_stat(5)).
 #[must_use]
 pub fn has_thread(id: i32) -> bool {
     // SAFETY: no memory involved, and no signal is sent.
@@ -36,7 +38,7 @@ pub fn has_thread(id: i32) -> bool {
     is_known && !(is_main && is_zombie(id))
 }
 
-/// Without /proc nothing is known, and the thread is taken to live.
+/// Whether the thread is a zombie. Without /proc this is unknown, and the thread counts as alive.
 fn is_zombie(id: i32) -> bool {
     let stat = std::fs::read(format!("/proc/self/task/{id}/stat")).unwrap_or_default();
     let name_end = stat.iter().rposition(|&byte| byte == b')');
@@ -44,7 +46,8 @@ fn is_zombie(id: i32) -> bool {
     matches!(state, Some(b'Z' | b'X'))
 }
 
-/// A descriptor of the thread `id` of this process, readable once the thread has ended. Close-on-exec.
+/// Opens a descriptor of the thread `id` of this process. It becomes readable when the thread has ended.
+/// Close-on-exec.
 ///
 /// # Errors
 /// EINVAL: the kernel is older than 6.9. ESRCH: the thread has ended. EMFILE, ENOMEM.
@@ -55,7 +58,7 @@ pub fn open_thread(id: i32) -> io::Result<OwnedFd> {
     // SAFETY: no memory involved.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, id, PIDFD_THREAD) };
     match RawFd::try_from(fd) {
-        // SAFETY: a new descriptor that nobody else knows.
+        // SAFETY: a new descriptor that no other code knows.
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         _ => Err(io::Error::last_os_error()),
     }
@@ -88,7 +91,7 @@ mod tests {
                 let limit = Some(Duration::from_secs(20));
                 assert_eq!(poller.wait(limit).expect("waited").count(), 1);
             }
-            // Before Linux 6.9.
+            // The kernel is older than 6.9.
             Err(error) => assert_eq!(error.raw_os_error(), Some(libc::EINVAL)),
         }
         // The kernel wakes `join` a moment before the thread is gone.

@@ -1,4 +1,4 @@
-//! The zone of local times, found where the C library finds it: one file is read, and no directory is searched.
+//! The zone of local times, found as the C library finds it. It reads one file and searches no directory.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -12,18 +12,18 @@ use jiff::tz::TimeZone;
 use super::now;
 use crate::domain::{Seconds, Tick};
 
-/// The zone of a host whose TZ says nothing.
+/// The zone file of a host without TZ.
 const LOCALTIME: &str = "/etc/localtime";
-/// The home of zone files that have a relative name, unless TZDIR names another.
+/// The directory of zone files with a relative name, unless TZDIR names another.
 const ZONES: &str = "/usr/share/zoneinfo";
-/// A file that is larger is no zone; the largest one of today has 3 KiB.
+/// Maximum size of a zone file in bytes. The largest one today has 3 KiB.
 const FILE_BYTES_MAX: u64 = 1 << 20;
-/// When summer time begins and ends in the zone of a TZ that does not say it, such as `EST5EDT`.
+/// Default rules for summer time, for a TZ that has none, such as `EST5EDT`.
 const RULES: &str = ",M3.2.0,M11.1.0";
-/// A zone is read again after this time, so that a change of the host's zone is seen without a restart.
+/// The zone is read again after this time, so that a change on the host takes effect without a restart.
 const READ_AGAIN: Seconds = Seconds(300);
 
-/// The zone in which the log and the clients are shown times: that of TZ, else that of `/etc/localtime`, else UTC.
+/// The zone for times in the log and in responses: that of TZ, else that of `/etc/localtime`, else UTC.
 ///
 /// # Source
 /// tzset(3).
@@ -31,7 +31,7 @@ const READ_AGAIN: Seconds = Seconds(300);
 pub fn time_zone() -> TimeZone {
     static KNOWN: Mutex<Option<(Tick, TimeZone)>> = Mutex::new(None);
     let now = now().mono;
-    // Nothing panics while it holds the lock.
+    // No code panics while it holds the lock.
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     match &*known {
         Some((until, zone)) if now < *until => zone.clone(),
@@ -45,7 +45,7 @@ pub fn time_zone() -> TimeZone {
     }
 }
 
-/// The zone that a value of TZ means. `None`: TZ is not set.
+/// The zone for a value of TZ. `None`: TZ is not set.
 fn zone_of(tz: Option<&OsStr>, directory: &Path) -> TimeZone {
     let Some(tz) = tz else {
         return of_file(Path::new(LOCALTIME)).unwrap_or(TimeZone::UTC);
@@ -55,14 +55,14 @@ fn zone_of(tz: Option<&OsStr>, directory: &Path) -> TimeZone {
     if name.is_empty() {
         return TimeZone::UTC;
     }
-    // An absolute path stays as it is.
+    // `join` leaves an absolute path unchanged.
     let path: PathBuf = directory.join(OsStr::from_bytes(name));
     of_file(&path)
         .or_else(|| of_rules(std::str::from_utf8(name).ok()?))
         .unwrap_or(TimeZone::UTC)
 }
 
-/// `None`: there is no such file, or it holds no zone.
+/// Reads a zone file. `None`: the file does not exist or is not a zone file.
 fn of_file(path: &Path) -> Option<TimeZone> {
     if !path.metadata().ok()?.is_file() {
         return None;
@@ -70,11 +70,11 @@ fn of_file(path: &Path) -> Option<TimeZone> {
     let mut data = Vec::new();
     let file = File::open(path).ok()?;
     file.take(FILE_BYTES_MAX).read_to_end(&mut data).ok()?;
-    // Times are printed with their offset, never with the name of the zone.
+    // The name does not matter: times are printed with their offset only.
     TimeZone::tzif("local", &data).ok()
 }
 
-/// `None`: these are no rules as POSIX has them.
+/// Parses POSIX rules. `None`: the text is not valid.
 fn of_rules(text: &str) -> Option<TimeZone> {
     TimeZone::posix(text)
         .or_else(|_| TimeZone::posix(&format!("{text}{RULES}")))
@@ -100,12 +100,12 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("zones-{}", std::process::id()));
         std::fs::create_dir_all(directory.join("Some")).expect("made");
         let file = directory.join("Some/Where");
-        // A zone file that has nothing but rules in its last line.
+        // A zone file that contains only rules in its last line.
         let mut data = Vec::new();
         for _ in 0..2 {
             data.extend_from_slice(b"TZif2");
             data.extend_from_slice(&[0; 15]);
-            // How many of each: UTC and standard flags, leap seconds, transitions, types, bytes of names.
+            // The counts of: UTC and standard flags, leap seconds, transitions, types, bytes of names.
             for count in [0_u32, 0, 0, 0, 1, 4] {
                 data.extend_from_slice(&count.to_be_bytes());
             }
@@ -121,14 +121,14 @@ mod tests {
             ("Some/Where", [3600, 7200]),
             (":Some/Where", [3600, 7200]),
             (&absolute, [3600, 7200]),
-            // No zone in the file of that name, so it is taken as rules.
+            // No zone file has that name, so the text is parsed as rules.
             ("CET-1", [3600, 3600]),
             ("EST5EDT", [-18000, -14400]),
             ("EST5EDT,M3.2.0,M11.1.0", [-18000, -14400]),
             ("<+0530>-5:30", [19800, 19800]),
             ("", [0, 0]),
             (":", [0, 0]),
-            // Neither a directory nor what is not there is a zone.
+            // Neither a directory nor a missing file is a zone.
             ("Some", [0, 0]),
             ("Some/Where/Else", [0, 0]),
             ("\u{1}", [0, 0]),

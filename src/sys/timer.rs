@@ -1,4 +1,4 @@
-//! A timer that any thread may set, to wake the owner of a [`super::Poller`].
+//! A timer that any thread can set, to wake the owner of a [`super::Poller`].
 #![expect(
     unsafe_code,
     reason = "timerfd, which nix has with a feature that nothing else needs"
@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use crate::domain::Tick;
 
-/// Readable from the time on that it was set to last.
+/// A timer descriptor. It is readable from the time on to which it was last set.
 ///
 /// # Source
 /// timerfd_create(2).
@@ -17,7 +17,7 @@ use crate::domain::Tick;
 pub struct Timer(OwnedFd);
 
 impl Timer {
-    /// One that is not set.
+    /// Creates a timer that is not set.
     ///
     /// # Errors
     /// EMFILE, ENOMEM.
@@ -28,21 +28,22 @@ impl Timer {
         if fd == -1 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: a new descriptor that nobody else knows.
+        // SAFETY: a new descriptor that no other code knows.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// Sets it to a time, which may have passed, in place of the one before.
+    /// Sets the timer, replacing the previous time. The time may be in the past.
     pub fn set(&self, at: Tick) {
         const SECOND: u64 = 1_000_000_000;
-        // 0 would mean never.
+        // 0 would disarm the timer.
         let nanos = at.0.max(1);
         // SAFETY: all fields are integers.
         let mut value: libc::itimerspec = unsafe { std::mem::zeroed() };
         value.it_value.tv_sec = libc::time_t::try_from(nanos / SECOND).unwrap_or(libc::time_t::MAX);
-        // Less than a second, which fits.
+        // Less than a second, so it fits.
         value.it_value.tv_nsec = libc::c_long::try_from(nanos % SECOND).unwrap_or(0);
-        // SAFETY: the descriptor is open, the struct is live; the old value is not asked for. Cannot fail so.
+        // SAFETY: the descriptor is open and the struct is live; the old value is not requested. The call cannot fail
+        // then.
         unsafe {
             libc::timerfd_settime(
                 self.0.as_raw_fd(),
@@ -53,7 +54,7 @@ impl Timer {
         };
     }
 
-    /// Makes it unreadable until it expires the next time.
+    /// Makes the timer unreadable until it expires again.
     pub fn reset(&self) {
         // EAGAIN: it has not expired.
         let _ = nix::unistd::read(&self.0, &mut [0; 8]);
@@ -84,7 +85,7 @@ mod tests {
         timer.set(now().mono.plus_millis(1_000_000));
         timer.reset();
         assert_eq!(count(none), 0, "it has not expired");
-        // Another time takes the place of the first, and one that has passed is as good as now.
+        // A new time replaces the first, and a time in the past expires at once.
         for at in [now().mono.plus_millis(5), Tick(0)] {
             timer.set(at);
             assert_eq!(count(limit), 1);

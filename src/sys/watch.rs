@@ -1,4 +1,4 @@
-//! Tells when files change their names, or come, by inotify.
+//! Reports when files are renamed, removed or created, by inotify.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -9,27 +9,29 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::safe_open::fd_path;
 
-/// Readable when one of the watched files may have lost its name, or when a file may have come into a watched directory.
+/// Readable when a watched file may have been renamed or removed, or when a file may have appeared in a watched
+/// directory.
 #[derive(Debug)]
 pub struct FileWatch(Inotify);
 
 impl FileWatch {
-    /// Watches nothing yet.
+    /// Creates an empty watch.
     ///
     /// # Errors
-    /// EMFILE: also when the user has too many of these. ENOMEM.
+    /// EMFILE: also when the user has too many inotify instances. ENOMEM.
     pub fn new() -> io::Result<Self> {
         let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
         Ok(Self(Inotify::init(flags)?))
     }
 
-    /// Watches this file too, until it exists no more. Its directory is not watched, so what happens beside it wakes nobody.
+    /// Also watches this file, until it is deleted. Its directory is not watched, so other files there cause no
+    /// wake-up.
     ///
     /// # Errors
-    /// EACCES: the file may not be read. ENOSPC: the user has too many watches. ENOMEM.
+    /// EACCES: the file is not readable. ENOSPC: the user has too many watches. ENOMEM.
     ///
     /// # Source
-    /// inotify(7): IN_ATTRIB tells a change of the link count.
+    /// inotify(7): IN_ATTRIB reports a change of the link count.
     pub fn add(&self, file: &OwnedFd) -> io::Result<()> {
         let events =
             AddWatchFlags::IN_ATTRIB | AddWatchFlags::IN_MOVE_SELF | AddWatchFlags::IN_DELETE_SELF;
@@ -37,11 +39,12 @@ impl FileWatch {
         Ok(())
     }
 
-    /// Watches for files that come into this directory or change their mode, and for the end of the directory itself.
+    /// Watches for files that appear in this directory or change their mode, and for the removal of the directory
+    /// itself.
     ///
     /// # Errors
-    /// ENOENT, ENOTDIR: there is no such directory. EACCES: it may not be read. ENOSPC: the user has too many watches.
-    /// ENOMEM.
+    /// ENOENT, ENOTDIR: the directory does not exist. EACCES: it is not readable. ENOSPC: the user has too many
+    /// watches. ENOMEM.
     ///
     /// # Source
     /// inotify(7).
@@ -56,9 +59,9 @@ impl FileWatch {
         Ok(())
     }
 
-    /// Takes all events that have come.
+    /// Consumes all pending events.
     pub fn drain(&self) {
-        // Which of the files it was is not asked: all of them are looked at.
+        // The events do not matter, because the caller checks all files.
         while matches!(self.0.read_events(), Ok(_) | Err(Errno::EINTR)) {}
     }
 }

@@ -1,5 +1,5 @@
-//! Who may make a call: one question to polkit, or several where it concerns several processes. What comes of it is the
-//! `Access` of a `Caller`, which `control::grant_for` and the core apply as they do a rule of `allow=`.
+//! Authorises D-Bus calls through polkit, with several questions if a call concerns several processes. The result is
+//! the `Access` of a `Caller`, which `control::grant_for` and the core apply like a rule of `allow=`.
 
 use std::collections::HashMap;
 
@@ -15,24 +15,24 @@ use crate::domain::Namespec;
 use crate::server::xmlrpc::run_blocking;
 use crate::sys;
 
-/// Processes that polkit is asked about one by one for one call.
+/// Maximum number of processes that polkit is asked about individually for one call.
 const MEMBERS_ASKED_MAX: usize = 64;
 
-/// Whom a call concerns, as questions to polkit tell it.
+/// The subject of a call, as polkit questions describe it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum CallSubject {
     /// The daemon as a whole.
     Whole,
-    /// One group, which may not be active yet.
+    /// One group, possibly not active yet.
     Group(String),
-    /// A program, `program` or `group:program`.
+    /// A program: `program` or `group:program`.
     Program(String),
-    /// Processes, groups or everything.
+    /// Processes, groups or all processes.
     Targets(Vec<RequestTarget>),
 }
 
 impl CallSubject {
-    /// Whom this call concerns.
+    /// The subject of this call.
     pub(super) fn of(bound: &BoundCall) -> Self {
         let one = |text: &String| {
             Self::Targets(vec![RequestTarget::One(
@@ -86,7 +86,7 @@ impl CallSubject {
     }
 }
 
-/// What polkit is told besides the action.
+/// The details sent to polkit besides the action.
 #[derive(Debug, Clone, Default)]
 struct PolkitDetails {
     group: Option<String>,
@@ -104,10 +104,11 @@ struct Authorization<'a> {
 }
 
 impl BusConnection {
-    /// The caller, with what it is granted for this call. `dialog`: it allows us to have a password asked for.
+    /// Returns the caller with the access granted for this call. `dialog`: the caller allows polkit to ask for a
+    /// password.
     ///
     /// # Errors
-    /// It is refused, which has its audit line; or a process that is named is not there.
+    /// The call is refused, which is written to the audit log, or a named process does not exist.
     pub(super) async fn authorise(
         &self,
         sender: &BusSender,
@@ -141,7 +142,7 @@ impl BusConnection {
             Ok(scope) => {
                 let mut access = vec![(method.permission, scope.clone())];
                 if call.binding == CallBinding::Update {
-                    // What it stops is only what the files no longer have as it is.
+                    // An update stops only processes whose configuration has changed or is gone.
                     access.push((Permission::Control, scope));
                 }
                 Ok(sender.caller(Some(Access(access))))
@@ -155,10 +156,10 @@ impl BusConnection {
 }
 
 impl BusConnection {
-    /// Refuses names that cannot be any before polkit or the engine hears of them.
+    /// Refuses invalid names before polkit or the engine sees them.
     ///
     /// # Errors
-    /// BAD_NAME, BAD_SIGNAL, which have their audit line.
+    /// BAD_NAME or BAD_SIGNAL, which are written to the audit log.
     pub(super) fn check_names(&self, sender: &BusSender, bound: &BoundCall) -> Result<(), Fault> {
         let request = bound.request();
         request
@@ -166,7 +167,7 @@ impl BusConnection {
             .inspect_err(|fault| self.audit_refusal(sender, bound, fault))
     }
 
-    /// Leaves the audit line of a call that was refused.
+    /// Writes the audit line of a refused call.
     pub(super) fn audit_refusal(&self, sender: &BusSender, bound: &BoundCall, fault: &Fault) {
         if let Some(request) = bound.request() {
             let caller = sender.caller(None);
@@ -175,8 +176,9 @@ impl BusConnection {
     }
 }
 
-/// The action that a call needs. The configuration is more than a state: files that only root reads may hold it, so it is
-/// not free as in XML-RPC, where somebody let the caller in.
+/// The polkit action that a call needs. `None`: everybody may make it. The configuration may come from files that
+/// only root can read, so reading it needs an action here. Over XML-RPC the caller has already passed the server's
+/// own access check.
 fn needed_action(call: &BusMethod, permission: Permission) -> Option<&'static str> {
     if call.binding == CallBinding::Method("supervisor.getAllConfigInfo") {
         action_for(Permission::Configure)
@@ -186,7 +188,7 @@ fn needed_action(call: &BusMethod, permission: Permission) -> Option<&'static st
 }
 
 impl Authorization<'_> {
-    /// For whom the caller is granted it.
+    /// Determines the processes for which the caller is granted the action.
     async fn grant_scope(&self, about: &CallSubject) -> Result<AccessScope, BusError> {
         let scope = match about {
             CallSubject::Whole => {
@@ -209,13 +211,13 @@ impl Authorization<'_> {
                     user: None,
                 };
                 self.require(details).await?;
-                // The request names this program, and no other.
+                // The request names this program only.
                 AccessScope::All
             }
             CallSubject::Targets(targets) => self.grant_targets(targets).await?,
         };
-        // Time went by. Whoever was asked about must be there still, and be the same; a name on the bus is never given to
-        // anybody else, so this is about having gone.
+        // The questions took time, so check that the caller still exists and is the same. The bus never reuses a
+        // unique name, so in practice this detects that the caller has gone.
         let now = self.bus.ask_sender(&self.sender.name).await?;
         if now != *self.sender {
             return Err(BusError::denied("the caller's identity has changed"));
@@ -245,7 +247,7 @@ impl Authorization<'_> {
             };
             match asked {
                 Ok(names) => granted.extend(names),
-                // With several targets the core tells of each that is not granted.
+                // With several targets the core reports each target that is not granted.
                 Err(why) => refusal = Some(why),
             }
         }
@@ -255,7 +257,7 @@ impl Authorization<'_> {
         }
     }
 
-    /// One process. Its name is what is granted, and the core looks it up again when it acts.
+    /// Authorises one process. The grant is by name, and the core looks the name up again when it acts.
     async fn grant_process(&self, text: &str) -> Result<Namespec, BusError> {
         let view = self.find_process(text).await?;
         self.require(self.details(&view).await).await?;
@@ -266,8 +268,8 @@ impl Authorization<'_> {
         Ok(exact_name(&view))
     }
 
-    /// A group, or everything (which is answered as nothing in particular), or those processes of it that are granted one
-    /// by one. Nobody is shown a dialog for each.
+    /// Authorises a group, or all processes (an empty list), or else each of the processes individually. The
+    /// individual questions open no dialog.
     async fn grant_members(&self, group: Option<&str>) -> Result<Vec<Namespec>, BusError> {
         let details = PolkitDetails {
             group: group.map(str::to_owned),
@@ -295,11 +297,11 @@ impl Authorization<'_> {
         Ok(granted)
     }
 
-    /// Asks, and a second time with a dialog if polkit would need one and the caller allows it: a polkit that hangs is found
-    /// out by the first question, which does not wait for anybody to type.
+    /// Asks polkit, and a second time with a dialog if polkit needs one and the caller allows it. The first question
+    /// needs no user, so it soon detects a polkit that hangs.
     ///
     /// # Errors
-    /// Anything but yes.
+    /// Any answer but yes.
     async fn require(&self, details: PolkitDetails) -> Result<(), BusError> {
         let denied = |why: &str| BusError::denied(format!("{why}: {}", self.action));
         match self.ask_once(&details, false).await? {
@@ -333,7 +335,7 @@ impl Authorization<'_> {
             ("user", &details.user),
         ] {
             if let Some(value) = value {
-                // polkit would close our connection's call for a NUL; no name of ours has one.
+                // polkit would reject a NUL; none of our names contains one.
                 told.insert(name, value.replace('\0', "\u{fffd}"));
             }
         }
@@ -343,7 +345,7 @@ impl Authorization<'_> {
             .map_err(|why| BusError::denied(format!("permission denied: {why}")))
     }
 
-    /// What is told of a process: `user` is whom it runs as.
+    /// The details of a process. `user` is the user that the process runs as.
     async fn details(&self, view: &ProcessView) -> PolkitDetails {
         let uid = view.uid.unwrap_or_else(sys::effective_uid);
         // A name service may stall.
@@ -370,7 +372,7 @@ impl Authorization<'_> {
         Ok(self.query_views(Request::AllProcessInfo).await?)
     }
 
-    /// Looks, which the caller may do too.
+    /// Reads states, which the caller may do as well.
     async fn query_views(&self, request: Request) -> Result<Vec<ProcessView>, Fault> {
         let grant = Grant::all(Permission::Status);
         let control = &self.bus.context.control;

@@ -1,4 +1,5 @@
-//! One connection to a bus, and what is asked of the bus itself: who a sender is. It must not know what is called.
+//! One connection to a bus, and the questions to the bus itself: who a sender is. This module does not know the
+//! calls.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,27 +15,27 @@ use crate::api::{Access, Caller, Transport};
 use crate::domain::{GroupName, ProcessName};
 use crate::sys;
 
-/// How long the bus itself may take for an answer.
+/// How long the bus itself may take to answer.
 pub(super) const BUS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the bus may take to tell who a sender is: its answer may stand behind thousands of calls of others, and a caller
-/// is not refused for that.
+/// How long the bus may take to identify a sender. Its answer may queue behind thousands of calls of others, and the
+/// caller must not be refused for that.
 const SENDER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Senders that are remembered, those that are being looked up included: the connections that a system bus has at most.
+/// Maximum number of cached senders, including pending look-ups: the maximum number of connections of a system bus.
 const SENDERS_MAX: usize = 2048;
 
-/// Whose bus it is.
+/// The kind of bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BusKind {
-    /// The machine's: polkit says who may do what.
+    /// The machine's bus. polkit authorises the calls.
     System,
-    /// One user's: he may do everything, and nobody else anything.
+    /// A user's bus. That user may do everything, others nothing.
     Session,
 }
 
 impl BusKind {
-    /// The word in lines of the log.
+    /// The name in log lines.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::System => "system",
@@ -43,21 +44,21 @@ impl BusKind {
     }
 }
 
-/// What everything on one connection shares.
+/// State shared by everything on one connection.
 pub(super) struct BusConnection {
     pub(super) connection: Connection,
     pub(super) kind: BusKind,
     pub(super) context: Arc<BusContext>,
     pub(super) limits: CallLimits,
-    /// What the bus was told of last.
+    /// The objects last announced on the bus.
     announced: Mutex<Arc<KnownObjects>>,
     senders: Mutex<SenderCache>,
 }
 
-/// Who the senders are, by unique name. The bus is asked once for each, since it gives a name to one connection only.
+/// The senders, by unique name. The bus is asked once per name, because it never reuses a name.
 #[derive(Default)]
 struct SenderCache {
-    /// Counts look-ups: a clock for "last used".
+    /// Counts look-ups, as a clock for `used`.
     clock: u64,
     found: HashMap<String, CachedSender>,
 }
@@ -68,7 +69,7 @@ struct CachedSender {
 }
 
 impl SenderCache {
-    /// The cell of a sender; the one that was used longest ago makes room for a new one.
+    /// Returns the cell of a sender. When the cache is full, a new sender replaces the least recently used one.
     fn sender_cell(&mut self, name: &str) -> Arc<OnceCell<Result<BusSender, BusError>>> {
         self.clock += 1;
         if self.found.len() >= SENDERS_MAX && !self.found.contains_key(name) {
@@ -92,7 +93,7 @@ impl SenderCache {
 /// Groups with their processes.
 pub(super) type KnownObjects = BTreeMap<GroupName, BTreeSet<ProcessName>>;
 
-/// Who sent a message, as the bus knows it. Its name is never given to another connection.
+/// The sender of a message, as the bus knows it. The bus never gives its name to another connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BusSender {
     pub(super) name: String,
@@ -110,12 +111,12 @@ impl BusSender {
         }
     }
 
-    /// Root and the daemon's own user could do everything without us.
+    /// Whether the sender is root or the daemon's own user, who could do everything without us.
     pub(super) fn is_trusted(&self) -> bool {
         self.uid == 0 || self.uid == sys::effective_uid()
     }
 
-    /// The same as the Control API knows callers; `access` is what was granted, and none: everything.
+    /// The sender as a caller of the Control API. `access`: what was granted; `None`: everything.
     pub(super) fn caller(&self, access: Option<Access>) -> Caller {
         Caller {
             transport: Transport::Bus,
@@ -133,21 +134,21 @@ impl BusConnection {
     pub(super) fn new(connection: Connection, kind: BusKind, context: Arc<BusContext>) -> Self {
         Self {
             connection,
-            kind: kind,
-            context: context,
+            kind,
+            context,
             limits: CallLimits::default(),
             announced: Mutex::default(),
             senders: Mutex::default(),
         }
     }
 
-    /// What the bus was told of last. Poison would mean that somebody panicked while a pointer was exchanged.
+    /// Returns the objects last announced. A poisoned lock is harmless: only a pointer is exchanged under it.
     pub(super) fn announced(&self) -> Arc<KnownObjects> {
         let known = self.announced.lock();
         Arc::clone(&known.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// This is what it is told of by now.
+    /// Records the objects that are announced by now.
     pub(super) fn set_announced(&self, known: KnownObjects) {
         let mut last = self
             .announced
@@ -156,12 +157,12 @@ impl BusConnection {
         *last = Arc::new(known);
     }
 
-    /// Poison means that another call panicked while it counted, which leaves nothing half done.
+    /// A poisoned lock means that another call panicked while it counted. The cache is still consistent.
     fn senders(&self) -> MutexGuard<'_, SenderCache> {
         self.senders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Who a connection is, if the bus was asked before.
+    /// Returns a sender from the cache. `None`: the bus has not been asked yet.
     pub(super) fn known_sender(&self, name: &str) -> Option<BusSender> {
         let mut senders = self.senders();
         senders.clock += 1;
@@ -171,7 +172,7 @@ impl BusConnection {
         found.sender.get()?.clone().ok()
     }
 
-    /// Who a connection is. However many of its calls wait for that, the bus is asked once.
+    /// Returns the sender with this name. However many of its calls wait, the bus is asked once.
     ///
     /// # Errors
     /// As [`BusConnection::ask_sender`].
@@ -179,7 +180,7 @@ impl BusConnection {
         let cell = self.senders().sender_cell(name);
         let sender = cell.get_or_init(|| self.ask_sender(name)).await.clone();
         if sender.is_err() {
-            // It may have been the bus's fault, which the next call need not suffer from.
+            // The bus may have failed for a moment, so let the next call ask again.
             let mut senders = self.senders();
             if senders
                 .found
@@ -192,10 +193,10 @@ impl BusConnection {
         sender
     }
 
-    /// Asks the bus who a connection is. Credentials are those of the moment when it was made.
+    /// Asks the bus for the credentials of a connection, as they were when it connected.
     ///
     /// # Errors
-    /// ACCESS_DENIED: it is gone, or the bus does not know its user.
+    /// ACCESS_DENIED: the connection is gone, or the bus does not know its user.
     ///
     /// # Source
     /// D-Bus specification, `org.freedesktop.DBus.GetConnectionCredentials`.

@@ -1,4 +1,5 @@
-//! The way to a bus and back to it: which bus, the name on it, and what the log says. It must not know what is served.
+//! Connects and reconnects to a bus: chooses the bus, requests the name and writes the log lines. This module does
+//! not know what is served.
 
 use std::path::PathBuf;
 use std::pin::pin;
@@ -21,40 +22,40 @@ use crate::domain::Line;
 use crate::server::{LogFn, RecentClients};
 use crate::sys;
 
-/// RequestName without flags: to wait in the queue is what we want.
+/// RequestName without flags: wait in the queue for the name.
 const WAIT_FOR_NAME: u32 = 0;
-/// Its answer when somebody else has the name.
+/// RequestName's answer when another connection owns the name.
 const IN_QUEUE: u32 = 2;
 
-/// Why we are not on a bus.
+/// Why there is no connection to a bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum ConnectFailure {
-    /// There is none.
+    /// There is no bus.
     NoBus(String),
-    /// It does not want us, or does not answer.
+    /// The bus refuses us or does not answer.
     Denied(String),
 }
 
-/// What the server gives to its D-Bus side.
+/// What the D-Bus side needs from the server.
 pub(in crate::server) struct BusContext {
     pub(in crate::server) choice: BusChoice,
     pub(in crate::server) control: ControlHandle,
     pub(in crate::server) interface: RpcInterfaces,
     pub(in crate::server) feed: EventFeed,
     pub(in crate::server) log: LogFn,
-    /// The processes of callers, if the daemon must not end before them.
+    /// The callers' processes, for which a daemon that is PID 1 waits before it exits.
     pub(in crate::server) peers: RecentClients,
     pub(in crate::server) stop: watch::Receiver<bool>,
 }
 
-/// Is on a bus whenever there is one, until the server ends.
+/// Stays connected to the bus whenever there is one, until the server stops.
 pub(in crate::server) async fn stay_connected(context: Arc<BusContext>) {
     let Some((kind, asked_for)) = chosen_bus(context.choice) else {
         return;
     };
     let mut stop = context.stop.clone();
     let mut waiting = ReconnectWait::new(kind, has_address(kind));
-    // What was said last of why there is no bus: once is enough.
+    // The last failure logged. The same failure is logged once.
     let mut said: Option<ConnectFailure> = None;
     loop {
         waiting.record_attempt();
@@ -77,7 +78,7 @@ pub(in crate::server) async fn stay_connected(context: Arc<BusContext>) {
                 };
                 if *stop.borrow() {
                     if !told {
-                        // That it ends is the last thing that is told.
+                        // The signal about the shutdown is the last to be sent.
                         let _ = timeout(STOP_WITHIN, telling).await;
                     }
                     return;
@@ -99,7 +100,7 @@ pub(in crate::server) async fn stay_connected(context: Arc<BusContext>) {
     }
 }
 
-/// A bus that nobody asked for by its name is not missed where there is none: most containers have none.
+/// The log line of a failure. A missing bus is worth a warning only if the user chose it: most containers have none.
 fn failure_line(kind: BusKind, asked_for: bool, away: ConnectFailure) -> Line {
     let bus = kind.name().to_owned();
     match away {
@@ -111,7 +112,7 @@ fn failure_line(kind: BusKind, asked_for: bool, away: ConnectFailure) -> Line {
     }
 }
 
-/// Whose bus, and whether it is missed if it is not there; none: no bus is wanted.
+/// The bus to connect to, and whether the user chose it explicitly. `None`: no bus is wanted.
 fn chosen_bus(choice: BusChoice) -> Option<(BusKind, bool)> {
     match choice {
         BusChoice::Off => None,
@@ -122,12 +123,12 @@ fn chosen_bus(choice: BusChoice) -> Option<(BusKind, bool)> {
     }
 }
 
-/// The environment says where the session bus is.
+/// Whether the environment names the session bus.
 fn is_session_named() -> bool {
     std::env::var_os("DBUS_SESSION_BUS_ADDRESS").is_some()
 }
 
-/// The bus has an address, whether or not it is there.
+/// Whether the bus has an address. The bus itself need not exist.
 fn has_address(kind: BusKind) -> bool {
     match kind {
         BusKind::System => true,
@@ -135,7 +136,7 @@ fn has_address(kind: BusKind) -> bool {
     }
 }
 
-/// Connects and asks for the name.
+/// Connects and requests the name.
 async fn connect(
     context: &Arc<BusContext>,
     kind: BusKind,
@@ -160,7 +161,7 @@ async fn connect(
             zbus::Error::Connection(..) => ConnectFailure::NoBus(error.to_string()),
             _ => ConnectFailure::Denied(error.to_string()),
         })?;
-    // Before the name is ours, so that no message is missed.
+    // Before the name is requested, so that no message is missed.
     let messages = MessageStream::from(&connection);
     let bus = Arc::new(BusConnection::new(connection, kind, context.clone()));
     let asked = bus.connection.call_method(
@@ -184,7 +185,7 @@ async fn connect(
 }
 
 impl BusConnection {
-    /// What the log says when the name is ours.
+    /// The log line for an acquired name.
     pub(super) fn connected_line(&self) -> Line {
         Line::BusJoined {
             bus: self.kind.name().to_owned(),
@@ -192,7 +193,7 @@ impl BusConnection {
         }
     }
 
-    /// Whether a sender may call anything at all.
+    /// Whether a sender may make any calls at all.
     pub(super) fn is_open_to(&self, sender: &BusSender) -> bool {
         self.kind == BusKind::System || sender.is_trusted()
     }

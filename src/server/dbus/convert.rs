@@ -1,5 +1,5 @@
-//! Values: what messages carry → what METHODS take, and what methods answer → what messages carry. It must not know who
-//! asks, nor what for.
+//! Converts values: from D-Bus messages to arguments of METHODS, and from method results to D-Bus messages. This
+//! module does not know callers or the meaning of calls.
 
 use std::collections::HashMap;
 
@@ -10,13 +10,13 @@ use super::error::BusError;
 use super::interface::{BusMethod, ReplyType};
 use crate::api::xmlrpc::RpcValue;
 
-/// What a message carries, one value after the other.
+/// The values of a message body, in order.
 pub(super) type BusValues = Vec<Variant<'static>>;
 
-/// The arguments of a call, if they are of its types, exactly.
+/// Reads the arguments of a call. Their types must match exactly.
 ///
 /// # Errors
-/// INVALID_ARGS, with what it takes.
+/// INVALID_ARGS, with the expected types.
 pub(super) fn arguments(call: &BusMethod, body: &Body) -> Result<Vec<RpcValue>, BusError> {
     let takes = call.input_signature();
     let given = body.signature().to_string_no_parens();
@@ -43,7 +43,7 @@ pub(super) fn arguments(call: &BusMethod, body: &Body) -> Result<Vec<RpcValue>, 
     values.collect::<Option<Vec<_>>>().ok_or_else(wrong)
 }
 
-/// A list of texts, for the call that is several.
+/// Flattens values into a list of strings, for calls that take a list.
 pub(super) fn text_list(values: Vec<RpcValue>) -> Vec<String> {
     let lists = values.into_iter().flat_map(|value| match value {
         RpcValue::Array(items) => items,
@@ -57,7 +57,7 @@ pub(super) fn text_list(values: Vec<RpcValue>) -> Vec<String> {
         .collect()
 }
 
-/// One argument, of the types that BUS_METHODS has.
+/// Converts one argument. `None`: a type that BUS_METHODS does not use.
 fn read_value(given: Variant<'_>) -> Option<RpcValue> {
     Some(match given {
         Variant::Str(text) => RpcValue::Text(text.as_str().to_owned()),
@@ -91,12 +91,13 @@ fn read_value(given: Variant<'_>) -> Option<RpcValue> {
     })
 }
 
-/// A text as messages can carry it: a NUL would end it, and the bus would close the connection for it.
+/// A string that a message can carry. A NUL is replaced, because the bus would close the connection for it.
 pub(super) fn text_variant(text: &str) -> Variant<'static> {
     Variant::from(text.replace('\0', "\u{fffd}"))
 }
 
-/// What a method answered. None if it is not what its row of BUS_METHODS promises, which a test of all rows would find.
+/// Converts the result of a method. `None`: the result does not have the type that its row of BUS_METHODS declares. A
+/// test of all rows would find that.
 pub(super) fn reply_values(outcome: ReplyType, value: RpcValue) -> Option<BusValues> {
     Some(match (outcome, value) {
         (ReplyType::Done, _) => Vec::new(),
@@ -142,7 +143,7 @@ pub(super) fn reply_values(outcome: ReplyType, value: RpcValue) -> Option<BusVal
             }
             vec![Variant::from(results)]
         }
-        // XML-RPC has the three in a list of one.
+        // XML-RPC wraps the three lists in a list of one element.
         (ReplyType::Difference, RpcValue::Array(mut outer)) => match outer.pop() {
             Some(RpcValue::Array(lists)) if lists.len() == 3 => lists
                 .into_iter()
@@ -173,7 +174,7 @@ pub(super) fn reply_values(outcome: ReplyType, value: RpcValue) -> Option<BusVal
     })
 }
 
-/// Properties by name, as `a{sv}`.
+/// A dictionary of properties, of the type `a{sv}`.
 pub(super) fn property_dict(
     members: Vec<(&str, Variant<'static>)>,
 ) -> HashMap<String, Variant<'static>> {
@@ -194,7 +195,7 @@ fn info_dict(members: Vec<(String, RpcValue)>) -> Option<Dict<'static, 'static>>
             RpcValue::Text(it) => text_variant(&it),
             RpcValue::Int(number) => Variant::from(number),
             RpcValue::Bool(truth) => Variant::from(truth),
-            // The one list there is: exit codes.
+            // Exit codes are the only list.
             RpcValue::Array(items) => {
                 let numbers = items.into_iter().map(|item| match item {
                     RpcValue::Int(number) => Some(number),
@@ -247,7 +248,7 @@ fn int_member(members: &[(String, RpcValue)], name: &str) -> Option<i64> {
     }
 }
 
-/// Codes and numbers of processes, which always fit.
+/// Converts a status code or PID, which always fits.
 fn to_i32(number: i64) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
@@ -260,7 +261,7 @@ mod tests {
     use crate::domain::{GroupName, ProcessName, SupervisorState};
     use crate::server::render::{self, tests::cat};
 
-    /// An answer of the engine of the kind that the call has.
+    /// A reply of the engine for this type of result.
     fn reply(outcome: ReplyType) -> Reply {
         let process = ProcessName::parse("p").expect("valid");
         let group = GroupName::parse("g").expect("valid");
@@ -313,7 +314,7 @@ mod tests {
                 .map(|(_, types)| *types)
                 .collect();
             assert_eq!(types, said, "{}", call.name);
-            // A NUL in a text would cost us the connection.
+            // A NUL in a string would close the connection.
             assert!(!format!("{values:?}").contains("\\0"), "{}", call.name);
         }
     }

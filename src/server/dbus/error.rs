@@ -1,11 +1,11 @@
-//! Errors as D-Bus has them: a name and a sentence. It must not know why.
+//! D-Bus errors: a name and a message.
 
 use crate::api::{Fault, FaultCode};
 
-/// Why a call is not done.
+/// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BusError {
-    /// The error's name.
+    /// The D-Bus error name.
     pub(super) name: String,
     pub(super) text: String,
 }
@@ -18,22 +18,22 @@ impl BusError {
         }
     }
 
-    /// Arguments of other types than the call takes.
+    /// The arguments have other types than the call takes.
     pub(super) fn invalid(text: impl Into<String>) -> Self {
         Self::standard("InvalidArgs", text)
     }
 
-    /// The caller may not.
+    /// The caller does not have the permission.
     pub(super) fn denied(text: impl Into<String>) -> Self {
         Self::standard("AccessDenied", text)
     }
 
-    /// The caller might, had it allowed us to ask.
+    /// The caller might get the permission if it allowed a password dialog.
     pub(super) fn needs_dialog(text: impl Into<String>) -> Self {
         Self::standard("InteractiveAuthorizationRequired", text)
     }
 
-    /// The caller has too much under way.
+    /// The caller has too many calls in progress.
     pub(super) fn limits(text: impl Into<String>) -> Self {
         Self::standard("LimitsExceeded", text)
     }
@@ -58,14 +58,14 @@ impl BusError {
         Self::standard("PropertyReadOnly", format!("property {name} is read-only"))
     }
 
-    /// Something of ours failed that never should.
+    /// An internal error.
     pub(super) fn failed(text: impl Into<String>) -> Self {
         Self::standard("Failed", text)
     }
 }
 
 impl BusError {
-    /// The fault that says the same, for the audit line: on every server it is told by the same names.
+    /// The equivalent fault, for the audit log, which uses the same fault names for all protocols.
     pub(super) fn to_fault(&self) -> Fault {
         let known = FaultCode::ALL.iter().find_map(|code| {
             let rest = self.text.strip_prefix(code.name())?;
@@ -83,7 +83,7 @@ impl BusError {
 impl From<Fault> for BusError {
     fn from(fault: Fault) -> Self {
         let name = match fault.code {
-            // On the wire of XML-RPC it is the plug-in's name, which says nothing.
+            // XML-RPC uses the plug-in's own code and name, which is meaningless here.
             FaultCode::NotInWhitelist => "NOT_IN_WHITELIST",
             code => code.name(),
         };

@@ -1,12 +1,13 @@
-//! BUS_METHODS, PROPERTIES and SIGNALS: what our D-Bus objects offer, declared once. Dispatch, introspection and the manual page
-//! derive from it, and what a call means, takes and needs from the row of METHODS that it names.
+//! BUS_METHODS, PROPERTIES and SIGNALS: the tables of our D-Bus interface. Dispatch, introspection and the manual
+//! page derive from them. The meaning, parameters and permission of a call come from the row of METHODS that it
+//! names.
 
 use crate::api::{METHODS, Method, ParamKind};
 
-/// The bus name, and what all interfaces begin with.
+/// The bus name. All interface names begin with it.
 pub(super) const BUS_NAME: &str = "org.supervisord.Supervisor1";
 
-/// The kinds of our objects, each with an interface of its own.
+/// The kinds of our objects. Each has an interface of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ObjectKind {
     Manager,
@@ -17,7 +18,7 @@ pub(super) enum ObjectKind {
 impl ObjectKind {
     pub(super) const ALL: [Self; 3] = [Self::Manager, Self::Group, Self::Process];
 
-    /// The interface.
+    /// The interface name.
     pub(super) const fn interface(self) -> &'static str {
         match self {
             Self::Manager => "org.supervisord.Supervisor1.Manager",
@@ -26,7 +27,7 @@ impl ObjectKind {
         }
     }
 
-    /// How many parameters of a method the object itself stands for: its name.
+    /// Number of a method's leading parameters that the object itself supplies, by its name.
     const fn implied_params(self) -> usize {
         match self {
             Self::Manager => 0,
@@ -35,10 +36,10 @@ impl ObjectKind {
     }
 }
 
-/// What a call answers.
+/// The type of a call's result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReplyType {
-    /// Nothing: it was done.
+    /// No value: the call succeeded.
     Done,
     Text,
     Number,
@@ -46,22 +47,22 @@ pub(super) enum ReplyType {
     State,
     /// One process, with the names of `supervisor.getProcessInfo`.
     Info,
-    /// Several of those, or of `supervisor.getAllConfigInfo`.
+    /// Several such structs, or those of `supervisor.getAllConfigInfo`.
     Infos,
-    /// What became of each process.
+    /// The result for each process.
     Results,
-    /// How the files differ from what is active.
+    /// The differences between the configuration files and the active configuration.
     Difference,
     /// The end of a log.
     Tail,
-    /// What changed by another number of processes.
+    /// The processes added and removed by a new number of processes.
     Scaled,
-    /// Names of groups.
+    /// Group names.
     Names,
 }
 
 impl ReplyType {
-    /// Name and type of each value.
+    /// Name and D-Bus type of each value.
     pub(super) const fn values(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Done => &[],
@@ -79,23 +80,23 @@ impl ReplyType {
     }
 }
 
-/// How a call is carried out.
+/// How a call is executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CallBinding {
     /// By this method of METHODS.
     Method(&'static str),
-    /// By several, as `supervisorctl update` does; who may reread may do it.
+    /// By several methods, as in `supervisorctl update`. It needs the permission of `reread`.
     Update,
 }
 
-/// One method of an interface of ours.
+/// One method of one of our interfaces.
 #[derive(Debug)]
 pub(super) struct BusMethod {
     pub(super) kind: ObjectKind,
     pub(super) name: &'static str,
     pub(super) binding: CallBinding,
     pub(super) reply: ReplyType,
-    /// What polkit and its rules know it by; the same word for all that do the same to somebody.
+    /// The verb that polkit rules see. Methods with the same effect have the same verb.
     pub(super) verb: &'static str,
 }
 
@@ -118,7 +119,7 @@ const fn call(
 use ObjectKind::{Group, Manager, Process};
 use ReplyType::{Difference, Done, Info, Infos, Names, Number, Results, Scaled, State, Tail, Text};
 
-/// Every method.
+/// All methods.
 #[rustfmt::skip] // One row, one line.
 pub(super) const BUS_METHODS: &[BusMethod] = &[
     // The daemon
@@ -187,7 +188,7 @@ pub(super) const BUS_METHODS: &[BusMethod] = &[
     call(Process, "SendStdin", "supervisor.sendProcessStdin", "write-stdin", Done),
 ];
 
-/// One value that a caller gives.
+/// One argument of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BusArgument {
     pub(super) name: &'static str,
@@ -196,7 +197,7 @@ pub(super) struct BusArgument {
 }
 
 impl BusMethod {
-    /// The row of METHODS that says what it means and needs.
+    /// The row of METHODS that defines the meaning and permission.
     pub(super) fn method(&self) -> Option<&'static Method> {
         let name = match self.binding {
             CallBinding::Method(name) => name,
@@ -205,7 +206,7 @@ impl BusMethod {
         METHODS.iter().find(|method| method.names.contains(&name))
     }
 
-    /// What the caller gives, in order. Nothing can be left out on D-Bus.
+    /// The arguments of the call, in order. D-Bus has no optional arguments.
     pub(super) fn arguments(&self) -> Vec<BusArgument> {
         if self.binding == CallBinding::Update {
             return vec![BusArgument {
@@ -214,7 +215,7 @@ impl BusMethod {
                 doc: "Groups to update; empty = all groups that differ",
             }];
         }
-        // One process is restarted one at a time.
+        // Restarting a single process takes no options of a rolling restart.
         let taken = if self.kind == Process && self.reply == Done && self.verb == "restart" {
             0
         } else {
@@ -231,7 +232,7 @@ impl BusMethod {
             .collect()
     }
 
-    /// The types of what the caller gives, in one word.
+    /// The D-Bus signature of the arguments.
     pub(super) fn input_signature(&self) -> String {
         let arguments = self.arguments();
         arguments
@@ -240,7 +241,7 @@ impl BusMethod {
             .collect()
     }
 
-    /// What it does.
+    /// The description of the method.
     pub(super) fn doc(&self) -> &'static str {
         match self.binding {
             CallBinding::Method(_) => self.method().map_or("", |method| method.doc),
@@ -251,7 +252,7 @@ impl BusMethod {
     }
 }
 
-/// What a parameter is on D-Bus.
+/// The D-Bus type of a parameter.
 const fn signature(kind: ParamKind) -> &'static str {
     match kind {
         ParamKind::Namespec | ParamKind::Word | ParamKind::Level => "s",
@@ -265,13 +266,13 @@ const fn signature(kind: ParamKind) -> &'static str {
     }
 }
 
-/// One property of an interface of ours. All can be read by everybody who may see states, and none can be written.
+/// One property of one of our interfaces. Everybody who may see states can read it, and nobody can write it.
 #[derive(Debug)]
 pub(super) struct BusProperty {
     pub(super) kind: ObjectKind,
     pub(super) name: &'static str,
     pub(super) signature: &'static str,
-    /// It can change, and PropertiesChanged tells.
+    /// Whether it can change, which PropertiesChanged then announces.
     pub(super) changes: bool,
     pub(super) doc: &'static str,
 }
@@ -292,7 +293,7 @@ const fn property(
     }
 }
 
-/// Every property.
+/// All properties.
 #[rustfmt::skip] // One row, one line.
 pub(super) const PROPERTIES: &[BusProperty] = &[
     property(Manager, "Version", "s", false, "Version of the daemon."),
@@ -313,7 +314,7 @@ pub(super) const PROPERTIES: &[BusProperty] = &[
     property(Process, "StderrLogfile", "s", true, "Log file of standard error; empty = no file."),
 ];
 
-/// One signal of an interface of ours.
+/// One signal of one of our interfaces.
 #[derive(Debug)]
 pub(super) struct BusSignal {
     pub(super) kind: ObjectKind,
@@ -322,12 +323,12 @@ pub(super) struct BusSignal {
     pub(super) doc: &'static str,
 }
 
-/// A process changed its state.
+/// The signal for a changed process state.
 pub(super) const STATE_CHANGED: &str = "StateChanged";
-/// Signals were left out.
+/// The signal that signals were dropped.
 pub(super) const EVENTS_LOST: &str = "EventsLost";
 
-/// Every signal.
+/// All signals.
 pub(super) const SIGNALS: &[BusSignal] = &[
     BusSignal {
         kind: Process,
@@ -349,7 +350,7 @@ pub(super) const SIGNALS: &[BusSignal] = &[
     },
 ];
 
-/// The method that is meant.
+/// Finds a method by object kind and name.
 pub(super) fn find_method(kind: ObjectKind, name: &str) -> Option<&'static BusMethod> {
     BUS_METHODS
         .iter()
@@ -360,7 +361,7 @@ pub(super) fn find_method(kind: ObjectKind, name: &str) -> Option<&'static BusMe
 mod tests {
     use super::*;
 
-    /// Methods without a counterpart of their own, and why.
+    /// Methods of METHODS that are not on D-Bus, with the reason.
     const WITHOUT: &[(&str, &str)] = &[
         (
             "supervisord.getConfigProblems",

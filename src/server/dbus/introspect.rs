@@ -1,4 +1,4 @@
-//! Introspection: what is at a path, in the XML of the specification. It must not know whether an object is there.
+//! Introspection XML for a path. This module does not know whether the object exists.
 //!
 //! # Source
 //! D-Bus specification, "Introspection Data Format".
@@ -59,7 +59,8 @@ const OBJECT_MANAGER: &str = "  <interface name=\"org.freedesktop.DBus.ObjectMan
   </interface>
 ";
 
-/// What is at a path with an object of this kind, or with none, and these elements below it.
+/// The introspection XML of a path. `kind`: the object there; `None`: no object. `children`: the path elements below
+/// it.
 pub(super) fn introspection_xml(kind: Option<ObjectKind>, children: &[String]) -> String {
     let mut xml = HEAD.to_owned();
     xml.push_str(PEER);
@@ -70,7 +71,7 @@ pub(super) fn introspection_xml(kind: Option<ObjectKind>, children: &[String]) -
         }
         push_interface(&mut xml, kind);
     }
-    // Elements of paths have nothing in them that XML would mind.
+    // Path elements contain no characters that XML must escape.
     for child in children {
         xml.push_str(&format!("  <node name=\"{child}\"/>\n"));
     }
@@ -78,7 +79,7 @@ pub(super) fn introspection_xml(kind: Option<ObjectKind>, children: &[String]) -
     xml
 }
 
-/// The interface of ours.
+/// Appends the interface of an object kind.
 fn push_interface(xml: &mut String, kind: ObjectKind) {
     xml.push_str(&format!("  <interface name=\"{}\">\n", kind.interface()));
     for call in BUS_METHODS.iter().filter(|call| call.kind == kind) {

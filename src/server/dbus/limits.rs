@@ -1,5 +1,5 @@
-//! What one caller may use up, so that nobody else feels it: calls under way, calls in a second, dialogs. It must not know
-//! what is called.
+//! Limits what one caller may use, so that other callers do not notice: calls in progress, calls per second, dialogs.
+//! This module does not know the calls.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,70 +9,72 @@ use tokio::time::{Duration, Instant};
 use super::bus::BusSender;
 use super::error::BusError;
 
-/// Calls that one connection may have under way.
+/// Maximum number of calls in progress of one connection.
 pub(super) const SENDER_CALLS_MAX: u32 = 64;
-/// Calls that all connections of one user may have under way; root and the daemon's own user may have any number.
+/// Maximum number of calls in progress of all connections of one user. Root and the daemon's own user have no limit.
 pub(super) const USER_CALLS_MAX: u32 = 256;
-/// Calls under way, of everybody but root.
+/// Maximum number of calls in progress of all untrusted users.
 pub(super) const CALLS_MAX: u32 = 1024;
-/// Calls whose caller is being looked up, of everybody …
+/// Maximum number of calls whose sender is being looked up, all connections together.
 pub(super) const UNKNOWN_MAX: u32 = 4096;
-/// … and their bytes. When these are used up, each connection still has …
+/// Maximum number of bytes of those calls.
 pub(super) const UNKNOWN_BYTES_MAX: u32 = 16 << 20;
-/// … so many calls …
+/// Number of such calls that each connection may have even when these limits are exhausted.
 pub(super) const UNKNOWN_GUARANTEED: u32 = 8;
-/// … of so many bytes, so that nobody's first calls are refused because of others.
+/// Maximum size of such a guaranteed call, in bytes. With the guarantee, others cannot cause a user's first
+/// calls to be refused.
 pub(super) const UNKNOWN_GUARANTEED_BYTES: u32 = 4 << 10;
-/// Calls whose caller is being looked up, whatever they are.
+/// Maximum number of calls whose sender is being looked up, including guaranteed ones.
 const UNKNOWN_ALL_MAX: u32 = 4 * UNKNOWN_MAX;
-/// Bytes of messages that one user may have under way, and everybody but root.
+/// Maximum number of bytes of calls in progress of one untrusted user; [`BYTES_MAX`] is for all of them.
 pub(super) const USER_BYTES_MAX: u32 = 8 << 20;
 pub(super) const BYTES_MAX: u32 = 32 << 20;
-/// Calls that a user other than root may make in a second, in the long run …
+/// Calls per second that an untrusted user may make in the long run.
 pub(super) const RATE: u32 = 500;
-/// … and at once after a time of rest.
+/// Calls that a user may make at once after a pause.
 pub(super) const BURST: u32 = 1000;
-/// Refusals for want of places that are told in a second, to each user and to everybody who is not known yet …
+/// Refusals per second sent to each user, and to all unknown senders together.
 pub(super) const REFUSALS_RATE: u32 = 500;
-/// … and at once. Further calls are dropped without an answer: the bus holds up nobody who floods, so they must be read
-/// faster than they come, or the calls of others wait behind them.
+/// Refusals that may be sent at once. Further calls are dropped without an answer. The bus does not throttle a
+/// flooding sender, so its calls must be read faster than they arrive. Otherwise the calls of others queue behind
+/// them.
 pub(super) const REFUSALS_BURST: u32 = 8192;
-/// Dialogs of polkit that one user may have open.
+/// Maximum number of open polkit dialogs of one user.
 pub(super) const DIALOGS_MAX: u32 = 2;
-/// The longest message, in bytes; what the daemon takes by XML-RPC and is longer than this has no place on a bus.
+/// Maximum message size, in bytes. Longer data must be sent over XML-RPC.
 pub(super) const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
-/// Whom a count is for.
+/// What a counter counts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum LimitKey {
     /// A connection, by its unique name.
     Sender(String),
-    /// A connection whose user is being looked up.
+    /// A connection whose user is being looked up, by its unique name.
     UnknownSender(String),
-    /// A user's calls that are known to be his.
+    /// Calls of a known user.
     User(u32),
-    /// The bytes of a user's calls.
+    /// Bytes of a known user's calls.
     UserBytes(u32),
     Dialogs(u32),
-    /// Everybody but root.
+    /// Calls of all untrusted users.
     Others,
     OthersBytes,
-    /// Everybody who is not known yet.
+    /// Calls of all unknown senders.
     Unknown,
     UnknownBytes,
 }
 
-/// What is counted by time.
+/// What is limited by a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum RateKey {
     /// Calls of a user.
     Calls(u32),
-    /// Refusals that are told to a user; `None`: to those who are not known yet.
+    /// Refusals sent to a user. `None`: to unknown senders.
     Refusals(Option<u32>),
 }
 
 impl RateKey {
-    /// What comes in a second, and what it holds.
+    /// Rate per second and burst size.
     const fn size(self) -> (u32, u32) {
         match self {
             Self::Calls(_) => (RATE, BURST),
@@ -81,18 +83,18 @@ impl RateKey {
     }
 }
 
-/// The counts of one connection to a bus. Clones share them.
+/// The counters of one connection to a bus. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct CallLimits(Arc<Mutex<LimitCounts>>);
 
 #[derive(Debug, Default)]
 struct LimitCounts {
     taken: HashMap<LimitKey, u32>,
-    /// What each user has left of the burst, and since when.
+    /// The tokens left, and when they were counted.
     left: HashMap<RateKey, (f64, Instant)>,
 }
 
-/// A place that is given back when dropped.
+/// Counts one use of a limit. Dropping it ends the use.
 #[derive(Debug)]
 pub(super) struct CallPermit {
     limits: CallLimits,
@@ -101,7 +103,7 @@ pub(super) struct CallPermit {
 }
 
 impl CallLimits {
-    /// Poison means that another call panicked while it counted, which leaves nothing half done.
+    /// A poisoned lock means that another call panicked while it counted. The counters are still consistent.
     fn lock(&self) -> MutexGuard<'_, LimitCounts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -134,7 +136,7 @@ impl CallLimits {
         self.lock().taken.get(key).copied().unwrap_or(0)
     }
 
-    /// A call of so many bytes arrives, from a connection whose user is not known yet.
+    /// Admits a call of `bytes` bytes from a connection whose user is not known yet.
     pub(super) fn admit_unknown(
         &self,
         sender: &str,
@@ -159,7 +161,8 @@ impl CallLimits {
         Ok(places)
     }
 
-    /// The user is known by now. `cost` is what this call counts for in his rate: 1, or more where it is much work.
+    /// Admits a call of a known user. `cost`: the tokens that it takes from the user's rate; 1, or more for an
+    /// expensive call.
     pub(super) fn admit_known(
         &self,
         sender: &BusSender,
@@ -195,12 +198,12 @@ impl CallLimits {
         Ok(vec![connection, user, user_bytes, others, all_bytes])
     }
 
-    /// Whether a call that was refused for want of places is told so.
+    /// Whether a refusal for exceeded limits is sent to the caller.
     pub(super) fn may_send_refusal(&self, uid: Option<u32>, now: Instant) -> bool {
         self.lock().spend_tokens(RateKey::Refusals(uid), 1, now)
     }
 
-    /// A dialog is about to open.
+    /// Admits one more dialog.
     pub(super) fn acquire_dialog(&self, uid: u32) -> Result<CallPermit, BusError> {
         self.acquire(
             LimitKey::Dialogs(uid),
@@ -212,7 +215,7 @@ impl CallLimits {
 
 impl LimitCounts {
     fn spend_tokens(&mut self, purse: RateKey, cost: u32, now: Instant) -> bool {
-        // Who has rested long enough is as if he had never been here.
+        // A full bucket is the same as none.
         self.left.retain(|purse, (_, since)| {
             let (rate, burst) = purse.size();
             let refill = Duration::from_secs(u64::from(burst.div_ceil(rate)));
@@ -376,7 +379,7 @@ mod tests {
         assert_eq!(made[0], 3000);
         let expected = BURST + 3 * RATE;
         assert!(made[1].abs_diff(expected) <= 1, "{made:?}");
-        // Two seconds later all is well, and nobody is remembered who does not call.
+        // Later the limits are full again, and users who made no calls are forgotten.
         let later = begin + Duration::from_secs(6);
         limits
             .admit_known(&user(1001), 100, BURST, later)

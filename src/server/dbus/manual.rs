@@ -1,5 +1,4 @@
-//! What is installed beside the daemon for its D-Bus side: the manual page, the bus policy and polkit's policy, all drawn
-//! from the tables.
+//! Generates the files installed for D-Bus from the tables: the manual page, the bus policy and polkit's policy.
 
 use super::interface::{BUS_METHODS, BUS_NAME, CallBinding, ObjectKind, PROPERTIES, SIGNALS};
 use super::limits::{DIALOGS_MAX, MESSAGE_BYTES_MAX, RATE, SENDER_CALLS_MAX, USER_CALLS_MAX};
@@ -101,7 +100,7 @@ pub fn page() -> String {
     page.see_also(&[("busctl", 1), ("polkit", 8)])
 }
 
-/// `type name, type name`.
+/// Formats values as `type <name>`, separated by commas.
 fn typed(values: impl Iterator<Item = (&'static str, String)>) -> String {
     let values: Vec<String> = values
         .map(|(name, types)| format!("{types} <{name}>"))
@@ -169,7 +168,7 @@ fn signals(page: &mut Page, kind: ObjectKind) {
     }
 }
 
-/// The policy of the system bus: who may own the name, and what may be sent to it.
+/// The policy of the system bus: who may own the name, and which messages may be sent to it.
 ///
 /// # Source
 /// dbus-daemon(1), "CONFIGURATION FILE".
@@ -210,7 +209,7 @@ pub fn bus_policy() -> String {
     text
 }
 
-/// The actions of polkit.
+/// The polkit policy file with the actions.
 #[must_use]
 pub fn polkit_policy() -> String {
     render_policy()

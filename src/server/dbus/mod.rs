@@ -1,8 +1,9 @@
-//! D-Bus: the Manager, Group and Process objects of `org.supervisord.Supervisor1`, thin over the Control API.
+//! D-Bus: the Manager, Group and Process objects of `org.supervisord.Supervisor1`, a thin layer over the Control API.
 //!
-//! What there is stands in `interface`. `connection` finds a bus and comes back to it (`reconnect` says when), `serve` takes messages, `perform` carries calls
-//! out, `authorise` asks polkit who may, `signals` tells of changes. No object is kept: a path is a name, and whether
-//! something stands behind it the engine knows.
+//! `interface` holds the tables of methods, properties and signals. `connection` connects to a bus (`reconnect`
+//! decides when), `serve` receives messages, `perform` executes calls, `authorise` asks polkit for permission, and
+//! `signals` sends signals. Objects are not stored: a path is an encoded name, and the engine knows whether the named
+//! process or group exists.
 
 mod authorise;
 mod bus;

@@ -1,5 +1,5 @@
-//! Objects and their properties, read from the engine when somebody asks. It must not know how calls are authorised: states
-//! are free to everybody on the bus.
+//! Objects and their properties, read from the engine on demand. Nothing here is authorised: everybody on the bus may
+//! see states.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -24,7 +24,7 @@ pub(super) type InterfaceMap = HashMap<String, PropertyMap>;
 pub(super) type ObjectMap = HashMap<ObjectPath<'static>, InterfaceMap>;
 
 impl BusConnection {
-    /// Looks, for nobody in particular.
+    /// Asks the engine on behalf of the daemon itself.
     async fn query(&self, request: Request) -> Result<Reply, Fault> {
         let grant = Grant::all(Permission::Status);
         self.context
@@ -47,7 +47,7 @@ impl BusConnection {
         }
     }
 
-    /// One process, if it is there.
+    /// Returns one process.
     pub(super) async fn process(&self, group: &str, name: &str) -> Result<ProcessView, Fault> {
         let text = Namespec::print(group, name);
         match self.query(Request::ProcessInfo(text.clone())).await? {
@@ -56,7 +56,7 @@ impl BusConnection {
         }
     }
 
-    /// The daemon's state, which the engine tells by a fault once it is no longer RUNNING.
+    /// Returns the daemon's state. When the daemon is shutting down, the engine answers with a fault instead.
     async fn state(&self) -> Result<SupervisorState, Fault> {
         match self.query(Request::State).await {
             Ok(Reply::State(state)) => Ok(state),
@@ -69,7 +69,7 @@ impl BusConnection {
     /// The properties of an object's own interface.
     ///
     /// # Errors
-    /// UNKNOWN_OBJECT: nothing is there.
+    /// UNKNOWN_OBJECT: the object does not exist.
     pub(super) async fn properties(&self, object: &BusObject) -> Result<PropertyMap, BusError> {
         let gone = |fault: Fault| match fault.code {
             FaultCode::BadName => BusError::unknown_object(&object.path()),
@@ -95,7 +95,7 @@ impl BusConnection {
     async fn manager_properties(&self) -> Result<PropertyMap, Fault> {
         let identification = match self.query(Request::Identification).await {
             Ok(Reply::Text(text)) => text,
-            // While it stops, nobody asks for its name.
+            // While it stops, the daemon does not report its identifier.
             _ => String::new(),
         };
         let pid = i32::try_from(std::process::id()).unwrap_or(0);
@@ -107,7 +107,7 @@ impl BusConnection {
         ]))
     }
 
-    /// Every object below the manager, and the manager.
+    /// All objects: the manager and everything below it.
     pub(super) async fn objects(&self) -> Result<ObjectMap, BusError> {
         let manager = self.manager_properties().await?;
         let groups = self.groups().await?;
@@ -134,7 +134,7 @@ impl BusConnection {
     }
 }
 
-/// What an object offers: its own interface with properties, and the standard ones, which have none.
+/// The interfaces of an object that have properties: only its own, because the standard interfaces have none.
 pub(super) fn object_interfaces(kind: ObjectKind, properties: PropertyMap) -> InterfaceMap {
     HashMap::from([(kind.interface().to_owned(), properties)])
 }

@@ -1,25 +1,25 @@
-//! Object paths: names escaped so that they can be read back. It must not know whether anything stands behind a path.
+//! Object paths: names, escaped reversibly. This module does not know whether an object exists.
 
 use super::interface::ObjectKind;
 use crate::domain::Namespec;
 
-/// The object that stands for the daemon; all others are below it.
+/// The path of the daemon's object. All others are below it.
 pub(super) const MANAGER: &str = "/org/supervisord/Supervisor1";
-/// Below this are the groups, and their processes below them.
+/// The parent path of the groups. Processes are below their group.
 pub(super) const GROUPS: &str = "/org/supervisord/Supervisor1/group";
 
-/// What a path stands for.
+/// The object that a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum BusObject {
     Manager,
-    /// A group's name.
+    /// A group, by name.
     Group(String),
-    /// Names of a group and of a process in it.
+    /// A process, by the names of its group and of itself.
     Process(String, String),
 }
 
 impl BusObject {
-    /// The object at this path; none: there can be none of ours.
+    /// Parses a path. `None`: not a path of our objects.
     pub(super) fn from_path(path: &str) -> Option<Self> {
         if path == MANAGER {
             return Some(Self::Manager);
@@ -31,7 +31,7 @@ impl BusObject {
         }
     }
 
-    /// Where it is.
+    /// The path of the object.
     pub(super) fn path(&self) -> String {
         match self {
             Self::Manager => MANAGER.to_owned(),
@@ -42,7 +42,7 @@ impl BusObject {
         }
     }
 
-    /// Its kind.
+    /// The kind of the object.
     pub(super) const fn kind(&self) -> ObjectKind {
         match self {
             Self::Manager => ObjectKind::Manager,
@@ -51,12 +51,12 @@ impl BusObject {
         }
     }
 
-    /// The argument of methods that it stands for.
+    /// The method argument that the object supplies. `None`: the manager supplies none.
     pub(super) fn name(&self) -> Option<String> {
         match self {
             Self::Manager => None,
             Self::Group(group) => Some(group.clone()),
-            // A list of names takes the one word for everything.
+            // Methods with a list of targets treat the single word `all` as every process.
             Self::Process(group, process) if group == process && process == "all" => {
                 Some("all:all".to_owned())
             }
@@ -65,8 +65,8 @@ impl BusObject {
     }
 }
 
-/// An element of a path has letters, digits and underscores only, and at least one: everything else is `_` and two hex
-/// digits for each byte, `_` itself too, and nothing at all is a single `_`.
+/// Escapes a name for a path element, which may contain only letters, digits and underscores and must not be empty.
+/// Every other byte, and `_` itself, becomes `_` and two hex digits. The empty name becomes `_`.
 ///
 /// # Source
 /// D-Bus specification, "Valid Object Paths".
@@ -85,7 +85,7 @@ pub(super) fn escaped(name: &str) -> String {
     escaped
 }
 
-/// The name again; none: nothing is escaped like that.
+/// Reverses [`escaped`]. `None`: the element is not a result of it.
 fn unescaped(element: &str) -> Option<String> {
     if element == "_" {
         return Some(String::new());
@@ -102,7 +102,7 @@ fn unescaped(element: &str) -> Option<String> {
         }
     }
     let name = String::from_utf8(bytes).ok()?;
-    // One name, one path: what would be written otherwise is somebody's guess.
+    // Accept only the one canonical spelling of each name.
     (!name.is_empty() && escaped(&name) == element).then_some(name)
 }
 

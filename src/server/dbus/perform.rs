@@ -1,5 +1,5 @@
-//! Calls of ours, carried out: arguments bound by METHODS, authorised, asked, rendered. It must not know how messages come
-//! and go.
+//! Executes a call: binds the arguments by METHODS, authorises the call, asks the engine and renders the reply. This
+//! module does not send or receive messages.
 
 use zbus::Message;
 use zbus::message::Flags;
@@ -16,10 +16,10 @@ use crate::server::logs;
 use crate::server::xmlrpc::{render_value, run_blocking};
 
 impl BusConnection {
-    /// Does what the message asks for.
+    /// Executes the call of a message.
     ///
     /// # Errors
-    /// A fault of the Control API, or a reason of ours.
+    /// A fault of the Control API, or an error of this module.
     pub(super) async fn perform_call(
         &self,
         sender: &BusSender,
@@ -39,7 +39,7 @@ impl BusConnection {
                 for group in &groups {
                     self.check_names(sender, &BoundCall::Engine(Request::AddGroup(group.clone())))?;
                 }
-                // Its first step.
+                // Rereading is the first step of an update.
                 let reread = BoundCall::Engine(Request::Reread);
                 let caller = self.authorise(sender, call, &reread, dialog).await?;
                 self.update_groups(&caller, &groups).await?
@@ -67,7 +67,8 @@ impl BusConnection {
         answer.ok_or_else(|| BusError::failed("the response cannot be rendered"))
     }
 
-    /// What the plug-in offers is there where its section is; all else is there where the bus is.
+    /// Refuses methods of the twiddler plug-in if its section is not configured. All other methods are always
+    /// available.
     fn check_offered(&self, method: &'static Method) -> Result<(), BusError> {
         let interface = &self.context.interface;
         if method.namespace() == "twiddler" && !interface.offers(method) {
@@ -94,7 +95,7 @@ impl BusConnection {
             BoundCall::Engine(request) => {
                 let reply = ask(request).await?;
                 match (outcome, reply) {
-                    // One process has no list of results, but a fault or none.
+                    // A call for one process returns its fault or nothing instead of a list of results.
                     (ReplyType::Done, Reply::Results(results)) => {
                         match results.into_iter().find_map(|result| result.fault) {
                             Some(fault) => Err(fault),
@@ -105,7 +106,7 @@ impl BusConnection {
                 }
             }
             BoundCall::Constant(text) => {
-                // As in XML-RPC: a daemon that stops has no version.
+                // As in XML-RPC, a daemon that is stopping does not report its version.
                 ask(Request::State).await?;
                 Ok(RpcValue::text(text))
             }
@@ -117,7 +118,7 @@ impl BusConnection {
                 let source = logs::log_source(ask(Request::LogFile(of)).await?);
                 logs::tail_log(source, offset, length, most).await
             }
-            // `check_single_process` has refused the first, and no row of BUS_METHODS names a method of the others.
+            // `check_single_process` refuses the first, and no row of BUS_METHODS names a method of the others.
             BoundCall::Wildcard(..)
             | BoundCall::ProcessTable(..)
             | BoundCall::ListMethods
@@ -128,7 +129,7 @@ impl BusConnection {
     }
 }
 
-/// The arguments, with what the object stands for before them.
+/// Puts the object's name in front of the given arguments.
 fn with_name(object: &BusObject, method: &Method, given: Vec<RpcValue>) -> Vec<RpcValue> {
     let Some(name) = object.name() else {
         return given;
@@ -145,7 +146,7 @@ fn with_name(object: &BusObject, method: &Method, given: Vec<RpcValue>) -> Vec<R
     std::iter::once(first).chain(given).collect()
 }
 
-/// A call about one process is about one: XML-RPC's wildcards would change the type of the answer.
+/// Refuses wildcards in a call about one process, because they would change the type of the result.
 fn check_single_process(call: &BusMethod, bound: &BoundCall) -> Result<(), Fault> {
     let is_one = |request: &Request| match request {
         Request::RollingRestart { targets, .. } => {
@@ -214,7 +215,7 @@ mod tests {
             let given = vec![RpcValue::text(name), wait()];
             assert_eq!(bound(&manager, "StartProcess", given), bad(name));
         }
-        // A process of that name could be reached by no other way either.
+        // Other protocols cannot address a process of that name either.
         let star = BusObject::Process("g".to_owned(), "*".to_owned());
         assert_eq!(bound(&star, "Stop", vec![wait()]), bad("g:*"));
         assert_eq!(

@@ -1,7 +1,7 @@
-//! What polkit is asked, and how its silence is taken: as a no. It must not know what a call does.
+//! Asks polkit. No answer counts as a refusal. This module does not know what a call does.
 //!
-//! The subject is always the sender of the message, by the name that the bus gave it: never a process by its number, which
-//! another one may have by now, and never ourselves, who may do everything.
+//! The polkit subject is always the sender of the message, by its unique bus name. It is never a PID, which another
+//! process may have by now, and never the daemon itself, which may do everything.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,34 +14,34 @@ use super::bus::{BusConnection, BusSender};
 use super::interface::BUS_NAME;
 use crate::api::Permission;
 
-/// How long polkit may take where it need not ask anybody. It may have to be started first.
+/// How long polkit may take to answer without a dialog. The bus may have to start it first.
 const SILENT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long somebody may take to type a password.
+/// How long a user may take to type the password.
 const DIALOG_TIMEOUT: Duration = Duration::from_secs(120);
 
 const POLKIT: &str = "org.freedesktop.PolicyKit1";
 const AUTHORITY: &str = "/org/freedesktop/PolicyKit1/Authority";
 const INTERFACE: &str = "org.freedesktop.PolicyKit1.Authority";
-/// The flag of CheckAuthorization.
+/// A flag of CheckAuthorization.
 const ALLOW_USER_INTERACTION: u32 = 1;
 
-/// What polkit said.
+/// polkit's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PolkitAnswer {
     Yes,
     No,
-    /// Perhaps, if somebody were asked, which the caller did not allow.
+    /// Only with a dialog, which the caller did not allow.
     Challenge,
 }
 
-/// An action of `packaging/org.supervisord.Supervisor1.policy`.
+/// A polkit action, as in `packaging/org.supervisord.Supervisor1.policy`.
 pub(super) struct PolkitAction {
     pub(super) id: &'static str,
     pub(super) description: &'static str,
     pub(super) message: &'static str,
 }
 
-/// Every action. `$(verb)` is put in by polkit.
+/// All actions. polkit replaces `$(verb)`.
 pub(super) const POLKIT_ACTIONS: &[PolkitAction] = &[
     PolkitAction {
         id: "org.supervisord.Supervisor1.control",
@@ -70,7 +70,7 @@ pub(super) const POLKIT_ACTIONS: &[PolkitAction] = &[
     },
 ];
 
-/// The action for what a method needs; none: everybody on the bus may do it.
+/// The action for a permission. `None`: everybody on the bus has it.
 pub(super) const fn action_for(permission: Permission) -> Option<&'static str> {
     match permission {
         Permission::Status => None,
@@ -82,7 +82,7 @@ pub(super) const fn action_for(permission: Permission) -> Option<&'static str> {
     }
 }
 
-/// The policy file that is installed for polkit.
+/// The policy file for polkit.
 ///
 /// # Source
 /// polkit(8), "DECLARING ACTIONS".
@@ -108,10 +108,10 @@ pub(super) fn render_policy() -> String {
 }
 
 impl BusConnection {
-    /// Asks polkit whether the sender may do `action`. With `dialog` it may ask somebody for a password.
+    /// Asks polkit whether the sender may do `action`. With `dialog`, polkit may ask for a password.
     ///
     /// # Errors
-    /// Why there is no answer: to be taken for a no.
+    /// The reason why there is no answer. It counts as a refusal.
     ///
     /// # Source
     /// polkit reference manual, `org.freedesktop.PolicyKit1.Authority.CheckAuthorization`.
@@ -164,7 +164,7 @@ impl BusConnection {
         })
     }
 
-    /// Closes the dialog of a question that is no longer asked. Nobody waits for the answer: polkit may be what hangs.
+    /// Closes the dialog of a cancelled question. Does not wait for the answer, because polkit may hang.
     async fn cancel(&self, cancellation: &str) {
         let message = Message::method_call(AUTHORITY, "CancelCheckAuthorization")
             .destination(POLKIT)
@@ -172,7 +172,7 @@ impl BusConnection {
             .with_flags(Flags::NO_REPLY_EXPECTED | Flags::NO_AUTO_START)
             .build(&(cancellation,));
         if let Ok(message) = message {
-            // An error means that the connection is gone, and the question with it.
+            // An error means that the connection, and with it the question, is gone.
             let _ = timeout(SILENT_TIMEOUT, self.connection.send(&message)).await;
         }
     }

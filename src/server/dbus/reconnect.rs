@@ -1,5 +1,6 @@
-//! When another attempt to reach a bus has a chance: its socket has come or is another one by now, or the rules of the system
-//! bus have changed. The kernel tells that, so a daemon without a bus is not woken. It must not know what an attempt is.
+//! Decides when to try to connect to a bus: when its socket appears or changes, or when the system bus's rules
+//! change. It waits for inotify events, so a daemon without a bus does not wake up. This module does not know how to
+//! connect.
 
 use std::future::pending;
 use std::io;
@@ -15,43 +16,44 @@ use zbus::address::transport::{Transport, UnixSocket};
 use super::bus::BusKind;
 use crate::sys::FileWatch;
 
-/// The pause before the second attempt at a socket that is there …
+/// Pause before the second attempt at an existing socket. It doubles with each attempt, up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_secs(1);
-/// … which doubles up to this.
+/// Maximum pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
-/// Attempts at one socket, for a bus that is slow to listen or to read its rules: the last one comes after 8.5 minutes.
+/// Maximum number of attempts at one socket, for a bus that is slow to listen or to read its rules. The last one is
+/// made after 8.5 minutes.
 const ATTEMPTS_MAX: u32 = 10;
-/// A directory in which much happens is looked at no more often than this.
+/// Minimum time between two checks, for directories in which much happens.
 const WATCH_PAUSE: Duration = Duration::from_millis(100);
-/// Rules of the system bus, which may forbid us to be there, and come with packages.
+/// Directories with rules of the system bus. The rules may forbid our name and are installed by packages.
 const RULES: [&str; 2] = ["/usr/share/dbus-1/system.d", "/etc/dbus-1/system.d"];
 
-/// A file as it was at one moment. `None`: it is not there.
+/// The identity and change time of a file. `None`: the file does not exist.
 type FileStamp = Option<(u64, u64, i64, i64)>;
 
-/// Says when to try.
+/// Decides when to try to connect.
 pub(super) struct ReconnectWait {
     socket: BusSocket,
     rules: &'static [&'static str],
-    /// As they were before the last attempt: the socket, then the rules.
+    /// The files as they were before the last attempt: the socket, then the rules.
     tried: Vec<FileStamp>,
     attempts: u32,
     /// [`PAUSE_MIN`] and [`PAUSE_MAX`].
     pauses: [Duration; 2],
 }
 
-/// Where the bus listens.
+/// The address of the bus.
 enum BusSocket {
-    /// At a file.
+    /// A socket file.
     File(PathBuf),
-    /// Nowhere: no address is known, and none will be.
+    /// No address is known, and none will be.
     Nowhere,
-    /// At something else, whose coming the kernel does not tell.
+    /// Another kind of address, for which inotify has no events.
     Elsewhere,
 }
 
 impl ReconnectWait {
-    /// No attempt was made yet.
+    /// Starts without an attempt.
     pub(super) fn new(kind: BusKind, has_address: bool) -> Self {
         let address = match kind {
             BusKind::System => Address::system(),
@@ -84,18 +86,18 @@ impl ReconnectWait {
         }
     }
 
-    /// An attempt begins now.
+    /// Records that an attempt starts now.
     pub(super) fn record_attempt(&mut self) {
         self.tried = self.file_stamps();
         self.attempts = self.attempts.saturating_add(1);
     }
 
-    /// An attempt was successful, so what comes after it counts from the beginning.
+    /// Records a successful attempt. The count of attempts restarts.
     pub(super) fn record_success(&mut self) {
         self.attempts = 1;
     }
 
-    /// Returns when an attempt has a chance.
+    /// Returns when the next attempt may succeed.
     pub(super) async fn wait_for_chance(&mut self) {
         let path = match &self.socket {
             BusSocket::Nowhere => return pending().await,
@@ -105,10 +107,10 @@ impl ReconnectWait {
         let until = Instant::now() + self.retry_pause();
         loop {
             let Ok(watch) = self.watch(&path) else {
-                // The user has too many watches: this is what is left.
+                // The user has too many inotify watches, so only the pause is left.
                 return sleep_until(until).await;
             };
-            // What came before the watch was there has left no event.
+            // Changes from before the watch existed have left no event.
             let states = self.file_stamps();
             let is_there = states.first().is_some_and(Option::is_some);
             if is_there && states != self.tried {
@@ -120,12 +122,12 @@ impl ReconnectWait {
                 _ = watch.readable() => {}
                 () = sleep_until(until), if !is_last => return,
             }
-            // One change seldom comes alone.
+            // Changes often come in bursts.
             sleep(WATCH_PAUSE).await;
         }
     }
 
-    /// How long to wait for the next attempt if nothing changes.
+    /// Pause before the next attempt if nothing changes.
     fn retry_pause(&self) -> Duration {
         let doubled = self.attempts.saturating_sub(1).min(16);
         let [min, max] = self.pauses;
@@ -141,16 +143,17 @@ impl ReconnectWait {
         socket.into_iter().chain(rules).map(file_stamp).collect()
     }
 
-    /// Readable when a state may have changed: the nearest directory above the socket that there is, is watched.
+    /// An inotify watch that becomes readable when a file may have changed. It watches the nearest existing directory
+    /// above the socket.
     fn watch(&self, socket: &Path) -> io::Result<AsyncFd<FileWatch>> {
         let watch = FileWatch::new()?;
         for rules in self.rules {
-            // Most machines without a bus have none of them.
+            // Machines without a bus usually lack these directories.
             let _ = watch.add_directory(Path::new(rules));
         }
         let mut error = io::Error::from(io::ErrorKind::NotFound);
         let mut watched = None;
-        // The last one is the root, or the working directory.
+        // The last ancestor is the root or the working directory.
         for directory in socket.ancestors().skip(1) {
             let directory = non_empty(directory);
             match watch.add_directory(directory) {
@@ -164,7 +167,7 @@ impl ReconnectWait {
         let Some(watched) = watched else {
             return Err(error);
         };
-        // One that was made meanwhile is nearer.
+        // Directories created meanwhile are nearer to the socket.
         let nearer = socket.ancestors().skip(1).map(non_empty);
         for directory in nearer.take_while(|directory| *directory != watched) {
             let _ = watch.add_directory(directory);
@@ -199,7 +202,7 @@ mod tests {
     use tokio::time::timeout;
 
     const LIMIT: Duration = Duration::from_secs(20);
-    /// Longer than one look takes, and far shorter than a pause.
+    /// Longer than one check takes, and far shorter than a pause.
     const A_WHILE: Duration = Duration::from_millis(400);
 
     fn run(name: &str, test: impl AsyncFnOnce(PathBuf)) {
@@ -217,7 +220,7 @@ mod tests {
         waiting
     }
 
-    /// All attempts were made, so that only a change counts. The pauses are as short as they can be.
+    /// All attempts have been made, so that only a change counts. The pauses are as short as possible.
     fn exhausted(socket: &Path) -> ReconnectWait {
         let mut waiting = waiting(socket);
         waiting.pauses = [Duration::from_millis(1); 2];
@@ -235,7 +238,7 @@ mod tests {
                 std::fs::create_dir(place.join(directory)).expect("made");
                 assert!(timeout(A_WHILE, &mut chance).await.is_err(), "{directory}");
             }
-            // What else happens there is no reason to try.
+            // Other changes in the directory are no reason to try.
             std::fs::write(place.join("a/b/other"), "").expect("written");
             assert!(timeout(A_WHILE, &mut chance).await.is_err(), "other");
             let _bus = UnixListener::bind(&socket).expect("bound");

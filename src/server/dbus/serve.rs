@@ -1,5 +1,5 @@
-//! Messages that come in: each is counted, its sender looked up, and then answered by a task of its own. The loop itself
-//! waits for nothing but messages, so that nobody's call holds up another's.
+//! Receives messages: each is counted, its sender is looked up, and a task of its own answers it. The receiving loop
+//! waits for messages only, so that no call delays another.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ use crate::domain::Line;
 use crate::server::xmlrpc::run_blocking;
 use crate::sys;
 
-/// How long calls under way may take when the server ends.
+/// How long calls in progress may take when the server stops.
 pub(super) const STOP_WITHIN: Duration = Duration::from_secs(1);
-/// What a call counts for whose answer has all processes.
+/// The rate cost of a call that returns all processes.
 const COST_OF_ALL: u32 = 50;
 
-/// Calls that answer with all processes.
+/// Calls that return all processes.
 const ANSWERS_ALL: &[&str] = &["GetManagedObjects", "GetAllProcessInfo", "GetAllConfigInfo"];
 
 const PEER: &str = "org.freedesktop.DBus.Peer";
@@ -46,21 +46,21 @@ const STANDARD: &[(&str, &str)] = &[
     (OBJECT_MANAGER, "GetManagedObjects"),
 ];
 
-/// What a call is answered.
+/// The result of a call.
 enum CallReply {
     Values(BusValues),
     Properties(PropertyMap),
     Objects(ObjectMap),
 }
 
-/// What is called.
+/// The target of a call.
 struct CallTarget {
     path: String,
     interface: Option<String>,
     member: String,
 }
 
-/// Answers messages until the connection is gone or the server ends.
+/// Answers messages until the connection is lost or the server stops.
 pub(super) async fn serve_messages(bus: &Arc<BusConnection>, mut messages: MessageStream) {
     let mut stop = bus.context.stop.clone();
     let mut calls: JoinSet<()> = JoinSet::new();
@@ -80,7 +80,7 @@ pub(super) async fn serve_messages(bus: &Arc<BusConnection>, mut messages: Messa
         };
         let message = match message {
             Some(Ok(message)) => message,
-            // What cannot be read is the last thing that is read.
+            // A message that cannot be parsed; the stream ends after it.
             Some(Err(_)) => continue,
             None => break,
         };
@@ -120,16 +120,16 @@ pub(super) async fn serve_messages(bus: &Arc<BusConnection>, mut messages: Messa
     .await;
 }
 
-/// A message's sender, and its places.
+/// A message's sender, and the permits of its limits.
 enum IncomingCall {
-    /// It is known, and the call is admitted.
+    /// The sender is known, and the call is admitted.
     Known(BusSender, Vec<CallPermit>),
-    /// The bus has to be asked who it is.
+    /// The bus must be asked for the sender.
     Unknown(String, Vec<CallPermit>),
 }
 
-/// Lets a message in. Whoever is known and has calls enough is refused here, where that costs least. `None`: so often that
-/// it is not told.
+/// Admits a message. A known sender over its limits is refused here, where a refusal costs least. `None` as the
+/// error: the refusal is not sent, because there are too many.
 fn accept_message(
     bus: &BusConnection,
     message: &Message,
@@ -168,7 +168,7 @@ fn limit_refusal(bus: &BusConnection, uid: Option<u32>, refusal: BusError) -> Op
         .then_some(refusal)
 }
 
-/// The places of a call whose sender is known.
+/// Admits a call whose sender is known.
 fn admit_call(
     bus: &BusConnection,
     sender: &BusSender,
@@ -187,7 +187,7 @@ fn bytes_of(message: &Message) -> u32 {
     u32::try_from(message.data().len()).unwrap_or(u32::MAX)
 }
 
-/// One call, from its sender's name to its answer.
+/// Handles one call, from looking up its sender to sending the answer.
 async fn handle_call(bus: Arc<BusConnection>, arrived: IncomingCall, message: Message) {
     let admitted = match arrived {
         IncomingCall::Known(sender, places) => Ok((sender, places)),
@@ -238,7 +238,7 @@ async fn dispatch_call(
     let object = BusObject::from_path(&called.path);
     let interface = match called.interface.as_deref() {
         Some(interface) => interface,
-        // The specification lets a caller leave it out: the first that has such a method is meant.
+        // The interface is optional in D-Bus. Use the first interface that has such a method.
         None => match &object {
             Some(object) if find_method(object.kind(), &called.member).is_some() => {
                 object.kind().interface()
@@ -274,7 +274,7 @@ async fn dispatch_call(
     call_standard(bus, interface, &called, object, message).await
 }
 
-/// A method of an interface that every object has.
+/// Calls a method of one of the standard interfaces.
 async fn call_standard(
     bus: &BusConnection,
     interface: &str,
@@ -343,7 +343,7 @@ async fn call_properties(
         }
     };
     let own = object.kind().interface();
-    // The standard ones have no properties.
+    // Standard interfaces have no properties.
     let is_standard = STANDARD.iter().any(|(known, _)| *known == interface);
     if !interface.is_empty() && interface != own && !is_standard {
         return Err(BusError::unknown_interface(interface));
@@ -371,7 +371,8 @@ async fn call_properties(
     }
 }
 
-/// What is at a path, if anything is, as the bus was told of it: people walk through whole trees.
+/// Introspects a path, using the objects last announced rather than the engine, because clients walk through whole
+/// trees.
 async fn introspect_path(
     bus: &BusConnection,
     path: &str,
@@ -398,7 +399,7 @@ async fn introspect_path(
             let names = known.keys().map(|name| path::escaped(name.as_str()));
             names.collect()
         }
-        // The way there from the root.
+        // A parent path of our objects.
         None => {
             let prefix = if path == "/" {
                 "/".to_owned()
@@ -415,7 +416,7 @@ async fn introspect_path(
     made.ok_or_else(|| BusError::failed("the response could not be rendered"))
 }
 
-/// Sends the answer, if one is wanted.
+/// Sends the answer, unless the caller wants none.
 async fn send_reply(bus: &BusConnection, message: &Message, answer: Result<CallReply, BusError>) {
     if message
         .primary_header()
@@ -426,7 +427,7 @@ async fn send_reply(bus: &BusConnection, message: &Message, answer: Result<CallR
     }
     let to = message.clone();
     let made = match answer {
-        // Thousands of objects take a while, and megabytes that nobody needs any more.
+        // Thousands of objects take a while to render, and leave megabytes of free memory.
         Ok(CallReply::Objects(objects)) => {
             run_blocking(move || {
                 let made = Message::method_return(&to.header()).build(&(&objects,));
@@ -458,7 +459,7 @@ async fn send_reply(bus: &BusConnection, message: &Message, answer: Result<CallR
     };
     let made = match made {
         Some(Ok(made)) => made,
-        // Longer than a message may be, for one.
+        // For example, the answer is longer than a message may be.
         _ => {
             let name = "org.freedesktop.DBus.Error.Failed";
             let text = "the response does not fit into a message";
@@ -468,7 +469,7 @@ async fn send_reply(bus: &BusConnection, message: &Message, answer: Result<CallR
             }
         }
     };
-    // An error means that the connection is gone, and the caller with it.
+    // An error means that the connection, and with it the caller, is gone.
     let _ = bus.connection.send(&made).await;
 }
 

@@ -1,5 +1,5 @@
-//! What the bus is told by itself: changes, gathered for a moment and then sent together. It must not hold anybody up: what
-//! it does not take in time is lost from its subscription, and then everything is told anew.
+//! Sends signals about changes, collected for a moment and sent together. A slow bus never delays the engine: it
+//! loses events from its subscription, and then everything is announced again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,32 +18,32 @@ use crate::api::ProcessView;
 use crate::control::{FeedItem, Subscription};
 use crate::domain::{EventKind, GroupName, ProcessName, ProcessState, SupervisorState};
 
-/// How long changes are gathered, so that a process that starts is told of once or twice and a thousand that start are not a
-/// thousand questions to the engine.
+/// How long changes are collected. A process that starts then causes one or two messages, and a thousand starting
+/// processes do not cause a thousand engine calls.
 const GATHER: Duration = Duration::from_millis(50);
-/// Up to so many changed processes are looked at one by one, and all together beyond.
+/// Up to this number of changed processes is queried individually. More are queried together.
 const QUERIED_SINGLY_MAX: usize = 16;
-/// Messages that are handed to the bus at a time, so that answers go out in between.
+/// Number of messages sent at a time, so that answers are sent in between.
 const SENT_AT_ONCE: usize = 64;
 
-/// What was gathered.
+/// The changes collected.
 #[derive(Default)]
 struct ChangeBatch {
-    /// Each move, in order.
+    /// The StateChanged signals, in order.
     moves: Vec<Message>,
-    /// Where each process that moved has arrived, and its number there.
+    /// The last state of each changed process, and its PID.
     changed: BTreeMap<(GroupName, ProcessName), (ProcessState, i32)>,
     state: Option<SupervisorState>,
     lost: u64,
-    /// Groups or processes have come or gone.
+    /// Whether groups or processes were added or removed.
     reshaped: bool,
 }
 
-/// Tells of changes until the server ends. To be dropped when the connection is gone.
+/// Sends signals until the server stops. Drop the future when the connection is lost.
 pub(super) async fn send_changes(bus: &Arc<BusConnection>) {
     let mut feed = bus.context.feed.subscribe();
     let mut stop = bus.context.stop.clone();
-    // First the ears, then the look: what changes in between is heard.
+    // Subscribe before the state is read, so that no change in between is lost.
     let views = bus.processes().await.unwrap_or_default();
     bus.set_announced(known_objects(&views, bus).await);
     loop {
@@ -102,7 +102,7 @@ impl ChangeBatch {
             }
             (EventKind::SupervisorState(state), ..) => self.state = Some(state),
             (EventKind::GroupAdded | EventKind::GroupRemoved, ..) => self.reshaped = true,
-            // The feed has no others.
+            // The feed contains no other events.
             _ => {}
         }
     }
@@ -126,7 +126,7 @@ impl ChangeBatch {
             let signal = Message::signal(MANAGER, ObjectKind::Manager.interface(), EVENTS_LOST);
             messages.extend(signal.build(&(self.lost,)).ok());
         }
-        // Objects come before what is told of them, and go after it.
+        // InterfacesAdded precedes the signals of an object, and InterfacesRemoved follows them.
         let mut gone = Vec::new();
         if let (true, Some(views)) = (anew, &views) {
             let (before, now) = (bus.announced(), known_objects(views, bus).await);
@@ -153,7 +153,7 @@ impl ChangeBatch {
                     changed_signal(&process_object(view), properties)
                 }));
             }
-            // The engine does not answer any more, for it stops; what the events said is known all the same.
+            // The engine is stopping and does not answer. The events themselves contain the state and the PID.
             None => {
                 for ((group, process), (state, pid)) in &self.changed {
                     let object = BusObject::Process(group.to_string(), process.to_string());
@@ -167,11 +167,11 @@ impl ChangeBatch {
         }
         messages.append(&mut gone);
         for part in messages.chunks(SENT_AT_ONCE) {
-            // An error means that the connection is gone, which others notice.
+            // An error means that the connection is lost, which `serve` detects.
             let _ = bus.connection.send_all(part).await;
             tokio::task::yield_now().await;
         }
-        // A process that was looked for was not there: the next look is at everything.
+        // A changed process no longer exists, so compare all objects.
         if self.reshaped && !anew {
             let again = Self {
                 reshaped: true,
@@ -182,7 +182,7 @@ impl ChangeBatch {
     }
 }
 
-/// Groups and processes that are there. A group may be empty.
+/// The existing groups and processes. A group may be empty.
 async fn known_objects(views: &[ProcessView], bus: &BusConnection) -> KnownObjects {
     let groups = bus.groups().await.unwrap_or_default();
     let mut known: KnownObjects = groups
@@ -218,7 +218,7 @@ fn changed_signal(object: &BusObject, changed: PropertyMap) -> Option<Message> {
     .ok()
 }
 
-/// InterfacesAdded of what is new.
+/// Appends InterfacesAdded for new objects.
 fn added_signals(
     messages: &mut Vec<Message>,
     before: &KnownObjects,
@@ -253,7 +253,7 @@ fn added_signals(
     }
 }
 
-/// InterfacesRemoved of what is no more: processes first.
+/// InterfacesRemoved for removed objects, processes first.
 fn removed_signals(before: &KnownObjects, now: &KnownObjects) -> Vec<Message> {
     let mut gone = Vec::new();
     for (group, members) in before {
@@ -364,7 +364,7 @@ mod tests {
         assert_eq!(batch.moves.len(), 2);
         assert_eq!(batch.changed.values().collect::<Vec<_>>(), [&(Running, 7)]);
         assert!(!batch.reshaped && batch.lost == 0);
-        // Somebody nobody knows yet, and what was too much.
+        // An unknown process and lost events.
         batch.add_change(moved("new", Stopped, Starting, 0), &cats);
         batch.add_change(FeedItem::Lost(5), &cats);
         batch.add_change(FeedItem::Lost(2), &cats);

@@ -8,12 +8,12 @@ use crate::api::{Caller, Fault, FaultCode, Reply, Request, RequestTarget, find_m
 use crate::domain::GroupName;
 
 impl BusConnection {
-    /// Reads the configuration and takes over what differs: of these groups, or of all if none is named. Answers what
-    /// `supervisor.reloadConfig` does, but only what was taken over.
+    /// Rereads the configuration and applies the changes of `groups`, or of all groups if it is empty. Returns the
+    /// same as `supervisor.reloadConfig`, limited to what was applied.
     ///
     /// # Errors
-    /// BAD_NAME for a group that nobody knows, before anything is changed; FAILED for groups with processes that could not
-    /// be stopped, when all others are done; any fault of a step, which ends it.
+    /// BAD_NAME for an unknown group, before anything is changed. FAILED if processes of a group could not be
+    /// stopped; the other groups are done by then. Any other fault of a step, which ends the update.
     pub(super) async fn update_groups(
         &self,
         caller: &Caller,
@@ -76,7 +76,7 @@ impl BusConnection {
         )]))
     }
 
-    /// Stops a group; whether everything of it has stopped.
+    /// Stops a group. Returns whether all its processes have stopped.
     async fn stop_group(&self, caller: &Caller, name: &GroupName) -> Result<bool, Fault> {
         let stop = Request::Stop {
             target: RequestTarget::Group(name.to_string()),

@@ -1,4 +1,4 @@
-//! HTTP: endpoints, refusals, connections that misbehave, and the end.
+//! HTTP: endpoints, refusals, misbehaving connections and shutdown.
 
 use super::*;
 
@@ -137,7 +137,7 @@ fn rpc_03_keep_alive() {
         b"GET /ok.html HTTP/1.1\r\nConnection: close\r\n\r\n",
     );
     assert_eq!(stream.read(&mut [0]).expect("closed"), 0);
-    // An error does not end it.
+    // An error does not close the connection.
     let mut stream = world.tcp();
     let (head, _) = exchange(&mut stream, b"GET /nope HTTP/1.1\r\n\r\n");
     assert!(head.starts_with("HTTP/1.1 404"), "{head}");
@@ -190,7 +190,7 @@ fn huge_bodies_are_refused_and_the_client_hears_of_it() {
         head.starts_with("HTTP/1.1 413 Payload Too Large\r\n"),
         "{head}"
     );
-    // Without a length the same limit holds.
+    // Without a Content-Length the same limit applies.
     let mut stream = world.tcp();
     stream
         .write_all(b"POST /RPC2 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -238,7 +238,7 @@ fn slow_and_vanished_clients_cost_nothing_to_others() {
             ..TestSetup::default()
         },
     );
-    // More than there is room for, each with half a request. The oldest give way to the newest.
+    // More connections than the server has room for, each with half a request. The newest ones evict the oldest.
     let mut slow: Vec<_> = (0..20)
         .map(|_| {
             let mut stream = world.tcp();
@@ -257,7 +257,7 @@ fn slow_and_vanished_clients_cost_nothing_to_others() {
         Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
     };
     assert!(ended, "the oldest one is closed");
-    // Clients that go away in the middle, with and without a reset.
+    // Clients that disconnect in the middle, with and without a reset.
     for _ in 0..50 {
         let mut stream = world.tcp();
         let _ = stream.write_all(&post(&body("supervisor.getAllProcessInfo", vec![])));
@@ -289,7 +289,7 @@ fn a_head_that_does_not_come_is_not_awaited_for_ever() {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).expect("closed");
     assert!(!String::from_utf8_lossy(&rest).contains("200 OK"));
-    // Nor is the next request of a connection that had one.
+    // The next request of a connection that had one gets no answer either.
     let mut stream = world.tcp();
     exchange(&mut stream, b"GET /ok.html HTTP/1.1\r\n\r\n");
     assert_eq!(stream.read(&mut [0]).expect("closed"), 0);
@@ -335,7 +335,7 @@ fn busy_connections_are_not_sent_away() {
             Ok(Ok(RpcValue::Bool(true)))
         );
     }
-    // All places are taken by calls that wait, but one of the clients is gone.
+    // Waiting calls take all connections, but one of these clients has disconnected.
     for _ in 0..3 {
         waiting.push(world.unix());
         waiting

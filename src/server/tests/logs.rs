@@ -1,8 +1,8 @@
-//! Logs that grow.
+//! Followed logs.
 
 use super::*;
 
-/// Reads until `text` has come.
+/// Reads until `text` has arrived.
 fn until_text(stream: &mut impl Read, text: &str) -> String {
     let mut all = Vec::new();
     let mut buffer = [0; 4096];
@@ -52,13 +52,13 @@ fn rpc_38_growing_logs() {
     until_text(&mut stream, "8\r\nappended\r\n");
     std::fs::write(&path, "").expect("truncated");
     until_text(&mut stream, "==> File truncated <==\n");
-    // HTTP/1.0 has no chunks.
+    // HTTP/1.0 has no chunked encoding.
     append("unchunked");
     let mut old = world.tcp();
     old.write_all(b"GET /logtail/cat/stderr HTTP/1.0\r\n\r\n")
         .expect("written");
     assert!(until_text(&mut old, "unchunked").ends_with("\r\n\r\nunchunked"));
-    // A client that goes frees its place, however silent the log is.
+    // A client that disconnects frees its slot even if the log is silent.
     let mut gone = world.unix();
     gone.write_all(b"GET /logtail/cat HTTP/1.1\r\n\r\n")
         .expect("written");
@@ -66,7 +66,7 @@ fn rpc_38_growing_logs() {
     gone.shutdown(Shutdown::Write).expect("ended");
     let mut rest = Vec::new();
     gone.read_to_end(&mut rest).expect("closed");
-    // And the end of the server ends the stream properly.
+    // The server ends the stream properly when it stops.
     world.server.take().expect("there").stop();
     let mut rest = String::new();
     stream.read_to_string(&mut rest).expect("closed");

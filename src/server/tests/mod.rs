@@ -1,4 +1,4 @@
-//! The server as clients see it: real sockets, real HTTP, and an engine that is a closure.
+//! The server as its clients see it: real sockets and real HTTP, with a closure as the engine.
 
 mod http;
 mod logs;
@@ -25,7 +25,7 @@ use crate::control::{ControlHandle, EventFeed, RequestMessage};
 use crate::domain::{Level, Line, ProcessName, SupervisorState};
 use crate::heartbeat::Heartbeats;
 
-/// No test waits longer than this for what must come.
+/// Maximum time that any test waits for something.
 const LIMIT: Duration = Duration::from_secs(20);
 
 #[derive(Default)]
@@ -36,7 +36,7 @@ struct EngineCalls {
     stopping: bool,
 }
 
-/// A running server with a unix and a TCP server, before an engine that answers at once but for `startProcess slow`.
+/// A running server with a unix and a TCP socket. Its engine answers every call at once except `startProcess slow`.
 struct TestServer {
     server: Option<ServerHandle>,
     socket: PathBuf,
@@ -183,7 +183,7 @@ impl TestServer {
         stream
     }
 
-    /// Sends a request and reads until the server closes.
+    /// Sends a request and reads until the server closes the connection.
     fn get(&self, request: &str) -> String {
         let mut stream = self.unix();
         stream.write_all(request.as_bytes()).expect("written");
@@ -230,7 +230,7 @@ fn post(body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// Sends, and reads one answer with a length: head and body.
+/// Sends a request and reads one response that has a length: head and body.
 fn exchange<S: Read + Write>(stream: &mut S, request: &[u8]) -> (String, Vec<u8>) {
     stream.write_all(request).expect("written");
     receive(stream)

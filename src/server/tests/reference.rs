@@ -1,8 +1,8 @@
-//! Reference clients and a reference marshaller.
+//! Compares with reference clients and the reference marshaller.
 
 use super::*;
 
-/// Runs a script in the Python of a reference Supervisor; none if there is none.
+/// Runs a script in the Python of a reference Supervisor. `None`: there is no reference Supervisor.
 fn reference_python(script: &str, arguments: &[&str]) -> Option<Vec<u8>> {
     let Some(oracle) = std::env::var_os("SUPERVISOR_ORACLE") else {
         eprintln!("skipped: SUPERVISOR_ORACLE names no venv with a reference Supervisor");
@@ -52,7 +52,7 @@ for body in (x.dumps((v,), methodresponse=True), x.dumps(x.Fault(10, 'BAD_NAME: 
         ("y".to_owned(), RpcValue::Bytes((0..200).collect())),
     ]);
     let ours = [
-        // Supervisor declares its answers without an encoding, as we do; so does `dumps`.
+        // Neither Supervisor nor `dumps` declares an encoding; neither do we.
         write_response(&Ok(value)),
         write_response(&Err(FaultCode::BadName.of("<x>"))),
         body("a.b", vec![RpcValue::Int(1), RpcValue::text("é<")]),
@@ -110,7 +110,7 @@ except xmlrpc.client.ProtocolError as error:
     reference_python(script, &[&socket, &world.inet.port().to_string()]);
 }
 
-/// A reference Supervisor on a unix socket; ended when dropped.
+/// A reference Supervisor on a unix socket. Dropping it kills the process.
 struct Reference(std::process::Child);
 
 impl Drop for Reference {
@@ -120,7 +120,7 @@ impl Drop for Reference {
     }
 }
 
-/// An answer without what differs from run to run and from Supervisor on purpose.
+/// A response without the parts that differ from run to run or differ from Supervisor on purpose.
 fn comparable(answer: &str) -> String {
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
     let mut lines: Vec<_> = head
@@ -128,7 +128,7 @@ fn comparable(answer: &str) -> String {
         .skip(1)
         .map(str::to_ascii_lowercase)
         .filter(|line| !line.starts_with("date: ") && !line.starts_with("last-modified: "))
-        // We announce that we close.
+        // We announce that we close the connection.
         .filter(|line| line != "connection: close")
         .collect();
     lines.sort_unstable();

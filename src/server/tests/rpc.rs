@@ -18,7 +18,7 @@ fn a_client_that_comes_before_the_front_begins_waits_and_is_answered() {
     server.start();
     let (head, _) = receive(&mut early);
     assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
-    // One that never begins ends as well.
+    // A server that is never started stops as well.
     drop(TestServer::before_it_begins(
         "never-begins",
         TestSetup::default(),
@@ -46,7 +46,7 @@ fn rpc_08_an_answer_is_as_in_the_reference() {
         ]
     );
     assert_eq!(answer.len(), 279);
-    // The same connection serves the next one.
+    // The same connection serves the next request.
     let (_, answer) = exchange(&mut stream, &post(&body("supervisor.getPID", vec![])));
     assert_eq!(read_response(&answer), Ok(Ok(RpcValue::Int(42))));
     let asked = &world.seen.lock().expect("whole").asked[0].0;
@@ -86,7 +86,7 @@ fn log_lines_are_supervisors() {
             "{expected}: {traces:?}"
         );
     }
-    // 391 and 268 are what a reference Supervisor counts for these answers.
+    // The reference Supervisor counts 391 and 268 bytes for these responses.
     let access: Vec<_> = traces
         .iter()
         .filter(|line| line.starts_with("localhost:0 - - ["))
@@ -169,7 +169,7 @@ fn rpc_36_multicall() {
             fault(4, "SIGNATURE_UNSUPPORTED"),
         ]))
     );
-    // One after the other: the second is not asked before the first is answered.
+    // One after the other: the second call starts only when the first has been answered.
     let mut stream = world.unix();
     let start = call("supervisor.startProcess", vec![RpcValue::text("slow")]);
     let calls = RpcValue::Array(vec![start.clone(), start]);
@@ -254,10 +254,10 @@ fn changes_of_programs_need_more_than_a_port() {
         scale(answer)
     };
     let open = TestServer::new("configure-open");
-    // The peer is the daemon's own user.
+    // The peer has the daemon's own user.
     assert!(ask(&mut open.unix(), ""));
     assert!(!ask(&mut open.tcp(), ""));
-    // What a client says of himself is nobody's word.
+    // Unverified credentials from the client do not count.
     assert!(!ask(&mut open.tcp(), "Authorization: Basic dTpw\r\n"));
     assert_eq!(open.seen.lock().expect("whole").asked.len(), 1);
     let closed = TestServer::with(
@@ -300,7 +300,7 @@ fn twiddler_is_there_when_it_is_configured() {
     assert!(world.call("twiddler.getAPIVersion", vec![]).is_ok());
     let fault = Err((230, "UNKNOWN: log".to_owned()));
     assert_eq!(world.call("twiddler.log", vec![RpcValue::text("x")]), fault);
-    // Before it is looked at who asks, and what with.
+    // The method name is checked before the caller and the arguments.
     assert_eq!(world.call("twiddler.log", vec![]), fault);
 }
 
@@ -354,7 +354,7 @@ fn rpc_26_logs_are_read_with_bad_bytes_replaced() {
         read("supervisor.tailProcessLog", "x"),
         Err((10, "BAD_NAME: x".to_owned()))
     );
-    // Sparse, so that the test needs no room.
+    // A sparse file, so that the test needs no disk space.
     let file = std::fs::File::create(world.scratch.0.join("cat")).expect("created");
     file.set_len(1 << 40).expect("sparse");
     let fault = world.call(
@@ -372,13 +372,13 @@ fn a_long_list_has_the_bytes_of_a_tree_of_values() {
     let reply = engine(&Request::AllProcessInfo, Path::new("/")).expect("answered");
     let tree = render::render_reply(reply, crate::api::WireType::Array);
     let expected = write_response(&Ok(tree));
-    // The second answer is written into the buffer of the first.
+    // The second response is written into the buffer of the first.
     for _ in 0..2 {
         let (head, answer) = exchange(&mut stream, &request);
         assert!(answer == expected, "{} bytes", answer.len());
         assert!(head.contains(&format!("Content-Length: {}\r\n", expected.len())));
     }
-    // A shorter one that uses it, too, has nothing of it.
+    // A shorter response in the same buffer contains nothing of the earlier ones.
     let (_, answer) = exchange(
         &mut stream,
         &post(&body(
@@ -413,7 +413,7 @@ fn a_table_tells_what_was_asked_for() {
         Err((2, "INCORRECT_PARAMETERS: no member uptime".to_owned()))
     );
     assert_eq!(ask(&["a\nb"], &[]).expect_err("no name").0, 10);
-    // Within a multicall as well.
+    // The same within a multicall.
     let call = RpcValue::Struct(vec![
         (
             "methodName".to_owned(),

@@ -1,5 +1,5 @@
-//! What the page can do, and the buttons of our own forms: calls of METHODS, authorised as XML-RPC's are. Who may come this
-//! far is `guard`'s business.
+//! The actions of the web page and the buttons of its forms. They call methods of METHODS with the same authorisation
+//! as XML-RPC. [`csrf`](super::csrf) checks the origin of requests before this module sees them.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -17,28 +17,28 @@ use crate::api::{BoundCall, Caller, Fault, FaultCode, Reply, TargetResult, find_
 use crate::control::ControlHandle;
 use crate::domain::Namespec;
 
-/// Actions under way at once, of all clients together. Each goes on to its end, whether its client waits or not.
+/// Maximum number of concurrent actions, all clients together. Each runs to its end, even if its client disconnects.
 pub(super) const ACTIONS_MAX: usize = 256;
-/// Members of a group whose failure a message names.
+/// Maximum number of failed group members that a message names.
 const FAILURES_SHOWN_MAX: usize = 5;
 
-/// A button.
+/// An action of the page, with its button.
 pub(super) struct PageAction {
-    /// What it is called in forms.
+    /// Its name in forms.
     pub(super) name: &'static str,
-    /// What it is called on the page.
+    /// Its label on a process or group.
     pub(super) label: &'static str,
-    /// What it is called where it does that to everything.
+    /// Its label on everything.
     pub(super) label_all: &'static str,
-    /// What it has done, in messages.
+    /// Its past participle, for messages.
     past: &'static str,
-    /// The methods for one process or group, called in this order.
+    /// The methods for one process or group, in the order in which they are called.
     pub(super) one: &'static [&'static str],
-    /// The methods for everything.
+    /// The methods for all processes.
     all: &'static [&'static str],
 }
 
-/// Every button.
+/// All actions.
 pub(super) const PAGE_ACTIONS: &[PageAction] = &[
     PageAction {
         name: "start",
@@ -81,10 +81,10 @@ pub(super) fn find_action(word: &str) -> Option<&'static PageAction> {
     PAGE_ACTIONS.iter().find(|action| action.name == word)
 }
 
-/// Whom an action concerns.
+/// The target of an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ActionTarget {
-    /// A process, as people write it, and in full.
+    /// A process: its name as people write it, and its full namespec.
     One {
         shown: String,
         full: String,
@@ -113,7 +113,7 @@ impl ActionTarget {
         }
     }
 
-    /// As `parse` reads it.
+    /// The inverse of `parse`.
     pub(super) fn to_text(&self) -> String {
         match self {
             Self::One { full, .. } => full.clone(),
@@ -124,7 +124,7 @@ impl ActionTarget {
 }
 
 impl ActionTarget {
-    /// Within a sentence.
+    /// The target's name within a sentence.
     pub(super) fn to_phrase(&self) -> String {
         match self {
             Self::One { shown, .. } => format!("process {shown}"),
@@ -144,14 +144,14 @@ impl Display for ActionTarget {
     }
 }
 
-/// What became of an action, for people.
+/// The result of an action, for people.
 #[derive(Debug, PartialEq, Eq)]
 struct ActionOutcome {
     message: String,
     failed: bool,
 }
 
-/// Calls a method with the namespec, if it takes one.
+/// Calls a method. The target is passed only if the method takes a namespec.
 pub(super) async fn call_method(
     control: &ControlHandle,
     caller: &Caller,
@@ -167,8 +167,8 @@ pub(super) async fn call_method(
     control.call(caller.clone(), grant, request).await
 }
 
-/// Does something to its end, even if the client goes away meanwhile: a restart that ends with its stop would do harm.
-/// None: too much is under way.
+/// Runs `work` to its end, even if the client disconnects meanwhile: a restart that stops halfway would leave the
+/// program stopped. `None`: too many actions are running.
 pub(super) async fn run_to_completion<T: Send + 'static>(
     place: Option<QuotaPermit>,
     work: impl Future<Output = T> + Send + 'static,
@@ -182,7 +182,7 @@ pub(super) async fn run_to_completion<T: Send + 'static>(
     task.await.ok()
 }
 
-/// Answers POST of a form of our page: 303 to the page with a message, or JSON for the page's script.
+/// Answers POST of one of our forms: 303 to the page with a message, or JSON for the page's script.
 pub(super) async fn handle_form(
     connection: &Arc<HttpConnection>,
     caller: Caller,
@@ -204,9 +204,9 @@ pub(super) async fn handle_form(
             "The form has no valid token. Nothing was changed."
         };
         return match asked {
-            // The page's script fetches the token of this run, and asks once more.
+            // The page's script fetches the token of this run and repeats the request.
             _ if wants_json => json_response(StatusCode::FORBIDDEN, why, true),
-            // Without a script the user does, by a form that has it.
+            // Without a script, offer the user a form that contains the token.
             Some((action, target)) => {
                 super::links::confirmation_page(connection, action, &target, why)
             }
@@ -264,7 +264,8 @@ async fn perform_action(
     outcome(action, target, &result)
 }
 
-/// The calls in order; the last one's result, with what failed in those before. What does not run need not be stopped.
+/// Calls the methods in order. Returns the result of the last one, with the failures of those before it. Stopping a
+/// process that does not run is no failure.
 async fn call_in_order(
     control: &ControlHandle,
     caller: &Caller,
@@ -294,14 +295,15 @@ async fn call_in_order(
                 |other: &TargetResult| (&other.group, &other.process) == (&one.group, &one.process);
             failed.iter().any(same)
         };
-        // A process that could not be stopped is still running: its start says so only.
+        // A process that failed to stop is still running, so its start fails only because of that. Report the first
+        // failure only.
         results.retain(|result| !is_told(result));
         results.append(&mut failed);
     }
     last
 }
 
-/// METHODS has no clearing of a group: one member after the other.
+/// Clears the logs of a group. METHODS has no method for that, so each member is cleared in turn.
 async fn clear_group(
     control: &ControlHandle,
     caller: &Caller,
@@ -402,7 +404,7 @@ fn outcome(
     }
 }
 
-/// The name of a process in a message about `whom`.
+/// The name of a process in a message about `target`.
 fn display_name(target: &ActionTarget, result: &TargetResult) -> String {
     let is_plain = result.group.as_str() == result.process.as_str();
     match target {
@@ -411,7 +413,7 @@ fn display_name(target: &ActionTarget, result: &TargetResult) -> String {
     }
 }
 
-/// Whether a message that came with an address tells of a failure: the text is all that there is.
+/// Whether a message from the page's address reports a failure. Only its text can tell.
 pub(super) fn is_failure(message: &str) -> bool {
     ["ERROR", "unexpected rpc fault", "No such process"]
         .iter()
@@ -419,7 +421,7 @@ pub(super) fn is_failure(message: &str) -> bool {
         || message.contains(" failed: ")
 }
 
-/// The words of Supervisor's page for a fault.
+/// The text with which Supervisor's page reports a fault.
 pub(super) fn fault_text(fault: &Fault) -> String {
     match fault.code {
         FaultCode::NoFile => "no such file".to_owned(),

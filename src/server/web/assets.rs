@@ -1,4 +1,5 @@
-//! The page's own files: in the binary, so that nothing comes from elsewhere and nothing can be missing.
+//! The static files of the page. They are part of the binary, so that no file can be missing and nothing is loaded
+//! from elsewhere.
 
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
@@ -14,8 +15,8 @@ use super::super::response::{self, CustomBody, CustomResponse, HandlerResponse};
 /// A file: its path, type and bytes.
 type Asset = (&'static str, &'static str, &'static [u8]);
 
-/// Every file. The first two have the addresses of Supervisor's.
-// Differs: the other pictures of Supervisor's page are not there, for ours does not use them.
+/// All files. The first two have the same addresses as in Supervisor.
+// Differs: the other images of Supervisor's page are not served, because our page does not use them.
 const ASSETS: &[Asset] = &[
     (
         "stylesheets/supervisor.css",
@@ -44,7 +45,7 @@ const ASSETS: &[Asset] = &[
     ),
 ];
 
-/// When the files were last changed, in seconds since the epoch: when the binary was.
+/// When the files were last changed, in seconds since the epoch: the modification time of the binary.
 pub(in super::super) fn assets_modified() -> i64 {
     std::fs::metadata("/proc/self/exe").map_or(0, |found| found.mtime())
 }
@@ -62,7 +63,7 @@ pub(super) fn serve_asset(
         return HandlerResponse::Error(StatusCode::BAD_REQUEST);
     }
     if is_directory(path) {
-        // Differs: Supervisor leaves the port out, so that its answer leads nowhere.
+        // Differs: Supervisor leaves out the port, so that its redirect leads nowhere.
         let host = head.headers.get(header::HOST);
         let host = host
             .and_then(|host| host.to_str().ok())
@@ -74,7 +75,7 @@ pub(super) fn serve_asset(
         return HandlerResponse::Error(StatusCode::NOT_FOUND);
     };
     let modified = connection.shared.assets_modified;
-    // What a browser has it asks for again, and is told by 304 that it still holds.
+    // Browsers revalidate their cached copy each time and get 304 if it is current.
     let mut headers: Vec<(HeaderName, String)> =
         vec![(header::CACHE_CONTROL, "no-cache".to_owned())];
     let (status, body) = if is_unchanged(head, modified, bytes.len()) {
@@ -104,7 +105,7 @@ fn is_directory(path: &str) -> bool {
         })
 }
 
-/// Whether `If-Modified-Since` (with the length that old clients append to it) says what we have.
+/// Whether `If-Modified-Since` (with the length that old clients append to it) matches our file.
 fn is_unchanged(head: &Parts, modified: i64, length: usize) -> bool {
     let Some(since) = head.headers.get(header::IF_MODIFIED_SINCE) else {
         return false;

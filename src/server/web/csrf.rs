@@ -1,13 +1,13 @@
-//! Who stands before the page: a program, a browser that shows our own page, or one that shows somebody else's. What the
-//! last kind may do is look at the page when its user follows a link, and nothing else.
+//! Protects the page against cross-site requests. It tells apart a program, a browser that shows our own page, and a
+//! browser that shows a foreign page. A foreign page may only link to our page; it may do nothing else.
 //!
-//! Browsers send what they know of a password to whoever asks in their name, so a page of a stranger could press our
-//! buttons. Three rules keep it from that:
+//! Browsers attach the stored password to every request to us, whichever page causes it, so a foreign page could
+//! press our buttons. Three rules prevent that:
 //!
-//! 1. Only a form with our token changes anything for a browser, and a stranger cannot read the page that has it.
-//! 2. A request that a browser marks as a stranger's is refused, whatever it carries.
-//! 3. Where no password keeps strangers out, the name in `Host` must be our own: a name that an attacker's name server
-//!    points at us (DNS rebinding) would make his page one of ours in the eyes of the browser.
+//! 1. A browser can change something only with a form that has our token, and a foreign page cannot read our forms.
+//! 2. A request that the browser marks as cross-site is refused, whatever it contains.
+//! 3. Without a password, the name in `Host` must be one of our own. Otherwise an attacker's DNS name that resolves
+//!    to our address (DNS rebinding) would make the attacker's page same-origin for the browser.
 //!
 //! # Source
 //! Fetch Metadata Request Headers (W3C); RFC 6454 for `Origin`.
@@ -25,27 +25,28 @@ use super::super::response::HandlerResponse;
 use super::page;
 use crate::api::Transport;
 
-/// Who sends a request.
+/// The origin of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequestOrigin {
-    /// No browser: a script, a monitor, another daemon.
+    /// Not a browser: a script, a monitor, another daemon.
     Program,
-    /// A browser, for a page of ours, or because its user typed an address or used a bookmark. Browsers that do not tell
-    /// are counted here, so this alone never permits a change.
+    /// A browser, for our own page, or because its user typed the address or used a bookmark. Browsers that send no
+    /// origin count here too, so this value alone never permits a change.
     OwnPage,
-    /// A browser, for a page of somebody else.
+    /// A browser, for a foreign page.
     ForeignPage,
 }
 
 impl RequestOrigin {
-    /// Whom the headers show.
+    /// The origin that the headers show.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let text = |name: HeaderName| {
             headers
                 .get(name)
                 .map(|value| value.to_str().unwrap_or("").to_owned())
         };
-        // Set by the browser alone; behind a proxy that rewrites `Host` it knows better than we do.
+        // Only the browser sets this header. Behind a proxy that rewrites `Host` it is more reliable than our
+        // comparison.
         if let Some(site) = text(HeaderName::from_static("sec-fetch-site")) {
             return match site.as_str() {
                 "same-origin" | "none" => Self::OwnPage,
@@ -60,8 +61,8 @@ impl RequestOrigin {
                 Self::ForeignPage
             };
         }
-        // Over plain HTTP to another machine a browser sends none of these for a picture whose page forbids a Referer.
-        // What it cannot leave out is its own name and language.
+        // Over plain HTTP to another machine a browser sends none of these for an image whose page forbids a Referer.
+        // It always sends its user agent and language, though.
         let agent = text(header::USER_AGENT).unwrap_or_default();
         let is_browser = agent.starts_with("Mozilla/")
             || headers.contains_key(header::ACCEPT_LANGUAGE)
@@ -75,9 +76,9 @@ impl RequestOrigin {
     }
 }
 
-/// Refuses what no page of ours could have asked for. The health check tells nothing and is spared; XML-RPC has a check of
-/// its own.
-// Differs: Supervisor answers browsers whatever page asks, and whatever name led them here.
+/// Refuses requests that none of our pages could have caused. The health check reveals nothing and is always allowed;
+/// XML-RPC has its own check.
+// Differs: Supervisor answers browsers whatever page or host name the request comes from.
 pub(in super::super) fn csrf_refusal(
     connection: &Arc<HttpConnection>,
     head: &Parts,
@@ -100,14 +101,14 @@ pub(in super::super) fn csrf_refusal(
     }
     let mode = head.headers.get("sec-fetch-mode");
     let is_navigation = mode.is_none_or(|mode| mode.as_bytes() == b"navigate");
-    // A link from elsewhere to the page is fine, for the page only shows; anything else is not.
+    // A link from elsewhere to the page is allowed, because the page only shows things.
     if visitor == RequestOrigin::ForeignPage && !(is_navigation && head.method == Method::GET) {
         return Some(forbidden("The request came from another web page."));
     }
     None
 }
 
-/// A refusal that says why.
+/// A refusal with its reason.
 pub(super) fn forbidden(why: &str) -> HandlerResponse {
     let content = html! {
         h1 { "Refused" }
@@ -120,8 +121,8 @@ pub(super) fn forbidden(why: &str) -> HandlerResponse {
     )
 }
 
-/// The names under which a browser may call this host: its host name first, that name's lines in `/etc/hosts`, and the name in
-/// each search domain. No name service is asked, for it may stall.
+/// The names under which a browser may address this host: its host name first, then the names of its lines in
+/// `/etc/hosts`, and the host name in each search domain. No name service is asked, because it may stall.
 pub(in super::super) fn own_host_names() -> Vec<String> {
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
     host_names(
@@ -188,7 +189,7 @@ mod tests {
             (&[("sec-fetch-site", "same-site")], ForeignPage),
             (&[("sec-fetch-site", "cross-site")], ForeignPage),
             (&[("sec-fetch-site", "")], ForeignPage),
-            // Behind a proxy that puts its own name for us into Host.
+            // Behind a proxy that replaces `Host`.
             (
                 &[
                     ("sec-fetch-site", "same-origin"),
@@ -204,7 +205,7 @@ mod tests {
             (&[("referer", "http://box:9001/?message=x")], OwnPage),
             (&[("referer", "http://evil.example/box:9001")], ForeignPage),
             (&[("referer", "")], ForeignPage),
-            // A picture of a page that forbids a Referer, from a browser without fetch metadata.
+            // An image of a page that forbids a Referer, from a browser without fetch metadata.
             (&[("user-agent", "Mozilla/5.0 (X11; Linux)")], OwnPage),
             (&[("accept-language", "de")], OwnPage),
             (&[("upgrade-insecure-requests", "1")], OwnPage),

@@ -1,4 +1,4 @@
-//! What a request carries besides its path: the query string, and the urlencoded body of a POST.
+//! Request parameters: the query string and the urlencoded body of a POST.
 
 use std::collections::HashMap;
 
@@ -9,23 +9,23 @@ use hyper::{Method, StatusCode};
 use super::super::http::{HttpConnection, percent_decoded};
 use super::super::xmlrpc::read_body;
 
-/// The longest body of a form, in bytes.
+/// Maximum length of a form's body, in bytes.
 pub(super) const FORM_BYTES_MAX: usize = 64 << 10;
 
-/// Parameters by name. Of the query the first one of a name counts, of the body the last one, and the body before the
-/// query.
+/// Request parameters by name. Of repeated names, the first in the query and the last in the body counts; the body
+/// overrides the query.
 ///
 /// # Source
-/// Supervisor's `web.py`; blank values are as good as none, as in Python's `parse_qs`.
+/// Supervisor's `web.py`. Blank values count as absent, as in Python's `parse_qs`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Form(HashMap<String, String>);
 
 impl Form {
-    /// Reads both.
+    /// Reads the query and the body.
     ///
     /// # Errors
-    /// The status of a body that is too long, has no length, or does not come.
-    // Differs: bodies of forms beyond 64 KiB are refused (413); in Supervisor they have no bound.
+    /// The HTTP status if the body is too long, has no length, or does not arrive.
+    // Differs: form bodies longer than 64 KiB are refused (413). Supervisor has no limit.
     pub(super) async fn read(
         connection: &HttpConnection,
         head: &Parts,
@@ -44,7 +44,7 @@ impl Form {
         Ok(form)
     }
 
-    /// The parameter of this name.
+    /// The value of a parameter. `None`: absent.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
@@ -61,10 +61,10 @@ fn url_decoded(text: &str) -> String {
     percent_decoded(&text.replace('+', " "))
 }
 
-/// `text` as a part of a URL: everything but letters, digits and `_.-~/` in percent signs.
+/// Percent-encodes `text` for a URL: all bytes except letters, digits and `_.-~/`.
 ///
 /// # Source
-/// Python's `urllib.parse.quote`, with which Supervisor makes its addresses.
+/// Python's `urllib.parse.quote`, which Supervisor uses for its addresses.
 pub(super) fn url_quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for &byte in text.as_bytes() {

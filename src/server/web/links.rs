@@ -1,4 +1,4 @@
-//! Supervisor's action links, `index.html?processname=…&action=…`, and its messages: what scripts have used for ever.
+//! Supervisor's action links `index.html?processname=…&action=…` and their messages, which existing scripts use.
 
 use std::sync::Arc;
 
@@ -20,9 +20,9 @@ use super::page;
 use crate::api::{Caller, Fault, FaultCode, Permission, Reply, Request};
 use crate::control::{self, ControlHandle};
 
-/// Answers `index.html?processname=…&action=…`: for programs as Supervisor does, by 301 to the page with a message.
-// Differs: Supervisor takes them from any page that a browser shows; here a browser needs a form of our page, and is
-// offered one.
+/// Answers `index.html?processname=…&action=…`. Programs get what Supervisor answers: 301 to the page with a message.
+// Differs: Supervisor accepts the links from any page that a browser shows. Here a browser must use a form of our
+// page, and the answer offers one.
 pub(super) async fn handle_link(
     connection: &Arc<HttpConnection>,
     caller: Caller,
@@ -32,7 +32,7 @@ pub(super) async fn handle_link(
 ) -> HandlerResponse {
     let name = form.get("processname").unwrap_or("");
     let Some(link) = ActionLink::parse(action, name) else {
-        // An action that Supervisor does not know, of a process that it does not know, is told of the process only.
+        // If both the action and the process are unknown, Supervisor reports only the process.
         let known = process_exists(&connection.shared.control, &caller, name).await;
         return match known {
             Ok(false) if !name.is_empty() => redirect_with_message(head, &no_such(name)),
@@ -75,7 +75,7 @@ enum ActionLink {
     Refresh,
     StopAll,
     RestartAll,
-    /// Of one process: the word of the action.
+    /// An action on one process.
     One(&'static PageAction, ActionTarget),
 }
 
@@ -93,7 +93,7 @@ impl ActionLink {
         Some(Self::One(find_action(word)?, ActionTarget::parse(name)))
     }
 
-    /// The button of our form that does the same.
+    /// The button of our form that does the same. `None`: the link changes nothing.
     fn button(&self) -> Option<(&'static PageAction, ActionTarget)> {
         match self {
             Self::Refresh => None,
@@ -108,7 +108,7 @@ fn no_such(name: &str) -> String {
     format!("No such process named {name}")
 }
 
-/// Whether there is such a process; a fault only while the daemon stops.
+/// Whether the process exists. Fails only while the daemon stops.
 async fn process_exists(
     control: &ControlHandle,
     caller: &Caller,
@@ -119,13 +119,13 @@ async fn process_exists(
         Err(fault) => match fault.code {
             FaultCode::BadName => Ok(false),
             FaultCode::ShutdownState => Err(fault),
-            // Not permitted, say: what is asked for next will tell.
+            // For example "not permitted": the next call reports it.
             _ => Ok(true),
         },
     }
 }
 
-/// Does it, and says what Supervisor would say.
+/// Performs the action and returns Supervisor's message for it.
 async fn follow_link(
     control: &ControlHandle,
     caller: &Caller,
@@ -149,7 +149,7 @@ async fn follow_link(
             ] {
                 match call_method(control, caller, name, None).await {
                     Err(fault) if fault.code == FaultCode::ShutdownState => return Err(fault),
-                    // Supervisor says that it has restarted, whatever came of it.
+                    // Supervisor reports the restart whatever the result.
                     _ => {}
                 }
             }
@@ -180,7 +180,7 @@ fn message(word: &str, name: &str, result: &Result<Reply, Fault>) -> String {
         ("start", Ok(_)) => format!("Process {name} started"),
         ("start", Err(fault)) => {
             let why = match fault.code {
-                // Words of ours that Supervisor's page does not have.
+                // Fault texts that Supervisor's page does not have.
                 FaultCode::NotRunning | FaultCode::BadName => unexpected(fault),
                 _ => fault_text(fault),
             };
@@ -192,7 +192,7 @@ fn message(word: &str, name: &str, result: &Result<Reply, Fault>) -> String {
     }
 }
 
-/// 301 to the page with a message. It is absolute, as in Supervisor.
+/// 301 to the page with a message. The address is absolute, as in Supervisor.
 fn redirect_with_message(head: &Parts, message: &str) -> HandlerResponse {
     let host = head.headers.get(header::HOST);
     let host = host
@@ -203,8 +203,8 @@ fn redirect_with_message(head: &Parts, message: &str) -> HandlerResponse {
     super::redirect(StatusCode::MOVED_PERMANENTLY, location)
 }
 
-/// Refuses, says why, and offers the button that does the same: a bookmark, and a page of an earlier run, work with one
-/// more click.
+/// Refuses, gives the reason, and offers the button that does the same. So bookmarks and pages
+/// of an earlier run work with one more click.
 pub(super) fn confirmation_page(
     connection: &HttpConnection,
     action: &PageAction,
@@ -227,7 +227,7 @@ pub(super) fn confirmation_page(
     )
 }
 
-/// The time as `ctime` writes it.
+/// The current time in the format of ctime(3).
 fn ctime() -> String {
     let now = Timestamp::now().to_zoned(crate::sys::time_zone());
     now.strftime("%a %b %e %H:%M:%S %Y").to_string()

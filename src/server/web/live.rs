@@ -1,8 +1,7 @@
-//! What open pages hear: server-sent events, made once for all of them.
+//! Live updates for open pages: server-sent events, made once for all pages.
 //!
-//! While at least one page listens, one task waits for changes of the engine and looks at the machine every two seconds; it
-//! sends what differs from what it sent before, at most four times a second, however much happens. When the last page has
-//! gone the task ends, and nothing runs.
+//! While at least one page is connected, one task waits for changes from the engine and samples CPU and memory every
+//! two seconds. It sends the differences, at most four times a second. When the last page disconnects, the task ends.
 
 use std::cell::LazyCell;
 use std::collections::HashMap;
@@ -26,38 +25,40 @@ use super::usage::{ProcessUsage, UsageSampler};
 use crate::api::{AccessScope, Caller, FaultCode, Permission, ProcessView, Request};
 use crate::control::{self, ControlHandle, EventFeed};
 
-/// Pages that listen at once, of all clients together; and never more than a quarter of the connections, for they stay.
+/// Maximum number of connected pages, all clients together. Never more than a quarter of the connections, because
+/// these stay open.
 const STREAMS_MAX: usize = 64;
-/// Messages that wait for a page that does not take them; then it loses the oldest, and is sent everything anew.
+/// Maximum number of messages queued for a page that does not read. Beyond it the page loses the oldest and gets a
+/// full update.
 const WAITING_MAX: usize = 16;
-/// How long changes are gathered before the first message of a burst.
+/// How long changes are collected before the first message of a burst.
 const GATHER: Duration = Duration::from_millis(30);
-/// The least time between two messages.
+/// Minimum time between two messages.
 const GAP: Duration = Duration::from_millis(250);
-/// How often the use of processor and memory is looked at.
+/// Interval for sampling CPU and memory.
 const USAGE_INTERVAL: Duration = Duration::from_secs(2);
-/// How long a stream may be silent. A page that hears nothing for `SILENCE` of `status.js` calls itself stale.
+/// Maximum silence of a stream. A page that receives nothing for `SILENCE` (in `status.js`) shows itself as stale.
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
-/// How long a browser waits before it comes again, in milliseconds.
+/// How long a browser waits before it reconnects, in milliseconds.
 const RETRY_MS: u32 = 2000;
 
-/// The memory that a row takes, roughly.
+/// Approximate memory use of a row, in bytes.
 const ROW_BYTES: usize = 600;
 
-/// What all pages share.
+/// State shared by all pages.
 pub(in super::super) struct LiveUpdates {
     feed: EventFeed,
     messages: broadcast::Sender<Bytes>,
-    /// The task is there.
+    /// Whether the task is running.
     running: AtomicBool,
     streams: Arc<ClientQuota>,
-    /// Actions that pages may have under way.
+    /// Quota of the actions that pages run.
     pub(super) actions: Arc<ClientQuota>,
     pub(super) sampler: Arc<UsageSampler>,
 }
 
 impl LiveUpdates {
-    /// For a server that has room for so many connections.
+    /// Creates the state for a server with at most `connections_max` connections.
     pub(in super::super) fn new(feed: EventFeed, connections_max: usize) -> Arc<Self> {
         let streams = STREAMS_MAX.min(connections_max / 4).max(1);
         Arc::new(Self {
@@ -76,7 +77,7 @@ pub(super) async fn stream_events(
     connection: &Arc<HttpConnection>,
     caller: &Caller,
 ) -> HandlerResponse {
-    // What is made once for all is for those only who may see all.
+    // The updates are the same for all pages, so only callers who may see every process get them.
     match control::grant_for(caller, Permission::Status) {
         Ok(grant) if grant.scope == AccessScope::All => {}
         _ => return HandlerResponse::Error(StatusCode::FORBIDDEN),
@@ -85,7 +86,7 @@ pub(super) async fn stream_events(
     let Some(place) = live.streams.acquire(connection.guard.client) else {
         return HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE);
     };
-    // First the ears, then the look: what changes in between is heard.
+    // Subscribe before the state is read, so that no change in between is lost.
     let messages = live.messages.subscribe();
     if !live.running.swap(true, Ordering::Relaxed) {
         let control = connection.shared.control.clone();
@@ -95,7 +96,8 @@ pub(super) async fn stream_events(
             connection.shared.stop.clone(),
         ));
     }
-    // One message in hand: what the client does not take waits, and is lost, in its subscription.
+    // The channel holds one message. A client that does not read loses messages in its broadcast subscription
+    // instead.
     let (sender, chunks) = mpsc::channel(1);
     tokio::spawn(send_updates(connection.clone(), messages, sender, place));
     let mut headers = vec![
@@ -114,7 +116,7 @@ pub(super) async fn stream_events(
     }))
 }
 
-/// Sends everything, and then every message, until the client is gone or the server ends.
+/// Sends the full state and then every message, until the client disconnects or the server stops.
 async fn send_updates(
     connection: Arc<HttpConnection>,
     mut messages: broadcast::Receiver<Bytes>,
@@ -169,20 +171,20 @@ async fn send_updates(
             sent = sender.send(message) => if sent.is_err() { return },
             _ = stop.wait_for(|stop| *stop) => return,
         }
-        // A client that ended its side takes nothing more, though we could write for long.
+        // A client that closed its side reads nothing more, though our writes could succeed for long.
         if connection.stream.peer_is_gone() {
             return;
         }
     }
 }
 
-/// One event. JSON has no line breaks outside of its texts, and escapes them within.
+/// Formats one event. JSON escapes line breaks within strings and has none elsewhere.
 fn sse_event(name: &str, data: &impl serde::Serialize) -> Bytes {
     let data = serde_json::to_string(data).unwrap_or_default();
     Bytes::from(format!("event: {name}\ndata: {data}\n\n"))
 }
 
-/// The event that tells whether the daemon stops.
+/// The event that says whether the daemon is stopping.
 async fn phase_event(control: &ControlHandle) -> Bytes {
     match is_stopping(control).await {
         true => sse_event("stopping", &()),
@@ -190,7 +192,7 @@ async fn phase_event(control: &ControlHandle) -> Bytes {
     }
 }
 
-/// Whether the daemon stops: then it refuses what it answers at any other time.
+/// Whether the daemon is stopping: only then does it refuse this request.
 async fn is_stopping(control: &ControlHandle) -> bool {
     let Ok(grant) = control::grant_for(&Caller::DAEMON, Permission::Status) else {
         return false;
@@ -199,7 +201,7 @@ async fn is_stopping(control: &ControlHandle) -> bool {
     state.is_err_and(|fault| fault.code == FaultCode::ShutdownState)
 }
 
-/// What pages show.
+/// What pages show at present.
 #[derive(Default)]
 struct PageState {
     views: Vec<ProcessView>,
@@ -207,20 +209,20 @@ struct PageState {
     rows: Vec<ProcessRow>,
 }
 
-/// All rows, also while the daemon stops. `None`: the engine has ended.
+/// All rows, also while the daemon is stopping. `None`: the engine has ended.
 async fn current_rows(live: &LiveUpdates, control: &ControlHandle) -> Option<Vec<ProcessRow>> {
     let look = next_state(live, control, PageState::default()).await;
     look.map(|(shown, _)| shown.rows)
 }
 
-/// What there is to show now, and the message that makes pages that show `before` show it; rows that are the same are not
-/// made again. `None`: the engine has ended.
+/// Returns the current state, and the message that brings pages from `before` to it. Unchanged rows are reused.
+/// `None`: the engine has ended.
 async fn next_state(
     live: &LiveUpdates,
     control: &ControlHandle,
     before: PageState,
 ) -> Option<(PageState, Option<Bytes>)> {
-    // The stream is for those only who may see everything, so the daemon itself looks, once for all of them.
+    // Only callers who may see everything get the stream, so the daemon itself reads the state once for all of them.
     let views = list_processes(control, &Caller::DAEMON).await.ok()?;
     let usages = live.sampler.sample_usage(pids(&views)).await;
     run_blocking(move || diff_rows(before, views, usages, crate::sys::time_zone)).await
@@ -238,7 +240,7 @@ fn diff_rows(
             .iter()
             .zip(&views)
             .all(|(before, now)| before.name == now.name && before.group == now.group);
-    // Made for the first row that needs it.
+    // Read for the first row that needs it.
     let zone = LazyCell::new(zone);
     let make = |view: &ProcessView| ProcessRow::new(view, usages.get(&view.pid).copied(), &zone);
     if !same_processes {
@@ -275,7 +277,7 @@ fn diff_rows(
     (shown, message)
 }
 
-/// Tells all pages what changes, for as long as there are any.
+/// Sends changes to all pages, as long as any page is connected.
 async fn broadcast_changes(
     live: Arc<LiveUpdates>,
     control: ControlHandle,
@@ -298,7 +300,7 @@ async fn broadcast_changes(
             let _ = live.messages.send(sse_event("stopping", &()));
         }
         if !is_first && let Some(message) = message {
-            // An error means that no page listens.
+            // An error means that no page is connected.
             let _ = live.messages.send(message);
         }
         is_first = false;
@@ -316,7 +318,7 @@ async fn broadcast_changes(
             None => break,
         }
     }
-    // All tasks of the server share one thread: nobody has subscribed since the count above.
+    // All tasks of the server run on one thread, so nobody has subscribed since the check above.
     live.running.store(false, Ordering::Relaxed);
     live.sampler.forget();
 }
@@ -367,7 +369,7 @@ mod tests {
         );
         assert!(told.ends_with("}]\n\n"), "{told}");
         assert_eq!(shown.rows[0].pid, 8);
-        // The row of a process that stays the same has the uptime of when it was made; pages count on by themselves.
+        // The row of an unchanged process keeps its old uptime; pages count on by themselves.
         let (shown, told) = after(shown, vec![view(8, 9)], &[(8, 1 << 20)]);
         assert!(
             told.contains("\"u\":9") && told.contains("1.0 MiB"),

@@ -1,4 +1,4 @@
-//! The log view: the end of a log, which a script makes follow and search.
+//! The log page: shows the end of a log. Its script follows and searches the log.
 
 use std::sync::Arc;
 
@@ -19,40 +19,40 @@ use crate::control;
 use crate::domain::Channel;
 use crate::output::{self, ReadError};
 
-/// The fewest bytes of a log that are shown.
+/// Minimum number of bytes shown.
 const LIMIT_MIN: u64 = 1024;
-/// The most.
+/// Maximum number of bytes shown.
 // Differs: Supervisor puts any amount into its page.
 const LIMIT_MAX: u64 = 16 << 20;
-/// What the page offers to show.
+/// The amounts that the page offers, in bytes.
 const LIMITS: [u64; 5] = [LIMIT_MIN, 16 << 10, 64 << 10, 256 << 10, 1 << 20];
 
-/// Members of a group whose logs are shown on one page.
+/// Maximum number of group members whose logs are shown on one page.
 const MEMBERS_MAX: usize = 100;
-/// How much of each, in bytes.
+/// Number of bytes shown of each member's log.
 const GROUP_LIMIT: u64 = 2048;
 
-/// What one look at a log found.
+/// The result of reading a log.
 struct LogExcerpt {
     text: String,
-    /// Where the log ended then; none: it could not be read, and cannot be followed.
+    /// The log's length at that time. `None`: the log could not be read and cannot be followed.
     end: Option<u64>,
 }
 
-/// What the view is of.
+/// The subject of a log page.
 struct LogSubject<'a> {
     title: String,
     heading: String,
-    /// The page's own address, and what it needs besides the limit.
+    /// The page's own path, and its parameters besides the limit.
     path: &'static str,
     hidden: Vec<(&'static str, &'a str)>,
-    /// Where the log is followed, and cleared, if it can be.
+    /// The address for following the log.
     follow: String,
-    /// The button's value, and the question before it is done.
+    /// The value of the clear button and its confirmation question. `None`: the log cannot be cleared.
     clear: Option<(String, String)>,
     restart: Option<String>,
     channel: Option<Channel>,
-    /// The address names no channel, so that the daemon chose it.
+    /// Whether the daemon chose the channel, because the address names none.
     is_chosen: bool,
     note: Option<&'static str>,
 }
@@ -83,7 +83,7 @@ impl<'a> LogSubject<'a> {
             }
         }
         address.push_str(&format!("limit={limit}"));
-        // Supervisor's addresses name no channel.
+        // Supervisor's addresses have no channel parameter.
         if let Some(channel) = channel {
             address.push_str(&format!("&channel={}", channel.name()));
         }
@@ -91,12 +91,14 @@ impl<'a> LogSubject<'a> {
     }
 }
 
+/// The number of bytes to show.
+///
 /// # Source
-/// Supervisor's `TailView`: digits count, anything else is 1024, and so is less.
+/// Supervisor's `TailView`: a value that is no number or is less than 1024 means 1024.
 fn log_limit(form: &Form) -> u64 {
     let given = form.get("limit").unwrap_or("");
     let is_number = !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_digit());
-    // Digits that do not fit are many bytes.
+    // A number too large to parse means the maximum.
     let limit = match is_number {
         true => given.parse().unwrap_or(u64::MAX),
         false => LIMIT_MIN,
@@ -132,7 +134,7 @@ pub(super) async fn process_log_page(
         fetch_excerpt(connection, caller.clone(), of, limit)
     };
     let mut read = look(channel).await;
-    // Differs: Supervisor's page is always of standard output, also of a program that writes to standard error only.
+    // Differs: Supervisor always shows standard output, also for a program that writes only to standard error.
     if asked.is_none() && !has_text(&read) {
         let errors = look(Channel::Stderr).await;
         if has_text(&errors) {
@@ -177,7 +179,7 @@ fn has_text(read: &Result<LogExcerpt, Fault>) -> bool {
     matches!(read, Ok(found) if !found.text.is_empty())
 }
 
-/// Answers `/maintail.html`, which is ours: the daemon's log.
+/// Answers `/maintail.html`, the daemon's log. Supervisor does not have it.
 pub(super) async fn daemon_log_page(
     connection: &Arc<HttpConnection>,
     caller: Caller,
@@ -210,7 +212,7 @@ pub(super) async fn daemon_log_page(
     super::html_page(StatusCode::OK, html)
 }
 
-/// Answers `/grouptail.html`, which is ours: the end of each member's standard output.
+/// Answers `/grouptail.html`, the end of each member's standard output. Supervisor does not have it.
 pub(super) async fn group_log_page(
     connection: &Arc<HttpConnection>,
     caller: Caller,
@@ -287,7 +289,7 @@ fn read_excerpt(source: &LogSource, limit: u64) -> Result<LogExcerpt, Fault> {
     let path = match source {
         LogSource::Nowhere => return Err(FaultCode::NoFile.bare()),
         LogSource::File(path) => path,
-        // It has no end that one could stand at, to follow it from there.
+        // The journal has no byte offset from which it could be followed.
         LogSource::Journal(of) => {
             let text = logs::read_journal_tail(of, limit)?;
             return Ok(LogExcerpt { text, end: None });
@@ -296,7 +298,7 @@ fn read_excerpt(source: &LogSource, limit: u64) -> Result<LogExcerpt, Fault> {
     let length = i64::try_from(limit).unwrap_or(i64::MAX);
     let (bytes, size, _) = output::tail(path, 0, length);
     if bytes.is_empty() {
-        // Empty, or not to be read: only the other way of reading tells.
+        // Empty or unreadable: the other read function reports which.
         output::read(path, -1, 0).map_err(|error| match error {
             ReadError::NoFile => FaultCode::NoFile.bare(),
             ReadError::BadArguments => FaultCode::BadArguments.bare(),
@@ -309,7 +311,7 @@ fn read_excerpt(source: &LogSource, limit: u64) -> Result<LogExcerpt, Fault> {
     })
 }
 
-/// Lines of `text` that contain `search`, whatever the case; all without one.
+/// The lines of `text` that contain `search`, ignoring case. All lines if `search` is empty.
 fn matching_lines(text: &str, search: &str) -> String {
     let search = search.to_lowercase();
     if search.is_empty() {
@@ -390,7 +392,8 @@ fn render_log(
         p #empty.note hidden[empty.is_none()] { (empty.unwrap_or_default()) }
         @if let Some(note) = subject.note { p #other.note { (note) } }
         @if is_gone { p.note { "There is no such process. " a href="./" { "To the status page" } } }
-        // The line break is what HTML drops at the beginning of such an element, so that one of the log's own is kept.
+        // HTML drops a line break at the beginning of this element. The extra one here preserves a line break of the
+        // log.
         pre #log tabindex="0" data-follow=[found.end.map(|_| &subject.follow)] data-end=[found.end] {
             "\n" (shown)
         }

@@ -1,8 +1,8 @@
-//! The web page: Supervisor's addresses with a page of our own behind them.
+//! The web page, under the addresses of Supervisor's page.
 //!
-//! Pages are whole without scripts; where a browser runs ours, they are kept up to date by `live` and act in place. They
-//! know nothing of processes but what the Control API tells, and change nothing but through `actions`; `csrf`
-//! decides who may come.
+//! Every page works without scripts. With scripts, `live` keeps the page current and actions run in place. Pages read
+//! the processes through the Control API and change them only through `actions`. `csrf` checks the origin of every
+//! request.
 
 mod actions;
 mod assets;
@@ -33,11 +33,11 @@ pub(super) use assets::assets_modified;
 pub(super) use csrf::{csrf_refusal, own_host_names};
 pub(super) use live::LiveUpdates;
 
-/// What a page may load and where it may be shown: only what comes from us, nothing inline, in no frame.
+/// Content security policy: load only from this server, nothing inline, never shown in a frame.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                                        connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Answers everything that is neither XML-RPC nor a followed log.
+/// Answers every request except XML-RPC and followed logs.
 pub(super) async fn handle_page(
     connection: &Arc<HttpConnection>,
     caller: Caller,
@@ -57,7 +57,7 @@ pub(super) async fn handle_page(
                 Ok(form) => form,
                 Err(status) => return HandlerResponse::Fatal(status),
             };
-            // The status page takes its turn itself, for its links may wait for programs.
+            // The status page acquires its slot itself, because action links may wait for programs.
             let large = match page {
                 "tail.html" | "grouptail.html" | "maintail.html" => {
                     connection.guard.acquire_large().await
@@ -86,8 +86,8 @@ pub(super) async fn handle_page(
     if is_head { head_of(answer) } else { answer }
 }
 
-/// What HEAD is told of an answer: everything but the body.
-// Differs: Supervisor knows HEAD for files only, and answers 404 for its pages.
+/// Turns a response into the response to HEAD: the same without its body.
+// Differs: Supervisor supports HEAD for files only and answers 404 for its pages.
 fn head_of(mut answer: HandlerResponse) -> HandlerResponse {
     if let HandlerResponse::Made(made) = &mut answer
         && let CustomBody::Whole(body) = &made.body
@@ -97,7 +97,7 @@ fn head_of(mut answer: HandlerResponse) -> HandlerResponse {
     answer
 }
 
-/// A page, with the headers that every page has.
+/// An HTML page with the headers that every page has.
 fn html_page(status: StatusCode, html: maud::Markup) -> HandlerResponse {
     let mut headers = no_cache_headers();
     headers.extend(protection_headers());
@@ -109,7 +109,7 @@ fn html_page(status: StatusCode, html: maud::Markup) -> HandlerResponse {
     )
 }
 
-/// The headers that keep answers from being shown again.
+/// The headers that prevent caching.
 fn no_cache_headers() -> Vec<(HeaderName, String)> {
     vec![
         (header::PRAGMA, "no-cache".to_owned()),
@@ -118,8 +118,8 @@ fn no_cache_headers() -> Vec<(HeaderName, String)> {
     ]
 }
 
-/// The headers that keep browsers from being used against us.
-// Differs: Supervisor sends none of them, so that any page may show it in a frame.
+/// The headers that protect against clickjacking, type guessing and injected content.
+// Differs: Supervisor sends none of them, so any site may show its page in a frame.
 fn protection_headers() -> Vec<(HeaderName, String)> {
     [
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
@@ -146,7 +146,7 @@ fn custom_response(
     }))
 }
 
-/// "Look there": the error page of `status` with a `Location`.
+/// A redirect: the error page of `status` with a `Location` header.
 fn redirect(status: StatusCode, location: String) -> HandlerResponse {
     let mut headers = no_cache_headers();
     headers.push((header::LOCATION, location));

@@ -1,11 +1,11 @@
-//! The frame of every page.
+//! The frame common to all pages.
 
 use maud::{DOCTYPE, Markup, html};
 
 use super::actions::is_failure;
 use crate::domain::VERSION;
 
-/// A page with its scripts, which run where a browser runs them; `bar` is at the top, beside the names.
+/// A page with its scripts. `bar` is shown at the top, beside the names.
 pub(super) fn render_frame(
     title: &str,
     scripts: &[&str],
@@ -15,7 +15,7 @@ pub(super) fn render_frame(
     render_with_message(title, scripts, bar, content, None)
 }
 
-/// A page that shows what came of an action, and where a click on the message's cross leads.
+/// Like [`render_frame`], with the message of an action and the address to which the message's close button leads.
 pub(super) fn render_with_message(
     title: &str,
     scripts: &[&str],
@@ -52,8 +52,8 @@ pub(super) fn render_with_message(
     }
 }
 
-/// Messages, in a place of their own that no row ever makes room for. It is always there and empty, so that screen
-/// readers tell of what comes into it.
+/// The message area. It is separate from the table, so that a message never moves a row. It is always present, though
+/// empty, so that screen readers announce what appears in it.
 fn notices(message: Option<(&str, &str)>) -> Markup {
     let (text, way_on) = message.unwrap_or(("", "./"));
     let is_failure = is_failure(text);
@@ -68,7 +68,7 @@ fn notices(message: Option<(&str, &str)>) -> Markup {
     }
 }
 
-/// A page with little on it.
+/// A simple page without scripts.
 pub(super) fn render_plain(title: &str, content: &Markup) -> Markup {
     let content = html! { div.plain { (content) } };
     render_frame(title, &[], &html! {}, &content)

@@ -1,4 +1,4 @@
-//! One process as the page shows it: texts ready for HTML and for the stream of changes alike.
+//! One process as the page shows it. The texts are the same in HTML and in live updates.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -9,7 +9,7 @@ use super::usage::ProcessUsage;
 use crate::api::ProcessView;
 use crate::domain::{ExitReason, ExitStatus, ProcessState};
 
-/// What a row shows. The short names are those of the stream, where a thousand rows go over the wire.
+/// The contents of a row. The short names are those of the live updates, which may carry a thousand rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct ProcessRow {
     /// `group:process`.
@@ -21,28 +21,28 @@ pub(super) struct ProcessRow {
     /// The class of its state, as in Supervisor's page.
     #[serde(rename = "k")]
     pub(super) class: &'static str,
-    /// What may be done to it; a word for the style sheet.
+    /// The actions that are possible, as a word for the style sheet.
     #[serde(rename = "o")]
     pub(super) offers: &'static str,
-    /// Whether it has a log file that could be cleared.
+    /// Whether the process has a log file that can be cleared.
     #[serde(rename = "l")]
     pub(super) has_log: bool,
-    /// As `getProcessInfo` describes it; without the uptime, which grows by itself.
+    /// The description of `getProcessInfo`, without the uptime, which the page counts itself.
     #[serde(rename = "d")]
     pub(super) description: String,
-    /// Its number, 0 if it does not run.
+    /// PID. 0: not running.
     #[serde(rename = "p")]
     pub(super) pid: i32,
-    /// Seconds since it was spawned; none if it does not run.
+    /// Seconds since the process was spawned. `None`: not running.
     #[serde(rename = "u")]
     pub(super) uptime: Option<u64>,
-    /// How often it was spawned again.
+    /// Number of restarts.
     #[serde(rename = "r")]
     pub(super) restarts: u64,
-    /// How its last instance ended.
+    /// How the last instance exited.
     #[serde(rename = "e")]
     pub(super) ending: String,
-    /// The processor's share.
+    /// CPU usage.
     #[serde(rename = "c")]
     pub(super) cpu: String,
     /// Resident memory.
@@ -51,7 +51,7 @@ pub(super) struct ProcessRow {
 }
 
 impl ProcessRow {
-    /// The row of a process, with what it uses, if that is known.
+    /// The row of a process. `usage` is `None` if it is unknown.
     pub(super) fn new(view: &ProcessView, usage: Option<ProcessUsage>, zone: &TimeZone) -> Self {
         let runs = view.pid != 0;
         let usage = usage.filter(|_| runs);
@@ -76,7 +76,7 @@ impl ProcessRow {
         }
     }
 
-    /// Whether a page that shows `other` need not be told of this: uptime grows by itself.
+    /// Whether a page that shows `other` needs no update. The uptime is ignored, because pages count it themselves.
     pub(super) fn is_covered_by(&self, other: &Self) -> bool {
         let Self {
             id,
@@ -107,7 +107,8 @@ impl ProcessRow {
     }
 }
 
-/// Whether both views of a process make the same row, but for its uptime. A thousand rows take a millisecond to make.
+/// Whether both views of a process make the same row, apart from the uptime. Comparing views avoids making rows: a
+/// thousand of them take a millisecond.
 pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
     let ProcessView {
         name,
@@ -147,8 +148,8 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         && *stderr_logfile == other.stderr_logfile
 }
 
-/// Whether a button of a row can do something. The others stay in their places, so that a second click on one button
-/// never hits another.
+/// Whether a button of a row is enabled. Disabled buttons stay in place, so that a double click on one button never
+/// hits another.
 pub(super) fn is_enabled(offers: &str, word: &str) -> bool {
     match word {
         "start" => offers == "start",
@@ -157,7 +158,7 @@ pub(super) fn is_enabled(offers: &str, word: &str) -> bool {
     }
 }
 
-/// The buttons of a state.
+/// The actions that are possible in a state.
 const fn offers(state: ProcessState) -> &'static str {
     match state {
         ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal => "start",
@@ -178,7 +179,7 @@ const fn state_class(state: ProcessState) -> &'static str {
     }
 }
 
-/// What a pool of listeners has lost stands before how the last instance ended: it is the worse news.
+/// The events that a listener pool discarded. They come before the exit status because they matter more.
 fn discarded(view: &ProcessView) -> String {
     match view.events_discarded {
         0 => String::new(),
@@ -215,7 +216,7 @@ fn last_exit(view: &ProcessView, zone: &TimeZone) -> String {
     }
 }
 
-/// How it ended, in the width of a column: the signal alone where there was one.
+/// The exit status, short enough for a column: only the signal if there was one.
 fn short_exit_status(status: ExitStatus) -> String {
     match status {
         ExitStatus::Signalled {
@@ -228,7 +229,7 @@ fn short_exit_status(status: ExitStatus) -> String {
     }
 }
 
-/// `12.3 %` of one processor.
+/// Formats thousandths of one CPU as `12.3 %`.
 fn format_percent(permille: u64) -> String {
     if permille >= 1000 {
         format!("{} %", permille / 10)
@@ -237,7 +238,7 @@ fn format_percent(permille: u64) -> String {
     }
 }
 
-/// Bytes in the unit that leaves one to four digits.
+/// Formats bytes in the unit that gives one to four digits.
 pub(super) fn format_size(bytes: u64) -> String {
     let kib = bytes / 1024;
     match kib {
@@ -250,7 +251,7 @@ pub(super) fn format_size(bytes: u64) -> String {
     }
 }
 
-/// Seconds in the two largest units; the page's script says the same.
+/// Formats seconds in the two largest units. The page's script formats them the same way.
 pub(super) fn format_uptime(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {

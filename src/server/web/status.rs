@@ -1,4 +1,4 @@
-//! The status page: what stands around the table of processes.
+//! The status page: everything around the table of processes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,10 +18,11 @@ use crate::api::{Caller, Fault, FaultCode, Permission, ProcessView, Reply, Reque
 use crate::control::{self, ControlHandle};
 use crate::domain::ProcessState;
 
-/// The longest message or filter that a page shows, in characters; both come with its address, and so from anybody.
+/// Maximum length of a message or filter that the page shows, in characters. Both come from the address, so anybody
+/// can set them.
 const SHOWN_MAX: usize = 500;
 
-/// The memory that one process takes while its row of the page is made, roughly.
+/// Approximate memory use of one process while its row is rendered, in bytes.
 const PAGE_BYTES: usize = 2 << 10;
 
 /// Answers `/` and `/index.html`.
@@ -31,7 +32,7 @@ pub(super) async fn status_page(
     head: &Parts,
     form: &Form,
 ) -> HandlerResponse {
-    // HEAD asks for the page alone: it must change nothing.
+    // HEAD must change nothing.
     if head.method != Method::HEAD
         && let Some(action) = form.get("action")
     {
@@ -94,7 +95,7 @@ pub(super) async fn list_processes(
     }
 }
 
-/// The numbers of those that run.
+/// The PIDs of the running processes.
 pub(super) fn pids(views: &[ProcessView]) -> Vec<i32> {
     views
         .iter()
@@ -103,7 +104,7 @@ pub(super) fn pids(views: &[ProcessView]) -> Vec<i32> {
         .collect()
 }
 
-// Differs: while the daemon stops, Supervisor's pages are 500.
+// Differs: while the daemon is stopping, Supervisor's pages answer 500.
 pub(super) fn fault_response(fault: &Fault) -> HandlerResponse {
     HandlerResponse::Error(match fault.code {
         FaultCode::ShutdownState => StatusCode::SERVICE_UNAVAILABLE,
@@ -111,7 +112,7 @@ pub(super) fn fault_response(fault: &Fault) -> HandlerResponse {
     })
 }
 
-/// What a page shows besides processes.
+/// What the page shows besides processes.
 struct StatusPage {
     message: Option<String>,
     filter: String,
@@ -143,7 +144,7 @@ fn render_page(shown: &StatusPage, views: &[ProcessView], rows: &[ProcessRow]) -
     page::render_with_message(&title, &["status.js"], &bar, &content, message)
 }
 
-/// The counts of states, the filter, and the buttons for everything.
+/// The state counts, the filter, and the buttons for all processes.
 fn render_toolbar(shown: &StatusPage, views: &[ProcessView], rows: &[ProcessRow]) -> Markup {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for view in views {

@@ -1,4 +1,4 @@
-//! The table of processes by group. It is one form, so that every button works without a script.
+//! The table of processes by group. It is one form, so that each button works without a script.
 
 use maud::{Markup, html};
 
@@ -8,10 +8,10 @@ use super::row::{ProcessRow, format_uptime, is_enabled};
 use crate::api::ProcessView;
 use crate::domain::ProcessState;
 
-/// How much of a log the table's links ask for, in bytes.
+/// Number of bytes of a log that the table's links ask for.
 const LOG_BYTES: u64 = 65536;
 
-/// The table; `rows` are those of `views`. Only what matches `filter` is shown.
+/// Renders the table. `rows` are the rows of `views`. Rows that do not match `filter` are hidden.
 pub(super) fn render_table(
     token: &str,
     filter: &str,
@@ -57,7 +57,7 @@ fn render_group(group: &[(&ProcessView, &ProcessRow)], filter: &str) -> Markup {
         filter.is_empty() || row.id.to_lowercase().contains(filter) || row.state == filter
     };
     let name = group.first().map_or("", |(view, _)| view.group.as_str());
-    // A program of one process is a group of its own, of which nothing more is to be said.
+    // A program with one process is a group of its own and needs no heading.
     let is_single = group.len() == 1 && group.iter().all(|(view, _)| view.name.as_str() == name);
     let running = group
         .iter()
@@ -86,12 +86,12 @@ fn render_group(group: &[(&ProcessView, &ProcessRow)], filter: &str) -> Markup {
     }
 }
 
-/// A question before something is done to many.
+/// The confirmation question before an action on many processes.
 fn confirm_question(label: &str, target: &str) -> String {
     format!("{label}: {target}?")
 }
 
-/// The question before the logs of a process are emptied.
+/// The confirmation question before the logs of a process are cleared.
 pub(super) fn clear_question(process: &str, group: &str) -> String {
     format!("Clear both logs of process {process} of group {group}?")
 }
@@ -183,7 +183,7 @@ mod tests {
         assert!(html.contains("</span> of 2 running"), "{html}");
         let filtered = render_table("t", " G:X ", &views, &rows).into_string();
         let hidden = filtered.matches(" hidden>").count();
-        // Three bodies less one, and the rows that do not match.
+        // Two of the three group bodies, and the rows that do not match.
         assert_eq!(hidden, 2 + 3, "{filtered}");
     }
 }

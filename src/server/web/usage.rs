@@ -1,4 +1,4 @@
-//! What processes use of the machine, read from /proc when somebody looks, and never otherwise.
+//! CPU and memory use of processes, read from /proc only when a client asks.
 
 use std::collections::{HashMap, HashSet};
 use std::io::Read as _;
@@ -9,39 +9,39 @@ use super::super::xmlrpc::run_blocking;
 use crate::domain::Tick;
 use crate::sys;
 
-/// Samples closer together than this are one: all pages share it.
+/// A sample younger than this is used again, so that all pages share it.
 const AGE_MIN: Duration = Duration::from_millis(1500);
-/// Old samples that are taken again within [`AGE_MIN`], the oldest first: the processes of a large configuration have their
-/// turn one after another. A sample costs 6 µs; with 1,000 processes each is 8 seconds old at most.
+/// Maximum number of samples refreshed per [`AGE_MIN`], oldest first. A large configuration's processes take turns. A
+/// sample costs 6 µs; with 1,000 processes a sample is at most 8 seconds old.
 const AGAIN_MAX: usize = 250;
-/// First samples that one look takes at most.
+/// Maximum number of first samples taken at a time.
 const FIRST_MAX: usize = 1000;
-/// What was sampled longer ago than this says nothing about now, so that the next sample begins anew.
+/// A sample older than this is not compared with: the next one counts as the first.
 const AGE_MAX: Duration = Duration::from_secs(120);
-/// The most of `/proc/⟨pid⟩/stat` that is read, in bytes; the kernel's line has less than 400.
+/// Maximum number of bytes read of `/proc/⟨pid⟩/stat`; the kernel's line has less than 400.
 const STAT_BYTES_MAX: usize = 1024;
 
-/// What one process uses.
+/// CPU and memory use of one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ProcessUsage {
-    /// Thousandths of one processor since the sample before; none: this is its first.
+    /// CPU time since the previous sample, in thousandths of one CPU. `None`: this is the first sample.
     pub(super) cpu_permille: Option<u64>,
     /// Resident memory in bytes.
     pub(super) memory: u64,
 }
 
-/// What was read of a process.
+/// One sample of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct UsageSample {
     at: Tick,
-    /// When it began, by the kernel: tells processes of one number apart.
+    /// Start time of the process according to the kernel. It tells processes with the same PID apart.
     began: u64,
-    /// Clock ticks of processor time so far.
+    /// CPU time so far, in clock ticks.
     ticks: u64,
     usage: ProcessUsage,
 }
 
-/// The last sample of each process; none is kept of a process that was not asked for the last time.
+/// The last sample of each process that was part of the last request.
 #[derive(Debug, Default)]
 pub(super) struct UsageSampler {
     inner: Mutex<SamplerState>,
@@ -50,12 +50,12 @@ pub(super) struct UsageSampler {
 #[derive(Debug, Default)]
 struct SamplerState {
     last: HashMap<i32, UsageSample>,
-    /// When old samples were taken again.
+    /// When old samples may be refreshed again.
     next_refresh: Option<Tick>,
 }
 
 impl UsageSampler {
-    /// What the processes of `pids` use, by their last samples. Reads on another thread.
+    /// Returns the use of the processes `pids` by their last samples. Reads /proc on a helper thread.
     pub(super) async fn sample_usage(
         self: &Arc<Self>,
         pids: Vec<i32>,
@@ -66,13 +66,13 @@ impl UsageSampler {
             .unwrap_or_default()
     }
 
-    /// Forgets everything: nobody looks any more.
+    /// Forgets all samples, because no page is connected.
     pub(super) fn forget(&self) {
         *self.lock() = SamplerState::default();
     }
 
     fn lock(&self) -> MutexGuard<'_, SamplerState> {
-        // Poison means that reading panicked, which leaves the samples before.
+        // A poisoned lock means that a read panicked. The earlier samples are intact.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -125,12 +125,12 @@ fn age(at: Tick, now: Tick) -> Duration {
     Duration::from_nanos(now.nanos_since(at))
 }
 
-/// What the kernel tells of a process.
+/// The fields read from `/proc/⟨pid⟩/stat`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct ProcStat {
-    /// When it began.
+    /// Start time.
     began: u64,
-    /// Clock ticks of processor time so far.
+    /// CPU time so far, in clock ticks.
     ticks: u64,
     /// Resident pages.
     pages: u64,
@@ -164,7 +164,7 @@ fn permille(ticks: u64, ticks_per_second: u64, nanos: u64) -> Option<u64> {
 fn read_stat(pid: i32) -> Option<ProcStat> {
     let mut text = [0; STAT_BYTES_MAX];
     let mut file = std::fs::File::open(format!("/proc/{pid}/stat")).ok()?;
-    // The kernel gives the line in one piece.
+    // The kernel returns the line in one read.
     let length = file.read(&mut text).ok()?;
     parse_stat(&text[..length])
 }
@@ -172,11 +172,11 @@ fn read_stat(pid: i32) -> Option<ProcStat> {
 /// # Source
 /// proc_pid_stat(5).
 fn parse_stat(stat: &[u8]) -> Option<ProcStat> {
-    // The name stands in brackets, and may hold anything, brackets too.
+    // The name is in parentheses and may contain anything, also parentheses.
     let end = stat.iter().rposition(|&byte| byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-    // Fields are counted from 1, and the first one here is the third.
+    // Fields are counted from 1; `rest` starts with the third.
     let number = |n: usize| fields.get(n - 3)?.parse::<u64>().ok();
     Some(ProcStat {
         began: number(22)?,
@@ -248,7 +248,7 @@ mod tests {
             "all are new"
         );
         assert_eq!(asked.take().len(), pids.len());
-        // As if all had been sampled long ago, those of the highest numbers first.
+        // As if all had been sampled long ago, the highest PIDs first.
         let make_old = || {
             let mut inner = sampler.lock();
             inner.next_refresh = None;

@@ -1,11 +1,11 @@
-// Follows a log and searches it. Without this the page shows the end of the log, and searches on request.
+// Follows and searches a log. Without this script the page shows the end of the log, and the daemon searches it.
 "use strict";
 (() => {
-  // What is kept of a log, in characters; older lines make room.
+  // Maximum length of the text on the page, in characters. Beyond it older lines are dropped.
   const KEPT_MAX = 4 << 20;
-  // How long before the daemon is asked again after it went away, in milliseconds.
+  // How long to wait before reconnecting to the daemon, in milliseconds.
   const RETRY = 2000;
-  // What the daemon says in place of what is gone.
+  // The daemon sends this line when the log was truncated.
   const TRUNCATED = "==> File truncated <==\n";
 
   const log = document.getElementById("log");
@@ -17,16 +17,16 @@
   const empty = document.getElementById("empty");
   const newer = document.getElementById("newer");
 
-  // What the daemon searched is not the whole: with a script the page loads it without.
+  // If the daemon searched the log, the page contains matching lines only. The script then loads the page without a search.
   const address = new URL(location.href);
   const wanted = address.searchParams.get("search") || "";
   let text = wanted ? "" : log.textContent;
-  // Where in the log the text ends, in bytes.
+  // The offset in the log at which the text ends, in bytes.
   let end = Number(log.dataset.end);
   let shownHits = 0;
-  // Somebody reads further up: the log grows, and does not move.
+  // Whether the user has scrolled up. The log then grows without scrolling.
   let paused = false;
-  // Lines that have come since.
+  // Number of lines that have arrived since.
   let unseen = 0;
   let lastTop = 0;
 
@@ -34,11 +34,11 @@
     return line.toLowerCase().includes(needle);
   }
 
-  // A line with its matches marked. Everything is text; nothing a program writes becomes part of the page.
+  // A line with its matches marked. It is built from text nodes, so program output never becomes HTML.
   function marked(line, needle) {
     const out = document.createDocumentFragment();
     const low = line.toLowerCase();
-    // Few letters change their number with their case; then the marks would be beside them.
+    // A few letters change their length in lower case, which would misplace the marks.
     if (low.length !== line.length) { out.append(line + "\n"); return out; }
     let at = 0;
     for (let hit = low.indexOf(needle); hit >= 0; hit = low.indexOf(needle, at)) {
@@ -87,7 +87,7 @@
     tellNewer();
   }
 
-  // The button that leads back to the end.
+  // Updates the button that scrolls to the end.
   function tellNewer() {
     newer.hidden = !(follow.checked && paused);
     newer.textContent = unseen ? `↓ ${unseen} new line${unseen === 1 ? "" : "s"}` : "↓ To the end";
@@ -113,7 +113,7 @@
   newer.addEventListener("click", resume);
   window.addEventListener("resize", stick);
 
-  // What has come since the last frame; whole lines only while searching.
+  // Text that has arrived since the last frame. During a search only complete lines are shown.
   let waiting = "";
   let due = false;
   function come(piece) {
@@ -132,12 +132,12 @@
       }
       text += piece;
       if (text.length > KEPT_MAX) {
-        // By half, so that it is done seldom.
+        // Drop half of the text, so that this happens rarely.
         const cut = text.length - KEPT_MAX / 2;
         text = text.slice(text.indexOf("\n", cut) + 1);
         const below = log.scrollHeight - log.scrollTop;
         draw();
-        // The lines that are being read stay where they are, if they are still there.
+        // Keep the visible lines in place, if they still exist.
         if (paused) log.scrollTop = lastTop = Math.max(0, log.scrollHeight - below);
         return;
       }
@@ -148,7 +148,7 @@
     });
   }
 
-  // When the daemon was last heard.
+  // When data last arrived.
   let heard = new Date();
   let stale = false;
   function answered() {
@@ -158,7 +158,7 @@
     if (!stale) return;
     stale = false;
     showStale(null);
-    // Perhaps it is another run of the daemon, which wants another token.
+    // This may be another run of the daemon, which needs another token.
     fetchPage().then((page) => page && isOtherVersion(page) && location.reload(), () => {});
   }
 
@@ -178,20 +178,21 @@
         if (done) break;
         heard = new Date();
         const piece = decoder.decode(value, { stream: true });
-        // The daemon's words stand in no log; after them the log begins anew.
+        // The daemon's line is not part of the log. After it the log starts at offset 0.
         const cut = piece.lastIndexOf(TRUNCATED);
         if (cut < 0) end += value.length;
         else end = new TextEncoder().encode(piece.slice(cut + TRUNCATED.length)).length;
         come(piece);
       }
-    } catch { /* Gone, or stopped; see below. */ }
+    } catch { /* The connection failed or was stopped; see below. */ }
     if (stop !== control) return;
     stop = null;
     live.textContent = "not live";
     live.classList.remove("good");
     stale = true;
     showStale(heard, "This log is not followed any more.");
-    // Where a rotated log ends is not known any more: the end of the new one will do.
+    // If the log was rotated meanwhile, the offset belongs to the old log. The daemon then continues at this offset of the
+    // new log, or at its beginning if the new log is shorter.
     if (follow.checked && !document.hidden) setTimeout(run, RETRY);
   }
 
@@ -243,7 +244,7 @@
     event.preventDefault();
     press(button, say).then((done) => {
       if (!done || !button.classList.contains("clear")) return;
-      // What is shown is gone, and the log begins anew.
+      // The log is empty now, so start again at offset 0.
       pause();
       text = "";
       waiting = "";

@@ -1,15 +1,15 @@
-// Keeps the table up to date, filters it, and presses its buttons in place. The page is whole without this.
+// Updates the table, filters it, and runs its actions without leaving the page. The page also works without this script.
 "use strict";
 (() => {
   const field = document.getElementById("filter");
   const live = document.getElementById("live");
   const counts = document.getElementById("counts");
-  // How often a table whose processes are others may be fetched, in milliseconds.
+  // Approximate interval for fetching the table when processes were added or removed, in milliseconds.
   const LAYOUT_EVERY = 1000;
-  // How long the daemon may say nothing before the page calls itself stale, in milliseconds; it says something every three
-  // seconds.
+  // How long the daemon may be silent before the page shows itself as stale, in milliseconds. It sends an event at least
+  // every three seconds.
   const SILENCE = 8000;
-  // How long a page whose stream is refused waits before it asks again, in milliseconds.
+  // How long the page waits after a refused stream before it tries again, in milliseconds.
   const REFUSED = 5000;
   // How long the pointer must rest on the table before rows may move under it, in milliseconds.
   const REST = 2000;
@@ -18,7 +18,7 @@
   let lines = new Map();
   let groups = [];
 
-  // Looks the table over once, so that nothing has to be searched for later.
+  // Indexes the table once, so that updates need not search for rows and cells.
   function survey() {
     lines = new Map();
     groups = [];
@@ -43,7 +43,7 @@
     if (cell.textContent !== text) cell.textContent = text;
   }
 
-  // The same as `uptime` in row.rs.
+  // The same as `format_uptime` in row.rs.
   function span(seconds) {
     const s = Math.max(0, Math.floor(seconds));
     const [d, h, m] = [Math.floor(s / 86400), Math.floor(s / 3600) % 24, Math.floor(s / 60) % 60];
@@ -53,7 +53,7 @@
     return `${s} s`;
   }
 
-  // When the daemon was last heard, and when it was last asked.
+  // When the last event arrived, and when the stream was last opened.
   let heard = new Date();
   let asked = heard;
   let stale = false;
@@ -65,7 +65,7 @@
     showStale(null);
   }
 
-  // Stops the clocks where they stood when the daemon was last heard.
+  // Marks the page as stale and sets the uptimes back to the time of the last event.
   function outdated(why) {
     stale = true;
     showStale(heard, why);
@@ -75,7 +75,7 @@
     }
   }
 
-  // A row must not move just when somebody clicks it: what moves rows waits until the pointer has left the table or rests.
+  // A row must not move while the user clicks it: changes that move rows wait until the pointer leaves the table or rests.
   let moved = 0;
   let owed = false;
   function isCalm() {
@@ -104,7 +104,7 @@
     return offers === "stop";
   }
 
-  // Shows a row as the daemon tells it.
+  // Shows the data of one row.
   function show(line, row) {
     const now = performance.now() / 1000;
     if (line.state !== row.s) {
@@ -126,7 +126,7 @@
     line.endingCell.title = row.e;
   }
 
-  // Counts states, and hides what the filter does not want; `later`: rows stay where they are until the pointer lets them.
+  // Counts the states, and hides rows that do not match the filter. `later`: rows move only once the pointer allows it.
   function settle(later) {
     const keeps = later === true && !isCalm();
     owed = false;
@@ -176,12 +176,12 @@
     settle(true);
   }
 
-  // A log that came or went brings or takes a button.
+  // Whether the process gained or lost its log, which adds or removes a button.
   function hasOtherLog(row) {
     return Boolean(Number(lines.get(row.n).tr.dataset.l)) !== row.l;
   }
 
-  // Fetches the page and takes its table: processes came or went.
+  // Fetches the page soon and replaces the table, because processes were added or removed.
   let pending = false;
   function relayout() {
     if (pending) return;
@@ -194,10 +194,10 @@
     wait();
   }
 
-  // Fetches the page, and takes its token, its table and its questions.
+  // Fetches the page, and replaces the token, the table and the confirmation questions.
   async function renew() {
     let page = null;
-    // The stream tells when the daemon is gone.
+    // If the daemon is gone, the stream reports it.
     try { page = await fetchPage(); } catch { return; }
     if (!page) return;
     if (isOtherVersion(page)) return location.reload();
@@ -215,10 +215,10 @@
     }
   }
 
-  // A hidden page hears nothing, and costs nothing: browsers allow few connections to one server.
+  // A hidden page keeps no stream, because browsers allow few connections to one server.
   let source = null;
   let again = 0;
-  // The first stream is of the run that made the page; every later one may be of another run.
+  // The first stream comes from the run of the daemon that made the page. A later one may come from another run.
   let isFirst = true;
   function listen() {
     clearTimeout(again);
@@ -251,7 +251,8 @@
       if (source !== stream) return;
       says("not live", false);
       if (stream.readyState !== EventSource.CLOSED) return outdated("The daemon does not answer.");
-      // Refused, as when too many pages listen, the browser does not try again by itself. The page can be fetched still.
+      // The stream was refused, for example because too many pages are connected. The browser does not try again by
+      // itself, but the page can still be fetched.
       outdated("This page is not kept up to date.");
       again = setTimeout(async () => { await renew(); listen(); }, REFUSED);
     });

@@ -1,10 +1,10 @@
-// Runs before the page is drawn: what was chosen, dark or light, and that there are scripts.
+// Runs before the page is drawn: applies the chosen theme and marks that scripts are available.
 "use strict";
 (() => {
   const root = document.documentElement;
   root.classList.add("js");
   const chosen = () => {
-    // A browser may forbid pages to remember anything.
+    // The browser may forbid local storage.
     try { return localStorage.getItem("theme"); } catch { return null; }
   };
   const show = (theme) => {
@@ -19,7 +19,7 @@
       dismiss();
     });
     if (!notice.hidden) {
-      // Shown once: loading the page again must not tell of it again.
+      // Show the message only once: reloading the page must not show it again.
       const address = new URL(location.href);
       address.searchParams.delete("message");
       history.replaceState(null, "", address);
@@ -30,21 +30,21 @@
       const now = root.dataset.theme || (dark ? "dark" : "light");
       const next = now === "dark" ? "light" : "dark";
       show(next);
-      try { localStorage.setItem("theme", next); } catch { /* Then it holds for this page. */ }
+      try { localStorage.setItem("theme", next); } catch { /* Then the theme applies to this page only. */ }
     });
   });
 })();
 
-// Sends the form of a button.
+// Submits the form of a button.
 function post(button) {
   const body = new URLSearchParams(new FormData(button.form));
   body.set(button.name, button.value);
   return fetch(button.form.action, { method: "POST", body, headers: { Accept: "application/json" } });
 }
 
-// Presses a button of a form without leaving the page, says what came of it, and answers whether it did what it should.
+// Submits the form of a button without leaving the page, and shows the result. Returns whether the action succeeded.
 async function press(button, say) {
-  // A second click while the first is under way is one click too many.
+  // Ignore a second click while the first is in progress.
   if (button.classList.contains("busy")) return false;
   const ask = button.dataset.ask;
   if (ask && !confirm(ask)) return false;
@@ -52,7 +52,7 @@ async function press(button, say) {
   button.classList.add("busy");
   try {
     let answer = await post(button);
-    // Refused for its token: another run of the daemon answers. Its page has the token that it wants.
+    // The token was refused, because this is another run of the daemon. Its page contains the valid token.
     if (answer.status === 403 && isJson(answer) && await fetchPage()) answer = await post(button);
     if (!isJson(answer)) {
       say(`The daemon answered ${answer.status} ${answer.statusText}`, true);
@@ -69,7 +69,7 @@ async function press(button, say) {
   }
 }
 
-// Fetches the status page, and gives its token to the forms of this one. null: the daemon has none to give.
+// Fetches the status page, and copies its token to the forms of this page. Returns null if there is no token.
 async function fetchPage() {
   const answer = await fetch("./", { cache: "no-store" });
   if (!answer.ok) return null;
@@ -80,20 +80,20 @@ async function fetchPage() {
   return page;
 }
 
-// The page of another version has other scripts: it is loaded as a whole.
+// Whether the page comes from another version, which has other scripts, so that it must be reloaded.
 function isOtherVersion(page) {
   const footer = (of) => of.getElementById("footer").textContent;
   return footer(page) !== footer(document);
 }
 
-// How long a message of success is shown, in milliseconds. One of a failure is closed by whoever has read it.
+// How long a success message is shown, in milliseconds. The user closes error messages.
 const SUCCESS_SHOWN = 6000;
 let fading = 0;
 
 function fade() {
   clearTimeout(fading);
   fading = setTimeout(() => {
-    // Not while it is being read.
+    // Not while the user reads it.
     if (document.querySelector("#notice:hover, #notice:focus-within")) fade();
     else dismiss();
   }, SUCCESS_SHOWN);
@@ -105,7 +105,7 @@ function dismiss() {
   document.getElementById("statusmessage").textContent = "";
 }
 
-// Shows a message where the page shows those of the daemon.
+// Shows a message in the message area.
 function say(message, failed) {
   const notice = document.getElementById("notice");
   const place = document.getElementById("statusmessage");
@@ -116,7 +116,7 @@ function say(message, failed) {
   if (!failed) fade();
 }
 
-// Shows that what the page shows is old, and of when it is. null: it is current.
+// Shows that the page is out of date since `since`. null: the page is current.
 function showStale(since, why) {
   const place = document.getElementById("stale");
   document.body.classList.toggle("stale", since !== null);
@@ -129,7 +129,7 @@ function showStale(since, why) {
   if (place.textContent !== text) place.textContent = text;
 }
 
-// "/" goes to the search field, Escape empties it.
+// "/" focuses the search field, Escape clears it.
 function shortcuts(field) {
   document.addEventListener("keydown", (event) => {
     if (event.key === "/" && !event.ctrlKey && !event.metaKey && !event.altKey

@@ -107,12 +107,12 @@ impl Invariants {
     }
 
     pub(crate) fn after(&mut self, now: Now, input: &Input, actions: &[Action], fleet: &Fleet) {
-        self.listeners.hear(now.mono.0, input);
-        self.notifiers.hear(now.mono.0, input);
+        self.listeners.note_input(now.mono.0, input);
+        self.notifiers.note_input(now.mono.0, input);
         for action in actions {
-            self.note(action);
-            self.listeners.note(now.mono.0, action);
-            self.notifiers.note(now.mono.0, action, input);
+            self.note_action(action);
+            self.listeners.note_action(now.mono.0, action);
+            self.notifiers.note_action(now.mono.0, action, input);
             match action {
                 // The attempt began early, its start was published since, and the next daemon begins it again.
                 Action::Resolve(instance, spec)
@@ -259,7 +259,7 @@ impl Invariants {
         });
     }
 
-    fn note(&mut self, action: &Action) {
+    fn note_action(&mut self, action: &Action) {
         let text = match action {
             Action::Publish(event) => event.name().to_owned(),
             Action::Log(line) => line.variant().to_owned(),

@@ -41,7 +41,7 @@ pub(crate) struct Listeners {
 }
 
 impl Listeners {
-    pub(crate) fn hear(&mut self, at: u64, input: &Input) {
+    pub(crate) fn note_input(&mut self, at: u64, input: &Input) {
         match input {
             Input::ListenerOutput(instance, said) => match said {
                 ListenerOutput::Ready => {
@@ -85,7 +85,7 @@ impl Listeners {
         }
     }
 
-    pub(crate) fn note(&mut self, at: u64, action: &Action) {
+    pub(crate) fn note_action(&mut self, at: u64, action: &Action) {
         match action {
             Action::Deliver(instance, envelope) => {
                 assert!(

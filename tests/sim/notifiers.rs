@@ -53,7 +53,7 @@ impl Notifier {
         }
     }
 
-    fn wind(&mut self, at: u64) {
+    fn restart_watchdog(&mut self, at: u64) {
         self.beat_by = if self.interval == 0 || self.is_ending {
             NEVER
         } else {
@@ -61,12 +61,12 @@ impl Notifier {
         };
     }
 
-    fn begin_to_stop(&mut self, at: u64) {
+    fn begin_stop(&mut self, at: u64) {
         self.kill_by = at + nanos(self.spec.stopwaitsecs.0);
         self.extend_until = self.kill_by + EXTENSION;
     }
 
-    fn hear(&mut self, at: u64, notice: &NotifyMessage) {
+    fn note_input(&mut self, at: u64, notice: &NotifyMessage) {
         if let Some(usec) = notice.watchdog_usec {
             self.interval = usec.saturating_mul(1000);
         }
@@ -77,7 +77,7 @@ impl Notifier {
             || notice.watchdog_usec.is_some()
             || self.is_ending
         {
-            self.wind(at);
+            self.restart_watchdog(at);
         }
         if let Some(usec) = notice.extend_usec {
             let until = at
@@ -103,13 +103,13 @@ pub(crate) struct Notifiers {
 
 impl Notifiers {
     /// Notes an input before the actions it caused.
-    pub(crate) fn hear(&mut self, at: u64, input: &Input) {
+    pub(crate) fn note_input(&mut self, at: u64, input: &Input) {
         match input {
             Input::Spawned { instance, .. } => {
                 if let Some(notifier) = self.instances.get_mut(instance) {
                     notifier.up = true;
                     if notifier.state == ProcessState::Stopping {
-                        notifier.begin_to_stop(at);
+                        notifier.begin_stop(at);
                     } else if notifier.spec.notify.ready_timeout.0 > 0 {
                         notifier.ready_by = at + nanos(notifier.spec.notify.ready_timeout.0);
                         notifier.extend_until = notifier.ready_by + EXTENSION;
@@ -127,14 +127,14 @@ impl Notifiers {
                     .get_mut(instance)
                     .filter(|notifier| notifier.up)
                 {
-                    notifier.hear(at, notice);
+                    notifier.note_input(at, notice);
                 }
             }
             _ => {}
         }
     }
 
-    pub(crate) fn note(&mut self, at: u64, action: &Action, input: &Input) {
+    pub(crate) fn note_action(&mut self, at: u64, action: &Action, input: &Input) {
         match action {
             Action::Resolve(instance, spec) => {
                 // An instance that was called off, or that the core no longer knows.
@@ -169,9 +169,9 @@ impl Notifiers {
                             matches!(input, Input::Notified(whose, notice) if whose == instance && notice.announced == Some(NotifiedState::Ready)),
                             "{instance:?} is RUNNING and has not said that it is ready: {input:?}"
                         );
-                        notifier.wind(at);
+                        notifier.restart_watchdog(at);
                     }
-                    ProcessState::Stopping => notifier.begin_to_stop(at),
+                    ProcessState::Stopping => notifier.begin_stop(at),
                     _ => {}
                 }
             }
@@ -245,7 +245,7 @@ impl Notifiers {
 }
 
 /// A random notification, valid or not.
-pub(crate) fn notice(rng: &mut Rng) -> NotifyMessage {
+pub(crate) fn random_notification(rng: &mut Rng) -> NotifyMessage {
     let mut notice = NotifyMessage::default();
     match rng.below(40) {
         0..=2 => notice.announced = Some(NotifiedState::Ready),

@@ -41,7 +41,7 @@ struct Alive {
     stubborn: bool,
     ending: bool,
     /// The interval of its watchdog keepalives in nanoseconds. `None`: it sends no notifications.
-    speaks: Option<u64>,
+    keepalive_interval: Option<u64>,
 }
 
 pub(crate) struct World {
@@ -122,7 +122,7 @@ impl World {
 
     /// Runs for about `steps` inputs, then stops everything. Returns the number of inputs and what has happened.
     pub(crate) fn run(mut self, steps: u64) -> (u64, BTreeSet<String>) {
-        self.give(Input::DaemonStarted);
+        self.feed(Input::DaemonStarted);
         let mut count = 1;
         while self.finished.is_none() {
             assert!(
@@ -130,7 +130,7 @@ impl World {
                 "the stop does not end"
             );
             if count == steps {
-                self.give(Input::Received(DaemonSignal::Exit(Signal::TERM)));
+                self.feed(Input::Received(DaemonSignal::Exit(Signal::TERM)));
             } else {
                 self.advance();
             }
@@ -150,14 +150,14 @@ impl World {
             .coming
             .first_key_value()
             .map_or(u64::MAX, |(&(at, _), _)| at);
-        let whim = mono
+        let random = mono
             + match self.rng.below(4) {
                 0 => self.rng.below(5 * MILLI),
                 1 => self.rng.below(SECOND),
                 _ => self.rng.below(5 * SECOND),
             };
-        let at = deadline.min(answer).min(whim).max(mono);
-        self.pass(at - mono);
+        let at = deadline.min(answer).min(random).max(mono);
+        self.pass_time(at - mono);
         if at == answer {
             let (_, input) = self.coming.pop_first().expect("there is one");
             if let Input::Exited { instance, .. } = &input {
@@ -165,14 +165,14 @@ impl World {
                 self.past.push(*instance);
             }
             if let Input::Notified(instance, _) = &input {
-                self.speak_again(*instance);
+                self.schedule_notification(*instance);
             }
-            self.give(input);
+            self.feed(input);
         } else if at == deadline {
-            self.give(Input::DeadlineReached);
+            self.feed(Input::DeadlineReached);
         } else {
-            let input = self.whim();
-            self.give(input);
+            let input = self.random_input();
+            self.feed(input);
         }
     }
 
@@ -182,7 +182,7 @@ impl World {
         self.agreed = false;
         if self.fleet.can_hand_off().is_err() {
             let (ticket, result) = (None, Err("busy".to_owned()));
-            return self.give(Input::SuccessorExamined { ticket, result });
+            return self.feed(Input::SuccessorExamined { ticket, result });
         }
         self.is_handing_off = true;
         let coming = std::mem::take(&mut self.coming);
@@ -206,7 +206,7 @@ impl World {
                 }
             };
             if is_worked_off && self.finished.is_none() {
-                self.give(input);
+                self.feed(input);
             }
         }
         if self.finished.is_some() {
@@ -234,10 +234,10 @@ impl World {
             ResumeKind::SameImage,
             ResumeKind::NewDaemon,
         ]);
-        self.give(Input::Resumed(successor));
+        self.feed(Input::Resumed(successor));
     }
 
-    fn pass(&mut self, nanos: u64) {
+    fn pass_time(&mut self, nanos: u64) {
         self.now.mono.0 += nanos;
         self.now.wall.0 += i64::try_from(nanos).expect("virtual time is short");
         if self.rng.one_in(200) {
@@ -247,7 +247,7 @@ impl World {
         }
     }
 
-    fn give(&mut self, input: Input) {
+    fn feed(&mut self, input: Input) {
         let check_copy = self.rng.one_in(20 + self.size * 4);
         let copy = check_copy.then(|| restored(&self.fleet, self.now));
         self.invariants.before(&input);
@@ -290,17 +290,17 @@ impl World {
                 self.finished.is_none(),
                 "nothing follows the end: {action:?}"
             );
-            self.act(action, &mut signalled);
+            self.perform_one(action, &mut signalled);
         }
         // The engine reports signals at once, after the actions of one input.
         for input in signalled {
             if self.finished.is_none() {
-                self.give(input);
+                self.feed(input);
             }
         }
     }
 
-    fn act(&mut self, action: Action, signalled: &mut Vec<Input>) {
+    fn perform_one(&mut self, action: Action, signalled: &mut Vec<Input>) {
         let fails = self.rng.percent(self.failing);
         let error = || SpawnError::NotFound("/bin/p".to_owned());
         match action {
@@ -323,7 +323,7 @@ impl World {
             Action::PollNotify(instance) => {
                 // Sometimes the notification was in time and had not been read.
                 if self.alive.contains_key(&instance) && self.rng.percent(30) {
-                    let notice = notifiers::notice(&mut self.rng);
+                    let notice = notifiers::random_notification(&mut self.rng);
                     signalled.push(Input::Notified(instance, notice));
                 }
                 signalled.push(Input::NotifyPolled(instance));
@@ -405,8 +405,8 @@ impl World {
                 self.answer(Thread::Loader, Input::Composed { ticket, result });
             }
             Action::Finish(outcome) => self.finished = Some(outcome),
-            Action::Deliver(instance, _) => self.listen(instance),
-            Action::Read(instance, _) => self.speak_up(instance),
+            Action::Deliver(instance, _) => self.answer_event(instance),
+            Action::Read(instance, _) => self.begin_reading(instance),
             Action::Report(_)
             | Action::Adopt { .. }
             | Action::CallOff(_)
@@ -463,14 +463,14 @@ impl World {
         let alive = Alive {
             stubborn,
             ending: false,
-            speaks: spec.notify.tells_ready().then(|| {
+            keepalive_interval: spec.notify.tells_ready().then(|| {
                 let watchdog = u64::try_from(spec.notify.watchdog.0).unwrap_or(0);
                 watchdog.max(1) * SECOND
             }),
         };
-        let speaks = alive.speaks;
+        let keepalive_interval = alive.keepalive_interval;
         self.alive.insert(instance, alive);
-        if speaks.is_some() && self.rng.percent(80) {
+        if keepalive_interval.is_some() && self.rng.percent(80) {
             let takes = self.rng.pick(&[0, SECOND / 2, 3 * SECOND, 100 * SECOND]);
             let at = spawned + self.rng.below(takes + 1);
             self.sequence += 1;
@@ -487,19 +487,19 @@ impl World {
             _ => Some(self.rng.below(300 * SECOND)),
         };
         if let Some(lasts) = lasts {
-            self.end(instance, spawned + lasts, None);
+            self.schedule_exit(instance, spawned + lasts, None);
         }
     }
 
     /// Schedules the next notification of a process, mostly in time for its watchdog.
-    fn speak_again(&mut self, instance: InstanceId) {
+    fn schedule_notification(&mut self, instance: InstanceId) {
         let alive = self.alive.get(&instance);
-        let Some(often) = alive.and_then(|alive| alive.speaks) else {
+        let Some(often) = alive.and_then(|alive| alive.keepalive_interval) else {
             return;
         };
         if self.rng.percent(95) {
             let at = self.now.mono.0 + self.rng.below(often + often / 20 + 1);
-            let notice = notifiers::notice(&mut self.rng);
+            let notice = notifiers::random_notification(&mut self.rng);
             self.sequence += 1;
             self.coming
                 .insert((at, self.sequence), Input::Notified(instance, notice));
@@ -507,42 +507,42 @@ impl World {
     }
 
     /// The output thread begins to read a process. A listener reports READY or breaks the protocol.
-    fn speak_up(&mut self, instance: InstanceId) {
+    fn begin_reading(&mut self, instance: InstanceId) {
         let said = if self.rng.one_in(50) {
             ListenerOutput::Nonsense
         } else {
             ListenerOutput::Ready
         };
         if self.rng.percent(95) {
-            self.say(instance, Input::ListenerOutput(instance, said));
+            self.schedule_output(instance, Input::ListenerOutput(instance, said));
         }
     }
 
     /// A listener gets an event: it answers and is READY again, or breaks the protocol, or hangs.
-    fn listen(&mut self, instance: InstanceId) {
+    fn answer_event(&mut self, instance: InstanceId) {
         match self.rng.below(100) {
             0 => {}
-            1 => self.say(
+            1 => self.schedule_output(
                 instance,
                 Input::ListenerOutput(instance, ListenerOutput::Nonsense),
             ),
-            2 => self.say(
+            2 => self.schedule_output(
                 instance,
                 Input::ListenerOutput(instance, ListenerOutput::BadResult("RESULT".to_owned())),
             ),
-            3 => self.say(instance, Input::NotDelivered(instance, Errno::PIPE)),
-            4 => self.say(instance, Input::NotDelivered(instance, Errno::AGAIN)),
+            3 => self.schedule_output(instance, Input::NotDelivered(instance, Errno::PIPE)),
+            4 => self.schedule_output(instance, Input::NotDelivered(instance, Errno::AGAIN)),
             roll => {
                 let verdict = match roll {
                     0..=20 => Verdict::Fail,
                     21..=30 => Verdict::Other,
                     _ => Verdict::Ok,
                 };
-                self.say(
+                self.schedule_output(
                     instance,
                     Input::ListenerOutput(instance, ListenerOutput::Result(verdict)),
                 );
-                self.say(
+                self.schedule_output(
                     instance,
                     Input::ListenerOutput(instance, ListenerOutput::Ready),
                 );
@@ -551,14 +551,14 @@ impl World {
     }
 
     /// Schedules an input from a process. It arrives before the exit of the process.
-    fn say(&mut self, instance: InstanceId, input: Input) {
+    fn schedule_output(&mut self, instance: InstanceId, input: Input) {
         if self.alive.contains_key(&instance) {
             self.answer(Thread::Output, input);
         }
     }
 
     /// Schedules the exit of `instance` for a time, unless an earlier one is scheduled.
-    fn end(&mut self, instance: InstanceId, at: u64, signal: Option<Signal>) {
+    fn schedule_exit(&mut self, instance: InstanceId, at: u64, signal: Option<Signal>) {
         if let Some(alive) = self.alive.get_mut(&instance) {
             alive.ending = true;
         }
@@ -597,14 +597,14 @@ impl World {
         };
         if self.rng.one_in(50) {
             // The process has just exited by itself.
-            self.end(instance, self.now.mono.0, None);
+            self.schedule_exit(instance, self.now.mono.0, None);
             return Err(Errno::SRCH);
         }
         let kills = signal == Signal::KILL || (signal == Signal::TERM && !alive.stubborn);
         if kills {
             let after = self.rng.below(self.slow * MILLI + MILLI);
             let after = if self.rng.one_in(4) { 0 } else { after };
-            self.end(instance, self.now.mono.0 + after, Some(signal));
+            self.schedule_exit(instance, self.now.mono.0 + after, Some(signal));
         }
         Ok(())
     }
@@ -638,7 +638,7 @@ impl World {
         at
     }
 
-    fn whim(&mut self) -> Input {
+    fn random_input(&mut self) -> Input {
         if self.fleet.state() != SupervisorState::Running && self.rng.one_in(10) {
             return Input::Received(DaemonSignal::Restart);
         }
@@ -662,7 +662,7 @@ impl World {
                         uid,
                     }
                 } else {
-                    let notice = notifiers::notice(&mut self.rng);
+                    let notice = notifiers::random_notification(&mut self.rng);
                     Input::Notified(instance, notice)
                 }
             }

@@ -1,5 +1,5 @@
-//! B4: the daemon watches the fd holder. When the fd holder exits, another one gets everything. Programs of a stopped
-//! fd holder do not end with pipes that nobody reads.
+//! B4: the daemon watches the fd holder. When the fd holder exits, another one gets everything. A stopped fd holder does
+//! not leave programs with pipes that nobody reads.
 
 use crate::service::{UNIT, install};
 use crate::support::machine::{Machine, trial};

@@ -177,7 +177,7 @@ fn not_there() -> Result<Outcome, String> {
                 .map(|text| if *text == "NAME" { name } else { text })
                 .collect();
             let said = nobody.call(&host, method, &texts)?;
-            // The answer does not reveal its length either.
+            // The length of the answer reveals nothing either.
             let said = said.split_once("<?xml").map_or("", |(_, body)| body);
             // A fault about a group contains only the group's name.
             let group = name.split(':').next().unwrap_or_default();

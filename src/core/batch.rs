@@ -272,7 +272,7 @@ impl Fleet {
     ) {
         if let Some(Pending::Rolling(rolling)) = self.tickets.get_mut(&ticket) {
             rolling.checked(found);
-            self.roused.push(ticket);
+            self.runnable.push(ticket);
             return;
         }
         let Some(mut batch) = self.take_batch(ticket) else {
@@ -479,7 +479,7 @@ impl Fleet {
                 // Other requests do not wait for processes.
                 Some(_) | None => return,
             }
-            self.roused.push(ticket);
+            self.runnable.push(ticket);
             return;
         };
         batch.record_result(index, immediate, result);

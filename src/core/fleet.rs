@@ -78,12 +78,12 @@ pub struct Fleet {
     pub(super) timers: BTreeSet<(Tick, u32)>,
     pub(super) tickets: BTreeMap<Ticket, Pending>,
     /// Requests that can continue because something they waited for has happened. Empty between two inputs.
-    pub(super) roused: Vec<Ticket>,
+    pub(super) runnable: Vec<Ticket>,
     /// Signals that were sent and not answered yet. The shell answers at once and in order, so the list is short.
     pub(super) signals: VecDeque<(InstanceId, Signal, SignalPurpose)>,
     /// The number of processes that are not in a stopped state.
     pub(super) unstopped: u32,
-    pub(super) winding_down: Option<ShutdownState>,
+    pub(super) shutdown_state: Option<ShutdownState>,
     /// Pools of event listeners, in the order in which they were added.
     pub(super) pools: Vec<ListenerPool>,
     pub(super) ticks: Ticks,
@@ -129,10 +129,10 @@ impl Fleet {
             last_incarnation: 0,
             timers: BTreeSet::new(),
             tickets: BTreeMap::new(),
-            roused: Vec::new(),
+            runnable: Vec::new(),
             signals: VecDeque::new(),
             unstopped: 0,
-            winding_down: None,
+            shutdown_state: None,
         }
     }
 
@@ -270,7 +270,7 @@ impl Fleet {
         let process = self.timers.first().map(|&(tick, _)| tick);
         process
             .into_iter()
-            .chain(self.winding_down.as_ref().map(ShutdownState::due))
+            .chain(self.shutdown_state.as_ref().map(ShutdownState::due))
             .chain([self.ticks.due()])
             .chain(self.pools.iter().map(ListenerPool::due))
             .filter(|&tick| tick != Tick::NEVER)
@@ -394,7 +394,7 @@ impl Fleet {
             };
             group.unstopped = count(group.unstopped);
             self.unstopped = count(self.unstopped);
-            if let Some(down) = &mut self.winding_down
+            if let Some(down) = &mut self.shutdown_state
                 && down.level == Some(group.spec.priority)
             {
                 down.level_unstopped = count(down.level_unstopped);

@@ -28,7 +28,7 @@ impl Fleet {
     /// # Errors
     /// The operation in progress, worded to follow "while".
     pub fn can_hand_off(&self) -> Result<(), &'static str> {
-        if self.winding_down.is_some() {
+        if self.shutdown_state.is_some() {
             return Err("the daemon is stopping");
         }
         let busy = |pending: &Pending| match pending {
@@ -66,7 +66,7 @@ impl Fleet {
     /// Returns whether the daemon is stopping everything.
     #[must_use]
     pub const fn is_stopping(&self) -> bool {
-        self.winding_down.is_some()
+        self.shutdown_state.is_some()
     }
 
     /// Returns whether a client waits for an answer.
@@ -101,7 +101,7 @@ impl Fleet {
     pub(super) fn resumed(&mut self, successor: ResumeKind, now: Now, out: &mut Actions) {
         self.is_upgrading = false;
         self.tickets.clear();
-        self.roused.clear();
+        self.runnable.clear();
         self.signals.clear();
         out.push(Action::Report(self.output_events));
         let mut adopted: u32 = 0;

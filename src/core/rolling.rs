@@ -150,7 +150,7 @@ impl Fleet {
         };
         self.tickets
             .insert(ticket, Pending::Rolling(Box::new(rolling)));
-        self.roused.push(ticket);
+        self.runnable.push(ticket);
         Ok(())
     }
 

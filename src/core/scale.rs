@@ -55,7 +55,7 @@ impl Fleet {
     /// Continues requests that can make progress. Returns whether there were any.
     pub(super) fn go_on(&mut self, now: Now, out: &mut Actions) -> bool {
         let mut went_on = false;
-        while let Some(ticket) = self.roused.pop() {
+        while let Some(ticket) = self.runnable.pop() {
             went_on = true;
             match self.tickets.get(&ticket) {
                 Some(Pending::Scaling(_)) => self.continue_scaling(ticket, now, out),
@@ -483,7 +483,7 @@ impl Fleet {
         scaling.stopping = (0..).zip(leaving.iter().cloned()).collect();
         scaling.wanted = Some(wanted);
         self.tickets.insert(ticket, Pending::Scaling(scaling));
-        self.roused.push(ticket);
+        self.runnable.push(ticket);
         for (index, member) in (0..).zip(leaving) {
             self.call_off_restarts(member.slot, out);
             self.update_process(member.slot, now, out, Process::stop);

@@ -51,14 +51,14 @@ impl Fleet {
         if self.daemon_state != SupervisorState::Shutdown {
             self.daemon_state = daemon_state;
         }
-        if self.winding_down.is_some() {
+        if self.shutdown_state.is_some() {
             return;
         }
         Self::publish(out, None, EventKind::SupervisorState(daemon_state));
         let mut levels: Vec<i64> = self.groups.values().map(|g| g.spec.priority).collect();
         levels.sort_unstable();
         levels.dedup();
-        self.winding_down = Some(ShutdownState {
+        self.shutdown_state = Some(ShutdownState {
             levels,
             level: None,
             level_unstopped: 0,
@@ -70,7 +70,7 @@ impl Fleet {
     /// Starts to stop the next priority when the current one has stopped, and finishes after the last. Returns whether
     /// it started one.
     pub(super) fn continue_shutdown(&mut self, now: Now, out: &mut Actions) -> bool {
-        let Some(down) = &mut self.winding_down else {
+        let Some(down) = &mut self.shutdown_state else {
             return false;
         };
         if self.finished || down.level_unstopped > 0 {
@@ -83,7 +83,7 @@ impl Fleet {
         if self.events_are_out(level) && self.hold_for_listeners(now) {
             return false;
         }
-        let Some(down) = &mut self.winding_down else {
+        let Some(down) = &mut self.shutdown_state else {
             return false;
         };
         down.hold_until = Tick::NEVER;
@@ -125,7 +125,7 @@ impl Fleet {
     /// read those events.
     // Differs: Supervisor polls pipes and processes in turn, which gives listeners some time by chance.
     fn hold_for_listeners(&mut self, now: Now) -> bool {
-        let Some(down) = &mut self.winding_down else {
+        let Some(down) = &mut self.shutdown_state else {
             return false;
         };
         if down.hold_until == Tick::NEVER {
@@ -136,7 +136,7 @@ impl Fleet {
 
     /// Logs which processes are waited for, at once and then every three seconds.
     pub(super) fn report_waiting_to_die(&mut self, now: Now, out: &mut Actions) {
-        let Some(down) = &mut self.winding_down else {
+        let Some(down) = &mut self.shutdown_state else {
             return;
         };
         if down.report_at > now.mono || down.level.is_none() {
@@ -171,7 +171,7 @@ impl Fleet {
     /// Finishes the shutdown: answers all waiting clients and tells the engine to exit or restart.
     fn finish(&mut self, out: &mut Actions) {
         self.finished = true;
-        if let Some(down) = &mut self.winding_down {
+        if let Some(down) = &mut self.shutdown_state {
             down.report_at = Tick::NEVER;
         }
         for ticket in std::mem::take(&mut self.tickets).into_keys() {

@@ -27,7 +27,7 @@ pub(super) struct Group {
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "nearly every seat is taken, so a box would cost more than it saves"
+    reason = "nearly every entry is taken, so a box would cost more than it saves"
 )]
 pub(super) enum SlotEntry {
     /// No process.
@@ -97,18 +97,18 @@ impl SlotTable {
     }
 
     /// Fills a slot from a snapshot.
-    pub(super) fn set(&mut self, slot: u32, seat: SlotEntry) {
+    pub(super) fn set(&mut self, slot: u32, entry: SlotEntry) {
         let place = slot as usize;
         while self.entries.len() <= place {
             self.entries.push(SlotEntry::Empty);
         }
-        self.entries[place] = seat;
+        self.entries[place] = entry;
     }
 
     /// Removes the process from a slot.
     pub(super) fn remove(&mut self, slot: u32) -> Option<Process> {
-        let seat = self.entries.get_mut(slot as usize)?;
-        let instance = match seat {
+        let entry = self.entries.get_mut(slot as usize)?;
+        let instance = match entry {
             SlotEntry::Taken(process) => process.run.stage.instance(),
             SlotEntry::Empty | SlotEntry::ReleasedOrphan(_) => return None,
         };
@@ -119,7 +119,7 @@ impl SlotTable {
                 SlotEntry::Empty
             }
         };
-        match std::mem::replace(seat, left) {
+        match std::mem::replace(entry, left) {
             SlotEntry::Taken(process) => Some(process),
             SlotEntry::Empty | SlotEntry::ReleasedOrphan(_) => None,
         }
@@ -127,11 +127,11 @@ impl SlotTable {
 
     /// Frees the slot of a removed process after the exit of `instance`. Returns whether there was such a slot.
     pub(super) fn release_orphan(&mut self, instance: InstanceId) -> bool {
-        if let Some(seat @ SlotEntry::ReleasedOrphan(_)) =
+        if let Some(entry @ SlotEntry::ReleasedOrphan(_)) =
             self.entries.get_mut(instance.slot as usize)
-            && matches!(seat, SlotEntry::ReleasedOrphan(own) if *own == instance)
+            && matches!(entry, SlotEntry::ReleasedOrphan(own) if *own == instance)
         {
-            *seat = SlotEntry::Empty;
+            *entry = SlotEntry::Empty;
             self.free.push(instance.slot);
             return true;
         }

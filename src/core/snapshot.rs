@@ -48,7 +48,7 @@ pub struct Snapshot {
     pub(super) last_incarnation: u64,
     tickets: Vec<(Ticket, Pending)>,
     signals: VecDeque<(InstanceId, Signal, SignalPurpose)>,
-    winding_down: Option<ShutdownState>,
+    shutdown_state: Option<ShutdownState>,
     pub(super) pools: Vec<ListenerPool>,
     ticks: Ticks,
     output_events: OutputEvents,
@@ -139,7 +139,7 @@ impl Fleet {
                 .map(|(ticket, pending)| (*ticket, pending.clone()))
                 .collect(),
             signals: self.signals.clone(),
-            winding_down: self.winding_down.clone(),
+            shutdown_state: self.shutdown_state.clone(),
             pools: self.pools.clone(),
             ticks: self.ticks.clone(),
             output_events: self.output_events,
@@ -164,7 +164,7 @@ impl Fleet {
         fleet.last_incarnation = snapshot.last_incarnation;
         fleet.tickets = snapshot.tickets.into_iter().collect();
         fleet.signals = snapshot.signals;
-        fleet.winding_down = snapshot.winding_down;
+        fleet.shutdown_state = snapshot.shutdown_state;
         fleet.pools = snapshot.pools;
         fleet.ticks = snapshot.ticks;
         fleet.output_events = snapshot.output_events;

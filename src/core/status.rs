@@ -66,7 +66,7 @@ impl Fleet {
             },
         };
         let is_starting = phase == Phase::Starting;
-        let is_winding_down = self.winding_down.is_some();
+        let is_winding_down = self.shutdown_state.is_some();
         let busy_until = processes()
             .map(|process| busy_until(process, is_starting, is_winding_down))
             .max()
@@ -93,7 +93,7 @@ impl Fleet {
         let in_state = |states: &'static [ProcessState]| {
             processes().filter(move |process| states.contains(&process.state()))
         };
-        if self.winding_down.is_some() {
+        if self.shutdown_state.is_some() {
             let word = match phase {
                 Phase::Stopping => "stopping",
                 Phase::Starting | Phase::Ready | Phase::Reloading => "restarting",

@@ -112,7 +112,7 @@ pub struct InboxSender {
     questions: mpsc::Sender<RequestMessage>,
     queue: mpsc::Sender<EngineMessage>,
     waker: InboxWaker,
-    door: InboxGate,
+    gate: InboxGate,
     event_bytes: Arc<AtomicUsize>,
     events_dropped: Arc<AtomicU64>,
 }
@@ -123,7 +123,7 @@ impl InboxSender {
     /// # Errors
     /// The engine has ended.
     pub fn request(&self, asked: RequestMessage) -> Result<(), EngineGone> {
-        let is_shut = self.door.is_shut();
+        let is_shut = self.gate.is_shut();
         if *is_shut {
             drop(is_shut);
             asked.refuse();
@@ -190,7 +190,7 @@ pub(super) struct Inbox {
     questions: mpsc::Receiver<RequestMessage>,
     queue: mpsc::Receiver<EngineMessage>,
     waker: InboxWaker,
-    door: InboxGate,
+    gate: InboxGate,
     event_bytes: Arc<AtomicUsize>,
     events_dropped: Arc<AtomicU64>,
 }
@@ -199,7 +199,7 @@ impl Inbox {
     pub(super) fn new(waker: Waker) -> (InboxSender, Self) {
         let (asker, questions) = mpsc::channel();
         let (sender, queue) = mpsc::channel();
-        let door = InboxGate::default();
+        let gate = InboxGate::default();
         let waker = InboxWaker {
             waker,
             is_awake: Arc::default(),
@@ -210,7 +210,7 @@ impl Inbox {
             questions,
             queue,
             waker: waker.clone(),
-            door: door.clone(),
+            gate: gate.clone(),
             event_bytes: event_bytes.clone(),
             events_dropped: events_dropped.clone(),
         };
@@ -219,7 +219,7 @@ impl Inbox {
                 questions: asker,
                 queue: sender,
                 waker,
-                door,
+                gate,
                 event_bytes,
                 events_dropped,
             },
@@ -229,7 +229,7 @@ impl Inbox {
 
     /// Closes the inbox for requests. Requests sent before can still be read.
     pub(super) fn close(&self) {
-        *self.door.is_shut() = true;
+        *self.gate.is_shut() = true;
     }
 
     /// Resets the waker. Call it before [`Inbox::next_request`] and [`Inbox::next_message`].

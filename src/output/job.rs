@@ -398,7 +398,9 @@ fn adopt(
         let pipe = pipes[index(channel)].as_ref();
         for unflushed in unflushed.iter().filter(|bytes| bytes.channel == channel) {
             let unread = pipe.and_then(|pipe| sys::unread(pipe).ok());
-            if let Some((data, parts)) = stream.write_unflushed(unflushed.clone(), unread, strip, lines) {
+            if let Some((data, parts)) =
+                stream.write_unflushed(unflushed.clone(), unread, strip, lines)
+            {
                 published.push((channel, data, parts));
             }
         }

@@ -77,7 +77,7 @@ impl Succession {
     }
 
     /// Reads what the pipe holds.
-    fn settle(&mut self, pipe: &std::fs::File) {
+    fn read_pipe_empty(&mut self, pipe: &std::fs::File) {
         self.until("it is read", |_| sys::unread(pipe).unwrap_or(0) == 0);
     }
 
@@ -131,7 +131,7 @@ fn a_capture_goes_on_wherever_it_is_cut() {
         let (mut line, mut ends) = Succession::new("cut", capturing);
         for part in [&text[..cut], &text[cut..]] {
             ends.stdout.write_all(part).expect("room");
-            line.settle(&ends.stdout);
+            line.read_pipe_empty(&ends.stdout);
             line.succeed();
         }
         drop(ends);
@@ -171,7 +171,7 @@ fn a_listener_goes_on_in_each_of_its_states() {
             // If the cut is in between, write two pieces, the second to another reactor.
             for (from, to) in [(from, cut.clamp(from, to)), (cut.clamp(from, to), to)] {
                 ends.stdout.write_all(&whole[from..to]).expect("room");
-                line.settle(&ends.stdout);
+                line.read_pipe_empty(&ends.stdout);
                 if to == cut {
                     line.succeed();
                 }
@@ -297,7 +297,7 @@ fn a_line_of_the_journal_that_is_not_over_is_one_entry() {
     let mut entries = Vec::new();
     for part in ["half", " of", " a line\nand", " another\n"] {
         ends.stdout.write_all(part.as_bytes()).expect("room");
-        line.settle(&ends.stdout);
+        line.read_pipe_empty(&ends.stdout);
         line.succeed();
         entries.extend(journald.all());
     }

@@ -49,11 +49,11 @@ impl RecentClients {
     /// Records that a client asked or was answered. `None` or 0: the client is outside our PID namespace and survives
     /// us.
     pub(super) fn record(&self, pid: Option<i32>) {
-        let (Some(lately), Some(pid @ 1..)) = (&self.0, pid) else {
+        let (Some(recent), Some(pid @ 1..)) = (&self.0, pid) else {
             return;
         };
-        let mut lately = lately.lock().unwrap_or_else(PoisonError::into_inner);
-        let peers = &mut lately.peers;
+        let mut recent = recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let peers = &mut recent.peers;
         let at = Instant::now();
         // The PID may belong to a new process by now. One descriptor per request is cheap enough to open it again.
         peers.retain(|peer| peer.pid != pid && at.duration_since(peer.at) < RECENT);
@@ -68,9 +68,9 @@ impl RecentClients {
 
     /// Records that a client over the loopback interface asked or was answered.
     pub(super) fn record_loopback(&self) {
-        if let Some(lately) = &self.0 {
-            let mut lately = lately.lock().unwrap_or_else(PoisonError::into_inner);
-            lately.loopback = Some(Instant::now());
+        if let Some(recent) = &self.0 {
+            let mut recent = recent.lock().unwrap_or_else(PoisonError::into_inner);
+            recent.loopback = Some(Instant::now());
         }
     }
 
@@ -80,12 +80,12 @@ impl RecentClients {
     }
 
     fn wait_within(&self, within: Duration) {
-        let Some(lately) = &self.0 else {
+        let Some(recent) = &self.0 else {
             return;
         };
-        let mut lately = lately.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = recent.lock().unwrap_or_else(PoisonError::into_inner);
         let begin = Instant::now();
-        let by_loopback = lately
+        let by_loopback = recent
             .loopback
             .is_some_and(|at| begin.duration_since(at) < RECENT);
         if by_loopback {
@@ -93,7 +93,7 @@ impl RecentClients {
                 std::thread::sleep(POLL_INTERVAL);
             }
         }
-        let peers = &mut lately.peers;
+        let peers = &mut recent.peers;
         peers.retain(|peer| begin.duration_since(peer.at) < RECENT);
         while !peers.is_empty() {
             let left = within.saturating_sub(begin.elapsed());

@@ -45,7 +45,7 @@ pub struct SafePath {
 struct PathWalk {
     dir: OwnedFd,
     /// The owner of a followed link, unless it is root or our own user.
-    planter: Option<u32>,
+    link_owner: Option<u32>,
     links: usize,
     /// Whether links are checked. False: follow all.
     careful: bool,
@@ -55,7 +55,7 @@ impl PathWalk {
     fn start(path: &Path, careful: bool) -> Result<Self, Errno> {
         Ok(Self {
             dir: directory(if path.is_absolute() { "/" } else { "." }.as_ref())?,
-            planter: None,
+            link_owner: None,
             links: 0,
             careful,
         })
@@ -100,18 +100,21 @@ impl PathWalk {
             return Err(REFUSED);
         }
         if self.careful && !is_trusted(stat.st_uid) {
-            if self.planter.is_some_and(|planter| planter != stat.st_uid) {
+            if self
+                .link_owner
+                .is_some_and(|link_owner| link_owner != stat.st_uid)
+            {
                 return Err(REFUSED);
             }
-            self.planter = Some(stat.st_uid);
+            self.link_owner = Some(stat.st_uid);
         }
         readlinkat(link, "").map_err(errno)
     }
 
     /// The directory reached, if we may work in it.
     fn into_safe_path(self, name: OsString) -> Result<SafePath, Errno> {
-        if let Some(planter) = self.planter
-            && fstat(&self.dir).map_err(errno)?.st_uid != planter
+        if let Some(link_owner) = self.link_owner
+            && fstat(&self.dir).map_err(errno)?.st_uid != link_owner
         {
             return Err(REFUSED);
         }
@@ -310,7 +313,7 @@ pub fn safe_open(path: &Path, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno
                     let target = walk.follow_link(&link, &stat)?;
                     let target = Path::new(&target);
                     if target.is_absolute() {
-                        if walk.planter.is_none() && is_system_tree(target) {
+                        if walk.link_owner.is_none() && is_system_tree(target) {
                             return plain(target);
                         }
                         walk.dir = directory("/".as_ref())?;

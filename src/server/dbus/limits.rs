@@ -214,16 +214,16 @@ impl CallLimits {
 }
 
 impl LimitCounts {
-    fn spend_tokens(&mut self, purse: RateKey, cost: u32, now: Instant) -> bool {
+    fn spend_tokens(&mut self, key: RateKey, cost: u32, now: Instant) -> bool {
         // A full bucket is the same as none.
-        self.left.retain(|purse, (_, since)| {
-            let (rate, burst) = purse.size();
+        self.left.retain(|key, (_, since)| {
+            let (rate, burst) = key.size();
             let refill = Duration::from_secs(u64::from(burst.div_ceil(rate)));
             now.saturating_duration_since(*since) < refill
         });
-        let (rate, burst) = purse.size();
+        let (rate, burst) = key.size();
         let burst = f64::from(burst);
-        let (left, since) = self.left.entry(purse).or_insert((burst, now));
+        let (left, since) = self.left.entry(key).or_insert((burst, now));
         let rested = now.saturating_duration_since(*since).as_secs_f64();
         *left = (*left + rested * f64::from(rate)).min(burst);
         *since = now;

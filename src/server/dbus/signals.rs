@@ -50,8 +50,8 @@ pub(super) async fn send_changes(bus: &Arc<BusConnection>) {
         let mut batch = ChangeBatch::default();
         let mut ends = false;
         tokio::select! {
-            heard = feed.next() => match heard {
-                Some(heard) => batch.add_change(heard, &bus.announced()),
+            received = feed.next() => match received {
+                Some(received) => batch.add_change(received, &bus.announced()),
                 None => return,
             },
             () = bus.context.control.groups_changed() => batch.reshaped = true,
@@ -71,13 +71,13 @@ pub(super) async fn send_changes(bus: &Arc<BusConnection>) {
 
 impl ChangeBatch {
     fn add_pending(&mut self, feed: &mut Subscription, known: &KnownObjects) {
-        while let Some(heard) = feed.try_next() {
-            self.add_change(heard, known);
+        while let Some(received) = feed.try_next() {
+            self.add_change(received, known);
         }
     }
 
-    fn add_change(&mut self, heard: FeedItem, known: &KnownObjects) {
-        let event = match heard {
+    fn add_change(&mut self, received: FeedItem, known: &KnownObjects) {
+        let event = match received {
             FeedItem::Lost(count) => {
                 self.lost += count;
                 return;

@@ -154,7 +154,7 @@ async fn send_updates(
                 phase_event(&connection.shared.control).await
             }
             None => tokio::select! {
-                heard = messages.recv() => match heard {
+                received = messages.recv() => match received {
                     Ok(message) => message,
                     Err(broadcast::error::RecvError::Lagged(count)) => {
                         owes_all = true;
@@ -307,12 +307,12 @@ async fn broadcast_changes(
         if live.messages.receiver_count() == 0 {
             break;
         }
-        let heard = tokio::select! {
-            heard = changes.next() => heard.map(|_| true),
+        let received = tokio::select! {
+            received = changes.next() => received.map(|_| true),
             () = sleep(USAGE_INTERVAL) => Some(false),
             _ = stop.wait_for(|stop| *stop) => None,
         };
-        match heard {
+        match received {
             Some(true) => sleep_until((Instant::now() + GATHER).max(looked + GAP)).await,
             Some(false) => {}
             None => break,

@@ -474,6 +474,22 @@ fn humps(identifier: &str) -> Vec<String> {
     words
 }
 
+/// Texts in which no retired word may appear either: files, and directories ending in `/`.
+const TEXTS: &[&str] = &[
+    "README.md",
+    "README.zh-CN.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "man/",
+    "packaging/README.md",
+    "src/docs/",
+    "systemd/",
+    "tests/bench/README.md",
+    "tests/compat/ROWS.md",
+];
+/// Words that are retired in texts only.
+const RETIRED_IN_TEXTS: &[&str] = &["anew", "whoever"];
+
 /// What of [`RETIRED`] an identifier or a word of a comment breaks.
 fn retired(identifier: &str) -> Option<&'static (&'static str, &'static str)> {
     if ALLOWED.contains(&identifier) {
@@ -526,6 +542,46 @@ fn rooms_that_are_done_use_no_retired_word() {
             let found: BTreeSet<_> = words.into_iter().filter_map(retired).collect();
             for (word, instead) in found {
                 wrong.push(format!("{shown}: {word}: {instead}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn texts_use_no_retired_word() {
+    fn walk(path: PathBuf, found: &mut Vec<PathBuf>) {
+        if path.is_dir() {
+            for entry in fs::read_dir(path).expect("readable") {
+                walk(entry.expect("entry").path(), found);
+            }
+        } else {
+            found.push(path);
+        }
+    }
+    // Names of types are ordinary words at the beginning of a sentence.
+    let is_word = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase());
+    let banned: Vec<&str> = RETIRED
+        .iter()
+        .map(|(word, _)| *word)
+        .filter(is_word)
+        .chain(RETIRED_IN_TEXTS.iter().copied())
+        .collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut wrong = Vec::new();
+    for place in TEXTS {
+        let mut files = Vec::new();
+        walk(root.join(place), &mut files);
+        assert!(!files.is_empty(), "{place} has no files");
+        for file in files {
+            let text = fs::read_to_string(&file).expect("utf-8");
+            for (number, line) in text.lines().enumerate() {
+                let lower = line.to_lowercase();
+                let mut words = lower.split(|c: char| !c.is_alphanumeric() && c != '_');
+                if let Some(word) = words.find(|word| banned.contains(word)) {
+                    let shown = file.strip_prefix(root).expect("below the root").display();
+                    wrong.push(format!("{shown}:{}: {word}", number + 1));
+                }
             }
         }
     }

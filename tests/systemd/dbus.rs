@@ -490,7 +490,7 @@ fn policy(machine: &Machine) -> Result {
         ),
         (
             format!("busctl call {NAME} {MANAGER} NoSuch"),
-            "no method NoSuch",
+            "no such method: NoSuch",
         ),
         (
             format!("busctl call {NAME} /org/supervisord/Supervisor1 org.example.Other Stop"),

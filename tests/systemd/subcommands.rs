@@ -198,7 +198,7 @@ fn foreign(machine: &Machine) -> Result<(), String> {
     let result = refused(
         machine,
         &install,
-        "`systemctl enable --now supervisord` suffices",
+        "use `systemctl enable --now supervisord`",
     );
     machine.sh(&format!("rm {packaged}"))?;
     result?;
@@ -218,7 +218,7 @@ fn wrong(machine: &Machine) -> Result<(), String> {
         done.code == 1
             && done.stderr.contains(&format!("{CONFIGURATION}:15:11: "))
             && done.stderr.contains("autostart takes one of")
-            && done.stderr.ends_with("has errors; nothing was installed\n"),
+            && done.stderr.ends_with("has errors (nothing was installed)\n"),
         format!("{done:?}"),
     )?;
     refused(

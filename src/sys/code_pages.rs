@@ -14,7 +14,7 @@ unsafe extern "C" {
 /// while it is mapped.
 ///
 /// # Source
-/// MADV_DONTNEED(2const). Measured: 1.9 MiB of 4.4.
+/// MADV_DONTNEED(2const). Measured: 0.9 MiB instead of 4.8 without programs, 4.0 instead of 7.1 with 1,000.
 pub fn unmap_code() {
     let start = (&raw const __executable_start).cast_mut();
     let bytes = (&raw const etext).addr().saturating_sub(start.addr());

@@ -113,7 +113,7 @@ impl HeldWorker {
         self.worker.child.is_there()
     }
 
-    /// When to call [`Self::look`] next.
+    /// When to call [`Self::check_job`] next.
     pub(super) const fn look_at(&self) -> Tick {
         self.look_at
     }

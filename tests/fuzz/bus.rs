@@ -372,7 +372,9 @@ pub(crate) fn arguments(budget: Budget) -> Result<u64, String> {
         );
     })?;
     wait_for("the daemon is on the bus", LIMIT, || {
-        host.place.read("log").contains("connected to the session D-Bus")
+        host.place
+            .read("log")
+            .contains("connected to the session D-Bus")
     })?;
     let mut caller = Caller::connect(&path)?;
     let mut well = 0_u64;

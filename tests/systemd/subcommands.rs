@@ -218,7 +218,9 @@ fn wrong(machine: &Machine) -> Result<(), String> {
         done.code == 1
             && done.stderr.contains(&format!("{CONFIGURATION}:15:11: "))
             && done.stderr.contains("autostart takes one of")
-            && done.stderr.ends_with("has errors (nothing was installed)\n"),
+            && done
+                .stderr
+                .ends_with("has errors (nothing was installed)\n"),
         format!("{done:?}"),
     )?;
     refused(

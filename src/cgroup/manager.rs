@@ -382,7 +382,7 @@ fn find_root(
             });
             state.root = Some(Arc::new(root));
         }
-        // Nobody asked for cgroups, and nobody misses them.
+        // No program uses a cgroup key, so there is nothing to warn about.
         Err(_) if !in_need && !manager.hears_us => {}
         Err(why) => {
             state.has_searched = in_need;

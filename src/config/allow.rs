@@ -9,7 +9,7 @@
 //! * status                              everybody
 //! ```
 //!
-//! A user is a name or a uid; a group begins with `@` (a percent sign would begin an expansion). `all` stands for every
+//! A user is a name or a uid; a group begins with `@` (a percent sign would begin an expansion). `all` means every
 //! verb. Any permission on a process includes `status`. The order of rules does not matter: what one rule allows is
 //! allowed.
 

@@ -132,7 +132,7 @@ impl Subject for GroupName {
 /// Generates LINES from rows `Variant { field: Type } about field in group = Level ours "template";`.
 ///
 /// `about` names the field that the line is about, `in` the field with its group. A row without `about` is about the
-/// daemon. Fields are displayed as [`Foreign`], on one line and short, so a new row is safe whoever can choose its
+/// daemon. Fields are displayed as [`Foreign`], on one line and short, so a new row is safe even if a client chooses its
 /// texts. `#[own]` marks a text from the daemon or its configuration, which is displayed in full as [`Escaped`].
 /// `#[verbatim]` marks program output that is logged unchanged on request.
 macro_rules! lines {

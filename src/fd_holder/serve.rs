@@ -26,7 +26,7 @@ const GATHER: Duration = Duration::from_millis(1);
 /// without reading the answers is dead.
 const ANSWERS_MAX: usize = 64;
 
-/// Runs the fd holder until it is told to quit.
+/// Runs the fd holder until the daemon sends a quit request.
 #[must_use]
 pub fn run() -> ExitCode {
     let ends = match process_setup::set_up_process() {

@@ -110,7 +110,7 @@ impl ActivityQueue {
         self.activity.is_some() && (!self.orders.is_empty() || self.lost > 0)
     }
 
-    /// Whether so many orders wait that they should not wait for the end of the turn.
+    /// Whether the queue is long enough to start a job before the end of the turn.
     pub(super) fn is_long(&self) -> bool {
         self.orders.len() >= ORDERS_PER_JOB
     }

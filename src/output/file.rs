@@ -233,7 +233,7 @@ impl LogFile {
         Some(rotate_at.saturating_sub(self.position().unwrap_or(rotate_at)))
     }
 
-    /// Whether a rotation renames so many backups that it would delay other work.
+    /// Whether a rotation renames more backups than [`BACKUPS_QUICK_MAX`], which would delay other work.
     pub(super) const fn rotates_slowly(&self) -> bool {
         self.rules.backups > BACKUPS_QUICK_MAX
     }

@@ -455,7 +455,7 @@ fn inet(address: &str) -> Result<TcpListener, SocketRefusal> {
     Ok(TcpListener::bind(address)?)
 }
 
-/// Makes a bound unix socket with the configured owner and mode. Nobody can connect before it listens, so its
+/// Makes a bound unix socket with the configured owner and mode. Clients cannot connect before it listens, so its
 /// permissions are never too wide.
 ///
 /// The directory may belong to another user, who can replace its entries at any time. So the old file is removed

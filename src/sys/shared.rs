@@ -77,7 +77,7 @@ impl MemoryFile {
         self.0.set_len(bytes)
     }
 
-    /// Seals the file's size. Nobody can change the size or remove the seal afterwards.
+    /// Seals the file's size. Neither the size nor the seal can be changed afterwards.
     ///
     /// # Errors
     /// EPERM: it was sealed before, or cannot be sealed.

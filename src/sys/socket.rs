@@ -24,7 +24,7 @@ fn unix_socket(flags: SockFlag) -> io::Result<OwnedFd> {
     )?)
 }
 
-/// Creates a unix stream socket bound to `path`. Nobody can connect to it before [`listen_on`].
+/// Creates a unix stream socket bound to `path`. Clients cannot connect before [`listen_on`].
 ///
 /// # Errors
 /// EADDRINUSE if the path exists, ENAMETOOLONG beyond 107 bytes, ENOENT, EACCES, …

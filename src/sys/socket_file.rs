@@ -75,7 +75,7 @@ pub fn listen_at(
     backlog: i32,
 ) -> Result<ListeningSocket, SocketFileError> {
     let temporary = place.sibling(&format!(".{}", std::process::id()))?;
-    // Left by a process that had our PID. Nobody can listen on it any more.
+    // A process that had our PID left it. That process is gone, so no process listens on it.
     if let Ok(old) = temporary.open_path_fd()
         && is_socket(&old)
     {

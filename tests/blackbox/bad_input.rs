@@ -456,7 +456,7 @@ fn slow_clients() -> Result<Outcome, String> {
     wait_for("the descriptors come back", LIMIT, || {
         proc::descriptors(pid) <= fds + 4
     })?;
-    // Nobody sends a request, so nothing is computed.
+    // Without requests the daemon computes nothing.
     let before = proc::ticks(pid);
     std::thread::sleep(Duration::from_secs(2));
     let used = proc::ticks(pid) - before;

@@ -201,7 +201,7 @@ fn half() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// A client that waits for a slow start is told in one line to try again, and the start continues.
+/// A client that waits for a slow start gets one line, which says to try again. The start continues.
 fn waiting() -> Result<Outcome, String> {
     let mut host = Host::start(
         "[program:slow]\ncommand={test_child} forever\nstartsecs=25\nautostart=false\n\

@@ -70,25 +70,33 @@ const HOMES: &[(&str, &[&str])] = &[
     ),
 ];
 
-fn sources() -> Vec<(String, String)> {
-    fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(dir)
-            .expect("readable")
-            .map(|entry| entry.expect("entry").path())
-        {
-            if entry.is_dir() {
-                walk(&entry, found);
-            } else if entry.extension().is_some_and(|extension| extension == "rs") {
-                found.push(entry);
+/// The files at `path`, or below it, in order. Panics if there are none.
+fn files_below(path: &Path) -> Vec<PathBuf> {
+    fn walk(path: PathBuf, found: &mut Vec<PathBuf>) {
+        if path.is_dir() {
+            for entry in fs::read_dir(path).expect("readable") {
+                walk(entry.expect("entry").path(), found);
             }
+        } else {
+            found.push(path);
         }
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
-    walk(&root, &mut files);
+    walk(path.to_owned(), &mut files);
+    assert!(!files.is_empty(), "{} has no files", path.display());
     files.sort();
     files
+}
+
+fn is_rust(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "rs")
+}
+
+fn sources() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    files_below(&root)
         .into_iter()
+        .filter(|path| is_rust(path))
         .map(|path| {
             let name = path
                 .strip_prefix(&root)
@@ -509,20 +517,11 @@ fn retired(identifier: &str) -> Option<&'static (&'static str, &'static str)> {
 
 #[test]
 fn rooms_that_are_done_use_no_retired_word() {
-    fn walk(path: PathBuf, found: &mut Vec<PathBuf>) {
-        if path.is_dir() {
-            for entry in fs::read_dir(path).expect("readable") {
-                walk(entry.expect("entry").path(), found);
-            }
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut wrong = Vec::new();
     for place in ROOMS_DONE {
-        let mut files = Vec::new();
-        walk(root.join(place), &mut files);
+        let mut files = files_below(&root.join(place));
+        files.retain(|file| is_rust(file));
         assert!(!files.is_empty(), "{place} has no files");
         for file in files {
             let shown = file.strip_prefix(root).expect("below the root").display();
@@ -550,15 +549,6 @@ fn rooms_that_are_done_use_no_retired_word() {
 
 #[test]
 fn texts_use_no_retired_word() {
-    fn walk(path: PathBuf, found: &mut Vec<PathBuf>) {
-        if path.is_dir() {
-            for entry in fs::read_dir(path).expect("readable") {
-                walk(entry.expect("entry").path(), found);
-            }
-        } else {
-            found.push(path);
-        }
-    }
     // Names of types are ordinary words at the beginning of a sentence.
     let is_word = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase());
     let banned: Vec<&str> = RETIRED
@@ -570,10 +560,7 @@ fn texts_use_no_retired_word() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut wrong = Vec::new();
     for place in TEXTS {
-        let mut files = Vec::new();
-        walk(root.join(place), &mut files);
-        assert!(!files.is_empty(), "{place} has no files");
-        for file in files {
+        for file in files_below(&root.join(place)) {
             let text = fs::read_to_string(&file).expect("utf-8");
             for (number, line) in text.lines().enumerate() {
                 let lower = line.to_lowercase();

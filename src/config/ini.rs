@@ -93,6 +93,14 @@ impl IniSection {
         self.entries.iter().find(|entry| *entry.key == *key)
     }
 
+    fn replace(&mut self, from: &str, to: &str) {
+        for entry in &mut self.entries {
+            if entry.value.contains(from) {
+                entry.value = entry.value.replace(from, to);
+            }
+        }
+    }
+
     fn insert_entry(&mut self, mut entry: IniEntry) -> usize {
         match self.entries.iter().position(|old| old.key == entry.key) {
             Some(at) => {
@@ -117,6 +125,8 @@ pub struct Ini {
     pub defaults: IniSection,
     /// Interned keys, as written and in lower case: there are few, however many sections have them.
     keys: HashSet<Arc<str>>,
+    /// Sections that may contain text for [`Ini::replace`]: those with a header since the last call.
+    unreplaced: Vec<usize>,
 }
 
 /// An index of a section's entries by key. It is valid until the section changes.
@@ -171,6 +181,7 @@ impl Default for Ini {
                 entries: Vec::new(),
             },
             keys: HashSet::new(),
+            unreplaced: Vec::new(),
         }
     }
 }
@@ -394,9 +405,11 @@ impl Ini {
         }
         if let Some(&at) = self.index.get(name) {
             self.sections[at].places.push(span);
+            self.unreplaced.push(at);
             return Some(at);
         }
         self.index.insert(name.to_owned(), self.sections.len());
+        self.unreplaced.push(self.sections.len());
         let last = self.sections.last();
         let usual = last.map_or(0, |last| last.entries.len().min(USUAL_MAX));
         self.sections.push(IniSection {
@@ -496,21 +509,33 @@ impl Ini {
 
     /// Replaces `from` by `to` in every value of every section. A value of `[DEFAULT]` that contains `from` is copied
     /// into each section before; `[DEFAULT]` itself does not change.
+    /// All calls must have the same `from`.
     pub fn replace(&mut self, from: &str, to: &str) {
         let Self {
-            sections, defaults, ..
+            sections,
+            defaults,
+            unreplaced,
+            ..
         } = self;
-        for section in sections {
-            for entry in &defaults.entries {
-                if entry.value.contains(from) && section.entry(&entry.key).is_none() {
-                    section.entries.push(entry.clone());
-                }
+        let is_in = |entry: &&IniEntry| entry.value.contains(from);
+        let inherited: Vec<&IniEntry> = defaults.entries.iter().filter(is_in).collect();
+        if inherited.is_empty() {
+            // Thousands of files with one section each: a walk over all sections after each file is quadratic.
+            for &at in &*unreplaced {
+                sections[at].replace(from, to);
             }
-            for entry in &mut section.entries {
-                if entry.value.contains(from) {
-                    entry.value = entry.value.replace(from, to);
+        } else {
+            for section in sections {
+                for &entry in &inherited {
+                    if section.entry(&entry.key).is_none() {
+                        section.entries.push(entry.clone());
+                    }
                 }
+                section.replace(from, to);
             }
+        }
+        if !to.contains(from) {
+            unreplaced.clear();
         }
     }
 }
@@ -718,6 +743,24 @@ mod tests {
         assert_eq!(value("t", "d"), Some("own"));
         assert_eq!(value("new", "d"), Some("@"));
         assert_eq!(value("s", "e"), Some("x"));
+    }
+
+    #[test]
+    fn replacing_again_changes_only_what_came_later() {
+        let mut ini = Ini::default();
+        let mut add = |text, to: &str| {
+            ini.read("f", 0, text).expect("valid");
+            ini.replace("@", to);
+            let values = ini.sections().iter().flat_map(|section| &section.entries);
+            values.map(|entry| entry.value.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(add("[s]\na=@\n[t]\nb=@\n", "1"), ["1", "1"]);
+        assert_eq!(add("[s]\nc=@\n", "2"), ["1", "2", "1"]);
+        assert_eq!(add("[u]\nd=@\n", "@3"), ["1", "2", "1", "@3"]);
+        // A replacement that contains the text is replaced again, as in Supervisor.
+        assert_eq!(add("[v]\n", "4"), ["1", "2", "1", "43"]);
+        let late = add("[DEFAULT]\nz=@\n[w]\n", "5");
+        assert_eq!(late, ["1", "2", "5", "1", "5", "43", "5", "5", "5"]);
     }
 
     #[test]

@@ -13,18 +13,17 @@ COLOURS = {"ours": "#0b6e4f", "limit": "#888888", "supervisor": "#c0392b", "s6":
 WIDTH, HEIGHT, LEFT, TOP, PLOT_WIDTH, PLOT_HEIGHT = 860, 760, 70, 50, 620, 270
 
 
-def measure(bench: Bench, path):
-    metrics = []
-    sizes = SIZES[:4] if bench.quick else SIZES
-    for size in sizes:
-        start = Metric(f"scale-start-{size}", f"{size:,} programs up", "ms", "lower", "CPU ms")
-        metrics += up_with(bench, start, size)
-        kill = Metric(f"scale-restart-{size}", f"kill → exec beside {size:,}", "ms", "lower", "CPU µs/restart")
-        measure_kills(bench, kill, size)
-        metrics.append(kill)
-    with open(path, "w") as file:
-        file.write(drawing(metrics, sizes))
-    return metrics
+def table(quick):
+    """For each size the function that measures it, by a name for --only."""
+    return {f"scale-{size:g}": lambda bench, size=size: measure(bench, size) for size in (SIZES[:4] if quick else SIZES)}
+
+
+def measure(bench: Bench, size):
+    start = Metric(f"scale-start-{size}", f"{size:,} programs up", "ms", "lower", "CPU ms")
+    kill = Metric(f"scale-restart-{size}", f"kill → exec beside {size:,}", "ms", "lower", "CPU µs/restart")
+    metrics = up_with(bench, start, size)
+    measure_kills(bench, kill, size - VICTIMS if size > VICTIMS else size)
+    return [*metrics, kill]
 
 
 def medians(metrics, kind, sizes):
@@ -36,11 +35,12 @@ def medians(metrics, kind, sizes):
             for name, repetitions in metric.samples.items():
                 values = [value for samples in repetitions for value in samples]
                 series.setdefault(name, []).append((size, statistics.median(values)))
-    return {name: points for name, points in series.items() if any(size in sizes for size, _ in points)}
+    return {name: sorted(points) for name, points in series.items() if any(size in sizes for size, _ in points)}
 
 
-def drawing(metrics, sizes):
-    """Two plots over each other, both axes logarithmic."""
+def drawing(metrics):
+    """Two plots, one above the other, both axes logarithmic, from the metrics of this module among `metrics`."""
+    sizes = sorted({int(metric.name.rsplit("-", 1)[1]) for metric in metrics if metric.name.startswith("scale-")})
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" '
              'font-family="sans-serif" font-size="13">', f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>']
     parts += plot("N programs up, from the exec of the daemon (ms)", medians(metrics, "start", sizes), sizes, TOP)

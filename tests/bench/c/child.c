@@ -5,6 +5,7 @@
  *   child tick FILE              add one to the 64-bit counter in FILE, exit with status 1
  *   child lines FIFO BYTES SIZE  write a stamp; at each SIGUSR1 write BYTES to standard output, SIZE at a time and in
  *                                lines of at most 100 bytes, with a stamp before the first and one after the last write
+ *   child late PAUSE_US          write the time in a line of 100 bytes to standard output, again and again
  *
  * Called `run` it reads its arguments from the file `args` in the working directory, one a line: supervisors whose services
  * are directories with an executable `run` get this program itself as `run`, so that no shell starts between.
@@ -37,6 +38,23 @@ static void write_lines(int fifo, long long bytes, size_t size)
 			left -= want;
 		}
 		write_stamp(fifo);
+	}
+}
+
+static void write_times(long long pause)
+{
+	/* Writers of one pace begin at different moments. */
+	struct timespec rest = { 0, (getpid() * 7919LL % (pause + 1)) * 1000 };
+	nanosleep(&rest, NULL);
+	rest.tv_sec = pause / 1000000;
+	rest.tv_nsec = pause % 1000000 * 1000;
+	for (;;) {
+		char line[LATE_LINE + 1];
+		snprintf(line, sizeof line, "%-*lld\n", LATE_LINE - 1, now());
+		if (write(1, line, LATE_LINE) != LATE_LINE)
+			exit(3);
+		if (pause)
+			nanosleep(&rest, NULL);
 	}
 }
 
@@ -90,5 +108,7 @@ int main(int argc, char **given)
 			die(argv[2]);
 		write_lines(fd, atoll(argv[3]), atoll(argv[4]));
 	}
+	if (argc == 3 && !strcmp(argv[1], "late"))
+		write_times(atoll(argv[2]));
 	return 2;
 }

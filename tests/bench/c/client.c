@@ -8,6 +8,8 @@
  *                                     with a pause between calls; prints the ns of each call
  *   client gap SOCKET SECONDS         call getState again and again, over a new connection where one fails; prints the longest
  *                                     time in ns between two answers, and how many there were
+ *   client late FIFO SECONDS          read lines of `child late` that are written within SECONDS; prints their number, and
+ *                                     the median, the 99th percentile and the maximum of their ages in ns
  */
 #include "common.h"
 #include <sys/socket.h>
@@ -144,6 +146,7 @@ static void gap(char **argv)
 }
 
 #define MOST_CALLS (1 << 20)
+#define MOST_LINES (1 << 22)
 
 static void calls(char **argv)
 {
@@ -181,6 +184,44 @@ static void calls(char **argv)
 	}
 }
 
+static int by_size(const void *a, const void *b)
+{
+	long long x = *(const long long *)a, y = *(const long long *)b;
+	return x < y ? -1 : x > y;
+}
+
+/* The log is a FIFO: a reader that is woken by each write adds less than one that watches hundreds of files. */
+static void late(char **argv)
+{
+	int fd = open(argv[2], O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		die(argv[2]);
+	static char data[1 << 16];
+	long long *all = mmap(NULL, MOST_LINES * sizeof *all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	long long count = 0, began = now(), end = began + (long long)(atof(argv[3]) * 1e9);
+	size_t have = 0;
+	while (now() < end && count < MOST_LINES) {
+		ssize_t n = read(fd, data + have, sizeof data - have);
+		long long at = now();
+		if (n <= 0)
+			die("read");
+		have += n;
+		size_t used = 0;
+		for (; used + LATE_LINE <= have && count < MOST_LINES; used += LATE_LINE) {
+			long long written = atoll(data + used);
+			/* Nobody read before. */
+			if (written >= began)
+				all[count++] = at - written;
+		}
+		memmove(data, data + used, have - used);
+		have -= used;
+	}
+	if (!count)
+		exit(3);
+	qsort(all, count, sizeof *all, by_size);
+	printf("%lld %lld %lld %lld\n", count, all[count / 2], all[count * 99 / 100], all[count - 1]);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc >= 5 && !strcmp(argv[1], "kill"))
@@ -191,6 +232,8 @@ int main(int argc, char **argv)
 		gap(argv);
 	else if (argc == 7 && !strcmp(argv[1], "call"))
 		calls(argv);
+	else if (argc == 4 && !strcmp(argv[1], "late"))
+		late(argv);
 	else
 		return 2;
 	return 0;

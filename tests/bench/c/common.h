@@ -17,6 +17,9 @@ struct stamp {
 	long long pid;
 };
 
+/* The bytes of a line that says when it was written. */
+#define LATE_LINE 100
+
 static inline long long clock_ns(clockid_t clock)
 {
 	struct timespec t;

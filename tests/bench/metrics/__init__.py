@@ -4,6 +4,7 @@ from metrics import logs, requests, resources, restarts, starts
 METRICS = {
     "lines-100": logs.lines_100,
     "log-rotating": logs.log_rotating,
+    "late-lines": logs.late_lines,
     "process-list": requests.process_list,
     "restart-25": restarts.restart_25,
     "restart-1000": restarts.restart_1000,

@@ -3,7 +3,7 @@ import os
 import time
 
 from metric import Bar, Lineup, Metric
-from peers.base import Fleet, Log, Program
+from peers.base import Fleet, Log, Program, ServiceDirectories
 from work import Failed, wait_for
 
 
@@ -80,4 +80,38 @@ def log_rotating(bench):
                     f"{total // 1_000_000} MB a repetition; the limit renames and deletes as well; multilog has 16 MB files, "
                     "as many bytes of them")
     measure(bench, metric, 4096, total, 50_000_000, 3)
+    return [metric]
+
+
+def late_lines(bench):
+    count, seconds = bench.pick(20, 200), bench.pick(0.5, 2)
+    metric = Metric("late-lines", f"{count} writers with a line each 10 ms, 2 with one each 80 µs: until it is in the log, p99",
+                    "ms", "lower", "CPU µs/line", [Bar("wall", "<=", 1)],
+                    "the log of all is one FIFO, whose reader takes the time")
+    with Lineup(metric) as lineup:
+        logs = {}
+        for name, daemon in bench.contenders(metric, "log").items():
+            if isinstance(daemon, ServiceDirectories):
+                metric.skipped[name] = "a logger for each program, with a directory of its own"
+                continue
+            log = logs[name] = Log(bench.work.fresh(), "current")
+            os.mkfifo(log.path)
+            # Held open, so that it can be opened for writing before its reader is there.
+            reader = os.open(log.path, os.O_RDWR | os.O_CLOEXEC)
+            daemon.prepare(Fleet([Program("slow", [bench.work.child, "late", 10_000], count, log=log),
+                                  Program("fast", [bench.work.child, "late", 20], 2, log=log)]))
+            lineup.add(name, daemon, lambda _, fd=reader: os.read(fd, 100))
+
+        def turn(name):
+            daemon = lineup.running[name]
+            daemon.thaw()
+            # The pipes of a daemon that was stopped are full.
+            bench.work.run(bench.work.client, "late", logs[name].path, 0.5)
+            before = daemon.cpu_ns()
+            (lines, _, most, _), = bench.work.run(bench.work.client, "late", logs[name].path, seconds)
+            used = daemon.cpu_ns() - before
+            daemon.freeze()
+            return [most / 1e6], used / lines / 1e3
+
+        bench.in_turn(metric, {name: lambda name=name: turn(name) for name in lineup.running})
     return [metric]

@@ -1,4 +1,4 @@
-"""How the time to start N programs and to restart one of them grows with N, drawn as SVG."""
+"""Measures how the times to start N programs and to restart one of them grow with N, and draws them as SVG."""
 import statistics
 from math import floor, log10
 
@@ -6,7 +6,7 @@ from metric import Bench, Metric
 from metrics.restarts import VICTIMS, measure_kills
 from metrics.starts import up_with
 
-#: Three descriptors for each program: 6,000 need 18,000 of the 20,000 that are usual at most.
+#: Three descriptors for each program: 6,000 programs need 18,000 of the usual maximum of 20,000.
 SIZES = (1, 10, 100, 1000, 3000, 6000)
 COLOURS = {"ours": "#0b6e4f", "limit": "#888888", "supervisor": "#c0392b", "s6": "#8e44ad", "runit": "#2980b9",
            "daemontools": "#d68910", "dinit": "#16a085", "circus": "#7f5539", "pm2": "#e84393"}
@@ -28,7 +28,7 @@ def measure(bench: Bench, path):
 
 
 def medians(metrics, kind, sizes):
-    """For each contender the points (N, milliseconds)."""
+    """The points (N, milliseconds) of each contender."""
     series = {}
     for metric in metrics:
         if metric.name.startswith(f"scale-{kind}-"):
@@ -40,7 +40,7 @@ def medians(metrics, kind, sizes):
 
 
 def drawing(metrics, sizes):
-    """Two plots over each other, both axes logarithmic."""
+    """Two plots, one above the other, with logarithmic axes."""
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" '
              'font-family="sans-serif" font-size="13">', f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>']
     parts += plot("N programs up, from the exec of the daemon (ms)", medians(metrics, "start", sizes), sizes, TOP)

@@ -1,4 +1,4 @@
-"""Why a bar is not met yet. The table of man/guide/performance.md shows the reason as long as the bar is not met."""
+"""Reasons why bars are not met. man/guide/performance.md shows a reason while its bar is not met."""
 
 START = ("of the time from exec, a third is exec itself and the dynamic linker, which the static limit does not have, a quarter "
          "the configuration, sockets, pidfile and log, a quarter the start of the threads, and the rest the spawn")
@@ -8,7 +8,7 @@ KERNEL = ("about {} of the CPU time is spent in the kernel: clone, the half of e
 CLIENT = ("the limit, a C program that asks for one line, needs twice the time here that it needed where the bar was set; exec and "
           "the dynamic linker are half of the client's time")
 
-#: The name of a metric, and what the bar is about ("wall" or "cpu"): the reason, as the end of a sentence.
+#: The reason why a bar is not met, by metric and kind of bar ("wall" or "cpu"); the text ends a sentence.
 UNMET = {
     ("first-child", "wall"): START,
     ("first-rpc", "wall"): START,

@@ -548,7 +548,7 @@ fn foreign() -> Result<(), String> {
     let daemon = launch(&host, "{dir}/other", "1")?;
     ready(&mut host, daemon)?;
     expect(
-        !host.place.read("log").contains("service manager"),
+        !host.place.read("log").contains("passed by systemd"),
         host.log_end(),
     )?;
     end(&mut host)

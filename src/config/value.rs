@@ -614,7 +614,7 @@ mod tests {
                 ("journal, ~/x.log", of(file("/home/me/x.log"), true, false)),
                 ("AUTO,journald", of(LogfileValue::Auto, true, false)),
                 ("x.log,syslog,journal", of(file("x.log"), true, true)),
-                // No item is such a word: one path, as in Supervisor.
+                // No item is a keyword, so the value is one path, as in Supervisor.
                 ("a,b.log", of(file("a,b.log"), false, false)),
                 ("a,journal.log", of(file("a,journal.log"), false, false)),
                 ("auto,none", of(file("auto,none"), false, false)),

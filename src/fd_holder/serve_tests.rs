@@ -162,7 +162,7 @@ fn a_client_that_dies_during_a_list_does_not_affect_the_next() {
     let list = successor.list(LIMIT).expect("whole");
     let names: std::collections::BTreeSet<_> = list.iter().map(|(name, _)| name).collect();
     assert_eq!((list.len(), names.len()), (count, count));
-    // It keeps storing although nobody reads.
+    // The fd holder stores descriptors although no client reads its list.
     holder.send(HolderMessage::new(PacketKind::List, 1), &[]);
     successor.store("last", &[null.as_fd()]).expect("room");
     assert_eq!(successor.barrier(LIMIT).expect("done"), []);

@@ -1,5 +1,5 @@
 //! Whole units as people write them. The configuration's parser must accept the result with `strict`, and the result
-//! must run what systemd would run.
+//! must run the same command as systemd.
 
 use std::sync::Arc;
 

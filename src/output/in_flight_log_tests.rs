@@ -112,7 +112,7 @@ fn test_child() {
     die_after("settled");
 }
 
-/// What the output thread does with one pipe, forever: recovers, then reads and writes.
+/// Handles one pipe forever, like the output thread: recovers, then reads and writes.
 fn work(pipe: &OwnedFd, mut buffer: SharedBuffer, log: &Path) {
     let mut file = LogFile::open(rules(log, 3000, 1000)).expect("opened");
     let mut put = |data: &[u8]| {

@@ -14,7 +14,7 @@ use crate::output::testing::{TempDir, eventually};
 /// One entry as journald would parse it.
 pub(in crate::output) type Entry = BTreeMap<String, Vec<u8>>;
 
-/// What journald would read.
+/// A fake journald: the receiving end of a journal socket.
 pub(in crate::output) struct FakeJournald {
     socket: OwnedFd,
     path: PathBuf,

@@ -76,7 +76,7 @@ impl Succession {
         }
     }
 
-    /// Reads what the pipe holds.
+    /// Waits until the reactor has read all bytes in the pipe.
     fn read_pipe_empty(&mut self, pipe: &std::fs::File) {
         self.until("it is read", |_| sys::unread(pipe).unwrap_or(0) == 0);
     }

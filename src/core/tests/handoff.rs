@@ -1,4 +1,4 @@
-//! Tests of what a successor requests again in each stage of a process.
+//! Tests of the requests that the next daemon repeats in each stage of a process.
 
 use super::bench::{Bench, CAT, config, exited, one, program, start, stop};
 use crate::api::{Request, Ticket};
@@ -42,7 +42,7 @@ fn an_unrecorded_spawn_is_not_repeated() {
 #[test]
 fn every_stage_resumes_at_its_own_step() {
     type Prepare = fn() -> Bench;
-    // (stage, what is requested again, state afterwards)
+    // (stage, requests that are repeated, state afterwards)
     let table: Vec<(&str, Prepare, Vec<&str>, &str)> = vec![
         (
             "stopped",

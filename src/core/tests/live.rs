@@ -25,7 +25,7 @@ fn template(name: &str) -> Arc<ProgramTemplate> {
     })
 }
 
-/// What the loader makes of a program for `count` processes.
+/// The result of the loader for a program with `count` processes.
 fn made(
     group: &str,
     name: &str,

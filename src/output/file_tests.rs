@@ -366,7 +366,7 @@ fn links_of_other_users_are_followed_only_to_files_they_may_write() {
 }
 
 #[test]
-fn rotation_uses_the_directory_that_was_opened() {
+fn a_directory_replaced_after_opening_is_refused() {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("skipped: only root can plant files of other users");
         return;

@@ -167,7 +167,7 @@ fn emptied(queue: &mut JobQueue) -> Vec<String> {
 }
 
 #[test]
-fn spawns_go_first_and_no_answer_follows_stop() {
+fn spawns_go_first_and_no_job_follows_a_handoff() {
     let resolve = |slot| SpawnJob::Resolve(instance(slot), Arc::new(of("a", None, "/bin/true")));
     let spawn = |slot| {
         let base = SpawnBase::new([], None, Vec::new());
@@ -215,7 +215,7 @@ fn spawns_go_first_and_no_answer_follows_stop() {
 }
 
 #[test]
-fn a_delayed_spawn_delays_only_spawns_of_its_user() {
+fn a_delayed_spawn_delays_only_its_own_process() {
     let script = Script::new("waits");
     let bench = Bench::new();
     let held = bench.resolve(1, of("a", None, path(&script)));

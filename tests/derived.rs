@@ -26,7 +26,7 @@ fn aux_01_the_sample_configuration_derives_from_keys() {
     agrees("packaging/examples/sample.conf", &render::sample());
 }
 
-/// What `tests/bench/run` prints. It measures nothing here.
+/// The output of `tests/bench/run`, with options that measure nothing.
 fn bench(arguments: &[&str]) -> String {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/run");
     let done = std::process::Command::new("python3")
@@ -40,7 +40,7 @@ fn bench(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn the_bench_lists_what_it_measures() {
+fn the_bench_lists_its_metrics() {
     let list = bench(&["--list"]);
     for metric in ["lines-100", "start-1000-confd", "idle"] {
         assert!(list.lines().any(|line| line == metric), "{list}");
@@ -97,7 +97,7 @@ fn manual_pages_derive_from_the_tables() {
 }
 
 #[test]
-fn what_is_installed_for_dbus_derives_from_its_tables() {
+fn d_bus_files_derive_from_their_tables() {
     agrees(
         "packaging/org.supervisord.Supervisor1.conf",
         &dbus::bus_policy(),
@@ -108,8 +108,8 @@ fn what_is_installed_for_dbus_derives_from_its_tables() {
     );
 }
 
-/// The .deb's changelog, from which that of the .rpm is drawn, tells of the versions that CHANGELOG.md tells of, and the first of
-/// them is ours.
+/// debian/changelog, from which the .rpm's changelog is generated, has the same versions as CHANGELOG.md. The first one is our
+/// version.
 #[test]
 fn changelogs_agree_on_the_version() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

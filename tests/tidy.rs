@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From the ground up. Rooms of one floor do not use each other.
+/// The floors of rooms, from the lowest. A room uses only rooms of lower floors.
 const FLOORS: &[&[&str]] = &[
     &["domain"],
     &["config", "sys"],
@@ -17,13 +17,13 @@ const FLOORS: &[&[&str]] = &[
     &["daemon"],
 ];
 
-/// What the client may use.
+/// The rooms that the client may use.
 const CTL: &[&str] = &["api", "config", "domain", "ctl"];
 
 /// Rooms without I/O.
 const PURE: &[&str] = &["domain", "config", "api", "core"];
 
-/// What a pure room does not name.
+/// Names that a pure room must not contain.
 const IMPURE: &[&str] = &[
     "tokio",
     "nix::",
@@ -37,7 +37,7 @@ const IMPURE: &[&str] = &[
     "SystemTime",
 ];
 
-/// Where each outside package may be named: a file, or a room ending in `/`.
+/// The home of each outside package: files, and rooms that end in `/`.
 const HOMES: &[(&str, &[&str])] = &[
     ("quick_xml", &["api/xmlrpc.rs"]),
     ("tokio", &["control/", "server/", "cgroup/bus.rs"]),
@@ -151,7 +151,7 @@ fn rooms_used(code: &str) -> Vec<String> {
 }
 
 #[test]
-fn floors_hold() {
+fn rooms_use_only_lower_floors() {
     let mut wrong = Vec::new();
     for (file, text) in sources() {
         let own = room(&file);
@@ -191,9 +191,9 @@ fn pure_rooms_do_no_io_and_read_no_clock() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// jiff is built without the search for the system's zone, and takes UTC for it.
+/// Our build of jiff does not search for the system's zone, and would use UTC.
 #[test]
-fn local_times_have_the_zone_that_sys_finds() {
+fn local_times_use_the_zone_from_sys() {
     let mut wrong = Vec::new();
     for (file, text) in sources() {
         for name in ["TimeZone::system", "TimeZone::try_system", "Zoned::now"] {
@@ -206,7 +206,7 @@ fn local_times_have_the_zone_that_sys_finds() {
 }
 
 #[test]
-fn every_package_has_its_home() {
+fn every_package_is_used_only_in_its_home() {
     let mut wrong = Vec::new();
     for (file, text) in sources() {
         for (package, homes) in HOMES {
@@ -228,7 +228,7 @@ fn every_package_has_its_home() {
 }
 
 #[test]
-fn unsafe_stands_in_sys_only() {
+fn unsafe_code_is_in_sys_only() {
     let wrong: Vec<String> = sources()
         .into_iter()
         .filter(|(file, text)| {
@@ -243,7 +243,7 @@ fn unsafe_stands_in_sys_only() {
 }
 
 #[test]
-fn every_module_says_what_it_is_for() {
+fn every_module_has_documentation() {
     let wrong: Vec<String> = sources()
         .into_iter()
         .filter(|(_, text)| !text.starts_with("//!"))
@@ -253,8 +253,8 @@ fn every_module_says_what_it_is_for() {
 }
 
 #[test]
-fn nothing_is_left_unfinished() {
-    // Spelled in halves, so that this file does not find itself.
+fn no_code_is_unfinished() {
+    // Written in two parts, so that the test does not find this file.
     let words = [
         concat!("TO", "DO"),
         concat!("FIX", "ME"),
@@ -271,7 +271,7 @@ fn nothing_is_left_unfinished() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Words that are not used any more, and what is used instead. Three forms:
+/// Retired words with their replacements. Three forms:
 /// - in lower case (`heirloom`): the word by itself, or as a part of an identifier or of a file name (`StoredHeirloom`,
 ///   `heirloom_of`, `heirlooms.rs`);
 /// - with a capital letter or an underscore (`Legacy`, `let_go`): exactly this identifier;
@@ -370,10 +370,10 @@ const RETIRED: &[(&str, &str)] = &[
     ("chance.rs", "rng.rs"),
 ];
 
-/// What [`RETIRED`] does not ban: a log line whose name is a field in the journal.
+/// Exceptions from [`RETIRED`]: a log line whose name is a field in the journal.
 const ALLOWED: &[&str] = &["KeeperFailed"];
 
-/// Where [`RETIRED`] is banned: files, and directories ending in `/`, below the root of the repository.
+/// Files, and directories that end in `/`, that must not contain [`RETIRED`] words. Relative to the root of the repository.
 const ROOMS_DONE: &[&str] = &[
     "src/domain/",
     "src/core/",
@@ -408,7 +408,7 @@ const ROOMS_DONE: &[&str] = &[
     "tests/web/",
 ];
 
-/// The text without the contents of string literals; comments stay.
+/// The text without the contents of string literals. Comments stay.
 fn without_strings(text: &str) -> String {
     let bytes: Vec<char> = text.chars().collect();
     let at = |place: usize| bytes.get(place).copied().unwrap_or('\0');
@@ -482,7 +482,7 @@ fn humps(identifier: &str) -> Vec<String> {
     words
 }
 
-/// Texts in which no retired word may appear either: files, and directories ending in `/`.
+/// Documents that must not contain retired words: files, and directories that end in `/`.
 const TEXTS: &[&str] = &[
     "README.md",
     "README.zh-CN.md",
@@ -495,10 +495,10 @@ const TEXTS: &[&str] = &[
     "tests/bench/README.md",
     "tests/compat/ROWS.md",
 ];
-/// Words that are retired in texts only.
+/// Words that are retired in documents only.
 const RETIRED_IN_TEXTS: &[&str] = &["anew", "whoever"];
 
-/// What of [`RETIRED`] an identifier or a word of a comment breaks.
+/// The entry of [`RETIRED`] that an identifier or a word of a comment matches. `None`: the word is allowed.
 fn retired(identifier: &str) -> Option<&'static (&'static str, &'static str)> {
     if ALLOWED.contains(&identifier) {
         return None;
@@ -516,7 +516,7 @@ fn retired(identifier: &str) -> Option<&'static (&'static str, &'static str)> {
 }
 
 #[test]
-fn rooms_that_are_done_use_no_retired_word() {
+fn rooms_use_no_retired_word() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut wrong = Vec::new();
     for place in ROOMS_DONE {
@@ -549,7 +549,7 @@ fn rooms_that_are_done_use_no_retired_word() {
 
 #[test]
 fn texts_use_no_retired_word() {
-    // Names of types are ordinary words at the beginning of a sentence.
+    // Retired names of types are ordinary words at the beginning of a sentence, so they are allowed here.
     let is_word = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase());
     let banned: Vec<&str> = RETIRED
         .iter()

@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a1_accepted_and_refused_have_one_form() {
+    fn a1_accepted_and_refused_calls_have_one_form() {
         let line = |request: &Request, fault: Option<Fault>| {
             let entry = request.audit_entry().expect("a change");
             audit_line(&caller(), entry, fault.as_ref()).to_string()

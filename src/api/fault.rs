@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rpc_12_fault_strings() {
+    fn rpc_12_fault_strings_are_supervisors() {
         assert_eq!(FaultCode::BadName.of("x:y").to_string(), "BAD_NAME: x:y");
         assert_eq!(FaultCode::NoFile.bare().to_string(), "NO_FILE");
         assert_eq!(FaultCode::CantReread.code(), 92);

@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn no_row_and_the_longest_numbers() {
+    fn empty_lists_and_extreme_numbers_equal_rendered_values() {
         for rows in [
             vec![],
             vec![
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_known_or_refused() {
+    fn unknown_columns_are_refused() {
         let names = |names: &[&str]| {
             names
                 .iter()
@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_the_columns_that_were_asked_for() {
+    fn a_table_has_the_requested_columns() {
         let rows = [("a\tb\n\\<&\r".to_owned(), -7), (String::new(), 0)];
         assert_eq!(
             table(&["pid", "name"], &rows),
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_table_is_not_read() {
+    fn a_malformed_table_is_refused() {
         for text in ["", "x", "a\tb\nc\n", "a\nc\td\n", "a\n\\x\n", "a\n\\\n"] {
             assert_eq!(read_table(text), None, "{text:?}");
         }
@@ -462,7 +462,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_table_is_read_as_it_was_written(
+        fn a_written_table_reads_back(
             rows in proptest::collection::vec(("[\\PC\\\\\t\n\r]*", any::<i64>()), 0..5)
         ) {
             let text = table(&["name", "pid", "description"], &rows);
@@ -476,7 +476,7 @@ mod tests {
         }
 
         #[test]
-        fn a_list_has_the_bytes_of_its_tree(rows in proptest::collection::vec((".*", any::<i64>()), 0..5)) {
+        fn a_streamed_list_equals_a_rendered_value(rows in proptest::collection::vec((".*", any::<i64>()), 0..5)) {
             let (list, tree) = both(&rows);
             prop_assert_eq!(list, tree);
         }

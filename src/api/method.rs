@@ -407,7 +407,7 @@ mod tests {
     ];
 
     #[test]
-    fn rpc_14_every_method_of_supervisor_is_there_and_no_other() {
+    fn rpc_14_the_methods_are_exactly_supervisors() {
         let with = |supervisor, twiddler: Option<&[&str]>| {
             let twiddler =
                 twiddler.map(|list| list.iter().map(|name| (*name).to_owned()).collect());
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whitelist_leaves_the_methods_it_names() {
+    fn a_whitelist_permits_only_the_methods_it_names() {
         let interfaces = RpcInterfaces {
             supervisor: true,
             twiddler: Some(vec!["log".to_owned()]),
@@ -500,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_are_the_plug_ins() {
+    fn log_levels_are_those_of_the_twiddler() {
         let log = |level: Option<RpcValue>| {
             let given = std::iter::once(RpcValue::text("x")).chain(level).collect();
             match bind("twiddler.log", given) {
@@ -601,7 +601,7 @@ mod tests {
     }
 
     #[test]
-    fn rpc_10_only_names_of_the_table_are_found() {
+    fn rpc_10_only_methods_of_the_table_are_found() {
         for name in [
             "",
             "supervisor",
@@ -623,7 +623,7 @@ mod tests {
     }
 
     #[test]
-    fn rpc_11_kinds_of_arguments() {
+    fn rpc_11_wrong_argument_types_are_refused() {
         let of = || LogRef::Daemon;
         let read = |offset, length| {
             Ok(BoundCall::ReadLog {
@@ -684,7 +684,7 @@ mod tests {
     }
 
     #[test]
-    fn rpc_17_wait_is_what_python_takes_for_true() {
+    fn rpc_17_wait_accepts_any_value_with_pythons_truth() {
         let table = [
             (vec![], true),
             (vec![RpcValue::Bool(false)], false),
@@ -735,7 +735,7 @@ mod tests {
     }
 
     #[test]
-    fn rpc_30_stdin_takes_text_or_bytes() {
+    fn rpc_30_stdin_accepts_strings_or_bytes() {
         let send = |value| {
             bind(
                 "supervisor.sendProcessStdin",

@@ -13,7 +13,7 @@ fn call(value: &str) -> Result<RpcValue, XmlRpcError> {
 }
 
 #[test]
-fn rpc_08_types_of_a_request() {
+fn rpc_08_values_of_a_request_are_parsed_by_type() {
     let text = |t: &str| Some(RpcValue::text(t));
     let table = [
         ("", None),
@@ -158,7 +158,7 @@ fn rpc_04_bombs_are_refused() {
 }
 
 #[test]
-fn rpc_08_layout_of_a_response() {
+fn rpc_08_a_response_has_pythons_layout() {
     let value = RpcValue::Struct(vec![
         ("statecode".to_owned(), RpcValue::Int(1)),
         (
@@ -182,7 +182,7 @@ fn rpc_08_layout_of_a_response() {
 }
 
 #[test]
-fn responses_are_read_as_reference_servers_send_them() {
+fn responses_of_reference_servers_are_parsed() {
     let esc = b"<?xml version='1.0'?>\n<methodResponse>\n<params>\n<param>\n<value><string>\x1b[1m</string></value>\n</param>\n</params>\n</methodResponse>\n";
     assert_eq!(read_response(esc), Ok(Ok(RpcValue::text("\u{1b}[1m"))));
     let fault = write_response(&Err(FaultCode::BadName.of("x")));
@@ -257,7 +257,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_sent_is_always_xml(text in any::<String>()) {
+    fn a_response_contains_only_xml_characters(text in any::<String>()) {
         let bytes = write_response(&Ok(RpcValue::Text(text)));
         let sent = String::from_utf8(bytes).expect("UTF-8");
         prop_assert!(sent.chars().all(is_xml_char));

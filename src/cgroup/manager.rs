@@ -396,7 +396,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_is_the_one_that_was_made_first() {
+    fn oldest_returns_the_process_that_started_first() {
         let own = i32::try_from(std::process::id()).expect("small");
         let mut child = std::process::Command::new("/bin/cat")
             .stdin(std::process::Stdio::piped())
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_can_be_called_anything() {
+    fn any_process_name_gives_a_cgroup_name() {
         let fields = "S 1 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1";
         for name in ["cat", "a) S 1", "", "\u{fc}) ("] {
             let stat = format!("7 ({name}) {fields}");

@@ -90,7 +90,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_name_tells_whose_it_is(group in "[^/:[:space:]]{1,40}", process in "[^/:[:space:]]{1,40}") {
+        fn a_cgroup_name_gives_back_group_and_process(group in "[^/:[:space:]]{1,40}", process in "[^/:[:space:]]{1,40}") {
             let (Ok(group), Ok(process)) = (GroupName::parse(&group), ProcessName::parse(&process)) else {
                 return Ok(());
             };

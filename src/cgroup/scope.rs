@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_service_of_pid_1_has_a_scope_beside_it() {
+    fn each_service_of_pid_1_has_its_own_scope() {
         for (own, expected) in [
             (
                 "system.slice/supervisord.service",

@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn questions_name_the_program_and_the_place() {
+    fn a_request_names_the_program_and_the_position() {
         let request = |line: &str| CompletionRequest::from_args(&words(line));
         let asked = |program: &str, before: &[&str], word: &str| {
             Some(CompletionRequest {
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_stands_where_getopt_would_find_it() {
+    fn word_positions_follow_getopt() {
         let table = [opt('n', "nodaemon", false), opt('c', "configuration", true)];
         let value = |joined: &str| WordPosition::Value {
             index: 1,
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_lines() {
+    fn a_completion_prints_one_candidate_a_line() {
         let answer = Completion {
             candidates: vec![Candidate::new("a", ""), Candidate::new("b", "two\twords")],
             names: Some(NameSource::Files),

@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_keep_their_bounds() {
+    fn numbers_are_bounded() {
         assert_eq!((nice("-20"), nice(" +19 ")), (Ok(-20), Ok(19)));
         assert_eq!(nice("20"), Err("20 is above upper bound (19)".to_owned()));
         assert_eq!(
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn capabilities_are_sets() {
+    fn capabilities_are_parsed_as_sets() {
         let shown = |text| capabilities(text).map(|set| set.to_string());
         for (text, set) in [
             ("none", "none"),
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_nothing_is_kept_once() {
+    fn a_default_confinement_is_interned() {
         let one = Confinement::default().into_shared();
         assert!(Arc::ptr_eq(&one, &Confinement::interned_default()));
         let nice = Confinement {

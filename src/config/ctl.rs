@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_66_keys_and_defaults() {
+    fn cfg_66_the_client_has_supervisors_keys_and_defaults() {
         assert_eq!(spec("[supervisorctl]"), Ok(CtlSpec::default()));
         assert_eq!(CtlSpec::default().serverurl, "http://localhost:9001");
         assert_eq!(CtlSpec::default().prompt, "supervisor");
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_clients_sections_are_kept_and_each_line_in_its_place() {
+    fn only_the_clients_sections_remain_on_their_original_lines() {
         let text = "; comment\n[supervisord]\nlogfile = /x ; c\n\n[supervisorctl]\nprompt=a\n b\n[program:x]\ncommand=a\n  \
                     b\n\n  c\n# comment\nenvironment=A=\"1\"\n[DEFAULT]\nx=y\n[ctlplugin:z]\nk=v\n";
         assert_eq!(
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_with_a_doubtful_line_is_read_whole() {
+    fn a_file_with_an_ambiguous_line_is_read_whole() {
         for line in [
             "nonsense",
             "nonsense ; = x",
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_says_the_same_as_the_whole_file() {
+    fn own_sections_give_the_same_result_as_the_whole_file() {
         let texts = [
             "[supervisorctl]\nprompt=x\n[program:a]\ncommand=b\n c\n[supervisorctl]\nusername=u\n",
             "[program:a]\ncommand=b\n[supervisorctl]\nprompt=%(here)s\n",
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_04_files_that_are_not_there_or_not_readable() {
+    fn cfg_04_missing_and_unreadable_files_are_errors() {
         for (path, expected) in [
             ("/no", "could not find config file /no"),
             ("/tmp", "could not read config file /tmp"),
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_66_plug_ins_are_warned_of_once_each_with_their_place() {
+    fn cfg_66_each_plug_in_gives_one_warning_with_its_position() {
         let spec = spec("[supervisorctl]\n[ctlplugin:x]\nsupervisor.ctl_factory = a.b:c\nk=v\n")
             .expect("valid");
         assert_eq!(

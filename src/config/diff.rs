@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn added_changed_and_removed_in_order() {
+    fn added_changed_and_removed_groups_are_in_order() {
         let old = "[program:c]\ncommand=c\n[program:b]\ncommand=b\n[program:a]\ncommand=a\n";
         let new = "[program:c]\ncommand=x\n[program:b]\ncommand=y\n[program:z]\ncommand=z\npriority=1\n[program:y]\ncommand=y\n";
         assert_eq!(shown(old, new), "+z,y ~b,c -a");
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn auto_matches_whatever_is_active() {
+    fn auto_equals_any_active_log_name() {
         let auto = "[program:a]\ncommand=a\n";
         let file = "[program:a]\ncommand=a\nstdout_logfile=/tmp/x\n";
         assert_eq!(shown(file, auto), "+ ~ -");
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_and_their_own_keys_count() {
+    fn kinds_and_keys_of_listeners_and_fcgi_programs_count() {
         let pool = "[eventlistener:a]\ncommand=a\n";
         for (old, new, is_change) in [
             ("events=EVENT,TICK", "events=TICK,EVENT", false),
@@ -384,14 +384,14 @@ mod tests {
     }
 
     #[test]
-    fn another_order_of_programs_is_no_change() {
+    fn the_order_of_programs_does_not_count() {
         let programs = "[program:a]\ncommand=a\n[program:b]\ncommand=b\n";
         let with = |order: &str| format!("{programs}[group:g]\nprograms={order}\n");
         assert_eq!(shown(&with("a,b"), &with("b,a")), "+ ~ -");
     }
 
     #[test]
-    fn order_of_variables_is_no_change() {
+    fn the_order_of_variables_does_not_count() {
         assert_eq!(
             shown(
                 "[program:a]\ncommand=a\nenvironment=A=1,B=2\n",

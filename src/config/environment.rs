@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_40_words_and_pairs() {
+    fn cfg_40_environment_is_parsed_into_pairs() {
         for (text, expected) in [
             ("", ""),
             ("A=1,B=2", "A→1|B→2"),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_41_sentences() {
+    fn cfg_41_environment_errors_have_supervisors_messages() {
         for text in [
             "A=1 B=2", "A=", "A=1,,B=2", ",A=1", "A=a@b", "A=x=y", "A=a~b", "A=#c", "A",
         ] {

@@ -554,7 +554,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_17_printf_formats() {
+    fn cfg_17_printf_formats_expand_as_in_python() {
         for (text, expected) in [
             ("plain", "plain"),
             ("%(x)s-%(n)02d", "ab-07"),
@@ -588,7 +588,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_18_cfg_19_sentences() {
+    fn cfg_18_cfg_19_expansion_errors_have_pythons_messages() {
         for (text, reason) in [
             ("%", "incomplete format"),
             ("%(x", "incomplete format key"),
@@ -623,7 +623,7 @@ mod tests {
     }
 
     #[test]
-    fn later_layers_win_and_values_stay_as_they_are() {
+    fn later_layers_win_and_values_are_not_expanded() {
         let other = ExpandNames::from([("x".to_owned(), ExpandValue::from("%(n)d"))]);
         assert_eq!(
             expand("%(x)s", &[&names(), &other], "p"),

@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cfg_26_patterns() {
+    fn cfg_26_patterns_match_as_in_python() {
         for (pattern, name, expected) in [
             ("*.conf", "a.conf", true),
             ("*.conf", "a.conf~", false),

@@ -379,7 +379,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_told_by_meaning_before_spelling() {
+    fn hints_for_keys_prefer_meaning_over_spelling() {
         use SectionKind::{Client, Daemon, Fcgi, Group, Include, Program, UnixServer};
         for (kind, key, hint) in [
             (Program, "logfile", Some("did you mean stdout_logfile?")),
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn sections_are_told_with_their_names() {
+    fn hints_for_sections_include_their_names() {
         for (name, has_command, hint) in [
             (" program:web", true, Some("did you mean [program:web]?")),
             ("program :api", true, Some("did you mean [program:api]?")),
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_told_by_meaning() {
+    fn hints_for_values_go_by_meaning() {
         for (kind, value, part) in [
             (ValueKind::Level, "warning", "did you mean warn?"),
             (ValueKind::Level, "inof", "did you mean info?"),

@@ -624,7 +624,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_07_to_13_the_dialect() {
+    fn cfg_07_to_13_the_reader_follows_pythons_dialect() {
         for (row, text, expected) in [
             ("keys in lower case", "[S]\nKey=V\n", "S{key=V}"),
             (
@@ -695,7 +695,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_15_cfg_16_sentences() {
+    fn cfg_15_cfg_16_parse_errors_have_pythons_messages() {
         for (text, expected) in [
             (
                 "a=1\n[s]\n",
@@ -715,7 +715,7 @@ mod tests {
     }
 
     #[test]
-    fn places_count_characters_from_one() {
+    fn spans_count_characters_from_one() {
         let mut ini = Ini::default();
         ini.read("f", 3, "[é]\n\u{a0}ké  =\t vé ; x\ne=\nq=\"a ; b\"\n")
             .expect("valid");
@@ -746,7 +746,7 @@ mod tests {
     }
 
     #[test]
-    fn replacing_again_changes_only_what_came_later() {
+    fn a_second_replace_changes_only_newer_entries() {
         let mut ini = Ini::default();
         let mut add = |text, to: &str| {
             ini.read("f", 0, text).expect("valid");
@@ -783,7 +783,7 @@ mod tests {
     }
 
     #[test]
-    fn an_arranged_section_has_the_entries_that_a_search_finds() {
+    fn an_indexed_section_finds_the_same_entries_as_a_search() {
         let mut ini = Ini::default();
         ini.read(
             "f",

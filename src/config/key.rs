@@ -734,7 +734,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cfg_14_sections_are_known_by_how_they_begin() {
+    fn cfg_14_a_section_kind_is_recognized_by_its_prefix() {
         for (name, kind) in [
             ("supervisord", Some(SectionKind::Daemon)),
             ("Supervisord", None),
@@ -748,7 +748,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_named_once_and_documented_in_one_line() {
+    fn each_key_has_one_row_and_a_one_line_description() {
         for &(kind, key) in all() {
             let same = kind.rows().iter().filter(|other| other.name == key.name);
             assert_eq!(same.count(), 1, "{kind:?} {}", key.name);
@@ -770,7 +770,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_found_as_a_search_through_all_of_them_finds_them() {
+    fn key_lookup_equals_a_linear_search() {
         let mut names: Vec<&str> = all().iter().map(|(_, key)| key.name).collect();
         names.extend(["", "x", "Command", "commando", "\u{e9}", "\u{1f600}"]);
         for &(kind, ..) in SECTIONS {

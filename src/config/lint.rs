@@ -295,7 +295,7 @@ mod tests {
                         supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\nany=1\n";
 
     #[test]
-    fn cfg_14_unknown_words_are_warned_of_with_a_suggestion() {
+    fn cfg_14_unknown_keys_and_sections_give_a_warning_with_a_hint() {
         let machine = Fake::default().with("/etc/s.conf", FILE);
         let config = load("/etc/s.conf", &DaemonOptions::default(), &machine).expect("valid");
         let notes: Vec<String> = config.notes.iter().map(ToString::to_string).collect();
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_others_can_change_is_warned_of() {
+    fn a_file_writable_by_others_gives_a_warning() {
         let text = "[supervisord]\n";
         for (path, count) in [("/etc/everybodys.conf", 1), ("/etc/s.conf", 0)] {
             let machine = Fake::default().with(path, text);
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn strict_takes_them_for_errors() {
+    fn strict_turns_warnings_into_errors() {
         let machine = Fake::default().with("/etc/s.conf", FILE);
         let options = DaemonOptions {
             strict: true,

@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn dmn_01_every_option_short_and_long() {
+    fn dmn_01_every_option_has_a_short_and_a_long_form() {
         let short = run(
             "-c a -n -s -u me -m 027 -d /tmp -l x.log -y 1MB -z 3 -e DEBUG -j x.pid -i id -q /tmp -k -a 9 -t --minprocs 8",
         );
@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn dmn_02_dmn_05_sentences() {
+    fn dmn_02_dmn_05_option_errors_have_supervisors_messages() {
         for (line, expected) in [
             ("--foo", "option --foo not recognized"),
             ("-u", "option -u requires argument"),
@@ -490,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn every_option_is_offered_with_what_its_argument_is() {
+    fn completion_offers_every_option_with_its_argument() {
         let offered = |line: &str| {
             let mut before: Vec<String> = line.split(' ').map(str::to_owned).collect();
             let word = before.pop().unwrap_or_default();
@@ -546,7 +546,7 @@ mod tests {
     }
 
     #[test]
-    fn dmn_03_help_and_version_end_at_once() {
+    fn dmn_03_help_and_version_take_effect_immediately() {
         for line in ["-v -e foo", "--vers"] {
             assert!(run(line).is_ok_and(|options| options.version), "{line}");
         }

@@ -78,7 +78,7 @@ mod tests {
     ];
 
     #[test]
-    fn cfg_65_plug_ins_of_python_are_warned_of_once_each_with_their_place() {
+    fn cfg_65_each_python_plug_in_gives_one_warning_with_its_position() {
         let machine = Fake::default().with("/etc/s.conf", FILE);
         let config = load("/etc/s.conf", &DaemonOptions::default(), &machine).expect("valid");
         let mut notes: Vec<String> = config.notes.iter().map(ToString::to_string).collect();
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_65_strict_refuses_plug_ins_of_python() {
+    fn cfg_65_strict_refuses_python_plug_ins() {
         let machine = Fake::default().with("/etc/s.conf", FILE);
         let options = DaemonOptions {
             strict: true,
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_57_cfg_65_what_is_no_callable_is_an_error_as_ever() {
+    fn cfg_57_cfg_65_a_value_that_is_no_callable_is_an_error() {
         for (text, sentence) in [
             (
                 "[rpcinterface:x]\nsupervisor.rpcinterface_factory=no callable\n",
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_65_the_twiddler_is_no_plug_in_here() {
+    fn cfg_65_the_twiddler_is_built_in() {
         let text = "[supervisord]\n[rpcinterface:twiddler]\nsupervisor.rpcinterface_factory=\
                     supervisor_twiddler.rpcinterface:make_twiddler_rpcinterface\n";
         let machine = Fake::default().with("/etc/s.conf", text);

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sample_is_valid_and_warns_of_nothing() {
+    fn the_sample_is_valid_and_has_no_warnings() {
         let config = loaded(&sample());
         assert_eq!(config.notes, []);
         assert_eq!(config.rpc_interfaces, ["supervisor"]);
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_of_the_sample_is_valid_when_its_mark_is_taken_away() {
+    fn every_key_of_the_sample_is_valid_when_uncommented() {
         let open: String = sample()
             .lines()
             .filter(|line| !line.starts_with("; ") && *line != ";")

@@ -298,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_have_systemds_words() {
+    fn amounts_have_systemds_forms() {
         let memory = memory("memory_max");
         for (text, amount) in [
             ("1", Some(1)),
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn processor_time_is_a_percentage_or_the_kernels_words() {
+    fn cpu_max_is_a_percentage_or_in_the_kernels_form() {
         for (text, words) in [
             ("50%", "50000 100000"),
             ("200 %", "200000 100000"),
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_and_modes_are_as_systemd_has_them() {
+    fn weights_and_kill_modes_are_systemds() {
         assert_eq!((weight("1"), weight("10000")), (Ok(1), Ok(10_000)));
         assert_eq!(weight("0"), Err("0 is below lower bound (1)".to_owned()));
         assert_eq!(
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_is_kept_once_and_needs_no_key() {
+    fn default_limits_are_interned_and_need_no_controller() {
         let none = CgroupLimits::default().into_shared();
         assert!(Arc::ptr_eq(&none, &CgroupLimits::interned_default()));
         assert!(!none.is_some() && none.keys().is_empty());

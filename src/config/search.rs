@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cfg_01_six_places_in_order() {
+    fn cfg_01_six_paths_are_searched_in_order() {
         assert_eq!(
             search_paths("/opt/s/bin/supervisord")[..2],
             ["/opt/s/etc/supervisord.conf", "/opt/s/supervisord.conf"]
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_01_a_program_of_path_is_known_by_its_place() {
+    fn cfg_01_a_program_found_in_path_is_searched_from_its_directory() {
         let mut machine = Fake::default()
             .with("/usr/local/bin/supervisord", "")
             .with("/usr/local/etc/supervisord.conf", "")
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_02_sentence_lists_all_places() {
+    fn cfg_02_the_message_lists_all_paths() {
         assert_eq!(
             not_found("supervisord", &Fake::default()),
             "No config file found at default paths (etc/supervisord.conf, supervisord.conf, supervisord.conf, \

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prc_14_words_are_split_as_a_posix_shell_does() {
+    fn prc_14_a_command_is_split_as_in_a_posix_shell() {
         let table: &[(&str, Result<&[&str], ShlexError>)] = &[
             ("", Ok(&[])),
             (" \t\r\n", Ok(&[])),
@@ -99,7 +99,7 @@ mod tests {
 
     /// Splits random texts here and by the Python that runs the reference.
     #[test]
-    fn prc_14_words_are_those_of_python() {
+    fn prc_14_a_command_is_split_as_in_python() {
         use std::io::Write;
         use std::process::{Command, Stdio};
 

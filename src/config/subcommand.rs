@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn options_stand_before_and_after_the_words() {
+    fn options_are_accepted_before_and_after_words() {
         for line in [
             "install -c /etc/x --name y",
             "-c /etc/x install --name=y",
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_have_getopts_sentences() {
+    fn mistakes_have_getopts_messages() {
         for (line, expected) in [
             ("install -x", "option -x not recognized"),
             ("install -c", "option -c requires argument"),

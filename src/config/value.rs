@@ -498,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_30_numbers_and_booleans() {
+    fn cfg_30_numbers_and_booleans_are_parsed_as_in_python() {
         check(
             boolean,
             &[
@@ -534,7 +534,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_31_signals() {
+    fn cfg_31_signals_are_parsed_by_name_and_number() {
         check(
             |text| signal(text).map(Signal::number),
             &[
@@ -551,7 +551,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_32_exit_codes() {
+    fn cfg_32_exit_codes_are_bounded() {
         check(
             exit_codes,
             &[
@@ -565,7 +565,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_33_cfg_39_paths() {
+    fn cfg_33_cfg_39_paths_are_checked_and_expanded() {
         let machine = Fake::default();
         check(
             |text| existing_directory(text, &machine),
@@ -595,7 +595,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_of_a_log() {
+    fn a_log_accepts_files_journal_and_syslog() {
         let machine = Fake::default();
         let of = |file, journal, syslog| {
             Ok(LogTargets {
@@ -614,7 +614,7 @@ mod tests {
                 ("journal, ~/x.log", of(file("/home/me/x.log"), true, false)),
                 ("AUTO,journald", of(LogfileValue::Auto, true, false)),
                 ("x.log,syslog,journal", of(file("x.log"), true, true)),
-                // No item is such a word: one path, as in Supervisor.
+                // No item is a keyword, so the value is one path, as in Supervisor.
                 ("a,b.log", of(file("a,b.log"), false, false)),
                 ("a,journal.log", of(file("a,journal.log"), false, false)),
                 ("auto,none", of(file("auto,none"), false, false)),
@@ -637,7 +637,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_of_rates() {
+    fn rate_limits_are_lines_per_interval() {
         let limit = |lines, millis| {
             Ok(Some(RateLimit {
                 lines,
@@ -666,7 +666,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_34_levels() {
+    fn cfg_34_log_levels_are_supervisors() {
         check(
             log_level,
             &[
@@ -678,7 +678,7 @@ mod tests {
     }
 
     #[test]
-    fn two_numbers_are_a_user_whom_nobody_knows() {
+    fn uid_and_gid_need_no_passwd_entry() {
         let machine = Fake::default();
         check(
             |text| run_as(text, &machine),
@@ -700,7 +700,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_35_users_and_groups() {
+    fn cfg_35_users_and_groups_are_looked_up() {
         let machine = Fake::default();
         check(
             |text| user(text, &machine),
@@ -726,7 +726,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_36_addresses() {
+    fn cfg_36_addresses_are_parsed_as_in_supervisor() {
         check(
             inet_address,
             &[
@@ -746,7 +746,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_66_urls() {
+    fn cfg_66_server_urls_are_checked() {
         for text in [
             "http://h:1",
             "unix:///x",
@@ -773,7 +773,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_37_cfg_38_words_and_names() {
+    fn cfg_37_cfg_38_keywords_and_names_are_checked() {
         check(
             auto_restart,
             &[

@@ -208,7 +208,7 @@ mod tests {
     use crate::domain::Namespec;
 
     #[test]
-    fn rpc_01_basic_credentials() {
+    fn rpc_01_basic_credentials_are_checked() {
         let plain = Credentials {
             username: "u".to_owned(),
             password: "p:é".to_owned(),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_token_is_itself_and_nothing_else() {
+    fn a_page_token_matches_only_itself() {
         let token = PageToken::new([1 << 40, 0xff], TOKEN_EPOCH_MS + 2);
         assert_eq!(token.text(), "000000000200000100000000000000ff");
         assert!(token.matches("000000000200000100000000000000ff"));
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_of_a_server_bound_what_is_granted() {
+    fn allow_rules_bound_the_granted_permissions() {
         let rule = |who, permissions: &[Permission], on: Option<&[&str]>| AllowRule {
             who,
             permissions: permissions.to_vec(),
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_63_sha_passwords() {
+    fn cfg_63_sha_passwords_are_checked() {
         let with = |password: &str| Credentials {
             username: "u".to_owned(),
             password: password.to_owned(),

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slow_lose_the_oldest_and_are_told() {
+    fn a_slow_subscriber_loses_the_oldest_events_and_gets_their_count() {
         let feed = EventFeed::new();
         let publisher = feed.clone();
         publisher.publish(&event(EventKind::GroupAdded));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_programs_write_is_not_handed_on() {
+    fn output_of_programs_is_not_published() {
         let feed = EventFeed::new();
         let mut subscription = feed.subscribe();
         feed.publish(&event(EventKind::RemoteCommunication {

@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_what_sd_notify_says() {
+    fn fields_are_those_of_sd_notify() {
         let is = |change: &dyn Fn(&mut NotifyMessage)| {
             let mut notice = NotifyMessage::default();
             change(&mut notice);
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_line_does_not_spoil_the_others() {
+    fn an_invalid_line_does_not_affect_the_others() {
         let notice = NotifyMessage::parse(b"\xff\xfe\nMAINPID=1\nREADY=1\n=x");
         assert_eq!(notice.announced, Some(NotifiedState::Ready));
         assert_eq!(
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_dropped_or_cut() {
+    fn long_messages_are_dropped_and_long_fields_cut() {
         let long = |length: usize| [b"STATUS=".as_slice(), &vec![b'x'; length]].concat();
         let status = NotifyMessage::parse(&long(STATUS_CHARS_MAX + 1)).status;
         let status = status.expect("taken");
@@ -275,7 +275,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_and_nothing_shown_can_end_a_line(
+        fn any_bytes_are_parsed_and_no_shown_text_breaks_a_line(
             bytes in prop::collection::vec(any::<u8>(), 0..300),
             status in "\\PC{0,20}|.{0,300}",
         ) {
@@ -290,7 +290,7 @@ mod tests {
         }
 
         #[test]
-        fn numbers_come_through(usec in any::<u64>()) {
+        fn numbers_are_parsed_within_bounds(usec in any::<u64>()) {
             let notice = NotifyMessage::parse(format!("EXTEND_TIMEOUT_USEC={usec}").as_bytes());
             prop_assert_eq!(notice.extend_usec, Some(usec));
         }

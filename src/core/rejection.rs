@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pause_grows_to_seconds_and_an_accepted_event_ends_it() {
+    fn the_pause_grows_to_seconds_and_an_accepted_event_resets_it() {
         let mut rejections = Rejections::default();
         let mut pauses = Vec::new();
         for _ in 0..70 {

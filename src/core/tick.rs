@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn evt_07_aligned_and_the_first_look_only_learns() {
+    fn evt_07_ticks_are_aligned_and_the_first_check_gives_none() {
         let mut ticks = Ticks::NONE;
         assert_eq!(ticks.due(), Tick::NEVER);
         ticks.set_periods(|period| period == 5 || period == 60, at(0, 118_500));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn evt_07_a_clock_that_is_set_is_followed() {
+    fn evt_07_ticks_follow_a_clock_that_is_set() {
         let mut ticks = Ticks::NONE;
         ticks.set_periods(|period| period == 3600, at(0, 7_200_000));
         // The next hour is far away, but the clock is checked every minute.
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn evt_07_a_timer_that_is_early_looks_again() {
+    fn evt_07_an_early_timer_waits_again() {
         let mut ticks = Ticks::NONE;
         ticks.set_periods(|period| period == 5, at(0, 4_000));
         // The wall clock runs slower than the monotonic clock.

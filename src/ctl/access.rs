@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_denied_is_told_what_to_do() {
+    fn a_denied_user_gets_a_remedy() {
         let path = Path::new("/run/supervisor.sock");
         for (group, expected) in [
             (

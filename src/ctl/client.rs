@@ -343,7 +343,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ctl_01_places() {
+    fn ctl_01_server_urls_are_parsed() {
         let tcp = |host: &str, port| {
             Ok(ServerUrl::Tcp {
                 host: host.to_owned(),
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_one_word() {
+    fn paths_are_percent_encoded() {
         assert_eq!(encoded("/logtail/g:p_00/stdout"), "/logtail/g:p_00/stdout");
         assert_eq!(encoded("/a b\r\n?#%é"), "/a%20b%0D%0A%3F%23%25%C3%A9");
     }

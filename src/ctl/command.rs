@@ -543,7 +543,7 @@ mod tests {
     }
 
     #[test]
-    fn options_of_actions_stand_in_their_help() {
+    fn help_names_every_option_of_an_action() {
         for action in ACTIONS {
             let help = format!("{}\n{}", action.help, action.help_ours);
             let word = |flag: &ActionFlag| {
@@ -567,7 +567,7 @@ mod tests {
     }
 
     #[test]
-    fn d7_a_word_that_can_only_be_an_option_is_found() {
+    fn d7_an_unknown_option_is_recognized() {
         for (line, expected) in [
             ("stop web --json", Some("--json")),
             ("stop -f web", Some("-f")),
@@ -591,7 +591,7 @@ mod tests {
     }
 
     #[test]
-    fn d7_emphasis_goes_and_patterns_stay() {
+    fn d7_help_drops_emphasis_and_keeps_patterns() {
         assert_eq!(
             without_emphasis("last 100 *bytes* of it"),
             "last 100 bytes of it"
@@ -603,7 +603,7 @@ mod tests {
     }
 
     #[test]
-    fn help_texts_come_apart() {
+    fn help_is_split_into_usages() {
         let open = find_action("open").expect("there").usages();
         assert_eq!(
             open,

@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn ctl_02_each_word_by_what_its_action_takes() {
+    fn ctl_02_completion_goes_by_the_arguments_of_an_action() {
         let table: [(&str, &[&str]); 24] = [
             ("seri", &["serialrestart"]),
             (
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn offers_say_what_they_are() {
+    fn candidates_have_descriptions() {
         let live = || {
             vec![
                 KnownProcess::new("num", "num_00", "STOPPED"),
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn options_and_files_need_no_server() {
+    fn options_and_files_are_completed_without_a_server() {
         let asked = |line: &str| {
             let mut before: Vec<String> = line.split(' ').map(str::to_owned).collect();
             let word = before.pop().unwrap_or_default();

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ctl_05_texts() {
+    fn ctl_05_errors_have_supervisors_messages() {
         let table = [
             (
                 CtlError::Io(io::Error::from_raw_os_error(111)),

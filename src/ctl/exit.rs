@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ctl_07_faults_to_exit_statuses() {
+    fn ctl_07_faults_give_supervisors_exit_statuses() {
         let table = [
             ("success", 80, None, None),
             ("neutral", 60, Some(FaultCode::AlreadyStarted), None),

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_in_pieces_of_any_size() {
+    fn responses_are_decoded_from_chunks_of_any_size() {
         let table: [(&str, Result<&str, HttpError>); 12] = [
             (
                 "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn endless_heads_end() {
+    fn an_endless_header_is_refused() {
         let mut decoder = ResponseDecoder::new();
         let mut body = Vec::new();
         let piece = [b'a'; 4096];

@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ctl_15_numbers() {
+    fn ctl_15_byte_counts_are_parsed_as_in_python() {
         let table = [
             ("100", "Ok(Some(100))"),
             ("0", "Ok(Some(0))"),

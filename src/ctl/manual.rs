@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_member_of_an_answer_is_told() {
+    fn every_member_of_an_answer_is_documented() {
         let process = ProcessInfo::default();
         let configured = ConfigInfo {
             group: String::new(),
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn every_action_that_answers_in_json_is_told() {
+    fn every_action_with_json_is_documented() {
         for action in ACTIONS {
             let has = action.help_ours.contains("--json");
             assert_eq!(

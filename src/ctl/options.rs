@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn help_tells_of_every_option() {
+    fn help_names_every_option() {
         let text = usage("supervisorctl");
         for row in ROWS {
             let short = row.opt.short.expect("each has a letter");
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn ctl_01_errors() {
+    fn ctl_01_option_errors_have_supervisors_messages() {
         let table = [
             (
                 "-s foo",
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn ctl_01_defaults_and_words() -> Result<(), String> {
+    fn ctl_01_options_have_supervisors_defaults() -> Result<(), String> {
         let shell = read("")?;
         assert!(shell.interactive);
         assert_eq!(

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a8_commands_to_the_terminal_become_replacement_characters() {
+    fn a8_terminal_control_characters_are_replaced() {
         let mut printable = PrintableDecoder::default();
         let bytes = "a\u{1b}]0;x\u{7} \u{9b}2J\tb\r\n\u{7f}é".as_bytes();
         assert_eq!(
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a8_pieces_do_not_tear_characters() {
+    fn a8_characters_split_between_chunks_stay_whole() {
         let text = "aé€😀b";
         for size in 1..text.len() {
             let mut printable = PrintableDecoder::default();

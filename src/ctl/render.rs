@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ctl_25_columns() {
+    fn ctl_25_columns_are_supervisors() {
         let names = [
             "add", "avail", "clear", "exit", "fg", "maintail", "open", "pid", "quit", "reload",
             "remove", "reread", "restart", "shutdown", "signal", "start", "status", "stop", "tail",
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn ctl_08_status_columns() {
+    fn ctl_08_status_columns_are_supervisors() {
         let process = |group: &str, name: &str, state: &str, description: &str| ProcessInfo {
             group: group.to_owned(),
             name: name.to_owned(),

@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn words_mean_processes_groups_patterns_or_all() {
+    fn targets_are_processes_groups_patterns_or_all() {
         let table: [(&str, Result<&[&str], &str>); 10] = [
             ("all", Ok(&["all"])),
             ("cat", Ok(&["cat"])),
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_loses_its_name_only() {
+    fn only_the_name_is_removed_from_a_fault() {
         for (text, rest) in [
             ("FAILED: permission denied: x", "permission denied: x"),
             ("NO_FILE: can't find", "can't find"),

@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ctl_02_completion() {
+    fn ctl_02_the_shell_completes_as_supervisor_does() {
         let table: [(&str, &[&str]); 17] = [
             ("sta", &["start ", "status "]),
             ("  sto", &["stop "]),

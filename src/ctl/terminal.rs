@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_taken_one_by_one() {
+    fn buffered_lines_are_returned_one_by_one() {
         let mut lines = StdinLines {
             buffer: b"a\n\nlast".to_vec(),
             ended: false,

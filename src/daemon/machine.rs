@@ -310,7 +310,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_that_others_can_change_are_known() {
+    fn files_writable_by_others_are_detected() {
         if !nix::unistd::geteuid().is_root() {
             println!("skipped: only root can make files that are another's");
             return;
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn directories_that_others_can_add_to_are_known() {
+    fn directories_writable_by_others_are_detected() {
         if !nix::unistd::geteuid().is_root() {
             println!("skipped: only root can make files that are another's");
             return;
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_04_missing_and_unreadable_files_are_told_apart() {
+    fn cfg_04_missing_and_unreadable_files_have_different_errors() {
         let machine = Machine::new().expect("a working directory");
         let missing = Err(LookupError::Missing(String::new()));
         assert_eq!(machine.read("/nosuch/file"), missing);
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_35_root_is_known_everywhere() {
+    fn cfg_35_root_is_a_known_user() {
         let machine = Machine::new().expect("a working directory");
         assert_eq!(machine.user("root").map(|user| user.uid), Some(0));
         assert_eq!(machine.user_of(0).map(|user| user.gid), Some(0));

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_pidfd_tells_which_instance_it_is_and_the_cgroup_tells_the_rest() {
+    fn orphans_are_found_by_stored_pidfds_and_cgroups() {
         let config = configured("lives");
         let ((first, first_pid), (second, second_pid), (past, past_pid)) = (cat(), cat(), cat());
         let own = |pid: i32| sys::open_pidfd(pid).expect("it lives");
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_is_its_programs_again_and_one_of_nobody_is_nobodys() {
+    fn a_stored_socket_returns_to_its_program_and_others_are_closed() {
         let config = configured("sockets");
         let (child, pid) = cat();
         let (slot, spec) = Fleet::slots(&config)

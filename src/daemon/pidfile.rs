@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn dmn_24_pid_and_newline_and_only_our_own_file_is_removed() {
+    fn dmn_24_a_pidfile_has_pid_and_newline_and_only_an_own_one_is_removed() {
         let dir = scratch("own");
         let path = dir.join("pid");
         std::fs::write(&path, "an old and much longer content").expect("old file");
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_of_the_same_configuration_holds_it_while_it_runs() {
+    fn a_running_daemon_of_the_same_configuration_holds_the_pidfile() {
         let dir = scratch("held");
         let path = dir.join("pid");
         let (one, other) = (Path::new("/one"), Path::new("/other"));
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_what_stands_there_and_the_remedy() {
+    fn a_refusal_names_the_existing_file_and_the_remedy() {
         let dir = scratch("why");
         let path = dir.join("pid");
         let why = || match Pidfile::write(&path, 1, Path::new("/c")) {

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_bytes_come_back() {
+    fn all_bytes_are_read_back() {
         let all: Vec<u8> = (0..=255).collect();
         let texts: [&[u8]; 6] = [
             b"",

@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_numbers_are_the_kernels() {
+    fn capabilities_have_the_kernels_names_and_numbers() {
         for (name, number) in [
             ("cap_chown", 0),
             ("NET_BIND_SERVICE", 10),
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_are_shown_as_they_are_configured() {
+    fn sets_are_shown_in_configuration_syntax() {
         let named = |name| Capabilities::named(name).expect("known");
         let two = named("kill").with(named("chown"));
         assert_eq!(two.to_string(), "cap_chown,cap_kill");

@@ -84,7 +84,7 @@ mod tests {
     use crate::domain::InstanceId;
 
     #[test]
-    fn numbers_that_cannot_be_counted_on_make_the_state_unreadable() {
+    fn instance_numbers_out_of_range_are_refused() {
         let read = |slot: u64, incarnation: u64| {
             let text = format!("{{\"slot\":{slot},\"incarnation\":{incarnation}}}");
             serde_json::from_str::<InstanceId>(&text)

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_that_were_met_stand_at_the_end() {
+    fn resource_events_are_the_last_field() {
         let mut event = to(ProcessState::Exited);
         let plain = payload(&event);
         let EventKind::ProcessState {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn evt_02_to_evt_08_payloads() {
+    fn evt_02_to_evt_08_payloads_are_supervisors() {
         let state = "processname:cat_00 groupname:cats from_state:STARTING";
         let remote = EventKind::RemoteCommunication {
             kind: "t\u{e9}".to_owned(),

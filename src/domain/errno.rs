@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_texts() {
+    fn errors_have_names_and_messages() {
         assert_eq!(Errno(2).name(), "ENOENT");
         assert_eq!(Errno(11).name(), "EAGAIN");
         assert_eq!(Errno(13).to_string(), "[Errno 13] Permission denied");

@@ -272,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn evt_01_every_parent_is_a_row_and_stands_before_its_children() {
+    fn evt_01_every_parent_is_a_row_before_its_children() {
         for (place, event) in EVENTS.iter().enumerate() {
             let parent = EVENTS.iter().position(|other| other.name == event.parent);
             assert!(

@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn causes_are_told_worst_first() {
+    fn resource_events_are_listed_worst_first() {
         assert_eq!(ResourceEvents::NONE.to_string(), "");
         let all = ResourceEvents {
             oom_kill: true,
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn log_03_status_wording() {
+    fn log_03_exit_statuses_have_supervisors_wording() {
         let term = Signal::TERM;
         assert_eq!(ExitStatus::Exited(3).to_string(), "exit status 3");
         assert_eq!(

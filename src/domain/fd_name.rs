@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_have_one_name() {
+    fn fd_names_are_unique() {
         let instance = |slot| InstanceId {
             slot,
             incarnation: u64::MAX - u64::from(slot),
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_instance_has_is_stored_under_one_name() {
+    fn descriptors_of_one_instance_share_one_name() {
         let instance = InstanceId {
             slot: 3,
             incarnation: 17,

@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_deceives_is_escaped() {
+    fn deceptive_characters_are_escaped() {
         for (given, expected) in [
             ("a b:c é", "a b:c é"),
             ("a\r\n\tb\u{1b}[1m", "a\\r\\n\\tb\\u{1b}[1m"),
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_foreign_is_short_and_says_where_it_was_cut() {
+    fn foreign_text_is_bounded_and_marked_where_cut() {
         let shown = |text: &str| Foreign(text).to_string();
         let whole = "é".repeat(FOREIGN_CHARS_MAX);
         assert_eq!(shown(&whole), whole);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_in_parts_is_cut_as_a_whole() {
+    fn text_written_in_parts_is_cut_as_a_whole() {
         struct Parts(usize);
         impl fmt::Display for Parts {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_as_short_as_what_is_shown() {
+    fn shortened_text_is_shown_like_the_whole() {
         for length in [0, 1, FOREIGN_CHARS_MAX, FOREIGN_CHARS_MAX + 1, 1 << 20] {
             let given = "é".repeat(length);
             let mut short = given.clone();

@@ -469,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn log_02_seven_levels() {
+    fn log_02_levels_are_supervisors() {
         assert_eq!(Level::from_name("WARN"), Some(Level::Warn));
         assert_eq!(Level::from_name("warning"), None);
         assert_eq!(Level::Trace.letters(), "TRAC");
@@ -477,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn c6_each_row_says_what_it_is_about() {
+    fn c6_each_row_names_its_process() {
         // Lines whose `name` is not a process.
         const OTHERS: &[&str] = &[
             "BusJoined",
@@ -501,7 +501,7 @@ mod tests {
     }
 
     #[test]
-    fn c6_a_line_about_a_process_carries_it() {
+    fn c6_a_line_about_a_process_holds_its_name() {
         let name = |group: &str| QualifiedName {
             group: GroupName::parse(group).expect("valid"),
             process: ProcessName::parse("web").expect("valid"),
@@ -536,7 +536,7 @@ mod tests {
     }
 
     #[test]
-    fn a1_what_is_foreign_is_one_short_line() {
+    fn a1_foreign_text_gives_one_short_line() {
         let text = || "a\nb\u{9b}\u{2028}\u{202e}".to_owned() + &"x".repeat(1 << 20);
         let mut lines = [
             Line::Audit {

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_lead_there_and_back() {
+    fn permission_keywords_read_back() {
         for (permission, word) in Permission::ALL {
             assert_eq!(Permission::from_word(word), Some(permission));
             assert_eq!(permission.word(), word);

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn repr_is_pythons() {
+    fn repr_equals_pythons() {
         for (text, repr) in [
             ("a", "'a'"),
             ("it's", "\"it's\""),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn log_09_evt_08_bytes_that_are_no_text_read_as_python_writes_them() {
+    fn log_09_evt_08_invalid_utf_8_is_shown_as_in_python() {
         for (given, expected) in [
             (&b"plain\n"[..], "plain\n"),
             ("é".as_bytes(), "é"),
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_pythons() {
+    fn bytes_are_shown_as_in_python() {
         for (given, expected) in [
             (&b"a\n"[..], "b'a\\n'"),
             (b"it's", "b\"it's\""),

@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_resource_stands_once_in_the_list() {
+    fn every_resource_is_listed_once() {
         for resource in Resource::ALL {
             let same = Resource::ALL
                 .iter()
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_shown_as_they_are_configured() {
+    fn limits_are_shown_in_configuration_syntax() {
         for (soft, hard, text) in [
             (1, 1, "1"),
             (1, 2, "1:2"),

@@ -369,7 +369,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_means_something_to_roff_is_escaped() {
+    fn roff_syntax_is_escaped() {
         for (text, expected) in [
             ("a-b c\\n", "a\\-b c\\en"),
             (".profile is 'it'", "\\&.profile is 'it'"),

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn printed_names_are_those_of_the_log() {
+    fn printed_signal_names_are_supervisors() {
         for (number, name) in [
             (6, "SIGABRT"),
             (17, "SIGCHLD"),

@@ -139,7 +139,7 @@ mod tests {
     };
 
     #[test]
-    fn prc_01_codes_and_names() {
+    fn prc_01_states_have_supervisors_codes_and_names() {
         let table = [
             (0, "STOPPED"),
             (10, "STARTING"),
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn prc_02_sets() {
+    fn prc_02_state_sets_are_supervisors() {
         let set = |of: fn(ProcessState) -> bool| {
             ProcessState::ALL
                 .into_iter()

@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parents_are_found_whatever_a_process_is_called() {
+    fn the_parent_pid_is_read_for_any_process_name() {
         let own = i32::try_from(std::process::id()).expect("small");
         assert_eq!(parent(own), Some(nix::unistd::getppid().as_raw()));
         assert_eq!(parent(0), None);

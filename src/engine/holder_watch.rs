@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn starts_come_later_and_later_until_one_lasts() {
+    fn start_pauses_grow_until_an_fd_holder_lasts() {
         let mut holder = HolderWatch::default();
         let mut now = Tick(0);
         let mut pauses = Vec::new();

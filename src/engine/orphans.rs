@@ -96,7 +96,7 @@ mod tests {
     const MILLI: u64 = 1_000_000;
 
     #[test]
-    fn orphans_are_looked_for_at_once_where_they_are_expected() {
+    fn expected_orphans_are_reaped_immediately() {
         let mut search = OrphanSearch::new(true);
         assert!(search.is_due(Tick(1)), "some may have been inherited");
         search.found_none(0);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn elsewhere_they_are_looked_for_once_a_second_at_most() {
+    fn unexpected_orphans_are_reaped_once_a_second_at_most() {
         let mut search = OrphanSearch::new(false);
         search.found_none(MILLI);
         search.child_ended(Tick(0));

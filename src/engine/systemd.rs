@@ -595,7 +595,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_new_is_told() {
+    fn only_changes_are_sent() {
         let (mut notifier, slot) = notifier(None);
         notifier.notify(Phase::Starting, "a".to_owned(), Tick(0), ms(1));
         notifier.notify(Phase::Starting, "a".to_owned(), Tick(0), ms(2));
@@ -618,7 +618,7 @@ mod tests {
     }
 
     #[test]
-    fn phases_keep_their_order_and_a_bound() {
+    fn phases_stay_in_order_within_a_bound() {
         let (mut notifier, slot) = notifier(None);
         for round in 0..100 {
             notifier.notify(Phase::Reloading, String::new(), Tick(0), ms(round));
@@ -635,7 +635,7 @@ mod tests {
     }
 
     #[test]
-    fn time_is_asked_for_when_more_is_needed_only() {
+    fn more_time_is_requested_only_when_needed() {
         let (mut notifier, slot) = notifier(None);
         let asked = |notifier: &mut Notifier, phase, until, now| {
             notifier.notify(phase, String::new(), ms(until), ms(now));
@@ -675,7 +675,7 @@ mod tests {
     }
 
     #[test]
-    fn between_two_rounds_there_is_a_watchdog_message() {
+    fn a_keepalive_is_sent_between_two_runs() {
         let (mut notifier, slot) = notifier(Some(15_000));
         notifier.heartbeat(ms(10));
         messages(&slot);
@@ -687,7 +687,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abstract_socket_is_told_too() {
+    fn an_abstract_socket_gets_messages() {
         let name = format!("@supervisord-test-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(&name.as_bytes()[1..]).expect("a name");
         let socket = UnixDatagram::bind_addr(&address).expect("bound");
@@ -704,7 +704,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_who_listens_means_nothing_to_do() {
+    fn without_a_notify_socket_nothing_is_due() {
         let mut systemd = Systemd::new(Notifier::new(None, None), ReadyWhen::Started);
         systemd.mark_urgent();
         assert_eq!(systemd.due(), None);
@@ -712,7 +712,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_does_not_wait_for_a_manager_that_does_not_read() {
+    fn finish_does_not_wait_for_a_manager_that_does_not_read() {
         let (mut notifier, _slot) = notifier(None);
         // No thread takes the message.
         notifier.notify(Phase::Stopping, String::new(), Tick(0), ms(1));

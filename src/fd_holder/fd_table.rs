@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_put_replaced_dropped_and_walked() {
+    fn names_are_stored_replaced_removed_and_iterated() {
         let mut kept = FdTable::default();
         let (mut reader, writer) = io::pipe().expect("pipe");
         kept.store(b"b", vec![writer.into()]).expect("kept");
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_changes_nothing() {
+    fn a_refused_request_changes_nothing() {
         let mut kept = FdTable::default();
         kept.store(b"a", vec![null()]).expect("kept");
         for name in [&b""[..], &[b'x'; 33], b"\xff"] {

@@ -57,7 +57,7 @@ fn null() -> File {
 }
 
 #[test]
-fn what_is_put_is_listed_for_a_new_client() {
+fn stored_descriptors_are_listed_for_a_new_client() {
     let holder = Loop::start();
     let (reader, mut writer) = io::pipe().expect("pipe");
     let null = null();
@@ -91,7 +91,7 @@ fn what_is_put_is_listed_for_a_new_client() {
 }
 
 #[test]
-fn an_engine_that_never_waits_is_told_what_is_done_and_what_refused() {
+fn events_report_completed_and_refused_requests() {
     let holder = Loop::start();
     let client = holder.client();
     let null = null();
@@ -138,7 +138,7 @@ fn an_engine_that_never_waits_is_told_what_is_done_and_what_refused() {
 }
 
 #[test]
-fn a_client_that_dies_while_it_lists_leaves_nothing_to_its_successor() {
+fn a_client_that_dies_during_a_list_does_not_affect_the_next() {
     let holder = Loop::narrow();
     let client = holder.client();
     let null = null();
@@ -162,7 +162,7 @@ fn a_client_that_dies_while_it_lists_leaves_nothing_to_its_successor() {
     let list = successor.list(LIMIT).expect("whole");
     let names: std::collections::BTreeSet<_> = list.iter().map(|(name, _)| name).collect();
     assert_eq!((list.len(), names.len()), (count, count));
-    // It keeps storing although nobody reads.
+    // The fd holder stores descriptors although no client reads its list.
     holder.send(HolderMessage::new(PacketKind::List, 1), &[]);
     successor.store("last", &[null.as_fd()]).expect("room");
     assert_eq!(successor.barrier(LIMIT).expect("done"), []);
@@ -174,7 +174,7 @@ fn a_client_that_dies_while_it_lists_leaves_nothing_to_its_successor() {
 }
 
 #[test]
-fn what_it_does_not_know_is_answered_so_and_harms_nothing() {
+fn unknown_messages_are_refused_without_harm() {
     let holder = Loop::start();
     let client = holder.client();
     let null = null();
@@ -217,7 +217,7 @@ fn what_it_does_not_know_is_answered_so_and_harms_nothing() {
 }
 
 #[test]
-fn an_fd_holder_of_another_version_is_known_by_it_and_one_that_is_silent_too() {
+fn another_version_and_a_silent_fd_holder_are_detected() {
     let (server, client) = sys::packet_pair().expect("pair");
     let other = std::thread::spawn(move || {
         let mut ask = [PollFd::new(server.as_fd(), PollFlags::POLLIN)];
@@ -250,7 +250,7 @@ fn an_fd_holder_of_another_version_is_known_by_it_and_one_that_is_silent_too() {
 }
 
 #[test]
-fn who_is_not_told_who_asks_does_nothing() {
+fn a_request_without_credentials_is_ignored() {
     let (server, client) = sys::packet_pair().expect("pair");
     // Without credentials, like a packet of another user.
     nix::sys::socket::setsockopt(&server, nix::sys::socket::sockopt::PassCred, &false)
@@ -270,7 +270,7 @@ fn who_is_not_told_who_asks_does_nothing() {
 }
 
 #[test]
-fn a_pair_that_somebody_shut_down_ends_it() {
+fn a_shut_down_socket_ends_the_fd_holder() {
     for how in [
         nix::sys::socket::Shutdown::Both,
         nix::sys::socket::Shutdown::Write,

@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_packed_is_read_back() {
+    fn a_written_message_reads_back() {
         for kind in PacketKind::ALL {
             let message = HolderMessage {
                 reason: 3,
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_none_and_what_is_newer_is_known_as_such() {
+    fn malformed_messages_are_refused_and_newer_versions_recognized() {
         let whole = HolderMessage::new(PacketKind::Store, 1).named(&[b'n'; NAME_BYTES_MAX]);
         let mut bytes = whole.bytes();
         assert_eq!(bytes.len(), PACKET_BYTES_MAX);

@@ -476,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_lasts_too_long_is_told_once() {
+    fn an_overdue_job_is_reported_once() {
         let (beats, troubles) = started();
         let (called, calls) = channel();
         let call = Overdue::Call(Box::new(move || {
@@ -498,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn short_jobs_are_well_however_many_there_are() {
+    fn many_short_jobs_are_not_reported() {
         let (beats, troubles) = started();
         let heartbeat = beats.register("worker", LIMIT, Overdue::Fatal);
         for _ in 0..1000 {
@@ -511,7 +511,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_ends_unasked_is_trouble_and_one_that_retires_is_not() {
+    fn an_unexpected_thread_exit_is_reported_and_a_retirement_is_not() {
         let (beats, troubles) = started();
         let theirs = beats.clone();
         let retires = std::thread::spawn(move || {
@@ -535,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_panics_is_trouble() {
+    fn a_panic_of_a_thread_is_reported() {
         let (beats, troubles) = started();
         let theirs = beats.clone();
         let panics = std::thread::spawn(move || {
@@ -554,7 +554,7 @@ mod tests {
     }
 
     #[test]
-    fn that_all_are_quiet_is_told_once_for_each_stretch_of_work() {
+    fn idleness_is_reported_once_after_each_period_of_work() {
         let (tell, told) = channel();
         let quiet = move || {
             let _ = tell.send(());

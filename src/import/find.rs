@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn directories_of_drop_ins_are_systemds() {
+    fn drop_in_directories_are_systemds() {
         assert_eq!(
             drop_in_directories(&UnitName::new("a-b-c")),
             [
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_brings_its_drop_ins_and_its_template() {
+    fn a_path_includes_its_drop_ins_and_its_template() {
         let dir = std::env::temp_dir().join(format!("supervisord-import-{}", std::process::id()));
         let write = |name: &str, text: &str| {
             let path = dir.join(name);

@@ -105,7 +105,7 @@ mod tests {
     use crate::config::environment;
 
     #[test]
-    fn words_get_the_quotes_they_need() {
+    fn arguments_get_the_quotes_they_need() {
         for (given, expected) in [
             ("a", "a"),
             ("--x=%i/$y", "--x=%%i/$y"),
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_come_out_as_they_went_in_or_not_at_all() {
+    fn a_variable_reads_back_or_is_refused() {
         for (value, is_sayable) in [
             ("", true),
             ("a b", true),
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_takes_its_words_as_they_are() {
+    fn shell_quoted_arguments_are_literal() {
         assert_eq!(shell_quote("a-b"), "a-b");
         assert_eq!(shell_quote("a b"), "'a b'");
         assert_eq!(shell_quote("it's"), "'it'\\''s'");

@@ -1,5 +1,5 @@
 //! Whole units as people write them. The configuration's parser must accept the result with `strict`, and the result
-//! must run what systemd would run.
+//! must run the same command as systemd.
 
 use std::sync::Arc;
 
@@ -317,7 +317,7 @@ const SAMPLES: &[Sample] = &[
 ];
 
 #[test]
-fn units_become_sections_that_run_what_systemd_runs() {
+fn an_imported_section_runs_the_command_of_its_unit() {
     for sample in SAMPLES {
         let section = imported(sample.name, sample.unit).expect(sample.name);
         let spec = read(&section);
@@ -334,7 +334,7 @@ fn units_become_sections_that_run_what_systemd_runs() {
 }
 
 #[test]
-fn what_cannot_run_is_an_error_with_its_place() {
+fn a_unit_that_cannot_run_is_an_error_with_its_position() {
     for (unit, expected) in [
         (
             "[Service]\nType=simple\n",
@@ -479,7 +479,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_translated_is_a_valid_section(given in prop::collection::vec(lines(), 0..12)) {
+    fn every_imported_section_is_valid(given in prop::collection::vec(lines(), 0..12)) {
         let unit = format!("[Service]\nExecStart=/bin/a b\n{}", given.concat());
         if let Ok(section) = imported("a@b.service", &unit) {
             let spec = read(&section);
@@ -488,7 +488,7 @@ proptest! {
     }
 
     #[test]
-    fn words_come_out_of_a_configuration_as_they_went_in(
+    fn imported_arguments_read_back_from_the_configuration(
         given in prop::collection::vec("([ -~]|[\\n\\té\u{a0}\u{2028}\\x0b\\x1c]|%\\(here\\)s| ;| #|\\n +;){0,12}", 1..5)
     ) {
         let command = form::command_value(&given).expect("sayable");
@@ -497,7 +497,7 @@ proptest! {
     }
 
     #[test]
-    fn variables_come_out_of_a_configuration_as_they_went_in(value in "([ -~]|[\\té]|%\\(here\\)s| ;| #){0,12}") {
+    fn imported_variables_read_back_from_the_configuration(value in "([ -~]|[\\té]|%\\(here\\)s| ;| #){0,12}") {
         if let Some(pair) = form::variable_pair("X", &value) {
             let spec = read(&format!("[program:a]\ncommand=a\nenvironment={pair}\n"));
             prop_assert_eq!(&spec.environment[..], &[("X".to_owned(), value)][..]);
@@ -507,7 +507,7 @@ proptest! {
 
 /// Each directive changes the section: it adds a key, or a remark that names it.
 #[test]
-fn no_directive_is_passed_over_in_silence() {
+fn every_directive_is_translated_or_mentioned() {
     const GIVEN: &str = "Type=idle|Type=dbus|BusName=a.b|PIDFile=/x|RemainAfterExit=yes|GuessMainPID=no|ExecStartPre=/x|ExecStartPost=/x|\
         ExecCondition=/x|ExecReload=/x|ExecReload=/bin/kill -HUP $MAINPID|ExecStop=/x|ExecStop=/bin/kill -INT $MAINPID|ExecStopPost=/x|\
         RestartSec=5|RestartSec=infinity|TimeoutStartSec=5|TimeoutStopSec=5|TimeoutSec=5|TimeoutAbortSec=5|RuntimeMaxSec=5|\

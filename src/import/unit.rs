@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_systemds() {
+    fn lines_are_parsed_as_in_systemd() {
         for (text, expected) in [
             ("", ""),
             ("[S]\nA=b\n", "f:2 [S]A=b"),
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn names_have_parts() {
+    fn a_unit_name_is_split_into_parts() {
         let name = UnitName::new("a@b-c.service");
         assert_eq!(
             (name.prefix.as_str(), name.instance.as_deref(), name.stem()),

@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_systemds() {
+    fn times_are_parsed_as_in_systemd() {
         for (text, expected) in [
             ("5", Some(5_000_000)),
             ("1min 30s", Some(90_000_000)),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_statuses_are_systemds() {
+    fn sizes_and_exit_statuses_are_parsed_as_in_systemd() {
         for (text, expected) in [
             ("1024", Some(1024)),
             ("1.5G", Some(3 << 29)),

@@ -499,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_split_as_systemd_splits_them() {
+    fn a_command_is_split_as_in_systemd() {
         let table: &[(&str, Result<&[&str], UnitWordsError>)] = &[
             ("/bin/a b  c", Ok(&["/bin/a", "b", "c"])),
             ("/bin/a 'b c' \"d e\"", Ok(&["/bin/a", "b c", "d e"])),
@@ -529,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_before_a_command_are_taken_off_it() {
+    fn prefixes_of_a_command_are_removed() {
         let exec = &commands("-@:/bin/a name b").expect("valid")[0];
         assert!(exec.prefixes.may_fail && exec.prefixes.is_literal);
         assert_eq!(exec.words, ["/bin/a", "b"]);
@@ -545,7 +545,7 @@ mod tests {
     }
 
     #[test]
-    fn specifiers_that_are_not_known_stay() {
+    fn unknown_specifiers_stay() {
         let of = |letter| (letter == 'i').then(|| "x".to_owned());
         assert_eq!(expand_specifiers("%i-%%i-%z-%", of), "x-%i-%z-%");
     }
@@ -561,7 +561,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_are_replaced_as_systemd_replaces_them() {
+    fn variables_are_replaced_as_in_systemd() {
         let text = |words: &[&str]| -> Vec<CommandItem> {
             words
                 .iter()
@@ -589,7 +589,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_variables_are_read_as_systemd_reads_them() {
+    fn environment_files_are_read_as_in_systemd() {
         let text = "# c\nA=1\n ; c\\\n still\nB = x y  \nC='a b' \"c\"d\nD=\"q\\\"\\$\\n\"\nE=a\\\nb\nnothing\nexport F=1\nG=\n\
                     H='two\nlines'\nI=it's\nA=2";
         let pairs: Vec<String> = variables(text)

@@ -486,7 +486,7 @@ mod tests {
     }
 
     #[test]
-    fn log_01_line_format() {
+    fn log_01_lines_have_supervisors_format() {
         let zone = TimeZone::fixed(jiff::tz::offset(2));
         let mut clock = Clock::new(zone);
         let mut text = String::new();
@@ -503,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_cannot_reach_the_journal_is_told_once_in_the_file() {
+    fn an_unreachable_journal_is_logged_once_in_the_file() {
         let dir = TempDir::new("activity-journal");
         let mut log = open(&dir.path("log"), 0, 0, Level::Info);
         let activity_journal = ActivityJournal::at(&dir.path("socket"));
@@ -533,7 +533,7 @@ mod tests {
     }
 
     #[test]
-    fn log_02_lines_below_the_level_are_left_out() {
+    fn log_02_lines_below_the_level_are_not_written() {
         let dir = TempDir::new("activity");
         let path = dir.path("log");
         let mut log = open(&path, 0, 0, Level::Info);
@@ -566,7 +566,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_written_together_rotate_behind_the_same_line() {
+    fn a_batch_of_lines_rotates_after_the_same_line() {
         let dir = TempDir::new("activity-batch");
         let lines = |log: &mut Activity, pids: std::ops::Range<i32>| {
             for pid in pids {
@@ -591,7 +591,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_cannot_be_written_together_are_counted_each() {
+    fn every_lost_line_of_a_batch_is_counted() {
         let mut log = open(Path::new("/dev/full"), 0, 0, Level::Info);
         log.set_batches(true);
         for pid in 0..10 {
@@ -612,7 +612,7 @@ mod tests {
     }
 
     #[test]
-    fn clearing_leaves_an_empty_log_and_tells_what_is_missing() {
+    fn clearing_leaves_an_empty_log_and_a_missing_log_is_an_error() {
         let dir = TempDir::new("activity-clear");
         let path = dir.path("log");
         let mut log = open(&path, 0, 0, Level::Info);
@@ -624,7 +624,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_survived_and_told() {
+    fn a_full_disk_is_survived_and_logged() {
         let mut log = open(Path::new("/dev/full"), 0, 0, Level::Info);
         log.write(Wall(0), &Line::Started { pid: 7 });
         log.write(Wall(0), &Line::Started { pid: 8 });
@@ -651,7 +651,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_that_nobody_reads_holds_nobody() {
+    fn a_pipe_without_reader_does_not_block() {
         let dir = TempDir::new("activity-fifo");
         let path = dir.path("log");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_what_it_is_about_in_fields() {
+    fn the_subject_of_a_line_is_in_fields() {
         let dir = TempDir::new("diary");
         let journald = FakeJournald::new(&dir.path("socket"));
         let mut activity_journal = ActivityJournal::at(&dir.path("socket"));
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stalled_journal_holds_nobody_and_what_is_missing_is_told() {
+    fn a_stalled_journal_does_not_block_and_lost_lines_are_counted() {
         let dir = TempDir::new("diary-stalled");
         let journald = FakeJournald::new(&dir.path("socket"));
         let mut activity_journal = ActivityJournal::at(&dir.path("socket"));

@@ -48,7 +48,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn out_10_strip_ansi_rules() {
+    fn out_10_strip_ansi_follows_supervisors_rules() {
         for (name, given, expected) in [
             ("nothing to do", &b"plain"[..], &b"plain"[..]),
             ("a colour", b"a\x1b[31mb\x1b[0mc", b"abc"),
@@ -77,7 +77,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_kept_is_a_subsequence(text in proptest::collection::vec(proptest::sample::select(&b"\x1b[mK3;ax"[..]), 0..60)) {
+        fn stripped_text_is_a_subsequence(text in proptest::collection::vec(proptest::sample::select(&b"\x1b[mK3;ax"[..]), 0..60)) {
             let mut left = text.iter();
             for byte in strip(&text).iter() {
                 prop_assert!(left.any(|given| given == byte));

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_capture_without_end_is_discarded() {
+    fn a_capture_without_end_token_is_discarded() {
         let open = [
             b"before, which is long enough",
             BEGIN,
@@ -256,7 +256,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn cuts_do_not_matter(
+        fn chunk_boundaries_do_not_matter(
             parts in proptest::collection::vec(0usize..5, 0..12),
             cuts in proptest::collection::vec(1usize..40, 0..40),
         ) {

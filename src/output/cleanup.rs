@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn dmn_20_names_of_auto_logs() {
+    fn dmn_20_auto_logs_are_recognized_by_name() {
         for (name, expected) in [
             ("cat-stdout---supervisor-abcd1234.log", true),
             ("cat-stdout---supervisor-abcd1234.log.1", true),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn dmn_21_strangers_files_stay() {
+    fn dmn_21_files_of_other_users_stay() {
         if !nix::unistd::geteuid().is_root() {
             eprintln!("skipped: only root can make a file of another user");
             return;

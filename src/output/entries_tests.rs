@@ -131,7 +131,7 @@ fn lines_become_entries() {
 }
 
 #[test]
-fn a_line_that_grows_byte_by_byte_is_looked_at_once() {
+fn a_line_that_grows_byte_by_byte_is_scanned_once() {
     let mut bench = Bench::new("entries-slow");
     let mut log = entries(None);
     for _ in 0..10_000 {
@@ -144,7 +144,7 @@ fn a_line_that_grows_byte_by_byte_is_looked_at_once() {
 }
 
 #[test]
-fn what_journald_does_not_take_waits_in_order() {
+fn unsent_entries_wait_in_order() {
     let mut bench = Bench::new("entries-stalled");
     let mut log = entries(None);
     let mut written = 0;
@@ -168,7 +168,7 @@ fn what_journald_does_not_take_waits_in_order() {
 }
 
 #[test]
-fn a_restart_of_journald_loses_nothing_and_its_end_is_counted() {
+fn a_restart_of_journald_loses_nothing_and_its_final_exit_is_counted() {
     let mut bench = Bench::new("entries-restart");
     let mut log = entries(None);
     bench.write(&mut log, b"one\n");
@@ -208,7 +208,7 @@ fn a_restart_of_journald_loses_nothing_and_its_end_is_counted() {
 }
 
 #[test]
-fn what_waits_at_the_end_is_counted() {
+fn entries_that_still_wait_at_the_exit_are_counted() {
     let mut bench = Bench::new("entries-end");
     let mut log = entries(None);
     while !log.is_waiting() {
@@ -224,7 +224,7 @@ fn what_waits_at_the_end_is_counted() {
 }
 
 #[test]
-fn lines_beyond_the_limit_are_left_out_and_counted() {
+fn lines_beyond_the_limit_are_dropped_and_counted() {
     let mut bench = Bench::new("entries-limit");
     let mut log = entries(Some((3, Duration::from_secs(3600))));
     for number in 0..10 {
@@ -245,7 +245,7 @@ fn lines_beyond_the_limit_are_left_out_and_counted() {
 }
 
 #[test]
-fn a_new_interval_has_room_again_and_tells_of_the_last() {
+fn a_new_interval_admits_lines_and_reports_the_last() {
     let mut bench = Bench::new("entries-interval");
     let mut log = entries(Some((1, Duration::from_millis(20))));
     let mut texts = Vec::new();

@@ -52,7 +52,7 @@ fn out_04_rotates_after_the_write_that_reaches_the_size() {
 }
 
 #[test]
-fn a_large_backup_without_a_name_is_kept_for_its_deletion() {
+fn a_replaced_large_backup_is_held_for_its_deletion() {
     let dir = TempDir::new("replaced");
     for (maxbytes, is_held) in [(1 << 20, true), (1000, false)] {
         let path = dir.path(&format!("log{maxbytes}"));
@@ -95,7 +95,7 @@ fn out_05_backups_0_truncates_and_maxbytes_0_never_rotates() {
 }
 
 #[test]
-fn out_03_appends_and_counts_what_was_there() {
+fn out_03_existing_content_is_kept_and_counted() {
     let dir = TempDir::new("append");
     let path = dir.path("log");
     std::fs::write(&path, "12345").expect("written");
@@ -122,7 +122,7 @@ fn out_06_missing_base_and_backups_are_tolerated() {
 }
 
 #[test]
-fn a_rotation_that_fails_loses_nothing_and_is_tried_again() {
+fn a_failed_rotation_loses_nothing_and_is_retried() {
     let dir = TempDir::new("stuck");
     let path = dir.path("log");
     std::fs::create_dir(numbered(&path, 1)).expect("made");
@@ -191,7 +191,7 @@ fn out_11_devices_are_written_and_never_rotated() {
 }
 
 #[test]
-fn a_descriptor_shared_with_others_is_never_waited_for_and_keeps_its_flags() {
+fn a_shared_descriptor_never_blocks_and_keeps_its_flags() {
     let (reader, writer) = nix::unistd::pipe().expect("a pipe");
     let (peer, socket) = std::os::unix::net::UnixStream::pair().expect("a pair");
     for (fd, _other) in [(writer, reader), (socket.into(), peer.into())] {
@@ -212,7 +212,7 @@ fn a_descriptor_shared_with_others_is_never_waited_for_and_keeps_its_flags() {
 }
 
 #[test]
-fn errors_of_the_disk_are_reported() {
+fn disk_errors_are_reported() {
     let mut full = open(Path::new("/dev/full"), 0, 0);
     assert_eq!(
         full.write(b"x"),
@@ -250,7 +250,7 @@ fn dmn_20_auto_logs_are_private_and_never_links() {
 type Planted = (&'static str, fn(&Path) -> PathBuf, bool);
 
 #[test]
-fn links_of_strangers_are_followed_only_where_they_could_write_themselves() {
+fn links_of_other_users_are_followed_only_to_files_they_may_write() {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("skipped: only root can plant files of other users");
         return;
@@ -366,7 +366,7 @@ fn links_of_strangers_are_followed_only_where_they_could_write_themselves() {
 }
 
 #[test]
-fn what_is_renamed_or_removed_stands_where_it_was_opened() {
+fn a_directory_replaced_after_opening_is_refused() {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("skipped: only root can plant files of other users");
         return;

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn goes_on_where_the_reader_stands() {
+    fn follow_continues_at_the_given_offset() {
         let dir = TempDir::new("follow-from");
         let path = dir.path("log");
         append(&path, "onetwo");
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn much_comes_in_bounded_pieces() {
+    fn large_output_comes_in_bounded_chunks() {
         let dir = TempDir::new("follow-much");
         let path = dir.path("log");
         append(&path, "");

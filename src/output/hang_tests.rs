@@ -28,7 +28,7 @@ fn begun(bench: &Bench, slot: u32) -> std::fs::File {
 }
 
 #[test]
-fn the_log_of_another_goes_on_and_nothing_is_lost() {
+fn logs_of_other_programs_continue_and_nothing_is_lost() {
     let bench = Bench::new("hang-other", Level::Info);
     let (mut one, mut other) = (begun(&bench, 1), begun(&bench, 2));
     let held = Held::new(bench.dir.path("log1"));
@@ -47,7 +47,7 @@ fn the_log_of_another_goes_on_and_nothing_is_lost() {
 }
 
 #[test]
-fn the_other_stream_of_the_same_program_goes_on_afterwards() {
+fn the_other_stream_of_the_same_program_continues_afterwards() {
     let bench = Bench::new("hang-stream", Level::Info);
     let mut ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     let held = Held::new(bench.dir.path("err"));
@@ -66,7 +66,7 @@ fn the_other_stream_of_the_same_program_goes_on_afterwards() {
 }
 
 #[test]
-fn an_end_is_told_at_once_and_the_next_instance_waits() {
+fn an_exit_is_reported_immediately_and_the_next_instance_waits() {
     let bench = Bench::new("hang-end", Level::Info);
     let mut pipe = begun(&bench, 1);
     let held = Held::new(bench.dir.path("log1"));
@@ -95,7 +95,7 @@ fn an_end_is_told_at_once_and_the_next_instance_waits() {
 }
 
 #[test]
-fn a_start_that_waits_can_be_called_off() {
+fn a_waiting_start_can_be_cancelled() {
     let bench = Bench::new("hang-off", Level::Info);
     let mut pipe = begun(&bench, 1);
     let held = Held::new(bench.dir.path("log1"));
@@ -115,7 +115,7 @@ fn a_start_that_waits_can_be_called_off() {
 }
 
 #[test]
-fn a_device_that_hangs_wholly_holds_only_those_that_log_there() {
+fn a_hanging_device_blocks_only_the_programs_that_log_to_it() {
     let shm = std::path::Path::new("/dev/shm");
     if !shm.is_dir() {
         eprintln!("skipped: no second file system");
@@ -151,7 +151,7 @@ fn a_device_that_hangs_wholly_holds_only_those_that_log_there() {
 }
 
 #[test]
-fn an_activity_log_that_hangs_delays_nobody_and_says_what_it_lost() {
+fn a_hanging_activity_log_delays_nothing_and_counts_lost_lines() {
     let bench = Bench::new("hang-activity", Level::Info);
     let mut pipe = begun(&bench, 1);
     let held = Held::new(bench.dir.path("activity"));
@@ -176,7 +176,7 @@ fn an_activity_log_that_hangs_delays_nobody_and_says_what_it_lost() {
 }
 
 #[test]
-fn what_a_thread_that_hangs_has_read_is_left_to_a_successor() {
+fn data_read_by_a_hanging_thread_is_recovered_by_the_next_daemon() {
     // An even number of letters: `Bench` then has an in-flight log.
     let bench = Bench::new("hang-left-over", Level::Info);
     let mut pipe = begun(&bench, 1);

@@ -112,7 +112,7 @@ fn test_child() {
     die_after("settled");
 }
 
-/// What the output thread does with one pipe, forever: recovers, then reads and writes.
+/// Handles one pipe forever, like the output thread: recovers, then reads and writes.
 fn work(pipe: &OwnedFd, mut buffer: SharedBuffer, log: &Path) {
     let mut file = LogFile::open(rules(log, 3000, 1000)).expect("opened");
     let mut put = |data: &[u8]| {
@@ -155,7 +155,7 @@ fn work(pipe: &OwnedFd, mut buffer: SharedBuffer, log: &Path) {
 }
 
 #[test]
-fn whatever_the_step_every_byte_is_in_the_log_once() {
+fn a_crash_at_any_step_leaves_every_byte_in_the_log_once() {
     let dir = TempDir::new("ledger");
     let log = dir.path("log");
     for size in [1, 2, 15, 16, 17, 31, 32, 33, 5000, 60_000] {
@@ -229,7 +229,7 @@ fn finish(step: &str, reader: &io::PipeReader, log: &Path) {
 }
 
 #[test]
-fn many_kills_at_any_moment_lose_and_double_no_line() {
+fn many_kills_at_any_moment_lose_or_repeat_no_line() {
     const LINES: u32 = 200_000;
     const KILLS: u64 = 40;
     let dir = TempDir::new("ledger");
@@ -319,7 +319,7 @@ fn recovered(
 }
 
 #[test]
-fn what_the_pipe_still_has_was_not_read() {
+fn data_still_in_the_pipe_is_not_recovered() {
     let nothing = RecoveredChunk {
         data: Vec::new(),
         written: 0,
@@ -345,7 +345,7 @@ fn what_the_pipe_still_has_was_not_read() {
 }
 
 #[test]
-fn a_pipe_of_packets_brings_nothing_of_others_into_a_log() {
+fn packet_mode_recovers_no_foreign_data() {
     // Short: the bytes end where the marks begin.
     let result = recovered(&mut left(12, b"packet", false, None), Some(6), None);
     assert_eq!((result.missing(), result.lost), (&b"packet"[..], 0));
@@ -383,7 +383,7 @@ fn a_pipe_of_packets_brings_nothing_of_others_into_a_log() {
 }
 
 #[test]
-fn the_log_is_known_again_and_asked_what_it_has() {
+fn recovery_finds_the_log_and_its_written_bytes() {
     let dir = TempDir::new("ledger");
     let log = dir.path("log");
     let data = b"0123456789abcdefXYZ";
@@ -445,7 +445,7 @@ fn the_log_is_known_again_and_asked_what_it_has() {
 }
 
 #[test]
-fn what_is_no_in_flight_log_is_refused() {
+fn a_malformed_in_flight_log_is_refused() {
     let mut memory = memory();
     assert_eq!(UnflushedChunk::find(&mut memory), Err(InFlightError::None));
     let put = |memory: &mut SharedBuffer, place: usize, value: u64| {
@@ -477,7 +477,7 @@ fn what_is_no_in_flight_log_is_refused() {
 }
 
 #[test]
-fn marks_are_never_text() {
+fn marks_are_never_valid_utf_8() {
     let mut seen = BTreeSet::new();
     for chance in 0..50_u64 {
         let mark = mark(chance.wrapping_mul(0x9e37_79b9_7f4a_7c15), !chance << 7);

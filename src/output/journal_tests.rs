@@ -14,7 +14,7 @@ use crate::output::testing::{TempDir, eventually};
 /// One entry as journald would parse it.
 pub(in crate::output) type Entry = BTreeMap<String, Vec<u8>>;
 
-/// What journald would read.
+/// A fake journald: the receiving end of a journal socket.
 pub(in crate::output) struct FakeJournald {
     socket: OwnedFd,
     path: PathBuf,
@@ -132,7 +132,7 @@ fn values_with_newlines_have_their_length_before_them() {
 }
 
 #[test]
-fn what_is_too_large_for_a_datagram_goes_as_a_sealed_file() {
+fn a_large_entry_is_sent_as_a_sealed_file() {
     let dir = TempDir::new("journal-large");
     let journald = FakeJournald::new(&dir.path("socket"));
     let mut journal = Journal::at(&dir.path("socket"));
@@ -146,7 +146,7 @@ fn what_is_too_large_for_a_datagram_goes_as_a_sealed_file() {
 }
 
 #[test]
-fn a_reader_that_stalls_loses_nothing_and_holds_nobody() {
+fn a_stalled_journald_loses_nothing_and_does_not_block() {
     let dir = TempDir::new("journal-stalled");
     let journald = FakeJournald::new(&dir.path("socket"));
     let mut journal = Journal::at(&dir.path("socket"));
@@ -165,7 +165,7 @@ fn a_reader_that_stalls_loses_nothing_and_holds_nobody() {
 }
 
 #[test]
-fn a_journal_that_was_never_there_is_said_once() {
+fn a_missing_journal_is_reported_once() {
     let dir = TempDir::new("journal-none");
     let path = dir.path("socket");
     let mut journal = Journal::at(&path);
@@ -184,7 +184,7 @@ fn a_journal_that_was_never_there_is_said_once() {
 }
 
 #[test]
-fn a_journal_that_comes_back_soon_is_waited_for() {
+fn entries_wait_for_a_journal_that_restarts() {
     let dir = TempDir::new("journal-back");
     let path = dir.path("socket");
     let journald = FakeJournald::new(&path);

@@ -205,7 +205,7 @@ fn ours(case: &Case) -> String {
 }
 
 #[test]
-fn out_10_out_13_out_14_streams_as_the_original() {
+fn out_10_out_13_out_14_streams_match_the_reference() {
     let mut random = Random(1);
     let words: [&[u8]; 12] = [
         b"<!--XSUPERVISOR:BEGIN-->",
@@ -257,7 +257,7 @@ fn out_10_out_13_out_14_streams_as_the_original() {
 }
 
 #[test]
-fn out_04_out_05_rotation_as_the_original() {
+fn out_04_out_05_rotation_matches_the_reference() {
     let mut random = Random(2);
     let cases: Vec<Case> = (0..400)
         .map(|_| Case {
@@ -305,7 +305,7 @@ fn out_04_out_05_rotation_as_the_original() {
 }
 
 #[test]
-fn rpc_26_rpc_27_reading_as_the_original() {
+fn rpc_26_rpc_27_reads_match_the_reference() {
     let mut random = Random(3);
     let cases: Vec<Case> = (0..2000)
         .map(|_| {

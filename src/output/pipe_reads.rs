@@ -163,13 +163,13 @@ mod tests {
     }
 
     #[test]
-    fn many_short_reads_that_follow_closely_pause_the_pipe() {
+    fn many_short_reads_in_a_row_pause_the_pipe() {
         let mut reader = Reader::paused();
         assert_eq!(reader.read(160, 5_000), Some(PAUSE), "it goes on so");
     }
 
     #[test]
-    fn reads_with_time_between_them_or_long_ones_never_do() {
+    fn rare_or_long_reads_do_not_pause_the_pipe() {
         let mut reader = Reader::new();
         for _ in 0..10 * STREAK {
             assert_eq!(reader.read(101, 100), None);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_that_gathers_nothing_is_the_last() {
+    fn a_pause_that_gathers_nothing_ends_the_pauses() {
         let mut reader = Reader::paused();
         assert_eq!(reader.read(160, 199), None);
         for _ in 1..STREAK {

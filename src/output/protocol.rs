@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn evt_11_ready() {
+    fn evt_11_a_ready_line_is_recognized() {
         assert_eq!(listen(&[b"READY\n"]), "ready");
         assert_eq!(listen(&[b"REA", b"DY", b"\n"]), "ready");
         assert_eq!(listen(&[b"READX"]), "");
@@ -227,14 +227,14 @@ mod tests {
     }
 
     #[test]
-    fn evt_12_spurious_output() {
+    fn evt_12_other_output_is_invalid() {
         assert_eq!(listen(&[b"hello world\n", b"READY\n"]), "nonsense");
         assert_eq!(listen(&[b"READY\n ", b"READY\n"]), "ready nonsense");
         assert_eq!(listen(&[b"READY\nREADY\n"]), "ready nonsense");
     }
 
     #[test]
-    fn evt_13_results() {
+    fn evt_13_results_are_parsed() {
         let of = |words: &[&[u8]]| listen(&[&[&b"READY\n"[..], b"!"], words].concat());
         for (words, expected) in [
             (&[&b"RESULT 2\nOK"[..]][..], "ready Ok"),
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_of_any_length_is_counted_not_kept() {
+    fn a_result_of_any_length_is_counted_but_not_stored() {
         let mut protocol = ListenerProtocol::new();
         protocol.scan(b"READY\n", &mut |_| {});
         protocol.event_written();
@@ -283,7 +283,7 @@ mod tests {
     proptest! {
         /// Other chunk boundaries give the same results.
         #[test]
-        fn chunks_do_not_matter(cuts in prop::collection::vec(0_usize..60, 0..8), junk in "[A-Z0-9 \n]{0,12}") {
+        fn chunk_boundaries_do_not_matter(cuts in prop::collection::vec(0_usize..60, 0..8), junk in "[A-Z0-9 \n]{0,12}") {
             let text = format!("READY\nRESULT 2\nOKREADY\n{junk}");
             let whole = {
                 let mut heard = Vec::new();
@@ -312,7 +312,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_survived(chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..20)) {
+        fn any_bytes_are_handled_without_panic(chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..20)) {
             let mut protocol = ListenerProtocol::new();
             for chunk in chunks {
                 protocol.scan(&chunk, &mut |_| {});

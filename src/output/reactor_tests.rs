@@ -198,7 +198,7 @@ fn out_01_bytes_are_written_raw_and_at_once() {
 }
 
 #[test]
-fn out_02_what_the_pipe_held_is_written_before_drained() {
+fn out_02_the_rest_of_the_pipe_is_written_before_drained() {
     let bench = Bench::new("drain", Level::Info);
     for incarnation in 0..50 {
         let instance = InstanceId {
@@ -217,7 +217,7 @@ fn out_02_what_the_pipe_held_is_written_before_drained() {
 }
 
 #[test]
-fn out_02_a_grandchild_that_floods_the_pipe_does_not_hold_the_drain() {
+fn out_02_a_grandchild_that_floods_the_pipe_does_not_delay_drained() {
     let bench = Bench::new("grandchild", Level::Info);
     let mut ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     let flood = std::thread::spawn(move || {
@@ -295,7 +295,7 @@ fn log_09_output_is_echoed_at_debug_only() {
 }
 
 #[test]
-fn out_10_stripping_can_be_switched() {
+fn out_10_strip_ansi_can_be_switched() {
     let bench = Bench::new("strip", Level::Info);
     let mut ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     ends.stdout.write_all(b"\x1b[1ma").expect("room");
@@ -308,7 +308,7 @@ fn out_10_stripping_can_be_switched() {
 }
 
 #[test]
-fn out_07_reopening_makes_files_anew_a_thousand_times_with_constant_descriptors() {
+fn out_07_a_thousand_reopens_leak_no_descriptor() {
     let bench = Bench::new("reopen", Level::Info);
     let mut ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     // Only files in this test's directory: other tests open files at the same time.
@@ -373,7 +373,7 @@ fn out_08_clearing_empties_and_leaves_backups() {
 }
 
 #[test]
-fn rpc_28_clearing_the_daemons_log() {
+fn rpc_28_the_daemons_log_can_be_cleared() {
     let bench = Bench::new("clear-daemon", Level::Info);
     bench.output.log(Line::Started { pid: 1 });
     bench.sees("activity", "pid 1");
@@ -416,7 +416,7 @@ fn a_log_that_cannot_be_opened_is_a_spawn_error() {
 }
 
 #[test]
-fn a_full_disk_is_told_once_and_counted_and_the_program_goes_on() {
+fn a_full_disk_is_logged_once_and_the_program_continues() {
     // Regression test for Supervisor#87, #1648, #402 and #1311.
     let bench = Bench::new("full", Level::Info);
     let link = bench.dir.path("out");
@@ -437,7 +437,7 @@ fn a_full_disk_is_told_once_and_counted_and_the_program_goes_on() {
 }
 
 #[test]
-fn a_real_full_disk_loses_only_what_it_cannot_hold() {
+fn a_real_full_disk_loses_only_excess_data() {
     let bench = Bench::new("tmpfs", Level::Info);
     let disk = bench.dir.path("disk");
     std::fs::create_dir(&disk).expect("made");
@@ -489,7 +489,7 @@ fn a_real_full_disk_loses_only_what_it_cannot_hold() {
 }
 
 #[test]
-fn a_slow_reader_holds_only_its_own_program_and_loses_nothing() {
+fn a_slow_log_blocks_only_its_own_program_and_loses_nothing() {
     let bench = Bench::new("slow", Level::Info);
     let path = bench.dir.path("out");
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
@@ -534,7 +534,7 @@ fn a_slow_reader_holds_only_its_own_program_and_loses_nothing() {
 }
 
 #[test]
-fn the_end_of_an_instance_waits_for_its_slow_log_but_not_for_ever() {
+fn an_exit_waits_for_a_slow_log_up_to_a_limit() {
     let bench = Bench::new("slow-end", Level::Info);
     let path = bench.dir.path("out");
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
@@ -580,7 +580,7 @@ fn the_end_of_an_instance_waits_for_its_slow_log_but_not_for_ever() {
 }
 
 #[test]
-fn a_pipe_without_reader_lets_the_program_run() {
+fn a_log_pipe_without_reader_does_not_stop_the_program() {
     let bench = Bench::new("unread", Level::Info);
     let path = bench.dir.path("out");
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
@@ -601,7 +601,7 @@ fn a_pipe_without_reader_lets_the_program_run() {
 }
 
 #[test]
-fn standard_input_is_queued_bounded_and_its_end_is_told() {
+fn standard_input_is_queued_within_a_bound_and_its_closing_is_reported() {
     let bench = Bench::new("stdin", Level::Info);
     let ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     let write = |data: Vec<u8>| {
@@ -712,7 +712,7 @@ fn turn(reactor: &mut Reactor) -> usize {
 }
 
 #[test]
-fn a_program_that_closes_its_output_and_lives_on_causes_no_turns() {
+fn a_running_program_with_closed_output_causes_no_wakeups() {
     // Regression test for Supervisor#807 (and pull request 589).
     let dir = TempDir::new("closed");
     let (mut reactor, drained) = in_hand(&dir);
@@ -820,7 +820,7 @@ fn paused(dir: &TempDir) -> (Reactor, Drained, std::fs::File, usize) {
 }
 
 #[test]
-fn a_paused_pipe_wakes_nobody_and_is_read_when_the_pause_is_over() {
+fn a_paused_pipe_causes_no_wakeup_and_is_read_after_the_pause() {
     let dir = TempDir::new("paused");
     let (mut reactor, _, mut stdout, lines) = paused(&dir);
     assert!(!reactor.runs[0].as_ref().expect("prepared").polled[0]);
@@ -844,7 +844,7 @@ fn a_paused_pipe_wakes_nobody_and_is_read_when_the_pause_is_over() {
 }
 
 #[test]
-fn what_a_paused_pipe_holds_is_written_before_the_end_is_told() {
+fn a_paused_pipe_is_written_before_the_exit_is_reported() {
     let dir = TempDir::new("paused-end");
     let (mut reactor, drained, mut stdout, lines) = paused(&dir);
     stdout.write_all(b"last\n").expect("room");
@@ -859,7 +859,7 @@ fn what_a_paused_pipe_holds_is_written_before_the_end_is_told() {
 }
 
 #[test]
-fn pipes_that_are_filled_hold_more_but_not_too_many_of_them() {
+fn only_a_bounded_number_of_full_pipes_grow() {
     let dir = TempDir::new("grown");
     let (mut reactor, _) = in_hand(&dir);
     let spec = Arc::new(spec("loud"));
@@ -890,7 +890,7 @@ fn pipes_that_are_filled_hold_more_but_not_too_many_of_them() {
 }
 
 #[test]
-fn a_pipe_that_cannot_be_read_rests_and_is_read_again() {
+fn an_unreadable_pipe_is_read_again_after_a_pause() {
     // Regression test for Supervisor#1554.
     let dir = TempDir::new("unreadable");
     let (mut reactor, _) = in_hand(&dir);
@@ -927,7 +927,7 @@ fn a_pipe_that_cannot_be_read_rests_and_is_read_again() {
 }
 
 #[test]
-fn an_event_of_an_earlier_instance_is_never_taken_for_a_later_one() {
+fn an_event_of_an_earlier_instance_is_ignored() {
     let dir = TempDir::new("stale");
     let (mut reactor, drained) = in_hand(&dir);
     let spec = Arc::new(spec("cat"));
@@ -956,7 +956,7 @@ fn an_event_of_an_earlier_instance_is_never_taken_for_a_later_one() {
 }
 
 #[test]
-fn lines_beyond_the_bound_are_counted_and_nobody_waits() {
+fn lines_beyond_the_bound_are_counted_without_blocking() {
     let bench = Bench::new("lines", Level::Info);
     let sent = 200_000;
     for pid in 0..sent {
@@ -981,7 +981,7 @@ fn lines_beyond_the_bound_are_counted_and_nobody_waits() {
 }
 
 #[test]
-fn stop_writes_out_what_the_pipes_hold() {
+fn stop_writes_the_rest_of_the_pipes() {
     let bench = Bench::new("stop", Level::Info);
     let mut ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     ends.stdout.write_all(b"last words").expect("room");
@@ -1026,7 +1026,7 @@ fn cfg_59_a_process_with_a_socket_has_no_pipe_for_standard_input() {
 }
 
 #[test]
-fn nothing_is_inherited_and_only_our_ends_do_not_block() {
+fn descriptors_close_on_exec_and_only_our_ends_do_not_block() {
     let bench = Bench::new("flags", Level::Info);
     let ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     for file in [
@@ -1065,7 +1065,7 @@ fn with_journal(name: &str) -> ProcessSpec {
 }
 
 #[test]
-fn a_stalled_journal_is_felt_by_its_program_and_by_no_other() {
+fn a_stalled_journal_blocks_only_the_programs_that_use_it() {
     let dir = TempDir::new("journal-felt");
     let (mut reactor, drained) = in_hand(&dir);
     let journald = FakeJournald::new(&dir.path("socket"));
@@ -1159,7 +1159,7 @@ fn a_stalled_journal_is_felt_by_its_program_and_by_no_other() {
 }
 
 #[test]
-fn a_journal_that_goes_and_comes_back_loses_nothing_that_was_read() {
+fn a_restarted_journal_loses_no_data_that_was_read() {
     let dir = TempDir::new("journal-goes");
     let (mut reactor, _) = in_hand(&dir);
     let path = dir.path("socket");
@@ -1204,7 +1204,7 @@ fn a_journal_that_goes_and_comes_back_loses_nothing_that_was_read() {
 }
 
 #[test]
-fn without_a_journal_the_program_goes_on_and_its_loss_is_told() {
+fn without_a_journal_the_program_continues_and_lost_lines_are_counted() {
     let dir = TempDir::new("journal-absent");
     let (mut reactor, drained) = in_hand(&dir);
     reactor.shared.journal = Journal::at(&dir.path("socket"));

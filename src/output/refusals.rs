@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a1_one_source_has_so_many_lines_and_the_rest_is_counted() {
+    fn a1_lines_of_one_source_are_bounded_and_the_rest_is_counted() {
         let mut refusals = Refusals::default();
         let begin = Instant::now();
         let mut written = 0;
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn root_has_more_and_a_bound_too() {
+    fn root_has_a_higher_bound() {
         let mut refusals = Refusals::default();
         let begin = Instant::now();
         let source = crate::api::Caller {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_left_out_comes_before_the_next_line() {
+    fn the_count_of_dropped_lines_precedes_the_next_line() {
         let mut refusals = Refusals::default();
         let begin = Instant::now();
         for _ in 0..=LINES_MAX {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_are_few_and_none_goes_unsaid() {
+    fn sources_are_bounded_and_all_are_counted() {
         let mut refusals = Refusals::default();
         let begin = Instant::now();
         let mut told = 0;

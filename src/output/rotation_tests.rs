@@ -40,7 +40,7 @@ fn read(dir: &TempDir, name: &str) -> Option<String> {
 }
 
 #[test]
-fn a_rotation_of_many_backups_holds_up_only_its_own_program() {
+fn a_long_rotation_delays_only_its_own_program() {
     let dir = TempDir::new("long-rotation");
     let (mut reactor, _) = in_hand(&dir);
     let mut one = begun(&mut reactor, &dir, 1, MANY);
@@ -66,7 +66,7 @@ fn a_rotation_of_many_backups_holds_up_only_its_own_program() {
 }
 
 #[test]
-fn one_device_has_one_long_rotation_at_a_time() {
+fn a_device_has_one_long_rotation_at_a_time() {
     let dir = TempDir::new("long-rotations");
     let (mut reactor, _) = in_hand(&dir);
     let mut pipes: Vec<_> = (1..=3)
@@ -88,7 +88,7 @@ fn one_device_has_one_long_rotation_at_a_time() {
 }
 
 #[test]
-fn an_end_during_a_long_rotation_loses_nothing() {
+fn an_exit_during_a_long_rotation_loses_nothing() {
     let dir = TempDir::new("rotation-end");
     let (mut reactor, drained) = in_hand(&dir);
     let mut pipe = begun(&mut reactor, &dir, 1, MANY);
@@ -113,7 +113,7 @@ fn an_end_during_a_long_rotation_loses_nothing() {
 }
 
 #[test]
-fn a_large_backup_is_deleted_by_another_thread_but_they_do_not_pile_up() {
+fn another_thread_deletes_a_bounded_number_of_large_backups() {
     let dir = TempDir::new("deletion");
     let (mut reactor, _) = in_hand(&dir);
     let mut spec = spec("cat");

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_waits_for_is_no_stall() {
+    fn an_expected_wait_is_no_stall() {
         let mut stalls = Stalls::default();
         let disk = stalls.devices_of(&paths("/var/log/a.log"));
         stalls.begin(0, StallSubject::Activity, disk, false);

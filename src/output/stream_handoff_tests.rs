@@ -76,7 +76,7 @@ impl Succession {
         }
     }
 
-    /// Reads what the pipe holds.
+    /// Waits until the reactor has read all bytes in the pipe.
     fn read_pipe_empty(&mut self, pipe: &std::fs::File) {
         self.until("it is read", |_| sys::unread(pipe).unwrap_or(0) == 0);
     }
@@ -123,7 +123,7 @@ impl Succession {
 }
 
 #[test]
-fn a_capture_goes_on_wherever_it_is_cut() {
+fn a_capture_continues_after_a_handoff_at_any_byte() {
     let text = b"before it <!--XSUPERVISOR:BEGIN-->inside<!--XSUPERVISOR:END--> and after it, all that is long enough";
     for cut in 0..=text.len() {
         let mut capturing = spec("cat");
@@ -160,7 +160,7 @@ fn event() -> Envelope {
 }
 
 #[test]
-fn a_listener_goes_on_in_each_of_its_states() {
+fn a_listener_continues_in_each_of_its_states() {
     let (ready, answer) = (b"READY\n", b"RESULT 4\nFAIL");
     let whole = [&ready[..], answer, ready].concat();
     for cut in 0..=whole.len() {
@@ -192,7 +192,7 @@ fn a_listener_goes_on_in_each_of_its_states() {
 }
 
 #[test]
-fn what_waits_for_a_slow_log_is_written_once() {
+fn data_that_waits_for_a_slow_log_is_written_once() {
     let (mut line, ends) = Succession::new("waits", spec("slow"));
     drop(ends);
     tell(&mut line.reactor, OutputCommand::Drain(INSTANCE));
@@ -256,7 +256,7 @@ fn what_waits_for_a_slow_log_is_written_once() {
 }
 
 #[test]
-fn standard_input_that_waits_goes_along() {
+fn queued_standard_input_is_handed_off() {
     let (mut line, mut ends) = Succession::new("stdin", spec("cat"));
     let text: Vec<u8> = (0..300_000_u32)
         .map(|n| b"0123456789"[n as usize % 10])
@@ -291,7 +291,7 @@ fn standard_input_that_waits_goes_along() {
 }
 
 #[test]
-fn a_line_of_the_journal_that_is_not_over_is_one_entry() {
+fn an_incomplete_journal_line_becomes_one_entry() {
     let (mut line, mut ends) = Succession::new("entries", with_journal("cat"));
     let journald = FakeJournald::new(&line.dir.path("socket"));
     let mut entries = Vec::new();

@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn out_09_one_record_per_line() {
+    fn out_09_each_line_is_one_record() {
         let dir = TempDir::new("syslog");
         let path = dir.path("log");
         let socket = UnixDatagram::bind(&path).expect("bound");
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_reader_is_told_once_and_its_return_too() {
+    fn a_missing_syslog_and_its_return_are_reported_once() {
         let dir = TempDir::new("syslog-gone");
         let path = dir.path("log");
         let mut syslog = Syslog::at(&path);
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_does_not_read_holds_nobody() {
+    fn a_stalled_syslog_does_not_block() {
         let dir = TempDir::new("syslog-slow");
         let path = dir.path("log");
         let socket = UnixDatagram::bind(&path).expect("bound");

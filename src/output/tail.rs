@@ -141,7 +141,7 @@ mod tests {
     use crate::output::testing::TempDir;
 
     #[test]
-    fn rpc_26_read_table() {
+    fn rpc_26_reads_follow_supervisors_table() {
         let dir = TempDir::new("read");
         let path = dir.path("log");
         std::fs::write(&path, b"0123456789").expect("written");
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn rpc_27_tail_arithmetic() {
+    fn rpc_27_tail_follows_supervisors_arithmetic() {
         let dir = TempDir::new("tail");
         let path = dir.path("log");
         std::fs::write(&path, b"0123456789").expect("written");
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_a_stranger_planted_is_not_read() {
+    fn a_link_of_another_user_is_not_read() {
         if !nix::unistd::geteuid().is_root() {
             eprintln!("skipped: only root can plant files of other users");
             return;
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_reads_as_empty_and_blocks_nobody() {
+    fn a_pipe_reads_as_empty_without_blocking() {
         let dir = TempDir::new("read-fifo");
         let path = dir.path("log");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");

@@ -250,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_that_is_sent_while_the_thread_falls_asleep_wakes_it() {
+    fn a_command_sent_before_the_thread_sleeps_wakes_it() {
         const SENDERS: u32 = 4;
         const EACH: u32 = 20_000;
         let mut poller = Poller::new().expect("epoll");

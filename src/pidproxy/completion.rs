@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pidfile_a_command_and_what_that_takes() {
+    fn completion_offers_a_pidfile_then_a_command() {
         for (line, expected) in [
             ("", "\tfiles\n"),
             (

@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn aux_02_the_command_line() {
+    fn aux_02_the_command_line_is_supervisors() {
         let order = |watches, words: &[&str]| {
             Some(ProxyOptions {
                 watches,
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn aux_02_usage_ends_as_supervisors_does() {
+    fn aux_02_the_usage_message_is_supervisors() {
         assert!(
             usage("/x/pidproxy")
                 .ends_with("\nUsage: /x/pidproxy <pidfile name> <command> [<cmdarg1> ...]\n")

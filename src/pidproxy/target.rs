@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn aux_02_what_is_no_number_is_unreadable() {
+    fn aux_02_a_file_without_a_number_is_unreadable() {
         let scratch = Scratch::new("unreadable");
         let unreadable = || {
             Err(TargetError::Unreadable(
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn aux_02_a_broken_file_reaches_neither_groups_nor_init_nor_ourselves() {
+    fn aux_02_a_bad_pid_never_signals_groups_init_or_the_proxy() {
         let scratch = Scratch::new("never");
         let shown = scratch.file().display().to_string();
         let own = i32::try_from(std::process::id()).expect("small");
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn aux_02_roots_signals_reach_no_further_than_the_writers() {
+    fn aux_02_root_signals_only_processes_of_the_files_owner() {
         if sys::effective_uid() != 0 {
             // Only a proxy with more privileges than the file's owner can lend any.
             return;

@@ -524,7 +524,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn rpc_06_mode_and_owner_and_no_file_left() {
+    fn rpc_06_a_socket_has_its_mode_and_owner_and_is_removed_at_the_end() {
         let scratch = ScratchDir::new("mode");
         let path = scratch.0.join("s.sock");
         let mut spec = unix_spec(&path);
@@ -576,7 +576,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn rpc_07_what_is_no_socket_is_left_alone() {
+    fn rpc_07_a_file_that_is_no_socket_is_left_alone() {
         let scratch = ScratchDir::new("file");
         let target = scratch.0.join("target");
         let path = scratch.0.join("s.sock");
@@ -605,7 +605,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_socket_that_is_no_longer_ours_is_not_removed() {
+    fn a_replaced_socket_is_not_removed() {
         let scratch = ScratchDir::new("theirs");
         let path = scratch.0.join("s.sock");
         let server = BoundServer::bind(&unix_spec(&path), &[], &[]).expect("bound");
@@ -617,7 +617,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn cfg_61_errors_have_supervisors_texts() {
+    fn cfg_61_errors_have_supervisors_messages() {
         let scratch = ScratchDir::new("texts");
         let error =
             BoundServer::bind(&unix_spec(&scratch.0.join("no/s.sock")), &[], &[]).expect_err("no");
@@ -643,7 +643,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn cfg_60_hosts() {
+    fn cfg_60_hosts_are_ipv4_or_ipv6() {
         for host in ["", "*", "127.0.0.1", "localhost"] {
             let server = BoundServer::bind(&inet_spec(host, 0), &[], &[]).expect(host);
             assert!(server.inet_address().expect("inet").is_ipv4(), "{host}");

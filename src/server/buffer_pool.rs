@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_is_used_again_if_it_is_large_enough() {
+    fn a_large_enough_buffer_is_reused() {
         let reclaim = Arc::new(BufferPool::default());
         let mut first = reclaim.acquire_buffer(1 << 20);
         first.bytes.extend_from_slice(b"secret");
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_has_a_bound_and_is_freed() {
+    fn waiting_buffers_are_bounded_and_freed() {
         let reclaim = Arc::new(BufferPool::default());
         let many: Vec<PooledBuffer> = (0..20).map(|_| reclaim.acquire_buffer(1 << 20)).collect();
         drop(many);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn small_allocations_add_up() {
+    fn small_freed_allocations_add_up_to_a_trim() {
         let reclaim = BufferPool::default();
         reclaim.count_freed(TRIM_BYTES - 1);
         assert!(!reclaim.free_buffers());
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_given_back_when_no_answer_is_made() {
+    fn memory_is_freed_while_no_answer_is_rendered() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()

@@ -307,7 +307,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_decoded_as_python_does() {
+    fn paths_are_decoded_as_in_python() {
         let table = [
             ("/logtail/c%61t%3Ax", "/logtail/cat:x"),
             ("/a%2", "/a%2"),
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_pages_are_told_from_our_own() {
+    fn foreign_pages_are_recognized() {
         let own = ["box".to_owned()];
         let table = [
             (&[][..], false),

@@ -166,7 +166,7 @@ mod tests {
     use crate::domain::{Channel, GroupName, ProcessName};
 
     #[test]
-    fn of_a_log_in_the_journal_only_the_end_can_be_read() {
+    fn only_the_end_of_a_journal_log_can_be_read() {
         let of = JournalMatch {
             group: GroupName::parse("no-such-group").expect("valid"),
             process: ProcessName::parse("x").expect("valid"),

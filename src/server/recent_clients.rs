@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_guest_is_told_by_its_parent() {
+    fn a_guest_is_recognized_by_its_parent() {
         for (stat, expected) in [
             ("7 (a b) c) S 0 7 7", true),
             ("7 (sh) S 1 7 7", false),
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_are_waited_for_until_they_have_ended_or_for_a_while() {
+    fn the_exit_waits_for_clients_up_to_a_limit() {
         let peers = RecentClients(Some(Arc::default()));
         peers.record(None);
         peers.record(Some(0));

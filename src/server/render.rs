@@ -450,7 +450,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn rpc_23_uptime() {
+    fn rpc_23_uptime_has_pythons_format() {
         let table = [
             (0, "0:00:00"),
             (59, "0:00:59"),
@@ -467,7 +467,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_a_process_tells_of_itself_stands_behind_everything_else() {
+    fn the_status_of_a_process_is_the_last_part() {
         let zone = TimeZone::UTC;
         let view = |state, text: &str, events_discarded| ProcessView {
             state,
@@ -494,7 +494,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn rpc_23_description_per_state() {
+    fn rpc_23_each_state_has_supervisors_description() {
         use ProcessState::*;
         let zone = TimeZone::UTC;
         let view = |state, start, stop, error: &str| ProcessView {
@@ -533,7 +533,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn rpc_22_fields_of_process_info() {
+    fn rpc_22_process_info_has_supervisors_fields() {
         let RpcValue::Struct(members) =
             render_reply(Reply::Processes(vec![cat()]), WireType::Struct)
         else {
@@ -559,7 +559,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn rpc_15_and_rpc_32_small_answers() {
+    fn rpc_15_and_rpc_32_small_answers_are_supervisors() {
         let group = |name| GroupName::parse(name).expect("valid");
         let diff = Reply::Diff {
             added: vec![group("a")],
@@ -600,7 +600,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn rpc_25_fields_of_config_info() {
+    fn rpc_25_config_info_has_supervisors_fields() {
         let log = |target| LogSpec {
             maxbytes: Bytes(52_428_800),
             backups: 10,

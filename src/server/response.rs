@@ -277,7 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rpc_05_the_error_page() {
+    fn rpc_05_the_error_page_is_supervisors() {
         assert_eq!(
             error_page(StatusCode::NOT_FOUND),
             "<head>\r\n<title>Error response</title>\r\n</head>\r\n<body>\r\n<h1>Error response</h1>\r\n\
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_those_of_http() {
+    fn dates_have_the_http_format() {
         assert_eq!(http_date(1_795_203_928), "Fri, 20 Nov 2026 19:45:28 GMT");
         assert_eq!(http_date(i64::MAX), "Thu, 01 Jan 1970 00:00:00 GMT");
     }

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_passed_unix_socket_is_taken_and_its_file_left() {
+    fn a_passed_unix_socket_is_used_and_its_file_stays() {
         let scratch = ScratchDir::new("passed");
         std::os::unix::fs::symlink(&scratch.0, scratch.0.join("link")).expect("linked");
         let path = scratch.0.join("s.sock");
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_passed_tcp_socket_is_taken() {
+    fn a_passed_tcp_socket_is_used() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
         let port = listener.local_addr().expect("bound").port();
         let passed = [socket(listener)];
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn all_interfaces_are_all_interfaces() {
+    fn ipv4_and_ipv6_wildcards_match() {
         let any4 = ListenAddress::Inet(SocketAddr::from(([0, 0, 0, 0], 9001)));
         let any6 = ListenAddress::Inet("[::]:9001".parse().expect("address"));
         let one = ListenAddress::Inet(SocketAddr::from(([127, 0, 0, 1], 9001)));
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_listen_is_no_server() {
+    fn a_passed_descriptor_that_does_not_listen_is_refused() {
         let (stream, _peer) = UnixStream::pair().expect("pair");
         let passed = [
             socket(stream),

@@ -245,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_front_that_has_ended_makes_no_socket_again() {
+    fn a_stopped_server_does_not_recreate_its_socket() {
         let directory = std::env::temp_dir().join(format!("ended-{}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("made");
         let path = directory.join("s");

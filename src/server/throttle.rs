@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a4_a_success_or_a_rest_forgets() {
+    fn a4_a_success_or_a_pause_resets_the_delay() {
         let mut peers = ThrottleState::default();
         let (now, peer) = (Instant::now(), address("10.0.0.1"));
         let delay = |peers: &mut ThrottleState, now| peers.failed(peer, now).delay.expect("room");
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a4_a_peer_has_one_line_and_later_a_number() {
+    fn a4_a_peer_gets_one_line_and_later_a_count() {
         let mut peers = ThrottleState::default();
         let (now, peer) = (Instant::now(), address("10.0.0.1"));
         let mut lines = Vec::new();
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a4_what_waits_is_bounded() {
+    fn a4_waiting_answers_are_bounded() {
         let mut peers = ThrottleState::default();
         let now = Instant::now();
         let mut held = 0;
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a4_the_table_is_bounded_and_nothing_goes_unsaid() {
+    fn a4_the_table_is_bounded_and_all_failures_are_counted() {
         let mut peers = ThrottleState::default();
         let begin = Instant::now();
         let mut told = 0;
@@ -416,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn a4_one_machine_is_one_peer() {
+    fn a4_a_machine_is_one_peer() {
         for (text, shown) in [
             ("10.1.2.3", "10.1.2.3"),
             ("::ffff:10.1.2.3", "10.1.2.3"),

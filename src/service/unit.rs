@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_unit_is_made_ours_in_two_lines() {
+    fn the_shipped_unit_is_changed_in_two_lines() {
         let text = render_unit(&paths()).expect("sayable");
         assert_eq!(
             differing(&text),
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_paths_stand_for_themselves() {
+    fn unusual_paths_are_escaped() {
         let odd = UnitPaths {
             daemon: "/opt/a b/100%/su\"per$visord".to_owned(),
             client: "/opt/c".to_owned(),

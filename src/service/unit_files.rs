@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_of_plain_services() {
+    fn unit_names_are_plain_services() {
         assert_eq!(unit_name("x.service").ok().as_deref(), Some("x"));
         assert_eq!(unit_name("my-super_1").ok().as_deref(), Some("my-super_1"));
         for name in [
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_is_written_whole_and_known_again() {
+    fn a_written_unit_is_recognized() {
         let dir = std::env::temp_dir().join(format!("supervisord-site-{}", std::process::id()));
         fs::create_dir_all(&dir).expect("directory");
         let path = dir.join("x.service");

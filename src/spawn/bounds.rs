@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn two_numbers_need_no_entry_and_are_had_or_refused() {
+    fn uid_and_gid_without_an_entry_are_used_or_refused() {
         let with_group = |uid, gid| {
             let mut spec = spec("/bin/sh", &[]);
             spec.user = Some(ConfiguredUser {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn extra_groups_are_added_and_a_group_takes_the_place_of_the_users() {
+    fn extra_groups_are_added_and_group_replaces_the_users_group() {
         let own = own_groups().expect("asked");
         let gid = nix::unistd::getgid().as_raw();
         let absent = |from: u32| (from..).find(|id| !own.contains(id) && *id != gid);
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_laid_out_with_the_words_of_the_configuration() {
+    fn values_are_listed_with_their_configuration_keys() {
         let mut spec = spec("/bin/sh", &[]);
         assert_eq!(bounds(&spec), ChildBounds::default());
         let limit = Limit { soft: 1, hard: 2 };

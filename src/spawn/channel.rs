@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_gets_what_its_section_asks_for() {
+    fn a_program_gets_the_configured_channels() {
         let (none, given) = made(NotifySpec::default());
         assert!(none.is_none() && given.variables.is_empty() && given.ready.is_none());
         let (ours, given) = made(NotifySpec {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newline_is_found_and_so_is_the_end() {
+    fn a_newline_and_the_end_are_found() {
         let (ours, given) = made(NotifySpec {
             ready_fd: Some(5),
             ..NotifySpec::default()

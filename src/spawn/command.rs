@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn prc_13_14_commands_are_looked_up() {
+    fn prc_13_14_commands_are_found_as_in_supervisor() {
         let home = Home::new("command");
         for (command, programs, daemons, expected) in TABLE {
             let fill = |text: &str| fill(text, &home);
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn prc_14_words_come_along_as_written() {
+    fn prc_14_arguments_are_passed_as_written() {
         let found =
             resolve_command(&base(Some("/bin")), &spec("sh -c 'exit 1'", &[])).expect("found");
         assert_eq!(found.words, ["sh", "-c", "exit 1"]);
@@ -260,7 +260,7 @@ mod tests {
 
     /// The same table, run by the reference.
     #[test]
-    fn prc_13_14_the_table_is_supervisors() {
+    fn prc_13_14_command_lookup_matches_the_reference() {
         use std::io::Write;
         use std::process::{Command, Stdio};
 

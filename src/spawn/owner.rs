@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_waits_behind_itself_and_the_daemons_user_behind_one_process() {
+    fn spawns_of_a_user_wait_for_its_own_and_those_of_the_daemon_per_process() {
         let (a, b) = (owner(Some(1), "a"), owner(Some(1), "b"));
         assert!(a.waits_behind(&b) && b.waits_behind(&a));
         assert!(!a.waits_behind(&owner(Some(2), "a")));

@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn prc_18_19_the_environment_is_the_daemons_then_ours_then_the_programs() {
+    fn prc_18_19_the_environment_merges_daemon_supervisor_and_program_variables() {
         let base = SpawnBase::new(
             environ(&[
                 ("HOME", "/root"),
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_of_its_own_takes_the_place_of_whatever_is_configured() {
+    fn an_own_notify_socket_replaces_configured_variables() {
         let base = SpawnBase::new(environ(&[("NOTIFY_SOCKET", "/daemons")]), None, Vec::new());
         let mut spec = spec(
             "/bin/sh",
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_programs_own_limit_takes_the_place_of_the_daemons() {
+    fn a_programs_limit_replaces_the_daemons() {
         let limit = |number| Limit {
             soft: number,
             hard: number,

@@ -595,7 +595,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_59_a_socket_is_made_for_the_first_and_closed_after_the_last() {
+    fn cfg_59_a_socket_is_created_for_the_first_process_and_closed_after_the_last() {
         let scratch = Scratch::new("count");
         let url = scratch.url("s");
         let path = scratch.0.join("s");
@@ -622,7 +622,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_is_being_made_is_not_made_twice_nor_held_after_a_handover() {
+    fn a_socket_is_not_created_twice_or_held_after_a_handoff() {
         let scratch = Scratch::new("making");
         let url = scratch.url("s");
         let socket = Arc::new(socket(&url));
@@ -648,7 +648,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_59_a_successor_goes_on_with_what_somebody_has() {
+    fn cfg_59_a_new_daemon_adopts_sockets_in_use() {
         let scratch = Scratch::new("resumed");
         let (used, idle) = (scratch.url("used"), scratch.url("idle"));
         let mut bench = Bench::default();
@@ -679,7 +679,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_59_a_process_is_lent_what_it_holds() {
+    fn cfg_59_a_process_gets_its_socket_as_stdin() {
         let scratch = Scratch::new("lend");
         let url = scratch.url("s");
         let mut bench = Bench::default();
@@ -705,7 +705,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_59_programs_of_one_address_do_not_share_it() {
+    fn cfg_59_programs_do_not_share_an_address() {
         let scratch = Scratch::new("apart");
         let url = scratch.url("s");
         let mut bench = Bench::default();
@@ -720,7 +720,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_59_mode_and_owner_are_those_configured() {
+    fn cfg_59_a_socket_has_the_configured_mode_and_owner() {
         let scratch = Scratch::new("mode");
         let path = scratch.0.join("s");
         let me = std::fs::metadata(&scratch.0).expect("stat");
@@ -740,7 +740,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_59_an_owner_who_cannot_be_had_leaves_nothing_behind() {
+    fn cfg_59_a_failed_chown_leaves_no_socket() {
         if sys::effective_uid() == 0 {
             // Root can give it to any user.
             return;
@@ -759,7 +759,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_59_a_socket_left_behind_is_replaced_and_nothing_else_is() {
+    fn cfg_59_only_a_stale_socket_is_replaced() {
         let scratch = Scratch::new("stale");
         let path = scratch.0.join("s");
         let spec = socket(&scratch.url("s"));
@@ -797,7 +797,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_59_a_directory_behind_a_link_of_another_user_is_refused() {
+    fn cfg_59_a_directory_link_of_another_user_is_refused() {
         if sys::effective_uid() != 0 {
             // Only a daemon with more privileges than the link's owner is at risk.
             return;
@@ -824,7 +824,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_59_tcp_listens_and_errors_read_like_pythons() {
+    fn cfg_59_tcp_listens_and_errors_have_pythons_messages() {
         let probe = TcpListener::bind("127.0.0.1:0").expect("free");
         let address = probe.local_addr().expect("bound");
         let url = format!("tcp://{address}");
@@ -855,7 +855,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_59_a_trial_makes_and_closes_each_socket_once() {
+    fn cfg_59_a_check_creates_and_closes_each_socket_once() {
         let scratch = Scratch::new("trial");
         let (good, bad) = (scratch.url("s"), scratch.url("none/s"));
         let group = |url: &str| {

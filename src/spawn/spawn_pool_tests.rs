@@ -167,7 +167,7 @@ fn emptied(queue: &mut JobQueue) -> Vec<String> {
 }
 
 #[test]
-fn spawns_go_first_and_nothing_follows_the_end() {
+fn spawns_go_first_and_no_job_follows_a_handoff() {
     let resolve = |slot| SpawnJob::Resolve(instance(slot), Arc::new(of("a", None, "/bin/true")));
     let spawn = |slot| {
         let base = SpawnBase::new([], None, Vec::new());
@@ -215,7 +215,7 @@ fn spawns_go_first_and_nothing_follows_the_end() {
 }
 
 #[test]
-fn who_is_held_up_holds_nobody_else_up_and_waits_for_itself() {
+fn a_delayed_spawn_delays_only_its_own_process() {
     let script = Script::new("waits");
     let bench = Bench::new();
     let held = bench.resolve(1, of("a", None, path(&script)));
@@ -281,7 +281,7 @@ fn a_stopped_child_is_continued_and_then_killed() {
 }
 
 #[test]
-fn what_is_called_off_ends() {
+fn a_cancelled_spawn_ends() {
     let script = Script::new("called-off");
     let bench = Bench::new();
     let first = bench.resolve(1, of("a", None, path(&script)));
@@ -306,7 +306,7 @@ fn what_is_called_off_ends() {
 }
 
 #[test]
-fn a_handover_and_an_end_leave_no_child_behind() {
+fn a_handoff_and_a_stop_leave_no_child() {
     for job in [SpawnJob::HandOver, SpawnJob::Stop] {
         let script = Script::new("leaves");
         let bench = Bench::new();
@@ -331,7 +331,7 @@ fn a_handover_and_an_end_leave_no_child_behind() {
 }
 
 #[test]
-fn starts_of_one_kind_that_are_held_up_are_bounded() {
+fn delayed_starts_are_bounded() {
     let script = Script::new("bounded");
     let bench = Bench::new();
     let count = u32::try_from(OWN_MAX).expect("small");

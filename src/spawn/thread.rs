@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_becomes_a_process_and_ends() {
+    fn a_command_becomes_a_process_and_exits() {
         let (handle, answers) = started(&[("GREETING", "hello")]);
         let next = || answers.recv_timeout(LIMIT).expect("an answer in time");
         handle.send(SpawnJob::Resolve(
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_come_in_the_order_of_the_jobs_and_all_before_the_end() {
+    fn answers_come_in_the_order_of_jobs_and_before_stop() {
         let (handle, answers) = started(&[]);
         handle.send(SpawnJob::Resolve(
             instance(1),
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn prc_13_refusals_of_the_kernel_have_their_texts() {
+    fn prc_13_kernel_errors_have_supervisors_messages() {
         let name = || "x".to_owned();
         for (errno, text) in [
             (

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn root_is_known_and_the_last_uid_is_not() {
+    fn root_has_an_entry_and_the_last_uid_has_none() {
         let root = account(0, None).expect("asked").expect("found");
         assert_eq!((root.uid, root.gid, root.groups[0]), (0, 0, 0));
         let root = account(0, Some(7)).expect("asked").expect("found");

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_hides_the_bounding_set_is_a_failure_and_no_end_of_it() {
+    fn a_filter_that_hides_the_bounding_set_is_an_error() {
         run_forked(|_file| {
             refuse(libc::PR_CAPBSET_READ);
             assert_eq!(drop_bounding(1 << 10), Err((0, Errno(libc::EPERM))));
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_are_made_as_asked_for_or_the_missing_right_is_named() {
+    fn capability_sets_are_set_or_the_missing_capability_is_named() {
         run_forked(|_file| {
             let before = ["CapPrm:", "CapEff:", "CapBnd:"].map(shown);
             let missing = (0..64).find(|number| before[0] >> number & 1 == 0);

@@ -508,7 +508,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_it_is_killed_whichever_way() {
+    fn all_processes_of_a_cgroup_are_killed_with_and_without_cgroup_kill() {
         for each in [false, true] {
             let Some((parent, name)) = scratch(if each { "each" } else { "all" }) else {
                 return;
@@ -549,7 +549,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_divided_or_frozen_is_not_plain() {
+    fn a_divided_or_frozen_cgroup_is_not_plain() {
         let Some((parent, name)) = scratch("plain") else {
             return;
         };
@@ -576,7 +576,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_had_once() {
+    fn a_lock_is_exclusive() {
         let Some((parent, name)) = scratch("lock") else {
             return;
         };
@@ -605,7 +605,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_ours_can_be_written() {
+    fn an_own_cgroup_is_writable() {
         let Some((parent, name)) = scratch("writable") else {
             return;
         };
@@ -616,7 +616,7 @@ mod tests {
     }
 
     #[test]
-    fn our_place_is_found_however_it_is_mounted() {
+    fn our_cgroup_is_found_for_any_mount_point() {
         let whole =
             "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
         let hybrid = "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\

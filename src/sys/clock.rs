@@ -46,7 +46,7 @@ mod tests {
     use std::time::{SystemTime, UNIX_EPOCH};
 
     #[test]
-    fn the_clocks_are_the_systems() {
+    fn the_clocks_match_the_systems() {
         let one = now();
         let system = SystemTime::now()
             .duration_since(UNIX_EPOCH)

@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_peer_of_a_socket_pair_is_ourselves() {
+    fn the_peer_of_a_socket_pair_is_this_process() {
         let (one, _two) = std::os::unix::net::UnixStream::pair().expect("pair");
         let found = peer_credentials(&one).expect("peer");
         assert_eq!(found.pid.unsigned_abs(), std::process::id());
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn dmn_10_becoming_whom_we_are_does_nothing() {
+    fn dmn_10_becoming_the_current_user_does_nothing() {
         let own = getuid().as_raw();
         if account(own, None).expect("asked").is_some() {
             assert_eq!(become_user(own, None), Ok(()));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn opt_texts_of_refused_drops() {
+    fn refused_privilege_drops_have_supervisors_messages() {
         assert_eq!(
             become_user(u32::MAX - 1, None),
             Err(DropError::Unknown(u32::MAX - 1))

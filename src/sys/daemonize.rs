@@ -172,7 +172,7 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn dmn_13_one_fork_a_session_of_its_own_and_null_streams() {
+    fn dmn_13_daemonizing_forks_once_with_a_new_session_and_null_streams() {
         let text = run_forked(|mut file| {
             let old = std::process::id();
             fork_to_background().expect("forked");
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_become_descriptors_of_chosen_numbers_and_nothing_else_stays() {
+    fn only_the_chosen_descriptors_stay_open() {
         // The file through which the fork reports is closed too, so the report goes through an adopted stream.
         let (mut reader, writer) = io::pipe().expect("pipe");
         let streams = File::open("/dev/zero").expect("there");
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn closed_streams_are_filled_and_stay() {
+    fn closed_standard_streams_are_replaced() {
         let text = run_forked(|mut file| {
             for number in [0, 2] {
                 nix::unistd::close(number).expect("closed");

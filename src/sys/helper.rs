@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_bytes_come_back_and_no_child_stays() {
+    fn the_last_output_is_returned_and_no_child_remains() {
         let long = Duration::from_secs(20);
         assert_eq!(run("echo", &["abcdef"], 4, long).expect("run"), b"def\n");
         assert_eq!(run("echo", &["abc"], 4, long).expect("run"), b"abc\n");

@@ -205,7 +205,7 @@ mod tests {
     use std::os::fd::IntoRawFd;
 
     #[test]
-    fn sealed_bytes_are_read_as_often_as_one_likes_and_never_change() {
+    fn sealed_bytes_can_be_read_repeatedly_and_never_change() {
         let memory = sealed_memory("test", b"state").expect("made");
         for _ in 0..2 {
             assert_eq!(read_sealed(&memory, 5).expect("read"), b"state");
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_inherited_is_taken_once_and_closes_on_exec() {
+    fn inherited_descriptors_are_taken_once_and_close_on_exec() {
         // One test, because a process can take them only once.
         let (reader, writer) = io::pipe().expect("pipe");
         set_inheritable([reader.as_fd()], true).expect("open");

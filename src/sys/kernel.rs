@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn units_are_sensible() {
+    fn page_and_tick_sizes_are_plausible() {
         let (page, ticks) = page_and_tick_sizes();
         assert!(page.is_power_of_two() && page >= 4096);
         assert!(ticks >= 100);

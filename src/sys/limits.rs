@@ -223,7 +223,7 @@ mod tests {
 
     /// FDSize of proc_pid_status(5) shows the size of the table.
     #[test]
-    fn the_table_of_descriptors_has_room_for_as_many_as_the_limit_allows() {
+    fn the_descriptor_table_has_room_for_the_limit() {
         crate::sys::test_fork::run_forked(|_file| {
             let size = || {
                 let status = std::fs::read_to_string("/proc/self/status").expect("status");
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn dmn_12_failure_texts() {
+    fn dmn_12_failures_have_supervisors_messages() {
         // Above the maximum that the kernel has for every process.
         let minimum = i64::MAX;
         let error = raise_to_minimum(Resource::Files, minimum).expect_err("too many");

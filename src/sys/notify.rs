@@ -289,14 +289,14 @@ mod tests {
     }
 
     #[test]
-    fn names_differ_and_are_what_the_variable_says() {
+    fn socket_names_differ_and_match_the_variable() {
         let [one, two] = [NotifySocket::new(), NotifySocket::new()].map(|made| made.expect("made"));
         assert_ne!(one.name, two.name);
         assert_eq!(one.address(), format!("@{}", one.name));
     }
 
     #[test]
-    fn a_socket_outlives_who_made_it() {
+    fn a_socket_outlives_its_creator() {
         let socket = NotifySocket::new().expect("made");
         let address = socket.address();
         sender(&socket).send(b"before").expect("sent");
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn descriptors_that_come_along_are_closed_at_once() {
+    fn received_descriptors_are_closed() {
         let socket = NotifySocket::new().expect("made");
         let us = sender(&socket);
         let (mut reader, writer) = io::pipe().expect("a pipe");
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_that_is_gone_is_told_from_one_that_is_there() {
+    fn a_message_of_an_exited_sender_is_recognized() {
         let socket = NotifySocket::new().expect("made");
         let address = socket.address();
         let script = format!(

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_keep_their_bounds_and_bring_descriptors_and_the_sender() {
+    fn packets_keep_their_boundaries_descriptors_and_credentials() {
         let (first, second) = packet_pair().expect("pair");
         let (mut reader, mut writer) = io::pipe().expect("pipe");
         send_packet(&second, b"one", &[writer.as_fd(), reader.as_fd()]).expect("sent");
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_is_told_and_nothing_stays_open() {
+    fn a_cut_packet_is_reported_and_leaves_nothing_open() {
         let (first, second) = packet_pair().expect("pair");
         let null = File::open("/dev/null").expect("there");
         send_packet(&second, &[7; 65], &[]).expect("sent");
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_socket_says_so() {
+    fn a_full_socket_is_an_error() {
         let (first, second) = packet_pair().expect("pair");
         let mut sent = 0;
         let full = loop {

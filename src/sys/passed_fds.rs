@@ -40,7 +40,7 @@ mod tests {
     use std::os::fd::IntoRawFd;
 
     #[test]
-    fn what_is_not_open_is_refused_and_what_is_taken_is_gone() {
+    fn a_closed_number_is_refused_and_a_taken_one_is_gone() {
         // One test, because a process can take them only once.
         let number = io::pipe().expect("pipe").0.into_raw_fd();
         let taken = take_passed(&[number]).expect("open");

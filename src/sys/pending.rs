@@ -147,7 +147,7 @@ mod tests {
 
     /// A thread's child counts as long as it has the test's program file and the spawner's thread name.
     #[test]
-    fn a_child_before_its_exec_is_known_by_its_program_and_name() {
+    fn a_child_before_exec_is_recognized_by_program_and_name() {
         let thread = std::thread::Builder::new().name(SPAWNER_THREAD.to_owned());
         let test = thread.spawn(|| {
             assert!(is_before_exec(super::super::thread_id()));

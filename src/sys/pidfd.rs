@@ -268,7 +268,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_opened_by_its_number_while_it_has_one() {
+    fn a_pidfd_is_opened_while_the_process_exists() {
         let mut child = std::process::Command::new("/bin/sleep")
             .arg("1000")
             .spawn()
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn the_status_of_what_another_process_reaps_is_told_when_it_is_reaped() {
+    fn the_status_of_a_foreign_child_is_reported_when_it_is_reaped() {
         use std::io::Write as _;
         let killed = ExitStatus::Signalled {
             signal: Signal::KILL,
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_are_read_as_wait_has_them() {
+    fn statuses_are_decoded_as_by_wait() {
         let signalled = |number, dumped| ExitStatus::Signalled {
             signal: Signal::from_kernel(number).expect("signal"),
             dumped,
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn log_03_codes_of_the_kernel_become_statuses() {
+    fn log_03_siginfo_codes_become_statuses() {
         let signal = |number| Signal::from_kernel(number).expect("signal");
         for (code, status, expected) in [
             (

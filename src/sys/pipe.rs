@@ -46,7 +46,7 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn a_pipe_tells_what_it_holds() {
+    fn unread_returns_the_bytes_in_a_pipe() {
         let (reader, mut writer) = io::pipe().expect("pipe");
         assert_eq!(unread(&reader).expect("pipe"), 0);
         writer.write_all(b"12345").expect("room");
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_grows_and_keeps_what_it_holds() {
+    fn a_pipe_grows_and_keeps_its_bytes() {
         let (reader, mut writer) = io::pipe().expect("pipe");
         writer.write_all(b"12345").expect("room");
         assert_eq!(grow_pipe(&reader, 200_000).expect("granted"), 256 << 10);

@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strings_are_kept_apart_and_nul_is_refused() {
+    fn strings_stay_separate_and_nul_is_refused() {
         let mut strings = CStrings::default();
         strings.push(&[b"A", b"=", b"1"]).expect("plain");
         strings.push(&[]).expect("empty");

@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_waker_ends_the_wait_of_another_thread() {
+    fn a_waker_wakes_another_thread() {
         let mut poller = Poller::new().expect("epoll");
         let waker = Waker::new(&poller, 7).expect("eventfd");
         let other = waker.clone();
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_wait_reports_what_is_ready() {
+    fn a_short_wait_reports_ready_descriptors() {
         let mut poller = Poller::new().expect("epoll");
         let waker = Waker::new(&poller, 7).expect("eventfd");
         waker.wake();

@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_successor_finds_what_was_written() {
+    fn a_new_daemon_reads_the_shared_memory() {
         let mut buffer = SharedBuffer::new("test", 10_000).expect("made");
         let (words, bytes) = buffer.parts();
         assert_eq!((words.len(), bytes.len()), (512, 10_000));
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_end_us_is_not_mapped() {
+    fn a_file_that_could_shrink_is_not_mapped() {
         let growing = MemoryFile::new("test").expect("made");
         growing.resize(100_000).expect("room");
         assert!(SharedBuffer::open(growing.0.into()).is_err());

@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn dmn_18_signals_are_read_once_with_their_sender() {
-        // In a thread of its own, because the mask is per thread; pthread_kill reaches only this thread.
+        // In a separate thread, because the mask is per thread; pthread_kill reaches only this thread.
         let thread = std::thread::spawn(|| {
             let signal = Signal::parse("WINCH").expect("a signal");
             let urgent = Signal::parse("URG").expect("a signal");

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_groups_of_a_peer_are_told() {
+    fn the_groups_of_a_peer_are_returned() {
         let (ours, _theirs) = UnixStream::pair().expect("pair");
         let mut expected: Vec<u32> = nix::unistd::getgroups()
             .expect("ours")

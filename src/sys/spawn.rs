@@ -603,7 +603,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kind_of_table_is_what_the_filters_allow() {
+    fn the_descriptor_table_mode_follows_the_seccomp_filters() {
         let errno = |errno: i32| libc::SECCOMP_RET_ERRNO | errno.unsigned_abs();
         let table = [
             (None, FdTableMode::Shared),
@@ -632,7 +632,7 @@ mod tests {
 
     /// No other test of this program changes users in a spawn.
     #[test]
-    fn memory_is_undumpable_until_the_last_child_has_called_exec() {
+    fn memory_is_undumpable_until_the_last_child_calls_exec() {
         let is_dumpable = || matches!(nix::sys::prctl::get_dumpable(), Ok(true));
         let before = is_dumpable();
         let held_up = UndumpableGuard::new();
@@ -643,7 +643,7 @@ mod tests {
     }
 
     #[test]
-    fn staging_is_low_and_returns_to_the_null_device() {
+    fn staging_uses_low_numbers_and_returns_to_the_null_device() {
         let spawner = Spawner::new().expect("spawner");
         let staging = &spawner.staging;
         let pipe = || OwnedFd::from(std::io::pipe().expect("pipe").1);
@@ -676,7 +676,7 @@ mod tests {
 
     /// A filter that does not support clone3, like those of older container engines.
     #[test]
-    fn a_child_is_made_without_clone3_where_it_is_refused() {
+    fn a_child_is_created_without_clone3_where_clone3_is_refused() {
         for refusal in [libc::ENOSYS, libc::EPERM] {
             let thread = std::thread::spawn(move || {
                 let action = libc::SECCOMP_RET_ERRNO | refusal.unsigned_abs();

@@ -72,7 +72,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn the_end_of_a_thread_is_seen() {
+    fn the_exit_of_a_thread_is_detected() {
         let (tell, told) = channel();
         let (release, released) = channel::<()>();
         let thread = std::thread::spawn(move || {

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn tz_is_a_file_or_rules_and_utc_where_it_is_neither() {
+    fn tz_is_a_file_or_rules_and_otherwise_utc() {
         let directory = std::env::temp_dir().join(format!("zones-{}", std::process::id()));
         std::fs::create_dir_all(directory.join("Some")).expect("made");
         let file = directory.join("Some/Where");

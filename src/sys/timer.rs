@@ -75,7 +75,7 @@ mod tests {
     use crate::sys::{Interest, Poller, now};
 
     #[test]
-    fn a_timer_is_readable_from_its_time_on() {
+    fn a_timer_is_readable_after_its_time() {
         let mut poller = Poller::new().expect("epoll");
         let timer = Timer::new().expect("timer");
         poller.add(&timer, 7, Interest::Read).expect("added");

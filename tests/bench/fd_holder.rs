@@ -1,7 +1,7 @@
-//! What it costs to have descriptors kept, and to get them back.
+//! Measures how long it takes to store descriptors in the fd holder, and to get them back.
 //!
-//! `cargo bench --bench holder`: 1,000 names of three descriptors each are put, a new client lists them, and both are done
-//! again one name at a time with a barrier, as an engine would for single starts.
+//! `cargo bench --bench fd_holder`: stores 1,000 names of three descriptors each and lists them with a new client. Then
+//! it stores one name at a time with a barrier, as an engine does for single starts.
 
 use std::error::Error;
 use std::fs;
@@ -84,7 +84,7 @@ fn middle(mut times: Vec<Duration>) -> Duration {
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-/// Resident memory, all of it and what no file backs.
+/// Resident memory, in total and anonymous.
 fn resident(pid: i32) -> io::Result<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let field = |name: &str| {
@@ -95,7 +95,7 @@ fn resident(pid: i32) -> io::Result<String> {
     Ok(format!("{all}, of it anonymous {own}"))
 }
 
-/// In clock ticks, of which a second has a hundred nearly everywhere.
+/// CPU time in clock ticks, usually 1/100 s.
 fn processor_time(pid: i32) -> io::Result<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let words: Vec<&str> = stat

@@ -1,4 +1,4 @@
-"""The machine and its processes: what /proc says of them, and the scheduling class of the bench."""
+"""The machine and its processes: information from /proc, and the scheduling class of the bench."""
 import ctypes
 import os
 import signal
@@ -14,7 +14,7 @@ def become_subreaper():
 
 
 def enter_realtime_class():
-    """Puts the bench and all it starts into SCHED_RR; `False`: the kernel does not permit it."""
+    """Puts the bench and all its processes into SCHED_RR. `False`: the kernel does not permit it."""
     try:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(REALTIME_PRIORITY))
     except OSError:
@@ -23,7 +23,7 @@ def enter_realtime_class():
 
 
 def busy_cores(seconds=1.0):
-    """Cores in use now, measured over `seconds`. The load average would remember minutes."""
+    """Cores in use now, measured over `seconds`. The load average would cover minutes."""
     def read():
         with open("/proc/stat") as stat:
             values = [int(word) for word in stat.readline().split()[1:9]]
@@ -36,7 +36,7 @@ def busy_cores(seconds=1.0):
 
 
 def describe(directory):
-    """The machine as a value for JSON: nothing that names a host or a path."""
+    """The machine as a value for JSON, without names of hosts or paths."""
     def first(path, key):
         with open(path) as lines:
             return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(key)), "?")
@@ -78,7 +78,7 @@ def parents():
 
 
 def descendants(*roots):
-    """All processes below `roots`, those first."""
+    """`roots` and all their descendants, parents first."""
     children = {}
     for pid, parent in parents().items():
         children.setdefault(parent, []).append(pid)
@@ -91,7 +91,7 @@ def descendants(*roots):
 
 
 def executable(pid):
-    """The path of the program that a process runs; empty: it has ended."""
+    """The path of the program that a process runs. Empty: the process has exited."""
     try:
         return os.readlink(f"/proc/{pid}/exe")
     except OSError:
@@ -99,7 +99,7 @@ def executable(pid):
 
 
 def cpu_ns(pids):
-    """CPU time in nanoseconds that the living threads of processes have used.
+    """CPU time of the running threads of processes, in nanoseconds.
 
     schedstat counts nanoseconds; user and system time in /proc/PID/stat are its sum rounded to ticks of 10 ms.
     """
@@ -115,7 +115,7 @@ def cpu_ns(pids):
 
 
 def voluntary_switches(pids):
-    """How often each thread of the processes has gone to sleep and was woken, by its id."""
+    """Voluntary context switches of each thread of the processes, by thread ID."""
     switches = {}
     for pid in pids:
         try:
@@ -128,7 +128,7 @@ def voluntary_switches(pids):
 
 
 def switches_since(pids, before):
-    """How often threads of the processes have gone to sleep since `before`, an answer of voluntary_switches."""
+    """Voluntary context switches of the processes since `before`, a result of voluntary_switches."""
     return sum(count - before.get(task, 0) for task, count in voluntary_switches(pids).items())
 
 
@@ -154,11 +154,11 @@ def send(pids, number):
 
 
 def kill_trees(roots):
-    """Kills processes and all below them, and reaps them: the bench is their reaper once their parents are gone."""
+    """Kills and reaps processes and their descendants. The bench is a subreaper, so orphans become its children."""
     send(roots, signal.SIGSTOP)
     tree = set(descendants(*roots))
     send(tree, signal.SIGSTOP)
-    # Once more: one of them may have started another before it was stopped.
+    # Again, because one of them may have started another process before it was stopped.
     tree |= set(descendants(*roots))
     send(tree, signal.SIGKILL)
     end = time.monotonic() + 10
@@ -174,7 +174,7 @@ def kill_trees(roots):
 
 
 def kill_children():
-    """Kills and reaps all that the bench has started and that is still there."""
+    """Kills and reaps all remaining processes of the bench."""
     while True:
         mine = [pid for pid in descendants(os.getpid()) if pid != os.getpid()]
         if not mine:

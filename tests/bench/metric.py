@@ -1,4 +1,4 @@
-"""What is measured: one metric, its samples for each contender, its bar; and the loop that takes them in turn."""
+"""One metric with its samples for each contender and its bars, and the loop that measures contenders in turn."""
 import statistics
 import sys
 import time
@@ -9,14 +9,14 @@ import peers
 from peers import Limit
 from work import Failed
 
-#: A contender whose one repetition takes longer is measured this often only, and the table says so.
+#: A contender whose repetition takes longer than this is measured only this often, and the table says so.
 SLOW_SECONDS = 8.0
 SLOW_REPETITIONS = 3
 
 
 @dataclass
 class Bar:
-    """What is to be reached: a value, or a ratio to the limit or to the best other supervisor of the run."""
+    """A goal: a value, or a ratio to the limit or to the best other supervisor of the run."""
     of: str  # "wall", or "cpu"
     op: str  # "<=" or ">="
     value: float
@@ -33,17 +33,17 @@ class Metric:
     cpu_unit: str = ""
     bars: list = field(default_factory=list)
     note: str = ""
-    #: For each contender, for each repetition, its samples.
+    #: The samples of each repetition, by contender.
     samples: dict = field(default_factory=dict)
-    #: The CPU time of the daemon, for each repetition, beside the samples.
+    #: The daemon's CPU time in each repetition, by contender.
     cpu: dict = field(default_factory=dict)
-    #: Contenders that were not measured, and why.
+    #: The reason why a contender was not measured, by contender.
     skipped: dict = field(default_factory=dict)
     busy_cores: float = 0.0
     when: str = ""
 
     def add(self, contender, values, cpu=None):
-        """The samples of one repetition."""
+        """Adds the samples of one repetition."""
         self.samples.setdefault(contender, []).append([round(value, 4) for value in values])
         if cpu is not None:
             self.cpu.setdefault(contender, []).append(round(cpu, 4))
@@ -53,7 +53,7 @@ class Metric:
 
 
 class Bench:
-    """The settings of one run, and who takes part in it."""
+    """The settings and the contenders of one run."""
 
     def __init__(self, work, quick=False, force=False, realtime=False, repetitions=7, only_peers=None):
         self.work = work
@@ -77,7 +77,7 @@ class Bench:
         return quick if self.quick else full
 
     def contenders(self, metric, ability, programs=1):
-        """The supervisors that take part in `metric`; the reasons of others are written into it."""
+        """The supervisors that take part in `metric`. The reasons of the others are stored in `metric.skipped`."""
         found = {}
         for name, peer in self.supervisors.items():
             if ability and ability not in peer.can:
@@ -93,7 +93,7 @@ class Bench:
         return Limit(self.work).prepare(peers.base.Fleet()).with_words(*words)
 
     def await_quiet(self):
-        """Refuses to measure while others use more than half of the cores; the cores in use before the metric."""
+        """Waits while other programs use more than half of the cores. Returns the number of cores in use."""
         most = machine.os.cpu_count() / 2
         busy = machine.busy_cores()
         end = time.monotonic() + 60
@@ -106,10 +106,10 @@ class Bench:
         return round(busy, 2)
 
     def in_turn(self, metric, turns):
-        """Takes one repetition of each contender after the other, and that as often as the run wants.
+        """Measures all contenders one after the other, and repeats that for each repetition of the run.
 
-        `turns`: for each contender a function that measures once and returns its samples and its CPU figure, or `None`
-        for those. The order moves by one with each repetition, so that nobody is always measured after the same one.
+        `turns`: for each contender a function that measures once and returns its samples and its CPU figure; `None`:
+        no such value. Each repetition begins with another contender, so that none always follows the same one.
         """
         names = list(turns)
         slow = set()
@@ -140,7 +140,7 @@ class Lineup:
         self.running = {}
 
     def add(self, name, daemon, ready):
-        """Starts `daemon`, waits with `ready(daemon)`, and freezes it; what fails is skipped, unless it is ours."""
+        """Starts `daemon`, waits with `ready(daemon)`, and freezes it. A daemon that fails is skipped, except ours."""
         began = time.monotonic()
         try:
             daemon.start()

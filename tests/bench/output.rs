@@ -1,8 +1,8 @@
-//! How fast output of a process reaches its log, against the plainest loop that could do it.
+//! Measures how fast output of a process reaches its log, compared with a minimal read and write loop.
 //!
-//! `cargo bench --bench output`: a child writes 1 GiB, in turn through a loop of read and write and through the output
-//! thread, without and with an in-flight log for a successor, to a file in the system's directory for temporary files. The goal
-//! is 0.9. `lines` writes it line by line instead, which is what an in-flight log costs most for.
+//! `cargo bench --bench output`: a child writes 1 GiB to a file in the system's temporary directory, in turn through a
+//! read and write loop and through the output thread, with and without an in-flight log. The goal is 0.9. With `lines`
+//! the child writes line by line, which is the most expensive case for an in-flight log.
 
 use std::error::Error;
 use std::fs::{File, OpenOptions};
@@ -22,10 +22,10 @@ use supervisord::output::{
 };
 use supervisord::sys::SharedBuffer;
 
-/// What the child writes.
+/// The number of bytes that the child writes.
 const TOTAL_BYTES: usize = 1 << 30;
 const ROUNDS: usize = 5;
-/// What it writes at once when it writes lines.
+/// The bytes of one write when the child writes lines.
 const LINE_BYTES: usize = 64;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -63,7 +63,7 @@ fn is_by_lines() -> bool {
     std::env::args().any(|word| word == "lines")
 }
 
-/// How much the child writes.
+/// The number of bytes that the child writes.
 fn total() -> usize {
     if is_by_lines() {
         TOTAL_BYTES / 16
@@ -122,7 +122,7 @@ fn plain_loop(path: &Path, size: usize) -> Result<(), Box<dyn Error>> {
 fn through_thread(path: &Path, with_in_flight_log: bool) -> Result<(), Box<dyn Error>> {
     let log = |target| LogSpec {
         target,
-        // As it is configured by default, but not reached: both write one file.
+        // The default size limit is active but never reached, because both write one file.
         maxbytes: Bytes(i64::MAX),
         backups: 10,
         capture_maxbytes: Bytes(0),

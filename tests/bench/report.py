@@ -1,4 +1,4 @@
-"""Results as JSON, and the table in Markdown that is made from them."""
+"""Results as JSON, and the Markdown tables of these results."""
 import dataclasses
 import json
 import os
@@ -35,7 +35,7 @@ def read(path):
 
 
 def merge(path, run, metrics, order):
-    """Writes the run to `path`; metrics that the file has already and that were not measured now stay."""
+    """Writes the run to `path`. Metrics in the file that were not measured now stay."""
     kept = []
     if os.path.exists(path):
         names = {metric.name for metric in metrics}
@@ -55,7 +55,7 @@ def merge(path, run, metrics, order):
 
 
 def dumped(value, depth=0):
-    """JSON in which a list of numbers is one line, so that a difference of two runs can be read."""
+    """JSON with each list of numbers on one line, so that a diff of two runs is readable."""
     pad = " " * depth
     if isinstance(value, dict) and value:
         rows = (f'{pad} {json.dumps(key)}: {dumped(item, depth + 1)}' for key, item in value.items())
@@ -76,7 +76,7 @@ def middle(metric, contender, of="wall"):
 
 
 def ratio(metric, contender, of="wall"):
-    """Ours to a contender: the median over the repetitions, each divided by the same repetition of the other."""
+    """The ratio of ours to a contender: the median of the ratios of all repetitions."""
     def each(name):
         if of == "cpu":
             return metric.cpu.get(name, ())
@@ -90,7 +90,7 @@ def others(metric):
 
 
 def best_peer(metric):
-    """The other supervisor with the best median; `None`: none took part."""
+    """The other supervisor with the best median. `None`: none took part."""
     found = [(middle(metric, name), name) for name in others(metric)]
     if not found:
         return None
@@ -98,7 +98,7 @@ def best_peer(metric):
 
 
 def number(value):
-    """Three digits that count; thousands with a comma."""
+    """Three significant digits; thousands with a comma."""
     if value is None:
         return "–"
     if value == 0 or abs(value) >= 100:
@@ -118,7 +118,7 @@ def ranged(metric, contender):
 
 
 def judged(metric, bar):
-    """The value that a bar is about, and whether it is met; `None` where something to compare with is missing."""
+    """The value of a bar, and whether the bar is met. `None`: a value to compare with is missing."""
     if bar.relative == "":
         value = middle(metric, "ours", bar.of)
     else:
@@ -143,7 +143,7 @@ def bar_text(metric, bar):
 
 
 def row(metric, most):
-    """The cells of the main table; `most`: repetitions of the metrics that have most."""
+    """The cells of the main table. `most`: the largest number of repetitions of a metric."""
     peer = best_peer(metric)
     limit = ranged(metric, "limit")
     against = ratio(metric, "limit")
@@ -168,7 +168,7 @@ def row(metric, most):
 
 
 def table(value, metrics):
-    """The results in Markdown: how they were taken, one row for each metric, all contenders, and notes."""
+    """The results in Markdown: conditions, one row for each metric with all contenders, and notes."""
     machine = value["machine"]
     versions = ", ".join(f"{TITLES.get(name, name)} {version}".strip() for name, version in value["versions"].items())
     counts = {len(metric.samples.get("ours", ())) for metric in metrics}
@@ -196,7 +196,7 @@ def table(value, metrics):
     return "\n".join(lines) + "\n"
 
 
-#: More rows are too many for README. Then it shows these metrics only.
+#: README shows only these metrics, because all rows would be too many.
 README_ROWS = 20
 HEADLINES = ("lines-100", "log-rotating", "process-list", "restart-25", "restart-1000", "start-1000", "first-child", "first-rpc", "status-100",
              "status-1000", "status-name", "restart-name", "restart-all", "memory-1000", "idle", "check", "file-daemon", "file-client")
@@ -233,7 +233,7 @@ def cell(metric, name):
 
 
 def put_into(path, text):
-    """Replaces what stands between the markers of a file."""
+    """Replaces the text between the markers of a file."""
     with open(path) as file:
         whole = file.read()
     if whole.count(BEGIN) != 1 or whole.count(END) != 1:

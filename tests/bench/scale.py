@@ -1,4 +1,4 @@
-"""How the time to start N programs and to restart one of them grows with N, drawn as SVG."""
+"""Measures how the times to start N programs and to restart one of them grow with N, and draws them as SVG."""
 import statistics
 from math import floor, log10
 
@@ -6,7 +6,7 @@ from metric import Bench, Metric
 from metrics.restarts import VICTIMS, measure_kills
 from metrics.starts import up_with
 
-#: Three descriptors for each program: 6,000 need 18,000 of the 20,000 that are usual at most.
+#: Three descriptors for each program: 6,000 programs need 18,000 of the usual maximum of 20,000.
 SIZES = (1, 10, 100, 1000, 3000, 6000)
 COLOURS = {"ours": "#0b6e4f", "limit": "#888888", "supervisor": "#c0392b", "s6": "#8e44ad", "runit": "#2980b9",
            "daemontools": "#d68910", "dinit": "#16a085", "circus": "#7f5539", "pm2": "#e84393"}
@@ -27,7 +27,7 @@ def measure(bench: Bench, size):
 
 
 def medians(metrics, kind, sizes):
-    """For each contender the points (N, milliseconds)."""
+    """The points (N, milliseconds) of each contender."""
     series = {}
     for metric in metrics:
         if metric.name.startswith(f"scale-{kind}-"):

@@ -1,5 +1,6 @@
-//! Gauge: spawn → exit → reap of a process that ends at once, against a bare clone in the same run, with few and with
-//! many descriptors open. `cargo bench --bench spawn`; cycles per figure from `SPAWN_CYCLES` (default 2,000).
+//! Measures spawn, exit and reap of a process that exits at once, compared with a bare clone in the same run, with few
+//! and with many open descriptors. `cargo bench --bench spawn`; `SPAWN_CYCLES` sets the cycles of each figure (default
+//! 2,000).
 #![expect(unsafe_code, reason = "the bare clone to compare with")]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -14,7 +15,7 @@ use supervisord::sys::{
     Poller, RawPlan, Resource, Spawner, reap,
 };
 
-/// Figures are taken in turns, so that a busy moment of the machine does not hit one only.
+/// The figures are measured in turn, so that a busy moment of the machine does not affect only one of them.
 const TURNS: u32 = 5;
 
 fn main() {
@@ -75,7 +76,8 @@ fn main() {
     }
 }
 
-/// A program that only ends: written here, so that no loader blurs the figures; `/bin/true` where we cannot write one.
+/// A program that exits at once. The bench writes it, because a dynamic loader would distort the figures. `/bin/true`
+/// on other architectures.
 fn ender() -> &'static CStr {
     static ENDER: OnceLock<CString> = OnceLock::new();
     ENDER.get_or_init(|| {
@@ -163,7 +165,7 @@ fn plan(ids: ChildIds) -> RawPlan {
     }
 }
 
-/// With all that a section can say of what a program may use.
+/// A plan with all limits and privileges that a section can have.
 fn confined(ids: ChildIds) -> RawPlan {
     let is_root = matches!(ids, ChildIds::Become { .. });
     let files = supervisord::sys::get_limit(Resource::Files).expect("limit");
@@ -181,7 +183,7 @@ fn confined(ids: ChildIds) -> RawPlan {
             value: "500".to_owned(),
             text: String::new(),
         }),
-        // All of the kernel's are taken away but one, which takes the most calls.
+        // Removes all capabilities except one, which needs the most system calls.
         bounding: is_root.then_some(1 << 10),
         ambient: is_root.then_some(1 << 10),
         no_new_privileges: true,
@@ -197,8 +199,8 @@ fn timed(cycles: u32, mut cycle: impl FnMut()) -> Duration {
     start.elapsed() / cycles
 }
 
-/// As the daemon does it: a plan, ends for the process, the exit seen by the pidfd.
-/// With a cgroup that is made before the spawn and removed after the end; without, where none can be made.
+/// One cycle like the daemon's: a plan, pipes, and the exit reported by the pidfd. The cgroup is created before the
+/// spawn and removed after the exit. Without a cgroup where none can be created.
 fn cycle_in_cgroup(spawner: &mut Spawner, plan: &RawPlan) {
     static PARENT: OnceLock<Option<Cgroup>> = OnceLock::new();
     let name = format!("supervisord-bench-{}", std::process::id());
@@ -237,7 +239,7 @@ fn cycle_in(spawner: &mut Spawner, plan: &RawPlan, cgroup: Option<&Cgroup>) {
     reap(&pidfd).expect("reaped").expect("ended");
 }
 
-/// The least that makes a process: clone, exec, wait.
+/// The minimum for a process: clone, exec, wait.
 struct Bare {
     stack: Vec<u8>,
 }
@@ -254,7 +256,7 @@ impl Bare {
             let path: *const c_char = path.cast_const().cast();
             let argv = [path, std::ptr::null()];
             let envp: [*const c_char; 1] = [std::ptr::null()];
-            // SAFETY: live strings and arrays; the child leaves one way or the other.
+            // SAFETY: live strings and arrays; the child ends in execve or _exit.
             unsafe {
                 libc::execve(path, argv.as_ptr(), envp.as_ptr());
                 libc::_exit(127)
@@ -264,7 +266,7 @@ impl Bare {
         let top = top.wrapping_sub(top as usize % 16).cast();
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
         let mut status = 0;
-        // SAFETY: the stack is ours and unused; `run` makes system calls only; the status is live.
+        // SAFETY: the stack belongs to this value and is unused; `run` makes system calls only; the status is live.
         unsafe {
             let pid = libc::clone(run, top, flags, ender().as_ptr().cast_mut().cast());
             assert_ne!(pid, -1);

@@ -1,4 +1,4 @@
-"""The same under our unit, in a machine with a real systemd: cgroups, the fd holder and the checkpoint have their price there.
+"""Measures under our unit in a machine with a real systemd, where cgroups, the fd holder and the checkpoint add costs.
 
 SYSTEMD_HOST names a program that makes such machines; tests/support/machine.rs says which verbs it has.
 """
@@ -53,7 +53,7 @@ class Machine:
 
 
 def install(machine, fifo, count):
-    """Our unit and its files, and programs that write stamps: those to be killed, and the others."""
+    """Installs our unit and its files, and programs that write stamps: programs to be killed, and others."""
     machine.shell("ln -sf /opt/supervisord/supervisord /opt/supervisord/supervisorctl /usr/bin/")
     for source, target in FILES.items():
         with open(os.path.join(ROOT, source)) as file:

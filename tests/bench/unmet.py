@@ -1,4 +1,4 @@
-"""Why a bar is not met yet. The table of man/guide/performance.md shows the reason as long as the bar is not met."""
+"""Reasons why bars are not met. man/guide/performance.md shows a reason while its bar is not met."""
 
 START = ("of the time from exec, a third is exec itself and the dynamic linker, which the static limit does not have, a quarter "
          "the configuration, sockets, pidfile and log, a quarter the start of the threads, and the rest the spawn")
@@ -11,7 +11,7 @@ CLIENT = ("the limit, a C program that asks for one line, needs twice the time h
 UNIT = ("each process has a cgroup of its own (mkdir alone takes 23 µs of CPU time), the clone joins it, and pipes and pidfd are "
         "stored with the fd holder; the limit does none of it")
 
-#: The name of a metric, and what the bar is about ("wall" or "cpu"): the reason, as the end of a sentence.
+#: The reason why a bar is not met, by metric and kind of bar ("wall" or "cpu"); the text ends a sentence.
 UNMET = {
     ("first-child", "wall"): START,
     ("first-rpc", "wall"): START,

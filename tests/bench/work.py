@@ -1,4 +1,4 @@
-"""The directory of one run: compiled helpers, FIFOs, places for supervisors; and what waits."""
+"""The directory of one run with compiled helpers, FIFOs and directories of supervisors, and functions that wait."""
 import os
 import select
 import shutil
@@ -14,7 +14,7 @@ HANG_SECONDS = 60
 
 
 class Failed(Exception):
-    """A measurement that could not be made; the message says why."""
+    """A failed measurement. The message has the reason."""
 
 
 def wait_for(condition, what, seconds=HANG_SECONDS, pause=0.005):
@@ -30,7 +30,7 @@ def wait_for(condition, what, seconds=HANG_SECONDS, pause=0.005):
 
 
 def default_directory():
-    """/dev/shm where there is room, so that no disk is measured; else the system's directory for temporary files."""
+    """/dev/shm if it has enough space, so that no disk is measured; else the system's temporary directory."""
     try:
         room = os.statvfs("/dev/shm")
         if room.f_bavail * room.f_frsize > 2 << 30:
@@ -50,7 +50,7 @@ class Fifo:
         self.rest = b""
 
     def stamps(self, count, seconds=HANG_SECONDS):
-        """The next `count` stamps as (ns, pid). Polled each 2 ms: a reader that each stamp wakes would be measured too."""
+        """The next `count` stamps as (ns, pid). It polls every 2 ms, because a wake-up for each stamp would cost CPU time."""
         found = []
         end = time.monotonic() + seconds
         while len(found) < count:
@@ -68,7 +68,7 @@ class Fifo:
         return found
 
     def drain(self):
-        """Forgets all stamps that nobody read."""
+        """Drops all unread stamps."""
         self.rest = b""
         while select.select([self.fd], [], [], 0)[0]:
             os.read(self.fd, 65536)
@@ -102,7 +102,7 @@ class Work:
         return Fifo(os.path.join(self.directory, f"f{self.count}"))
 
     def run(self, *command):
-        """Runs a helper to its end; its output as lists of numbers, one for each line."""
+        """Runs a helper until it exits. Returns its output: a list of numbers for each line."""
         done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, check=False)
         if done.returncode != 0:
             raise Failed(f"{os.path.basename(command[0])} {command[1]}: exit status {done.returncode}")

@@ -14,7 +14,10 @@ const GROUP: u32 = 61_236;
 
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![Trial::new("allow::each_does_what_a_rule_says", rules)]
+    vec![Trial::new(
+        "allow::each_user_has_the_permissions_of_its_rule",
+        rules,
+    )]
 }
 
 fn rules() -> Result<Outcome, String> {

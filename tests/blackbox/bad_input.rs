@@ -17,26 +17,38 @@ pub(crate) fn tests() -> Vec<Trial> {
         tests.push(Trial::new(format!("bad_input::{name}"), run));
     };
     add(
-        "broken_configurations_are_told_and_end_with_2",
+        "broken_configurations_are_reported_and_exit_with_2",
         broken_configurations,
     );
     add("a_symlink_as_pidfile_is_not_followed", symlink_pidfile);
     add("a_file_as_socket_is_not_removed", file_as_socket);
     add("a_symlink_as_socket_is_not_followed", symlink_as_socket);
-    add("a_busy_socket_leaves_the_first_unharmed", busy_socket);
+    add(
+        "a_busy_socket_does_not_affect_the_first_daemon",
+        busy_socket,
+    );
     add("a_wrong_password_is_refused", wrong_password);
     add("xml_bombs_are_refused", xml_bombs);
     add("a_body_of_100_megabytes_is_refused", huge_body);
-    add("invalid_utf8_in_logs_and_names", invalid_utf8);
-    add("ten_thousand_restarts", ten_thousand_restarts);
+    add("invalid_utf8_in_logs_and_names_is_handled", invalid_utf8);
+    add(
+        "ten_thousand_restarts_leak_nothing",
+        ten_thousand_restarts_leak_nothing,
+    );
     add("a_reload_with_a_broken_file_stops_nothing", broken_reload);
-    add("rubbish_on_the_socket", rubbish);
-    add("slow_and_vanished_clients_cost_nothing", slow_clients);
-    add("program_errors_are_states_not_ends", program_errors);
-    add("unreadable_includes", unreadable_includes);
-    add("the_log_directory_vanishes", log_directory_vanishes);
-    add("a_full_disk_harms_nobody", full_disk);
-    add("methods_outside_the_table", foreign_methods);
+    add("garbage_on_the_socket_is_refused", rubbish);
+    add(
+        "slow_and_vanished_clients_delay_no_other_client",
+        slow_clients,
+    );
+    add("program_errors_do_not_end_the_daemon", program_errors);
+    add("unreadable_includes_are_reported", unreadable_includes);
+    add(
+        "a_removed_log_directory_does_not_end_the_daemon",
+        log_directory_vanishes,
+    );
+    add("a_full_disk_does_not_stop_programs", full_disk);
+    add("methods_outside_the_table_are_refused", foreign_methods);
     tests
 }
 
@@ -343,7 +355,7 @@ fn invalid_utf8() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-fn ten_thousand_restarts() -> Result<Outcome, String> {
+fn ten_thousand_restarts_leak_nothing() -> Result<Outcome, String> {
     let mut host = Host::start(
         "[program:loop]\ncommand=/bin/true\nstartsecs=0\nautorestart=true\nrestart_floor=0\nstdout_logfile=NONE\nstderr_logfile=NONE\n[supervisord]\nlogfile_maxbytes=0\n",
     )?;
@@ -520,7 +532,7 @@ fn log_directory_vanishes() -> Result<Outcome, String> {
     wait_for("half", LIMIT, || host.place.join("half").exists())?;
     fs::remove_dir_all(host.place.join("logs")).map_err(|e| e.to_string())?;
     host.place.write("go", "")?;
-    wait_for("the program goes on", LIMIT, || {
+    wait_for("the program keeps running", LIMIT, || {
         host.place.join("done").exists()
     })?;
     for _ in 0..20 {
@@ -540,7 +552,7 @@ fn full_disk() -> Result<Outcome, String> {
     host.daemon()?.wait_state("a", "RUNNING")?;
     host.wait_file("log", "cannot write")?;
     let told = host.place.read("log").matches("cannot write").count();
-    expect(told <= 3, format!("told {told} times"))?;
+    expect(told <= 3, format!("reported {told} times"))?;
     host.expect_well()?;
     Ok(Outcome::Passed)
 }

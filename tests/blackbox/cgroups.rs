@@ -15,16 +15,16 @@ use crate::support::{LIMIT, expect, is_root, wait_for};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("cgroups::what_a_program_leaves_is_killed", tree),
-        Trial::new("cgroups::what_a_restart_leaves_is_killed_first", restart),
-        Trial::new("cgroups::left_overs_live_on_by_default", left_overs),
+        Trial::new("cgroups::orphans_of_a_stopped_program_are_killed", tree),
+        Trial::new("cgroups::orphans_are_killed_before_a_restart", restart),
+        Trial::new("cgroups::orphans_keep_running_by_default", left_overs),
+        Trial::new("cgroups::a_program_may_change_its_own_cgroup", own_files),
         Trial::new(
-            "cgroups::a_program_may_do_as_it_likes_with_its_own",
-            own_files,
+            "cgroups::a_cgroup_without_limits_stays_between_instances",
+            kept,
         ),
-        Trial::new("cgroups::one_without_limits_stays_between_lives", kept),
-        Trial::new("cgroups::keys_without_effect_are_told", told),
-        Trial::new("cgroups::a_tree_that_may_only_be_read_is_none", read_only),
+        Trial::new("cgroups::keys_without_effect_are_logged", told),
+        Trial::new("cgroups::a_read_only_cgroup_tree_is_not_used", read_only),
     ]
 }
 
@@ -97,14 +97,14 @@ fn tree() -> Result<Outcome, String> {
     let begun = Instant::now();
     host.expect_ctl(&["stop", "tree"], 0, &["tree: stopped"])?;
     let took = begun.elapsed();
-    expect(!is_alive(&stray), "the stray lives")?;
+    expect(!is_alive(&stray), "the orphan runs")?;
     println!("stopped after {took:?}, of which stopwaitsecs is one second");
     expect(
         took >= Duration::from_secs(1),
         format!("killed before stopwaitsecs: after {took:?}"),
     )?;
     let directory = top.join(cgroup.trim_start_matches('/'));
-    wait_for("the cgroup is gone", LIMIT, || !directory.exists())?;
+    wait_for("the cgroup is removed", LIMIT, || !directory.exists())?;
     host.wait_file("log", "tree: killed ")?;
     host.expect_well()?;
     Ok(Outcome::Passed)
@@ -119,10 +119,10 @@ fn restart() -> Result<Outcome, String> {
         "kill_mode=control-group\nautorestart=true\nrestart_floor=0",
         "exit 1",
     ))?;
-    wait_for("three lives", LIMIT, || strays(&host).len() >= 3)?;
+    wait_for("three instances", LIMIT, || strays(&host).len() >= 3)?;
     host.expect_ctl(&["stop", "tree"], 0, &[])?;
     for stray in strays(&host) {
-        expect(!is_alive(&stray), format!("{stray} lives"))?;
+        expect(!is_alive(&stray), format!("{stray} runs"))?;
     }
     host.expect_well()?;
     Ok(Outcome::Passed)
@@ -223,7 +223,7 @@ fn kept() -> Result<Outcome, String> {
     // The directory of the cgroup of a program's last instance, and its inode: no two have the same number.
     let cgroup = |host: &Host, name: &str, lives: usize| {
         let mut pid = None;
-        wait_for(&format!("life {lives} of {name}"), LIMIT, || {
+        wait_for(&format!("instance {lives} of {name}"), LIMIT, || {
             let text = host.place.read(name);
             let pids: Vec<&str> = text.split_whitespace().collect();
             pid = pids.last().and_then(|pid| pid.parse().ok());
@@ -248,15 +248,21 @@ fn kept() -> Result<Outcome, String> {
             let is_same = now == before[place];
             expect(
                 is_same == (name == "plain"),
-                format!("{name}, life {lives}: {now:?} after {:?}", before[place]),
+                format!(
+                    "{name}, instance {lives}: {now:?} after {:?}",
+                    before[place]
+                ),
             )?;
             before[place] = now;
         }
     }
     host.expect_ctl(&["stop", "plain"], 0, &["plain: stopped"])?;
-    expect(before[0].0.exists(), "it is gone with the process")?;
+    expect(
+        before[0].0.exists(),
+        "the cgroup was removed with the process",
+    )?;
     host.expect_ctl(&["remove", "plain"], 0, &["plain: removed process group"])?;
-    wait_for("the cgroup is gone", LIMIT, || !before[0].0.exists())?;
+    wait_for("the cgroup is removed", LIMIT, || !before[0].0.exists())?;
     host.expect_well()?;
     Ok(Outcome::Passed)
 }
@@ -320,7 +326,7 @@ fn read_only() -> Result<Outcome, String> {
     expect(lines.len() == 1 && lines[0].contains(told), log.clone())?;
     host.expect_ctl(&["stop", "tree"], 0, &["tree: stopped"])?;
     // Without cgroups the process keeps running, as with Supervisor.
-    expect(is_alive(&strays(&host)[0]), "the stray is gone")?;
+    expect(is_alive(&strays(&host)[0]), "the orphan was killed")?;
     host.expect_well()?;
     Ok(Outcome::Passed)
 }

@@ -46,7 +46,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         Trial::new("churn::nothing_is_lost_and_nothing_grows", churn),
         Trial::new("churn::reopening_leaks_nothing", reopen),
         Trial::new(
-            "churn::a_shutdown_of_many_is_not_in_series",
+            "churn::a_shutdown_stops_many_programs_in_parallel",
             shutdown_of_many,
         ),
     ]
@@ -161,7 +161,7 @@ fn kill_once(host: &Host, real: &[Program], n: usize) -> Result<(), String> {
             victim.map_or(Signal::SIGKILL, |program| program.fatal),
         );
     }
-    wait_for(&format!("{name} comes back"), LIMIT, || {
+    wait_for(&format!("{name} restarts"), LIMIT, || {
         let new = daemon.pid_of(name);
         new > 0 && new != old && victim.is_none_or(Program::answers)
     })

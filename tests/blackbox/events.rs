@@ -15,7 +15,7 @@ const RATE: u64 = 2000;
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("events::two_hundred_listeners_keep_up", keep_up),
-        Trial::new("events::a_pool_that_hangs_harms_nobody", hang),
+        Trial::new("events::a_hanging_pool_does_not_affect_others", hang),
     ]
 }
 
@@ -52,7 +52,10 @@ fn heard(host: &Host, count: usize) -> Result<BTreeMap<u64, (u64, u64)>, String>
                 .parse()
                 .map_err(|_| format!("{data:?} is no message"))?;
             let twice = all.insert(pool_serial, (serial, number));
-            expect(twice.is_none(), format!("event {pool_serial} came twice"))?;
+            expect(
+                twice.is_none(),
+                format!("event {pool_serial} was delivered twice"),
+            )?;
         }
     }
     Ok(all)
@@ -108,7 +111,10 @@ fn keep_up() -> Result<Outcome, String> {
     let lost = lost();
     expect(
         all.len() as u64 + lost == total,
-        format!("{} heard and {lost} counted of {total}", all.len()),
+        format!(
+            "{} received and {lost} counted as lost of {total}",
+            all.len()
+        ),
     )?;
     // In the order of the pool, the messages and the daemon's serials ascend.
     let mut last = None;

@@ -18,11 +18,17 @@ use crate::support::{LIMIT, expect, proc, wait_for};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("fcgi::unix_in_a_group", cfg_59_unix_in_a_group),
-        Trial::new("fcgi::tcp_alone", cfg_59_tcp_alone),
         Trial::new(
-            "fcgi::a_socket_that_cannot_be_made",
-            cfg_59_a_socket_that_cannot_be_made,
+            "fcgi::programs_of_a_group_share_a_unix_socket",
+            cfg_59_programs_of_a_group_share_a_unix_socket,
+        ),
+        Trial::new(
+            "fcgi::a_single_program_has_a_tcp_socket",
+            cfg_59_a_single_program_has_a_tcp_socket,
+        ),
+        Trial::new(
+            "fcgi::a_socket_that_cannot_be_created_fails_the_start",
+            cfg_59_a_socket_that_cannot_be_created_fails_the_start,
         ),
     ]
 }
@@ -194,7 +200,7 @@ impl Site {
             self.ask()
                 .map_err(|answer| format!("a request failed after a kill: {answer}"))?;
         }
-        wait_for("the killed process comes back", LIMIT, || {
+        wait_for("the killed process restarts", LIMIT, || {
             self.pid(0).is_ok_and(|pid| pid > 0 && pid != killed)
         })?;
         self.host.daemon()?.wait_state(&self.names[0], "RUNNING")?;
@@ -245,7 +251,7 @@ fn missing() -> Outcome {
     Outcome::Skipped("nginx or flup is not installed".to_owned())
 }
 
-fn cfg_59_unix_in_a_group() -> Result<Outcome, String> {
+fn cfg_59_programs_of_a_group_share_a_unix_socket() -> Result<Outcome, String> {
     let socket = |web: &Path| {
         let path = web.join("app.sock");
         (
@@ -262,7 +268,7 @@ fn cfg_59_unix_in_a_group() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-fn cfg_59_tcp_alone() -> Result<Outcome, String> {
+fn cfg_59_a_single_program_has_a_tcp_socket() -> Result<Outcome, String> {
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .map_err(|e| e.to_string())?
@@ -281,7 +287,7 @@ fn cfg_59_tcp_alone() -> Result<Outcome, String> {
 
 /// At run time a socket that cannot be made affects no other program: its processes fail to start until it can be made,
 /// also after a reload.
-fn cfg_59_a_socket_that_cannot_be_made() -> Result<Outcome, String> {
+fn cfg_59_a_socket_that_cannot_be_created_fails_the_start() -> Result<Outcome, String> {
     const LONG: &str = "[program:long]\ncommand={test_child} forever\n";
     const APP: &str = "[fcgi-program:app]\ncommand={test_child} forever\nsocket=unix://{dir}/d/app.sock\nstartretries=100\n";
     let mut host = Host::start(LONG)?;

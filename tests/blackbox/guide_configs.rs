@@ -9,13 +9,13 @@ use crate::support::{LIMIT, expect, is_root, proc, wait_for};
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new(
-            "guide_configs::a_container_with_master_and_monitor",
+            "guide_configs::a_container_with_master_and_monitor_runs",
             lookingglass,
         ),
-        Trial::new("guide_configs::an_included_server", ssserver),
-        Trial::new("guide_configs::the_commented_ini", ping),
-        Trial::new("guide_configs::the_tutorial", tutorial),
-        Trial::new("guide_configs::two_lines_of_configuration", minimal),
+        Trial::new("guide_configs::an_included_server_runs", ssserver),
+        Trial::new("guide_configs::the_commented_ini_runs", ping),
+        Trial::new("guide_configs::the_tutorial_runs", tutorial),
+        Trial::new("guide_configs::two_lines_of_configuration_run", minimal),
     ]
 }
 
@@ -100,7 +100,7 @@ fn ssserver() -> Result<Outcome, String> {
         host.daemon()?.pid_of("ssserver") == kept,
         "update touches unchanged programs",
     )?;
-    // "reload loads the newest configuration, stops the processes and starts them anew"
+    // "reload loads the newest configuration, stops the processes and starts them again"
     host.expect_ctl(&["reload"], 0, &["Restarted supervisord"])?;
     wait_for("a new process", LIMIT, || {
         host.daemon().is_ok_and(|d| {
@@ -204,7 +204,7 @@ fn tutorial() -> Result<Outcome, String> {
 fn minimal() -> Result<Outcome, String> {
     let mut host = Host::new("")?;
     let text = host.fill(&source("minimal-go.conf")?);
-    // Neither [supervisord] nor any [rpcinterface:*]: as if both were there, with one warning.
+    // Without [supervisord] and [rpcinterface:*] the daemon assumes both, with one warning.
     let server =
         host.fill("[unix_http_server]\nfile={dir}/s\n[supervisorctl]\nserverurl=unix://{dir}/s\n");
     host.place.write("conf", &format!("{text}{server}"))?;

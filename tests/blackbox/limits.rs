@@ -14,11 +14,14 @@ use crate::support::runner::{Outcome, Trial};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("limits::programs_have_what_their_sections_say", all_keys),
+        Trial::new("limits::programs_have_their_configured_limits", all_keys),
         Trial::new("limits::a_refusal_names_its_key", refusal),
-        Trial::new("limits::without_root_what_needs_none_is_had", without_root),
         Trial::new(
-            "limits::who_gave_up_being_root_cannot_set_oom_score_adj",
+            "limits::limits_that_need_no_root_work_without_root",
+            without_root,
+        ),
+        Trial::new(
+            "limits::a_daemon_that_dropped_root_cannot_lower_oom_score_adj",
             after_root,
         ),
     ]

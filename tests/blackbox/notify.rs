@@ -14,20 +14,23 @@ use crate::support::{LIMIT, expect, is_root, notifier, wait_for};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("notify::a_program_is_running_once_it_says_so", readiness),
+        Trial::new("notify::a_program_is_running_after_ready", readiness),
         Trial::new("notify::a_newline_on_ready_fd_is_enough", ready_fd),
-        Trial::new("notify::who_is_not_ready_in_time_fails_to_start", timeout),
-        Trial::new("notify::more_time_is_given_to_who_asks", extension),
+        Trial::new("notify::a_readiness_timeout_is_a_failed_start", timeout),
+        Trial::new("notify::extend_timeout_extends_the_deadline", extension),
         Trial::new(
-            "notify::a_watchdog_ends_and_restarts_with_its_reason",
+            "notify::a_watchdog_timeout_restarts_with_its_reason",
             watchdog,
         ),
-        Trial::new("notify::a_daemon_that_stood_still_ends_nobody", frozen),
-        Trial::new("notify::nobody_speaks_for_another", forgers),
-        Trial::new("notify::words_without_effect_have_none", ignored),
-        Trial::new("notify::a_flood_holds_nobody_up", flood),
+        Trial::new(
+            "notify::a_stopped_daemon_causes_no_watchdog_timeout",
+            frozen,
+        ),
+        Trial::new("notify::foreign_notifications_are_dropped", forgers),
+        Trial::new("notify::ignored_notifications_change_nothing", ignored),
+        Trial::new("notify::a_flood_of_notifications_delays_nothing", flood),
         Trial::new("notify::the_real_systemd_notify_works", real_systemd_notify),
-        Trial::new("notify::programs_of_other_users_are_heard", other_user),
+        Trial::new("notify::programs_of_other_users_can_notify", other_user),
     ]
 }
 
@@ -42,11 +45,11 @@ fn description(host: &Host, name: &str) -> Result<String, String> {
 
 fn wait_description(host: &Host, name: &str, end: &str) -> Result<(), String> {
     let mut last = String::new();
-    wait_for(&format!("{name} tells {end:?}"), LIMIT, || {
+    wait_for(&format!("{name} reports {end:?}"), LIMIT, || {
         last = description(host, name).unwrap_or_default();
         last.ends_with(end)
     })
-    .map_err(|why| format!("{why} (it tells {last:?}); log:\n{}", host.log_end()))
+    .map_err(|why| format!("{why} (status {last:?}); log:\n{}", host.log_end()))
 }
 
 /// The variables of a program that began with `env NOTIFY_SOCKET`.
@@ -99,7 +102,7 @@ fn readiness() -> Result<Outcome, String> {
     wait_description(&host, "a", ", reloading, up?and well")?;
     expect(daemon.state("a") == "RUNNING", "reloading is RUNNING")?;
     host.place.write("done", "")?;
-    wait_for("nothing is told any more", LIMIT, || {
+    wait_for("the description has only the uptime", LIMIT, || {
         description(&host, "a")
             .is_ok_and(|text| text.contains("uptime 0:00:") && text.matches(',').count() == 1)
     })?;
@@ -231,7 +234,7 @@ fn watchdog() -> Result<Outcome, String> {
     .map_err(|why| format!("{why}; log:\n{}", host.log_end()))?;
     // It sent keepalives for longer than that before.
     let beats = host.place.read("beats").len();
-    expect(beats >= 8, format!("ended after {beats} signs of life"))?;
+    expect(beats >= 8, format!("exited after {beats} keepalives"))?;
     let told = host.place.read("a.log");
     let expected = "WATCHDOG_USEC=1000000\nWATCHDOG_PID=(unset)\n";
     expect(told.starts_with(expected), told)?;
@@ -266,7 +269,7 @@ fn frozen() -> Result<Outcome, String> {
     host.place.write("go", "")?;
     let before = beats();
     // 2.5 seconds, and room in the queue for ten messages.
-    let waited = wait_for("signs of life", LIMIT, || beats() >= before + 10);
+    let waited = wait_for("keepalives", LIMIT, || beats() >= before + 10);
     daemon.signal(Signal::SIGCONT);
     waited?;
     daemon.wait_state("b", "RUNNING")?;

@@ -10,13 +10,10 @@ use crate::support::{LIMIT, expect, is_root, proc, wait_for};
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new(
-            "pid_one::log_08_strangers_are_reaped_and_status_works_from_outside",
+            "pid_one::log_08_orphans_are_reaped_and_status_works_from_outside",
             container,
         ),
-        Trial::new(
-            "pid_one::children_that_were_inherited_by_exec_are_reaped",
-            inherited,
-        ),
+        Trial::new("pid_one::children_inherited_by_exec_are_reaped", inherited),
     ]
 }
 
@@ -46,7 +43,7 @@ fn inherited() -> Result<Outcome, String> {
         })?;
     }
     let unknown = host.place.read("log").matches("reaped unknown pid").count();
-    expect(unknown == 2, "a program was taken for a stranger")?;
+    expect(unknown == 2, "a program was reaped as an orphan")?;
     host.expect_ctl(&["shutdown"], 0, &["Shut down"])?;
     host.daemon.as_mut().ok_or("none")?.wait_exit(LIMIT)?;
     Ok(Outcome::Passed)
@@ -69,7 +66,7 @@ fn container() -> Result<Outcome, String> {
     host.daemon()?.wait_state("long", "RUNNING")?;
     host.wait_file("log", "exited: maker")?;
     host.wait_file("log", "reaped unknown pid")?;
-    wait_for("both strangers are reaped", LIMIT, || {
+    wait_for("both orphans are reaped", LIMIT, || {
         host.place.read("log").matches("reaped unknown pid").count() == 2
     })?;
     // As `docker exec … supervisorctl status` would.

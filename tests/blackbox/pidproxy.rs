@@ -16,8 +16,14 @@ use crate::support::{LIMIT, expect, proc, wait_for};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = vec![
-        Trial::new("pidproxy::broken_files", aux_02_broken_files_harm_nobody),
-        Trial::new("pidproxy::redis_in_the_background", aux_02_a_real_daemon),
+        Trial::new(
+            "pidproxy::broken_pidfiles_do_no_harm",
+            aux_02_broken_pidfiles_do_no_harm,
+        ),
+        Trial::new(
+            "pidproxy::redis_runs_in_the_background",
+            aux_02_redis_runs_in_the_background,
+        ),
     ];
     for side in [Side::Ours, Side::Reference] {
         tests.push(Trial::new(
@@ -137,7 +143,7 @@ fn aux_02_signals_and_statuses(side: Side) -> Result<Outcome, String> {
         let unreadable = format!("Can't read child pidfile {}/it.pid!", host.place.text());
         for (count, name) in [(1, last), (2, "HUP")] {
             running.signal(name)?;
-            wait_for("the file is said to be unreadable", LIMIT, || {
+            wait_for("the unreadable file is reported", LIMIT, || {
                 host.place.read("proxy.out").matches(&unreadable).count() == count
             })?;
         }
@@ -182,7 +188,7 @@ fn aux_02_signals_and_statuses(side: Side) -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-fn aux_02_broken_files_harm_nobody() -> Result<Outcome, String> {
+fn aux_02_broken_pidfiles_do_no_harm() -> Result<Outcome, String> {
     let host = Host::new("")?;
     let mut running = Running::start(&host, Side::Ours)?;
     let parent = i32::try_from(std::process::id()).map_err(|e| e.to_string())?;
@@ -212,7 +218,7 @@ fn aux_02_broken_files_harm_nobody() -> Result<Outcome, String> {
     // The file is repaired: the next signal is passed on.
     host.place.write("it.pid", &running.command.to_string())?;
     running.signal("TERM")?;
-    expect(running.exit()? == Some(0), "it goes on")?;
+    expect(running.exit()? == Some(0), "the proxy did not exit with 0")?;
     wait_for("TERM is handed on", LIMIT, || {
         host.place.join("TERM").exists()
     })?;
@@ -255,7 +261,7 @@ impl Drop for Background {
 }
 
 /// A daemon that forks into the background is supervised: stopped, restarted when it dies, signalled.
-fn aux_02_a_real_daemon() -> Result<Outcome, String> {
+fn aux_02_redis_runs_in_the_background() -> Result<Outcome, String> {
     let Some(server) = installed("redis-server") else {
         return Ok(Outcome::Skipped("redis-server is not installed".to_owned()));
     };

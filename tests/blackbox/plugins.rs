@@ -9,7 +9,7 @@ use crate::support::runner::{Outcome, Trial};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![Trial::new(
-        "plugins::the_daemon_and_the_client_work_without_them",
+        "plugins::daemon_and_client_work_without_python_plug_ins",
         cfg_65_cfg_66_plug_ins,
     )]
 }
@@ -34,7 +34,7 @@ fn cfg_65_cfg_66_plug_ins() -> Result<Outcome, String> {
         )?;
     }
     let answer = host.daemon()?.call("cache.getItems", &[]);
-    expect(answer.is_err(), "its methods are not there")?;
+    expect(answer.is_err(), "its methods do not exist")?;
     for (args, code, text) in [
         (&["status"][..], 0, "RUNNING"),
         (&["stop", "long"], 0, "long: stopped"),

@@ -11,9 +11,9 @@ use crate::support::{LIMIT, expect, proc, wait_for};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("real_programs::redis_as_its_user", redis),
-        Trial::new("real_programs::nginx_with_reload_and_rotation", nginx),
-        Trial::new("real_programs::gunicorn_with_reload", gunicorn),
+        Trial::new("real_programs::redis_runs_as_its_user", redis),
+        Trial::new("real_programs::nginx_reloads_and_rotates", nginx),
+        Trial::new("real_programs::gunicorn_reloads", gunicorn),
     ]
 }
 
@@ -54,7 +54,7 @@ fn survives_kills(host: &Host, program: &Program, times: usize) -> Result<(), St
         host.daemon()?.wait_state(name, "RUNNING")?;
         let old = host.daemon()?.pid_of(name);
         let _ = kill(Pid::from_raw(old), program.fatal);
-        wait_for(&format!("{name} comes back after kill {n}"), LIMIT, || {
+        wait_for(&format!("{name} restarts after kill {n}"), LIMIT, || {
             let new = host.daemon().map(|d| d.pid_of(name)).unwrap_or(0);
             new > 0 && new != old && program.answers()
         })

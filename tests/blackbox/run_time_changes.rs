@@ -15,9 +15,12 @@ use crate::support::{LIMIT, expect, is_root, proc, wait_for};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("run_time_changes::scaling_leaves_those_that_stay", scaling),
         Trial::new(
-            "run_time_changes::scaling_goes_by_what_was_loaded",
+            "run_time_changes::scaling_keeps_the_remaining_processes",
+            scaling,
+        ),
+        Trial::new(
+            "run_time_changes::scaling_uses_the_loaded_configuration",
             template,
         ),
         Trial::new(
@@ -25,21 +28,27 @@ pub(crate) fn tests() -> Vec<Trial> {
             refused,
         ),
         Trial::new(
-            "run_time_changes::a_pool_that_will_not_die_is_killed",
+            "run_time_changes::a_pool_that_ignores_sigterm_is_killed",
             stubborn,
         ),
-        Trial::new("run_time_changes::programs_come_and_go", programs),
+        Trial::new(
+            "run_time_changes::programs_can_be_added_and_removed",
+            programs,
+        ),
         Trial::new(
             "run_time_changes::a_file_mode_does_not_add_programs",
             file_mode,
         ),
-        Trial::new("run_time_changes::restarts_go_one_by_one", rolling),
         Trial::new(
-            "run_time_changes::restarts_end_at_the_first_failure",
+            "run_time_changes::a_rolling_restart_goes_one_by_one",
+            rolling,
+        ),
+        Trial::new(
+            "run_time_changes::a_rolling_restart_ends_at_the_first_failure",
             failing,
         ),
         Trial::new(
-            "run_time_changes::restarts_go_on_without_their_client",
+            "run_time_changes::a_rolling_restart_continues_without_its_client",
             left_alone,
         ),
     ]
@@ -231,7 +240,7 @@ fn stubborn() -> Result<Outcome, String> {
     for (name, pid) in all.iter().filter(|(name, _)| *name != "m0") {
         expect(
             !proc::alive(i32::try_from(*pid).unwrap_or(0)),
-            format!("{name} lives on"),
+            format!("{name} keeps running"),
         )?;
     }
     expect(pids(&host, "mule")?["m0"] == all["m0"], "m0 was touched")?;
@@ -482,7 +491,7 @@ fn left_alone() -> Result<Outcome, String> {
             .as_bytes(),
         )
         .map_err(|error| error.to_string())?;
-    wait_for("the first goes", LIMIT, || {
+    wait_for("the first process stops", LIMIT, || {
         pids(&host, "w").is_ok_and(|now| now["w0"] != before["w0"])
     })?;
     drop(client);

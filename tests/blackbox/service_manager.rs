@@ -22,20 +22,20 @@ type Test = fn() -> Result<(), String>;
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     let list: &[(&str, Test)] = &[
-        ("ready_reload_restart_and_stop_are_told", told),
-        ("ready_when_running_waits", running),
+        ("ready_reload_restart_and_stop_are_sent", told),
+        ("ready_when_running_waits_for_programs", running),
         ("variables_of_the_manager_stay_with_the_daemon", variables),
-        ("the_watchdog_hears_of_the_engine_only", watchdog),
+        ("only_the_engine_feeds_the_watchdog", watchdog),
         (
             "a_watchdog_for_another_process_is_not_fed",
             foreign_watchdog,
         ),
-        ("a_manager_that_does_not_read_holds_nothing_up", deaf),
+        ("a_manager_that_does_not_read_delays_nothing", deaf),
         ("a_long_stop_asks_for_time", long_stop),
-        ("in_the_background_it_is_told_too", background),
+        ("a_daemon_in_the_background_sends_messages", background),
         ("passed_sockets_are_used_and_kept", passed),
-        ("sockets_passed_to_another_process_are_not_taken", foreign),
-        ("wrong_variables_are_said_and_change_nothing", wrong),
+        ("sockets_passed_to_another_process_are_not_used", foreign),
+        ("wrong_variables_are_logged_and_change_nothing", wrong),
     ];
     list.iter()
         .map(|&(name, run)| {
@@ -96,7 +96,7 @@ impl Manager {
         wait_for(&format!("the manager hears {field}"), LIMIT, || {
             self.count(field) > 0
         })
-        .map_err(|why| format!("{why}; heard: {:?}", self.heard()))
+        .map_err(|why| format!("{why}; received: {:?}", self.heard()))
     }
 
     /// The value of the first field of this name.
@@ -548,7 +548,7 @@ fn foreign() -> Result<(), String> {
     let daemon = launch(&host, "{dir}/other", "1")?;
     ready(&mut host, daemon)?;
     expect(
-        !host.place.read("log").contains("service manager"),
+        !host.place.read("log").contains("passed by systemd"),
         host.log_end(),
     )?;
     end(&mut host)

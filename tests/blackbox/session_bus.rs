@@ -16,21 +16,25 @@ type Result<T = ()> = std::result::Result<T, String>;
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn() -> Result;
     let list: &[(&str, &[&str], Test)] = &[
-        ("calls_errors_and_properties", &["busctl"], calls),
+        ("calls_errors_and_properties_work", &["busctl"], calls),
         (
-            "signals_tell_of_states_and_objects",
+            "signals_report_states_and_objects",
             &["busctl", "gdbus"],
             signals,
         ),
         ("update_is_one_call", &["busctl"], update),
         (
-            "no_bus_is_one_line_and_a_later_bus_is_found",
+            "a_missing_bus_is_one_line_and_a_later_bus_is_found",
             &["busctl"],
             later,
         ),
-        ("a_name_that_is_taken_is_waited_for", &["busctl"], taken),
-        ("what_is_too_long_is_refused", &["busctl"], too_long),
-        ("off_is_off_and_a_wrong_word_is_said", &[], off),
+        ("the_daemon_waits_for_a_name_in_use", &["busctl"], taken),
+        ("too_long_arguments_are_refused", &["busctl"], too_long),
+        (
+            "off_disables_the_bus_and_a_wrong_value_is_an_error",
+            &[],
+            off,
+        ),
     ];
     list.iter()
         .map(|&(name, tools, run)| {

@@ -8,7 +8,7 @@ use crate::support::{LIMIT, expect, is_root};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("subcommands::units_become_sections", import),
+        Trial::new("subcommands::import_translates_units_to_sections", import),
         Trial::new("subcommands::mistakes_are_usage_errors", mistakes),
         Trial::new(
             "subcommands::without_systemd_there_is_no_service",

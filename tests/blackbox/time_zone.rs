@@ -19,7 +19,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     ]
     .into_iter()
     .map(|(name, zone, ahead)| {
-        Trial::new(format!("time_zone::the_log_goes_by_tz_{name}"), move || {
+        Trial::new(format!("time_zone::the_log_uses_tz_{name}"), move || {
             log_goes_by(zone, ahead)
         })
     })

@@ -138,7 +138,7 @@ pub(crate) fn load(dir: &Path) -> Result<Vec<Scenario>, String> {
     let mut names: Vec<&str> = all.iter().map(|s: &Scenario| s.name.as_str()).collect();
     names.sort_unstable();
     if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(format!("scenario {} stands twice", twice[0]));
+        return Err(format!("scenario {} exists twice", twice[0]));
     }
     Ok(all)
 }

@@ -473,10 +473,10 @@ impl ScenarioRun {
             }
             "bgwait" => {
                 let text = rest.join(" ");
-                wait_for(&format!("the client says {text:?}"), LIMIT, || {
+                wait_for(&format!("the client prints {text:?}"), LIMIT, || {
                     self.place.read("bg.out").contains(&text)
                 })
-                .map_err(|why| format!("{why}; it said {:?}", self.place.read("bg.out")))?;
+                .map_err(|why| format!("{why}; it printed {:?}", self.place.read("bg.out")))?;
                 Ok(Vec::new())
             }
             _ => {
@@ -780,7 +780,7 @@ impl ScenarioRun {
         while Instant::now() < end {
             if name == "log" {
                 if self.log_text().matches(wanted.as_str()).count() > before {
-                    return Ok(vec![format!("the log says {wanted}")]);
+                    return Ok(vec![format!("the log contains {wanted}")]);
                 }
             } else {
                 let state = self.state(name);

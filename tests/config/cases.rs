@@ -1,4 +1,4 @@
-//! The table: whole configurations, each a behaviour.
+//! Whole configurations, one for each behaviour.
 
 /// One configuration to load.
 pub(crate) struct Case<'a> {
@@ -30,7 +30,7 @@ pub(crate) fn all() -> Vec<Case<'static>> {
     plain.chain(options).chain(several).collect()
 }
 
-/// One file each. A case in which Supervisor ends with an error has the sentence compared, else all values.
+/// Cases of one file. If Supervisor refuses the file, the test compares the error message, otherwise all values.
 #[rustfmt::skip] // One case, one line where it fits.
 const MAIN: &[(&str, &str)] = &[
     // The dialect
@@ -104,7 +104,7 @@ const MAIN: &[(&str, &str)] = &[
     ("cfg_27 nothing to match", "[supervisord]\n[include]\nfiles=\n"),
     ("include comes before supervisord", "[include]\n[x]\n"),
     ("cfg_18 include with an unknown name", "[supervisord]\n[include]\nfiles=%(nosuch)s\n"),
-    // Types, where the tables by key do not reach
+    // Types that the tables by key do not cover
     ("cfg_30 first error in order", "[supervisord]\nminprocs=x\nminfds=y\n[program:a]\ncommand=c\n"),
     ("cfg_30 order of types", "[supervisord]\nstrip_ansi=maybe\nlogfile_maxbytes=1k\n"),
     ("cfg_33 directory of a file", "[supervisord]\nlogfile=/nosuch/x.log\n"),
@@ -224,7 +224,7 @@ const MAIN: &[(&str, &str)] = &[
     ("cfg_65 bad other key", "[supervisord]\n[rpcinterface:x]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\na=%(here)s\n"),
 ];
 
-/// Command lines, over a file that sets a few of these itself.
+/// Command lines for a file that sets some of these options itself.
 const OPTIONS: &[&str] = &[
     "-c s.conf -n -s -k -t",
     "-c ./s.conf -l x.log -j x.pid -e debug -i id",
@@ -252,7 +252,7 @@ const OPTIONS: &[&str] = &[
     "-c s.conf --profile_options=calls,callers",
 ];
 
-/// A main file and what it includes.
+/// Cases of a main file with included files.
 #[rustfmt::skip] // One case, one line where it fits.
 const SEVERAL: &[(&str, &[(&str, &str)])] = &[
     ("cfg_25 here is each file's own", &[

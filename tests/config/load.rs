@@ -1,4 +1,4 @@
-//! Whole configurations through both programs.
+//! Loads whole configurations with both programs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use supervisord::daemon::machine::Machine;
 use super::cases::{self, CLIENT_CASES, Case};
 use super::oracle::{ENV, Oracle};
 
-/// This machine as the oracle sees it: in another directory, with another environment.
+/// This machine as the oracle sees it: with another working directory and another environment.
 struct Seen {
     machine: Machine,
     cwd: String,
@@ -223,7 +223,7 @@ fn config(config: &Config) -> Value {
     })
 }
 
-/// A directory of its own for each case, gone afterwards.
+/// A directory for each case, removed on drop.
 struct TempDir(PathBuf);
 
 impl TempDir {
@@ -278,7 +278,7 @@ fn ours(cwd: &str, args: &str) -> Value {
     }
 }
 
-/// Asks both about all cases, and tells of every difference at once.
+/// Compares the answers of both programs to all cases, and reports all differences together.
 fn compare(tag: &str, cases: &[Case<'_>]) {
     let Some(mut oracle) = Oracle::start(tag) else {
         return;
@@ -299,7 +299,7 @@ fn compare(tag: &str, cases: &[Case<'_>]) {
     for ((case, dir), expected) in cases.iter().zip(&dirs).zip(oracle.ask("load", &asked)) {
         let given = ours(dir, &case.args);
         valid += usize::from(expected.get("daemon").is_some());
-        // What ends the original with a traceback may do anything here but panic.
+        // If the reference exits with a traceback, our program may do anything except panic.
         if expected.get("crash").is_none() && given != expected {
             differences.push(format!(
                 "{}\n  files: {:?}\n  ours:   {given}\n  theirs: {expected}\n",
@@ -322,13 +322,13 @@ fn compare(tag: &str, cases: &[Case<'_>]) {
 }
 
 #[test]
-fn cfg_04_to_65_whole_configurations_are_supervisors() {
+fn cfg_04_to_65_whole_configurations_match_the_reference() {
     let cases = cases::all();
     assert!(cases.len() >= 150, "{}", cases.len());
     compare("whole", &cases);
 }
 
-/// Values to try with a key of each kind, good and bad.
+/// Valid and invalid values for keys of each kind.
 fn values(kind: ValueKind) -> &'static [&'static str] {
     match kind {
         ValueKind::Integer | ValueKind::Seconds => {
@@ -449,7 +449,7 @@ fn values(kind: ValueKind) -> &'static [&'static str] {
             "no such:thing",
             "",
         ],
-        // Keys of ours alone take these, and the oracle knows none of them.
+        // Only our keys accept these values, and the reference has none of our keys.
         ValueKind::Limit
         | ValueKind::ByteLimit
         | ValueKind::NiceLimit
@@ -463,7 +463,7 @@ fn values(kind: ValueKind) -> &'static [&'static str] {
     }
 }
 
-/// Values to try with every key: names, and formats that are none.
+/// Values for every key: names and invalid formats.
 const ANY: &[&str] = &[
     "%(here)s",
     "%(ENV_FOO)s",
@@ -480,17 +480,17 @@ const ANY: &[&str] = &[
     "100%%",
 ];
 
-/// What Python would import, which is only warned of.
+/// A name that Python would import. Our program only warns about it.
 const FOREIGN: &str = "no.such:thing";
 
-/// Where we differ on purpose, or the original goes at random.
+/// Whether our program differs on purpose, or the result of the reference is random.
 fn is_different(key: &str, value: &str) -> bool {
     match key {
-        // A name is checked after its expansion too.
+        // Our program also checks a name after its expansion.
         "process_name" => value == "%(here)s",
-        // Of several unknown events the original names any.
+        // The reference names a random one of several unknown events.
         "events" => value == "p," || value == ",p",
-        // The original takes any callable there is, and fails later.
+        // The reference accepts any existing callable, and fails later.
         "result_handler" => value.starts_with("supervisor.rpcinterface") || value == FOREIGN,
         "supervisor.rpcinterface_factory" => {
             value.starts_with("supervisor.dispatchers") || value == FOREIGN
@@ -500,7 +500,7 @@ fn is_different(key: &str, value: &str) -> bool {
 }
 
 #[test]
-fn every_key_takes_and_refuses_what_supervisor_takes_and_refuses() {
+fn every_key_accepts_and_refuses_the_same_values_as_supervisor() {
     const MAIN: &str = "[supervisord]\nenvironment=D=1\n";
     const INTERFACE: &str = "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n";
     let mut texts: Vec<(String, String)> = Vec::new();
@@ -556,7 +556,7 @@ fn every_key_takes_and_refuses_what_supervisor_takes_and_refuses() {
 }
 
 #[test]
-fn cfg_66_the_client_section_is_supervisors() {
+fn cfg_66_the_client_section_matches_the_reference() {
     let Some(mut oracle) = Oracle::start("client") else {
         return;
     };
@@ -591,7 +591,7 @@ fn the_sample_configuration_is_valid_for_supervisor_too() {
 }
 
 #[test]
-fn groups_differ_when_supervisor_says_so() {
+fn groups_differ_as_in_supervisor() {
     let Some(mut oracle) = Oracle::start("differences") else {
         return;
     };
@@ -621,12 +621,12 @@ fn groups_differ_when_supervisor_says_so() {
         ));
         for key in kind.keys().filter(|key| !key.ours) {
             for value in values(key.kind) {
-                // A member given twice is two for Supervisor, although it runs one.
-                // And it refuses a file with a plug-in that it cannot import.
+                // Supervisor counts a member that is listed twice as two, but runs one. It also refuses a file with a
+                // plug-in that it cannot import.
                 if *value == "p, p" || *value == FOREIGN {
                     continue;
                 }
-                // It does not see that a socket is another than its address says.
+                // Supervisor does not detect changes of a socket other than its address.
                 if matches!(key.name, "socket_mode" | "socket_owner" | "socket_backlog") {
                     continue;
                 }
@@ -648,7 +648,7 @@ fn groups_differ_when_supervisor_says_so() {
                 load("a.conf", &options, &lookup),
                 load("b.conf", &options, &lookup),
             ) else {
-                // Both refuse the same files, as the tests above show.
+                // The tests above show that both programs refuse the same files.
                 continue;
             };
             let given = diff(&active.groups, &read.groups);

@@ -1,7 +1,7 @@
-//! Configuration, side by side with the reference: the same texts through both, the same values and sentences out.
+//! Configuration files in both programs: the same files give the same values and the same error messages.
 //!
-//! The reference program is found through the environment variable `SUPERVISOR_ORACLE`, which names a virtual environment
-//! in which Supervisor 4.3.0 is installed. Without it these tests say that they are skipped.
+//! The environment variable `SUPERVISOR_ORACLE` names a virtual environment with Supervisor 4.3.0, the reference.
+//! Without it these tests print that they are skipped.
 
 mod cases;
 mod load;

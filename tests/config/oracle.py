@@ -1,4 +1,4 @@
-"""Answers what genuine Supervisor makes of configuration texts. One JSON request a line, one JSON answer a line."""
+"""Answers how the reference Supervisor parses configuration files. One JSON request and one JSON answer a line."""
 
 import io
 import json
@@ -17,7 +17,7 @@ def parse(texts):
     parser = options.UnhosedConfigParser()
     try:
         for number, text in enumerate(texts):
-            # Bytes through a text wrapper, so that line ends are read as from a file.
+            # Bytes through a text wrapper, so that line ends are handled as in a file.
             stream = io.TextIOWrapper(io.BytesIO(text.encode("utf-8")), encoding="utf-8")
             parser.read_file(stream, "f%d" % number)
     except Exception as error:
@@ -84,8 +84,8 @@ def process(config):
 
 
 def group(config):
-    # As a running group starts them: of several processes with one name the last, by priority, and those of equal
-    # priority as they come.
+    # Like a running group: the last of several processes with one name wins; sorted by priority, then in the order of
+    # the file.
     unique = {p.name: p for p in config.process_configs}
     answer = {
         "name": config.name.strip(),
@@ -182,7 +182,7 @@ def client(case):
     except Usage as error:
         return {"error": str(error)}
     except Exception as error:
-        # The client does not catch errors of the parser; the sentence is the same.
+        # The client does not catch errors of the parser; the message is the same.
         return {"error": str(error)}
     return {name: getattr(loaded, name) for name in ("serverurl", "username", "password", "prompt", "history_file")}
 
@@ -201,7 +201,7 @@ def difference(case):
     active, read = loaded("a.conf"), loaded("b.conf")
     for config in active.values():
         for number, process in enumerate(config.process_configs):
-            # What is active has made-up names for its AUTO logs.
+            # Active processes have generated names for their AUTO logs.
             for name in ("stdout_logfile", "stderr_logfile"):
                 if getattr(process, name) is Automatic:
                     setattr(process, name, "/auto/%s-%d" % (name, number))

@@ -1,4 +1,4 @@
-//! The reference program as a process that answers questions.
+//! The reference program as a process that answers requests.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ pub(crate) const ENV: &[(&str, &str)] = &[
     ("PERCENT", "50%d"),
 ];
 
-/// A running oracle.
+/// A running reference process.
 pub(crate) struct Oracle {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -23,7 +23,7 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    /// Starts it; none, and a word about it, if there is no reference to ask.
+    /// Starts the process. `None`: there is no reference, and a message says that the test is skipped.
     pub(crate) fn start(test: &str) -> Option<Self> {
         let Some(home) = std::env::var_os("SUPERVISOR_ORACLE") else {
             eprintln!("{test}: skipped, SUPERVISOR_ORACLE is not set");
@@ -48,7 +48,7 @@ impl Oracle {
         })
     }
 
-    /// Asks one thing about several cases.
+    /// Sends one kind of request for several cases. Returns one answer for each case.
     pub(crate) fn ask(&mut self, what: &str, cases: &[Value]) -> Vec<Value> {
         let stdin = self.stdin.as_mut().expect("open");
         let mut line = json!({"what": what, "cases": cases}).to_string();
@@ -67,7 +67,7 @@ impl Oracle {
 
 impl Drop for Oracle {
     fn drop(&mut self) {
-        // It ends when nobody asks any more.
+        // The process exits at the end of its standard input.
         drop(self.stdin.take());
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! Random texts through the readers of the small languages: INI, `%` formats, `environment`.
+//! Random input for the parsers of the small languages: INI, `%` formats, `environment`.
 
 use serde_json::{Value, json};
 use supervisord::config::environment;
@@ -12,10 +12,10 @@ use supervisord::daemon::machine::Machine;
 
 use super::oracle::Oracle;
 
-/// How many texts go to the oracle at once.
+/// Number of inputs in one request to the oracle.
 const BATCH: usize = 1000;
 
-/// Marsaglia's xorshift: the same texts each time.
+/// Marsaglia's xorshift: the same inputs in each run.
 struct Dice(u64);
 
 impl Dice {
@@ -104,7 +104,7 @@ fn ours(texts: &[String]) -> Value {
 }
 
 #[test]
-fn cfg_07_to_16_random_texts_read_as_python_reads_them() {
+fn cfg_07_to_16_random_files_are_read_as_in_python() {
     let Some(mut oracle) = Oracle::start("random INI texts") else {
         return;
     };
@@ -115,7 +115,7 @@ fn cfg_07_to_16_random_texts_read_as_python_reads_them() {
             .map(|_| {
                 (0..=dice.roll(2))
                     .map(|_| {
-                        // Texts that begin with a section get further than others.
+                        // Inputs that begin with a section pass more checks than others.
                         let start = if dice.roll(4) == 0 { "" } else { "[s]\n" };
                         let most = [5, 10, 24][dice.roll(3)];
                         start.to_owned() + &dice.text(INI, most)
@@ -136,7 +136,7 @@ fn cfg_07_to_16_random_texts_read_as_python_reads_them() {
 }
 
 #[test]
-fn cfg_17_to_20_random_formats_expand_as_python_expands_them() {
+fn cfg_17_to_20_random_formats_expand_as_in_python() {
     let Some(mut oracle) = Oracle::start("random formats") else {
         return;
     };
@@ -190,7 +190,7 @@ fn cfg_17_to_20_random_formats_expand_as_python_expands_them() {
         let texts: Vec<String> = (0..BATCH).map(|_| dice.text(PIECES, 8)).collect();
         let asked: Vec<Value> = texts
             .iter()
-            // In the order of ours, for a conversion without a name prints them all.
+            // In the order of our names, because a conversion without a name prints all of them.
             .map(|text| json!({"text": text, "names": [["c", c], ["n", n], ["x", x]]}))
             .collect();
         for (text, expected) in texts.iter().zip(oracle.ask("expand", &asked)) {
@@ -209,7 +209,7 @@ fn cfg_17_to_20_random_formats_expand_as_python_expands_them() {
 }
 
 #[test]
-fn cfg_40_cfg_41_random_environments_read_as_supervisor_reads_them() {
+fn cfg_40_cfg_41_random_environments_are_read_as_in_supervisor() {
     let Some(mut oracle) = Oracle::start("random environments") else {
         return;
     };
@@ -260,9 +260,9 @@ fn cfg_40_cfg_41_random_environments_read_as_supervisor_reads_them() {
     );
 }
 
-/// Needs no oracle: whatever stands in a file, there is an answer, and a report that can be drawn.
+/// Needs no oracle: any file gives a result, and the report of its errors can be rendered.
 #[test]
-fn no_text_makes_the_reader_or_the_report_panic() {
+fn no_input_makes_the_reader_or_the_report_panic() {
     const PIECES: &[&str] = &[
         "[supervisord]\n",
         "[program:a]\n",
@@ -309,7 +309,7 @@ fn no_text_makes_the_reader_or_the_report_panic() {
     let mut dice = Dice(seed());
     let (mut valid, mut wrong) = (0, 0);
     for _ in 0..3000 {
-        // Without the section nearly nothing is valid.
+        // Without this section nearly no file is valid.
         let head = ["", "[supervisord]\n"][usize::from(dice.roll(4) != 0)];
         let text = head.to_owned() + &dice.text(PIECES, 14);
         std::fs::write(&path, text).expect("written");

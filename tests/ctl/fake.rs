@@ -1,4 +1,4 @@
-//! Servers that answer what the reference answers only in bad moments, or never.
+//! Servers that give answers that the reference gives rarely or never.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -30,8 +30,8 @@ fn http(body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A server that answers `bytes_for(method)` to each call, and closes when that is not a whole answer. It lives as long as
-/// the test program.
+/// A server that answers `bytes_for(method)` to each call, and closes the connection if the answer is incomplete. It
+/// runs as long as the test program.
 fn serve(bytes_for: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
@@ -84,7 +84,7 @@ fn run(client: &std::path::Path, url: &str, line: &str) -> Outcome {
 }
 
 #[test]
-fn ctl_05_servers_that_are_none_give_one_line_and_no_panic() {
+fn ctl_05_a_server_of_another_kind_gives_one_line_and_no_panic() {
     let garbage = "error: invalid response from the server: ";
     let table: &[(&str, Vec<u8>, String)] = &[
         (
@@ -146,7 +146,7 @@ fn ctl_05_servers_that_are_none_give_one_line_and_no_panic() {
 }
 
 #[test]
-fn ctl_08_lists_of_the_wrong_shape_are_told() {
+fn ctl_08_malformed_lists_are_reported() {
     for value in [
         "<string>x</string>",
         "<array><data>\n<value><int>1</int></value>\n</data></array>",
@@ -181,7 +181,7 @@ fn ctl_08_lists_of_the_wrong_shape_are_told() {
 }
 
 #[test]
-fn ctl_07_every_fault_of_every_action_as_the_reference_client() {
+fn ctl_07_every_fault_of_every_action_matches_the_reference() {
     const LINES: &[&str] = &[
         "status",
         "start a",
@@ -265,12 +265,13 @@ fn compare(
             })
             .collect()
     };
-    // Differs: a start that is FAILED is told with its text; the original prints the exception that it raises for it.
+    // Differs: our client prints the message of a start that is FAILED; the reference prints the exception that it
+    // raises for it.
     let theirs_said: String = cut(&theirs.stdout)
         .lines()
         .map(|line| {
             let raised = code == 30 && line.contains("Unknown result code 30 for ");
-            // Differs: why a log could not be cleared is told as well.
+            // Differs: our client also prints why a log could not be cleared.
             let why = text.strip_prefix("NAME: ").unwrap_or_default();
             let line = line.replace("ERROR (failed)", &format!("ERROR (failed: {why})"));
             (if raised { text } else { &line }).to_owned() + "\n"
@@ -288,7 +289,7 @@ fn outcome(name: &str, code: i32, text: &str) -> String {
 }
 
 #[test]
-fn actions_of_ours_say_what_the_server_says() {
+fn our_actions_show_the_servers_message() {
     let list = |items: &str| format!("<array><data>\n{items}</data></array>");
     let names = |items: &str| {
         let items: String = items
@@ -411,7 +412,7 @@ fn actions_of_ours_say_what_the_server_says() {
     }
 }
 
-/// A server that answers `bytes_for(method)`, and the methods that were called.
+/// A server that answers `bytes_for(method)`, and the list of the methods that were called.
 fn serve_noting(
     bytes_for: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static,
 ) -> (String, Arc<Mutex<Vec<String>>>) {
@@ -428,7 +429,7 @@ fn text_member(name: &str, text: &str) -> String {
     format!("<member>\n<name>{name}</name>\n<value><string>{text}</string></value>\n</member>\n")
 }
 
-/// The list of one process as Supervisor's method tells it.
+/// The answer of Supervisor's method with one process.
 fn one_struct() -> Vec<u8> {
     let texts = [
         ("name", "p"),
@@ -465,7 +466,7 @@ fn one_struct() -> Vec<u8> {
 }
 
 #[test]
-fn status_asks_for_a_table_and_for_nothing_else() {
+fn status_requests_only_a_table() {
     let table = "name\tgroup\tstate\tstatename\tdescription\np\tg\t20\tRUNNING\tby a &lt;table&gt;\\t\\\\\n";
     let (url, called) = serve_noting(move |_| answer(&format!("<string>{table}</string>")));
     for line in ["status", "status g:p", "status g", "status g:*"] {
@@ -479,7 +480,7 @@ fn status_asks_for_a_table_and_for_nothing_else() {
         let called = std::mem::take(&mut *called.lock().expect("whole"));
         assert_eq!(called, ["supervisord.getProcessTable"], "{line}");
     }
-    // What the server does not tell of is not there.
+    // A process that the answer does not contain does not exist.
     let outcome = run(ours(), &url, "status g:p x y:*");
     assert_eq!(
         outcome.stdout,
@@ -492,8 +493,8 @@ fn status_asks_for_a_table_and_for_nothing_else() {
 }
 
 #[test]
-fn a_server_without_tables_is_asked_as_supervisor_is() {
-    // The reference, a daemon that refuses, and answers that are no tables.
+fn status_falls_back_to_supervisors_method() {
+    // The reference, a daemon that refuses the call, and answers that are no tables.
     let answers = [
         fault(1, "UNKNOWN_METHOD"),
         fault(30, "FAILED: x"),
@@ -531,7 +532,7 @@ fn a_server_without_tables_is_asked_as_supervisor_is() {
 }
 
 #[test]
-fn a_wrong_password_is_tried_once() {
+fn a_wrong_password_is_sent_once() {
     let refusal = b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     let (url, called) = serve_noting(move |_| refusal.to_vec());
     let outcome = run(ours(), &url, "status");
@@ -540,7 +541,7 @@ fn a_wrong_password_is_tried_once() {
 }
 
 #[test]
-fn a_reader_that_leaves_is_no_error() {
+fn a_closed_stdout_is_no_error() {
     let url = serve(|method| {
         if method.ends_with("getVersion") {
             answer(VERSION)

@@ -1,7 +1,7 @@
-//! `supervisorctl` beside the reference one: the same command lines, the same output and exit status.
+//! Compares `supervisorctl` with the reference client: the same command lines give the same output and exit status.
 //!
-//! Needs the variable `SUPERVISOR_ORACLE`, a virtual environment with Supervisor 4.3.0; without it those tests say so and
-//! pass. Every process that is started here ends here.
+//! Needs the variable `SUPERVISOR_ORACLE`, a virtual environment with Supervisor 4.3.0. Without it those tests print
+//! that they are skipped, and pass. Every process that a test starts exits with the test.
 
 mod fake;
 mod side;
@@ -17,7 +17,7 @@ fn ours() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_supervisorctl"))
 }
 
-/// Where the reference programs are, if they are.
+/// The directory of the reference programs. `None`: they are not installed.
 fn oracle() -> Option<PathBuf> {
     let found = std::env::var_os("SUPERVISOR_ORACLE").map(PathBuf::from);
     if found.is_none() {
@@ -26,7 +26,7 @@ fn oracle() -> Option<PathBuf> {
     found
 }
 
-/// The words of a step.
+/// The arguments of a step.
 fn words(line: &'static str) -> Vec<String> {
     line.split_whitespace()
         .map(|word| match word {
@@ -54,8 +54,8 @@ fn play(side: &Side, step: &Step) -> Option<Outcome> {
         Step::Ctl(line, _) => Some(side.run(&slices(&all(line, true)), "")),
         Step::Bare(line, _) => Some(side.run(&slices(&all(line, false)), "")),
         Step::Shell(line, input) => Some(side.run(&slices(&all(line, true)), input)),
-        // The reference client now and then is caught by the key inside its own error handling, and then says so on standard
-        // error: that is no answer to compare with, so it is asked again.
+        // Sometimes SIGINT interrupts the reference client inside its own error handling, and it prints that on
+        // standard error. Such an answer cannot be compared, so the step runs again.
         Step::Follow(line, text) => (0..5)
             .map(|_| side.follow(&slices(&all(line, true)), text))
             .find(|outcome| !outcome.stderr.contains("KeyboardInterrupt")),
@@ -82,7 +82,7 @@ fn sorted(text: &str) -> String {
 }
 
 #[test]
-fn ctl_01_to_25_as_the_reference_client() {
+fn ctl_01_to_25_actions_match_the_reference() {
     let Some(oracle) = oracle() else {
         return;
     };
@@ -103,7 +103,7 @@ fn ctl_01_to_25_as_the_reference_client() {
         let (Some(theirs), Some(own)) = (theirs, own) else {
             assert!(
                 matches!(step, Step::Edit(..)),
-                "nothing came of {}",
+                "no result of {}",
                 name(step)
             );
             continue;
@@ -111,7 +111,7 @@ fn ctl_01_to_25_as_the_reference_client() {
         compared += 1;
         let shape = |outcome: &Outcome, side: &Side| Outcome {
             stdout: normal(&outcome.stdout, side),
-            // What follows Supervisor's two lines of an error in the file is ours.
+            // The lines after Supervisor's two lines about an error in the file are our own.
             stderr: normal(&outcome.stderr, side),
             status: outcome.status,
         };

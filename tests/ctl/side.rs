@@ -1,4 +1,4 @@
-//! A reference daemon with a directory of its own, and clients run against it.
+//! A reference daemon with its own directory, and clients that talk to it.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// How long anything may take.
+/// Time limit of every step.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
-/// What a client did.
+/// The result of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) stdout: String,
@@ -21,7 +21,7 @@ pub(crate) struct Outcome {
     pub(crate) status: Option<i32>,
 }
 
-/// Runs `command` to its end, or kills it at the limit.
+/// Runs `command` until it exits, or kills it at the limit.
 pub(crate) fn finish(command: &mut Command, stdin: &str) -> Outcome {
     let mut child = command
         .stdin(Stdio::piped())
@@ -30,13 +30,13 @@ pub(crate) fn finish(command: &mut Command, stdin: &str) -> Outcome {
         .spawn()
         .expect("the client starts");
     let mut input = child.stdin.take().expect("piped");
-    // A client that does not read its input may be gone already.
+    // A client that does not read its input may have exited already.
     let _ = input.write_all(stdin.as_bytes());
     drop(input);
     collect(child)
 }
 
-/// What a started client does from now on, to its end.
+/// The output of a running client until it exits.
 pub(crate) fn collect(mut child: Child) -> Outcome {
     let mut out = child.stdout.take().expect("piped");
     let mut err = child.stderr.take().expect("piped");
@@ -66,7 +66,7 @@ fn move_out<T: std::os::fd::AsFd>(from: &mut T) -> fs::File {
         .into()
 }
 
-/// The exit status, or none after a kill at the limit.
+/// The exit status. `None`: the process was killed at the limit.
 fn wait(child: &mut Child, limit: Duration) -> Option<i32> {
     let end = Instant::now() + limit;
     loop {
@@ -82,7 +82,7 @@ fn wait(child: &mut Child, limit: Duration) -> Option<i32> {
     }
 }
 
-/// The client and the daemon that are compared.
+/// One client with its daemon.
 pub(crate) struct Side {
     pub(crate) dir: PathBuf,
     pub(crate) client: PathBuf,
@@ -91,7 +91,7 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    /// Starts a reference daemon for `client`, and waits until it answers and its programs are up.
+    /// Starts a reference daemon for `client`, and waits until it answers and its programs run.
     pub(crate) fn start(oracle: &Path, client: &Path, name: &str, conf: &str) -> Self {
         let dir = std::env::temp_dir().join(format!("ctl-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
@@ -128,7 +128,7 @@ impl Side {
         side
     }
 
-    /// Waits for a condition, up to the limit.
+    /// Waits for a condition up to the limit.
     pub(crate) fn until(&self, what: &str, condition: impl Fn() -> bool) {
         let end = Instant::now() + LIMIT;
         while !condition() {
@@ -137,7 +137,7 @@ impl Side {
         }
     }
 
-    /// A client, not started yet. `{dir}` and `{port}` are filled in.
+    /// The command of a client. `{dir}` and `{port}` are replaced.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.client);
         command
@@ -156,12 +156,12 @@ impl Side {
         command
     }
 
-    /// Runs the client to its end.
+    /// Runs the client until it exits.
     pub(crate) fn run(&self, arguments: &[&str], stdin: &str) -> Outcome {
         finish(&mut self.command(arguments), stdin)
     }
 
-    /// Runs the client until its output contains `text`, then presses the interrupt key.
+    /// Runs the client until its output contains `text`, then sends SIGINT.
     pub(crate) fn follow(&self, arguments: &[&str], text: &str) -> Outcome {
         let mut child = self
             .command(arguments)
@@ -219,13 +219,13 @@ impl Side {
         fs::write(&path, text.replace(from, to)).expect("written");
     }
 
-    /// The number of the daemon.
+    /// The PID of the daemon.
     pub(crate) fn daemon(&self) -> u32 {
         self.daemon.id()
     }
 }
 
-/// The client waits for something, rather than being in the middle of showing what came.
+/// Whether the client sleeps, so that it is not printing.
 fn is_asleep(child: &Child) -> bool {
     let state = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
     state
@@ -234,7 +234,7 @@ fn is_asleep(child: &Child) -> bool {
         .is_some_and(|rest| rest.starts_with('S'))
 }
 
-/// Presses the interrupt key of a client.
+/// Sends SIGINT to a client.
 pub(crate) fn interrupt(child: &Child) {
     let pid = i32::try_from(child.id()).expect("a process number");
     let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
@@ -242,7 +242,7 @@ pub(crate) fn interrupt(child: &Child) {
 
 impl Drop for Side {
     fn drop(&mut self) {
-        // An orderly end stops every program as well.
+        // SIGTERM stops every program too.
         let pid = i32::try_from(self.daemon.id()).expect("a process number");
         let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         if wait(&mut self.daemon, LIMIT).is_none() {
@@ -252,12 +252,12 @@ impl Drop for Side {
     }
 }
 
-/// What `help` says of the actions that Supervisor does not have.
+/// The `help` lines of the actions that Supervisor does not have.
 const OUR_ACTIONS: &str = "\nsupervisord commands (type help <topic>):\n\
                            =========================================\n\
                            scale  serialrestart  upgrade\n\n";
 
-/// Takes away what may differ: directories, numbers of processes, times, the client's name, and Python's source lines.
+/// Replaces values that may differ: directories, PIDs, times, the client's name, and Python's source lines.
 pub(crate) fn normal(text: &str, side: &Side) -> String {
     let text = text
         .replace(&side.dir.display().to_string(), "DIR")
@@ -267,8 +267,8 @@ pub(crate) fn normal(text: &str, side: &Side) -> String {
     text.split_inclusive('\n').map(normal_line).collect()
 }
 
-/// What our client says where the reference one prints Python's class and representation of a fault.
-// Differs: no class of Python in our texts.
+/// Our message where the reference client prints Python's class and representation of a fault.
+/// Differs: our messages contain no class of Python.
 pub(crate) fn fault_text(line: &str) -> Option<String> {
     let (before, fault) = line.split_once("<class 'xmlrpc.client.Fault'>, <Fault ")?;
     let (_, text) = fault.strip_suffix('>')?.split_once(": ")?;

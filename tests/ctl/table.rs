@@ -1,28 +1,28 @@
-//! What is played: the same steps, in this order, by both clients, each against a reference daemon of its own.
+//! The steps of the comparison. Both clients run them in this order, each with its own reference daemon.
 
-/// What is expected of our client.
+/// The expected result of our client.
 pub(crate) enum Expect {
-    /// The same as the reference one does.
+    /// The result of the reference client.
     Same,
-    /// The same lines in any order: the order in which processes end is not theirs to choose.
+    /// The same lines in any order, because the order in which processes exit is random.
     Sorted,
-    /// Nothing: it only brings both sides to the same state.
+    /// Any result: the step only brings both sides to the same state.
     Any,
-    /// Something better, on standard output, with this exit status.
+    /// A better message on standard output, with this exit status.
     Differs(&'static str, i32),
 }
 
 /// One step.
 pub(crate) enum Step {
-    /// A command line behind `-c FILE`; `_` stands for a blank within a word, `@` for an empty word.
+    /// A command line after `-c FILE`; `_` is a blank within an argument, `@` an empty argument.
     Ctl(&'static str, Expect),
-    /// The same without `-c FILE`.
+    /// A command line without `-c FILE`.
     Bare(&'static str, Expect),
-    /// The shell, with this input.
+    /// The shell with this input.
     Shell(&'static str, &'static str),
-    /// The end of an endless output: once it contains the text, the interrupt key is pressed.
+    /// An action with endless output. When the output contains the text, the client gets SIGINT.
     Follow(&'static str, &'static str),
-    /// The configuration is edited.
+    /// A change of the configuration file.
     Edit(&'static str, &'static str),
 }
 
@@ -146,7 +146,7 @@ pub(crate) const STEPS: &[Step] = &[
     Ctl("add", Same),
     Ctl("remove", Same),
     Ctl("open", Same),
-    // too many
+    // too many arguments
     Ctl("avail x", Same),
     Ctl("reread x", Same),
     Ctl("shutdown x", Same),
@@ -469,7 +469,7 @@ pub(crate) const STEPS: &[Step] = &[
     Bare("pid -c x", Same),
     Bare("-s unix://{dir}/s.sock version", Same),
     Bare("-s unix://~/x pid", Same),
-    // CTL-06: who are you
+    // CTL-06: wrong password
     Ctl(
         "-s http://127.0.0.1:{port} status",
         Differs("Server requires authentication\n", 1),
@@ -482,7 +482,7 @@ pub(crate) const STEPS: &[Step] = &[
         "-s http://127.0.0.1:{port} -u u tail -f cat",
         Differs("Server requires authentication\n", 1),
     ),
-    // CTL-23: confirmation without anybody to ask
+    // CTL-23: confirmation without a terminal
     Ctl("-i shutdown", Same),
     Ctl("-i reload", Same),
     // CTL-02, CTL-03: the shell
@@ -502,7 +502,7 @@ pub(crate) const STEPS: &[Step] = &[
     Shell("", "open unix:///nonexist\nversion\nstatus cat\n"),
     Shell("-s unix:///nonexist", "status cat\n"),
     Shell("-i", "status cat\n"),
-    // CTL-23: the end
+    // CTL-23: shutdown
     Shell("", "reload\ny\n"),
     Ctl("shutdown", Same),
 ];

@@ -1,4 +1,4 @@
-//! The fd holder as a process: what it is made of, what does not end it, and how a daemon's successor finds it.
+//! The fd holder as a process: its attributes, the signals that it ignores, and how the next daemon finds it.
 
 #[path = "../support/mod.rs"]
 #[allow(
@@ -25,9 +25,9 @@ use support::runner::{Outcome, Trial};
 use support::{LIMIT, wait_for};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_supervisord");
-/// This program in the part of a daemon: it starts an fd holder, puts a pipe, tells the fd holder's pid, and waits for its end.
+/// This program as a daemon: it starts an fd holder, stores a pipe, prints the fd holder's PID, and waits.
 const DAEMON: &str = "be-a-daemon";
-/// This program as a liar: it bears the fd holder's name and holds descriptor 4 like one, but never answers.
+/// This program as a false fd holder: it has the name and a descriptor 4, but never answers.
 const LIAR: &str = "be-a-liar";
 
 fn main() -> ExitCode {
@@ -41,21 +41,27 @@ fn main() -> ExitCode {
     }
     type Run = fn() -> Result<Outcome, String>;
     let trials: [(&str, Run); 9] = [
-        ("fd_holder_has_nothing_of_whoever_started_it", settled),
-        ("fd_holder_is_ended_by_what_means_it_only", endings),
-        ("fd_holder_outlives_a_daemon_that_is_killed", outlives),
-        ("fd_holder_that_dies_is_noticed_and_replaced", replaced),
-        ("fd_holder_is_found_by_pid_and_nothing_else_is", found),
+        ("fd_holder_inherits_nothing_from_its_starter", settled),
+        ("fd_holder_exits_only_by_its_own_signals", endings),
+        ("fd_holder_outlives_a_killed_daemon", outlives),
+        ("fd_holder_that_dies_is_replaced", replaced),
+        (
+            "fd_holder_is_found_by_pid_and_other_processes_are_refused",
+            found,
+        ),
         ("fd_holder_stays_small", small),
         (
-            "fd_store_stores_what_an_instance_has_under_one_name",
+            "fd_store_keeps_the_descriptors_of_an_instance_under_one_name",
             instances,
         ),
         (
-            "fd_store_takes_over_the_names_of_earlier_versions",
+            "fd_store_accepts_the_names_of_earlier_versions",
             earlier_names,
         ),
-        ("fd_store_gives_all_of_it_to_another_fd_holder", given_again),
+        (
+            "fd_store_moves_all_descriptors_to_another_fd_holder",
+            given_again,
+        ),
     ];
     let trials = trials.map(|(name, run)| Trial::new(name, run));
     support::runner::run(trials.into())
@@ -67,7 +73,7 @@ fn be_a_daemon() -> ExitCode {
     let (reader, writer) = io::pipe().expect("pipe");
     client.store("o1", &[reader.as_fd()]).expect("room");
     client.store("w1", &[writer.as_fd()]).expect("room");
-    // Not waited for: what was put is safe at once.
+    // Without a barrier: a stored descriptor is safe immediately.
     File::from(OwnedFd::from(writer))
         .write_all(b"read me")
         .expect("room");
@@ -78,7 +84,7 @@ fn be_a_daemon() -> ExitCode {
 
 fn be_a_liar() -> ExitCode {
     let (_server, client) = sys::packet_pair().expect("pair");
-    // Some descriptor of ours gets the number.
+    // One of these descriptors gets the number 4.
     let mut held = vec![client];
     while held.last().expect("one").as_raw_fd() < 4 {
         held.push(held[0].try_clone().expect("room"));
@@ -88,7 +94,7 @@ fn be_a_liar() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// An fd holder that is ended with the test.
+/// An fd holder that is killed on drop.
 struct Running(StartedFdHolder);
 
 impl Running {
@@ -172,7 +178,7 @@ fn settled() -> Result<Outcome, String> {
     assert_eq!(field(pid, "Umask:"), "0077");
     assert_eq!(field(pid, "Threads:"), "1");
     assert_eq!(field(pid, "SigBlk:"), "0000000000000000");
-    // HUP 1, INT 2, QUIT 3, USR1 10, USR2 12, PIPE 13. Of those from 32 on some are the C library's.
+    // HUP 1, INT 2, QUIT 3, USR1 10, USR2 12, PIPE 13. Some signals from 32 on belong to the C library.
     let ignored = u64::from_str_radix(&field(pid, "SigIgn:"), 16).expect("hex");
     assert_eq!(ignored & 0x7fff_ffff, 0x1a07, "{ignored:#x}");
     let stat = text(pid, "stat");
@@ -182,7 +188,7 @@ fn settled() -> Result<Outcome, String> {
         .expect("some")
         .split_whitespace()
         .collect();
-    // Behind the name: state, parent, group, session.
+    // The fields after the name: state, parent, group, session.
     assert_eq!(fields[3], pid.to_string());
     let limits = text(pid, "limits");
     let limit = |name: &str| {
@@ -204,7 +210,7 @@ fn settled() -> Result<Outcome, String> {
     if may(24) {
         assert_eq!(text(pid, "oom_score_adj"), "-900\n");
     }
-    // What cannot be dumped belongs to root, whoever it runs as; so this shows for other users only.
+    // Files in /proc of an undumpable process always belong to root, so only other users see a difference.
     if !may(19) && sys::effective_uid() != 0 {
         let meta = fs::metadata(format!("/proc/{pid}/environ")).expect("there");
         assert_eq!(
@@ -234,7 +240,7 @@ fn endings() -> Result<Outcome, String> {
     let running = Running::start()?;
     running.0.client.quit().expect("room");
     assert_eq!(running.status()?, ExitStatus::Exited(0));
-    // Started by somebody else, it says so, and does nothing.
+    // An fd holder that another program started prints an error and exits.
     let output = Command::new(BINARY)
         .arg0(NAME)
         .stdin(Stdio::null())
@@ -246,14 +252,14 @@ fn endings() -> Result<Outcome, String> {
         said.contains("only supervisord starts this program"),
         "{said}"
     );
-    // And what is no fd holder is not left behind.
-    let error = FdHolder::start_program(Path::new("/bin/true")).expect_err("no keeper");
+    // A program that is no fd holder is not left running.
+    let error = FdHolder::start_program(Path::new("/bin/true")).expect_err("no fd holder");
     assert!(matches!(error, FdHolderError::Io(_)), "{error}");
     assert!(FdHolder::start_program(Path::new("/nosuch")).is_err());
     Ok(Outcome::Passed)
 }
 
-/// Another program in the part of a daemon or a liar, and the pid that it tells.
+/// Starts this program as a daemon or as a false fd holder. Returns the PID that it prints.
 fn other(part: &str, arg0: &str) -> (Child, i32) {
     let mut child = Command::new(std::env::current_exe().expect("exists"))
         .arg0(arg0)
@@ -282,12 +288,12 @@ fn outlives() -> Result<Outcome, String> {
         let flags = nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_GETFD).expect("open");
         assert_eq!(flags & 1, 1, "close-on-exec");
     }
-    // The writer's copy is kept too, so nobody has seen the pipe's end.
+    // The fd holder also has the writing end, so the pipe has not ended.
     let mut pipe = File::from(list[0].1[0].try_clone().expect("room"));
     let mut bytes = [0; 7];
     pipe.read_exact(&mut bytes).expect("read");
     assert_eq!(&bytes, b"read me");
-    // A successor that dies as well, by the client's end it left to a service manager.
+    // The next daemon also dies. Another one continues with the copy of the client's end in a service manager.
     let stored = client.as_fd().try_clone_to_owned().expect("room");
     drop(client);
     let (client, _) = FdHolder::from_fd(stored).map_err(|error| error.to_string())?;
@@ -320,7 +326,7 @@ fn replaced() -> Result<Outcome, String> {
     assert!(matches!(client.list(LIMIT), Err(FdHolderError::Io(_))));
     let error = FdHolder::find(first.0.pid).expect_err("dead");
     assert!(matches!(error, FdHolderError::NotOurs), "{error}");
-    // By the binary that we are, whatever its name is by now.
+    // Starts it from the binary of this process, even if that binary was renamed.
     let second = Running(FdHolder::start().map_err(|error| error.to_string())?);
     assert_eq!(text(second.0.pid, "cmdline"), format!("{NAME}\0"));
     second.0.client.store("a", &[null.as_fd()]).expect("room");
@@ -362,7 +368,7 @@ fn found() -> Result<Outcome, String> {
     if sys::effective_uid() != 0 {
         return Ok(Outcome::Passed);
     }
-    // A user's process that is an fd holder in everything but whose it is.
+    // A process of another user that has every attribute of an fd holder except the owner.
     let mut command = Command::new(std::env::current_exe().expect("exists"));
     command.arg0(NAME).arg(LIAR).uid(65534).gid(65534);
     let foreign = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
@@ -417,7 +423,7 @@ fn small() -> Result<Outcome, String> {
         []
     );
     let grown = resident().saturating_sub(before);
-    // 20,000 puts of a hundred names must leave no more than a hundred names take.
+    // 20,000 store requests with a hundred names need no more memory than a hundred names.
     assert!(grown <= 256, "{grown} KiB more");
     Ok(Outcome::Passed)
 }
@@ -427,14 +433,14 @@ const INSTANCE: InstanceId = InstanceId {
     incarnation: 17,
 };
 
-/// A pipe whose end in an fd holder is told apart from others by what is in it: its reading end.
+/// The reading end of a pipe. The bytes in the pipe identify it in an fd holder.
 fn pipe_with(bytes: &[u8]) -> Arc<OwnedFd> {
     let (reader, mut writer) = io::pipe().expect("pipe");
     writer.write_all(bytes).expect("room");
     Arc::new(reader.into())
 }
 
-/// What the fd holder behind an FD store has: names, and how many descriptors each stands for.
+/// The content of the fd holder behind an FD store: names, and the number of descriptors of each.
 fn stored(fd_store: &FdStore) -> Result<Vec<(String, usize)>, String> {
     assert!(fd_store.barrier().is_none());
     let list = fd_store.client().list(LIMIT).map_err(|e| e.to_string())?;
@@ -447,7 +453,7 @@ fn names(expected: &[(&str, usize)]) -> Vec<(String, usize)> {
     expected.iter().map(own).collect()
 }
 
-/// Ends the fd holder of an FD store with the test.
+/// Stops the fd holder of an FD store on drop.
 struct Ends<'a>(&'a FdStore);
 
 impl Drop for Ends<'_> {
@@ -468,7 +474,7 @@ fn instances() -> Result<Outcome, String> {
     let pipes = [Some(stdin), Some(stdout), None];
     assert!(fd_store.store_pipes(INSTANCE, pipes.clone()).is_none());
     assert_eq!(stored(&fd_store)?, names(&[("iop17", 2)]));
-    // Nothing is sent a second time, as after an adoption.
+    // A second call sends nothing, as after an adoption.
     assert!(fd_store.store_pipes(INSTANCE, pipes).is_none());
     assert!(fd_store.store_pidfd(INSTANCE, &pidfd).is_none());
     assert!(fd_store.store_pidfd(INSTANCE, &pidfd).is_none());
@@ -476,12 +482,12 @@ fn instances() -> Result<Outcome, String> {
     let list = fd_store.client().list(LIMIT).map_err(|e| e.to_string())?;
     let order: Vec<u8> = list[0].1.iter().map(first_byte).collect();
     assert_eq!(order, b"iop");
-    // It stays beside the pipes, and goes with them.
+    // The pidfd stays with the pipes, and is removed with them.
     assert!(fd_store.remove_pidfd(INSTANCE).is_none());
     assert_eq!(stored(&fd_store)?, names(&[("iop17", 3)]));
     assert!(fd_store.remove_instance(INSTANCE.incarnation).is_none());
     assert_eq!(stored(&fd_store)?, []);
-    // An instance without pipes: adopted by its pidfd alone.
+    // An instance without pipes: adopted with its pidfd only.
     assert!(fd_store.store_pidfd(INSTANCE, &pidfd).is_none());
     assert_eq!(stored(&fd_store)?, names(&[("p17", 1)]));
     assert!(fd_store.remove_pidfd(INSTANCE).is_none());
@@ -497,7 +503,7 @@ fn first_byte(fd: &OwnedFd) -> u8 {
     byte[0]
 }
 
-/// Version 5.0 stored each descriptor under a name of its own.
+/// Version 5.0 stored each descriptor under its own name.
 fn earlier_names() -> Result<Outcome, String> {
     let started = FdHolder::start_program(Path::new(BINARY)).map_err(|e| e.to_string())?;
     let client = started.client;
@@ -521,13 +527,13 @@ fn earlier_names() -> Result<Outcome, String> {
     let mut before = names(&before);
     before.sort();
     assert_eq!(stored(&fd_store)?, before);
-    // The pidfd is watched first, then the streams are adopted.
+    // The daemon stores the pidfd first, then it adopts the streams.
     assert!(fd_store.store_pidfd(INSTANCE, &pidfd).is_none());
     let pipes = [Some(stdin), Some(stdout), Some(stderr)];
     assert!(fd_store.store_pipes(INSTANCE, pipes).is_none());
     let adopted = names(&[("ioep17", 4), ("o18", 1), ("p18", 1), ("state", 1)]);
     assert_eq!(stored(&fd_store)?, adopted);
-    // Nobody knows the other instance: each of its names is forgotten, whichever comes first.
+    // The other instance is unknown, so its names are removed, in any order.
     for name in ["p18", "o18"] {
         assert!(fd_store.remove_named(name).is_none());
     }
@@ -554,7 +560,7 @@ fn given_again() -> Result<Outcome, String> {
     assert!(fd_store.store_pidfd(INSTANCE, &pipe_with(b"p")).is_none());
     first.kill();
     fd_store.mark_lost();
-    // What changes meanwhile is for the next one.
+    // A change in the meantime goes to the next fd holder.
     assert!(
         fd_store
             .store_pipes(other, [None, Some(pipe_with(b"o")), None])

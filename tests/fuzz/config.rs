@@ -194,7 +194,7 @@ fn try_all(text: &str, rng: &mut Rng, _shown: &Shown) -> Result<(), String> {
     if let Err(error) = ini.read("f", 0, &lines) {
         let last = lines.lines().count() + 1;
         if error.lines.is_empty() || error.sentence.is_empty() {
-            return Err(format!("an error that says nothing: {error:?}"));
+            return Err(format!("an error without a message: {error:?}"));
         }
         if text.len() < 1 << 16 && format!("{error:?}").len() > 1 << 20 {
             return Err(format!("an error far longer than its text of {last} lines"));

@@ -51,7 +51,7 @@ const FUZZERS: &[(&str, Fuzzer)] = &[
     ("codec", calls::codec),
     ("http", calls::http),
     ("bus", bus::arguments),
-    ("notices", programs::notices),
+    ("notify_messages", programs::notify_messages),
     ("chatter", programs::chatter),
     ("snapshots", state::snapshots),
     ("records", state::records),

@@ -53,15 +53,15 @@ const SPOKEN: &[&str] = &[
 ];
 
 /// The parser of notifications alone.
-pub(crate) fn notices(budget: Budget) -> Result<u64, String> {
-    run("notices", budget, |rng, shown| {
+pub(crate) fn notify_messages(budget: Budget) -> Result<u64, String> {
+    run("notify_messages", budget, |rng, shown| {
         let message = mutate::text(rng, MESSAGES, 8).into_bytes();
         let message = mutate::bytes(rng, message, 3);
         shown.note(&message);
         let notice = NotifyMessage::parse(&message);
         let shown = format!("{notice:?}");
         if shown.chars().count() > STATUS_CHARS_MAX * 8 + NOTIFY_BYTES_MAX {
-            return Err(format!("more than was said: {shown}"));
+            return Err(format!("more than was sent: {shown}"));
         }
         Ok(())
     })

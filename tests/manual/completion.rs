@@ -1,4 +1,4 @@
-//! Completion in real shells, of a real daemon; and of daemons that do not answer.
+//! Completion in real shells with a running daemon, and with daemons that do not answer.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -9,29 +9,34 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, wait_for};
 use crate::{Scene, installed, root};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("completion::bash", || bash(None)),
-        Trial::new("completion::bash_with_bash_completion", || {
+        Trial::new("completion::bash_completes", || bash(None)),
+        Trial::new("completion::bash_completes_with_bash_completion", || {
             bash(Some(BASH_COMPLETION.into()))
         }),
-        Trial::new("completion::bash_at_a_terminal", || at_a_terminal(None)),
+        Trial::new("completion::bash_completes_at_a_terminal", || {
+            at_a_terminal(None)
+        }),
         Trial::new(
-            "completion::bash_at_a_terminal_with_bash_completion",
+            "completion::bash_completes_at_a_terminal_with_bash_completion",
             || at_a_terminal(Some(BASH_COMPLETION.into())),
         ),
-        Trial::new("completion::fish", fish),
-        Trial::new("completion::zsh", zsh),
-        Trial::new("completion::daemons_that_do_not_answer", silent),
+        Trial::new("completion::fish_completes", fish),
+        Trial::new("completion::zsh_completes", zsh),
         Trial::new(
-            "completion::a_password_is_used_and_never_asked_for",
+            "completion::a_daemon_that_does_not_answer_delays_nothing",
+            silent,
+        ),
+        Trial::new(
+            "completion::a_configured_password_is_used_without_a_prompt",
             password,
         ),
     ]
 }
 
-/// What makes a bash complete more than it does by itself.
+/// The library that makes bash complete more than it does alone.
 const BASH_COMPLETION: &str = "/usr/share/bash-completion/bash_completion";
 
 const PROGRAMS: &str = "\
@@ -46,8 +51,8 @@ command=/bin/sleep 1000
 autostart=false
 ";
 
-/// Lines, the words into which bash splits them, what bash then has as the rest of the last one, and what the others offer
-/// for the whole word.
+/// The line, the words into which bash splits it, the candidates of bash for the rest of the last word, and the
+/// candidates of the other shells for the whole word.
 type Case = (
     &'static str,
     &'static [&'static str],
@@ -76,7 +81,7 @@ const CASES: &[Case] = &[
         &["num:\\*", "num:num_00", "num:num_01"],
         NUM,
     ),
-    // A colon ends a word for bash.
+    // bash ends a word at a colon.
     (
         "supervisorctl stop num:",
         &["supervisorctl", "stop", "num", ":"],
@@ -217,7 +222,7 @@ fn script(name: &str) -> String {
         .to_string()
 }
 
-/// The scene with its daemon, and every case of it, as `complete` answers them.
+/// Runs every case with a daemon, and compares the answers of `complete`.
 fn cases(
     of_bash: bool,
     complete: impl Fn(&Scene, &Case) -> Result<String, String>,
@@ -229,7 +234,7 @@ fn cases(
         let answer = complete(&scene, case)?;
         let mut found: Vec<&str> = answer
             .lines()
-            // A description, and the slash behind a directory.
+            // Without the description, and without the slash after a directory.
             .map(|line| {
                 line.split('\t')
                     .next()
@@ -279,7 +284,7 @@ fn bash(library: Option<PathBuf>) -> Result<Outcome, String> {
     })
 }
 
-/// What is typed, and what stands on the line after the tab key.
+/// The typed keys, and the line after the tab key.
 const TYPED: &[(&str, &str)] = &[
     ("supervisorctl stop c", "supervisorctl stop cat "),
     ("supervisorctl   stop   c", "supervisorctl   stop   cat "),
@@ -309,7 +314,7 @@ const TYPED: &[(&str, &str)] = &[
     ("supervisord -d bi", "supervisord -d bin/"),
 ];
 
-/// A bash that believes a person sits there: its own way of splitting and putting together lines.
+/// Runs bash as a user does, at a terminal: bash splits and joins the line itself.
 fn at_a_terminal(library: Option<PathBuf>) -> Result<Outcome, String> {
     let Some(bash) = installed("bash") else {
         return Ok(Outcome::Skipped("bash is not installed".to_owned()));
@@ -330,7 +335,7 @@ fn at_a_terminal(library: Option<PathBuf>) -> Result<Outcome, String> {
     drop(command);
     let mut keys = File::from(terminal.master);
     let mut screen = keys.try_clone().map_err(|e| e.to_string())?;
-    // Somebody has to read what it shows.
+    // Reads the screen, because bash blocks when the terminal is full.
     std::thread::spawn(move || while screen.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {});
     let before = library.map_or_else(String::new, |library| {
         format!("source {}; ", library.display())
@@ -343,7 +348,7 @@ fn at_a_terminal(library: Option<PathBuf>) -> Result<Outcome, String> {
         std::fs::remove_file(path).map_err(|e| e.to_string())?;
         Ok(shown)
     };
-    // A key writes the line down and empties it.
+    // Ctrl-T writes the line to a file and clears it.
     let result = typed(
         &format!(
             "{before}source {}; told() {{ printf %s \"$READLINE_LINE\" >told; mv told line; READLINE_LINE= READLINE_POINT=0; }}; \
@@ -375,7 +380,7 @@ fn fish() -> Result<Outcome, String> {
         return Ok(Outcome::Skipped("fish is not installed".to_owned()));
     }
     cases(false, |scene, (line, ..)| {
-        // Both files, as both are read when both commands were completed.
+        // fish reads both files when both commands are completed.
         let code = format!(
             "source {}; source {}; complete -C '{line}'",
             script("supervisorctl.fish"),
@@ -401,7 +406,7 @@ fn zsh() -> Result<Outcome, String> {
     })
 }
 
-/// What `supervisorctl --complete` answers about the names that `start` takes; it never complains, and it ends.
+/// The candidates of `supervisorctl --complete` for `start`. The command must succeed without a message.
 fn started(scene: &Scene, options: &[&str]) -> Result<String, String> {
     let index = (options.len() + 2).to_string();
     let mut words = vec!["--complete", &index, "supervisorctl"];
@@ -417,9 +422,9 @@ fn started(scene: &Scene, options: &[&str]) -> Result<String, String> {
 fn silent() -> Result<Outcome, String> {
     let scene = Scene::new()?;
     let here = scene.place.text();
-    // One that takes connections and says nothing.
+    // A daemon that accepts connections and does not answer.
     let _mute = UnixListener::bind(scene.place.join("mute.sock")).map_err(|e| e.to_string())?;
-    // One whose queue is full, so that nobody gets as far as being accepted.
+    // A daemon with a full backlog, so that it accepts no connection.
     let full = UnixListener::bind(scene.place.join("full.sock")).map_err(|e| e.to_string())?;
     nix::sys::socket::listen(
         &full,
@@ -428,7 +433,7 @@ fn silent() -> Result<Outcome, String> {
     .map_err(|e| e.to_string())?;
     let _waiting = std::os::unix::net::UnixStream::connect(scene.place.join("full.sock"))
         .map_err(|e| e.to_string())?;
-    // One that was there.
+    // A daemon that has exited.
     drop(UnixListener::bind(scene.place.join("gone.sock")).map_err(|e| e.to_string())?);
     scene
         .place

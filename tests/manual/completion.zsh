@@ -1,10 +1,10 @@
-# Asks a zsh of its own, at a terminal of its own, what may follow a line: `zsh -f completion.zsh DIRECTORY LINE`, where
-# DIRECTORY has the functions. Prints what it would offer, one a line.
+# Prints the candidates of another zsh at its own terminal for a line, one a line: `zsh -f completion.zsh DIRECTORY LINE`.
+# DIRECTORY has the completion functions.
 zmodload zsh/zpty
 zpty asked zsh -f -i
 zpty -w asked "stty -echo; PS1=; fpath=(${(q)1} \$fpath); autoload -Uz compinit; compinit -u -D"
-# What completion functions add is noted on its way, and told instead of shown. The marks are spelled so that the terminal,
-# which repeats what is typed, never shows them first.
+# A wrapper of compadd records the candidates and prints them between marks. The marks are written in two parts, because the
+# terminal echoes the typed text, which must not contain them.
 zpty -w asked '
 typeset -ga hits
 compadd() {

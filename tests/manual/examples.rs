@@ -1,4 +1,4 @@
-//! Examples of the pages, taken out of the committed files between `.EX` and `.EE`, do what they say.
+//! Runs the examples of the manual pages: the text between `.EX` and `.EE` of the committed files.
 
 use std::process::Stdio;
 
@@ -12,12 +12,15 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, wait_for};
 use crate::{Scene, installed};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = vec![
         Trial::new("examples::configurations_are_valid", configurations),
-        Trial::new("examples::of_machines_name_what_there_is", machines),
-        Trial::new("examples::supervisorctl", client),
+        Trial::new(
+            "examples::examples_for_machines_name_existing_options_and_files",
+            machines,
+        ),
+        Trial::new("examples::supervisorctl_examples_work", client),
     ];
     for page in ["supervisord.8", "echo_supervisord_conf.1", "pidproxy.1"] {
         tests.push(Trial::new(format!("examples::{page}"), move || {
@@ -27,7 +30,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests
 }
 
-/// The examples of a page, each with the word of its kind.
+/// The examples of a page, each with the keyword of its kind.
 fn examples(file: &str) -> Result<Vec<(String, String)>, String> {
     let source = source(file)?;
     let mut found = Vec::new();
@@ -40,7 +43,7 @@ fn examples(file: &str) -> Result<Vec<(String, String)>, String> {
         found.push((word.to_owned(), plain(text.0)));
     }
     if source.matches(".EX\n").count() != found.len() {
-        return Err(format!("{file}: an example that says not what it is"));
+        return Err(format!("{file}: an example without a kind"));
     }
     Ok(found)
 }
@@ -50,7 +53,7 @@ fn of_kind(file: &str, kind: Example) -> Result<Vec<String>, String> {
     Ok(examples(file)?.into_iter().filter_map(of_kind).collect())
 }
 
-/// What a page says of a machine with our package, as it is in `here`.
+/// Replaces the paths of a packaged installation with those of the directory `here`.
 fn at_home(text: &str, here: &str) -> String {
     text.replace("/run/supervisor/", &format!("{here}/"))
         .replace("/var/log/supervisor", here)
@@ -88,14 +91,14 @@ fn configurations() -> Result<Outcome, String> {
             checked += 1;
         }
     }
-    // As many as there were when this was written, at least: they are taken out of roff.
+    // At least as many as when this test was written. A broken parser of roff would find fewer.
     match checked >= 7 {
         true => Ok(Outcome::Passed),
         false => Err(format!("only {checked} examples were found")),
     }
 }
 
-/// Runs the shell's examples of a page, each as one script, beside the configuration that stands before them.
+/// Runs the shell examples of a page. Each line runs beside the configuration of the example before it.
 fn shells(file: &'static str) -> Result<Outcome, String> {
     let mut ran = 0;
     let scene = Scene::new()?;
@@ -105,7 +108,7 @@ fn shells(file: &'static str) -> Result<Outcome, String> {
         } else if word == Example::Shell.word() {
             for line in text.lines() {
                 let end = scene.run("sh", &["-c", line])?;
-                // A program that has just been started is not RUNNING yet, and status says so.
+                // A program that has just been started is not RUNNING yet, and `status` exits with 3.
                 let may_be = if line.ends_with(" status") {
                     [0, 3]
                 } else {
@@ -124,7 +127,7 @@ fn shells(file: &'static str) -> Result<Outcome, String> {
     }
 }
 
-/// What the examples of supervisorctl(1) talk of. A signal leaves the program running.
+/// The programs that the examples of supervisorctl(1) name. A signal does not stop the program.
 const PROGRAMS: &str = "\
 [program:web]
 command=/bin/sh -c 'trap : USR1; echo up; echo up >&2; while :; do sleep 1; done'
@@ -174,7 +177,7 @@ fn client() -> Result<Outcome, String> {
     }
 }
 
-/// Runs a line that shows something for ever, until it has shown something.
+/// Runs a command with endless output until it has printed something.
 fn followed(scene: &Scene, line: &str) -> Result<(), String> {
     let out = scene.place.join("followed");
     let mut words = line.split_whitespace();
@@ -197,7 +200,7 @@ fn followed(scene: &Scene, line: &str) -> Result<(), String> {
     shown.and(ended.map(drop))
 }
 
-/// What takes a machine of its own is not run, but what it names exists.
+/// Checks that examples that need a machine name only existing options and files. It does not run them.
 fn machines() -> Result<Outcome, String> {
     let scene = Scene::new()?;
     let offered =
@@ -214,7 +217,7 @@ fn machines() -> Result<Outcome, String> {
             for line in example.replace("\\\n", " ").lines() {
                 looked_at += 1;
                 let wrong =
-                    |word: &str| Err(format!("{}: {line}: {word} is not there", page.file()));
+                    |word: &str| Err(format!("{}: {line}: {word} does not exist", page.file()));
                 let words: Vec<&str> = line.split_whitespace().collect();
                 match words.first().copied().unwrap_or_default() {
                     "supervisorctl" => {
@@ -271,7 +274,7 @@ fn machines() -> Result<Outcome, String> {
                         if !known(&ask("1", &[""])?.stdout, verb) {
                             return wrong(verb);
                         }
-                        // The words of a verb, where there are only some.
+                        // The arguments of a verb that accepts only a fixed list.
                         let all = ask("2", &[verb, ""])?.stdout;
                         let word = words.get(2).copied().unwrap_or_default();
                         if !all.starts_with('\t') && !known(&all, word) {

@@ -1,13 +1,14 @@
-//! README and the guides of `man/guide`: their commands run, their configurations are valid, their links lead somewhere, and the
-//! Chinese pages have the headings and commands of the English ones.
+//! Checks README and the guides of `man/guide`: commands run, configurations are valid, links lead to existing targets,
+//! and the Chinese pages have the same headings and commands as the English ones.
 //!
-//! A page is a session: its blocks run in order, in one directory, beside one daemon. The line that opens a block says what it is:
+//! A page is a session: its blocks run in order, in one directory, beside one daemon. The opening line of a block says
+//! what to do:
 //!
-//! - `sh`, `console`: commands. A line of `console` that begins with `$ ` is a command, the lines after it are its output, in which
-//!   numbers may differ.
+//! - `sh`, `console`: commands. A line of `console` that begins with `$ ` is a command. The lines after it are its
+//!   output; numbers in it may differ.
 //! - `ini`: a configuration, or sections of one.
 //! - any language and a path: the block is the content of that file.
-//! - `at the end`: the block runs after all others.
+//! - `at the end`: the block runs after all other blocks.
 //! - `not-run: REASON`: the block is not run. [`not_run`] bounds these.
 
 use std::path::{Path, PathBuf};
@@ -22,14 +23,14 @@ use crate::{Scene, recipes, root};
 pub(crate) fn tests() -> Vec<Trial> {
     let mut trials = vec![
         Trial::new("guides::configurations_are_valid", configurations),
-        Trial::new("guides::blocks_that_are_not_run", not_run),
-        Trial::new("guides::links_lead_somewhere", links),
+        Trial::new("guides::blocks_that_are_not_run_have_a_reason", not_run),
+        Trial::new("guides::links_lead_to_existing_targets", links),
         Trial::new("guides::chinese_pages_match", chinese),
-        Trial::new("guides::lines_of_readme", readme_is_short),
-        Trial::new("guides::quick_start_of_readme", || {
+        Trial::new("guides::readme_is_short", readme_is_short),
+        Trial::new("guides::the_quick_start_of_readme_works", || {
             quick_start("README.md", "Quick start")
         }),
-        Trial::new("guides::quick_start_of_the_guide", || {
+        Trial::new("guides::the_quick_start_of_the_guide_works", || {
             quick_start("man/guide/quick-start.md", "Try the example")
         }),
     ];
@@ -45,7 +46,8 @@ pub(crate) fn tests() -> Vec<Trial> {
     trials
 }
 
-/// The guides whose commands run beside a daemon, and the program that these need. README and the recipes have tests of their own.
+/// The guides whose commands run beside a daemon, and the program that they need. README and the recipes have their own
+/// tests.
 const SESSIONS: [(&str, &str); 9] = [
     ("control", "sh"),
     ("limits-and-privileges", "sh"),
@@ -81,19 +83,19 @@ pub(crate) fn text(page: &str) -> Result<String, String> {
 /// One fenced block of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Block {
-    /// The line of the page where it begins, from 1.
+    /// Its first line in the page, from 1.
     pub(crate) line: usize,
-    /// The heading above it, without its marks.
+    /// The heading above it, without the marks.
     pub(crate) heading: String,
     /// `sh`, `ini`, …
     pub(crate) language: String,
-    /// The path after the language, if the block is the content of a file.
+    /// The path after the language. `None`: the block is not the content of a file.
     pub(crate) file: Option<String>,
-    /// Why it is not run. `None`: it is run.
+    /// Why the block does not run. `None`: it runs.
     pub(crate) not_run: Option<String>,
-    /// It runs after all others.
+    /// The block runs after all others.
     pub(crate) is_last: bool,
-    /// Its content.
+    /// The content.
     pub(crate) text: String,
 }
 
@@ -149,9 +151,9 @@ pub(crate) fn blocks(page: &str) -> Result<Vec<Block>, String> {
 pub(crate) struct Session {
     daemon: Option<Daemon>,
     scene: Scene,
-    /// Pairs of a text of the page and the text that takes its place here.
+    /// Pairs of a string in the page and its replacement for this directory.
     changes: Vec<(String, String)>,
-    /// Directories before the usual PATH.
+    /// Directories that come before the usual PATH.
     path: Vec<PathBuf>,
 }
 
@@ -194,7 +196,7 @@ impl Session {
         })
     }
 
-    /// Replaces `from` by `to` in everything that comes from the page.
+    /// Replaces `from` with `to` in everything that comes from the page.
     pub(crate) fn change(&mut self, from: &str, to: &str) {
         self.changes.push((from.to_owned(), to.to_owned()));
     }
@@ -227,20 +229,20 @@ impl Session {
             .map_err(|e| e.to_string())
     }
 
-    /// The text as it is for this directory.
+    /// The text with all replacements.
     pub(crate) fn here(&self, text: &str) -> String {
         let replace = |text: String, (from, to): &(String, String)| text.replace(from, to);
         self.changes.iter().fold(text.to_owned(), replace)
     }
 
-    /// The end of the daemon's log, for reports.
+    /// The last lines of the daemon's log, for reports.
     fn log(&self) -> String {
         let log = self.scene.place.read("main.log");
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(15)..].join("\n")
     }
 
-    /// Does what a block says.
+    /// Runs a block.
     pub(crate) fn run(&self, page: &str, block: &Block) -> Result<(), String> {
         let failed = |why: String| {
             format!(
@@ -288,7 +290,7 @@ impl Session {
         }
     }
 
-    /// Runs a command until it succeeds: what it asks about may need a moment.
+    /// Runs a command, and repeats it until it succeeds if its result may need a moment.
     fn command(&self, text: &str) -> Result<(), String> {
         let begun = Instant::now();
         loop {
@@ -296,7 +298,7 @@ impl Session {
             if done.code == 0 {
                 return Ok(());
             }
-            // Nothing but these gets another answer from waiting.
+            // Only these commands can give another answer later.
             let may_wait = [" status", " tail", "curl", "inspect", "test "]
                 .iter()
                 .any(|word| text.contains(word));
@@ -329,7 +331,7 @@ impl Session {
         Ok(())
     }
 
-    /// Runs a text with sh. The next one goes on in the directory where this one ends.
+    /// Runs a script with sh. The next script starts in the directory where this one ends.
     fn shell(&self, text: &str) -> Result<Finished, String> {
         let directory = match self.scene.place.read(".directory").trim() {
             "" => self.scene.place.text(),
@@ -369,7 +371,7 @@ impl Session {
     }
 }
 
-/// A text with every number as 0 and every run of blanks as one.
+/// The text with every number as 0 and every run of blanks as one blank.
 fn alike(text: &str) -> String {
     let mut found = String::new();
     for line in text.lines() {
@@ -386,7 +388,7 @@ fn alike(text: &str) -> String {
     found
 }
 
-/// The configuration beside which the commands of the guides run. A signal leaves `web` running.
+/// The programs for the commands of the guides. A signal does not stop `web`.
 const PROGRAMS: &str = "\
 [program:web]
 command=/bin/sh -c 'trap : USR1; echo up; echo up >&2; while :; do sleep 1; done'
@@ -418,7 +420,7 @@ fn session(page: &str) -> Result<Outcome, String> {
     }
     let mut ran = 0;
     for block in blocks(&path)? {
-        // The example has a test of its own.
+        // The example has its own test.
         if block.heading == "Try the example" {
             continue;
         }
@@ -431,7 +433,7 @@ fn session(page: &str) -> Result<Outcome, String> {
     }
 }
 
-/// Types a quick start with the example, in a directory that looks like the source's.
+/// Runs the commands of a quick start with the example, in a directory with the layout of the source tree.
 fn quick_start(page: &str, heading: &str) -> Result<Outcome, String> {
     let session = Session::new()?;
     let examples = session.directory().join("packaging/examples");
@@ -486,9 +488,9 @@ fn configurations() -> Result<Outcome, String> {
     }
 }
 
-/// Blocks that are not run say why, and are few.
+/// Blocks that do not run have a reason, and their number is bounded.
 fn not_run() -> Result<Outcome, String> {
-    // More than these need a look: can a test run the new one?
+    // If there are more blocks, check first whether a test can run the new one.
     const MOST: usize = 30;
     let mut found = Vec::new();
     for page in pages()? {
@@ -516,7 +518,7 @@ fn not_run() -> Result<Outcome, String> {
     }
 }
 
-/// The anchor that a heading has: lower case, blanks as dashes, without punctuation.
+/// The anchor of a heading: lower case, dashes for blanks, no punctuation.
 fn anchor(heading: &str) -> String {
     heading
         .to_lowercase()
@@ -571,7 +573,7 @@ fn links() -> Result<Outcome, String> {
             }
         }
     }
-    // Every guide can be reached from README.
+    // README leads to every guide.
     let readme = text("README.md")?;
     for page in pages()?.iter().filter(|page| page.starts_with("man/")) {
         if !readme.contains(&format!("({page})")) {
@@ -584,10 +586,10 @@ fn links() -> Result<Outcome, String> {
     }
 }
 
-/// Pages with a translation beside them.
+/// Pages that have a translation.
 const TRANSLATED: [&str; 2] = ["README.md", "man/guide/quick-start.md"];
 
-/// A translation has as many headings of the same levels, and the same blocks in the same order.
+/// A translation has the same number of headings with the same levels, and the same blocks in the same order.
 fn chinese() -> Result<Outcome, String> {
     let levels = |page: &str| -> Result<Vec<usize>, String> {
         let level = |line: &String| line.chars().take_while(|c| *c == '#').count();
@@ -617,7 +619,7 @@ fn chinese() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// README is read in one go: it has at most 150 lines.
+/// README has at most 150 lines, so that users can read it at once.
 fn readme_is_short() -> Result<Outcome, String> {
     for page in ["README.md", "README.zh-CN.md"] {
         let lines = text(page)?.lines().count();

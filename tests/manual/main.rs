@@ -1,4 +1,5 @@
-//! What users are told: manual pages that are well-formed and whole, whose examples work, and completion in real shells.
+//! The documentation for users: the manual pages are well-formed and complete, their examples work, and completion
+//! works in real shells.
 
 #[path = "../support/mod.rs"]
 #[allow(
@@ -37,14 +38,14 @@ pub(crate) fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Where a program of this name is, if it is installed.
+/// The path of a program. `None`: it is not installed.
 pub(crate) fn installed(name: &str) -> Option<PathBuf> {
     let dirs = ["/usr/bin", "/bin", "/usr/sbin", "/usr/local/bin"];
     let mut found = dirs.iter().map(|dir| Path::new(dir).join(name));
     found.find(|path| path.exists())
 }
 
-/// A directory with our programs by all their names, in which everything that is started ends with it.
+/// A directory with our programs under all their names. All processes that it starts are killed on drop.
 pub(crate) struct Scene {
     pub(crate) place: TempDir,
     marked: Marked,
@@ -70,7 +71,7 @@ impl Scene {
         })
     }
 
-    /// A command that finds our programs first.
+    /// A command that finds our programs first in PATH.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = self.marked.command(program, self.place.path());
         let bin = self.place.join("bin");
@@ -80,7 +81,7 @@ impl Scene {
         command
     }
 
-    /// Runs one of our programs, or an installed one, to its end.
+    /// Runs one of our programs, or an installed one, until it exits.
     pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> Result<Finished, String> {
         let ours = self.place.join("bin").join(program);
         let path = match ours.exists() {
@@ -92,7 +93,7 @@ impl Scene {
         run(command, self.place.path(), None, LIMIT)
     }
 
-    /// A daemon on `supervisord.conf`, whose socket is `s.sock`, once it answers.
+    /// Starts a daemon with `supervisord.conf` and the socket `s.sock`, and waits until it answers.
     pub(crate) fn daemon(&self, sections: &str) -> Result<Daemon, String> {
         let conf = format!(
             "[supervisord]\nlogfile=%(here)s/main.log\npidfile=%(here)s/main.pid\nchildlogdir=%(here)s\n\

@@ -1,4 +1,5 @@
-//! Pages are well-formed, name everything there is, and refer to pages that exist.
+//! Checks that the manual pages are well-formed, have an entry for every key and option, and refer only to existing
+//! pages.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -11,22 +12,22 @@ use supervisord::domain::roff::PAGES;
 use crate::support::runner::{Outcome, Trial};
 use crate::{Scene, installed, root};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("pages::mandoc_has_nothing_to_say", mandoc),
-        Trial::new("pages::groff_has_nothing_to_say", groff),
-        Trial::new("pages::everything_is_in_its_page", everything),
-        Trial::new("pages::references_lead_somewhere", references),
+        Trial::new("pages::mandoc_gives_no_warning", mandoc),
+        Trial::new("pages::groff_gives_no_warning", groff),
+        Trial::new("pages::every_key_and_option_is_in_its_page", everything),
+        Trial::new("pages::references_lead_to_existing_pages", references),
     ]
 }
 
-/// The committed page, as it is.
+/// The committed source of a page.
 pub(crate) fn source(file: &str) -> Result<String, String> {
     std::fs::read_to_string(root("man").join(file)).map_err(|e| format!("{file}: {e}"))
 }
 
-/// Text of a page without what means something to roff.
+/// The text of a page without roff escapes.
 pub(crate) fn plain(text: &str) -> String {
     let mut text = text.to_owned();
     for (escape, meant) in [
@@ -46,7 +47,7 @@ pub(crate) fn plain(text: &str) -> String {
     text
 }
 
-/// Runs what judges pages on each of them; it is to say nothing but `but`.
+/// Runs a checker of manual pages on each page. It must print only lines that contain `but`.
 fn judged(program: &str, arguments: &[&str], but: &str) -> Result<Outcome, String> {
     let Some(program) = installed(program) else {
         return Ok(Outcome::Skipped(format!("{program} is not installed")));
@@ -75,7 +76,7 @@ fn judged(program: &str, arguments: &[&str], but: &str) -> Result<Outcome, Strin
 }
 
 fn mandoc() -> Result<Outcome, String> {
-    // Pages of others need not be installed here.
+    // Pages of other packages need not be installed here.
     judged(
         "mandoc",
         &["-T", "lint", "-W", "style"],
@@ -87,7 +88,7 @@ fn groff() -> Result<Outcome, String> {
     judged("groff", &["-ww", "-man", "-Tutf8"], "")
 }
 
-/// The text that stands bold at the beginning of an entry, in all entries of a page.
+/// The bold text at the beginning of each entry of a page.
 fn tags(file: &str) -> Result<BTreeSet<String>, String> {
     let source = source(file)?;
     let mut tags = BTreeSet::new();
@@ -148,32 +149,32 @@ fn everything() -> Result<Outcome, String> {
     wanted.push(("supervisord.8", options::rows().map(long).collect()));
     for (file, names) in wanted {
         if names.is_empty() {
-            return Err(format!("nothing is known of {file}"));
+            return Err(format!("{file} has no names to check"));
         }
         let tags = tags(file)?;
         for name in names {
-            // A tag may go on with what follows the word.
+            // A tag may continue after the name.
             let is_there = |tag: &String| tag.split(' ').next() == Some(&name) || *tag == name;
             if !tags.iter().any(is_there) {
                 return Err(format!("{file} has no entry for {name}"));
             }
         }
     }
-    // What has no entry of its own.
+    // Names without their own entry.
     let actions = plain(&source("supervisorctl.1")?);
     let methods = plain(&source("supervisord-xmlrpc.7")?);
     if !actions.contains("EOF") {
-        return Err("EOF is not told".to_owned());
+        return Err("EOF is not documented".to_owned());
     }
     for name in METHODS.iter().flat_map(|method| method.names) {
         if !methods.contains(name) {
-            return Err(format!("{name} is not told"));
+            return Err(format!("{name} is not documented"));
         }
     }
     Ok(Outcome::Passed)
 }
 
-/// Every `name(section)` of a page, by the two ways in which they are written.
+/// Every `name(section)` of a page, in both notations.
 fn referred(source: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for line in source.lines() {
@@ -221,7 +222,7 @@ fn references() -> Result<Outcome, String> {
         for reference in referred {
             if is_ours(&reference.0) && !ours.contains(&reference) {
                 return Err(format!(
-                    "{} refers to {reference:?}, which is not there",
+                    "{} refers to {reference:?}, which does not exist",
                     page.file()
                 ));
             }

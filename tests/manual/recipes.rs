@@ -1,4 +1,4 @@
-//! Every recipe of `man/guide/recipes.md` with the real program.
+//! Runs every recipe of `man/guide/recipes.md` with the real program.
 
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
@@ -21,7 +21,7 @@ struct Recipe {
 }
 
 const RECIPES: &[Recipe] = &[
-    // What to do after any of them.
+    // The commands that follow any recipe.
     Recipe {
         heading: "Recipes",
         prepare: |_| Ok(()),
@@ -131,7 +131,7 @@ fn each_has_a_test() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// An installed program: in the venv of the tests, or in PATH.
+/// The path of an installed program: in the venv of the tests, or in PATH.
 fn find(name: &str) -> Result<PathBuf, String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut directories: Vec<PathBuf> = oracle().map(|venv| venv.join("bin")).into_iter().collect();
@@ -168,7 +168,7 @@ fn venv(session: &mut Session, directory: &str, name: &str) -> Result<(), String
     Ok(())
 }
 
-/// Gives an address of the page a port that is free now.
+/// Replaces an address of the page with an unused port.
 fn free_port(session: &mut Session, address: &str) -> Result<u16, String> {
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
     let port = listener.local_addr().map_err(|e| e.to_string())?.port();
@@ -176,13 +176,13 @@ fn free_port(session: &mut Session, address: &str) -> Result<u16, String> {
     Ok(port)
 }
 
-/// A server that becomes the whole image: it prints a line and waits for TERM.
+/// A server that is the only file of the image. It prints a line and waits for SIGTERM.
 const SERVER: &str = "#include <signal.h>\n#include <stdio.h>\n#include <unistd.h>\n\
     static void end(int n) { (void)n; _exit(0); }\n\
     int main(void) { signal(SIGTERM, end); puts(\"ready\"); fflush(stdout); for (;;) pause(); }\n";
 
-/// podman under the name docker: with a store of its own, and with mounts that go with it. Its runtime does not bear a cgroup2
-/// with controllers beside a cgroup1, so there the former is hidden from it.
+/// podman under the name docker, with its own store and a private mount namespace. Its runtime does not support cgroup2
+/// with controllers beside cgroup1, so the script hides cgroup2 there.
 const DOCKER: &str = r#"#!/bin/sh
 podman() {
 	command podman --root HERE/store --runroot HERE/runroot --tmpdir HERE/tmp --cgroup-manager=cgroupfs --log-level=error "$@"
@@ -200,7 +200,7 @@ run)
 esac
 "#;
 
-/// Needs podman and a C compiler. The image is our own, because none can be pulled here.
+/// Needs podman and a C compiler. The test builds the image itself, because it cannot pull one.
 fn container(session: &mut Session) -> Result<(), String> {
     as_root()?;
     find("podman")?;
@@ -240,7 +240,7 @@ fn container(session: &mut Session) -> Result<(), String> {
             .arg(here.join("image.tar"))
             .arg("localhost/redis:7"),
     )?;
-    // Whether it runs anything here is what an empty container shows.
+    // Runs an empty container to find out whether podman works here.
     done(Command::new(here.join("bin/docker")).args([
         "run",
         "--rm",
@@ -250,7 +250,7 @@ fn container(session: &mut Session) -> Result<(), String> {
         "localhost/redis:7",
     ]))
     .or_else(|why| match why.is_empty() {
-        // It was ended by its timeout.
+        // The timeout stopped it.
         true => Ok(()),
         false => Err(format!("podman runs nothing here: {why}")),
     })?;

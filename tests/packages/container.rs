@@ -1,4 +1,4 @@
-//! The image: the daemon as PID 1, as its users run it.
+//! The container image: the daemon as PID 1, as users run it.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::support::daemon::{Side, program, run};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, proc, wait_for};
 
-/// Two programs that run, of which the one with the greater priority is to stop first, and one that is started by hand.
+/// Two programs that run, and one that is started by hand. The program with the greater priority stops first.
 const TWO: &str = "\
 [program:base]
 command=/test_child test_child say base-speaks on TERM say,base-ends,exit,0 forever
@@ -28,26 +28,29 @@ command=/test_child test_child forever
 autostart=false
 ";
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = vec![
-        trial("container::runs_tells_and_stops", |engine| {
+        trial("container::it_starts_logs_and_stops", |engine| {
             runs(engine, Manner::Plain)
         }),
         trial(
-            "container::runs_without_any_right_or_name_on_a_read_only_root",
+            "container::it_runs_without_capabilities_or_user_name_on_a_read_only_root",
             |engine| runs(engine, Manner::Confined),
         ),
         trial(
-            "container::orphans_are_reaped_and_exit_statuses_exact",
+            "container::orphans_are_reaped_and_exit_statuses_are_exact",
             orphans,
         ),
         trial(
-            "container::a_broken_configuration_is_told_and_ends_it",
+            "container::a_broken_configuration_is_reported_and_ends_the_container",
             broken,
         ),
-        trial("container::health_is_whether_the_daemon_answers", health),
-        trial("container::names_are_found_without_any_library", names),
+        trial("container::the_health_check_asks_the_daemon", health),
+        trial(
+            "container::users_and_hosts_are_found_without_libraries",
+            names,
+        ),
         skippable("container::a_static_binary_loads_no_library", no_library),
     ];
     for (signal, manner) in [
@@ -78,7 +81,7 @@ fn runs(engine: &Engine, manner: Manner) -> Result<(), String> {
     let mut container = engine.start(TWO, manner)?;
     container.wait_state("upper", "RUNNING")?;
     container.wait_state("base", "RUNNING")?;
-    // What the client found is what `exec` ends with.
+    // `exec` exits with the exit status of the client.
     for (arguments, code, part) in [
         (&["status", "base", "upper"][..], 0, "RUNNING"),
         (&["status"], 3, "STOPPED"),
@@ -137,15 +140,15 @@ fn runs(engine: &Engine, manner: Manner) -> Result<(), String> {
         "base-ends",
         "entered RUNNING state",
     ] {
-        // Two programs, and the one that is started by hand.
+        // Two programs, and the program that was started by hand.
         let times = if text.ends_with("state") { 3 } else { 1 };
         if logs.matches(text).count() != times {
             return Err(format!(
-                "{text:?} is not there as often as it was said:\n{logs}"
+                "{text:?} is in the log another number of times than expected:\n{logs}"
             ));
         }
     }
-    // What is missing in a container is said in one line each, and nothing is wrong with the rest.
+    // Everything that is missing in a container is one line of the log, and no line is an error.
     let bad: Vec<&str> = logs
         .lines()
         .filter(|line| {
@@ -160,7 +163,7 @@ fn runs(engine: &Engine, manner: Manner) -> Result<(), String> {
     Ok(())
 }
 
-/// It ends by itself, long before it would be killed, with status 0, after its programs in their order.
+/// The container exits by itself with status 0 before the engine kills it, and its programs stop in order.
 fn stopped_in_order(
     container: &mut Container<'_>,
     begun: Instant,
@@ -168,7 +171,7 @@ fn stopped_in_order(
 ) -> Result<(), String> {
     let code = container.wait()?;
     let took = begun.elapsed();
-    // An engine whose patience ends kills, and then the status is another one.
+    // An engine whose timeout expires kills the container, and then the exit status is not 0.
     if code != 0 {
         return Err(format!(
             "ended with {code} after {took:?}:\n{}",
@@ -176,7 +179,7 @@ fn stopped_in_order(
         ));
     }
     let output = container.output();
-    // The daemon's lines and those of programs come by ways of their own.
+    // Lines of the daemon and lines of programs have no order between them.
     for turns in [
         &[
             reason,
@@ -204,7 +207,7 @@ fn orphans(engine: &Engine) -> Result<(), String> {
         "[program:maker]\ncommand=/test_child test_child{} exit 7\nstartsecs=0\nautorestart=false\nexitcodes=7",
         " quietchild sleep,400,exit,5".repeat(ORPHANS)
     );
-    // Those end while orphans do.
+    // These programs exit while orphans exit.
     for code in 0..20 {
         let _ = writeln!(
             programs,
@@ -257,21 +260,21 @@ fn health(engine: &Engine) -> Result<(), String> {
     let container = engine.start(TWO, Manner::Plain)?;
     container.wait_state("base", "RUNNING")?;
     if !container.is_healthy()? {
-        return Err("ill, though a program is only stopped".to_owned());
+        return Err("unhealthy, although only a program is stopped".to_owned());
     }
     let socket = format!("/proc/{}/root/run/supervisor.sock", container.pid()?);
-    // One that is only removed is made again; a file of somebody else in its place is left alone.
+    // The daemon recreates a removed socket, but leaves a file of another program at its path.
     let other = format!("{socket}.other");
     std::fs::write(&other, "")
         .and_then(|()| std::fs::rename(&other, &socket))
         .map_err(|e| format!("{socket}: {e}"))?;
     if container.is_healthy()? {
-        return Err("healthy, though nobody answers".to_owned());
+        return Err("healthy, although the daemon does not answer".to_owned());
     }
     Ok(())
 }
 
-/// Users and groups by name, the name of the machine, addresses by name: all that usually takes a library at run time.
+/// Looks up users, groups, the host name and addresses by name, which usually needs a library at run time.
 fn names(engine: &Engine) -> Result<(), String> {
     let programs = "\
 [program:nobody]
@@ -301,7 +304,7 @@ port=localhost:9001
         .collect();
     for (uid, gid) in [("65534", "65534"), ("0", "65534")] {
         if !ids.contains(&(uid.to_owned(), gid.to_owned())) {
-            return Err(format!("nobody is {uid}:{gid}: {ids:?}"));
+            return Err(format!("no process runs as {uid}:{gid}: {ids:?}"));
         }
     }
     for server in ["http://localhost:9001", "http://127.0.0.1:9001"] {
@@ -313,7 +316,8 @@ port=localhost:9001
     Ok(())
 }
 
-/// It crashed in libnss_systemd, which `passwd: files systemd` in /etc/nsswitch.conf means. Ours tells that it was loaded.
+/// A static binary used to crash in libnss_systemd, which `passwd: files systemd` in /etc/nsswitch.conf loads. The
+/// test's own library exits when it is loaded.
 fn no_library(engine: &Engine) -> Result<Outcome, String> {
     const LOADED: i32 = 77;
     const LIBRARY: &str = "#include <unistd.h>\n\

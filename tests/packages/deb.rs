@@ -1,5 +1,5 @@
-//! The .deb in machines with a real systemd: alone, in the place of Debian's package of Supervisor and back, and upgraded while
-//! programs write.
+//! The .deb in machines with a real systemd: alone, as the replacement of Debian's Supervisor package and back, and
+//! upgraded while programs write.
 
 use crate::made::{HIGHER, Kind, OURS, both};
 use crate::support::machine::{Machine, trial_bare};
@@ -7,17 +7,20 @@ use crate::support::numbered::{self, WRITERS, complete, pids};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
-        ("deb::installed_it_runs", fresh),
-        ("deb::the_quick_start_of_the_guide", quick_start),
-        ("deb::taken_away_it_leaves_nothing", removed),
-        ("deb::takes_over_from_supervisor_and_gives_back", takeover),
-        ("deb::supervisor_purged_takes_nothing_along", purged),
-        ("deb::what_was_disabled_stays_so", disabled),
-        ("deb::an_upgrade_touches_no_program", upgraded),
+        ("deb::it_runs_after_the_installation", fresh),
+        ("deb::the_quick_start_of_the_guide_works", quick_start),
+        ("deb::a_remove_and_a_purge_leave_nothing", removed),
+        (
+            "deb::it_replaces_supervisor_and_supervisor_replaces_it",
+            takeover,
+        ),
+        ("deb::a_purge_of_supervisor_removes_nothing_of_ours", purged),
+        ("deb::a_disabled_service_stays_disabled", disabled),
+        ("deb::an_upgrade_keeps_programs_running", upgraded),
     ];
     list.iter()
         .map(|&(name, test)| {
@@ -39,7 +42,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 
 pub(crate) const UNIT: &str = "supervisord.service";
 
-/// What apt says; it must succeed.
+/// Runs apt-get and returns its output. It must succeed.
 fn apt(machine: &Machine, words: &str) -> Result<String, String> {
     machine.sh(&format!(
         "DEBIAN_FRONTEND=noninteractive apt-get -qy --no-install-recommends {words} </dev/null 2>&1"
@@ -53,7 +56,7 @@ fn install(machine: &Machine, version: &str) -> Result<String, String> {
     )
 }
 
-/// A program in a file of its own.
+/// A program in its own file.
 fn program(machine: &Machine, name: &str) -> Result<(), String> {
     let text = format!("[program:{name}]\ncommand=/bin/sleep infinity\nstartsecs=0\n");
     machine.write(&format!("/etc/supervisor/conf.d/{name}.conf"), &text)
@@ -86,7 +89,7 @@ fn fresh(machine: &Machine) -> Result<(), String> {
         "not enabled",
     )?;
     machine.wait_property(UNIT, "ActiveState", "active")?;
-    // The name of the unit of Supervisor is the same unit.
+    // The unit name of Supervisor is an alias of our unit.
     machine.wait_property(
         "supervisor.service",
         "MainPID",
@@ -140,7 +143,7 @@ fn fresh(machine: &Machine) -> Result<(), String> {
         format!("{bus:?}"),
     )?;
 
-    // What logrotate does is heard.
+    // After logrotate the daemon writes to the new file.
     apt(machine, "install logrotate")?;
     machine.sh("logrotate --force /etc/logrotate.d/supervisord")?;
     machine.sh("supervisorctl restart web")?;
@@ -154,7 +157,7 @@ fn fresh(machine: &Machine) -> Result<(), String> {
         .map(drop)
 }
 
-/// The file and the commands that the guide shows for a package, as they are.
+/// The file and the commands that the guide shows for a package.
 fn quick_start(machine: &Machine) -> Result<(), String> {
     let guide = include_str!("../../man/guide/quick-start.md");
     let block = |opening: &str| {
@@ -194,7 +197,7 @@ fn removed(machine: &Machine) -> Result<(), String> {
     let stopped = machine.sh("cat /var/log/supervisor/supervisord.log")?;
     expect(stopped.contains("stopped: web"), stopped)?;
     machine.sh("test -e /etc/supervisor/supervisord.conf")?;
-    // Again, over what was left.
+    // Installs the package over the files that `remove` left.
     install(machine, OURS)?;
     running(machine, &["web"])?;
     machine.sh("systemctl is-active supervisord.service >/dev/null; echo mine > /var/log/supervisor/mine.log")?;
@@ -207,7 +210,7 @@ fn removed(machine: &Machine) -> Result<(), String> {
         .lines()
         .filter(|path| !path.starts_with("/run/systemd/"))
         .collect();
-    // What others made, and what holds it.
+    // Files of other programs, and their directories.
     let kept = [
         "/etc/supervisor",
         "/etc/supervisor/conf.d",
@@ -218,13 +221,14 @@ fn removed(machine: &Machine) -> Result<(), String> {
     machine.sh("test -e /var/log/supervisor/mine.log && test -z \"$(dpkg-divert --list '*supervisor*')\"").map(drop)
 }
 
-/// Debian's package of Supervisor with three programs, and a server at a port, which machines share; the pid of its daemon.
+/// Installs Debian's Supervisor package with three programs and a server at `port`, because machines share ports.
+/// Returns the PID of its daemon.
 fn supervisor(machine: &Machine, port: u16) -> Result<String, String> {
     apt(machine, "install supervisor")?;
     for name in ["a", "b", "c"] {
         program(machine, name)?;
     }
-    // Somebody's own setting, which is to be found again.
+    // A setting of the administrator, which must stay.
     machine.sh(&format!("printf '\\n[inet_http_server]\\nport=127.0.0.1:{port}\\n' >>/etc/supervisor/supervisord.conf; systemctl restart supervisor"))?;
     wait_for("Supervisor answers", LIMIT, || {
         machine
@@ -236,7 +240,7 @@ fn supervisor(machine: &Machine, port: u16) -> Result<String, String> {
     machine.property("supervisor.service", "MainPID")
 }
 
-/// What stands in its directory.
+/// The files of its configuration directory with their hashes.
 fn files(machine: &Machine) -> Result<String, String> {
     machine.sh("find /etc/supervisor -type f | sort | xargs sha256sum")
 }
@@ -249,14 +253,14 @@ fn takeover(machine: &Machine) -> Result<(), String> {
     version_is(machine, OURS)?;
     running(machine, &["a", "b", "c"])?;
     expect(files(machine)? == files_before, "files were changed")?;
-    // At the same socket, and the same port.
+    // The same socket and the same port.
     machine.sh("supervisorctl -s unix:///var/run/supervisor.sock pid && supervisorctl -s http://127.0.0.1:19701 pid")?;
     expect(
         machine
             .run(&["test", "-e", &format!("/proc/{before}")])?
             .code
             != 0,
-        "the daemon before lives",
+        "the previous daemon still runs",
     )?;
     expect(
         machine.sh("systemctl is-enabled supervisord")?.trim() == "enabled",
@@ -278,7 +282,7 @@ fn takeover(machine: &Machine) -> Result<(), String> {
             || unit.trim() == "/usr/lib/systemd/system/supervisor.service",
         unit,
     )?;
-    // What is left of ours goes, and what is in use stays.
+    // The purge removes our files, but no file in use.
     apt(machine, "purge supervisord")?;
     version_is(machine, "4.2.5")?;
     running(machine, &["a", "b", "c"])?;
@@ -305,7 +309,7 @@ fn purged(machine: &Machine) -> Result<(), String> {
     )?;
     machine.sh("systemctl restart supervisor")?;
     running(machine, &["a", "b", "c"])?;
-    // It was theirs, and stays when ours is purged.
+    // The file belongs to Supervisor, so a purge of our package leaves it.
     apt(machine, "purge supervisord")?;
     machine
         .sh("test -e /etc/supervisor/supervisord.conf")
@@ -323,7 +327,7 @@ fn disabled(machine: &Machine) -> Result<(), String> {
         machine.property(UNIT, "ActiveState")? == "inactive",
         machine.story(UNIT),
     )?;
-    // As long as nobody says otherwise.
+    // An upgrade does not enable a disabled service.
     install(machine, HIGHER)?;
     expect(
         machine.property(UNIT, "ActiveState")? == "inactive",
@@ -369,7 +373,7 @@ fn upgraded(machine: &Machine) -> Result<(), String> {
         .iter()
         .map(|name| seen(name))
         .collect::<Result<_, _>>()?;
-    // The time at which it became active last is that of its first start: it was never anything else.
+    // The unit has been active since its first start, so the upgrades did not restart it.
     expect(
         unit == after,
         format!("{names:?}: {unit:?} became {after:?}"),

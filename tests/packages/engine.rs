@@ -1,7 +1,7 @@
-//! What runs containers: podman, else docker, else a root directory in namespaces of its own. The image is built once, for the
-//! first test that asks, and nothing of it is left afterwards.
+//! The engine that runs containers: podman, else docker, else a root directory in its own namespaces. The first test
+//! that needs the image builds it. The end of the run removes everything.
 //!
-//! `CONTAINER_ENGINE`: `podman`, `docker` or `namespaces`, instead of the first that works here.
+//! `CONTAINER_ENGINE`: `podman`, `docker` or `namespaces`, instead of the first that works.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -19,42 +19,42 @@ use crate::support::{LIMIT, is_root, proc, wait_for};
 /// The user of [`Manner::Confined`].
 pub(crate) const STRANGER: u32 = 12345;
 
-/// How a container is run.
+/// How to run a container.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// As the image says.
+    /// With the defaults of the image.
     Plain,
-    /// As a user whom no file knows, without any right, with nothing to write but `/run`.
+    /// As a user without an entry in passwd and without capabilities; only `/run` is writable.
     Confined,
 }
 
 enum Kind {
-    /// With the process that holds the mount namespace in which all of its commands run.
+    /// The process that holds the mount namespace in which all commands of podman run.
     Podman(Child),
     Docker,
     Namespaces,
 }
 
-/// An engine that has the image. Fields drop in order: everything marked, then the files.
+/// An engine with the image. Fields drop in order: all marked processes, then the files.
 pub(crate) struct Engine {
     kind: Kind,
     image: String,
-    /// The test child and the libraries that it needs: where they are, and where they are seen.
+    /// The test child and its libraries: their paths on the host and in the container.
     mounts: Vec<(PathBuf, String)>,
     marked: Marked,
     place: TempDir,
 }
 
-/// The engine; or why there is none: a reason to skip, or an error.
+/// The engine. `Err(Ok)`: the reason to skip; `Err(Err)`: an error.
 type Ready = Result<Engine, Result<String, String>>;
 
-/// In the order in which they are tried.
+/// The engines in the order in which they are tried.
 const NAMES: [&str; 3] = ["podman", "docker", "namespaces"];
 
 static ENGINE: Mutex<Option<Arc<Ready>>> = Mutex::new(None);
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// A trial with the engine.
+/// A test that uses the engine.
 pub(crate) fn trial(
     name: impl Into<String>,
     test: impl FnOnce(&Engine) -> Result<(), String> + Send + 'static,
@@ -62,7 +62,7 @@ pub(crate) fn trial(
     skippable(name, |engine| test(engine).map(|()| Outcome::Passed))
 }
 
-/// The same where something else may be missing.
+/// A test that uses the engine and may be skipped for another reason.
 pub(crate) fn skippable(
     name: impl Into<String>,
     test: impl FnOnce(&Engine) -> Result<Outcome, String> + Send + 'static,
@@ -80,7 +80,7 @@ pub(crate) fn skippable(
     })
 }
 
-/// Removes all that was made for the tests.
+/// Removes everything that the tests created.
 pub(crate) fn down() {
     drop(ENGINE.lock().unwrap_or_else(PoisonError::into_inner).take());
 }
@@ -88,7 +88,7 @@ pub(crate) fn down() {
 impl Engine {
     fn new() -> Ready {
         if !is_root() {
-            return Err(Ok("containers are made by root here".to_owned()));
+            return Err(Ok("containers need root here".to_owned()));
         }
         let wanted = std::env::var("CONTAINER_ENGINE").unwrap_or_default();
         if !wanted.is_empty() && !NAMES.contains(&wanted.as_str()) {
@@ -125,7 +125,7 @@ impl Engine {
         Err(Ok(refusals.join("; ")))
     }
 
-    /// Makes this the engine, with the image; says what it is.
+    /// Prepares this engine and builds the image. Returns the version.
     fn try_kind(&mut self, name: &str) -> Result<String, EngineError> {
         match name {
             "podman" => {
@@ -150,7 +150,7 @@ impl Engine {
     }
 
     fn version(&self) -> Result<String, EngineError> {
-        // Docker has a client without a server, which refuses to tell the server's version.
+        // A docker client without a server fails to print the server's version.
         let of = match self.kind {
             Kind::Docker => "{{.Server.Version}}",
             _ => "{{.Client.Version}}",
@@ -164,8 +164,8 @@ impl Engine {
         }
     }
 
-    /// podman mounts its containers' files; those mounts are to go with us. Its runtime does not bear a cgroup2 with controllers
-    /// beside a cgroup1, so there the former is hidden from it.
+    /// podman mounts the files of its containers in a mount namespace that ends with the test. Its runtime does not
+    /// support cgroup2 with controllers beside cgroup1, so the script hides cgroup2 there.
     fn hold_mounts(&self) -> Result<Child, EngineError> {
         let mut command = self
             .marked
@@ -190,7 +190,7 @@ impl Engine {
         }
     }
 
-    /// Whether it can run anything here, apart from our image.
+    /// Checks that podman can run a container here, without our image.
     fn probe_podman(&self) -> Result<(), EngineError> {
         let root = self.place.join("probe");
         std::fs::create_dir(&root).map_err(|e| EngineError::Broken(e.to_string()))?;
@@ -217,7 +217,7 @@ impl Engine {
         }
     }
 
-    /// `packaging/build image`, where the engine's mounts are.
+    /// Runs `packaging/build image` in the engine's mount namespace.
     fn build_image(&self) -> Result<(), EngineError> {
         let mut command;
         match &self.kind {
@@ -236,7 +236,7 @@ impl Engine {
         self.finish(command).map_err(EngineError::Broken)
     }
 
-    /// Makes the tarball and unpacks it to [`Self::unpacked`].
+    /// Builds the tarball and unpacks it to [`Self::unpacked`].
     fn unpack(&self) -> Result<(), String> {
         let mut command = Command::new(BUILD);
         command.arg("tar").arg(self.place.path());
@@ -254,7 +254,7 @@ impl Engine {
         self.finish(tar)
     }
 
-    /// What the tarball holds.
+    /// The directory with the files of the tarball.
     pub(crate) fn unpacked(&self) -> PathBuf {
         self.place.join("unpacked")
     }
@@ -264,7 +264,7 @@ impl Engine {
         &self.place
     }
 
-    /// Runs a step of building, with our own environment.
+    /// Runs a build step with the environment of the test.
     fn finish(&self, mut command: Command) -> Result<(), String> {
         command.stdin(Stdio::null());
         let shown = format!("{command:?}");
@@ -275,7 +275,7 @@ impl Engine {
         }
     }
 
-    /// podman with a store of our own.
+    /// The podman command with its own store.
     fn podman(&self) -> Vec<String> {
         let store = self.place.text();
         [
@@ -293,7 +293,7 @@ impl Engine {
         .to_vec()
     }
 
-    /// The engine's command.
+    /// The command of the engine.
     fn command(&self) -> Command {
         match &self.kind {
             Kind::Podman(holder) => {
@@ -321,12 +321,12 @@ impl Engine {
         run(command, self.place.path(), None, LIMIT)
     }
 
-    /// What each container of ours is run with.
+    /// Options for every container.
     fn options(&self) -> Vec<String> {
         let mut options: Vec<String> = ["--network=none"].map(str::to_owned).to_vec();
         if let Kind::Podman(_) = self.kind {
-            // Its own limits are higher than a root without CAP_SYS_RESOURCE may set; and a container that we could not remove
-            // ends at some time.
+            // podman's default limits are higher than a root without CAP_SYS_RESOURCE may set. The timeout ends a
+            // container that the test could not remove.
             options.extend(
                 [
                     "--ulimit=nofile=1024:4096",
@@ -343,7 +343,7 @@ impl Engine {
         options
     }
 
-    /// Starts a container with these programs (a file below the configuration's [include]) and does not wait for it.
+    /// Starts a container with these programs (a file for [include]), and does not wait for it.
     pub(crate) fn start(&self, programs: &str, manner: Manner) -> Result<Container<'_>, String> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("supervisord-test-{}-{number}", std::process::id());
@@ -367,8 +367,8 @@ impl Engine {
                     command.arg(format!("--user={STRANGER}"));
                 }
                 if let Kind::Podman(_) = self.kind {
-                    // Nothing beyond what is asked for: no /tmp, no line in /etc/passwd. What runs health checks regularly is
-                    // systemd, which need not be there.
+                    // Nothing beyond the image: no /tmp, no entry in /etc/passwd. systemd would run the health checks,
+                    // and it may be missing.
                     command.args(["--passwd=false", "--health-interval=disable"]);
                     if manner == Manner::Confined {
                         command.arg("--read-only-tmpfs=false");
@@ -390,7 +390,7 @@ impl Engine {
         })
     }
 
-    /// The image's files and the test child as a root directory; the entry point as PID 1 in it.
+    /// Builds a root directory from the image's files and the test child, and runs the entry point as PID 1 in it.
     fn in_namespaces(&self, configuration: &Path, name: &str, manner: Manner) -> Command {
         let mut command = self
             .marked
@@ -419,10 +419,10 @@ impl Drop for Engine {
             Kind::Namespaces => {}
         }
         if let Kind::Podman(holder) = &mut self.kind {
-            // What is still mounted below its store goes with this.
+            // This also unmounts everything below its store.
             drop(holder.kill());
             drop(holder.wait());
-            // podman's monitors stay for a moment.
+            // podman's monitor processes exit a moment later.
             let ours = cgroups();
             drop(wait_for("its cgroups are empty", LIMIT, || {
                 for path in &ours {
@@ -435,12 +435,12 @@ impl Drop for Engine {
     }
 }
 
-/// The cgroup that holds podman's.
+/// The parent cgroup of podman's containers.
 fn cgroup() -> String {
     format!("supervisord-test-{}", std::process::id())
 }
 
-/// Where that is, in one hierarchy or many.
+/// The directories of this cgroup in all hierarchies.
 fn cgroups() -> Vec<PathBuf> {
     let root = Path::new("/sys/fs/cgroup");
     let hierarchies = std::fs::read_dir(root)
@@ -455,21 +455,21 @@ fn cgroups() -> Vec<PathBuf> {
         .collect()
 }
 
-/// A container that runs, or ran.
+/// A container that runs or has exited.
 pub(crate) struct Container<'a> {
     engine: &'a Engine,
     name: String,
-    /// The engine's command in the foreground; it ends with the container, and with its exit code.
+    /// The engine's command in the foreground. It exits with the container, with the same exit code.
     child: Child,
 }
 
 impl Container<'_> {
-    /// What came out of it so far.
+    /// The output so far.
     pub(crate) fn output(&self) -> String {
         self.engine.place.read(&self.name)
     }
 
-    /// What the engine kept of that.
+    /// The output that the engine has stored.
     pub(crate) fn logs(&self) -> Result<String, String> {
         match self.engine.kind {
             Kind::Namespaces => Ok(self.output()),
@@ -480,24 +480,24 @@ impl Container<'_> {
         }
     }
 
-    /// Waits until its output has a text.
+    /// Waits until the output contains a string.
     pub(crate) fn wait_output(&self, text: &str) -> Result<(), String> {
-        self.wait_that(&format!("{text:?} comes out"), |output| {
+        self.wait_that(&format!("{text:?} is printed"), |output| {
             output.contains(text)
         })
     }
 
-    /// Waits until its output is as it should.
+    /// Waits until the output fulfils a condition.
     pub(crate) fn wait_that(
         &self,
         what: &str,
         condition: impl Fn(&str) -> bool,
     ) -> Result<(), String> {
         wait_for(what, LIMIT, || condition(&self.output()))
-            .map_err(|why| format!("{why}; it said:\n{}", self.output()))
+            .map_err(|why| format!("{why}; output:\n{}", self.output()))
     }
 
-    /// Runs a command inside.
+    /// Runs a command in the container.
     pub(crate) fn exec(&self, command: &[&str]) -> Result<Finished, String> {
         let engine = self.engine;
         let Kind::Namespaces = engine.kind else {
@@ -508,7 +508,7 @@ impl Container<'_> {
         let pid = self.pid()?.to_string();
         let user = proc::status(self.pid()?, "Uid")
             .and_then(|uids| uids.split(' ').next().map(str::to_owned))
-            .ok_or("it has ended")?;
+            .ok_or("it has exited")?;
         let mut enter = engine
             .marked
             .command(Path::new("/usr/bin/nsenter"), engine.place.path());
@@ -517,7 +517,7 @@ impl Container<'_> {
         run(enter, engine.place.path(), None, LIMIT)
     }
 
-    /// Waits until `supervisorctl status NAME` says so.
+    /// Waits until `supervisorctl status NAME` prints this state.
     pub(crate) fn wait_state(&self, program: &str, state: &str) -> Result<(), String> {
         let mut last = String::new();
         wait_for(&format!("{program} is {state}"), LIMIT, || {
@@ -527,16 +527,16 @@ impl Container<'_> {
             };
             last.split_whitespace().nth(1) == Some(state)
         })
-        .map_err(|why| format!("{why} ({last:?}); it said:\n{}", self.output()))
+        .map_err(|why| format!("{why} ({last:?}); output:\n{}", self.output()))
     }
 
-    /// The process that is PID 1 inside.
+    /// The host's PID of PID 1 in the container.
     pub(crate) fn pid(&self) -> Result<i32, String> {
         match self.engine.kind {
             Kind::Namespaces => proc::children(i32::try_from(self.child.id()).unwrap_or(-1))
                 .first()
                 .map(|(pid, _)| *pid)
-                .ok_or_else(|| "it has ended".to_owned()),
+                .ok_or_else(|| "it has exited".to_owned()),
             _ => {
                 let format = ["inspect", "--format", "{{.State.Pid}}", &self.name];
                 let got = self.engine.tell(&format)?;
@@ -548,7 +548,7 @@ impl Container<'_> {
         }
     }
 
-    /// Whether the image's health check finds it well.
+    /// Runs the health check of the image.
     pub(crate) fn is_healthy(&self) -> Result<bool, String> {
         match self.engine.kind {
             Kind::Podman(_) => {
@@ -559,7 +559,7 @@ impl Container<'_> {
                     _ => Err(format!("{got:?}")),
                 }
             }
-            // Docker looks when it likes; what it does then is this.
+            // Docker runs the health check at its own times, so the test runs the same command.
             Kind::Docker => {
                 let format =
                     "{{range $i, $w := .Config.Healthcheck.Test}}{{if $i}}{{$w}} {{end}}{{end}}";
@@ -573,7 +573,7 @@ impl Container<'_> {
         }
     }
 
-    /// Has the engine stop it, as its users do.
+    /// Stops the container with the engine, as users do.
     pub(crate) fn stop(&self) -> Result<(), String> {
         match self.engine.kind {
             Kind::Namespaces => self.signal("TERM"),
@@ -588,7 +588,7 @@ impl Container<'_> {
         }
     }
 
-    /// Sends PID 1 a signal through the engine.
+    /// Sends PID 1 a signal with the engine.
     pub(crate) fn signal(&self, name: &str) -> Result<(), String> {
         match self.engine.kind {
             Kind::Namespaces => {
@@ -607,11 +607,11 @@ impl Container<'_> {
         }
     }
 
-    /// Its exit code, once it has one.
+    /// Waits until the container exits. Returns its exit code.
     pub(crate) fn wait(&mut self) -> Result<i32, String> {
         wait_exit(&mut self.child, LIMIT)
             .map(|status| status.code().unwrap_or(-1))
-            .map_err(|why| format!("{why}; it said:\n{}", self.output()))
+            .map_err(|why| format!("{why}; output:\n{}", self.output()))
     }
 }
 
@@ -627,15 +627,15 @@ impl Drop for Container<'_> {
     }
 }
 
-/// Why an engine is not taken.
+/// Why an engine cannot be used.
 enum EngineError {
-    /// It does not run on this machine: the next may.
+    /// It does not run on this machine. The next engine may.
     CannotHere(String),
-    /// What we make is wrong.
+    /// Our image or tarball is wrong.
     Broken(String),
 }
 
-/// This test and the libraries that it needs, none of which the image has.
+/// This test binary and its libraries, because the image has none.
 fn test_child() -> Result<Vec<(PathBuf, String)>, String> {
     let me = std::env::current_exe().map_err(|e| e.to_string())?;
     let text = Command::new("ldd")
@@ -660,10 +660,10 @@ fn last_line(text: &str) -> String {
 /// The script under test.
 const BUILD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/build");
 
-/// Compiling takes that long at most, on a machine that others use too.
+/// The time limit of a build on a shared machine.
 const BUILD_LIMIT: Duration = Duration::from_secs(1800);
 
-/// Holds a mount namespace until standard input ends, which it does with the test.
+/// Holds a mount namespace until standard input ends, that is, until the test exits.
 const HOLD: &str = "\
 set -e
 if grep -qs . /sys/fs/cgroup/unified/cgroup.controllers; then umount -l /sys/fs/cgroup/unified; fi
@@ -671,7 +671,7 @@ printf .
 read -r _
 ";
 
-/// IMAGE ROOT CONFIGURATION MANNER (FROM TO)…: lays out ROOT, and becomes the entry point in it.
+/// IMAGE ROOT CONFIGURATION MANNER (FROM TO)…: fills ROOT, and executes the entry point in it.
 const NAMESPACES: &str = r#"
 set -e
 image=$1 root=$2 configuration=$3 manner=$4

@@ -1,4 +1,4 @@
-//! Packages of this working tree, each built once in a run. cargo compiles what has changed since the last run.
+//! Packages of this working tree. A run builds each of them once. cargo compiles only what has changed.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,12 +6,12 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::support::machine::Unmade;
 
-/// A version above ours.
+/// A higher version than ours.
 pub(crate) const HIGHER: &str = "5.0.1";
-/// What our own version is.
+/// Our own version.
 pub(crate) const OURS: &str = env!("CARGO_PKG_VERSION");
 
-/// What is built, and with which command.
+/// The kinds of packages, with their build commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Deb,
@@ -33,7 +33,7 @@ impl Kind {
         }
     }
 
-    /// The name of the file.
+    /// The file name of the package.
     pub(crate) fn file(self, version: &str) -> String {
         match self {
             Self::Deb => format!("supervisord_{version}_amd64.deb"),
@@ -42,22 +42,22 @@ impl Kind {
     }
 }
 
-/// The top of the working tree.
+/// The root of the working tree.
 pub(crate) fn top() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Whether a command is there.
+/// Whether a command is in PATH.
 pub(crate) fn has(command: &str) -> bool {
     let path = std::env::var("PATH").unwrap_or_default();
     path.split(':')
         .any(|directory| Path::new(directory).join(command).exists())
 }
 
-/// The directory with this package of both versions.
+/// The directory with this package in both versions.
 ///
 /// # Errors
-/// A reason to skip, or what went wrong.
+/// The reason to skip, or the error.
 pub(crate) fn both(kind: Kind) -> Result<PathBuf, Unmade> {
     type Made = Mutex<[Option<Result<PathBuf, String>>; 2]>;
     static MADE: OnceLock<Made> = OnceLock::new();
@@ -65,7 +65,7 @@ pub(crate) fn both(kind: Kind) -> Result<PathBuf, Unmade> {
         return Err(Ok(format!("{} is not installed", kind.tool())));
     }
     let made = MADE.get_or_init(Default::default);
-    // One at a time: they use the same directory for compiling.
+    // One build at a time, because builds share the compiler's output directory.
     let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
     let made = made[kind as usize].get_or_insert_with(|| {
         let out = top().join("target/package/out");
@@ -77,7 +77,7 @@ pub(crate) fn both(kind: Kind) -> Result<PathBuf, Unmade> {
     made.clone().map_err(Err)
 }
 
-/// Builds one package of the sources in `tree` into `out`; compiles in `target` if that is not to be the usual place.
+/// Builds one package from the sources in `tree` into `out`. `target`: cargo's output directory. `None`: the usual one.
 pub(crate) fn build(
     kind: Kind,
     version: &str,
@@ -93,7 +93,7 @@ pub(crate) fn build(
         .env_remove("SOURCE_DATE_EPOCH")
         .env_remove("CARGO_TARGET_DIR");
     if let Some(target) = target {
-        // Somebody else, elsewhere, who has the same compiler and crates.
+        // Simulates another user in another directory with the same compiler and crates.
         let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
         for (name, usual) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
             let place = std::env::var_os(name).map_or_else(|| home.join(usual), PathBuf::from);

@@ -1,5 +1,5 @@
-//! The packages, built and installed: into machines with a real systemd, beside Debian's package of Supervisor, by dpkg and by
-//! rpm, and as images into containers. What is not there to build or install them with is named, and skipped.
+//! Builds and installs the packages: in machines with a real systemd, beside Debian's Supervisor package, with dpkg and
+//! with rpm, and as container images. Tests whose tools are missing are skipped with that reason.
 
 #[path = "../support/mod.rs"]
 #[allow(

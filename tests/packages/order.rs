@@ -1,5 +1,5 @@
-//! Packages and scripts as those who judge them want them: lintian, rpmlint, shellcheck, and the same bytes when built again
-//! somewhere else.
+//! Checks packages and scripts with lintian, rpmlint and shellcheck, and checks that a second build in another
+//! directory gives the same bytes.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,28 +9,28 @@ use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::temp_dir::TempDir;
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("order::lintian", || {
+        Trial::new("order::lintian_is_clean", || {
             judged(
                 Kind::Deb,
                 &["lintian", "--fail-on", "error,warning", "--allow-root"],
             )
         }),
-        Trial::new("order::rpmlint", || {
+        Trial::new("order::rpmlint_is_clean", || {
             judged(
                 Kind::Rpm,
                 &["rpmlint", "--config", "packaging/rpm/rpmlint.toml"],
             )
         }),
-        Trial::new("order::shellcheck", shellcheck),
+        Trial::new("order::shellcheck_is_clean", shellcheck),
         Trial::new("order::the_bill_of_materials_is_complete", bill),
         Trial::new("order::two_builds_have_the_same_bytes", same_bytes),
     ]
 }
 
-/// Nothing is to be said of the package.
+/// Runs a checker of packages. It must print nothing.
 fn judged(kind: Kind, words: &[&str]) -> Result<Outcome, String> {
     if !has(words[0]) {
         return Ok(Outcome::Skipped(format!("{} is not installed", words[0])));
@@ -61,7 +61,7 @@ fn judged(kind: Kind, words: &[&str]) -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// Shell scripts of ours; maintainer scripts as they are before debhelper adds to them.
+/// Our shell scripts; maintainer scripts without the parts that debhelper adds.
 fn shellcheck() -> Result<Outcome, String> {
     if !has("shellcheck") {
         return Ok(Outcome::Skipped("shellcheck is not installed".to_owned()));
@@ -110,8 +110,8 @@ fn shellcheck() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// A copy of the sources under another path, compiled from nothing into another directory, by somebody with another home,
-/// language, time zone and umask.
+/// A build from a copy of the sources in another directory, with another output directory, home, language, time zone
+/// and umask.
 fn same_bytes() -> Result<Outcome, String> {
     let kinds: Vec<Kind> = [Kind::Deb, Kind::Rpm]
         .into_iter()
@@ -140,7 +140,7 @@ fn same_bytes() -> Result<Outcome, String> {
             |directory: &Path| std::fs::read(directory.join(&name)).map_err(|e| e.to_string());
         expect(
             read(&out)? == read(&top().join("target/package/out"))?,
-            format!("{name} has other bytes the second time"),
+            format!("the second build of {name} has other bytes"),
         )?;
     }
     Ok(Outcome::Passed)
@@ -179,7 +179,7 @@ fn bill() -> Result<Outcome, String> {
         "none",
         "--no-dedupe",
     ])?;
-    // `hyper v1.12.0 (proc-macro)`, and so on; the first is ourselves.
+    // `hyper v1.12.0 (proc-macro)`, and so on. The first is our own package.
     let crates: Vec<(&str, &str)> = tree
         .lines()
         .skip(1)
@@ -197,7 +197,7 @@ fn bill() -> Result<Outcome, String> {
             format!("{name} {version}: {found:?}"),
         )?;
     }
-    // Nothing of the machine where it was made.
+    // The text contains no path of the build machine.
     let own = top().display().to_string();
     expect(!text.contains(&own), format!("{own} is in it"))?;
     Ok(Outcome::Passed)

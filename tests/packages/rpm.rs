@@ -1,5 +1,5 @@
-//! The .rpm: installed into a scratch root, and, scriptlets included, into a machine with a real systemd that has rpm. What this
-//! cannot show (dnf, SELinux enforcing) needs a machine of that family.
+//! The .rpm, installed into a scratch root, and with scriptlets into a machine that has systemd and rpm. dnf and
+//! SELinux in enforcing mode need a machine of that distribution, which these tests do not have.
 
 use crate::deb::UNIT;
 use crate::made::{HIGHER, Kind, OURS, both, has};
@@ -8,12 +8,12 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::temp_dir::TempDir;
 use crate::support::{LIMIT, expect, is_root, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("rpm::installs_into_a_root", root),
+        Trial::new("rpm::it_installs_into_a_root", root),
         trial_bare(
-            "rpm::installed_upgraded_taken_away",
+            "rpm::it_can_be_installed_upgraded_and_removed",
             || both(Kind::Rpm),
             |machine| {
                 let script = "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends rpm </dev/null";
@@ -28,7 +28,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// Files of the package that others look for.
+/// Files of the package that other packages expect.
 const FILES: [&str; 16] = [
     "/etc/supervisord.conf",
     "/etc/supervisord.d",
@@ -118,7 +118,7 @@ fn root() -> Result<Outcome, String> {
             .eq(["/etc/logrotate.d/supervisord", "/etc/supervisord.conf"]),
         "configuration files",
     )?;
-    // The unit names the files of this family.
+    // The unit uses the paths of this distribution.
     let unit = std::fs::read_to_string(scratch.join("usr/lib/systemd/system/supervisord.service"));
     let unit = unit.map_err(|error| error.to_string())?;
     expect(
@@ -128,7 +128,8 @@ fn root() -> Result<Outcome, String> {
     if !has("systemd-analyze") {
         return Ok(Outcome::Passed);
     }
-    // Its programs and its manual are in the scratch root, not here: only those two complaints are due.
+    // The programs and the manual pages are in the scratch root, so `systemd-analyze` may only report that they are
+    // missing.
     let mut verify = std::process::Command::new("systemd-analyze");
     verify
         .args(["verify", "--man=no", "--recursive-errors=no", "--root"])
@@ -142,7 +143,7 @@ fn lived(machine: &Machine) -> Result<(), String> {
     let rpm = |words: &str| machine.sh(&format!("rpm {words} 2>&1"));
     let file = |version: &str| format!("/shown/{}", Kind::Rpm.file(version));
     rpm(&format!("--install --nodeps {}", file(OURS)))?;
-    // As its presets say: Debian's enable everything.
+    // The presets decide. Debian's presets enable every unit.
     expect(
         machine.sh("systemctl is-enabled supervisord")?.trim() == "enabled",
         "not enabled",

@@ -327,7 +327,7 @@ impl Invariants {
         }
         if has_socket(spec) {
             let before = self.holding.keys().find(|held| held.slot == instance.slot);
-            assert_eq!(before, None, "the life before still holds its socket");
+            assert_eq!(before, None, "the previous instance still holds its socket");
             self.holding.insert(instance, false);
         }
         let instance_state = SimInstance {
@@ -342,7 +342,11 @@ impl Invariants {
 
     fn signal(&mut self, now: Now, instance: InstanceId, signal: Signal, actions: &[Action]) {
         let Some(instance_state) = self.instances.get_mut(&instance) else {
-            assert_eq!(signal, Signal::KILL, "a stranger is killed or left alone");
+            assert_eq!(
+                signal,
+                Signal::KILL,
+                "a process of no program is killed or left alone"
+            );
             return;
         };
         assert!(
@@ -429,10 +433,10 @@ impl Invariants {
             }
             EventKind::SupervisorState(state) => {
                 if state.code() < 1 {
-                    assert!(!self.stopping_told, "the stop is told twice");
+                    assert!(!self.stopping_told, "the stop is reported twice");
                     self.stopping_told = true;
                 } else {
-                    assert!(!self.running_told, "the start is told twice");
+                    assert!(!self.running_told, "the start is reported twice");
                     self.running_told = true;
                 }
             }
@@ -527,7 +531,7 @@ impl Invariants {
             after.iter().map(|view| (key(view), view)).collect();
         for view in before.iter().filter(|view| stays(&view.group, &view.name)) {
             let name = key(view);
-            let now = after.get(&name).expect("who stays is there");
+            let now = after.get(&name).expect("a remaining process is missing");
             assert!(
                 changed.contains(&name)
                     || (view.pid, view.state, view.start) == (now.pid, now.state, now.start),

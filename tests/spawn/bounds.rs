@@ -1,4 +1,4 @@
-//! What a process may use and which rights it has, as the kernel tells it of real ones.
+//! Resource limits and privileges of real processes, as the kernel reports them.
 
 use supervisord::domain::Capabilities;
 use supervisord::sys::{ChildBounds, ConfiguredValue, get_limit};
@@ -6,7 +6,7 @@ use supervisord::sys::{ChildBounds, ConfiguredValue, get_limit};
 use super::*;
 
 const NOBODY: u32 = 65534;
-/// A limit that every machine allows, for each resource, if its hard limit does.
+/// For each resource a limit that every machine allows if its hard limit does.
 const LIMITS: [(Resource, &str, u64); 16] = [
     (Resource::Files, "Max open files", 77),
     (Resource::Processes, "Max processes", 5000),
@@ -37,12 +37,12 @@ fn bit(name: &str) -> u64 {
     Capabilities::named(name).expect("known").bits()
 }
 
-/// The set of this name that a text of /proc/PID/status shows.
+/// A capability set in a text of /proc/PID/status.
 fn set(status: &str, field: &str) -> u64 {
     u64::from_str_radix(&super::field(status, field), 16).expect("hexadecimal")
 }
 
-/// What our own process may do.
+/// Whether this process has a capability.
 fn can(capability: &str) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").expect("status");
     set(&status, "CapEff") & bit(capability) != 0
@@ -56,7 +56,7 @@ fn nobody() -> ChildIds {
     }
 }
 
-/// A process that shows its own /proc/PID/status.
+/// A process that prints its own /proc/PID/status.
 fn shows_itself(ids: ChildIds, bounds: ChildBounds) -> RawPlan {
     let mut plan = plan(&["/bin/cat", "/proc/self/status"]);
     plan.ids = ids;
@@ -104,14 +104,14 @@ fn every_limit_is_set_and_grandchildren_have_it() {
             );
         }
         let after = LIMITS.map(|(resource, ..)| get_limit(resource).expect("limit"));
-        assert_eq!(before, after, "ours stay");
+        assert_eq!(before, after, "our own values stay");
     }
 }
 
-/// The child shares our memory, and the kernel's rule is that those who share it have one score.
+/// The child shares our memory, and the kernel has one OOM score for all processes that share memory.
 #[test]
-fn nice_and_oom_score_adj_are_the_childs_alone() {
-    // The shell reads by itself: what it executes would need descriptors that the limit has no room for.
+fn nice_and_oom_score_adj_change_only_the_child() {
+    // The shell reads the files itself, because a new program would need more descriptors than the limit allows.
     const SCRIPT: &str = "read score </proc/self/oom_score_adj
         read a b c d e f g h i j k l m n o p q r nice rest </proc/self/stat
         echo $score $nice; ulimit -Sn";
@@ -123,7 +123,7 @@ fn nice_and_oom_score_adj_are_the_childs_alone() {
     plan.bounds.nice = Some(setting(7, ""));
     plan.bounds.oom_score_adj = Some(setting(score.clone(), ""));
     for table in TABLES {
-        // A shell puts descriptors aside at 10 and above.
+        // A shell moves descriptors to 10 and above.
         let few = Limit { soft: 11, hard: 12 };
         plan.bounds.limits = vec![setting((Resource::Files, few), "")];
         let mut spawner = Spawner::with_table(table).expect("spawner");
@@ -131,9 +131,9 @@ fn nice_and_oom_score_adj_are_the_childs_alone() {
         let out = shown(&mut spawner, &plan);
         assert_eq!(out, format!("{score} 7\n11\n"), "{table:?}");
         let after = (own_score(), nice_of("self"), nice_of("thread-self"));
-        assert_eq!(before, after, "ours stay");
-        // With room for the three alone the score is written all the same. The program then finds no room for its
-        // libraries, and says so itself.
+        assert_eq!(before, after, "our own values stay");
+        // With room for only three descriptors the score is still written. The program then fails to load its
+        // libraries, and reports that itself.
         let none = Limit { soft: 3, hard: 3 };
         plan.bounds.limits = vec![setting((Resource::Files, none), "")];
         let (_, err, _) = start(&mut spawner, &plan).finish();
@@ -148,7 +148,7 @@ fn nice_of(pid: &str) -> String {
 }
 
 #[test]
-fn lower_values_are_set_with_the_right_and_refused_without_it() {
+fn lower_values_need_a_capability() {
     let _turn = turn();
     let mut plan = shell("cat /proc/self/oom_score_adj; cut -d' ' -f19 /proc/self/stat; exit 0");
     let mut spawner = Spawner::new().expect("spawner");
@@ -177,7 +177,7 @@ fn lower_values_are_set_with_the_right_and_refused_without_it() {
     let text = "limit_nofile=1:9223372036854775807";
     plan.bounds.limits = vec![setting((Resource::Files, beyond), text)];
     let (_, err, _) = start(&mut spawner, &plan).finish();
-    // Above fs.nr_open nobody gets.
+    // No process gets a limit above fs.nr_open.
     let missing = format!("set {text}: EPERM, needs CAP_SYS_RESOURCE, and at most fs.nr_open");
     assert_eq!(err, refused(&missing));
 }
@@ -187,7 +187,7 @@ fn refused(what: &str) -> String {
 }
 
 #[test]
-fn failures_name_the_key_and_end_with_127() {
+fn failures_name_the_key_and_exit_with_127() {
     let _turn = turn();
     let with = |change: fn(&mut RawPlan)| {
         let mut plan = plan(&["/bin/cat"]);
@@ -245,10 +245,10 @@ fn failures_name_the_key_and_end_with_127() {
 }
 
 #[test]
-fn groups_are_joined() {
+fn configured_groups_are_set() {
     let _turn = turn();
     let mut spawner = Spawner::new().expect("spawner");
-    // One's own group needs no right.
+    // The process's own group needs no privilege.
     let own = nix::unistd::getgid().as_raw();
     let joined = |gid, groups| ChildIds::Joined {
         gid,
@@ -274,7 +274,7 @@ fn groups_are_joined() {
 }
 
 #[test]
-fn root_has_the_bounding_set_and_no_more() {
+fn root_has_only_the_bounding_set() {
     let _turn = turn();
     if !is_root() {
         return;
@@ -295,13 +295,17 @@ fn root_has_the_bounding_set_and_no_more() {
         assert_eq!(super::field(&out, "NoNewPrivs"), "0");
         let now = std::fs::read_to_string("/proc/self/status").expect("status");
         for field in ["CapBnd", "CapPrm", "CapEff", "CapInh"] {
-            assert_eq!(set(&now, field), set(&own, field), "ours stay: {field}");
+            assert_eq!(
+                set(&now, field),
+                set(&own, field),
+                "our own values stay: {field}"
+            );
         }
     }
 }
 
 #[test]
-fn nobody_has_the_ambient_capability_and_nothing_else() {
+fn nobody_has_only_the_ambient_capability() {
     let _turn = turn();
     if !is_root() {
         return;
@@ -316,7 +320,7 @@ fn nobody_has_the_ambient_capability_and_nothing_else() {
         };
         for table in TABLES {
             let mut spawner = Spawner::with_table(table).expect("spawner");
-            // Through a shell: what it executes has it too.
+            // Through a shell, to check that programs that it executes have the capability too.
             let mut plan = shell("cat /proc/self/status; exit 0");
             plan.ids = nobody();
             plan.bounds = bounds.clone();
@@ -334,9 +338,9 @@ fn nobody_has_the_ambient_capability_and_nothing_else() {
     }
 }
 
-/// The kernel's word for it is one thing, the action another.
+/// Tries the privileged actions, because the reported sets alone prove nothing.
 #[test]
-fn nobody_takes_a_low_port_by_the_ambient_capability_and_can_do_nothing_else_of_roots() {
+fn nobody_binds_a_low_port_with_an_ambient_capability_and_nothing_more() {
     const ACTIONS: &str = "
 import os, socket
 def tried(name, action):
@@ -383,7 +387,7 @@ tried('kill', lambda: os.kill(1, 0))
 }
 
 #[test]
-fn a_setuid_program_gains_what_the_bounding_set_allows_and_nothing_where_it_may_not() {
+fn a_setuid_program_gains_only_the_bounding_set_and_nothing_with_no_new_privileges() {
     use std::os::unix::fs::PermissionsExt;
     let _turn = turn();
     if !is_root() {
@@ -422,16 +426,16 @@ fn a_setuid_program_gains_what_the_bounding_set_allows_and_nothing_where_it_may_
     assert_eq!(nothing, ("65534 65534 65534 65534".to_owned(), 0));
 }
 
-/// What is refused to a daemon that is not root has its own answers above.
+/// The tests above check the errors of a daemon without root.
 #[test]
-fn all_this_holds_for_another_user_too() {
+fn all_limits_hold_for_another_user() {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
     let _turn = turn();
     if !is_root() {
         return;
     }
-    // Where this file stands nobody may be allowed to look.
+    // Other users may have no access to the directory of this file.
     let home = std::env::temp_dir().join(format!("supervisord-nobody-{}", std::process::id()));
     std::fs::create_dir_all(&home).expect("directory");
     std::fs::set_permissions(&home, PermissionsExt::from_mode(0o755)).expect("mode");
@@ -448,7 +452,7 @@ fn all_this_holds_for_another_user_too() {
     let out = String::from_utf8_lossy(&done.stdout);
     assert!(done.status.success(), "{out}");
     assert!(
-        out.contains("failures_name_the_key_and_end_with_127 ... ok"),
+        out.contains("failures_name_the_key_and_exit_with_127 ... ok"),
         "{out}"
     );
 }

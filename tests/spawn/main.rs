@@ -1,6 +1,6 @@
-//! Real processes made by `sys::Spawner`: what they get, what they do not get, and what is left behind in us.
+//! Real processes of `sys::Spawner`: what they inherit, what they do not inherit, and what remains in this process.
 //!
-//! The tests count descriptors, threads and children of this process, so that they take turns.
+//! The tests count descriptors, threads and children of this process, so only one of them runs at a time.
 
 mod bounds;
 mod ready;
@@ -27,7 +27,7 @@ const TABLES: [FdTableMode; 3] = [
     FdTableMode::Copied,
     FdTableMode::Inherited,
 ];
-/// No test waits longer for anything.
+/// Time limit of every wait.
 const LIMIT: Duration = Duration::from_secs(20);
 
 fn turn() -> MutexGuard<'static, ()> {
@@ -70,7 +70,7 @@ fn shell(script: &str) -> RawPlan {
     plan(&["/bin/sh", "-c", script])
 }
 
-/// A field of a text of /proc/PID/status.
+/// A field in a text of /proc/PID/status.
 fn field(status: &str, name: &str) -> String {
     let line = status
         .lines()
@@ -116,7 +116,8 @@ fn wait(pidfd: &OwnedFd) -> ExitStatus {
 }
 
 impl Running {
-    /// Lets it end: what it wrote, and how it ended. Reading to the end also proves that no end of a pipe stayed with us.
+    /// Waits for the exit. Returns stdout, stderr and the status. Reading to the end also proves that this process
+    /// holds no end of a pipe.
     fn finish(mut self) -> (String, String, ExitStatus) {
         drop(self.stdin);
         let mut poller = Poller::new().expect("epoll");
@@ -134,8 +135,8 @@ impl Running {
         (out, err, wait(&self.pidfd))
     }
 
-    /// Waits until a `cat` runs: the clone returns when the child has given our memory up, a little before exec closes
-    /// descriptors.
+    /// Waits until a `cat` runs. The clone returns when the child has released our memory, which is a little before
+    /// exec closes descriptors.
     fn settle(&mut self) {
         self.stdin.write_all(b"x").expect("written");
         self.stdout.read_exact(&mut [0]).expect("echoed");
@@ -165,19 +166,19 @@ fn descriptors(pid: &str) -> BTreeSet<u32> {
         .collect()
 }
 
-/// The number of a descriptor, this or above, that is *not* close-on-exec.
+/// A descriptor with this number or above that is *not* close-on-exec.
 fn careless(number: i32) -> i32 {
     let null = File::open("/dev/null").expect("null");
     nix::fcntl::fcntl(&null, nix::fcntl::FcntlArg::F_DUPFD(number)).expect("dup")
 }
 
 #[test]
-fn prc_16_17_own_group_same_session_three_descriptors_clean_signals() {
+fn prc_16_17_a_child_has_its_own_group_three_descriptors_and_clean_signals() {
     let _turn = turn();
     let (low, high) = (careless(3), careless(5000));
     assert!(low >= 3 && high >= 5000);
     let session = nix::unistd::getsid(None).expect("session").as_raw();
-    // As a daemon has it.
+    // Like a daemon.
     let ignore = |name| {
         let signal = Signal::parse(name).expect("signal");
         supervisord::sys::ignore_signals(&[signal]).expect("ignored");
@@ -185,7 +186,7 @@ fn prc_16_17_own_group_same_session_three_descriptors_clean_signals() {
     ignore("PIPE");
     for (table, late) in TABLES.into_iter().zip(["XFSZ", "WINCH", "URG"]) {
         let mut spawner = Spawner::with_table(table).expect("spawner");
-        // The spawner has looked by then.
+        // The spawner has already read the signal settings.
         ignore(late);
         let mut child = start(&mut spawner, &plan(&["/bin/cat"]));
         child.settle();
@@ -220,7 +221,7 @@ fn prc_16_17_own_group_same_session_three_descriptors_clean_signals() {
 }
 
 #[test]
-fn prc_20_failures_speak_on_stderr_and_end_with_127() {
+fn prc_20_failures_are_written_to_stderr_and_exit_with_127() {
     let _turn = turn();
     let home = std::env::temp_dir().join(format!("supervisord-spawn-{}", std::process::id()));
     std::fs::create_dir_all(&home).expect("directory");
@@ -311,7 +312,7 @@ fn prc_20_failures_speak_on_stderr_and_end_with_127() {
 }
 
 #[test]
-fn prc_20_a_failure_that_nobody_reads_still_ends_with_127() {
+fn prc_20_a_failure_without_a_reader_still_exits_with_127() {
     let _turn = turn();
     let mut spawner = Spawner::new().expect("spawner");
     let (_, writer) = std::io::pipe().expect("pipe");
@@ -328,7 +329,7 @@ fn prc_20_a_failure_that_nobody_reads_still_ends_with_127() {
 }
 
 #[test]
-fn prc_18_19_21_environment_umask_directory_and_limits_are_the_plans() {
+fn prc_18_19_21_a_child_has_the_planned_environment_umask_directory_and_limits() {
     let _turn = turn();
     let mut plan = shell(
         "tr '\\0' '\\n' </proc/$$/environ; umask; pwd; ulimit -Sn; ulimit -Hn; exec /bin/sh -c 'echo \"$0\"' 'a  b'",
@@ -353,11 +354,11 @@ fn prc_18_19_21_environment_umask_directory_and_limits_are_the_plans() {
             std::env::current_dir().expect("cwd"),
             supervisord::sys::get_limit(Resource::Files).expect("limit"),
         );
-        assert_eq!(before, after, "ours stay");
+        assert_eq!(before, after, "our own values stay");
     }
 }
 
-/// lessons, 4.2 rule 6: nothing of root comes along, and the daemon is as before.
+/// The process has no privilege of root, and the daemon does not change.
 #[test]
 fn dmn_11_another_users_process_has_its_ids_and_groups_and_no_capability() {
     let _turn = turn();
@@ -389,11 +390,11 @@ fn dmn_11_another_users_process_has_its_ids_and_groups_and_no_capability() {
         }
         assert!(
             nix::unistd::getresuid().is_ok_and(|ids| ids.saved.is_root()),
-            "ours stay"
+            "our own values stay"
         );
         assert_eq!(child.finish().2, ExitStatus::Exited(0));
     }
-    // And what was undumpable stays so.
+    // An undumpable process stays undumpable.
     nix::sys::prctl::set_dumpable(false).expect("undumpable");
     let mut spawner = Spawner::new().expect("spawner");
     start(&mut spawner, &plan).finish();
@@ -402,7 +403,7 @@ fn dmn_11_another_users_process_has_its_ids_and_groups_and_no_capability() {
 }
 
 #[test]
-fn dmn_11_groups_alone_are_put_right() {
+fn dmn_11_groups_are_set_for_the_same_user() {
     let _turn = turn();
     if !is_root() {
         return;
@@ -482,15 +483,15 @@ fn a_thousand_spawns_leave_nothing_behind() {
             );
         }
         assert_eq!(descriptors("self"), before, "{table:?}");
-        // The harness makes and ends threads of its own; a leak of ours would be hundreds.
+        // The harness creates and ends its own threads. A leak of the spawner would be hundreds.
         assert!(threads() < 50);
         assert_eq!(peek_ended().expect("asked"), None, "no zombie");
     }
 }
 
-/// The child shares the table for a moment: neither may it take others' descriptors along, nor they lose theirs.
+/// The child shares the descriptor table for a moment: it must not inherit descriptors of other threads, or close them.
 #[test]
-fn descriptors_that_come_and_go_meanwhile_are_safe() {
+fn descriptors_opened_during_a_spawn_do_not_leak() {
     let _turn = turn();
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -499,9 +500,13 @@ fn descriptors_that_come_and_go_meanwhile_are_safe() {
                 let mut kept = Vec::new();
                 while !stop.load(Ordering::Relaxed) {
                     let (mut reader, mut writer) = std::io::pipe().expect("pipe");
-                    writer.write_all(b"x").expect("our end is still ours");
+                    writer
+                        .write_all(b"x")
+                        .expect("our descriptor is still open");
                     let mut byte = [0];
-                    reader.read_exact(&mut byte).expect("our end is still ours");
+                    reader
+                        .read_exact(&mut byte)
+                        .expect("our descriptor is still open");
                     kept.push((reader, writer));
                     if kept.len() == 100 {
                         kept.clear();
@@ -526,7 +531,7 @@ fn descriptors_that_come_and_go_meanwhile_are_safe() {
 }
 
 #[test]
-fn prc_12_endings_are_told_as_they_were() {
+fn prc_12_exit_statuses_are_reported_exactly() {
     let _turn = turn();
     let mut spawner = Spawner::new().expect("spawner");
     let killed = |name: &str| ExitStatus::Signalled {
@@ -538,7 +543,7 @@ fn prc_12_endings_are_told_as_they_were() {
         ("exit 255", ExitStatus::Exited(255)),
         ("kill -KILL $$", killed("KILL")),
         ("kill -TERM $$", killed("TERM")),
-        // Real-time signals have no name in most libraries, yet programs die by them.
+        // Most libraries have no names for real-time signals, but such a signal can kill a program.
         ("kill -40 $$", killed("40")),
     ] {
         assert_eq!(
@@ -560,7 +565,7 @@ fn prc_22_signals_reach_the_process_or_its_group() {
     one.stdout.read_exact(&mut [0; 3]).expect("up");
     assert_eq!(reap(&one.pidfd).expect("asked"), None, "still running");
     send_signal(&one.pidfd, Signal::TERM).expect("sent");
-    // The shell's `read` is ended by the trap.
+    // The trap ends the shell's `read`.
     assert_eq!(wait(&one.pidfd), ExitStatus::Exited(9));
     let gone = |result: std::io::Result<()>| result.expect_err("gone").raw_os_error();
     assert_eq!(
@@ -576,24 +581,24 @@ fn prc_22_signals_reach_the_process_or_its_group() {
         Some(libc::ESRCH)
     );
 
-    // The grandchild holds standard output: the end of it comes only when both are gone.
+    // The grandchild also holds standard output, so its end comes after both have exited.
     let mut two = start(&mut spawner, &shell("/bin/sleep 1000 & echo up; exit 0"));
     two.stdout.read_exact(&mut [0; 3]).expect("up");
     let mut poller = Poller::new().expect("epoll");
     poller.add(&two.pidfd, 1, Interest::Read).expect("added");
     assert_eq!(poller.wait(Some(LIMIT)).expect("waited").count(), 1);
-    // The leader is a zombie now; its group is still there, and its number certain.
+    // The leader is a zombie now, so its group exists and its PID is not reused.
     send_group_signal(&two.pidfd, two.pid, Signal::KILL).expect("sent");
     assert_eq!(two.finish().2, ExitStatus::Exited(0));
 }
 
-/// Supervisor/supervisor#936: a stranger that ends below PID 1.
+/// Supervisor/supervisor#936: an orphan that exits below PID 1.
 #[test]
-fn strangers_are_seen_and_reaped_apart() {
+fn orphans_are_reaped_separately() {
     let _turn = turn();
     become_subreaper().expect("subreaper");
     let mut spawner = Spawner::new().expect("spawner");
-    // The orphan ends only after its parent has: it waits for the end of its standard input.
+    // The orphan exits after its parent: it waits for the end of its standard input.
     let child = start(
         &mut spawner,
         &shell("exec 3<&0; (read line <&3; exit 5) & exit 0"),
@@ -603,11 +608,11 @@ fn strangers_are_seen_and_reaped_apart() {
         if let Some(pid) = peek_ended().expect("asked") {
             break pid;
         }
-        assert!(Instant::now() < deadline, "nobody ended");
+        assert!(Instant::now() < deadline, "no child exited");
         std::thread::yield_now();
     };
     assert_eq!(peek(), child.pid);
-    assert_eq!(peek(), child.pid, "peeking reaps nobody");
+    assert_eq!(peek(), child.pid, "peeking reaps no child");
     assert_eq!(
         reap(&child.pidfd).expect("asked"),
         Some((child.pid, ExitStatus::Exited(0)))

@@ -1,8 +1,8 @@
-//! One more descriptor for a process, under any number: also one that the daemon itself uses for something at that moment.
+//! An additional descriptor of a process, under any number, including numbers that the daemon uses at that moment.
 
 use super::*;
 
-/// Spawns `plan` with the writing end of a pipe as its descriptor `number`; answers the process, and our end.
+/// Spawns `plan` with the writing end of a pipe as descriptor `number`. Returns stdout, the reading end and the pidfd.
 fn start_with(
     spawner: &mut Spawner,
     plan: &RawPlan,
@@ -32,18 +32,18 @@ fn all_of(mut reader: PipeReader) -> String {
 }
 
 #[test]
-fn a_process_has_its_ready_descriptor_and_no_other() {
+fn a_process_has_only_its_ready_descriptor() {
     let _turn = turn();
     for table in TABLES {
         let mut spawner = Spawner::with_table(table).expect("spawner");
-        // The staging descriptors are among these, in whatever order.
+        // The numbers of the staging descriptors are among these, in any order.
         for number in (3..40).chain([1023]) {
             let script = format!(
                 "echo >/proc/$$/fd/{number}; for fd in /proc/$$/fd/*; do [ -e $fd ] && echo ${{fd##*/}}; done; readlink /proc/$$/fd/0"
             );
             let (stdout, ready, pidfd) = start_with(&mut spawner, &shell(&script), number);
             let told = all_of(stdout);
-            // The one that the shell reads its directory through is closed again when it looks.
+            // The shell has closed the descriptor of its directory listing when it checks the names.
             let open: BTreeSet<u32> = told.lines().filter_map(|line| line.parse().ok()).collect();
             let expected = BTreeSet::from([0, 1, 2, u32::from(number)]);
             assert_eq!(open, expected, "{table:?}");
@@ -55,7 +55,7 @@ fn a_process_has_its_ready_descriptor_and_no_other() {
 }
 
 #[test]
-fn a_number_beyond_the_limit_is_told() {
+fn a_ready_fd_beyond_the_limit_is_an_error() {
     let _turn = turn();
     let mut spawner = Spawner::new().expect("spawner");
     let own = supervisord::sys::get_limit(Resource::Files).expect("known");

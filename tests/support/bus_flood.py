@@ -1,10 +1,10 @@
-# Calls of one user over many connections to a bus, as fast as the bus takes them, for ever; a connection that has sent its
-# share is replaced by a new one. Prints `ready` when the first ones have sent theirs. Needs nothing but Python.
+# Sends calls of one user over many connections to a bus, as fast as the bus accepts them, without end. After CALLS-OF-EACH
+# calls a new connection replaces the old one. Prints `ready` when the first connections have sent their calls.
 # usage: bus_flood.py PATH-OF-SOCKET UID CONNECTIONS CALLS-OF-EACH
 import os, select, socket, struct, sys
 
 path, (uid, many, each) = sys.argv[1], map(int, sys.argv[2:5])
-# By itself, for the interpreter may be one that only root can run.
+# The script changes the user itself, because only root may be able to run this interpreter.
 if os.getuid() != uid:
     os.setgroups([])
     os.setgid(uid)
@@ -72,7 +72,7 @@ while True:
                     sent += 1
                     if sent == many:
                         print('ready', flush=True)
-            # About what the refusals of all calls are long.
+            # About the length of the refusals of all calls.
             if not client.out and client.heard > 100 * each:
                 client.bus.close()
                 clients[number] = Client()

@@ -18,8 +18,8 @@ use crate::support::{LIMIT, expect, wait_for};
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
-        ("state_that_cannot_be_understood", spoiled),
-        ("the_fd_holder_is_killed_too", without_holder),
+        ("programs_survive_unreadable_state", spoiled),
+        ("programs_survive_a_killed_fd_holder", without_holder),
         ("sockets_of_fastcgi_programs_survive", sockets),
     ];
     list.iter()
@@ -38,7 +38,7 @@ pub(crate) fn spoil_if_asked() {
     }
     let stdin = std::io::stdin();
     let socket = stdin.as_fd().try_clone_to_owned().expect("room");
-    let (holder, _) = FdHolder::from_fd(socket).expect("a keeper");
+    let (holder, _) = FdHolder::from_fd(socket).expect("an fd holder");
     let items = holder.list(Duration::from_secs(10)).expect("a list");
     let state = items.into_iter().find(|(name, _)| name == "state");
     let state = state.expect("a state").1.remove(0);
@@ -229,13 +229,13 @@ fn sockets(machine: &Machine) -> Result<(), String> {
     };
     let (web, other) = (inode("web:0")?, inode("other")?);
     expect(web.starts_with("socket:") && web != other, web.clone())?;
-    expect(connects()?, "nobody listens")?;
+    expect(connects()?, "no process listens")?;
     let same = |when: &str| {
         for (name, inode_before) in [("web:0", &web), ("web:1", &web), ("other", &other)] {
             let now = inode(name)?;
             expect(now == *inode_before, format!("{when}: {name} has {now}"))?;
         }
-        expect(connects()?, format!("{when}: nobody listens"))
+        expect(connects()?, format!("{when}: no process listens"))
     };
     crash(machine, ":", 1, "3/3 running")?;
     same("killed")?;

@@ -12,24 +12,27 @@ pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
         ("programs_are_in_a_scope_beside_the_service", scope),
-        ("a_stop_leaves_nothing", stopped),
+        ("a_stop_leaves_no_process", stopped),
         (
-            "a_stop_leaves_nothing_of_a_daemon_that_is_gone",
+            "a_stop_leaves_no_process_of_a_dead_daemon",
             stopped_without_daemon,
         ),
-        ("nothing_runs_twice_after_a_crash", crashed),
+        ("no_program_runs_twice_after_a_crash", crashed),
         (
-            "the_scope_outlasts_its_programs_and_is_made_again",
+            "the_scope_outlasts_its_programs_and_is_created_again",
             made_again,
         ),
-        ("the_service_manager_may_start_anew", reexecuted),
+        ("the_service_manager_may_re_execute", reexecuted),
         ("no_bus_is_needed", without_bus),
         ("each_instance_has_a_scope", instances),
-        ("a_daemon_that_is_not_root_has_what_is_delegated", not_root),
+        ("a_daemon_without_root_uses_delegated_controllers", not_root),
     ];
     list.iter()
         .map(|&(name, test)| trial(format!("cgroups::{name}"), test))
-        .chain([virtual_trial("cgroups::limits_hold_and_are_told", limits)])
+        .chain([virtual_trial(
+            "cgroups::limits_hold_and_are_reported",
+            limits,
+        )])
         .collect()
 }
 
@@ -253,7 +256,7 @@ fn made_again(machine: &Machine) -> Result<(), String> {
     // The cgroup is removed with the program.
     ctl(machine, "stop web")?;
     ctl(machine, "remove web")?;
-    wait_for("its cgroup is gone", LIMIT, || {
+    wait_for("its cgroup is removed", LIMIT, || {
         is_there(machine, &format!("{TREE}/web:web")).is_ok_and(|is_there| !is_there)
     })?;
     machine.sh("systemctl stop supervisord").map(drop)

@@ -10,11 +10,11 @@ type Result<T = ()> = std::result::Result<T, String>;
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        trial("dbus::what_the_guide_calls_works", guide),
+        trial("dbus::calls_of_the_guide_work", guide),
         trial_with(
             "gdbus, of libglib2.0-bin",
             "command -v gdbus",
-            "dbus::what_the_guide_calls_with_gdbus_works",
+            "dbus::gdbus_calls_of_the_guide_work",
             guide_gdbus,
         ),
         trial_with(
@@ -23,39 +23,33 @@ pub(crate) fn tests() -> Vec<Trial> {
             "dbus::the_guides_python_works",
             guide_python,
         ),
-        trial("dbus::nobody_but_root_may_by_default", denied),
+        trial("dbus::only_root_is_allowed_by_default", denied),
         trial(
             "dbus::a_rules_file_lets_a_user_restart_one_program",
             one_program,
         ),
+        trial("dbus::a_rule_can_use_the_user_of_a_program", own_program),
         trial(
-            "dbus::a_rule_may_look_at_whom_a_program_runs_as",
-            own_program,
-        ),
-        trial(
-            "dbus::members_that_are_not_granted_have_their_own_fault",
+            "dbus::processes_without_permission_have_their_own_fault",
             members,
         ),
+        trial("dbus::a_hanging_polkit_denies_all_but_root", hanging),
         trial(
-            "dbus::a_polkit_that_hangs_is_a_no_but_not_for_root",
-            hanging,
-        ),
-        trial(
-            "dbus::a_caller_that_goes_while_polkit_asks_is_refused",
+            "dbus::a_caller_that_disconnects_during_the_check_is_refused",
             gone,
         ),
-        trial("dbus::without_polkit_root_goes_on", without),
-        trial("dbus::a_bus_that_restarts_is_joined_again", restarted),
-        trial("dbus::a_flood_is_refused_and_felt_by_nobody", flood),
+        trial("dbus::without_polkit_root_is_allowed", without),
+        trial("dbus::the_daemon_rejoins_a_restarted_bus", restarted),
+        trial("dbus::a_flood_is_refused_and_delays_no_other_client", flood),
         trial(
             "trust::a3_root_is_answered_while_two_users_flood_the_bus",
             floods_of_two,
         ),
         trial(
-            "dbus::the_bus_keeps_the_name_and_properties_from_others",
+            "dbus::other_users_cannot_take_the_name_or_set_properties",
             policy,
         ),
-        trial("dbus::without_a_policy_file_it_says_so_once", no_policy),
+        trial("dbus::a_missing_policy_file_is_logged_once", no_policy),
     ]
 }
 
@@ -388,7 +382,10 @@ fn gone(machine: &Machine) -> Result {
     .map_err(|why| format!("{why}\n{}", daemon.log()))?;
     let log = daemon.log();
     expect(!log.contains(" stop web: accepted"), &*log)?;
-    expect(daemon.pid("web")? == web, "it was done for nobody")
+    expect(
+        daemon.pid("web")? == web,
+        "the call was performed without a caller",
+    )
 }
 
 fn without(machine: &Machine) -> Result {
@@ -514,8 +511,10 @@ fn policy(machine: &Machine) -> Result {
 fn no_policy(machine: &Machine) -> Result {
     let daemon = Daemon::start_without_policy(machine, false)?;
     let line = " INFO cannot connect to the system D-Bus: ";
-    wait_for("it says so", LIMIT, || daemon.log().contains(line))
-        .map_err(|why| format!("{why}\n{}", daemon.log()))?;
+    wait_for("the log has the line", LIMIT, || {
+        daemon.log().contains(line)
+    })
+    .map_err(|why| format!("{why}\n{}", daemon.log()))?;
     expect(daemon.pid("web")? != "0", "and nothing else is changed")?;
     // The daemon tries again, and finds the policy that was installed meanwhile.
     let policy = include_str!("../../packaging/org.supervisord.Supervisor1.conf");

@@ -13,9 +13,9 @@ use crate::support::{LIMIT, expect, wait_for};
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
-        ("listeners_are_asked_on", listeners),
-        ("programs_tell_of_themselves_on", notify),
-        ("messages_and_lines_go_on", messages),
+        ("listeners_continue_with_the_next_daemon", listeners),
+        ("programs_can_notify_the_next_daemon", notify),
+        ("messages_and_lines_continue_over_a_restart", messages),
     ];
     list.iter()
         .map(|&(name, test)| trial(format!("dialogues::{name}"), test))
@@ -146,6 +146,6 @@ fn messages(machine: &Machine) -> Result<(), String> {
     let heard = wait_text(machine, "grep -c processname:says /run/t/heard", |text| {
         text.trim() == "300"
     })?;
-    println!("{} messages were heard", heard.trim());
+    println!("{} messages were received", heard.trim());
     machine.sh("systemctl stop supervisord").map(drop)
 }

@@ -1,4 +1,4 @@
-# Sends calls over one connection as fast as the bus takes them, and counts what comes back. Needs nothing but Python.
+# Sends calls over one connection as fast as the bus accepts them, and counts the answers.
 # usage: flood.py COUNT MEMBER
 import collections, os, socket, struct, sys
 

@@ -9,20 +9,20 @@ type Result<T = ()> = std::result::Result<T, String>;
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         trial("journal::lines_have_priority_stream_and_process", fields),
-        trial("journal::any_bytes_and_long_lines", bytes),
+        trial("journal::any_bytes_and_long_lines_become_entries", bytes),
         trial("journal::a_restart_of_journald_loses_nothing", restarted),
-        trial("journal::journald_killed_loses_nothing_of_ours", killed),
+        trial("journal::a_killed_journald_loses_no_line_of_ours", killed),
         trial(
-            "journal::a_stalled_journald_is_felt_and_loses_nothing",
+            "journal::a_stalled_journald_blocks_programs_and_loses_nothing",
             stalled,
         ),
         trial("journal::lines_beyond_the_limit_are_counted", limited),
-        trial("journal::several_targets_have_the_same", several),
+        trial("journal::several_targets_get_the_same_lines", several),
         trial(
-            "journal::tail_reads_the_journal_and_believes_no_stranger",
+            "journal::tail_reads_only_trusted_entries_of_the_journal",
             tail,
         ),
-        trial("journal::the_daemons_lines_are_entries_once", activity),
+        trial("journal::each_line_of_the_daemon_is_one_entry", activity),
     ]
 }
 
@@ -362,7 +362,7 @@ fn tail(machine: &Machine) -> Result {
         "-o cat",
         9000,
     )?;
-    // Everybody who may write to the journal may use our fields.
+    // Any process that can write to the journal can use our fields.
     machine.sh(
         "printf 'MESSAGE=forged\\nSUPERVISOR_GROUP=jn-tail\\nSUPERVISOR_PROCESS=jn-tail\\nSUPERVISOR_STREAM=stdout\\n' \
          | setpriv --reuid=tester --clear-groups logger --journald",

@@ -13,13 +13,13 @@ use crate::support::{LIMIT, expect, wait_for};
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
-        ("what_ends_meanwhile_is_told", ended),
-        ("none_of_two_hundred_ends_without_a_status", many_ends),
-        ("a_kill_in_the_middle_of_an_upgrade_harms_nothing", upgrades),
-        ("kills_at_any_moment_neither_lose_nor_double", churn),
+        ("exits_during_an_outage_are_reported", ended),
+        ("two_hundred_exits_have_their_statuses", many_ends),
+        ("a_kill_during_an_upgrade_loses_nothing", upgrades),
+        ("kills_at_any_moment_lose_or_repeat_no_line", churn),
         ("twenty_crashes_leave_nothing_open", descriptors),
         ("a_thousand_programs_come_back", thousand),
-        ("too_few_descriptors_are_told_of", few),
+        ("too_few_descriptors_are_reported", few),
     ];
     list.iter()
         .map(|&(name, test)| trial(format!("outages::{name}"), test))
@@ -243,7 +243,7 @@ fn many_ends(machine: &Machine) -> Result<(), String> {
     ))?;
     logged(machine, "(exit status 7; not expected)", 201)?;
     let text = log(machine)?;
-    expect(!text.contains("nobody knows"), text)?;
+    expect(!text.contains("exit status unknown"), text)?;
     machine.sh("systemctl stop supervisord").map(drop)
 }
 
@@ -363,7 +363,7 @@ fn churn(machine: &Machine) -> Result<(), String> {
     println!(
         "{runs} runs, strays killed {} times, {} ends are unknown",
         text.matches(": killed ").count(),
-        text.matches("nobody knows").count()
+        text.matches("exit status unknown").count()
     );
     machine.sh("systemctl stop supervisord").map(drop)
 }
@@ -393,7 +393,7 @@ fn descriptors(machine: &Machine) -> Result<(), String> {
         })
         .map_err(|why| format!("{why}: in round {round} {now:?}, at first {first:?}"))?;
     }
-    println!("daemon, keeper, store: {first:?}");
+    println!("daemon, fd holder, store: {first:?}");
     expect(
         first.is_some_and(|first| first.ends_with("\n1\n")),
         "not one descriptor in the store",

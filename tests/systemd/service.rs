@@ -8,22 +8,25 @@ use crate::support::{LIMIT, expect, wait_for};
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
-        ("the_unit_files_are_in_order", verified),
-        ("enabled_it_is_active_with_a_current_status", enabled),
+        ("the_unit_files_are_valid", verified),
         (
-            "it_stops_in_order_and_takes_the_time_it_needs",
+            "an_enabled_service_is_active_with_a_current_status",
+            enabled,
+        ),
+        (
+            "a_stop_is_in_order_and_extends_its_timeout",
             stopped_in_order,
         ),
-        ("a_stuck_daemon_is_ended_and_comes_back", watched),
-        ("the_first_client_starts_it", activated),
-        ("reload_takes_over_what_changed", reloaded),
+        ("a_stuck_daemon_is_killed_and_restarted", watched),
+        ("the_first_client_starts_the_daemon", activated),
+        ("reload_applies_changes", reloaded),
         (
             "a_restart_of_the_daemon_in_place_is_a_reload",
             restarted_in_place,
         ),
-        ("with_ready_when_running_start_waits", started_when_running),
+        ("start_waits_with_ready_when_running", started_when_running),
         (
-            "a_wrong_configuration_is_said_and_mending_it_is_enough",
+            "a_wrong_configuration_is_reported_and_a_fix_is_enough",
             wrong,
         ),
         ("the_classic_unit_works", classic),

@@ -13,21 +13,21 @@ use crate::support::{LIMIT, expect, wait_for};
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
-        ("a_restart_of_what_the_service_needs_is_a_restart", through),
+        ("a_restart_of_a_required_unit_restarts_the_service", through),
         ("a_failed_service_is_stopped", failed),
-        ("a_deaf_daemon_is_stopped", deaf),
+        ("a_daemon_that_ignores_stop_signals_is_stopped", deaf),
         ("a_stop_overtakes_a_restart", overtaken),
-        ("what_was_taken_over_is_stopped_in_order", in_order),
-        ("the_service_manager_itself_may_start_anew_before", anew),
-        ("a_scope_that_was_stopped_holds_again", made_again),
-        ("instances_do_not_meet", instances),
+        ("adopted_programs_are_stopped_in_order", in_order),
+        ("a_stop_works_after_the_service_manager_re_executed", anew),
+        ("a_stopped_scope_is_created_again", made_again),
+        ("instances_do_not_affect_each_other", instances),
     ];
     let mut tests: Vec<Trial> = list
         .iter()
         .map(|&(name, test)| trial(format!("stops::{name}"), test))
         .collect();
     tests.push(trial_alone(
-        "stops::the_end_of_the_machine_is_in_order",
+        "stops::a_machine_shutdown_stops_programs_in_order",
         powered_off,
     ));
     tests
@@ -148,7 +148,7 @@ fn deaf(machine: &Machine) -> Result<(), String> {
     gone(machine, &before)?;
     expect(
         !log(machine)?.contains("stopped: "),
-        "it was not deaf at all",
+        "the daemon did not ignore the signals",
     )
 }
 

@@ -9,14 +9,14 @@ use crate::support::{LIMIT, expect, wait_for};
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
-        ("a_binary_becomes_a_service_and_is_gone_again", lived),
-        ("odd_paths_are_no_trouble", odd),
-        ("whoever_is_not_root_is_refused", not_root),
+        ("a_service_can_be_installed_and_removed", lived),
+        ("unusual_paths_work", odd),
+        ("only_root_is_allowed", not_root),
         ("units_of_others_are_left_alone", foreign),
-        ("what_is_wrong_writes_nothing", wrong),
-        ("what_others_can_change_is_refused", writable),
+        ("an_error_writes_nothing", wrong),
+        ("files_writable_by_others_are_refused", writable),
         (
-            "an_imported_unit_sees_the_words_and_variables_of_systemd",
+            "an_imported_unit_has_the_arguments_and_variables_of_systemd",
             imported,
         ),
         (
@@ -107,7 +107,7 @@ fn lived(machine: &Machine) -> Result<(), String> {
         status.code == 0 && status.stdout.contains("active (running)"),
         format!("{status:?}"),
     )?;
-    // A user who may not change anything may look.
+    // A user without permission to change anything may read.
     let status = shell(machine, "runuser -u tester -- supervisord service status")?;
     expect(status.code == 0, format!("{status:?}"))?;
     machine.sh("systemctl reload supervisord")?;
@@ -135,7 +135,7 @@ fn lived(machine: &Machine) -> Result<(), String> {
         "systemctl's code for a service that is stopped",
     )?;
     machine.sh("supervisord service start; supervisord service uninstall")?;
-    expect(!is_there(machine, PATH)?, "the unit is gone")?;
+    expect(!is_there(machine, PATH)?, "the unit is removed")?;
     expect(
         machine.property(UNIT, "LoadState")? == "not-found",
         machine.story(UNIT),
@@ -162,7 +162,7 @@ fn odd(machine: &Machine) -> Result<(), String> {
     machine.sh("systemctl reload super-2; supervisord service --name super-2 uninstall; rm -r '/etc/supervisor/it is $HOME'")?;
     expect(
         !is_there(machine, "/etc/systemd/system/super-2.service")?,
-        "the unit is gone",
+        "the unit is removed",
     )
 }
 
@@ -273,7 +273,7 @@ fn writable(machine: &Machine) -> Result<(), String> {
         &install,
         "users other than root can change /etc/supervisor/conf.d/x.conf",
     )?;
-    // So is a directory to which others can add files, though no file in it matches yet (trust: A7).
+    // A directory to which others can add files is refused too, even if no file in it matches yet (trust: A7).
     machine.sh("rm /etc/supervisor/conf.d/x.conf; chmod 0777 /etc/supervisor/conf.d")?;
     refused(
         machine,

@@ -14,11 +14,11 @@ use crate::support::{LIMIT, expect, wait_for};
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
-        ("of_a_daemon_that_is_killed", killed),
-        ("of_a_daemon_that_is_restarted", restarted),
-        ("of_a_daemon_that_stands_still", frozen),
-        ("of_an_upgrade_to_another_binary", upgraded),
-        ("ends_with_the_service", stopped),
+        ("programs_survive_a_killed_daemon", killed),
+        ("programs_survive_a_restarted_daemon", restarted),
+        ("programs_survive_a_stuck_daemon", frozen),
+        ("programs_survive_an_upgrade_to_another_binary", upgraded),
+        ("programs_stop_with_the_service", stopped),
     ];
     let mut tests: Vec<Trial> = list
         .iter()
@@ -27,7 +27,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     // A daemon whose manager has lost all descriptors finds the fd holder by pidfd_getfd, which containers may not
     // call.
     tests.push(virtual_trial(
-        "survival::of_a_daemon_that_was_given_up_on",
+        "survival::programs_survive_a_daemon_that_systemd_gave_up_on",
         given_up_on,
     ));
     tests
@@ -234,7 +234,7 @@ fn stopped(machine: &Machine) -> Result<(), String> {
     })?;
     // With the cgroups of programs, which stay between instances.
     let tree = format!("/sys/fs/cgroup/system.slice/{SCOPE}");
-    wait_for("the scope's directory is gone", LIMIT, || {
+    wait_for("the scope's directory is removed", LIMIT, || {
         machine
             .run(&["test", "-e", &tree])
             .is_ok_and(|done| done.code == 1)

@@ -9,7 +9,7 @@ use crate::support::{LIMIT, expect, wait_for};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![trial(
-        "trust::b3_a_daemon_that_loses_a_thread_is_started_again",
+        "trust::b3_systemd_restarts_a_daemon_that_lost_a_thread",
         restarted,
     )]
 }

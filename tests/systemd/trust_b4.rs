@@ -11,9 +11,12 @@ use crate::support::{LIMIT, expect, wait_for};
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
-        ("a_killed_fd_holder_is_replaced_and_has_everything", killed),
-        ("a_scope_ended_by_hand_comes_back", scope_ended),
-        ("a_stopped_fd_holder_does_not_hinder_a_recovery", stopped),
+        (
+            "a_killed_fd_holder_is_replaced_with_all_descriptors",
+            killed,
+        ),
+        ("a_scope_stopped_by_hand_is_created_again", scope_ended),
+        ("a_stopped_fd_holder_does_not_prevent_a_recovery", stopped),
     ];
     list.iter()
         .map(|&(name, test)| trial(format!("trust::b4_{name}"), test))

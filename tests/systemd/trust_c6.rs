@@ -8,7 +8,7 @@ use crate::support::{LIMIT, expect, wait_for};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![trial(
-        "trust::c6_what_is_left_behind_names_its_process",
+        "trust::c6_lines_about_orphans_name_their_process",
         left_behind,
     )]
 }

@@ -9,11 +9,11 @@ use crate::support::{LIMIT, expect, wait_for};
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
-        ("nothing_is_restarted", in_place),
-        ("what_starts_just_then_is_not_waited_for", ready),
+        ("no_program_is_restarted", in_place),
+        ("an_upgrade_does_not_wait_for_starting_programs", ready),
         ("passed_sockets_are_kept", sockets),
-        ("lines_for_the_journal_are_there_once", journal),
-        ("a_successor_that_dies_is_a_crash", crash),
+        ("journal_lines_appear_once", journal),
+        ("a_new_daemon_that_dies_is_a_crash", crash),
     ];
     list.iter()
         .map(|&(name, test)| trial(format!("upgrade::{name}"), test))
@@ -156,7 +156,7 @@ fn crash(machine: &Machine) -> Result<(), String> {
     )?;
     machine.sh("systemctl start supervisord")?;
     machine.wait_property(UNIT, "StatusText", "1/1 running")?;
-    // It pretends once: the one that systemd starts then is a good one.
+    // The false binary replaces itself, so systemd then starts the real daemon.
     machine.write(
         "/usr/local/lib/up/liar",
         "#!/bin/sh\n[ \"$1\" = --approve-handover ] && echo agreed && exit 0\n\

@@ -43,27 +43,47 @@ pub(crate) fn tests() -> Vec<Trial> {
         ..Look::DESK
     };
     let table: [(&str, Look, Check); 10] = [
-        ("buttons_of_one", Look::DESK, buttons_of_one),
-        ("buttons_of_a_group", Look::DESK, buttons_of_a_group),
-        ("buttons_of_all", Look::DESK, buttons_of_all),
-        ("the_filter", Look::DESK, the_filter),
         (
-            "changes_come_by_themselves",
+            "buttons_of_a_process_work",
             Look::DESK,
-            changes_come_by_themselves,
+            buttons_of_a_process_work,
+        ),
+        (
+            "buttons_of_a_group_work",
+            Look::DESK,
+            buttons_of_a_group_work,
+        ),
+        (
+            "buttons_of_all_processes_work",
+            Look::DESK,
+            buttons_of_all_processes_work,
+        ),
+        ("the_filter_hides_rows", Look::DESK, the_filter),
+        (
+            "changes_appear_without_a_reload",
+            Look::DESK,
+            changes_appear_without_a_reload,
         ),
         (
             "a_log_is_followed_and_searched",
             Look::DESK,
             a_log_is_followed_and_searched,
         ),
-        ("dark_and_light", Look::DESK, dark_and_light),
-        ("on_a_phone", phone, on_a_phone),
-        ("without_scripts", plain, without_scripts),
         (
-            "a_new_daemon_behind_an_old_page",
+            "dark_and_light_themes_work",
             Look::DESK,
-            a_new_daemon_behind_an_old_page,
+            dark_and_light_themes_work,
+        ),
+        (
+            "the_page_works_on_a_phone",
+            phone,
+            the_page_works_on_a_phone,
+        ),
+        ("the_page_works_without_scripts", plain, without_scripts),
+        (
+            "an_old_page_works_with_a_new_daemon",
+            Look::DESK,
+            an_old_page_works_with_a_new_daemon,
         ),
     ];
     let mut tests: Vec<Trial> = table
@@ -72,7 +92,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             Trial::new(format!("browser::{name}"), move || run(CONFIG, look, check))
         })
         .collect();
-    tests.push(Trial::new("browser::pictures", pictures));
+    tests.push(Trial::new("browser::pictures_are_taken", pictures));
     tests
 }
 
@@ -89,7 +109,10 @@ fn run(config: &str, look: Look, check: Check) -> Result<Outcome, String> {
     browser.go(&scene.url(""))?;
     check(&scene, &browser)?;
     let console = browser.console()?;
-    expect(console.is_empty(), format!("the console says {console:?}"))?;
+    expect(
+        console.is_empty(),
+        format!("the console contains {console:?}"),
+    )?;
     Ok(Outcome::Passed)
 }
 
@@ -144,7 +167,7 @@ pub(crate) fn log_of(scene: &Scene, name: &str) -> String {
         .unwrap_or_default()
 }
 
-fn buttons_of_one(scene: &Scene, browser: &Browser) -> Result<(), String> {
+fn buttons_of_a_process_work(scene: &Scene, browser: &Browser) -> Result<(), String> {
     live(browser)?;
     let pid = scene.daemon.pid_of("web");
     browser.click(&button("restart web:web"))?;
@@ -182,7 +205,7 @@ fn buttons_of_one(scene: &Scene, browser: &Browser) -> Result<(), String> {
     same_page(browser)
 }
 
-fn buttons_of_a_group(scene: &Scene, browser: &Browser) -> Result<(), String> {
+fn buttons_of_a_group_work(scene: &Scene, browser: &Browser) -> Result<(), String> {
     live(browser)?;
     browser.click(&button("stop pair:*"))?;
     let asked = browser.accept()?;
@@ -213,7 +236,7 @@ fn buttons_of_a_group(scene: &Scene, browser: &Browser) -> Result<(), String> {
     same_page(browser)
 }
 
-fn buttons_of_all(scene: &Scene, browser: &Browser) -> Result<(), String> {
+fn buttons_of_all_processes_work(scene: &Scene, browser: &Browser) -> Result<(), String> {
     live(browser)?;
     let pid = scene.daemon.pid_of("web");
     browser.click(&button("restart *"))?;
@@ -266,7 +289,7 @@ fn the_filter(_: &Scene, browser: &Browser) -> Result<(), String> {
     shown("bad:bad later:later pair:p0 pair:p1 web:web")
 }
 
-fn changes_come_by_themselves(scene: &Scene, browser: &Browser) -> Result<(), String> {
+fn changes_appear_without_a_reload(scene: &Scene, browser: &Browser) -> Result<(), String> {
     live(browser)?;
     let name = || [Value::Text("later".to_owned())];
     let call = |method: &str, params: &[Value]| {
@@ -380,7 +403,7 @@ fn a_log_is_followed_and_searched(scene: &Scene, browser: &Browser) -> Result<()
     browser.wait(&format!("{log}.includes('supervisord started with pid')"))
 }
 
-fn dark_and_light(scene: &Scene, browser: &Browser) -> Result<(), String> {
+fn dark_and_light_themes_work(scene: &Scene, browser: &Browser) -> Result<(), String> {
     let back = "getComputedStyle(document.body).backgroundColor";
     let light = browser.text(back)?;
     browser.media(true)?;
@@ -397,7 +420,7 @@ fn dark_and_light(scene: &Scene, browser: &Browser) -> Result<(), String> {
     browser.wait(&format!("{back} === {dark:?}"))
 }
 
-fn on_a_phone(scene: &Scene, browser: &Browser) -> Result<(), String> {
+fn the_page_works_on_a_phone(scene: &Scene, browser: &Browser) -> Result<(), String> {
     live(browser)?;
     let fits = "document.documentElement.scrollWidth <= window.innerWidth";
     browser.wait(fits)?;
@@ -443,7 +466,7 @@ fn without_scripts(scene: &Scene, browser: &Browser) -> Result<(), String> {
     browser.wait(&format!("{log}.includes('one')"))
 }
 
-fn a_new_daemon_behind_an_old_page(scene: &Scene, browser: &Browser) -> Result<(), String> {
+fn an_old_page_works_with_a_new_daemon(scene: &Scene, browser: &Browser) -> Result<(), String> {
     live(browser)?;
     let pid = scene.daemon.pid_of("web");
     scene

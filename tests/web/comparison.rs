@@ -37,14 +37,14 @@ type Check = fn(&Scene, &Scene) -> Result<(), String>;
 pub(crate) fn tests() -> Vec<Trial> {
     let table: Vec<(&str, Check)> = vec![
         (
-            "web_01_the_table_says_the_same",
-            web_01_the_table_says_the_same,
+            "web_01_the_table_matches_the_reference",
+            web_01_the_table_matches_the_reference,
         ),
         (
-            "web_04_the_tail_says_the_same",
-            web_04_the_tail_says_the_same,
+            "web_04_the_tail_matches_the_reference",
+            web_04_the_tail_matches_the_reference,
         ),
-        ("web_06_pages_are_not_kept", web_06_pages_are_not_kept),
+        ("web_06_pages_are_not_cached", web_06_pages_are_not_cached),
         ("web_07_files_have_dates", web_07_files_have_dates),
     ];
     table
@@ -102,7 +102,7 @@ fn rows(page: &str) -> BTreeMap<String, (String, String)> {
     rows
 }
 
-fn web_01_the_table_says_the_same(reference: &Scene, ours: &Scene) -> Result<(), String> {
+fn web_01_the_table_matches_the_reference(reference: &Scene, ours: &Scene) -> Result<(), String> {
     for path in ["/", "/index.html", "//index.html"] {
         let theirs = text(&reference.get(path, &[])?);
         let page = text(&ours.get(path, &[])?);
@@ -147,7 +147,7 @@ fn tail_of(page: &str) -> String {
     unescaped(shown.strip_prefix('\n').unwrap_or(&shown))
 }
 
-fn web_04_the_tail_says_the_same(reference: &Scene, ours: &Scene) -> Result<(), String> {
+fn web_04_the_tail_matches_the_reference(reference: &Scene, ours: &Scene) -> Result<(), String> {
     for query in [
         "processname=up",
         "processname=up:up",
@@ -228,7 +228,7 @@ fn kept(answer: &Answer) -> Vec<Option<&str>> {
     .into()
 }
 
-fn web_06_pages_are_not_kept(reference: &Scene, ours: &Scene) -> Result<(), String> {
+fn web_06_pages_are_not_cached(reference: &Scene, ours: &Scene) -> Result<(), String> {
     for path in [
         "/",
         "/index.html",

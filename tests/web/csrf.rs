@@ -1,4 +1,4 @@
-//! What other sites cannot do, and what programs still can.
+//! Cross-site requests change nothing, and requests of programs still work.
 
 use crate::scene::{Scene, text};
 use crate::support::daemon::Side;
@@ -26,23 +26,23 @@ pub(crate) fn tests() -> Vec<Trial> {
         ),
         ("links_of_programs_work", links_of_programs_work),
         (
-            "a_cached_password_does_not_help_a_stranger",
-            a_cached_password_does_not_help_a_stranger,
+            "a_cached_password_does_not_help_a_foreign_page",
+            a_cached_password_does_not_help_a_foreign_page,
         ),
         ("forms_need_the_token", forms_need_the_token),
-        ("strangers_get_nothing", strangers_get_nothing),
+        ("foreign_pages_get_nothing", foreign_pages_get_nothing),
         ("a_rebound_name_is_refused", a_rebound_name_is_refused),
         (
-            "pages_forbid_what_they_do_not_need",
-            pages_forbid_what_they_do_not_need,
+            "the_content_security_policy_is_strict",
+            the_content_security_policy_is_strict,
         ),
         (
-            "streams_and_forms_have_bounds",
-            streams_and_forms_have_bounds,
+            "streams_and_forms_are_bounded",
+            streams_and_forms_are_bounded,
         ),
         (
-            "everything_asks_for_the_password",
-            everything_asks_for_the_password,
+            "every_path_asks_for_the_password",
+            every_path_asks_for_the_password,
         ),
     ];
     table
@@ -144,7 +144,7 @@ fn links_of_programs_work() -> Result<(), String> {
     )
 }
 
-fn a_cached_password_does_not_help_a_stranger() -> Result<(), String> {
+fn a_cached_password_does_not_help_a_foreign_page() -> Result<(), String> {
     let scene = scene("username=u\npassword=p\n")?;
     let pid = scene.daemon.pid_of("up");
     for headers in [
@@ -224,7 +224,7 @@ fn forms_need_the_token() -> Result<(), String> {
     expect(other.token(&[])? != token, "the same token twice")
 }
 
-fn strangers_get_nothing() -> Result<(), String> {
+fn foreign_pages_get_nothing() -> Result<(), String> {
     let scene = scene("")?;
     for path in [
         "/",
@@ -305,7 +305,7 @@ fn a_rebound_name_is_refused() -> Result<(), String> {
     expect(answer.code() == 200, answer.status)
 }
 
-fn pages_forbid_what_they_do_not_need() -> Result<(), String> {
+fn the_content_security_policy_is_strict() -> Result<(), String> {
     let scene = scene("")?;
     for path in ["/", "/tail.html?processname=up", "/maintail.html"] {
         let answer = scene.get(path, &[])?;
@@ -352,7 +352,7 @@ fn pages_forbid_what_they_do_not_need() -> Result<(), String> {
     Ok(())
 }
 
-fn streams_and_forms_have_bounds() -> Result<(), String> {
+fn streams_and_forms_are_bounded() -> Result<(), String> {
     let scene = scene("")?;
     let long = format!("x={}", "y".repeat(65 << 10));
     for path in ["/index.html", "/actions", "/tail.html"] {
@@ -404,7 +404,7 @@ fn streams_and_forms_have_bounds() -> Result<(), String> {
     )
 }
 
-fn everything_asks_for_the_password() -> Result<(), String> {
+fn every_path_asks_for_the_password() -> Result<(), String> {
     let scene = scene("username=u\npassword=p\n")?;
     for path in [
         "/",

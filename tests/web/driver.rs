@@ -97,7 +97,7 @@ impl Browser {
         };
         let mut port = None;
         let place = &browser.place;
-        wait_for("chromedriver tells its port", LIMIT, || {
+        wait_for("chromedriver prints its port", LIMIT, || {
             let text = place.read("out");
             port = text
                 .split("started successfully on port ")

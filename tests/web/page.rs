@@ -18,18 +18,21 @@ pub(crate) fn tests() -> Vec<Trial> {
             groups_are_started_and_cleared,
         ),
         (
-            "a_restart_goes_on_without_its_client",
-            a_restart_goes_on_without_its_client,
+            "a_restart_continues_without_its_client",
+            a_restart_continues_without_its_client,
         ),
-        ("changes_are_told", changes_are_told),
-        ("a_burst_is_told_at_once", a_burst_is_told_at_once),
+        ("changes_are_sent", changes_are_sent),
         (
-            "the_slow_are_told_what_they_lost",
-            the_slow_are_told_what_they_lost,
+            "a_burst_of_changes_gives_few_messages",
+            a_burst_of_changes_gives_few_messages,
         ),
         (
-            "nothing_runs_when_nobody_looks",
-            nothing_runs_when_nobody_looks,
+            "a_slow_page_gets_all_rows_after_lost_changes",
+            a_slow_page_gets_all_rows_after_lost_changes,
+        ),
+        (
+            "nothing_is_sampled_without_a_client",
+            nothing_is_sampled_without_a_client,
         ),
         (
             "restarts_and_last_exits_are_shown",
@@ -59,7 +62,7 @@ fn names_and_logs_are_escaped() -> Result<(), String> {
         page,
     )?;
     let path = "/tail.html?processname=%3Cb%3E%26%22x";
-    wait_for("the log is there", LIMIT, || {
+    wait_for("the log exists", LIMIT, || {
         scene
             .get(path, &[])
             .is_ok_and(|answer| text(&answer).contains("&lt;/pre&gt;&lt;script&gt;"))
@@ -119,7 +122,7 @@ fn groups_are_started_and_cleared() -> Result<(), String> {
     scene.daemon.wait_state("g:p0", "STOPPED")
 }
 
-fn a_restart_goes_on_without_its_client() -> Result<(), String> {
+fn a_restart_continues_without_its_client() -> Result<(), String> {
     let scene = Scene::start(
         Side::Ours,
         "[program:slow]\ncommand={test_child} on TERM sleep,700,exit,0 forever\nstartsecs=0\n",
@@ -163,7 +166,7 @@ fn heard(stream: &mut Connection, wanted: &str) -> Result<String, String> {
     }
 }
 
-fn changes_are_told() -> Result<(), String> {
+fn changes_are_sent() -> Result<(), String> {
     let config = "[program:a]\ncommand={test_child} forever\nstartsecs=0\n";
     let mut scene = Scene::start(Side::Ours, config)?;
     scene.daemon.wait_state("a", "RUNNING")?;
@@ -191,7 +194,7 @@ fn changes_are_told() -> Result<(), String> {
     expect(stream.is_closed_within(LIMIT), "the stream stays open")
 }
 
-fn a_burst_is_told_at_once() -> Result<(), String> {
+fn a_burst_of_changes_gives_few_messages() -> Result<(), String> {
     let scene = Scene::start(
         Side::Ours,
         "[program:a]\ncommand=/bin/sleep 100000\nprocess_name=p%(process_num)03d\nnumprocs=200\nstartsecs=0\n",
@@ -213,7 +216,7 @@ fn a_burst_is_told_at_once() -> Result<(), String> {
         .map_err(|e| e.to_string())?;
     // The 2,800 changes of state came one after the other. The last message has the final states.
     let mut text = String::new();
-    wait_for("all are told to be stopped", LIMIT, || {
+    wait_for("all processes are reported as stopped", LIMIT, || {
         let got = stream.read_until(b"\n\n", Duration::from_secs(1));
         text.push_str(&String::from_utf8_lossy(&got));
         (0..200).all(|n| {
@@ -235,7 +238,7 @@ const SOCKET_HOLDS: usize = 512 << 10;
 /// More messages than the daemon queues for a client that does not read.
 const WAIT_AT_MOST: usize = 20;
 
-fn the_slow_are_told_what_they_lost() -> Result<(), String> {
+fn a_slow_page_gets_all_rows_after_lost_changes() -> Result<(), String> {
     let scene = Scene::start(
         Side::Ours,
         "[program:a]\ncommand=/bin/sleep 100000\nprocess_name=p%(process_num)03d\nnumprocs=300\nstartsecs=0\n",
@@ -274,7 +277,7 @@ fn the_slow_are_told_what_they_lost() -> Result<(), String> {
     heard(&mut slow, "\"s\":\"stopped\"").map(drop)
 }
 
-fn nothing_runs_when_nobody_looks() -> Result<(), String> {
+fn nothing_is_sampled_without_a_client() -> Result<(), String> {
     let scene = Scene::start(
         Side::Ours,
         "[program:a]\ncommand={test_child} forever\nstartsecs=0\n",
@@ -312,7 +315,7 @@ fn nothing_runs_when_nobody_looks() -> Result<(), String> {
         }
         since.elapsed() > Duration::from_secs(3)
     })?;
-    expect(proc::alive(pid), "the daemon is gone")
+    expect(proc::alive(pid), "the daemon has exited")
 }
 
 fn restarts_and_last_exits_are_shown() -> Result<(), String> {
@@ -323,7 +326,7 @@ fn restarts_and_last_exits_are_shown() -> Result<(), String> {
     )?;
     scene.daemon.wait_state("bad", "FATAL")?;
     let mut page = String::new();
-    wait_for("the page tells", LIMIT, || {
+    wait_for("the page gets the change", LIMIT, || {
         page = scene
             .get("/", &[])
             .map_or_else(|why| why, |answer| text(&answer));

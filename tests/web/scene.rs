@@ -125,7 +125,7 @@ impl Scene {
 
     /// Waits until the state and PID of a process differ from `before`, and then for this state.
     pub(crate) fn wait_other_pid(&self, name: &str, before: i32) -> Result<(), String> {
-        wait_for(&format!("{name} runs anew"), LIMIT, || {
+        wait_for(&format!("{name} runs again"), LIMIT, || {
             let pid = self.daemon.pid_of(name);
             pid != 0 && pid != before && self.daemon.state(name) == "RUNNING"
         })

@@ -13,12 +13,12 @@ const COUNT: usize = 1000;
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![Trial::new(
-        "thousand_processes::a_thousand_processes",
-        a_thousand_processes,
+        "thousand_processes::a_thousand_processes_are_shown",
+        a_thousand_processes_are_shown,
     )]
 }
 
-fn a_thousand_processes() -> Result<Outcome, String> {
+fn a_thousand_processes_are_shown() -> Result<Outcome, String> {
     if let Some(why) = missing() {
         return Ok(Outcome::Skipped(why));
     }

@@ -76,9 +76,19 @@ pub(crate) fn tests() -> Vec<Trial> {
             large,
             new_state,
         ),
-        ("d1_without_scripts", FEW, plain, message_without_scripts),
+        (
+            "d1_a_message_moves_no_row_without_scripts",
+            FEW,
+            plain,
+            message_without_scripts,
+        ),
         ("d1_a_filter_moves_no_row", FEW, Look::DESK, filter),
-        ("d2_a_stale_page_says_so", FEW, Look::DESK, stale),
+        (
+            "d2_a_stale_page_shows_that_it_is_stale",
+            FEW,
+            Look::DESK,
+            stale,
+        ),
         (
             "d2_an_upgrade_leaves_the_page_usable",
             FEW,
@@ -93,7 +103,12 @@ pub(crate) fn tests() -> Vec<Trial> {
             shutdown,
         ),
         ("d3_reading_pauses_following", FEW, Look::DESK, reading),
-        ("d3_empty_logs_and_questions", FEW, Look::DESK, questions),
+        (
+            "d3_empty_logs_and_confirmations_are_clear",
+            FEW,
+            Look::DESK,
+            questions,
+        ),
     ];
     let mut tests: Vec<Trial> = table
         .into_iter()
@@ -101,11 +116,20 @@ pub(crate) fn tests() -> Vec<Trial> {
             Trial::new(format!("trust::{name}"), move || run(config, look, check))
         })
         .collect();
-    tests.push(Trial::new("trust::d4_nothing_is_out_of_reach", reach));
+    tests.push(Trial::new(
+        "trust::d4_every_control_is_visible_at_every_width",
+        reach,
+    ));
     let plain: [(&str, PlainCheck); 3] = [
-        ("d3_not_found_and_head", not_found_and_head),
-        ("d9_counts_what_failed", counts),
-        ("c5_started_again_only_when_it_has", started_again),
+        (
+            "d3_unknown_paths_and_head_have_correct_answers",
+            not_found_and_head,
+        ),
+        ("d9_failures_are_counted", counts),
+        (
+            "c5_a_refused_form_mentions_a_restart_only_after_one",
+            started_again,
+        ),
     ];
     tests.extend(plain.map(|(name, check)| {
         Trial::new(format!("trust::{name}"), move || {

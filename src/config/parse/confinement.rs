@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_without_the_keys_share_one_value_and_the_processes_of_one_share_theirs() {
+    fn a_confinement_is_shared_by_its_processes_and_the_default_by_all() {
         let config = read(
             "[program:a]\ncommand=a\n[program:b]\ncommand=b\nno_new_privileges=no\nextra_groups=\n",
         )
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_place_and_what_is_allowed() {
+    fn errors_name_their_position_and_the_allowed_values() {
         for (line, told) in [
             (
                 "limit_nofile=lots",
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_these_keys_come_all_at_once_and_after_supervisors() {
+    fn errors_of_our_keys_are_all_reported_after_supervisors() {
         let text = "[program:a]\ncommand=a\nnice=x\noom_score_adj=9999\nno_new_privileges=perhaps\nstartsecs=z\n";
         let errors = read(text).expect_err("bad");
         assert!(
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_root_may_is_warned_of_where_the_daemon_is_not_root() {
+    fn settings_that_need_root_give_a_warning_without_root() {
         let notes = |text: &str| -> Vec<String> {
             let config = read(text).expect("valid");
             config.notes.iter().map(ToString::to_string).collect()

@@ -511,7 +511,7 @@ mod tests {
                         process_name=f%(process_num)d\nuser=web\n";
 
     #[test]
-    fn cfg_59_each_process_knows_the_socket_of_its_program_in_groups_too() {
+    fn cfg_59_each_process_has_the_socket_of_its_program_also_in_groups() {
         for (text, group) in [
             (FCGI.to_owned(), "f"),
             (format!("{FCGI}[group:g]\nprograms=f\n"), "g"),
@@ -537,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_59_members_of_groups_without_a_socket_are_programs_and_wrong_ones_are_refused() {
+    fn cfg_59_a_member_without_a_socket_is_a_program_and_a_wrong_socket_is_refused() {
         let member = |socket: &str| {
             read(&format!(
                 "[fcgi-program:f]\ncommand=c\n{socket}\n[group:g]\nprograms=f\n"
@@ -558,7 +558,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_59_one_address_of_two_programs_is_warned_of() {
+    fn cfg_59_an_address_of_two_programs_gives_a_warning() {
         let two = "[fcgi-program:a]\ncommand=c\nsocket=tcp://h:1\n[fcgi-program:b]\ncommand=c\nsocket=tcp://H:1\n";
         assert_eq!(
             notes(&read(two).expect("valid")),

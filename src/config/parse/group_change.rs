@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_knows_the_sections_it_was_made_of() {
+    fn a_group_holds_the_sections_of_its_programs() {
         let config = loaded(FILE);
         let programs = &config.groups[0].programs;
         let shown: Vec<_> = programs
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_can_be_made_again_without_the_file() {
+    fn a_program_is_rescaled_without_reading_the_file() {
         let config = loaded(FILE);
         let group = &config.groups[0];
         let again = rescaled(&group.programs[0], 2).expect("valid");
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn of_one_name_the_last_program_has_the_process() {
+    fn the_last_program_wins_a_shared_process_name() {
         let config = loaded(
             "[supervisord]\n[program:a]\ncommand=a\nprocess_name=x\n[program:b]\ncommand=b\nprocess_name=x\n[group:g]\n\
              programs=a,b\n",
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_of_no_file_is_read_as_if_it_stood_there() {
+    fn a_program_added_at_run_time_is_parsed_like_a_section() {
         let made = |options: &[(&str, &str)]| {
             let order = GroupChange::Program {
                 group: group(),

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn all_errors_are_told_at_once_in_order_and_the_first_is_supervisors() {
+    fn all_errors_are_reported_in_order_and_the_first_is_supervisors() {
         let machine = Fake::default()
             .with(
                 "/etc/s.conf",
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn one_mistake_of_many_processes_is_told_once() {
+    fn one_mistake_of_many_processes_is_reported_once() {
         let errors = at(
             "[supervisord]\n[program:a]\ncommand=c\nnumprocs=50\nprocess_name=%(process_num)d\nstdout_logfile=/no/x\n\
              [group:g]\nprograms=a\n[group:h]\nprograms=a\n",
@@ -417,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn warnings_have_places_and_stand_beside_errors() {
+    fn warnings_have_positions_and_appear_with_errors() {
         let machine = Fake::default()
             .with(
                 "/etc/s.conf",
@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_what_its_expansion_gives() {
+    fn names_are_checked_after_expansion() {
         let name = |site: &str| {
             let text = "[supervisord]\n[program:a]\ncommand=c\nprocess_name=%(ENV_SITE)s\n";
             let mut machine = Fake::default().with("/etc/s.conf", text);
@@ -462,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_reads_is_told_once_and_as_it_is_written() {
+    fn an_unknown_key_is_reported_once_as_written() {
         let text = |config: &Config| -> Vec<String> {
             config.notes.iter().map(ToString::to_string).collect()
         };
@@ -490,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn sections_in_several_places_and_included_daemon_keys_are_told() {
+    fn repeated_sections_and_included_daemon_keys_give_warnings() {
         let machine = Fake::default()
             .with(
                 "/etc/s.conf",
@@ -515,7 +515,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_that_cannot_act_on_this_host_are_told_by_check() {
+    fn check_warns_about_limits_without_effect_on_this_host() {
         let machine = Fake::default().with(
             "/etc/s.conf",
             "[supervisord]\n[program:a]\ncommand=c\nio_weight=5\nmemory_max=5MB\nnumprocs=2\nprocess_name=%(process_num)d\n",
@@ -539,7 +539,7 @@ mod tests {
     }
 
     #[test]
-    fn directories_of_patterns_count_whether_anything_matches_or_not() {
+    fn pattern_directories_are_checked_with_and_without_matches() {
         let text = "[supervisord]\n[include]\nfiles=everybodys.d/*.conf\n";
         let machine = Fake::default().with("/etc/s.conf", text);
         let with = |is_found| DaemonOptions {
@@ -560,7 +560,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_27_cfg_28_notes_are_warnings_first() {
+    fn cfg_27_cfg_28_warnings_come_before_info_lines() {
         let machine = Fake::default()
             .with(
                 "/etc/s.conf",
@@ -602,7 +602,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_36_cfg_61_servers() {
+    fn cfg_36_cfg_61_server_sections_are_parsed() {
         let config = at(
             "[supervisord]\n[unix_http_server]\nfile=%(here)s/x.sock\nchown=web:web\n[inet_http_server]\nport=*:9001\n",
         )
@@ -633,7 +633,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_45_a_program_with_little_said() {
+    fn cfg_45_a_minimal_program_has_supervisors_defaults() {
         let config = at("[supervisord]\n[program:a]\ncommand=c\n").expect("valid");
         let process = &config.groups[0].processes[0];
         assert_eq!((process.priority, process.autostart), (999, true));
@@ -642,7 +642,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_are_ours_and_names_only() {
+    fn hosts_accepts_only_host_names() {
         let hosts = |text: &str| {
             at(&format!(
                 "[supervisord]\n[inet_http_server]\nport=1\nhosts={text}\n"
@@ -659,7 +659,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tells_of_readiness_is_ours_and_checked() {
+    fn readiness_keys_are_parsed_and_checked() {
         let notify = |text: &str| {
             at(&format!("[supervisord]\n[program:a]\ncommand=c\n{text}\n"))
                 .map(|config| config.groups[0].processes[0].notify)
@@ -719,7 +719,7 @@ mod tests {
     }
 
     #[test]
-    fn restart_floor_is_ours_and_not_negative() {
+    fn restart_floor_must_not_be_negative() {
         let floor = |text: &str| {
             at(&format!(
                 "[supervisord]\n[program:a]\ncommand=c\nrestart_floor={text}\n"
@@ -750,7 +750,7 @@ mod tests {
     }
 
     #[test]
-    fn cfg_65_the_methods_of_twiddler_are_there_under_its_name() {
+    fn cfg_65_the_twiddler_interface_is_enabled_by_its_factory() {
         let read = |name: &str, more: &str| {
             at(&format!(
                 "[supervisord]\n[rpcinterface:{name}]\nsupervisor.rpcinterface_factory={TWIDDLER_INTERFACE}\n{more}"
@@ -772,7 +772,7 @@ mod tests {
     }
 
     #[test]
-    fn a_percent_sign_alone_is_warned_of() {
+    fn a_lone_percent_sign_gives_a_warning() {
         let config = at("[supervisord]\n[program:a]\ncommand=date +%s\n").expect("valid");
         assert_eq!(config.notes.len(), 1, "{:?}", config.notes);
         assert!(
@@ -783,7 +783,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_utf_8_is_told_with_its_place() {
+    fn invalid_utf_8_is_reported_with_its_position() {
         let mut machine = Fake::default();
         machine.files.insert(
             "/etc/s.conf".to_owned(),

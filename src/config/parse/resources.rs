@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_have_a_place_and_say_what_is_expected() {
+    fn errors_have_a_position_and_name_the_expected_value() {
         for (line, told) in [
             (
                 "memory_max=much",
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_these_keys_come_all_at_once_and_after_supervisors() {
+    fn errors_of_our_keys_are_all_reported_after_supervisors() {
         let text = "[program:a]\ncommand=a\npids_max=0\nio_weight=0\ncpu_weight=x\nmemory_high=-1\nstartsecs=z\n";
         let errors = read(text).expect_err("bad");
         assert!(
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_changed_while_it_runs_is_no_reason_to_restart() {
+    fn a_changed_limit_needs_no_restart() {
         let base = "[program:a]\ncommand=a\n";
         let groups = |text: &str| read(text).expect("valid").groups;
         assert_eq!(

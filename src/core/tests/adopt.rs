@@ -44,7 +44,7 @@ fn three() -> Arc<Config> {
 }
 
 #[test]
-fn what_runs_is_running_and_only_the_rest_is_started() {
+fn adopted_processes_are_running_and_only_the_others_start() {
     let slots: Vec<String> = Fleet::slots(&three())
         .map(|(slot, spec)| format!("{slot} {}", spec.name))
         .collect();
@@ -83,7 +83,7 @@ fn what_runs_is_running_and_only_the_rest_is_started() {
 }
 
 #[test]
-fn numbers_go_on_behind_the_greatest_that_is_known() {
+fn instance_numbers_continue_after_the_greatest_known() {
     // Descriptors of an instance that is gone were stored.
     let (_, lines) = begun(three(), 40, Vec::new());
     assert!(lines.contains(&"resolve 0.41".to_owned()), "{lines:?}");
@@ -92,7 +92,7 @@ fn numbers_go_on_behind_the_greatest_that_is_known() {
 }
 
 #[test]
-fn who_cannot_be_heard_is_not_ended_for_its_silence() {
+fn a_process_without_a_notify_socket_gets_no_watchdog_timeout() {
     let silent = || {
         let mut spec = program("g", "g");
         spec.notify.socket = true;
@@ -107,7 +107,7 @@ fn who_cannot_be_heard_is_not_ended_for_its_silence() {
 }
 
 #[test]
-fn a_listener_that_was_found_waits_for_an_event() {
+fn an_adopted_listener_is_ready_for_an_event() {
     let mut config = Config::clone(&three());
     config.groups = vec![Arc::new(pool("l", &["TICK_5"], 10, 1))];
     let (mut bench, lines) = begun(Arc::new(config), 0, vec![found(0, 3, true)]);

@@ -26,7 +26,7 @@ const OUT_OF_MEMORY: ResourceEvents = ResourceEvents {
 };
 
 #[test]
-fn it_has_stopped_when_nothing_of_it_is_left() {
+fn a_process_is_stopped_when_its_cgroup_is_empty() {
     let mut bench = Bench::up(control_group);
     bench.ask(100, stop("cat", true));
     play(
@@ -55,7 +55,7 @@ fn it_has_stopped_when_nothing_of_it_is_left() {
 }
 
 #[test]
-fn who_restarts_waits_for_what_it_left_and_for_no_longer_than_ten_seconds() {
+fn a_restart_waits_at_most_ten_seconds_for_orphans() {
     let mut bench = Bench::up(control_group);
     bench.give(100, exited(1));
     assert_eq!(bench.due(), Some(10_100));
@@ -75,14 +75,14 @@ fn who_restarts_waits_for_what_it_left_and_for_no_longer_than_ten_seconds() {
 }
 
 #[test]
-fn a_program_without_such_a_key_waits_for_nothing() {
+fn a_program_without_kill_mode_does_not_wait_for_its_cgroup() {
     let mut bench = Bench::up(|_| {});
     assert_eq!(bench.give(1100, exited(0)), ["drain 0.1"]);
     assert_eq!(bench.give(1100, EMPTIED), [""; 0]);
 }
 
 #[test]
-fn what_it_met_is_part_of_its_end() {
+fn resource_events_are_part_of_the_exit() {
     let mut bench = Bench::up(|spec| {
         spec.startsecs = Seconds(0);
         spec.autorestart = crate::config::spec::AutoRestart::Never;
@@ -126,7 +126,7 @@ fn what_it_met_is_part_of_its_end() {
 }
 
 #[test]
-fn limits_change_while_it_runs() {
+fn limits_change_while_a_process_runs() {
     let specs = |limit: Option<u64>, command: &str| {
         let mut specs = [program("cat", "cat"), program("dog", "dog")];
         for spec in &mut specs {

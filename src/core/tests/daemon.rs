@@ -29,7 +29,7 @@ fn hangup(result: Result<(), ()>) -> Input {
 }
 
 #[test]
-fn dmn_15_prc_28_term_stops_everything_and_says_who_is_waited_for() {
+fn dmn_15_prc_28_term_stops_everything_and_names_the_processes_it_waits_for() {
     let mut bench = Bench::up(|_| {});
     assert_eq!(
         bench.give(100, TERM),
@@ -189,7 +189,7 @@ fn dmn_19_term_during_a_restart_is_a_shutdown() {
 }
 
 #[test]
-fn dmn_20_auto_logs_are_made_at_add_time() {
+fn dmn_20_auto_logs_are_created_when_a_group_is_added() {
     let mut spec = program("cat", "cat");
     spec.autostart = false;
     spec.stdout.target = LogTarget::Auto;
@@ -299,7 +299,7 @@ fn rpc_37_a_broken_file_refuses_the_restart() {
 }
 
 #[test]
-fn the_end_answers_whoever_still_waits() {
+fn shutdown_answers_all_waiting_requests() {
     let mut bench = Bench::cat(|spec| spec.autostart = false);
     bench.ask(0, super::bench::start("cat", true));
     assert_eq!(

@@ -67,7 +67,7 @@ fn delivery(slot: u32, serial: u32, pool: &str, pool_serial: u32, kind: &str) ->
 }
 
 #[test]
-fn evt_09_numbers_count_what_somebody_listens_to() {
+fn evt_09_serials_count_only_events_with_a_subscriber() {
     let mut bench = ready(vec![
         pool("a", &["REMOTE_COMMUNICATION"], 10, 1),
         pool("b", &["EVENT"], 10, 1),
@@ -100,7 +100,7 @@ fn evt_09_numbers_count_what_somebody_listens_to() {
 }
 
 #[test]
-fn evt_09_a_pool_hears_of_its_own_addition_and_not_of_earlier_ones() {
+fn evt_09_a_pool_gets_the_addition_of_itself_but_not_of_earlier_groups() {
     let mut bench = Bench::new(with(vec![
         pool("a", &["PROCESS_GROUP"], 10, 1),
         pool("b", &["PROCESS_GROUP"], 10, 1),
@@ -114,7 +114,7 @@ fn evt_09_a_pool_hears_of_its_own_addition_and_not_of_earlier_ones() {
 }
 
 #[test]
-fn evt_10_evt_14_a_rejected_event_keeps_its_numbers_and_is_the_next() {
+fn evt_10_evt_14_a_rejected_event_keeps_its_serials_and_is_next() {
     let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 10, 1)]);
     assert_eq!(remote(&mut bench, "x")[0], delivery(0, 0, "p", 0, "x"));
     assert_eq!(remote(&mut bench, "y"), [""; 0]);
@@ -144,7 +144,7 @@ fn evt_10_evt_14_a_rejected_event_keeps_its_numbers_and_is_the_next() {
 }
 
 #[test]
-fn b6_a_rejected_event_waits_longer_each_time_and_keeps_its_place() {
+fn b6_a_rejected_event_waits_longer_each_time_and_keeps_its_position() {
     let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 10, 2)]);
     assert_eq!(remote(&mut bench, "x")[0], delivery(0, 0, "p", 0, "x"));
     let mut now = 0;
@@ -223,7 +223,7 @@ fn evt_14_a_rejected_event_goes_back_to_its_own_pool_only() {
 }
 
 #[test]
-fn evt_11_evt_12_states_and_their_lines() {
+fn evt_11_evt_12_listener_states_are_logged() {
     let mut bench = Bench::new(with(vec![pool("p", &["TICK"], 10, 1)]));
     bench.give(0, Input::DaemonStarted);
     bench.bring_up(0, 0, 1, 7);
@@ -359,7 +359,7 @@ fn evt_16_death_while_busy_gives_the_event_back() {
 }
 
 #[test]
-fn evt_16_a_result_among_the_last_words_counts() {
+fn evt_16_a_result_in_the_last_output_counts() {
     let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 10, 1)]);
     remote(&mut bench, "x");
     let status = ExitStatus::Exited(0);
@@ -376,7 +376,7 @@ fn evt_16_a_result_among_the_last_words_counts() {
 }
 
 #[test]
-fn evt_17_the_first_ready_one_in_order_gets_the_event() {
+fn evt_17_the_first_ready_listener_gets_the_event() {
     let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 10, 3)]);
     let to = |lines: Vec<String>| lines[0].split(' ').nth(1).expect("a life").to_owned();
     assert_eq!(to(remote(&mut bench, "x")), "0.1");
@@ -400,7 +400,7 @@ fn evt_18_only_running_listeners_get_events() {
 }
 
 #[test]
-fn evt_19_overflow_discards_the_oldest_and_says_so() {
+fn evt_19_overflow_discards_the_oldest_event_and_logs_it() {
     let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 2, 1)]);
     for kind in ["a", "b", "c"] {
         assert!(
@@ -430,7 +430,7 @@ fn evt_19_overflow_discards_the_oldest_and_says_so() {
 }
 
 #[test]
-fn an_event_is_taken_once_for_each_matching_subscription() {
+fn an_event_is_queued_once_for_each_matching_subscription() {
     // §6.1: twice with the same serial numbers, as in the original.
     let mut bench = ready(vec![pool("p", &["EVENT", "REMOTE_COMMUNICATION"], 20, 2)]);
     for instance in [L0, L1, L0, L1, L0, L1] {
@@ -448,7 +448,7 @@ fn an_event_is_taken_once_for_each_matching_subscription() {
 }
 
 #[test]
-fn a_listener_that_closed_its_input_is_passed_over() {
+fn a_listener_with_closed_input_is_skipped() {
     let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 10, 2)]);
     remote(&mut bench, "x");
     assert_eq!(
@@ -464,7 +464,7 @@ fn a_listener_that_closed_its_input_is_passed_over() {
 }
 
 #[test]
-fn a_listener_that_acknowledges_what_it_does_not_read_is_unknown() {
+fn a_listener_that_answers_an_unread_event_is_unknown() {
     let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 10, 2)]);
     remote(&mut bench, "x");
     let lines = bench.give(0, Input::NotDelivered(L0, Errno::AGAIN));
@@ -473,7 +473,7 @@ fn a_listener_that_acknowledges_what_it_does_not_read_is_unknown() {
 }
 
 #[test]
-fn nonsense_that_crosses_an_event_gives_it_back_once() {
+fn invalid_output_during_a_delivery_requeues_the_event_once() {
     let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 10, 2)]);
     remote(&mut bench, "x");
     // The listener wrote before the event could be written, so that the delivery fails.
@@ -483,7 +483,7 @@ fn nonsense_that_crosses_an_event_gives_it_back_once() {
 }
 
 #[test]
-fn evt_07_ticks_come_only_while_somebody_listens() {
+fn evt_07_ticks_need_a_subscriber() {
     let mut bench = Bench::new(with(vec![pool("p", &["TICK_5"], 10, 1)]));
     bench.give(0, Input::DaemonStarted);
     // The harness's clock starts at a multiple of five seconds.
@@ -495,7 +495,7 @@ fn evt_07_ticks_come_only_while_somebody_listens() {
 }
 
 #[test]
-fn evt_20_pools_start_first_and_stop_last_when_they_have_heard_of_the_rest() {
+fn evt_20_pools_start_first_and_stop_after_they_got_all_stop_events() {
     let mut read = config(vec![(999, vec![program("cat", "cat")])]);
     Arc::make_mut(&mut read)
         .groups
@@ -553,7 +553,7 @@ fn evt_20_a_listener_that_hangs_delays_the_stop_by_a_second_only() {
 }
 
 #[test]
-fn what_processes_write_is_asked_for_while_somebody_listens() {
+fn output_is_reported_only_to_subscribers() {
     let reports = |lines: &[String]| -> Vec<String> {
         let lines = lines.iter().filter(|line| line.starts_with("report"));
         lines.cloned().collect()

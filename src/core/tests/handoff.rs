@@ -1,4 +1,4 @@
-//! Tests of what a successor requests again in each stage of a process.
+//! Tests of the requests that the next daemon repeats in each stage of a process.
 
 use super::bench::{Bench, CAT, config, exited, one, program, start, stop};
 use crate::api::{Request, Ticket};
@@ -25,7 +25,7 @@ fn resumed(bench: &mut Bench, ms: u64) -> Vec<String> {
 /// The process was created, and the daemon was killed before it recorded the request: the process belongs to that
 /// attempt.
 #[test]
-fn what_was_made_before_that_was_written_down_is_not_made_twice() {
+fn an_unrecorded_spawn_is_not_repeated() {
     let mut bench = Bench::cat(|spec| spec.startsecs = Seconds(0));
     bench.give(1, Input::Resolved(CAT));
     bench.give(
@@ -40,9 +40,9 @@ fn what_was_made_before_that_was_written_down_is_not_made_twice() {
 }
 
 #[test]
-fn every_stage_is_taken_up_where_it_stood() {
+fn every_stage_resumes_at_its_own_step() {
     type Prepare = fn() -> Bench;
-    // (stage, what is requested again, state afterwards)
+    // (stage, requests that are repeated, state afterwards)
     let table: Vec<(&str, Prepare, Vec<&str>, &str)> = vec![
         (
             "stopped",
@@ -226,7 +226,7 @@ fn every_stage_is_taken_up_where_it_stood() {
 }
 
 #[test]
-fn an_attempt_that_begins_anew_counts_once() {
+fn a_repeated_start_attempt_counts_once() {
     let mut bench = Bench::cat(|spec| spec.startretries = 1);
     bench.give(1, Input::Resolved(CAT));
     resumed(&mut bench, 2);
@@ -248,7 +248,7 @@ fn an_attempt_that_begins_anew_counts_once() {
 }
 
 #[test]
-fn who_waited_is_forgotten_and_what_he_wanted_is_not() {
+fn a_start_continues_without_its_waiting_client() {
     let mut bench = Bench::cat(|spec| spec.autostart = false);
     bench.ask(1, start("cat", true));
     let found = Input::Checked {
@@ -275,7 +275,7 @@ fn who_waited_is_forgotten_and_what_he_wanted_is_not() {
 }
 
 #[test]
-fn a_stop_of_everything_goes_on() {
+fn a_shutdown_continues_across_a_handoff() {
     // In each image alone, and across both.
     for crosses in [false, true] {
         let two = ["a", "b"].map(|name| program("g", name)).into();
@@ -311,7 +311,7 @@ fn a_stop_of_everything_goes_on() {
 }
 
 #[test]
-fn an_image_that_goes_on_is_the_same_generation() {
+fn a_failed_exec_keeps_the_generation() {
     let mut bench = Bench::up(|_| {});
     let lines = bench.ask(1, Request::Upgrade);
     assert_eq!(lines, ["upgrade 1"]);
@@ -346,7 +346,7 @@ fn an_image_that_goes_on_is_the_same_generation() {
 }
 
 #[test]
-fn what_cannot_be_interrupted_is_said() {
+fn an_upgrade_is_refused_during_work_that_cannot_be_interrupted() {
     let mut bench = Bench::up(|spec| spec.startsecs = Seconds(0));
     let refused = |bench: &mut Bench| bench.ask(2, Request::Upgrade);
     bench.ask(1, Request::Reread);

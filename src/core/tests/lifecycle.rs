@@ -65,7 +65,7 @@ fn held(why: &str) -> Input {
 }
 
 #[test]
-fn a_start_that_is_held_up_is_told_until_it_goes_on() {
+fn a_delayed_start_is_reported_until_it_continues() {
     let mut bench = Bench::cat(|_| {});
     let told = |bench: &Bench| bench.fleet.view(Bench::now(0))[0].spawn_error.clone();
     assert_eq!(
@@ -90,7 +90,7 @@ fn a_start_that_is_held_up_is_told_until_it_goes_on() {
 }
 
 #[test]
-fn who_does_not_wait_for_running_does_not_wait_for_a_start_that_is_held_up() {
+fn a_start_without_wait_does_not_wait_for_a_delayed_spawn() {
     for (wait, is_answered) in [(false, true), (true, false)] {
         let mut bench = Bench::cat(|spec| spec.autostart = false);
         bench.ask(0, start("cat", wait));
@@ -116,7 +116,7 @@ fn prc_03_without_autostart_nothing_starts() {
 }
 
 #[test]
-fn prc_04_autorestart_by_exit_code() {
+fn prc_04_autorestart_follows_the_exit_code() {
     use AutoRestart::{Always, Never, Unexpected};
     // (policy, exit code, restarts)
     let table = [
@@ -142,7 +142,7 @@ fn prc_04_autorestart_by_exit_code() {
 }
 
 #[test]
-fn prc_05_a_restart_waits_for_its_floor() {
+fn prc_05_a_restart_waits_for_restart_floor() {
     // (floor, time of the exit, time of the restart)
     for (floor, ended, again) in [
         (1, 300, Some(1000)),
@@ -183,7 +183,7 @@ fn prc_06_startsecs_0_is_running_at_once() {
 }
 
 #[test]
-fn prc_06_an_end_is_judged_before_the_clock_is_looked_at() {
+fn prc_06_an_exit_is_judged_by_its_own_time() {
     // §11.2: the original may call a dead process RUNNING. (time of the exit, actions)
     let quick = vec![
         "cat STARTING->BACKOFF tries 1",
@@ -327,7 +327,7 @@ fn prc_12_a_signal_is_status_minus_1_and_unexpected() {
 }
 
 #[test]
-fn output_that_is_not_written_out_holds_an_end_back_for_ten_seconds() {
+fn unwritten_output_delays_the_exit_by_ten_seconds_at_most() {
     let mut bench = Bench::up(|spec| spec.autorestart = AutoRestart::Never);
     bench.give(1000, Input::DeadlineReached);
     bench.give(2000, exited(0));
@@ -355,7 +355,7 @@ fn prc_30_the_wall_clock_decides_nothing() {
 }
 
 #[test]
-fn what_comes_for_an_instance_of_the_past_is_dropped_or_undone() {
+fn inputs_for_a_past_instance_are_dropped_or_undone() {
     let mut bench = Bench::cat(|spec| spec.autostart = false);
     let status = ExitStatus::Exited(0);
     let table = [
@@ -379,7 +379,7 @@ fn what_comes_for_an_instance_of_the_past_is_dropped_or_undone() {
 }
 
 #[test]
-fn restarts_and_the_last_ending_are_kept_over_instances() {
+fn restart_count_and_exit_reason_outlast_an_instance() {
     let mut bench = Bench::up(|spec| spec.autorestart = AutoRestart::Always);
     let look = |bench: &Bench| {
         let view = bench.fleet.view(Bench::now(0)).remove(0);
@@ -419,7 +419,7 @@ fn restarts_and_the_last_ending_are_kept_over_instances() {
 }
 
 #[test]
-fn an_ending_on_request_says_so() {
+fn a_requested_stop_is_the_exit_reason() {
     let mut bench = Bench::up(|_| {});
     bench.ask(1500, stop("cat", false));
     bench.give(1600, exited(0));

@@ -25,7 +25,7 @@ fn template(name: &str) -> Arc<ProgramTemplate> {
     })
 }
 
-/// What the loader makes of a program for `count` processes.
+/// The result of the loader for a program with `count` processes.
 fn made(
     group: &str,
     name: &str,
@@ -121,7 +121,7 @@ fn there(bench: &Bench) -> Vec<(String, i32)> {
 }
 
 #[test]
-fn more_processes_are_added_and_started_and_the_others_stay() {
+fn scaling_up_adds_and_starts_processes_and_keeps_the_others() {
     let mut bench = pool(2);
     assert_eq!(bench.ask(0, scale(4)), ["compose 1 g:w 4"]);
     let lines = bench.give(0, composed(1, made("g", "w", 4, |_| {})));
@@ -152,7 +152,7 @@ fn more_processes_are_added_and_started_and_the_others_stay() {
 }
 
 #[test]
-fn without_autostart_they_are_added_only() {
+fn scaling_up_without_autostart_only_adds_processes() {
     let mut bench = pool(1);
     bench.ask(0, scale(2));
     let lines = bench.give(
@@ -166,7 +166,7 @@ fn without_autostart_they_are_added_only() {
 }
 
 #[test]
-fn fewer_processes_are_stopped_from_the_highest_and_answered_when_gone() {
+fn scaling_down_stops_the_highest_and_answers_after_their_exit() {
     let mut bench = pool(3);
     assert_eq!(bench.ask(0, scale(1)), ["compose 1 g:w 1"]);
     let lines = bench.give(0, composed(1, made("g", "w", 1, |_| {})));
@@ -205,7 +205,7 @@ fn fewer_processes_are_stopped_from_the_highest_and_answered_when_gone() {
 }
 
 #[test]
-fn a_process_that_will_not_stop_is_killed_first() {
+fn a_stuck_process_is_killed_before_its_removal() {
     let mut bench = pool(1);
     bench.ask(0, scale(0));
     bench.give(0, composed(1, made("g", "w", 0, |_| {})));
@@ -222,7 +222,7 @@ fn a_process_that_will_not_stop_is_killed_first() {
 }
 
 #[test]
-fn a_process_that_cannot_be_stopped_is_kept_and_said() {
+fn a_process_that_cannot_be_stopped_stays_and_is_reported() {
     let mut bench = pool(2);
     bench.ask(0, scale(1));
     bench.give(0, composed(1, made("g", "w", 1, |_| {})));
@@ -243,7 +243,7 @@ fn a_process_that_cannot_be_stopped_is_kept_and_said() {
 }
 
 #[test]
-fn who_waits_for_a_process_that_goes_is_answered() {
+fn a_client_waiting_for_a_removed_process_gets_an_answer() {
     let mut bench = pool(1);
     bench.ask(0, stop("g:w0", true));
     bench.ask(0, scale(0));
@@ -313,7 +313,7 @@ fn scaling_is_refused_with_reasons() {
 }
 
 #[test]
-fn a_name_that_is_taken_stops_nothing() {
+fn a_duplicate_name_stops_nothing() {
     let taken = made("g", "x", 1, |spec| {
         spec.name = crate::domain::ProcessName::parse("w1").expect("valid");
     });
@@ -326,7 +326,7 @@ fn a_name_that_is_taken_stops_nothing() {
 }
 
 #[test]
-fn a_group_that_went_meanwhile_is_told() {
+fn scaling_of_a_replaced_group_is_refused() {
     let mut bench = pool(0);
     bench.ask(0, scale(1));
     bench.ask(0, Request::RemoveGroup("g".to_owned()));
@@ -338,7 +338,7 @@ fn a_group_that_went_meanwhile_is_told() {
 }
 
 #[test]
-fn a_program_of_two_groups_must_be_told_apart() {
+fn a_program_in_two_groups_needs_its_group_name() {
     let mut config = of("g", vec![made("g", "w", 1, |_| {})]);
     let other = of("h", vec![made("h", "w", 1, |_| {})]);
     Arc::make_mut(&mut config)
@@ -382,7 +382,7 @@ fn the_file_decides_at_the_next_update() {
 }
 
 #[test]
-fn d6_an_update_of_its_own_group_keeps_what_both_have() {
+fn d6_an_update_of_a_scaled_group_keeps_common_processes() {
     let whole = || Request::SetNumprocs {
         program: "g:*".to_owned(),
         numprocs: -1,
@@ -508,7 +508,7 @@ fn a_program_joins_a_group_and_can_be_scaled() {
 }
 
 #[test]
-fn a_program_whose_group_went_is_refused() {
+fn a_program_of_a_removed_group_is_refused() {
     let mut bench = pool(0);
     bench.ask(0, add("g"));
     bench.ask(0, Request::RemoveGroup("g".to_owned()));
@@ -536,7 +536,7 @@ fn only_groups_of_programs_take_programs() {
 }
 
 #[test]
-fn a_process_is_taken_out_when_it_is_stopped() {
+fn only_a_stopped_process_can_be_removed() {
     let mut bench = pool(2);
     for (group, process, fault) in [
         ("x", "w0", "BAD_NAME: group: x"),
@@ -560,7 +560,7 @@ fn a_process_is_taken_out_when_it_is_stopped() {
 }
 
 #[test]
-fn a_stop_of_everything_ends_what_is_under_way() {
+fn a_shutdown_ends_a_scaling_that_is_under_way() {
     let mut bench = pool(1);
     bench.ask(0, scale(0));
     bench.give(0, composed(1, made("g", "w", 0, |_| {})));
@@ -575,7 +575,7 @@ fn a_stop_of_everything_ends_what_is_under_way() {
 }
 
 #[test]
-fn what_is_written_to_the_log_is_one_line() {
+fn a_client_message_is_one_log_line() {
     let mut bench = pool(0);
     let request = Request::WriteLog {
         level: crate::domain::Level::Warn,
@@ -605,7 +605,7 @@ fn instances(lines: &[String], word: &str) -> Vec<InstanceId> {
 
 proptest! {
     #[test]
-    fn scaling_to_and_fro_touches_nobody_who_stays(counts in proptest::collection::vec(0_usize..9, 1..16)) {
+    fn scaling_up_and_down_keeps_the_remaining_processes(counts in proptest::collection::vec(0_usize..9, 1..16)) {
         let mut bench = pool(3);
         let mut next_pid = 1000;
         for (place, count) in counts.into_iter().enumerate() {

@@ -43,7 +43,7 @@ fn told(done: &[&'static str]) -> Vec<&'static str> {
 }
 
 #[test]
-fn the_kernel_is_asked_once_the_end_is_told_and_both_answers_are_there() {
+fn a_spawn_follows_the_exit_and_both_preparations() {
     let (drained, resolved, prepared) = (
         Input::Drained(CAT),
         Input::Resolved(NEXT),
@@ -81,7 +81,7 @@ fn the_kernel_is_asked_once_the_end_is_told_and_both_answers_are_there() {
 
 /// The order of the steps decides which of several failures the log names.
 #[test]
-fn whatever_fails_early_is_tried_again_in_order() {
+fn an_early_failure_is_repeated_in_order() {
     let mut bench = dying();
     assert_eq!(bench.give(5001, missing(NEXT)), ["drain 0.2"]);
     // The other answer belongs to no current attempt.
@@ -125,7 +125,7 @@ fn whatever_fails_early_is_tried_again_in_order() {
 }
 
 #[test]
-fn what_is_not_wanted_any_more_is_undone() {
+fn an_unneeded_preparation_is_undone() {
     let mut bench = dying();
     bench.give(5001, Input::Resolved(NEXT));
     let lines = bench.ask(5001, stop("cat", false));
@@ -157,7 +157,7 @@ fn what_is_not_wanted_any_more_is_undone() {
 }
 
 #[test]
-fn a_command_that_takes_long_is_told_with_the_start() {
+fn a_slow_command_lookup_is_reported_with_the_start() {
     let mut bench = dying();
     let why = "a file system does not answer".to_owned();
     let held = Input::SpawnHeld {
@@ -176,7 +176,7 @@ fn a_command_that_takes_long_is_told_with_the_start() {
 }
 
 #[test]
-fn nothing_is_begun_early_that_may_not_follow_at_once() {
+fn only_an_immediate_restart_is_prepared_early() {
     type Change = fn(&mut crate::config::spec::ProcessSpec);
     let table: [(&str, Change, u64); 4] = [
         ("never", |spec| spec.autorestart = AutoRestart::Never, 5000),
@@ -199,7 +199,7 @@ fn nothing_is_begun_early_that_may_not_follow_at_once() {
 
 /// The instance is never reused, since the fd holder may have descriptors of it.
 #[test]
-fn a_successor_begins_the_attempt_again() {
+fn a_new_daemon_repeats_the_attempt() {
     let mut bench = dying();
     bench.give(5001, Input::Resolved(NEXT));
     let lines = bench.give(5002, Input::Resumed(ResumeKind::NewDaemon));

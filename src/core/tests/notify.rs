@@ -51,7 +51,7 @@ fn text(bench: &Bench) -> String {
 }
 
 #[test]
-fn running_is_what_says_that_it_is_ready_and_not_what_lasts() {
+fn ready_makes_a_process_running_and_startsecs_does_not() {
     let mut bench = Bench::up(speaker);
     assert_eq!(
         (bench.state().as_str(), bench.due()),
@@ -71,7 +71,7 @@ fn running_is_what_says_that_it_is_ready_and_not_what_lasts() {
 }
 
 #[test]
-fn a_start_with_wait_waits_for_it() {
+fn a_start_with_wait_waits_for_readiness() {
     let mut bench = Bench::cat(|spec| {
         speaker(spec);
         spec.autostart = false;
@@ -91,7 +91,7 @@ fn a_start_with_wait_waits_for_it() {
 }
 
 #[test]
-fn who_is_not_ready_in_time_is_stopped_and_has_failed_to_start() {
+fn a_readiness_timeout_is_a_failed_start() {
     let mut bench = Bench::up(speaker);
     play(
         &mut bench,
@@ -140,7 +140,7 @@ fn who_is_not_ready_in_time_is_stopped_and_has_failed_to_start() {
 }
 
 #[test]
-fn what_it_had_said_before_a_deadline_counts() {
+fn a_message_sent_before_the_deadline_counts() {
     // The daemon was suspended, but the message had been sent in time.
     let mut bench = Bench::up(speaker);
     assert_eq!(bench.give(60_000, Input::DeadlineReached), ["heed 0.1"]);
@@ -158,7 +158,7 @@ fn what_it_had_said_before_a_deadline_counts() {
 }
 
 #[test]
-fn an_exit_before_that_is_a_failed_start_whatever_its_code() {
+fn an_exit_before_readiness_is_a_failed_start() {
     let mut bench = Bench::up(speaker);
     bench.give(3000, exited(0));
     assert_eq!(
@@ -180,7 +180,7 @@ fn an_exit_before_that_is_a_failed_start_whatever_its_code() {
 }
 
 #[test]
-fn without_a_timeout_readiness_may_take_for_ever() {
+fn readiness_without_a_timeout_has_no_deadline() {
     let bench = Bench::up(|spec| {
         speaker(spec);
         spec.notify.ready_timeout = Seconds(0);
@@ -189,7 +189,7 @@ fn without_a_timeout_readiness_may_take_for_ever() {
 }
 
 #[test]
-fn a_watchdog_that_is_not_fed_ends_the_process_and_says_why() {
+fn a_watchdog_timeout_kills_the_process_and_names_the_reason() {
     // (autorestart, restarts)
     for (policy, again) in [
         (AutoRestart::Never, false),
@@ -234,7 +234,7 @@ fn a_watchdog_that_is_not_fed_ends_the_process_and_says_why() {
 }
 
 #[test]
-fn a_watchdog_is_what_the_process_makes_of_it() {
+fn a_process_can_change_its_watchdog_interval() {
     // (message while RUNNING, when the next watchdog message is due)
     for (message, due) in [
         ("WATCHDOG_USEC=500000", Some(2500)),
@@ -255,7 +255,7 @@ fn a_watchdog_is_what_the_process_makes_of_it() {
 }
 
 #[test]
-fn who_wants_to_be_ended_is() {
+fn a_watchdog_trigger_kills_the_process() {
     let line = "WARN watchdog trigger: cat (pid 7) asked to be killed (WATCHDOG=trigger)";
     let mut bench = ready();
     let lines = bench.give(2000, says("WATCHDOG=trigger"));
@@ -277,7 +277,7 @@ fn who_wants_to_be_ended_is() {
 }
 
 #[test]
-fn more_time_is_given_within_a_bound() {
+fn extend_timeout_is_bounded() {
     let mut bench = Bench::up(speaker);
     // An extension never shortens the deadline.
     bench.give(1000, says("EXTEND_TIMEOUT_USEC=1000000"));
@@ -311,7 +311,7 @@ fn more_time_is_given_within_a_bound() {
 }
 
 #[test]
-fn a_stop_comes_before_every_other_end() {
+fn a_requested_stop_has_priority_over_other_exit_reasons() {
     let stopped = [
         "cat STOPPING->STOPPED pid 7",
         "WARN stopped: cat (terminated by SIGTERM)",
@@ -331,7 +331,7 @@ fn a_stop_comes_before_every_other_end() {
 }
 
 #[test]
-fn reloading_and_stopping_are_shown() {
+fn reloading_and_stopping_are_part_of_the_status() {
     let mut bench = ready();
     bench.give(1000, says("RELOADING=1"));
     assert_eq!(text(&bench), "reloading");
@@ -353,7 +353,7 @@ fn reloading_and_stopping_are_shown() {
 }
 
 #[test]
-fn what_has_no_effect_is_said_once_in_an_instance() {
+fn an_ignored_notification_is_logged_once_per_instance() {
     let mut bench = ready();
     let main_pid = "INFO cat: ignored notification MAINPID (a program cannot choose which process is supervised)";
     assert_eq!(bench.give(1000, says("MAINPID=1")), [main_pid]);
@@ -363,7 +363,7 @@ fn what_has_no_effect_is_said_once_in_an_instance() {
 }
 
 #[test]
-fn words_of_others_are_counted_and_change_nothing() {
+fn foreign_notifications_are_counted_and_change_nothing() {
     let mut bench = Bench::up(speaker);
     let forged = |sender| Input::ForeignNotify {
         instance: CAT,
@@ -389,7 +389,7 @@ fn words_of_others_are_counted_and_change_nothing() {
 }
 
 #[test]
-fn a_service_manager_waits_for_it_with_ready_when_running() {
+fn ready_when_running_waits_for_readiness() {
     let mut bench = Bench::up(speaker);
     let look = |bench: &Bench| {
         let survey = bench
@@ -405,7 +405,7 @@ fn a_service_manager_waits_for_it_with_ready_when_running() {
 }
 
 #[test]
-fn who_has_no_channel_is_not_listened_to() {
+fn notifications_need_a_configured_socket() {
     let mut bench = Bench::up(|_| {});
     assert!(
         bench

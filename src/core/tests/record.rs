@@ -6,7 +6,7 @@ use crate::core::ProcessRecord;
 const OLD: &str = r#"{"slot":3,"tenure":4,"run":{"stage":{"Stopping":{"life":{"slot":3,"incarnation":9},"pid":77,"kill_at":8,"sent":true,"killed":false}},"tries":0,"trouble":{"BadExit":3},"exit_status":3,"start":1,"stop":2,"spawned_at":5,"report_at":18446744073709551615,"spawns":6,"ending":{"ByItself":{"Exited":3}},"causes":{"oom_kill":false,"pids_max":true,"memory_high":false},"relimit":false,"waiters":[],"hearing":null,"tidings":null},"lives":9,"event_serial":2}"#;
 
 #[test]
-fn what_version_5_0_wrote_is_read() {
+fn records_of_version_5_0_are_read() {
     let record = ProcessRecord::decode(OLD.as_bytes()).expect("a record");
     assert_eq!(serde_json::to_string(&record).expect("written"), OLD);
     // The slot of its instance is out of range.
@@ -18,7 +18,7 @@ fn what_version_5_0_wrote_is_read() {
 }
 
 #[test]
-fn what_is_no_record_is_none() {
+fn malformed_records_are_refused() {
     for bytes in [&b""[..], b"\0", b"\x01", b"{", b"{}", &[1; 40], &[2; 400]] {
         assert_eq!(ProcessRecord::decode(bytes), None, "{bytes:?}");
     }

@@ -19,7 +19,7 @@ fn last(lines: &[String]) -> &str {
 }
 
 #[test]
-fn rpc_15_what_the_daemon_says_of_itself() {
+fn rpc_15_the_daemon_answers_about_itself() {
     let mut bench = Bench::cat(|_| {});
     for (request, answer) in [
         (Request::State, "State(Running)"),
@@ -37,7 +37,7 @@ fn rpc_15_what_the_daemon_says_of_itself() {
 }
 
 #[test]
-fn a_log_in_the_journal_is_read_from_its_file_if_it_has_one() {
+fn a_log_with_journal_and_file_is_read_from_the_file() {
     let journal = Some(JournalSpec { limit: None });
     let ask = || Request::LogFile(LogRef::Process("cat".to_owned(), Channel::Stdout));
     let mut bench = Bench::cat(|spec| spec.stdout.journal = journal);
@@ -165,7 +165,7 @@ fn rpc_17_the_first_failure_answers_and_retries_go_on() {
 }
 
 #[test]
-fn rpc_17_a_quick_end_is_a_spawn_error_too() {
+fn rpc_17_an_early_exit_is_a_spawn_error() {
     let mut bench = starting(true, 1);
     bench.bring_up(0, 0, 1, 7);
     bench.give(10, exited(0));
@@ -197,7 +197,7 @@ fn rpc_17_without_waiting_the_spawn_answers() {
 }
 
 #[test]
-fn rpc_18_stop_of_what_does_not_run() {
+fn rpc_18_stop_of_a_stopped_process_is_refused() {
     let mut bench = Bench::cat(|spec| spec.autostart = false);
     assert_eq!(
         bench.ask(0, stop("cat", true)),
@@ -222,7 +222,7 @@ fn trio() -> Bench {
 }
 
 #[test]
-fn rpc_20_only_those_concerned_are_in_the_results() {
+fn rpc_20_results_contain_only_affected_processes() {
     let mut bench = trio();
     let target = RequestTarget::Group("g".to_owned());
     let request = Request::Start { target, wait: true };
@@ -267,7 +267,7 @@ fn rpc_20_immediate_results_come_first_then_as_they_finish() {
 }
 
 #[test]
-fn rpc_20_nobody_concerned_is_an_empty_answer() {
+fn rpc_20_without_affected_processes_the_results_are_empty() {
     let mut bench = Bench::cat(|spec| spec.autostart = false);
     let request = Request::Stop {
         target: RequestTarget::All,
@@ -277,7 +277,7 @@ fn rpc_20_nobody_concerned_is_an_empty_answer() {
 }
 
 #[test]
-fn rpc_21_signals() {
+fn rpc_21_signals_reach_running_processes() {
     let mut bench = Bench::up(|_| {});
     let signal = |target: RequestTarget, signal: &str| Request::Signal {
         target,
@@ -378,7 +378,7 @@ fn rpc_28_rpc_29_logs_are_cleared_one_after_another() {
 }
 
 #[test]
-fn rpc_30_stdin_faults() {
+fn rpc_30_stdin_of_a_process_that_cannot_read_is_a_fault() {
     let mut bench = Bench::up(|_| {});
     let write = |name: &str| Request::WriteStdin {
         name: name.to_owned(),
@@ -415,7 +415,7 @@ fn rpc_30_stdin_faults() {
 }
 
 #[test]
-fn rpc_32_rpc_34_reread_add_remove() {
+fn rpc_32_rpc_34_reread_add_and_remove_change_groups() {
     let mut bench = Bench::up(|_| {});
     let mut dog = program("dog", "dog");
     dog.stdout.target = LogTarget::Auto;
@@ -535,7 +535,7 @@ fn a_grant_covers_only_its_groups() {
 }
 
 #[test]
-fn some_processes_are_those_that_are_named_and_may_be_seen() {
+fn a_list_by_name_has_only_visible_processes() {
     let mut bench = Bench::new(config(vec![
         (1, vec![program("b", "b"), program("b", "a")]),
         (2, vec![program("g", "y"), program("g", "x")]),
@@ -649,7 +649,7 @@ fn a_grant_may_cover_one_process_of_a_group() {
 }
 
 #[test]
-fn a5_what_may_not_be_seen_is_not_there() {
+fn a5_an_invisible_process_does_not_exist() {
     use crate::api::{Access, Caller, LogRef, Permission, Transport};
     use crate::domain::{Channel, Namespec};
 

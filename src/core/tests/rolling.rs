@@ -54,7 +54,7 @@ fn states(bench: &Bench) -> Vec<&'static str> {
 }
 
 #[test]
-fn the_next_is_stopped_when_the_one_before_is_running() {
+fn the_next_process_stops_when_the_previous_one_is_running() {
     let mut bench = running(2);
     assert_eq!(bench.ask(1000, roll(group(), 1)), ["check 1 p0"]);
     assert_eq!(
@@ -88,7 +88,7 @@ fn the_next_is_stopped_when_the_one_before_is_running() {
 }
 
 #[test]
-fn it_ends_at_the_first_that_fails_and_leaves_the_rest() {
+fn a_failure_ends_the_rolling_restart_and_leaves_the_rest_running() {
     let mut bench = running(3);
     bench.ask(1000, roll(group(), 1));
     bench.give(1000, found(1));
@@ -110,7 +110,7 @@ fn it_ends_at_the_first_that_fails_and_leaves_the_rest() {
 }
 
 #[test]
-fn what_cannot_start_again_is_not_stopped() {
+fn a_process_that_cannot_start_is_not_stopped() {
     for (error, fault) in [
         (
             SpawnError::NotFound("/bin/cat".to_owned()),
@@ -136,7 +136,7 @@ fn what_cannot_start_again_is_not_stopped() {
 }
 
 #[test]
-fn several_at_once() {
+fn several_processes_restart_at_once() {
     let mut bench = running(3);
     assert_eq!(
         bench.ask(1000, roll(group(), 2)),
@@ -153,7 +153,7 @@ fn several_at_once() {
 }
 
 #[test]
-fn those_under_way_are_brought_up_after_a_failure() {
+fn processes_under_way_are_started_after_a_failure() {
     let mut bench = running(3);
     bench.ask(1000, roll(group(), 2));
     bench.give(1000, found(1));
@@ -180,7 +180,7 @@ fn those_under_way_are_brought_up_after_a_failure() {
 }
 
 #[test]
-fn of_a_group_only_what_runs_is_restarted_but_whoever_is_named_is() {
+fn a_stopped_process_restarts_only_by_its_own_name() {
     let mut bench = Bench::cat(|spec| spec.autostart = false);
     assert_eq!(
         bench.ask(0, roll(RequestTarget::All, 1)),
@@ -198,7 +198,7 @@ fn of_a_group_only_what_runs_is_restarted_but_whoever_is_named_is() {
 }
 
 #[test]
-fn a_stop_by_somebody_else_is_kept() {
+fn a_stop_by_another_request_stays() {
     let mut bench = running(1);
     bench.ask(1000, roll(group(), 1));
     bench.give(1000, found(1));
@@ -234,7 +234,7 @@ fn a_process_is_restarted_once_at_a_time() {
 }
 
 #[test]
-fn what_is_named_twice_is_restarted_once() {
+fn a_process_named_twice_restarts_once() {
     let mut bench = running(1);
     let request = Request::RollingRestart {
         targets: vec![RequestTarget::All, group(), one("g:p0")],
@@ -244,7 +244,7 @@ fn what_is_named_twice_is_restarted_once() {
 }
 
 #[test]
-fn who_is_not_granted_is_told_and_not_touched() {
+fn a_process_without_permission_is_reported_and_not_touched() {
     let mut bench = running(1);
     let lines = bench.ask_within(
         1000,
@@ -259,7 +259,7 @@ fn who_is_not_granted_is_told_and_not_touched() {
 }
 
 #[test]
-fn who_is_stopped_and_removed_meanwhile_is_not_started() {
+fn a_process_removed_during_its_restart_is_not_started() {
     let mut bench = running(1);
     bench.ask(1000, roll(group(), 1));
     bench.give(1000, found(1));
@@ -284,7 +284,7 @@ fn who_is_stopped_and_removed_meanwhile_is_not_started() {
 }
 
 #[test]
-fn a_stop_of_everything_ends_it() {
+fn a_shutdown_ends_the_rolling_restart() {
     let mut bench = running(2);
     bench.ask(1000, roll(group(), 1));
     bench.give(1000, found(1));
@@ -303,7 +303,7 @@ fn a_stop_of_everything_ends_it() {
 }
 
 #[test]
-fn one_in_backoff_is_restarted_at_once() {
+fn a_process_in_backoff_restarts_immediately() {
     let mut bench = Bench::up(|_| {});
     bench.give(100, exited(1));
     bench.give(

@@ -28,7 +28,7 @@ fn releases(lines: &[String], instance: &str) -> usize {
 }
 
 #[test]
-fn cfg_59_the_socket_goes_back_after_the_end_is_told() {
+fn cfg_59_the_socket_is_released_after_the_exit_is_logged() {
     let mut bench = Bench::up(with_socket);
     assert_eq!(bench.give(2000, exited(0)), ["drain 0.1"]);
     let lines = bench.give(2000, Input::Drained(CAT));
@@ -39,7 +39,7 @@ fn cfg_59_the_socket_goes_back_after_the_end_is_told() {
 }
 
 #[test]
-fn cfg_59_the_socket_goes_back_when_an_attempt_fails_or_is_called_off() {
+fn cfg_59_the_socket_is_released_when_an_attempt_fails_or_is_cancelled() {
     let failed = || Input::SpawnFailed {
         instance: CAT,
         error: SpawnError::Empty,
@@ -85,7 +85,7 @@ fn cfg_59_the_socket_goes_back_when_an_attempt_fails_or_is_called_off() {
 }
 
 #[test]
-fn cfg_59_instances_without_a_socket_have_none_to_give_back() {
+fn cfg_59_instances_without_a_socket_release_none() {
     let mut bench = Bench::up(|_| {});
     bench.give(2000, exited(0));
     let lines = bench.give(2000, Input::Drained(CAT));
@@ -96,7 +96,7 @@ fn cfg_59_instances_without_a_socket_have_none_to_give_back() {
 }
 
 #[test]
-fn cfg_59_a_socket_that_cannot_be_made_is_a_failed_start() {
+fn cfg_59_a_socket_that_cannot_be_created_is_a_failed_start() {
     let mut bench = Bench::cat(|spec| {
         with_socket(spec);
         spec.startretries = 0;
@@ -162,7 +162,7 @@ fn tried(ticket: u64, result: Result<(), SpawnError>) -> Input {
 }
 
 #[test]
-fn cfg_59_a_group_is_added_when_its_sockets_can_be_made() {
+fn cfg_59_a_group_is_added_when_its_sockets_can_be_created() {
     let mut bench = before_adding();
     assert_eq!(add(&mut bench), ["try 2 web"]);
     // A second request comes while the first waits.
@@ -182,7 +182,7 @@ fn cfg_59_a_group_is_added_when_its_sockets_can_be_made() {
 }
 
 #[test]
-fn cfg_59_a_group_whose_socket_cannot_be_made_is_not_added() {
+fn cfg_59_a_group_whose_socket_cannot_be_created_is_not_added() {
     let mut bench = before_adding();
     add(&mut bench);
     let error = || SpawnError::Socket {

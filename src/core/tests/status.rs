@@ -28,7 +28,7 @@ fn seen(phase: Phase, status: &str, busy_until: u64) -> (Phase, String, u64) {
 const TERM: Input = Input::Received(DaemonSignal::Exit(Signal::TERM));
 
 #[test]
-fn before_it_began_it_is_not_ready() {
+fn a_daemon_that_has_not_started_is_not_ready() {
     let bench = Bench::new(config(vec![]));
     assert_eq!(
         at(&bench, Phase::Starting),
@@ -37,7 +37,7 @@ fn before_it_began_it_is_not_ready() {
 }
 
 #[test]
-fn started_is_when_the_first_attempts_are_over() {
+fn ready_when_started_follows_the_first_attempts() {
     let mut bench = Bench::cat(|_| {});
     assert_eq!(
         at(&bench, Phase::Starting),
@@ -56,7 +56,7 @@ fn started_is_when_the_first_attempts_are_over() {
 }
 
 #[test]
-fn a_failed_attempt_is_over_too_and_is_named() {
+fn a_failed_attempt_counts_as_finished_and_is_named() {
     let mut bench = Bench::cat(|_| {});
     let error = SpawnError::NotFound("x".to_owned());
     bench.give(
@@ -78,7 +78,7 @@ fn a_failed_attempt_is_over_too_and_is_named() {
 }
 
 #[test]
-fn running_is_when_all_are_running_or_given_up() {
+fn ready_when_running_waits_until_all_run_or_have_failed() {
     let mut bench = Bench::cat(|spec| spec.startsecs = Seconds(30));
     bench.bring_up(0, 0, 1, 7);
     let now = |bench: &Bench| look(bench, ReadyWhen::Running, Phase::Starting);
@@ -113,7 +113,7 @@ fn running_is_when_all_are_running_or_given_up() {
 }
 
 #[test]
-fn what_does_not_start_by_itself_is_not_waited_for() {
+fn programs_without_autostart_do_not_delay_readiness() {
     let bench = Bench::cat(|spec| spec.autostart = false);
     for when in [ReadyWhen::Started, ReadyWhen::Running] {
         assert_eq!(
@@ -124,7 +124,7 @@ fn what_does_not_start_by_itself_is_not_waited_for() {
 }
 
 #[test]
-fn who_stops_what_starts_does_not_hold_readiness_up() {
+fn a_stopped_start_does_not_delay_readiness() {
     let mut bench = Bench::cat(|_| {});
     bench.ask(3, stop("cat", false));
     assert_eq!(
@@ -134,7 +134,7 @@ fn who_stops_what_starts_does_not_hold_readiness_up() {
 }
 
 #[test]
-fn a_reread_reloads_until_it_is_read_and_what_it_added_has_started() {
+fn a_reread_is_reloading_until_added_programs_have_started() {
     let mut bench = Bench::up(|_| {});
     bench.ask(1000, Request::Reread);
     assert_eq!(at(&bench, Phase::Ready).0, Phase::Reloading);
@@ -164,7 +164,7 @@ fn a_reread_reloads_until_it_is_read_and_what_it_added_has_started() {
 }
 
 #[test]
-fn a_stop_says_how_long_it_may_take_and_stops_doing_so_after_sigkill() {
+fn a_stop_reports_its_deadline_until_sigkill() {
     let mut bench = Bench::up(|spec| spec.stopwaitsecs = Seconds(600));
     bench.give(1000, TERM);
     assert_eq!(
@@ -202,7 +202,7 @@ fn a_restart_is_a_reload() {
 }
 
 #[test]
-fn the_status_line_is_bounded_and_one_line() {
+fn the_status_text_is_one_bounded_line() {
     let long = format!("a\nMAINPID=1{}", "x".repeat(500));
     let mut names = vec![long];
     names.extend((0..9).map(|n| format!("b{n}")));

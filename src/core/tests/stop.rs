@@ -14,7 +14,7 @@ fn signalled(signal: Signal, result: Result<(), Errno>) -> Input {
 }
 
 #[test]
-fn prc_22_prc_23_prc_25_signal_then_sigkill_again_and_again() {
+fn prc_22_prc_23_prc_25_a_stop_repeats_sigkill_until_the_exit() {
     let mut bench = Bench::up(|spec| {
         spec.stopwaitsecs = Seconds(3);
         spec.killasgroup = true;
@@ -69,7 +69,7 @@ fn prc_22_prc_23_prc_25_signal_then_sigkill_again_and_again() {
 }
 
 #[test]
-fn prc_23_no_patience_is_no_hot_loop() {
+fn prc_23_stopwaitsecs_of_zero_causes_no_hot_loop() {
     for secs in [0, -1, i64::MIN] {
         let mut bench = Bench::up(|spec| spec.stopwaitsecs = Seconds(secs));
         let lines = bench.ask(500, stop("cat", false));
@@ -141,7 +141,7 @@ fn prc_11_b7_a_refused_stop_is_unknown_until_the_exit() {
 }
 
 #[test]
-fn b7_an_unknown_process_that_nobody_stopped_ends_by_the_ordinary_rules() {
+fn b7_an_unknown_process_that_was_not_stopped_exits_by_the_ordinary_rules() {
     // RUNNING: the automatic restart follows.
     let mut bench = Bench::up(|spec| spec.startsecs = Seconds(0));
     unknown(&mut bench, false);
@@ -180,7 +180,7 @@ fn b7_an_unknown_process_that_nobody_stopped_ends_by_the_ordinary_rules() {
 }
 
 #[test]
-fn a_signal_that_comes_too_late_leaves_the_state() {
+fn a_late_signal_does_not_change_the_state() {
     let mut bench = Bench::up(|_| {});
     bench.ask(100, stop("cat", true));
     assert_eq!(
@@ -193,7 +193,7 @@ fn a_signal_that_comes_too_late_leaves_the_state() {
 }
 
 #[test]
-fn a_stop_before_there_is_a_process_cancels_the_attempt() {
+fn a_stop_before_the_spawn_cancels_the_attempt() {
     let mut bench = Bench::cat(|_| {});
     bench.give(0, Input::Resolved(CAT));
     assert_eq!(
@@ -210,7 +210,7 @@ fn a_stop_before_there_is_a_process_cancels_the_attempt() {
 }
 
 #[test]
-fn a_stop_during_the_spawn_signals_as_soon_as_it_can() {
+fn a_stop_during_the_spawn_signals_after_the_spawn() {
     let mut bench = Bench::cat(|_| {});
     bench.give(0, Input::Resolved(CAT));
     bench.give(0, Input::Prepared(CAT));
@@ -280,7 +280,7 @@ fn a_reaped_process_is_never_signalled() {
 }
 
 #[test]
-fn a_stop_while_a_restart_waits_keeps_it_down() {
+fn a_stop_cancels_a_waiting_restart() {
     let mut bench = Bench::up(|spec| spec.startsecs = Seconds(0));
     bench.give(100, exited(1));
     bench.give(100, Input::Drained(CAT));

@@ -298,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kill_of_the_main_process_is_a_signal() {
+    fn a_kill_of_the_main_process_becomes_a_stop_signal() {
         for (line, expected) in [
             ("/bin/kill -HUP $MAINPID", Some("HUP")),
             ("/bin/kill -s SIGQUIT ${MAINPID}", Some("QUIT")),

@@ -250,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn processor_time_keeps_its_share() {
+    fn cpu_quota_keeps_its_share() {
         let ms = |number| Some(Duration::from_millis(number));
         for (text, period, expected) in [
             ("20%", None, Some("20%")),
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_in_our_units() {
+    fn limits_are_converted_to_our_units() {
         for (resource, text, expected) in [
             (Resource::Files, "65536", Some("65536")),
             (Resource::Core, "1.5G", Some("1610612736")),

@@ -272,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_directive_gets_a_sentence() {
+    fn every_directive_has_a_remark() {
         assert_eq!(of("Service", "PrivateTmp"), RESTRICTION);
         assert_eq!(of("Unit", "After"), ORDER);
         assert_eq!(of("Service", "Nonsense"), "no equivalent; no effect");

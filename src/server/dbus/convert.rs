@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn every_answer_is_of_the_types_that_its_row_says() {
+    fn every_answer_has_the_types_of_its_row() {
         for call in BUS_METHODS {
             let returns = call.method().expect(call.name).returns;
             let value = match call.reply {
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn the_configuration_has_types_of_the_bus_too() {
+    fn the_configuration_has_d_bus_types() {
         let row = |exitcodes| {
             RpcValue::Struct(vec![
                 ("autostart".to_owned(), RpcValue::Bool(true)),
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_another_kind_is_no_answer() {
+    fn a_value_of_another_type_is_refused() {
         for outcome in [
             ReplyType::Text,
             ReplyType::Info,

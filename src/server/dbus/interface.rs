@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_agree_with_the_methods_they_name() {
+    fn rows_agree_with_their_methods() {
         for call in BUS_METHODS {
             let method = call.method().expect(call.name);
             let signatures = call.input_signature();

@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_is_described_where_it_is() {
+    fn every_method_is_described_on_its_own_object() {
         for kind in ObjectKind::ALL {
             let xml = introspection_xml(Some(kind), &["a_2db".to_owned()]);
             for call in BUS_METHODS {

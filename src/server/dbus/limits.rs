@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn one_connection_cannot_take_the_place_of_another() {
+    fn a_connection_cannot_use_the_quota_of_another() {
         let limits = CallLimits::default();
         let held: Vec<_> = (0..SENDER_CALLS_MAX)
             .map(|_| limits.admit_unknown(":1.1", 100).expect("room"))
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_not_known_yet_leaves_room_for_first_calls_of_others() {
+    fn unknown_senders_leave_room_for_first_calls_of_others() {
         let limits = CallLimits::default();
         let mut held = Vec::new();
         for connection in 0..100 {
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_else_together_leaves_room_for_root() {
+    fn all_other_users_together_leave_room_for_root() {
         let limits = CallLimits::default();
         let now = Instant::now();
         let mut held = Vec::new();
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_has_one_purse_for_all_connections() {
+    fn a_user_has_one_quota_for_all_connections() {
         let limits = CallLimits::default();
         let now = Instant::now();
         let of = |uid, number| BusSender::of_user(&format!(":1.{number}"), uid);
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_calls_in_a_second_are_too_many_but_not_for_root() {
+    fn a_thousand_calls_a_second_are_refused_except_for_root() {
         let limits = CallLimits::default();
         let begin = Instant::now();
         let mut made = [0_u32; 2];
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_told_until_there_are_too_many() {
+    fn refusals_are_answered_up_to_a_bound() {
         let limits = CallLimits::default();
         let now = Instant::now();
         let told = |uid| {
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn dialogs_are_few() {
+    fn dialogs_are_bounded_per_user() {
         let limits = CallLimits::default();
         let held: Vec<_> = (0..DIALOGS_MAX)
             .map(|_| limits.acquire_dialog(7).expect("room"))

@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bus_lets_nobody_but_root_have_the_name_and_nobody_set_anything() {
+    fn the_bus_policy_reserves_the_name_for_root_and_forbids_set() {
         let policy = bus_policy();
         assert_eq!(policy.matches("<allow own=").count(), 1);
         assert!(!policy.contains("\"Set\""));

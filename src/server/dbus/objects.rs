@@ -189,13 +189,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_is_what_is_declared() {
+    fn properties_have_their_declared_types() {
         agrees(ObjectKind::Process, &process_properties(&cat()));
         agrees(ObjectKind::Group, &group_properties("g"));
     }
 
     #[test]
-    fn a_text_with_a_nul_does_not_end_the_connection() {
+    fn a_string_with_nul_does_not_end_the_connection() {
         let view = ProcessView {
             spawn_error: "a\0b".to_owned(),
             ..cat()

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn other_paths_are_nobodys() {
+    fn other_paths_name_no_object() {
         for path in [
             "/",
             "/org/supervisord/Supervisor",
@@ -152,7 +152,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_two_names_lead_there_and_back(group in any::<String>(), process in any::<String>()) {
+        fn any_group_and_process_read_back_from_their_path(group in any::<String>(), process in any::<String>()) {
             let object = BusObject::Process(group, process);
             let path = object.path();
             let valid = path.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'/');

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_stands_for_its_name() {
+    fn a_call_on_an_object_uses_its_name() {
         let group = BusObject::Group("g".to_owned());
         let process = BusObject::Process("g".to_owned(), "p".to_owned());
         let one = || RequestTarget::One(Namespec::parse("g:p"), "g:p".to_owned());
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn one_process_is_never_a_group() {
+    fn a_wildcard_is_never_one_process() {
         let bad = |name: &str| Err(FaultCode::BadName.of(name));
         let wait = || RpcValue::Bool(true);
         let manager = BusObject::Manager;

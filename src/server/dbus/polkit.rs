@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_permission_has_an_action_of_the_policy_but_status() {
+    fn every_permission_except_status_has_a_polkit_action() {
         for (permission, word) in Permission::ALL {
             match action_for(permission) {
                 None => assert_eq!(permission, Permission::Status),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_allowed_without_an_administrator() {
+    fn every_polkit_action_needs_an_administrator() {
         let policy = render_policy();
         assert_eq!(policy.matches("<action id=").count(), POLKIT_ACTIONS.len());
         assert_eq!(

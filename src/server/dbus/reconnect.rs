@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_is_seen_when_it_comes_however_many_directories_come_first() {
+    fn a_new_socket_is_seen_below_new_directories() {
         run("comes", async |place| {
             let socket = place.join("a/b/bus");
             let mut waiting = waiting(&socket);
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_is_made_again_is_watched_again() {
+    fn a_recreated_directory_is_watched_again() {
         run("again", async |place| {
             let (directory, socket) = (place.join("a"), place.join("a/bus"));
             std::fs::create_dir(&directory).expect("made");
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_was_tried_is_tried_again_when_it_is_another_or_has_other_rights() {
+    fn a_replaced_socket_or_changed_mode_is_retried() {
         run("another", async |place| {
             let socket = place.join("bus");
             let bus = UnixListener::bind(&socket).expect("bound");
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_at_which_nobody_listens_is_tried_a_few_times() {
+    fn a_socket_without_listener_is_tried_a_few_times() {
         run("stale", async |place| {
             let socket = place.join("bus");
             drop(UnixListener::bind(&socket).expect("bound"));
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_address_nothing_is_waited_for() {
+    fn without_an_address_nothing_is_retried() {
         run("nowhere", async |_| {
             let mut waiting = ReconnectWait::at(BusSocket::Nowhere, &[]);
             waiting.pauses = [Duration::from_millis(1); 2];

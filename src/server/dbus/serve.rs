@@ -481,7 +481,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_counts_for_more_is_there() {
+    fn methods_with_long_answers_exist() {
         for name in ANSWERS_ALL {
             let ours = BUS_METHODS.iter().any(|call| call.name == *name);
             let standard = STANDARD.iter().any(|(_, member)| member == name);
@@ -490,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_of_ours_is_a_path() {
+    fn our_object_paths_are_valid() {
         for path in [path::MANAGER, path::GROUPS] {
             assert!(ObjectPath::try_from(path).is_ok());
         }

@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_is_told_from_above_and_what_went_from_below() {
+    fn added_signals_start_at_groups_and_removed_signals_at_processes() {
         let groups = "/org/supervisord/Supervisor1/group";
         let (nothing, cats) = (there(&[]), there(&[("cat", &["cat"]), ("empty", &[])]));
         let mut messages = Vec::new();
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_keeps_each_move_and_the_last_place() {
+    fn a_batch_keeps_each_state_change_and_the_last_state() {
         let cats = there(&[("cat", &["cat"])]);
         let moved = |group: &str, from, to, pid| {
             FeedItem::Event(Event {

@@ -18,7 +18,7 @@ fn until_text(stream: &mut impl Read, text: &str) -> String {
 }
 
 #[test]
-fn rpc_38_growing_logs() {
+fn rpc_38_a_growing_log_is_followed() {
     let mut world = TestServer::new("growing");
     let path = world.scratch.0.join("cat");
     std::fs::write(&path, format!("{}{}", "x".repeat(2000), "end")).expect("written");
@@ -74,7 +74,7 @@ fn rpc_38_growing_logs() {
 }
 
 #[test]
-fn rpc_38_the_main_log_grows_too() {
+fn rpc_38_the_main_log_is_followed() {
     let world = TestServer::new("main");
     std::fs::write(world.scratch.0.join("main"), "first\n").expect("written");
     let mut stream = world.unix();

@@ -137,7 +137,7 @@ fn comparable(answer: &str) -> String {
 }
 
 #[test]
-fn rpc_04_and_rpc_05_answers_are_those_of_the_reference() {
+fn rpc_04_and_rpc_05_answers_match_the_reference() {
     let Some(oracle) = std::env::var_os("SUPERVISOR_ORACLE") else {
         eprintln!("skipped: SUPERVISOR_ORACLE names no venv with a reference Supervisor");
         return;

@@ -6,7 +6,7 @@ trait ReadWrite: Read + Write {}
 impl<T: Read + Write> ReadWrite for T {}
 
 #[test]
-fn a_client_that_comes_before_the_front_begins_waits_and_is_answered() {
+fn a_client_that_connects_before_the_server_starts_is_answered() {
     let mut world = TestServer::before_it_begins("begins", TestSetup::default());
     let mut early = world.unix();
     early
@@ -26,7 +26,7 @@ fn a_client_that_comes_before_the_front_begins_waits_and_is_answered() {
 }
 
 #[test]
-fn rpc_08_an_answer_is_as_in_the_reference() {
+fn rpc_08_an_answer_matches_the_reference() {
     let world = TestServer::new("answer");
     let mut stream = world.unix();
     let (head, answer) = exchange(&mut stream, &post(&body("supervisor.getState", vec![])));
@@ -61,7 +61,7 @@ fn rpc_08_an_answer_is_as_in_the_reference() {
 }
 
 #[test]
-fn log_lines_are_supervisors() {
+fn server_log_lines_are_supervisors() {
     let world = TestServer::new("lines");
     world.call("supervisor.getPID", vec![]).expect("answered");
     world.call("nope", vec![]).expect_err("a fault");
@@ -125,7 +125,7 @@ fn a_panic_ends_one_connection_only() {
 }
 
 #[test]
-fn rpc_36_multicall() {
+fn rpc_36_multicall_answers_each_call() {
     let world = TestServer::new("multi");
     let call = |name: &str, params: Vec<RpcValue>| {
         RpcValue::Struct(vec![
@@ -192,7 +192,7 @@ fn rpc_36_multicall() {
 }
 
 #[test]
-fn rpc_13_while_stopping_all_but_system_faults() {
+fn rpc_13_only_system_methods_work_while_stopping() {
     let world = TestServer::new("stopping");
     world.seen.lock().expect("whole").stopping = true;
     let fault = Err((6, "SHUTDOWN_STATE".to_owned()));
@@ -209,7 +209,7 @@ fn rpc_13_while_stopping_all_but_system_faults() {
 }
 
 #[test]
-fn cfg_interface_absent_leaves_system_only() {
+fn without_an_rpc_interface_only_system_methods_exist() {
     let world = TestServer::with(
         "absent",
         TestSetup {
@@ -229,7 +229,7 @@ fn cfg_interface_absent_leaves_system_only() {
 }
 
 #[test]
-fn changes_of_programs_need_more_than_a_port() {
+fn scaling_needs_a_password_or_the_daemons_user() {
     let scale = |answer: String| {
         if answer.contains("<name>faultCode</name>") {
             assert!(answer.contains("FAILED: permission denied: "), "{answer}");
@@ -273,7 +273,7 @@ fn changes_of_programs_need_more_than_a_port() {
 }
 
 #[test]
-fn twiddler_is_there_when_it_is_configured() {
+fn twiddler_exists_when_it_is_configured() {
     let unknown = Err((1, "UNKNOWN_METHOD".to_owned()));
     let world = TestServer::new("no-twiddler");
     assert_eq!(world.call("twiddler.getAPIVersion", vec![]), unknown);
@@ -305,7 +305,7 @@ fn twiddler_is_there_when_it_is_configured() {
 }
 
 #[test]
-fn rpc_19_a_wildcards_fault_says_it_as_given() {
+fn rpc_19_a_fault_names_the_wildcard_as_given() {
     let world = TestServer::new("wildcard");
     assert_eq!(
         world.call("supervisor.stopProcess", vec![RpcValue::text("nope:*")]),
@@ -365,7 +365,7 @@ fn rpc_26_logs_are_read_with_bad_bytes_replaced() {
 }
 
 #[test]
-fn a_long_list_has_the_bytes_of_a_tree_of_values() {
+fn a_long_list_equals_a_rendered_value() {
     let world = TestServer::new("list");
     let mut stream = world.unix();
     let request = post(&body("supervisor.getAllProcessInfo", vec![]));
@@ -394,7 +394,7 @@ fn a_long_list_has_the_bytes_of_a_tree_of_values() {
 }
 
 #[test]
-fn a_table_tells_what_was_asked_for() {
+fn a_table_has_the_requested_processes_and_members() {
     let world = TestServer::new("table");
     let texts =
         |texts: &[&str]| RpcValue::Array(texts.iter().map(|text| RpcValue::text(*text)).collect());

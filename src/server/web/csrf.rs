@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_browsers_and_strangers_are_told_apart() {
+    fn programs_own_pages_and_foreign_pages_are_distinguished() {
         use RequestOrigin::{ForeignPage, OwnPage, Program};
         let table: &[(&[(&str, &str)], RequestOrigin)] = &[
             (&[], Program),
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn this_host_has_all_its_names() {
+    fn all_names_of_this_host_are_accepted() {
         let hosts =
             "127.0.0.1 localhost\n127.0.1.1 box.lan Box # mine: other\n10.0.0.1 other\n::1\n";
         let resolv = "nameserver 10.0.0.1\nsearch corp.example. lab.example\n";

@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn web_03_messages_of_supervisors_actions() {
+    fn web_03_actions_have_supervisors_messages() {
         let bad = |code: FaultCode| Err(code.of("a"));
         let table = [
             ("start", Ok(Reply::Done), "Process a started"),

@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_differs_is_told() {
+    fn only_differences_are_sent() {
         let layout = "event: layout\ndata: null\n\n";
         let (shown, told) = after(PageState::default(), vec![view(7, 1)], &[]);
         assert_eq!(told, layout);

@@ -407,7 +407,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn web_04_the_limit() {
+    fn web_04_the_limit_is_parsed_as_in_supervisor() {
         let table = [
             ("", 1024),
             ("limit=1", 1024),
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_script_the_search_shows_lines() {
+    fn search_without_scripts_shows_matching_lines() {
         assert_eq!(matching_lines("One\ntwo\nnone", "ONE"), "One\nnone");
         assert_eq!(matching_lines("a\nb", ""), "a\nb");
     }

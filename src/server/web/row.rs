@@ -269,7 +269,7 @@ mod tests {
     use crate::server::render::tests::cat;
 
     #[test]
-    fn endings_say_what_happened() {
+    fn exit_reasons_are_described() {
         let term = ExitStatus::Signalled {
             signal: Signal::parse("TERM").expect("valid"),
             dumped: false,
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_short() {
+    fn numbers_are_shortened() {
         let seconds = [
             (5, "5 s"),
             (65, "1 min 5 s"),
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_another_row_is_not_the_same() {
+    fn a_changed_field_makes_a_different_row() {
         let changes: [fn(&mut ProcessView); 8] = [
             |view| view.pid = 8,
             |view| view.state = ProcessState::Stopping,
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_growing_uptime_is_no_news() {
+    fn a_growing_uptime_is_no_change() {
         let row = |uptime, pid| {
             let view = ProcessView {
                 uptime,

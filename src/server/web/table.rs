@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_have_a_head_and_single_programs_none() {
+    fn groups_have_a_heading_and_single_programs_do_not() {
         let view = |group: &str, name: &str| ProcessView {
             name: ProcessName::parse(name).expect("valid"),
             group: GroupName::parse(group).expect("valid"),

@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stat_is_read_whatever_the_name() {
+    fn stat_is_parsed_for_any_process_name() {
         let line = b"7 (a) b (c) S 1 7 7 0 -1 4194304 100 0 0 0 12 30 0 0 20 0 1 0 5000 9000000 250 18446744073709551615\n";
         let stat = ProcStat {
             began: 5000,
@@ -203,14 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_of_one_processor() {
+    fn cpu_shares_are_relative_to_one_cpu() {
         assert_eq!(permille(100, 100, 1_000_000_000), Some(1000));
         assert_eq!(permille(50, 100, 2_000_000_000), Some(250));
         assert_eq!(permille(1, 100, 0), None);
     }
 
     #[test]
-    fn we_use_memory_and_are_sampled_once() {
+    fn a_process_uses_memory_and_is_sampled_once() {
         let own = i32::try_from(std::process::id()).expect("fits");
         let sampler = UsageSampler::default();
         let first = sampler.sample_pids(&[own, i32::MAX], read_stat);
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn many_processes_have_their_turn_one_after_another() {
+    fn many_processes_are_sampled_in_turn() {
         let stat = ProcStat {
             began: 1,
             ticks: 0,

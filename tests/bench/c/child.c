@@ -1,4 +1,4 @@
-/* The supervised programs: as small as a process can be, so that the supervisor is compared and not its programs.
+/* The supervised programs: as small as a process can be, because the bench compares supervisors and not programs.
  *
  *   child pause                  wait for ever
  *   child stamp FIFO             write one struct stamp to FIFO, wait for ever
@@ -8,7 +8,7 @@
  *   child late PAUSE_US          write the time in a line of 100 bytes to standard output, again and again
  *
  * Called `run` it reads its arguments from the file `args` in the working directory, one a line: supervisors whose services
- * are directories with an executable `run` get this program itself as `run`, so that no shell starts between.
+ * are directories with an executable `run` get this program itself as `run`, without a shell between them.
  */
 #include "common.h"
 
@@ -85,7 +85,7 @@ int main(int argc, char **given)
 			pause();
 	}
 	if (argc == 3 && !strcmp(argv[1], "stamp")) {
-		/* The time is taken first: it is the first instruction that is measured, not the FIFO. */
+		/* Read the clock first, because the bench measures the first instruction and not the FIFO. */
 		struct stamp stamp = { now(), getpid() };
 		int fd = open(argv[2], O_WRONLY | O_CLOEXEC);
 		if (fd < 0 || write(fd, &stamp, sizeof stamp) != sizeof stamp)

@@ -1,8 +1,8 @@
-/* The measuring clients: one program for all supervisors, so that no client's language is measured.
+/* The measuring clients: one program for all supervisors, because the bench does not compare clients' languages.
  *
  *   client kill FIFO SECONDS PID…     SIGKILL each in turn and read the stamp of its successor; prints "ns pid" for each;
  *                                     none is killed after SECONDS
- *   client probe SOCKET               connect until somebody answers getState; prints CLOCK_MONOTONIC in ns
+ *   client probe SOCKET               connect until the daemon answers getState; prints CLOCK_MONOTONIC in ns
  *   client call SOCKET METHOD CLIENTS SECONDS PAUSE_US
  *                                     CLIENTS processes call METHOD over XML-RPC for SECONDS, each on one connection,
  *                                     with a pause between calls; prints the ns of each call
@@ -91,7 +91,7 @@ static void kills(int argc, char **argv)
 	struct stamp stamp;
 	int fd = open(argv[2], O_RDWR | O_CLOEXEC);
 	long long end = now() + (long long)(atof(argv[3]) * 1e9);
-	/* Whatever comes never is a failure, not a hang. */
+	/* A missing answer is a failure, not a hang. */
 	alarm(60);
 	for (int i = 4; i < argc && now() < end; i++) {
 		long long began = now();
@@ -128,7 +128,7 @@ static void gap(char **argv)
 	long long last = now(), end = last + (long long)(atof(argv[3]) * 1e9), longest = 0;
 	int answered = 0;
 	prepare(&session, argv[2], "supervisor.getState");
-	/* An upgrade may cut off a request; writing to its connection is an error then, not the end. */
+	/* An upgrade may cut off a request. Writing to its connection must be an error, not SIGPIPE. */
 	signal(SIGPIPE, SIG_IGN);
 	while (now() < end) {
 		if (call(&session)) {

@@ -1,4 +1,4 @@
-/* What the children, the limits and the clients of the bench share. */
+/* Shared by the children, the limits and the clients of the bench. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* What a child writes to the FIFO of the bench: when (CLOCK_MONOTONIC) and which process. */
+/* A record in the FIFO of the bench: the time (CLOCK_MONOTONIC) and the process. */
 struct stamp {
 	long long ns;
 	long long pid;

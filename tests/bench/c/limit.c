@@ -1,12 +1,12 @@
-/* The limits: the least C that does what a supervisor does. None of them is a supervisor.
+/* The limits: minimal C programs that do the work of a supervisor. None of them is a supervisor.
  *
  *   limit start CHILD FIFO N                 vfork and exec `CHILD stamp FIFO` N times, print CLOCK_MONOTONIC in ns before
- *                                            the first and the CPU ns of all, and wait; the stamps are left to whoever reads
+ *                                            the first and the CPU ns of all, and wait; another process reads the stamps
  *   limit hold CHILD FIFO N SIBLINGS         start SIBLINGS of `CHILD pause` and N of `CHILD stamp FIFO`, and reap and
- *                                            start again what ends; the stamps are left to whoever reads FIFO
+ *                                            restart processes that exit; another process reads the stamps
  *   limit copy FIFO FILE BYTES SIZE MAX BACKUPS CHILD
  *                                            start `CHILD lines FIFO BYTES SIZE`, copy its pipe to FILE with read and write;
- *                                            MAX > 0: rotate FILE at MAX bytes and delete what is over BACKUPS
+ *                                            MAX > 0: rotate FILE at MAX bytes and keep BACKUPS backups
  *   limit crash CHILD FILE N SECONDS         keep N of `CHILD tick FILE` running; prints respawns and CPU ns
  *   limit restart CHILD FIFO N TURNS         kill all N, reap, start again; prints wall ns and CPU ns for each turn
  *   limit execute TURNS PROGRAM [ARGUMENT…]  run PROGRAM and wait for it; prints wall ns and the child's CPU ns each time

@@ -1,4 +1,4 @@
-"""All metrics by the names that --only takes, in the order of the table."""
+"""All metrics by the names that --only accepts, in the order of the table."""
 from metrics import logs, requests, resources, restarts, starts
 
 METRICS = {

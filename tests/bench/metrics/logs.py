@@ -1,4 +1,4 @@
-"""Output of programs: how fast it reaches the log, and what the daemon pays for it."""
+"""Output of programs: how fast it reaches the log, and the daemon's CPU time for it."""
 import os
 import time
 
@@ -8,7 +8,7 @@ from work import Failed, wait_for
 
 
 def logged_bytes(directory):
-    """The bytes in all log files of a directory; names of states and locks do not count."""
+    """The bytes in all log files of a directory, without state and lock files."""
     return sum(entry.stat().st_size for entry in os.scandir(directory) if entry.name not in ("config", "lock", "state"))
 
 
@@ -22,7 +22,7 @@ def empty(directory, current):
 
 
 def measure(bench, metric, size, total, max_bytes, backups):
-    """MB/s by the writer's own stamps, and CPU seconds of the daemon for each GB."""
+    """MB/s by the writer's own stamps, and the daemon's CPU seconds for each GB."""
     ability = "rotate" if max_bytes else "log"
     with Lineup(metric) as lineup:
         scenes = {}

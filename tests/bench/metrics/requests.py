@@ -8,7 +8,7 @@ from work import Failed, wait_for
 
 
 def running(bench, metric, ability, count):
-    """Daemons with `count` programs that wait for ever, after all of those are up."""
+    """Daemons with `count` programs that wait for ever. All programs are up."""
     lineup = Lineup(metric)
     for name, daemon in bench.contenders(metric, ability, count).items():
         fifo = bench.work.fifo()
@@ -40,7 +40,7 @@ def process_list(bench):
             used = daemon.cpu_ns() - before
             daemon.freeze()
             times = [ns / 1e6 for ns, in rows]
-            # A client's calls end one after the other: their number by the time that they took together.
+            # The calls of one client follow each other, so this is their number divided by their total time.
             rate = clients * len(times) / sum(times) * 1e3
             return ([rate] if clients > 1 else thinned(times)), used / len(times) / 1e6
 
@@ -50,7 +50,7 @@ def process_list(bench):
 
 
 def thinned(values, most=25):
-    """At most so many of sorted values, evenly chosen: their minimum, median and maximum stay."""
+    """At most this number of the sorted values, at even distances. Minimum, median and maximum stay."""
     ordered = sorted(values)
     if len(ordered) <= most:
         return ordered
@@ -58,7 +58,7 @@ def thinned(values, most=25):
 
 
 def whole_client(bench, name, title, action, count, bars):
-    """Wall and CPU time of the client, from its exec to its end."""
+    """Wall and CPU time of the client, from its exec to its exit."""
     turns_each = bench.pick(3, 10)
     metric = Metric(name, title, "ms", "lower", "client CPU ms", bars,
                     "the whole process; CPU is that of the client; the limit is a static program that ends at once")
@@ -118,7 +118,7 @@ def restart_name(bench):
 
 
 def upgrade_gap(bench):
-    """How long nobody is answered while the daemon is replaced by another image, its programs running on."""
+    """The longest gap between answers during an upgrade of the daemon. Its programs keep running."""
     count, seconds = bench.pick(20, 100), 2
     metric = Metric("upgrade-gap", f"longest gap between answers during an upgrade in place, {count} programs", "ms", "lower", "",
                     [], "one client calls getState without a pause meanwhile; others have no such upgrade")

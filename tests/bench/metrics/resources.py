@@ -1,4 +1,4 @@
-"""Memory, wake-ups, sizes of files; and the check of a large configuration."""
+"""Memory, wake-ups, file sizes, and the check of a large configuration."""
 import os
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ from work import Failed
 
 
 class PrivateOurs(Ours):
-    """Our daemon from a copy of its file, whose pages nobody shares."""
+    """Our daemon from a copy of its binary, whose pages no other process shares."""
 
     def command(self):
         path = os.path.join(self.directory, "supervisord")
@@ -45,7 +45,7 @@ def memory(bench):
             try:
                 daemon.start()
                 fifo.stamps(count)
-                # Ours gives back what was needed for the start only when it was idle for 10 s.
+                # Our daemon frees the memory of its start after it was idle for 10 s.
                 time.sleep(12)
                 return [machine.memory_kib(daemon.daemons()) / 1024], None
             finally:
@@ -63,7 +63,7 @@ def memory(bench):
 
 
 def idle(bench):
-    """All daemons at once: one that sleeps disturbs nobody."""
+    """Measures all daemons at the same time, because a sleeping daemon does not disturb the others."""
     seconds, count = bench.pick(5, 60), 100
     metric = Metric("idle", f"wake-ups in {seconds} idle seconds, {count} programs", "", "lower", "CPU ms", [Bar("wall", "<=", 0)],
                     "voluntary context switches of all threads; one repetition, all daemons at the same time")
@@ -74,7 +74,7 @@ def idle(bench):
             lineup.add(name, daemon, lambda _, fifo=fifo: fifo.stamps(count))
         for daemon in lineup.running.values():
             daemon.thaw()
-        # Ours gives memory back when it was idle for 10 s.
+        # Our daemon frees memory after it was idle for 10 s.
         time.sleep(15)
         before = {name: (machine.voluntary_switches(daemon.pids), daemon.cpu_ns()) for name, daemon in lineup.running.items()}
         time.sleep(seconds)
@@ -84,7 +84,7 @@ def idle(bench):
     return [metric]
 
 
-#: What Supervisor does with a configuration before it starts anything.
+#: What Supervisor does with a configuration before it starts a program.
 PARSE = """
 import resource, sys, time
 from supervisor.options import ServerOptions

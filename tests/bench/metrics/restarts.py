@@ -10,7 +10,7 @@ from peers.base import Fleet, Program
 from work import Failed
 
 VICTIMS = 25
-#: All peers, and our daemon by default, start a program again at once only if it has lived for a second.
+#: All other supervisors, and our daemon by default, restart a program immediately only if it ran for a second.
 LIVED_SECONDS = 1.1
 #: Supervisors that always wait for a second have fewer samples.
 KILLING_SECONDS = 3
@@ -140,8 +140,8 @@ def percentile(values, part):
 
 
 def crash_loop(bench, floor, ability, name, title, bars, rpc_bars):
-    """CPU for each respawn, and how long getState takes meanwhile."""
-    # With a pause of a second, less time would see chance only.
+    """CPU time for each respawn, and the latency of getState meanwhile."""
+    # With a pause of one second, a shorter measurement would be random.
     count, seconds = bench.pick(50, 200), bench.pick(0.5, 2.0) if floor is not None else 2.0
     respawn = Metric(name, f"crash loop of {count}, {title}: respawns", "/s", "higher", "CPU µs/respawn", bars,
                      f"{seconds:g} s a repetition; programs that end at once with status 1")

@@ -6,7 +6,7 @@ from peers.base import Fleet, Program
 
 
 def up(bench, count, separate, wall):
-    """All of `count` programs up."""
+    """The time until all of `count` programs are up."""
     form = "conf.d" if separate else "numprocs"
     metric = Metric(f"start-{count}" + ("-confd" if separate else ""),
                     f"{count:,} programs up" + (", one file each" if separate else ""), "ms", "lower", "CPU ms",

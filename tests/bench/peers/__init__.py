@@ -8,7 +8,7 @@ from peers.runit import Runit
 from peers.s6 import S6
 from peers.supervisor import Ours, Supervisor
 
-#: All but the limit, which every metric has.
+#: All supervisors. The limit is not one of them, because every metric has it.
 SUPERVISORS = (Ours, Supervisor, S6, Runit, Daemontools, Dinit, Circus, Pm2)
 
 __all__ = ["SUPERVISORS", "Limit", "Ours", "Supervisor"]

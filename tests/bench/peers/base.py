@@ -1,4 +1,4 @@
-"""What every adapter of a supervisor has: how it is configured, started, asked and taken away."""
+"""The base of all adapters of supervisors: configuration, start, requests and removal."""
 import os
 import shutil
 import signal
@@ -11,7 +11,7 @@ from work import wait_for
 
 @dataclass
 class Log:
-    """Where standard output goes: files in `directory`, the first called `name`."""
+    """The log files of standard output in `directory`. The first is `name`."""
     directory: str
     name: str = "current"
     max_bytes: int = 0
@@ -24,12 +24,12 @@ class Log:
 
 @dataclass
 class Program:
-    """`count` processes of one command, started at once and after each end."""
+    """`count` processes of one command, started at once and restarted after each exit."""
     name: str
     command: list
     count: int = 1
     log: Log | None = None
-    #: Seconds that a process is to have lived before it is started again; `None`: the supervisor's own default.
+    #: Minimum run time in seconds before an immediate restart; `None`: the supervisor's default.
     floor: float | None = None
 
     def names(self):
@@ -38,9 +38,9 @@ class Program:
 
 @dataclass
 class Fleet:
-    """What a supervisor is to run, and in which form its configuration is written."""
+    """The programs of a supervisor, and the form of its configuration."""
     programs: list = field(default_factory=list)
-    #: One file for each process, where the supervisor has another form too.
+    #: One file for each process, if the supervisor supports both forms.
     separate: bool = False
 
     @property
@@ -49,16 +49,16 @@ class Fleet:
 
 
 class Peer:
-    """One supervisor. A subclass says how; an instance is one started daemon."""
+    """One supervisor. A subclass implements it; an instance is one daemon."""
 
     name = "?"
-    #: How many programs it is asked to run at most, and why no more.
+    #: The largest number of programs, and the reason for this bound.
     most = 6000
     most_reason = ""
-    #: What it can do: log, rotate, crash0 (no pause between restarts), crash (its own pause), rpc, status, status-one,
+    #: Abilities: log, rotate, crash0 (no pause between restarts), crash (its own pause), rpc, status, status-one,
     #: restart-one, restart-all.
     can = frozenset()
-    #: Files whose sizes count as its own.
+    #: Files whose sizes count as the supervisor's.
     files = ()
 
     def __init__(self, work):
@@ -68,7 +68,7 @@ class Peer:
 
     @classmethod
     def missing(cls):
-        """Why it cannot be measured here; empty: it can."""
+        """Why it cannot be measured here. Empty: it can."""
         return next((f"no {name} in PATH" for name in cls.files if not shutil.which(name)), "")
 
     @classmethod
@@ -91,7 +91,7 @@ class Peer:
         return None
 
     def client(self, action, name=""):
-        """The command line for `status`, `status-one`, `restart-one` or `restart-all`; `None`: it has none."""
+        """The command line for `status`, `status-one`, `restart-one` or `restart-all`. `None`: not supported."""
         return None
 
     # --- the same for all -------------------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ class Peer:
         return path
 
     def start(self):
-        """Starts the daemon; CLOCK_MONOTONIC in ns before its exec."""
+        """Starts the daemon. Returns CLOCK_MONOTONIC before its exec, in ns."""
         null = os.open(os.devnull, os.O_RDWR)
         output = os.open(os.path.join(self.directory, "output"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         actions = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, output, 1), (os.POSIX_SPAWN_DUP2, output, 2)]
@@ -126,7 +126,7 @@ class Peer:
         return machine.executable(pid) not in ("", self.work.child)
 
     def daemons(self):
-        """The processes of the supervisor itself, its logging programs among them; not what it supervises."""
+        """The processes of the supervisor itself, including its loggers, without supervised programs."""
         self.pids = [pid for pid in machine.descendants(self.pid) if self.is_daemon(pid)]
         return self.pids
 
@@ -134,7 +134,7 @@ class Peer:
         return machine.cpu_ns(self.pids or self.daemons())
 
     def freeze(self):
-        """Stops its processes, so that they do not run while another supervisor is measured."""
+        """Sends SIGSTOP to its processes, so that they do not run while another supervisor is measured."""
         machine.send(self.daemons(), signal.SIGSTOP)
 
     def thaw(self):
@@ -144,7 +144,7 @@ class Peer:
         wait_for(lambda: os.path.exists(self.socket()), f"the socket of {self.name}")
 
     def stop(self):
-        """Kills it and all that it started; its directory goes too."""
+        """Kills its processes and removes its directory."""
         if self.pid:
             machine.kill_trees([self.pid])
             self.pid, self.pids = None, []
@@ -162,7 +162,7 @@ class ServiceDirectories(Peer):
             for name in program.names():
                 directory = os.path.join(self.scan, name)
                 os.mkdir(directory)
-                # The program itself is `run`: no shell starts between. It reads its arguments from a file.
+                # The program itself is `run`, without a shell. It reads its arguments from a file.
                 os.symlink(program.command[0], os.path.join(directory, "run"))
                 self.write(f"scan/{name}/args", "\n".join(map(str, program.command[1:])) + "\n")
                 if program.log:

@@ -12,7 +12,7 @@ class Daemontools(ServiceDirectories):
         return ["svscan", self.scan]
 
     def logger(self, log):
-        # multilog takes at most 16,777,215 bytes a file: smaller files instead, as many bytes of them.
+        # multilog allows at most 16,777,215 bytes a file, so it gets more and smaller files with the same total size.
         size = min(log.max_bytes or 16777215, 16777215)
         count = (log.backups + 1) * log.max_bytes // size if log.max_bytes else 200
         return f"multilog n{count} s{size} {log.directory}"

@@ -1,9 +1,9 @@
-"""The limit as one more contender: c/limit.c in the place of a supervisor."""
+"""The limit as a contender: c/limit.c instead of a supervisor."""
 from peers.base import Peer
 
 
 class Limit(Peer):
-    """Starts and reaps, and does nothing else."""
+    """Starts and reaps processes, and does nothing else."""
 
     name = "limit"
     most = 10000

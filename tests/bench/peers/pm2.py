@@ -8,7 +8,7 @@ from peers.base import Peer
 class Pm2(Peer):
     name = "pm2"
     files = ("pm2-runtime", "pm2")
-    # Rotation is a module of its own.
+    # Rotation needs a separate module.
     can = frozenset({"log", "status", "status-one", "restart-one", "restart-all"})
     most = 100
     most_reason = "slow: about 20 ms a program"

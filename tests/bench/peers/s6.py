@@ -13,7 +13,7 @@ class S6(ServiceDirectories):
         return ["s6-svscan", "-c", str(2 * self.fleet.size + 8), self.scan]
 
     def logger(self, log):
-        # A size of zero is no choice of s6-log; the largest is 268,435,455 bytes.
+        # s6-log does not accept a size of zero; the largest is 268,435,455 bytes.
         size = log.max_bytes or 268435455
         return f"s6-log n{log.backups or 100} s{size} {log.directory}"
 

@@ -16,7 +16,8 @@ class Configured(Peer):
         return os.path.join(self.directory, "s")
 
     def configure(self, fleet):
-        # Supervisor closes minfds descriptors in each child: as few as it needs, three for each process and some.
+        # Supervisor closes minfds descriptors in each child, so the limit is small: three for each process, and a
+        # reserve.
         head = (f"[supervisord]\nnodaemon=true\nsilent=true\nlogfile={self.directory}/log\npidfile={self.directory}/pid\n"
                 f"minfds={3 * fleet.size + 200}\nuser=root\n{self.keys}"
                 f"[unix_http_server]\nfile={self.socket()}\n"

@@ -18,12 +18,16 @@ type Result<T = ()> = std::result::Result<T, String>;
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn() -> Result;
     let list: &[(&str, &[&str], Test)] = &[
-        ("names_over_xml_rpc", &[], names_over_xml_rpc),
-        ("refusals_are_bounded_for_each_user", &[], bounded),
-        ("requests_that_are_none", &[], garbage),
-        ("what_a_client_has_logged", &[], said),
         (
-            "names_over_d_bus",
+            "names_over_xml_rpc_are_escaped_and_bounded",
+            &[],
+            names_over_xml_rpc,
+        ),
+        ("refusals_are_bounded_for_each_user", &[], bounded),
+        ("malformed_requests_are_one_escaped_line", &[], garbage),
+        ("client_log_messages_are_escaped_and_bounded", &[], said),
+        (
+            "names_over_d_bus_are_escaped_and_bounded",
             &["dbus-daemon", "busctl"],
             names_over_d_bus,
         ),

@@ -33,17 +33,17 @@ pub(crate) fn tests() -> Vec<Trial> {
             ("many_guests", GUEST, 10),
         ] {
             tests.push(Trial::new(
-                format!("trust::a2_{kind}_of_{who}_cost_root_nothing"),
+                format!("trust::a2_{kind}_of_{who}_do_not_delay_root"),
                 move || hostile(kind, first, users),
             ));
         }
         tests.push(Trial::new(
-            format!("trust::a2_{kind}_over_tcp_cost_root_nothing"),
+            format!("trust::a2_{kind}_over_tcp_do_not_delay_root"),
             move || hostile(kind, 0, 1),
         ));
     }
     tests.push(Trial::new(
-        "trust::a2_a_stranger_is_told_before_the_body_is_read",
+        "trust::a2_a_denied_user_is_refused_before_the_body_is_read",
         told_before_the_body,
     ));
     tests

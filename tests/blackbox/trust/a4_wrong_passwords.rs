@@ -14,7 +14,7 @@ use crate::support::{LIMIT, expect};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("trust::a4_wrong_passwords_on_a_port", || {
+        Trial::new("trust::a4_wrong_passwords_on_a_port_are_delayed", || {
             let socket = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
             let port = socket.local_addr().map_err(|error| error.to_string())?;
             let port = port.port();
@@ -24,12 +24,15 @@ pub(crate) fn tests() -> Vec<Trial> {
             ))?;
             guesses(host, &Address::Port(port), "127.0.0.1")
         }),
-        Trial::new("trust::a4_wrong_passwords_on_a_unix_socket", || {
-            let host = Host::new(&format!("[unix_http_server]\n{SECRET}"))?;
-            let address = Address::Unix(host.place.join("s"));
-            let uid = nix::unistd::geteuid();
-            guesses(host, &address, &format!("uid {uid}"))
-        }),
+        Trial::new(
+            "trust::a4_wrong_passwords_on_a_unix_socket_are_delayed",
+            || {
+                let host = Host::new(&format!("[unix_http_server]\n{SECRET}"))?;
+                let address = Address::Unix(host.place.join("s"));
+                let uid = nix::unistd::geteuid();
+                guesses(host, &address, &format!("uid {uid}"))
+            },
+        ),
     ]
 }
 

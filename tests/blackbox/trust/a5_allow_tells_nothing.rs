@@ -10,9 +10,9 @@ use crate::support::runner::{Outcome, Trial};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("trust::a5_results_name_only_what_may_be_seen", results),
-        Trial::new("trust::a5_what_may_not_be_seen_is_not_there", not_there),
-        Trial::new("trust::a5_a_refused_clear_says_why", clear),
+        Trial::new("trust::a5_results_name_only_visible_processes", results),
+        Trial::new("trust::a5_an_invisible_process_does_not_exist", not_there),
+        Trial::new("trust::a5_a_refused_clear_names_the_reason", clear),
     ]
 }
 
@@ -68,7 +68,7 @@ fn results() -> Result<Outcome, String> {
         let found = UNSEEN.iter().find(|name| said.contains(**name));
         expect(
             found.is_none(),
-            format!("{what} tells of {found:?}: {said}"),
+            format!("{what} contains {found:?}: {said}"),
         )
     };
     for (method, texts, own) in [

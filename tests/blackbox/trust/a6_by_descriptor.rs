@@ -17,7 +17,7 @@ type Test = fn() -> Result<(), String>;
 
 pub(crate) fn tests() -> Vec<Trial> {
     let list: &[(&str, Test)] = &[
-        ("a_race_for_the_socket_changes_no_victim", socket_race),
+        ("a_race_for_the_socket_changes_no_other_file", socket_race),
         (
             "a_users_directory_link_is_refused_for_the_socket",
             linked_socket,
@@ -26,8 +26,8 @@ pub(crate) fn tests() -> Vec<Trial> {
             "a_users_directory_link_is_refused_for_pidfile_and_logs",
             linked_files,
         ),
-        ("a_directory_exchanged_later_loses_nothing", exchanged),
-        ("links_of_root_go_on_working", links_of_root),
+        ("a_directory_replaced_later_loses_nothing", exchanged),
+        ("links_of_root_keep_working", links_of_root),
     ];
     list.iter()
         .map(|&(name, test)| {

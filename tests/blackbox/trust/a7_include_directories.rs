@@ -14,12 +14,12 @@ use crate::support::{LIMIT, expect, is_root};
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new(
-            "trust::a7_directories_of_patterns_are_checked_matched_or_not",
+            "trust::a7_pattern_directories_are_checked_with_and_without_matches",
             directories,
         ),
         Trial::new("trust::a7_a_start_with_c_warns", start_warns),
         Trial::new(
-            "trust::a7_root_refuses_what_it_found_by_search_from_others",
+            "trust::a7_root_refuses_a_found_configuration_of_another_user",
             found_by_search,
         ),
     ]
@@ -36,7 +36,7 @@ fn directory(host: &Host, name: &str, bits: u32) -> Result<(), String> {
 }
 
 fn not_root() -> Outcome {
-    Outcome::Skipped("only root trusts nobody else".to_owned())
+    Outcome::Skipped("needs root: other users trust their own files".to_owned())
 }
 
 /// A way for others to add a file: the pattern, and the warning.

@@ -16,11 +16,11 @@ pub(crate) fn tests() -> Vec<Trial> {
             terminal,
         ),
         Trial::new(
-            "trust::a8_another_users_program_has_a_session_of_its_own",
+            "trust::a8_another_users_program_has_its_own_session",
             session,
         ),
         Trial::new(
-            "trust::a8_another_users_program_has_a_keyring_of_its_own",
+            "trust::a8_another_users_program_has_its_own_keyring",
             keyring,
         ),
         Trial::new(

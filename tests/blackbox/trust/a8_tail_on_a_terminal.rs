@@ -7,7 +7,10 @@ use crate::support::runner::{Outcome, Trial};
 
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![Trial::new("trust::a8_tail_on_a_terminal", tail)]
+    vec![Trial::new(
+        "trust::a8_tail_on_a_terminal_shows_no_control_characters",
+        tail,
+    )]
 }
 
 /// A title, a cleared screen (C0 and C1), and the end of the test.

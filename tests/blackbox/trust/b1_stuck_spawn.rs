@@ -16,18 +16,12 @@ use crate::support::{LIMIT, expect, is_root, wait_for};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
+        Trial::new("trust::b1_a_lease_on_a_command_delays_only_its_user", lease),
         Trial::new(
-            "trust::b1_a_lease_on_a_command_holds_up_its_user_only",
-            lease,
-        ),
-        Trial::new(
-            "trust::b1_a_child_stopped_before_exec_holds_up_nobody",
+            "trust::b1_a_child_stopped_before_exec_delays_no_other_program",
             stopped,
         ),
-        Trial::new(
-            "trust::b1_a_start_that_is_held_up_survives_an_upgrade",
-            upgrade,
-        ),
+        Trial::new("trust::b1_a_delayed_start_survives_an_upgrade", upgrade),
         Trial::new("trust::b1_a_shutdown_does_not_wait_for_a_start", shutdown),
     ]
 }

@@ -17,12 +17,12 @@ pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn() -> Result<Outcome, String>;
     let list: &[(&str, Test)] = &[
         ("others_exit_and_start_in_time", others),
-        ("logs_of_others_are_not_late", logs_of_others),
-        ("its_own_program_is_not_shown_running_when_it_is_dead", own),
-        ("nothing_is_lost_or_doubled_after_it", complete),
-        ("many_of_them_cost_a_bounded_number_of_threads", many),
-        ("a_stalled_activity_log_delays_nobody", activity),
-        ("a_shutdown_does_not_wait_for_it", ending),
+        ("logs_of_others_are_not_delayed", logs_of_others),
+        ("a_dead_program_is_not_shown_as_running", own),
+        ("no_output_is_lost_or_repeated", complete),
+        ("many_hanging_logs_use_a_bounded_number_of_threads", many),
+        ("a_stalled_activity_log_delays_nothing", activity),
+        ("a_shutdown_does_not_wait_for_a_hanging_log", ending),
     ];
     list.iter()
         .map(|&(name, test)| Trial::new(format!("trust::b2_{name}"), test))
@@ -116,7 +116,7 @@ fn sleeper(name: &str, log: &str) -> String {
 fn wait_hung(host: &Host, name: &str) -> Result<(), String> {
     let size = || std::fs::metadata(host.place.join(name)).map_or(0, |meta| meta.len());
     let (mut last, mut since) = (size(), Instant::now());
-    wait_for(&format!("{name} stands still"), LIMIT, || {
+    wait_for(&format!("the log of {name} no longer grows"), LIMIT, || {
         let now = size();
         if now != last {
             (last, since) = (now, Instant::now());
@@ -171,7 +171,7 @@ fn others() -> Result<Outcome, String> {
     for name in ["d", "b"] {
         for _ in 0..3 {
             let took = kill_and_wait(&host, name)?;
-            in_time(&format!("{name} was killed and is there again"), took)?;
+            in_time(&format!("{name} was killed and has restarted"), took)?;
         }
         let begun = Instant::now();
         call(&host, "supervisor.stopProcess", name)?;
@@ -370,7 +370,7 @@ fn activity() -> Result<Outcome, String> {
     let then = size();
     wait_for("the log of a grows", LIMIT, || size() > then + 100)?;
     drop(stall);
-    wait_for("every line is there", LIMIT, || {
+    wait_for("every line is in the log", LIMIT, || {
         host.place.read("log").matches("exited: d").count() == 5
     })?;
     // In the order in which they were logged.
@@ -402,7 +402,7 @@ fn ending() -> Result<Outcome, String> {
     let daemon = host.daemon.as_mut().ok_or("not started")?;
     daemon.signal(nix::sys::signal::Signal::SIGTERM);
     host.wait_file("log", "a: writing a log still blocks at exit")?;
-    wait_for("the pidfile is gone", LIMIT, || {
+    wait_for("the pidfile is removed", LIMIT, || {
         !host.place.join("pid").exists()
     })?;
     in_time("a shutdown", begun.elapsed())?;

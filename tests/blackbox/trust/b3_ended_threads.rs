@@ -30,7 +30,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             )
         })
         .collect();
-    tests.push(Trial::new("trust::b3_an_idle_daemon_is_never_woken", idle));
+    tests.push(Trial::new("trust::b3_an_idle_daemon_never_wakes_up", idle));
     tests
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             },
         ),
         Trial::new(
-            "trust::b5_pid_1_finishes_the_answers_of_others_too",
+            "trust::b5_pid_1_finishes_the_answers_of_other_clients",
             answers_of_others,
         ),
     ]

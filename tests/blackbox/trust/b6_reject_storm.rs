@@ -13,8 +13,8 @@ const STORM: Duration = Duration::from_secs(6);
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("trust::b6_a_reject_storm_is_a_trickle", storm),
-        Trial::new("trust::b6_order_stays_and_the_pause_ends", order),
+        Trial::new("trust::b6_a_storm_of_rejections_is_slowed_down", storm),
+        Trial::new("trust::b6_events_stay_in_order_and_the_pause_ends", order),
     ]
 }
 

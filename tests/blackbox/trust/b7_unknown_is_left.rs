@@ -13,7 +13,10 @@ const NOBODY: u32 = 65534;
 
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![Trial::new("trust::b7_unknown_is_left_at_the_exit", left)]
+    vec![Trial::new(
+        "trust::b7_a_process_leaves_unknown_at_its_exit",
+        left,
+    )]
 }
 
 fn left() -> Result<Outcome, String> {

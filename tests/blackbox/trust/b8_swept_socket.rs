@@ -17,12 +17,12 @@ type Test = fn() -> Result<(), String>;
 
 pub(crate) fn tests() -> Vec<Trial> {
     let list: &[(&str, Test)] = &[
-        ("a_swept_socket_is_made_again", swept),
-        ("a_renamed_socket_is_made_again", renamed),
-        ("what_stands_in_its_place_is_left_alone", taken),
-        ("a_successor_watches_the_socket_too", succeeded),
+        ("a_removed_socket_is_created_again", swept),
+        ("a_renamed_socket_is_created_again", renamed),
+        ("a_file_at_the_path_of_the_socket_is_left_alone", taken),
+        ("the_next_daemon_watches_the_socket", succeeded),
         ("a_second_daemon_of_the_same_configuration_refuses", second),
-        ("a_pidfile_left_behind_holds_nobody_up", left_behind),
+        ("a_stale_pidfile_does_not_prevent_a_start", left_behind),
         ("auto_logs_of_a_running_daemon_stay", auto_logs),
     ];
     list.iter()
@@ -111,7 +111,10 @@ fn taken() -> Result<(), String> {
         host.daemon()?.signal(Signal::SIGUSR2);
         host.wait_file("log", "received SIGUSR2")?;
         let now = fs::symlink_metadata(&path).map_err(|e| e.to_string())?;
-        expect(now.ino() == found.ino(), "the other's socket is gone")?;
+        expect(
+            now.ino() == found.ino(),
+            "the other daemon's socket was removed",
+        )?;
         fs::remove_file(&path).map_err(|e| e.to_string())?;
     }
     // By SIGUSR2, or by itself a moment later.

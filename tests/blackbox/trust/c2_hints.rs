@@ -7,10 +7,13 @@ use crate::support::runner::{Outcome, Trial};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("trust::c2_check_says_what_was_meant", hints),
+        Trial::new("trust::c2_check_gives_hints", hints),
         Trial::new("trust::c2_an_empty_logfile_is_as_in_supervisor", empty),
-        Trial::new("trust::c2_a_name_is_what_its_expansion_gives", expanded),
-        Trial::new("trust::c2_the_log_names_few_unknown_words", bounded),
+        Trial::new("trust::c2_names_are_checked_after_expansion", expanded),
+        Trial::new(
+            "trust::c2_the_log_names_a_bounded_number_of_unknown_keys",
+            bounded,
+        ),
     ]
 }
 

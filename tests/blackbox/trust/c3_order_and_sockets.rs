@@ -14,7 +14,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             "trust::c3_members_of_equal_priority_start_in_the_order_of_programs",
             order,
         ),
-        Trial::new("trust::c3_a_changed_socket_is_seen_by_reread", sockets),
+        Trial::new("trust::c3_reread_detects_a_changed_socket", sockets),
     ]
 }
 

@@ -9,8 +9,8 @@ use crate::support::{expect, is_root};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("trust::c4_check_tells_sections_in_several_places", places),
-        Trial::new("trust::c4_check_tells_limits_that_cannot_act", limits),
+        Trial::new("trust::c4_check_reports_repeated_sections", places),
+        Trial::new("trust::c4_check_reports_limits_without_effect", limits),
         Trial::new("trust::c4_a_variable_may_have_a_default", default),
     ]
 }

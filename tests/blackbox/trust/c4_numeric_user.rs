@@ -8,7 +8,7 @@ use crate::support::{expect, is_root, proc};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("trust::c4_two_numbers_are_a_user_that_needs_no_entry", pair),
+        Trial::new("trust::c4_uid_and_gid_need_no_passwd_entry", pair),
         Trial::new("trust::c4_a_lone_unknown_number_is_an_error", lone),
     ]
 }

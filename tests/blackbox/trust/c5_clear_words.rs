@@ -9,8 +9,14 @@ use crate::support::runner::{Outcome, Trial};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("trust::c5_what_stands_at_the_socket_is_named", occupied),
-        Trial::new("trust::c5_no_python_class_and_a_reason", reasons),
+        Trial::new(
+            "trust::c5_the_error_names_the_file_at_the_socket_path",
+            occupied,
+        ),
+        Trial::new(
+            "trust::c5_errors_have_a_reason_and_no_python_class",
+            reasons,
+        ),
     ]
 }
 

@@ -10,15 +10,21 @@ use crate::support::{expect, is_root};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("trust::d5_check_tells_errors_and_warnings_in_order", check),
-        Trial::new("trust::d5_one_mistake_is_told_once", once),
-        Trial::new("trust::d5_could_not_read_says_why", unreadable),
         Trial::new(
-            "trust::d5_the_client_tells_all_of_them_on_standard_error",
+            "trust::d5_check_reports_errors_and_warnings_in_order",
+            check,
+        ),
+        Trial::new("trust::d5_one_mistake_is_reported_once", once),
+        Trial::new(
+            "trust::d5_an_unreadable_file_is_reported_with_the_reason",
+            unreadable,
+        ),
+        Trial::new(
+            "trust::d5_the_client_prints_all_errors_to_standard_error",
             client,
         ),
         Trial::new(
-            "trust::d5_warnings_of_a_good_file_are_told_too_and_logged_once",
+            "trust::d5_warnings_of_a_valid_file_are_printed_and_logged_once",
             warnings,
         ),
     ]

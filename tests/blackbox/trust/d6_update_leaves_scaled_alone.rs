@@ -6,7 +6,7 @@ use crate::support::runner::{Outcome, Trial};
 
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![Trial::new("trust::d6_update_leaves_scaled_alone", update)]
+    vec![Trial::new("trust::d6_update_keeps_scaled_programs", update)]
 }
 
 const WEB: &str = "[program:web]\ncommand={test_child} forever\nprocess_name=w%(process_num)d\nnumprocs=2\nstartsecs=0\n";

@@ -9,7 +9,7 @@ use crate::support::runner::{Outcome, Trial};
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::d7_unknown_options_do_nothing", unknown),
-        Trial::new("trust::d7_history_file_as_promised", history),
+        Trial::new("trust::d7_the_history_file_is_written", history),
     ]
 }
 

@@ -17,10 +17,10 @@ use crate::support::{LIMIT, wait_for};
 pub(super) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("upgrade::no_connection_is_refused", crowd),
-        Trial::new("upgrade::half_a_request_holds_nothing_up", half),
-        Trial::new("upgrade::who_waits_is_told", waiting),
+        Trial::new("upgrade::an_incomplete_request_delays_nothing", half),
+        Trial::new("upgrade::a_waiting_client_gets_an_answer", waiting),
         Trial::new("upgrade::followed_logs_end", followed),
-        Trial::new("upgrade::the_command_line_says_what_happened", command_line),
+        Trial::new("upgrade::supervisorctl_prints_the_result", command_line),
     ]
 }
 
@@ -104,7 +104,7 @@ fn crowd() -> Result<Outcome, String> {
                 while !over.load(Ordering::Relaxed) {
                     tally.count(wire::post(address, body.as_bytes(), "", LIMIT));
                 }
-                let mut total = total.lock().expect("nobody panics");
+                let mut total = total.lock().expect("no thread panics");
                 total.answered += tally.answered;
                 total.put_off += tally.put_off;
                 total.closed += tally.closed;
@@ -259,7 +259,7 @@ fn followed() -> Result<Outcome, String> {
             .send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())
             .map_err(|error| error.to_string())?;
         let head = client.read_until(b"\n", LIMIT);
-        expect(!head.is_empty(), format!("{path} says nothing"))?;
+        expect(!head.is_empty(), format!("{path} sends nothing"))?;
         streams.push((path, client));
     }
     let tail = std::thread::scope(|scope| {
@@ -273,7 +273,7 @@ fn followed() -> Result<Outcome, String> {
                 .map(|name| host.place.read(&name))
                 .collect::<String>()
         };
-        let upgraded = wait_for("tail has told of the log", LIMIT, || {
+        let upgraded = wait_for("tail has printed the log", LIMIT, || {
             output().contains("hello")
         })
         .and_then(|()| upgrade(&host));

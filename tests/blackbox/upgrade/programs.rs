@@ -16,11 +16,11 @@ use crate::support::{LIMIT, expect, proc, wait_for};
 /// The tests of this file.
 pub(super) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("upgrade::twenty_of_them_lose_nothing", twenty),
-        Trial::new("upgrade::exits_are_told_as_they_were", exits),
-        Trial::new("upgrade::deadlines_go_on", deadlines),
-        Trial::new("upgrade::retries_go_on", retries),
-        Trial::new("upgrade::those_that_end_meanwhile_are_noticed", short),
+        Trial::new("upgrade::twenty_upgrades_lose_nothing", twenty),
+        Trial::new("upgrade::exit_statuses_are_reported_exactly", exits),
+        Trial::new("upgrade::deadlines_continue", deadlines),
+        Trial::new("upgrade::retries_continue", retries),
+        Trial::new("upgrade::exits_during_an_upgrade_are_noticed", short),
         Trial::new("upgrade::fcgi_sockets_stay", fcgi),
         Trial::new("upgrade::signals_in_the_gap_are_not_lost", signals),
         Trial::new(
@@ -297,7 +297,10 @@ fn short() -> Result<Outcome, String> {
         log_before > 0 && count(&log, "terminated by") <= 12,
         "unknown ends",
     )?;
-    expect(count(&log, "reaped unknown") == 0, "a process was nobody's")?;
+    expect(
+        count(&log, "reaped unknown") == 0,
+        "a process belonged to no program",
+    )?;
     host.expect_well()?;
     Ok(Outcome::Passed)
 }
@@ -322,7 +325,7 @@ fn fcgi() -> Result<Outcome, String> {
         upgrade(&host)?;
         let pid = host.daemon()?.pid_of(name);
         kill(Pid::from_raw(pid), Signal::SIGKILL).map_err(|error| error.to_string())?;
-        wait_for("it comes back", LIMIT, || {
+        wait_for("it restarts", LIMIT, || {
             host.daemon()
                 .is_ok_and(|daemon| ![0, pid].contains(&daemon.pid_of(name)))
         })?;
@@ -475,7 +478,7 @@ fn background() -> Result<Outcome, String> {
     expect(pid() == own, "another daemon after reload")?;
     ctl(&["upgrade"], &["Upgraded supervisord, now "])?;
     ctl(&["shutdown"], &["Shut down"])?;
-    wait_for("everything is gone", LIMIT, || {
+    wait_for("everything has exited", LIMIT, || {
         host.marked.alive().is_empty()
             && ["s", "pid"]
                 .iter()

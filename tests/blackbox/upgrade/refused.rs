@@ -18,15 +18,24 @@ use crate::support::{LIMIT, is_root, proc, wait_for};
 /// The tests of this file.
 pub(super) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("upgrade::not_in_the_midst_of_something", busy),
-        Trial::new("upgrade::not_by_everybody", not_permitted),
-        Trial::new("upgrade::a_successor_that_cannot_is_none", unable),
-        Trial::new("upgrade::a_successor_that_hangs_is_ended", hanging),
+        Trial::new("upgrade::an_upgrade_is_refused_during_other_work", busy),
+        Trial::new("upgrade::an_upgrade_needs_permission", not_permitted),
+        Trial::new("upgrade::a_binary_that_cannot_take_over_is_refused", unable),
+        Trial::new("upgrade::a_binary_that_hangs_is_killed", hanging),
         Trial::new("upgrade::an_exec_that_fails_changes_nothing", late),
-        Trial::new("upgrade::a_successor_that_lied_ends_the_daemon", liar),
-        Trial::new("upgrade::what_is_installed_now_runs_then", rebuilt),
-        Trial::new("upgrade::the_variable_reaches_nobody", variable),
-        Trial::new("upgrade::a_variable_by_hand_is_an_error", by_hand),
+        Trial::new(
+            "upgrade::a_failed_takeover_after_exec_ends_the_daemon",
+            liar,
+        ),
+        Trial::new(
+            "upgrade::the_installed_binary_runs_after_the_upgrade",
+            rebuilt,
+        ),
+        Trial::new("upgrade::the_handoff_variable_reaches_no_program", variable),
+        Trial::new(
+            "upgrade::a_handoff_variable_set_by_hand_is_an_error",
+            by_hand,
+        ),
     ]
 }
 

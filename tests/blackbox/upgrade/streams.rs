@@ -14,9 +14,9 @@ use crate::support::{LIMIT, wait_for};
 pub(super) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("upgrade::events_keep_their_order", events),
-        Trial::new("upgrade::a_rejected_event_comes_again", rejected),
-        Trial::new("upgrade::captures_go_on_in_the_midst_of_a_token", captures),
-        Trial::new("upgrade::standard_input_waits", input),
+        Trial::new("upgrade::a_rejected_event_is_delivered_again", rejected),
+        Trial::new("upgrade::a_capture_continues_inside_a_token", captures),
+        Trial::new("upgrade::queued_standard_input_is_kept", input),
         Trial::new("upgrade::logs_stay_the_same_files", logs),
     ]
 }
@@ -65,7 +65,7 @@ fn events() -> Result<Outcome, String> {
         "another came before the answer",
     )?;
     host.place.write("go", "")?;
-    wait_for("all of the first came", LIMIT, || {
+    wait_for("all events of the first pool were delivered", LIMIT, || {
         heard(&host, "ear.events").len() >= 500
     })?;
     host.place.write("more", "")?;
@@ -112,7 +112,9 @@ fn rejected() -> Result<Outcome, String> {
     })?;
     upgrade(&host)?;
     host.place.write("go", "")?;
-    wait_for("all came", LIMIT, || heard(&host, "ear.events").len() == 4)?;
+    wait_for("all events were delivered", LIMIT, || {
+        heard(&host, "ear.events").len() == 4
+    })?;
     upgrade(&host)?;
     let said: Vec<String> = heard(&host, "ear.events")
         .into_iter()

@@ -20,6 +20,8 @@ mod checkpoint;
 mod detach;
 mod examine;
 mod exec;
+#[cfg(test)]
+mod golden_tests;
 mod orphan_adoption;
 mod recovery;
 mod restored;

@@ -12,6 +12,7 @@ pub mod docs;
 pub mod domain;
 pub mod engine;
 pub mod fd_holder;
+pub mod handoff;
 pub mod heartbeat;
 pub mod import;
 pub mod output;

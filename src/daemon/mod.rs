@@ -4,14 +4,11 @@ pub mod check;
 mod fatal;
 pub mod machine;
 pub mod manual;
-mod orphan_adoption;
 mod pidfile;
-mod recovery;
 mod reload;
 mod run_loop;
 mod start;
 mod startup;
 mod watch;
-mod written_handoff;
 
 pub use start::run;

@@ -6,21 +6,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::fatal::{Fatal, internal};
-use super::recovery::{self, RecoverySource};
 use super::reload::{compose, options_of, reload};
 use super::startup::{
     DaemonResources, ReservedFds, StartContext, Started, cold_start, init_process, reserve,
     resume_start,
 };
 use super::watch::Watch;
-use super::written_handoff::{self, Handoff};
 use crate::config::lookup::Lookup as _;
 use crate::config::spec::Config;
 use crate::control::{ControlHandle, EventFeed};
 use crate::core::DaemonOutcome;
-use crate::engine::{
-    self, Engine, EngineConfig, EngineExit, EngineHandoff, Notifier, Workers, WriteState,
-};
+use crate::engine::{self, Engine, EngineConfig, EngineExit, EngineHandoff, Notifier, Workers};
+use crate::handoff::{self, Handoff, RecoverySource};
 use crate::output::{self, OutputCommand};
 use crate::server;
 use crate::spawn::{self, SpawnBase};
@@ -34,8 +31,11 @@ const LARGE_GROUPS: usize = 64;
 enum RunStart {
     /// A cold start, or recovery of what a previous daemon left.
     Anew(Arc<Config>, Option<Box<RecoverySource>>),
-    /// Continuation after another image (`is_new`) or after the previous run.
-    Succeeding { handoff: Box<Handoff>, is_new: bool },
+    /// Continuation after another image, or after the previous run of this image because of `exec_error`.
+    Succeeding {
+        handoff: Box<Handoff>,
+        exec_error: Option<String>,
+    },
 }
 
 /// How a run ended.
@@ -54,12 +54,11 @@ enum RunEnd {
 pub(super) fn run_all(
     first: Config,
     context: StartContext,
-    predecessor: Option<RecoverySource>,
+    source: Option<RecoverySource>,
     reserved: ReservedFds,
 ) -> Result<ExitCode, Fatal> {
     init_process()?;
-    let predecessor = predecessor.map(Box::new);
-    let begin = RunStart::Anew(Arc::new(first), predecessor);
+    let begin = RunStart::Anew(Arc::new(first), source.map(Box::new));
     run_until_shutdown(begin, context, reserved)
 }
 
@@ -72,7 +71,7 @@ pub(super) fn resume(
     init_process()?;
     let begin = RunStart::Succeeding {
         handoff: Box::new(handoff),
-        is_new: true,
+        exec_error: None,
     };
     run_until_shutdown(begin, context, reserved)
 }
@@ -110,12 +109,12 @@ fn run_until_shutdown(
                 let fd_store = resources
                     .as_ref()
                     .and_then(|resources| resources.fd_store.clone());
-                let reason = written_handoff::replace(&program, &handoff, fd_store.as_deref());
+                let (mut handoff, error) =
+                    handoff::exec_successor(&program, *handoff, fd_store.as_deref());
                 context.passed = std::mem::take(&mut handoff.passed);
-                handoff.failed = Some(reason);
                 begin = RunStart::Succeeding {
-                    handoff,
-                    is_new: false,
+                    handoff: Box::new(handoff),
+                    exec_error: Some(error),
                 };
             }
         }
@@ -124,7 +123,7 @@ fn run_until_shutdown(
 
 /// Without /proc an upgrade is impossible. Its exec will report that.
 fn own_program() -> Arc<Path> {
-    written_handoff::own_program().map_or_else(|_| Path::new("").into(), Arc::from)
+    handoff::own_program().map_or_else(|_| Path::new("").into(), Arc::from)
 }
 
 /// Performs one run.
@@ -136,14 +135,17 @@ fn run_once(
     resources: &mut Option<DaemonResources>,
 ) -> Result<RunEnd, Fatal> {
     match begin {
-        RunStart::Anew(config, predecessor) => {
-            let predecessor = predecessor.map(|boxed| *boxed);
-            let started = cold_start(&config, context, resources.take(), predecessor)?;
+        RunStart::Anew(config, source) => {
+            let source = source.map(|boxed| *boxed);
+            let started = cold_start(&config, context, resources.take(), source)?;
             run(&config, context, program, (started, staging), resources)
         }
-        RunStart::Succeeding { handoff, is_new } => {
+        RunStart::Succeeding {
+            handoff,
+            exec_error,
+        } => {
             let config = handoff.config.clone();
-            let started = resume_start(*handoff, is_new, context, resources.take())?;
+            let started = resume_start(*handoff, exec_error, context, resources.take())?;
             run(&config, context, program, (started, staging), resources)
         }
     }
@@ -175,7 +177,7 @@ fn run(
                 notifier,
             },
         fleet,
-        inherited,
+        restored,
         sockets,
         in_flight_log,
     } = started;
@@ -197,10 +199,6 @@ fn run(
     let check_sockets = socket_check.clone();
     let publisher = feed.clone();
     let (for_programs, its_machine) = (options, machine);
-    let (successor, started_with) = (program.clone(), config.clone());
-    let written_with = config.clone();
-    let write_state: Arc<WriteState> =
-        Arc::new(move |snapshot| written_handoff::write_state(&written_with, snapshot));
     let engine = Engine::new(EngineConfig {
         fleet,
         signals,
@@ -209,12 +207,10 @@ fn run(
         compose: Arc::new(move |order| compose(&for_programs, &its_machine, order)),
         notifier,
         ready_when: spec.ready_when,
-        examine: Arc::new(move |snapshot| {
-            written_handoff::ask_successor(&successor, &started_with, snapshot)
-        }),
+        config: config.clone(),
         program: program.clone(),
-        inherited,
-        fd_store: fd_store.clone().map(|fd_store| (fd_store, write_state)),
+        restored,
+        fd_store: fd_store.clone(),
         cgroup_manager: cgroup_manager.clone(),
         heartbeats: heartbeats.0.clone(),
         check_sockets: Box::new(move || check_sockets.request()),
@@ -288,8 +284,9 @@ fn run(
             let own = server.hand_over();
             workers.spawn.join();
             let EngineHandoff {
-                state: engine_state,
-                descriptors,
+                state,
+                output,
+                fds,
                 signals,
                 mut notifier,
             } = engine.hand_over(workers.output.hand_over());
@@ -300,14 +297,14 @@ fn run(
                 config: config.clone(),
                 limits: limits.clone(),
                 cwd: context.machine.cwd(),
-                engine: engine_state,
-                descriptors,
+                engine: state,
+                output,
+                fds,
                 passed: Vec::new(),
                 own,
-                failed: None,
             };
             if let (true, Some(fd_store)) = (detaches, &fd_store) {
-                recovery::store_handoff(fd_store, &handoff).map_err(Fatal::Internal)?;
+                handoff::store_handoff(fd_store, handoff).map_err(Fatal::Internal)?;
                 notifier.finish();
                 return Ok(RunEnd::Detached);
             }

@@ -10,9 +10,7 @@ use std::sync::Arc;
 
 use super::fatal::{Fatal, USAGE, fail};
 use super::machine::Machine;
-use super::recovery::{self, RecoveredState, RecoverySource};
 use super::startup::StartContext;
-use super::written_handoff::{self, Handoff};
 use super::{check, reload, run_loop, startup};
 use crate::config::completion::{Completion, CompletionRequest};
 use crate::config::options::{self, DaemonOptions};
@@ -20,6 +18,7 @@ use crate::config::spec::Config;
 use crate::config::subcommand::{self, Subcommand, SubcommandRun};
 use crate::config::{self, ConfigErrors, render, search};
 use crate::domain::{Line, VERSION};
+use crate::handoff::{self, Handoff, RecoverySource};
 use crate::{engine, fd_holder, import, pidproxy, service, sys};
 
 /// Runs the daemon or another command that `args` (with argv\[0\]) request.
@@ -42,7 +41,7 @@ pub fn run(args: &[String]) -> ExitCode {
     {
         return run_verb(subcommand, argv0, args.get(2..).unwrap_or_default());
     }
-    match written_handoff::read_inherited() {
+    match handoff::read_inherited() {
         Ok(None) => {}
         Ok(Some(handoff)) => return resume(argv0, args, handoff),
         Err(reason) => return fail(argv0, &Fatal::Internal(reason)),
@@ -59,11 +58,8 @@ pub fn run(args: &[String]) -> ExitCode {
             );
         }
     };
-    if args
-        .get(1)
-        .is_some_and(|word| word == written_handoff::QUESTION)
-    {
-        return written_handoff::answer_predecessor(args.get(2..).unwrap_or_default(), &machine);
+    if args.get(1).is_some_and(|word| word == handoff::QUESTION) {
+        return handoff::answer_question(args.get(2..).unwrap_or_default(), &machine);
     }
     let options = match options::parse_options(args.get(1..).unwrap_or_default(), &machine) {
         Ok(options) => options,
@@ -188,29 +184,21 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
     };
     // Reserve these before a previous daemon's descriptors arrive, which can be thousands.
     let reserved = startup::reserve()?;
-    let predecessor = recovery::find_source(engine::take_stored_holder(&mut passed));
-    let first = match &predecessor {
+    let source = handoff::find_source(engine::take_stored_holder(&mut passed));
+    let recovered = source.as_ref().and_then(RecoverySource::handoff);
+    let first = match recovered {
         // The configuration of the running programs had the section. A file without it was truncated since, which is an
         // error as for a running daemon.
-        Some(RecoverySource {
-            left: RecoveredState::Whole(recovery),
-            ..
-        }) if first.as_ref().is_ok_and(|first| first.is_implied) => {
-            let options = reload::options_of(&options, &recovery.handoff.config);
+        Some(handoff) if first.as_ref().is_ok_and(|first| first.is_implied) => {
+            let options = reload::options_of(&options, &handoff.config);
             config::load(&path, &options, &machine)
         }
         _ => first,
     };
-    let mut first = match (first, &predecessor) {
+    let mut first = match (first, recovered) {
         (Ok(first), _) => first,
-        (
-            Err(errors),
-            Some(RecoverySource {
-                left: RecoveredState::Whole(recovery),
-                ..
-            }),
-        ) => recovery.goes_on_with(&errors),
-        (Err(errors), _) => return Err(Fatal::Config(errors)),
+        (Err(errors), Some(handoff)) => handoff.config_despite(&errors),
+        (Err(errors), None) => return Err(Fatal::Config(errors)),
     };
     if let Some(error) = complaint {
         first.notes.push(Line::PassedSocketsUnknown { error });
@@ -222,7 +210,7 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
         machine: Arc::new(machine),
         passed,
     };
-    run_loop::run_all(first, context, predecessor, reserved)
+    run_loop::run_all(first, context, source, reserved)
 }
 
 /// Prints the result of `--check` and returns the exit status.

@@ -7,19 +7,20 @@ use std::sync::Arc;
 
 use super::fatal::{Fatal, internal};
 use super::machine::Machine;
-use super::orphan_adoption::{self, OrphanAdoption};
 use super::pidfile::{self, Pidfile, PidfileError};
-use super::recovery::{self, PartialRecovery, RecoveredState, RecoverySource};
-use super::written_handoff::Handoff;
 use crate::cgroup::CgroupManager;
 use crate::config::lookup::Lookup as _;
 use crate::config::options::DaemonOptions;
 use crate::config::spec::{Config, DaemonSpec};
 use crate::core::{Fleet, Identity, ResumeKind};
 use crate::domain::{Bytes, FdName, Line, Signal};
-use crate::engine::{self, Notifier, PassedSocket, RestoredEngine};
+use crate::engine::{self, Notifier};
 use crate::fd_holder::{FdHolder, FdStore};
-use crate::output::{Activity, AutoLogs, UnflushedChunk};
+use crate::handoff::{
+    self, Handoff, OrphanAdoption, PartialRecovery, PassedSocket, RecoveredState, RecoverySource,
+    RestoredEngine,
+};
+use crate::output::{Activity, AutoLogs};
 use crate::server::{self, BoundServer};
 use crate::spawn::{self, SharedSocket};
 use crate::sys::{self, Limit, NamedFds, Resource, SharedBuffer, SignalReader, StagingFds};
@@ -76,7 +77,7 @@ pub(super) struct Started {
     pub(super) auto_logs: AutoLogs,
     pub(super) resources: DaemonResources,
     pub(super) fleet: Fleet,
-    pub(super) inherited: Option<RestoredEngine>,
+    pub(super) restored: Option<RestoredEngine>,
     pub(super) sockets: Vec<(SharedSocket, OwnedFd)>,
     /// The index of the in-flight log and its memory, which the fd holder stores. `None`: no fd holder.
     pub(super) in_flight_log: Option<(usize, SharedBuffer)>,
@@ -98,7 +99,7 @@ pub(super) fn cold_start(
     config: &Arc<Config>,
     context: &StartContext,
     resources: Option<DaemonResources>,
-    predecessor: Option<RecoverySource>,
+    source: Option<RecoverySource>,
 ) -> Result<Started, Fatal> {
     let spec = &config.daemon;
     let mut notes = become_user(spec)?;
@@ -108,7 +109,7 @@ pub(super) fn cold_start(
     let mut resources = match resources {
         Some(resources) => resources,
         None => {
-            let files = predecessor.as_ref().and_then(|before| before.files);
+            let files = source.as_ref().and_then(|source| source.files);
             let limits = raise_limits(spec, files, &mut notes)?;
             DaemonResources {
                 signals: own_signals()?,
@@ -123,21 +124,20 @@ pub(super) fn cold_start(
     };
     let mut recovery = None;
     let mut partial = PartialRecovery::default();
-    if let Some(RecoverySource { fd_store, left, .. }) = predecessor {
-        resources.fd_store = Some(fd_store);
-        match left {
-            RecoveredState::Whole(left) => recovery = Some(left),
-            RecoveredState::Partial(left) => partial = left,
+    if let Some(source) = source {
+        resources.fd_store = Some(source.fd_store);
+        match source.recovered {
+            RecoveredState::Whole(handoff, end) => recovery = Some((handoff, end)),
+            RecoveredState::Partial(found) => partial = found,
         }
     }
     let why = partial.why.take();
     notes.extend(why.map(|error| Line::CannotRecover { error }));
     // Programs of a previous daemon can only exist before the first run.
-    let adoption =
-        (is_first && recovery.is_none()).then(|| orphan_adoption::find_orphans(config, partial));
+    let adoption = (is_first && recovery.is_none()).then(|| handoff::find_orphans(config, partial));
     let own = recovery
         .as_mut()
-        .map(|recovery| std::mem::take(&mut recovery.handoff.own))
+        .map(|(handoff, _)| std::mem::take(&mut handoff.own))
         .unwrap_or_default();
 
     // Bind the sockets first. A second daemon that finds them busy must not have changed anything of the first.
@@ -207,7 +207,7 @@ pub(super) fn cold_start(
     let is_held = resources.fd_store.is_some();
     resources.cgroup_manager.find(config, is_held, &mut write);
     let known = match (&recovery, &adoption) {
-        (Some(recovery), _) => recovery.cgroups(),
+        (Some((handoff, _)), _) => handoff.cgroups(),
         (None, Some(adoption)) => adoption.cgroups(),
         (None, None) => BTreeSet::new(),
     };
@@ -222,22 +222,16 @@ pub(super) fn cold_start(
         Err(pid) => return Err(already_running(spec, pid)),
         Ok(pidfile) => pidfile,
     };
-    let kept = recovery
+    let recovered_fds = recovery
         .as_ref()
-        .map(|recovery| &recovery.handoff.descriptors)
+        .map(|(handoff, _)| &handoff.fds)
         .or(adoption.as_ref().map(OrphanAdoption::descriptors));
-    let in_flight_log = new_in_flight_log(resources.fd_store.as_deref(), kept, &mut activity);
-    if let Some(recovery) = recovery {
-        let how = recovery.how.to_owned();
-        let count = recovery.handoff.engine.count();
+    let fd_store = resources.fd_store.as_deref();
+    let in_flight_log = new_in_flight_log(fd_store, recovered_fds, &mut activity);
+    if let Some((handoff, end)) = recovery {
+        let (count, how) = (handoff.process_count(), end.name().to_owned());
         activity.write(sys::now().wall, &Line::Recovered { count, how });
-        let unflushed = recovery.unflushed;
-        let (mut fleet, mut inherited, sockets) =
-            split_handoff(recovery.handoff, ResumeKind::NewDaemon);
-        // A daemon that detached has handed over some of these bytes itself.
-        let is_new = |bytes: &UnflushedChunk| !inherited.unflushed.contains(bytes);
-        let unflushed: Vec<_> = unflushed.into_iter().filter(is_new).collect();
-        inherited.unflushed.extend(unflushed);
+        let (mut fleet, restored, sockets) = handoff.restore(ResumeKind::NewDaemon);
         fleet.set_identity(own_pid(), daemon_log(spec));
         return Ok(Started {
             servers,
@@ -246,7 +240,7 @@ pub(super) fn cold_start(
             auto_logs,
             resources,
             fleet,
-            inherited: Some(inherited),
+            restored: Some(restored),
             sockets,
             in_flight_log,
         });
@@ -257,10 +251,10 @@ pub(super) fn cold_start(
         seed: sys::random_seed().map_err(internal("cannot get random bytes"))?,
         event_serial: resources.event_serial,
     };
-    let (fleet, inherited, sockets) = match adoption {
+    let (fleet, restored, sockets) = match adoption {
         Some(adoption) => {
-            let (fleet, inherited, sockets) = adoption.begin(identity);
-            (fleet, Some(inherited), sockets)
+            let (fleet, restored, sockets) = adoption.restore(identity);
+            (fleet, Some(restored), sockets)
         }
         None => (Fleet::new(identity, config.clone()), None, Vec::new()),
     };
@@ -271,22 +265,23 @@ pub(super) fn cold_start(
         auto_logs,
         resources,
         fleet,
-        inherited,
+        restored,
         sockets,
         in_flight_log,
     })
 }
 
 /// Performs the steps of continuing after a handoff. Programs run, so an error ends the daemon only if it cannot run
-/// without the failed step.
+/// without the failed step. `exec_error`: why this image continues although it had handed over. `None`: this is a new
+/// image.
 pub(super) fn resume_start(
     mut handoff: Handoff,
-    is_new: bool,
+    exec_error: Option<String>,
     context: &StartContext,
     resources: Option<DaemonResources>,
 ) -> Result<Started, Fatal> {
     let spec = &handoff.config.daemon;
-    let holder = handoff.descriptors.remove(&FdName::Holder.name());
+    let holder = handoff.fds.remove(&FdName::Holder.name());
     let fd_store = holder
         .and_then(|fd| FdHolder::from_fd(fd).ok())
         .map(|(holder, _)| Arc::new(FdStore::from_running(holder)));
@@ -308,7 +303,11 @@ pub(super) fn resume_start(
         Err(_) => Activity::open(Path::new("/dev/null"), Bytes(0), 0, spec.loglevel, false)
             .map_err(internal("cannot open the null device"))?,
     };
-    if let Some(reason) = handoff.failed.take() {
+    let resume_kind = match exec_error {
+        None => ResumeKind::NewImage,
+        Some(_) => ResumeKind::SameImage,
+    };
+    if let Some(reason) = exec_error {
         activity.write(sys::now().wall, &Line::UpgradeRefused { reason });
     }
     let mut servers = Vec::new();
@@ -334,12 +333,7 @@ pub(super) fn resume_start(
     let pidfile = write_pidfile(spec, &config_path(context), &mut activity, false).unwrap_or(None);
     let auto_logs = AutoLogs::claim(&spec.childlogdir, &spec.identifier);
     let in_flight_log = new_in_flight_log(resources.fd_store.as_deref(), None, &mut activity);
-    let successor = if is_new {
-        ResumeKind::NewImage
-    } else {
-        ResumeKind::SameImage
-    };
-    let (fleet, inherited, sockets) = split_handoff(handoff, successor);
+    let (fleet, restored, sockets) = handoff.restore(resume_kind);
     Ok(Started {
         servers,
         activity,
@@ -347,26 +341,10 @@ pub(super) fn resume_start(
         auto_logs,
         resources,
         fleet,
-        inherited: Some(inherited),
+        restored: Some(restored),
         sockets,
         in_flight_log,
     })
-}
-
-/// Splits a handoff into the fleet, the engine's part and the sockets.
-fn split_handoff(
-    mut handoff: Handoff,
-    successor: ResumeKind,
-) -> (Fleet, RestoredEngine, Vec<(SharedSocket, OwnedFd)>) {
-    let mut sockets = Vec::new();
-    for shared in std::mem::take(&mut handoff.engine.sockets) {
-        let name = FdName::FcgiSocket(shared.place).name();
-        if let Some(socket) = handoff.descriptors.remove(&name) {
-            sockets.push((shared, socket));
-        }
-    }
-    let (fleet, inherited) = RestoredEngine::new(handoff.engine, handoff.descriptors, successor);
-    (fleet, inherited, sockets)
 }
 
 /// Takes the fd holder that the cgroup manager started, if it is new, and stores its descriptor with the service
@@ -387,10 +365,10 @@ fn find_fd_store(resources: &mut DaemonResources, activity: &mut Activity) {
 /// failed.
 fn new_in_flight_log(
     fd_store: Option<&FdStore>,
-    kept: Option<&NamedFds>,
+    recovered: Option<&NamedFds>,
     activity: &mut Activity,
 ) -> Option<(usize, SharedBuffer)> {
-    match recovery::new_in_flight_log(fd_store?, kept) {
+    match handoff::new_in_flight_log(fd_store?, recovered) {
         Ok(in_flight_log) => Some(in_flight_log),
         Err(error) => {
             let error = (&error).into();

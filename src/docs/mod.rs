@@ -56,5 +56,8 @@ pub mod adr {
     pub mod adr_0026_build_profile {}
 }
 
+#[doc = include_str!("handoff.md")]
+pub mod handoff {}
+
 #[doc = include_str!("security.md")]
 pub mod security {}

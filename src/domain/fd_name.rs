@@ -104,11 +104,10 @@ impl FdName {
             .ok()
     }
 
-    /// Returns whether this is the name of a listening socket of one of the daemon's servers.
+    /// Returns the index of the server whose listening socket has this name. `None`: it is another name.
     #[must_use]
-    pub fn is_server(name: &str) -> bool {
-        let place = name.strip_prefix('s').map(str::parse::<usize>);
-        place.is_some_and(|place| place.is_ok())
+    pub fn server_place_in(name: &str) -> Option<usize> {
+        name.strip_prefix('s')?.parse().ok()
     }
 
     /// Returns the index of the FastCGI socket with this name. `None`: it is another name.
@@ -153,8 +152,10 @@ mod tests {
         assert!(instances.contains(&Some(u64::MAX - 1)) && instances.contains(&Some(u64::MAX - 2)));
         let places = all.map(|fd_name| FdName::socket_place_in(&fd_name.name()));
         assert!(places.iter().flatten().eq([&1]));
-        let servers = names.iter().filter(|name| FdName::is_server(name));
-        assert!(servers.eq(["s1"]));
+        let servers = names
+            .iter()
+            .filter_map(|name| FdName::server_place_in(name));
+        assert!(servers.eq([1]));
     }
 
     #[test]

@@ -12,19 +12,19 @@ use std::time::Duration;
 
 use super::bus::{Bus, Publish};
 use super::channels::{AT_ONCE_MAX, Channels, PER_TURN_MAX};
-use super::checkpoint_writer::{CheckpointWriter, WriteState};
 use super::holder_watch::HolderWatch;
 use super::inbox::{AnswerFn, EngineMessage, Inbox, InboxSender, RequestMessage};
 use super::loader::{Compose, Load, Loader};
 use super::orphans::{self, OrphanSearch};
 use super::systemd::{Notifier, Systemd};
-use super::upgrade::{Examine, PendingReport, RestoredEngine, UpgradeStep};
+use super::upgrade::UpgradeStep;
 use crate::api::Ticket;
 use crate::cgroup::{CgroupHandle, CgroupManager, ProcessCgroup};
 use crate::config::spec::{Config, ReadyWhen};
 use crate::core::{Actions, DaemonOutcome, DaemonSignal, Fleet, Input};
 use crate::domain::{Errno, ExitStatus, InstanceId, Line, Signal};
 use crate::fd_holder::FdStore;
+use crate::handoff::{CheckpointWriter, PendingReport, RestoredEngine};
 use crate::heartbeat::{Heartbeats, Overdue};
 use crate::output::{InstanceState, OutputCommand, OutputHandle, OutputReport, UnflushedChunk};
 use crate::spawn::{SharedSocket, SpawnAnswer, SpawnHandle, SpawnPlan};
@@ -73,8 +73,8 @@ pub struct EngineConfig {
     pub notifier: Notifier,
     /// When the daemon counts as ready.
     pub ready_when: ReadyWhen,
-    /// Checks whether another image can take over the state. Shared with the thread that runs it.
-    pub examine: Arc<Examine>,
+    /// The configuration of the run. A checkpoint contains it.
+    pub config: Arc<Config>,
     /// The program of the next image.
     pub program: Arc<Path>,
     /// Watches the threads.
@@ -84,10 +84,9 @@ pub struct EngineConfig {
     /// Manages the cgroups of processes.
     pub cgroup_manager: CgroupManager,
     /// The state of the previous daemon. `None`: a cold start.
-    pub inherited: Option<RestoredEngine>,
-    /// The store of descriptors for recovery after a crash, and the function that writes the state. `None`: no fd
-    /// holder.
-    pub fd_store: Option<(Arc<FdStore>, Arc<WriteState>)>,
+    pub restored: Option<RestoredEngine>,
+    /// The store of descriptors for recovery after a crash. `None`: no fd holder.
+    pub fd_store: Option<Arc<FdStore>>,
 }
 
 /// The engine. It is created first, so that the other threads can get its inbox, and then run.
@@ -128,7 +127,8 @@ pub struct Engine {
     pub(super) follow_ups: VecDeque<Input>,
     pub(super) outcome: Option<DaemonOutcome>,
     pub(super) upgrade: UpgradeStep,
-    pub(super) examiner: Arc<Examine>,
+    /// The configuration of the run.
+    pub(super) config: Arc<Config>,
     pub(super) program: Arc<Path>,
     /// The sockets of fcgi programs that the spawn thread returned when it ended. `None`: it still runs.
     pub(super) sockets: Option<Vec<(SharedSocket, OwnedFd)>>,
@@ -186,12 +186,10 @@ impl Engine {
         let waker = Waker::new(&poller, TOKEN_INBOX)?;
         poller.add(&parts.signals, TOKEN_SIGNALS, Interest::Read)?;
         let (sender, inbox) = Inbox::new(waker);
-        let (fd_store, checkpoint) = match parts.fd_store {
-            Some((fd_store, write)) => {
-                let checkpoint = CheckpointWriter::new(fd_store.clone(), write)?;
-                (Some(fd_store), Some(checkpoint))
-            }
-            None => (None, None),
+        let fd_store = parts.fd_store;
+        let checkpoint = match fd_store.clone() {
+            Some(fd_store) => Some(CheckpointWriter::new(fd_store, parts.config.clone())?),
+            None => None,
         };
         Ok(Self {
             poller,
@@ -220,7 +218,7 @@ impl Engine {
             follow_ups: VecDeque::new(),
             outcome: None,
             upgrade: UpgradeStep::None,
-            examiner: parts.examine,
+            config: parts.config,
             program: parts.program,
             sockets: None,
             cgroup_manager: parts.cgroup_manager,
@@ -229,7 +227,7 @@ impl Engine {
             checkpoint,
             detaches: false,
             pending_reports: Vec::new(),
-            begin: parts.inherited,
+            begin: parts.restored,
             restored: BTreeMap::new(),
             inherited_fds: NamedFds::new(),
             unflushed: Vec::new(),
@@ -260,7 +258,7 @@ impl Engine {
         self.watch_holder();
         match self.begin.take() {
             None => self.feed(Input::DaemonStarted, workers),
-            Some(inherited) => self.resume(inherited, workers),
+            Some(restored) => self.resume(restored, workers),
         }
         begun();
         loop {

@@ -3,7 +3,6 @@
 mod actor;
 mod bus;
 mod channels;
-mod checkpoint_writer;
 mod descriptors;
 mod holder_watch;
 mod inbox;
@@ -15,11 +14,8 @@ mod upgrade;
 
 pub use actor::{Engine, EngineConfig, EngineExit, StoppedEngine, Workers};
 pub use bus::Publish;
-pub use checkpoint_writer::{WriteState, read_records};
 pub use descriptors::reserve_descriptors;
 pub use inbox::{AnswerFn, EngineGone, InboxSender, RequestMessage};
 pub use loader::{Compose, Load};
-pub use systemd::{
-    Notifier, PassedSocket, SocketFileName, passed_sockets, store_holder, take_stored_holder,
-};
-pub use upgrade::{EngineHandoff, EngineState, Examine, RestoredEngine};
+pub use systemd::{Notifier, passed_sockets, store_holder, take_stored_holder};
+pub use upgrade::EngineHandoff;

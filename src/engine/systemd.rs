@@ -16,16 +16,15 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use serde::{Deserialize, Serialize};
 
 use crate::config::spec::ReadyWhen;
 use crate::core::{Fleet, Phase};
 use crate::domain::{Errno, SupervisorState, Tick};
+use crate::handoff::PassedSocket;
 use crate::heartbeat::{Heartbeat, Heartbeats, ThreadProblem};
 use crate::sys;
 
@@ -47,29 +46,6 @@ const FLUSH_WAIT: Duration = Duration::from_secs(1);
 pub(super) const HOLDER_LOST: &str = "fd holder lost";
 /// How soon a withheld keepalive is tried again, in milliseconds.
 const WITHHELD_MS: u64 = 500;
-
-/// A socket that the service manager passed, with its name.
-#[derive(Debug)]
-pub struct PassedSocket {
-    /// The descriptor. It may be something else than a socket.
-    pub fd: OwnedFd,
-    /// Its `FileDescriptorName=`.
-    pub name: String,
-    /// The file of a unix socket that the daemon must remove, because a previous daemon opened it. `None`: the service
-    /// manager opened it.
-    pub file: Option<SocketFileName>,
-}
-
-/// The file of a unix socket, by path and identity.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SocketFileName {
-    /// Its path.
-    pub path: PathBuf,
-    /// The device number of its file system.
-    pub device: u64,
-    /// Its inode number.
-    pub inode: u64,
-}
 
 /// Takes the sockets that were passed to this process. A second call returns none. It must be called before the daemon
 /// opens descriptors.

@@ -7,21 +7,17 @@
 //!   └──────────────┴─────────────────┘
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 use super::actor::{Engine, Workers};
 use super::inbox::EngineMessage;
 use super::systemd::Notifier;
 use crate::api::{FaultCode, Ticket};
-use crate::core::{Fleet, Input, ResumeKind, Snapshot};
-use crate::domain::{
-    Channel, Errno, ExitStatus, FdName, InstanceId, Line, ListenerOutput, ResourceEvents, Tick,
-};
-use crate::output::{AdoptedStreams, InstanceState, OutputReport, OutputState, UnflushedChunk};
-use crate::spawn::{SharedSocket, SpawnJob};
+use crate::core::Input;
+use crate::domain::{FdName, InstanceId, Line, Tick};
+use crate::handoff::{self, EngineState, PendingReport, RestoredEngine};
+use crate::output::{AdoptedStreams, InstanceState, OutputHandoff, OutputState, UnflushedChunk};
+use crate::spawn::SpawnJob;
 use crate::sys::{self, NamedFds, SignalReader};
 
 /// How long waiting clients can delay an upgrade, in milliseconds.
@@ -30,9 +26,6 @@ const ANSWERS_MS_MAX: u64 = 5_000;
 const DETACH_MS_MAX: u64 = 500;
 /// The fault for clients that still wait then, and for requests after that.
 pub(super) const REPLACED: &str = "the daemon is being re-executed (try again in a moment)";
-
-/// Checks whether the program on disk could continue from this state. The error says why not. It may block.
-pub type Examine = dyn Fn(&Snapshot) -> Result<(), String> + Send + Sync;
 
 /// The step of an upgrade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,225 +40,41 @@ pub(super) enum UpgradeStep {
     Draining,
 }
 
-/// The state of the engine without its descriptors.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct EngineState {
-    /// The core.
-    pub snapshot: Snapshot,
-    /// PIDs of processes that run or are not reaped. Their pidfds are separate.
-    pub pids: Vec<(InstanceId, i32)>,
-    /// The state of their streams.
-    #[serde(rename = "lives")]
-    pub instances: Vec<InstanceState>,
-    /// Bytes that were read from pipes and may not be written, because a log file blocked.
-    #[serde(default)]
-    #[serde(rename = "unsettled")]
-    unflushed: Vec<UnflushedChunk>,
-    /// Inputs for the core before it continues.
-    early: Vec<PendingReport>,
-    /// Reports that arrived and were not passed to the core.
-    #[serde(rename = "leftovers")]
-    pending_reports: Vec<PendingReport>,
-    /// Whether the service manager was told that the daemon is ready.
-    is_ready: bool,
-    /// Sockets of FastCGI programs. Their descriptors are separate.
-    pub sockets: Vec<SharedSocket>,
-}
-
-impl EngineState {
-    /// Returns the number of processes.
-    #[must_use]
-    pub fn count(&self) -> u32 {
-        u32::try_from(self.pids.len()).unwrap_or(u32::MAX)
-    }
-
-    /// Reconstructs the state of a killed daemon. `pids` are processes whose pidfds were stored, `spawned` those of
-    /// them whose spawn was not recorded, and `gone` instances whose process no longer exists.
-    #[must_use]
-    pub fn recovered(
-        snapshot: Snapshot,
-        pids: Vec<(InstanceId, i32)>,
-        spawned: &[InstanceId],
-        gone: &[InstanceId],
-        sockets: Vec<SharedSocket>,
-    ) -> Self {
-        let made = pids
-            .iter()
-            .filter(|(instance, _)| spawned.contains(instance));
-        Self {
-            snapshot,
-            early: made
-                .map(|&(instance, pid)| PendingReport::Spawned(instance, pid))
-                .collect(),
-            pids,
-            instances: Vec::new(),
-            unflushed: Vec::new(),
-            pending_reports: gone.iter().copied().map(PendingReport::Gone).collect(),
-            // The service manager has forgotten the status of the killed daemon.
-            is_ready: false,
-            sockets,
-        }
-    }
-}
-
 /// Everything that an engine hands over.
 pub struct EngineHandoff {
     /// The state as data.
     pub state: EngineState,
+    /// The state of the output threads.
+    pub output: OutputState,
     /// The descriptors by name.
-    pub descriptors: NamedFds,
+    pub fds: NamedFds,
     /// The signals, for another run of this image.
     pub signals: SignalReader,
     /// The connection to the service manager, for another run of this image.
     pub notifier: Notifier,
 }
 
-/// A report that arrived after the last input of the core.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) enum PendingReport {
-    /// The process was spawned, and that was not recorded.
-    Spawned(InstanceId, i32),
-    /// The process is gone, and its exit status is unknown.
-    Gone(InstanceId),
-    Emptied(InstanceId, ResourceEvents),
-    Drained(InstanceId),
-    #[serde(rename = "Said")]
-    ListenerOutput(InstanceId, ListenerOutput),
-    NotDelivered(InstanceId, Errno),
-    Wrote(InstanceId, Channel, Arc<[u8]>, bool),
-}
-
-impl PendingReport {
-    /// `None`: the report is not needed after a handoff.
-    fn of(report: OutputReport) -> Option<Self> {
-        match report {
-            OutputReport::Drained(instance) => Some(Self::Drained(instance)),
-            OutputReport::ListenerOutput(instance, said) => {
-                Some(Self::ListenerOutput(instance, said))
-            }
-            OutputReport::NotDelivered(instance, error) => {
-                Some(Self::NotDelivered(instance, error))
-            }
-            OutputReport::Wrote {
-                instance,
-                channel,
-                data,
-                captured,
-            } => Some(Self::Wrote(instance, channel, data, captured)),
-            // Attempts start again, and the clients of the other requests are gone.
-            OutputReport::Prepared(..)
-            | OutputReport::PrepareFailed(..)
-            | OutputReport::Cleared(..)
-            | OutputReport::DaemonLogCleared(..)
-            | OutputReport::StdinTaken(..) => None,
-        }
-    }
-
-    fn into_input(self) -> Input {
-        match self {
-            Self::Spawned(instance, pid) => Input::Spawned { instance, pid },
-            Self::Gone(instance) => Input::Exited {
-                instance,
-                status: ExitStatus::Unknown(0),
-            },
-            Self::Emptied(instance, resource_events) => Input::Emptied {
-                instance,
-                resource_events,
-            },
-            Self::Drained(instance) => Input::Drained(instance),
-            Self::ListenerOutput(instance, said) => Input::ListenerOutput(instance, said),
-            Self::NotDelivered(instance, error) => Input::NotDelivered(instance, error),
-            Self::Wrote(instance, channel, data, captured) => Input::Wrote {
-                instance,
-                channel,
-                data,
-                captured,
-            },
-        }
-    }
-}
-
-/// The state of the previous daemon that an engine continues with.
-#[derive(Debug)]
-pub struct RestoredEngine {
-    pids: Vec<(InstanceId, i32)>,
-    instances: BTreeMap<InstanceId, InstanceState>,
-    early: Vec<PendingReport>,
-    pending_reports: Vec<PendingReport>,
-    descriptors: NamedFds,
-    is_ready: bool,
-    /// The first input of the core.
-    first: Input,
-    /// Bytes that the killed daemon was writing to logs.
-    pub unflushed: Vec<UnflushedChunk>,
-}
-
-impl RestoredEngine {
-    /// Splits `engine_state` into the core and the rest. The caller has taken the sockets out of both before.
-    #[must_use]
-    pub fn new(
-        engine_state: EngineState,
-        descriptors: NamedFds,
-        successor: ResumeKind,
-    ) -> (Fleet, Self) {
-        let fleet = Fleet::restore(engine_state.snapshot, sys::now());
-        let instances = engine_state.instances.into_iter();
-        let inherited = Self {
-            pids: engine_state.pids,
-            instances: instances
-                .map(|instance_state| (instance_state.instance, instance_state))
-                .collect(),
-            early: engine_state.early,
-            pending_reports: engine_state.pending_reports,
-            descriptors,
-            is_ready: engine_state.is_ready,
-            first: Input::Resumed(successor),
-            unflushed: engine_state.unflushed,
-        };
-        (fleet, inherited)
-    }
-
-    /// The state for a core that starts by adopting running processes.
-    #[must_use]
-    pub fn adopting(
-        pids: Vec<(InstanceId, i32)>,
-        descriptors: NamedFds,
-        unflushed: Vec<UnflushedChunk>,
-    ) -> Self {
-        Self {
-            pids,
-            instances: BTreeMap::new(),
-            early: Vec::new(),
-            pending_reports: Vec::new(),
-            descriptors,
-            is_ready: false,
-            first: Input::DaemonStarted,
-            unflushed,
-        }
-    }
-}
-
 impl Engine {
     /// Takes over the state and continues.
-    pub(super) fn resume(&mut self, inherited: RestoredEngine, workers: &Workers) {
-        self.restored = inherited.instances;
-        self.inherited_fds = inherited.descriptors;
-        self.unflushed = inherited.unflushed;
-        if inherited.is_ready {
+    pub(super) fn resume(&mut self, restored: RestoredEngine, workers: &Workers) {
+        self.restored = restored.instances;
+        self.inherited_fds = restored.fds;
+        self.unflushed = restored.unflushed;
+        if restored.is_ready {
             self.systemd.resume();
         }
-        for (instance, pid) in inherited.pids {
+        for (instance, pid) in restored.pids {
             if let Some(pidfd) = self.inherited_fds.remove(&FdName::Pidfd(instance).name()) {
                 self.channels.restore(instance, &mut self.inherited_fds);
                 self.store_channel(instance, workers);
                 self.watch(instance, pid, pidfd, workers);
             }
         }
-        for early in inherited.early {
+        for early in restored.early {
             self.feed(early.into_input(), workers);
         }
-        self.feed(inherited.first, workers);
-        for pending_report in inherited.pending_reports {
+        self.feed(restored.first, workers);
+        for pending_report in restored.pending_reports {
             self.feed(pending_report.into_input(), workers);
         }
         self.adopt_ended(workers);
@@ -329,12 +138,14 @@ impl Engine {
     pub(super) fn examine(&mut self, ticket: Ticket) {
         self.upgrade = UpgradeStep::Examining;
         let snapshot = self.fleet.snapshot();
-        let (examine, to) = (self.examiner.clone(), self.sender.clone());
+        let (program, config) = (self.program.clone(), self.config.clone());
+        let to = self.sender.clone();
         let thread = std::thread::Builder::new().name("upgrade".to_owned());
         let heartbeats = self.heartbeats.clone();
         let started = thread.spawn(move || {
             let _heartbeat = heartbeats.register_end("upgrade");
-            let examine = std::panic::AssertUnwindSafe(|| examine(&snapshot));
+            let examine = || handoff::ask_successor(&program, &config, &snapshot);
+            let examine = std::panic::AssertUnwindSafe(examine);
             let result = std::panic::catch_unwind(examine)
                 .unwrap_or_else(|_| Err("checking the new program panicked".to_owned()));
             to.examined(ticket, result);
@@ -471,11 +282,14 @@ impl Engine {
         }
     }
 
-    /// Collects the state after all other threads have ended. `output_state` is the state of the output thread.
+    /// Collects the state after all other threads have ended. `output` is what the output threads handed over.
     #[must_use]
-    pub fn hand_over(mut self, output_state: OutputState) -> EngineHandoff {
+    pub fn hand_over(mut self, output: OutputHandoff) -> EngineHandoff {
         self.collect_pending();
-        let mut descriptors = output_state.descriptors;
+        let OutputHandoff {
+            state: output,
+            mut fds,
+        } = output;
         if let Some(fd_store) = &self.fd_store {
             // Channels of attempts that the successor starts again with new channels.
             let instances = self.channels.instances();
@@ -491,13 +305,13 @@ impl Engine {
             for (fd_name, fd) in self.channels.named_fds(instance) {
                 // If it cannot be duplicated, the process continues without it.
                 if let Ok(fd) = fd.try_clone_to_owned() {
-                    descriptors.insert(fd_name.name(), fd);
+                    fds.insert(fd_name.name(), fd);
                 }
             }
             // The fd store shares the descriptor. If it cannot be duplicated, the successor finds the process in its
             // cgroup.
             if let Ok(pidfd) = child.pidfd.try_clone() {
-                descriptors.insert(FdName::Pidfd(instance).name(), pidfd);
+                fds.insert(FdName::Pidfd(instance).name(), pidfd);
             }
         }
         let living = self.fleet.instances();
@@ -509,26 +323,25 @@ impl Engine {
                 .retain(|instance| living.contains(instance));
             let fd_name = FdName::FcgiSocket(shared.place);
             if !shared.instances.is_empty() {
-                descriptors.insert(fd_name.name(), socket);
+                fds.insert(fd_name.name(), socket);
                 sockets.push(shared);
             } else if let Some(fd_store) = &self.fd_store {
                 // An fd store that fails has already logged that.
                 let _ = fd_store.remove(fd_name);
             }
         }
-        let engine_state = EngineState {
+        let state = EngineState {
             snapshot: self.fleet.snapshot(),
             pids,
-            instances: output_state.instances,
-            unflushed: output_state.unflushed,
             early: Vec::new(),
             pending_reports: self.pending_reports,
             is_ready: self.systemd.is_ready(),
             sockets,
         };
         EngineHandoff {
-            state: engine_state,
-            descriptors,
+            state,
+            output,
+            fds,
             signals: self.signals,
             notifier: self.systemd.into_notifier(),
         }

@@ -186,13 +186,13 @@ fn data_read_by_a_hanging_thread_is_recovered_by_the_next_daemon() {
     pipe.write_all(b"under way\n").expect("room");
     eventually("it is read", || sys::unread(&pipe).unwrap_or(0) == 0);
     pipe.write_all(b"in the pipe\n").expect("room");
-    let output_state = bench.output.hand_over();
-    let [unflushed] = output_state.unflushed.as_slice() else {
-        panic!("{:?}", output_state.unflushed);
+    let handoff = bench.output.hand_over();
+    let [unflushed] = handoff.state.unflushed.as_slice() else {
+        panic!("{:?}", handoff.state.unflushed);
     };
     let text = serde_json::to_string(unflushed).expect("can be written");
     let unflushed: UnflushedChunk = serde_json::from_str(&text).expect("can be read");
-    let found = output_state.descriptors.get("o1").expect("its pipe");
+    let found = handoff.fds.get("o1").expect("its pipe");
     let unread = sys::unread(found).ok();
     let recovered = unflushed.recover(unread, Some(&bench.dir.path("log1")));
     assert_eq!(recovered.missing(), b"under way\n");

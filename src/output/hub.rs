@@ -27,7 +27,7 @@ use super::IN_FLIGHT_LOG_BYTES;
 use super::OutputCommand;
 use super::in_flight_log::InFlightLog;
 use super::job::OutputJob;
-use super::output_state::OutputState;
+use super::output_state::OutputHandoff;
 use super::reactor::{READ_BYTES, RETRY, Reactor};
 use super::read_buffer::ReadBuffer;
 use super::thread::{OutputOrders, WAKER};
@@ -83,7 +83,7 @@ pub(super) struct Hub {
     /// Held while a thread stores its in-flight log: one thread at a time.
     keeping: Mutex<()>,
     /// Receives the state for the next daemon at the end.
-    ended: Mutex<Option<Sender<Option<OutputState>>>>,
+    ended: Mutex<Option<Sender<Option<OutputHandoff>>>>,
 }
 
 /// What the first thread starts with.
@@ -94,7 +94,7 @@ pub(super) struct HubStart {
     pub(super) beats: Heartbeats,
     /// The number in the [`FdName`] of in-flight logs, and the memory of the first thread's.
     pub(super) in_flight_log: Option<(usize, SharedBuffer)>,
-    pub(super) ended: Sender<Option<OutputState>>,
+    pub(super) ended: Sender<Option<OutputHandoff>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -469,7 +469,7 @@ impl OutputThread {
 }
 
 /// Ends the threads: standbys at once, hanging threads when their calls return.
-fn end(hub: &Hub, left: Option<OutputState>) {
+fn end(hub: &Hub, left: Option<OutputHandoff>) {
     lock(&hub.roles).has_ended = true;
     hub.changed.notify_all();
     if let Some(ended) = lock(&hub.ended).take() {

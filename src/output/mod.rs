@@ -46,6 +46,6 @@ pub use follow::{Chunk, Follower};
 pub use in_flight_log::{IN_FLIGHT_LOG_BYTES, InFlightError, RecoveredChunk, UnflushedChunk};
 pub use journal_reader::{JOURNAL_READ_BYTES_MAX, follow_command, read_journal};
 pub use message::{OutputCommand, OutputReport};
-pub use output_state::{AdoptedStreams, InstanceState, OutputState};
+pub use output_state::{AdoptedStreams, InstanceState, OutputHandoff, OutputState};
 pub use tail::{READ_BYTES_MAX, ReadError, read, tail};
 pub use thread::{OutputHandle, OutputOptions, start};

@@ -61,10 +61,17 @@ pub(super) struct EntriesState {
 pub struct OutputState {
     /// One entry per instance.
     pub instances: Vec<InstanceState>,
-    /// Pipe ends, by name.
-    pub descriptors: NamedFds,
     /// Bytes that were read and may not be written, because a log hangs.
     pub unflushed: Vec<UnflushedChunk>,
+}
+
+/// Everything that the output threads hand over.
+#[derive(Debug, Default)]
+pub struct OutputHandoff {
+    /// The state as data.
+    pub state: OutputState,
+    /// Pipe ends, by name.
+    pub fds: NamedFds,
 }
 
 /// An instance that this daemon takes over, with all state that is left of it.

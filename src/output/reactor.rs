@@ -21,7 +21,7 @@ use super::instance_io::{
 };
 use super::job::{JobSettings, LongRotation, OutputJob, StreamAct};
 use super::journal::Journal;
-use super::output_state::OutputState;
+use super::output_state::OutputHandoff;
 use super::sink::Sink;
 use super::stalls::{StallSubject, Stalls, TOLD_AFTER};
 use super::stream::Shared;
@@ -74,10 +74,7 @@ pub(super) enum ReactorEnd {
     /// Hand everything over to the next daemon as soon as no job runs, or at `by`.
     HandOver { by: Instant },
     /// The state is collected. The activity log may still be written until `by`.
-    HandedOver {
-        by: Instant,
-        output_state: OutputState,
-    },
+    HandedOver { by: Instant, handoff: OutputHandoff },
 }
 
 /// The state that the owner of the reactor works with.
@@ -939,7 +936,7 @@ impl Reactor {
 
     /// Continues the exit of the threads. `None`: not finished. `Some`: finished, with the state for the next daemon,
     /// if any.
-    pub(super) fn continue_ending(&mut self) -> Option<Option<OutputState>> {
+    pub(super) fn continue_ending(&mut self) -> Option<Option<OutputHandoff>> {
         let is_quiet = self.shared.activity.is_idle() && !self.shared.syslog.is_waiting();
         let now = Instant::now();
         match self.ending.take()? {
@@ -966,19 +963,19 @@ impl Reactor {
                     self.ending = Some(ReactorEnd::HandOver { by });
                     return None;
                 }
-                let output_state = self.hand_over();
+                let handoff = self.hand_over();
                 self.ending = Some(ReactorEnd::HandedOver {
                     by: now + super::stream_handoff::FLUSH_WAIT,
-                    output_state,
+                    handoff,
                 });
                 None
             }
-            ReactorEnd::HandedOver { by, output_state } => {
+            ReactorEnd::HandedOver { by, handoff } => {
                 if by > now && !is_quiet {
-                    self.ending = Some(ReactorEnd::HandedOver { by, output_state });
+                    self.ending = Some(ReactorEnd::HandedOver { by, handoff });
                     return None;
                 }
-                Some(Some(output_state))
+                Some(Some(handoff))
             }
         }
     }

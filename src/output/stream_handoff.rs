@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::in_flight_log::UnflushedChunk;
 use super::instance_io::{CHANNELS, InstanceIo, index, remove_pipes};
 use super::job::StreamAct;
-use super::output_state::{self, AdoptedStreams, InstanceState, OutputState};
+use super::output_state::{self, AdoptedStreams, InstanceState, OutputHandoff};
 use super::reactor::Reactor;
 use super::stdin::Stdin;
 use crate::domain::FdName;
@@ -18,8 +18,8 @@ pub(super) const FLUSH_WAIT: Duration = Duration::from_millis(100);
 
 impl Reactor {
     /// Collects the state of all instances. From now on nothing is read; held bytes are part of the state.
-    pub(super) fn hand_over(&mut self) -> OutputState {
-        let mut output_state = OutputState::default();
+    pub(super) fn hand_over(&mut self) -> OutputHandoff {
+        let mut handoff = OutputHandoff::default();
         for place in self.places.values().copied().collect::<Vec<_>>() {
             let is_begun = |run: &InstanceIo| run.reading || run.drain_asked.is_some();
             let Some(mut run) = self.runs[place as usize].take_if(|run| is_begun(run)) else {
@@ -30,20 +30,20 @@ impl Reactor {
             self.places.remove(&run.instance);
             remove_pipes(&self.poller, &mut run);
             if run.busy {
-                self.save_hanging(&run, &mut output_state);
+                self.save_hanging(&run, &mut handoff);
             }
-            let instance_state = self.instance_state(run, &mut output_state);
-            output_state.instances.push(instance_state);
+            let instance_state = self.instance_state(run, &mut handoff);
+            handoff.state.instances.push(instance_state);
         }
         self.draining.clear();
         self.todo.clear();
         self.parked.clear();
-        output_state
+        handoff
     }
 
     /// Saves the bytes of an instance whose job hangs. The job ends with the daemon, but its in-flight log has the
     /// bytes it read.
-    fn save_hanging(&mut self, run: &InstanceIo, output_state: &mut OutputState) {
+    fn save_hanging(&mut self, run: &InstanceIo, handoff: &mut OutputHandoff) {
         let mut is_found = false;
         for in_flight_log in &self.in_flight_logs {
             let buffer = in_flight_log.try_clone().and_then(SharedBuffer::open);
@@ -51,7 +51,7 @@ impl Reactor {
                 && let Ok(Some(unflushed)) = UnflushedChunk::find(&mut buffer)
                 && unflushed.instance == run.instance
             {
-                output_state.unflushed.push(unflushed);
+                handoff.state.unflushed.push(unflushed);
                 is_found = true;
             }
         }
@@ -61,14 +61,12 @@ impl Reactor {
         }
     }
 
-    fn instance_state(&mut self, run: InstanceIo, output_state: &mut OutputState) -> InstanceState {
+    fn instance_state(&mut self, run: InstanceIo, handoff: &mut OutputHandoff) -> InstanceState {
         let instance = run.instance;
         let is_ending = run.drain_asked.is_some();
         let (pipe, queue) = run.stdin.into_parts();
         if let Some(pipe) = pipe.and_then(owned) {
-            output_state
-                .descriptors
-                .insert(FdName::Stdin(instance).name(), pipe);
+            handoff.fds.insert(FdName::Stdin(instance).name(), pipe);
         }
         for (channel, pipe) in CHANNELS.into_iter().zip(run.pipes) {
             // The fd holder and a hanging job may have a duplicate too. If `owned` returns `None`, the next daemon goes
@@ -77,7 +75,7 @@ impl Reactor {
                 && let Some(pipe) = owned(pipe)
             {
                 let name = output_state::pipe(instance, channel).name();
-                output_state.descriptors.insert(name, pipe);
+                handoff.fds.insert(name, pipe);
             }
         }
         let mut streams = [None, None];

@@ -5,7 +5,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use super::*;
 use crate::config::spec::ProcessSpec;
 use crate::domain::{Envelope, Event, EventKind, GroupName, ListenerOutput, Verdict};
-use crate::output::{AdoptedStreams, InstanceState, OutputState};
+use crate::output::{AdoptedStreams, InstanceState, OutputHandoff};
 
 /// A reactor that replaces earlier ones, and the reports of all of them.
 struct Succession {
@@ -83,12 +83,8 @@ impl Succession {
 
     /// Replaces the reactor; the state goes through its serialized form.
     fn succeed(&mut self) -> InstanceState {
-        let OutputState {
-            instances,
-            mut descriptors,
-            ..
-        } = self.reactor.hand_over();
-        let text = serde_json::to_string(&instances).expect("can be written");
+        let OutputHandoff { state, mut fds } = self.reactor.hand_over();
+        let text = serde_json::to_string(&state.instances).expect("can be written");
         let read = || serde_json::from_str::<Vec<InstanceState>>(&text).expect("can be read");
         assert_eq!(read().len(), 1, "one life");
         self.reactor = reactor(&self.dir, &self.reports);
@@ -97,9 +93,9 @@ impl Succession {
             self.spec.clone(),
             self.paths.clone(),
             read().pop(),
-            &mut descriptors,
+            &mut fds,
         );
-        assert!(descriptors.is_empty(), "left: {descriptors:?}");
+        assert!(fds.is_empty(), "left: {fds:?}");
         tell(&mut self.reactor, OutputCommand::Adopt(Box::new(adoption)));
         read().pop().expect("one life")
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::activity_queue::LINES_MAX;
 use super::hub::{self, HubStart};
-use super::output_state::OutputState;
+use super::output_state::OutputHandoff;
 use super::reactor::Reactor;
 use super::refusals::{Admitted, Refusals};
 use super::{Activity, OutputCommand, OutputReport};
@@ -46,7 +46,7 @@ pub struct OutputHandle {
     waker: Waker,
     inbox: Arc<OutputInbox>,
     level: Level,
-    ended: Arc<Mutex<Option<Receiver<Option<OutputState>>>>>,
+    ended: Arc<Mutex<Option<Receiver<Option<OutputHandoff>>>>>,
 }
 
 /// The counters that both sides share.
@@ -165,7 +165,7 @@ impl OutputHandle {
     /// Ends the threads after all commands so far, and returns their state for the next daemon. All their reports are
     /// delivered before this returns.
     #[must_use]
-    pub fn hand_over(&self) -> OutputState {
+    pub fn hand_over(&self) -> OutputHandoff {
         self.send(OutputCommand::HandOver);
         self.end().unwrap_or_default()
     }
@@ -175,7 +175,7 @@ impl OutputHandle {
         self.end();
     }
 
-    fn end(&self) -> Option<OutputState> {
+    fn end(&self) -> Option<OutputHandoff> {
         let ended = self
             .ended
             .lock()

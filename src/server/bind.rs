@@ -14,7 +14,7 @@ use nix::sys::stat::{SFlag, fstat};
 use super::socket_activation;
 use crate::config::spec::{AllowRule, Credentials, ServerAddress, ServerSpec};
 use crate::domain::Errno;
-use crate::engine::{PassedSocket, SocketFileName};
+use crate::handoff::{PassedSocket, SocketFileName};
 use crate::sys::safe_open::{self, FileId, SafePath};
 use crate::sys::{self, SocketRefusal};
 

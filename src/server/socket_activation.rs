@@ -10,7 +10,7 @@ use nix::sys::socket::{SockType, getsockopt, sockopt};
 use super::bind::{BindError, BoundServer, Listener, inet_address};
 use crate::config::spec::ServerAddress;
 use crate::domain::Line;
-use crate::engine::PassedSocket;
+use crate::handoff::PassedSocket;
 
 /// Finds the passed socket with this address. Returns a duplicate of its descriptor, so that the next run finds the
 /// original too, and its index in `passed`.

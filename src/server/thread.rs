@@ -39,7 +39,7 @@ use crate::api::{Access, Caller, RpcInterfaces, Transport};
 use crate::config::spec::{AllowRule, BusChoice, Credentials};
 use crate::control::{self, ControlHandle, EventFeed, PageToken};
 use crate::domain::Line;
-use crate::engine::PassedSocket;
+use crate::handoff::PassedSocket;
 use crate::heartbeat::Heartbeats;
 use crate::sys;
 

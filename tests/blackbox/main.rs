@@ -1,6 +1,7 @@
 //! Real programs and bad input against our daemon.
 //!
 //! `CHURN=full` makes the churn long; `SUPERVISORD` and `SUPERVISORCTL` name other binaries of ours (release builds).
+//! `OLD_SUPERVISORD` names the supervisord of a release from which the upgrade is tested.
 
 #[path = "../support/mod.rs"]
 #[allow(

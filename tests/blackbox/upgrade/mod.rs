@@ -1,6 +1,7 @@
 //! `supervisorctl upgrade`: the daemon is replaced in place, and its programs do not notice.
 
 mod clients;
+mod from_release;
 mod programs;
 mod refused;
 mod streams;
@@ -20,6 +21,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests.extend(streams::tests());
     tests.extend(clients::tests());
     tests.extend(refused::tests());
+    tests.extend(from_release::tests());
     tests
 }
 

@@ -7,16 +7,16 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::recovery::PartialRecovery;
+use super::restored::RestoredEngine;
 use crate::cgroup;
 use crate::config::spec::{Config, GroupSpec};
 use crate::core::{AdoptedProcess, Fleet, Identity};
 use crate::domain::{FdName, InstanceId};
-use crate::engine::RestoredEngine;
 use crate::spawn::SharedSocket;
 use crate::sys::{self, NamedFds};
 
 /// Running programs that were matched with a newly read configuration.
-pub(super) struct OrphanAdoption {
+pub struct OrphanAdoption {
     config: Arc<Config>,
     found: Vec<AdoptedProcess>,
     partial: PartialRecovery,
@@ -28,7 +28,8 @@ pub(super) struct OrphanAdoption {
 type FindProcess<'a> = &'a dyn Fn(&str) -> Option<(i32, OwnedFd)>;
 
 /// Looks for running programs.
-pub(super) fn find_orphans(config: &Arc<Config>, partial: PartialRecovery) -> OrphanAdoption {
+#[must_use]
+pub fn find_orphans(config: &Arc<Config>, partial: PartialRecovery) -> OrphanAdoption {
     let running = cgroup::list_orphans();
     find(config, partial, &running, &cgroup::find_orphan)
 }
@@ -40,7 +41,7 @@ fn find(
     running: &BTreeMap<String, Vec<i32>>,
     find_process: FindProcess<'_>,
 ) -> OrphanAdoption {
-    let kept = &mut partial.descriptors;
+    let kept = &mut partial.fds;
     let incarnations = kept.keys().filter_map(|name| FdName::incarnation_in(name));
     let mut last_incarnation = incarnations.max().unwrap_or(0);
     let pidfds = pidfds_alive(kept);
@@ -106,12 +107,14 @@ fn pidfds_alive(kept: &NamedFds) -> Vec<(u64, i32)> {
 
 impl OrphanAdoption {
     /// Returns the stored descriptors by name.
-    pub(super) const fn descriptors(&self) -> &NamedFds {
-        &self.partial.descriptors
+    #[must_use]
+    pub const fn descriptors(&self) -> &NamedFds {
+        &self.partial.fds
     }
 
     /// Returns the cgroups of processes to be adopted.
-    pub(super) fn cgroups(&self) -> BTreeSet<String> {
+    #[must_use]
+    pub fn cgroups(&self) -> BTreeSet<String> {
         let found: BTreeSet<u32> = self.found.iter().map(|found| found.instance.slot).collect();
         Fleet::slots(&self.config)
             .filter(|(slot, _)| found.contains(slot))
@@ -120,7 +123,8 @@ impl OrphanAdoption {
     }
 
     /// Returns the groups without running processes, whose sockets can be tried.
-    pub(super) fn idle_groups(&self) -> Vec<Arc<GroupSpec>> {
+    #[must_use]
+    pub fn idle_groups(&self) -> Vec<Arc<GroupSpec>> {
         let taken = self.cgroups();
         let is_idle = |group: &&Arc<GroupSpec>| {
             let mut processes = group.processes.iter();
@@ -131,7 +135,8 @@ impl OrphanAdoption {
 
     /// Creates a fleet that adopts the processes, and the engine state and sockets for it. Descriptors that belong to
     /// none of them are closed.
-    pub(super) fn begin(
+    #[must_use]
+    pub fn restore(
         self,
         identity: Identity,
     ) -> (Fleet, RestoredEngine, Vec<(SharedSocket, OwnedFd)>) {
@@ -142,14 +147,14 @@ impl OrphanAdoption {
             last_incarnation,
         } = self;
         let PartialRecovery {
-            mut descriptors,
+            mut fds,
             sockets,
             mut unflushed,
             ..
         } = partial;
         let specs: BTreeMap<u32, _> = Fleet::slots(&config).collect();
         let with_instances = |mut shared: SharedSocket| {
-            let socket = descriptors.remove(&FdName::FcgiSocket(shared.place).name())?;
+            let socket = fds.remove(&FdName::FcgiSocket(shared.place).name())?;
             let its = |found: &&AdoptedProcess| {
                 let spec = specs.get(&found.instance.slot);
                 spec.is_some_and(|spec| shared.is_of(spec))
@@ -175,9 +180,9 @@ impl OrphanAdoption {
             .iter()
             .map(|found| (found.instance, found.pid))
             .collect();
-        let inherited = RestoredEngine::adopting(pids, descriptors, unflushed);
+        let restored = RestoredEngine::of_orphans(pids, fds, unflushed);
         let fleet = Fleet::new(identity, config).with_adopted(last_incarnation, found);
-        (fleet, inherited, sockets)
+        (fleet, restored, sockets)
     }
 }
 
@@ -234,7 +239,7 @@ mod tests {
         let ((first, first_pid), (second, second_pid), (past, past_pid)) = (cat(), cat(), cat());
         let own = |pid: i32| sys::open_pidfd(pid).expect("it lives");
         let mut partial = PartialRecovery::default();
-        let kept = &mut partial.descriptors;
+        let kept = &mut partial.fds;
         kept.insert("p7".to_owned(), own(first_pid));
         // An earlier instance whose process is gone, and descriptors of an unknown instance.
         kept.insert("p6".to_owned(), own(past_pid));
@@ -305,7 +310,7 @@ mod tests {
         };
         assert!(described("web", 0).is_of(spec) && !described("other", 0).is_of(spec));
         let mut partial = PartialRecovery::default();
-        let kept = &mut partial.descriptors;
+        let kept = &mut partial.fds;
         kept.insert("p4".to_owned(), sys::open_pidfd(pid).expect("it lives"));
         kept.insert("f0".to_owned(), null());
         kept.insert("f2".to_owned(), null());
@@ -322,7 +327,7 @@ mod tests {
             seed: 1,
             event_serial: 0,
         };
-        let (_, _, sockets) = adoption.begin(identity);
+        let (_, _, sockets) = adoption.restore(identity);
         let holders: Vec<(usize, Vec<InstanceId>)> = sockets
             .iter()
             .map(|(shared, socket)| {

@@ -4,13 +4,12 @@
 //! descriptor leaves the epoll set before it is closed.
 
 use std::collections::VecDeque;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::OutputCommand;
-use super::job::Pipes;
 use super::pipe_reads::PipeReads;
 use super::sink::Sink;
 use super::stdin::Stdin;
@@ -19,6 +18,9 @@ use crate::domain::{Channel, InstanceId, LogPaths, ProcessName};
 use crate::sys::{Interest, Poller};
 
 pub(super) const CHANNELS: [Channel; 2] = [Channel::Stdout, Channel::Stderr];
+
+/// The daemon's ends of the output pipes of one instance.
+pub(super) type Pipes = [Option<Arc<OwnedFd>>; 2];
 
 /// The streams of one instance. Boxed, because each job takes and returns them.
 pub(super) type Streams = [Option<Box<Stream>>; 2];

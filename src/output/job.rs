@@ -11,22 +11,16 @@ use std::sync::Arc;
 use super::Activity;
 use super::activity_queue::{Order, carry_out};
 use super::file;
-use super::instance_io::{CHANNELS, Streams, index};
+use super::instance_io::{Pipes, Streams, index};
+use super::opening::{self, Opening, Published};
 use super::output_state::AdoptedStreams;
-use super::prepare::{assembled, rules};
-use super::protocol::ListenerProtocol;
-use super::reactor::READ_BYTES;
+use super::pipe_reads::READ_BYTES;
 use super::read_buffer::ReadBuffer;
-use super::sink::Sink;
 use super::stream::Part;
 use crate::api::Ticket;
-use crate::config::spec::ProcessSpec;
 use crate::domain::{Channel, Errno, InstanceId, Line, LogPaths};
 use crate::fd_holder::FdStore;
-use crate::sys::{self, ChildStdio};
-
-/// The daemon's ends of the output pipes of one instance.
-pub(super) type Pipes = [Option<Arc<OwnedFd>>; 2];
+use crate::sys;
 
 /// A job on the streams of one instance.
 #[derive(Debug)]
@@ -61,17 +55,6 @@ pub(super) struct LongRotation {
     pub(super) device: u64,
     /// The result of the read that filled the log.
     pub(super) result: nix::Result<usize>,
-}
-
-/// The settings of a new instance.
-#[derive(Debug)]
-pub(super) struct Opening {
-    pub(super) spec: Arc<ProcessSpec>,
-    pub(super) paths: LogPaths,
-    /// The child's ends of the pipes.
-    pub(super) ends: ChildStdio,
-    /// Whether the command was [`OutputCommand::PrepareNext`](super::OutputCommand::PrepareNext).
-    pub(super) is_early: bool,
 }
 
 /// One job.
@@ -141,7 +124,7 @@ pub(super) enum NextStep {
     Rotated(LongRotation),
     Opened(Box<Opening>, Result<(), Errno>),
     /// The recovered bytes of each stream, which are to be published.
-    Adopted(Vec<(Channel, Vec<u8>, Option<Vec<Part>>)>),
+    Adopted(Published),
     Cleared(Ticket, u32, Result<(), Errno>),
     Reopened,
     Closed,
@@ -280,7 +263,8 @@ impl StreamAct {
             }
             Self::Open(opening) => {
                 let mut told = Vec::new();
-                let result = open(instance, &opening, &mut told).map(|made| *streams = made);
+                let result =
+                    opening::open(instance, &opening, &mut told).map(|made| *streams = made);
                 if result.is_ok() || !opening.is_early {
                     lines.append(&mut told);
                 }
@@ -292,7 +276,7 @@ impl StreamAct {
             }
             Self::Adopt(adoption) => {
                 let published;
-                (*streams, published) = adopt(*adoption, pipes, strip, lines);
+                (*streams, published) = opening::adopt(*adoption, pipes, strip, lines);
                 store_pipes(instance, pipes, stdin, settings, lines);
                 NextStep::Adopted(published)
             }
@@ -330,84 +314,6 @@ impl StreamAct {
             }
         }
     }
-}
-
-/// Opens the logs of a new instance.
-fn open(instance: InstanceId, opening: &Opening, lines: &mut Vec<Line>) -> Result<Streams, Errno> {
-    let Opening { spec, paths, .. } = opening;
-    let mut streams = Streams::default();
-    for channel in CHANNELS {
-        if channel == Channel::Stderr && spec.redirect_stderr {
-            continue;
-        }
-        let rules = rules(spec, channel, paths);
-        if let Some(rules) = rules.as_ref().filter(|_| opening.is_early) {
-            std::fs::metadata(&rules.path).map_err(|error| Errno::from(&error))?;
-        }
-        let sink = rules
-            .map(|rules| Sink::open(spec.name.clone(), channel, rules, lines))
-            .transpose()?;
-        streams[index(channel)] = Some(Box::new(assembled(instance, spec, channel, sink)));
-    }
-    Ok(streams)
-}
-
-/// Recovered bytes: the stream, the bytes as read, and their parts.
-type Published = Vec<(Channel, Vec<u8>, Option<Vec<Part>>)>;
-
-/// Opens the streams of an instance that a previous daemon started. A log that cannot be opened is no error: each chunk
-/// tries again.
-fn adopt(
-    adoption: AdoptedStreams,
-    pipes: &Pipes,
-    strip: bool,
-    lines: &mut Vec<Line>,
-) -> (Streams, Published) {
-    let AdoptedStreams {
-        instance,
-        spec,
-        logs,
-        pid,
-        instance_state,
-        unflushed,
-        listener,
-        ..
-    } = adoption;
-    let mut left = instance_state.map_or([None, None], |instance_state| instance_state.streams);
-    let mut streams = Streams::default();
-    let mut published = Vec::new();
-    for channel in CHANNELS {
-        if channel == Channel::Stderr && spec.redirect_stderr {
-            continue;
-        }
-        let sink = rules(&spec, channel, &logs).map(|rules| {
-            let name = spec.name.clone();
-            Sink::open(name.clone(), channel, rules.clone(), lines)
-                .unwrap_or_else(|error| Sink::failing(name, channel, rules, error, lines))
-        });
-        let mut stream = assembled(instance, &spec, channel, sink);
-        if let Some(entries) = &mut stream.journal {
-            entries.of_pid(pid);
-        }
-        if let (Some(protocol), Some(at)) = (&mut stream.protocol, listener) {
-            **protocol = ListenerProtocol::standing(at);
-        }
-        if let Some(left) = left[index(channel)].take() {
-            stream.resume(left, lines);
-        }
-        let pipe = pipes[index(channel)].as_ref();
-        for unflushed in unflushed.iter().filter(|bytes| bytes.channel == channel) {
-            let unread = pipe.and_then(|pipe| sys::unread(pipe).ok());
-            if let Some((data, parts)) =
-                stream.write_unflushed(unflushed.clone(), unread, strip, lines)
-            {
-                published.push((channel, data, parts));
-            }
-        }
-        stream.rotate_now(lines);
-        streams[index(channel)] = Some(Box::new(stream));
-    }
-    (streams, published)
 }
 
 /// Stores the daemon's ends of an instance's pipes for the next daemon.

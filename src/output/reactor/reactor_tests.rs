@@ -9,26 +9,27 @@ use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
-use super::super::journal::tests::FakeJournald;
-use super::super::testing::{TempDir, eventually};
-use super::super::{IN_FLIGHT_LOG_BYTES, OutputHandle, OutputOptions, start};
+use super::prepare::spawn_error;
 use super::*;
 use crate::api::Ticket;
 use crate::config::spec::{FcgiSocket, JournalSpec, ProcessKind, ProcessSpec};
 use crate::config::testing::program;
-use crate::domain::{Bytes, Level};
+use crate::domain::{Bytes, Errno, Level};
 use crate::heartbeat::Heartbeats;
-use crate::output::pipe_reads::STREAK;
-use crate::output::prepare::spawn_error;
+use crate::output::journal::tests::FakeJournald;
+use crate::output::pipe_reads::{READ_BYTES, STREAK};
 use crate::output::read_buffer::ReadBuffer;
-use crate::sys::ChildStdio;
+use crate::output::testing::{TempDir, eventually};
+use crate::output::{IN_FLIGHT_LOG_BYTES, OutputCommand, OutputHandle, OutputOptions, start};
 use crate::sys::SharedBuffer;
+use crate::sys::safe_open::errno;
+use crate::sys::{self, ChildStdio};
 
 #[path = "hang_tests.rs"]
 mod hang;
 #[path = "rotation_tests.rs"]
 mod rotation;
-#[path = "stream_handoff_tests.rs"]
+#[path = "../stream_handoff_tests.rs"]
 mod stream_handoff;
 
 const INSTANCE: InstanceId = InstanceId {

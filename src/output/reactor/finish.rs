@@ -4,16 +4,19 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno as Nix;
 
-use super::instance_io::{
-    CHANNELS, FdRole, Streams, close_stdin, index, is_waiting, settle_stdin, token, unpoll_pipe,
-};
-use super::job::{LongRotation, NextStep, Opening, OutputJobDone, OutputJobOutcome, StreamAct};
 use super::prepare::spawn_error;
-use super::reactor::{READ_RETRY, Reactor};
-use super::read_buffer::ReadBuffer;
-use super::stream::Part;
-use super::{OutputCommand, OutputReport};
+use super::{READ_RETRY, Reactor};
 use crate::domain::{Channel, Line};
+use crate::output::instance_io::{
+    CHANNELS, FdRole, Streams, close_stdin, index, is_waiting, remove_pipes, settle_stdin, token,
+    unpoll_pipe,
+};
+use crate::output::job::{LongRotation, NextStep, OutputJobDone, OutputJobOutcome, StreamAct};
+use crate::output::opening::Opening;
+use crate::output::read_buffer::ReadBuffer;
+use crate::output::stalls::TOLD_AFTER;
+use crate::output::stream::Part;
+use crate::output::{OutputCommand, OutputReport};
 use crate::sys::safe_open::errno;
 
 /// If a helper's job on a slow file is shorter than this, the file works again.
@@ -22,7 +25,7 @@ const QUICK: Duration = Duration::from_millis(5);
 impl Reactor {
     /// Applies the result of a job of this thread. `read_buffer`: the buffer that the thread reads into. Returns
     /// whether the owner of the reactor may have new work that it does not know of.
-    pub(super) fn finish(
+    pub(in crate::output) fn finish(
         &mut self,
         thread: usize,
         done: OutputJobDone,
@@ -44,7 +47,7 @@ impl Reactor {
                     (self.shared.report)(OutputReport::DaemonLogCleared(ticket, result));
                 }
                 if let Some((time, _)) = hung
-                    && time >= super::stalls::TOLD_AFTER
+                    && time >= TOLD_AFTER
                 {
                     let seconds = time.as_secs();
                     self.shared.log(Line::DaemonLogAnswers { seconds });
@@ -323,7 +326,7 @@ impl Reactor {
     }
 
     /// Removes an instance from the table. Its logs are closed, or were never opened. Returns its id.
-    pub(super) fn discard(&mut self, place: u32) -> Option<crate::domain::InstanceId> {
+    pub(in crate::output) fn discard(&mut self, place: u32) -> Option<crate::domain::InstanceId> {
         let mut run = self.runs[place as usize].take()?;
         if self.places.get(&run.instance) == Some(&place) {
             self.places.remove(&run.instance);
@@ -331,7 +334,7 @@ impl Reactor {
         self.free.push(place);
         self.draining.retain(|&other| other != place);
         close_stdin(&self.poller, &mut run);
-        super::instance_io::remove_pipes(&self.poller, &mut run);
+        remove_pipes(&self.poller, &mut run);
         for stream in run.streams.iter_mut().flatten() {
             stream.close_journal(&mut self.shared);
         }

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::activity_journal::ActivityJournal;
-use super::file::{LogFile, LogRules, WriteStop, remove};
 use super::journal;
+use super::log_file::{LogFile, LogRules, WriteStop, remove};
 use super::syslog::{Syslog, SyslogChange};
 use crate::domain::{Bytes, Errno, Level, Line, Wall};
 use crate::sys::{self, safe_open::REFUSED};

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use super::Activity;
 use super::activity_queue::{Order, carry_out};
-use super::file;
 use super::instance_io::{Pipes, Streams, index};
+use super::log_file;
 use super::opening::{self, Opening, Published};
 use super::output_state::AdoptedStreams;
 use super::pipe_reads::READ_BYTES;
@@ -175,7 +175,7 @@ impl OutputJob {
             }
             Self::CreateLogs(paths) => {
                 for path in paths {
-                    if let Err(error) = file::create_private(&path) {
+                    if let Err(error) = log_file::create_private(&path) {
                         lines.push(Line::CannotCreateLog {
                             path: path.display().to_string(),
                             error,
@@ -191,7 +191,7 @@ impl OutputJob {
             Self::RemoveLogs(ticket, slot, logs) => {
                 let mut result = Ok(());
                 for path in [&logs.stdout, &logs.stderr].into_iter().flatten() {
-                    result = result.and(file::remove(path));
+                    result = result.and(log_file::remove(path));
                 }
                 OutputJobOutcome::RemovedLogs(ticket, slot, result)
             }

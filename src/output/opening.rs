@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::entries::Entries;
-use super::file::LogRules;
 use super::instance_io::{CHANNELS, Pipes, Streams, index};
+use super::log_file::LogRules;
 use super::output_state::AdoptedStreams;
 use super::protocol::ListenerProtocol;
 use super::sink::Sink;

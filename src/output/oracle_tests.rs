@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use super::activity_queue::ActivityQueue;
-use super::file::{LogFile, LogRules};
+use super::log_file::{LogFile, LogRules};
 use super::message::OutputReport;
 use super::sink::Sink;
 use super::stream::{Shared, Stream};

@@ -7,8 +7,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::file::{LogFile, LogRules, Rotation, WriteStop};
 use super::in_flight_log::LogMark;
+use super::log_file::{LogFile, LogRules, Rotation, WriteStop};
 use crate::domain::{Channel, Errno, Line, ProcessName};
 use crate::sys::safe_open::REFUSED;
 
@@ -272,7 +272,7 @@ impl Sink {
     /// # Errors
     /// As unlink(2). A missing file is no error.
     pub(super) fn clear(&mut self, lines: &mut Vec<Line>) -> Result<(), Errno> {
-        super::file::remove(&self.rules.path)?;
+        super::log_file::remove(&self.rules.path)?;
         self.reopen(lines);
         Ok(())
     }

@@ -11,7 +11,6 @@ use std::time::Instant;
 
 use super::OutputCommand;
 use super::pipe_reads::PipeReads;
-use super::sink::Sink;
 use super::stdin::Stdin;
 use super::stream::{Shared, Stream};
 use crate::domain::{Channel, InstanceId, LogPaths, ProcessName};
@@ -185,7 +184,7 @@ pub(super) fn unpoll_pipe(poller: &Poller, run: &mut InstanceIo, channel: Channe
 pub(super) fn unpoll_sink(poller: &Poller, run: &mut InstanceIo, channel: Channel) {
     if let Some(stream) = &mut run.streams[index(channel)]
         && std::mem::take(&mut stream.sink_polled)
-        && let Some(fd) = stream.sink.as_ref().and_then(Sink::fd)
+        && let Some(fd) = stream.sinks.fd()
     {
         let _ = poller.remove(fd);
     }

@@ -152,12 +152,8 @@ impl OutputJob {
                     settings,
                     &mut lines,
                 );
-                for sink in streams
-                    .iter_mut()
-                    .flatten()
-                    .filter_map(|it| it.sink.as_mut())
-                {
-                    replaced.extend(sink.take_replaced());
+                for stream in streams.iter_mut().flatten() {
+                    replaced.extend(stream.sinks.take_replaced());
                 }
                 if !settings.leaves_deletion {
                     // Closed after every job, so that backups beyond the configured number do not accumulate.
@@ -248,7 +244,7 @@ impl StreamAct {
             }
             Self::Flush(channel) => {
                 if let Some(stream) = &mut streams[index(channel)] {
-                    stream.flush(lines);
+                    stream.sinks.flush(lines);
                 }
                 NextStep::Flushed
             }
@@ -256,7 +252,7 @@ impl StreamAct {
                 let stream = streams[index(channel)].as_mut();
                 let parts = stream.map(|stream| {
                     let parts = stream.write_rest(strip, lines);
-                    stream.rotate_now(lines);
+                    stream.sinks.rotate_now(lines);
                     parts
                 });
                 NextStep::WroteRest(channel, parts.unwrap_or_default())
@@ -281,12 +277,10 @@ impl StreamAct {
                 NextStep::Adopted(published)
             }
             Self::Rotate(rotation) => {
-                if let Some(stream) = &mut streams[index(rotation.channel)]
-                    && let Some(sink) = &mut stream.sink
-                {
-                    sink.rotate_now(lines);
+                if let Some(stream) = &mut streams[index(rotation.channel)] {
+                    stream.sinks.rotate_now(lines);
                     // Deletes the backup at once; nobody waits for this thread.
-                    drop(sink.take_replaced());
+                    drop(stream.sinks.take_replaced());
                 }
                 NextStep::Rotated(rotation)
             }
@@ -299,15 +293,13 @@ impl StreamAct {
             }
             Self::Reopen => {
                 for stream in streams.iter_mut().flatten() {
-                    if let Some(sink) = &mut stream.sink {
-                        sink.reopen(lines);
-                    }
+                    stream.sinks.reopen(lines);
                 }
                 NextStep::Reopened
             }
             Self::Close => {
                 for stream in streams.iter_mut().flatten() {
-                    stream.close_log(lines);
+                    stream.sinks.close(lines);
                 }
                 remove_stored(instance, settings, lines);
                 NextStep::Closed

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use super::entries::Entries;
 use super::instance_io::{CHANNELS, Pipes, Streams, index};
 use super::log_file::LogRules;
 use super::output_state::AdoptedStreams;
 use super::protocol::ListenerProtocol;
-use super::sink::Sink;
+use super::sinks::{SinkSource, Sinks};
 use super::stream::{Part, Stream};
-use crate::config::spec::{LogSpec, LogTarget, ProcessKind, ProcessSpec};
+use crate::config::spec::{LogTarget, ProcessSpec};
 use crate::domain::{Channel, Errno, InstanceId, Line, LogPaths};
 use crate::sys::{self, ChildStdio};
 
@@ -40,10 +39,13 @@ pub(super) fn open(
         if let Some(rules) = rules.as_ref().filter(|_| opening.is_early) {
             std::fs::metadata(&rules.path).map_err(|error| Errno::from(&error))?;
         }
-        let sink = rules
-            .map(|rules| Sink::open(spec.name.clone(), channel, rules, lines))
-            .transpose()?;
-        streams[index(channel)] = Some(Box::new(assembled(instance, spec, channel, sink)));
+        let source = SinkSource {
+            instance,
+            spec,
+            channel,
+        };
+        let sinks = Sinks::open(&source, rules, lines)?;
+        streams[index(channel)] = Some(Box::new(Stream::new(&source, sinks)));
     }
     Ok(streams)
 }
@@ -76,15 +78,14 @@ pub(super) fn adopt(
         if channel == Channel::Stderr && spec.redirect_stderr {
             continue;
         }
-        let sink = rules(&spec, channel, &logs).map(|rules| {
-            let name = spec.name.clone();
-            Sink::open(name.clone(), channel, rules.clone(), lines)
-                .unwrap_or_else(|error| Sink::failing(name, channel, rules, error, lines))
-        });
-        let mut stream = assembled(instance, &spec, channel, sink);
-        if let Some(entries) = &mut stream.journal {
-            entries.of_pid(pid);
-        }
+        let source = SinkSource {
+            instance,
+            spec: &spec,
+            channel,
+        };
+        let sinks = Sinks::open_or_fail(&source, rules(&spec, channel, &logs), lines);
+        let mut stream = Stream::new(&source, sinks);
+        stream.sinks.set_pid(pid);
         if let (Some(protocol), Some(at)) = (&mut stream.protocol, listener) {
             **protocol = ListenerProtocol::standing(at);
         }
@@ -100,7 +101,7 @@ pub(super) fn adopt(
                 published.push((channel, data, parts));
             }
         }
-        stream.rotate_now(lines);
+        stream.sinks.rotate_now(lines);
         streams[index(channel)] = Some(Box::new(stream));
     }
     (streams, published)
@@ -118,27 +119,4 @@ fn rules(spec: &ProcessSpec, channel: Channel, paths: &LogPaths) -> Option<LogRu
         backups: log.backups,
         private: log.target == LogTarget::Auto,
     })
-}
-
-/// Assembles a stream according to the configuration.
-fn assembled(
-    instance: InstanceId,
-    spec: &ProcessSpec,
-    channel: Channel,
-    sink: Option<Sink>,
-) -> Stream {
-    let log: &LogSpec = match channel {
-        Channel::Stdout => &spec.stdout,
-        Channel::Stderr => &spec.stderr,
-    };
-    let stream = Stream::new(instance, &spec.name, channel, log, sink);
-    let stream = match log.journal {
-        Some(journal) => stream.with_journal(Entries::new(instance, spec, channel, journal)),
-        None => stream,
-    };
-    match (&spec.kind, channel) {
-        (ProcessKind::Listener, Channel::Stdout) => stream.of_listener(),
-        (ProcessKind::Listener, Channel::Stderr)
-        | (ProcessKind::Program | ProcessKind::Fcgi(_), _) => stream,
-    }
 }

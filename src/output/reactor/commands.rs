@@ -87,9 +87,7 @@ impl Reactor {
         };
         run.reading = true;
         for stream in run.streams.iter_mut().flatten() {
-            if let Some(entries) = &mut stream.journal {
-                entries.of_pid(pid);
-            }
+            stream.sinks.set_pid(pid);
         }
         for channel in CHANNELS {
             self.update_poll(place, channel);

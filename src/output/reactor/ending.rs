@@ -30,7 +30,7 @@ impl Reactor {
     /// Continues the exit of the threads. `None`: not finished. `Some`: finished, with the state for the next daemon,
     /// if any.
     pub(in crate::output) fn continue_ending(&mut self) -> Option<Option<OutputState>> {
-        let is_quiet = self.shared.activity.is_idle() && !self.shared.syslog.is_waiting();
+        let is_quiet = self.shared.activity.is_idle() && !self.shared.connections.is_waiting();
         let now = Instant::now();
         match self.ending.take()? {
             ReactorEnd::Stop { .. } if self.places.is_empty() && is_quiet => Some(None),

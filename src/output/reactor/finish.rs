@@ -147,7 +147,7 @@ impl Reactor {
                     }
                     settle_stdin(&self.poller, place, run);
                     for stream in run.streams.iter_mut().flatten() {
-                        stream.flush_journal(&mut self.shared);
+                        stream.send_waiting(&mut self.shared);
                     }
                 }
                 self.update_poll_both(place);
@@ -179,7 +179,7 @@ impl Reactor {
             run.read_failed[index(channel)] = false;
             stream.publish(read_buffer.data(count), parts, &mut self.shared);
             read_buffer.mark_flushed();
-            if stream.is_rotation_due() {
+            if stream.sinks.is_rotation_due() {
                 let device = run.devices[index(channel)];
                 return self.start_rotation(
                     place,
@@ -276,16 +276,12 @@ impl Reactor {
             return;
         };
         for channel in CHANNELS {
-            let sink = run.streams[index(channel)]
-                .as_ref()
-                .and_then(|stream| stream.sink.as_ref());
-            if let Some(sink) = sink
-                && sink.cannot_rotate()
+            let stream = run.streams[index(channel)].as_ref();
+            if let Some(line) = stream.and_then(|stream| stream.sinks.not_rotated())
                 && self
                     .told
                     .insert((run.instance.slot, channel == Channel::Stderr))
             {
-                let line = sink.not_rotated();
                 self.shared.log(line);
             }
         }
@@ -298,14 +294,11 @@ impl Reactor {
             return;
         };
         for channel in CHANNELS {
-            let sink = run.streams[index(channel)]
-                .as_ref()
-                .and_then(|stream| stream.sink.as_ref());
-            if let Some(sink) = sink
-                && let Some(device) = sink.device()
+            if let Some(stream) = &run.streams[index(channel)]
+                && let (Some(device), Some(path)) = (stream.sinks.device(), stream.sinks.log_path())
             {
                 run.devices[index(channel)] = device;
-                self.stalls.learn(&sink.log_path(), device);
+                self.stalls.learn(&path, device);
             }
         }
     }
@@ -336,7 +329,7 @@ impl Reactor {
         close_stdin(&self.poller, &mut run);
         remove_pipes(&self.poller, &mut run);
         for stream in run.streams.iter_mut().flatten() {
-            stream.close_journal(&mut self.shared);
+            stream.disconnect(&mut self.shared);
         }
         if !self.queue.is_empty() {
             let ours = CHANNELS.map(|channel| token(place, run.generation, FdRole::Pipe(channel)));

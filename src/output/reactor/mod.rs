@@ -27,12 +27,10 @@ use super::instance_io::{
     unpoll_sink,
 };
 use super::job::{LongRotation, StreamAct};
-use super::journal::Journal;
 use super::output_state::OutputState;
-use super::sink::Sink;
+use super::sinks::Connections;
 use super::stalls::{StallSubject, Stalls, TOLD_AFTER};
 use super::stream::Shared;
-use super::syslog::Syslog;
 use super::{Activity, OutputReport};
 use crate::domain::{Channel, InstanceId, Line, LogPaths, OutputEvents};
 use crate::fd_holder::FdStore;
@@ -129,8 +127,7 @@ impl Reactor {
             shared: Shared {
                 activity: ActivityQueue::new(activity),
                 report,
-                syslog: Syslog::new(),
-                journal: Journal::new(),
+                connections: Connections::new(),
                 strip_ansi,
                 fd_store,
                 events: OutputEvents::default(),
@@ -161,8 +158,9 @@ impl Reactor {
 
     /// Returns the time until the next timed work. `None`: nothing is scheduled.
     pub(super) fn timeout(&self) -> Option<Duration> {
-        let looking = !self.queue.is_empty() && !self.shared.journal.polled;
-        if looking || self.shared.activity.waits() || self.shared.syslog.is_waiting() {
+        let connections = &self.shared.connections;
+        let looking = !self.queue.is_empty() && !connections.journal.polled;
+        if looking || self.shared.activity.waits() || connections.is_waiting() {
             return Some(RETRY);
         }
         let now = Instant::now();
@@ -194,9 +192,9 @@ impl Reactor {
         if self.shared.activity.waits() {
             self.shared.activity.order(Order::Flush);
         }
-        if self.shared.syslog.is_waiting() {
-            self.shared.syslog.flush();
-            self.shared.check_syslog();
+        if self.shared.connections.is_waiting() {
+            self.shared.connections.flush();
+            self.shared.check_connections();
         }
         self.await_journal();
         for subject in self.stalls.take_untold() {
@@ -258,7 +256,7 @@ impl Reactor {
 
     /// If streams wait for the journal: waits for room in its socket, or reconnects if there is no socket to wait for.
     fn await_journal(&mut self) {
-        let journal = &mut self.shared.journal;
+        let journal = &mut self.shared.connections.journal;
         if self.queue.is_empty() || journal.polled {
             return;
         }
@@ -274,7 +272,7 @@ impl Reactor {
 
     /// Lets the waiting streams send to the journal, each in its turn, until the journal is full again.
     fn serve_journal(&mut self) {
-        let journal = &mut self.shared.journal;
+        let journal = &mut self.shared.connections.journal;
         if std::mem::take(&mut journal.polled)
             && let Some(fd) = journal.fd()
         {
@@ -292,8 +290,8 @@ impl Reactor {
                 && let Some(stream) = &mut run.streams[index(channel)]
             {
                 stream.queued = false;
-                stream.flush_journal(&mut self.shared);
-                waits = stream.journal_waits();
+                stream.send_waiting(&mut self.shared);
+                waits = stream.sinks.connection_waits();
             }
             self.update_poll(place, channel);
             if waits {
@@ -414,11 +412,11 @@ impl Reactor {
         let (generation, reading) = (run.generation, run.reading);
         let token = |role| token(place, generation, role);
         if let Some(stream) = &mut run.streams[index(channel)] {
-            if stream.journal_waits() && !std::mem::replace(&mut stream.queued, true) {
+            if stream.sinks.connection_waits() && !std::mem::replace(&mut stream.queued, true) {
                 self.queue.push_back(token(FdRole::Pipe(channel)));
             }
-            if stream.sink_waits() && !stream.sink_polled {
-                let fd = stream.sink.as_ref().and_then(Sink::fd);
+            if stream.sinks.file_waits() && !stream.sink_polled {
+                let fd = stream.sinks.fd();
                 let role = token(FdRole::Sink(channel));
                 stream.sink_polled =
                     fd.is_some_and(|fd| self.poller.add(fd, role, Interest::Write).is_ok());
@@ -427,8 +425,8 @@ impl Reactor {
                     self.resting.push((Instant::now() + RETRY, role));
                 }
             }
-            let (sink_waits, waits) = (stream.sink_waits(), stream.is_waiting());
-            if !sink_waits {
+            let (file_waits, waits) = (stream.sinks.file_waits(), stream.is_waiting());
+            if !file_waits {
                 unpoll_sink(&self.poller, run, channel);
             }
             if waits {

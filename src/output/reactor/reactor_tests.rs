@@ -16,6 +16,7 @@ use crate::config::spec::{FcgiSocket, JournalSpec, ProcessKind, ProcessSpec};
 use crate::config::testing::program;
 use crate::domain::{Bytes, Errno, Level};
 use crate::heartbeat::Heartbeats;
+use crate::output::journal::Journal;
 use crate::output::journal::tests::FakeJournald;
 use crate::output::pipe_reads::{READ_BYTES, STREAK};
 use crate::output::read_buffer::ReadBuffer;
@@ -1070,7 +1071,7 @@ fn a_stalled_journal_is_felt_by_its_program_and_by_no_other() {
     let dir = TempDir::new("journal-felt");
     let (mut reactor, drained) = in_hand(&dir);
     let journald = FakeJournald::new(&dir.path("socket"));
-    reactor.shared.journal = Journal::at(&dir.path("socket"));
+    reactor.shared.connections.journal = Journal::at(&dir.path("socket"));
     let of = |slot| InstanceId {
         slot,
         incarnation: u64::from(slot),
@@ -1165,7 +1166,7 @@ fn a_journal_that_goes_and_comes_back_loses_nothing_that_was_read() {
     let (mut reactor, _) = in_hand(&dir);
     let path = dir.path("socket");
     let journald = FakeJournald::new(&path);
-    reactor.shared.journal = Journal::at(&path);
+    reactor.shared.connections.journal = Journal::at(&path);
     let ends = prepared(
         &mut reactor,
         INSTANCE,
@@ -1208,7 +1209,7 @@ fn a_journal_that_goes_and_comes_back_loses_nothing_that_was_read() {
 fn without_a_journal_the_program_goes_on_and_its_loss_is_told() {
     let dir = TempDir::new("journal-absent");
     let (mut reactor, drained) = in_hand(&dir);
-    reactor.shared.journal = Journal::at(&dir.path("socket"));
+    reactor.shared.connections.journal = Journal::at(&dir.path("socket"));
     for slot in [1, 2] {
         let instance = InstanceId {
             slot,

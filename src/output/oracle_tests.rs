@@ -14,7 +14,7 @@ use super::sinks::{Connections, SinkSource, Sinks};
 use super::stream::{Shared, Stream};
 use super::testing::TempDir;
 use super::{Activity, tail};
-use crate::config::spec::{LogSpec, LogTarget};
+use crate::config::spec::{LogSpec, LogTarget, NamedTargets};
 use crate::config::testing::program;
 use crate::domain::{Bytes, Channel, InstanceId, Level, OutputEvents};
 
@@ -178,8 +178,7 @@ fn ours(case: &Case) -> String {
         backups: 0,
         capture_maxbytes: Bytes(case.b),
         events: true,
-        syslog: false,
-        journal: None,
+        named: NamedTargets::default(),
     };
     let rules = LogRules {
         path: log.as_path().into(),

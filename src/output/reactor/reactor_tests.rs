@@ -1062,7 +1062,7 @@ fn nothing_is_inherited_and_only_our_ends_do_not_block() {
 /// A program that writes to both the journal and a file.
 fn with_journal(name: &str) -> ProcessSpec {
     let mut spec = spec(name);
-    spec.stdout.journal = Some(JournalSpec { limit: None });
+    spec.stdout.named.journal = Some(JournalSpec { limit: None });
     spec
 }
 

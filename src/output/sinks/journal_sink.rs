@@ -46,7 +46,7 @@ struct JournalSink {
 
 /// Opens the journal for a stream, if it is configured.
 pub(super) fn open(source: &SinkSource<'_>) -> Option<Box<dyn LogSink>> {
-    let journal = source.log().journal?;
+    let journal = source.log().named.journal?;
     Some(Box::new(JournalSink::new(source, journal)))
 }
 

@@ -15,7 +15,7 @@ struct SyslogSink {
 
 /// Opens syslog for a stream, if it is configured. The standard output of an event listener never goes there.
 pub(super) fn open(source: &SinkSource<'_>) -> Option<Box<dyn LogSink>> {
-    if !source.log().syslog || source.is_listener_output() {
+    if !source.log().named.syslog || source.is_listener_output() {
         return None;
     }
     let name = source.spec.name.clone();

@@ -16,7 +16,7 @@ use super::opening::{self, Opening, Published};
 use super::output_state::AdoptedStreams;
 use super::pipe_reads::READ_BYTES;
 use super::read_buffer::ReadBuffer;
-use super::stream::Part;
+use super::stream::{Part, Stream};
 use crate::api::Ticket;
 use crate::domain::{Channel, Errno, InstanceId, Line, LogPaths};
 use crate::fd_holder::FdStore;
@@ -225,15 +225,12 @@ impl StreamAct {
         let strip = settings.strip_ansi;
         match self {
             Self::Read(channel) => {
-                let (Some(stream), Some(pipe)) =
-                    (&mut streams[index(channel)], &pipes[index(channel)])
-                else {
-                    return NextStep::Read(channel, Ok(0), None);
-                };
-                let result = read_buffer.read(pipe, settings.read_bytes, || stream.entry(strip));
-                let parts = match result {
-                    Ok(count) if count > 0 => stream.write(read_buffer.data(count), strip, lines),
-                    _ => None,
+                let (stream, pipe) = (&mut streams[index(channel)], &pipes[index(channel)]);
+                let (result, parts) = match (stream, pipe) {
+                    (Some(stream), Some(pipe)) => {
+                        read_chunk(stream, pipe, read_buffer, settings, lines)
+                    }
+                    _ => (Ok(0), None),
                 };
                 NextStep::Read(channel, result, parts)
             }
@@ -258,12 +255,7 @@ impl StreamAct {
                 NextStep::WroteRest(channel, parts.unwrap_or_default())
             }
             Self::Open(opening) => {
-                let mut told = Vec::new();
-                let result =
-                    opening::open(instance, &opening, &mut told).map(|made| *streams = made);
-                if result.is_ok() || !opening.is_early {
-                    lines.append(&mut told);
-                }
+                let result = open(instance, &opening, lines).map(|made| *streams = made);
                 if result.is_ok() {
                     // Before the process exists: its output must survive a death of the daemon at any time.
                     store_pipes(instance, pipes, stdin, settings, lines);
@@ -306,6 +298,33 @@ impl StreamAct {
             }
         }
     }
+}
+
+/// Reads one chunk from `pipe` and writes it to the log. Returns the result of the read, and the parts of the chunk.
+fn read_chunk(
+    stream: &mut Stream,
+    pipe: &OwnedFd,
+    read_buffer: &mut ReadBuffer,
+    settings: &JobSettings,
+    lines: &mut Vec<Line>,
+) -> (nix::Result<usize>, Option<Vec<Part>>) {
+    let strip = settings.strip_ansi;
+    let result = read_buffer.read(pipe, settings.read_bytes, || stream.entry(strip));
+    let parts = match result {
+        Ok(count) if count > 0 => stream.write(read_buffer.data(count), strip, lines),
+        _ => None,
+    };
+    (result, parts)
+}
+
+/// Opens the streams of a new instance. A failed early attempt logs nothing, because another one follows.
+fn open(instance: InstanceId, opening: &Opening, lines: &mut Vec<Line>) -> Result<Streams, Errno> {
+    let mut told = Vec::new();
+    let result = opening::open(instance, opening, &mut told);
+    if result.is_ok() || !opening.is_early {
+        lines.append(&mut told);
+    }
+    result
 }
 
 /// Stores the daemon's ends of an instance's pipes for the next daemon.

@@ -245,8 +245,7 @@ fn is_same_stream(active: &LogSpec, read: &LogSpec) -> bool {
         backups,
         capture_maxbytes,
         events,
-        syslog,
-        journal,
+        named,
     } = read;
     // AUTO equals any active target. The reverse does not hold: an active AUTO has a generated name.
     (*target == LogTarget::Auto || active.target == *target)
@@ -254,8 +253,7 @@ fn is_same_stream(active: &LogSpec, read: &LogSpec) -> bool {
         && active.backups == *backups
         && active.capture_maxbytes == *capture_maxbytes
         && active.events == *events
-        && active.syslog == *syslog
-        && active.journal == *journal
+        && active.named == *named
 }
 
 #[cfg(test)]

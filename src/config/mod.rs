@@ -14,6 +14,7 @@ pub mod ini;
 mod interned_default;
 pub mod key;
 mod lint;
+mod log_target;
 pub mod lookup;
 pub mod manual;
 pub mod options;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::confinement::{ConfiguredGroup, Confinement};
 pub use super::interned_default::InternedDefault;
+pub use super::log_target::{JournalSpec, NamedTargets};
 use super::problem::ConfigProblem;
 pub use super::resources::{CgroupLimits, CpuMax, KillMode, LimitAmount};
 use crate::domain::{
@@ -476,17 +477,9 @@ pub struct LogSpec {
     pub capture_maxbytes: Bytes,
     /// Publish PROCESS_LOG events.
     pub events: bool,
-    /// Also write to syslog.
-    pub syslog: bool,
-    /// New: also write to the journal.
-    pub journal: Option<JournalSpec>,
-}
-
-/// How a stream is written to the journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JournalSpec {
-    /// Maximum rate. Further lines are dropped and counted. `None`: no limit by the daemon.
-    pub limit: Option<RateLimit>,
+    /// The targets besides the file.
+    #[serde(flatten)]
+    pub named: NamedTargets,
 }
 
 /// A number of lines per interval.

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use super::spec::{AutoRestart, LogSpec, LogTarget, NotifySpec, ProcessKind, ProcessSpec};
+use super::spec::{
+    AutoRestart, LogSpec, LogTarget, NamedTargets, NotifySpec, ProcessKind, ProcessSpec,
+};
 use crate::domain::{Bytes, GroupName, ProcessName, Seconds, Signal};
 
 /// A log with this target and no other setting.
@@ -14,8 +16,7 @@ pub(crate) fn log_spec(target: LogTarget) -> LogSpec {
         backups: 0,
         capture_maxbytes: Bytes(0),
         events: false,
-        syslog: false,
-        journal: None,
+        named: NamedTargets::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::log_target::{self, NamedTargets};
 use super::lookup::Lookup;
 use super::path::{dirname, expand_user};
 use super::python::{int, strip};
@@ -355,10 +356,8 @@ pub fn logfile(text: &str, lookup: &dyn Lookup) -> Result<LogfileValue, String> 
 pub struct LogTargets {
     /// The file, or one of the words.
     pub file: LogfileValue,
-    /// Also write to the journal, or only to it.
-    pub journal: bool,
-    /// Also write to syslog, from a list of targets.
-    pub syslog: bool,
+    /// The other targets, but not the word `syslog` by itself.
+    pub named: NamedTargets,
 }
 
 /// Whether this is the word for the journal, in any case.
@@ -367,9 +366,9 @@ pub fn is_journal(text: &str) -> bool {
     matches!(text.to_lowercase().as_str(), "journal" | "journald")
 }
 
-/// Parses what [`logfile`] takes, `journal` (or `journald`), or a list of targets: at most one file (a path or AUTO)
-/// with `journal` and `syslog`. A text with commas is a list only if one of its items is one of those two words,
-/// because a path may contain commas.
+/// Parses what [`logfile`] takes, the word of another target such as `journal`, or a list of targets: at most one file
+/// (a path or AUTO) with words of targets. A text with commas is a list only if one of its items is the word of a
+/// target, because a path may contain commas.
 ///
 /// # Errors
 /// A directory that does not exist; in a list: an empty item, NONE, or a second file.
@@ -377,33 +376,29 @@ pub fn is_journal(text: &str) -> bool {
 pub fn log_targets(text: &str, lookup: &dyn Lookup) -> Result<LogTargets, String> {
     let mut targets = LogTargets {
         file: LogfileValue::None,
-        journal: is_journal(text),
-        syslog: false,
+        named: NamedTargets::default(),
     };
-    if targets.journal {
+    if !text.eq_ignore_ascii_case(log_target::SYSLOG) && targets.named.add(text) {
         return Ok(targets);
     }
     let items = list(text);
-    let is_word = |item: &String| is_journal(item) || item.eq_ignore_ascii_case("syslog");
-    if items.len() < 2 || !items.iter().any(is_word) {
+    if items.len() < 2 || !items.iter().any(|item| log_target::is_target(item)) {
         targets.file = logfile(text, lookup)?;
         return Ok(targets);
     }
     for item in &items {
-        if is_journal(item) {
-            targets.journal = true;
+        if targets.named.add(item) {
             continue;
         }
         match logfile(item, lookup)? {
-            LogfileValue::Syslog => targets.syslog = true,
             LogfileValue::None => return Err(format!("{item} is not allowed in the list {text}")),
             LogfileValue::File(path) if path.is_empty() => {
                 return Err(format!("the list {text} has an empty item"));
             }
-            LogfileValue::Auto | LogfileValue::File(_) if targets.file != LogfileValue::None => {
+            _ if targets.file != LogfileValue::None => {
                 return Err(format!("the list {text} has more than one file"));
             }
-            file @ (LogfileValue::Auto | LogfileValue::File(_)) => targets.file = file,
+            file => targets.file = file,
         }
     }
     Ok(targets)
@@ -482,6 +477,7 @@ mod tests {
     use std::fmt::Debug;
 
     use super::super::lookup::Fake;
+    use super::super::spec::JournalSpec;
     use super::*;
 
     fn check<T: Debug + PartialEq>(
@@ -597,11 +593,13 @@ mod tests {
     #[test]
     fn a_log_accepts_files_journal_and_syslog() {
         let machine = Fake::default();
-        let of = |file, journal, syslog| {
+        let of = |file, journal: bool, syslog| {
             Ok(LogTargets {
                 file,
-                journal,
-                syslog,
+                named: NamedTargets {
+                    journal: journal.then_some(JournalSpec { limit: None }),
+                    syslog,
+                },
             })
         };
         let file = |path: &str| LogfileValue::File(path.to_owned());

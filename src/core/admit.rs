@@ -176,7 +176,7 @@ impl Fleet {
                         Channel::Stderr => (&process.logs.stderr, &process.spec.stderr),
                     };
                     match file {
-                        None if log.journal.is_some() => Reply::Journal(JournalMatch {
+                        None if log.named.journal.is_some() => Reply::Journal(JournalMatch {
                             group: process.spec.group.clone(),
                             process: process.spec.name.clone(),
                             channel,

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::activity_journal::ActivityJournal;
-use super::file::{LogFile, LogRules, WriteStop, remove};
 use super::journal;
+use super::log_file::{LogFile, LogRules, WriteStop, remove};
 use super::syslog::{Syslog, SyslogChange};
 use crate::domain::{Bytes, Errno, Level, Line, Wall};
 use crate::sys::{self, safe_open::REFUSED};
@@ -149,7 +149,7 @@ impl Activity {
         self.format(wall, line);
         let text = self.scratch.as_bytes();
         match &mut self.target {
-            ActivityTarget::Syslog(syslog) => syslog.send(wall, "", text),
+            ActivityTarget::Syslog(syslog) => drop(syslog.send(wall, "", text)),
             ActivityTarget::File(outlet) => outlet.put_line(text, wall, &mut self.clock),
             ActivityTarget::Journal(activity_journal) => activity_journal.send(line),
         }
@@ -165,7 +165,7 @@ impl Activity {
     fn tell_troubles(&mut self, wall: Wall) {
         let of_target = match &mut self.target {
             ActivityTarget::File(_) => None,
-            ActivityTarget::Syslog(syslog) => syslog.check().map(syslog_line),
+            ActivityTarget::Syslog(syslog) => syslog.check().map(SyslogChange::line),
             ActivityTarget::Journal(activity_journal) => activity_journal.check(),
         };
         if let Some(line) = of_target {
@@ -187,7 +187,7 @@ impl Activity {
             let text = self.scratch.as_bytes();
             match &mut self.target {
                 ActivityTarget::File(outlet) => outlet.put_line(text, wall, &mut self.clock),
-                ActivityTarget::Syslog(syslog) => syslog.send(wall, "", text),
+                ActivityTarget::Syslog(syslog) => drop(syslog.send(wall, "", text)),
                 // The journal never gets a second copy.
                 ActivityTarget::Journal(_) => {}
             }
@@ -270,14 +270,6 @@ impl Activity {
         }
         self.reopen(wall);
         Ok(())
-    }
-}
-
-/// The log line about a change of syslog's availability.
-pub(super) fn syslog_line(change: SyslogChange) -> Line {
-    match change {
-        SyslogChange::Failed(error) => Line::SyslogFailed { error },
-        SyslogChange::Recovered(lost) => Line::SyslogRecovered { lost },
     }
 }
 

@@ -26,11 +26,12 @@ use std::time::Duration;
 use super::IN_FLIGHT_LOG_BYTES;
 use super::OutputCommand;
 use super::in_flight_log::InFlightLog;
-use super::job::OutputJob;
+use super::job::{JobSettings, OutputJob, OutputJobDone};
+use super::orders::{OutputOrders, WAKER};
 use super::output_state::OutputHandoff;
-use super::reactor::{READ_BYTES, RETRY, Reactor};
+use super::pipe_reads::READ_BYTES;
+use super::reactor::{RETRY, Reactor};
 use super::read_buffer::ReadBuffer;
-use super::thread::{OutputOrders, WAKER};
 use crate::domain::{FdName, Line};
 use crate::fd_holder::FdStore;
 use crate::heartbeat::{Heartbeat, Heartbeats, Overdue};
@@ -448,12 +449,7 @@ impl OutputThread {
     }
 
     /// Does one job as the owner. False: the reactor was taken away meanwhile.
-    fn call(
-        &mut self,
-        hub: &Hub,
-        job: OutputJob,
-        settings: &super::job::JobSettings,
-    ) -> (super::job::OutputJobDone, bool) {
+    fn call(&mut self, hub: &Hub, job: OutputJob, settings: &JobSettings) -> (OutputJobDone, bool) {
         let (working, in_call) = (working(self.number), in_call(self.number));
         self.turn.idle();
         hub.owner.store(in_call, Ordering::SeqCst);

@@ -32,7 +32,7 @@ use crate::sys::safe_open::{self, errno};
 use crate::sys::{self, SharedBuffer};
 
 /// Size of an in-flight log's buffer in bytes: the maximum size of one read.
-pub const IN_FLIGHT_LOG_BYTES: usize = super::reactor::READ_BYTES;
+pub const IN_FLIGHT_LOG_BYTES: usize = super::pipe_reads::READ_BYTES;
 
 /// The first word: identifies the buffer, and the version of its layout.
 const MAGIC: u64 = 0x5356_4c45_4447_0001;
@@ -218,7 +218,7 @@ pub struct UnflushedChunk {
     pub channel: Channel,
     /// How much of the read took place (see [`TakenFromPipe`]).
     taken: TakenFromPipe,
-    #[serde(with = "super::output_state::encoded")]
+    #[serde(with = "super::encoded")]
     data: Vec<u8>,
     log: Option<LogMark>,
 }

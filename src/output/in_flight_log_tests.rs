@@ -14,7 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{getpid, read};
 
-use super::super::file::{LogFile, LogRules};
+use super::super::log_file::{LogFile, LogRules};
 use super::super::read_buffer::ReadBuffer;
 use super::super::testing::{TempDir, eventually};
 use super::*;

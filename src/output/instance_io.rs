@@ -4,21 +4,22 @@
 //! descriptor leaves the epoll set before it is closed.
 
 use std::collections::VecDeque;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::OutputCommand;
-use super::job::Pipes;
 use super::pipe_reads::PipeReads;
-use super::sink::Sink;
 use super::stdin::Stdin;
 use super::stream::{Shared, Stream};
 use crate::domain::{Channel, InstanceId, LogPaths, ProcessName};
 use crate::sys::{Interest, Poller};
 
 pub(super) const CHANNELS: [Channel; 2] = [Channel::Stdout, Channel::Stderr];
+
+/// The daemon's ends of the output pipes of one instance.
+pub(super) type Pipes = [Option<Arc<OwnedFd>>; 2];
 
 /// The streams of one instance. Boxed, because each job takes and returns them.
 pub(super) type Streams = [Option<Box<Stream>>; 2];
@@ -183,7 +184,7 @@ pub(super) fn unpoll_pipe(poller: &Poller, run: &mut InstanceIo, channel: Channe
 pub(super) fn unpoll_sink(poller: &Poller, run: &mut InstanceIo, channel: Channel) {
     if let Some(stream) = &mut run.streams[index(channel)]
         && std::mem::take(&mut stream.sink_polled)
-        && let Some(fd) = stream.sink.as_ref().and_then(Sink::fd)
+        && let Some(fd) = stream.sinks.fd()
     {
         let _ = poller.remove(fd);
     }

@@ -10,23 +10,17 @@ use std::sync::Arc;
 
 use super::Activity;
 use super::activity_queue::{Order, carry_out};
-use super::file;
-use super::instance_io::{CHANNELS, Streams, index};
+use super::instance_io::{Pipes, Streams, index};
+use super::log_file;
+use super::opening::{self, Opening, Published};
 use super::output_state::AdoptedStreams;
-use super::prepare::{assembled, rules};
-use super::protocol::ListenerProtocol;
-use super::reactor::READ_BYTES;
+use super::pipe_reads::READ_BYTES;
 use super::read_buffer::ReadBuffer;
-use super::sink::Sink;
-use super::stream::Part;
+use super::stream::{Part, Stream};
 use crate::api::Ticket;
-use crate::config::spec::ProcessSpec;
 use crate::domain::{Channel, Errno, InstanceId, Line, LogPaths};
 use crate::fd_holder::FdStore;
-use crate::sys::{self, ChildStdio};
-
-/// The daemon's ends of the output pipes of one instance.
-pub(super) type Pipes = [Option<Arc<OwnedFd>>; 2];
+use crate::sys;
 
 /// A job on the streams of one instance.
 #[derive(Debug)]
@@ -61,17 +55,6 @@ pub(super) struct LongRotation {
     pub(super) device: u64,
     /// The result of the read that filled the log.
     pub(super) result: nix::Result<usize>,
-}
-
-/// The settings of a new instance.
-#[derive(Debug)]
-pub(super) struct Opening {
-    pub(super) spec: Arc<ProcessSpec>,
-    pub(super) paths: LogPaths,
-    /// The child's ends of the pipes.
-    pub(super) ends: ChildStdio,
-    /// Whether the command was [`OutputCommand::PrepareNext`](super::OutputCommand::PrepareNext).
-    pub(super) is_early: bool,
 }
 
 /// One job.
@@ -141,7 +124,7 @@ pub(super) enum NextStep {
     Rotated(LongRotation),
     Opened(Box<Opening>, Result<(), Errno>),
     /// The recovered bytes of each stream, which are to be published.
-    Adopted(Vec<(Channel, Vec<u8>, Option<Vec<Part>>)>),
+    Adopted(Published),
     Cleared(Ticket, u32, Result<(), Errno>),
     Reopened,
     Closed,
@@ -169,12 +152,8 @@ impl OutputJob {
                     settings,
                     &mut lines,
                 );
-                for sink in streams
-                    .iter_mut()
-                    .flatten()
-                    .filter_map(|it| it.sink.as_mut())
-                {
-                    replaced.extend(sink.take_replaced());
+                for stream in streams.iter_mut().flatten() {
+                    replaced.extend(stream.sinks.take_replaced());
                 }
                 if !settings.leaves_deletion {
                     // Closed after every job, so that backups beyond the configured number do not accumulate.
@@ -192,7 +171,7 @@ impl OutputJob {
             }
             Self::CreateLogs(paths) => {
                 for path in paths {
-                    if let Err(error) = file::create_private(&path) {
+                    if let Err(error) = log_file::create_private(&path) {
                         lines.push(Line::CannotCreateLog {
                             path: path.display().to_string(),
                             error,
@@ -208,7 +187,7 @@ impl OutputJob {
             Self::RemoveLogs(ticket, slot, logs) => {
                 let mut result = Ok(());
                 for path in [&logs.stdout, &logs.stderr].into_iter().flatten() {
-                    result = result.and(file::remove(path));
+                    result = result.and(log_file::remove(path));
                 }
                 OutputJobOutcome::RemovedLogs(ticket, slot, result)
             }
@@ -246,15 +225,12 @@ impl StreamAct {
         let strip = settings.strip_ansi;
         match self {
             Self::Read(channel) => {
-                let (Some(stream), Some(pipe)) =
-                    (&mut streams[index(channel)], &pipes[index(channel)])
-                else {
-                    return NextStep::Read(channel, Ok(0), None);
-                };
-                let result = read_buffer.read(pipe, settings.read_bytes, || stream.entry(strip));
-                let parts = match result {
-                    Ok(count) if count > 0 => stream.write(read_buffer.data(count), strip, lines),
-                    _ => None,
+                let (stream, pipe) = (&mut streams[index(channel)], &pipes[index(channel)]);
+                let (result, parts) = match (stream, pipe) {
+                    (Some(stream), Some(pipe)) => {
+                        read_chunk(stream, pipe, read_buffer, settings, lines)
+                    }
+                    _ => (Ok(0), None),
                 };
                 NextStep::Read(channel, result, parts)
             }
@@ -265,7 +241,7 @@ impl StreamAct {
             }
             Self::Flush(channel) => {
                 if let Some(stream) = &mut streams[index(channel)] {
-                    stream.flush(lines);
+                    stream.sinks.flush(lines);
                 }
                 NextStep::Flushed
             }
@@ -273,17 +249,13 @@ impl StreamAct {
                 let stream = streams[index(channel)].as_mut();
                 let parts = stream.map(|stream| {
                     let parts = stream.write_rest(strip, lines);
-                    stream.rotate_now(lines);
+                    stream.sinks.rotate_now(lines);
                     parts
                 });
                 NextStep::WroteRest(channel, parts.unwrap_or_default())
             }
             Self::Open(opening) => {
-                let mut told = Vec::new();
-                let result = open(instance, &opening, &mut told).map(|made| *streams = made);
-                if result.is_ok() || !opening.is_early {
-                    lines.append(&mut told);
-                }
+                let result = open(instance, &opening, lines).map(|made| *streams = made);
                 if result.is_ok() {
                     // Before the process exists: its output must survive a death of the daemon at any time.
                     store_pipes(instance, pipes, stdin, settings, lines);
@@ -292,17 +264,15 @@ impl StreamAct {
             }
             Self::Adopt(adoption) => {
                 let published;
-                (*streams, published) = adopt(*adoption, pipes, strip, lines);
+                (*streams, published) = opening::adopt(*adoption, pipes, strip, lines);
                 store_pipes(instance, pipes, stdin, settings, lines);
                 NextStep::Adopted(published)
             }
             Self::Rotate(rotation) => {
-                if let Some(stream) = &mut streams[index(rotation.channel)]
-                    && let Some(sink) = &mut stream.sink
-                {
-                    sink.rotate_now(lines);
+                if let Some(stream) = &mut streams[index(rotation.channel)] {
+                    stream.sinks.rotate_now(lines);
                     // Deletes the backup at once; nobody waits for this thread.
-                    drop(sink.take_replaced());
+                    drop(stream.sinks.take_replaced());
                 }
                 NextStep::Rotated(rotation)
             }
@@ -315,15 +285,13 @@ impl StreamAct {
             }
             Self::Reopen => {
                 for stream in streams.iter_mut().flatten() {
-                    if let Some(sink) = &mut stream.sink {
-                        sink.reopen(lines);
-                    }
+                    stream.sinks.reopen(lines);
                 }
                 NextStep::Reopened
             }
             Self::Close => {
                 for stream in streams.iter_mut().flatten() {
-                    stream.close_log(lines);
+                    stream.sinks.close(lines);
                 }
                 remove_stored(instance, settings, lines);
                 NextStep::Closed
@@ -332,82 +300,31 @@ impl StreamAct {
     }
 }
 
-/// Opens the logs of a new instance.
-fn open(instance: InstanceId, opening: &Opening, lines: &mut Vec<Line>) -> Result<Streams, Errno> {
-    let Opening { spec, paths, .. } = opening;
-    let mut streams = Streams::default();
-    for channel in CHANNELS {
-        if channel == Channel::Stderr && spec.redirect_stderr {
-            continue;
-        }
-        let rules = rules(spec, channel, paths);
-        if let Some(rules) = rules.as_ref().filter(|_| opening.is_early) {
-            std::fs::metadata(&rules.path).map_err(|error| Errno::from(&error))?;
-        }
-        let sink = rules
-            .map(|rules| Sink::open(spec.name.clone(), channel, rules, lines))
-            .transpose()?;
-        streams[index(channel)] = Some(Box::new(assembled(instance, spec, channel, sink)));
-    }
-    Ok(streams)
+/// Reads one chunk from `pipe` and writes it to the log. Returns the result of the read, and the parts of the chunk.
+fn read_chunk(
+    stream: &mut Stream,
+    pipe: &OwnedFd,
+    read_buffer: &mut ReadBuffer,
+    settings: &JobSettings,
+    lines: &mut Vec<Line>,
+) -> (nix::Result<usize>, Option<Vec<Part>>) {
+    let strip = settings.strip_ansi;
+    let result = read_buffer.read(pipe, settings.read_bytes, || stream.entry(strip));
+    let parts = match result {
+        Ok(count) if count > 0 => stream.write(read_buffer.data(count), strip, lines),
+        _ => None,
+    };
+    (result, parts)
 }
 
-/// Recovered bytes: the stream, the bytes as read, and their parts.
-type Published = Vec<(Channel, Vec<u8>, Option<Vec<Part>>)>;
-
-/// Opens the streams of an instance that a previous daemon started. A log that cannot be opened is no error: each chunk
-/// tries again.
-fn adopt(
-    adoption: AdoptedStreams,
-    pipes: &Pipes,
-    strip: bool,
-    lines: &mut Vec<Line>,
-) -> (Streams, Published) {
-    let AdoptedStreams {
-        instance,
-        spec,
-        logs,
-        pid,
-        instance_state,
-        unflushed,
-        listener,
-        ..
-    } = adoption;
-    let mut left = instance_state.map_or([None, None], |instance_state| instance_state.streams);
-    let mut streams = Streams::default();
-    let mut published = Vec::new();
-    for channel in CHANNELS {
-        if channel == Channel::Stderr && spec.redirect_stderr {
-            continue;
-        }
-        let sink = rules(&spec, channel, &logs).map(|rules| {
-            let name = spec.name.clone();
-            Sink::open(name.clone(), channel, rules.clone(), lines)
-                .unwrap_or_else(|error| Sink::failing(name, channel, rules, error, lines))
-        });
-        let mut stream = assembled(instance, &spec, channel, sink);
-        if let Some(entries) = &mut stream.journal {
-            entries.of_pid(pid);
-        }
-        if let (Some(protocol), Some(at)) = (&mut stream.protocol, listener) {
-            **protocol = ListenerProtocol::standing(at);
-        }
-        if let Some(left) = left[index(channel)].take() {
-            stream.resume(left, lines);
-        }
-        let pipe = pipes[index(channel)].as_ref();
-        for unflushed in unflushed.iter().filter(|bytes| bytes.channel == channel) {
-            let unread = pipe.and_then(|pipe| sys::unread(pipe).ok());
-            if let Some((data, parts)) =
-                stream.write_unflushed(unflushed.clone(), unread, strip, lines)
-            {
-                published.push((channel, data, parts));
-            }
-        }
-        stream.rotate_now(lines);
-        streams[index(channel)] = Some(Box::new(stream));
+/// Opens the streams of a new instance. A failed early attempt logs nothing, because another one follows.
+fn open(instance: InstanceId, opening: &Opening, lines: &mut Vec<Line>) -> Result<Streams, Errno> {
+    let mut told = Vec::new();
+    let result = opening::open(instance, opening, &mut told);
+    if result.is_ok() || !opening.is_early {
+        lines.append(&mut told);
     }
-    (streams, published)
+    result
 }
 
 /// Stores the daemon's ends of an instance's pipes for the next daemon.

@@ -1,7 +1,7 @@
 //! The manual page supervisord-journal-fields(7), generated from the field tables and from LINES.
 
-use super::entries::LINE_BYTES_MAX;
 use super::fields::{OF_DAEMON, OF_PROGRAMS};
+use super::sinks::LINE_BYTES_MAX;
 use crate::domain::LINES;
 use crate::domain::roff::{Example, Page};
 

@@ -8,15 +8,15 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use super::activity_queue::ActivityQueue;
-use super::file::{LogFile, LogRules};
+use super::log_file::{LogFile, LogRules};
 use super::message::OutputReport;
-use super::sink::Sink;
+use super::sinks::{Connections, SinkSource, Sinks};
 use super::stream::{Shared, Stream};
-use super::syslog::Syslog;
 use super::testing::TempDir;
 use super::{Activity, tail};
-use crate::config::spec::{LogSpec, LogTarget};
-use crate::domain::{Bytes, Channel, InstanceId, Level, OutputEvents, ProcessName};
+use crate::config::spec::{LogSpec, LogTarget, NamedTargets};
+use crate::config::testing::program;
+use crate::domain::{Bytes, Channel, InstanceId, Level, OutputEvents};
 
 /// Reads one case per line and answers with one line each. All values are hexadecimal or numbers.
 const ORACLE: &str = r"
@@ -163,8 +163,7 @@ fn ours(case: &Case) -> String {
                 keep.push(format!("{kind}{}", hex(&data)));
             }
         }),
-        syslog: Syslog::new(),
-        journal: super::journal::Journal::new(),
+        connections: Connections::new(),
         strip_ansi: case.a == 1,
         fd_store: None,
         events: OutputEvents {
@@ -172,29 +171,31 @@ fn ours(case: &Case) -> String {
             communications: true,
         },
     };
-    let spec = LogSpec {
+    let mut spec = program("x", "x");
+    spec.stdout = LogSpec {
         target: LogTarget::None,
         maxbytes: Bytes(0),
         backups: 0,
         capture_maxbytes: Bytes(case.b),
         events: true,
-        syslog: false,
-        journal: None,
+        named: NamedTargets::default(),
     };
-    let name = ProcessName::parse("x").expect("valid");
     let rules = LogRules {
         path: log.as_path().into(),
         maxbytes: Bytes(0),
         backups: 0,
         private: false,
     };
-    let sink = Sink::open(name.clone(), Channel::Stdout, rules, &mut Vec::new());
-    let instance = InstanceId {
-        slot: 0,
-        incarnation: 0,
+    let source = SinkSource {
+        instance: InstanceId {
+            slot: 0,
+            incarnation: 0,
+        },
+        spec: &spec,
+        channel: Channel::Stdout,
     };
-    let sink = Some(sink.expect("opened"));
-    let mut stream = Stream::new(instance, &name, Channel::Stdout, &spec, sink);
+    let sinks = Sinks::open(&source, Some(rules), &mut Vec::new()).expect("opened");
+    let mut stream = Stream::new(&source, sinks);
     for chunk in &case.chunks {
         let parts = stream.write(chunk, shared.strip_ansi, &mut Vec::new());
         stream.publish(chunk, parts, &mut shared);

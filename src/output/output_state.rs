@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::encoded;
 use super::in_flight_log::UnflushedChunk;
 use super::protocol::ListenerProtocol;
 use crate::config::spec::ProcessSpec;
@@ -155,26 +156,5 @@ pub(super) fn pipe(instance: InstanceId, channel: Channel) -> FdName {
     match channel {
         Channel::Stdout => FdName::Stdout(instance),
         Channel::Stderr => FdName::Stderr(instance),
-    }
-}
-
-/// Serializes bytes as base64, which is three times shorter than a list of numbers.
-pub(super) mod encoded {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD_NO_PAD as CODE;
-    use serde::{Deserialize as _, Deserializer, Serializer};
-
-    pub(in super::super) fn serialize<S: Serializer>(
-        bytes: &[u8],
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&CODE.encode(bytes))
-    }
-
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(from)?;
-        CODE.decode(text).map_err(serde::de::Error::custom)
     }
 }

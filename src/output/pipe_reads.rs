@@ -9,6 +9,8 @@
 
 use std::time::{Duration, Instant};
 
+/// Maximum size of one read in bytes: the capacity of a grown pipe.
+pub(super) const READ_BYTES: usize = 256 << 10;
 /// A read of fewer bytes is short.
 const SHORT_BYTES: usize = 16 << 10;
 /// Reads with less time between them follow each other closely.

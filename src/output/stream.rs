@@ -1,25 +1,20 @@
-//! One output stream of one instance: from its pipe through the scanners to its log, the journal, syslog and events.
+//! One output stream of one instance: from its pipe through the scanners to its sinks and to events.
 //!
-//! A chunk takes two steps. Methods without [`Shared`] write to the log, which may block, so a job on files calls them.
-//! Methods with [`Shared`] send the same chunk everywhere else and never block.
+//! A chunk takes two steps (see `sinks/mod.rs`). Methods without [`Shared`] write to the log file, which may block, so a
+//! job on files calls them. Methods with [`Shared`] send the same chunk everywhere else and never block.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::OutputReport;
-use super::activity::syslog_line;
 use super::activity_queue::ActivityQueue;
 use super::ansi;
 use super::capture::{CapturePiece, CaptureScanner, CaptureStore};
-use super::entries::Entries;
 use super::in_flight_log::InFlightEntry;
 use super::in_flight_log::UnflushedChunk;
-use super::journal::Journal;
 use super::output_state::{CaptureState, StreamState};
 use super::protocol::ListenerProtocol;
-use super::sink::Sink;
-use super::syslog::Syslog;
-use crate::config::spec::LogSpec;
+use super::sinks::{Connections, LogSink, SinkSource, Sinks};
 use crate::domain::{
     Channel, Errno, InstanceId, Level, Line, OutputEvents, ProcessName, decoded, python_bytes,
 };
@@ -30,8 +25,7 @@ use crate::sys;
 pub(super) struct Shared {
     pub(super) activity: ActivityQueue,
     pub(super) report: Box<dyn Fn(OutputReport) + Send>,
-    pub(super) syslog: Syslog,
-    pub(super) journal: Journal,
+    pub(super) connections: Connections,
     pub(super) strip_ansi: bool,
     /// Where pipe ends are stored for the next daemon. `None`: they are not stored.
     pub(super) fd_store: Option<Arc<FdStore>>,
@@ -50,17 +44,10 @@ impl Shared {
         }
     }
 
-    /// Logs changes of the journal's availability.
-    pub(super) fn check_journal(&mut self) {
-        if let Some(line) = self.journal.check() {
+    /// Logs changes of the availability of connections.
+    pub(super) fn check_connections(&mut self) {
+        for line in self.connections.check() {
             self.log(line);
-        }
-    }
-
-    /// Logs changes of syslog's availability.
-    pub(super) fn check_syslog(&mut self) {
-        if let Some(change) = self.syslog.check() {
-            self.log(syslog_line(change));
         }
     }
 }
@@ -98,14 +85,11 @@ pub(super) struct Stream {
     instance: InstanceId,
     name: ProcessName,
     channel: Channel,
-    pub(super) sink: Option<Sink>,
-    /// Whether the sink is in the epoll set, waiting for room.
+    pub(super) sinks: Sinks,
+    /// Whether the log file is in the epoll set, waiting for room.
     pub(super) sink_polled: bool,
-    /// The journal, if the stream writes to it (instead of a log file or in addition to one).
-    pub(super) journal: Option<Box<Entries>>,
-    /// Whether the stream is in [`Reactor`](super::reactor::Reactor)'s queue for the journal.
+    /// Whether the stream is in the reactor's queue for the journal.
     pub(super) queued: bool,
-    syslog: Option<String>,
     events: bool,
     capture: Option<Box<(CaptureScanner, CaptureStore)>>,
     /// The protocol parser of an event listener's standard output. `None`: not a listener.
@@ -113,24 +97,26 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(
-        instance: InstanceId,
-        name: &ProcessName,
-        channel: Channel,
-        spec: &LogSpec,
-        sink: Option<Sink>,
-    ) -> Self {
+    /// A stream according to its configuration. `sinks`: its sinks, which are open.
+    pub(super) fn new(source: &SinkSource<'_>, sinks: Sinks) -> Self {
+        let stream = Self::of_program(source, sinks);
+        match source.is_listener_output() {
+            true => stream.of_listener(),
+            false => stream,
+        }
+    }
+
+    fn of_program(source: &SinkSource<'_>, sinks: Sinks) -> Self {
+        let log = source.log();
         Self {
-            instance,
-            name: name.clone(),
-            channel,
-            sink,
+            instance: source.instance,
+            name: source.spec.name.clone(),
+            channel: source.channel,
+            sinks,
             sink_polled: false,
-            journal: None,
             queued: false,
-            syslog: spec.syslog.then(|| format!("{name} ")),
-            events: spec.events,
-            capture: spec
+            events: log.events,
+            capture: log
                 .capture_maxbytes
                 .limit()
                 .map(|limit| Box::new((CaptureScanner::default(), CaptureStore::new(limit)))),
@@ -138,19 +124,9 @@ impl Stream {
         }
     }
 
-    /// Adds the journal as a destination.
-    pub(super) fn with_journal(self, entries: Entries) -> Self {
+    /// Makes the stream the standard output of an event listener, which is never captured or published as events.
+    fn of_listener(self) -> Self {
         Self {
-            journal: Some(Box::new(entries)),
-            ..self
-        }
-    }
-
-    /// Makes the stream the standard output of an event listener, which is never captured, published as events or sent
-    /// to syslog.
-    pub(super) fn of_listener(self) -> Self {
-        Self {
-            syslog: None,
             events: false,
             capture: None,
             protocol: Some(Box::new(ListenerProtocol::new())),
@@ -160,54 +136,25 @@ impl Stream {
 
     /// Whether the log or the journal waits for a slow reader. Nothing should be read from the pipe while it does.
     pub(super) fn is_waiting(&self) -> bool {
-        self.sink_waits() || self.journal_waits()
+        self.sinks.file_waits() || self.sinks.connection_waits()
     }
 
-    pub(super) fn sink_waits(&self) -> bool {
-        self.sink.as_ref().is_some_and(Sink::is_waiting)
+    /// Tries to send the bytes that wait for a connection.
+    pub(super) fn send_waiting(&mut self, shared: &mut Shared) {
+        self.each_sent(shared, |sink, to, lines| sink.send_waiting(to, lines));
     }
 
-    pub(super) fn journal_waits(&self) -> bool {
-        self.journal
-            .as_ref()
-            .is_some_and(|entries| entries.is_waiting())
-    }
-
-    /// Tries to send the entries that wait for the journal.
-    pub(super) fn flush_journal(&mut self, shared: &mut Shared) {
-        self.in_journal(shared, Entries::flush);
-    }
-
-    fn in_journal(
+    fn each_sent(
         &mut self,
         shared: &mut Shared,
-        act: impl FnOnce(&mut Entries, &mut Journal, &mut Vec<Line>),
+        mut act: impl FnMut(&mut dyn LogSink, &mut Connections, &mut Vec<Line>),
     ) {
-        if let Some(entries) = &mut self.journal {
+        self.sinks.each_sent(|sink| {
             let mut lines = Vec::new();
-            act(entries, &mut shared.journal, &mut lines);
+            act(sink, &mut shared.connections, &mut lines);
             shared.log_all(lines);
-            shared.check_journal();
-        }
-    }
-
-    /// Tries to write the bytes that wait for the log.
-    pub(super) fn flush(&mut self, lines: &mut Vec<Line>) {
-        if let Some(sink) = &mut self.sink {
-            sink.flush(lines);
-        }
-    }
-
-    /// Whether the log must be rotated before the next chunk is read.
-    pub(super) fn is_rotation_due(&self) -> bool {
-        self.sink.as_ref().is_some_and(Sink::is_rotation_due)
-    }
-
-    /// Does a rotation that is due.
-    pub(super) fn rotate_now(&mut self, lines: &mut Vec<Line>) {
-        if let Some(sink) = &mut self.sink {
-            sink.rotate_now(lines);
-        }
+            shared.check_connections();
+        });
     }
 
     /// Returns the in-flight entry for the next chunk. It names the log only if the chunk goes there byte for byte.
@@ -216,7 +163,10 @@ impl Stream {
         InFlightEntry {
             instance: self.instance,
             channel: self.channel,
-            log: self.sink.as_ref().filter(|_| as_it_is).and_then(Sink::mark),
+            log: match as_it_is {
+                true => self.sinks.mark(),
+                false => None,
+            },
         }
     }
 
@@ -237,7 +187,7 @@ impl Stream {
             self.write_parts(&parts, lines);
             return Some(parts);
         }
-        self.write_text(&stripped(data, strip), lines);
+        self.sinks.write(&stripped(data, strip), lines);
         None
     }
 
@@ -256,14 +206,8 @@ impl Stream {
     fn write_parts(&mut self, parts: &[Part], lines: &mut Vec<Line>) {
         for part in parts {
             if let Part::Outside(text) = part {
-                self.write_text(text, lines);
+                self.sinks.write(text, lines);
             }
-        }
-    }
-
-    fn write_text(&mut self, text: &[u8], lines: &mut Vec<Line>) {
-        if let Some(sink) = &mut self.sink {
-            sink.write(text, lines);
         }
     }
 
@@ -292,7 +236,7 @@ impl Stream {
     pub(super) fn finish(&mut self, parts: Vec<Part>, shared: &mut Shared) {
         self.publish_parts(parts, shared);
         self.capture = None;
-        self.in_journal(shared, Entries::finish);
+        self.each_sent(shared, |sink, to, lines| sink.finish(to, lines));
     }
 
     fn publish_parts(&mut self, parts: Vec<Part>, shared: &mut Shared) {
@@ -316,18 +260,11 @@ impl Stream {
     /// Turns the stream into its state for the next daemon.
     pub(super) fn hand_over(mut self, shared: &mut Shared) -> StreamState {
         let mut lines = Vec::new();
-        let sink = self.sink.as_mut().map(Sink::take_waiting);
-        if let Some(sink) = self.sink.take() {
-            // Log the lost bytes now: their count is not part of the state.
-            sink.close(&mut lines);
-        }
-        let journal = self
-            .journal
-            .take()
-            .map(|entries| entries.hand_over(&mut shared.journal, &mut lines));
+        let mut state = StreamState::default();
+        self.sinks
+            .hand_over(&mut state, &mut shared.connections, &mut lines);
         shared.log_all(lines);
         StreamState {
-            sink: sink.unwrap_or_default(),
             capture: self.capture.take().map(|capture| {
                 let (scanner, mut store) = *capture;
                 let (held, is_inside) = scanner.into_parts();
@@ -337,8 +274,8 @@ impl Stream {
                     captured: store.take_text(),
                 }
             }),
-            journal,
             protocol: self.protocol.take(),
+            ..state
         }
     }
 
@@ -351,14 +288,14 @@ impl Stream {
         strip: bool,
         lines: &mut Vec<Line>,
     ) -> Option<(Vec<u8>, Option<Vec<Part>>)> {
-        let log = self.sink.as_ref().map(Sink::log_path);
+        let log = self.sinks.log_path();
         let is_plain = unflushed.has_log();
         let recovered = unflushed.recover(unread, log.as_deref());
         let missing = recovered.missing();
         let mut published = None;
         if !missing.is_empty() {
             if is_plain {
-                self.write_text(missing, lines);
+                self.sinks.write(missing, lines);
             } else {
                 let parts = self.write(missing, strip, lines);
                 published = Some((missing.to_vec(), parts));
@@ -376,36 +313,24 @@ impl Stream {
 
     /// Continues with the state of a previous daemon. State for which the configuration has no place any more is
     /// dropped.
-    pub(super) fn resume(&mut self, instance_state: StreamState, lines: &mut Vec<Line>) {
-        if !instance_state.sink.is_empty() {
-            self.write_text(&instance_state.sink, lines);
-        }
-        if let (Some(capture), Some(left)) = (&mut self.capture, instance_state.capture) {
+    pub(super) fn resume(&mut self, mut state: StreamState, lines: &mut Vec<Line>) {
+        self.sinks.resume(&mut state, lines);
+        if let (Some(capture), Some(left)) = (&mut self.capture, state.capture) {
             capture.0 = CaptureScanner::resumed(left.held, left.is_inside);
             capture.1.push(&left.captured);
         }
-        if let (Some(entries), Some(left)) = (&mut self.journal, instance_state.journal) {
-            entries.resume(left);
-        }
-        if let (Some(protocol), Some(left)) = (&mut self.protocol, instance_state.protocol) {
+        if let (Some(protocol), Some(left)) = (&mut self.protocol, state.protocol) {
             *protocol = left;
         }
     }
 
-    /// Closes the log and reports lost bytes in `lines`.
-    pub(super) fn close_log(&mut self, lines: &mut Vec<Line>) {
-        if let Some(sink) = self.sink.take() {
-            sink.close(lines);
-        }
-    }
-
-    /// Closes the journal and logs lost bytes.
-    pub(super) fn close_journal(&mut self, shared: &mut Shared) {
-        if let Some(entries) = self.journal.take() {
+    /// Ends the sinks that use connections and logs lost bytes.
+    pub(super) fn disconnect(&mut self, shared: &mut Shared) {
+        if self.sinks.are_sent() {
             let mut lines = Vec::new();
-            entries.close(&mut shared.journal, &mut lines);
+            self.sinks.disconnect(&mut shared.connections, &mut lines);
             shared.log_all(lines);
-            shared.check_journal();
+            shared.check_connections();
         }
     }
 
@@ -424,11 +349,11 @@ impl Stream {
         });
     }
 
-    /// Sends one chunk of an event listener to the journal and through the protocol parser.
+    /// Sends one chunk of an event listener to its sinks and through the protocol parser.
     fn listen(&mut self, data: &[u8], protocol: &mut ListenerProtocol, shared: &mut Shared) {
         self.echo(shared, || python_bytes(data));
-        if self.journal.is_some() {
-            self.write_journal(&stripped(data, shared.strip_ansi), shared);
+        if self.sinks.are_sent() {
+            self.send_text(&stripped(data, shared.strip_ansi), shared);
         }
         let instance = self.instance;
         protocol.scan(data, &mut |said| {
@@ -438,19 +363,14 @@ impl Stream {
 
     /// Whether any destination besides the log needs the text.
     fn is_published(&self, shared: &Shared) -> bool {
-        self.journal.is_some()
-            || self.syslog.is_some()
+        self.sinks.are_sent()
             || (self.events && shared.events.logs)
             || shared.activity.enabled(Level::Debug)
     }
 
-    /// Sends text to the journal, syslog, the activity log and events.
+    /// Sends text to the sinks that use connections, to the activity log and to events.
     fn publish_text(&mut self, text: &[u8], shared: &mut Shared) {
-        self.write_journal(text, shared);
-        if let Some(prefix) = &self.syslog {
-            shared.syslog.send(sys::now().wall, prefix, text);
-            shared.check_syslog();
-        }
+        self.send_text(text, shared);
         self.echo(shared, || decoded(text).into_owned());
         self.report_text(text, shared);
     }
@@ -466,10 +386,8 @@ impl Stream {
         }
     }
 
-    fn write_journal(&mut self, text: &[u8], shared: &mut Shared) {
-        self.in_journal(shared, |entries, journal, lines| {
-            entries.write(text, journal, lines)
-        });
+    fn send_text(&mut self, text: &[u8], shared: &mut Shared) {
+        self.each_sent(shared, |sink, to, lines| sink.send(text, to, lines));
     }
 
     /// Copies the output to the activity log at level debug.
@@ -488,10 +406,7 @@ impl Stream {
         if let Some(capture) = &mut self.capture {
             capture.1.take_text();
         }
-        match &mut self.sink {
-            Some(sink) => sink.clear(lines),
-            None => Ok(()),
-        }
+        self.sinks.clear(lines)
     }
 
     pub(super) fn closed_line(&self, fd: i32) -> Line {

@@ -2,7 +2,6 @@
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::in_flight_log::UnflushedChunk;
 use super::instance_io::{CHANNELS, InstanceIo, index, remove_pipes};
@@ -12,9 +11,6 @@ use super::reactor::Reactor;
 use super::stdin::Stdin;
 use crate::domain::FdName;
 use crate::sys::SharedBuffer;
-
-/// How long a full log socket may delay the handoff.
-pub(super) const FLUSH_WAIT: Duration = Duration::from_millis(100);
 
 impl Reactor {
     /// Collects the state of all instances. From now on nothing is read; held bytes are part of the state.

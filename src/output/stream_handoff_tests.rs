@@ -36,7 +36,7 @@ fn reactor(dir: &TempDir, reports: &Arc<Mutex<Vec<OutputReport>>>) -> Reactor {
             communications: true,
         }),
     );
-    reactor.shared.journal = Journal::at(&dir.path("socket"));
+    reactor.shared.connections.journal = Journal::at(&dir.path("socket"));
     reactor
 }
 

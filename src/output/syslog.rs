@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::domain::{Errno, Wall};
+use crate::domain::{Errno, Line, Wall};
 use crate::sys;
 
 /// Facility USER, priority INFO, which Supervisor gives every line.
@@ -25,6 +25,16 @@ pub(super) enum SyslogChange {
     Failed(Errno),
     /// Sending works again. The number of lines that were lost.
     Recovered(u64),
+}
+
+impl SyslogChange {
+    /// The log line about the change.
+    pub(super) fn line(self) -> Line {
+        match self {
+            Self::Failed(error) => Line::SyslogFailed { error },
+            Self::Recovered(lost) => Line::SyslogRecovered { lost },
+        }
+    }
 }
 
 /// The connection to syslog.
@@ -59,8 +69,10 @@ impl Syslog {
         }
     }
 
-    /// Sends one record per line of `text`, each with `prefix`. Ignores newlines at the end.
-    pub(super) fn send(&mut self, wall: Wall, prefix: &str, text: &[u8]) {
+    /// Sends one record per line of `text`, each with `prefix`. Ignores newlines at the end. Returns how many bytes of
+    /// `text` the queue had no room for.
+    pub(super) fn send(&mut self, wall: Wall, prefix: &str, text: &[u8]) -> usize {
+        let mut dropped = 0;
         let end = text
             .iter()
             .rposition(|&byte| byte != b'\n')
@@ -74,6 +86,7 @@ impl Syslog {
             }
             if self.queued_bytes + record.len() > QUEUE_BYTES_MAX {
                 self.lost += 1;
+                dropped += line.len();
                 self.failure
                     .get_or_insert(Errno(nix::errno::Errno::EAGAIN as i32));
                 continue;
@@ -82,6 +95,7 @@ impl Syslog {
             self.queue.push_back(record);
         }
         self.flush();
+        dropped
     }
 
     /// Whether lines wait for a slow reader: [`Syslog::flush`] should be called soon.

@@ -1,24 +1,20 @@
 //! The interface of the output threads: start them, send commands, join them.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use super::activity_queue::LINES_MAX;
 use super::hub::{self, HubStart};
+use super::orders::{OutputInbox, OutputOrders, WAKER};
 use super::output_state::OutputHandoff;
 use super::reactor::Reactor;
-use super::refusals::{Admitted, Refusals};
+use super::refusals::Admitted;
 use super::{Activity, OutputCommand, OutputReport};
 use crate::domain::{Level, Line};
 use crate::fd_holder::FdStore;
 use crate::heartbeat::Heartbeats;
 use crate::sys::{self, Poller, SharedBuffer, Waker};
-
-/// The epoll token of the waker. No instance has this token.
-pub(super) const WAKER: u64 = u64::MAX;
 
 /// The start options of the output threads.
 #[derive(Debug)]
@@ -49,32 +45,6 @@ pub struct OutputHandle {
     ended: Arc<Mutex<Option<Receiver<Option<OutputHandoff>>>>>,
 }
 
-/// The counters that both sides share.
-#[derive(Debug, Default)]
-pub(super) struct OutputInbox {
-    /// The thread checks its commands before it sleeps, so it needs no wakeup.
-    is_awake: AtomicBool,
-    lines: AtomicUsize,
-    lines_lost: AtomicU64,
-    /// Counted before a line is queued, so that refused calls cannot fill the queue.
-    refusals: Mutex<Refusals>,
-}
-
-impl OutputInbox {
-    fn refusals(&self) -> MutexGuard<'_, Refusals> {
-        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The receiving side of an [`OutputHandle`].
-pub(super) struct OutputOrders {
-    commands: Receiver<OutputCommand>,
-    /// The next command, if [`OutputOrders::sleep`] received one.
-    first: Option<OutputCommand>,
-    waker: Waker,
-    inbox: Arc<OutputInbox>,
-}
-
 /// Starts the threads. They pass everything that the engine must know to `report`, which must not block.
 ///
 /// # Errors
@@ -88,12 +58,7 @@ pub fn start(
     let (commands, received) = mpsc::channel();
     let inbox = Arc::new(OutputInbox::default());
     let level = options.activity.level();
-    let orders = OutputOrders {
-        commands: received,
-        first: None,
-        waker: waker.clone(),
-        inbox: inbox.clone(),
-    };
+    let orders = OutputOrders::new(received, waker.clone(), inbox.clone());
     let reactor = Reactor::new(
         poller,
         options.activity,
@@ -122,16 +87,11 @@ pub fn start(
 impl OutputHandle {
     /// Queues a command. Never blocks. Does nothing after [`OutputCommand::Stop`].
     pub fn send(&self, command: OutputCommand) {
-        if matches!(command, OutputCommand::Log(..))
-            && self.inbox.lines.fetch_add(1, Ordering::Relaxed) >= LINES_MAX
-        {
-            self.inbox.lines.fetch_sub(1, Ordering::Relaxed);
-            self.inbox.lines_lost.fetch_add(1, Ordering::Relaxed);
+        if matches!(command, OutputCommand::Log(..)) && !self.inbox.admits_line() {
             return;
         }
         // A send fails only after Stop, when there is nothing left to do.
-        if self.commands.send(command).is_ok() && !self.inbox.is_awake.swap(true, Ordering::AcqRel)
-        {
+        if self.commands.send(command).is_ok() && self.inbox.must_wake() {
             self.waker.wake();
         }
     }
@@ -186,67 +146,10 @@ impl OutputHandle {
     }
 }
 
-impl OutputOrders {
-    /// Call it when epoll returned the waker's token.
-    pub(super) fn reset_waker(&self) {
-        self.waker.reset();
-    }
-
-    /// Marks the thread as awake. It will call [`OutputOrders::sleep`].
-    pub(super) fn stay_awake(&self) {
-        self.inbox.is_awake.store(true, Ordering::Release);
-    }
-
-    /// Marks the thread as asleep: from now on a sent command wakes it. False: a command is already queued.
-    pub(super) fn sleep(&mut self) -> bool {
-        // A sender queues its command before it swaps the flag. If it swaps before this thread, the command is found
-        // below; if it swaps after, it wakes the thread.
-        self.inbox.is_awake.swap(false, Ordering::AcqRel);
-        if self.first.is_none() {
-            self.first = self.receive();
-        }
-        self.first.is_none()
-    }
-
-    /// Returns the next command, if there is one.
-    pub(super) fn next(&mut self) -> Option<OutputCommand> {
-        let command = self.first.take().or_else(|| self.receive())?;
-        if matches!(command, OutputCommand::Log(..)) {
-            self.inbox.lines.fetch_sub(1, Ordering::Relaxed);
-        }
-        Some(command)
-    }
-
-    fn receive(&self) -> Option<OutputCommand> {
-        match self.commands.try_recv() {
-            Ok(command) => Some(command),
-            Err(mpsc::TryRecvError::Empty) => None,
-            // All handles are gone, so no Stop can follow.
-            Err(mpsc::TryRecvError::Disconnected) => Some(OutputCommand::Stop),
-        }
-    }
-
-    /// Returns how long to wait for events: `timeout`, or until suppressed refusals must be logged.
-    pub(super) fn timeout(&self, timeout: Option<Duration>) -> Option<Duration> {
-        let next = self.inbox.refusals().next();
-        let until = next.map(|when| when.saturating_duration_since(Instant::now()));
-        until.into_iter().chain(timeout).min()
-    }
-
-    /// Returns the lines about suppressed refusals. `is_last`: for all windows, since the threads end.
-    pub(super) fn refusals(&self, is_last: bool) -> Vec<Line> {
-        let now = (!is_last).then(Instant::now);
-        self.inbox.refusals().over(now)
-    }
-
-    /// Returns the number of lines lost since the last call.
-    pub(super) fn lines_lost(&self) -> u64 {
-        self.inbox.lines_lost.swap(0, Ordering::Relaxed)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -264,12 +167,7 @@ mod tests {
             level: Level::Info,
             ended: Arc::default(),
         };
-        let mut orders = OutputOrders {
-            commands: received,
-            first: None,
-            waker,
-            inbox,
-        };
+        let mut orders = OutputOrders::new(received, waker, inbox);
         let senders: Vec<_> = (0..SENDERS)
             .map(|_| {
                 let handle = handle.clone();

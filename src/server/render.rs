@@ -378,7 +378,7 @@ fn write_config(view: &ConfigView, to: &mut impl MemberSink) {
     );
     to.int("stdout_logfile_backups", spec.stdout.backups);
     to.int("stdout_logfile_maxbytes", spec.stdout.maxbytes.0);
-    to.bool("stdout_syslog", spec.stdout.syslog);
+    to.bool("stdout_syslog", spec.stdout.named.syslog);
     to.int("stopsignal", i64::from(spec.stopsignal.number()));
     to.int("stopwaitsecs", spec.stopwaitsecs.0);
     to.int("stderr_capture_maxbytes", spec.stderr.capture_maxbytes.0);
@@ -389,14 +389,16 @@ fn write_config(view: &ConfigView, to: &mut impl MemberSink) {
     );
     to.int("stderr_logfile_backups", spec.stderr.backups);
     to.int("stderr_logfile_maxbytes", spec.stderr.maxbytes.0);
-    to.bool("stderr_syslog", spec.stderr.syslog);
+    to.bool("stderr_syslog", spec.stderr.named.syslog);
     to.text("serverurl", spec.server_url.as_deref().unwrap_or("none"));
 }
 
 /// The log file of a stream as `getAllConfigInfo` shows it.
 fn log_file<'a>(spec: &'a LogSpec, made_up: Option<&'a Arc<Path>>) -> Cow<'a, str> {
     match &spec.target {
-        LogTarget::None | LogTarget::Empty if spec.journal.is_some() => Cow::Borrowed("journal"),
+        LogTarget::None | LogTarget::Empty if spec.named.journal.is_some() => {
+            Cow::Borrowed("journal")
+        }
         LogTarget::None => Cow::Borrowed("none"),
         LogTarget::Empty => Cow::Borrowed(""),
         LogTarget::Auto => path_or(made_up, "auto"),

@@ -12,7 +12,9 @@ use std::process::{Command as Program, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use supervisord::config::spec::{AutoRestart, LogSpec, LogTarget, ProcessKind, ProcessSpec};
+use supervisord::config::spec::{
+    AutoRestart, LogSpec, LogTarget, NamedTargets, ProcessKind, ProcessSpec,
+};
 use supervisord::domain::{
     Bytes, GroupName, InstanceId, Level, LogPaths, ProcessName, Seconds, Signal,
 };
@@ -127,8 +129,7 @@ fn through_thread(path: &Path, with_in_flight_log: bool) -> Result<(), Box<dyn E
         backups: 10,
         capture_maxbytes: Bytes(0),
         events: false,
-        syslog: false,
-        journal: None,
+        named: NamedTargets::default(),
     };
     let spec = ProcessSpec {
         name: ProcessName::parse("bench")?,

@@ -101,7 +101,7 @@ fn stream(spec: &LogSpec) -> Value {
         spec.backups,
         spec.capture_maxbytes.0,
         spec.events,
-        spec.syslog
+        spec.named.syslog
     ])
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use supervisord::config::spec::{
     AutoRestart, BusChoice, CgroupLimits, Config, DaemonSpec, FcgiSocket, GroupChange,
     GroupChangeResult, GroupKind, GroupSpec, InternedDefault as _, KillMode, LimitAmount, LogSpec,
-    LogTarget, NotifySpec, ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate, ReadyWhen,
+    LogTarget, NamedTargets, NotifySpec, ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate,
+    ReadyWhen,
 };
 use supervisord::domain::{Bytes, GroupName, Level, ProcessName, Seconds, Signal};
 
@@ -214,8 +215,7 @@ fn log(rng: &mut Rng) -> LogSpec {
         backups: 0,
         capture_maxbytes: Bytes(0),
         events: false,
-        syslog: false,
-        journal: None,
+        named: NamedTargets::default(),
     }
 }
 

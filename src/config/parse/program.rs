@@ -10,7 +10,7 @@ use super::super::key::SectionKind;
 use super::super::python::strip;
 use super::super::spec::{
     AutoRestart, CgroupLimits, ConfiguredUser, Confinement, Environment, InternedDefault as _,
-    JournalSpec, LogSpec, LogTarget, NUMPROCS_MAX, NotifySpec, ProcessKind, ProcessSpec,
+    LogSpec, LogTarget, NUMPROCS_MAX, NamedTargets, NotifySpec, ProcessKind, ProcessSpec,
     ProgramSpec, RateLimit,
 };
 use super::super::value::{self, LogTargets, LogfileValue};
@@ -298,7 +298,7 @@ fn process(
             reader.warn_as(span, Line::ConfigWarning { text });
         }
         stderr.spec.target = LogTarget::None;
-        stderr.spec.journal = None;
+        stderr.spec.named.journal = None;
     }
     let command = reader.text(at, "command", names);
     if command == KeyResult::Absent {
@@ -430,17 +430,18 @@ fn stream(
     }
     let backups = reader.integer(at, keys.backups, names);
     let maxbytes = reader.bytes(at, keys.maxbytes, names);
-    let mut syslog = reader.boolean(at, keys.syslog, names);
+    let syslog = reader.boolean(at, keys.syslog, names);
     let LogTargets {
         file: mut target,
-        journal,
-        syslog: listed,
+        mut named,
     } = configured.unwrap_or(LogTargets {
         file: LogfileValue::None,
-        journal: false,
-        syslog: false,
+        named: NamedTargets::default(),
     });
-    syslog |= listed;
+    named.syslog |= syslog;
+    if let Some(journal) = &mut named.journal {
+        journal.limit = common.journal_limits[index];
+    }
     if target == LogfileValue::Syslog {
         let text = format!(
             "For [{}], {key}=syslog but this is deprecated and will be removed.  Use {stream}_syslog=true to enable syslog \
@@ -449,7 +450,7 @@ fn stream(
         );
         reader.warn_as(reader.span_of(at, key), Line::ConfigWarning { text });
         target = LogfileValue::None;
-        syslog = true;
+        named.syslog = true;
     }
     if target == LogfileValue::Auto && maxbytes == Bytes(0) {
         let text = format!(
@@ -474,10 +475,7 @@ fn stream(
             backups,
             capture_maxbytes: common.capture[index],
             events: common.events[index],
-            syslog,
-            journal: journal.then_some(JournalSpec {
-                limit: common.journal_limits[index],
-            }),
+            named,
         },
         target,
     }

@@ -40,14 +40,14 @@ fn rpc_15_the_daemon_answers_about_itself() {
 fn a_log_with_journal_and_file_is_read_from_the_file() {
     let journal = Some(JournalSpec { limit: None });
     let ask = || Request::LogFile(LogRef::Process("cat".to_owned(), Channel::Stdout));
-    let mut bench = Bench::cat(|spec| spec.stdout.journal = journal);
+    let mut bench = Bench::cat(|spec| spec.stdout.named.journal = journal);
     let lines = bench.ask(0, ask());
     assert!(
         last(&lines).contains("Journal(JournalMatch { group: GroupName(\"cat\"), "),
         "{lines:?}"
     );
     let mut bench = Bench::cat(|spec| {
-        spec.stdout.journal = journal;
+        spec.stdout.named.journal = journal;
         spec.stdout.target = LogTarget::File(Arc::from(Path::new("/a")));
     });
     let lines = bench.ask(0, ask());

@@ -4,16 +4,19 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno as Nix;
 
-use super::instance_io::{
-    CHANNELS, FdRole, Streams, close_stdin, index, is_waiting, settle_stdin, token, unpoll_pipe,
-};
-use super::job::{LongRotation, NextStep, Opening, OutputJobDone, OutputJobOutcome, StreamAct};
 use super::prepare::spawn_error;
-use super::reactor::{READ_RETRY, Reactor};
-use super::read_buffer::ReadBuffer;
-use super::stream::Part;
-use super::{OutputCommand, OutputReport};
+use super::{READ_RETRY, Reactor};
 use crate::domain::{Channel, Line};
+use crate::output::instance_io::{
+    CHANNELS, FdRole, Streams, close_stdin, index, is_waiting, remove_pipes, settle_stdin, token,
+    unpoll_pipe,
+};
+use crate::output::job::{LongRotation, NextStep, OutputJobDone, OutputJobOutcome, StreamAct};
+use crate::output::opening::Opening;
+use crate::output::read_buffer::ReadBuffer;
+use crate::output::stalls::TOLD_AFTER;
+use crate::output::stream::Part;
+use crate::output::{OutputCommand, OutputReport};
 use crate::sys::safe_open::errno;
 
 /// If a helper's job on a slow file is shorter than this, the file works again.
@@ -22,7 +25,7 @@ const QUICK: Duration = Duration::from_millis(5);
 impl Reactor {
     /// Applies the result of a job of this thread. `read_buffer`: the buffer that the thread reads into. Returns
     /// whether the owner of the reactor may have new work that it does not know of.
-    pub(super) fn finish(
+    pub(in crate::output) fn finish(
         &mut self,
         thread: usize,
         done: OutputJobDone,
@@ -44,7 +47,7 @@ impl Reactor {
                     (self.shared.report)(OutputReport::DaemonLogCleared(ticket, result));
                 }
                 if let Some((time, _)) = hung
-                    && time >= super::stalls::TOLD_AFTER
+                    && time >= TOLD_AFTER
                 {
                     let seconds = time.as_secs();
                     self.shared.log(Line::DaemonLogAnswers { seconds });
@@ -144,7 +147,7 @@ impl Reactor {
                     }
                     settle_stdin(&self.poller, place, run);
                     for stream in run.streams.iter_mut().flatten() {
-                        stream.flush_journal(&mut self.shared);
+                        stream.send_waiting(&mut self.shared);
                     }
                 }
                 self.update_poll_both(place);
@@ -176,7 +179,7 @@ impl Reactor {
             run.read_failed[index(channel)] = false;
             stream.publish(read_buffer.data(count), parts, &mut self.shared);
             read_buffer.mark_flushed();
-            if stream.is_rotation_due() {
+            if stream.sinks.is_rotation_due() {
                 let device = run.devices[index(channel)];
                 return self.start_rotation(
                     place,
@@ -273,16 +276,12 @@ impl Reactor {
             return;
         };
         for channel in CHANNELS {
-            let sink = run.streams[index(channel)]
-                .as_ref()
-                .and_then(|stream| stream.sink.as_ref());
-            if let Some(sink) = sink
-                && sink.cannot_rotate()
+            let stream = run.streams[index(channel)].as_ref();
+            if let Some(line) = stream.and_then(|stream| stream.sinks.not_rotated())
                 && self
                     .told
                     .insert((run.instance.slot, channel == Channel::Stderr))
             {
-                let line = sink.not_rotated();
                 self.shared.log(line);
             }
         }
@@ -295,14 +294,11 @@ impl Reactor {
             return;
         };
         for channel in CHANNELS {
-            let sink = run.streams[index(channel)]
-                .as_ref()
-                .and_then(|stream| stream.sink.as_ref());
-            if let Some(sink) = sink
-                && let Some(device) = sink.device()
+            if let Some(stream) = &run.streams[index(channel)]
+                && let (Some(device), Some(path)) = (stream.sinks.device(), stream.sinks.log_path())
             {
                 run.devices[index(channel)] = device;
-                self.stalls.learn(&sink.log_path(), device);
+                self.stalls.learn(&path, device);
             }
         }
     }
@@ -323,7 +319,7 @@ impl Reactor {
     }
 
     /// Removes an instance from the table. Its logs are closed, or were never opened. Returns its id.
-    pub(super) fn discard(&mut self, place: u32) -> Option<crate::domain::InstanceId> {
+    pub(in crate::output) fn discard(&mut self, place: u32) -> Option<crate::domain::InstanceId> {
         let mut run = self.runs[place as usize].take()?;
         if self.places.get(&run.instance) == Some(&place) {
             self.places.remove(&run.instance);
@@ -331,9 +327,9 @@ impl Reactor {
         self.free.push(place);
         self.draining.retain(|&other| other != place);
         close_stdin(&self.poller, &mut run);
-        super::instance_io::remove_pipes(&self.poller, &mut run);
+        remove_pipes(&self.poller, &mut run);
         for stream in run.streams.iter_mut().flatten() {
-            stream.close_journal(&mut self.shared);
+            stream.disconnect(&mut self.shared);
         }
         if !self.queue.is_empty() {
             let ours = CHANNELS.map(|channel| token(place, run.generation, FdRole::Pipe(channel)));

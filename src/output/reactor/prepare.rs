@@ -6,23 +6,20 @@ use std::sync::Arc;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 
-use super::entries::Entries;
-use super::file::LogRules;
-use super::instance_io::{GENERATIONS, InstanceIo};
-use super::job::{Opening, Pipes, StreamAct};
-use super::reactor::Reactor;
-use super::sink::Sink;
-use super::stdin::Stdin;
-use super::stream::Stream;
-use super::{OutputCommand, OutputReport};
-use crate::config::spec::{LogSpec, LogTarget, ProcessKind, ProcessSpec};
-use crate::domain::{Channel, Errno, InstanceId, LogPaths, SpawnError};
+use super::Reactor;
+use crate::config::spec::{ProcessKind, ProcessSpec};
+use crate::domain::{Errno, InstanceId, LogPaths, SpawnError};
+use crate::output::instance_io::{GENERATIONS, InstanceIo, Pipes};
+use crate::output::job::StreamAct;
+use crate::output::opening::Opening;
+use crate::output::stdin::Stdin;
+use crate::output::{OutputCommand, OutputReport};
 use crate::sys::ChildStdio;
 use crate::sys::safe_open::errno;
 
 impl Reactor {
     /// Makes the pipes and queues the job that opens the logs. `is_early`: see [`OutputCommand::PrepareNext`].
-    pub(super) fn prepare(
+    pub(in crate::output) fn prepare(
         &mut self,
         instance: InstanceId,
         spec: Arc<ProcessSpec>,
@@ -79,7 +76,7 @@ impl Reactor {
     }
 
     /// Adds an instance to the table and returns its index.
-    pub(super) fn insert(
+    pub(in crate::output) fn insert(
         &mut self,
         instance: InstanceId,
         spec: &ProcessSpec,
@@ -149,48 +146,11 @@ fn not_blocking(fd: &OwnedFd) -> Result<(), Errno> {
         .map_err(errno)
 }
 
-pub(super) fn spawn_error(spec: &ProcessSpec, error: Errno) -> SpawnError {
+pub(in crate::output) fn spawn_error(spec: &ProcessSpec, error: Errno) -> SpawnError {
     let name = spec.name.as_str().to_owned();
     if error.0 == nix::errno::Errno::EMFILE as i32 {
         SpawnError::TooManyFiles { name }
     } else {
         SpawnError::Dispatchers { name, errno: error }
-    }
-}
-
-/// The settings of a stream's log file. `None`: the stream has no log file.
-pub(super) fn rules(spec: &ProcessSpec, channel: Channel, paths: &LogPaths) -> Option<LogRules> {
-    let (log, path) = match channel {
-        Channel::Stdout => (&spec.stdout, &paths.stdout),
-        Channel::Stderr => (&spec.stderr, &paths.stderr),
-    };
-    path.as_ref().map(|path| LogRules {
-        path: path.clone(),
-        maxbytes: log.maxbytes,
-        backups: log.backups,
-        private: log.target == LogTarget::Auto,
-    })
-}
-
-/// Assembles a stream according to the configuration.
-pub(super) fn assembled(
-    instance: InstanceId,
-    spec: &ProcessSpec,
-    channel: Channel,
-    sink: Option<Sink>,
-) -> Stream {
-    let log: &LogSpec = match channel {
-        Channel::Stdout => &spec.stdout,
-        Channel::Stderr => &spec.stderr,
-    };
-    let stream = Stream::new(instance, &spec.name, channel, log, sink);
-    let stream = match log.journal {
-        Some(journal) => stream.with_journal(Entries::new(instance, spec, channel, journal)),
-        None => stream,
-    };
-    match (&spec.kind, channel) {
-        (ProcessKind::Listener, Channel::Stdout) => stream.of_listener(),
-        (ProcessKind::Listener, Channel::Stderr)
-        | (ProcessKind::Program | ProcessKind::Fcgi(_), _) => stream,
     }
 }

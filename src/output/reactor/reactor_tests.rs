@@ -9,26 +9,28 @@ use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
-use super::super::journal::tests::FakeJournald;
-use super::super::testing::{TempDir, eventually};
-use super::super::{IN_FLIGHT_LOG_BYTES, OutputHandle, OutputOptions, start};
+use super::prepare::spawn_error;
 use super::*;
 use crate::api::Ticket;
 use crate::config::spec::{FcgiSocket, JournalSpec, ProcessKind, ProcessSpec};
 use crate::config::testing::program;
-use crate::domain::{Bytes, Level};
+use crate::domain::{Bytes, Errno, Level};
 use crate::heartbeat::Heartbeats;
-use crate::output::pipe_reads::STREAK;
-use crate::output::prepare::spawn_error;
+use crate::output::journal::Journal;
+use crate::output::journal::tests::FakeJournald;
+use crate::output::pipe_reads::{READ_BYTES, STREAK};
 use crate::output::read_buffer::ReadBuffer;
-use crate::sys::ChildStdio;
+use crate::output::testing::{TempDir, eventually};
+use crate::output::{IN_FLIGHT_LOG_BYTES, OutputCommand, OutputHandle, OutputOptions, start};
 use crate::sys::SharedBuffer;
+use crate::sys::safe_open::errno;
+use crate::sys::{self, ChildStdio};
 
 #[path = "hang_tests.rs"]
 mod hang;
 #[path = "rotation_tests.rs"]
 mod rotation;
-#[path = "stream_handoff_tests.rs"]
+#[path = "../stream_handoff_tests.rs"]
 mod stream_handoff;
 
 const INSTANCE: InstanceId = InstanceId {
@@ -1060,7 +1062,7 @@ fn descriptors_close_on_exec_and_only_our_ends_do_not_block() {
 /// A program that writes to both the journal and a file.
 fn with_journal(name: &str) -> ProcessSpec {
     let mut spec = spec(name);
-    spec.stdout.journal = Some(JournalSpec { limit: None });
+    spec.stdout.named.journal = Some(JournalSpec { limit: None });
     spec
 }
 
@@ -1069,7 +1071,7 @@ fn a_stalled_journal_blocks_only_the_programs_that_use_it() {
     let dir = TempDir::new("journal-felt");
     let (mut reactor, drained) = in_hand(&dir);
     let journald = FakeJournald::new(&dir.path("socket"));
-    reactor.shared.journal = Journal::at(&dir.path("socket"));
+    reactor.shared.connections.journal = Journal::at(&dir.path("socket"));
     let of = |slot| InstanceId {
         slot,
         incarnation: u64::from(slot),
@@ -1164,7 +1166,7 @@ fn a_restarted_journal_loses_no_data_that_was_read() {
     let (mut reactor, _) = in_hand(&dir);
     let path = dir.path("socket");
     let journald = FakeJournald::new(&path);
-    reactor.shared.journal = Journal::at(&path);
+    reactor.shared.connections.journal = Journal::at(&path);
     let ends = prepared(
         &mut reactor,
         INSTANCE,
@@ -1207,7 +1209,7 @@ fn a_restarted_journal_loses_no_data_that_was_read() {
 fn without_a_journal_the_program_continues_and_lost_lines_are_counted() {
     let dir = TempDir::new("journal-absent");
     let (mut reactor, drained) = in_hand(&dir);
-    reactor.shared.journal = Journal::at(&dir.path("socket"));
+    reactor.shared.connections.journal = Journal::at(&dir.path("socket"));
     for slot in [1, 2] {
         let instance = InstanceId {
             slot,

@@ -5,15 +5,17 @@
 
 use std::time::Instant;
 
-use super::fields;
-use super::journal::{Journal, SendResult, field, field_of};
-use super::output_state::EntriesState;
-use crate::config::spec::{JournalSpec, ProcessSpec, RateLimit};
-use crate::domain::{Channel, InstanceId, Line, ProcessName};
+use super::sink_health::{SinkHealth, TargetName};
+use super::{Connections, LogSink, Pressure, SinkSource};
+use crate::config::spec::{JournalSpec, RateLimit};
+use crate::domain::Line;
+use crate::output::fields;
+use crate::output::journal::{Journal, SendResult, field, field_of};
+use crate::output::output_state::{EntriesState, StreamState};
 
 /// Maximum length of a line in bytes. A longer line becomes several entries; all but the last have
 /// `SUPERVISOR_LINE_BREAK=line-max`. This is also the maximum that an unfinished line occupies.
-pub(super) const LINE_BYTES_MAX: usize = 1 << 20;
+pub(in super::super) const LINE_BYTES_MAX: usize = 1 << 20;
 /// Capacity of the line buffer that is kept while it is empty.
 const ROOM_KEPT: usize = 4 << 10;
 /// The default priority of a line on either stream: informational.
@@ -21,11 +23,10 @@ const PRIORITY: u8 = 6;
 /// The priority of the daemon's own entries in a stream: warning.
 const OURS: u8 = 4;
 
-/// The journal as the log of one stream.
+/// The journal as a target of one stream.
 #[derive(Debug)]
-pub(super) struct Entries {
-    name: ProcessName,
-    channel: Channel,
+struct JournalSink {
+    health: SinkHealth,
     /// The encoded fields that every entry has.
     head: Vec<u8>,
     /// Bytes of an unfinished line, or that could not be sent yet. Bounded by one line and one read, because nothing is
@@ -40,18 +41,22 @@ pub(super) struct Entries {
     /// The priority of the entry with which the present line began, if the line was split. `None`: a new line.
     continues: Option<u8>,
     limiter: Option<Limiter>,
-    /// Bytes lost since the last line about lost bytes.
-    lost: u64,
     entry: Vec<u8>,
 }
 
-impl Entries {
-    pub(super) fn new(
-        instance: InstanceId,
-        spec: &ProcessSpec,
-        channel: Channel,
-        journal: JournalSpec,
-    ) -> Self {
+/// Opens the journal for a stream, if it is configured.
+pub(super) fn open(source: &SinkSource<'_>) -> Option<Box<dyn LogSink>> {
+    let journal = source.log().named.journal?;
+    Some(Box::new(JournalSink::new(source, journal)))
+}
+
+impl JournalSink {
+    fn new(source: &SinkSource<'_>, journal: JournalSpec) -> Self {
+        let SinkSource {
+            instance,
+            spec,
+            channel,
+        } = *source;
         let mut head = Vec::new();
         let (name, group) = (spec.name.as_str(), spec.group.as_str());
         field(&mut head, fields::IDENTIFIER, name.as_bytes());
@@ -60,8 +65,7 @@ impl Entries {
         field(&mut head, fields::STREAM, channel.name().as_bytes());
         field_of(&mut head, fields::INCARNATION, &instance.incarnation);
         Self {
-            name: spec.name.clone(),
-            channel,
+            health: SinkHealth::new(spec.name.clone(), channel, TargetName::Words("the journal")),
             head,
             held: Vec::new(),
             scanned: 0,
@@ -69,60 +73,27 @@ impl Entries {
             ended: false,
             continues: None,
             limiter: journal.limit.map(Limiter::new),
-            lost: 0,
             entry: Vec::new(),
         }
     }
 
-    /// Adds the pid of the process to all entries. Call it before the first write.
-    pub(super) fn of_pid(&mut self, pid: i32) {
-        field_of(&mut self.head, fields::PID, &pid);
-    }
-
-    /// Turns the entries into their state for the next daemon. Reports suppressed lines first: their count is not part
-    /// of the state.
-    pub(super) fn hand_over(
-        mut self,
-        journal: &mut Journal,
-        lines: &mut Vec<Line>,
-    ) -> EntriesState {
-        // If the journal is full, only this count is lost.
-        self.tell_suppressed(None, journal, lines);
-        EntriesState {
-            held: self.held,
-            continues: self.continues,
-        }
-    }
-
-    /// Continues with the state of a previous daemon.
-    pub(super) fn resume(&mut self, instance_state: EntriesState) {
-        self.waiting = instance_state.held.contains(&b'\n');
-        self.held = instance_state.held;
-        self.continues = instance_state.continues;
-    }
-
-    /// Whether journald is slow or briefly away. Nothing should be read from the pipe while it is.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.waiting
-    }
-
     /// Takes one chunk.
-    pub(super) fn write(&mut self, data: &[u8], journal: &mut Journal, lines: &mut Vec<Line>) {
+    fn send_chunk(&mut self, data: &[u8], journal: &mut Journal, lines: &mut Vec<Line>) {
         if !self.held.is_empty() {
             self.held.extend_from_slice(data);
             if !self.waiting {
-                self.flush(journal, lines);
+                self.send_held(journal, lines);
             }
             return;
         }
-        let used = self.send(data, journal, lines);
+        let used = self.send_lines(data, journal, lines);
         self.held.extend_from_slice(&data[used..]);
     }
 
     /// Sends as much as possible.
-    pub(super) fn flush(&mut self, journal: &mut Journal, lines: &mut Vec<Line>) {
+    fn send_held(&mut self, journal: &mut Journal, lines: &mut Vec<Line>) {
         let mut held = std::mem::take(&mut self.held);
-        let used = self.send(&held, journal, lines);
+        let used = self.send_lines(&held, journal, lines);
         held.drain(..used);
         if held.capacity() > ROOM_KEPT && held.len() <= ROOM_KEPT {
             held.shrink_to(ROOM_KEPT);
@@ -130,30 +101,8 @@ impl Entries {
         self.held = held;
     }
 
-    /// Ends the stream: an unfinished line becomes an entry.
-    pub(super) fn finish(&mut self, journal: &mut Journal, lines: &mut Vec<Line>) {
-        self.ended = true;
-        if !self.waiting {
-            self.flush(journal, lines);
-        }
-    }
-
-    /// Drops the waiting bytes and reports the loss in `lines`.
-    pub(super) fn close(mut self, journal: &mut Journal, lines: &mut Vec<Line>) {
-        self.finish(journal, lines);
-        self.lost = self.lost.saturating_add(self.held.len() as u64);
-        if self.lost > 0 {
-            lines.push(Line::SinkLost {
-                name: self.name,
-                channel: self.channel.name().to_owned(),
-                path: JOURNAL.to_owned(),
-                lost: self.lost,
-            });
-        }
-    }
-
     /// Sends the lines of `data`. Returns how many of its bytes are processed.
-    fn send(&mut self, data: &[u8], journal: &mut Journal, lines: &mut Vec<Line>) -> usize {
+    fn send_lines(&mut self, data: &[u8], journal: &mut Journal, lines: &mut Vec<Line>) -> usize {
         let mut used = 0;
         self.waiting = false;
         loop {
@@ -234,17 +183,14 @@ impl Entries {
     fn count_sent(&mut self, sent: SendResult, bytes: usize, lines: &mut Vec<Line>) -> bool {
         match sent {
             SendResult::Later => return false,
+            // The missing journal is logged once for all streams, by the caller of `Connections::check`.
             SendResult::Lost => {
-                // The missing journal is logged once for all streams, by the caller of `Journal::check`.
-                self.lost = self.lost.saturating_add(bytes as u64);
+                self.health.lose(bytes);
             }
-            SendResult::Done if self.lost > 0 => lines.push(Line::SinkRecovered {
-                name: self.name.clone(),
-                channel: self.channel.name().to_owned(),
-                path: JOURNAL.to_owned(),
-                lost: std::mem::take(&mut self.lost),
-            }),
-            SendResult::Done => {}
+            SendResult::Done => {
+                self.health.count_written(bytes);
+                self.health.recover_from_loss(lines);
+            }
         }
         true
     }
@@ -278,8 +224,63 @@ impl Entries {
     }
 }
 
-/// The path in log lines about the journal.
-const JOURNAL: &str = "the journal";
+impl LogSink for JournalSink {
+    fn health(&self) -> &SinkHealth {
+        &self.health
+    }
+
+    fn pressure(&self) -> Pressure {
+        Pressure::Holds
+    }
+
+    /// Whether journald is slow or briefly away.
+    fn is_waiting(&self) -> bool {
+        self.waiting
+    }
+
+    fn set_pid(&mut self, pid: i32) {
+        field_of(&mut self.head, fields::PID, &pid);
+    }
+
+    fn send(&mut self, data: &[u8], to: &mut Connections, lines: &mut Vec<Line>) {
+        self.send_chunk(data, &mut to.journal, lines);
+    }
+
+    fn send_waiting(&mut self, to: &mut Connections, lines: &mut Vec<Line>) {
+        self.send_held(&mut to.journal, lines);
+    }
+
+    fn finish(&mut self, to: &mut Connections, lines: &mut Vec<Line>) {
+        self.ended = true;
+        if !self.waiting {
+            self.send_held(&mut to.journal, lines);
+        }
+    }
+
+    fn disconnect(&mut self, to: &mut Connections, lines: &mut Vec<Line>) {
+        self.finish(to, lines);
+        let held = std::mem::take(&mut self.held);
+        self.health.close(held.len(), lines);
+    }
+
+    /// Reports suppressed lines first, because their count is not a part of the state. If the journal is full, only
+    /// that count is lost.
+    fn hand_over(&mut self, state: &mut StreamState, to: &mut Connections, lines: &mut Vec<Line>) {
+        self.tell_suppressed(None, &mut to.journal, lines);
+        state.journal = Some(EntriesState {
+            held: std::mem::take(&mut self.held),
+            continues: self.continues,
+        });
+    }
+
+    fn resume(&mut self, state: &mut StreamState, _lines: &mut Vec<Line>) {
+        if let Some(left) = state.journal.take() {
+            self.waiting = left.held.contains(&b'\n');
+            self.held = left.held;
+            self.continues = left.continues;
+        }
+    }
+}
 
 /// Splits the priority prefix off a line.
 ///
@@ -328,5 +329,5 @@ impl Limiter {
 }
 
 #[cfg(test)]
-#[path = "entries_tests.rs"]
+#[path = "journal_sink_tests.rs"]
 mod tests;

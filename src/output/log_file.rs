@@ -391,5 +391,5 @@ fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
 }
 
 #[cfg(test)]
-#[path = "file_tests.rs"]
+#[path = "log_file_tests.rs"]
 mod tests;

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use super::super::journal::tests::{Entry, FakeJournald};
-use super::super::testing::{TempDir, eventually};
 use super::*;
 use crate::config::testing::program;
+use crate::domain::{Channel, InstanceId};
+use crate::output::journal::tests::{Entry, FakeJournald};
+use crate::output::testing::{TempDir, eventually};
 
 struct Bench {
     dir: TempDir,
     journald: Option<FakeJournald>,
-    journal: Journal,
+    connections: Connections,
     lines: Vec<Line>,
 }
 
@@ -20,7 +21,10 @@ impl Bench {
         let path = dir.path("socket");
         Self {
             journald: Some(FakeJournald::new(&path)),
-            journal: Journal::at(&path),
+            connections: Connections {
+                journal: Journal::at(&path),
+                ..Connections::new()
+            },
             dir,
             lines: Vec::new(),
         }
@@ -30,19 +34,24 @@ impl Bench {
         self.journald.as_ref().expect("there").all()
     }
 
-    fn write(&mut self, entries: &mut Entries, data: &[u8]) {
-        entries.write(data, &mut self.journal, &mut self.lines);
+    fn write(&mut self, log: &mut JournalSink, data: &[u8]) {
+        log.send(data, &mut self.connections, &mut self.lines);
     }
 }
 
-fn entries(limit: Option<(u32, Duration)>) -> Entries {
+fn sink(limit: Option<(u32, Duration)>) -> JournalSink {
     let instance = InstanceId {
         slot: 1,
         incarnation: 9,
     };
     let limit = limit.map(|(lines, interval)| RateLimit { lines, interval });
     let spec = program("pets", "dog");
-    Entries::new(instance, &spec, Channel::Stderr, JournalSpec { limit })
+    let source = SinkSource {
+        instance,
+        spec: &spec,
+        channel: Channel::Stderr,
+    };
+    JournalSink::new(&source, JournalSpec { limit })
 }
 
 fn text(entry: &Entry, name: &str) -> String {
@@ -100,14 +109,14 @@ fn lines_become_entries() {
     ];
     for (number, (chunks, expected)) in cases.iter().enumerate() {
         let mut bench = Bench::new("entries");
-        let mut log = entries(None);
-        log.of_pid(42);
+        let mut log = sink(None);
+        log.set_pid(42);
         let mut come = Vec::new();
         for chunk in *chunks {
             bench.write(&mut log, chunk);
             come.extend(bench.read());
         }
-        log.finish(&mut bench.journal, &mut bench.lines);
+        log.finish(&mut bench.connections, &mut bench.lines);
         assert!(!log.is_waiting() && log.held.is_empty(), "{number}");
         come.extend(bench.read());
         assert_eq!(come.len(), expected.len(), "{number}");
@@ -133,7 +142,7 @@ fn lines_become_entries() {
 #[test]
 fn a_line_that_grows_byte_by_byte_is_scanned_once() {
     let mut bench = Bench::new("entries-slow");
-    let mut log = entries(None);
+    let mut log = sink(None);
     for _ in 0..10_000 {
         bench.write(&mut log, b"x");
     }
@@ -146,31 +155,31 @@ fn a_line_that_grows_byte_by_byte_is_scanned_once() {
 #[test]
 fn unsent_entries_wait_in_order() {
     let mut bench = Bench::new("entries-stalled");
-    let mut log = entries(None);
+    let mut log = sink(None);
     let mut written = 0;
     while !log.is_waiting() {
         bench.write(&mut log, format!("{written}\n").as_bytes());
         written += 1;
     }
     bench.write(&mut log, b"half");
-    log.finish(&mut bench.journal, &mut bench.lines);
+    log.finish(&mut bench.connections, &mut bench.lines);
     let mut come: Vec<String> = Vec::new();
     while log.is_waiting() {
         come.extend(bench.read().iter().map(|entry| text(entry, "MESSAGE")));
-        log.flush(&mut bench.journal, &mut bench.lines);
+        log.send_waiting(&mut bench.connections, &mut bench.lines);
     }
     come.extend(bench.read().iter().map(|entry| text(entry, "MESSAGE")));
     let mut expected: Vec<String> = (0..written).map(|number| number.to_string()).collect();
     expected.push("half".to_owned());
     assert_eq!(come, expected);
-    log.close(&mut bench.journal, &mut bench.lines);
+    log.disconnect(&mut bench.connections, &mut bench.lines);
     assert_eq!(bench.lines, [], "nothing was lost");
 }
 
 #[test]
 fn a_restart_of_journald_loses_nothing_and_its_final_exit_is_counted() {
     let mut bench = Bench::new("entries-restart");
-    let mut log = entries(None);
+    let mut log = sink(None);
     bench.write(&mut log, b"one\n");
     assert_eq!(bench.read().len(), 1);
     bench.journald = None;
@@ -178,7 +187,7 @@ fn a_restart_of_journald_loses_nothing_and_its_final_exit_is_counted() {
     assert!(log.is_waiting());
     bench.journald = Some(FakeJournald::new(&bench.dir.path("socket")));
     eventually("it is back", || {
-        log.flush(&mut bench.journal, &mut bench.lines);
+        log.send_waiting(&mut bench.connections, &mut bench.lines);
         !log.is_waiting()
     });
     let come: Vec<_> = bench
@@ -190,7 +199,7 @@ fn a_restart_of_journald_loses_nothing_and_its_final_exit_is_counted() {
     bench.journald = None;
     bench.write(&mut log, b"four\n");
     eventually("it is given up", || {
-        log.flush(&mut bench.journal, &mut bench.lines);
+        log.send_waiting(&mut bench.connections, &mut bench.lines);
         !log.is_waiting()
     });
     bench.write(&mut log, b"5\n");
@@ -210,12 +219,12 @@ fn a_restart_of_journald_loses_nothing_and_its_final_exit_is_counted() {
 #[test]
 fn entries_that_still_wait_at_the_exit_are_counted() {
     let mut bench = Bench::new("entries-end");
-    let mut log = entries(None);
+    let mut log = sink(None);
     while !log.is_waiting() {
         bench.write(&mut log, b"x\n");
     }
     bench.write(&mut log, b"12345");
-    log.close(&mut bench.journal, &mut bench.lines);
+    log.disconnect(&mut bench.connections, &mut bench.lines);
     assert!(
         matches!(&bench.lines[..], [Line::SinkLost { lost: 7, .. }]),
         "{:?}",
@@ -226,11 +235,11 @@ fn entries_that_still_wait_at_the_exit_are_counted() {
 #[test]
 fn lines_beyond_the_limit_are_dropped_and_counted() {
     let mut bench = Bench::new("entries-limit");
-    let mut log = entries(Some((3, Duration::from_secs(3600))));
+    let mut log = sink(Some((3, Duration::from_secs(3600))));
     for number in 0..10 {
         bench.write(&mut log, format!("<2>{number}\n").as_bytes());
     }
-    log.finish(&mut bench.journal, &mut bench.lines);
+    log.finish(&mut bench.connections, &mut bench.lines);
     let come = bench.read();
     let texts: Vec<_> = come.iter().map(|entry| text(entry, "MESSAGE")).collect();
     assert_eq!(
@@ -239,7 +248,7 @@ fn lines_beyond_the_limit_are_dropped_and_counted() {
     );
     assert_eq!(text(&come[3], "PRIORITY"), "4");
     assert_eq!(text(&come[3], "SUPERVISOR_PROCESS"), "dog");
-    log.close(&mut bench.journal, &mut bench.lines);
+    log.disconnect(&mut bench.connections, &mut bench.lines);
     assert_eq!(bench.read().len(), 0, "said once");
     assert_eq!(bench.lines, [], "left out is not lost");
 }
@@ -247,7 +256,7 @@ fn lines_beyond_the_limit_are_dropped_and_counted() {
 #[test]
 fn a_new_interval_admits_lines_and_reports_the_last() {
     let mut bench = Bench::new("entries-interval");
-    let mut log = entries(Some((1, Duration::from_millis(20))));
+    let mut log = sink(Some((1, Duration::from_millis(20))));
     let mut texts = Vec::new();
     let mut number = 0;
     eventually("a second interval", || {

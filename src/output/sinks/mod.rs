@@ -1,0 +1,419 @@
+//! The log targets of one stream behind one trait, [`LogSink`], and the table of all targets.
+//!
+//! A chunk reaches the sinks in two steps, because a file may block for as long as its file system does:
+//!
+//! 1. In a job, on the thread that read the chunk and without the reactor's lock: [`LogSink::write`] and the methods
+//!    about files. Only a job that hangs on its own file waits (`output/hub.rs`).
+//! 2. Afterwards, with the reactor's lock and the [`Connections`] that all streams share: [`LogSink::send`] and the
+//!    methods after it. They must not block.
+//!
+//! A sink implements the methods of one step; the others do nothing by default. No sink waits for another one. A sink
+//! that cannot take a chunk keeps it, or drops and counts it: see [`Pressure`].
+
+mod file_sink;
+mod journal_sink;
+mod sink_health;
+mod syslog_sink;
+
+use std::fmt::Debug;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use file_sink::FileSink;
+pub(super) use journal_sink::LINE_BYTES_MAX;
+use sink_health::SinkHealth;
+
+use super::in_flight_log::LogMark;
+use super::journal::Journal;
+use super::log_file::LogRules;
+use super::output_state::StreamState;
+use super::syslog::{Syslog, SyslogChange};
+use crate::config::spec::{LogSpec, ProcessKind, ProcessSpec};
+use crate::domain::{Channel, Errno, InstanceId, Line};
+
+/// The targets besides the log file, in the order in which they get a chunk. A new target is a row here, a row in
+/// `config/log_target.rs` for its word, and a file.
+const TARGETS: &[OpenSink] = &[journal_sink::open, syslog_sink::open];
+
+/// Opens a target for one stream, without blocking. `None`: the stream does not go there.
+type OpenSink = fn(&SinkSource<'_>) -> Option<Box<dyn LogSink>>;
+
+/// The stream whose sinks are opened.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SinkSource<'a> {
+    pub(super) instance: InstanceId,
+    pub(super) spec: &'a ProcessSpec,
+    pub(super) channel: Channel,
+}
+
+impl<'a> SinkSource<'a> {
+    /// The settings of the stream's log.
+    pub(super) const fn log(&self) -> &'a LogSpec {
+        match self.channel {
+            Channel::Stdout => &self.spec.stdout,
+            Channel::Stderr => &self.spec.stderr,
+        }
+    }
+
+    /// Whether the stream is the standard output of an event listener, which is its protocol.
+    pub(super) fn is_listener_output(&self) -> bool {
+        self.channel == Channel::Stdout && self.spec.kind == ProcessKind::Listener
+    }
+}
+
+/// What a slow target does to the process that writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pressure {
+    /// The sink keeps what its target does not take, and loses no byte. Meanwhile nothing is read from the pipe, so
+    /// that the process blocks as with a slow disk. The other sinks of the stream have all that was read.
+    Holds,
+    /// The sink has a queue with a limit, and drops and counts what exceeds the limit. Neither the process nor the other
+    /// sinks notice. For targets that are not on this machine.
+    Drops,
+}
+
+/// One log target of one stream.
+pub(super) trait LogSink: Debug + Send {
+    /// The name of the target, the counters, and the state of failures.
+    fn health(&self) -> &SinkHealth;
+
+    /// What a slow target does to the process.
+    fn pressure(&self) -> Pressure;
+
+    /// Whether bytes wait for a slow target.
+    fn is_waiting(&self) -> bool {
+        false
+    }
+
+    // Step 1, in a job: these may block.
+
+    /// Writes a chunk to a file, or keeps it for [`LogSink::flush`].
+    fn write(&mut self, _data: &[u8], _lines: &mut Vec<Line>) {}
+
+    /// Tries to write the bytes that wait.
+    fn flush(&mut self, _lines: &mut Vec<Line>) {}
+
+    /// The descriptor that becomes writable when waiting bytes can be written. `None`: try again after a while.
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// The path of the log. `None`: it is no file.
+    fn log_path(&self) -> Option<Arc<Path>> {
+        None
+    }
+
+    /// The device (`st_dev`) of the log. `None`: it is no file, or the file is not open.
+    fn device(&self) -> Option<u64> {
+        None
+    }
+
+    /// The state of the target before the next chunk, by which the next daemon can tell how much of the chunk the
+    /// target got: then each byte is there exactly once even if this daemon is killed. `None`: the next daemon sends
+    /// the chunk again, so that each byte is there at least once.
+    fn mark(&self) -> Option<LogMark> {
+        None
+    }
+
+    /// Whether a rotation is due that takes long. Then [`LogSink::rotate_now`] must come before the next chunk. Sinks
+    /// do quick rotations themselves.
+    fn is_rotation_due(&self) -> bool {
+        false
+    }
+
+    /// Does a rotation that is due.
+    fn rotate_now(&mut self, _lines: &mut Vec<Line>) {}
+
+    /// The log line that the settings ask for a rotation but the target cannot rotate. `None`: it can, or none is asked
+    /// for.
+    fn not_rotated(&self) -> Option<Line> {
+        None
+    }
+
+    /// Takes a backup that lost its name in a rotation. Closing it deletes it, which may take long.
+    fn take_replaced(&mut self) -> Option<OwnedFd> {
+        None
+    }
+
+    /// Opens the target again by name. If that fails, the old one stays open.
+    fn reopen(&mut self, _lines: &mut Vec<Line>) {}
+
+    /// Removes what is in the log.
+    ///
+    /// # Errors
+    /// As unlink(2). A missing log is no error.
+    fn clear(&mut self, _lines: &mut Vec<Line>) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    /// Drops the waiting bytes, reports the loss in `lines`, and closes files.
+    fn close(&mut self, _lines: &mut Vec<Line>) {}
+
+    // Step 2, with the reactor's lock: these must not block.
+
+    /// Adds the pid of the process to what is sent from now on. Called before the first chunk.
+    fn set_pid(&mut self, _pid: i32) {}
+
+    /// Sends a chunk through a connection, or keeps it for [`LogSink::send_waiting`].
+    fn send(&mut self, _data: &[u8], _to: &mut Connections, _lines: &mut Vec<Line>) {}
+
+    /// Tries to send the bytes that wait.
+    fn send_waiting(&mut self, _to: &mut Connections, _lines: &mut Vec<Line>) {}
+
+    /// Ends the stream: what is held as the beginning of a line is sent.
+    fn finish(&mut self, _to: &mut Connections, _lines: &mut Vec<Line>) {}
+
+    /// Ends the sink: drops the waiting bytes and reports the loss in `lines`.
+    fn disconnect(&mut self, _to: &mut Connections, _lines: &mut Vec<Line>) {}
+
+    /// Moves the waiting bytes to the state for the next daemon, and ends the sink.
+    fn hand_over(
+        &mut self,
+        _state: &mut StreamState,
+        _to: &mut Connections,
+        _lines: &mut Vec<Line>,
+    ) {
+    }
+
+    /// Takes its part of the state of a previous daemon. May block, as a part of opening.
+    fn resume(&mut self, _state: &mut StreamState, _lines: &mut Vec<Line>) {}
+}
+
+/// The connections of the daemon that the sinks of all streams share.
+#[derive(Debug)]
+pub(super) struct Connections {
+    pub(super) journal: Journal,
+    pub(super) syslog: Syslog,
+}
+
+impl Connections {
+    /// Connects at the first line.
+    pub(super) fn new() -> Self {
+        Self {
+            journal: Journal::new(),
+            syslog: Syslog::new(),
+        }
+    }
+
+    /// Whether a queue for sinks that drop bytes is not empty: [`Connections::flush`] should be called soon.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.syslog.is_waiting()
+    }
+
+    /// Sends as much as possible of these queues.
+    pub(super) fn flush(&mut self) {
+        if self.syslog.is_waiting() {
+            self.syslog.flush();
+        }
+    }
+
+    /// Returns log lines about connections whose availability changed since the last call.
+    pub(super) fn check(&mut self) -> impl Iterator<Item = Line> + use<> {
+        let journal = self.journal.check();
+        journal
+            .into_iter()
+            .chain(self.syslog.check().map(SyslogChange::line))
+    }
+}
+
+/// The sinks of one stream.
+#[derive(Debug, Default)]
+pub(super) struct Sinks {
+    /// The log file. Most streams have this sink and no other one, so a chunk for it costs neither an allocation nor a
+    /// call through a table of functions.
+    file: Option<FileSink>,
+    /// The targets of [`TARGETS`].
+    others: Vec<Box<dyn LogSink>>,
+}
+
+impl Sinks {
+    /// Opens the sinks of a stream. `rules`: the settings of the log file; `None`: there is no file.
+    ///
+    /// # Errors
+    /// As [`FileSink::open`].
+    pub(super) fn open(
+        source: &SinkSource<'_>,
+        rules: Option<LogRules>,
+        lines: &mut Vec<Line>,
+    ) -> Result<Self, Errno> {
+        let name = &source.spec.name;
+        let file = rules
+            .map(|rules| FileSink::open(name.clone(), source.channel, rules, lines))
+            .transpose()?;
+        Ok(Self::with_file(source, file))
+    }
+
+    /// Like [`Sinks::open`], but a log file that cannot be opened is no error: each chunk tries again.
+    pub(super) fn open_or_fail(
+        source: &SinkSource<'_>,
+        rules: Option<LogRules>,
+        lines: &mut Vec<Line>,
+    ) -> Self {
+        let file = rules.map(|rules| {
+            let name = &source.spec.name;
+            FileSink::open(name.clone(), source.channel, rules.clone(), lines).unwrap_or_else(
+                |error| FileSink::failing(name.clone(), source.channel, rules, error, lines),
+            )
+        });
+        Self::with_file(source, file)
+    }
+
+    fn with_file(source: &SinkSource<'_>, file: Option<FileSink>) -> Self {
+        Self {
+            file,
+            others: TARGETS.iter().filter_map(|open| open(source)).collect(),
+        }
+    }
+
+    /// All sinks.
+    fn each(&self) -> impl Iterator<Item = &dyn LogSink> {
+        let file = self.file.iter().map(|file| -> &dyn LogSink { file });
+        file.chain(self.others.iter().map(|sink| -> &dyn LogSink { &**sink }))
+    }
+
+    /// All sinks.
+    fn each_mut(&mut self) -> impl Iterator<Item = &mut dyn LogSink> {
+        let file = self.file.iter_mut();
+        let file = file.map(|file| -> &mut dyn LogSink { file });
+        let others = self.others.iter_mut();
+        file.chain(others.map(|sink| -> &mut dyn LogSink { &mut **sink }))
+    }
+
+    /// Whether the log file waits for a slow reader.
+    pub(super) fn file_waits(&self) -> bool {
+        self.file.as_ref().is_some_and(LogSink::is_waiting)
+    }
+
+    /// Whether a sink waits for a connection and exerts back-pressure.
+    pub(super) fn connection_waits(&self) -> bool {
+        self.others
+            .iter()
+            .any(|sink| sink.pressure() == Pressure::Holds && sink.is_waiting())
+    }
+
+    /// Whether any sink needs step 2.
+    pub(super) const fn are_sent(&self) -> bool {
+        !self.others.is_empty()
+    }
+
+    /// See [`LogSink::fd`].
+    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.file.as_ref().and_then(LogSink::fd)
+    }
+
+    /// The path of the log file, if there is one.
+    pub(super) fn log_path(&self) -> Option<Arc<Path>> {
+        self.each().find_map(LogSink::log_path)
+    }
+
+    /// See [`LogSink::device`].
+    pub(super) fn device(&self) -> Option<u64> {
+        self.each().find_map(LogSink::device)
+    }
+
+    /// See [`LogSink::mark`].
+    pub(super) fn mark(&self) -> Option<LogMark> {
+        self.file.as_ref().and_then(LogSink::mark)
+    }
+
+    /// Writes a chunk: step 1.
+    pub(super) fn write(&mut self, data: &[u8], lines: &mut Vec<Line>) {
+        if let Some(file) = &mut self.file {
+            file.write(data, lines);
+        }
+        for sink in &mut self.others {
+            sink.write(data, lines);
+        }
+    }
+
+    /// Tries to write the bytes that wait for a file.
+    pub(super) fn flush(&mut self, lines: &mut Vec<Line>) {
+        self.each_mut().for_each(|sink| sink.flush(lines));
+    }
+
+    /// See [`LogSink::is_rotation_due`].
+    pub(super) fn is_rotation_due(&self) -> bool {
+        self.file.as_ref().is_some_and(LogSink::is_rotation_due)
+    }
+
+    /// Does a rotation that is due.
+    pub(super) fn rotate_now(&mut self, lines: &mut Vec<Line>) {
+        self.each_mut().for_each(|sink| sink.rotate_now(lines));
+    }
+
+    /// See [`LogSink::not_rotated`].
+    pub(super) fn not_rotated(&self) -> Option<Line> {
+        self.each().find_map(LogSink::not_rotated)
+    }
+
+    /// See [`LogSink::take_replaced`].
+    pub(super) fn take_replaced(&mut self) -> Option<OwnedFd> {
+        self.file.as_mut().and_then(LogSink::take_replaced)
+    }
+
+    /// See [`LogSink::reopen`].
+    pub(super) fn reopen(&mut self, lines: &mut Vec<Line>) {
+        self.each_mut().for_each(|sink| sink.reopen(lines));
+    }
+
+    /// See [`LogSink::clear`].
+    ///
+    /// # Errors
+    /// As unlink(2). The first error of all sinks.
+    pub(super) fn clear(&mut self, lines: &mut Vec<Line>) -> Result<(), Errno> {
+        self.each_mut()
+            .fold(Ok(()), |result, sink| result.and(sink.clear(lines)))
+    }
+
+    /// Closes the log file.
+    pub(super) fn close(&mut self, lines: &mut Vec<Line>) {
+        self.each_mut().for_each(|sink| sink.close(lines));
+        if let Some(file) = self.file.take() {
+            file.health().trace();
+        }
+    }
+
+    /// See [`LogSink::set_pid`].
+    pub(super) fn set_pid(&mut self, pid: i32) {
+        self.each_mut().for_each(|sink| sink.set_pid(pid));
+    }
+
+    /// Calls `act` for each sink of step 2.
+    pub(super) fn each_sent(&mut self, mut act: impl FnMut(&mut dyn LogSink)) {
+        for sink in &mut self.others {
+            act(&mut **sink);
+        }
+    }
+
+    /// Ends the sinks of step 2.
+    pub(super) fn disconnect(&mut self, to: &mut Connections, lines: &mut Vec<Line>) {
+        for mut sink in std::mem::take(&mut self.others) {
+            sink.disconnect(to, lines);
+            sink.health().trace();
+        }
+    }
+
+    /// Moves the state of all sinks to `state` and ends them.
+    pub(super) fn hand_over(
+        mut self,
+        state: &mut StreamState,
+        to: &mut Connections,
+        lines: &mut Vec<Line>,
+    ) {
+        for sink in self.each_mut() {
+            sink.hand_over(state, to, lines);
+            sink.health().trace();
+        }
+    }
+
+    /// Gives each sink its part of the state of a previous daemon. The part of a target that the configuration does not
+    /// name any more is dropped.
+    pub(super) fn resume(&mut self, state: &mut StreamState, lines: &mut Vec<Line>) {
+        self.each_mut().for_each(|sink| sink.resume(state, lines));
+    }
+}
+
+#[cfg(test)]
+#[path = "sinks_tests.rs"]
+mod tests;

@@ -17,3 +17,4 @@ mod sockets;
 mod stage_record;
 mod status;
 mod stop;
+mod transitions;

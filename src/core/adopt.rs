@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::listener::ListenerStage;
 use super::notify_state::NotifyState;
 use super::process::{Ctx, Process};
-use super::stage::Stage;
+use super::stage::{AlivePhase, Stage};
+use super::transitions::Trigger;
 use super::{Action, Actions, Fleet};
 use crate::config::spec::{Config, ProcessSpec};
 use crate::domain::{InstanceId, Line, LogPaths, Now, ResourceEvents};
@@ -54,9 +55,15 @@ impl Fleet {
     /// Adopts the processes that already run. It must be called before any process is started.
     pub(super) fn adopt_all(&mut self, now: Now, out: &mut Actions) {
         for found in std::mem::take(&mut self.found) {
-            self.update_process(found.instance.slot, now, out, |process, ctx| {
-                process.adopt_one(found, ctx);
-            });
+            self.update_process(
+                found.instance.slot,
+                Trigger::Adopted,
+                now,
+                out,
+                |process, ctx| {
+                    process.adopt_one(found, ctx);
+                },
+            );
         }
     }
 }
@@ -65,6 +72,9 @@ impl Process {
     /// Adopts a process. Its start time is unknown, so it counts as RUNNING at once. A failure is never assumed on a
     /// guess.
     fn adopt_one(&mut self, found: AdoptedProcess, ctx: &mut Ctx<'_>) {
+        if *self.run.stage != Stage::STOPPED {
+            return;
+        }
         let AdoptedProcess {
             instance,
             pid,
@@ -80,12 +90,8 @@ impl Process {
         self.run.spawned_at = ctx.now.mono;
         self.run.spawns = 1;
         let promote_at = ctx.now.mono;
-        let starting = Stage::Starting {
-            instance,
-            pid,
-            promote_at,
-        };
-        self.enter_stage(starting, 0, false, ctx);
+        let starting = AlivePhase::Starting { promote_at };
+        self.enter_stage(Stage::alive(instance, pid, starting), 0, false, ctx);
         // Most listeners wait for an event. If a waiting listener counted as busy, it would never get one.
         if self.run.listener.is_some() {
             self.run.listener = Some(ListenerStage::Ready);
@@ -97,7 +103,9 @@ impl Process {
             logs: self.logs.clone(),
             listener: self.run.listener.as_ref().map(ListenerStage::state),
         });
-        self.enter_stage(Stage::Running { instance, pid }, pid, false, ctx);
+        ctx.trigger = Trigger::Deadline;
+        let to = Stage::alive(instance, pid, AlivePhase::Running);
+        self.enter_stage(to, pid, false, ctx);
         let name = self.spec.name.clone();
         Self::log(
             ctx,

@@ -4,6 +4,7 @@
 use super::admit::not_permitted;
 use super::process::Process;
 use super::ticket::{Batch, BatchAction, BatchMember, Pending, SignalPurpose, WaitUntil, Waiter};
+use super::transitions::Trigger;
 use super::{Action, Actions, AuditLine, Fleet, SignalScope};
 use crate::api::{AuditEntry, Fault, FaultCode, TargetResult, Ticket};
 use crate::domain::{
@@ -153,14 +154,20 @@ impl Fleet {
             BatchAction::Stop { wait } => {
                 if !concerned {
                     // An automatic restart may be due. The stop cancels it.
-                    self.update_process(member.slot, now, out, Process::cancel_restart);
+                    self.update_process(
+                        member.slot,
+                        Trigger::Stop,
+                        now,
+                        out,
+                        Process::cancel_restart,
+                    );
                     self.call_off_restarts(member.slot, out);
                     if batch.one.is_some() {
                         self.settle_member_now(batch, &member, Some(FaultCode::NotRunning));
                     }
                     return BatchStep::Next;
                 }
-                self.update_process(member.slot, now, out, Process::stop);
+                self.update_process(member.slot, Trigger::Stop, now, out, Process::stop);
                 let until = if wait {
                     WaitUntil::Stopped
                 } else {
@@ -239,7 +246,7 @@ impl Fleet {
         let reports = waiter.reports();
         process.run.waiters.push(waiter);
         if reports {
-            self.update_process(member.slot, now, out, Process::report_stop);
+            self.update_process(member.slot, Trigger::Other, now, out, Process::report_stop);
         }
     }
 
@@ -330,7 +337,7 @@ impl Fleet {
                 }
                 ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal => {
                     let slot = member.slot;
-                    self.update_process(slot, now, out, |process, ctx| {
+                    self.update_process(slot, Trigger::Start, now, out, |process, ctx| {
                         process.start(slot, ctx);
                     });
                     let until = if wait {

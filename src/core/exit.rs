@@ -2,7 +2,7 @@
 
 use super::Action;
 use super::process::{Ctx, LastError, Process};
-use super::stage::{ReapStep, Stage, StageAtExit, TerminationReason};
+use super::stage::{AlivePhase, Idle, ReapStep, Stage, StageAtExit, TerminationReason};
 use crate::config::spec::{AutoRestart, KillMode};
 use crate::domain::{ExitReason, ExitStatus, InstanceId, Line, ResourceEvents, Seconds, Tick};
 
@@ -14,12 +14,16 @@ pub(super) const EMPTY_SECS_MAX: Seconds = Seconds(10);
 impl Process {
     /// Handles the exit of the process, which is reaped. What follows is decided when the output is written out.
     pub(super) fn exited(&mut self, status: ExitStatus, ctx: &mut Ctx<'_>) {
-        let (Some((instance, pid)), Some(at_exit)) =
-            (self.run.stage.reachable(), self.stage_at_exit(ctx))
+        let Stage::Alive {
+            instance,
+            pid,
+            phase,
+        } = *self.run.stage
         else {
             // No process exists, or it was reaped before.
             return;
         };
+        let at_exit = self.stage_at_exit(phase, ctx);
         self.run.stop = ctx.now.wall.secs();
         let mut counts_as = at_exit;
         if at_exit == StageAtExit::Unknown {
@@ -49,7 +53,7 @@ impl Process {
             self.drain(instance, at_exit, status, ctx);
             ReapStep::Draining
         };
-        self.run.stage = Stage::Reaped {
+        let to = Stage::Reaped {
             instance,
             pid,
             status,
@@ -61,31 +65,12 @@ impl Process {
                     ReapStep::Draining => DRAIN_SECS_MAX,
                 },
         };
+        self.change_stage(to, ctx);
     }
 
-    /// Returns the stage that decides what follows an exit now. `None`: there is no process.
-    pub(super) fn stage_at_exit(&self, ctx: &Ctx<'_>) -> Option<StageAtExit> {
-        match self.run.stage {
-            // Differs: the original may promote a dead process to RUNNING, since it looks at the clock before it reaps.
-            // Here the time of the reap decides, by the monotonic clock.
-            Stage::Starting { .. } if self.is_too_quick(ctx) => Some(StageAtExit::TooQuick),
-            Stage::Starting { .. } => Some(StageAtExit::Unpromoted),
-            Stage::AwaitingReady { .. } => Some(StageAtExit::Unready),
-            Stage::Terminating { why, .. } => Some(StageAtExit::Failed(why)),
-            Stage::Running { .. } => Some(StageAtExit::Running),
-            Stage::Stopping { .. } => Some(StageAtExit::Stopping),
-            Stage::Unknown { alive: Some(_) } => Some(StageAtExit::Unknown),
-            Stage::Unknown { alive: None }
-            | Stage::Stopped
-            | Stage::Exited { .. }
-            | Stage::Fatal
-            | Stage::Backoff { .. }
-            | Stage::Resolving(_)
-            | Stage::Preparing(_)
-            | Stage::Spawning(_)
-            | Stage::StopPending(_)
-            | Stage::Reaped { .. } => None,
-        }
+    /// Returns the stage that decides what follows an exit in this phase now.
+    pub(super) fn stage_at_exit(&self, phase: AlivePhase, ctx: &Ctx<'_>) -> StageAtExit {
+        phase.at_exit(self.is_too_quick(ctx))
     }
 
     /// Returns whether an exit now is before `startsecs`.
@@ -126,6 +111,7 @@ impl Process {
 
     /// Continues the exit after the processes left in the cgroup were handled.
     pub(super) fn emptied(&mut self, resource_events: ResourceEvents, ctx: &mut Ctx<'_>) {
+        let mut to = *self.run.stage;
         if let Stage::Reaped {
             instance,
             status,
@@ -133,12 +119,13 @@ impl Process {
             reap_step: reap_step @ ReapStep::Emptying,
             drain_by,
             ..
-        } = &mut self.run.stage
+        } = &mut to
         {
             *reap_step = ReapStep::Draining;
             *drain_by = ctx.now.mono + DRAIN_SECS_MAX;
-            self.run.resource_events = resource_events;
             let (instance, status, at_exit) = (*instance, *status, *at_exit);
+            self.change_stage(to, ctx);
+            self.run.resource_events = resource_events;
             self.drain(instance, at_exit, status, ctx);
         }
     }
@@ -175,49 +162,33 @@ impl Process {
 
     /// Publishes the exit: the output is in the logs, or writing it took too long.
     pub(super) fn drained(&mut self, ctx: &mut Ctx<'_>) {
-        match self.run.stage {
-            Stage::Reaped {
-                instance,
-                pid,
-                status,
-                at_exit,
-                ..
-            } => {
-                self.report_exit(instance, pid, status, at_exit, ctx);
-                let resource_events = self.run.resource_events;
-                if !resource_events.is_none() {
-                    let name = self.spec.name.clone();
-                    Self::log(
-                        ctx,
-                        Line::Caused {
-                            name,
-                            causes: resource_events,
-                        },
-                    );
-                }
-            }
-            // Only a reaped process is drained. The core does not wait for the drain of an unused attempt.
-            Stage::Stopped
-            | Stage::Exited { .. }
-            | Stage::Fatal
-            | Stage::Backoff { .. }
-            | Stage::Resolving(_)
-            | Stage::Preparing(_)
-            | Stage::Spawning(_)
-            | Stage::Starting { .. }
-            | Stage::AwaitingReady { .. }
-            | Stage::Terminating { .. }
-            | Stage::Running { .. }
-            | Stage::StopPending(_)
-            | Stage::Stopping { .. }
-            | Stage::Unknown { .. } => {}
+        // The core does not wait for the drain of an unused attempt.
+        let Stage::Reaped {
+            pid,
+            status,
+            at_exit,
+            ..
+        } = *self.run.stage
+        else {
+            return;
+        };
+        self.report_exit(pid, status, at_exit, ctx);
+        let resource_events = self.run.resource_events;
+        if !resource_events.is_none() {
+            let name = self.spec.name.clone();
+            Self::log(
+                ctx,
+                Line::Caused {
+                    name,
+                    causes: resource_events,
+                },
+            );
         }
     }
 
     /// Enters the stage that follows the exit, and logs the exit.
     fn report_exit(
         &mut self,
-        instance: InstanceId,
         pid: i32,
         status: ExitStatus,
         at_exit: StageAtExit,
@@ -240,13 +211,14 @@ impl Process {
             }
             StageAtExit::Unpromoted => {
                 self.run.tries = 0;
-                self.enter_stage(Stage::Running { instance, pid }, pid, false, ctx);
+                // Subscribers see RUNNING before EXITED.
+                self.count_as(StageAtExit::Running, ctx);
                 self.finish_exit(pid, status, None, ctx);
             }
             StageAtExit::Running => self.finish_exit(pid, status, None, ctx),
             StageAtExit::Stopping => {
                 self.run.exit_status = status.code();
-                self.enter_stage(Stage::Stopped, pid, false, ctx);
+                self.enter_stage(Stage::STOPPED, pid, false, ctx);
                 let name = self.spec.name.clone();
                 Self::log(
                     ctx,
@@ -260,17 +232,24 @@ impl Process {
             // Differs: the original fails an assertion here and exits (Supervisor#76, #445, #536, #839). The normal
             // rules apply: STOPPED if a stop was refused, else BACKOFF or EXITED with its automatic restart.
             StageAtExit::Unknown => {
-                let at_exit = self
-                    .run
-                    .stage_before_unknown
-                    .take()
-                    .unwrap_or(StageAtExit::Stopping);
-                let at_exit = match ctx.may_start {
-                    true => at_exit,
-                    false => StageAtExit::Stopping,
+                let at_exit = match self.run.stage_before_unknown.take() {
+                    // An UNKNOWN process is not made RUNNING any more.
+                    Some(StageAtExit::Unpromoted) if ctx.may_start => StageAtExit::Running,
+                    Some(at_exit) if ctx.may_start => at_exit,
+                    Some(_) | None => StageAtExit::Stopping,
                 };
-                self.report_exit(instance, pid, status, at_exit, ctx);
+                self.report_exit(pid, status, at_exit, ctx);
             }
+        }
+    }
+
+    /// Lets the exit of a reaped process count as an exit from another stage.
+    pub(super) fn count_as(&mut self, counts_as: StageAtExit, ctx: &mut Ctx<'_>) {
+        let mut to = *self.run.stage;
+        if let Stage::Reaped { at_exit, pid, .. } = &mut to {
+            *at_exit = counts_as;
+            let pid = *pid;
+            self.enter_stage(to, pid, false, ctx);
         }
     }
 
@@ -335,7 +314,7 @@ impl Process {
         }
         let now = ctx.now.mono;
         let restart_at = self.restart_at(expected, ctx);
-        self.enter_stage(Stage::Exited { restart_at }, pid, expected, ctx);
+        self.enter_stage(Stage::Idle(Idle::Exited { restart_at }), pid, expected, ctx);
         self.log_exit(status, expected, ctx);
         // Differs: the original restarts the process at its next poll, and only its poll interval of one second
         // prevents a hot loop.

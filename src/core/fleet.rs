@@ -13,9 +13,10 @@ use super::listener_pool::ListenerPool;
 use super::process::{Ctx, Process};
 use super::shutdown::ShutdownState;
 use super::slots::{Groups, SlotTable};
-use super::stage::Stage;
+use super::stage::{AttemptStep, Stage};
 use super::tick::Ticks;
 use super::ticket::{Pending, SignalPurpose};
+use super::transitions::Trigger;
 use super::{Action, Actions, Input, SignalScope};
 use crate::api::{AccessScope, FaultCode, ProcessView, Ticket};
 use crate::config::spec::Config;
@@ -150,19 +151,17 @@ impl Fleet {
                     && stage.instance() != Some(instance)
                 {
                     next.held_up = Some(why);
-                } else if self.slots.process_of(instance).is_some() {
-                    self.update_process(instance.slot, now, out, |process, ctx| {
+                } else {
+                    self.update_instance(instance, Trigger::Other, now, out, |process, ctx| {
                         process.spawn_held(why, ctx);
                     });
                 }
             }
             Input::SpawnFailed { instance, error } => self.spawn_failed(instance, error, now, out),
             Input::Exited { instance, status } => {
-                if self.slots.process_of(instance).is_some() {
-                    self.update_process(instance.slot, now, out, |process, ctx| {
-                        process.exited(status, ctx);
-                    });
-                } else {
+                if !self.update_instance(instance, Trigger::Exited, now, out, |process, ctx| {
+                    process.exited(status, ctx);
+                }) {
                     // No client or process waits for this exit, but the pipes must be closed.
                     out.push(Action::Drain(instance));
                 }
@@ -171,17 +170,21 @@ impl Fleet {
                 instance,
                 resource_events,
             } => {
-                if self.slots.process_of(instance).is_some() {
-                    self.update_process(instance.slot, now, out, |process, ctx| {
-                        process.emptied(resource_events, ctx);
-                    });
-                }
+                self.update_instance(instance, Trigger::Emptied, now, out, |process, ctx| {
+                    process.emptied(resource_events, ctx);
+                });
             }
             Input::Drained(instance) => {
                 let living = self.slots.process_of(instance);
                 // The processes left in the cgroup may still write, so a drain was not requested yet.
                 if living.is_some_and(|process| !process.run.stage.is_emptying()) {
-                    self.update_process(instance.slot, now, out, Process::drained);
+                    self.update_process(
+                        instance.slot,
+                        Trigger::Drained,
+                        now,
+                        out,
+                        Process::drained,
+                    );
                 }
                 if self.slots.release_orphan(instance) {
                     // The process was removed, so whether it had a socket is unknown. A release without a socket does
@@ -217,29 +220,23 @@ impl Fleet {
                 captured,
             } => self.wrote(instance, channel, data, captured, out),
             Input::Notified(instance, notice) => {
-                if self.slots.process_of(instance).is_some() {
-                    self.update_process(instance.slot, now, out, |process, ctx| {
-                        process.notified(notice, ctx);
-                    });
-                }
+                self.update_instance(instance, Trigger::Notified, now, out, |process, ctx| {
+                    process.notified(notice, ctx);
+                });
             }
             Input::ForeignNotify {
                 instance,
                 sender,
                 uid,
             } => {
-                if self.slots.process_of(instance).is_some() {
-                    self.update_process(instance.slot, now, out, |process, ctx| {
-                        process.foreign_notify(sender, uid, ctx);
-                    });
-                }
+                self.update_instance(instance, Trigger::Other, now, out, |process, ctx| {
+                    process.foreign_notify(sender, uid, ctx);
+                });
             }
             Input::NotifyPolled(instance) => {
-                if self.slots.process_of(instance).is_some() {
-                    self.update_process(instance.slot, now, out, |process, ctx| {
-                        process.notify_polled(instance.slot, ctx);
-                    });
-                }
+                self.update_instance(instance, Trigger::Deadline, now, out, |process, ctx| {
+                    process.notify_polled(instance.slot, ctx);
+                });
             }
             Input::ListenerOutput(instance, said) => self.listener_output(instance, said, now, out),
             Input::NotDelivered(instance, error) => self.not_delivered(instance, error, out),
@@ -335,11 +332,12 @@ impl Fleet {
 
     // Changes of one process
 
-    /// Changes a process with `act` and updates what depends on it: counts, its deadline, its socket, its early next
+    /// Changes a process with `act` because of `trigger`, and updates what depends on it: counts, its deadline, its socket, its early next
     /// attempt and the clients that wait for it.
     pub(super) fn update_process(
         &mut self,
         slot: u32,
+        trigger: Trigger,
         now: Now,
         out: &mut Actions,
         act: impl FnOnce(&mut Process, &mut Ctx<'_>),
@@ -348,7 +346,7 @@ impl Fleet {
             return;
         };
         let before = process.state();
-        let stage = process.run.stage;
+        let stage = *process.run.stage;
         let instance = stage.instance();
         let mut ctx = Ctx {
             now,
@@ -356,7 +354,9 @@ impl Fleet {
             last_incarnation: &mut self.last_incarnation,
             signals: &mut self.signals,
             may_start: self.daemon_state == SupervisorState::Running,
+            trigger,
         };
+        process.run.stage.expect(trigger);
         act(process, &mut ctx);
         if !process.run.stage.recovers_same_as(&stage) {
             self.changed.push(slot);
@@ -404,6 +404,22 @@ impl Fleet {
         self.answer_waiters(slot, out);
     }
 
+    /// Changes a process as [`Fleet::update_process`] if `instance` is its current one. Returns whether it is.
+    pub(super) fn update_instance(
+        &mut self,
+        instance: InstanceId,
+        trigger: Trigger,
+        now: Now,
+        out: &mut Actions,
+        act: impl FnOnce(&mut Process, &mut Ctx<'_>),
+    ) -> bool {
+        let is_current = self.slots.process_of(instance).is_some();
+        if is_current {
+            self.update_process(instance.slot, trigger, now, out, act);
+        }
+        is_current
+    }
+
     /// Handles all deadlines that have passed. The loop ends, because no deadline handler sets a deadline in the past.
     fn run_due_deadlines(&mut self, now: Now, out: &mut Actions) {
         while let Some(&(tick, slot)) = self.timers.first() {
@@ -414,7 +430,7 @@ impl Fleet {
             if let Some(process) = self.slots.get_mut(slot) {
                 process.armed = Tick::NEVER;
             }
-            self.update_process(slot, now, out, |process, ctx| {
+            self.update_process(slot, Trigger::Deadline, now, out, |process, ctx| {
                 process.deadline_reached(slot, ctx);
             });
         }
@@ -424,12 +440,10 @@ impl Fleet {
     /// Handles a command that was found, for the current attempt or for an early next one.
     fn resolved(&mut self, instance: InstanceId, now: Now, out: &mut Actions) {
         if let Some((stage, next)) = self.slots.next_attempt(instance)
-            && stage != Stage::Resolving(instance)
+            && stage != Stage::attempt(instance, AttemptStep::Resolving)
         {
             next.is_resolved = true;
-        } else if self.slots.process_of(instance).is_some() {
-            self.update_process(instance.slot, now, out, Process::resolved);
-        } else {
+        } else if !self.update_instance(instance, Trigger::Resolved, now, out, Process::resolved) {
             // The attempt was cancelled. The holder of its plan must drop it.
             out.push(Action::Drain(instance));
         }
@@ -438,12 +452,10 @@ impl Fleet {
     /// Handles pipes and logs that are ready, for the current attempt or for an early next one.
     fn prepared(&mut self, instance: InstanceId, now: Now, out: &mut Actions) {
         if let Some((stage, next)) = self.slots.next_attempt(instance)
-            && stage != Stage::Preparing(instance)
+            && stage != Stage::attempt(instance, AttemptStep::Preparing)
         {
             next.is_prepared = true;
-        } else if self.slots.process_of(instance).is_some() {
-            self.update_process(instance.slot, now, out, Process::prepared);
-        } else {
+        } else if !self.update_instance(instance, Trigger::Prepared, now, out, Process::prepared) {
             // The attempt was cancelled. The holder of its pipes must close them.
             out.push(Action::Drain(instance));
         }
@@ -451,11 +463,9 @@ impl Fleet {
 
     /// Handles a created process. A process that is no longer wanted is killed.
     fn spawned(&mut self, instance: InstanceId, pid: i32, now: Now, out: &mut Actions) {
-        if self.slots.process_of(instance).is_some() {
-            self.update_process(instance.slot, now, out, |process, ctx| {
-                process.spawned(pid, ctx);
-            });
-        } else {
+        if !self.update_instance(instance, Trigger::Spawned, now, out, |process, ctx| {
+            process.spawned(pid, ctx);
+        }) {
             let signal = Signal::KILL;
             self.signals
                 .push_back((instance, signal, SignalPurpose::Stray));
@@ -482,8 +492,8 @@ impl Fleet {
                 process.run.next = None;
             }
             out.push(Action::Drain(instance));
-        } else if self.slots.process_of(instance).is_some() {
-            self.update_process(instance.slot, now, out, |process, ctx| {
+        } else {
+            self.update_instance(instance, Trigger::SpawnFailed, now, out, |process, ctx| {
                 process.spawn_failed(error, ctx);
             });
         }
@@ -537,7 +547,13 @@ impl Fleet {
         match purpose {
             SignalPurpose::Stop => {
                 if problem.is_none() && self.slots.process_of(instance).is_some() {
-                    self.update_process(instance.slot, now, out, |process, _| process.stop_sent());
+                    self.update_process(
+                        instance.slot,
+                        Trigger::SignalSent,
+                        now,
+                        out,
+                        Process::stop_sent,
+                    );
                 }
             }
             SignalPurpose::Client {
@@ -584,7 +600,13 @@ impl Fleet {
         };
         let text = line.to_string();
         out.push(Action::Log(line));
-        self.update_process(instance.slot, now, out, Process::signal_refused);
+        self.update_process(
+            instance.slot,
+            Trigger::SignalRefused,
+            now,
+            out,
+            Process::signal_refused,
+        );
         self.fail_stops(instance.slot, &text, out);
         Some(text)
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::auto_log_names;
 use super::process::Process;
 use super::slots::Group;
+use super::transitions::Trigger;
 use super::{Action, Actions, Fleet};
 use crate::api::FaultCode;
 use crate::config::spec::{GroupSpec, ProcessSpec};
@@ -114,7 +115,7 @@ impl Fleet {
         };
         let slots: Vec<u32> = group.slots.iter().copied().filter(autostarts).collect();
         for slot in slots {
-            self.update_process(slot, now, out, |process, ctx| {
+            self.update_process(slot, Trigger::Start, now, out, |process, ctx| {
                 process.start(slot, ctx);
             });
         }
@@ -235,7 +236,7 @@ impl Fleet {
             group.by_name = by_name;
         }
         for slot in autostart {
-            self.update_process(slot, now, out, |process, ctx| {
+            self.update_process(slot, Trigger::Start, now, out, |process, ctx| {
                 process.start(slot, ctx);
             });
         }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::listener::ListenerStage;
 use super::slots::SlotEntry;
-use super::stage::{ReapStep, Stage};
+use super::stage::{AlivePhase, AttemptStep, Idle, ReapStep, Stage};
 use super::ticket::Pending;
+use super::transitions::Trigger;
 use super::{Action, Actions, Fleet, ResumeKind};
 use crate::api::{Fault, FaultCode, Reply, Ticket};
 use crate::domain::{InstanceId, Line, Now, Tick};
@@ -111,46 +112,38 @@ impl Fleet {
             .flat_map(|group| group.slots.iter().copied())
             .collect();
         for slot in slots {
-            self.update_process(slot, now, out, |process, ctx| {
+            self.update_process(slot, Trigger::Resumed, now, out, |process, ctx| {
                 process.run.waiters.clear();
                 process.run.report_at = Tick::NEVER;
                 // Only its pipes are left. They are closed together with those of other unknown instances.
                 process.run.next = None;
-                let (instance, spec) = match process.run.stage {
+                let (instance, spec) = match *process.run.stage {
+                    // No process exists, and a stop was requested.
+                    Stage::Attempt {
+                        instance,
+                        step: AttemptStep::StopPending,
+                    } => {
+                        process.enter_stage(Stage::STOPPED, 0, false, ctx);
+                        ctx.out.push(Action::Drain(instance));
+                        return;
+                    }
                     // No process exists yet, so the attempt starts again.
-                    Stage::Resolving(instance)
-                    | Stage::Preparing(instance)
-                    | Stage::Spawning(instance) => {
-                        process.run.stage = Stage::Resolving(instance);
+                    Stage::Attempt { instance, .. } => {
+                        process.change_stage(Stage::attempt(instance, AttemptStep::Resolving), ctx);
                         process.end_hold_up();
                         let spec = process.spec.clone();
                         ctx.out.push(Action::Resolve(instance, spec));
                         return;
                     }
-                    // No process exists, and a stop was requested.
-                    Stage::StopPending(instance) => {
-                        process.enter_stage(Stage::Stopped, 0, false, ctx);
-                        ctx.out.push(Action::Drain(instance));
-                        return;
-                    }
-                    Stage::Stopped
-                    | Stage::Exited { .. }
-                    | Stage::Fatal
-                    | Stage::Backoff { .. } => return,
                     // Older daemons left a process in this stage for ever after its exit.
-                    Stage::Unknown { alive: None } => {
-                        process.enter_stage(Stage::Stopped, 0, false, ctx);
+                    Stage::Idle(Idle::UnknownGone) => {
+                        process.enter_stage(Stage::STOPPED, 0, false, ctx);
                         return;
                     }
-                    Stage::Starting { instance, .. }
-                    | Stage::AwaitingReady { instance, .. }
-                    | Stage::Terminating { instance, .. }
-                    | Stage::Running { instance, .. }
-                    | Stage::Stopping { instance, .. }
-                    | Stage::Reaped { instance, .. }
-                    | Stage::Unknown {
-                        alive: Some((instance, _)),
-                    } => (instance, process.spec.clone()),
+                    Stage::Idle(_) => return,
+                    Stage::Alive { instance, .. } | Stage::Reaped { instance, .. } => {
+                        (instance, process.spec.clone())
+                    }
                 };
                 ctx.out.push(Action::Adopt {
                     instance,
@@ -159,7 +152,7 @@ impl Fleet {
                     logs: process.logs.clone(),
                     listener: process.run.listener.as_ref().map(ListenerStage::state),
                 });
-                match process.run.stage {
+                match *process.run.stage {
                     // The step may be finished already. Repeating it does no harm.
                     Stage::Reaped {
                         reap_step: ReapStep::Emptying,
@@ -169,7 +162,10 @@ impl Fleet {
                         reap_step: ReapStep::Draining,
                         ..
                     } => ctx.out.push(Action::Drain(instance)),
-                    Stage::Stopping { sent: false, .. } => {
+                    Stage::Alive {
+                        phase: AlivePhase::Stopping { sent: false, .. },
+                        ..
+                    } => {
                         adopted += 1;
                         process.stop_again(instance, ctx);
                     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::stage::Stage;
+use super::stage::{AttemptStep, Stage};
 use super::{Action, Actions, Fleet};
 use crate::config::spec::{GroupSpec, ProcessSpec, ProgramSpec};
 use crate::domain::{GroupName, Line, ProcessName};
@@ -62,33 +62,24 @@ impl Fleet {
                 continue;
             };
             process.spec = Arc::clone(active);
-            match process.run.stage {
-                Stage::Starting { instance, .. }
-                | Stage::AwaitingReady { instance, .. }
-                | Stage::Terminating { instance, .. }
-                | Stage::Running { instance, .. }
-                | Stage::Stopping { instance, .. }
-                | Stage::Unknown {
-                    alive: Some((instance, _)),
-                } => {
+            match *process.run.stage {
+                Stage::Alive { instance, .. } => {
                     out.push(Action::Limit(instance, Arc::clone(&read.resources)));
                     out.push(Action::Log(Line::LimitsChanged {
                         name: active.name.clone(),
                     }));
                 }
-                Stage::Spawning(_) | Stage::StopPending(_) => {
+                // The next instance starts with the new limits.
+                Stage::Idle(_)
+                | Stage::Attempt {
+                    step: AttemptStep::Resolving | AttemptStep::Preparing,
+                    ..
+                }
+                | Stage::Reaped { .. } => {}
+                Stage::Attempt { .. } => {
                     process.run.relimit = true;
                     self.changed.push(slot);
                 }
-                // The next instance starts with the new limits.
-                Stage::Stopped
-                | Stage::Exited { .. }
-                | Stage::Fatal
-                | Stage::Backoff { .. }
-                | Stage::Resolving(_)
-                | Stage::Preparing(_)
-                | Stage::Reaped { .. }
-                | Stage::Unknown { alive: None } => {}
             }
         }
     }

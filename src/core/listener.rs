@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 
 use super::listener_pool::ListenerPool;
 use super::process::Process;
-use super::stage::Stage;
 use super::{Action, Actions, Fleet};
 use crate::config::spec::GroupSpec;
 use crate::domain::{
@@ -120,8 +119,7 @@ impl Fleet {
         let group = self.groups.get(&self.pools[index].group)?;
         group.slots.iter().copied().find(|&slot| {
             self.slots.get(slot).is_some_and(|process| {
-                matches!(process.run.stage, Stage::Running { .. })
-                    && process.run.listener == Some(ListenerStage::Ready)
+                process.run.stage.is_running() && process.run.listener == Some(ListenerStage::Ready)
             })
         })
     }
@@ -299,7 +297,7 @@ impl Fleet {
                     group.slots.iter().any(|&slot| {
                         let process = self.slots.get(slot);
                         process
-                            .filter(|process| matches!(process.run.stage, Stage::Running { .. }))
+                            .filter(|process| process.run.stage.is_running())
                             .and_then(|process| process.run.listener.as_ref())
                             .is_some_and(|listener| match listener {
                                 ListenerStage::Busy(_) => true,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::notify_message::{IgnoredNotify, NotifiedState, NotifyMessage, WatchdogNotify};
 use super::process::{Ctx, Process};
-use super::stage::{Stage, TerminationReason};
+use super::stage::{AlivePhase, Stage, TerminationReason};
 use super::{Action, SignalScope};
 use crate::domain::{InstanceId, Line, Seconds, Signal, Tick};
 
@@ -97,31 +97,17 @@ impl Process {
     /// Returns the deadline of the stage or of the watchdog. [`Tick::NEVER`] also while pending messages are being
     /// read.
     pub(super) fn stage_deadline(&self) -> Tick {
-        let deadline = self.run.stage.deadline();
-        let Some(notify_state) = &self.run.notify_state else {
-            return deadline;
-        };
-        match self.run.stage {
-            Stage::AwaitingReady { .. } | Stage::Running { .. } | Stage::Stopping { .. }
-                if notify_state.asked =>
-            {
-                Tick::NEVER
+        match &self.run.notify_state {
+            Some(notify_state) if self.run.stage.awaits_notify().is_some() => {
+                if notify_state.asked {
+                    Tick::NEVER
+                } else if self.run.stage.is_running() {
+                    notify_state.watchdog_at
+                } else {
+                    self.run.stage.deadline()
+                }
             }
-            Stage::Running { .. } => notify_state.watchdog_at,
-            Stage::Stopped
-            | Stage::Exited { .. }
-            | Stage::Fatal
-            | Stage::Backoff { .. }
-            | Stage::Resolving(_)
-            | Stage::Preparing(_)
-            | Stage::Spawning(_)
-            | Stage::Starting { .. }
-            | Stage::AwaitingReady { .. }
-            | Stage::Terminating { .. }
-            | Stage::StopPending(_)
-            | Stage::Stopping { .. }
-            | Stage::Reaped { .. }
-            | Stage::Unknown { .. } => deadline,
+            Some(_) | None => self.run.stage.deadline(),
         }
     }
 
@@ -133,11 +119,8 @@ impl Process {
         } else {
             Tick::NEVER
         };
-        self.run.stage = Stage::AwaitingReady {
-            instance,
-            pid,
-            ready_by,
-        };
+        let phase = AlivePhase::AwaitingReady { ready_by };
+        self.change_stage(Stage::alive(instance, pid, phase), ctx);
         self.allow_extension(ready_by);
     }
 
@@ -150,28 +133,8 @@ impl Process {
 
     /// Asks the shell to read pending messages before a deadline takes effect. Returns whether it was asked.
     pub(super) fn poll_notify_first(&mut self, ctx: &mut Ctx<'_>) -> bool {
-        let instance = match self.run.stage {
-            Stage::AwaitingReady { instance, .. }
-            | Stage::Running { instance, .. }
-            | Stage::Stopping {
-                instance,
-                killed: false,
-                ..
-            } => instance,
-            // A message cannot move the deadlines of these stages.
-            Stage::Stopped
-            | Stage::Exited { .. }
-            | Stage::Fatal
-            | Stage::Backoff { .. }
-            | Stage::Resolving(_)
-            | Stage::Preparing(_)
-            | Stage::Spawning(_)
-            | Stage::Starting { .. }
-            | Stage::Terminating { .. }
-            | Stage::StopPending(_)
-            | Stage::Stopping { .. }
-            | Stage::Reaped { .. }
-            | Stage::Unknown { .. } => return false,
+        let Some(instance) = self.run.stage.awaits_notify() else {
+            return false;
         };
         match &mut self.run.notify_state {
             Some(notify_state) if !notify_state.asked => {
@@ -223,19 +186,16 @@ impl Process {
         if let Some(usec) = notice.extend_usec {
             let wanted = Tick(now.0.saturating_add(usec.saturating_mul(1000)));
             let until = wanted.min(notify_state.extend_until);
-            match &mut self.run.stage {
-                Stage::AwaitingReady { ready_by: at, .. }
-                | Stage::Stopping {
-                    kill_at: at,
-                    killed: false,
-                    ..
-                } => *at = until.max(*at),
-                // No deadline can be extended in this stage.
-                _ => {}
+            if let Some(to) = self.run.stage.extended(until) {
+                self.change_stage(to, ctx);
             }
         }
         if notice.announced == Some(NotifiedState::Ready)
-            && let Stage::AwaitingReady { instance, pid, .. } = self.run.stage
+            && let Stage::Alive {
+                instance,
+                pid,
+                phase: AlivePhase::AwaitingReady { .. },
+            } = *self.run.stage
         {
             self.ready(instance, pid, ctx);
         }
@@ -247,7 +207,8 @@ impl Process {
     /// Makes a process RUNNING after it reported that it is ready.
     fn ready(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
         self.run.tries = 0;
-        self.enter_stage(Stage::Running { instance, pid }, pid, false, ctx);
+        let to = Stage::alive(instance, pid, AlivePhase::Running);
+        self.enter_stage(to, pid, false, ctx);
         let name = self.spec.name.clone();
         Self::log(ctx, Line::Ready { name });
         if let Some(notify_state) = &mut self.run.notify_state {
@@ -276,25 +237,19 @@ impl Process {
 
     /// Terminates a process that sent `WATCHDOG=trigger`.
     fn watchdog_trigger(&mut self, ctx: &mut Ctx<'_>) {
-        let (instance, pid, why) = match self.run.stage {
-            Stage::AwaitingReady { instance, pid, .. } => {
-                (instance, pid, TerminationReason::NotifiedFailure)
-            }
-            Stage::Running { instance, pid } => (instance, pid, TerminationReason::WatchdogTrigger),
-            // The process is being terminated already or does not exist.
-            Stage::Stopped
-            | Stage::Exited { .. }
-            | Stage::Fatal
-            | Stage::Backoff { .. }
-            | Stage::Resolving(_)
-            | Stage::Preparing(_)
-            | Stage::Spawning(_)
-            | Stage::Starting { .. }
-            | Stage::Terminating { .. }
-            | Stage::StopPending(_)
-            | Stage::Stopping { .. }
-            | Stage::Reaped { .. }
-            | Stage::Unknown { .. } => return,
+        let Stage::Alive {
+            instance,
+            pid,
+            phase,
+        } = *self.run.stage
+        else {
+            return;
+        };
+        let why = match phase {
+            AlivePhase::AwaitingReady { .. } => TerminationReason::NotifiedFailure,
+            AlivePhase::Running => TerminationReason::WatchdogTrigger,
+            // The process is being terminated already, or sends no notify messages.
+            _ => return,
         };
         let name = self.spec.name.clone();
         Self::log(ctx, Line::WatchdogTriggered { name, pid });
@@ -317,12 +272,9 @@ impl Process {
             | TerminationReason::WatchdogTimeout
             | TerminationReason::WatchdogTrigger => (Signal::ABRT, SignalScope::Process),
         };
-        self.run.stage = Stage::Terminating {
-            instance,
-            pid,
-            why,
-            kill_at: ctx.now.mono + Seconds(self.spec.stopwaitsecs.0.max(0)),
-        };
+        let kill_at = ctx.now.mono + Seconds(self.spec.stopwaitsecs.0.max(0));
+        let phase = AlivePhase::Terminating { why, kill_at };
+        self.change_stage(Stage::alive(instance, pid, phase), ctx);
         self.send_signal(instance, pid, signal, scope, ctx);
     }
 

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::exit::{DRAIN_SECS_MAX, EMPTY_SECS_MAX};
 use super::listener::ListenerStage;
 use super::notify_state::NotifyState;
-use super::stage::{ReapStep, Stage, StageAtExit};
+use super::stage::{AlivePhase, Idle, ReapStep, Stage, StageAtExit};
 use super::ticket::{SignalPurpose, Waiter};
+use super::transitions::{CurrentStage, Trigger};
 use super::{Action, Actions};
 use crate::api::ProcessView;
 use crate::config::spec::{ProcessKind, ProcessSpec};
@@ -31,6 +32,8 @@ pub(super) struct Ctx<'a> {
     pub(super) signals: &'a mut VecDeque<(InstanceId, Signal, SignalPurpose)>,
     /// Whether processes may start. False while the daemon stops.
     pub(super) may_start: bool,
+    /// Why the stage of the process may change now.
+    pub(super) trigger: Trigger,
 }
 
 impl Ctx<'_> {
@@ -115,7 +118,7 @@ pub(super) struct NextAttempt {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RunState {
     /// The stage.
-    pub(super) stage: Stage,
+    pub(super) stage: CurrentStage,
     /// The next attempt if it was started early. `None`: it was not, or the stage has caught up with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) next: Option<Box<NextAttempt>>,
@@ -188,7 +191,7 @@ impl Process {
             logs,
             slot_generation,
             run: RunState {
-                stage: Stage::Stopped,
+                stage: CurrentStage::restored(Stage::STOPPED),
                 next: None,
                 stage_before_unknown: None,
                 tries: 0,
@@ -211,30 +214,14 @@ impl Process {
     }
 
     /// Returns the state that clients see.
-    pub(super) const fn state(&self) -> ProcessState {
+    pub(super) fn state(&self) -> ProcessState {
         self.run.stage.state()
     }
 
     /// Takes the early next attempt if the current stage will not use it.
     pub(super) fn take_abandoned_attempt(&mut self, now: Tick) -> Option<InstanceId> {
         let next = self.run.next.as_ref()?;
-        let is_awaited = match self.run.stage {
-            Stage::Reaped { at_exit, .. } => at_exit != StageAtExit::Stopping,
-            Stage::Exited { restart_at } => restart_at <= now,
-            Stage::Resolving(instance) | Stage::Preparing(instance) => instance == next.instance,
-            Stage::Stopped
-            | Stage::Fatal
-            | Stage::Backoff { .. }
-            | Stage::Spawning(_)
-            | Stage::Starting { .. }
-            | Stage::AwaitingReady { .. }
-            | Stage::Terminating { .. }
-            | Stage::Running { .. }
-            | Stage::StopPending(_)
-            | Stage::Stopping { .. }
-            | Stage::Unknown { .. } => false,
-        };
-        if is_awaited {
+        if self.run.stage.leads_to(next.instance, now) {
             return None;
         }
         self.run.next.take().map(|next| next.instance)
@@ -287,12 +274,18 @@ impl Process {
     /// Enters the stage `to` and publishes the change if the state differs. `pid` and `expected` go into the event.
     pub(super) fn enter_stage(&mut self, to: Stage, pid: i32, expected: bool, ctx: &mut Ctx<'_>) {
         let from = self.state();
-        self.run.stage = to;
+        self.run.stage.enter(to, ctx.trigger);
         self.publish(from, self.state(), pid, expected, ctx);
     }
 
+    /// Enters a stage of the same state, so nothing is published.
+    pub(super) fn change_stage(&mut self, to: Stage, ctx: &Ctx<'_>) {
+        debug_assert!(to.state() == self.state(), "{to:?} has to be published");
+        self.run.stage.enter(to, ctx.trigger);
+    }
+
     /// Publishes a change of state. Does nothing if `from` equals `to`.
-    pub(super) fn publish(
+    fn publish(
         &self,
         from: ProcessState,
         to: ProcessState,
@@ -348,65 +341,48 @@ impl Process {
         if self.stage_deadline() > ctx.now.mono {
             return;
         }
-        match self.run.stage {
-            Stage::Exited { .. } if ctx.may_start => self.start(slot, ctx),
-            Stage::Exited { .. } => {
-                self.run.stage = Stage::Exited {
-                    restart_at: Tick::NEVER,
-                };
+        match *self.run.stage {
+            Stage::Idle(Idle::Exited { .. } | Idle::Backoff { .. }) if ctx.may_start => {
+                self.start(slot, ctx);
             }
-            Stage::Backoff { .. } if ctx.may_start => self.start(slot, ctx),
-            Stage::Backoff { .. } => {
-                self.run.stage = Stage::Backoff {
-                    retry_at: Tick::NEVER,
-                };
+            Stage::Idle(Idle::Exited { .. }) => self.cancel_restart(ctx),
+            Stage::Idle(Idle::Backoff { .. }) => {
+                let retry_at = Tick::NEVER;
+                self.change_stage(Stage::Idle(Idle::Backoff { retry_at }), ctx);
             }
-            Stage::Starting { instance, pid, .. } => self.promote(instance, pid, ctx),
-            Stage::AwaitingReady { instance, pid, .. } => self.not_ready(instance, pid, ctx),
-            Stage::Running { instance, pid } => self.watchdog_timeout(instance, pid, ctx),
-            Stage::Terminating {
-                instance, pid, why, ..
-            } => self.kill_failing(instance, pid, why, ctx),
-            Stage::Stopping {
+            Stage::Alive {
                 instance,
                 pid,
-                sent,
-                ..
-            } => self.kill(instance, pid, sent, ctx),
-            Stage::Reaped {
-                reap_step: ReapStep::Emptying,
-                ..
-            } => {
-                Self::log(
-                    ctx,
-                    Line::CgroupLate {
-                        name: self.spec.name.clone(),
-                        seconds: EMPTY_SECS_MAX.0,
-                    },
-                );
+                phase,
+            } => match phase {
+                AlivePhase::Starting { .. } => self.promote(instance, pid, ctx),
+                AlivePhase::AwaitingReady { .. } => self.not_ready(instance, pid, ctx),
+                AlivePhase::Running => self.watchdog_timeout(instance, pid, ctx),
+                AlivePhase::Terminating { why, .. } => self.kill_failing(instance, pid, why, ctx),
+                AlivePhase::Stopping { sent, .. } => self.kill(instance, pid, sent, ctx),
+                // No deadline.
+                _ => {}
+            },
+            Stage::Reaped { reap_step, .. } => self.reap_step_late(reap_step, ctx),
+            // No deadline.
+            Stage::Idle(_) | Stage::Attempt { .. } => {}
+        }
+    }
+
+    /// Continues the exit although the step has not finished.
+    fn reap_step_late(&mut self, reap_step: ReapStep, ctx: &mut Ctx<'_>) {
+        let name = self.spec.name.clone();
+        match reap_step {
+            ReapStep::Emptying => {
+                let seconds = EMPTY_SECS_MAX.0;
+                Self::log(ctx, Line::CgroupLate { name, seconds });
                 self.emptied(ResourceEvents::NONE, ctx);
             }
-            Stage::Reaped {
-                reap_step: ReapStep::Draining,
-                ..
-            } => {
-                Self::log(
-                    ctx,
-                    Line::DrainLate {
-                        name: self.spec.name.clone(),
-                        seconds: DRAIN_SECS_MAX.0,
-                    },
-                );
+            ReapStep::Draining => {
+                let seconds = DRAIN_SECS_MAX.0;
+                Self::log(ctx, Line::DrainLate { name, seconds });
                 self.drained(ctx);
             }
-            // These stages have no deadline.
-            Stage::Stopped
-            | Stage::Fatal
-            | Stage::Resolving(_)
-            | Stage::Preparing(_)
-            | Stage::Spawning(_)
-            | Stage::StopPending(_)
-            | Stage::Unknown { .. } => {}
         }
     }
 }

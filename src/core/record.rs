@@ -10,7 +10,8 @@ use super::checkpoint::ProcessRecord;
 use super::listener::ListenerStage;
 use super::notify_state::NotifyState;
 use super::process::{LastError, Process, RunState};
-use super::stage::{ReapStep, Stage, StageAtExit, TerminationReason};
+use super::stage_record::{StageRecord, code_of_stage_at_exit, stage_at_exit_of_code};
+use super::transitions::CurrentStage;
 use crate::domain::{ExitReason, ExitStatus, InstanceId, ResourceEvents, Signal, Tick, counter};
 
 /// The first byte of a record: the version of the format.
@@ -94,7 +95,7 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
     to.u64(process.slot_generation);
     to.u64(counts.last_incarnation);
     to.u64(counts.event_serial);
-    to.stage(*stage);
+    StageRecord::from(**stage).write(&mut to);
     match refused {
         None => to.u8(NONE),
         Some(at_exit) => to.u8(1 + code_of_stage_at_exit(*at_exit)),
@@ -174,7 +175,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
     let slot_generation = counter::checked(from.u64()?)?;
     let last_incarnation = counter::checked(from.u64()?)?;
     let event_serial = counter::checked(from.u64()?)?;
-    let stage = from.stage()?;
+    let stage = CurrentStage::restored(StageRecord::read(&mut from)?.into());
     let refused = match from.u8()? {
         NONE => None,
         code => Some(stage_at_exit_of_code(code - 1)?),
@@ -264,52 +265,6 @@ pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
     })
 }
 
-const fn code_of_stage_at_exit(at_exit: StageAtExit) -> u8 {
-    match at_exit {
-        StageAtExit::TooQuick => 0,
-        StageAtExit::Unpromoted => 1,
-        StageAtExit::Unready => 2,
-        StageAtExit::Running => 3,
-        StageAtExit::Stopping => 4,
-        StageAtExit::Unknown => 5,
-        StageAtExit::Failed(why) => 6 + code_of_termination(why),
-    }
-}
-
-const fn stage_at_exit_of_code(code: u8) -> Option<StageAtExit> {
-    Some(match code {
-        0 => StageAtExit::TooQuick,
-        1 => StageAtExit::Unpromoted,
-        2 => StageAtExit::Unready,
-        3 => StageAtExit::Running,
-        4 => StageAtExit::Stopping,
-        5 => StageAtExit::Unknown,
-        _ => match termination_of_code(code - 6) {
-            Some(why) => StageAtExit::Failed(why),
-            None => return None,
-        },
-    })
-}
-
-const fn code_of_termination(why: TerminationReason) -> u8 {
-    match why {
-        TerminationReason::NotReady => 0,
-        TerminationReason::NotifiedFailure => 1,
-        TerminationReason::WatchdogTimeout => 2,
-        TerminationReason::WatchdogTrigger => 3,
-    }
-}
-
-const fn termination_of_code(code: u8) -> Option<TerminationReason> {
-    Some(match code {
-        0 => TerminationReason::NotReady,
-        1 => TerminationReason::NotifiedFailure,
-        2 => TerminationReason::WatchdogTimeout,
-        3 => TerminationReason::WatchdogTrigger,
-        _ => return None,
-    })
-}
-
 fn code_of_resource_events(resource_events: ResourceEvents) -> u8 {
     let ResourceEvents {
         oom_kill,
@@ -327,34 +282,35 @@ fn resource_events_of_code(code: u8) -> Option<ResourceEvents> {
     })
 }
 
-struct Writer(Vec<u8>);
+/// The bytes written so far.
+pub(super) struct Writer(Vec<u8>);
 
 impl Writer {
-    fn u8(&mut self, number: u8) {
+    pub(super) fn u8(&mut self, number: u8) {
         self.0.push(number);
     }
 
-    fn u32(&mut self, number: u32) {
+    pub(super) fn u32(&mut self, number: u32) {
         self.0.extend(number.to_le_bytes());
     }
 
-    fn i32(&mut self, number: i32) {
+    pub(super) fn i32(&mut self, number: i32) {
         self.0.extend(number.to_le_bytes());
     }
 
-    fn u64(&mut self, number: u64) {
+    pub(super) fn u64(&mut self, number: u64) {
         self.0.extend(number.to_le_bytes());
     }
 
-    fn i64(&mut self, number: i64) {
+    pub(super) fn i64(&mut self, number: i64) {
         self.0.extend(number.to_le_bytes());
     }
 
-    fn tick(&mut self, tick: Tick) {
+    pub(super) fn tick(&mut self, tick: Tick) {
         self.u64(tick.0);
     }
 
-    fn status(&mut self, status: ExitStatus) {
+    pub(super) fn status(&mut self, status: ExitStatus) {
         let (code, number) = match status {
             ExitStatus::Exited(code) => (0, i32::from(code)),
             ExitStatus::Signalled { signal, dumped } => (1 + u8::from(dumped), signal.number()),
@@ -364,117 +320,38 @@ impl Writer {
         self.i32(number);
     }
 
-    fn exit_reason(&mut self, code: u8, status: ExitStatus) {
+    pub(super) fn exit_reason(&mut self, code: u8, status: ExitStatus) {
         self.u8(code);
         self.status(status);
     }
 
-    fn instance(&mut self, code: u8, instance: InstanceId) {
+    pub(super) fn instance(&mut self, code: u8, instance: InstanceId) {
         self.u8(code);
         self.u32(instance.slot);
         self.u64(instance.incarnation);
     }
 
-    fn process(&mut self, code: u8, instance: InstanceId, pid: i32) {
+    pub(super) fn process(&mut self, code: u8, instance: InstanceId, pid: i32) {
         self.instance(code, instance);
         self.i32(pid);
-    }
-
-    fn stage(&mut self, stage: Stage) {
-        match stage {
-            Stage::Stopped => self.u8(0),
-            Stage::Exited { restart_at } => {
-                self.u8(1);
-                self.tick(restart_at);
-            }
-            Stage::Fatal => self.u8(2),
-            Stage::Backoff { retry_at } => {
-                self.u8(3);
-                self.tick(retry_at);
-            }
-            Stage::Resolving(instance) => self.instance(4, instance),
-            Stage::Preparing(instance) => self.instance(5, instance),
-            Stage::Spawning(instance) => self.instance(6, instance),
-            Stage::Starting {
-                instance,
-                pid,
-                promote_at,
-            } => {
-                self.process(7, instance, pid);
-                self.tick(promote_at);
-            }
-            Stage::AwaitingReady {
-                instance,
-                pid,
-                ready_by,
-            } => {
-                self.process(8, instance, pid);
-                self.tick(ready_by);
-            }
-            Stage::Terminating {
-                instance,
-                pid,
-                why,
-                kill_at,
-            } => {
-                self.process(9, instance, pid);
-                self.u8(code_of_termination(why));
-                self.tick(kill_at);
-            }
-            Stage::Running { instance, pid } => self.process(10, instance, pid),
-            Stage::StopPending(instance) => self.instance(11, instance),
-            Stage::Stopping {
-                instance,
-                pid,
-                kill_at,
-                sent,
-                killed,
-            } => {
-                self.process(12, instance, pid);
-                self.tick(kill_at);
-                self.u8(u8::from(sent));
-                self.u8(u8::from(killed));
-            }
-            Stage::Reaped {
-                instance,
-                pid,
-                status,
-                at_exit,
-                reap_step,
-                drain_by,
-            } => {
-                self.process(13, instance, pid);
-                self.status(status);
-                self.u8(code_of_stage_at_exit(at_exit));
-                self.u8(match reap_step {
-                    ReapStep::Emptying => 0,
-                    ReapStep::Draining => 1,
-                });
-                self.tick(drain_by);
-            }
-            Stage::Unknown { alive: None } => self.u8(14),
-            Stage::Unknown {
-                alive: Some((instance, pid)),
-            } => self.process(15, instance, pid),
-        }
     }
 }
 
 /// The bytes not read yet.
-struct Reader<'a>(&'a [u8]);
+pub(super) struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
-    fn take_bytes<const COUNT: usize>(&mut self) -> Option<[u8; COUNT]> {
+    pub(super) fn take_bytes<const COUNT: usize>(&mut self) -> Option<[u8; COUNT]> {
         let (bytes, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*bytes)
     }
 
-    fn u8(&mut self) -> Option<u8> {
+    pub(super) fn u8(&mut self) -> Option<u8> {
         self.take_bytes::<1>().map(|[byte]| byte)
     }
 
-    fn bool(&mut self) -> Option<bool> {
+    pub(super) fn bool(&mut self) -> Option<bool> {
         match self.u8()? {
             0 => Some(false),
             1 => Some(true),
@@ -482,27 +359,27 @@ impl Reader<'_> {
         }
     }
 
-    fn u32(&mut self) -> Option<u32> {
+    pub(super) fn u32(&mut self) -> Option<u32> {
         self.take_bytes().map(u32::from_le_bytes)
     }
 
-    fn i32(&mut self) -> Option<i32> {
+    pub(super) fn i32(&mut self) -> Option<i32> {
         self.take_bytes().map(i32::from_le_bytes)
     }
 
-    fn u64(&mut self) -> Option<u64> {
+    pub(super) fn u64(&mut self) -> Option<u64> {
         self.take_bytes().map(u64::from_le_bytes)
     }
 
-    fn i64(&mut self) -> Option<i64> {
+    pub(super) fn i64(&mut self) -> Option<i64> {
         self.take_bytes().map(i64::from_le_bytes)
     }
 
-    fn tick(&mut self) -> Option<Tick> {
+    pub(super) fn tick(&mut self) -> Option<Tick> {
         self.u64().map(Tick)
     }
 
-    fn status(&mut self) -> Option<ExitStatus> {
+    pub(super) fn status(&mut self) -> Option<ExitStatus> {
         let (code, number) = (self.u8()?, self.i32()?);
         Some(match code {
             0 => ExitStatus::Exited(u8::try_from(number).ok()?),
@@ -515,90 +392,14 @@ impl Reader<'_> {
         })
     }
 
-    fn instance(&mut self) -> Option<InstanceId> {
+    pub(super) fn instance(&mut self) -> Option<InstanceId> {
         Some(InstanceId {
             slot: counter::checked_slot(self.u32()?)?,
             incarnation: counter::checked(self.u64()?)?,
         })
     }
 
-    fn process(&mut self) -> Option<(InstanceId, i32)> {
+    pub(super) fn process(&mut self) -> Option<(InstanceId, i32)> {
         Some((self.instance()?, self.i32()?))
-    }
-
-    fn stage(&mut self) -> Option<Stage> {
-        Some(match self.u8()? {
-            0 => Stage::Stopped,
-            1 => Stage::Exited {
-                restart_at: self.tick()?,
-            },
-            2 => Stage::Fatal,
-            3 => Stage::Backoff {
-                retry_at: self.tick()?,
-            },
-            4 => Stage::Resolving(self.instance()?),
-            5 => Stage::Preparing(self.instance()?),
-            6 => Stage::Spawning(self.instance()?),
-            7 => {
-                let (instance, pid) = self.process()?;
-                Stage::Starting {
-                    instance,
-                    pid,
-                    promote_at: self.tick()?,
-                }
-            }
-            8 => {
-                let (instance, pid) = self.process()?;
-                Stage::AwaitingReady {
-                    instance,
-                    pid,
-                    ready_by: self.tick()?,
-                }
-            }
-            9 => {
-                let (instance, pid) = self.process()?;
-                Stage::Terminating {
-                    instance,
-                    pid,
-                    why: termination_of_code(self.u8()?)?,
-                    kill_at: self.tick()?,
-                }
-            }
-            10 => {
-                let (instance, pid) = self.process()?;
-                Stage::Running { instance, pid }
-            }
-            11 => Stage::StopPending(self.instance()?),
-            12 => {
-                let (instance, pid) = self.process()?;
-                Stage::Stopping {
-                    instance,
-                    pid,
-                    kill_at: self.tick()?,
-                    sent: self.bool()?,
-                    killed: self.bool()?,
-                }
-            }
-            13 => {
-                let (instance, pid) = self.process()?;
-                Stage::Reaped {
-                    instance,
-                    pid,
-                    status: self.status()?,
-                    at_exit: stage_at_exit_of_code(self.u8()?)?,
-                    reap_step: match self.u8()? {
-                        0 => ReapStep::Emptying,
-                        1 => ReapStep::Draining,
-                        _ => return None,
-                    },
-                    drain_by: self.tick()?,
-                }
-            }
-            14 => Stage::Unknown { alive: None },
-            15 => Stage::Unknown {
-                alive: Some(self.process()?),
-            },
-            _ => return None,
-        })
     }
 }

@@ -14,6 +14,7 @@ use super::admit::{Rights, not_permitted};
 use super::batch::result;
 use super::process::Process;
 use super::ticket::{BatchMember, Pending, WaitUntil, Waiter};
+use super::transitions::Trigger;
 use super::{Action, Actions, Fleet};
 use crate::api::{Fault, FaultCode, Reply, RequestTarget, TargetResult, Ticket};
 use crate::domain::{Namespec, Now, ProcessState, SpawnError, SupervisorState};
@@ -307,7 +308,11 @@ impl Fleet {
                 .under_way
                 .insert(index, (member.clone(), named, turn));
         }
-        self.update_process(slot, now, out, |process, ctx| match until {
+        let trigger = match until {
+            WaitUntil::Stopped | WaitUntil::StopSent => Trigger::Stop,
+            WaitUntil::Running | WaitUntil::Spawned => Trigger::Start,
+        };
+        self.update_process(slot, trigger, now, out, |process, ctx| match until {
             WaitUntil::Stopped | WaitUntil::StopSent => process.stop(ctx),
             WaitUntil::Running | WaitUntil::Spawned => process.start(slot, ctx),
         });
@@ -334,7 +339,7 @@ impl Fleet {
             }
             None => {
                 process.run.waiters.push(waiter);
-                self.update_process(slot, now, out, Process::report_stop);
+                self.update_process(slot, Trigger::Other, now, out, Process::report_stop);
             }
         }
     }

@@ -10,6 +10,7 @@ use super::admit::Rights;
 use super::process::Process;
 use super::slots::{Group, in_added_order};
 use super::ticket::{BatchMember, Pending, WaitUntil, Waiter};
+use super::transitions::Trigger;
 use super::{Action, Actions, Fleet};
 use crate::api::{AccessScope, Fault, FaultCode, Reply, TargetResult, Ticket};
 use crate::config::diff::is_same_process;
@@ -486,7 +487,7 @@ impl Fleet {
         self.runnable.push(ticket);
         for (index, member) in (0..).zip(leaving) {
             self.call_off_restarts(member.slot, out);
-            self.update_process(member.slot, now, out, Process::stop);
+            self.update_process(member.slot, Trigger::Stop, now, out, Process::stop);
             let Some(process) = self.slots.get_mut(member.slot) else {
                 continue;
             };
@@ -508,7 +509,7 @@ impl Fleet {
                 );
             } else {
                 process.run.waiters.push(waiter);
-                self.update_process(member.slot, now, out, Process::report_stop);
+                self.update_process(member.slot, Trigger::Other, now, out, Process::report_stop);
             }
         }
     }

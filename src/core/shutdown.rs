@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::process::Process;
 use super::slots::{in_added_order, in_start_order};
+use super::transitions::Trigger;
 use super::{Action, Actions, DaemonOutcome, Fleet};
 use crate::api::FaultCode;
 use crate::domain::{EventKind, Line, Now, ProcessState, Seconds, SupervisorState, Tick};
@@ -106,9 +107,11 @@ impl Fleet {
             };
             match process.state() {
                 ProcessState::Starting | ProcessState::Running => {
-                    self.update_process(slot, now, out, Process::stop);
+                    self.update_process(slot, Trigger::Shutdown, now, out, Process::stop);
                 }
-                ProcessState::Backoff => self.update_process(slot, now, out, Process::give_up),
+                ProcessState::Backoff => {
+                    self.update_process(slot, Trigger::Shutdown, now, out, Process::give_up)
+                }
                 ProcessState::Stopped
                 | ProcessState::Stopping
                 | ProcessState::Exited

@@ -78,7 +78,7 @@ impl SlotTable {
     ) -> Option<(Stage, &mut NextAttempt)> {
         let run = &mut self.get_mut(instance.slot)?.run;
         let next = run.next.as_deref_mut();
-        Some((run.stage, next.filter(|next| next.instance == instance)?))
+        Some((*run.stage, next.filter(|next| next.instance == instance)?))
     }
 
     /// Inserts a process and returns its slot.

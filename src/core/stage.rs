@@ -1,29 +1,58 @@
 //! The stage of one process: finer than its [`ProcessState`], because it also records which answer of the shell the
 //! core awaits. Each stage holds only the data that is valid in it, so an impossible combination cannot be expressed.
 //!
-//! ```text
-//! Stopped ─start→ Resolving → Preparing → Spawning → Starting → Running ─exit→ Reaped → Exited ─autorestart→ Resolving
-//!    ↑                │ fail      │ fail      │ fail     │ exit      │                       Backoff ─retry→ Resolving
-//!    │                └───────────┴───────────┴→ Backoff ┤ (Reaped)  │                          └─too often→ Fatal
-//!    └──── Reaped ←exit─ Stopping ←stop──────────────────┴───────────┘
-//!                          ↑ StopPending ←stop─ Spawning
-//!
-//! Starting, Running, Stopping ─signal refused→ Unknown ─exit→ Reaped → Backoff, Exited or Stopped
-//!
-//! With readiness of its own:    Spawning → AwaitingReady ─ready→ Running ─watchdog→ Terminating ─exit→ Reaped → Exited
-//!                                            └─timeout→ Terminating ─exit→ Reaped → Backoff
-//! ```
-//!
-//! If a process restarts without a delay, resolving and preparing start while it is still Reaped
-//! (`process::NextAttempt`). The stages are the same, only shorter.
+//! A stage has an outer shape, which says whether a process exists, and details within it. Other files match on the shape
+//! or call a method of [`Stage`]. Only this file, `stage_record` and `transitions` name every stage, so the compiler
+//! points at these three when a stage is added.
 
 use serde::{Deserialize, Serialize};
 
+use super::stage_record::StageRecord;
 use crate::domain::{ExitStatus, InstanceId, ProcessState, Tick};
 
 /// The stage of one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StageRecord", into = "StageRecord")]
 pub(super) enum Stage {
+    /// There is no process, and no attempt to start one is in progress.
+    Idle(Idle),
+    /// STARTING or STOPPING: an attempt is in progress, and its process does not exist yet.
+    Attempt {
+        /// The instance of the attempt.
+        instance: InstanceId,
+        /// The step in progress.
+        step: AttemptStep,
+    },
+    /// The process exists.
+    Alive {
+        /// The running instance.
+        instance: InstanceId,
+        /// The PID.
+        pid: i32,
+        /// How far it is.
+        phase: AlivePhase,
+    },
+    /// The daemon reaped the process. First the rest of its cgroup is killed, then the rest of its output is written
+    /// out. No signal may be sent any more, since the PID may be reused.
+    Reaped {
+        /// The instance that exited.
+        instance: InstanceId,
+        /// The PID that the process had, for events.
+        pid: i32,
+        /// The exit status.
+        status: ExitStatus,
+        /// The stage in which the process exited.
+        at_exit: StageAtExit,
+        /// The step in progress.
+        reap_step: ReapStep,
+        /// When the core continues even if the step has not finished.
+        drain_by: Tick,
+    },
+}
+
+/// Why there is no process, and what is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Idle {
     /// STOPPED: stopped on request, or never started.
     Stopped,
     /// EXITED: the process exited on its own. It may wait for its automatic restart.
@@ -38,65 +67,48 @@ pub(super) enum Stage {
         /// When the next attempt starts. [`Tick::NEVER`] while the daemon stops.
         retry_at: Tick,
     },
+    /// UNKNOWN: an older daemon saw the exit of an UNKNOWN process and left it in this state.
+    UnknownGone,
+}
+
+/// A step of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AttemptStep {
     /// STARTING: the spawn thread looks up the command.
-    Resolving(InstanceId),
+    Resolving,
     /// STARTING: the output thread makes pipes and opens logs.
-    Preparing(InstanceId),
+    Preparing,
     /// STARTING: the spawn thread creates the process.
-    Spawning(InstanceId),
-    /// STARTING: the process exists, but has not run for `startsecs` yet.
+    Spawning,
+    /// STOPPING: a stop was requested during the attempt. If the spawn thread creates the process nevertheless, the stop
+    /// signal is sent as soon as the process exists.
+    StopPending,
+}
+
+/// How far a process is that exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AlivePhase {
+    /// STARTING: the process has not run for `startsecs` yet.
     Starting {
-        /// The running instance.
-        #[serde(rename = "life")]
-        instance: InstanceId,
-        /// The PID.
-        pid: i32,
         /// When the process becomes RUNNING.
         promote_at: Tick,
     },
-    /// STARTING: the process exists and has not reported that it is ready.
-    #[serde(rename = "Waking")]
+    /// STARTING: the process has not reported that it is ready.
     AwaitingReady {
-        /// The running instance.
-        #[serde(rename = "life")]
-        instance: InstanceId,
-        /// The PID.
-        pid: i32,
         /// Deadline for readiness. [`Tick::NEVER`]: no deadline.
         ready_by: Tick,
     },
+    /// RUNNING: the process is up.
+    Running,
     /// STARTING or RUNNING: the daemon terminates the process after a readiness or watchdog failure.
-    #[serde(rename = "Failing")]
     Terminating {
-        /// The running instance.
-        #[serde(rename = "life")]
-        instance: InstanceId,
-        /// The PID.
-        pid: i32,
         /// Why the daemon terminates the process.
         why: TerminationReason,
         /// When SIGKILL is sent, for the first time or again.
         kill_at: Tick,
     },
-    /// RUNNING: the process is up.
-    Running {
-        /// The running instance.
-        #[serde(rename = "life")]
-        instance: InstanceId,
-        /// The PID.
-        pid: i32,
-    },
-    /// STOPPING: a stop was requested while the spawn thread created the process. The stop signal is sent once the
-    /// process exists.
-    #[serde(rename = "Aborting")]
-    StopPending(InstanceId),
     /// STOPPING: the stop signal was sent.
     Stopping {
-        /// The running instance.
-        #[serde(rename = "life")]
-        instance: InstanceId,
-        /// The PID.
-        pid: i32,
         /// When SIGKILL is sent.
         kill_at: Tick,
         /// The kernel accepted the stop signal, or the process was gone already.
@@ -104,31 +116,8 @@ pub(super) enum Stage {
         /// SIGKILL was sent. The daemon can only wait for the exit.
         killed: bool,
     },
-    /// The daemon reaped the process. First the rest of its cgroup is killed, then the rest of its output is written
-    /// out. No signal may be sent any more, since the PID may be reused.
-    #[serde(rename = "Dying")]
-    Reaped {
-        /// The instance that exited.
-        #[serde(rename = "life")]
-        instance: InstanceId,
-        /// The PID that the process had, for events.
-        pid: i32,
-        /// The exit status.
-        status: ExitStatus,
-        /// The stage in which the process exited.
-        #[serde(rename = "was")]
-        at_exit: StageAtExit,
-        /// The step in progress.
-        #[serde(rename = "rite")]
-        reap_step: ReapStep,
-        /// When the core continues even if the step has not finished.
-        drain_by: Tick,
-    },
-    /// UNKNOWN: the kernel refused a signal to the process. The process leaves this stage when it exits.
-    Unknown {
-        /// The instance and its PID. `None`: an older daemon saw the exit.
-        alive: Option<(InstanceId, i32)>,
-    },
+    /// UNKNOWN: the kernel refused a signal to the process. The process leaves this phase when it exits.
+    Unknown,
 }
 
 /// Work that must finish before the exit of a reaped process is published.
@@ -185,83 +174,127 @@ impl TerminationReason {
     }
 }
 
+impl AlivePhase {
+    /// Returns what decides what follows if the process exits now. `is_too_quick`: it has not run for `startsecs`.
+    pub(super) const fn at_exit(self, is_too_quick: bool) -> StageAtExit {
+        match self {
+            // Differs: the original may promote a dead process to RUNNING, since it looks at the clock before it reaps.
+            // Here the time of the reap decides, by the monotonic clock.
+            Self::Starting { .. } if is_too_quick => StageAtExit::TooQuick,
+            Self::Starting { .. } => StageAtExit::Unpromoted,
+            Self::AwaitingReady { .. } => StageAtExit::Unready,
+            Self::Terminating { why, .. } => StageAtExit::Failed(why),
+            Self::Running => StageAtExit::Running,
+            Self::Stopping { .. } => StageAtExit::Stopping,
+            Self::Unknown => StageAtExit::Unknown,
+        }
+    }
+
+    /// Returns the deadline that the process itself can extend by asking for more time. `None`: there is none.
+    const fn extensible(&mut self) -> Option<&mut Tick> {
+        match self {
+            Self::AwaitingReady { ready_by: at }
+            | Self::Stopping {
+                kill_at: at,
+                killed: false,
+                ..
+            } => Some(at),
+            Self::Starting { .. }
+            | Self::Running
+            | Self::Terminating { .. }
+            | Self::Stopping { .. }
+            | Self::Unknown => None,
+        }
+    }
+}
+
 impl Stage {
+    /// STOPPED, as before the first start.
+    pub(super) const STOPPED: Self = Self::Idle(Idle::Stopped);
+
+    /// Returns the stage of a process that exists.
+    pub(super) const fn alive(instance: InstanceId, pid: i32, phase: AlivePhase) -> Self {
+        Self::Alive {
+            instance,
+            pid,
+            phase,
+        }
+    }
+
+    /// Returns the stage of an attempt.
+    pub(super) const fn attempt(instance: InstanceId, step: AttemptStep) -> Self {
+        Self::Attempt { instance, step }
+    }
+
+    /// Returns the kind, which names the stage without its data.
+    pub(super) const fn kind(&self) -> StageKind {
+        match *self {
+            Self::Idle(idle) => match idle {
+                Idle::Stopped => StageKind::Stopped,
+                Idle::Exited { .. } => StageKind::Exited,
+                Idle::Fatal => StageKind::Fatal,
+                Idle::Backoff { .. } => StageKind::Backoff,
+                Idle::UnknownGone => StageKind::UnknownGone,
+            },
+            Self::Attempt { step, .. } => match step {
+                AttemptStep::Resolving => StageKind::Resolving,
+                AttemptStep::Preparing => StageKind::Preparing,
+                AttemptStep::Spawning => StageKind::Spawning,
+                AttemptStep::StopPending => StageKind::StopPending,
+            },
+            Self::Alive { phase, .. } => match phase {
+                AlivePhase::Starting { .. } => StageKind::Starting,
+                AlivePhase::AwaitingReady { .. } => StageKind::AwaitingReady,
+                AlivePhase::Running => StageKind::Running,
+                AlivePhase::Terminating { why, .. } => match why.state() {
+                    ProcessState::Starting => StageKind::TerminatingStarting,
+                    _ => StageKind::TerminatingRunning,
+                },
+                AlivePhase::Stopping { .. } => StageKind::Stopping,
+                AlivePhase::Unknown => StageKind::Unknown,
+            },
+            Self::Reaped { at_exit, .. } => match at_exit {
+                StageAtExit::TooQuick | StageAtExit::Unready => StageKind::ReapedStarting,
+                StageAtExit::Unpromoted => StageKind::ReapedUnpromoted,
+                StageAtExit::Failed(why) => match why.state() {
+                    ProcessState::Starting => StageKind::ReapedStarting,
+                    _ => StageKind::ReapedRunning,
+                },
+                StageAtExit::Running => StageKind::ReapedRunning,
+                StageAtExit::Stopping => StageKind::ReapedStopping,
+                StageAtExit::Unknown => StageKind::ReapedUnknown,
+            },
+        }
+    }
+
     /// Returns the state that clients see.
     pub(super) const fn state(&self) -> ProcessState {
-        match self {
-            Self::Stopped => ProcessState::Stopped,
-            Self::Exited { .. } => ProcessState::Exited,
-            Self::Fatal => ProcessState::Fatal,
-            Self::Backoff { .. } => ProcessState::Backoff,
-            Self::Resolving(_)
-            | Self::Preparing(_)
-            | Self::Spawning(_)
-            | Self::Starting { .. }
-            | Self::AwaitingReady { .. } => ProcessState::Starting,
-            Self::Terminating { why, .. } => why.state(),
-            Self::Running { .. } => ProcessState::Running,
-            Self::StopPending(_) | Self::Stopping { .. } => ProcessState::Stopping,
-            Self::Reaped { at_exit, .. } => match at_exit {
-                StageAtExit::TooQuick | StageAtExit::Unpromoted | StageAtExit::Unready => {
-                    ProcessState::Starting
-                }
-                StageAtExit::Failed(why) => why.state(),
-                StageAtExit::Running => ProcessState::Running,
-                StageAtExit::Stopping => ProcessState::Stopping,
-                StageAtExit::Unknown => ProcessState::Unknown,
-            },
-            Self::Unknown { .. } => ProcessState::Unknown,
-        }
+        self.kind().state()
     }
 
     /// Returns the instance that the shell holds resources for. `None`: there is none.
     pub(super) const fn instance(&self) -> Option<InstanceId> {
         match *self {
-            Self::Stopped | Self::Exited { .. } | Self::Fatal | Self::Backoff { .. } => None,
-            Self::Resolving(instance)
-            | Self::Preparing(instance)
-            | Self::Spawning(instance)
-            | Self::StopPending(instance)
-            | Self::Starting { instance, .. }
-            | Self::AwaitingReady { instance, .. }
-            | Self::Terminating { instance, .. }
-            | Self::Running { instance, .. }
-            | Self::Stopping { instance, .. }
+            Self::Idle(_) => None,
+            Self::Attempt { instance, .. }
+            | Self::Alive { instance, .. }
             | Self::Reaped { instance, .. } => Some(instance),
-            Self::Unknown { alive } => match alive {
-                Some((instance, _)) => Some(instance),
-                None => None,
-            },
         }
     }
 
     /// Returns whether recovery treats a record of `before` and a record of this stage alike. In Resolving and in
     /// Preparing no process can exist yet, so the next daemon starts the attempt again for both.
     pub(super) fn recovers_same_as(&self, before: &Self) -> bool {
-        matches!((before, self), (Self::Resolving(before), Self::Preparing(now)) if before == now)
+        before.instance() == self.instance()
+            && before.kind() == StageKind::Resolving
+            && self.kind() == StageKind::Preparing
     }
 
     /// Returns the PID for clients and events. 0: no process.
     pub(super) const fn pid(&self) -> i32 {
         match *self {
-            Self::Stopped
-            | Self::Exited { .. }
-            | Self::Fatal
-            | Self::Backoff { .. }
-            | Self::Resolving(_)
-            | Self::Preparing(_)
-            | Self::Spawning(_)
-            | Self::StopPending(_) => 0,
-            Self::Starting { pid, .. }
-            | Self::AwaitingReady { pid, .. }
-            | Self::Terminating { pid, .. }
-            | Self::Running { pid, .. }
-            | Self::Stopping { pid, .. }
-            | Self::Reaped { pid, .. } => pid,
-            Self::Unknown { alive } => match alive {
-                Some((_, pid)) => pid,
-                None => 0,
-            },
+            Self::Idle(_) | Self::Attempt { .. } => 0,
+            Self::Alive { pid, .. } | Self::Reaped { pid, .. } => pid,
         }
     }
 
@@ -269,22 +302,14 @@ impl Stage {
     /// PID may belong to another process.
     pub(super) const fn reachable(&self) -> Option<(InstanceId, i32)> {
         match *self {
-            Self::Starting { instance, pid, .. }
-            | Self::AwaitingReady { instance, pid, .. }
-            | Self::Terminating { instance, pid, .. }
-            | Self::Running { instance, pid }
-            | Self::Stopping { instance, pid, .. } => Some((instance, pid)),
-            Self::Unknown { alive } => alive,
-            Self::Stopped
-            | Self::Exited { .. }
-            | Self::Fatal
-            | Self::Backoff { .. }
-            | Self::Resolving(_)
-            | Self::Preparing(_)
-            | Self::Spawning(_)
-            | Self::StopPending(_)
-            | Self::Reaped { .. } => None,
+            Self::Alive { instance, pid, .. } => Some((instance, pid)),
+            Self::Idle(_) | Self::Attempt { .. } | Self::Reaped { .. } => None,
         }
+    }
+
+    /// Returns whether the process is RUNNING and the daemon does not terminate it.
+    pub(super) fn is_running(&self) -> bool {
+        self.kind() == StageKind::Running
     }
 
     /// Returns whether the processes left in the cgroup are still being handled. The output must not be drained before
@@ -299,24 +324,157 @@ impl Stage {
         )
     }
 
+    /// Returns whether this stage leads to the attempt of the instance `next`, which was started early.
+    pub(super) fn leads_to(&self, next: InstanceId, now: Tick) -> bool {
+        match *self {
+            Self::Reaped { at_exit, .. } => at_exit != StageAtExit::Stopping,
+            Self::Idle(Idle::Exited { restart_at }) => restart_at <= now,
+            Self::Attempt { instance, step } => {
+                matches!(step, AttemptStep::Resolving | AttemptStep::Preparing) && instance == next
+            }
+            Self::Idle(_) | Self::Alive { .. } => false,
+        }
+    }
+
+    /// Returns the process whose notify messages can move the deadline of this stage: by an extension, or by a watchdog
+    /// message. `None`: no message can.
+    pub(super) fn awaits_notify(&self) -> Option<InstanceId> {
+        let Self::Alive {
+            instance,
+            mut phase,
+            ..
+        } = *self
+        else {
+            return None;
+        };
+        let is_awaited = phase == AlivePhase::Running || phase.extensible().is_some();
+        is_awaited.then_some(instance)
+    }
+
+    /// Returns this stage with its deadline moved to `until` if that is later. `None`: the process cannot extend it.
+    pub(super) fn extended(mut self, until: Tick) -> Option<Self> {
+        let Self::Alive { phase, .. } = &mut self else {
+            return None;
+        };
+        let at = phase.extensible()?;
+        *at = until.max(*at);
+        Some(self)
+    }
+
     /// Returns when the stage changes without an input. [`Tick::NEVER`]: it does not.
     pub(super) const fn deadline(&self) -> Tick {
         match *self {
-            Self::Exited { restart_at } => restart_at,
-            Self::Backoff { retry_at } => retry_at,
-            Self::Starting { promote_at, .. } => promote_at,
-            Self::AwaitingReady { ready_by, .. } => ready_by,
-            Self::Terminating { kill_at, .. } => kill_at,
-            Self::Stopping { kill_at, .. } => kill_at,
+            Self::Idle(idle) => match idle {
+                Idle::Exited { restart_at } => restart_at,
+                Idle::Backoff { retry_at } => retry_at,
+                Idle::Stopped | Idle::Fatal | Idle::UnknownGone => Tick::NEVER,
+            },
+            Self::Attempt { .. } => Tick::NEVER,
+            Self::Alive { phase, .. } => match phase {
+                AlivePhase::Starting { promote_at } => promote_at,
+                AlivePhase::AwaitingReady { ready_by } => ready_by,
+                AlivePhase::Terminating { kill_at, .. } | AlivePhase::Stopping { kill_at, .. } => {
+                    kill_at
+                }
+                AlivePhase::Running | AlivePhase::Unknown => Tick::NEVER,
+            },
             Self::Reaped { drain_by, .. } => drain_by,
-            Self::Stopped
-            | Self::Fatal
-            | Self::Resolving(_)
-            | Self::Preparing(_)
-            | Self::Spawning(_)
-            | Self::Running { .. }
-            | Self::StopPending(_)
-            | Self::Unknown { .. } => Tick::NEVER,
+        }
+    }
+}
+
+/// A stage without its data. It is as fine as the table of transitions needs it: each kind belongs to one
+/// [`ProcessState`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum StageKind {
+    /// [`Idle::Stopped`].
+    Stopped,
+    /// [`Idle::Exited`].
+    Exited,
+    /// [`Idle::Fatal`].
+    Fatal,
+    /// [`Idle::Backoff`].
+    Backoff,
+    /// [`Idle::UnknownGone`].
+    UnknownGone,
+    /// [`AttemptStep::Resolving`].
+    Resolving,
+    /// [`AttemptStep::Preparing`].
+    Preparing,
+    /// [`AttemptStep::Spawning`].
+    Spawning,
+    /// [`AttemptStep::StopPending`].
+    StopPending,
+    /// [`AlivePhase::Starting`].
+    Starting,
+    /// [`AlivePhase::AwaitingReady`].
+    AwaitingReady,
+    /// [`AlivePhase::Running`].
+    Running,
+    /// [`AlivePhase::Terminating`] after a readiness failure.
+    TerminatingStarting,
+    /// [`AlivePhase::Terminating`] after a watchdog failure.
+    TerminatingRunning,
+    /// [`AlivePhase::Stopping`].
+    Stopping,
+    /// [`AlivePhase::Unknown`].
+    Unknown,
+    /// [`Stage::Reaped`] before the process was RUNNING: the attempt failed.
+    ReapedStarting,
+    /// [`Stage::Reaped`] after `startsecs`, but before the process was made RUNNING.
+    ReapedUnpromoted,
+    /// [`Stage::Reaped`] while RUNNING.
+    ReapedRunning,
+    /// [`Stage::Reaped`] after a stop request.
+    ReapedStopping,
+    /// [`Stage::Reaped`] while UNKNOWN.
+    ReapedUnknown,
+}
+
+impl StageKind {
+    /// Every kind.
+    pub(super) const ALL: [Self; 21] = [
+        Self::Stopped,
+        Self::Exited,
+        Self::Fatal,
+        Self::Backoff,
+        Self::UnknownGone,
+        Self::Resolving,
+        Self::Preparing,
+        Self::Spawning,
+        Self::StopPending,
+        Self::Starting,
+        Self::AwaitingReady,
+        Self::Running,
+        Self::TerminatingStarting,
+        Self::TerminatingRunning,
+        Self::Stopping,
+        Self::Unknown,
+        Self::ReapedStarting,
+        Self::ReapedUnpromoted,
+        Self::ReapedRunning,
+        Self::ReapedStopping,
+        Self::ReapedUnknown,
+    ];
+
+    /// Returns the state that clients see.
+    pub(super) const fn state(self) -> ProcessState {
+        match self {
+            Self::Stopped => ProcessState::Stopped,
+            Self::Exited => ProcessState::Exited,
+            Self::Fatal => ProcessState::Fatal,
+            Self::Backoff => ProcessState::Backoff,
+            Self::Resolving
+            | Self::Preparing
+            | Self::Spawning
+            | Self::Starting
+            | Self::AwaitingReady
+            | Self::TerminatingStarting
+            | Self::ReapedStarting
+            | Self::ReapedUnpromoted => ProcessState::Starting,
+            Self::Running | Self::TerminatingRunning | Self::ReapedRunning => ProcessState::Running,
+            Self::StopPending | Self::Stopping | Self::ReapedStopping => ProcessState::Stopping,
+            Self::UnknownGone | Self::Unknown | Self::ReapedUnknown => ProcessState::Unknown,
         }
     }
 }

@@ -5,26 +5,22 @@ use std::sync::Arc;
 use super::Action;
 use super::notify_state::NotifyState;
 use super::process::{Ctx, LastError, NextAttempt, Process};
-use super::stage::Stage;
-use crate::domain::{ExitReason, InstanceId, Line, ResourceEvents, Seconds, SpawnError, Tick};
+use super::stage::{AlivePhase, AttemptStep, Idle, Stage};
+use super::transitions::Trigger;
+use crate::domain::{
+    ExitReason, InstanceId, Line, ProcessState, ResourceEvents, Seconds, SpawnError, Tick,
+};
 
 impl Process {
     /// Starts an attempt. Does nothing in a stage with a process or with an answer of the shell outstanding.
     pub(super) fn start(&mut self, slot: u32, ctx: &mut Ctx<'_>) {
-        match self.run.stage {
-            Stage::Stopped | Stage::Exited { .. } | Stage::Fatal | Stage::Backoff { .. } => {}
-            // Admission refuses to start these. A second instance beside the first must never exist.
-            Stage::Resolving(_)
-            | Stage::Preparing(_)
-            | Stage::Spawning(_)
-            | Stage::Starting { .. }
-            | Stage::AwaitingReady { .. }
-            | Stage::Terminating { .. }
-            | Stage::Running { .. }
-            | Stage::StopPending(_)
-            | Stage::Stopping { .. }
-            | Stage::Reaped { .. }
-            | Stage::Unknown { .. } => return,
+        match *self.run.stage {
+            // Admission refuses to start the others. A second instance beside the first must never exist.
+            Stage::Idle(Idle::UnknownGone)
+            | Stage::Attempt { .. }
+            | Stage::Alive { .. }
+            | Stage::Reaped { .. } => return,
+            Stage::Idle(_) => {}
         }
         let next = self.run.next.take();
         let instance = match &next {
@@ -41,7 +37,12 @@ impl Process {
         self.run.relimit = false;
         self.run.start = ctx.now.wall.secs();
         self.run.spawned_at = ctx.now.mono;
-        self.enter_stage(Stage::Resolving(instance), 0, false, ctx);
+        self.enter_stage(
+            Stage::attempt(instance, AttemptStep::Resolving),
+            0,
+            false,
+            ctx,
+        );
         let Some(mut next) = next else {
             let spec = Arc::clone(&self.spec);
             ctx.out.push(Action::Resolve(instance, spec));
@@ -51,6 +52,7 @@ impl Process {
         let is_resolved = next.is_resolved;
         self.run.next = Some(next);
         if is_resolved {
+            ctx.trigger = Trigger::Resolved;
             self.resolved(ctx);
         } else if let Some(why) = held_up {
             self.spawn_held(why, ctx);
@@ -80,94 +82,67 @@ impl Process {
         ctx.out.push(Action::Drain(early));
         self.end_hold_up();
         let instance = ctx.new_instance(early.slot);
-        self.run.stage = Stage::Resolving(instance);
+        self.change_stage(Stage::attempt(instance, AttemptStep::Resolving), ctx);
         let spec = Arc::clone(&self.spec);
         ctx.out.push(Action::Resolve(instance, spec));
     }
 
     /// Continues after the command was found.
     pub(super) fn resolved(&mut self, ctx: &mut Ctx<'_>) {
-        match self.run.stage {
-            Stage::Resolving(instance) => {
-                self.end_hold_up();
-                self.run.stage = Stage::Preparing(instance);
-                match &self.run.next {
-                    Some(next) if next.is_prepared => self.prepared(ctx),
-                    // Preparing was requested together with resolving.
-                    Some(_) => {}
-                    None => ctx.out.push(Action::Prepare(
-                        instance,
-                        Arc::clone(&self.spec),
-                        self.logs.clone(),
-                    )),
-                }
+        // The shell sends this input once per instance, so no other stage gets it.
+        let Some(instance) = self.at_step(AttemptStep::Resolving) else {
+            return;
+        };
+        self.end_hold_up();
+        self.change_stage(Stage::attempt(instance, AttemptStep::Preparing), ctx);
+        match &self.run.next {
+            Some(next) if next.is_prepared => {
+                ctx.trigger = Trigger::Prepared;
+                self.prepared(ctx);
             }
-            // The shell sends this input once per instance, so it cannot come here.
-            Stage::Stopped
-            | Stage::Exited { .. }
-            | Stage::Fatal
-            | Stage::Backoff { .. }
-            | Stage::Preparing(_)
-            | Stage::Spawning(_)
-            | Stage::Starting { .. }
-            | Stage::AwaitingReady { .. }
-            | Stage::Terminating { .. }
-            | Stage::Running { .. }
-            | Stage::StopPending(_)
-            | Stage::Stopping { .. }
-            | Stage::Reaped { .. }
-            | Stage::Unknown { .. } => {}
+            // Preparing was requested together with resolving.
+            Some(_) => {}
+            None => ctx.out.push(Action::Prepare(
+                instance,
+                Arc::clone(&self.spec),
+                self.logs.clone(),
+            )),
+        }
+    }
+
+    /// Returns the instance of the attempt if it is at this step. `None`: there is no attempt, or it is at another step.
+    fn at_step(&self, expected: AttemptStep) -> Option<InstanceId> {
+        match *self.run.stage {
+            Stage::Attempt { instance, step } if step == expected => Some(instance),
+            Stage::Idle(_) | Stage::Attempt { .. } | Stage::Alive { .. } | Stage::Reaped { .. } => {
+                None
+            }
         }
     }
 
     /// Continues after pipes were made and logs opened.
     pub(super) fn prepared(&mut self, ctx: &mut Ctx<'_>) {
-        match self.run.stage {
-            Stage::Preparing(instance) => {
-                self.run.next = None;
-                self.run.stage = Stage::Spawning(instance);
-                ctx.out
-                    .push(Action::Spawn(instance, Arc::clone(&self.spec)));
-            }
-            // The shell sends this input once per instance, after `Resolved`.
-            Stage::Stopped
-            | Stage::Exited { .. }
-            | Stage::Fatal
-            | Stage::Backoff { .. }
-            | Stage::Resolving(_)
-            | Stage::Spawning(_)
-            | Stage::Starting { .. }
-            | Stage::AwaitingReady { .. }
-            | Stage::Terminating { .. }
-            | Stage::Running { .. }
-            | Stage::StopPending(_)
-            | Stage::Stopping { .. }
-            | Stage::Reaped { .. }
-            | Stage::Unknown { .. } => {}
-        }
+        // The shell sends this input once per instance, after `Resolved`, so no other stage gets it.
+        let Some(instance) = self.at_step(AttemptStep::Preparing) else {
+            return;
+        };
+        self.run.next = None;
+        self.change_stage(Stage::attempt(instance, AttemptStep::Spawning), ctx);
+        ctx.out
+            .push(Action::Spawn(instance, Arc::clone(&self.spec)));
     }
 
     /// Handles a resolve or spawn that takes long. Its result follows as another input.
     pub(super) fn spawn_held(&mut self, why: String, ctx: &mut Ctx<'_>) {
-        match self.run.stage {
-            Stage::Resolving(_) | Stage::Spawning(_) | Stage::StopPending(_) => {
+        match *self.run.stage {
+            Stage::Attempt { step, .. } if step != AttemptStep::Preparing => {
                 let name = self.spec.name.clone();
                 self.run.last_error = Some(LastError::HeldUp(why.clone()));
                 Self::log(ctx, Line::StartHeldUp { name, why });
             }
-            // The attempt has ended meanwhile.
-            Stage::Stopped
-            | Stage::Exited { .. }
-            | Stage::Fatal
-            | Stage::Backoff { .. }
-            | Stage::Preparing(_)
-            | Stage::Starting { .. }
-            | Stage::AwaitingReady { .. }
-            | Stage::Terminating { .. }
-            | Stage::Running { .. }
-            | Stage::Stopping { .. }
-            | Stage::Reaped { .. }
-            | Stage::Unknown { .. } => {}
+            // The attempt has ended meanwhile, or another thread has its work.
+            Stage::Idle(_) | Stage::Attempt { .. } | Stage::Alive { .. } | Stage::Reaped { .. } => {
+            }
         }
     }
 
@@ -180,40 +155,30 @@ impl Process {
 
     /// Handles the creation of the process.
     pub(super) fn spawned(&mut self, pid: i32, ctx: &mut Ctx<'_>) {
-        match self.run.stage {
+        // The shell sends this input once per instance, after it was asked to spawn.
+        let Stage::Attempt { instance, step } = *self.run.stage else {
+            return;
+        };
+        match step {
+            AttemptStep::Resolving => {}
+            AttemptStep::StopPending => {
+                self.note_spawn(instance, pid, ctx);
+                self.send_stop(instance, pid, ctx);
+            }
             // Preparing: the previous daemon asked for the process and was killed before it wrote that down.
-            Stage::Spawning(instance) | Stage::Preparing(instance) => {
+            _ => {
                 self.note_spawn(instance, pid, ctx);
                 let startsecs = self.spec.startsecs;
                 if self.spec.notify.tells_ready() {
                     self.await_ready(instance, pid, ctx);
                 } else if startsecs.0 > 0 {
-                    self.run.stage = Stage::Starting {
-                        instance,
-                        pid,
-                        promote_at: ctx.now.mono + startsecs,
-                    };
+                    let promote_at = ctx.now.mono + startsecs;
+                    let phase = AlivePhase::Starting { promote_at };
+                    self.change_stage(Stage::alive(instance, pid, phase), ctx);
                 } else {
                     self.promote(instance, pid, ctx);
                 }
             }
-            Stage::StopPending(instance) => {
-                self.note_spawn(instance, pid, ctx);
-                self.send_stop(instance, pid, ctx);
-            }
-            // The shell sends this input once per instance, after it was asked to spawn.
-            Stage::Stopped
-            | Stage::Exited { .. }
-            | Stage::Fatal
-            | Stage::Backoff { .. }
-            | Stage::Resolving(_)
-            | Stage::Starting { .. }
-            | Stage::AwaitingReady { .. }
-            | Stage::Terminating { .. }
-            | Stage::Running { .. }
-            | Stage::Stopping { .. }
-            | Stage::Reaped { .. }
-            | Stage::Unknown { .. } => {}
         }
     }
 
@@ -240,7 +205,8 @@ impl Process {
     /// STARTING → RUNNING, after `startsecs`.
     pub(super) fn promote(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
         self.run.tries = 0;
-        self.enter_stage(Stage::Running { instance, pid }, pid, false, ctx);
+        let to = Stage::alive(instance, pid, AlivePhase::Running);
+        self.enter_stage(to, pid, false, ctx);
         Self::log(
             ctx,
             Line::Success {
@@ -252,49 +218,20 @@ impl Process {
 
     /// Handles a failed attempt without a process.
     pub(super) fn spawn_failed(&mut self, error: SpawnError, ctx: &mut Ctx<'_>) {
-        match self.run.stage {
-            Stage::Resolving(instance) if self.run.next.is_some() => {
-                self.retry_in_order(instance, ctx)
-            }
-            Stage::Resolving(_) | Stage::Preparing(_) => {
-                if let Some(next) = self.run.next.take() {
-                    ctx.out.push(Action::Drain(next.instance));
-                }
-                self.note_failure(error, ctx);
-            }
-            Stage::Spawning(instance) => {
-                ctx.out.push(Action::Drain(instance));
-                self.note_failure(error, ctx);
-            }
-            Stage::StopPending(instance) => {
-                ctx.out.push(Action::Drain(instance));
-                Self::log(
-                    ctx,
-                    Line::SpawnFailed {
-                        error: error.to_string(),
-                    },
-                );
-                self.run.exit_reason = Some(ExitReason::NotSpawned(Box::new(error.clone())));
-                self.run.last_error = Some(LastError::NotSpawned(Box::new(error)));
-                self.enter_stage(Stage::Stopped, 0, false, ctx);
-            }
-            // An attempt fails only in the stages above.
-            Stage::Stopped
-            | Stage::Exited { .. }
-            | Stage::Fatal
-            | Stage::Backoff { .. }
-            | Stage::Starting { .. }
-            | Stage::AwaitingReady { .. }
-            | Stage::Terminating { .. }
-            | Stage::Running { .. }
-            | Stage::Stopping { .. }
-            | Stage::Reaped { .. }
-            | Stage::Unknown { .. } => {}
+        // An attempt fails only before its process exists.
+        let Stage::Attempt { instance, step } = *self.run.stage else {
+            return;
+        };
+        if step == AttemptStep::Resolving && self.run.next.is_some() {
+            self.retry_in_order(instance, ctx);
+            return;
         }
-    }
-
-    /// Records and logs an attempt that failed without a process.
-    fn note_failure(&mut self, error: SpawnError, ctx: &mut Ctx<'_>) {
+        if let Some(next) = self.run.next.take() {
+            ctx.out.push(Action::Drain(next.instance));
+        }
+        if matches!(step, AttemptStep::Spawning | AttemptStep::StopPending) {
+            ctx.out.push(Action::Drain(instance));
+        }
         Self::log(
             ctx,
             Line::SpawnFailed {
@@ -303,8 +240,12 @@ impl Process {
         );
         self.run.exit_reason = Some(ExitReason::NotSpawned(Box::new(error.clone())));
         self.run.last_error = Some(LastError::NotSpawned(Box::new(error)));
-        self.back_off(ctx);
-        self.give_up_if_spent(ctx);
+        if step == AttemptStep::StopPending {
+            self.enter_stage(Stage::STOPPED, 0, false, ctx);
+        } else {
+            self.back_off(ctx);
+            self.give_up_if_spent(ctx);
+        }
     }
 
     /// Enters BACKOFF. The n-th failure in a row waits n seconds.
@@ -315,12 +256,13 @@ impl Process {
         } else {
             Tick::NEVER
         };
-        self.enter_stage(Stage::Backoff { retry_at }, 0, false, ctx);
+        self.enter_stage(Stage::Idle(Idle::Backoff { retry_at }), 0, false, ctx);
     }
 
     /// BACKOFF → FATAL if more than `startretries` retries have failed.
     pub(super) fn give_up_if_spent(&mut self, ctx: &mut Ctx<'_>) {
         if i64::from(self.run.tries) > self.spec.startretries {
+            ctx.trigger = Trigger::RetriesSpent;
             self.give_up(ctx);
             Self::log(
                 ctx,
@@ -333,9 +275,9 @@ impl Process {
 
     /// BACKOFF → FATAL, without a log line. A shutdown of the daemon does this.
     pub(super) fn give_up(&mut self, ctx: &mut Ctx<'_>) {
-        if matches!(self.run.stage, Stage::Backoff { .. }) {
+        if self.state() == ProcessState::Backoff {
             self.run.tries = 0;
-            self.enter_stage(Stage::Fatal, 0, false, ctx);
+            self.enter_stage(Stage::Idle(Idle::Fatal), 0, false, ctx);
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::Fleet;
 use super::process::Process;
-use super::stage::Stage;
+use super::stage::{AlivePhase, Idle, Stage};
 use super::ticket::Pending;
 use crate::config::spec::ReadyWhen;
 use crate::domain::{Namespec, ProcessState, SupervisorState, Tick};
@@ -155,52 +155,27 @@ fn is_at_first_attempt(process: &Process) -> bool {
     process.spec.autostart
         && process.run.spawns == 0
         && process.run.tries == 0
-        && match process.run.stage {
-            Stage::Resolving(_) | Stage::Preparing(_) | Stage::Spawning(_) => true,
-            Stage::Stopped
-            | Stage::Exited { .. }
-            | Stage::Fatal
-            | Stage::Backoff { .. }
-            | Stage::Starting { .. }
-            | Stage::AwaitingReady { .. }
-            | Stage::Terminating { .. }
-            | Stage::Running { .. }
-            | Stage::StopPending(_)
-            | Stage::Stopping { .. }
-            | Stage::Reaped { .. }
-            | Stage::Unknown { .. } => false,
-        }
+        && process.state() == ProcessState::Starting
+        && matches!(*process.run.stage, Stage::Attempt { .. })
 }
 
 /// Returns when the operation in progress ends at the latest. [`Tick`] 0: there is none, or the time is unknown.
 fn busy_until(process: &Process, is_starting: bool, is_winding_down: bool) -> Tick {
-    match process.run.stage {
-        Stage::Starting { promote_at, .. } if is_starting => promote_at,
-        Stage::AwaitingReady { ready_by, .. } if is_starting && ready_by != Tick::NEVER => ready_by,
-        Stage::Terminating { kill_at, .. } if is_starting => kill_at,
-        Stage::Backoff { retry_at } if is_starting && retry_at != Tick::NEVER => retry_at,
-        // After SIGKILL more time does not help: only the kernel can end the process.
-        Stage::Stopping {
-            kill_at,
-            killed: false,
-            ..
-        } if is_winding_down => kill_at,
-        Stage::Reaped { drain_by, .. } if is_winding_down => drain_by,
-        Stage::Stopped
-        | Stage::Exited { .. }
-        | Stage::Fatal
-        | Stage::Backoff { .. }
-        | Stage::Resolving(_)
-        | Stage::Preparing(_)
-        | Stage::Spawning(_)
-        | Stage::Starting { .. }
-        | Stage::AwaitingReady { .. }
-        | Stage::Terminating { .. }
-        | Stage::Running { .. }
-        | Stage::StopPending(_)
-        | Stage::Stopping { .. }
-        | Stage::Reaped { .. }
-        | Stage::Unknown { .. } => Tick(0),
+    let stage = &process.run.stage;
+    let is_waited_for = match **stage {
+        Stage::Idle(Idle::Backoff { .. }) => is_starting,
+        Stage::Idle(_) | Stage::Attempt { .. } => false,
+        Stage::Alive { phase, .. } => match phase {
+            // After SIGKILL more time does not help: only the kernel can end the process.
+            AlivePhase::Stopping { killed, .. } => is_winding_down && !killed,
+            _ => is_starting,
+        },
+        Stage::Reaped { .. } => is_winding_down,
+    };
+    match stage.deadline() {
+        Tick::NEVER => Tick(0),
+        deadline if is_waited_for => deadline,
+        _ => Tick(0),
     }
 }
 

@@ -1,8 +1,9 @@
 //! The stop of a process: the stop signal, and SIGKILL if the process does not exit.
 
 use super::process::{Ctx, Process};
-use super::stage::{Stage, StageAtExit, TerminationReason};
+use super::stage::{AlivePhase, AttemptStep, Idle, Stage, StageAtExit, TerminationReason};
 use super::ticket::{SignalPurpose, Waiter};
+use super::transitions::Trigger;
 use super::{Action, SignalScope};
 use crate::domain::{InstanceId, Line, ProcessState, Seconds, Signal, Tick};
 
@@ -14,67 +15,63 @@ const STOP_REPORT_SECS: Seconds = Seconds(2);
 impl Process {
     /// Asks the process to stop. Nothing changes if it is not running or stops already.
     pub(super) fn stop(&mut self, ctx: &mut Ctx<'_>) {
-        match self.run.stage {
-            // No process exists. A late answer of the shell will be ignored as stale.
-            Stage::Resolving(_) => self.cancel_start(ctx),
-            Stage::Preparing(instance) => {
-                self.run.next = None;
-                ctx.out.push(Action::Drain(instance));
-                self.cancel_start(ctx);
-            }
-            Stage::Spawning(instance) => {
-                self.enter_stage(Stage::StopPending(instance), 0, false, ctx);
-                ctx.out.push(Action::CallOff(instance));
-            }
+        match *self.run.stage {
+            Stage::Attempt { instance, step } => self.stop_attempt(instance, step, ctx),
+            Stage::Alive {
+                phase: AlivePhase::Stopping { .. } | AlivePhase::Unknown,
+                ..
+            } => {}
             // A process that the daemon terminates is now stopped on request.
-            Stage::Starting { instance, pid, .. }
-            | Stage::AwaitingReady { instance, pid, .. }
-            | Stage::Terminating { instance, pid, .. }
-            | Stage::Running { instance, pid } => self.send_stop(instance, pid, ctx),
-            Stage::Backoff { .. } => {
+            Stage::Alive { instance, pid, .. } => self.send_stop(instance, pid, ctx),
+            Stage::Reaped {
+                at_exit: StageAtExit::Stopping | StageAtExit::Unknown,
+                ..
+            } => {}
+            // The process is reaped, so its PID may belong to another process. Only the published exit changes to
+            // STOPPED.
+            Stage::Reaped { .. } => self.count_as(StageAtExit::Stopping, ctx),
+            Stage::Idle(Idle::Backoff { .. }) => {
                 Self::log(
                     ctx,
                     Line::KillInBackoff {
                         name: self.spec.name.clone(),
                     },
                 );
-                self.enter_stage(Stage::Stopped, 0, false, ctx);
+                self.enter_stage(Stage::STOPPED, 0, false, ctx);
             }
-            Stage::Reaped {
-                instance,
-                pid,
-                status,
-                at_exit:
-                    StageAtExit::TooQuick
-                    | StageAtExit::Unpromoted
-                    | StageAtExit::Unready
-                    | StageAtExit::Failed(_)
-                    | StageAtExit::Running,
-                reap_step,
-                drain_by,
-            } => {
-                // The process is reaped, so its PID may belong to another process. Only the published exit changes to
-                // STOPPED.
-                let to = Stage::Reaped {
-                    instance,
-                    pid,
-                    status,
-                    at_exit: StageAtExit::Stopping,
-                    reap_step,
-                    drain_by,
-                };
-                self.enter_stage(to, pid, false, ctx);
+            Stage::Idle(_) => self.cancel_restart(ctx),
+        }
+    }
+
+    /// Stops an attempt. A late answer of the shell will be ignored as stale.
+    fn stop_attempt(&mut self, instance: InstanceId, step: AttemptStep, ctx: &mut Ctx<'_>) {
+        match step {
+            AttemptStep::StopPending => return,
+            AttemptStep::Preparing => {
+                self.run.next = None;
+                ctx.out.push(Action::Drain(instance));
             }
-            Stage::Exited { .. } => self.cancel_restart(ctx),
-            Stage::Stopped
-            | Stage::Fatal
-            | Stage::StopPending(_)
-            | Stage::Stopping { .. }
-            | Stage::Reaped {
-                at_exit: StageAtExit::Stopping | StageAtExit::Unknown,
-                ..
-            }
-            | Stage::Unknown { .. } => {}
+            AttemptStep::Resolving | AttemptStep::Spawning => {}
+        }
+        let to = Stage::attempt(instance, AttemptStep::StopPending);
+        self.enter_stage(to, 0, false, ctx);
+        if step == AttemptStep::Spawning {
+            ctx.out.push(Action::CallOff(instance));
+        } else {
+            // No process exists. Both changes are published, so that subscribers see only changes that they know.
+            ctx.trigger = Trigger::Cancelled;
+            self.cancelled(ctx);
+        }
+    }
+
+    /// STOPPING → STOPPED: the attempt leads to no process.
+    pub(super) fn cancelled(&mut self, ctx: &mut Ctx<'_>) {
+        if let Stage::Attempt {
+            step: AttemptStep::StopPending,
+            ..
+        } = *self.run.stage
+        {
+            self.enter_stage(Stage::STOPPED, 0, false, ctx);
         }
     }
 
@@ -82,24 +79,11 @@ impl Process {
     ///
     /// Differs: the original answers a stop of such a process with "not running" and restarts it a moment later. With a
     /// restart delay that moment is long, and a looping program could hardly be stopped. Here the stop is honoured.
-    pub(super) fn cancel_restart(&mut self, _: &mut Ctx<'_>) {
-        if let Stage::Exited { restart_at } = &mut self.run.stage {
-            *restart_at = Tick::NEVER;
+    pub(super) fn cancel_restart(&mut self, ctx: &mut Ctx<'_>) {
+        if let Stage::Idle(Idle::Exited { .. }) = *self.run.stage {
+            let restart_at = Tick::NEVER;
+            self.change_stage(Stage::Idle(Idle::Exited { restart_at }), ctx);
         }
-    }
-
-    /// STARTING → STOPPING → STOPPED at once. Both steps are published, so that subscribers see only transitions that
-    /// they know.
-    fn cancel_start(&mut self, ctx: &mut Ctx<'_>) {
-        self.publish(
-            ProcessState::Starting,
-            ProcessState::Stopping,
-            0,
-            false,
-            ctx,
-        );
-        self.run.stage = Stage::Stopped;
-        self.publish(ProcessState::Stopping, ProcessState::Stopped, 0, false, ctx);
     }
 
     /// Sends the stop signal and enters STOPPING.
@@ -108,14 +92,12 @@ impl Process {
         self.log_killing(pid, signal, scope, ctx);
         let kill_at = ctx.now.mono + Seconds(self.spec.stopwaitsecs.0.max(0));
         self.allow_extension(kill_at);
-        let to = Stage::Stopping {
-            instance,
-            pid,
+        let phase = AlivePhase::Stopping {
             kill_at,
             sent: false,
             killed: false,
         };
-        self.enter_stage(to, pid, false, ctx);
+        self.enter_stage(Stage::alive(instance, pid, phase), pid, false, ctx);
         Self::push_signal(instance, signal, scope, ctx);
     }
 
@@ -159,36 +141,40 @@ impl Process {
     }
 
     /// Records that the kernel accepted the stop signal or SIGKILL, or that the process was gone.
-    pub(super) fn stop_sent(&mut self) {
-        if let Stage::Stopping { sent, .. } = &mut self.run.stage {
+    pub(super) fn stop_sent(&mut self, ctx: &mut Ctx<'_>) {
+        let mut to = *self.run.stage;
+        if let Stage::Alive {
+            phase: AlivePhase::Stopping { sent, .. },
+            ..
+        } = &mut to
+        {
             *sent = true;
+            self.change_stage(to, ctx);
         }
     }
 
     /// Handles a signal that the kernel refused. The process is UNKNOWN until it exits.
     pub(super) fn signal_refused(&mut self, ctx: &mut Ctx<'_>) {
-        match self.run.stage {
-            Stage::Starting { instance, pid, .. }
-            | Stage::AwaitingReady { instance, pid, .. }
-            | Stage::Terminating { instance, pid, .. }
-            | Stage::Running { instance, pid }
-            | Stage::Stopping { instance, pid, .. } => {
-                self.run.stage_before_unknown = self.stage_at_exit(ctx);
+        match *self.run.stage {
+            // The process is UNKNOWN already.
+            Stage::Alive {
+                phase: AlivePhase::Unknown,
+                ..
+            } => {}
+            Stage::Alive {
+                instance,
+                pid,
+                phase,
+            } => {
+                self.run.stage_before_unknown = Some(self.stage_at_exit(phase, ctx));
                 self.run.report_at = Tick::NEVER;
-                let alive = Some((instance, pid));
-                self.enter_stage(Stage::Unknown { alive }, pid, false, ctx);
+                let to = Stage::alive(instance, pid, AlivePhase::Unknown);
+                self.enter_stage(to, pid, false, ctx);
             }
-            // The process exited before the refusal arrived, or it is UNKNOWN already.
-            Stage::Reaped { .. } | Stage::Unknown { .. } => {}
+            // The process exited before the refusal arrived.
+            Stage::Reaped { .. } => {}
             // No signal is sent in these stages.
-            Stage::Stopped
-            | Stage::Exited { .. }
-            | Stage::Fatal
-            | Stage::Backoff { .. }
-            | Stage::Resolving(_)
-            | Stage::Preparing(_)
-            | Stage::Spawning(_)
-            | Stage::StopPending(_) => {}
+            Stage::Idle(_) | Stage::Attempt { .. } => {}
         }
     }
 
@@ -210,7 +196,7 @@ impl Process {
         }
     }
 
-    /// Sends SIGKILL to a process that has not stopped in time. `sent`: see [`Stage::Stopping`].
+    /// Sends SIGKILL to a process that has not stopped in time. `sent`: see [`AlivePhase::Stopping`].
     pub(super) fn kill(&mut self, instance: InstanceId, pid: i32, sent: bool, ctx: &mut Ctx<'_>) {
         Self::log(
             ctx,
@@ -222,13 +208,12 @@ impl Process {
         let scope = scope(self.spec.killasgroup);
         self.log_killing(pid, Signal::KILL, scope, ctx);
         let again = self.spec.stopwaitsecs.0.max(KILL_AGAIN_SECS_MIN);
-        self.run.stage = Stage::Stopping {
-            instance,
-            pid,
+        let phase = AlivePhase::Stopping {
             kill_at: ctx.now.mono + Seconds(again),
             sent,
             killed: true,
         };
+        self.change_stage(Stage::alive(instance, pid, phase), ctx);
         Self::push_signal(instance, Signal::KILL, scope, ctx);
     }
 
@@ -243,12 +228,9 @@ impl Process {
         let name = self.spec.name.clone();
         Self::log(ctx, Line::KillingNow { name, pid });
         let again = self.spec.stopwaitsecs.0.max(KILL_AGAIN_SECS_MIN);
-        self.run.stage = Stage::Terminating {
-            instance,
-            pid,
-            why,
-            kill_at: ctx.now.mono + Seconds(again),
-        };
+        let kill_at = ctx.now.mono + Seconds(again);
+        let phase = AlivePhase::Terminating { why, kill_at };
+        self.change_stage(Stage::alive(instance, pid, phase), ctx);
         let scope = scope(self.spec.killasgroup);
         self.send_signal(instance, pid, Signal::KILL, scope, ctx);
     }

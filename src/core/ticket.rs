@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::process::{LastError, Process};
 use super::rolling::RollingRestart;
 use super::scale::Scaling;
-use super::stage::{Stage, StageAtExit};
+use super::stage::{AlivePhase, Idle, Stage};
 use crate::api::{AccessScope, Caller, Fault, FaultCode, Reply, TargetResult, Ticket};
 use crate::domain::{GroupName, Namespec, ProcessName, ProcessState, Signal};
 
@@ -68,7 +68,7 @@ impl Waiter {
                 immediate,
             })
         };
-        let stage = &process.run.stage;
+        let stage: &Stage = &process.run.stage;
         match self.until {
             WaitUntil::Spawned | WaitUntil::Running => {
                 let waited = matches!(self.until, WaitUntil::Running);
@@ -89,72 +89,38 @@ impl Waiter {
                     Some(LastError::HeldUp(_)) if !waited => return done(false),
                     Some(LastError::HeldUp(_)) | None => {}
                 }
-                match stage {
-                    Stage::Resolving(_) | Stage::Preparing(_) | Stage::Spawning(_) => None,
-                    Stage::Running { .. } => {
+                match process.state() {
+                    ProcessState::Starting if matches!(stage, Stage::Attempt { .. }) => None,
+                    ProcessState::Running if stage.is_running() => {
                         let at_once =
                             process.spec.startsecs.0 <= 0 && !process.spec.notify.tells_ready();
                         done(!waited || at_once)
                     }
-                    Stage::Starting { .. }
-                    | Stage::AwaitingReady { .. }
-                    | Stage::Terminating { .. }
-                        if waited =>
-                    {
-                        None
-                    }
-                    Stage::Starting { .. }
-                    | Stage::AwaitingReady { .. }
-                    | Stage::Terminating { .. } => done(true),
-                    // The process is reaped, but its exit is not published yet.
-                    Stage::Reaped {
-                        at_exit:
-                            StageAtExit::TooQuick
-                            | StageAtExit::Unpromoted
-                            | StageAtExit::Unready
-                            | StageAtExit::Failed(_)
-                            | StageAtExit::Running,
-                        ..
-                    } if waited => None,
-                    Stage::Reaped {
-                        at_exit:
-                            StageAtExit::TooQuick
-                            | StageAtExit::Unpromoted
-                            | StageAtExit::Unready
-                            | StageAtExit::Failed(_)
-                            | StageAtExit::Running,
-                        ..
-                    } => done(true),
-                    Stage::Stopped
-                    | Stage::Exited { .. }
-                    | Stage::Fatal
-                    | Stage::Backoff { .. }
-                    | Stage::StopPending(_)
-                    | Stage::Stopping { .. }
-                    | Stage::Reaped {
-                        at_exit: StageAtExit::Stopping | StageAtExit::Unknown,
-                        ..
-                    }
-                    | Stage::Unknown { .. } => failed(FaultCode::AbnormalTermination, !waited),
+                    // The process is being terminated, or it is reaped and its exit is not published yet.
+                    ProcessState::Starting | ProcessState::Running if waited => None,
+                    ProcessState::Starting | ProcessState::Running => done(true),
+                    ProcessState::Stopped
+                    | ProcessState::Exited
+                    | ProcessState::Fatal
+                    | ProcessState::Backoff
+                    | ProcessState::Stopping
+                    | ProcessState::Unknown => failed(FaultCode::AbnormalTermination, !waited),
                 }
             }
             WaitUntil::StopSent => match stage {
-                Stage::Stopping { sent: false, .. } => None,
+                Stage::Alive {
+                    phase: AlivePhase::Stopping { sent: false, .. },
+                    ..
+                } => None,
                 // The handling of the refused signal settles it with its own text.
-                Stage::Unknown { .. } => None,
-                Stage::Stopping { sent: true, .. }
-                | Stage::Stopped
-                | Stage::Exited { .. }
-                | Stage::Fatal
-                | Stage::Backoff { .. }
-                | Stage::Resolving(_)
-                | Stage::Preparing(_)
-                | Stage::Spawning(_)
-                | Stage::Starting { .. }
-                | Stage::AwaitingReady { .. }
-                | Stage::Terminating { .. }
-                | Stage::Running { .. }
-                | Stage::StopPending(_)
+                Stage::Alive {
+                    phase: AlivePhase::Unknown,
+                    ..
+                }
+                | Stage::Idle(Idle::UnknownGone) => None,
+                Stage::Idle(_)
+                | Stage::Attempt { .. }
+                | Stage::Alive { .. }
                 | Stage::Reaped { .. } => done(true),
             },
             WaitUntil::Stopped => match process.state() {

@@ -54,6 +54,8 @@ pub mod adr {
     pub mod adr_0025_cost_of_survival {}
     #[doc = include_str!("adr/0026-build-profile.md")]
     pub mod adr_0026_build_profile {}
+    #[doc = include_str!("adr/0027-table-of-transitions.md")]
+    pub mod adr_0027_table_of_transitions {}
 }
 
 #[doc = include_str!("handoff.md")]

@@ -14,5 +14,7 @@ mod record;
 mod requests;
 mod rolling;
 mod sockets;
+mod stage_record;
 mod status;
 mod stop;
+mod transitions;

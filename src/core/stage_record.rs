@@ -1,0 +1,432 @@
+//! The written forms of a stage: JSON in handoffs and checkpoints, bytes in records. Both are flat, as version 5.0 writes
+//! them, and daemons of other versions read them. `tests/golden/stages.txt` has every stage in both forms.
+
+use serde::{Deserialize, Serialize};
+
+use super::record::{Reader, Writer};
+use super::stage::{
+    AlivePhase, AttemptStep, Idle, ReapStep, Stage, StageAtExit, TerminationReason,
+};
+use crate::domain::{ExitStatus, InstanceId, Tick};
+
+/// A stage as it is written. The variants and serde names are the JSON that version 5.0 writes, so they never change. A
+/// daemon of another version reads them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum StageRecord {
+    Stopped,
+    Exited {
+        restart_at: Tick,
+    },
+    Fatal,
+    Backoff {
+        retry_at: Tick,
+    },
+    Resolving(InstanceId),
+    Preparing(InstanceId),
+    Spawning(InstanceId),
+    Starting {
+        #[serde(rename = "life")]
+        instance: InstanceId,
+        pid: i32,
+        promote_at: Tick,
+    },
+    #[serde(rename = "Waking")]
+    AwaitingReady {
+        #[serde(rename = "life")]
+        instance: InstanceId,
+        pid: i32,
+        ready_by: Tick,
+    },
+    #[serde(rename = "Failing")]
+    Terminating {
+        #[serde(rename = "life")]
+        instance: InstanceId,
+        pid: i32,
+        why: TerminationReason,
+        kill_at: Tick,
+    },
+    Running {
+        #[serde(rename = "life")]
+        instance: InstanceId,
+        pid: i32,
+    },
+    #[serde(rename = "Aborting")]
+    StopPending(InstanceId),
+    Stopping {
+        #[serde(rename = "life")]
+        instance: InstanceId,
+        pid: i32,
+        kill_at: Tick,
+        sent: bool,
+        killed: bool,
+    },
+    #[serde(rename = "Dying")]
+    Reaped {
+        #[serde(rename = "life")]
+        instance: InstanceId,
+        pid: i32,
+        status: ExitStatus,
+        #[serde(rename = "was")]
+        at_exit: StageAtExit,
+        #[serde(rename = "rite")]
+        reap_step: ReapStep,
+        drain_by: Tick,
+    },
+    Unknown {
+        alive: Option<(InstanceId, i32)>,
+    },
+}
+
+impl From<Stage> for StageRecord {
+    fn from(stage: Stage) -> Self {
+        match stage {
+            Stage::Idle(idle) => match idle {
+                Idle::Stopped => Self::Stopped,
+                Idle::Exited { restart_at } => Self::Exited { restart_at },
+                Idle::Fatal => Self::Fatal,
+                Idle::Backoff { retry_at } => Self::Backoff { retry_at },
+                Idle::UnknownGone => Self::Unknown { alive: None },
+            },
+            Stage::Attempt { instance, step } => match step {
+                AttemptStep::Resolving => Self::Resolving(instance),
+                AttemptStep::Preparing => Self::Preparing(instance),
+                AttemptStep::Spawning => Self::Spawning(instance),
+                AttemptStep::StopPending => Self::StopPending(instance),
+            },
+            Stage::Alive {
+                instance,
+                pid,
+                phase,
+            } => Self::of_alive(instance, pid, phase),
+            Stage::Reaped {
+                instance,
+                pid,
+                status,
+                at_exit,
+                reap_step,
+                drain_by,
+            } => Self::Reaped {
+                instance,
+                pid,
+                status,
+                at_exit,
+                reap_step,
+                drain_by,
+            },
+        }
+    }
+}
+
+impl StageRecord {
+    const fn of_alive(instance: InstanceId, pid: i32, phase: AlivePhase) -> Self {
+        match phase {
+            AlivePhase::Starting { promote_at } => Self::Starting {
+                instance,
+                pid,
+                promote_at,
+            },
+            AlivePhase::AwaitingReady { ready_by } => Self::AwaitingReady {
+                instance,
+                pid,
+                ready_by,
+            },
+            AlivePhase::Running => Self::Running { instance, pid },
+            AlivePhase::Terminating { why, kill_at } => Self::Terminating {
+                instance,
+                pid,
+                why,
+                kill_at,
+            },
+            AlivePhase::Stopping {
+                kill_at,
+                sent,
+                killed,
+            } => Self::Stopping {
+                instance,
+                pid,
+                kill_at,
+                sent,
+                killed,
+            },
+            AlivePhase::Unknown => Self::Unknown {
+                alive: Some((instance, pid)),
+            },
+        }
+    }
+}
+
+impl From<StageRecord> for Stage {
+    fn from(record: StageRecord) -> Self {
+        use StageRecord as R;
+        let (instance, pid, phase) = match record {
+            R::Stopped => return Self::STOPPED,
+            R::Exited { restart_at } => return Self::Idle(Idle::Exited { restart_at }),
+            R::Fatal => return Self::Idle(Idle::Fatal),
+            R::Backoff { retry_at } => return Self::Idle(Idle::Backoff { retry_at }),
+            R::Unknown { alive: None } => return Self::Idle(Idle::UnknownGone),
+            R::Resolving(instance) => return Self::attempt(instance, AttemptStep::Resolving),
+            R::Preparing(instance) => return Self::attempt(instance, AttemptStep::Preparing),
+            R::Spawning(instance) => return Self::attempt(instance, AttemptStep::Spawning),
+            R::StopPending(instance) => return Self::attempt(instance, AttemptStep::StopPending),
+            R::Reaped {
+                instance,
+                pid,
+                status,
+                at_exit,
+                reap_step,
+                drain_by,
+            } => {
+                return Self::Reaped {
+                    instance,
+                    pid,
+                    status,
+                    at_exit,
+                    reap_step,
+                    drain_by,
+                };
+            }
+            R::Starting {
+                instance,
+                pid,
+                promote_at,
+            } => (instance, pid, AlivePhase::Starting { promote_at }),
+            R::AwaitingReady {
+                instance,
+                pid,
+                ready_by,
+            } => (instance, pid, AlivePhase::AwaitingReady { ready_by }),
+            R::Terminating {
+                instance,
+                pid,
+                why,
+                kill_at,
+            } => (instance, pid, AlivePhase::Terminating { why, kill_at }),
+            R::Running { instance, pid } => (instance, pid, AlivePhase::Running),
+            R::Stopping {
+                instance,
+                pid,
+                kill_at,
+                sent,
+                killed,
+            } => {
+                let phase = AlivePhase::Stopping {
+                    kill_at,
+                    sent,
+                    killed,
+                };
+                (instance, pid, phase)
+            }
+            R::Unknown {
+                alive: Some((instance, pid)),
+            } => (instance, pid, AlivePhase::Unknown),
+        };
+        Self::alive(instance, pid, phase)
+    }
+}
+
+impl StageRecord {
+    /// Writes the stage: a code, and numbers that depend on it.
+    pub(super) fn write(self, to: &mut Writer) {
+        match self {
+            Self::Stopped => to.u8(0),
+            Self::Exited { restart_at } => {
+                to.u8(1);
+                to.tick(restart_at);
+            }
+            Self::Fatal => to.u8(2),
+            Self::Backoff { retry_at } => {
+                to.u8(3);
+                to.tick(retry_at);
+            }
+            Self::Resolving(instance) => to.instance(4, instance),
+            Self::Preparing(instance) => to.instance(5, instance),
+            Self::Spawning(instance) => to.instance(6, instance),
+            Self::Starting {
+                instance,
+                pid,
+                promote_at,
+            } => {
+                to.process(7, instance, pid);
+                to.tick(promote_at);
+            }
+            Self::AwaitingReady {
+                instance,
+                pid,
+                ready_by,
+            } => {
+                to.process(8, instance, pid);
+                to.tick(ready_by);
+            }
+            Self::Terminating {
+                instance,
+                pid,
+                why,
+                kill_at,
+            } => {
+                to.process(9, instance, pid);
+                to.u8(code_of_termination(why));
+                to.tick(kill_at);
+            }
+            Self::Running { instance, pid } => to.process(10, instance, pid),
+            Self::StopPending(instance) => to.instance(11, instance),
+            Self::Stopping {
+                instance,
+                pid,
+                kill_at,
+                sent,
+                killed,
+            } => {
+                to.process(12, instance, pid);
+                to.tick(kill_at);
+                to.u8(u8::from(sent));
+                to.u8(u8::from(killed));
+            }
+            Self::Reaped {
+                instance,
+                pid,
+                status,
+                at_exit,
+                reap_step,
+                drain_by,
+            } => {
+                to.process(13, instance, pid);
+                to.status(status);
+                to.u8(code_of_stage_at_exit(at_exit));
+                to.u8(match reap_step {
+                    ReapStep::Emptying => 0,
+                    ReapStep::Draining => 1,
+                });
+                to.tick(drain_by);
+            }
+            Self::Unknown { alive: None } => to.u8(14),
+            Self::Unknown {
+                alive: Some((instance, pid)),
+            } => to.process(15, instance, pid),
+        }
+    }
+
+    /// Reads what [`StageRecord::write`] wrote. `None`: the bytes are invalid.
+    pub(super) fn read(from: &mut Reader<'_>) -> Option<Self> {
+        Some(match from.u8()? {
+            0 => Self::Stopped,
+            1 => Self::Exited {
+                restart_at: from.tick()?,
+            },
+            2 => Self::Fatal,
+            3 => Self::Backoff {
+                retry_at: from.tick()?,
+            },
+            4 => Self::Resolving(from.instance()?),
+            5 => Self::Preparing(from.instance()?),
+            6 => Self::Spawning(from.instance()?),
+            7 => {
+                let (instance, pid) = from.process()?;
+                Self::Starting {
+                    instance,
+                    pid,
+                    promote_at: from.tick()?,
+                }
+            }
+            8 => {
+                let (instance, pid) = from.process()?;
+                Self::AwaitingReady {
+                    instance,
+                    pid,
+                    ready_by: from.tick()?,
+                }
+            }
+            9 => {
+                let (instance, pid) = from.process()?;
+                Self::Terminating {
+                    instance,
+                    pid,
+                    why: termination_of_code(from.u8()?)?,
+                    kill_at: from.tick()?,
+                }
+            }
+            10 => {
+                let (instance, pid) = from.process()?;
+                Self::Running { instance, pid }
+            }
+            11 => Self::StopPending(from.instance()?),
+            12 => {
+                let (instance, pid) = from.process()?;
+                Self::Stopping {
+                    instance,
+                    pid,
+                    kill_at: from.tick()?,
+                    sent: from.bool()?,
+                    killed: from.bool()?,
+                }
+            }
+            13 => {
+                let (instance, pid) = from.process()?;
+                Self::Reaped {
+                    instance,
+                    pid,
+                    status: from.status()?,
+                    at_exit: stage_at_exit_of_code(from.u8()?)?,
+                    reap_step: match from.u8()? {
+                        0 => ReapStep::Emptying,
+                        1 => ReapStep::Draining,
+                        _ => return None,
+                    },
+                    drain_by: from.tick()?,
+                }
+            }
+            14 => Self::Unknown { alive: None },
+            15 => Self::Unknown {
+                alive: Some(from.process()?),
+            },
+            _ => return None,
+        })
+    }
+}
+
+/// Returns the code of a stage at exit.
+pub(super) const fn code_of_stage_at_exit(at_exit: StageAtExit) -> u8 {
+    match at_exit {
+        StageAtExit::TooQuick => 0,
+        StageAtExit::Unpromoted => 1,
+        StageAtExit::Unready => 2,
+        StageAtExit::Running => 3,
+        StageAtExit::Stopping => 4,
+        StageAtExit::Unknown => 5,
+        StageAtExit::Failed(why) => 6 + code_of_termination(why),
+    }
+}
+
+/// Returns the stage at exit with this code. `None`: there is none.
+pub(super) const fn stage_at_exit_of_code(code: u8) -> Option<StageAtExit> {
+    Some(match code {
+        0 => StageAtExit::TooQuick,
+        1 => StageAtExit::Unpromoted,
+        2 => StageAtExit::Unready,
+        3 => StageAtExit::Running,
+        4 => StageAtExit::Stopping,
+        5 => StageAtExit::Unknown,
+        _ => match termination_of_code(code - 6) {
+            Some(why) => StageAtExit::Failed(why),
+            None => return None,
+        },
+    })
+}
+
+const fn code_of_termination(why: TerminationReason) -> u8 {
+    match why {
+        TerminationReason::NotReady => 0,
+        TerminationReason::NotifiedFailure => 1,
+        TerminationReason::WatchdogTimeout => 2,
+        TerminationReason::WatchdogTrigger => 3,
+    }
+}
+
+const fn termination_of_code(code: u8) -> Option<TerminationReason> {
+    Some(match code {
+        0 => TerminationReason::NotReady,
+        1 => TerminationReason::NotifiedFailure,
+        2 => TerminationReason::WatchdogTimeout,
+        3 => TerminationReason::WatchdogTrigger,
+        _ => return None,
+    })
+}

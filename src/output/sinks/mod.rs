@@ -362,8 +362,12 @@ impl Sinks {
     /// # Errors
     /// As unlink(2). The first error of all sinks.
     pub(super) fn clear(&mut self, lines: &mut Vec<Line>) -> Result<(), Errno> {
-        self.each_mut()
-            .fold(Ok(()), |result, sink| result.and(sink.clear(lines)))
+        let mut result = Ok(());
+        for sink in self.each_mut() {
+            // All of them are cleared, whatever became of the one before.
+            result = result.and(sink.clear(lines));
+        }
+        result
     }
 
     /// Closes the log file.

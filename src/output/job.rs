@@ -12,7 +12,7 @@ use super::Activity;
 use super::activity_queue::{Order, carry_out};
 use super::instance_io::{Pipes, Streams, index};
 use super::log_file;
-use super::opening::{self, Opening, Published};
+use super::open_streams::{self, Opening, Published};
 use super::output_state::AdoptedStreams;
 use super::pipe_reads::READ_BYTES;
 use super::read_buffer::ReadBuffer;
@@ -264,7 +264,7 @@ impl StreamAct {
             }
             Self::Adopt(adoption) => {
                 let published;
-                (*streams, published) = opening::adopt(*adoption, pipes, strip, lines);
+                (*streams, published) = open_streams::adopt(*adoption, pipes, strip, lines);
                 store_pipes(instance, pipes, stdin, settings, lines);
                 NextStep::Adopted(published)
             }
@@ -320,7 +320,7 @@ fn read_chunk(
 /// Opens the streams of a new instance. A failed early attempt logs nothing, because another one follows.
 fn open(instance: InstanceId, opening: &Opening, lines: &mut Vec<Line>) -> Result<Streams, Errno> {
     let mut told = Vec::new();
-    let result = opening::open(instance, opening, &mut told);
+    let result = open_streams::open(instance, opening, &mut told);
     if result.is_ok() || !opening.is_early {
         lines.append(&mut told);
     }

@@ -19,7 +19,7 @@ mod journal_reader;
 mod log_file;
 pub mod manual;
 mod message;
-mod opening;
+mod open_streams;
 #[cfg(test)]
 mod oracle_tests;
 mod orders;

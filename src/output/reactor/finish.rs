@@ -12,7 +12,7 @@ use crate::output::instance_io::{
     unpoll_pipe,
 };
 use crate::output::job::{LongRotation, NextStep, OutputJobDone, OutputJobOutcome, StreamAct};
-use crate::output::opening::Opening;
+use crate::output::open_streams::Opening;
 use crate::output::read_buffer::ReadBuffer;
 use crate::output::stalls::TOLD_AFTER;
 use crate::output::stream::Part;

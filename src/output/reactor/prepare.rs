@@ -11,7 +11,7 @@ use crate::config::spec::{ProcessKind, ProcessSpec};
 use crate::domain::{Errno, InstanceId, LogPaths, SpawnError};
 use crate::output::instance_io::{GENERATIONS, InstanceIo, Pipes};
 use crate::output::job::StreamAct;
-use crate::output::opening::Opening;
+use crate::output::open_streams::Opening;
 use crate::output::stdin::Stdin;
 use crate::output::{OutputCommand, OutputReport};
 use crate::sys::ChildStdio;

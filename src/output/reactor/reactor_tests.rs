@@ -334,7 +334,8 @@ fn out_07_a_thousand_reopens_leak_no_descriptor() {
         bench.sync();
         assert!(bench.dir.path("out").exists());
     }
-    assert_eq!(count(), before);
+    // The first count may include a file that another thread was about to close.
+    assert!(count() <= before, "{} files, {before} before", count());
     ends.stdout.write_all(b"after").expect("room");
     bench.sees("out", "after");
 }

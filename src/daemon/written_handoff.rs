@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::machine::Machine;
-use crate::config::options;
+use crate::cli::options;
 use crate::config::spec::Config;
 use crate::core::{Fleet, Snapshot};
 use crate::domain::{FdName, VERSION};

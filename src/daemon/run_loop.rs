@@ -15,9 +15,10 @@ use super::startup::{
 use super::watch::Watch;
 use super::written_handoff::{self, Handoff};
 use crate::config::lookup::Lookup as _;
-use crate::config::spec::Config;
+use crate::config::spec::{Config, DaemonSpec};
 use crate::control::{ControlHandle, EventFeed};
 use crate::core::DaemonOutcome;
+use crate::diagnostics::{self, Destination};
 use crate::engine::{
     self, Engine, EngineConfig, EngineExit, EngineHandoff, Notifier, Workers, WriteState,
 };
@@ -60,7 +61,9 @@ pub(super) fn run_all(
     init_process()?;
     let predecessor = predecessor.map(Box::new);
     let begin = RunStart::Anew(Arc::new(first), predecessor);
-    run_until_shutdown(begin, context, reserved)
+    let result = run_until_shutdown(begin, context, reserved);
+    diagnostics::flush();
+    result
 }
 
 /// Runs the daemon as the successor of an earlier image of this process.
@@ -74,7 +77,9 @@ pub(super) fn resume(
         handoff: Box::new(handoff),
         is_new: true,
     };
-    run_until_shutdown(begin, context, reserved)
+    let result = run_until_shutdown(begin, context, reserved);
+    diagnostics::flush();
+    result
 }
 
 /// Performs one run after another until one ends the daemon.
@@ -110,7 +115,12 @@ fn run_until_shutdown(
                 let fd_store = resources
                     .as_ref()
                     .and_then(|resources| resources.fd_store.clone());
+                let span = tracing::info_span!("handoff", to = "next image").entered();
+                tracing::info!(descriptors = handoff.descriptors.len(), "executing it");
+                diagnostics::flush();
                 let reason = written_handoff::replace(&program, &handoff, fd_store.as_deref());
+                tracing::error!(reason, "the image cannot be executed");
+                drop(span);
                 context.passed = std::mem::take(&mut handoff.passed);
                 handoff.failed = Some(reason);
                 begin = RunStart::Succeeding {
@@ -149,6 +159,16 @@ fn run_once(
     }
 }
 
+/// Starts or changes the diagnostics. The daemon also runs without them.
+fn apply_diagnostics(spec: &DaemonSpec) {
+    let of_environment = diagnostics::from_environment().and_then(Result::ok);
+    let filter = of_environment.unwrap_or_else(|| spec.diagnostics.clone());
+    let destination = Destination::of_daemon(!spec.nodaemon);
+    if let Err(error) = diagnostics::apply(&filter, destination) {
+        eprintln!("supervisord: cannot record diagnostics: {error}");
+    }
+}
+
 /// Performs a run from its first thread to its last.
 fn run(
     config: &Arc<Config>,
@@ -180,6 +200,8 @@ fn run(
         in_flight_log,
     } = started;
     // The daemon is in the background now, so threads may be started.
+    apply_diagnostics(spec);
+    tracing::info!(is_successor = inherited.is_some(), "the run begins");
     let notifier = match notifier {
         Some(mut notifier) => {
             notifier.send_keepalive(sys::now().mono);
@@ -307,7 +329,9 @@ fn run(
                 failed: None,
             };
             if let (true, Some(fd_store)) = (detaches, &fd_store) {
+                let _span = tracing::info_span!("handoff", to = "fd holder").entered();
                 recovery::store_handoff(fd_store, &handoff).map_err(Fatal::Internal)?;
+                tracing::info!(descriptors = handoff.descriptors.len(), "stored");
                 notifier.finish();
                 return Ok(RunEnd::Detached);
             }

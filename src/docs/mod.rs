@@ -54,6 +54,8 @@ pub mod adr {
     pub mod adr_0025_cost_of_survival {}
     #[doc = include_str!("adr/0026-build-profile.md")]
     pub mod adr_0026_build_profile {}
+    #[doc = include_str!("adr/0028-libraries-beside-our-own.md")]
+    pub mod adr_0028_libraries_beside_our_own {}
 }
 
 #[doc = include_str!("security.md")]

@@ -699,6 +699,7 @@ fn a5_what_may_not_be_seen_is_not_there() {
             program: name,
             numprocs: 2,
         },
+        Request::ResetNumprocs,
         |group| Request::RemoveProcess {
             group,
             process: "other".to_owned(),

@@ -21,8 +21,8 @@ use crate::api::{AccessScope, FaultCode, ProcessView, Ticket};
 use crate::config::spec::Config;
 use crate::config::warning_lines;
 use crate::domain::{
-    Channel, Errno, Event, EventKind, GroupName, InstanceId, Line, LogPaths, Now, OutputEvents,
-    ProcessState, QualifiedName, Signal, SpawnError, SupervisorState, Tick,
+    Change, Channel, Errno, GroupName, InstanceId, Line, LogPaths, Now, OutputEvents, ProcessState,
+    QualifiedName, Signal, SpawnError, SupervisorState, Tick,
 };
 
 /// What the fleet knows of the daemon that it runs in.
@@ -250,7 +250,7 @@ impl Fleet {
             Input::Received(signal) => self.received(signal, now, out),
         }
         for tick in self.ticks.take_due(now) {
-            Self::publish(out, None, tick);
+            Self::publish(out, tick);
         }
         loop {
             self.run_due_deadlines(now, out);
@@ -502,16 +502,25 @@ impl Fleet {
             return;
         };
         let pid = process.run.stage.pid();
-        let kind = if captured {
-            EventKind::ProcessCommunication { channel, pid, data }
+        let (group, process) = (process.spec.group.clone(), process.spec.name.clone());
+        let change = if captured {
+            Change::ProcessCommunication {
+                group,
+                process,
+                channel,
+                pid,
+                data,
+            }
         } else {
-            EventKind::ProcessLog { channel, pid, data }
+            Change::ProcessLog {
+                group,
+                process,
+                channel,
+                pid,
+                data,
+            }
         };
-        out.push(Action::Publish(Arc::new(Event {
-            group: Some(process.spec.group.clone()),
-            process: Some(process.spec.name.clone()),
-            kind,
-        })));
+        Self::publish(out, change);
     }
 
     /// Handles the result of sending a signal.

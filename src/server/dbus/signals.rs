@@ -284,7 +284,7 @@ mod tests {
     use super::*;
     use crate::domain::Event;
     use crate::domain::ResourceEvents;
-    use crate::server::render::tests::cat;
+    use crate::server::calls::process_members::tests::cat;
 
     fn there(groups: &[(&str, &[&str])]) -> KnownObjects {
         groups

@@ -4,6 +4,8 @@
 //! pass. Every process that is started here ends here.
 
 mod fake;
+#[path = "../support/help.rs"]
+mod help;
 mod side;
 mod table;
 

@@ -39,10 +39,6 @@ pub(crate) fn tests() -> Vec<Trial> {
         height: 844,
         ..Look::DESK
     };
-    let plain = Look {
-        scripts: false,
-        ..Look::DESK
-    };
     let table: [(&str, Look, Check); 11] = [
         ("buttons_of_one", Look::DESK, buttons_of_one),
         ("buttons_of_a_group", Look::DESK, buttons_of_a_group),
@@ -65,7 +61,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         ),
         ("dark_and_light", Look::DESK, dark_and_light),
         ("on_a_phone", phone, on_a_phone),
-        ("without_scripts", plain, without_scripts),
+        ("without_scripts", Look::WITHOUT_SCRIPTS, without_scripts),
         (
             "a_new_daemon_behind_an_old_page",
             Look::DESK,

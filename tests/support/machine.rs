@@ -227,6 +227,11 @@ fn boot_bare(kind: &str, more: &[&str]) -> Booted {
     let done = machine.host(&arguments, "").map_err(Err)?;
     if done.code != 0 {
         machine.take_down();
+        // A user-mode kernel cannot restore the registers of CPUs that are newer than it, and ends at its first process.
+        if more.contains(&"--vm") && done.stderr.contains("fatal_sigsegv") {
+            let why = "the emulated kernel crashes on this CPU before it runs a process";
+            return Err(Ok(why.to_owned()));
+        }
         return Err(Err(format!("no machine: {done:?}")));
     }
     Ok(Mutex::new(machine))

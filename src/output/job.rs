@@ -1,7 +1,7 @@
 //! Jobs on files, which may block for as long as their file system does.
 //!
 //! A job owns everything it works on, so the reactor goes on without it: the streams of one instance, or the activity
-//! log, or paths. `finish.rs` applies its result under the reactor's lock.
+//! log, or paths. `reactor/finish.rs` applies its result under the reactor's lock.
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;

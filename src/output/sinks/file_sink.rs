@@ -1,5 +1,5 @@
-//! The log file of one stream, and the bytes that wait or are lost while the file cannot be written. The file may be any
-//! path: a plain file, a pipe, a terminal, `/dev/stdout`.
+//! The log file of one stream, and the bytes that wait or are lost while the file cannot be written. The file may be
+//! any path: a plain file, a pipe, a terminal, `/dev/stdout`.
 //!
 //! While writes fail, bytes are counted as lost and each later chunk tries again. While the reader is slow, bytes wait
 //! here and the caller stops reading the pipe, so that the process blocks.

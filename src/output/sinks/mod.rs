@@ -68,8 +68,8 @@ pub(super) enum Pressure {
     /// The sink keeps what its target does not take, and loses no byte. Meanwhile nothing is read from the pipe, so
     /// that the process blocks as with a slow disk. The other sinks of the stream have all that was read.
     Holds,
-    /// The sink has a queue with a limit, and drops and counts what exceeds the limit. Neither the process nor the other
-    /// sinks notice. For targets that are not on this machine.
+    /// The sink has a queue with a limit, and drops and counts what exceeds the limit. Neither the process nor the
+    /// other sinks notice. For targets that are not on this machine.
     Drops,
 }
 
@@ -110,8 +110,8 @@ pub(super) trait LogSink: Debug + Send {
     }
 
     /// The state of the target before the next chunk, by which the next daemon can tell how much of the chunk the
-    /// target got: then each byte is there exactly once even if this daemon is killed. `None`: the next daemon sends
-    /// the chunk again, so that each byte is there at least once.
+    /// target got: then each byte is there exactly once even if this daemon is killed. `None`: the next daemon gives
+    /// the chunk to all sinks again, so that each byte is there at least once.
     fn mark(&self) -> Option<LogMark> {
         None
     }

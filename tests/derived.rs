@@ -6,7 +6,7 @@ use std::path::Path;
 use supervisord::config::render;
 use supervisord::domain::roff::PAGES;
 use supervisord::server::dbus;
-use supervisord::{api, config, ctl, daemon, output, pidproxy};
+use supervisord::{api, config, core, ctl, daemon, output, pidproxy};
 
 /// Compares `text` with the committed file, or rewrites it.
 fn agrees(file: &str, text: &str) {
@@ -76,7 +76,7 @@ fn manual_pages_derive_from_the_tables() {
         pidproxy::manual::page(),
         ctl::manual::page(),
         dbus::page(),
-        config::manual::configuration(),
+        config::manual::configuration(core::manual::states),
         config::manual::events(),
         output::manual::page(),
         api::manual::page(),
@@ -94,6 +94,11 @@ fn manual_pages_derive_from_the_tables() {
         );
         agrees(&format!("man/{}", page.file()), &text);
     }
+}
+
+#[test]
+fn the_list_of_transitions_derives_from_its_table() {
+    agrees("src/core/stages.md", &core::manual::stages());
 }
 
 #[test]

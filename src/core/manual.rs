@@ -30,7 +30,7 @@ const fn meaning(state: ProcessState) -> &'static str {
             "The start failed and all `startretries` attempts failed too. `start` tries again."
         }
         ProcessState::Unknown => {
-            "The kernel refused to deliver a signal to the process. `start` is allowed, but the old process may still run."
+            "The kernel refused to deliver a signal to the process. `start` fails, because the old process may still run."
         }
     }
 }

@@ -4,6 +4,9 @@
 //! A stage has an outer shape, which says whether a process exists, and details within it. Other files match on the shape
 //! or call a method of [`Stage`]. Only this file, `stage_record` and `transitions` name every stage, so the compiler
 //! points at these three when a stage is added.
+//!
+//! The stages that may follow each other, generated from the table in `transitions`:
+#![doc = include_str!("stages.md")]
 
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,6 @@
 
 use super::super::key::{ConfigKey, ExpandScope, SectionKind, Topic, ValueKind};
 use super::super::search;
-use crate::domain::ProcessState;
 use crate::domain::roff::{Example, Page};
 
 /// The sections in the order of the page, with their descriptions.
@@ -110,51 +109,6 @@ directory above the file, or an included file. With `-c`, the daemon uses the fi
 
 Without `-c`, the daemon and the client use the first of these files that exists, for a program in `/usr/bin`:";
 
-const STATES: &str = "\
-Each process has one of these states, which `supervisorctl status`, events and the web page show:";
-
-const DIAGRAM: &str = "
-            +-------------------- autorestart --------------------+
-            |                                                     |
-  start     v        up for startsecs, or ready         exit      |
-STOPPED -> STARTING -----------------------------> RUNNING --> EXITED
-  ^         |    ^                                    |
-  |    exit |    | next attempt                       | stop
-  |         v    |                                    v
-  |        BACKOFF                                 STOPPING
-  |           |                                       |
-  |           | startretries used up                  | exit
-  |           v                                       |
-  |         FATAL                                     |
-  +---------------------------------------------------+
-";
-
-/// The meaning of a state.
-const fn meaning(state: ProcessState) -> &'static str {
-    match state {
-        ProcessState::Stopped => "A request stopped the process, or the process was never started.",
-        ProcessState::Starting => {
-            "The process was started, but has not been up for `startsecs` seconds; with `notify` or `ready_fd`, it has not reported readiness."
-        }
-        ProcessState::Running => "The process runs. With `startsecs=0`, it is RUNNING at once.",
-        ProcessState::Backoff => {
-            "The process exited too early, could not be started, or reached its readiness timeout. The next attempt follows; the delay grows by one second with each failure. `stop` ends the attempts."
-        }
-        ProcessState::Stopping => {
-            "The process received `stopsignal` and has not exited. After `stopwaitsecs` seconds it receives SIGKILL."
-        }
-        ProcessState::Exited => {
-            "The process exited from RUNNING, and `autorestart` does not restart it. `start` starts it again."
-        }
-        ProcessState::Fatal => {
-            "The start failed and all `startretries` attempts failed too. `start` tries again."
-        }
-        ProcessState::Unknown => {
-            "The kernel refused to deliver a signal to the process. `start` is allowed, but the old process may still run."
-        }
-    }
-}
-
 const WHOLE: &str = "
 [unix_http_server]
 file=/run/supervisor/supervisor.sock
@@ -208,9 +162,9 @@ programs=worker,mailer
 priority=20
 ";
 
-/// Returns the manual page supervisord.conf(5) in roff.
+/// Returns the manual page supervisord.conf(5) in roff. `states` writes the chapter about states of processes.
 #[must_use]
-pub fn configuration() -> String {
+pub fn configuration(states: impl FnOnce(&mut Page)) -> String {
     let mut page = Page::new("supervisord.conf", "the table of keys");
     page.section("DESCRIPTION");
     page.prose(DESCRIPTION);
@@ -253,12 +207,7 @@ pub fn configuration() -> String {
     for kind in types() {
         page.entry(kind.name(), &sentence(kind.expected()));
     }
-    page.section("STATES");
-    page.prose(STATES);
-    page.example(Example::Text, DIAGRAM);
-    for state in ProcessState::ALL {
-        page.entry(&format!("`{state}`"), meaning(state));
-    }
+    states(&mut page);
     page.section("EXAMPLES");
     page.prose("A daemon whose programs have files of their own:");
     page.example(Example::Configuration, WHOLE);

@@ -13,17 +13,16 @@ use super::listener_pool::ListenerPool;
 use super::process::{Ctx, Process};
 use super::shutdown::ShutdownState;
 use super::slots::{Groups, SlotTable};
-use super::stage::{AttemptStep, Stage};
 use super::tick::Ticks;
 use super::ticket::{Pending, SignalPurpose};
 use super::transitions::Trigger;
-use super::{Action, Actions, Input, SignalScope};
-use crate::api::{AccessScope, FaultCode, ProcessView, Ticket};
+use super::{Action, Actions, Input};
+use crate::api::{AccessScope, ProcessView, Ticket};
 use crate::config::spec::Config;
 use crate::config::warning_lines;
 use crate::domain::{
-    Channel, Errno, Event, EventKind, GroupName, InstanceId, Line, LogPaths, Now, OutputEvents,
-    ProcessState, QualifiedName, Signal, SpawnError, SupervisorState, Tick,
+    GroupName, InstanceId, LogPaths, Now, OutputEvents, ProcessState, QualifiedName, Signal,
+    SupervisorState, Tick,
 };
 
 /// What the fleet knows of the daemon that it runs in.
@@ -146,26 +145,9 @@ impl Fleet {
             Input::Resolved(instance) => self.resolved(instance, now, out),
             Input::Prepared(instance) => self.prepared(instance, now, out),
             Input::Spawned { instance, pid } => self.spawned(instance, pid, now, out),
-            Input::SpawnHeld { instance, why } => {
-                if let Some((stage, next)) = self.slots.next_attempt(instance)
-                    && stage.instance() != Some(instance)
-                {
-                    next.held_up = Some(why);
-                } else {
-                    self.update_instance(instance, Trigger::Other, now, out, |process, ctx| {
-                        process.spawn_held(why, ctx);
-                    });
-                }
-            }
+            Input::SpawnHeld { instance, why } => self.spawn_held(instance, why, now, out),
             Input::SpawnFailed { instance, error } => self.spawn_failed(instance, error, now, out),
-            Input::Exited { instance, status } => {
-                if !self.update_instance(instance, Trigger::Exited, now, out, |process, ctx| {
-                    process.exited(status, ctx);
-                }) {
-                    // No client or process waits for this exit, but the pipes must be closed.
-                    out.push(Action::Drain(instance));
-                }
-            }
+            Input::Exited { instance, status } => self.exited(instance, status, now, out),
             Input::Emptied {
                 instance,
                 resource_events,
@@ -174,24 +156,7 @@ impl Fleet {
                     process.emptied(resource_events, ctx);
                 });
             }
-            Input::Drained(instance) => {
-                let living = self.slots.process_of(instance);
-                // The processes left in the cgroup may still write, so a drain was not requested yet.
-                if living.is_some_and(|process| !process.run.stage.is_emptying()) {
-                    self.update_process(
-                        instance.slot,
-                        Trigger::Drained,
-                        now,
-                        out,
-                        Process::drained,
-                    );
-                }
-                if self.slots.release_orphan(instance) {
-                    // The process was removed, so whether it had a socket is unknown. A release without a socket does
-                    // nothing.
-                    out.push(Action::Release(instance));
-                }
-            }
+            Input::Drained(instance) => self.drained(instance, now, out),
             Input::Signalled {
                 instance,
                 signal,
@@ -246,6 +211,11 @@ impl Fleet {
             Input::Resumed(successor) => self.resumed(successor, now, out),
             Input::Received(signal) => self.received(signal, now, out),
         }
+        self.handle_due(now, out);
+    }
+
+    /// Does everything that is due or has become possible.
+    fn handle_due(&mut self, now: Now, out: &mut Actions) {
         for tick in self.ticks.take_due(now) {
             Self::publish(out, None, tick);
         }
@@ -435,179 +405,5 @@ impl Fleet {
             });
         }
         self.report_waiting_to_die(now, out);
-    }
-
-    /// Handles a command that was found, for the current attempt or for an early next one.
-    fn resolved(&mut self, instance: InstanceId, now: Now, out: &mut Actions) {
-        if let Some((stage, next)) = self.slots.next_attempt(instance)
-            && stage != Stage::attempt(instance, AttemptStep::Resolving)
-        {
-            next.is_resolved = true;
-        } else if !self.update_instance(instance, Trigger::Resolved, now, out, Process::resolved) {
-            // The attempt was cancelled. The holder of its plan must drop it.
-            out.push(Action::Drain(instance));
-        }
-    }
-
-    /// Handles pipes and logs that are ready, for the current attempt or for an early next one.
-    fn prepared(&mut self, instance: InstanceId, now: Now, out: &mut Actions) {
-        if let Some((stage, next)) = self.slots.next_attempt(instance)
-            && stage != Stage::attempt(instance, AttemptStep::Preparing)
-        {
-            next.is_prepared = true;
-        } else if !self.update_instance(instance, Trigger::Prepared, now, out, Process::prepared) {
-            // The attempt was cancelled. The holder of its pipes must close them.
-            out.push(Action::Drain(instance));
-        }
-    }
-
-    /// Handles a created process. A process that is no longer wanted is killed.
-    fn spawned(&mut self, instance: InstanceId, pid: i32, now: Now, out: &mut Actions) {
-        if !self.update_instance(instance, Trigger::Spawned, now, out, |process, ctx| {
-            process.spawned(pid, ctx);
-        }) {
-            let signal = Signal::KILL;
-            self.signals
-                .push_back((instance, signal, SignalPurpose::Stray));
-            out.push(Action::Signal {
-                instance,
-                signal,
-                scope: SignalScope::Process,
-            });
-        }
-    }
-
-    /// Handles a failed step. If an early next attempt failed, it is dropped and repeated in order later.
-    fn spawn_failed(
-        &mut self,
-        instance: InstanceId,
-        error: SpawnError,
-        now: Now,
-        out: &mut Actions,
-    ) {
-        if let Some((stage, _)) = self.slots.next_attempt(instance)
-            && stage.instance() != Some(instance)
-        {
-            if let Some(process) = self.slots.get_mut(instance.slot) {
-                process.run.next = None;
-            }
-            out.push(Action::Drain(instance));
-        } else {
-            self.update_instance(instance, Trigger::SpawnFailed, now, out, |process, ctx| {
-                process.spawn_failed(error, ctx);
-            });
-        }
-    }
-
-    /// Publishes an event with output of a process.
-    fn wrote(
-        &mut self,
-        instance: InstanceId,
-        channel: Channel,
-        data: Arc<[u8]>,
-        captured: bool,
-        out: &mut Actions,
-    ) {
-        let Some(process) = self.slots.process_of(instance) else {
-            return;
-        };
-        let pid = process.run.stage.pid();
-        let kind = if captured {
-            EventKind::ProcessCommunication { channel, pid, data }
-        } else {
-            EventKind::ProcessLog { channel, pid, data }
-        };
-        out.push(Action::Publish(Arc::new(Event {
-            group: Some(process.spec.group.clone()),
-            process: Some(process.spec.name.clone()),
-            kind,
-        })));
-    }
-
-    /// Handles the result of sending a signal.
-    fn signalled(
-        &mut self,
-        instance: InstanceId,
-        signal: Signal,
-        result: Result<(), Errno>,
-        now: Now,
-        out: &mut Actions,
-    ) {
-        let place = self
-            .signals
-            .iter()
-            .position(|(whose, which, _)| *whose == instance && *which == signal);
-        let Some((_, _, purpose)) = place.and_then(|place| self.signals.remove(place)) else {
-            return;
-        };
-        let problem = match result {
-            Ok(()) => None,
-            Err(error) => self.signal_failed(instance, &purpose, error, now, out),
-        };
-        match purpose {
-            SignalPurpose::Stop => {
-                if problem.is_none() && self.slots.process_of(instance).is_some() {
-                    self.update_process(
-                        instance.slot,
-                        Trigger::SignalSent,
-                        now,
-                        out,
-                        Process::stop_sent,
-                    );
-                }
-            }
-            SignalPurpose::Client {
-                ticket,
-                index,
-                process,
-                group,
-            } => {
-                let fault = problem.map(|text| FaultCode::Failed.of(text));
-                self.settle_member(ticket, index, true, &process, &group, fault, out);
-            }
-            SignalPurpose::Stray => {}
-        }
-    }
-
-    /// Logs that a signal did not arrive. Returns the text for clients if the kernel refused it, and then makes the
-    /// process UNKNOWN. `None`: the process is gone already.
-    fn signal_failed(
-        &mut self,
-        instance: InstanceId,
-        purpose: &SignalPurpose,
-        error: Errno,
-        now: Now,
-        out: &mut Actions,
-    ) -> Option<String> {
-        let process = self.slots.process_of(instance)?;
-        let name = process.spec.name.clone();
-        let pid = process.run.stage.pid();
-        let to_stop = matches!(purpose, SignalPurpose::Stop);
-        if error == Errno::SRCH {
-            // The exit will be reaped as usual.
-            out.push(Action::Log(if to_stop {
-                Line::SignalMissed { name, pid, error }
-            } else {
-                Line::SendMissed { name, pid, error }
-            }));
-            return None;
-        }
-        let error = error.to_string();
-        let line = if to_stop {
-            Line::KillProblem { name, pid, error }
-        } else {
-            Line::SendProblem { name, pid, error }
-        };
-        let text = line.to_string();
-        out.push(Action::Log(line));
-        self.update_process(
-            instance.slot,
-            Trigger::SignalRefused,
-            now,
-            out,
-            Process::signal_refused,
-        );
-        self.fail_stops(instance.slot, &text, out);
-        Some(text)
     }
 }

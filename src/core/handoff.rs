@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::listener::ListenerStage;
+use super::process::{Ctx, Process};
 use super::slots::SlotEntry;
 use super::stage::{AlivePhase, AttemptStep, Idle, ReapStep, Stage};
 use super::ticket::Pending;
@@ -113,64 +114,7 @@ impl Fleet {
             .collect();
         for slot in slots {
             self.update_process(slot, Trigger::Resumed, now, out, |process, ctx| {
-                process.run.waiters.clear();
-                process.run.report_at = Tick::NEVER;
-                // Only its pipes are left. They are closed together with those of other unknown instances.
-                process.run.next = None;
-                let (instance, spec) = match *process.run.stage {
-                    // No process exists, and a stop was requested.
-                    Stage::Attempt {
-                        instance,
-                        step: AttemptStep::StopPending,
-                    } => {
-                        process.enter_stage(Stage::STOPPED, 0, false, ctx);
-                        ctx.out.push(Action::Drain(instance));
-                        return;
-                    }
-                    // No process exists yet, so the attempt starts again.
-                    Stage::Attempt { instance, .. } => {
-                        process.change_stage(Stage::attempt(instance, AttemptStep::Resolving), ctx);
-                        process.end_hold_up();
-                        let spec = process.spec.clone();
-                        ctx.out.push(Action::Resolve(instance, spec));
-                        return;
-                    }
-                    // Older daemons left a process in this stage for ever after its exit.
-                    Stage::Idle(Idle::UnknownGone) => {
-                        process.enter_stage(Stage::STOPPED, 0, false, ctx);
-                        return;
-                    }
-                    Stage::Idle(_) => return,
-                    Stage::Alive { instance, .. } | Stage::Reaped { instance, .. } => {
-                        (instance, process.spec.clone())
-                    }
-                };
-                ctx.out.push(Action::Adopt {
-                    instance,
-                    pid: process.run.stage.pid(),
-                    spec,
-                    logs: process.logs.clone(),
-                    listener: process.run.listener.as_ref().map(ListenerStage::state),
-                });
-                match *process.run.stage {
-                    // The step may be finished already. Repeating it does no harm.
-                    Stage::Reaped {
-                        reap_step: ReapStep::Emptying,
-                        ..
-                    } => process.empty(instance, ctx),
-                    Stage::Reaped {
-                        reap_step: ReapStep::Draining,
-                        ..
-                    } => ctx.out.push(Action::Drain(instance)),
-                    Stage::Alive {
-                        phase: AlivePhase::Stopping { sent: false, .. },
-                        ..
-                    } => {
-                        adopted += 1;
-                        process.stop_again(instance, ctx);
-                    }
-                    _ => adopted += 1,
-                }
+                adopted += u32::from(process.resumed(ctx));
             });
         }
         if successor == ResumeKind::NewImage {
@@ -179,6 +123,76 @@ impl Fleet {
                 version: crate::domain::VERSION.to_owned(),
                 count: adopted,
             }));
+        }
+    }
+}
+
+impl Process {
+    /// Continues after the previous daemon has ended. Returns whether the process runs.
+    fn resumed(&mut self, ctx: &mut Ctx<'_>) -> bool {
+        self.run.waiters.clear();
+        self.run.report_at = Tick::NEVER;
+        // Only its pipes are left. They are closed together with those of other unknown instances.
+        self.run.next = None;
+        let (instance, spec) = match *self.run.stage {
+            // No process exists, and a stop was requested.
+            Stage::Attempt {
+                instance,
+                step: AttemptStep::StopPending,
+            } => {
+                self.enter_stage(Stage::STOPPED, 0, false, ctx);
+                ctx.out.push(Action::Drain(instance));
+                return false;
+            }
+            // No process exists yet, so the attempt starts again.
+            Stage::Attempt { instance, .. } => {
+                self.change_stage(Stage::attempt(instance, AttemptStep::Resolving), ctx);
+                self.end_hold_up();
+                let spec = self.spec.clone();
+                ctx.out.push(Action::Resolve(instance, spec));
+                return false;
+            }
+            // Older daemons left a process in this stage for ever after its exit.
+            Stage::Idle(Idle::UnknownGone) => {
+                self.enter_stage(Stage::STOPPED, 0, false, ctx);
+                return false;
+            }
+            Stage::Idle(_) => return false,
+            Stage::Alive { instance, .. } | Stage::Reaped { instance, .. } => {
+                (instance, self.spec.clone())
+            }
+        };
+        ctx.out.push(Action::Adopt {
+            instance,
+            pid: self.run.stage.pid(),
+            spec,
+            logs: self.logs.clone(),
+            listener: self.run.listener.as_ref().map(ListenerStage::state),
+        });
+        match *self.run.stage {
+            // The step may be finished already. Repeating it does no harm.
+            Stage::Reaped {
+                reap_step: ReapStep::Emptying,
+                ..
+            } => {
+                self.empty(instance, ctx);
+                false
+            }
+            Stage::Reaped {
+                reap_step: ReapStep::Draining,
+                ..
+            } => {
+                ctx.out.push(Action::Drain(instance));
+                false
+            }
+            Stage::Alive {
+                phase: AlivePhase::Stopping { sent: false, .. },
+                ..
+            } => {
+                self.stop_again(instance, ctx);
+                true
+            }
+            _ => true,
         }
     }
 }

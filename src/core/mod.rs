@@ -14,6 +14,7 @@ mod fleet;
 mod groups;
 mod handoff;
 mod input;
+mod instance_input;
 mod limits;
 mod listener;
 mod listener_pool;

@@ -1,9 +1,13 @@
 //! Follows a growing log like `tail -f`. Never blocks; the caller decides how often to poll.
 
-use std::fs::File;
+use std::fmt;
+use std::fs::{File, Metadata};
 use std::io;
+use std::num::ParseIntError;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::UNIX_EPOCH;
 
 use super::tail::{open, slice};
 
@@ -28,12 +32,64 @@ impl Chunk {
     pub const TRUNCATED: &'static str = "==> File truncated <==\n";
 }
 
+/// Above this number, [`Follower::resume`] looks for no older backup.
+const BACKUPS_SEARCHED_MAX: u32 = 100;
+
+/// Which file a position belongs to: a log that was rotated is another file with the same name. It outlasts the
+/// descriptor, so the time of creation is a part of it: a kernel uses inode numbers again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogFileId {
+    device: u64,
+    inode: u64,
+    /// Nanoseconds since the epoch; 0 on a file system that does not store it.
+    created: u128,
+}
+
+impl LogFileId {
+    /// The identity of the file at `path`. `None`: there is none, or it cannot be examined.
+    #[must_use]
+    pub fn at(path: &Path) -> Option<Self> {
+        path.metadata().ok().map(|meta| Self::of(&meta))
+    }
+
+    fn of(meta: &Metadata) -> Self {
+        let created = meta.created().ok();
+        let created = created.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        Self {
+            device: meta.dev(),
+            inode: meta.ino(),
+            created: created.map_or(0, |since| since.as_nanos()),
+        }
+    }
+}
+
+/// Three hexadecimal numbers, as [`LogFileId::from_str`] reads them.
+impl fmt::Display for LogFileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{:x}-{:x}", self.device, self.inode, self.created)
+    }
+}
+
+impl FromStr for LogFileId {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        let mut parts = text.splitn(3, '-').map(str::to_owned);
+        let mut part = || parts.next().unwrap_or_default();
+        Ok(Self {
+            device: u64::from_str_radix(&part(), 16)?,
+            inode: u64::from_str_radix(&part(), 16)?,
+            created: u128::from_str_radix(&part(), 16)?,
+        })
+    }
+}
+
 /// A file that is followed by its name.
 #[derive(Debug)]
 pub struct Follower {
     path: PathBuf,
     file: File,
-    identity: (u64, u64),
+    id: LogFileId,
     position: u64,
 }
 
@@ -44,10 +100,9 @@ impl Follower {
     /// As open(2); `InvalidInput` if it is no plain file.
     pub fn open(path: &Path) -> io::Result<Self> {
         let (file, size) = open(path)?.ok_or(io::ErrorKind::InvalidInput)?;
-        let meta = file.metadata()?;
         Ok(Self {
             path: path.to_owned(),
-            identity: (meta.dev(), meta.ino()),
+            id: LogFileId::of(&file.metadata()?),
             file,
             position: size.saturating_sub(HEAD_BYTES),
         })
@@ -62,6 +117,41 @@ impl Follower {
         let mut follower = Self::open(path)?;
         follower.position = position;
         Ok(follower)
+    }
+
+    /// Continues where a reader stopped: at `position` of the file `id`. If the log was rotated meanwhile, starts with
+    /// what the reader has not seen of that file, which is a backup now; without a rest with the beginning of the next
+    /// newer file. If that file is gone, starts at the beginning of the log.
+    ///
+    /// # Errors
+    /// As [`Follower::open`].
+    pub fn resume(path: &Path, id: LogFileId, position: u64) -> io::Result<Self> {
+        let mut newer = Self::open_from(path, 0)?;
+        if newer.id == id {
+            newer.position = position;
+            return Ok(newer);
+        }
+        for number in 1..=BACKUPS_SEARCHED_MAX {
+            let mut name = path.as_os_str().to_owned();
+            name.push(format!(".{number}"));
+            let Ok(mut backup) = Self::open_from(Path::new(&name), 0) else {
+                break;
+            };
+            path.clone_into(&mut backup.path);
+            if backup.id == id {
+                let is_read = backup.file.metadata()?.len() <= position;
+                backup.position = position;
+                return Ok(if is_read { newer } else { backup });
+            }
+            newer = backup;
+        }
+        Self::open_from(path, 0)
+    }
+
+    /// The file that is being read. It changes when [`Follower::poll`] goes on to the next file.
+    #[must_use]
+    pub const fn id(&self) -> LogFileId {
+        self.id
     }
 
     /// When the file was last changed, in seconds since the epoch.
@@ -86,7 +176,7 @@ impl Follower {
         let Ok(meta) = self.path.metadata() else {
             return Ok(Chunk::Nothing);
         };
-        if (meta.dev(), meta.ino()) == self.identity {
+        if LogFileId::of(&meta) == self.id {
             return Ok(Chunk::Nothing);
         }
         // The old file may have grown between the last read and its replacement.
@@ -97,8 +187,7 @@ impl Follower {
         let Ok(Some((file, _))) = open(&self.path) else {
             return Ok(Chunk::Nothing);
         };
-        let meta = file.metadata()?;
-        self.identity = (meta.dev(), meta.ino());
+        self.id = LogFileId::of(&file.metadata()?);
         self.file = file;
         self.position = 0;
         self.read_more()
@@ -191,6 +280,44 @@ mod tests {
         let mut log = Follower::open_from(&path, 7).expect("opened");
         assert_eq!(log.poll().expect("read"), Chunk::Truncated);
         assert_eq!(log.poll().expect("read"), bytes("onetwo"));
+    }
+
+    #[test]
+    fn goes_on_over_rotations_while_nobody_reads() {
+        let dir = TempDir::new("follow-resume");
+        let path = dir.path("log");
+        let rotate = || {
+            for number in (1..3).rev() {
+                // A backup that is not there yet is not renamed.
+                let _ = std::fs::rename(
+                    dir.path(&format!("log.{number}")),
+                    dir.path(&format!("log.{}", number + 1)),
+                );
+            }
+            std::fs::rename(&path, dir.path("log.1")).expect("renamed");
+        };
+        append(&path, "one\ntwo\n");
+        let first = Follower::open(&path).expect("opened").id();
+        assert_eq!(first.to_string().parse(), Ok(first));
+        append(&path, "three\n");
+        rotate();
+        append(&path, "four\n");
+        rotate();
+        append(&path, "five\n");
+        // Each file as a reader sees it who stops at the end of each.
+        let mut log = Follower::resume(&path, first, 4).expect("opened");
+        assert_eq!(log.id(), first);
+        assert_eq!(log.poll().expect("read"), bytes("two\nthree\n"));
+        let mut log = Follower::resume(&path, first, 14).expect("opened");
+        let second = log.id();
+        assert_eq!(log.poll().expect("read"), bytes("four\n"));
+        let mut log = Follower::resume(&path, second, 5).expect("opened");
+        assert_eq!(log.poll().expect("read"), bytes("five\n"));
+        assert_eq!(log.id(), Follower::open(&path).expect("opened").id());
+        // A file that is gone: the log from its beginning, though it is longer than the position.
+        std::fs::remove_file(dir.path("log.2")).expect("removed");
+        let mut log = Follower::resume(&path, first, 2).expect("opened");
+        assert_eq!(log.poll().expect("read"), bytes("five\n"));
     }
 
     #[test]

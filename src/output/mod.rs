@@ -42,7 +42,7 @@ mod thread;
 
 pub use activity::Activity;
 pub use cleanup::AutoLogs;
-pub use follow::{Chunk, Follower};
+pub use follow::{Chunk, Follower, LogFileId};
 pub use in_flight_log::{IN_FLIGHT_LOG_BYTES, InFlightError, RecoveredChunk, UnflushedChunk};
 pub use journal_reader::{JOURNAL_READ_BYTES_MAX, follow_command, read_journal};
 pub use message::{OutputCommand, OutputReport};

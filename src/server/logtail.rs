@@ -17,7 +17,7 @@ use super::xmlrpc::run_blocking;
 use crate::api::{Caller, FaultCode, JournalMatch, LogRef, Permission, Request};
 use crate::control;
 use crate::domain::Channel;
-use crate::output::{self, Chunk, Follower};
+use crate::output::{self, Chunk, Follower, LogFileId};
 use crate::sys;
 
 /// Maximum number of followed logs, all clients together. Trusted clients have a second quota of the same size.
@@ -49,7 +49,7 @@ pub(super) async fn follow_process_log(
     match channel {
         Some(channel) => {
             let of = LogRef::Process(name.to_owned(), channel);
-            follow_log(connection, caller, method, of, start_offset(head)).await
+            follow_log(connection, caller, method, of, ReadPosition::of(head)).await
         }
         None => only_get(method, HandlerResponse::Error(StatusCode::NOT_FOUND)),
     }
@@ -66,20 +66,34 @@ pub(super) async fn follow_main_log(
         caller,
         &head.method,
         LogRef::Daemon,
-        start_offset(head),
+        ReadPosition::of(head),
     )
     .await
 }
 
-/// The offset in `?from=⟨bytes⟩`: the client has read the log up to this offset by other means. Supervisor does not
-/// have it.
-fn start_offset(head: &Parts) -> Option<u64> {
-    let query = head.uri.query()?;
-    query
-        .split('&')
-        .find_map(|part| part.strip_prefix("from="))?
-        .parse()
-        .ok()
+/// How far the client has read the log by other means. Supervisor does not have it.
+struct ReadPosition {
+    /// The offset in `?from=⟨bytes⟩`.
+    offset: u64,
+    /// The file of `&file=⟨identity⟩`, to which the offset belongs. `None`: the file that the log is now.
+    file: Option<LogFileId>,
+    /// Whether the address has `&file=`, even if it is empty. The response then names its file and ends with it, so that
+    /// the client always knows to which file an offset belongs.
+    is_by_file: bool,
+}
+
+impl ReadPosition {
+    /// `None`: the client has read nothing.
+    fn of(head: &Parts) -> Option<Self> {
+        let query = head.uri.query()?;
+        let value = |name| query.split('&').find_map(|part| part.strip_prefix(name));
+        let file = value("file=");
+        Some(Self {
+            offset: value("from=")?.parse().ok()?,
+            file: file.and_then(|text| text.parse().ok()),
+            is_by_file: file.is_some(),
+        })
+    }
 }
 
 fn only_get(method: &Method, answer: HandlerResponse) -> HandlerResponse {
@@ -95,7 +109,7 @@ async fn follow_log(
     caller: Caller,
     method: &Method,
     of: LogRef,
-    from: Option<u64>,
+    from: Option<ReadPosition>,
 ) -> HandlerResponse {
     if method != Method::GET {
         return HandlerResponse::Error(StatusCode::BAD_REQUEST);
@@ -120,6 +134,7 @@ async fn follow_log(
     let Some(place) = connection.shared.followers.acquire(connection.guard.client) else {
         return HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE);
     };
+    let is_by_file = from.as_ref().is_some_and(|from| from.is_by_file);
     match run_blocking(move || open_follower(&path, from))
         .await
         .flatten()
@@ -128,11 +143,14 @@ async fn follow_log(
         Some((follower, modified)) => {
             // The channel holds one chunk, so that the log is read no faster than the client takes it.
             let (sender, chunks) = mpsc::channel(1);
-            tokio::spawn(send_appended(connection.clone(), follower, sender, place));
+            let file = is_by_file.then(|| follower.id());
+            let sending = send_appended(connection.clone(), follower, file, sender, place);
+            tokio::spawn(sending);
             HandlerResponse::Log {
                 modified,
                 chunks,
                 main,
+                file,
             }
         }
     }
@@ -155,12 +173,18 @@ async fn journal_tail(of: JournalMatch) -> HandlerResponse {
         modified: sys::now().wall.secs(),
         chunks,
         main: false,
+        file: None,
     }
 }
 
-fn open_follower(path: &Path, from: Option<u64>) -> Option<(Follower, i64)> {
+fn open_follower(path: &Path, from: Option<ReadPosition>) -> Option<(Follower, i64)> {
     let follower = match from {
-        Some(position) => Follower::open_from(path, position),
+        Some(ReadPosition {
+            offset,
+            file: Some(file),
+            ..
+        }) => Follower::resume(path, file, offset),
+        Some(from) => Follower::open_from(path, from.offset),
         None => Follower::open(path),
     };
     let follower = follower.ok()?;
@@ -168,10 +192,12 @@ fn open_follower(path: &Path, from: Option<u64>) -> Option<(Follower, i64)> {
     Some((follower, modified))
 }
 
-/// Sends what is appended to the log until the client disconnects or the server stops.
+/// Sends what is appended to the log until the client disconnects or the server stops. With `only`, also ends at the
+/// end of this file, after the log was rotated.
 async fn send_appended(
     connection: Arc<HttpConnection>,
     mut follower: Follower,
+    only: Option<LogFileId>,
     sender: mpsc::Sender<Bytes>,
     _place: QuotaPermit,
 ) {
@@ -185,6 +211,9 @@ async fn send_appended(
             return;
         };
         follower = same;
+        if only.is_some_and(|file| file != follower.id()) {
+            return;
+        }
         let chunk = match chunk {
             Ok(Chunk::Nothing) => Bytes::new(),
             Ok(Chunk::Bytes(bytes)) => bytes.into(),

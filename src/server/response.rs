@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
 use super::budget::{BusyGuard, ConnectionGuard};
+use crate::output::LogFileId;
 
 /// The result of a request handler.
 pub(super) enum HandlerResponse {
@@ -36,6 +37,8 @@ pub(super) enum HandlerResponse {
         chunks: mpsc::Receiver<Bytes>,
         /// Whether this is the daemon's log rather than a process's.
         main: bool,
+        /// The file that the chunks come from, for a client that asked by file.
+        file: Option<LogFileId>,
     },
 }
 
@@ -163,11 +166,15 @@ pub(super) fn into_http(
             modified,
             chunks,
             main,
+            file,
         } => {
             let mut extra = vec![(header::LAST_MODIFIED, http_date(modified))];
             if !main {
                 let name = HeaderName::from_static("x-accel-buffering");
                 extra.push((name, "no".to_owned()));
+            }
+            if let Some(file) = file {
+                extra.push((HeaderName::from_static("x-log-file"), file.to_string()));
             }
             // Differs: forbids browsers from guessing the type, so that program output is never interpreted as a page.
             // Supervisor allows it.

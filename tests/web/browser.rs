@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::driver::{Browser, Look, missing};
+use crate::followed_log;
 use crate::scene::Scene;
 use crate::support::daemon::Side;
 use crate::support::runner::{Outcome, Trial};
@@ -42,7 +43,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         scripts: false,
         ..Look::DESK
     };
-    let table: [(&str, Look, Check); 10] = [
+    let table: [(&str, Look, Check); 11] = [
         (
             "buttons_of_a_process_work",
             Look::DESK,
@@ -67,7 +68,12 @@ pub(crate) fn tests() -> Vec<Trial> {
         (
             "a_log_is_followed_and_searched",
             Look::DESK,
-            a_log_is_followed_and_searched,
+            followed_log::is_followed_and_searched,
+        ),
+        (
+            "a_log_is_followed_over_rotations",
+            Look::DESK,
+            followed_log::is_followed_over_rotations,
         ),
         (
             "dark_and_light_themes_work",
@@ -138,7 +144,7 @@ pub(crate) fn live(browser: &Browser) -> Result<(), String> {
     browser.run("window.same = true").map(drop)
 }
 
-fn same_page(browser: &Browser) -> Result<(), String> {
+pub(crate) fn same_page(browser: &Browser) -> Result<(), String> {
     expect(
         browser.text("window.same")? == "true",
         "the page was loaded anew",
@@ -317,90 +323,6 @@ fn changes_appear_without_a_reload(scene: &Scene, browser: &Browser) -> Result<(
     scene.daemon.wait_state("later", "RUNNING")?;
     browser.wait(&format!("{} === 'running'", cell("later:later", "state")))?;
     same_page(browser)
-}
-
-fn a_log_is_followed_and_searched(scene: &Scene, browser: &Browser) -> Result<(), String> {
-    browser.click("tr[data-n=\"web:web\"] a.log")?;
-    let log = "document.getElementById('log').textContent";
-    browser.wait(&format!("{log} === 'listening\\n'"))?;
-    browser.run("window.same = true")?;
-    let file = scene
-        .daemon
-        .info("web")
-        .ok()
-        .and_then(|info| info.get("stdout_logfile")?.text().map(str::to_owned))
-        .ok_or("no log")?;
-    let append = |text: &str| {
-        use std::io::Write as _;
-        std::fs::File::options()
-            .append(true)
-            .open(&file)
-            .and_then(|mut log| log.write_all(text.as_bytes()))
-            .map_err(|e| e.to_string())
-    };
-    append("GET /one\n<b>POST</b> /two é\n")?;
-    browser.wait(&format!(
-        "{log} === 'listening\\nGET /one\\n<b>POST</b> /two é\\n'"
-    ))?;
-    // A search shows matching lines with the match marked, also new lines.
-    browser.type_into("body", "/")?;
-    browser.type_into("#find", "get")?;
-    browser.wait(&format!("{log} === 'GET /one\\n'"))?;
-    append("GET /three\nnothing\n")?;
-    browser.wait(&format!("{log} === 'GET /one\\nGET /three\\n'"))?;
-    browser.wait("document.querySelectorAll('#log mark').length === 2")?;
-    browser.wait("document.getElementById('hits').textContent === '2 lines'")?;
-    browser.type_into("#find", "\u{e00c}")?;
-    browser.wait(&format!("{log}.endsWith('GET /three\\nnothing\\n')"))?;
-    // Without following, no lines arrive. With following again, no line is missing.
-    browser.click("#follow")?;
-    append("later\n")?;
-    browser.click("#follow")?;
-    browser.wait(&format!("{log}.endsWith('nothing\\nlater\\n')"))?;
-    // A flood of lines keeps the end visible.
-    let lines: String = (0..3000).map(|n| format!("line {n}\n")).collect();
-    append(&lines)?;
-    browser.wait(&format!("{log}.endsWith('line 2999\\n')"))?;
-    let bottom =
-        "(l => l.scrollTop + l.clientHeight >= l.scrollHeight - 2)(document.getElementById('log'))";
-    browser.wait(bottom)?;
-    same_page(browser)?;
-    browser.click("nav[aria-label=Stream] a:nth-child(2)")?;
-    browser.wait(&format!("{log} === 'warming\\n'"))?;
-    browser.run("window.same = true")?;
-    browser.click("#clear button.clear")?;
-    browser.accept()?;
-    says(browser, "Log of web cleared")?;
-    expect(log_of(scene, "web").is_empty(), "not cleared")?;
-    browser.wait(&format!("{log} === ''"))?;
-    // As a new user would: start it again and read the message.
-    let pid = scene.daemon.pid_of("web");
-    browser.click("#clear button.restart")?;
-    says(browser, "Process web restarted")?;
-    scene.wait_other_pid("web", pid)?;
-    browser.wait(&format!("{log} === 'warming\\n'"))?;
-    // The page reports a truncated log, and continues at its beginning.
-    let errors = scene
-        .daemon
-        .info("web")
-        .ok()
-        .and_then(|info| info.get("stderr_logfile")?.text().map(str::to_owned))
-        .ok_or("no log")?;
-    std::fs::write(&errors, "x\n").map_err(|e| e.to_string())?;
-    browser.wait(&format!(
-        "{log} === 'warming\\n==> File truncated <==\\nx\\n'"
-    ))?;
-    same_page(browser)?;
-    browser.go(&scene.url("maintail.html?limit=65536"))?;
-    browser.wait(&format!("{log}.includes('supervisord started with pid')"))?;
-    // A search term in the address also works with scripts.
-    browser.go(&scene.url("maintail.html?limit=65536&search=spawned"))?;
-    browser.wait(&format!(
-        "{log}.includes('spawned') && !{log}.includes('supervisord started')"
-    ))?;
-    browser.type_into("#find", "\u{e00c}")?;
-    browser.run("document.getElementById('find').value = ''; document.getElementById('find').dispatchEvent(new Event('input'))")?;
-    browser.wait(&format!("{log}.includes('supervisord started with pid')"))
 }
 
 fn dark_and_light_themes_work(scene: &Scene, browser: &Browser) -> Result<(), String> {

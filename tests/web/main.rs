@@ -16,6 +16,7 @@ mod browser;
 mod comparison;
 mod csrf;
 mod driver;
+mod followed_log;
 mod page;
 mod scene;
 mod thousand_processes;

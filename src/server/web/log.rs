@@ -17,7 +17,7 @@ use super::{page, row};
 use crate::api::{Caller, Fault, FaultCode, LogRef, Permission, Reply, Request};
 use crate::control;
 use crate::domain::Channel;
-use crate::output::{self, ReadError};
+use crate::output::{self, LogFileId, ReadError};
 
 /// Minimum number of bytes shown.
 const LIMIT_MIN: u64 = 1024;
@@ -37,6 +37,8 @@ struct LogExcerpt {
     text: String,
     /// The log's length at that time. `None`: the log could not be read and cannot be followed.
     end: Option<u64>,
+    /// The file to which `end` belongs. `None`: the log was rotated while it was read, or is not a file.
+    file: Option<LogFileId>,
 }
 
 /// The subject of a log page.
@@ -123,6 +125,7 @@ pub(super) async fn process_log_page(
         let found = LogExcerpt {
             text: "No process name found".to_owned(),
             end: None,
+            file: None,
         };
         let subject = LogSubject::of_process("None", asked.unwrap_or(Channel::Stdout), asked);
         let html = render_log(connection, &subject, limit, search, false, &found);
@@ -150,6 +153,7 @@ pub(super) async fn process_log_page(
             _ => unexpected(&fault),
         },
         end: None,
+        file: None,
     });
     let mut subject = LogSubject::of_process(name, channel, asked);
     if is_unknown {
@@ -195,6 +199,7 @@ pub(super) async fn daemon_log_page(
                 _ => unexpected(&fault),
             },
             end: None,
+            file: None,
         });
     let subject = LogSubject {
         title: "Supervisor tail of the daemon's log".to_owned(),
@@ -292,11 +297,17 @@ fn read_excerpt(source: &LogSource, limit: u64) -> Result<LogExcerpt, Fault> {
         // The journal has no byte offset from which it could be followed.
         LogSource::Journal(of) => {
             let text = logs::read_journal_tail(of, limit)?;
-            return Ok(LogExcerpt { text, end: None });
+            return Ok(LogExcerpt {
+                text,
+                end: None,
+                file: None,
+            });
         }
     };
     let length = i64::try_from(limit).unwrap_or(i64::MAX);
+    let file = LogFileId::at(path);
     let (bytes, size, _) = output::tail(path, 0, length);
+    let file = file.filter(|_| LogFileId::at(path) == file);
     if bytes.is_empty() {
         // Empty or unreadable: the other read function reports which.
         output::read(path, -1, 0).map_err(|error| match error {
@@ -308,6 +319,7 @@ fn read_excerpt(source: &LogSource, limit: u64) -> Result<LogExcerpt, Fault> {
     Ok(LogExcerpt {
         text: String::from_utf8_lossy(&bytes).into_owned(),
         end: u64::try_from(size).ok(),
+        file,
     })
 }
 
@@ -394,7 +406,7 @@ fn render_log(
         @if is_gone { p.note { "There is no such process. " a href="./" { "To the status page" } } }
         // HTML drops a line break at the beginning of this element. The extra one here preserves a line break of the
         // log.
-        pre #log tabindex="0" data-follow=[found.end.map(|_| &subject.follow)] data-end=[found.end] {
+        pre #log tabindex="0" data-follow=[found.end.map(|_| &subject.follow)] data-end=[found.end] data-file=[found.file] {
             "\n" (shown)
         }
         button #newer.script type="button" hidden {}

@@ -23,6 +23,10 @@
   let text = wanted ? "" : log.textContent;
   // The offset in the log at which the text ends, in bytes.
   let end = Number(log.dataset.end);
+  // The file to which the offset belongs: a rotated log is another file. Empty if unknown.
+  let file = log.dataset.file || "";
+  // Keeps the beginning of a character whose rest comes with the next stream.
+  const decoder = new TextDecoder();
   let shownHits = 0;
   // Whether the user has scrolled up. The log then grows without scrolling.
   let paused = false;
@@ -162,19 +166,32 @@
     fetchPage().then((page) => page && isOtherVersion(page) && location.reload(), () => {});
   }
 
+  // The daemon ends a stream at the end of a rotated file, and the next stream begins with the next file. A stream that
+  // ends soon and brought no other file is not continued at once a second time.
+  let wasShort = false;
   let stop = null;
   async function run() {
     if (!log.dataset.follow || stop) return;
     const control = new AbortController();
     stop = control;
+    const begun = Date.now();
+    let isOtherFile = false;
+    let isComplete = false;
     try {
-      const answer = await fetch(`${log.dataset.follow}?from=${end}`, { signal: control.signal });
+      const answer = await fetch(`${log.dataset.follow}?from=${end}&file=${file}`, { signal: control.signal });
       if (!answer.ok) throw new Error(answer.statusText);
       answered();
+      const named = answer.headers.get("x-log-file");
+      if (named && named !== file) {
+        // Without a file in the question, the answer begins at the offset.
+        if (file) end = 0;
+        file = named;
+        isOtherFile = true;
+      }
       const reader = answer.body.getReader();
-      const decoder = new TextDecoder();
       for (;;) {
         const { done, value } = await reader.read();
+        isComplete = done;
         if (done) break;
         heard = new Date();
         const piece = decoder.decode(value, { stream: true });
@@ -187,12 +204,14 @@
     } catch { /* The connection failed or was stopped; see below. */ }
     if (stop !== control) return;
     stop = null;
+    const isShort = !isOtherFile && Date.now() - begun < RETRY;
+    const isOver = isShort && wasShort;
+    wasShort = isShort;
+    if (isComplete && !isOver) return run();
     live.textContent = "not live";
     live.classList.remove("good");
     stale = true;
     showStale(heard, "This log is not followed any more.");
-    // If the log was rotated meanwhile, the offset belongs to the old log. The daemon then continues at this offset of the
-    // new log, or at its beginning if the new log is shorter.
     if (follow.checked && !document.hidden) setTimeout(run, RETRY);
   }
 
@@ -218,6 +237,7 @@
       const fresh = page.getElementById("log");
       text = fresh.textContent;
       end = Number(fresh.dataset.end);
+      file = fresh.dataset.file || "";
     }
     draw();
     heed();

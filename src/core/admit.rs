@@ -3,18 +3,15 @@
 
 use std::sync::Arc;
 
-use super::slots::in_start_order;
-use super::ticket::{AuditContext, Batch, BatchAction, BatchMember, Pending, TICKETS_MAX};
+use super::rights::{Rights, whole};
+use super::ticket::{AuditContext, Batch, BatchAction, Pending};
 use super::{Action, Actions, AuditLine, Fleet};
 use crate::api::{
-    AccessScope, AuditEntry, Caller, ConfigView, Fault, FaultCode, Grant, JournalMatch, LogRef,
-    Reply, Request, RequestTarget, Ticket,
+    AccessScope, AuditEntry, Caller, Fault, FaultCode, Grant, LogRef, Reply, Request,
+    RequestTarget, Ticket,
 };
 use crate::config::spec::{GroupSpec, ProcessKind};
-use crate::domain::{
-    Channel, EventKind, GroupName, InstanceId, Line, Namespec, Now, ProcessName, Signal,
-    SpawnError, SupervisorState,
-};
+use crate::domain::{EventKind, Line, Now, Signal, SpawnError, SupervisorState};
 use crate::effects::{LoadReason, LoaderEffect, OutputEffect, SpawnerEffect};
 
 impl Fleet {
@@ -32,14 +29,12 @@ impl Fleet {
         let remote_event = matches!(request, Request::RemoteEvent { .. });
         // The server itself may read until the daemon exits: the web page shows which processes still stop.
         let own_look = caller == Caller::DAEMON && matches!(request, Request::AllProcessInfo);
-        let is_late = self.daemon_state != SupervisorState::Running;
+        let is_late = self.daemon.state != SupervisorState::Running;
         let outcome = if is_late && !remote_event && !own_look {
-            Admission::Answered(Err(FaultCode::ShutdownState.bare()))
-        } else if self.tickets.len() >= TICKETS_MAX {
-            Admission::Answered(Err(
-                FaultCode::Failed.of("too many requests are pending (try again later)")
-            ))
-        } else if self.tickets.contains_key(&ticket) {
+            Err(FaultCode::ShutdownState.bare())
+        } else if self.requests.is_full() {
+            Err(FaultCode::Failed.of("too many requests are pending (try again later)"))
+        } else if self.requests.pending.contains_key(&ticket) {
             // Tickets are unique. If one were not, the first request keeps it and the second gets no answer.
             return;
         } else {
@@ -51,20 +46,24 @@ impl Fleet {
             self.admit(now, ticket, rights, request, out)
         };
         match outcome {
-            Admission::Answered(answer) => {
-                audit(caller, entry, answer.as_ref().err().cloned(), out);
-                out.push(Action::Answer(ticket, answer));
+            Err(fault) => {
+                audit(caller, entry, Some(fault.clone()), out);
+                out.push(Action::Answer(ticket, Err(fault)));
             }
-            Admission::Batch(mut batch) => {
+            Ok(Admission::Answered(reply)) => {
+                audit(caller, entry, None, out);
+                out.push(Action::Answer(ticket, Ok(reply)));
+            }
+            Ok(Admission::Batch(mut batch)) => {
                 batch.audit = entry.map(|entry| AuditContext {
                     caller,
                     target: entry.target,
                 });
-                self.tickets.insert(ticket, Pending::Batch(batch));
+                self.requests.pending.insert(ticket, Pending::Batch(batch));
                 self.advance_batch(ticket, now, out);
             }
-            Admission::Taken => audit(caller, entry, None, out),
-            Admission::Shutdown => {
+            Ok(Admission::Taken) => audit(caller, entry, None, out),
+            Ok(Admission::Shutdown) => {
                 audit(caller, entry, None, out);
                 out.push(Action::Answer(ticket, Ok(Reply::Done)));
                 self.begin_shutdown(SupervisorState::Shutdown, now, out);
@@ -73,6 +72,9 @@ impl Fleet {
     }
 
     /// Refuses, answers or starts a request. The caller sends the answer and writes the audit line.
+    ///
+    /// # Errors
+    /// The request is refused.
     fn admit(
         &mut self,
         now: Now,
@@ -80,29 +82,27 @@ impl Fleet {
         rights: Rights<'_>,
         request: Request,
         out: &mut Actions,
-    ) -> Admission {
+    ) -> Result<Admission, Fault> {
         let scope = rights.scope;
-        let answer = match request {
-            Request::State => Ok(Reply::State(self.daemon_state)),
-            Request::Pid => Ok(Reply::Pid(self.identity.pid)),
-            Request::Identification => Ok(Reply::Text(self.last_read.daemon.identifier.clone())),
-            Request::ProcessInfo(name) => self.one(&name, rights).map(|slot| {
-                let view = self
-                    .slots
-                    .get(slot)
-                    .map(|process| self.view_process(process, now));
-                Reply::Processes(view.into_iter().collect())
-            }),
-            Request::AllProcessInfo => Ok(Reply::Processes(self.view_of(scope, now))),
-            Request::SomeProcessInfo(names) => {
-                let slots = self.slots_named(&names, scope);
-                let processes = slots.iter().filter_map(|&slot| self.slots.get(slot));
-                let views = processes
-                    .map(|process| self.view_process(process, now))
-                    .collect();
-                Ok(Reply::Processes(views))
+        let taken = |()| Admission::Taken;
+        Ok(Admission::Answered(match request {
+            Request::State => Reply::State(self.daemon.state),
+            Request::Pid => Reply::Pid(self.daemon.identity.pid),
+            Request::Identification => {
+                Reply::Text(self.configuration.last_read.daemon.identifier.clone())
             }
-            Request::AllConfigInfo => Ok(Reply::Configs(self.config_views(scope))),
+            Request::Generation => self.daemon.generation(),
+            Request::ProcessInfo(name) => self.views(&[self.one(&name, rights)?], now),
+            Request::AllProcessInfo => Reply::Processes(self.view_of(scope, now)),
+            Request::SomeProcessInfo(names) => self.views(&self.slots_named(&names, scope), now),
+            Request::AllConfigInfo => Reply::Configs(self.config_views(scope)),
+            Request::GroupNames => Reply::Names(self.group_names(scope)),
+            // Problems name files, programs and users.
+            Request::ConfigProblems => {
+                whole(scope)?;
+                Reply::Lines(self.configuration.problems.clone())
+            }
+            Request::LogFile(log) => self.admit_log_file(log, rights)?,
             Request::Start { target, wait } => {
                 return self.batch(target, rights, BatchAction::Start { wait });
             }
@@ -113,209 +113,173 @@ impl Fleet {
                 let parsed = Signal::parse(&signal).ok();
                 return self.batch(target, rights, BatchAction::Signal(parsed, signal));
             }
-            Request::ClearLogs(RequestTarget::Group(name)) => {
-                Err(FaultCode::BadName.of(format!("{name}:*")))
+            Request::ClearLogs(target) => return self.admit_clear_logs(target, rights),
+            Request::AddGroup(name) => {
+                return self.admit_add_group(ticket, &name, rights, now, out);
             }
-            Request::ClearLogs(target @ (RequestTarget::One(..) | RequestTarget::All)) => {
-                return self.batch(target, rights, BatchAction::Clear);
+            Request::RemoveGroup(name) => self.handle_remove_group(&name, rights, now, out)?,
+            Request::RemoveProcess { group, process } => {
+                self.handle_remove_process(&group, &process, rights, out)?
             }
-            Request::Reread => match whole(scope) {
-                Err(fault) => Err(fault),
-                Ok(()) => {
-                    self.tickets.insert(ticket, Pending::Reread);
-                    out.push(Action::Loader(LoaderEffect::Load(LoadReason::Reread(
-                        ticket,
-                    ))));
-                    return Admission::Taken;
-                }
-            },
-            Request::Restart => match whole(scope) {
-                Err(fault) => Err(fault),
-                Ok(()) => {
-                    // Differs: the original stops everything first, and exits if the file has an error.
-                    self.tickets.insert(ticket, Pending::Restart);
-                    out.push(Action::Loader(LoaderEffect::Load(LoadReason::Restart(
-                        ticket,
-                    ))));
-                    return Admission::Taken;
-                }
-            },
-            Request::Upgrade => match whole(scope).and_then(|()| self.upgradable()) {
-                Err(fault) => Err(fault),
-                Ok(()) => {
-                    self.is_upgrading = true;
-                    out.push(Action::Upgrade(ticket));
-                    return Admission::Taken;
-                }
-            },
-            Request::Generation => Ok(Reply::Generation {
-                generation: self.generation,
-                is_upgrading: self.is_upgrading,
-            }),
-            Request::Shutdown => match whole(scope) {
-                Err(fault) => Err(fault),
-                Ok(()) => return Admission::Shutdown,
-            },
-            Request::AddGroup(name) => match self.addable(&name, rights) {
-                Err(fault) => Err(fault),
-                Ok(group) if has_sockets(&group) => {
-                    let pending = Pending::AddGroup(group.name.clone());
-                    self.tickets.insert(ticket, pending);
-                    out.push(Action::Spawner(SpawnerEffect::TrySockets(ticket, group)));
-                    return Admission::Taken;
-                }
-                Ok(group) => Ok(self.handle_add_group(&group, now, out)),
-            },
-            Request::RemoveGroup(name) => self.handle_remove_group(&name, rights, now, out),
-            // The log names all processes and all clients, so access to a single program is not enough.
-            Request::LogFile(LogRef::Daemon) => {
-                whole(scope).map(|()| Reply::LogFile(self.identity.daemon_log.clone()))
-            }
-            Request::LogFile(LogRef::Process(name, channel)) => {
-                self.one(&name, rights).map(|slot| {
-                    let Some(process) = self.slots.get(slot) else {
-                        return Reply::LogFile(None);
-                    };
-                    let (file, log) = match channel {
-                        Channel::Stdout => (&process.logs.stdout, &process.spec.stdout),
-                        Channel::Stderr => (&process.logs.stderr, &process.spec.stderr),
-                    };
-                    match file {
-                        None if log.named.journal.is_some() => Reply::Journal(JournalMatch {
-                            group: process.spec.group.clone(),
-                            process: process.spec.name.clone(),
-                            channel,
-                        }),
-                        file => Reply::LogFile(file.clone()),
-                    }
-                })
-            }
-            Request::ClearDaemonLog => match (whole(scope), &self.identity.daemon_log) {
-                (Err(fault), _) => Err(fault),
-                (Ok(()), None) => Err(FaultCode::NoFile.bare()),
-                (Ok(()), Some(_)) => {
-                    self.tickets.insert(ticket, Pending::ClearDaemonLog);
-                    out.push(Action::Output(OutputEffect::ClearDaemonLog(ticket)));
-                    return Admission::Taken;
-                }
-            },
-            Request::WriteStdin { name, data } => match self.stdin_of(&name, rights) {
-                Err(fault) => Err(fault),
-                Ok(instance) => {
-                    self.tickets.insert(ticket, Pending::Stdin(name));
-                    out.push(Action::Output(OutputEffect::WriteStdin {
-                        ticket,
-                        instance,
-                        data,
-                    }));
-                    return Admission::Taken;
-                }
-            },
-            Request::GroupNames => Ok(Reply::Names(self.group_names(scope))),
-            // Problems name files, programs and users.
-            Request::ConfigProblems => {
-                whole(scope).map(|()| Reply::Lines(self.config_problems.clone()))
-            }
-            Request::WriteLog { level, message } => whole(scope).map(|()| {
-                out.push(Action::Log(Line::said(level, &message)));
-                Reply::Done
-            }),
             Request::AddProgram {
                 group,
                 program,
                 options,
-            } => match self.add_program(ticket, (&group, program, options), rights, out) {
-                Err(fault) => Err(fault),
-                Ok(()) => return Admission::Taken,
-            },
-            Request::RemoveProcess { group, process } => {
-                self.handle_remove_process(&group, &process, rights, out)
+            } => {
+                let program = (group.as_str(), program, options);
+                return self.add_program(ticket, program, rights, out).map(taken);
             }
             Request::SetNumprocs { program, numprocs } => {
-                match self.set_numprocs(ticket, &program, numprocs, (rights, now), out) {
-                    Err(fault) => Err(fault),
-                    Ok(()) => return Admission::Taken,
-                }
+                let when = (rights, now);
+                let started = self.set_numprocs(ticket, &program, numprocs, when, out);
+                return started.map(taken);
             }
             Request::RollingRestart { targets, at_once } => {
-                match self.start_rolling(ticket, targets, at_once, rights) {
-                    Err(fault) => Err(fault),
-                    Ok(()) => return Admission::Taken,
-                }
+                return self
+                    .start_rolling(ticket, targets, at_once, rights)
+                    .map(taken);
             }
-            Request::RemoteEvent { kind, data } => whole(scope).map(|()| {
-                Self::publish(out, None, EventKind::RemoteCommunication { kind, data });
-                Reply::Done
-            }),
-        };
-        Admission::Answered(answer)
+            Request::WriteStdin { name, data } => {
+                return self.admit_stdin(ticket, name, data, rights, out);
+            }
+            Request::Reread => return self.admit_load(ticket, Pending::Reread, scope, out),
+            Request::Restart => return self.admit_load(ticket, Pending::Restart, scope, out),
+            Request::Upgrade => return self.admit_upgrade(ticket, scope, out),
+            Request::Shutdown => return whole(scope).map(|()| Admission::Shutdown),
+            Request::ClearDaemonLog => return self.admit_clear_daemon_log(ticket, scope, out),
+            Request::WriteLog { level, message } => {
+                let line = Action::Log(Line::said(level, &message));
+                whole(scope).map(|()| emit(line, out))?
+            }
+            Request::RemoteEvent { kind, data } => {
+                let kind = EventKind::RemoteCommunication { kind, data };
+                whole(scope).map(|()| emit(Self::published(None, kind), out))?
+            }
+        }))
     }
 
-    /// Returns the slot of the process that `text` names.
-    fn one(&self, text: &str, rights: Rights<'_>) -> Result<u32, Fault> {
-        let spec = Namespec::parse(text);
-        let slot = spec
-            .process
-            .as_deref()
-            .and_then(|process| self.find(&spec.group, process))
-            .ok_or_else(|| FaultCode::BadName.of(text))?;
-        let name = spec.process.as_deref().unwrap_or_default();
-        rights.process(&spec.group, name, text)?;
-        Ok(slot)
-    }
-
-    /// Returns the slots of the processes that `names` mean and `scope` covers, each once, ordered by group and process
-    /// name. A name without a process means the whole group.
-    fn slots_named(&self, names: &[String], scope: &AccessScope) -> Vec<u32> {
-        let mut found: Vec<u32> = Vec::new();
-        for name in names {
-            let spec = Namespec::parse(name);
-            if let Some(process) = spec.process.as_deref() {
-                let slot = self
-                    .find(&spec.group, process)
-                    .filter(|_| scope.covers(&spec.group, process));
-                if let Some(slot) = slot {
-                    found.push(slot);
-                    continue;
-                }
-            }
-            if (spec.process.is_none() || !name.contains(':'))
-                && let Some(group) = self.groups.get(spec.group.as_str())
-            {
-                let covered = |slot: &&u32| {
-                    let process = self.slots.get(**slot);
-                    process.is_some_and(|process| {
-                        scope.covers(&spec.group, process.spec.name.as_str())
-                    })
-                };
-                found.extend(group.by_name.iter().filter(covered));
+    /// Returns where a log is.
+    fn admit_log_file(&self, log: LogRef, rights: Rights<'_>) -> Result<Reply, Fault> {
+        match log {
+            LogRef::Process(name, channel) => Ok(self.log_file(self.one(&name, rights)?, channel)),
+            // The log names all processes and all clients, so access to a single program is not enough.
+            LogRef::Daemon => {
+                whole(rights.scope)?;
+                Ok(Reply::LogFile(self.daemon.identity.daemon_log.clone()))
             }
         }
-        found.sort_by_cached_key(|&slot| {
-            self.names_of(slot).map(|(process, group)| (group, process))
-        });
-        found.dedup();
-        found
     }
 
-    /// Returns the instance that accepts standard input for the process `name`.
-    fn stdin_of(&self, name: &str, rights: Rights<'_>) -> Result<InstanceId, Fault> {
-        let slot = self.one(name, rights)?;
-        self.slots
-            .get(slot)
-            .filter(|process| process.takes_stdin())
-            .and_then(|process| process.run.stage.reachable())
-            .map(|(instance, _)| instance)
-            .ok_or_else(|| FaultCode::NotRunning.of(name))
+    fn admit_clear_logs(
+        &self,
+        target: RequestTarget,
+        rights: Rights<'_>,
+    ) -> Result<Admission, Fault> {
+        match target {
+            RequestTarget::Group(name) => Err(FaultCode::BadName.of(format!("{name}:*"))),
+            RequestTarget::One(..) | RequestTarget::All => {
+                self.batch(target, rights, BatchAction::Clear)
+            }
+        }
+    }
+
+    /// Starts to read the configuration, for a reread or a restart.
+    // Differs: for a restart, the original stops everything first, and exits if the file has an error.
+    fn admit_load(
+        &mut self,
+        ticket: Ticket,
+        pending: Pending,
+        scope: &AccessScope,
+        out: &mut Actions,
+    ) -> Result<Admission, Fault> {
+        whole(scope)?;
+        let reason = match pending {
+            Pending::Restart => LoadReason::Restart(ticket),
+            _ => LoadReason::Reread(ticket),
+        };
+        self.requests.pending.insert(ticket, pending);
+        out.push(Action::Loader(LoaderEffect::Load(reason)));
+        Ok(Admission::Taken)
+    }
+
+    fn admit_upgrade(
+        &mut self,
+        ticket: Ticket,
+        scope: &AccessScope,
+        out: &mut Actions,
+    ) -> Result<Admission, Fault> {
+        whole(scope)?;
+        self.upgradable()?;
+        self.daemon.is_upgrading = true;
+        out.push(Action::Upgrade(ticket));
+        Ok(Admission::Taken)
+    }
+
+    fn admit_clear_daemon_log(
+        &mut self,
+        ticket: Ticket,
+        scope: &AccessScope,
+        out: &mut Actions,
+    ) -> Result<Admission, Fault> {
+        whole(scope)?;
+        if self.daemon.identity.daemon_log.is_none() {
+            return Err(FaultCode::NoFile.bare());
+        }
+        self.requests
+            .pending
+            .insert(ticket, Pending::ClearDaemonLog);
+        out.push(Action::Output(OutputEffect::ClearDaemonLog(ticket)));
+        Ok(Admission::Taken)
+    }
+
+    /// Adds a group at once, or after the shell has tried its sockets.
+    fn admit_add_group(
+        &mut self,
+        ticket: Ticket,
+        name: &str,
+        rights: Rights<'_>,
+        now: Now,
+        out: &mut Actions,
+    ) -> Result<Admission, Fault> {
+        let group = self.addable(name, rights)?;
+        if !has_sockets(&group) {
+            let reply = self.handle_add_group(&group, now, out);
+            return Ok(Admission::Answered(reply));
+        }
+        let pending = Pending::AddGroup(group.name.clone());
+        self.requests.pending.insert(ticket, pending);
+        out.push(Action::Spawner(SpawnerEffect::TrySockets(ticket, group)));
+        Ok(Admission::Taken)
+    }
+
+    /// Starts to write to the standard input of a process.
+    fn admit_stdin(
+        &mut self,
+        ticket: Ticket,
+        name: String,
+        data: Vec<u8>,
+        rights: Rights<'_>,
+        out: &mut Actions,
+    ) -> Result<Admission, Fault> {
+        let instance = self.stdin_of(&name, rights)?;
+        self.requests.pending.insert(ticket, Pending::Stdin(name));
+        out.push(Action::Output(OutputEffect::WriteStdin {
+            ticket,
+            instance,
+            data,
+        }));
+        Ok(Admission::Taken)
     }
 
     /// Creates the batch of a request that acts on processes.
-    fn batch(&self, target: RequestTarget, rights: Rights<'_>, action: BatchAction) -> Admission {
-        let (slots, one) = match self.targets(target, rights) {
-            Ok(found) => found,
-            Err(fault) => return Admission::Answered(Err(fault)),
-        };
-        Admission::Batch(Box::new(Batch {
+    fn batch(
+        &self,
+        target: RequestTarget,
+        rights: Rights<'_>,
+        action: BatchAction,
+    ) -> Result<Admission, Fault> {
+        let (slots, one) = self.targets(target, rights)?;
+        Ok(Admission::Batch(Box::new(Batch {
             action,
             one,
             scope: rights.scope.clone(),
@@ -330,103 +294,13 @@ impl Fleet {
             passed: false,
             first: Vec::new(),
             later: Vec::new(),
-        }))
-    }
-
-    /// Returns the process that occupies `slot` now as a member of a batch.
-    pub(super) fn member(&self, slot: u32) -> Option<BatchMember> {
-        let process = self.slots.get(slot)?;
-        Some(BatchMember {
-            slot,
-            slot_generation: process.slot_generation,
-            process: process.spec.name.clone(),
-            group: process.spec.group.clone(),
-        })
-    }
-
-    /// Returns the slots of the target that the caller may see, in ascending order of priority, and the text of the
-    /// target if it names a single process.
-    pub(super) fn targets(
-        &self,
-        target: RequestTarget,
-        rights: Rights<'_>,
-    ) -> Result<(Vec<u32>, Option<String>), Fault> {
-        match target {
-            RequestTarget::One(
-                Namespec {
-                    group,
-                    process: Some(process),
-                },
-                text,
-            ) => {
-                let slot = self.find(&group, &process);
-                let slot = slot.ok_or_else(|| FaultCode::BadName.of(text.as_str()))?;
-                rights.process(&group, &process, &text)?;
-                Ok((vec![slot], Some(text)))
-            }
-            RequestTarget::Group(group)
-            | RequestTarget::One(
-                Namespec {
-                    group,
-                    process: None,
-                },
-                _,
-            ) => {
-                let found = self.groups.get(group.as_str());
-                let found = found.ok_or_else(|| FaultCode::BadName.of(group.as_str()))?;
-                rights.some_of_group(&group)?;
-                Ok((self.visible_slots(&found.slots, rights), None))
-            }
-            RequestTarget::All => Ok((
-                in_start_order(&self.groups)
-                    .into_iter()
-                    .flat_map(|group| self.visible_slots(&group.slots, rights))
-                    .collect(),
-                None,
-            )),
-        }
-    }
-
-    /// Returns those of `slots` whose processes the caller may see.
-    fn visible_slots(&self, slots: &[u32], rights: Rights<'_>) -> Vec<u32> {
-        let is_seen = |slot: &u32| {
-            self.names_of(*slot)
-                .is_some_and(|(name, group)| rights.sees.covers(group.as_str(), name.as_str()))
-        };
-        match rights.sees {
-            AccessScope::All => slots.to_vec(),
-            AccessScope::Only(_) => slots.iter().copied().filter(is_seen).collect(),
-        }
-    }
-
-    /// Returns the configured processes that `scope` covers, of the configuration read last.
-    fn config_views(&self, scope: &AccessScope) -> Vec<ConfigView> {
-        let mut views = Vec::new();
-        for group in &self.last_read.groups {
-            let in_use = self.groups.contains_key(&group.name);
-            let made = self.made.get(&group.name);
-            for (place, process) in group.processes.iter().enumerate() {
-                if !scope.covers(group.name.as_str(), process.name.as_str()) {
-                    continue;
-                }
-                let made = made.and_then(|made| made.get(place));
-                views.push(ConfigView {
-                    group: group.clone(),
-                    process: process.clone(),
-                    in_use,
-                    stdout_auto: made.and_then(|made| made.stdout.clone()),
-                    stderr_auto: made.and_then(|made| made.stderr.clone()),
-                });
-            }
-        }
-        views.sort_by(|a, b| a.process.name.cmp(&b.process.name));
-        views
+        })))
     }
 
     /// Returns the group of this name in the configuration read last if it may be added.
     fn addable(&self, name: &str, rights: Rights<'_>) -> Result<Arc<GroupSpec>, Fault> {
         rights.group(name)?;
-        let group = self.last_read.groups.iter();
+        let group = self.configuration.last_read.groups.iter();
         let group = group
             .filter(|group| group.name.as_str() == name)
             .map(Arc::clone)
@@ -454,7 +328,7 @@ impl Fleet {
         out: &mut Actions,
     ) {
         // `None`: the request was answered when the daemon stopped.
-        let Some(name) = self.take_pending(ticket, |pending| match pending {
+        let Some(name) = self.requests.take(ticket, |pending| match pending {
             Pending::AddGroup(name) => Ok(name),
             other => Err(other),
         }) else {
@@ -462,7 +336,7 @@ impl Fleet {
         };
         // The state may have changed since the request, so check again.
         let answer = match result {
-            _ if self.daemon_state != SupervisorState::Running => {
+            _ if self.daemon.state != SupervisorState::Running => {
                 Err(FaultCode::ShutdownState.bare())
             }
             // Differs: the original answers HTTP 500.
@@ -500,95 +374,22 @@ fn has_sockets(group: &GroupSpec) -> bool {
     kinds.any(|kind| matches!(kind, ProcessKind::Fcgi(_)))
 }
 
+/// Emits the only action of a request.
+fn emit(action: Action, out: &mut Actions) -> Reply {
+    out.push(action);
+    Reply::Done
+}
+
 /// The result of admission.
 enum Admission {
     /// The answer is known now.
-    Answered(Result<Reply, Fault>),
+    Answered(Reply),
     /// The request acts on these processes.
     Batch(Box<Batch>),
     /// The answer comes later. The ticket stays open.
     Taken,
     /// Send the answer, then stop everything.
     Shutdown,
-}
-
-/// What the caller of one request may act on and may see.
-#[derive(Clone, Copy)]
-pub(super) struct Rights<'a> {
-    /// The processes that the grant covers.
-    pub(super) scope: &'a AccessScope,
-    /// The processes that the caller may see. All others are reported as if they did not exist.
-    pub(super) sees: &'a AccessScope,
-}
-
-impl Rights<'_> {
-    /// The rights of the daemon itself.
-    pub(super) const ALL: Self = Self {
-        scope: &AccessScope::All,
-        sees: &AccessScope::All,
-    };
-
-    /// Checks that the caller may act on a process that it named with `text`.
-    ///
-    /// # Errors
-    /// BAD_NAME if the caller may not see the process, else FAILED.
-    fn process(self, group: &str, process: &str, text: &str) -> Result<(), Fault> {
-        if !self.sees.covers(group, process) {
-            return Err(FaultCode::BadName.of(text));
-        }
-        permitted(self.scope.covers(group, process), text)
-    }
-
-    /// Returns whether the caller may see a program of a group. `members` are the processes of the program.
-    pub(super) fn know_of(self, group: &GroupName, members: &[ProcessName]) -> bool {
-        let mut members = members.iter();
-        self.sees.covers_group(group.as_str())
-            || members.any(|name| self.sees.covers(group.as_str(), name.as_str()))
-    }
-
-    /// Checks that the caller may act on some process of a group.
-    ///
-    /// # Errors
-    /// As [`Rights::process`].
-    fn some_of_group(self, group: &str) -> Result<(), Fault> {
-        if !self.sees.touches(group) {
-            return Err(FaultCode::BadName.of(group));
-        }
-        permitted(self.scope.touches(group), group)
-    }
-
-    /// Checks that the caller may act on a group as a whole.
-    ///
-    /// # Errors
-    /// As [`Rights::process`].
-    pub(super) fn group(self, group: &str) -> Result<(), Fault> {
-        if !self.sees.touches(group) {
-            return Err(FaultCode::BadName.of(group));
-        }
-        permitted(self.scope.covers_group(group), group)
-    }
-}
-
-/// Returns the fault if the grant does not cover `what`.
-fn permitted(covered: bool, what: &str) -> Result<(), Fault> {
-    if covered {
-        Ok(())
-    } else {
-        Err(not_permitted(what))
-    }
-}
-
-/// The fault for a request that the grant does not cover.
-pub(super) fn not_permitted(what: &str) -> Fault {
-    FaultCode::Failed.of(format!("permission denied: {what}"))
-}
-
-/// Checks that the grant covers everything. Requests about the daemon itself need this.
-fn whole(scope: &AccessScope) -> Result<(), Fault> {
-    match scope {
-        AccessScope::All => Ok(()),
-        AccessScope::Only(_) => Err(not_permitted("this request affects all processes")),
-    }
 }
 
 /// Writes the audit line of a request. Requests that change nothing have no entry.

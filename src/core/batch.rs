@@ -1,8 +1,8 @@
 //! Batches: requests that act on several processes. The core handles one member after another and answers when all
 //! members have a result.
 
-use super::admit::not_permitted;
 use super::process::Process;
+use super::rights::not_permitted;
 use super::ticket::{Batch, BatchAction, BatchMember, Pending, SignalPurpose, WaitUntil, Waiter};
 use super::transitions::Trigger;
 use super::{Action, Actions, AuditLine, Fleet, SignalScope};
@@ -22,25 +22,9 @@ enum BatchStep {
 }
 
 impl Fleet {
-    /// Takes a pending request out of the table if `pick` accepts it. `None`: there is no such request, or `pick`
-    /// returned it.
-    pub(super) fn take_pending<T>(
-        &mut self,
-        ticket: Ticket,
-        pick: impl FnOnce(Pending) -> Result<T, Pending>,
-    ) -> Option<T> {
-        match pick(self.tickets.remove(&ticket)?) {
-            Ok(picked) => Some(picked),
-            Err(other) => {
-                self.tickets.insert(ticket, other);
-                None
-            }
-        }
-    }
-
     /// Takes the batch of a request out of the table.
     fn take_batch(&mut self, ticket: Ticket) -> Option<Box<Batch>> {
-        self.take_pending(ticket, |pending| match pending {
+        self.requests.take(ticket, |pending| match pending {
             Pending::Batch(batch) => Ok(batch),
             other => Err(other),
         })
@@ -51,7 +35,7 @@ impl Fleet {
         if batch.is_done() {
             out.push(Action::Answer(ticket, batch.answer()));
         } else {
-            self.tickets.insert(ticket, Pending::Batch(batch));
+            self.requests.pending.insert(ticket, Pending::Batch(batch));
         }
     }
 
@@ -281,9 +265,9 @@ impl Fleet {
         now: Now,
         out: &mut Actions,
     ) {
-        if let Some(Pending::Rolling(rolling)) = self.tickets.get_mut(&ticket) {
+        if let Some(Pending::Rolling(rolling)) = self.requests.pending.get_mut(&ticket) {
             rolling.checked(found);
-            self.runnable.push(ticket);
+            self.requests.runnable.push(ticket);
             return;
         }
         let Some(mut batch) = self.take_batch(ticket) else {
@@ -295,7 +279,7 @@ impl Fleet {
             let wait = *wait;
             self.start_checked(ticket, &mut batch, (member, index), (found, wait), now, out);
         }
-        self.tickets.insert(ticket, Pending::Batch(batch));
+        self.requests.pending.insert(ticket, Pending::Batch(batch));
         self.advance_batch(ticket, now, out);
     }
 
@@ -321,7 +305,7 @@ impl Fleet {
                 (true, Some(FaultCode::NoFile.of(error.to_string())))
             }
             (Some(_), Err(error)) => (true, Some(FaultCode::NotExecutable.of(error.to_string()))),
-            (Some(_), Ok(())) if self.daemon_state != SupervisorState::Running => {
+            (Some(_), Ok(())) if self.daemon.state != SupervisorState::Running => {
                 (true, Some(FaultCode::ShutdownState.bare()))
             }
             (Some(state), Ok(())) => match state {
@@ -375,7 +359,7 @@ impl Fleet {
         let index = batch.next_index();
         if let Some((instance, pid)) = process.run.stage.reachable() {
             out.push(Action::Log(Line::Sending { name, pid, signal }));
-            self.signals.push_back((
+            self.requests.signals.push_back((
                 instance,
                 signal,
                 SignalPurpose::Client {
@@ -460,7 +444,7 @@ impl Fleet {
             };
             batch.record_result(index, true, result(&member, fault));
         }
-        self.tickets.insert(ticket, Pending::Batch(batch));
+        self.requests.pending.insert(ticket, Pending::Batch(batch));
         self.advance_batch(ticket, now, out);
     }
 
@@ -484,13 +468,13 @@ impl Fleet {
             fault,
         };
         let Some(mut batch) = self.take_batch(ticket) else {
-            match self.tickets.get_mut(&ticket) {
+            match self.requests.pending.get_mut(&ticket) {
                 Some(Pending::Scaling(scaling)) => scaling.stopped_one(index, result),
                 Some(Pending::Rolling(rolling)) => rolling.record_result(index, result),
                 // Other requests do not wait for processes.
                 Some(_) | None => return,
             }
-            self.runnable.push(ticket);
+            self.requests.runnable.push(ticket);
             return;
         };
         batch.record_result(index, immediate, result);
@@ -505,7 +489,7 @@ impl Fleet {
         group: &GroupName,
         process: &ProcessName,
     ) -> Fault {
-        match self.tickets.get(&ticket) {
+        match self.requests.pending.get(&ticket) {
             Some(Pending::Batch(batch)) => code.of(batch.named(group, process)),
             Some(Pending::Scaling(_) | Pending::Rolling(_)) => {
                 code.of(Namespec::print(group.as_str(), process.as_str()))

@@ -40,10 +40,32 @@ impl ProcessRecord {
     }
 }
 
+/// What changed since the engine last asked. The engine asks after each input, so the lists stay short.
+#[derive(Debug)]
+pub(super) struct FleetChanges {
+    /// Slots of processes that changed.
+    pub(super) slots: Vec<u32>,
+    /// Processes that were removed.
+    pub(super) removed: Vec<QualifiedName>,
+    /// Groups were added or removed. Records do not contain that, so a snapshot is needed.
+    pub(super) is_regrouped: bool,
+}
+
+impl FleetChanges {
+    /// Creates the changes of a new fleet: no snapshot of it exists.
+    pub(super) const fn new() -> Self {
+        Self {
+            slots: Vec::new(),
+            removed: Vec::new(),
+            is_regrouped: true,
+        }
+    }
+}
+
 impl Fleet {
     /// Takes the slots of processes that changed since the last call, sorted and each once.
     pub fn take_changed(&mut self) -> Vec<u32> {
-        let mut changed = std::mem::take(&mut self.changed);
+        let mut changed = std::mem::take(&mut self.changes.slots);
         changed.sort_unstable();
         changed.dedup();
         changed
@@ -51,19 +73,19 @@ impl Fleet {
 
     /// Drops the list of changes. Called when no records are written.
     pub fn discard_changes(&mut self) {
-        self.changed.clear();
-        self.regrouped = false;
+        self.changes.slots.clear();
+        self.changes.is_regrouped = false;
     }
 
     /// Takes the names of processes that were removed since the last call.
     pub fn take_removed(&mut self) -> Vec<QualifiedName> {
-        std::mem::take(&mut self.removed)
+        std::mem::take(&mut self.changes.removed)
     }
 
     /// Returns whether groups were added or removed since the last call. Records do not contain that, so a snapshot is
     /// needed.
     pub fn take_regrouped(&mut self) -> bool {
-        std::mem::take(&mut self.regrouped)
+        std::mem::take(&mut self.changes.is_regrouped)
     }
 
     /// Returns the record of the process in this slot, at most `most` bytes long if possible. `None`: the slot is
@@ -73,7 +95,7 @@ impl Fleet {
         let process = self.slots.get(slot)?;
         let counts = Counts {
             last_incarnation: self.last_incarnation,
-            event_serial: self.event_serial,
+            event_serial: self.events.next_serial,
         };
         Some(record::encode(slot, process, counts, most))
     }

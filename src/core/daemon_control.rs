@@ -9,7 +9,7 @@ use crate::api::{FaultCode, Reply, Ticket};
 use crate::config::diff::{ConfigDiff, diff};
 use crate::config::spec::Config;
 use crate::config::{WARNING, warning_lines};
-use crate::domain::{Errno, Line, Now, SupervisorState};
+use crate::domain::{Errno, GroupName, Line, Now, SupervisorState};
 use crate::effects::{LoadError, LoadReason, LoaderEffect, OutputEffect};
 
 impl Fleet {
@@ -20,7 +20,7 @@ impl Fleet {
                 out.push(Action::Log(Line::ReceivedExitSignal { signal }));
                 self.begin_shutdown(SupervisorState::Shutdown, now, out);
             }
-            DaemonSignal::Restart => match self.daemon_state {
+            DaemonSignal::Restart => match self.daemon.state {
                 SupervisorState::Shutdown => out.push(Action::Log(Line::IgnoredHangup {})),
                 SupervisorState::Restarting => out.push(Action::Log(Line::ReceivedHangup {})),
                 SupervisorState::Running | SupervisorState::Fatal => {
@@ -51,7 +51,7 @@ impl Fleet {
         };
         if let Some(ticket) = ticket
             && !matches!(
-                self.tickets.remove(&ticket),
+                self.requests.pending.remove(&ticket),
                 Some(Pending::Reread | Pending::Restart)
             )
         {
@@ -63,8 +63,8 @@ impl Fleet {
                 out.push(Action::Answer(ticket, result));
             }
         };
-        let restarting = to_restart && self.daemon_state == SupervisorState::Restarting;
-        if self.daemon_state != SupervisorState::Running && !restarting {
+        let restarting = to_restart && self.daemon.state == SupervisorState::Restarting;
+        if self.daemon.state != SupervisorState::Running && !restarting {
             answer(Err(FaultCode::ShutdownState.bare()));
             return;
         }
@@ -72,7 +72,7 @@ impl Fleet {
             Ok(config) => warning_lines(&config.warnings).collect(),
             Err(error) => error.lines.clone(),
         };
-        let before = std::mem::replace(&mut self.config_problems, problems);
+        let before = std::mem::replace(&mut self.configuration.problems, problems);
         match result {
             Err(error) => {
                 answer(Err(FaultCode::CantReread.of(error.sentence.clone())));
@@ -87,29 +87,14 @@ impl Fleet {
             }
             Ok(config) if to_restart => {
                 answer(Ok(Reply::Done));
-                self.next_config = Some(config);
+                self.configuration.next = Some(config);
                 self.begin_shutdown(SupervisorState::Restarting, now, out);
             }
             Ok(config) => {
-                self.last_read = config;
-                self.regrouped = true;
-                self.made.clear();
-                let active: Vec<_> = in_added_order(&self.groups)
-                    .into_iter()
-                    .map(|group| Arc::clone(&group.spec))
-                    .collect();
-                let ConfigDiff {
-                    added,
-                    changed,
-                    removed,
-                } = diff(&active, &self.last_read.groups);
-                answer(Ok(Reply::Diff {
-                    added,
-                    changed: changed.clone(),
-                    removed,
-                }));
+                let (reply, changed) = self.reread(config);
+                answer(Ok(reply));
                 // Log only warnings that the previous reading did not have.
-                for warning in &self.last_read.warnings {
+                for warning in &self.configuration.last_read.warnings {
                     let text = warning.to_string();
                     if !before.contains(&warning.line(WARNING)) {
                         out.push(Action::Log(Line::OurConfigWarning { text }));
@@ -120,6 +105,27 @@ impl Fleet {
         }
     }
 
+    /// Replaces the configuration. Returns its differences from the active groups, and the groups that changed.
+    fn reread(&mut self, config: Arc<Config>) -> (Reply, Vec<GroupName>) {
+        self.configuration.replace(config);
+        self.changes.is_regrouped = true;
+        let active: Vec<_> = in_added_order(&self.groups)
+            .into_iter()
+            .map(|group| Arc::clone(&group.spec))
+            .collect();
+        let ConfigDiff {
+            added,
+            changed,
+            removed,
+        } = diff(&active, &self.configuration.last_read.groups);
+        let reply = Reply::Diff {
+            added,
+            changed: changed.clone(),
+            removed,
+        };
+        (reply, changed)
+    }
+
     /// Handles the result of clearing the daemon's log.
     pub(super) fn daemon_log_cleared(
         &mut self,
@@ -127,10 +133,13 @@ impl Fleet {
         result: Result<(), Errno>,
         out: &mut Actions,
     ) {
-        if !matches!(self.tickets.get(&ticket), Some(Pending::ClearDaemonLog)) {
+        if !matches!(
+            self.requests.pending.get(&ticket),
+            Some(Pending::ClearDaemonLog)
+        ) {
             return;
         }
-        self.tickets.remove(&ticket);
+        self.requests.pending.remove(&ticket);
         let answer = match result {
             // The output thread writes the log line about it, because it must be the last line of the removed file.
             Ok(()) => Ok(Reply::Done),
@@ -148,7 +157,7 @@ impl Fleet {
         result: Result<(), Errno>,
         out: &mut Actions,
     ) {
-        let Some(name) = self.take_pending(ticket, |pending| match pending {
+        let Some(name) = self.requests.take(ticket, |pending| match pending {
             Pending::Stdin(name) => Ok(name),
             other => Err(other),
         }) else {

@@ -1,101 +1,48 @@
 //! All groups and processes. The fleet passes each input to the process, group or request concerned and knows the next
 //! deadline.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::Path;
 use std::sync::Arc;
-
-use serde::{Deserialize, Serialize};
 
 use super::adopt::AdoptedProcess;
 use super::auto_log_names::AutoLogNames;
-use super::listener_pool::ListenerPool;
+use super::checkpoint::FleetChanges;
+use super::daemon_run::{DaemonRun, Identity};
+use super::deadlines::Deadlines;
+use super::event_queues::EventQueues;
 use super::process::{Ctx, Process};
+use super::read_config::ReadConfig;
+use super::requests::Requests;
 use super::shutdown::ShutdownState;
 use super::slots::{Groups, SlotTable};
-use super::tick::Ticks;
-use super::ticket::{Pending, SignalPurpose};
 use super::transitions::Trigger;
 use super::{Action, Actions, Input};
-use crate::api::{AccessScope, ProcessView, Ticket};
+use crate::api::{AccessScope, ProcessView};
 use crate::config::spec::Config;
-use crate::config::warning_lines;
-use crate::domain::{
-    GroupName, InstanceId, LogPaths, Now, OutputEvents, ProcessState, QualifiedName, Signal,
-    SupervisorState, Tick,
-};
+use crate::domain::{GroupName, InstanceId, Now, ProcessState, SupervisorState, Tick};
 use crate::effects::{OutputEffect, SpawnerEffect};
-
-/// What the fleet knows of the daemon that it runs in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    /// The PID of the daemon.
-    pub pid: i32,
-    /// The path of the daemon's activity log. `None`: it is not a file.
-    pub daemon_log: Option<Arc<Path>>,
-    /// The seed for generated log names. It should differ at each start.
-    pub seed: u64,
-    /// The serial number of the next event. It continues after a reload.
-    pub event_serial: u64,
-}
 
 /// Everything that the daemon supervises, and the requests in progress.
 #[derive(Debug)]
 pub struct Fleet {
-    pub(super) identity: Identity,
-    /// The configuration read last. Groups are added from it.
-    pub(super) last_read: Arc<Config>,
-    /// Errors and warnings of the last reading of the configuration, one per line, whether or not the configuration was
-    /// accepted.
-    pub(super) config_problems: Vec<String>,
-    /// The configuration to restart with. `None`: no restart is planned.
-    pub(super) next_config: Option<Arc<Config>>,
-    pub(super) daemon_state: SupervisorState,
-    pub(super) began: bool,
-    /// Running processes to adopt at the start. Empty afterwards.
-    pub(super) found: Vec<AdoptedProcess>,
-    /// Everything has stopped and the engine was told to finish.
-    pub(super) finished: bool,
-    /// How many times the state was handed over from one image of the daemon to the next.
-    pub(super) generation: u32,
-    /// Slots of processes that changed, for [`Fleet::take_changed`]. The engine takes them after each input, so the
-    /// list stays short.
-    pub(super) changed: Vec<u32>,
-    /// Processes that were removed, for [`Fleet::take_removed`]. The engine takes them after each input.
-    pub(super) removed: Vec<QualifiedName>,
-    pub(super) regrouped: bool,
-    /// A successor was examined and will take over.
-    pub(super) is_upgrading: bool,
-    pub(super) names: AutoLogNames,
-    /// Paths of AUTO logs generated for groups of `last_read`, in the order of their processes.
-    pub(super) made: BTreeMap<GroupName, Vec<LogPaths>>,
+    pub(super) daemon: DaemonRun,
+    pub(super) configuration: ReadConfig,
     pub(super) groups: Groups,
     pub(super) slots: SlotTable,
     /// A counter for groups and processes in the order in which they were added.
     pub(super) serial: u64,
     /// The incarnation of the newest instance.
     pub(super) last_incarnation: u64,
-    /// Deadlines with the slots of their processes. A process has at most one entry.
-    pub(super) timers: BTreeSet<(Tick, u32)>,
-    pub(super) tickets: BTreeMap<Ticket, Pending>,
-    /// Requests that can continue because something they waited for has happened. Empty between two inputs.
-    pub(super) runnable: Vec<Ticket>,
-    /// Signals that were sent and not answered yet. The shell answers at once and in order, so the list is short.
-    pub(super) signals: VecDeque<(InstanceId, Signal, SignalPurpose)>,
     /// The number of processes that are not in a stopped state.
     pub(super) unstopped: u32,
+    pub(super) deadlines: Deadlines,
+    pub(super) requests: Requests,
+    pub(super) events: EventQueues,
+    /// `None`: the daemon is not stopping.
     pub(super) shutdown_state: Option<ShutdownState>,
-    /// Pools of event listeners, in the order in which they were added.
-    pub(super) pools: Vec<ListenerPool>,
-    pub(super) ticks: Ticks,
-    /// Which events about process output the pools subscribe to.
-    pub(super) output_events: OutputEvents,
-    /// The serial number of the next event that a pool accepts.
-    pub(super) event_serial: u64,
-    /// The identifier of this daemon, for events.
-    pub(super) server: Arc<str>,
-    /// How many of the current actions were offered to the pools. Valid only within one call of `handle`.
-    pub(super) dispatched_up_to: usize,
+    /// What changed since the engine last asked.
+    pub(super) changes: FleetChanges,
+    /// Running processes to adopt at the start. Empty afterwards.
+    pub(super) found: Vec<AdoptedProcess>,
 }
 
 impl Fleet {
@@ -103,44 +50,26 @@ impl Fleet {
     #[must_use]
     pub fn new(identity: Identity, config: Arc<Config>) -> Self {
         Self {
-            names: AutoLogNames::new(identity.seed),
-            pools: Vec::new(),
-            ticks: Ticks::NONE,
-            output_events: OutputEvents::default(),
-            event_serial: identity.event_serial,
-            server: Arc::from(config.daemon.identifier.as_str()),
-            dispatched_up_to: 0,
-            identity,
-            config_problems: warning_lines(&config.warnings).collect(),
-            last_read: config,
-            next_config: None,
-            daemon_state: SupervisorState::Running,
-            began: false,
-            found: Vec::new(),
-            finished: false,
-            generation: 0,
-            is_upgrading: false,
-            changed: Vec::new(),
-            removed: Vec::new(),
-            regrouped: true,
-            made: BTreeMap::new(),
+            events: EventQueues::new(identity.event_serial, &config.daemon.identifier),
+            configuration: ReadConfig::new(config, AutoLogNames::new(identity.seed)),
+            daemon: DaemonRun::new(identity),
             groups: Groups::new(),
             slots: SlotTable::default(),
             serial: 0,
             last_incarnation: 0,
-            timers: BTreeSet::new(),
-            tickets: BTreeMap::new(),
-            runnable: Vec::new(),
-            signals: VecDeque::new(),
             unstopped: 0,
+            deadlines: Deadlines::default(),
+            requests: Requests::default(),
             shutdown_state: None,
+            changes: FleetChanges::new(),
+            found: Vec::new(),
         }
     }
 
     /// Handles one input and appends the resulting actions to `out`, in order. It also does everything that is due, so
     /// no deadline is in the past afterwards.
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Actions) {
-        self.dispatched_up_to = out.len();
+        self.events.offered_up_to = out.len();
         match input {
             Input::DaemonStarted => self.start_groups(now, out),
             Input::Output(outcome) => self.output_outcome(outcome, now, out),
@@ -197,13 +126,13 @@ impl Fleet {
 
     /// Does everything that is due or has become possible.
     fn handle_due(&mut self, now: Now, out: &mut Actions) {
-        for tick in self.ticks.take_due(now) {
+        for tick in self.events.ticks.take_due(now) {
             Self::publish(out, None, tick);
         }
         loop {
             self.run_due_deadlines(now, out);
             let went_on = self.go_on(now, out);
-            self.offer_events(out);
+            self.events.offer(out);
             self.dispatch(now, out);
             if !self.continue_shutdown(now, out) && !went_on {
                 break;
@@ -215,12 +144,10 @@ impl Fleet {
     /// [`Fleet::handle`].
     #[must_use]
     pub fn next_deadline(&self) -> Option<Tick> {
-        let process = self.timers.first().map(|&(tick, _)| tick);
-        process
+        let shutdown = self.shutdown_state.as_ref().map(ShutdownState::due);
+        [self.deadlines.due(), self.events.due()]
             .into_iter()
-            .chain(self.shutdown_state.as_ref().map(ShutdownState::due))
-            .chain([self.ticks.due()])
-            .chain(self.pools.iter().map(ListenerPool::due))
+            .chain(shutdown)
             .filter(|&tick| tick != Tick::NEVER)
             .min()
     }
@@ -259,26 +186,26 @@ impl Fleet {
     /// Returns the configuration read last.
     #[must_use]
     pub const fn config(&self) -> &Arc<Config> {
-        &self.last_read
+        &self.configuration.last_read
     }
 
     /// Returns the state of the daemon.
     #[must_use]
     pub const fn state(&self) -> SupervisorState {
-        self.daemon_state
+        self.daemon.state
     }
 
     /// Takes the configuration to restart with after [`super::DaemonOutcome::Restart`]. It was read before anything was
     /// stopped.
     #[must_use]
     pub fn take_next_config(&mut self) -> Option<Arc<Config>> {
-        self.next_config.take()
+        self.configuration.next.take()
     }
 
     /// Returns the serial number of the next event.
     #[must_use]
     pub const fn event_serial(&self) -> u64 {
-        self.event_serial
+        self.events.next_serial
     }
 
     // Changes of one process
@@ -303,14 +230,14 @@ impl Fleet {
             now,
             out,
             last_incarnation: &mut self.last_incarnation,
-            signals: &mut self.signals,
-            may_start: self.daemon_state == SupervisorState::Running,
+            signals: &mut self.requests.signals,
+            may_start: self.daemon.state == SupervisorState::Running,
             trigger,
         };
         process.run.stage.expect(trigger);
         act(process, &mut ctx);
         if !process.run.stage.recovers_same_as(&stage) {
-            self.changed.push(slot);
+            self.changes.slots.push(slot);
         }
         let after = process.state();
         if let Some(instance) = instance
@@ -325,34 +252,33 @@ impl Fleet {
         if after != ProcessState::Stopping {
             process.run.report_at = Tick::NEVER;
         }
-        let (armed, deadline) = (process.armed, process.deadline());
-        if armed != deadline {
-            process.armed = deadline;
-            self.timers.remove(&(armed, slot));
-            if deadline != Tick::NEVER {
-                self.timers.insert((deadline, slot));
-            }
-        }
-        if before.is_stopped() != after.is_stopped()
-            && let Some(group) = self.groups.get_mut(&process.spec.group)
-        {
-            let count = |n: u32| {
-                if after.is_stopped() {
-                    n.saturating_sub(1)
-                } else {
-                    n.saturating_add(1)
-                }
-            };
-            group.unstopped = count(group.unstopped);
-            self.unstopped = count(self.unstopped);
-            if let Some(down) = &mut self.shutdown_state
-                && down.level == Some(group.spec.priority)
-            {
-                down.level_unstopped = count(down.level_unstopped);
-            }
+        let deadline = process.deadline();
+        let armed = std::mem::replace(&mut process.armed, deadline);
+        self.deadlines.replace(slot, armed, deadline);
+        if before.is_stopped() != after.is_stopped() {
+            let group = process.spec.group.clone();
+            self.count_unstopped(&group, !after.is_stopped());
         }
         self.return_held_event(slot, out);
         self.answer_waiters(slot, out);
+    }
+
+    /// Counts a process that has left the stopped states (`is_up`) or entered one of them.
+    fn count_unstopped(&mut self, group: &GroupName, is_up: bool) {
+        let Some(group) = self.groups.get_mut(group) else {
+            return;
+        };
+        let count = |n: u32| match is_up {
+            true => n.saturating_add(1),
+            false => n.saturating_sub(1),
+        };
+        group.unstopped = count(group.unstopped);
+        self.unstopped = count(self.unstopped);
+        if let Some(down) = &mut self.shutdown_state
+            && down.level == Some(group.spec.priority)
+        {
+            down.level_unstopped = count(down.level_unstopped);
+        }
     }
 
     /// Changes a process as [`Fleet::update_process`] if `instance` is its current one. Returns whether it is.
@@ -373,11 +299,7 @@ impl Fleet {
 
     /// Handles all deadlines that have passed. The loop ends, because no deadline handler sets a deadline in the past.
     fn run_due_deadlines(&mut self, now: Now, out: &mut Actions) {
-        while let Some(&(tick, slot)) = self.timers.first() {
-            if tick > now.mono {
-                break;
-            }
-            self.timers.pop_first();
+        while let Some(slot) = self.deadlines.pop(now.mono) {
             if let Some(process) = self.slots.get_mut(slot) {
                 process.armed = Tick::NEVER;
             }

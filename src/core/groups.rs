@@ -1,7 +1,6 @@
 //! The active groups: adding them with their AUTO logs, starting and removing them, finding processes by name.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::auto_log_names;
@@ -13,17 +12,18 @@ use crate::api::FaultCode;
 use crate::config::spec::{GroupSpec, ProcessSpec};
 use crate::domain::{
     Event, EventKind, GroupName, Line, LogPaths, Now, ProcessName, QualifiedName, SupervisorState,
+    Tick,
 };
 use crate::effects::OutputEffect;
 
 impl Fleet {
     /// Adds the groups of the configuration and starts their autostart processes.
     pub(super) fn start_groups(&mut self, now: Now, out: &mut Actions) {
-        if self.began || self.daemon_state != SupervisorState::Running {
+        if self.daemon.has_begun || self.daemon.state != SupervisorState::Running {
             return;
         }
-        self.began = true;
-        let config = Arc::clone(&self.last_read);
+        self.daemon.has_begun = true;
+        let config = Arc::clone(&self.configuration.last_read);
         for group in &config.groups {
             self.add_group(group, now, out);
         }
@@ -40,21 +40,27 @@ impl Fleet {
 
     /// Publishes an event that belongs to no process.
     pub(super) fn publish(out: &mut Actions, group: Option<GroupName>, kind: EventKind) {
-        out.push(Action::Publish(Arc::new(Event {
+        out.push(Self::published(group, kind));
+    }
+
+    /// Returns the action that publishes an event that belongs to no process.
+    pub(super) fn published(group: Option<GroupName>, kind: EventKind) -> Action {
+        Action::Publish(Arc::new(Event {
             group,
             process: None,
             kind,
-        })));
+        }))
     }
 
     /// Adds a group that is not active.
     pub(super) fn add_group(&mut self, spec: &Arc<GroupSpec>, now: Now, out: &mut Actions) {
-        self.make_logs(spec, out);
-        let made = self.made.get(&spec.name).cloned();
-        let made = made.as_ref();
+        let files = self.configuration.make_logs(spec);
+        if !files.is_empty() {
+            out.push(Action::Output(OutputEffect::CreateLogs(files)));
+        }
         let mut slots = Vec::with_capacity(spec.processes.len());
         for (place, process) in spec.processes.iter().enumerate() {
-            let logs = auto_log_names::paths(process, made.and_then(|made| made.get(place)));
+            let logs = self.configuration.log_paths(process, place);
             slots.push(self.insert_process(process, logs));
         }
         let by_name = self.by_name(&slots);
@@ -67,8 +73,8 @@ impl Fleet {
             unstopped: 0,
         };
         self.groups.insert(spec.name.clone(), group);
-        self.regrouped = true;
-        self.add_pool(spec, now, out);
+        self.changes.is_regrouped = true;
+        self.events.add(spec, now, out);
         Self::publish(out, Some(spec.name.clone()), EventKind::GroupAdded);
     }
 
@@ -80,29 +86,6 @@ impl Fleet {
             name(a).cmp(&name(b))
         });
         by_name
-    }
-
-    /// Generates the names of AUTO logs, once per reading of the configuration, and asks the shell to create the files.
-    fn make_logs(&mut self, spec: &GroupSpec, out: &mut Actions) {
-        if self.made.contains_key(&spec.name) {
-            return;
-        }
-        let daemon = &self.last_read.daemon;
-        let made: Vec<LogPaths> = spec
-            .processes
-            .iter()
-            .map(|process| self.names.make(process, daemon))
-            .collect();
-        let files: Vec<Arc<Path>> = made
-            .iter()
-            .flat_map(|paths| [&paths.stdout, &paths.stderr])
-            .flatten()
-            .cloned()
-            .collect();
-        if !files.is_empty() {
-            self.made.insert(spec.name.clone(), made);
-            out.push(Action::Output(OutputEffect::CreateLogs(files)));
-        }
     }
 
     /// Starts the autostart processes of a group.
@@ -127,11 +110,11 @@ impl Fleet {
         let Some(group) = self.groups.remove(name) else {
             return;
         };
-        self.regrouped = true;
+        self.changes.is_regrouped = true;
         for &slot in &group.slots {
             self.take_process(slot, out);
         }
-        self.remove_pool(name, now, out);
+        self.events.remove(name, now, out);
         Self::publish(out, Some(name.clone()), EventKind::GroupRemoved);
     }
 
@@ -139,20 +122,20 @@ impl Fleet {
     /// group.
     fn insert_process(&mut self, spec: &Arc<ProcessSpec>, logs: LogPaths) -> u32 {
         self.serial += 1;
-        self.regrouped = true;
+        self.changes.is_regrouped = true;
         self.slots
             .insert(Process::new(Arc::clone(spec), logs, self.serial))
     }
 
     /// Takes a stopped process out of its slot and answers the clients that wait for it.
     fn take_process(&mut self, slot: u32, out: &mut Actions) -> Option<Process> {
-        self.regrouped = true;
+        self.changes.is_regrouped = true;
         let mut process = self.slots.remove(slot)?;
-        self.removed.push(QualifiedName {
+        self.changes.removed.push(QualifiedName {
             group: process.spec.group.clone(),
             process: process.spec.name.clone(),
         });
-        self.timers.remove(&(process.armed, slot));
+        self.deadlines.replace(slot, process.armed, Tick::NEVER);
         if let Some(next) = process.run.next.take() {
             out.push(Action::Output(OutputEffect::Drain(next.instance)));
         }
@@ -190,7 +173,9 @@ impl Fleet {
         let mut files = Vec::new();
         let mut seated = Vec::with_capacity(processes.len());
         for process in processes {
-            let made = self.names.make(process, &self.last_read.daemon);
+            let configuration = &mut self.configuration;
+            let daemon = &configuration.last_read.daemon;
+            let made = configuration.auto_log_names.make(process, daemon);
             files.extend([&made.stdout, &made.stderr].into_iter().flatten().cloned());
             let slot = self.insert_process(process, auto_log_names::paths(process, Some(&made)));
             seated.push((Arc::clone(process), slot));

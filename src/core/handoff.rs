@@ -19,7 +19,7 @@ use crate::effects::{OutputEffect, SpawnerEffect};
 impl Fleet {
     /// Checks that an upgrade may be requested now.
     pub(super) fn upgradable(&self) -> Result<(), Fault> {
-        if self.is_upgrading {
+        if self.daemon.is_upgrading {
             return Err(FaultCode::Failed.of("an upgrade is running"));
         }
         self.can_hand_off()
@@ -43,7 +43,7 @@ impl Fleet {
             Pending::Scaling(_) => Some("a program is being scaled"),
             Pending::Rolling(_) => Some("a rolling restart is running"),
         };
-        match self.tickets.values().find_map(busy) {
+        match self.requests.pending.values().find_map(busy) {
             Some(what) => Err(what),
             None => Ok(()),
         }
@@ -51,8 +51,8 @@ impl Fleet {
 
     /// Sets the PID and the log of the new daemon.
     pub fn set_identity(&mut self, pid: i32, daemon_log: Option<Arc<Path>>) {
-        self.identity.pid = pid;
-        self.identity.daemon_log = daemon_log;
+        self.daemon.identity.pid = pid;
+        self.daemon.identity.daemon_log = daemon_log;
     }
 
     /// Returns all instances that the shell holds resources for.
@@ -75,7 +75,7 @@ impl Fleet {
     /// Returns whether a client waits for an answer.
     #[must_use]
     pub fn has_waiting_clients(&self) -> bool {
-        !self.tickets.is_empty()
+        !self.requests.pending.is_empty()
     }
 
     /// Handles the result of examining the successor, or of an upgrade that failed after the examination.
@@ -85,7 +85,7 @@ impl Fleet {
         result: Result<(), String>,
         out: &mut Actions,
     ) {
-        self.is_upgrading = result.is_ok();
+        self.daemon.is_upgrading = result.is_ok();
         let answer = match result {
             Ok(()) => Ok(Reply::Done),
             Err(reason) => {
@@ -102,11 +102,11 @@ impl Fleet {
     /// Continues after the previous daemon has ended. The waiting clients were answered before. Actions that were in
     /// progress are requested again.
     pub(super) fn resumed(&mut self, successor: ResumeKind, now: Now, out: &mut Actions) {
-        self.is_upgrading = false;
-        self.tickets.clear();
-        self.runnable.clear();
-        self.signals.clear();
-        out.push(Action::Output(OutputEffect::Report(self.output_events)));
+        self.daemon.is_upgrading = false;
+        self.requests.clear();
+        out.push(Action::Output(OutputEffect::Report(
+            self.events.output_events,
+        )));
         let mut adopted: u32 = 0;
         let slots: Vec<u32> = self
             .groups
@@ -119,7 +119,7 @@ impl Fleet {
             });
         }
         if successor == ResumeKind::NewImage {
-            self.generation = self.generation.saturating_add(1);
+            self.daemon.generation = self.daemon.generation.saturating_add(1);
             out.push(Action::Log(Line::Upgraded {
                 version: crate::domain::VERSION.to_owned(),
                 count: adopted,

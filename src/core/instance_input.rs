@@ -64,7 +64,8 @@ impl Fleet {
             process.spawned(pid, ctx);
         }) {
             let signal = Signal::KILL;
-            self.signals
+            self.requests
+                .signals
                 .push_back((instance, signal, SignalPurpose::Stray));
             out.push(Action::Signal {
                 instance,
@@ -160,10 +161,12 @@ impl Fleet {
         out: &mut Actions,
     ) {
         let place = self
+            .requests
             .signals
             .iter()
             .position(|(whose, which, _)| *whose == instance && *which == signal);
-        let Some((_, _, purpose)) = place.and_then(|place| self.signals.remove(place)) else {
+        let Some((_, _, purpose)) = place.and_then(|place| self.requests.signals.remove(place))
+        else {
             return;
         };
         let problem = match result {

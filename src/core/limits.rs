@@ -16,7 +16,7 @@ impl Fleet {
     /// This happens when the configuration is read. A client's update cannot do it: the protocol has no call that
     /// changes a group without stopping it, and Supervisor's clients would not make one.
     pub(super) fn take_over_resources(&mut self, changed: &[GroupName], out: &mut Actions) {
-        let read = Arc::clone(&self.last_read);
+        let read = Arc::clone(&self.configuration.last_read);
         for group in &read.groups {
             if !changed.contains(&group.name) {
                 self.take_over_of_group(group, out);
@@ -78,7 +78,7 @@ impl Fleet {
                 | Stage::Reaped { .. } => {}
                 Stage::Attempt { .. } => {
                     process.run.relimit = true;
-                    self.changed.push(slot);
+                    self.changes.slots.push(slot);
                 }
             }
         }

@@ -10,17 +10,11 @@
 //! An event belongs to its pool until a listener has acknowledged it. A rejection, a protocol error or the exit of the
 //! listener puts the event back at the head of the pool's queue.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
-use super::listener_pool::ListenerPool;
 use super::process::Process;
 use super::{Action, Actions, Fleet};
-use crate::config::spec::GroupSpec;
-use crate::domain::{
-    Envelope, Errno, GroupName, InstanceId, Line, ListenerOutput, ListenerState, Now, OutputEvents,
-};
+use crate::domain::{Envelope, Errno, InstanceId, Line, ListenerOutput, ListenerState, Now};
 use crate::effects::OutputEffect;
 
 /// The protocol state of one listener.
@@ -52,61 +46,26 @@ impl ListenerStage {
 }
 
 impl Fleet {
-    /// Offers all events published since the last call to every pool, in order.
-    pub(super) fn offer_events(&mut self, out: &mut Actions) {
-        if self.pools.is_empty() {
-            self.dispatched_up_to = out.len();
-            return;
-        }
-        for action in out.split_off(self.dispatched_up_to.min(out.len())) {
-            let event = match &action {
-                Action::Publish(event) => Some(Arc::clone(event)),
-                _ => None,
-            };
-            out.push(action);
-            let Some(event) = event else { continue };
-            let place = event.place();
-            if !self.pools.iter().any(|pool| pool.subscribes_to(place)) {
-                continue;
-            }
-            let serial = self.event_serial;
-            self.event_serial += 1;
-            for pool in self
-                .pools
-                .iter_mut()
-                .filter(|pool| pool.subscribes_to(place))
-            {
-                pool.accept(&event, (place, serial), &self.server, out);
-            }
-        }
-        self.dispatched_up_to = out.len();
-    }
-
     /// Sends waiting events to listeners that are ready. A pool that pauses after rejections keeps all its events, so
     /// that their order stays.
     pub(super) fn dispatch(&mut self, now: Now, out: &mut Actions) {
-        for index in 0..self.pools.len() {
-            let pool = &mut self.pools[index];
-            let count = pool.rejections.end_expired(now);
-            if count > 0 {
-                let pool = pool.group.clone();
-                out.push(Action::Log(Line::EventsRejected { pool, count }));
-            }
+        for index in 0..self.events.pools.len() {
+            self.events.end_pause(index, now, out);
             let mut handed = false;
-            while self.pools[index].is_deliverable() {
+            while self.events.pools[index].is_deliverable() {
                 let slot = self.first_ready(index);
                 // Log a rebuffered event when no listener was ready, as Supervisor does. Supervisor takes an event
                 // before it looks for a listener.
                 if slot.is_none() && !handed {
                     break;
                 }
-                let Some(envelope) = self.pools[index].next() else {
+                let Some(envelope) = self.events.pools[index].next() else {
                     break;
                 };
                 match slot {
                     Some(slot) => self.deliver_event(slot, envelope, out),
                     None => {
-                        self.pools[index].rebuffer(envelope, out);
+                        self.events.pools[index].rebuffer(envelope, out);
                         break;
                     }
                 }
@@ -117,7 +76,7 @@ impl Fleet {
 
     /// Returns the first process of a pool, in the order of the configuration, that is RUNNING and waits for an event.
     fn first_ready(&self, index: usize) -> Option<u32> {
-        let group = self.groups.get(&self.pools[index].group)?;
+        let group = self.groups.get(&self.events.pools[index].group)?;
         group.slots.iter().copied().find(|&slot| {
             self.slots.get(slot).is_some_and(|process| {
                 process.run.stage.is_running() && process.run.listener == Some(ListenerStage::Ready)
@@ -132,7 +91,7 @@ impl Fleet {
         let Some(instance) = process.run.stage.instance() else {
             return;
         };
-        self.changed.push(slot);
+        self.changes.slots.push(slot);
         let serial = envelope.serial;
         process.run.listener = Some(ListenerStage::Busy(Box::new(envelope.clone())));
         let name = process.spec.name.clone();
@@ -162,17 +121,19 @@ impl Fleet {
             ListenerOutput::Nonsense => {
                 let held = self.move_to(instance, ListenerStage::Unknown, out);
                 // The listener wrote before the event reached it.
-                self.return_event(held, out);
+                self.events.put_back(held, out);
             }
             ListenerOutput::BadResult(line) => {
                 out.push(Action::Log(Line::BadResult { name, line }));
                 let held = self.move_to(instance, ListenerStage::Unknown, out);
-                self.return_event(held, out);
+                self.events.put_back(held, out);
             }
             ListenerOutput::Result(verdict) => {
-                let pool = self
-                    .pool_of(instance.slot)
-                    .map(|index| &mut self.pools[index]);
+                let group = self
+                    .slots
+                    .get(instance.slot)
+                    .map(|process| &process.spec.group);
+                let pool = group.and_then(|group| self.events.pool_mut(group));
                 let accepted = pool.as_ref().is_none_or(|pool| pool.accepts(verdict));
                 if accepted {
                     if let Some(pool) = pool {
@@ -184,7 +145,7 @@ impl Fleet {
                 }
                 let held = self.move_to(instance, ListenerStage::Acknowledged, out);
                 if !accepted {
-                    self.return_event(held, out);
+                    self.events.put_back(held, out);
                 }
             }
         }
@@ -211,11 +172,11 @@ impl Fleet {
             self.move_to(instance, ListenerStage::Unknown, out);
         } else {
             process.run.listener = Some(ListenerStage::StdinClosed);
-            self.changed.push(instance.slot);
+            self.changes.slots.push(instance.slot);
             let serial = envelope.serial;
             out.push(Action::Log(Line::EventNotSent { serial, name }));
         }
-        self.return_event(Some(envelope), out);
+        self.events.put_back(Some(envelope), out);
     }
 
     /// Returns the event of a listener that has exited to its pool.
@@ -229,7 +190,7 @@ impl Fleet {
         if let Some(ListenerStage::Busy(envelope)) =
             process.run.listener.replace(ListenerStage::Acknowledged)
         {
-            self.return_event(Some(envelope), out);
+            self.events.put_back(Some(envelope), out);
         }
     }
 
@@ -240,7 +201,7 @@ impl Fleet {
         to: ListenerStage,
         out: &mut Actions,
     ) -> Option<Box<Envelope>> {
-        self.changed.push(instance.slot);
+        self.changes.slots.push(instance.slot);
         let process = self.slots.get_mut(instance.slot)?;
         let name = process.spec.name.clone();
         let from = process.run.listener.replace(to.clone())?;
@@ -261,36 +222,17 @@ impl Fleet {
         }
     }
 
-    /// Puts an event back into its pool.
-    // Differs: Supervisor puts it into every pool that has a process of the same priority, which is nearly every pool.
-    fn return_event(&mut self, envelope: Option<Box<Envelope>>, out: &mut Actions) {
-        if let Some(envelope) = envelope
-            && let Some(pool) = self
-                .pools
-                .iter_mut()
-                .find(|pool| pool.group == envelope.pool)
-        {
-            pool.rebuffer(*envelope, out);
-        }
-    }
-
     /// Returns how many events the pool of a process has discarded. 0 if the process is no listener.
     pub(super) fn events_discarded(&self, process: &Process) -> u64 {
         let group = process.run.listener.as_ref().map(|_| &process.spec.group);
         group
-            .and_then(|group| self.pools.iter().find(|pool| pool.group == *group))
+            .and_then(|group| self.events.pool(group))
             .map_or(0, |pool| pool.discarded)
-    }
-
-    /// Returns the index of the pool that the process in this slot belongs to.
-    pub(super) fn pool_of(&self, slot: u32) -> Option<usize> {
-        let group = &self.slots.get(slot)?.spec.group;
-        self.pools.iter().position(|pool| pool.group == *group)
     }
 
     /// Returns whether events wait for a usable listener of this priority, or such a listener has one in progress.
     pub(super) fn events_are_out(&self, priority: i64) -> bool {
-        self.pools.iter().any(|pool| {
+        self.events.pools.iter().any(|pool| {
             let group = self.groups.get(&pool.group);
             group
                 .filter(|group| group.spec.priority == priority)
@@ -310,46 +252,5 @@ impl Fleet {
                     })
                 })
         })
-    }
-
-    /// Creates the pool of a group that is being added if it is a group of listeners. The first event that the pool
-    /// gets is the addition of its own group.
-    pub(super) fn add_pool(&mut self, group: &GroupSpec, now: Now, out: &mut Actions) {
-        if let Some(pool) = ListenerPool::of(group) {
-            self.offer_events(out);
-            self.pools.push(pool);
-            self.update_subscriptions(now, out);
-        }
-    }
-
-    /// Removes the pool of a group and the events that wait in it.
-    pub(super) fn remove_pool(&mut self, group: &GroupName, now: Now, out: &mut Actions) {
-        let count = self.pools.len();
-        self.pools.retain(|pool| pool.group != *group);
-        if self.pools.len() != count {
-            self.update_subscriptions(now, out);
-        }
-    }
-
-    /// Updates which ticks and output events are produced. They are produced only while a pool subscribes to them.
-    fn update_subscriptions(&mut self, now: Now, out: &mut Actions) {
-        let pools = &self.pools;
-        let takes = |name| pools.iter().any(|pool| pool.subscribes_to_type(name));
-        let wanted = OutputEvents {
-            logs: takes("PROCESS_LOG"),
-            communications: takes("PROCESS_COMMUNICATION"),
-        };
-        if self.output_events != wanted {
-            self.output_events = wanted;
-            out.push(Action::Output(OutputEffect::Report(wanted)));
-        }
-        self.ticks.set_periods(
-            |period| {
-                pools
-                    .iter()
-                    .any(|pool| pool.subscribes_to_type(&format!("TICK_{period}")))
-            },
-            now,
-        );
     }
 }

@@ -13,12 +13,14 @@ impl Fleet {
                 self.spawn_failed(instance, error, now, out);
             }
             OutputOutcome::Drained(instance) => self.drained(instance, now, out),
-            OutputOutcome::Answered { ticket, result } => match self.tickets.get(&ticket) {
-                Some(Pending::ClearDaemonLog) => self.daemon_log_cleared(ticket, result, out),
-                Some(Pending::Stdin(_)) => self.stdin_taken(ticket, result, out),
-                // `None`: the request was answered when the daemon stopped.
-                _ => self.cleared(ticket, result, now, out),
-            },
+            OutputOutcome::Answered { ticket, result } => {
+                match self.requests.pending.get(&ticket) {
+                    Some(Pending::ClearDaemonLog) => self.daemon_log_cleared(ticket, result, out),
+                    Some(Pending::Stdin(_)) => self.stdin_taken(ticket, result, out),
+                    // `None`: the request was answered when the daemon stopped.
+                    _ => self.cleared(ticket, result, now, out),
+                }
+            }
             OutputOutcome::Wrote {
                 instance,
                 channel,
@@ -42,7 +44,8 @@ impl Fleet {
                 self.spawn_failed(instance, error, now, out);
             }
             SpawnerOutcome::Spawned { instance, pid } => self.spawned(instance, pid, now, out),
-            SpawnerOutcome::Answered { ticket, result } => match self.tickets.get(&ticket) {
+            SpawnerOutcome::Answered { ticket, result } => match self.requests.pending.get(&ticket)
+            {
                 Some(Pending::AddGroup(_)) => self.sockets_tried(ticket, result, now, out),
                 _ => self.checked(ticket, result, now, out),
             },

@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::admit::{Rights, not_permitted};
 use super::batch::result;
 use super::process::Process;
+use super::rights::{Rights, not_permitted};
 use super::ticket::{BatchMember, Pending, WaitUntil, Waiter};
 use super::transitions::Trigger;
 use super::{Action, Actions, Fleet};
@@ -150,9 +150,10 @@ impl Fleet {
             results,
             failed: None,
         };
-        self.tickets
+        self.requests
+            .pending
             .insert(ticket, Pending::Rolling(Box::new(rolling)));
-        self.runnable.push(ticket);
+        self.requests.runnable.push(ticket);
         Ok(())
     }
 
@@ -164,7 +165,7 @@ impl Fleet {
     /// Returns the slot generations of processes that a rolling restart has queued or is restarting.
     fn rolled(&self) -> BTreeSet<u64> {
         let mut found = BTreeSet::new();
-        for pending in self.tickets.values() {
+        for pending in self.requests.pending.values() {
             if let Pending::Rolling(rolling) = pending {
                 found.extend(
                     rolling
@@ -185,7 +186,7 @@ impl Fleet {
 
     /// Prevents rolling restarts from starting a process that a client has asked to stop.
     pub(super) fn call_off_restarts(&mut self, slot: u32, out: &mut Actions) {
-        let tickets = &self.tickets;
+        let tickets = &self.requests.pending;
         let is_rolling = |waiter: &Waiter| {
             waiter.until == WaitUntil::Stopped
                 && matches!(tickets.get(&waiter.ticket), Some(Pending::Rolling(_)))
@@ -223,7 +224,7 @@ impl Fleet {
     /// Continues a rolling restart as far as possible and answers it when it is finished.
     pub(super) fn continue_rolling(&mut self, ticket: Ticket, now: Now, out: &mut Actions) {
         loop {
-            let Some(Pending::Rolling(rolling)) = self.tickets.get_mut(&ticket) else {
+            let Some(Pending::Rolling(rolling)) = self.requests.pending.get_mut(&ticket) else {
                 return;
             };
             let due = rolling
@@ -249,7 +250,7 @@ impl Fleet {
 
     /// Returns the rolling restart of a ticket.
     fn rolling(&mut self, ticket: Ticket) -> Option<&mut RollingRestart> {
-        match self.tickets.get_mut(&ticket) {
+        match self.requests.pending.get_mut(&ticket) {
             Some(Pending::Rolling(rolling)) => Some(rolling),
             Some(_) | None => None,
         }
@@ -360,7 +361,7 @@ impl Fleet {
                 NextRollingStep::Leave
             };
         };
-        if self.daemon_state != SupervisorState::Running {
+        if self.daemon.state != SupervisorState::Running {
             return NextRollingStep::Fail(FaultCode::ShutdownState.bare());
         }
         match turn {
@@ -409,7 +410,7 @@ impl Fleet {
 
     /// Answers a rolling restart in which no process is in progress. The results of processes not reached say so.
     fn end_rolling(&mut self, ticket: Ticket, out: &mut Actions) {
-        let Some(Pending::Rolling(rolling)) = self.tickets.remove(&ticket) else {
+        let Some(Pending::Rolling(rolling)) = self.requests.pending.remove(&ticket) else {
             return;
         };
         let RollingRestart {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::admit::Rights;
 use super::process::Process;
+use super::rights::Rights;
 use super::slots::{Group, in_added_order};
 use super::ticket::{BatchMember, Pending, WaitUntil, Waiter};
 use super::transitions::Trigger;
@@ -57,9 +57,9 @@ impl Fleet {
     /// Continues requests that can make progress. Returns whether there were any.
     pub(super) fn go_on(&mut self, now: Now, out: &mut Actions) -> bool {
         let mut went_on = false;
-        while let Some(ticket) = self.runnable.pop() {
+        while let Some(ticket) = self.requests.runnable.pop() {
             went_on = true;
-            match self.tickets.get(&ticket) {
+            match self.requests.pending.get(&ticket) {
                 Some(Pending::Scaling(_)) => self.continue_scaling(ticket, now, out),
                 Some(Pending::Rolling(_)) => self.continue_rolling(ticket, now, out),
                 // The request was answered meanwhile. Requests of other kinds are never in the list.
@@ -101,14 +101,16 @@ impl Fleet {
             )));
         }
         let group = found.spec.name.clone();
-        self.tickets.insert(ticket, Pending::Adding(group.clone()));
+        self.requests
+            .pending
+            .insert(ticket, Pending::Adding(group.clone()));
         out.push(Action::Loader(LoaderEffect::Compose(
             ticket,
             GroupChange::Program {
                 group,
                 name,
                 options,
-                environment: self.last_read.daemon.environment.clone(),
+                environment: self.configuration.last_read.daemon.environment.clone(),
             },
         )));
         Ok(())
@@ -150,7 +152,7 @@ impl Fleet {
         now: Now,
         out: &mut Actions,
     ) {
-        let group = match self.tickets.get_mut(&ticket) {
+        let group = match self.requests.pending.get_mut(&ticket) {
             Some(Pending::Adding(group)) => group.clone(),
             Some(Pending::Scaling(scaling)) => {
                 match result {
@@ -186,7 +188,7 @@ impl Fleet {
         now: Now,
         out: &mut Actions,
     ) -> Result<Reply, Fault> {
-        if self.daemon_state != SupervisorState::Running {
+        if self.daemon.state != SupervisorState::Running {
             return Err(FaultCode::ShutdownState.bare());
         }
         if !self.groups.contains_key(name) {
@@ -238,7 +240,7 @@ impl Fleet {
 
     /// Answers a request and closes its ticket.
     fn answer(&mut self, ticket: Ticket, answer: Result<Reply, Fault>, out: &mut Actions) {
-        self.tickets.remove(&ticket);
+        self.requests.pending.remove(&ticket);
         out.push(Action::Answer(ticket, answer));
     }
 
@@ -301,7 +303,7 @@ impl Fleet {
                 "{numprocs} is out of range (a program has 0 to {NUMPROCS_MAX} processes)"
             )));
         }
-        let under_way = self.tickets.values().any(|pending| {
+        let under_way = self.requests.pending.values().any(|pending| {
             matches!(pending, Pending::Scaling(other) if other.group == name && other.program == program)
         });
         if under_way {
@@ -326,7 +328,8 @@ impl Fleet {
             problems: Vec::new(),
             whole: Vec::new(),
         };
-        self.tickets
+        self.requests
+            .pending
             .insert(ticket, Pending::Scaling(Box::new(scaling)));
         out.push(Action::Loader(LoaderEffect::Compose(
             ticket,
@@ -351,7 +354,7 @@ impl Fleet {
         let active = known.ok_or_else(|| no_group(text))?;
         let name = active.spec.name.clone();
         rights.group(text)?;
-        let mut read = self.last_read.groups.iter();
+        let mut read = self.configuration.last_read.groups.iter();
         let read = read.find(|group| group.name == name);
         let read = Arc::clone(read.ok_or_else(|| no_group(text))?);
         let [first, ..] = read.programs.as_slice() else {
@@ -362,7 +365,8 @@ impl Fleet {
             return Err(FaultCode::IncorrectParameters.of(format!("{text} was not scaled")));
         }
         let under_way = self
-            .tickets
+            .requests
+            .pending
             .values()
             .any(|pending| matches!(pending, Pending::Scaling(other) if other.group == name));
         if under_way {
@@ -389,7 +393,8 @@ impl Fleet {
             problems: Vec::new(),
             whole: read.programs.clone(),
         };
-        self.tickets
+        self.requests
+            .pending
             .insert(ticket, Pending::Scaling(Box::new(scaling)));
         self.begin_scaling(ticket, now, out);
         Ok(())
@@ -416,7 +421,7 @@ impl Fleet {
     /// Takes a scaling out of the table to continue it. If its group is gone, it answers the request and returns
     /// `None`.
     fn take_scaling(&mut self, ticket: Ticket, out: &mut Actions) -> Option<Box<Scaling>> {
-        let scaling = self.take_pending(ticket, |pending| match pending {
+        let scaling = self.requests.take(ticket, |pending| match pending {
             Pending::Scaling(scaling) => Ok(scaling),
             other => Err(other),
         })?;
@@ -426,7 +431,7 @@ impl Fleet {
             self.answer(ticket, Err(FaultCode::BadName.of(named)), out);
             return None;
         }
-        if self.daemon_state != SupervisorState::Running {
+        if self.daemon.state != SupervisorState::Running {
             self.answer(ticket, Err(FaultCode::ShutdownState.bare()), out);
             return None;
         }
@@ -484,8 +489,10 @@ impl Fleet {
             .collect();
         scaling.stopping = (0..).zip(leaving.iter().cloned()).collect();
         scaling.wanted = Some(wanted);
-        self.tickets.insert(ticket, Pending::Scaling(scaling));
-        self.runnable.push(ticket);
+        self.requests
+            .pending
+            .insert(ticket, Pending::Scaling(scaling));
+        self.requests.runnable.push(ticket);
         for (index, member) in (0..).zip(leaving) {
             self.call_off_restarts(member.slot, out);
             self.update_process(member.slot, Trigger::Stop, now, out, Process::stop);
@@ -522,7 +529,9 @@ impl Fleet {
         };
         let Some(wanted) = scaling.wanted.take() else {
             // The loader is still making the processes.
-            self.tickets.insert(ticket, Pending::Scaling(scaling));
+            self.requests
+                .pending
+                .insert(ticket, Pending::Scaling(scaling));
             return;
         };
         for (index, member, fault) in std::mem::take(&mut scaling.stopped) {
@@ -546,7 +555,9 @@ impl Fleet {
         }
         if !scaling.stopping.is_empty() {
             scaling.wanted = Some(wanted);
-            self.tickets.insert(ticket, Pending::Scaling(scaling));
+            self.requests
+                .pending
+                .insert(ticket, Pending::Scaling(scaling));
             return;
         }
         let answer = self.finish_scaling(scaling, &wanted, now, out);

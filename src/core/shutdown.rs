@@ -49,8 +49,8 @@ impl Fleet {
         out: &mut Actions,
     ) {
         // A shutdown replaces a restart, but not the other way round.
-        if self.daemon_state != SupervisorState::Shutdown {
-            self.daemon_state = daemon_state;
+        if self.daemon.state != SupervisorState::Shutdown {
+            self.daemon.state = daemon_state;
         }
         if self.shutdown_state.is_some() {
             return;
@@ -74,7 +74,7 @@ impl Fleet {
         let Some(down) = &mut self.shutdown_state else {
             return false;
         };
-        if self.finished || down.level_unstopped > 0 {
+        if self.daemon.is_finished || down.level_unstopped > 0 {
             return false;
         }
         let Some(&level) = down.levels.last() else {
@@ -173,17 +173,17 @@ impl Fleet {
 
     /// Finishes the shutdown: answers all waiting clients and tells the engine to exit or restart.
     fn finish(&mut self, out: &mut Actions) {
-        self.finished = true;
+        self.daemon.is_finished = true;
         if let Some(down) = &mut self.shutdown_state {
             down.report_at = Tick::NEVER;
         }
-        for ticket in std::mem::take(&mut self.tickets).into_keys() {
+        for ticket in std::mem::take(&mut self.requests.pending).into_keys() {
             out.push(Action::Answer(ticket, Err(FaultCode::ShutdownState.bare())));
         }
-        let outcome = match self.daemon_state {
+        let outcome = match self.daemon.state {
             SupervisorState::Restarting => DaemonOutcome::Restart,
             SupervisorState::Shutdown | SupervisorState::Running | SupervisorState::Fatal => {
-                self.next_config = None;
+                self.configuration.next = None;
                 DaemonOutcome::Shutdown
             }
         };

@@ -94,6 +94,7 @@ impl Fleet {
             })
         };
         let read: BTreeMap<&GroupName, &Arc<GroupSpec>> = self
+            .configuration
             .last_read
             .groups
             .iter()
@@ -114,16 +115,17 @@ impl Fleet {
             SlotEntry::Taken(_) | SlotEntry::Empty => None,
         };
         Snapshot {
-            identity: self.identity.clone(),
-            last_read: Arc::clone(&self.last_read),
-            next_config: self.next_config.clone(),
-            daemon_state: self.daemon_state,
-            began: self.began,
-            finished: self.finished,
-            generation: self.generation,
-            is_upgrading: self.is_upgrading,
-            names: self.names.clone(),
+            identity: self.daemon.identity.clone(),
+            last_read: Arc::clone(&self.configuration.last_read),
+            next_config: self.configuration.next.clone(),
+            daemon_state: self.daemon.state,
+            began: self.daemon.has_begun,
+            finished: self.daemon.is_finished,
+            generation: self.daemon.generation,
+            is_upgrading: self.daemon.is_upgrading,
+            names: self.configuration.auto_log_names.clone(),
             made: self
+                .configuration
                 .made
                 .iter()
                 .map(|(name, made)| (name.clone(), made.clone()))
@@ -134,17 +136,18 @@ impl Fleet {
             serial: self.serial,
             last_incarnation: self.last_incarnation,
             tickets: self
-                .tickets
+                .requests
+                .pending
                 .iter()
                 .map(|(ticket, pending)| (*ticket, pending.clone()))
                 .collect(),
-            signals: self.signals.clone(),
+            signals: self.requests.signals.clone(),
             shutdown_state: self.shutdown_state.clone(),
-            pools: self.pools.clone(),
-            ticks: self.ticks.clone(),
-            output_events: self.output_events,
-            event_serial: self.event_serial,
-            server: Arc::clone(&self.server),
+            pools: self.events.pools.clone(),
+            ticks: self.events.ticks.clone(),
+            output_events: self.events.output_events,
+            event_serial: self.events.next_serial,
+            server: Arc::clone(&self.events.server),
         }
     }
 
@@ -152,24 +155,24 @@ impl Fleet {
     #[must_use]
     pub fn restore(snapshot: Snapshot, _now: Now) -> Self {
         let mut fleet = Self::new(snapshot.identity, snapshot.last_read);
-        fleet.next_config = snapshot.next_config;
-        fleet.daemon_state = snapshot.daemon_state;
-        fleet.began = snapshot.began;
-        fleet.finished = snapshot.finished;
-        fleet.generation = snapshot.generation;
-        fleet.is_upgrading = snapshot.is_upgrading;
-        fleet.names = snapshot.names;
-        fleet.made = snapshot.made.into_iter().collect();
+        fleet.configuration.next = snapshot.next_config;
+        fleet.daemon.state = snapshot.daemon_state;
+        fleet.daemon.has_begun = snapshot.began;
+        fleet.daemon.is_finished = snapshot.finished;
+        fleet.daemon.generation = snapshot.generation;
+        fleet.daemon.is_upgrading = snapshot.is_upgrading;
+        fleet.configuration.auto_log_names = snapshot.names;
+        fleet.configuration.made = snapshot.made.into_iter().collect();
         fleet.serial = snapshot.serial;
         fleet.last_incarnation = snapshot.last_incarnation;
-        fleet.tickets = snapshot.tickets.into_iter().collect();
-        fleet.signals = snapshot.signals;
+        fleet.requests.pending = snapshot.tickets.into_iter().collect();
+        fleet.requests.signals = snapshot.signals;
         fleet.shutdown_state = snapshot.shutdown_state;
-        fleet.pools = snapshot.pools;
-        fleet.ticks = snapshot.ticks;
-        fleet.output_events = snapshot.output_events;
-        fleet.event_serial = snapshot.event_serial;
-        fleet.server = snapshot.server;
+        fleet.events.pools = snapshot.pools;
+        fleet.events.ticks = snapshot.ticks;
+        fleet.events.output_events = snapshot.output_events;
+        fleet.events.next_serial = snapshot.event_serial;
+        fleet.events.server = snapshot.server;
         fleet.slots = SlotTable::default();
         for &slot in &snapshot.free {
             fleet.slots.set(slot, SlotEntry::Empty);
@@ -181,6 +184,7 @@ impl Fleet {
                 .set(instance.slot, SlotEntry::ReleasedOrphan(instance));
         }
         let read: BTreeMap<GroupName, Arc<GroupSpec>> = fleet
+            .configuration
             .last_read
             .groups
             .iter()
@@ -207,9 +211,8 @@ impl Fleet {
             let mut process = Process::new(Arc::clone(spec), shot.logs, shot.slot_generation);
             process.run = shot.run;
             process.armed = process.deadline();
-            if process.armed != Tick::NEVER {
-                self.timers.insert((process.armed, shot.slot));
-            }
+            self.deadlines
+                .replace(shot.slot, Tick::NEVER, process.armed);
             if !process.state().is_stopped() {
                 unstopped += 1;
             }

@@ -49,11 +49,11 @@ impl Fleet {
     pub fn status_report(&self, ready_when: ReadyWhen, before: Phase) -> FleetStatus {
         let all = || self.groups.values().flat_map(|group| &group.by_name);
         let processes = || all().filter_map(|&slot| self.slots.get(slot));
-        let phase = match self.daemon_state {
+        let phase = match self.daemon.state {
             SupervisorState::Shutdown => Phase::Stopping,
             SupervisorState::Restarting => Phase::Reloading,
             SupervisorState::Running | SupervisorState::Fatal => match before {
-                Phase::Starting if !self.began => Phase::Starting,
+                Phase::Starting if !self.daemon.has_begun => Phase::Starting,
                 Phase::Starting if processes().any(|process| is_awaited(process, ready_when)) => {
                     Phase::Starting
                 }
@@ -80,7 +80,8 @@ impl Fleet {
 
     /// Returns whether a client has requested to read the configuration and the reading is in progress.
     fn is_reading(&self) -> bool {
-        self.tickets
+        self.requests
+            .pending
             .values()
             .any(|pending| matches!(pending, Pending::Reread | Pending::Restart))
     }

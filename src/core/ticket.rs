@@ -12,9 +12,6 @@ use super::stage::{AlivePhase, Idle, Stage};
 use crate::api::{AccessScope, Caller, Fault, FaultCode, Reply, TargetResult, Ticket};
 use crate::domain::{GroupName, Namespec, ProcessName, ProcessState, Signal};
 
-/// Maximum number of requests that wait for their answer. Further ones are refused. The servers allow far fewer.
-pub(super) const TICKETS_MAX: usize = 16_384;
-
 /// What a client waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum WaitUntil {

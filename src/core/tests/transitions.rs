@@ -146,7 +146,7 @@ fn fleet(base: &Snapshot, stage: Stage, extras: Extras) -> Fleet {
     let mut fleet = Fleet::restore(base.clone(), now);
     fleet.last_incarnation = NEXT.incarnation;
     if !extras.may_start {
-        fleet.daemon_state = SupervisorState::Shutdown;
+        fleet.daemon.state = SupervisorState::Shutdown;
     }
     let process = fleet.slots.get_mut(0).expect("cat");
     let notify = process.spec.notify;
@@ -265,7 +265,10 @@ fn steps(fleet: &mut Fleet, on: Trigger, ms: u64, inputs: Vec<Input>) -> Vec<Ste
     let now = Bench::now(ms);
     let mut out = Vec::new();
     let purpose = SignalPurpose::Stop;
-    fleet.signals.push_back((CAT, Signal::TERM, purpose));
+    fleet
+        .requests
+        .signals
+        .push_back((CAT, Signal::TERM, purpose));
     trace::of(|| {
         match on {
             Trigger::Adopted => {

@@ -628,7 +628,7 @@ impl World {
     }
 
     fn signal(&mut self, instance: InstanceId, signal: Signal) -> Result<(), Errno> {
-        if self.rng.one_in(300) {
+        if self.rng.one_in(100) {
             return Err(Errno(1));
         }
         let Some(alive) = self.alive.get(&instance) else {

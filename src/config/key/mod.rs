@@ -1,0 +1,72 @@
+//! KEYS: every key of every section, declared once. The parser's defaults, the command line, the hints for misspelled
+//! keys, the manual page and the sample configuration derive from these rows.
+
+mod daemon;
+mod program;
+mod row;
+mod section;
+mod small;
+mod table;
+mod value_kind;
+
+use std::sync::OnceLock;
+
+pub use row::{ConfigKey, ExpandScope, KeyFlag, Topic};
+use section::SECTIONS;
+pub use section::SectionKind;
+pub use small::{CTL_FACTORY, MAIN_INTERFACE, RESULT_HANDLER, RPC_FACTORY, TWIDDLER_INTERFACE};
+pub(super) use table::KeyTable;
+pub use value_kind::ValueKind;
+
+/// Every key with its section.
+#[must_use]
+pub fn all() -> &'static [(SectionKind, &'static ConfigKey)] {
+    static ALL: OnceLock<Vec<(SectionKind, &'static ConfigKey)>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        SECTIONS
+            .iter()
+            .flat_map(|&(kind, ..)| kind.rows().iter().map(move |key| (kind, key)))
+            .collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cfg_14_a_section_kind_is_recognized_by_its_prefix() {
+        for (name, kind) in [
+            ("supervisord", Some(SectionKind::Daemon)),
+            ("Supervisord", None),
+            ("supervisord2", None),
+            ("unix_http_server:a", Some(SectionKind::UnixServer)),
+            ("program:x", Some(SectionKind::Program)),
+            ("progam:x", None),
+        ] {
+            assert_eq!(SectionKind::of(name), kind, "{name}");
+        }
+    }
+
+    #[test]
+    fn each_key_has_one_row_and_a_one_line_description() {
+        for &(kind, key) in all() {
+            let same = kind.rows().iter().filter(|other| other.name == key.name);
+            assert_eq!(same.count(), 1, "{kind:?} {}", key.name);
+            assert!(!key.doc.is_empty() && !key.doc.contains('\n') && !key.doc.contains(" ;"));
+            assert_eq!(key.name, key.name.to_lowercase());
+        }
+        assert_eq!(
+            ConfigKey::find(SectionKind::Listener, "priority").and_then(|key| key.default),
+            Some("-1")
+        );
+    }
+
+    #[test]
+    fn a_section_has_topics_for_all_its_keys_or_none() {
+        for &(kind, ..) in SECTIONS {
+            let topics = kind.rows().iter().filter(|key| key.topic.is_some());
+            assert!([0, kind.rows().len()].contains(&topics.count()), "{kind:?}");
+        }
+    }
+}

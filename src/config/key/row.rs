@@ -1,0 +1,133 @@
+//! One key: its row.
+
+use super::value_kind::ValueKind;
+
+/// The topic of a program key: its part of the manual page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// The command and its surroundings.
+    Run,
+    /// Start, restart and stop.
+    Start,
+    /// Readiness and watchdog.
+    Ready,
+    /// Logs, and events from output.
+    Logs,
+    /// systemd: the journal, readiness, D-Bus.
+    Systemd,
+    /// Resource limits of one process.
+    Limits,
+    /// Limits of the cgroup of a process.
+    Cgroup,
+    /// Users, groups and capabilities.
+    Privileges,
+}
+
+impl Topic {
+    /// Every topic with its title, in the order of the manual page.
+    pub const ALL: [(Self, &'static str); 8] = [
+        (Self::Run, "what runs"),
+        (Self::Start, "start and stop"),
+        (Self::Ready, "readiness and watchdog"),
+        (Self::Logs, "logs"),
+        (Self::Systemd, "systemd and the journal"),
+        (Self::Limits, "resource limits"),
+        (Self::Cgroup, "cgroup limits"),
+        (Self::Privileges, "privileges"),
+    ];
+}
+
+/// When a value is expanded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpandScope {
+    /// Once for the section.
+    Section,
+    /// Once for each process of the section.
+    Process,
+}
+
+/// A command line option for a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyFlag {
+    /// One letter.
+    pub short: Option<char>,
+    /// The long name, without dashes.
+    pub long: &'static str,
+}
+
+/// One key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConfigKey {
+    /// Its name in the file.
+    pub name: &'static str,
+    /// The kind of its value.
+    pub kind: ValueKind,
+    /// Its default as written in a file. `None`: it has no such value, see `doc`.
+    pub default: Option<&'static str>,
+    /// When its value is expanded.
+    pub scope: ExpandScope,
+    /// The command line option of the daemon or the client that overrides the key.
+    pub flag: Option<KeyFlag>,
+    /// Whether Supervisor does not have this key.
+    pub ours: bool,
+    /// What the key does, in one line.
+    pub doc: &'static str,
+    /// Its topic in the manual page. `None`: the section is not divided into topics.
+    pub topic: Option<Topic>,
+    /// An example value for the manual page and the sample configuration. `None`: the default shows the syntax.
+    pub example: Option<&'static str>,
+}
+
+pub(super) const fn key(
+    name: &'static str,
+    kind: ValueKind,
+    default: Option<&'static str>,
+    doc: &'static str,
+) -> ConfigKey {
+    ConfigKey {
+        name,
+        kind,
+        default,
+        scope: ExpandScope::Section,
+        flag: None,
+        ours: false,
+        doc,
+        topic: None,
+        example: None,
+    }
+}
+
+impl ConfigKey {
+    pub(super) const fn process(mut self) -> Self {
+        self.scope = ExpandScope::Process;
+        self
+    }
+
+    pub(super) const fn flag(mut self, short: char, long: &'static str) -> Self {
+        self.flag = Some(KeyFlag {
+            short: Some(short),
+            long,
+        });
+        self
+    }
+
+    pub(super) const fn long(mut self, long: &'static str) -> Self {
+        self.flag = Some(KeyFlag { short: None, long });
+        self
+    }
+
+    pub(super) const fn ours(mut self) -> Self {
+        self.ours = true;
+        self
+    }
+
+    pub(super) const fn topic(mut self, topic: Topic) -> Self {
+        self.topic = Some(topic);
+        self
+    }
+
+    pub(super) const fn example(mut self, value: &'static str) -> Self {
+        self.example = Some(value);
+        self
+    }
+}

@@ -8,6 +8,7 @@ mod section;
 mod small;
 mod table;
 mod value_kind;
+mod values;
 
 use std::sync::OnceLock;
 
@@ -17,6 +18,7 @@ pub use section::SectionKind;
 pub use small::{CTL_FACTORY, MAIN_INTERFACE, RESULT_HANDLER, RPC_FACTORY, TWIDDLER_INTERFACE};
 pub(super) use table::KeyTable;
 pub use value_kind::ValueKind;
+pub(super) use values::{DaemonValues, ProgramValues, SectionValues, StreamValues};
 
 /// Every key with its section.
 #[must_use]
@@ -32,6 +34,7 @@ pub fn all() -> &'static [(SectionKind, &'static ConfigKey)] {
 
 #[cfg(test)]
 mod tests {
+    use super::values::Field;
     use super::*;
 
     #[test]
@@ -60,6 +63,34 @@ mod tests {
             ConfigKey::find(SectionKind::Listener, "priority").and_then(|key| key.default),
             Some("-1")
         );
+    }
+
+    #[test]
+    fn the_reading_order_names_every_key_of_supervisor() {
+        for kind in [SectionKind::Daemon, SectionKind::Program] {
+            let order = kind.order();
+            for name in order {
+                assert_eq!(
+                    order.iter().filter(|other| *other == name).count(),
+                    1,
+                    "{name}"
+                );
+                assert!(ConfigKey::find(kind, name).is_some(), "{name}");
+            }
+            let rows = kind.rows().iter().filter(|key| !key.ours);
+            for key in rows.filter(|key| !matches!(key.field, Field::Step | Field::Ignored)) {
+                assert!(order.contains(&key.name), "{}", key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn defaults_of_rows_with_a_setter_need_no_expansion() {
+        for (kind, key) in all() {
+            let default = key.default.unwrap_or_default();
+            let is_plain = matches!(key.field, Field::Step) || !default.contains('%');
+            assert!(is_plain, "{kind:?} {}", key.name);
+        }
     }
 
     #[test]

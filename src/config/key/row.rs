@@ -1,6 +1,7 @@
 //! One key: its row.
 
 use super::value_kind::ValueKind;
+use super::values::{DaemonValues, Field, ProgramValues, Setter};
 
 /// The topic of a program key: its part of the manual page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +39,7 @@ impl Topic {
 }
 
 /// When a value is expanded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExpandScope {
     /// Once for the section.
     Section,
@@ -56,7 +57,7 @@ pub struct KeyFlag {
 }
 
 /// One key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct ConfigKey {
     /// Its name in the file.
     pub name: &'static str,
@@ -76,6 +77,11 @@ pub struct ConfigKey {
     pub topic: Option<Topic>,
     /// An example value for the manual page and the sample configuration. `None`: the default shows the syntax.
     pub example: Option<&'static str>,
+    /// How its value becomes a part of the configuration.
+    pub(in crate::config) field: Field,
+    /// Whether its value is expanded a second time: an accident in Supervisor, because of which users write `%%%%` for
+    /// a percent sign.
+    pub(in crate::config) is_expanded_twice: bool,
 }
 
 pub(super) const fn key(
@@ -94,6 +100,8 @@ pub(super) const fn key(
         doc,
         topic: None,
         example: None,
+        field: Field::Step,
+        is_expanded_twice: false,
     }
 }
 
@@ -128,6 +136,26 @@ impl ConfigKey {
 
     pub(super) const fn example(mut self, value: &'static str) -> Self {
         self.example = Some(value);
+        self
+    }
+
+    pub(super) const fn twice(mut self) -> Self {
+        self.is_expanded_twice = true;
+        self
+    }
+
+    pub(super) const fn program(mut self, setter: Setter<ProgramValues>) -> Self {
+        self.field = Field::Program(setter);
+        self
+    }
+
+    pub(super) const fn daemon(mut self, setter: Setter<DaemonValues>) -> Self {
+        self.field = Field::Daemon(setter);
+        self
+    }
+
+    pub(super) const fn ignored(mut self) -> Self {
+        self.field = Field::Ignored;
         self
     }
 }

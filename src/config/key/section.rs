@@ -1,7 +1,7 @@
 //! The kinds of sections, and the rows that each has.
 
-use super::daemon::DAEMON;
-use super::program::PROGRAM;
+use super::daemon::{self, DAEMON};
+use super::program::{self, PROGRAM};
 use super::row::ConfigKey;
 use super::small::{
     CLIENT, CTL_PLUGIN, FCGI, GROUP, INCLUDE, INET_SERVER, LISTENER, RPC_INTERFACE, UNIX_SERVER,
@@ -126,6 +126,15 @@ impl SectionKind {
             more.iter()
                 .filter(move |key| !self.rows().iter().any(|own| own.name == key.name)),
         )
+    }
+
+    /// The keys that are read before all others, in the order in which they are read.
+    pub(super) const fn order(self) -> &'static [&'static str] {
+        match self {
+            Self::Daemon => daemon::ORDER,
+            Self::Program => program::ORDER,
+            _ => &[],
+        }
     }
 
     /// Whether sections of this kind accept any key.

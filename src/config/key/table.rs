@@ -13,13 +13,14 @@ impl ConfigKey {
     }
 }
 
-/// An index of one kind's rows by name. A program has seventy keys and each section is asked for each of them: a linear
-/// search took a sixth of the time to read a large configuration.
+/// The rows of one kind in the order in which they are read, with an index by name. A program has seventy keys and each
+/// section is asked for many of them: a linear search took a sixth of the time to read a large configuration.
 #[derive(Debug)]
 pub(in crate::config) struct KeyTable {
-    /// Sorted by the hash of their names.
     rows: Vec<&'static ConfigKey>,
-    /// For each hash, the index of its first row; then the end of the last one.
+    /// The positions of all rows, sorted by the hash of their names.
+    by_mark: Vec<u8>,
+    /// For each hash, the index of its first position in `by_mark`; then the end of the last one.
     starts: [u8; KeyTable::MARKS + 1],
 }
 
@@ -33,13 +34,24 @@ impl KeyTable {
             [const { OnceLock::new() }; SECTIONS.len()];
         TABLES[section as usize].get_or_init(|| {
             let mut rows: Vec<&'static ConfigKey> = section.keys().collect();
-            rows.sort_by_key(|key| Self::mark(key.name));
+            let rank = |key: &ConfigKey| {
+                let place = section.order().iter().position(|name| *name == key.name);
+                (key.scope, place.unwrap_or(usize::MAX))
+            };
+            rows.sort_by_key(|key| rank(key));
+            let narrow = |number| u8::try_from(number).expect("a section has fewer than 256 keys");
+            let mut by_mark: Vec<u8> = (0..rows.len()).map(narrow).collect();
+            let mark = |at: &u8| Self::mark(rows[usize::from(*at)].name);
+            by_mark.sort_by_key(mark);
             let mut starts = [0; Self::MARKS + 1];
-            for (mark, start) in starts.iter_mut().enumerate() {
-                let before = rows.partition_point(|key| Self::mark(key.name) < mark);
-                *start = u8::try_from(before).expect("a section has fewer than 256 keys");
+            for (at, start) in starts.iter_mut().enumerate() {
+                *start = narrow(by_mark.partition_point(|row| mark(row) < at));
             }
-            Self { rows, starts }
+            Self {
+                rows,
+                by_mark,
+                starts,
+            }
         })
     }
 
@@ -48,20 +60,24 @@ impl KeyTable {
         self.position(name).map(|at| self.rows[at])
     }
 
-    /// The position of the row with this name, below [`KeyTable::len`].
+    /// The position of the row with this name in [`Self::rows`].
     pub(in crate::config) fn position(&self, name: &str) -> Option<usize> {
-        let mut same = self.with_mark(Self::mark(name));
+        let mut same = self
+            .with_mark(Self::mark(name))
+            .iter()
+            .copied()
+            .map(usize::from);
         // Compare pointers first: the compiler merges equal string literals, so callers usually pass the row's own.
         same.find(|&at| std::ptr::eq(self.rows[at].name, name) || self.rows[at].name == name)
     }
 
-    /// The number of rows.
-    pub(in crate::config) fn len(&self) -> usize {
-        self.rows.len()
+    /// The rows, in the order in which they are read.
+    pub(in crate::config) fn rows(&self) -> &[&'static ConfigKey] {
+        &self.rows
     }
 
-    fn with_mark(&self, mark: usize) -> std::ops::Range<usize> {
-        usize::from(self.starts[mark])..usize::from(self.starts[mark + 1])
+    fn with_mark(&self, mark: usize) -> &[u8] {
+        &self.by_mark[usize::from(self.starts[mark])..usize::from(self.starts[mark + 1])]
     }
 
     /// The hash of a name: its length and a few of its letters.
@@ -90,7 +106,14 @@ mod tests {
         for &(kind, ..) in SECTIONS {
             for name in &names {
                 let searched = kind.keys().find(|key| key.name == *name);
-                assert_eq!(ConfigKey::find(kind, name), searched, "{kind:?} {name}");
+                let found = ConfigKey::find(kind, name);
+                assert!(
+                    match (found, searched) {
+                        (Some(found), Some(searched)) => std::ptr::eq(found, searched),
+                        (found, searched) => found.is_none() && searched.is_none(),
+                    },
+                    "{kind:?} {name}"
+                );
             }
         }
         // Many rows with one hash would amount to a linear search.

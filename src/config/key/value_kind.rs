@@ -133,6 +133,13 @@ impl ValueKind {
         }
     }
 
+    /// Whether the text is a value that is never expanded: a percentage may have a single `%`, although that begins an
+    /// expansion elsewhere.
+    pub(in crate::config) fn is_literal(self, text: &str) -> bool {
+        let number = text.trim_end().strip_suffix('%');
+        self == Self::CpuMax && number.is_some_and(|number| !number.contains('%'))
+    }
+
     /// Describes a valid value, for messages after "takes".
     #[must_use]
     pub const fn expected(self) -> &'static str {

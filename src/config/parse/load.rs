@@ -49,7 +49,7 @@ pub fn load(
     if is_implied {
         rpc_interfaces.push("supervisor".to_owned());
     }
-    let groups = group::read_groups(&mut reader, &server_section.environment);
+    let groups = group::read_groups(&mut reader, &server_section.spec.environment);
     let servers = server::read_servers(&mut reader);
     let daemon =
         daemon::resolve_daemon_spec(&mut reader, server_section, &options.overrides, &servers);

@@ -5,13 +5,15 @@
 
 mod confinement;
 mod daemon;
+mod fields;
 mod group;
 mod group_change;
 mod load;
-mod notify;
 mod program;
 mod reader;
-mod resources;
+mod readiness;
+#[cfg(test)]
+mod resources_tests;
 mod server;
 
 pub use group_change::build_group_change;

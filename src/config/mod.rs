@@ -13,6 +13,8 @@ mod hint;
 pub mod ini;
 mod interned_default;
 pub mod key;
+#[cfg(test)]
+mod keys_tests;
 mod lint;
 mod log_target;
 pub mod lookup;

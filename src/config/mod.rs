@@ -15,7 +15,6 @@ mod interned_default;
 pub mod key;
 #[cfg(test)]
 mod keys_tests;
-mod lint;
 mod log_target;
 pub mod lookup;
 pub mod manual;

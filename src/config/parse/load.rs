@@ -5,7 +5,6 @@ use super::super::glob::{glob, listed};
 use super::super::hint;
 use super::super::ini::IniSection;
 use super::super::key::{MAIN_INTERFACE, RPC_FACTORY, SectionKind, TWIDDLER_INTERFACE};
-use super::super::lint;
 use super::super::lookup::{Lookup, LookupError};
 use super::super::options::DaemonOptions;
 use super::super::path::{absolute, dirname, join};
@@ -15,7 +14,7 @@ use super::super::python::words;
 use super::super::spec::Config;
 use super::super::value;
 use super::confinement::{warn_of_cgroups, warn_of_rights};
-use super::{ConfigReader, KeyResult, SectionAt, daemon, group, server};
+use super::{ConfigReader, KeyResult, SectionAt, daemon, group, lint, server};
 use crate::domain::Line;
 
 /// The namespace of [`TWIDDLER_INTERFACE`].

@@ -1,5 +1,6 @@
 //! One key: its row.
 
+use super::small::{ClientValues, FcgiValues, GroupValues, ListenerValues, ServerValues};
 use super::value_kind::ValueKind;
 use super::values::{DaemonValues, Field, ProgramValues, Setter};
 
@@ -151,6 +152,31 @@ impl ConfigKey {
 
     pub(super) const fn daemon(mut self, setter: Setter<DaemonValues>) -> Self {
         self.field = Field::Daemon(setter);
+        self
+    }
+
+    pub(super) const fn client(mut self, setter: Setter<ClientValues>) -> Self {
+        self.field = Field::Client(setter);
+        self
+    }
+
+    pub(super) const fn server(mut self, setter: Setter<ServerValues>) -> Self {
+        self.field = Field::Server(setter);
+        self
+    }
+
+    pub(super) const fn group(mut self, setter: Setter<GroupValues>) -> Self {
+        self.field = Field::Group(setter);
+        self
+    }
+
+    pub(super) const fn listener(mut self, setter: Setter<ListenerValues>) -> Self {
+        self.field = Field::Listener(setter);
+        self
+    }
+
+    pub(super) const fn fcgi(mut self, setter: Setter<FcgiValues>) -> Self {
+        self.field = Field::Fcgi(setter);
         self
     }
 

@@ -4,7 +4,8 @@ use super::daemon::{self, DAEMON};
 use super::program::{self, PROGRAM};
 use super::row::ConfigKey;
 use super::small::{
-    CLIENT, CTL_PLUGIN, FCGI, GROUP, INCLUDE, INET_SERVER, LISTENER, RPC_INTERFACE, UNIX_SERVER,
+    CLIENT, CLIENT_ORDER, CTL_PLUGIN, FCGI, FCGI_ORDER, GROUP, INCLUDE, INET_SERVER, LISTENER,
+    LISTENER_ORDER, RPC_INTERFACE, SERVER_ORDER, UNIX_SERVER,
 };
 
 /// The kinds of sections.
@@ -133,7 +134,12 @@ impl SectionKind {
         match self {
             Self::Daemon => daemon::ORDER,
             Self::Program => program::ORDER,
-            _ => &[],
+            Self::Client => CLIENT_ORDER,
+            Self::UnixServer | Self::InetServer => SERVER_ORDER,
+            Self::Listener => LISTENER_ORDER,
+            Self::Fcgi => FCGI_ORDER,
+            // The rows of these have the order already.
+            Self::Group | Self::Include | Self::RpcInterface | Self::CtlPlugin => &[],
         }
     }
 

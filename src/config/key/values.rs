@@ -5,6 +5,7 @@ use super::super::lookup::Lookup;
 use super::super::resources::CgroupLimits;
 use super::super::spec::{DaemonSpec, NamedTargets, ProcessSpec, RateLimit};
 use super::super::value::{LogTargets, LogfileValue};
+use super::small::{ClientValues, FcgiValues, GroupValues, ListenerValues, ServerValues};
 use crate::domain::{GroupName, ProcessName, Seconds};
 
 /// Parses the expanded text of a key and stores the value. An error is Supervisor's message, and changes nothing.
@@ -17,6 +18,16 @@ pub(in crate::config) enum Field {
     Program(Setter<ProgramValues>),
     /// It is stored in the values of the daemon.
     Daemon(Setter<DaemonValues>),
+    /// It is stored in the values of the client.
+    Client(Setter<ClientValues>),
+    /// It is stored in the values of a server.
+    Server(Setter<ServerValues>),
+    /// It is stored in the values of a group.
+    Group(Setter<GroupValues>),
+    /// It is stored in the values of a listener.
+    Listener(Setter<ListenerValues>),
+    /// It is stored in the values of the socket of an fcgi program.
+    Fcgi(Setter<FcgiValues>),
     /// A step in `parse` reads it by its name, because its value depends on more than its text.
     Step,
     /// It is accepted and has no effect.
@@ -30,6 +41,17 @@ pub(in crate::config) trait SectionValues: Sized + 'static {
     /// How a row fills these values in. `None`: it does not.
     fn setter(field: Field) -> Option<Setter<Self>>;
 }
+
+/// The setter of a field of this variant. `None`: the field is of another one.
+macro_rules! setter_of {
+    ($field:ident, $variant:ident) => {
+        match $field {
+            Field::$variant(setter) => Some(setter),
+            _ => None,
+        }
+    };
+}
+pub(super) use setter_of;
 
 /// The values of a program section. The rows fill the fields of `spec` that need no other key, and the further fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,10 +107,7 @@ impl SectionValues for ProgramValues {
     }
 
     fn setter(field: Field) -> Option<Setter<Self>> {
-        match field {
-            Field::Program(setter) => Some(setter),
-            Field::Daemon(_) | Field::Step | Field::Ignored => None,
-        }
+        setter_of!(field, Program)
     }
 }
 
@@ -117,10 +136,7 @@ impl SectionValues for DaemonValues {
     }
 
     fn setter(field: Field) -> Option<Setter<Self>> {
-        match field {
-            Field::Daemon(setter) => Some(setter),
-            Field::Program(_) | Field::Step | Field::Ignored => None,
-        }
+        setter_of!(field, Daemon)
     }
 }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::super::environment;
 use super::super::expand::ExpandValue;
-use super::super::key::{DaemonValues, KeyTable, SectionKind};
+use super::super::key::{DaemonValues, SectionKind};
 use super::super::options::Overrides;
 use super::super::path::{absolute, expand_user};
 use super::super::spec::{DaemonSpec, ServerAddress, ServerSpec};
 use super::super::value;
-use super::{ConfigReader, KeyResult, SectionAt};
+use super::{ConfigReader, KeyResult, RowCursor, SectionAt};
 
 const AT: SectionAt<'static> = SectionAt {
     section: "supervisord",
@@ -24,8 +24,7 @@ pub(super) fn read_daemon_section(reader: &mut ConfigReader<'_>) -> DaemonValues
     let at = reader.at(AT.section, AT.kind);
     let here = reader.only_here();
     let mut values: DaemonValues = reader.defaults(AT.kind);
-    let end = KeyTable::of(AT.kind).rows().len();
-    reader.fields(at, &here, 0..end, &mut values);
+    reader.fields(at, &here, RowCursor::new(AT.kind).rest(), &mut values);
     let environment = variables(reader);
     for (name, value) in &environment {
         reader

@@ -17,6 +17,7 @@ mod readiness;
 mod resources_tests;
 mod server;
 
+pub(in crate::config) use fields::RowCursor;
 pub use group_change::build_group_change;
 pub use load::load;
 pub(in crate::config) use reader::{ConfigReader, KeyResult, SectionAt};

@@ -1,13 +1,12 @@
 //! Parses the keys of programs and makes the processes of one section.
 
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::super::environment;
 use super::super::expand::{ExpandNames, ExpandValue, VARIABLE};
 use super::super::hint;
-use super::super::key::{ExpandScope, KeyTable, ProgramValues, SectionKind, StreamValues};
+use super::super::key::{ProgramValues, SectionKind, StreamValues};
 use super::super::python::strip;
 use super::super::spec::{
     Environment, InternedDefault as _, LogTarget, NUMPROCS_MAX, ProcessKind, ProcessSpec,
@@ -15,7 +14,7 @@ use super::super::spec::{
 };
 use super::super::value::{self, LogTargets, LogfileValue};
 use super::readiness::readiness;
-use super::{ConfigReader, KeyResult, SectionAt};
+use super::{ConfigReader, KeyResult, RowCursor, SectionAt};
 use crate::domain::{Bytes, Capabilities, Channel, GroupName, Line, ProcessName};
 
 /// The values of a section that all its processes have.
@@ -119,7 +118,7 @@ pub(super) const NAME_HINT: &str = "names cannot contain blanks, colons or slash
 /// The rule for process names after expansion, for messages.
 const PROCESS_HINT: &str = "process names cannot contain slashes or control characters";
 
-/// Reads the keys of the section, in the order of [`KeyTable::rows`]: first Supervisor's, then new ones. Returns their
+/// Reads the keys of the section, first Supervisor's in its order, then new ones. Returns their
 /// values, and the name of each process before expansion.
 fn common(
     reader: &mut ConfigReader<'_>,
@@ -127,19 +126,14 @@ fn common(
     names: &ExpandNames,
 ) -> (ProgramValues, String) {
     let mut values = reader.program_defaults();
-    let mut cursor = 0;
-    let mut read_to = |reader: &mut ConfigReader<'_>, values: &mut ProgramValues, key: &str| {
-        let end = end_of(key);
-        reader.fields(at, names, cursor..end, values);
-        cursor = end;
-    };
-    read_to(reader, &mut values, "umask");
+    let mut rows = RowCursor::new(at.kind);
+    reader.fields(at, names, rows.to("umask"), &mut values);
     let process_name = several_processes(reader, at, &mut values);
-    read_to(reader, &mut values, "watchdogsecs");
+    reader.fields(at, names, rows.to("watchdogsecs"), &mut values);
     readiness(reader, at, &mut values);
-    read_to(reader, &mut values, "ambient_capabilities");
+    reader.fields(at, names, rows.to("ambient_capabilities"), &mut values);
     check_ambient_capabilities(reader, at, &values);
-    reader.fields(at, names, cursor..of_process().start, &mut values);
+    reader.fields(at, names, rows.rest_of_section(), &mut values);
 
     let ProgramValues {
         spec,
@@ -151,18 +145,6 @@ fn common(
     spec.resources = std::mem::take(resources).into_shared();
     spec.exitcodes = reader.share_codes(&spec.exitcodes);
     (values, process_name)
-}
-
-/// The positions of the keys that are read for each process.
-fn of_process() -> Range<usize> {
-    let rows = KeyTable::of(SectionKind::Program).rows();
-    rows.partition_point(|row| row.scope == ExpandScope::Section)..rows.len()
-}
-
-/// The position after a key in [`KeyTable::rows`].
-fn end_of(key: &str) -> usize {
-    let position = KeyTable::of(SectionKind::Program).position(key);
-    position.expect("a key of programs") + 1
 }
 
 /// Checks the keys about several processes and about process groups. Returns the name of each process before expansion.
@@ -231,13 +213,12 @@ fn process(
         names.insert(format!("ENV_{name}"), ExpandValue::Text(value.clone()));
     }
     let mut values = common.values.clone();
-    let Range { start, end } = of_process();
-    let (stdout, stderr) = (end_of("stdout_syslog"), end_of("stderr_syslog"));
-    reader.fields(at, names, start..stdout, &mut values);
+    let mut rows = RowCursor::of_process(at.kind);
+    reader.fields(at, names, rows.to("stdout_syslog"), &mut values);
     stream(reader, at, Channel::Stdout, &mut values);
-    reader.fields(at, names, stdout..stderr, &mut values);
+    reader.fields(at, names, rows.to("stderr_syslog"), &mut values);
     stream(reader, at, Channel::Stderr, &mut values);
-    reader.fields(at, names, stderr..end, &mut values);
+    reader.fields(at, names, rows.rest(), &mut values);
     let ProgramValues {
         mut spec, stderr, ..
     } = values;
@@ -380,8 +361,7 @@ fn stream(
         );
         let span = reader.span_of(at, &key("logfile_maxbytes"));
         // A wrong value, which is reported, leaves the default.
-        let entry = reader.entry(at, &key("logfile"));
-        if !entry.is_some_and(|entry| reader.report.has_error_at(entry.value_span())) {
+        if !reader.is_wrong(at, &key("logfile")) {
             reader.warn_as(span, Line::ConfigWarning { text });
         }
     }

@@ -12,7 +12,7 @@ use super::lookup::Fake;
 use super::options::DaemonOptions;
 use super::spec::Config;
 
-/// Values that some kind of key accepts.
+/// Values to try: each kind of key accepts one of them, or the example of its row.
 const VALUES: &[&str] = &[
     "true",
     "false",
@@ -32,7 +32,7 @@ const VALUES: &[&str] = &[
     "my.plugin:make",
 ];
 
-/// A file in which the key counts. `line`: the line of the key, or nothing.
+/// A file in which the key has an effect. `line`: the line of the key, or nothing.
 fn file(kind: SectionKind, key: &ConfigKey, line: &str) -> String {
     let main = "[supervisord]\n[program:p]\ncommand=c\n[program:q]\ncommand=c\n";
     match kind {
@@ -77,7 +77,7 @@ fn read(text: &str) -> Option<Config> {
     load("/etc/s.conf", &DaemonOptions::default(), &machine).ok()
 }
 
-/// What a file means, without its texts and without messages. `None`: it has an error.
+/// The configuration that a file gives, without texts and messages. `None`: the file has an error.
 fn meaning(kind: SectionKind, text: &str) -> Option<Value> {
     if matches!(kind, SectionKind::Client | SectionKind::CtlPlugin) {
         let machine = Fake::default().with("/etc/s.conf", text);
@@ -93,7 +93,7 @@ fn meaning(kind: SectionKind, text: &str) -> Option<Value> {
     Some(json!([config, config.listed]))
 }
 
-/// A line with a valid value of the key that changes the meaning of the file. `None`: there is none.
+/// A line with a valid value of the key that changes the configuration. `None`: there is none.
 fn changing_line(kind: SectionKind, key: &ConfigKey) -> Option<String> {
     let before = meaning(kind, &file(kind, key, "")).expect("valid");
     let values = key.example.into_iter().chain(VALUES.iter().copied());
@@ -113,7 +113,7 @@ fn every_row_has_an_effect() {
     assert_eq!(without, ["profile_options"]);
 }
 
-/// The fields of a value, those of its parts with a dot.
+/// The fields of a value. Fields of its parts have a dot in their names.
 fn fields(value: &Value) -> BTreeMap<String, Value> {
     const PARTS: &[&str] = &["stdout", "stderr", "notify", "confinement", "resources"];
     let mut fields = BTreeMap::new();

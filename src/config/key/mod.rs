@@ -85,6 +85,30 @@ mod tests {
     }
 
     #[test]
+    fn only_these_rows_have_no_setter() {
+        let steps = all()
+            .iter()
+            .filter(|(_, key)| matches!(key.field, Field::Step));
+        let names: Vec<String> = steps
+            .map(|(kind, key)| format!("{} {}", kind.display(), key.name))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                // These depend on the environment, on the number of the process or on other files.
+                "[supervisord] environment",
+                "[include] files",
+                "[program:x] command",
+                "[program:x] process_name",
+                "[program:x] environment",
+                // Sections that accept any key.
+                "[rpcinterface:x] supervisor.rpcinterface_factory",
+                "[ctlplugin:x] supervisor.ctl_factory",
+            ]
+        );
+    }
+
+    #[test]
     fn defaults_of_rows_with_a_setter_need_no_expansion() {
         for (kind, key) in all() {
             let default = key.default.unwrap_or_default();

@@ -75,6 +75,8 @@ macro_rules! limit {
     };
 }
 
+// Differs: Supervisor ignores the new keys like all unknown keys, so a file that has one by accident (a `group` without
+// effect) changes its meaning.
 #[rustfmt::skip] // One row, one line.
 pub(super) const PROGRAM: &[ConfigKey] = &[
     key("command", Text, None, "command line of the program; no shell interprets it").process().topic(Run).example("/usr/bin/python3 -m http.server 8000"),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::interned_default::InternedDefault;
 use super::lookup::Lookup;
-use super::python::int;
+use super::python::{int, integer};
 use crate::domain::{Capabilities, Limit, Resource, Unit, python_repr};
 
 /// Maximum number of supplementary groups per program. The kernel allows 65536.
@@ -134,7 +134,7 @@ pub(super) fn bytes(text: &str) -> Option<u64> {
 /// # Errors
 /// It is not an integer, or out of bounds.
 pub(super) fn within<T: TryFrom<i64>>(text: &str, lowest: i64, highest: i64) -> Result<T, String> {
-    let number = super::value::integer(text)?;
+    let number = integer(text)?;
     if number < lowest {
         return Err(format!("{number} is below lower bound ({lowest})"));
     }

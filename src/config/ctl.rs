@@ -1,9 +1,9 @@
 //! `[supervisorctl]`: the client's part of the configuration. The client never follows `[include]`.
 
 use super::expand::ExpandNames;
-use super::key::{CTL_FACTORY, ConfigKey, SectionKind};
+use super::key::{CTL_FACTORY, ClientValues, ConfigKey, SectionKind};
 use super::lookup::Lookup;
-use super::parse::{ConfigReader, KeyResult, SectionAt};
+use super::parse::{ConfigReader, KeyResult, RowCursor, SectionAt};
 use super::path::{absolute, expand_user};
 use super::plugin;
 use super::problem::{ConfigErrors, SourceSpan};
@@ -75,22 +75,14 @@ pub fn ctl_spec(path: &str, lookup: &dyn Lookup) -> Result<CtlSpec, ConfigErrors
             "the line [supervisorctl] is enough",
         );
     }
-    let at = SectionAt::new(section, SectionKind::Client);
+    let at = reader.at(section, SectionKind::Client);
     let nothing = ExpandNames::new();
     let here = reader.only_here();
-    let serverurl = reader
-        .text(at, "serverurl", &here)
-        .ok()
-        .map(|url| server_url(&url, lookup))
-        .unwrap_or_default();
-    let prompt = reader.text(at, "prompt", &nothing).ok().unwrap_or_default();
-    let username = reader.text(at, "username", &nothing).ok();
-    let password = reader.text(at, "password", &nothing).ok();
-    let history_file = reader
-        .text(at, "history_file", &here)
-        .ok()
-        .filter(|path| !path.is_empty())
-        .map(|path| absolute(&expand_user(&path, lookup), lookup));
+    let mut values: ClientValues = reader.defaults(at.kind);
+    let mut rows = RowCursor::new(at.kind);
+    reader.fields(at, &here, rows.to("serverurl"), &mut values);
+    reader.fields(at, &nothing, rows.to("password"), &mut values);
+    reader.fields(at, &here, rows.rest(), &mut values);
     let mut warnings = Vec::new();
     for plugin_section in
         reader.names_of(|name| SectionKind::of(name) == Some(SectionKind::CtlPlugin))
@@ -113,12 +105,13 @@ pub fn ctl_spec(path: &str, lookup: &dyn Lookup) -> Result<CtlSpec, ConfigErrors
         }
     }
     reader.finish()?;
+    let history_file = values.history_file.filter(|path| !path.is_empty());
     Ok(CtlSpec {
-        serverurl,
-        username,
-        password,
-        prompt,
-        history_file,
+        serverurl: server_url(&values.serverurl, lookup),
+        username: values.username,
+        password: values.password,
+        prompt: values.prompt,
+        history_file: history_file.map(|path| absolute(&expand_user(&path, lookup), lookup)),
         warnings,
     })
 }

@@ -132,8 +132,8 @@ pub struct Ini {
 /// An index of a section's entries by key. It is valid until the section changes.
 #[derive(Debug)]
 pub struct KeyOrder {
-    /// The section.
-    pub index: SectionIndex,
+    /// The section. `None`: it does not exist, and only `[DEFAULT]` applies.
+    pub index: Option<SectionIndex>,
     /// For each key: whether the section itself has it, and the index of its entry.
     places: Vec<Option<(bool, u32)>>,
 }
@@ -469,12 +469,12 @@ impl Ini {
     #[must_use]
     pub fn order_keys(
         &self,
-        index: SectionIndex,
+        index: Option<SectionIndex>,
         count: usize,
         position: impl Fn(&str) -> Option<usize>,
     ) -> KeyOrder {
         let mut places = vec![None; count];
-        let own = self.section_at_index(index);
+        let own = index.and_then(|index| self.section_at_index(index));
         let own = own.map_or(&[][..], |section| &section.entries);
         for (is_own, entries) in [(false, &self.defaults.entries[..]), (true, own)] {
             for (at, entry) in entries.iter().enumerate() {
@@ -491,7 +491,7 @@ impl Ini {
     pub fn ordered_entry(&self, arranged: &KeyOrder, place: usize) -> Option<&IniEntry> {
         let (is_own, at) = arranged.places.get(place).copied().flatten()?;
         let section = match is_own {
-            true => self.section_at_index(arranged.index)?,
+            true => self.section_at_index(arranged.index?)?,
             false => &self.defaults,
         };
         section.entries.get(at as usize)
@@ -795,7 +795,7 @@ mod tests {
         for section in ["s", "empty"] {
             let index = ini.index_of(section).expect("there");
             let position = |key: &str| keys.iter().position(|known| *known == key);
-            let arranged = ini.order_keys(index, keys.len(), position);
+            let arranged = ini.order_keys(Some(index), keys.len(), position);
             for (place, key) in keys.into_iter().enumerate() {
                 let found = ini.ordered_entry(&arranged, place);
                 assert_eq!(found, ini.get(section, key), "{section} {key}");

@@ -13,7 +13,8 @@ mod hint;
 pub mod ini;
 mod interned_default;
 pub mod key;
-mod lint;
+#[cfg(test)]
+mod keys_tests;
 mod log_target;
 pub mod lookup;
 pub mod manual;

@@ -1,5 +1,7 @@
 //! The rules of Python's strings and numbers that are visible in Supervisor's behaviour.
 
+use crate::domain::python_repr;
+
 /// Whether Python's `str.isspace` accepts the character: Unicode white space, and four ASCII separators.
 #[must_use]
 pub(super) fn is_space(c: char) -> bool {
@@ -21,6 +23,19 @@ pub(super) fn rstrip(text: &str) -> &str {
 /// Splits at whitespace.
 pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(is_space).filter(|word| !word.is_empty())
+}
+
+/// Parses an integer.
+///
+/// # Errors
+/// Python's message: it is not an integer.
+pub fn integer(text: &str) -> Result<i64, String> {
+    int(text, 10).ok_or_else(|| {
+        format!(
+            "invalid literal for int() with base 10: {}",
+            python_repr(text)
+        )
+    })
 }
 
 /// Parses an integer like Python's `int(text, radix)`: surrounding whitespace, a sign, single `_` between digits, and

@@ -90,6 +90,35 @@ pub struct DaemonSpec {
     pub dbus: BusChoice,
 }
 
+impl DaemonSpec {
+    /// A daemon without any setting. The defaults of KEYS are in `config::key`.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            logfile: PathBuf::new(),
+            logfile_maxbytes: Bytes(0),
+            logfile_backups: 0,
+            loglevel: Level::Info,
+            pidfile: PathBuf::new(),
+            umask: 0,
+            nodaemon: false,
+            silent: false,
+            minfds: 0,
+            minprocs: 0,
+            nocleanup: false,
+            childlogdir: PathBuf::new(),
+            user: None,
+            directory: None,
+            strip_ansi: false,
+            environment: Arc::from([]),
+            identifier: String::new(),
+            server_url: None,
+            ready_when: ReadyWhen::Started,
+            dbus: BusChoice::Off,
+        }
+    }
+}
+
 /// The D-Bus that the daemon connects to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BusChoice {
@@ -126,21 +155,6 @@ pub struct ConfiguredUser {
     /// which also gives its groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gid: Option<u32>,
-}
-
-impl ConfiguredUser {
-    /// Looks a user up.
-    ///
-    /// # Errors
-    /// See [`super::value::run_as`].
-    pub fn find(name: &str, lookup: &dyn super::lookup::Lookup) -> Result<Self, String> {
-        let (uid, gid) = super::value::run_as(name, lookup)?;
-        Ok(Self {
-            name: name.to_owned(),
-            uid,
-            gid,
-        })
-    }
 }
 
 /// One control server.
@@ -437,6 +451,42 @@ pub struct ProcessSpec {
     pub resources: Arc<CgroupLimits>,
 }
 
+impl ProcessSpec {
+    /// A process without a command that the daemon does not start, with no logs and no limits. The defaults of KEYS are
+    /// in `config::key`.
+    #[must_use]
+    pub fn new(name: ProcessName, group: GroupName) -> Self {
+        Self {
+            name,
+            group,
+            kind: ProcessKind::Program,
+            command: Arc::from(""),
+            directory: None,
+            umask: None,
+            priority: 0,
+            autostart: false,
+            autorestart: AutoRestart::Never,
+            startsecs: Seconds(0),
+            startretries: 0,
+            exitcodes: Arc::from([]),
+            stopsignal: Signal::TERM,
+            stopwaitsecs: Seconds(0),
+            stopasgroup: false,
+            killasgroup: false,
+            user: None,
+            redirect_stderr: false,
+            stdout: LogSpec::new(LogTarget::None),
+            stderr: LogSpec::new(LogTarget::None),
+            environment: Arc::from([]),
+            server_url: None,
+            restart_floor: Seconds(0),
+            notify: NotifySpec::default(),
+            confinement: Confinement::interned_default(),
+            resources: CgroupLimits::interned_default(),
+        }
+    }
+}
+
 /// How a process reports that it is ready and alive. By default it reports nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NotifySpec {
@@ -480,6 +530,21 @@ pub struct LogSpec {
     /// The targets besides the file.
     #[serde(flatten)]
     pub named: NamedTargets,
+}
+
+impl LogSpec {
+    /// A log with this target that is never rotated.
+    #[must_use]
+    pub fn new(target: LogTarget) -> Self {
+        Self {
+            target,
+            maxbytes: Bytes(0),
+            backups: 0,
+            capture_maxbytes: Bytes(0),
+            events: false,
+            named: NamedTargets::default(),
+        }
+    }
 }
 
 /// A number of lines per interval.

@@ -5,23 +5,44 @@ use std::time::Duration;
 use super::log_target::{self, NamedTargets};
 use super::lookup::Lookup;
 use super::path::{dirname, expand_user};
+pub use super::python::integer;
 use super::python::{int, strip};
-use super::spec::{AutoRestart, BusChoice, RateLimit, ReadyWhen};
-use crate::domain::{Bytes, Level, Signal, python_repr};
+use super::spec::{AutoRestart, BusChoice, ConfiguredUser, READY_FDS, RateLimit, ReadyWhen};
+use crate::domain::{Bytes, Level, Seconds, Signal, python_repr};
 
-/// Parses an integer.
+/// Parses a number of seconds.
 ///
 /// # Errors
 /// It is not an integer.
-pub fn integer(text: &str) -> Result<i64, String> {
-    int(text, 10).ok_or_else(|| no_integer(text))
+pub fn seconds(text: &str) -> Result<Seconds, String> {
+    integer(text).map(Seconds)
 }
 
-fn no_integer(text: &str) -> String {
-    format!(
-        "invalid literal for int() with base 10: {}",
-        python_repr(text)
-    )
+/// Parses a number of seconds that is not negative.
+///
+/// # Errors
+/// It is not an integer, or below 0.
+pub fn duration(text: &str) -> Result<Seconds, String> {
+    match integer(text)? {
+        number if number < 0 => Err(format!("{number} is below lower bound (0)")),
+        number => Ok(Seconds(number)),
+    }
+}
+
+/// Parses the number of a file descriptor that is in [`READY_FDS`].
+///
+/// # Errors
+/// It is not.
+pub fn ready_fd(text: &str) -> Result<u16, String> {
+    let number = integer(text)?;
+    match u16::try_from(number) {
+        Ok(fd) if READY_FDS.contains(&number) => Ok(fd),
+        _ => Err(format!(
+            "ready_fd {number} is not from {} to {}",
+            READY_FDS.start(),
+            READY_FDS.end()
+        )),
+    }
 }
 
 /// Parses `yes true on 1` or `no false off 0`, in any case.
@@ -142,6 +163,19 @@ pub fn run_as(text: &str, lookup: &dyn Lookup) -> Result<(u32, Option<u32>), Str
         return Ok((uid, Some(gid)));
     }
     user(text, lookup).map(|uid| (uid, None))
+}
+
+/// Like [`run_as`], with the name as configured.
+///
+/// # Errors
+/// See [`run_as`].
+pub fn configured_user(text: &str, lookup: &dyn Lookup) -> Result<ConfiguredUser, String> {
+    let (uid, gid) = run_as(text, lookup)?;
+    Ok(ConfiguredUser {
+        name: text.to_owned(),
+        uid,
+        gid,
+    })
 }
 
 /// Parses a level of the activity log, in any case.

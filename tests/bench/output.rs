@@ -12,12 +12,8 @@ use std::process::{Command as Program, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use supervisord::config::spec::{
-    AutoRestart, LogSpec, LogTarget, NamedTargets, ProcessKind, ProcessSpec,
-};
-use supervisord::domain::{
-    Bytes, GroupName, InstanceId, Level, LogPaths, ProcessName, Seconds, Signal,
-};
+use supervisord::config::spec::{LogSpec, LogTarget, ProcessSpec};
+use supervisord::domain::{Bytes, GroupName, InstanceId, Level, LogPaths, ProcessName};
 use supervisord::effects::{OutputEffect, OutputOutcome};
 use supervisord::heartbeat::Heartbeats;
 use supervisord::output::{
@@ -124,41 +120,16 @@ fn plain_loop(path: &Path, size: usize) -> Result<(), Box<dyn Error>> {
 
 fn through_thread(path: &Path, with_in_flight_log: bool) -> Result<(), Box<dyn Error>> {
     let log = |target| LogSpec {
-        target,
         // The default size limit is active but never reached, because both write one file.
         maxbytes: Bytes(i64::MAX),
         backups: 10,
-        capture_maxbytes: Bytes(0),
-        events: false,
-        named: NamedTargets::default(),
+        ..LogSpec::new(target)
     };
     let spec = ProcessSpec {
-        name: ProcessName::parse("bench")?,
-        group: GroupName::parse("bench")?,
-        command: "".into(),
-        directory: None,
-        umask: None,
-        priority: 999,
-        autostart: true,
-        autorestart: AutoRestart::Never,
-        startsecs: Seconds(1),
-        startretries: 3,
-        exitcodes: Arc::from([0]),
-        stopsignal: Signal::TERM,
-        stopwaitsecs: Seconds(10),
-        stopasgroup: false,
-        killasgroup: false,
-        user: None,
         redirect_stderr: true,
         stdout: log(LogTarget::File(path.into())),
         stderr: log(LogTarget::None),
-        environment: Arc::from([]),
-        server_url: None,
-        kind: ProcessKind::Program,
-        restart_floor: Seconds(1),
-        notify: supervisord::config::spec::NotifySpec::default(),
-        confinement: Arc::default(),
-        resources: Arc::default(),
+        ..ProcessSpec::new(ProcessName::parse("bench")?, GroupName::parse("bench")?)
     };
     let activity = Activity::open(Path::new("/dev/null"), Bytes(0), 0, Level::Info, false)?;
     let heartbeats = Heartbeats::start(|trouble| panic!("{trouble}"))?;

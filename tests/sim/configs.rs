@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use supervisord::config::spec::{
-    AutoRestart, BusChoice, CgroupLimits, Config, DaemonSpec, FcgiSocket, GroupChange,
-    GroupChangeResult, GroupKind, GroupSpec, InternedDefault as _, KillMode, LimitAmount, LogSpec,
-    LogTarget, NamedTargets, NotifySpec, ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate,
-    ReadyWhen,
+    AutoRestart, CgroupLimits, Config, DaemonSpec, FcgiSocket, GroupChange, GroupChangeResult,
+    GroupKind, GroupSpec, InternedDefault as _, KillMode, LimitAmount, LogSpec, LogTarget,
+    NotifySpec, ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate,
 };
-use supervisord::domain::{Bytes, GroupName, Level, ProcessName, Seconds, Signal};
+use supervisord::domain::{GroupName, ProcessName, Seconds, Signal};
 
 use crate::rng::Rng;
 
@@ -132,11 +131,7 @@ pub(crate) fn composition(rng: &mut Rng, order: &GroupChange) -> GroupChangeResu
 
 fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
     ProcessSpec {
-        name: ProcessName::parse(&format!("p{place}")).expect("valid"),
-        group: group.clone(),
         command: Arc::from(format!("/bin/p{}", rng.below(3))),
-        directory: None,
-        umask: None,
         priority: rng.pick(&[1, 999, 999]),
         autostart: rng.percent(70),
         autorestart: rng.pick(&[
@@ -151,12 +146,8 @@ fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
         stopwaitsecs: Seconds(rng.pick(&[-5, 0, 1, 3, 10, 10])),
         stopasgroup: rng.percent(20),
         killasgroup: rng.percent(20),
-        user: None,
-        redirect_stderr: false,
         stdout: log(rng),
         stderr: log(rng),
-        environment: Arc::from([]),
-        server_url: None,
         kind: if rng.one_in(4) {
             ProcessKind::Fcgi(socket())
         } else {
@@ -164,8 +155,11 @@ fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
         },
         restart_floor: Seconds(rng.pick(&[0, 1, 1, 5])),
         notify: notify(rng),
-        confinement: Arc::default(),
         resources: resources(rng),
+        ..ProcessSpec::new(
+            ProcessName::parse(&format!("p{place}")).expect("valid"),
+            group.clone(),
+        )
     }
 }
 
@@ -205,41 +199,24 @@ fn socket() -> Arc<FcgiSocket> {
 }
 
 fn log(rng: &mut Rng) -> LogSpec {
-    LogSpec {
-        target: match rng.below(3) {
-            0 => LogTarget::None,
-            1 => LogTarget::Auto,
-            _ => LogTarget::File(Arc::from(Path::new("/var/log/p"))),
-        },
-        maxbytes: Bytes(0),
-        backups: 0,
-        capture_maxbytes: Bytes(0),
-        events: false,
-        named: NamedTargets::default(),
-    }
+    LogSpec::new(match rng.below(3) {
+        0 => LogTarget::None,
+        1 => LogTarget::Auto,
+        _ => LogTarget::File(Arc::from(Path::new("/var/log/p"))),
+    })
 }
 
 fn daemon(rng: &mut Rng) -> DaemonSpec {
     DaemonSpec {
         logfile: PathBuf::from("/var/log/supervisord.log"),
-        logfile_maxbytes: Bytes(0),
-        logfile_backups: 0,
-        loglevel: Level::Info,
         pidfile: PathBuf::from("/run/supervisord.pid"),
         umask: 0o22,
         nodaemon: true,
         silent: true,
         minfds: 1024,
         minprocs: 200,
-        nocleanup: false,
         childlogdir: PathBuf::from("/tmp"),
-        user: None,
-        directory: None,
-        strip_ansi: false,
-        environment: Arc::from([]),
         identifier: format!("id{}", rng.below(3)),
-        server_url: None,
-        ready_when: ReadyWhen::Started,
-        dbus: BusChoice::Off,
+        ..DaemonSpec::empty()
     }
 }

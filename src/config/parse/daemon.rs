@@ -5,38 +5,12 @@ use std::sync::Arc;
 
 use super::super::environment;
 use super::super::expand::ExpandValue;
-use super::super::key::SectionKind;
+use super::super::key::{DaemonValues, SectionKind};
 use super::super::options::Overrides;
 use super::super::path::{absolute, expand_user};
-use super::super::spec::{
-    BusChoice, ConfiguredUser, DaemonSpec, Environment, ReadyWhen, ServerAddress, ServerSpec,
-};
+use super::super::spec::{DaemonSpec, ServerAddress, ServerSpec};
 use super::super::value;
-use super::{ConfigReader, KeyResult, SectionAt};
-use crate::domain::{Bytes, Level};
-
-/// The values of `[supervisord]` in the file.
-pub(super) struct DaemonSection {
-    minfds: i64,
-    minprocs: i64,
-    directory: Option<String>,
-    user: Option<String>,
-    umask: u32,
-    logfile: String,
-    logfile_maxbytes: Bytes,
-    logfile_backups: i64,
-    loglevel: Level,
-    pidfile: String,
-    identifier: String,
-    nodaemon: bool,
-    silent: bool,
-    childlogdir: String,
-    nocleanup: bool,
-    strip_ansi: bool,
-    ready_when: ReadyWhen,
-    dbus: BusChoice,
-    pub(super) environment: Environment,
-}
+use super::{ConfigReader, KeyResult, RowCursor, SectionAt};
 
 const AT: SectionAt<'static> = SectionAt {
     section: "supervisord",
@@ -45,69 +19,20 @@ const AT: SectionAt<'static> = SectionAt {
     index: None,
 };
 
-/// Parses the section in Supervisor's order, and adds its variables to the names for expansion.
-pub(super) fn read_daemon_section(reader: &mut ConfigReader<'_>) -> DaemonSection {
+/// Reads the section, and adds its variables to the names for expansion.
+pub(super) fn read_daemon_section(reader: &mut ConfigReader<'_>) -> DaemonValues {
+    let at = reader.at(AT.section, AT.kind);
     let here = reader.only_here();
-    let lookup = reader.lookup;
-    let text = |reader: &mut ConfigReader<'_>, key| reader.text(AT, key, &here).ok();
-    let path = |reader: &mut ConfigReader<'_>, key| {
-        reader
-            .value(AT, key, &here, |text| value::existing_dirpath(text, lookup))
-            .ok()
-            .unwrap_or_default()
-    };
-    let directory = |text: &str| value::existing_directory(text, lookup);
-
-    let minfds = reader.integer(AT, "minfds", &here);
-    let minprocs = reader.integer(AT, "minprocs", &here);
-    let working = reader.value(AT, "directory", &here, directory).ok();
-    let user = text(reader, "user");
-    let umask = reader.value(AT, "umask", &here, value::octal).ok();
-    let logfile = path(reader, "logfile");
-    let logfile_maxbytes = reader.bytes(AT, "logfile_maxbytes", &here);
-    let logfile_backups = reader.integer(AT, "logfile_backups", &here);
-    let loglevel = reader.value(AT, "loglevel", &here, value::log_level).ok();
-    let pidfile = path(reader, "pidfile");
-    let identifier = text(reader, "identifier").unwrap_or_default();
-    let nodaemon = reader.boolean(AT, "nodaemon", &here);
-    let silent = reader.boolean(AT, "silent", &here);
-    let childlogdir = match reader.value(AT, "childlogdir", &here, directory) {
-        KeyResult::Is(path) => path,
-        KeyResult::Absent | KeyResult::Wrong => lookup.tempdir(),
-    };
-    let nocleanup = reader.boolean(AT, "nocleanup", &here);
-    let strip_ansi = reader.boolean(AT, "strip_ansi", &here);
-    let ready_when = reader
-        .value(AT, "ready_when", &here, value::ready_when)
-        .ok();
-    let dbus = reader.value(AT, "dbus", &here, value::bus).ok();
+    let mut values: DaemonValues = reader.defaults(AT.kind);
+    reader.fields(at, &here, RowCursor::new(AT.kind).rest(), &mut values);
     let environment = variables(reader);
     for (name, value) in &environment {
         reader
             .env
             .insert(format!("ENV_{name}"), ExpandValue::Text(value.clone()));
     }
-    DaemonSection {
-        minfds,
-        minprocs,
-        directory: working,
-        user,
-        umask: umask.unwrap_or_default(),
-        logfile,
-        logfile_maxbytes,
-        logfile_backups,
-        loglevel: loglevel.unwrap_or(Level::Info),
-        pidfile,
-        identifier,
-        nodaemon,
-        silent,
-        childlogdir,
-        nocleanup,
-        strip_ansi,
-        ready_when: ready_when.unwrap_or(ReadyWhen::Started),
-        dbus: dbus.unwrap_or(BusChoice::Auto),
-        environment: Arc::from(environment),
-    }
+    values.spec.environment = Arc::from(environment);
+    values
 }
 
 /// Parses `environment`, which is expanded twice: first like any key, then also with the host name.
@@ -136,11 +61,18 @@ fn variables(reader: &mut ConfigReader<'_>) -> Vec<(String, String)> {
 /// Applies the command line over the file, makes paths absolute, and finally looks up the user.
 pub(super) fn resolve_daemon_spec(
     reader: &mut ConfigReader<'_>,
-    section: DaemonSection,
+    section: DaemonValues,
     overrides: &Overrides,
     servers: &[ServerSpec],
 ) -> DaemonSpec {
     let lookup = reader.lookup;
+    let DaemonValues {
+        spec: file,
+        logfile,
+        pidfile,
+        childlogdir,
+        user,
+    } = section;
     // An empty path on the command line counts as not given.
     let path = |given: &Option<String>, read: String| {
         given
@@ -149,7 +81,7 @@ pub(super) fn resolve_daemon_spec(
             .unwrap_or(read)
     };
     let full = |path: &str| PathBuf::from(absolute(&expand_user(path, lookup), lookup));
-    let logfile = path(&overrides.logfile, section.logfile);
+    let logfile = path(&overrides.logfile, logfile);
     // Differs: for Supervisor `journal` is a file name.
     let logfile = if logfile == "syslog" {
         PathBuf::from(logfile)
@@ -158,44 +90,36 @@ pub(super) fn resolve_daemon_spec(
     } else {
         full(&logfile)
     };
-    let pidfile = full(&path(&overrides.pidfile, section.pidfile));
-    let user =
-        overrides.user.clone().or(section.user).and_then(|name| {
-            match ConfiguredUser::find(&name, lookup) {
-                Ok(user) => Some(user),
-                Err(sentence) => {
-                    reader.fail(AT, "user", sentence);
-                    None
-                }
-            }
-        });
+    let childlogdir = overrides.childlogdir.clone().or(childlogdir);
+    let user = overrides.user.clone().or(user).and_then(|name| {
+        let found = value::configured_user(&name, lookup);
+        found
+            .map_err(|sentence| reader.fail(AT, "user", sentence))
+            .ok()
+    });
     DaemonSpec {
         logfile,
-        logfile_maxbytes: overrides
-            .logfile_maxbytes
-            .unwrap_or(section.logfile_maxbytes),
-        logfile_backups: overrides.logfile_backups.unwrap_or(section.logfile_backups),
-        loglevel: overrides.loglevel.unwrap_or(section.loglevel),
-        pidfile,
-        umask: overrides.umask.unwrap_or(section.umask),
-        nodaemon: overrides.nodaemon.unwrap_or(section.nodaemon),
-        silent: overrides.silent.unwrap_or(section.silent),
-        minfds: overrides.minfds.unwrap_or(section.minfds),
-        minprocs: overrides.minprocs.unwrap_or(section.minprocs),
-        nocleanup: overrides.nocleanup.unwrap_or(section.nocleanup),
-        childlogdir: PathBuf::from(overrides.childlogdir.clone().unwrap_or(section.childlogdir)),
+        logfile_maxbytes: overrides.logfile_maxbytes.unwrap_or(file.logfile_maxbytes),
+        logfile_backups: overrides.logfile_backups.unwrap_or(file.logfile_backups),
+        loglevel: overrides.loglevel.unwrap_or(file.loglevel),
+        pidfile: full(&path(&overrides.pidfile, pidfile)),
+        umask: overrides.umask.unwrap_or(file.umask),
+        nodaemon: overrides.nodaemon.unwrap_or(file.nodaemon),
+        silent: overrides.silent.unwrap_or(file.silent),
+        minfds: overrides.minfds.unwrap_or(file.minfds),
+        minprocs: overrides.minprocs.unwrap_or(file.minprocs),
+        nocleanup: overrides.nocleanup.unwrap_or(file.nocleanup),
+        childlogdir: PathBuf::from(childlogdir.unwrap_or_else(|| lookup.tempdir())),
         user,
         directory: overrides
             .directory
             .clone()
-            .or(section.directory)
-            .map(PathBuf::from),
-        strip_ansi: overrides.strip_ansi.unwrap_or(section.strip_ansi),
-        environment: section.environment,
-        identifier: overrides.identifier.clone().unwrap_or(section.identifier),
+            .map(PathBuf::from)
+            .or(file.directory),
+        strip_ansi: overrides.strip_ansi.unwrap_or(file.strip_ansi),
+        identifier: overrides.identifier.clone().unwrap_or(file.identifier),
         server_url: server_url(servers),
-        ready_when: section.ready_when,
-        dbus: section.dbus,
+        ..file
     }
 }
 

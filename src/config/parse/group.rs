@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::super::expand::ExpandValue;
-use super::super::key::{RESULT_HANDLER, SectionKind};
+use super::super::key::{FcgiValues, GroupValues, ListenerValues, RESULT_HANDLER, SectionKind};
 use super::super::path::normalize;
 use super::super::plugin;
 use super::super::problem::SourceSpan;
@@ -12,7 +12,7 @@ use super::super::python::{is_space, strip};
 use super::super::spec::{Environment, FcgiSocket, GroupKind, GroupSpec, ProcessKind, ProcessSpec};
 use super::super::value;
 use super::program::{NAME_HINT, processes};
-use super::{ConfigReader, KeyResult, SectionAt};
+use super::{ConfigReader, RowCursor, SectionAt};
 use crate::domain::{EVENTS, GroupName};
 
 /// The default file mode of an fcgi socket.
@@ -145,12 +145,9 @@ fn group(
     let at = reader.at(section, SectionKind::Group);
     let here = reader.only_here();
     let name = name(reader, at);
-    let programs = reader
-        .text(at, "programs", &here)
-        .ok()
-        .map(|text| value::list(&text))
-        .unwrap_or_default();
-    let priority = reader.integer(at, "priority", &here);
+    let mut values: GroupValues = reader.defaults(at.kind);
+    reader.fields(at, &here, RowCursor::new(at.kind).rest(), &mut values);
+    let GroupValues { programs, priority } = values;
     // Supervisor's message names the section it looked at last, which is that of the previous member.
     let mut label = section.to_owned();
     let mut members = Vec::new();
@@ -223,40 +220,24 @@ fn listener(
 ) -> Option<GroupSpec> {
     let at = reader.at(section, SectionKind::Listener);
     let here = reader.only_here();
-    let priority = reader.integer(at, "priority", &here);
-    let buffer_size = reader
-        .value(at, "buffer_size", &here, |text| {
-            value::integer(text).and_then(|size| {
-                if size < 1 {
-                    Err(format!(
-                        "[{section}] section sets invalid buffer_size ({size})"
-                    ))
-                } else {
-                    Ok(size)
-                }
-            })
-        })
-        .ok()
-        .unwrap_or(1);
-    let result_handler = reader
-        .value(at, "result_handler", &here, |text| {
-            if text == RESULT_HANDLER || plugin::is_foreign(text) {
-                Ok(text.to_owned())
-            } else {
-                Err(format!("{text} cannot be resolved within [{section}]"))
-            }
-        })
-        .ok()
-        .unwrap_or_default();
-    if !result_handler.is_empty() && result_handler != RESULT_HANDLER {
-        // Differs: Supervisor calls it. Here the value is kept, and the core judges the results.
-        reader.foreign(
-            at,
-            "result_handler",
-            plugin::result_handler_text(section, &result_handler),
-        );
+    let mut values: ListenerValues = reader.defaults(at.kind);
+    let mut rows = RowCursor::new(at.kind);
+    reader.fields(at, &here, rows.to("buffer_size"), &mut values);
+    let buffer_size = values.buffer_size;
+    if buffer_size < 1 {
+        let sentence = format!("[{section}] section sets invalid buffer_size ({buffer_size})");
+        reader.fail(at, "buffer_size", sentence);
     }
-    let events = events(reader, at);
+    reader.fields(at, &here, rows.to("result_handler"), &mut values);
+    check_result_handler(reader, at, &values.result_handler);
+    reader.fields(at, &here, rows.rest(), &mut values);
+    let ListenerValues {
+        priority,
+        result_handler,
+        events,
+        ..
+    } = values;
+    check_events(reader, at, &events);
     if reader.boolean(at, "redirect_stderr", &here) {
         reader.fail_with(
             at,
@@ -287,23 +268,27 @@ fn listener(
     })
 }
 
-fn events(reader: &mut ConfigReader<'_>, at: SectionAt<'_>) -> Vec<String> {
-    let here = reader.only_here();
-    let KeyResult::Is(text) = reader.text(at, "events", &here) else {
-        return Vec::new();
-    };
-    let mut events: Vec<String> = Vec::new();
-    for event in value::list(&text) {
-        let event = event.to_uppercase();
-        if !events.contains(&event) {
-            events.push(event);
-        }
+fn check_result_handler(reader: &mut ConfigReader<'_>, at: SectionAt<'_>, handler: &str) {
+    let (key, section) = ("result_handler", at.section);
+    if handler == RESULT_HANDLER {
+        return;
     }
-    if events.is_empty() {
+    if plugin::is_foreign(handler) {
+        // Differs: Supervisor calls it. Here the value is kept, and the core judges the results.
+        let text = plugin::result_handler_text(section, handler);
+        reader.foreign(at, key, text);
+    } else {
+        let sentence = format!("{handler} cannot be resolved within [{section}]");
+        reader.fail_of(at, key, sentence, handler);
+    }
+}
+
+fn check_events(reader: &mut ConfigReader<'_>, at: SectionAt<'_>, events: &[String]) {
+    if events.is_empty() && !reader.is_wrong(at, "events") {
         let sentence = format!("[{}] section requires an \"events\" line", at.section);
         reader.fail(at, "events", sentence);
     }
-    for event in &events {
+    for event in events {
         if !EVENTS.iter().any(|known| known.name == event) {
             reader.fail_with(
                 at,
@@ -313,7 +298,6 @@ fn events(reader: &mut ConfigReader<'_>, at: SectionAt<'_>) -> Vec<String> {
             );
         }
     }
-    events
 }
 
 /// The kind of processes of an fcgi program that is a member of a `[group:x]`.
@@ -371,44 +355,33 @@ fn fcgi_socket(
     // Errors in the user are reported with the processes.
     let user = reader.text(at, "user", &here).ok();
     let user = user.and_then(|text| value::run_as(&text, lookup).ok());
-    let backlog = reader
-        .value(at, "socket_backlog", &here, |text| {
-            let number = value::integer(text)?;
-            value::bounded(number)
-                .map(u32::from)
-                .map_err(|_| format!("Invalid socket_backlog value {number}"))
-        })
-        .ok();
-    let owner = reader
-        .value(at, "socket_owner", &here, |text| {
-            value::user_group(text, lookup)
-                .map_err(|_| format!("Invalid socket_owner value {text}"))
-        })
-        .ok();
-    let mode = reader
-        .value(at, "socket_mode", &here, |text| {
-            value::octal(text).map_err(|_| format!("Invalid socket_mode value {text}"))
-        })
-        .ok();
+    let mut values: FcgiValues = reader.defaults(at.kind);
+    let mut rows = RowCursor::new(at.kind);
+    reader.fields(at, &here, rows.to("socket_mode"), &mut values);
     let mut names = here;
     names.insert("program_name".to_owned(), ExpandValue::from(program));
-    let url = match reader.text(at, "socket", &names) {
-        KeyResult::Wrong => None,
-        KeyResult::Is(url) if !url.is_empty() => {
-            match socket(&url, owner.is_some() || mode.is_some()) {
-                Ok(url) => Some(url),
-                Err(sentence) => {
-                    reader.fail(at, "socket", format!("{sentence} in [{section}] socket"));
-                    None
-                }
-            }
+    reader.fields(at, &names, rows.rest(), &mut values);
+    let FcgiValues {
+        socket: written,
+        mode,
+        owner,
+        backlog,
+    } = values;
+    if reader.is_wrong(at, "socket") {
+        return None;
+    }
+    if written.is_empty() {
+        let sentence = format!("[{section}] section requires a \"socket\" line");
+        reader.fail(at, "socket", sentence);
+        return None;
+    }
+    let url = match socket(&written, owner.is_some() || mode.is_some()) {
+        Ok(url) => url,
+        Err(sentence) => {
+            reader.fail(at, "socket", format!("{sentence} in [{section}] socket"));
+            return None;
         }
-        KeyResult::Absent | KeyResult::Is(_) => {
-            let sentence = format!("[{section}] section requires a \"socket\" line");
-            reader.fail(at, "socket", sentence);
-            None
-        }
-    }?;
+    };
     let is_unix = url.starts_with("unix://");
     // The socket of another user's program belongs to that user by default.
     let owner = owner.or_else(|| {

@@ -5,7 +5,6 @@ use super::super::glob::{glob, listed};
 use super::super::hint;
 use super::super::ini::IniSection;
 use super::super::key::{MAIN_INTERFACE, RPC_FACTORY, SectionKind, TWIDDLER_INTERFACE};
-use super::super::lint;
 use super::super::lookup::{Lookup, LookupError};
 use super::super::options::DaemonOptions;
 use super::super::path::{absolute, dirname, join};
@@ -15,7 +14,7 @@ use super::super::python::words;
 use super::super::spec::Config;
 use super::super::value;
 use super::confinement::{warn_of_cgroups, warn_of_rights};
-use super::{ConfigReader, KeyResult, SectionAt, daemon, group, server};
+use super::{ConfigReader, KeyResult, SectionAt, daemon, group, lint, server};
 use crate::domain::Line;
 
 /// The namespace of [`TWIDDLER_INTERFACE`].
@@ -49,7 +48,7 @@ pub fn load(
     if is_implied {
         rpc_interfaces.push("supervisor".to_owned());
     }
-    let groups = group::read_groups(&mut reader, &server_section.environment);
+    let groups = group::read_groups(&mut reader, &server_section.spec.environment);
     let servers = server::read_servers(&mut reader);
     let daemon =
         daemon::resolve_daemon_spec(&mut reader, server_section, &options.overrides, &servers);

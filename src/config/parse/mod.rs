@@ -5,15 +5,19 @@
 
 mod confinement;
 mod daemon;
+mod fields;
 mod group;
 mod group_change;
+mod lint;
 mod load;
-mod notify;
 mod program;
 mod reader;
-mod resources;
+mod readiness;
+#[cfg(test)]
+mod resources_tests;
 mod server;
 
+pub(in crate::config) use fields::RowCursor;
 pub use group_change::build_group_change;
 pub use load::load;
 pub(in crate::config) use reader::{ConfigReader, KeyResult, SectionAt};

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use super::super::expand::{ExpandNames, ExpandValue, expand, has_nameless};
 use super::super::hint;
 use super::super::ini::{Ini, IniEntry, IniSection, KeyOrder, SectionIndex, universal_newlines};
-use super::super::key::{ConfigKey, KeyTable, SectionKind};
+use super::super::key::{ConfigKey, KeyTable, ProgramValues, SectionKind};
 use super::super::lookup::{Lookup, LookupError};
 use super::super::path::{absolute, dirname};
 use super::super::problem::{ConfigErrors, ConfigProblem, ProblemReport, SourceSpan};
 use super::super::spec::{Environment, ProcessKind, ProgramSpec, ProgramTemplate};
 use super::super::value;
-use crate::domain::{Bytes, Line, python_repr};
+use crate::domain::{Line, python_repr};
 
 /// A section that is being read.
 #[derive(Debug, Clone, Copy)]
@@ -89,7 +89,9 @@ pub(in crate::config) struct ConfigReader<'a> {
     /// Interned exit codes, which many processes share.
     shared_codes: HashSet<Arc<[u8]>>,
     /// The index of the section whose keys are being read, with its kind.
-    arranged: Option<(SectionKind, KeyOrder)>,
+    pub(super) arranged: Option<(SectionKind, KeyOrder)>,
+    /// The values of a program section in which no key is written. `None`: no program was read yet.
+    pub(super) program_defaults: Option<ProgramValues>,
     /// The host name.
     pub(in crate::config) hostname: String,
 }
@@ -161,6 +163,7 @@ impl<'a> ConfigReader<'a> {
             shared: HashSet::new(),
             shared_codes: HashSet::new(),
             arranged: None,
+            program_defaults: None,
             hostname: lookup.hostname(),
         };
         reader.add_env_names(&lookup.env());
@@ -181,13 +184,12 @@ impl<'a> ConfigReader<'a> {
     }
 
     /// Interns a list of exit codes.
-    pub(in crate::config) fn share_codes(&mut self, codes: Vec<u8>) -> Arc<[u8]> {
-        if let Some(known) = self.shared_codes.get(&*codes) {
+    pub(in crate::config) fn share_codes(&mut self, codes: &Arc<[u8]>) -> Arc<[u8]> {
+        if let Some(known) = self.shared_codes.get(codes) {
             return Arc::clone(known);
         }
-        let new: Arc<[u8]> = Arc::from(codes);
-        self.shared_codes.insert(Arc::clone(&new));
-        new
+        self.shared_codes.insert(Arc::clone(codes));
+        Arc::clone(codes)
     }
 
     /// Makes the template of a section, from which more processes can be made later.
@@ -266,7 +268,7 @@ impl<'a> ConfigReader<'a> {
     }
 
     /// Looks up and indexes a section from which many keys will be read. The section must not change before the next
-    /// call.
+    /// call for another section.
     pub(in crate::config) fn at<'s>(
         &mut self,
         section: &'s str,
@@ -274,10 +276,12 @@ impl<'a> ConfigReader<'a> {
     ) -> SectionAt<'s> {
         let index = self.ini.index_of(section);
         let table = KeyTable::of(kind);
-        self.arranged = index.map(|index| {
-            let position = |key: &str| table.position(key);
-            (kind, self.ini.order_keys(index, table.len(), position))
-        });
+        let is_known = |(of, order): &(SectionKind, KeyOrder)| *of == kind && order.index == index;
+        if index.is_none() || !self.arranged.as_ref().is_some_and(is_known) {
+            let count = table.rows().len();
+            let order = self.ini.order_keys(index, count, |key| table.position(key));
+            self.arranged = Some((kind, order));
+        }
         SectionAt {
             index,
             ..SectionAt::new(section, kind)
@@ -295,7 +299,8 @@ impl<'a> ConfigReader<'a> {
     pub(in crate::config) fn entry(&self, at: SectionAt<'_>, key: &str) -> Option<&IniEntry> {
         if let Some((kind, arranged)) = &self.arranged
             && *kind == at.kind
-            && Some(arranged.index) == at.index
+            && at.index.is_some()
+            && arranged.index == at.index
             && let Some(place) = KeyTable::of(at.kind).position(key)
         {
             return self.ini.ordered_entry(arranged, place);
@@ -547,18 +552,6 @@ impl<'a> ConfigReader<'a> {
         names: &ExpandNames,
     ) -> bool {
         self.value(at, key, names, value::boolean)
-            .ok()
-            .unwrap_or_default()
-    }
-
-    /// A number of bytes; 0 if it is wrong.
-    pub(in crate::config) fn bytes(
-        &mut self,
-        at: SectionAt<'_>,
-        key: &str,
-        names: &ExpandNames,
-    ) -> Bytes {
-        self.value(at, key, names, value::byte_size)
             .ok()
             .unwrap_or_default()
     }

@@ -1,19 +1,14 @@
 //! Parses `[inet_http_server]` and `[unix_http_server]`. Each may occur several times, with a suffix.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use super::super::allow;
 use super::super::expand::ExpandNames;
-use super::super::key::SectionKind;
+use super::super::key::{SectionKind, ServerValues};
 use super::super::path::{absolute, expand_user};
 use super::super::python::strip;
 use super::super::spec::{Credentials, ServerAddress, ServerSpec};
-use super::super::value;
-use super::{ConfigReader, KeyResult, SectionAt};
+use super::{ConfigReader, RowCursor, SectionAt};
 
-/// The default file mode of a unix socket.
-const MODE: u32 = 0o700;
 /// The default file mode with rules in `allow=`.
 const MODE_WITH_RULES: u32 = 0o666;
 
@@ -30,56 +25,50 @@ pub(super) fn read_servers(reader: &mut ConfigReader<'_>) -> Vec<ServerSpec> {
 }
 
 fn inet(reader: &mut ConfigReader<'_>, section: String) -> Option<ServerSpec> {
-    let at = SectionAt::new(&section, SectionKind::InetServer);
+    let at = reader.at(&section, SectionKind::InetServer);
     let nothing = ExpandNames::new();
-    let credentials = credentials(reader, at);
-    let hosts = reader.value(at, "hosts", &nothing, value::host_names).ok();
-    match reader.value(at, "port", &nothing, value::inet_address) {
-        KeyResult::Is((host, port)) => Some(ServerSpec {
-            address: ServerAddress::Inet { host, port },
-            credentials,
-            hosts: hosts.unwrap_or_default(),
-            allow: None,
-            section,
-        }),
-        KeyResult::Wrong => None,
-        KeyResult::Absent => {
-            reader.fail(at, "port", format!("section [{section}] has no port value"));
-            None
-        }
+    let mut values: ServerValues = reader.defaults(at.kind);
+    let mut rows = RowCursor::new(at.kind);
+    reader.fields(at, &nothing, rows.to("password"), &mut values);
+    let credentials = credentials(reader, at, &mut values);
+    reader.fields(at, &nothing, rows.to("port"), &mut values);
+    if reader.entry(at, "port").is_none() {
+        reader.fail(at, "port", format!("section [{section}] has no port value"));
     }
+    reader.fields(at, &nothing, rows.rest(), &mut values);
+    let (host, port) = values.address?;
+    Some(ServerSpec {
+        address: ServerAddress::Inet { host, port },
+        credentials,
+        hosts: values.hosts,
+        allow: None,
+        section,
+    })
 }
 
 fn unix(reader: &mut ConfigReader<'_>, section: String) -> Option<ServerSpec> {
-    let at = SectionAt::new(&section, SectionKind::UnixServer);
+    let at = reader.at(&section, SectionKind::UnixServer);
     let nothing = ExpandNames::new();
     let here = reader.only_here();
     let lookup = reader.lookup;
-    let file = reader.text(at, "file", &here);
-    if file == KeyResult::Absent {
+    let mut values: ServerValues = reader.defaults(at.kind);
+    let mut rows = RowCursor::new(at.kind);
+    reader.fields(at, &here, rows.to("file"), &mut values);
+    if reader.entry(at, "file").is_none() {
         reader.fail(at, "file", format!("section [{section}] has no file value"));
     }
-    let credentials = credentials(reader, at);
-    let owner = reader.value(at, "chown", &nothing, |text| {
-        value::user_group(text, lookup).map_err(|_| format!("Invalid sockchown value {text}"))
-    });
-    let mode = reader.value(at, "chmod", &nothing, |text| {
-        value::octal(text).map_err(|_| format!("Invalid chmod value {text}"))
-    });
-    // New keys come last, so that Supervisor's errors stay the first ones.
-    let allow = match reader.value(at, "allow", &nothing, |text| allow::rules(text, lookup)) {
-        KeyResult::Is(rules) => Some(Arc::from(rules)),
-        KeyResult::Absent | KeyResult::Wrong => None,
-    };
+    reader.fields(at, &nothing, rows.to("password"), &mut values);
+    let credentials = credentials(reader, at, &mut values);
+    reader.fields(at, &nothing, rows.rest(), &mut values);
     // With rules, the file mode need not restrict access: the rules decide by the peer's uid from the kernel.
     let says_mode = reader.entry(at, "chmod").is_some();
-    let mode = match mode.ok() {
-        Some(mode) if says_mode || allow.is_none() => mode,
-        Some(_) => MODE_WITH_RULES,
-        None => MODE,
+    let mode = if says_mode || values.allow.is_none() {
+        values.mode
+    } else {
+        MODE_WITH_RULES
     };
-    let (uid, gid) = owner.ok().unwrap_or_default();
-    let path = absolute(&expand_user(strip(&file.ok()?), lookup), lookup);
+    let (uid, gid) = values.owner;
+    let path = absolute(&expand_user(strip(&values.file?), lookup), lookup);
     Some(ServerSpec {
         address: ServerAddress::Unix {
             path: PathBuf::from(path),
@@ -89,38 +78,39 @@ fn unix(reader: &mut ConfigReader<'_>, section: String) -> Option<ServerSpec> {
         },
         credentials,
         hosts: Vec::new(),
-        allow,
+        allow: values.allow,
         section,
     })
 }
 
-/// Parses user name and password, which must both be set. An empty user name turns authentication off, as in
+/// Checks that user name and password are both set, or neither. An empty user name turns authentication off, as in
 /// Supervisor.
-fn credentials(reader: &mut ConfigReader<'_>, at: SectionAt<'_>) -> Option<Credentials> {
-    let nothing = ExpandNames::new();
-    let username = reader.text(at, "username", &nothing);
-    let password = reader.text(at, "password", &nothing);
-    match (username, password) {
-        (KeyResult::Is(_), KeyResult::Absent) | (KeyResult::Absent, KeyResult::Is(_)) => {
-            let given = if reader.entry(at, "username").is_some() {
-                "username"
-            } else {
-                "password"
-            };
-            reader.fail(
-                at,
-                given,
-                format!(
-                    "Section [{}] contains incomplete authentication: If a username or a password is specified, \
-                     both the username and password must be specified",
-                    at.section
-                ),
-            );
-            None
-        }
-        (KeyResult::Is(username), KeyResult::Is(password)) => {
+fn credentials(
+    reader: &mut ConfigReader<'_>,
+    at: SectionAt<'_>,
+    values: &mut ServerValues,
+) -> Option<Credentials> {
+    let is_written = |key| reader.entry(at, key).is_some();
+    let (has_username, has_password) = (is_written("username"), is_written("password"));
+    match (values.username.take(), values.password.take()) {
+        (Some(username), Some(password)) => {
             (!username.is_empty()).then_some(Credentials { username, password })
         }
-        _ => None,
+        (username, password) => {
+            // A wrong value is reported already.
+            if username.is_some() && !has_password || password.is_some() && !has_username {
+                let given = if has_username { "username" } else { "password" };
+                reader.fail(
+                    at,
+                    given,
+                    format!(
+                        "Section [{}] contains incomplete authentication: If a username or a password is specified, \
+                         both the username and password must be specified",
+                        at.section
+                    ),
+                );
+            }
+            None
+        }
     }
 }

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use crate::api::{AccessScope, Caller, Grant, Permission, Reply, Request, RequestTarget, Ticket};
 use crate::config::key::RESULT_HANDLER;
 use crate::config::spec::{
-    BusChoice, Config, DaemonSpec, GroupChange, GroupKind, GroupSpec, ProcessKind, ProcessSpec,
-    ReadyWhen,
+    Config, DaemonSpec, GroupChange, GroupKind, GroupSpec, ProcessKind, ProcessSpec,
 };
 use crate::core::{Action, Fleet, Identity, Input, Snapshot};
 use crate::domain::{
-    Bytes, Envelope, EventKind, ExitStatus, GroupName, InstanceId, Level, Namespec, Now,
-    ProcessName, Seconds, Tick, Wall, payload,
+    Envelope, EventKind, ExitStatus, GroupName, InstanceId, Namespec, Now, ProcessName, Seconds,
+    Tick, Wall, payload,
 };
 use crate::effects::{LoaderEffect, OutputEffect, OutputOutcome, SpawnerEffect, SpawnerOutcome};
 
@@ -32,25 +31,12 @@ pub(super) fn config(groups: Vec<(i64, Vec<ProcessSpec>)>) -> Arc<Config> {
     Arc::new(Config {
         daemon: DaemonSpec {
             logfile: PathBuf::from("/l"),
-            logfile_maxbytes: Bytes(0),
-            logfile_backups: 0,
-            loglevel: Level::Info,
             pidfile: PathBuf::from("/p"),
-            umask: 0,
             nodaemon: true,
             silent: true,
-            minfds: 0,
-            minprocs: 0,
-            nocleanup: false,
             childlogdir: PathBuf::from("/tmp"),
-            user: None,
-            directory: None,
-            strip_ansi: false,
-            environment: Arc::from([]),
             identifier: "supervisor".to_owned(),
-            server_url: None,
-            ready_when: ReadyWhen::Started,
-            dbus: BusChoice::Off,
+            ..DaemonSpec::empty()
         },
         servers: Vec::new(),
         rpc_interfaces: Vec::new(),

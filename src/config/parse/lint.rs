@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::hint;
-use super::ini::{IniEntry, IniSection};
-use super::key::{CTL_FACTORY, ConfigKey, SectionKind};
-use super::parse::{ConfigReader, SectionAt};
-use super::plugin;
-use super::problem::SourceSpan;
+use super::super::hint;
+use super::super::ini::{IniEntry, IniSection};
+use super::super::key::{CTL_FACTORY, ConfigKey, SectionKind};
+use super::super::plugin;
+use super::super::problem::SourceSpan;
+use super::{ConfigReader, SectionAt};
 
 /// Maximum number of unknown words that the log names at a start. `--check` names all.
 const LOGGED_MAX: usize = 8;
@@ -286,9 +286,9 @@ fn plugins_of_the_client(reader: &mut ConfigReader<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::load;
-    use super::super::lookup::Fake;
-    use super::super::options::DaemonOptions;
+    use super::super::super::load;
+    use super::super::super::lookup::Fake;
+    use super::super::super::options::DaemonOptions;
 
     const FILE: &str = "[supervisord]\nlogfil=x\nsetlocale=1\n[progam:x]\n[program:y]\ncommand=sh -c \"a ; b\"\n\
                         autostrt=1\n[rpcinterface:supervisor]\n\

@@ -1,0 +1,67 @@
+//! The keys of `[supervisord]`.
+
+use std::path::PathBuf;
+
+use super::super::lookup::Lookup;
+use super::super::value::{
+    boolean, bus, byte_size, existing_directory, existing_dirpath, integer, log_level, octal,
+    ready_when,
+};
+use super::row::{
+    ConfigKey,
+    Topic::{Limits, Logs, Privileges, Run, Systemd},
+    key,
+};
+use super::value_kind::ValueKind::{
+    Boolean, Bus, ByteSize, Directory, Environment, Integer, Level, List, Octal, Path, ReadyWhen,
+    Text, User,
+};
+use super::values::{set, text};
+
+/// The keys in the order in which they are read, which is Supervisor's. Further keys follow in the order of their rows.
+pub(super) const ORDER: &[&str] = &[
+    "minfds",
+    "minprocs",
+    "directory",
+    "user",
+    "umask",
+    "logfile",
+    "logfile_maxbytes",
+    "logfile_backups",
+    "loglevel",
+    "pidfile",
+    "identifier",
+    "nodaemon",
+    "silent",
+    "childlogdir",
+    "nocleanup",
+    "strip_ansi",
+];
+
+#[rustfmt::skip] // One row, one line.
+pub(super) const DAEMON: &[ConfigKey] = &[
+    key("logfile", Path, Some("supervisord.log"), "path of the activity log, or syslog or journal").flag('l', "logfile").topic(Logs).example("/var/log/supervisor/supervisord.log").daemon(set!(lookup: logfile = existing_dirpath)),
+    key("logfile_maxbytes", ByteSize, Some("50MB"), "size at which the activity log is rotated; 0 = never").flag('y', "logfile_maxbytes").topic(Logs).daemon(set!(spec.logfile_maxbytes = byte_size)),
+    key("logfile_backups", Integer, Some("10"), "number of rotated activity logs to keep; 0 = truncate the log instead").flag('z', "logfile_backups").topic(Logs).daemon(set!(spec.logfile_backups = integer)),
+    key("loglevel", Level, Some("info"), "lowest level of lines in the activity log").flag('e', "loglevel").topic(Logs).daemon(set!(spec.loglevel = log_level)),
+    key("pidfile", Path, Some("supervisord.pid"), "path of the pidfile").flag('j', "pidfile").topic(Run).example("/run/supervisord.pid").daemon(set!(lookup: pidfile = existing_dirpath)),
+    key("nodaemon", Boolean, Some("false"), "run in the foreground").flag('n', "nodaemon").topic(Run).daemon(set!(spec.nodaemon = boolean)),
+    key("silent", Boolean, Some("false"), "in the foreground, do not copy the activity log to standard output").flag('s', "silent").topic(Logs).daemon(set!(spec.silent = boolean)),
+    key("minfds", Integer, Some("1024"), "minimum number of file descriptors that the daemon needs; the start fails with fewer").flag('a', "minfds").topic(Limits).daemon(set!(spec.minfds = integer)),
+    key("minprocs", Integer, Some("200"), "minimum number of processes that the daemon needs; the start fails with fewer").long("minprocs").topic(Limits).daemon(set!(spec.minprocs = integer)),
+    key("umask", Octal, Some("022"), "file mode creation mask of the daemon in the background").flag('m', "umask").topic(Run).daemon(set!(spec.umask = octal)),
+    key("user", User, None, "user that the daemon switches to at start").flag('u', "user").topic(Privileges).example("nobody").daemon(set!(user = Some(text))),
+    key("identifier", Text, Some("supervisor"), "name of this instance, in events and in names of AUTO logs").flag('i', "identifier").topic(Run).example("supervisor-web").daemon(set!(spec.identifier = text)),
+    key("directory", Directory, None, "working directory of the daemon in the background").flag('d', "directory").topic(Run).example("/tmp").daemon(set!(lookup: spec.directory = Some(directory))),
+    key("nocleanup", Boolean, Some("false"), "keep AUTO logs of earlier runs at start").flag('k', "nocleanup").topic(Logs).daemon(set!(spec.nocleanup = boolean)),
+    key("childlogdir", Directory, None, "directory of AUTO logs; not set: the directory for temporary files").flag('q', "childlogdir").topic(Logs).example("/tmp").daemon(set!(lookup: childlogdir = Some(existing_directory))),
+    key("environment", Environment, Some(""), "environment variables for all programs").topic(Run).example("LANG=\"C.UTF-8\",TZ=\"UTC\""),
+    key("strip_ansi", Boolean, Some("false"), "remove ANSI escape sequences from the logs of programs").flag('t', "strip_ansi").topic(Logs).daemon(set!(spec.strip_ansi = boolean)),
+    key("ready_when", ReadyWhen, Some("started"), "when systemd is told that the daemon is ready: after all autostart programs were started, or when all are RUNNING or FATAL").ours().topic(Systemd).daemon(set!(spec.ready_when = ready_when)),
+    key("dbus", Bus, Some("auto"), "D-Bus to connect to, see org.supervisord.Supervisor1(5); auto: the system bus as root, else the session bus, or no bus if there is none").ours().topic(Systemd).daemon(set!(spec.dbus = bus)),
+    key("profile_options", List, None, "ignored, accepted for compatibility").long("profile_options").topic(Run).ignored(),
+];
+
+fn directory(text: &str, lookup: &dyn Lookup) -> Result<PathBuf, String> {
+    existing_directory(text, lookup).map(PathBuf::from)
+}

@@ -1,0 +1,173 @@
+//! The keys of `[program:x]`, which `[eventlistener:x]` and `[fcgi-program:x]` have too.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::super::python::strip;
+use super::super::resources::LimitAmount;
+use super::super::value::{
+    auto_restart, boolean, byte_size, configured_user, duration, exit_codes, integer, log_targets,
+    octal, rate_limit, ready_fd, seconds, signal,
+};
+use super::super::{confinement, resources};
+use super::row::{
+    ConfigKey,
+    Topic::{Cgroup, Limits, Logs, Privileges, Ready, Run, Start, Systemd},
+    key,
+};
+use super::value_kind::ValueKind::{
+    AutoRestart, Boolean, ByteLimit, ByteSize, Capabilities, CapabilityNames, CpuMax, Environment,
+    ExitCodes, Group, Groups, Integer, KillMode, Limit, Logfile, Memory, Name, Nice, NiceLimit,
+    Octal, OomScore, PidsMax, RateLimit, ReadyFd, Seconds, Signal, Text, User, Weight,
+};
+use super::values::set;
+use crate::domain::Resource;
+
+/// The keys in the order in which they are read: first the keys of the section, then those of each process. Supervisor's
+/// keys come first, in its order, so that the first error is the one at which it would have stopped. Further keys
+/// follow in the order of their rows.
+pub(super) const ORDER: &[&str] = &[
+    "priority",
+    "autostart",
+    "autorestart",
+    "startsecs",
+    "startretries",
+    "stopsignal",
+    "stopwaitsecs",
+    "stopasgroup",
+    "killasgroup",
+    "exitcodes",
+    "redirect_stderr",
+    "numprocs",
+    "numprocs_start",
+    "stdout_capture_maxbytes",
+    "stdout_events_enabled",
+    "stderr_capture_maxbytes",
+    "stderr_events_enabled",
+    "serverurl",
+    "user",
+    "umask",
+    "restart_floor",
+    "stdout_journal_rate_limit",
+    "stderr_journal_rate_limit",
+    "environment",
+    "directory",
+    "stdout_logfile",
+    "stdout_logfile_backups",
+    "stdout_logfile_maxbytes",
+    "stdout_syslog",
+    "stderr_logfile",
+    "stderr_logfile_backups",
+    "stderr_logfile_maxbytes",
+    "stderr_syslog",
+    "command",
+    "process_name",
+];
+
+/// The setter of a resource limit.
+macro_rules! limit {
+    ($resource:ident) => {
+        |values, text, _| {
+            let limit = confinement::limit(Resource::$resource, text)?;
+            values.confinement.limits.push((Resource::$resource, limit));
+            Ok(())
+        }
+    };
+}
+
+// Differs: Supervisor ignores the new keys like all unknown keys, so a file that has one by accident (a `group` without
+// effect) changes its meaning.
+#[rustfmt::skip] // One row, one line.
+pub(super) const PROGRAM: &[ConfigKey] = &[
+    key("command", Text, None, "command line of the program; no shell interprets it").process().topic(Run).example("/usr/bin/python3 -m http.server 8000"),
+    key("process_name", Name, Some("%(program_name)s"), "name of each process; needs %(process_num) if numprocs is greater than 1").process().topic(Run).example("%(program_name)s_%(process_num)02d"),
+    key("numprocs", Integer, Some("1"), "number of processes of this program").topic(Run).example("4").program(set!(numprocs = integer)),
+    key("numprocs_start", Integer, Some("0"), "number of the first process").topic(Run).program(set!(numprocs_start = integer)),
+    key("directory", Text, None, "working directory").process().topic(Run).example("/srv/web").program(set!(spec.directory = Some(shared_path))),
+    key("umask", Octal, None, "file mode creation mask").topic(Run).example("022").program(set!(spec.umask = Some(octal))),
+    key("priority", Integer, Some("999"), "start order: low numbers start first and stop last").topic(Start).example("10").program(set!(spec.priority = integer)),
+    key("autostart", Boolean, Some("true"), "start with the daemon").topic(Start).program(set!(spec.autostart = boolean)),
+    key("startsecs", Seconds, Some("1"), "seconds that a process must stay up to become RUNNING").topic(Start).program(set!(spec.startsecs = seconds)),
+    key("startretries", Integer, Some("3"), "failed starts that are retried before the process is FATAL").topic(Start).program(set!(spec.startretries = integer)),
+    key("autorestart", AutoRestart, Some("unexpected"), "restart after an exit: true, false, or unexpected for a signal or an exit code that is not in exitcodes").topic(Start).program(set!(spec.autorestart = auto_restart)),
+    key("exitcodes", ExitCodes, Some("0"), "expected exit codes, for autorestart=unexpected").topic(Start).example("0,2").program(set!(spec.exitcodes = shared_codes)),
+    key("stopsignal", Signal, Some("TERM"), "signal that stops the process").topic(Start).example("QUIT").program(set!(spec.stopsignal = signal)),
+    key("stopwaitsecs", Seconds, Some("10"), "seconds between the stop signal and SIGKILL").topic(Start).program(set!(spec.stopwaitsecs = seconds)),
+    key("stopasgroup", Boolean, Some("false"), "send the stop signal to the whole process group").topic(Start).program(set!(spec.stopasgroup = boolean)),
+    key("killasgroup", Boolean, None, "send SIGKILL to the whole process group; not set: as stopasgroup").topic(Start).example("true").program(set!(killasgroup = Some(boolean))),
+    key("restart_floor", Seconds, Some("1"), "minimum seconds between two starts of an automatic restart; 0 = none").ours().topic(Start).example("10").program(set!(spec.restart_floor = duration)),
+    key("notify", Boolean, Some("false"), "give the program a NOTIFY_SOCKET; the process is RUNNING when it sends READY=1 (sd_notify(3)), not after startsecs").ours().topic(Ready).example("true").program(set!(spec.notify.socket = boolean)),
+    key("ready_fd", ReadyFd, None, "file descriptor, 3 to 1023, passed to the program; the process is RUNNING when it writes a newline to it").ours().topic(Ready).example("3").program(set!(spec.notify.ready_fd = Some(ready_fd))),
+    key("ready_timeout", Seconds, None, "readiness timeout with notify or ready_fd: seconds until the start has failed; 0 = none; not set: startsecs if set, else 90").ours().topic(Ready).example("90").program(set!(ready_timeout = Some(duration))),
+    key("watchdogsecs", Seconds, Some("0"), "watchdog timeout with notify: seconds without WATCHDOG=1 until SIGABRT, then autorestart applies; 0 = off").ours().topic(Ready).example("30").program(set!(spec.notify.watchdog = duration)),
+    key("user", User, None, "user that the program runs as; UID:GID as two numbers needs no entry in the user database").topic(Privileges).example("www-data").program(set!(lookup: spec.user = Some(configured_user))),
+    key("redirect_stderr", Boolean, Some("false"), "write standard error to the log of standard output").topic(Logs).program(set!(spec.redirect_stderr = boolean)),
+    key("stdout_logfile", Logfile, Some("AUTO"), "log of standard output: a path, NONE, AUTO or journal, or journal and a path").process().topic(Logs).example("/var/log/web.log").twice().program(set!(lookup: stdout.targets = log_targets)),
+    key("stdout_logfile_maxbytes", ByteSize, Some("50MB"), "size at which the log is rotated; 0 = never").process().topic(Logs).program(set!(spec.stdout.maxbytes = byte_size)),
+    key("stdout_logfile_backups", Integer, Some("10"), "number of rotated logs to keep; 0 = truncate the log instead").process().topic(Logs).program(set!(spec.stdout.backups = integer)),
+    key("stdout_capture_maxbytes", ByteSize, Some("0"), "maximum bytes captured between the tokens of a PROCESS_COMMUNICATION event; 0 = no capture").topic(Logs).example("1MB").program(set!(spec.stdout.capture_maxbytes = byte_size)),
+    key("stdout_events_enabled", Boolean, Some("false"), "send a PROCESS_LOG_STDOUT event for each write").topic(Logs).program(set!(spec.stdout.events = boolean)),
+    key("stdout_syslog", Boolean, Some("false"), "send standard output to syslog too").process().topic(Logs).program(set!(stdout.syslog = boolean)),
+    key("stdout_journal_rate_limit", RateLimit, Some("0"), "maximum rate of lines sent to the journal; 0 = unlimited").ours().topic(Systemd).example("1000/30s").program(set!(stdout.journal_limit = rate_limit)),
+    key("stderr_logfile", Logfile, Some("AUTO"), "log of standard error: a path, NONE, AUTO or journal, or journal and a path").process().topic(Logs).example("/var/log/web.err").twice().program(set!(lookup: stderr.targets = log_targets)),
+    key("stderr_logfile_maxbytes", ByteSize, Some("50MB"), "size at which the log is rotated; 0 = never").process().topic(Logs).program(set!(spec.stderr.maxbytes = byte_size)),
+    key("stderr_logfile_backups", Integer, Some("10"), "number of rotated logs to keep; 0 = truncate the log instead").process().topic(Logs).program(set!(spec.stderr.backups = integer)),
+    key("stderr_capture_maxbytes", ByteSize, Some("0"), "maximum bytes captured between the tokens of a PROCESS_COMMUNICATION event; 0 = no capture").topic(Logs).example("1MB").program(set!(spec.stderr.capture_maxbytes = byte_size)),
+    key("stderr_events_enabled", Boolean, Some("false"), "send a PROCESS_LOG_STDERR event for each write").topic(Logs).program(set!(spec.stderr.events = boolean)),
+    key("stderr_syslog", Boolean, Some("false"), "send standard error to syslog too").process().topic(Logs).program(set!(stderr.syslog = boolean)),
+    key("stderr_journal_rate_limit", RateLimit, Some("0"), "maximum rate of lines sent to the journal; 0 = unlimited").ours().topic(Systemd).example("1000/30s").program(set!(stderr.journal_limit = rate_limit)),
+    key("environment", Environment, Some(""), "environment variables of the program").process().topic(Run).example("PORT=\"8000\",LANG=\"C.UTF-8\""),
+    key("serverurl", Text, None, "value of SUPERVISOR_SERVER_URL; AUTO or not set: the address of the daemon").topic(Run).example("AUTO").program(set!(spec.server_url = child_server_url)),
+    key("limit_nofile", Limit, None, "maximum open files (RLIMIT_NOFILE)").ours().topic(Limits).example("1024:65536").program(limit!(Files)),
+    key("limit_nproc", Limit, None, "maximum processes of the user (RLIMIT_NPROC)").ours().topic(Limits).example("512").program(limit!(Processes)),
+    key("limit_core", ByteLimit, None, "maximum size of a core dump (RLIMIT_CORE)").ours().topic(Limits).example("infinity").program(limit!(Core)),
+    key("limit_as", ByteLimit, None, "maximum size of the address space (RLIMIT_AS)").ours().topic(Limits).example("4GB").program(limit!(AddressSpace)),
+    key("limit_memlock", ByteLimit, None, "maximum memory locked into RAM (RLIMIT_MEMLOCK)").ours().topic(Limits).example("64MB").program(limit!(LockedMemory)),
+    key("limit_stack", ByteLimit, None, "maximum size of the stack (RLIMIT_STACK)").ours().topic(Limits).example("8MB").program(limit!(Stack)),
+    key("limit_cpu", Limit, None, "maximum seconds of CPU time: SIGXCPU at the soft limit, SIGKILL at the hard limit (RLIMIT_CPU)").ours().topic(Limits).example("3600").program(limit!(Processor)),
+    key("limit_fsize", ByteLimit, None, "maximum size of a file that the program writes (RLIMIT_FSIZE)").ours().topic(Limits).example("1GB").program(limit!(FileSize)),
+    key("limit_data", ByteLimit, None, "maximum size of the data segment (RLIMIT_DATA)").ours().topic(Limits).example("1GB").program(limit!(Data)),
+    key("limit_rss", ByteLimit, None, "no effect: Linux does not limit resident memory this way (RLIMIT_RSS)").ours().topic(Limits).program(limit!(Resident)),
+    key("limit_rtprio", Limit, None, "maximum real-time priority (RLIMIT_RTPRIO)").ours().topic(Limits).example("50").program(limit!(RealTimePriority)),
+    key("limit_rttime", Limit, None, "maximum microseconds of CPU time without a blocking call under real-time scheduling (RLIMIT_RTTIME)").ours().topic(Limits).example("200000").program(limit!(RealTimeTime)),
+    key("limit_nice", NiceLimit, None, "lowest nice value that the program may set (RLIMIT_NICE)").ours().topic(Limits).example("-5").program(limit!(Nice)),
+    key("limit_sigpending", Limit, None, "maximum queued signals of the user (RLIMIT_SIGPENDING)").ours().topic(Limits).example("1024").program(limit!(PendingSignals)),
+    key("limit_msgqueue", ByteLimit, None, "maximum bytes in message queues of the user (RLIMIT_MSGQUEUE)").ours().topic(Limits).example("1MB").program(limit!(MessageQueues)),
+    key("limit_locks", Limit, None, "no effect: Linux does not limit file locks (RLIMIT_LOCKS)").ours().topic(Limits).program(limit!(Locks)),
+    key("nice", Nice, None, "nice value: low numbers get more CPU time; not set: as the daemon").ours().topic(Limits).example("5").program(set!(confinement.nice = Some(confinement::nice))),
+    key("oom_score_adj", OomScore, None, "preference of the OOM killer: -1000 = never, 1000 = first; not available if the daemon switches its user").ours().topic(Limits).example("100").program(set!(confinement.oom_score_adj = Some(confinement::oom_score_adj))),
+    key("group", Group, None, "primary group; not set: the group of the user, or of the daemon").ours().topic(Privileges).example("www-data").program(set!(lookup: confinement.group = Some(confinement::group))),
+    key("extra_groups", Groups, Some(""), "supplementary groups, added to those of the user or of the daemon").ours().topic(Privileges).program(set!(lookup: confinement.extra_groups = confinement::groups)),
+    key("capabilities", Capabilities, None, "capabilities that the program and its children can have (the bounding set); root has these and no others").ours().topic(Privileges).example("cap_net_bind_service").program(set!(confinement.capabilities = Some(confinement::capabilities))),
+    key("ambient_capabilities", CapabilityNames, None, "capabilities that the program has and passes on although its user is not root").ours().topic(Privileges).example("cap_net_bind_service").program(set!(confinement.ambient_capabilities = Some(confinement::ambient_capabilities))),
+    key("no_new_privileges", Boolean, Some("false"), "the program and its children cannot gain privileges, by setuid or otherwise").ours().topic(Privileges).example("true").program(set!(confinement.no_new_privileges = boolean)),
+    key("memory_max", Memory, None, "memory limit; above it the kernel kills processes of the program").ours().topic(Cgroup).example("512MB").program(set!(resources.memory_max = Some(memory_max))),
+    key("memory_high", Memory, None, "memory throttling limit; above it the kernel slows the program down and reclaims memory").ours().topic(Cgroup).example("400MB").program(set!(resources.memory_high = Some(memory_high))),
+    key("cpu_max", CpuMax, None, "CPU time limit, such as 50% or 200% of one CPU").ours().topic(Cgroup).example("50%").program(set!(resources.cpu_max = Some(resources::cpu_max))),
+    key("cpu_weight", Weight, None, "share of CPU time relative to other programs, which have 100").ours().topic(Cgroup).example("200").program(set!(resources.cpu_weight = Some(resources::weight))),
+    key("io_weight", Weight, None, "share of disk bandwidth relative to other programs, which have 100").ours().topic(Cgroup).example("50").program(set!(resources.io_weight = Some(resources::weight))),
+    key("pids_max", PidsMax, None, "maximum number of processes and threads").ours().topic(Cgroup).example("100").program(set!(resources.pids_max = Some(resources::pids_max))),
+    key("kill_mode", KillMode, Some("process"), "orphan processes after an exit: process = they keep running, control-group = they are killed").ours().topic(Cgroup).example("control-group").program(set!(resources.kill_mode = resources::kill_mode)),
+];
+
+fn shared_path(text: &str) -> Result<Arc<Path>, String> {
+    Ok(Arc::from(Path::new(text)))
+}
+
+fn shared_codes(text: &str) -> Result<Arc<[u8]>, String> {
+    exit_codes(text).map(Arc::from)
+}
+
+/// `None`: the address of the daemon.
+fn child_server_url(text: &str) -> Result<Option<String>, String> {
+    let is_auto = strip(text).to_uppercase() == "AUTO";
+    Ok((!is_auto).then(|| text.to_owned()))
+}
+
+fn memory_max(text: &str) -> Result<LimitAmount, String> {
+    resources::memory("memory_max")(text)
+}
+
+fn memory_high(text: &str) -> Result<LimitAmount, String> {
+    resources::memory("memory_high")(text)
+}

@@ -1,0 +1,206 @@
+//! The kinds of values, with their names and what they accept.
+
+/// The kind of value that a key takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueKind {
+    /// Any text.
+    Text,
+    /// An integer.
+    Integer,
+    /// A number of seconds.
+    Seconds,
+    /// A boolean word.
+    Boolean,
+    /// A number of bytes.
+    ByteSize,
+    /// Octal digits.
+    Octal,
+    /// A signal.
+    Signal,
+    /// Exit codes.
+    ExitCodes,
+    /// An existing directory.
+    Directory,
+    /// A path in an existing directory.
+    Path,
+    /// A path in an existing directory, or a word for a log target.
+    Logfile,
+    /// Lines per interval.
+    RateLimit,
+    /// A file descriptor that is not a standard stream.
+    ReadyFd,
+    /// A level of the activity log.
+    Level,
+    /// A user.
+    User,
+    /// A user and an optional group.
+    UserGroup,
+    /// A host and a port.
+    Address,
+    /// A boolean word or `unexpected`.
+    AutoRestart,
+    /// `started` or `running`.
+    ReadyWhen,
+    /// `auto`, `system`, `session` or `off`.
+    Bus,
+    /// A name.
+    Name,
+    /// Texts separated by commas.
+    List,
+    /// File name patterns separated by whitespace.
+    Patterns,
+    /// `KEY="value"` pairs.
+    Environment,
+    /// The address of an fcgi socket.
+    Socket,
+    /// `module:callable`.
+    Callable,
+    /// A resource limit in counted units.
+    Limit,
+    /// A resource limit in bytes.
+    ByteLimit,
+    /// A resource limit on nice values.
+    NiceLimit,
+    /// A nice value.
+    Nice,
+    /// A value of oom_score_adj, which the kernel adds to the badness.
+    OomScore,
+    /// A group.
+    Group,
+    /// Groups.
+    Groups,
+    /// Capabilities, or with `~` those to leave out.
+    Capabilities,
+    /// Capability names.
+    CapabilityNames,
+    /// Bytes of memory.
+    Memory,
+    /// CPU time.
+    CpuMax,
+    /// A weight relative to other cgroups.
+    Weight,
+    /// A number of processes.
+    PidsMax,
+    /// `process` or `control-group`.
+    KillMode,
+}
+
+impl ValueKind {
+    /// The name of the kind in the manual. It equals [`ValueKind::expected`] if the name needs no explanation.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "string",
+            Self::Integer => "integer",
+            Self::Seconds => "seconds",
+            Self::Boolean => "boolean",
+            Self::ByteSize => "size",
+            Self::Octal => "octal",
+            Self::Signal => "signal",
+            Self::ExitCodes => "exit codes",
+            Self::Directory => "directory",
+            Self::Path => "path",
+            Self::Logfile => "log target",
+            Self::RateLimit => "rate",
+            Self::Level => "level",
+            Self::User => "user",
+            Self::UserGroup => "owner",
+            Self::Address => "address",
+            Self::Name => "name",
+            Self::List => "list",
+            Self::Patterns => "patterns",
+            Self::Environment => "variables",
+            Self::Limit => "limit",
+            Self::ByteLimit => "size limit",
+            Self::NiceLimit => "nice limit",
+            Self::Group => "group",
+            Self::Groups => "groups",
+            Self::Capabilities => "capabilities",
+            Self::CapabilityNames => "capability names",
+            Self::Memory => "memory",
+            Self::CpuMax => "CPU time",
+            Self::ReadyFd
+            | Self::AutoRestart
+            | Self::ReadyWhen
+            | Self::Bus
+            | Self::Socket
+            | Self::Callable
+            | Self::Nice
+            | Self::OomScore
+            | Self::Weight
+            | Self::PidsMax
+            | Self::KillMode => self.expected(),
+        }
+    }
+
+    /// Whether the text is a value that is never expanded: a percentage may have a single `%`, although that begins an
+    /// expansion elsewhere.
+    pub(in crate::config) fn is_literal(self, text: &str) -> bool {
+        let number = text.trim_end().strip_suffix('%');
+        self == Self::CpuMax && number.is_some_and(|number| !number.contains('%'))
+    }
+
+    /// Describes a valid value, for messages after "takes".
+    #[must_use]
+    pub const fn expected(self) -> &'static str {
+        match self {
+            Self::Text => "a string",
+            Self::Integer => "a whole number",
+            Self::Seconds => "a whole number of seconds",
+            Self::Boolean => "one of yes, true, on, 1, no, false, off, 0",
+            Self::ByteSize => "a number of bytes such as 1048576, 512KB, 50MB or 1GB",
+            Self::Octal => "octal digits such as 022",
+            Self::Signal => "a signal such as TERM, SIGTERM or 15",
+            Self::ExitCodes => "numbers from 0 to 255, separated by commas",
+            Self::Directory => "a directory that exists",
+            Self::Path => "a path in a directory that exists",
+            Self::Logfile => {
+                "a path in a directory that exists, NONE, AUTO, syslog or journal, or a list such as journal, /var/log/x.log"
+            }
+            Self::RateLimit => {
+                "lines per time such as 1000/30s, with ms, s, min or h, or 0 for no limit"
+            }
+            Self::ReadyFd => "a whole number from 3 to 1023",
+            Self::Level => "one of critical, error, warn, info, debug, trace, blather",
+            Self::User => "the name or number of a user of this machine, or UID:GID",
+            Self::UserGroup => "a user of this machine, or user:group",
+            Self::Address => "a port, host:port or *:port, with a port from 1 to 65535",
+            Self::AutoRestart => "true, false or unexpected",
+            Self::ReadyWhen => "started or running",
+            Self::Bus => "auto, system, session or off",
+            Self::Name => "a name without blank, colon and slash",
+            Self::List => "strings separated by commas",
+            Self::Patterns => "file name patterns separated by blanks, not commas",
+            Self::Environment => "pairs such as KEY=\"value\",OTHER=\"value\"",
+            Self::Socket => "tcp://host:port or unix:///absolute/path",
+            Self::Callable => "module:callable",
+            Self::Limit => "N or SOFT:HARD, each a whole number or infinity",
+            Self::ByteLimit => {
+                "N or SOFT:HARD, each a number of bytes such as 65536, 512K, 50MB or 1G, or infinity"
+            }
+            Self::NiceLimit => {
+                "N or SOFT:HARD, each a number from 0 to 40, or a nice value with its sign from -20 to +19"
+            }
+            Self::Nice => "a whole number from -20 to 19",
+            Self::OomScore => "a whole number from -1000 to 1000",
+            Self::Group => "the name or number of a group of this machine",
+            Self::Groups => {
+                "names or numbers of groups of this machine, separated by commas or blanks"
+            }
+            Self::Capabilities => {
+                "none, all, or names such as cap_net_bind_service separated by commas or blanks; after ~, all except \
+                 the named ones"
+            }
+            Self::CapabilityNames => {
+                "none, or names such as cap_net_bind_service separated by commas or blanks"
+            }
+            Self::Memory => "a number of bytes such as 65536, 512KB, 50MB or 1GB, or infinity",
+            Self::CpuMax => {
+                "a percentage of one CPU such as 50% or 200%, infinity, or QUOTA PERIOD in microseconds"
+            }
+            Self::Weight => "a whole number from 1 to 10000",
+            Self::PidsMax => "a whole number from 1, or infinity",
+            Self::KillMode => "process or control-group",
+        }
+    }
+}

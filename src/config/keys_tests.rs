@@ -1,0 +1,176 @@
+//! Every row of KEYS has an effect, every field of a specification has a row, and `update` notices every row.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::ctl::ctl_spec;
+use super::diff::diff;
+use super::key::{ConfigKey, SectionKind, Topic, ValueKind, all};
+use super::load;
+use super::lookup::Fake;
+use super::options::DaemonOptions;
+use super::spec::Config;
+
+/// Values to try: each kind of key accepts one of them, or the example of its row.
+const VALUES: &[&str] = &[
+    "true",
+    "false",
+    "7",
+    "0",
+    "/tmp/x",
+    "/tmp",
+    "/etc",
+    "web",
+    "A=1",
+    "TICK_5",
+    "INT",
+    "running",
+    "session",
+    "debug",
+    "p",
+    "my.plugin:make",
+];
+
+/// A file in which the key has an effect. `line`: the line of the key, or nothing.
+fn file(kind: SectionKind, key: &ConfigKey, line: &str) -> String {
+    let main = "[supervisord]\n[program:p]\ncommand=c\n[program:q]\ncommand=c\n";
+    match kind {
+        SectionKind::Daemon => format!("[supervisord]\n{line}\n[program:p]\ncommand=c\n"),
+        SectionKind::Client => format!("[supervisorctl]\n{line}\n"),
+        SectionKind::UnixServer => {
+            format!("{main}[unix_http_server]\nfile=/y\nusername=u\npassword=p\n{line}\n")
+        }
+        SectionKind::InetServer => {
+            format!("{main}[inet_http_server]\nport=1\nusername=u\npassword=p\n{line}\n")
+        }
+        SectionKind::Program => {
+            let is_of_journal = key.kind == ValueKind::RateLimit;
+            let logs = if is_of_journal { "journal" } else { "AUTO" };
+            format!(
+                "[supervisord]\n[program:a]\ncommand=c\nprocess_name=%(process_num)d\nnotify=true\nstdout_logfile={logs}\n\
+                 stderr_logfile={logs}\n{line}\n"
+            )
+        }
+        SectionKind::Group => format!("{main}[group:g]\nprograms=q\n{line}\n"),
+        SectionKind::Listener => {
+            format!("{main}[eventlistener:l]\ncommand=c\nevents=EVENT\n{line}\n")
+        }
+        SectionKind::Fcgi => {
+            format!("{main}[fcgi-program:f]\ncommand=c\nsocket=unix:///x\n{line}\n")
+        }
+        SectionKind::Include => format!("{main}[include]\nfiles=/tmp/*.ini\n{line}\n"),
+        SectionKind::RpcInterface => {
+            let factory = "supervisor.rpcinterface:make_main_rpcinterface";
+            format!(
+                "{main}[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory={factory}\n{line}\n"
+            )
+        }
+        SectionKind::CtlPlugin => {
+            format!("[supervisorctl]\n[ctlplugin:x]\nsupervisor.ctl_factory=a:b\n{line}\n")
+        }
+    }
+}
+
+fn read(text: &str) -> Option<Config> {
+    let machine = Fake::default().with("/etc/s.conf", text);
+    load("/etc/s.conf", &DaemonOptions::default(), &machine).ok()
+}
+
+/// The configuration that a file gives, without texts and messages. `None`: the file has an error.
+fn meaning(kind: SectionKind, text: &str) -> Option<Value> {
+    if matches!(kind, SectionKind::Client | SectionKind::CtlPlugin) {
+        let machine = Fake::default().with("/etc/s.conf", text);
+        let spec = ctl_spec("/etc/s.conf", &machine).ok()?;
+        let password = spec.password.clone();
+        return Some(json!([format!("{spec:?}"), password]));
+    }
+    let mut config = read(text)?;
+    config.notes.clear();
+    for group in &mut config.groups {
+        std::sync::Arc::make_mut(group).programs.clear();
+    }
+    Some(json!([config, config.listed]))
+}
+
+/// A line with a valid value of the key that changes the configuration. `None`: there is none.
+fn changing_line(kind: SectionKind, key: &ConfigKey) -> Option<String> {
+    let before = meaning(kind, &file(kind, key, "")).expect("valid");
+    let values = key.example.into_iter().chain(VALUES.iter().copied());
+    values
+        .map(|value| format!("{}={value}", key.name))
+        .find(|line| meaning(kind, &file(kind, key, line)).is_some_and(|after| after != before))
+}
+
+#[test]
+fn every_row_has_an_effect() {
+    let without: Vec<&str> = all()
+        .iter()
+        .filter(|(kind, key)| changing_line(*kind, key).is_none())
+        .map(|(_, key)| key.name)
+        .collect();
+    // Supervisor accepts this key and ignores it too.
+    assert_eq!(without, ["profile_options"]);
+}
+
+/// The fields of a value. Fields of its parts have a dot in their names.
+fn fields(value: &Value) -> BTreeMap<String, Value> {
+    const PARTS: &[&str] = &["stdout", "stderr", "notify", "confinement", "resources"];
+    let mut fields = BTreeMap::new();
+    for (name, value) in value.as_object().expect("a struct") {
+        match value.as_object().filter(|_| PARTS.contains(&&**name)) {
+            Some(part) => fields.extend(
+                part.iter()
+                    .map(|(inner, value)| (format!("{name}.{inner}"), value.clone())),
+            ),
+            None => {
+                fields.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    fields
+}
+
+/// The fields that no row of these kinds changes. `of`: the part of a configuration.
+fn unchanged(kinds: &[SectionKind], of: impl Fn(&Config) -> Value) -> BTreeSet<String> {
+    let mut left: Option<BTreeSet<String>> = None;
+    for &kind in kinds {
+        for key in kind.rows() {
+            let before = fields(&of(&read(&file(kind, key, "")).expect("valid")));
+            let left = left.get_or_insert_with(|| before.keys().cloned().collect());
+            let Some(line) = changing_line(kind, key) else {
+                continue;
+            };
+            let after = fields(&of(&read(&file(kind, key, &line)).expect("valid")));
+            left.retain(|name| before[name] == after[name]);
+        }
+    }
+    left.unwrap_or_default()
+}
+
+#[test]
+fn every_field_has_a_row() {
+    let process = |config: &Config| {
+        let group = config.groups.first().expect("a group");
+        json!(group.processes[0])
+    };
+    let left = unchanged(&[SectionKind::Program, SectionKind::Fcgi], process);
+    // The section gives the group.
+    assert_eq!(Vec::from_iter(left), ["group"]);
+    let daemon = |config: &Config| json!(config.daemon);
+    let left = unchanged(&[SectionKind::Daemon, SectionKind::UnixServer], daemon);
+    assert_eq!(Vec::from_iter(left), [""; 0]);
+}
+
+#[test]
+fn an_update_restarts_for_every_row_but_those_of_cgroups() {
+    let kind = SectionKind::Program;
+    for key in kind.rows() {
+        let line = changing_line(kind, key).expect("a row with an effect");
+        let before = read(&file(kind, key, "")).expect("valid");
+        let after = read(&file(kind, key, &line)).expect("valid");
+        let changed = diff(&before.groups, &after.groups).changed;
+        let is_live = key.topic == Some(Topic::Cgroup);
+        assert_eq!(changed.len(), usize::from(!is_live), "{line}");
+    }
+}

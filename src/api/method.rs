@@ -772,6 +772,25 @@ mod tests {
     }
 
     #[test]
+    fn d6_the_old_form_of_reset_numprocs_is_accepted() {
+        let set = |program, numprocs| {
+            let given = vec![RpcValue::text(program), RpcValue::Int(numprocs)];
+            bind("supervisord.setNumprocs", given)
+        };
+        let reset = || BoundCall::Engine(Request::ResetNumprocs("g".to_owned()));
+        assert_eq!(set("g:*", -1), Ok(reset()));
+        let given = vec![RpcValue::text("g")];
+        assert_eq!(bind("supervisord.resetNumprocs", given), Ok(reset()));
+        for (program, numprocs) in [("g:*", 1), ("g:p", -1)] {
+            let scale = Request::SetNumprocs {
+                program: program.to_owned(),
+                numprocs,
+            };
+            assert_eq!(set(program, numprocs), Ok(BoundCall::Engine(scale)));
+        }
+    }
+
+    #[test]
     fn rpc_30_stdin_accepts_strings_or_bytes() {
         let send = |value| {
             bind(

@@ -248,6 +248,8 @@ requests! {
         /// The new number of processes.
         numprocs: i64 as Number,
     } => reshapes "set-numprocs";
+    /// Returns [`Reply::Scaled`]. Faults: BAD_NAME, INCORRECT_PARAMETERS, FAILED.
+    ResetNumprocs(group: String as Group) => reshapes "reset-numprocs";
     /// Returns [`Reply::Results`]. Faults: BAD_NAME, FAILED.
     RollingRestart {
         /// The targets. A process that several of them name is restarted once.

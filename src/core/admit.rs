@@ -227,7 +227,13 @@ impl Fleet {
                 self.handle_remove_process(&group, &process, rights, out)
             }
             Request::SetNumprocs { program, numprocs } => {
-                match self.set_numprocs(ticket, &program, numprocs, (rights, now), out) {
+                match self.set_numprocs(ticket, &program, numprocs, rights, out) {
+                    Err(fault) => Err(fault),
+                    Ok(()) => return Admission::Taken,
+                }
+            }
+            Request::ResetNumprocs(group) => {
+                match self.reset_numprocs(ticket, &group, (rights, now), out) {
                     Err(fault) => Err(fault),
                     Ok(()) => return Admission::Taken,
                 }

@@ -699,6 +699,7 @@ fn a5_an_invisible_process_does_not_exist() {
             program: name,
             numprocs: 2,
         },
+        Request::ResetNumprocs,
         |group| Request::RemoveProcess {
             group,
             process: "other".to_owned(),

@@ -7,7 +7,7 @@ use super::LoadReason;
 use crate::api::{AuditEntry, Caller, Fault, Reply, Ticket};
 use crate::config::spec::{CgroupLimits, GroupChange, GroupSpec, ProcessSpec};
 use crate::domain::{
-    Envelope, Event, InstanceId, Line, ListenerState, LogPaths, OutputEvents, Signal,
+    Change, Envelope, InstanceId, Line, ListenerState, LogPaths, OutputEvents, Signal,
 };
 
 /// The actions of one call of `handle`, in order.
@@ -149,7 +149,7 @@ pub enum Action {
     /// From now on report only these kinds of process output as inputs. Initially: none.
     Report(OutputEvents),
     /// Publish an event to subscribers.
-    Publish(Arc<Event>),
+    Publish(Arc<Change>),
     /// Answer a client.
     Answer(Ticket, Result<Reply, Fault>),
     /// Everything has stopped: leave the engine's loop.

@@ -12,8 +12,8 @@ use crate::api::{
 };
 use crate::config::spec::{GroupSpec, ProcessKind};
 use crate::domain::{
-    Channel, EventKind, GroupName, InstanceId, Line, Namespec, Now, ProcessName, Signal,
-    SpawnError, SupervisorState,
+    Change, Channel, GroupName, InstanceId, Line, Namespec, Now, ProcessName, Signal, SpawnError,
+    SupervisorState,
 };
 
 impl Fleet {
@@ -245,7 +245,7 @@ impl Fleet {
                 }
             }
             Request::RemoteEvent { kind, data } => whole(scope).map(|()| {
-                Self::publish(out, None, EventKind::RemoteCommunication { kind, data });
+                Self::publish(out, Change::RemoteCommunication { kind, data });
                 Reply::Done
             }),
         };

@@ -64,7 +64,7 @@ impl Fleet {
             };
             out.push(action);
             let Some(event) = event else { continue };
-            let place = event.place();
+            let place = event.event_index();
             if !self.pools.iter().any(|pool| pool.subscribes_to(place)) {
                 continue;
             }
@@ -346,7 +346,7 @@ impl Fleet {
             |period| {
                 pools
                     .iter()
-                    .any(|pool| pool.subscribes_to_type(&format!("TICK_{period}")))
+                    .any(|pool| pool.subscribes_to_type(&format!("TICK_{}", period.seconds())))
             },
             now,
         );

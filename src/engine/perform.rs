@@ -7,7 +7,7 @@ use super::channels::AT_ONCE_MAX;
 use crate::api::audit_line;
 use crate::cgroup;
 use crate::core::{Action, AuditLine, Input, SignalScope};
-use crate::domain::{EventKind, QualifiedName, ResourceEvents};
+use crate::domain::{QualifiedName, ResourceEvents, StatusChange};
 use crate::output::{AdoptedStreams, OutputCommand};
 use crate::spawn::SpawnJob;
 
@@ -182,11 +182,11 @@ impl Engine {
                     .output
                     .log(audit_line(&caller, entry, fault.as_ref()));
             }
-            Action::Publish(event) => {
-                if matches!(event.kind, EventKind::GroupAdded | EventKind::GroupRemoved) {
+            Action::Publish(change) => {
+                if change.status() == Some(StatusChange::Groups) {
                     self.systemd.mark_urgent();
                 }
-                self.bus.publish(&event);
+                self.bus.publish(&change);
             }
             Action::Answer(ticket, result) => {
                 if let Some(answer) = self.tickets.remove(&ticket) {

@@ -4,7 +4,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::*;
 use crate::config::spec::ProcessSpec;
-use crate::domain::{Envelope, Event, EventKind, GroupName, ListenerOutput, Verdict};
+use crate::domain::{Change, Envelope, GroupName, ListenerOutput, Verdict};
 use crate::output::{AdoptedStreams, InstanceState, OutputHandoff};
 
 /// A reactor that replaces earlier ones, and the reports of all of them.
@@ -147,11 +147,7 @@ fn event() -> Envelope {
         pool: ear.clone(),
         serial: 0,
         pool_serial: 0,
-        event: Arc::new(Event {
-            process: None,
-            group: Some(ear),
-            kind: EventKind::GroupAdded,
-        }),
+        event: Arc::new(Change::GroupAdded(ear)),
     }
 }
 

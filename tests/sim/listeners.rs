@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use supervisord::core::{Action, Input};
-use supervisord::domain::{EventKind, InstanceId, Line, ListenerOutput, ProcessState, Verdict};
+use supervisord::domain::{Change, InstanceId, Line, ListenerOutput, ProcessState, Verdict};
 
 /// One pool, as an outside observer sees it.
 #[derive(Debug, Default)]
@@ -133,8 +133,9 @@ impl Listeners {
                 pool.next = u64::MAX;
             }
             Action::Publish(event) => {
-                if let (EventKind::ProcessState { to, .. }, Some(group), Some(process)) =
-                    (&event.kind, &event.group, &event.process)
+                if let Change::ProcessState {
+                    group, process, to, ..
+                } = &**event
                 {
                     let name = (group.to_string(), process.to_string());
                     match to {
@@ -142,9 +143,7 @@ impl Listeners {
                         _ => self.running.remove(&name),
                     };
                 }
-                if let (EventKind::GroupRemoved | EventKind::GroupAdded, Some(group)) =
-                    (&event.kind, &event.group)
-                {
+                if let Change::GroupRemoved(group) | Change::GroupAdded(group) = &**event {
                     self.pools.remove(group.as_str());
                     self.busy.retain(|_, (pool, _)| pool != group.as_str());
                 }

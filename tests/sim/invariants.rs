@@ -230,10 +230,16 @@ impl Invariants {
             ..
         } = input
         {
-            let refused = actions.iter().any(|action| {
-                matches!(action, Action::Answer(t, Err(fault)) if t == ticket && fault.code != FaultCode::NotRunning)
-            });
             let name = (spec.group.clone(), spec.process.clone().unwrap_or_default());
+            let unknown = self
+                .told
+                .get(&name)
+                .is_some_and(|told| told.state == ProcessState::Unknown);
+            // A stop of a stopped process is refused with NOT_RUNNING, and the process stays down all the same. A process
+            // that is UNKNOWN may exit later and be started again.
+            let refused = actions.iter().any(|action| {
+                matches!(action, Action::Answer(t, Err(fault)) if t == ticket && (unknown || fault.code != FaultCode::NotRunning))
+            });
             if !refused && let Some(told) = self.told.get_mut(&name) {
                 told.to_stay_down = true;
             }

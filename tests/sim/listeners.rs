@@ -34,6 +34,8 @@ pub(crate) struct Listeners {
     busy: BTreeMap<InstanceId, (String, u64)>,
     /// Listeners that reported READY and got no event since.
     ready: BTreeSet<InstanceId>,
+    /// The process of each instance that was spawned.
+    spawned: BTreeMap<InstanceId, (String, String)>,
     /// Processes that are RUNNING according to the published events.
     running: BTreeSet<(String, String)>,
     /// The event name of each serial. Each serial is used once.
@@ -85,6 +87,17 @@ impl Listeners {
         }
     }
 
+    /// The exit of the process is published. Its pool has the event again, and a result that comes later counts for
+    /// nothing.
+    fn release_events_of(&mut self, name: &(String, String)) {
+        let busy: Vec<InstanceId> = self.busy.keys().copied().collect();
+        for instance in busy {
+            if self.spawned.get(&instance) == Some(name) {
+                self.release_event(instance);
+            }
+        }
+    }
+
     pub(crate) fn note_action(&mut self, at: u64, action: &Action) {
         match action {
             Action::Deliver(instance, envelope) => {
@@ -127,6 +140,10 @@ impl Listeners {
                     "an event for a pool of which nothing runs"
                 );
             }
+            Action::Spawn(instance, spec) => {
+                let name = (spec.group.to_string(), spec.name.to_string());
+                self.spawned.insert(*instance, name);
+            }
             // The discarded event is never delivered. The next one may be.
             Action::Log(Line::PoolOverflow { pool, .. }) => {
                 let pool = self.pools.entry(pool.to_string()).or_default();
@@ -138,6 +155,12 @@ impl Listeners {
                 } = &**event
                 {
                     let name = (group.to_string(), process.to_string());
+                    if matches!(
+                        to,
+                        ProcessState::Stopped | ProcessState::Exited | ProcessState::Backoff
+                    ) {
+                        self.release_events_of(&name);
+                    }
                     match to {
                         ProcessState::Running => self.running.insert(name),
                         _ => self.running.remove(&name),

@@ -1,12 +1,8 @@
-//! Audit lines of requests, and the check whether names in requests are valid.
+//! Audit lines of requests, derived from the rows of requests.
 
-use std::borrow::Cow;
-
-use super::{BoundCall, Caller, Fault, FaultCode, LogRef, Request, RequestTarget};
-use crate::domain::{FOREIGN_CHARS_MAX, Foreign, Line, Namespec};
-
-/// Maximum length of the name of a process, group or signal in a call, in characters.
-pub const NAME_CHARS_MAX: usize = 255;
+use super::request::RequestField;
+use super::{Caller, Fault, FaultCode, LogRef, Request, RequestTarget};
+use crate::domain::{FOREIGN_CHARS_MAX, Line};
 
 /// A change as an audit line describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,12 +11,6 @@ pub struct AuditEntry {
     pub verb: &'static str,
     /// The target, with names as the caller wrote them. Each name is one word.
     pub target: String,
-}
-
-impl AuditEntry {
-    fn new(verb: &'static str, target: String) -> Self {
-        Self { verb, target }
-    }
 }
 
 /// Returns the audit line of a change. `fault`: why it was refused. `None`: the change was accepted.
@@ -55,130 +45,52 @@ impl Request {
     /// Returns what the audit line says of this request. `None`: the request changes nothing.
     #[must_use]
     pub fn audit_entry(&self) -> Option<AuditEntry> {
-        let entry = |verb, target| Some(AuditEntry::new(verb, target));
-        let whole = |verb| Some(AuditEntry::new(verb, String::new()));
-        match self {
-            Self::State
-            | Self::Pid
-            | Self::Identification
-            | Self::ProcessInfo(_)
-            | Self::AllProcessInfo
-            | Self::SomeProcessInfo(_)
-            | Self::AllConfigInfo
-            | Self::GroupNames
-            | Self::ConfigProblems
-            | Self::Generation
-            | Self::LogFile(_) => None,
-            Self::Start { target, .. } => entry("start", target_text(target)),
-            Self::Stop { target, .. } => entry("stop", target_text(target)),
-            Self::Signal { target, .. } => entry("signal", target_text(target)),
-            Self::Reread => whole("reread"),
-            Self::AddGroup(name) => entry("add", quoted_name(name)),
-            Self::RemoveGroup(name) => entry("remove", quoted_name(name)),
-            Self::Shutdown => whole("shutdown"),
-            Self::Restart => whole("restart"),
-            Self::Upgrade => whole("upgrade"),
-            Self::ClearDaemonLog => whole("clear-log"),
-            Self::ClearLogs(target) => entry("clear-logs", target_text(target)),
-            Self::WriteStdin { name, .. } => entry("write-stdin", quoted_name(name)),
-            Self::RemoteEvent { kind, .. } => entry("event", quoted_name(kind)),
-            Self::WriteLog { .. } => whole("write-log"),
-            Self::AddProgram { group, program, .. } => entry(
-                "add-program",
-                format!("{}:{}", quoted_name(group), quoted_name(program)),
-            ),
-            Self::RemoveProcess { group, process } => entry(
-                "remove-process",
-                format!("{}:{}", quoted_name(group), quoted_name(process)),
-            ),
-            Self::SetNumprocs { program, numprocs } => entry(
-                "set-numprocs",
-                format!("{} {numprocs}", quoted_name(program)),
-            ),
-            Self::RollingRestart { targets, .. } => {
-                let mut names = String::new();
-                for target in targets {
-                    if !names.is_empty() {
-                        names.push(' ');
-                    }
-                    names.push_str(&target_text(target));
-                    // No line shows more than this.
-                    if names.len() > 4 * FOREIGN_CHARS_MAX {
-                        break;
-                    }
-                }
-                entry("rolling-restart", names)
+        let verb = self.effect().audit_verb()?;
+        let target = self.with_fields(|fields| {
+            let mut text = String::new();
+            for field in fields {
+                push_field(&mut text, field);
             }
-        }
-    }
-
-    /// Checks that every name in the request is valid: at most [`NAME_CHARS_MAX`] characters, and no control
-    /// characters. Call it before the request is passed on.
-    ///
-    /// # Errors
-    /// BAD_NAME, BAD_SIGNAL. The text is escaped and short.
-    pub fn check_names(&self) -> Result<(), Fault> {
-        match self {
-            Self::State
-            | Self::Pid
-            | Self::Identification
-            | Self::AllProcessInfo
-            | Self::AllConfigInfo
-            | Self::Reread
-            | Self::Shutdown
-            | Self::Restart
-            | Self::Upgrade
-            | Self::Generation
-            | Self::LogFile(LogRef::Daemon)
-            | Self::ClearDaemonLog
-            | Self::RemoteEvent { .. }
-            | Self::GroupNames
-            | Self::ConfigProblems
-            | Self::WriteLog { .. } => Ok(()),
-            Self::ProcessInfo(name)
-            | Self::LogFile(LogRef::Process(name, _))
-            | Self::AddGroup(name)
-            | Self::RemoveGroup(name)
-            | Self::WriteStdin { name, .. }
-            | Self::SetNumprocs { program: name, .. } => check_namespec(name),
-            Self::SomeProcessInfo(names) => names.iter().try_for_each(|name| check_namespec(name)),
-            Self::Start { target, .. } | Self::Stop { target, .. } | Self::ClearLogs(target) => {
-                check_target(target)
-            }
-            Self::Signal { target, signal } => {
-                check_target(target)?;
-                if is_name(signal) {
-                    Ok(())
-                } else {
-                    Err(FaultCode::BadSignal.of(Foreign(signal).to_string()))
-                }
-            }
-            Self::AddProgram { group, program, .. } => {
-                check_namespec(group).and_then(|()| check_namespec(program))
-            }
-            Self::RemoveProcess { group, process } => {
-                check_namespec(group).and_then(|()| check_namespec(process))
-            }
-            Self::RollingRestart { targets, .. } => targets.iter().try_for_each(check_target),
-        }
+            text
+        });
+        Some(AuditEntry { verb, target })
     }
 }
 
-impl BoundCall {
-    /// Returns the request to the engine that the call leads to. `None`: the server answers the call itself.
-    #[must_use]
-    pub fn request(&self) -> Option<Cow<'_, Request>> {
-        match self {
-            Self::Engine(request) | Self::Wildcard(request, _) => Some(Cow::Borrowed(request)),
-            Self::ReadLog { of, .. } | Self::TailLog { of, .. } => {
-                Some(Cow::Owned(Request::LogFile(of.clone())))
-            }
-            Self::ProcessTable(request, _) => Some(Cow::Borrowed(request)),
-            Self::Constant(_) => Some(Cow::Owned(Request::State)),
-            Self::ListMethods
-            | Self::MethodHelp(_)
-            | Self::MethodSignature(_)
-            | Self::Multicall(_) => None,
+/// Appends what the audit line shows of a field.
+fn push_field(text: &mut String, field: &RequestField<'_>) {
+    let mut push = |separator: char, part: &str| {
+        if !text.is_empty() {
+            text.push(separator);
+        }
+        text.push_str(part);
+    };
+    match field {
+        RequestField::Process(name)
+        | RequestField::Group(name)
+        | RequestField::Program(name)
+        | RequestField::Word(name) => push(' ', &quoted_name(name)),
+        RequestField::Member(name) => push(':', &quoted_name(name)),
+        RequestField::Number(number) => push(' ', &number.to_string()),
+        RequestField::Target(target) => push(' ', &target_text(target)),
+        RequestField::Processes(names) => {
+            push_bounded(text, names.iter().map(|name| quoted_name(name)))
+        }
+        RequestField::Targets(targets) => push_bounded(text, targets.iter().map(target_text)),
+        RequestField::Log(LogRef::Process(name, _)) => push(' ', &quoted_name(name)),
+        RequestField::Log(LogRef::Daemon) | RequestField::Signal(_) | RequestField::Value => {}
+    }
+}
+
+/// Appends names until the text is longer than any line shows.
+fn push_bounded(text: &mut String, names: impl Iterator<Item = String>) {
+    for name in names {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(&name);
+        if text.len() > 4 * FOREIGN_CHARS_MAX {
+            break;
         }
     }
 }
@@ -206,31 +118,11 @@ fn quoted_name(name: &str) -> String {
     word
 }
 
-fn check_target(target: &RequestTarget) -> Result<(), Fault> {
-    match target {
-        RequestTarget::One(_, text) | RequestTarget::Group(text) => check_namespec(text),
-        RequestTarget::All => Ok(()),
-    }
-}
-
-/// Checks a namespec. Each part of it is a name.
-fn check_namespec(text: &str) -> Result<(), Fault> {
-    let Namespec { group, process } = Namespec::parse(text);
-    if is_name(&group) && process.is_none_or(|process| is_name(&process)) {
-        Ok(())
-    } else {
-        Err(FaultCode::BadName.of(Foreign(text).to_string()))
-    }
-}
-
-fn is_name(text: &str) -> bool {
-    !text.contains(char::is_control) && text.chars().nth(NAME_CHARS_MAX).is_none()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::api::Transport;
+    use crate::domain::Namespec;
 
     fn caller() -> Caller {
         Caller {
@@ -281,50 +173,6 @@ mod tests {
         ] {
             assert_eq!(line(&request, fault), format!("{begin} {expected}"));
         }
-    }
-
-    #[test]
-    fn a1_a_name_is_short_and_has_no_controls() {
-        let most = "é".repeat(NAME_CHARS_MAX);
-        let long = format!("{most}x");
-        for good in [
-            "web",
-            "",
-            "g:*",
-            "g:",
-            "a b",
-            "\u{202e}",
-            &most,
-            &format!("{most}:{most}"),
-        ] {
-            assert_eq!(stop(good).check_names(), Ok(()), "{good}");
-        }
-        for bad in [
-            "a\nb",
-            "\u{9b}",
-            "a:\u{0}",
-            "\t",
-            &long,
-            &format!("g:{long}"),
-            &format!("{long}:*"),
-        ] {
-            let fault = stop(bad).check_names().expect_err(bad);
-            assert_eq!(fault.code, FaultCode::BadName);
-            let text = fault.to_string();
-            assert!(
-                text.chars().count() < 220 && !text.contains(char::is_control),
-                "{text}"
-            );
-        }
-        let signal = |signal: &str| Request::Signal {
-            target: RequestTarget::All,
-            signal: signal.to_owned(),
-        };
-        assert_eq!(signal("NOSUCH").check_names(), Ok(()));
-        let fault = signal(&"x".repeat(1 << 20))
-            .check_names()
-            .expect_err("long");
-        assert_eq!(fault.code, FaultCode::BadSignal);
     }
 
     #[test]

@@ -555,26 +555,37 @@ pub const METHODS: &[Method] = {
                 param(
                     "program",
                     ParamKind::Namespec,
-                    "Program, as `program`, or `group:program` if several groups have it; `group:*` with -1: all programs of a group",
+                    "Program, as `program`, or `group:program` if several groups have it",
                 ),
-                param(
-                    "numprocs",
-                    ParamKind::Int,
-                    "New number of processes; -1 = the number in the last read configuration",
-                ),
+                param("numprocs", ParamKind::Int, "New number of processes"),
             ],
             returns: Struct,
             result: "added and removed: arrays of process names `group:process`",
             faults: &[BadName, IncorrectParameters, Failed],
             permission: Configure,
-            doc: "Change the number of processes of a program, until its group is updated. Surplus processes are stopped and removed, the highest process_num first. New processes have the section as it was when the group was added, and start with `autostart`. Other processes are not affected. The method returns after all surplus processes have stopped. `supervisorctl update` uses -1 for a scaled group: the group gets its last read configuration, and unchanged processes keep running; the fault INCORRECT_PARAMETERS means that the group was not scaled.",
+            doc: "Change the number of processes of a program, until its group is updated. Surplus processes are stopped and removed, the highest process_num first. New processes have the section as it was when the group was added, and start with `autostart`. Other processes are not affected. The method returns after all surplus processes have stopped. `group:*` with -1 is the old form of resetNumprocs, accepted until version 5.1.",
             bind: |args| {
                 let (program, numprocs) = (args.text()?, args.int()?);
+                // The old form of resetNumprocs, for clients that do not know the method. Remove it in 5.1.
+                if let (Some(group), -1) = (program.strip_suffix(":*"), numprocs) {
+                    let group = group.to_owned();
+                    return Ok(BoundCall::Engine(Request::ResetNumprocs(group)));
+                }
                 Ok(BoundCall::Engine(Request::SetNumprocs {
                     program,
                     numprocs,
                 }))
             },
+        },
+        Method {
+            names: &["supervisord.resetNumprocs"],
+            params: &[GROUP_NAME],
+            returns: Struct,
+            result: "added and removed: arrays of process names `group:process`",
+            faults: &[BadName, IncorrectParameters, Failed],
+            permission: Configure,
+            doc: "Give a scaled group its last read configuration, with the numbers of processes in it. Processes that are equal in both keep running. Other processes are stopped and removed, and new ones start with `autostart`. The method returns after all removed processes have stopped. The fault INCORRECT_PARAMETERS means that the group was not scaled. `supervisorctl update` uses this method.",
+            bind: |args| Ok(BoundCall::Engine(Request::ResetNumprocs(args.text()?))),
         },
         Method {
             names: &["supervisord.rollingRestart"],

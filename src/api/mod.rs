@@ -10,10 +10,11 @@ mod members;
 mod method;
 mod methods;
 mod request;
+mod subject;
 pub mod xmlrpc;
 
 pub use argument::{NAMES_MAX, OPTIONS_BYTES_MAX};
-pub use audit::{AuditEntry, NAME_CHARS_MAX, audit_line};
+pub use audit::{AuditEntry, audit_line};
 pub use caller::{Access, AccessScope, Caller, Grant, Permission, Ticket, Transport};
 pub use fault::{Fault, FaultCode};
 pub use members::{
@@ -24,5 +25,7 @@ pub use method::{
 };
 pub use methods::METHODS;
 pub use request::{
-    ConfigView, JournalMatch, LogRef, ProcessView, Reply, Request, RequestTarget, TargetResult,
+    ConfigView, JournalMatch, LogRef, ProcessView, Reply, Request, RequestEffect, RequestTarget,
+    TargetResult,
 };
+pub use subject::{NAME_CHARS_MAX, RequestSubject};

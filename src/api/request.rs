@@ -44,121 +44,219 @@ pub struct JournalMatch {
     pub channel: Channel,
 }
 
-/// A request to the engine. Servers create them from METHODS. The server itself reads log files, at the path that
-/// [`Request::LogFile`] returns.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Request {
+/// What a request does, as its row says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestEffect {
+    /// It changes nothing and writes no audit line.
+    Reads,
+    /// It changes something. The audit line contains this verb.
+    Changes(&'static str),
+    /// It adds processes to an active group or removes some, which no event reports. The audit line contains this verb.
+    Reshapes(&'static str),
+}
+
+impl RequestEffect {
+    /// Returns the verb of the audit line. `None`: the request writes no audit line.
+    #[must_use]
+    pub const fn audit_verb(self) -> Option<&'static str> {
+        match self {
+            Self::Reads => None,
+            Self::Changes(verb) | Self::Reshapes(verb) => Some(verb),
+        }
+    }
+}
+
+/// One field of a request, with the role that the row gives it. The role decides whether the field is checked as a name,
+/// whether it is part of the subject, and whether the audit line shows it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum RequestField<'a> {
+    /// The namespec of one process.
+    Process(&'a str),
+    /// Names of processes and groups, as given.
+    Processes(&'a [String]),
+    /// The name of a group, possibly not active yet.
+    Group(&'a str),
+    /// The name of a process or program within the group in the field before.
+    Member(&'a str),
+    /// A program, as `program` or `group:program`.
+    Program(&'a str),
+    /// One target.
+    Target(&'a RequestTarget),
+    /// Several targets.
+    Targets(&'a [RequestTarget]),
+    /// A log, of the daemon or of a process.
+    Log(&'a LogRef),
+    /// The name or number of a signal. The audit line does not show it.
+    Signal(&'a str),
+    /// A text of the client that names nothing here. The audit line shows it.
+    Word(&'a str),
+    /// A number. The audit line shows it.
+    Number(i64),
+    /// A value that names nothing. The audit line does not show it.
+    Value,
+}
+
+/// Generates [`Request`] from rows `Variant(field: Type as Role) => effect;` or
+/// `Variant { field: Type as Role, … } => effect;`.
+///
+/// Each field needs a role, a variant of [`RequestField`]: a field without one does not compile, so no name can reach
+/// the engine unchecked because somebody forgot it. The effect is `reads`, `changes "verb"` or `reshapes "verb"`, see
+/// [`RequestEffect`].
+macro_rules! requests {
+    (@effect reads) => { RequestEffect::Reads };
+    (@effect changes $verb:literal) => { RequestEffect::Changes($verb) };
+    (@effect reshapes $verb:literal) => { RequestEffect::Reshapes($verb) };
+    (@field Value $field:ident) => { { let _ = $field; RequestField::Value } };
+    (@field Number $field:ident) => { RequestField::Number(*$field) };
+    (@field $Role:ident $field:ident) => { RequestField::$Role($field) };
+    ($(
+        $(#[$doc:meta])*
+        $Variant:ident
+        $(($only:ident: $Only:ty as $OnlyRole:ident))?
+        $({ $($(#[$field_doc:meta])* $field:ident: $Type:ty as $Role:ident),* $(,)? })?
+        => $effect:ident $($verb:literal)?;
+    )*) => {
+        /// A request to the engine. Servers create them from METHODS. The server itself reads log files, at the path that
+        /// [`Request::LogFile`] returns.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum Request {
+            $($(#[$doc])* $Variant $(($Only))? $({ $($(#[$field_doc])* $field: $Type),* })?,)*
+        }
+
+        impl Request {
+            /// Returns what the request does.
+            #[must_use]
+            pub const fn effect(&self) -> RequestEffect {
+                match self { $(Self::$Variant { .. } => requests!(@effect $effect $($verb)?),)* }
+            }
+
+            /// Calls `use_fields` with all fields, in the order of the row.
+            pub(super) fn with_fields<R>(&self, use_fields: impl FnOnce(&[RequestField<'_>]) -> R) -> R {
+                match self {
+                    $(Self::$Variant $(($only))? $({ $($field),* })? => use_fields(&[
+                        $(requests!(@field $OnlyRole $only))?
+                        $($(requests!(@field $Role $field)),*)?
+                    ]),)*
+                }
+            }
+        }
+    };
+}
+
+requests! {
     /// Returns [`Reply::State`].
-    State,
+    State => reads;
     /// Returns [`Reply::Pid`].
-    Pid,
+    Pid => reads;
     /// Returns [`Reply::Text`].
-    Identification,
+    Identification => reads;
     /// Returns [`Reply::Processes`] with one element. Fault: BAD_NAME.
-    ProcessInfo(String),
+    ProcessInfo(name: String as Process) => reads;
     /// Returns [`Reply::Processes`], ordered by group and process name.
-    AllProcessInfo,
+    AllProcessInfo => reads;
     /// Returns [`Reply::Processes`] for the processes that the names mean and the caller may see, ordered by group and
     /// process name.
-    SomeProcessInfo(Vec<String>),
+    SomeProcessInfo(names: Vec<String> as Processes) => reads;
     /// Returns [`Reply::Configs`] of the configuration read last, ordered by process name.
-    AllConfigInfo,
+    AllConfigInfo => reads;
     /// Returns [`Reply::Done`] for one process, else [`Reply::Results`].
     Start {
         /// The processes to start.
-        target: RequestTarget,
+        target: RequestTarget as Target,
         /// Whether to answer only when the process is RUNNING or has failed.
-        wait: bool,
-    },
+        wait: bool as Value,
+    } => changes "start";
     /// Returns [`Reply::Done`] for one process, else [`Reply::Results`].
     Stop {
         /// The processes to stop.
-        target: RequestTarget,
+        target: RequestTarget as Target,
         /// Whether to answer only when the process has stopped.
-        wait: bool,
-    },
+        wait: bool as Value,
+    } => changes "stop";
     /// Returns [`Reply::Done`] for one process, else [`Reply::Results`].
     Signal {
         /// The processes to signal.
-        target: RequestTarget,
+        target: RequestTarget as Target,
         /// The name or number of the signal, as given.
-        signal: String,
-    },
+        signal: String as Signal,
+    } => changes "signal";
     /// Returns [`Reply::Diff`]. Fault: CANT_REREAD.
-    Reread,
+    Reread => changes "reread";
     /// Returns [`Reply::Lines`]: the errors and warnings of the configuration read last, one per line.
-    ConfigProblems,
+    ConfigProblems => reads;
     /// Returns [`Reply::Done`]. Faults: BAD_NAME, ALREADY_ADDED.
-    AddGroup(String),
+    AddGroup(group: String as Group) => changes "add";
     /// Returns [`Reply::Done`]. Faults: BAD_NAME, STILL_RUNNING.
-    RemoveGroup(String),
+    RemoveGroup(group: String as Group) => changes "remove";
     /// Returns [`Reply::Done`], then stops everything.
-    Shutdown,
+    Shutdown => changes "shutdown";
     /// Returns [`Reply::Done`], then stops everything and starts again. Fault: CANT_REREAD if the file has errors.
-    Restart,
+    Restart => changes "restart";
     /// Returns [`Reply::Done`] once the program on disk has agreed to take over, which then happens. Fault: FAILED.
-    Upgrade,
+    Upgrade => changes "upgrade";
     /// Returns [`Reply::Generation`].
-    Generation,
+    Generation => reads;
     /// Returns [`Reply::LogFile`] or [`Reply::Journal`]. Fault: BAD_NAME.
-    LogFile(LogRef),
+    LogFile(log: LogRef as Log) => reads;
     /// Returns [`Reply::Done`]. Faults: NO_FILE, FAILED.
-    ClearDaemonLog,
+    ClearDaemonLog => changes "clear-log";
     /// Returns [`Reply::Done`] for one process, [`Reply::Results`] for all. Faults: BAD_NAME, FAILED.
-    ClearLogs(RequestTarget),
+    ClearLogs(target: RequestTarget as Target) => changes "clear-logs";
     /// Returns [`Reply::Done`]. Faults: BAD_NAME, NOT_RUNNING, NO_FILE.
     WriteStdin {
         /// The namespec of one process, as given.
-        name: String,
+        name: String as Process,
         /// The bytes.
-        data: Vec<u8>,
-    },
+        data: Vec<u8> as Value,
+    } => changes "write-stdin";
     /// Returns [`Reply::Done`] and publishes REMOTE_COMMUNICATION. Accepted even while the daemon stops.
     RemoteEvent {
         /// The type, chosen by the client.
-        kind: String,
+        kind: String as Word,
         /// The data, chosen by the client.
-        data: String,
-    },
+        data: String as Value,
+    } => changes "event";
     /// Returns [`Reply::Names`] of the active groups, in the order in which they were added.
-    GroupNames,
+    GroupNames => reads;
     /// Returns [`Reply::Done`] and writes a line to the activity log.
     WriteLog {
         /// The level of the line.
-        level: Level,
+        level: Level as Value,
         /// The message, chosen by the client.
-        message: String,
-    },
+        message: String as Value,
+    } => changes "write-log";
     /// Returns [`Reply::Done`]. Faults: BAD_NAME, INCORRECT_PARAMETERS, FAILED.
     AddProgram {
         /// An active group.
-        group: String,
+        group: String as Group,
         /// The name of the program.
-        program: String,
+        program: String as Member,
         /// The keys and values of its section.
-        options: Vec<(String, String)>,
-    },
+        options: Vec<(String, String)> as Value,
+    } => reshapes "add-program";
     /// Returns [`Reply::Done`]. Faults: BAD_NAME, STILL_RUNNING.
     RemoveProcess {
         /// An active group.
-        group: String,
+        group: String as Group,
         /// The name of the process.
-        process: String,
-    },
+        process: String as Member,
+    } => reshapes "remove-process";
     /// Returns [`Reply::Scaled`]. Faults: BAD_NAME, INCORRECT_PARAMETERS, FAILED.
     SetNumprocs {
         /// `program` or `group:program`, as given.
-        program: String,
+        program: String as Program,
         /// The new number of processes.
-        numprocs: i64,
-    },
+        numprocs: i64 as Number,
+    } => reshapes "set-numprocs";
+    /// Returns [`Reply::Scaled`]. Faults: BAD_NAME, INCORRECT_PARAMETERS, FAILED.
+    ResetNumprocs(group: String as Group) => reshapes "reset-numprocs";
     /// Returns [`Reply::Results`]. Faults: BAD_NAME, FAILED.
     RollingRestart {
         /// The targets. A process that several of them name is restarted once.
-        targets: Vec<RequestTarget>,
+        targets: Vec<RequestTarget> as Targets,
         /// The number of processes restarted at the same time, at least 1.
-        at_once: u32,
-    },
+        at_once: u32 as Value,
+    } => changes "rolling-restart";
 }
 
 /// The result for one process of a request for several.

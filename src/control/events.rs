@@ -1,4 +1,4 @@
-//! The event feed for servers: bounded subscriptions. A slow subscriber loses its oldest events and gets their number.
+//! The feed of changes for servers: bounded subscriptions. A slow subscriber loses its oldest changes and gets their number.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,29 +7,29 @@ use tokio::sync::broadcast::{
     error::{RecvError, TryRecvError},
 };
 
-use crate::domain::{Event, EventKind};
+use crate::domain::{Change, StatusChange};
 
-/// Maximum number of events that wait for the slowest subscriber. A thousand processes that restart at once cause four
+/// Maximum number of changes that wait for the slowest subscriber. A thousand processes that restart at once cause four
 /// thousand.
 const WAITING_MAX: usize = 4096;
 
 /// The feed that servers subscribe to. Clones are cheap and share the queue. The first subscriber creates the queue,
 /// because it takes 420 KiB and a daemon without a bus and without an open page does not need it.
 #[derive(Debug, Clone, Default)]
-pub struct EventFeed(Arc<OnceLock<Sender<Event>>>);
+pub struct EventFeed(Arc<OnceLock<Sender<StatusChange>>>);
 
 /// An item that a subscriber receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FeedItem {
-    /// An event, in order.
-    Event(Event),
-    /// The subscriber was too slow: this number of events was lost before the next one.
+    /// A change, in order.
+    Change(StatusChange),
+    /// The subscriber was too slow: this number of changes was lost before the next one.
     Lost(u64),
 }
 
 /// The subscription of one subscriber.
 #[derive(Debug)]
-pub struct Subscription(Receiver<Event>);
+pub struct Subscription(Receiver<StatusChange>);
 
 impl EventFeed {
     /// Creates a feed without subscribers.
@@ -38,28 +38,19 @@ impl EventFeed {
         Self::default()
     }
 
-    /// Passes an event to all subscribers. Without subscribers it costs almost nothing. It never blocks.
-    ///
-    /// Only changes of processes, groups and the daemon are passed on. Events about output have no size limit that fits
-    /// a queue of events.
-    pub fn publish(&self, event: &Event) {
-        let is_change = matches!(
-            event.kind,
-            EventKind::ProcessState { .. }
-                | EventKind::SupervisorState(_)
-                | EventKind::GroupAdded
-                | EventKind::GroupRemoved
-        );
-        if is_change
-            && let Some(sender) = self.0.get()
+    /// Passes a change to all subscribers, if it has a [status](Change::status). Without subscribers it costs almost
+    /// nothing. It never blocks.
+    pub fn publish(&self, change: &Change) {
+        if let Some(sender) = self.0.get()
             && sender.receiver_count() > 0
+            && let Some(status) = change.status()
         {
             // An error means that the last subscriber has just gone.
-            let _ = sender.send(event.clone());
+            let _ = sender.send(status);
         }
     }
 
-    /// Subscribes to all events from now on.
+    /// Subscribes to all changes from now on.
     #[must_use]
     pub fn subscribe(&self) -> Subscription {
         let sender = self.0.get_or_init(|| broadcast::channel(WAITING_MAX).0);
@@ -77,7 +68,7 @@ impl Subscription {
     /// Waits for the next item. `None`: the engine has ended.
     pub async fn next(&mut self) -> Option<FeedItem> {
         match self.0.recv().await {
-            Ok(event) => Some(FeedItem::Event(event)),
+            Ok(change) => Some(FeedItem::Change(change)),
             Err(RecvError::Lagged(count)) => Some(FeedItem::Lost(count)),
             Err(RecvError::Closed) => None,
         }
@@ -86,7 +77,7 @@ impl Subscription {
     /// Returns the next item if one waits. `None`: none waits.
     pub fn try_next(&mut self) -> Option<FeedItem> {
         match self.0.try_recv() {
-            Ok(event) => Some(FeedItem::Event(event)),
+            Ok(change) => Some(FeedItem::Change(change)),
             Err(TryRecvError::Lagged(count)) => Some(FeedItem::Lost(count)),
             Err(TryRecvError::Empty | TryRecvError::Closed) => None,
         }
@@ -96,43 +87,39 @@ impl Subscription {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::SupervisorState;
+    use crate::domain::{GroupName, SupervisorState};
 
-    fn event(kind: EventKind) -> Event {
-        Event {
-            group: None,
-            process: None,
-            kind,
-        }
+    fn added() -> Change {
+        Change::GroupAdded(GroupName::parse("g").expect("valid"))
     }
 
     #[test]
     fn a_slow_subscriber_loses_the_oldest_events_and_gets_their_count() {
         let feed = EventFeed::new();
         let publisher = feed.clone();
-        publisher.publish(&event(EventKind::GroupAdded));
+        publisher.publish(&added());
         assert!(feed.0.get().is_none(), "nobody listens");
         let mut slow = feed.subscribe();
         assert_eq!(slow.try_next(), None, "from now on");
         for _ in 0..WAITING_MAX + 3 {
-            publisher.publish(&event(EventKind::GroupAdded));
+            publisher.publish(&added());
         }
-        publisher.publish(&event(EventKind::SupervisorState(SupervisorState::Running)));
+        publisher.publish(&Change::SupervisorState(SupervisorState::Running));
         assert_eq!(slow.try_next(), Some(FeedItem::Lost(4)));
         let heard = std::iter::from_fn(|| slow.try_next()).collect::<Vec<_>>();
         assert_eq!(heard.len(), WAITING_MAX);
-        let last = event(EventKind::SupervisorState(SupervisorState::Running));
-        assert_eq!(heard.last(), Some(&FeedItem::Event(last)));
+        let last = StatusChange::Supervisor(SupervisorState::Running);
+        assert_eq!(heard.last(), Some(&FeedItem::Change(last)));
     }
 
     #[test]
     fn output_of_programs_is_not_published() {
         let feed = EventFeed::new();
         let mut subscription = feed.subscribe();
-        feed.publish(&event(EventKind::RemoteCommunication {
+        feed.publish(&Change::RemoteCommunication {
             kind: "x".to_owned(),
             data: "y".to_owned(),
-        }));
+        });
         assert_eq!(subscription.try_next(), None);
         drop(subscription);
         assert_eq!(feed.subscriber_count(), 0);

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, oneshot};
 
-use crate::api::{Caller, Fault, FaultCode, Grant, Method, Reply, Request, audit_line};
+use crate::api::{
+    Caller, Fault, FaultCode, Grant, Method, Reply, Request, RequestEffect, audit_line,
+};
 use crate::domain::Line;
 pub use crate::engine::{EngineGone, RequestMessage};
 
@@ -90,13 +92,8 @@ impl ControlHandle {
             .await
             .map_err(|_| gone())?;
         let (answer, answered) = oneshot::channel();
-        let reshaped = matches!(
-            request,
-            Request::AddProgram { .. }
-                | Request::RemoveProcess { .. }
-                | Request::SetNumprocs { .. }
-        )
-        .then(|| self.reshaped.clone());
+        let reshaped =
+            matches!(request.effect(), RequestEffect::Reshapes(_)).then(|| self.reshaped.clone());
         let asked = RequestMessage {
             caller,
             grant,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::api::{AuditEntry, Caller, Fault, Reply, Ticket};
 use crate::config::spec::{CgroupLimits, ProcessSpec};
-use crate::domain::{Event, InstanceId, Line, ListenerState, LogPaths, Signal};
+use crate::domain::{Change, InstanceId, Line, ListenerState, LogPaths, Signal};
 use crate::effects::{LoaderEffect, OutputEffect, SpawnerEffect};
 
 /// The actions of one call of `handle`, in order.
@@ -99,7 +99,7 @@ pub enum Action {
     /// Write a line to the audit trail.
     Audit(AuditLine),
     /// Publish an event to subscribers.
-    Publish(Arc<Event>),
+    Publish(Arc<Change>),
     /// Answer a client.
     Answer(Ticket, Result<Reply, Fault>),
     /// Everything has stopped: leave the engine's loop.

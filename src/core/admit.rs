@@ -11,7 +11,7 @@ use crate::api::{
     RequestTarget, Ticket,
 };
 use crate::config::spec::{GroupSpec, ProcessKind};
-use crate::domain::{EventKind, Line, Now, Signal, SpawnError, SupervisorState};
+use crate::domain::{Change, Line, Now, Signal, SpawnError, SupervisorState};
 use crate::effects::{LoadReason, LoaderEffect, OutputEffect, SpawnerEffect};
 
 impl Fleet {
@@ -130,9 +130,12 @@ impl Fleet {
                 return self.add_program(ticket, program, rights, out).map(taken);
             }
             Request::SetNumprocs { program, numprocs } => {
-                let when = (rights, now);
-                let started = self.set_numprocs(ticket, &program, numprocs, when, out);
-                return started.map(taken);
+                let scaling = self.set_numprocs(ticket, &program, numprocs, rights, out);
+                return scaling.map(taken);
+            }
+            Request::ResetNumprocs(group) => {
+                let scaling = self.reset_numprocs(ticket, &group, (rights, now), out);
+                return scaling.map(taken);
             }
             Request::RollingRestart { targets, at_once } => {
                 return self
@@ -152,8 +155,8 @@ impl Fleet {
                 whole(scope).map(|()| emit(line, out))?
             }
             Request::RemoteEvent { kind, data } => {
-                let kind = EventKind::RemoteCommunication { kind, data };
-                whole(scope).map(|()| emit(Self::published(None, kind), out))?
+                let change = Change::RemoteCommunication { kind, data };
+                whole(scope).map(|()| emit(Action::Publish(Arc::new(change)), out))?
             }
         }))
     }

@@ -50,7 +50,7 @@ impl EventQueues {
             };
             out.push(action);
             let Some(event) = event else { continue };
-            let place = event.place();
+            let place = event.event_index();
             if !self.pools.iter().any(|pool| pool.subscribes_to(place)) {
                 continue;
             }
@@ -136,6 +136,6 @@ impl EventQueues {
             out.push(Action::Output(OutputEffect::Report(wanted)));
         }
         self.ticks
-            .set_periods(|period| takes(&format!("TICK_{period}")), now);
+            .set_periods(|period| takes(&format!("TICK_{}", period.seconds())), now);
     }
 }

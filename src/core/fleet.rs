@@ -127,7 +127,7 @@ impl Fleet {
     /// Does everything that is due or has become possible.
     fn handle_due(&mut self, now: Now, out: &mut Actions) {
         for tick in self.events.ticks.take_due(now) {
-            Self::publish(out, None, tick);
+            Self::publish(out, tick);
         }
         loop {
             self.run_due_deadlines(now, out);

@@ -11,8 +11,7 @@ use super::{Action, Actions, Fleet};
 use crate::api::FaultCode;
 use crate::config::spec::{GroupSpec, ProcessSpec};
 use crate::domain::{
-    Event, EventKind, GroupName, Line, LogPaths, Now, ProcessName, QualifiedName, SupervisorState,
-    Tick,
+    Change, GroupName, Line, LogPaths, Now, ProcessName, QualifiedName, SupervisorState, Tick,
 };
 use crate::effects::OutputEffect;
 
@@ -27,29 +26,16 @@ impl Fleet {
         for group in &config.groups {
             self.add_group(group, now, out);
         }
-        Self::publish(
-            out,
-            None,
-            EventKind::SupervisorState(SupervisorState::Running),
-        );
+        Self::publish(out, Change::SupervisorState(SupervisorState::Running));
         self.adopt_all(now, out);
         for group in &config.groups {
             self.autostart(&group.name, now, out);
         }
     }
 
-    /// Publishes an event that belongs to no process.
-    pub(super) fn publish(out: &mut Actions, group: Option<GroupName>, kind: EventKind) {
-        out.push(Self::published(group, kind));
-    }
-
-    /// Returns the action that publishes an event that belongs to no process.
-    pub(super) fn published(group: Option<GroupName>, kind: EventKind) -> Action {
-        Action::Publish(Arc::new(Event {
-            group,
-            process: None,
-            kind,
-        }))
+    /// Publishes a change.
+    pub(super) fn publish(out: &mut Actions, change: Change) {
+        out.push(Action::Publish(Arc::new(change)));
     }
 
     /// Adds a group that is not active.
@@ -75,7 +61,7 @@ impl Fleet {
         self.groups.insert(spec.name.clone(), group);
         self.changes.is_regrouped = true;
         self.events.add(spec, now, out);
-        Self::publish(out, Some(spec.name.clone()), EventKind::GroupAdded);
+        Self::publish(out, Change::GroupAdded(spec.name.clone()));
     }
 
     /// Returns the slots ordered by the names of their processes.
@@ -115,7 +101,7 @@ impl Fleet {
             self.take_process(slot, out);
         }
         self.events.remove(name, now, out);
-        Self::publish(out, Some(name.clone()), EventKind::GroupRemoved);
+        Self::publish(out, Change::GroupRemoved(name.clone()));
     }
 
     /// Inserts a process into a free slot. Its group is being added, or [`Fleet::add_process`] adds it to an active

@@ -10,7 +10,7 @@ use super::transitions::Trigger;
 use super::{Action, Actions, Fleet, SignalScope};
 use crate::api::FaultCode;
 use crate::domain::{
-    Channel, Errno, Event, EventKind, ExitStatus, InstanceId, Line, Now, Signal, SpawnError,
+    Change, Channel, Errno, ExitStatus, InstanceId, Line, Now, Signal, SpawnError,
 };
 use crate::effects::{OutputEffect, SpawnerEffect};
 
@@ -139,16 +139,25 @@ impl Fleet {
             return;
         };
         let pid = process.run.stage.pid();
-        let kind = if captured {
-            EventKind::ProcessCommunication { channel, pid, data }
+        let (group, process) = (process.spec.group.clone(), process.spec.name.clone());
+        let change = if captured {
+            Change::ProcessCommunication {
+                group,
+                process,
+                channel,
+                pid,
+                data,
+            }
         } else {
-            EventKind::ProcessLog { channel, pid, data }
+            Change::ProcessLog {
+                group,
+                process,
+                channel,
+                pid,
+                data,
+            }
         };
-        out.push(Action::Publish(Arc::new(Event {
-            group: Some(process.spec.group.clone()),
-            process: Some(process.spec.name.clone()),
-            kind,
-        })));
+        Self::publish(out, change);
     }
 
     /// Handles the result of sending a signal.

@@ -9,7 +9,7 @@ use super::rejection::Rejections;
 use super::{Action, Actions};
 use crate::config::key::RESULT_HANDLER;
 use crate::config::spec::{GroupKind, GroupSpec};
-use crate::domain::{EVENTS, Envelope, Event, EventType, GroupName, Line, Tick, Verdict};
+use crate::domain::{Change, EVENTS, Envelope, EventType, GroupName, Line, Tick, Verdict};
 
 /// Maximum bytes of events that wait in one pool, whatever its `buffer_size`. The oldest events are discarded and
 /// counted.
@@ -61,13 +61,9 @@ impl ListenerPool {
         else {
             return None;
         };
-        let times = |row: &EventType| {
-            let times = events.iter().filter(|name| row.is_a(name)).count();
-            u8::try_from(times).unwrap_or(u8::MAX)
-        };
         Some(Self {
             group: group.name.clone(),
-            takes: EVENTS.iter().map(times).collect(),
+            takes: subscriptions(events),
             rule: if result_handler == RESULT_HANDLER {
                 ResultRule::OkAccepts
             } else {
@@ -80,6 +76,13 @@ impl ListenerPool {
             discarded: 0,
             rejections: Rejections::default(),
         })
+    }
+
+    /// Subscribes again to the types of `group`, after a daemon with other rows of EVENTS wrote the state of the pool.
+    pub(super) fn renew_subscriptions(&mut self, group: &GroupSpec) {
+        if let GroupKind::Listeners { events, .. } = &group.kind {
+            self.takes = subscriptions(events);
+        }
     }
 
     /// Returns whether the pool accepts events of this row of EVENTS.
@@ -98,7 +101,7 @@ impl ListenerPool {
     /// Accepts an event that the pool [subscribes to](Self::subscribes_to), as often as it subscribes.
     pub(super) fn accept(
         &mut self,
-        event: &Arc<Event>,
+        event: &Arc<Change>,
         (place, serial): (usize, u64),
         server: &Arc<str>,
         out: &mut Actions,
@@ -195,28 +198,32 @@ impl ListenerPool {
     }
 }
 
+/// Returns how often a pool that subscribes to these types accepts an event of each row of EVENTS.
+fn subscriptions(events: &[String]) -> Vec<u8> {
+    let times = |row: &EventType| {
+        let names = events.iter().filter(|name| row.is_a(name));
+        u8::try_from(names.count()).unwrap_or(u8::MAX)
+    };
+    EVENTS.iter().map(times).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::core::tests::bench::pool;
-    use crate::domain::EventKind;
 
     #[test]
     fn a_pool_is_bounded_in_bytes_too() {
         let spec = pool("p", &["REMOTE_COMMUNICATION"], i64::MAX, 1);
         let mut pool = ListenerPool::of(&spec).expect("listeners");
-        let event = Arc::new(Event {
-            group: None,
-            process: None,
-            kind: EventKind::RemoteCommunication {
-                kind: String::new(),
-                data: "x".repeat(1 << 20),
-            },
+        let event = Arc::new(Change::RemoteCommunication {
+            kind: String::new(),
+            data: "x".repeat(1 << 20),
         });
         let server = Arc::from("s");
         let mut out = Actions::new();
         for serial in 0..70 {
-            pool.accept(&event, (event.place(), serial), &server, &mut out);
+            pool.accept(&event, (event.event_index(), serial), &server, &mut out);
             assert!(pool.bytes <= POOL_BYTES_MAX);
         }
         assert_eq!(pool.discarded, 7);

@@ -16,8 +16,8 @@ use super::{Action, Actions};
 use crate::api::ProcessView;
 use crate::config::spec::{ProcessKind, ProcessSpec};
 use crate::domain::{
-    Event, EventKind, ExitReason, InstanceId, Line, LogPaths, Now, ProcessState, ResourceEvents,
-    Signal, SpawnError, Tick,
+    Change, ExitReason, InstanceId, Line, LogPaths, Now, ProcessState, ResourceEvents, Signal,
+    SpawnError, Tick,
 };
 
 /// The context of one change to a process: the clocks, the list of actions, and borrowed parts of the fleet.
@@ -296,25 +296,23 @@ impl Process {
         if from == to {
             return;
         }
-        ctx.out.push(Action::Publish(Arc::new(Event {
-            group: Some(self.spec.group.clone()),
-            process: Some(self.spec.name.clone()),
-            kind: EventKind::ProcessState {
-                from,
-                to,
-                tries: self.run.tries,
-                pid,
-                expected,
-                resource_events: match to {
-                    ProcessState::Stopped
-                    | ProcessState::Exited
-                    | ProcessState::Backoff
-                    | ProcessState::Fatal => self.run.resource_events,
-                    ProcessState::Starting
-                    | ProcessState::Running
-                    | ProcessState::Stopping
-                    | ProcessState::Unknown => ResourceEvents::NONE,
-                },
+        ctx.out.push(Action::Publish(Arc::new(Change::ProcessState {
+            group: self.spec.group.clone(),
+            process: self.spec.name.clone(),
+            from,
+            to,
+            tries: self.run.tries,
+            pid,
+            expected,
+            resource_events: match to {
+                ProcessState::Stopped
+                | ProcessState::Exited
+                | ProcessState::Backoff
+                | ProcessState::Fatal => self.run.resource_events,
+                ProcessState::Starting
+                | ProcessState::Running
+                | ProcessState::Stopping
+                | ProcessState::Unknown => ResourceEvents::NONE,
             },
         })));
     }

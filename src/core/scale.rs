@@ -291,12 +291,9 @@ impl Fleet {
         ticket: Ticket,
         text: &str,
         numprocs: i64,
-        (rights, now): (Rights<'_>, Now),
+        rights: Rights<'_>,
         out: &mut Actions,
     ) -> Result<(), Fault> {
-        if let (Some(group), -1) = (text.strip_suffix(":*"), numprocs) {
-            return self.revert_scaling(ticket, group, (rights, now), out);
-        }
         let (name, program) = self.program(text, rights)?;
         if !(0..=NUMPROCS_MAX).contains(&numprocs) {
             return Err(FaultCode::IncorrectParameters.of(format!(
@@ -342,8 +339,8 @@ impl Fleet {
         Ok(())
     }
 
-    /// Reverts a scaled group to the configuration read last. Processes that are equal in both keep running.
-    fn revert_scaling(
+    /// Starts to give a scaled group the configuration read last. Processes that are equal in both keep running.
+    pub(super) fn reset_numprocs(
         &mut self,
         ticket: Ticket,
         text: &str,

@@ -8,7 +8,7 @@ use super::slots::{in_added_order, in_start_order};
 use super::transitions::Trigger;
 use super::{Action, Actions, DaemonOutcome, Fleet};
 use crate::api::FaultCode;
-use crate::domain::{EventKind, Line, Now, ProcessState, Seconds, SupervisorState, Tick};
+use crate::domain::{Change, Line, Now, ProcessState, Seconds, SupervisorState, Tick};
 
 /// Seconds between two "waiting for … to die" lines.
 const DIE_REPORT_SECS: Seconds = Seconds(3);
@@ -55,7 +55,7 @@ impl Fleet {
         if self.shutdown_state.is_some() {
             return;
         }
-        Self::publish(out, None, EventKind::SupervisorState(daemon_state));
+        Self::publish(out, Change::SupervisorState(daemon_state));
         let mut levels: Vec<i64> = self.groups.values().map(|g| g.spec.priority).collect();
         levels.sort_unstable();
         levels.dedup();

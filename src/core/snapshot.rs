@@ -193,6 +193,11 @@ impl Fleet {
         for shot in snapshot.groups {
             // A valid snapshot omits the spec only for groups that are in the configuration.
             if let Some(spec) = shot.spec.or_else(|| read.get(&shot.name).cloned()) {
+                for pool in &mut fleet.events.pools {
+                    if pool.group == spec.name {
+                        pool.renew_subscriptions(&spec);
+                    }
+                }
                 fleet.restore_group(&spec, shot.added, shot.processes);
             }
         }

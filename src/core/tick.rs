@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{EventKind, Now, Seconds, TICK_PERIODS, Tick};
+use crate::domain::{Change, Now, Seconds, Tick, TickPeriod};
 
 /// Nanoseconds per second.
 const SECOND: i64 = 1_000_000_000;
@@ -16,7 +16,7 @@ const LOOK_SECS_MAX: Seconds = Seconds(60);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Ticks {
     /// For each period with a subscriber: the multiple of it that was last seen, in seconds since the epoch.
-    seen: [Option<i64>; TICK_PERIODS.len()],
+    seen: [Option<i64>; TickPeriod::ALL.len()],
     /// When to check the wall clock next.
     due: Tick,
 }
@@ -24,7 +24,7 @@ pub(super) struct Ticks {
 impl Ticks {
     /// No subscribers.
     pub(super) const NONE: Self = Self {
-        seen: [None; TICK_PERIODS.len()],
+        seen: [None; TickPeriod::ALL.len()],
         due: Tick::NEVER,
     };
 
@@ -34,11 +34,11 @@ impl Ticks {
     }
 
     /// Sets which periods have subscribers. A new period starts at the current multiple and sends no event for it.
-    pub(super) fn set_periods(&mut self, listened: impl Fn(i64) -> bool, now: Now) {
-        for (seen, period) in self.seen.iter_mut().zip(TICK_PERIODS) {
+    pub(super) fn set_periods(&mut self, listened: impl Fn(TickPeriod) -> bool, now: Now) {
+        for (seen, period) in self.seen.iter_mut().zip(TickPeriod::ALL) {
             *seen = match (listened(period), *seen) {
                 (false, _) => None,
-                (true, None) => Some(slice(now, period)),
+                (true, None) => Some(slice(now, period.seconds())),
                 (true, known) => known,
             };
         }
@@ -46,18 +46,18 @@ impl Ticks {
     }
 
     /// Returns the ticks that are due.
-    pub(super) fn take_due(&mut self, now: Now) -> Vec<EventKind> {
+    pub(super) fn take_due(&mut self, now: Now) -> Vec<Change> {
         if now.mono < self.due {
             return Vec::new();
         }
         let mut come = Vec::new();
-        for (seen, period) in self.seen.iter_mut().zip(TICK_PERIODS) {
-            let when = slice(now, period);
+        for (seen, period) in self.seen.iter_mut().zip(TickPeriod::ALL) {
+            let when = slice(now, period.seconds());
             if let Some(last) = seen
                 && *last != when
             {
                 *last = when;
-                come.push(EventKind::Tick { period, when });
+                come.push(Change::Tick { period, when });
             }
         }
         self.arm(now);
@@ -66,15 +66,15 @@ impl Ticks {
 
     /// Sets when to check the wall clock next.
     fn arm(&mut self, now: Now) {
-        let until = |period: i64| {
-            let period = period * SECOND;
+        let until = |period: TickPeriod| {
+            let period = period.seconds() * SECOND;
             let left = period - now.wall.0.rem_euclid(period);
             Tick(now.mono.0.saturating_add(left.unsigned_abs()))
         };
         self.due = self
             .seen
             .iter()
-            .zip(TICK_PERIODS)
+            .zip(TickPeriod::ALL)
             .filter(|(seen, _)| seen.is_some())
             .map(|(_, period)| until(period).min(now.mono + LOOK_SECS_MAX))
             .min()
@@ -104,7 +104,7 @@ mod tests {
         let come = ticks.take_due(now);
         come.into_iter()
             .filter_map(|kind| match kind {
-                EventKind::Tick { period, when } => Some((period, when)),
+                Change::Tick { period, when } => Some((period.seconds(), when)),
                 _ => None,
             })
             .collect()
@@ -114,7 +114,7 @@ mod tests {
     fn evt_07_ticks_are_aligned_and_the_first_check_gives_none() {
         let mut ticks = Ticks::NONE;
         assert_eq!(ticks.due(), Tick::NEVER);
-        ticks.set_periods(|period| period == 5 || period == 60, at(0, 118_500));
+        ticks.set_periods(|period| period != TickPeriod::Seconds3600, at(0, 118_500));
         assert_eq!(ticks.due(), at(1_500, 0).mono);
         assert_eq!(come(&mut ticks, at(1_499, 119_999)), []);
         assert_eq!(come(&mut ticks, at(1_500, 120_000)), [(5, 120), (60, 120)]);
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn evt_07_ticks_follow_a_clock_that_is_set() {
         let mut ticks = Ticks::NONE;
-        ticks.set_periods(|period| period == 3600, at(0, 7_200_000));
+        ticks.set_periods(|period| period == TickPeriod::Seconds3600, at(0, 7_200_000));
         // The next hour is far away, but the clock is checked every minute.
         assert_eq!(ticks.due(), at(60_000, 0).mono);
         assert_eq!(come(&mut ticks, at(60_000, 7_260_000)), []);
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn evt_07_an_early_timer_waits_again() {
         let mut ticks = Ticks::NONE;
-        ticks.set_periods(|period| period == 5, at(0, 4_000));
+        ticks.set_periods(|period| period == TickPeriod::Seconds5, at(0, 4_000));
         // The wall clock runs slower than the monotonic clock.
         assert_eq!(come(&mut ticks, at(1_000, 4_999)), []);
         assert_eq!(ticks.due(), at(1_001, 0).mono);

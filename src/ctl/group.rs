@@ -231,8 +231,7 @@ fn reshaped_groups(
 /// whether it did. False: the group was not scaled, or the server does not support it.
 // Differs: Supervisor has no `scale`. Groups with other changes restart completely, as in Supervisor.
 fn unscale(session: &mut CtlSession, name: &str) -> Result<bool, CtlError> {
-    let params = vec![RpcValue::text(format!("{name}:*")), RpcValue::Int(-1)];
-    let done = match session.call("supervisord.setNumprocs", params) {
+    let done = match session.call("supervisord.resetNumprocs", vec![RpcValue::text(name)]) {
         Ok(answer) => ScaleResult::read(&answer)?,
         Err(failure) => {
             let unknown = [

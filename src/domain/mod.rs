@@ -3,6 +3,7 @@
 
 mod bytes;
 mod capability;
+mod change;
 pub mod counter;
 mod envelope;
 mod errno;
@@ -24,9 +25,10 @@ mod time;
 
 pub use bytes::{byte_of, from_bytes, to_bytes};
 pub use capability::Capabilities;
-pub use envelope::{Envelope, payload};
+pub use change::{Change, StatusChange, TickPeriod};
+pub use envelope::Envelope;
 pub use errno::Errno;
-pub use event::{Channel, EVENTS, Event, EventKind, EventType, OutputEvents, TICK_PERIODS};
+pub use event::{Channel, EVENT_VALUES, EVENTS, EventType, OutputEvents, Payload};
 pub use exit::{ExitReason, ExitStatus, ResourceEvents, SpawnError};
 pub use fd_name::{FdName, INSTANCE_LETTERS};
 pub use foreign::{Escaped, FOREIGN_CHARS_MAX, Foreign, is_deceptive};

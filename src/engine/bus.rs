@@ -1,14 +1,14 @@
-//! Publishes events, in order and numbered.
+//! Publishes changes, in order and numbered.
 //!
-//! All subscribers get events here: through the hook that `control::EventFeed` installs, and through `tracing` (target
+//! All subscribers get changes here: through the hook that `control::EventFeed` installs, and through `tracing` (target
 //! `supervisord::event`). A subscriber must never block the engine.
 
-use crate::domain::{Event, EventKind};
+use crate::domain::Change;
 
-/// Receives every event, on the engine's thread. It must not block.
-pub type Publish = Box<dyn Fn(&Event) + Send>;
+/// Receives every change, on the engine's thread. It must not block.
+pub type Publish = Box<dyn Fn(&Change) + Send>;
 
-/// The only place where events leave the engine.
+/// The only place where changes leave the engine.
 pub(super) struct Bus {
     serial: u64,
     hook: Publish,
@@ -19,11 +19,11 @@ impl Bus {
         Self { serial: 0, hook }
     }
 
-    pub(super) fn publish(&mut self, event: &Event) {
-        let group = event.group.as_ref().map_or("", |name| name.as_str());
-        let process = event.process.as_ref().map_or("", |name| name.as_str());
-        let (pid, from, tries) = match &event.kind {
-            EventKind::ProcessState {
+    pub(super) fn publish(&mut self, change: &Change) {
+        let group = change.group().map_or("", |name| name.as_str());
+        let process = change.process().map_or("", |name| name.as_str());
+        let (pid, from, tries) = match change {
+            Change::ProcessState {
                 from, tries, pid, ..
             } => (*pid, from.name(), *tries),
             _ => (0, "", 0),
@@ -31,7 +31,7 @@ impl Bus {
         tracing::debug!(
             target: "supervisord::event",
             serial = self.serial,
-            event = event.name(),
+            event = change.name(),
             group,
             process,
             pid,
@@ -39,6 +39,6 @@ impl Bus {
             tries,
         );
         self.serial += 1;
-        (self.hook)(event);
+        (self.hook)(change);
     }
 }

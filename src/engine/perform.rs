@@ -4,7 +4,7 @@ use super::actor::{Engine, Workers};
 use super::channels::AT_ONCE_MAX;
 use crate::api::audit_line;
 use crate::core::{Action, Input, SignalScope};
-use crate::domain::{EventKind, QualifiedName, ResourceEvents};
+use crate::domain::{QualifiedName, ResourceEvents, StatusChange};
 use crate::effects::{LoaderEffect, OutputEffect, SpawnerEffect};
 use crate::output::{AdoptedStreams, OutputCommand};
 use crate::spawn::SpawnJob;
@@ -79,11 +79,11 @@ impl Engine {
                 let line = audit_line(&audit.caller, audit.entry, audit.fault.as_ref());
                 workers.output.log(line);
             }
-            Action::Publish(event) => {
-                if matches!(event.kind, EventKind::GroupAdded | EventKind::GroupRemoved) {
+            Action::Publish(change) => {
+                if change.status() == Some(StatusChange::Groups) {
                     self.systemd.mark_urgent();
                 }
-                self.bus.publish(&event);
+                self.bus.publish(&change);
             }
             Action::Answer(ticket, result) => self.clients.answer(ticket, result),
             Action::Finish(outcome) => self.outcome = Some(outcome),

@@ -4,7 +4,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::*;
 use crate::config::spec::ProcessSpec;
-use crate::domain::{Envelope, Event, EventKind, GroupName, ListenerOutput, Verdict};
+use crate::domain::{Change, Envelope, GroupName, ListenerOutput, Verdict};
 use crate::effects::{OutputEffect, OutputOutcome};
 use crate::output::{AdoptedStreams, InstanceState, OutputHandoff};
 
@@ -154,11 +154,7 @@ fn event() -> Envelope {
         pool: ear.clone(),
         serial: 0,
         pool_serial: 0,
-        event: Arc::new(Event {
-            process: None,
-            group: Some(ear),
-            kind: EventKind::GroupAdded,
-        }),
+        event: Arc::new(Change::GroupAdded(ear)),
     }
 }
 

@@ -69,12 +69,21 @@ const OUR_ACTIONS: &str = "\nsupervisord commands (type help <topic>):\n\
                            =========================================\n\
                            scale  serialrestart  upgrade\n\n";
 
+/// The answer of `system.listMethods` without the namespace of methods that Supervisor does not have.
+fn without_our_methods(text: &str) -> String {
+    let names = text.split(", ");
+    let names: Vec<&str> = names
+        .filter(|name| !name.starts_with("\"supervisord."))
+        .collect();
+    names.join(", ")
+}
+
 /// Any text: output, files, faults.
 pub(crate) fn text(text: &str) -> String {
     // The log of our daemon mentions the system bus on machines that have one.
     let lines = text.split_inclusive('\n');
     let text: String = lines.filter(|line| !line.contains(" D-Bus")).collect();
-    let mut text = text.replace(OUR_ACTIONS, "");
+    let mut text = without_our_methods(&text.replace(OUR_ACTIONS, ""));
     for (pattern, with) in [
         ("#-#-# #:#:#,# ", ""),
         ("uptime #:#:#", "uptime T"),

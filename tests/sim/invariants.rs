@@ -8,7 +8,7 @@ use supervisord::api::{
 use supervisord::config::spec::{GroupChangeResult, ProcessKind, ProcessSpec};
 use supervisord::core::{Action, DaemonOutcome, Fleet, Input};
 use supervisord::domain::{
-    Event, EventKind, GroupName, InstanceId, Line, Now, ProcessName, ProcessState, Signal,
+    Change, GroupName, InstanceId, Line, Now, ProcessName, ProcessState, Signal,
 };
 use supervisord::effects::{OutputEffect, SpawnerEffect, SpawnerOutcome};
 
@@ -236,10 +236,16 @@ impl Invariants {
             ..
         } = input
         {
-            let refused = actions.iter().any(|action| {
-                matches!(action, Action::Answer(t, Err(fault)) if t == ticket && fault.code != FaultCode::NotRunning)
-            });
             let name = (spec.group.clone(), spec.process.clone().unwrap_or_default());
+            let unknown = self
+                .told
+                .get(&name)
+                .is_some_and(|told| told.state == ProcessState::Unknown);
+            // A stop of a stopped process is refused with NOT_RUNNING, and the process stays down all the same. A process
+            // that is UNKNOWN may exit later and be started again.
+            let refused = actions.iter().any(|action| {
+                matches!(action, Action::Answer(t, Err(fault)) if t == ticket && (unknown || fault.code != FaultCode::NotRunning))
+            });
             if !refused && let Some(told) = self.told.get_mut(&name) {
                 told.to_stay_down = true;
             }
@@ -362,7 +368,7 @@ impl Invariants {
         let told = &self.told[&instance_state.name];
         // Clients can signal processes that are not being stopped. Only the first signal after STOPPING is the stop
         // signal.
-        let entered = actions.iter().any(|action| matches!(action, Action::Publish(event) if matches!(&**event, Event { process: Some(process), group: Some(group), kind: EventKind::ProcessState { to: ProcessState::Stopping, .. } } if (group.as_str(), process.as_str()) == (instance_state.name.0.as_str(), instance_state.name.1.as_str()))));
+        let entered = actions.iter().any(|action| matches!(action, Action::Publish(event) if matches!(&**event, Change::ProcessState { process, group, to: ProcessState::Stopping, .. } if (group.as_str(), process.as_str()) == (instance_state.name.0.as_str(), instance_state.name.1.as_str()))));
         let stops = signal == instance_state.spec.stopsignal && instance_state.stop_sent.is_none();
         if stops && (entered || told.state == ProcessState::Stopping) {
             instance_state.stop_sent = Some(now.mono.0);
@@ -371,15 +377,17 @@ impl Invariants {
         }
     }
 
-    fn event(&mut self, event: &Event) {
-        match &event.kind {
-            EventKind::ProcessState {
-                from, to, tries, ..
+    fn event(&mut self, change: &Change) {
+        match change {
+            Change::ProcessState {
+                group,
+                process,
+                from,
+                to,
+                tries,
+                ..
             } => {
-                let name = (
-                    event.group.as_ref().expect("has one").to_string(),
-                    event.process.as_ref().expect("has one").to_string(),
-                );
+                let name = (group.to_string(), process.to_string());
                 let told = self.told.entry(name).or_insert(Told {
                     state: ProcessState::Stopped,
                     failures: 0,
@@ -393,13 +401,9 @@ impl Invariants {
                     ProcessState::Stopped | ProcessState::Exited | ProcessState::Backoff
                 ) {
                     // The exit of the instance is published.
-                    let group = event.group.as_ref().map(GroupName::as_str);
-                    let process = event.process.as_ref().map(ProcessName::as_str);
                     self.instances.retain(|_, instance_state| {
-                        (
-                            Some(instance_state.name.0.as_str()),
-                            Some(instance_state.name.1.as_str()),
-                        ) != (group, process)
+                        let (of, name) = &instance_state.name;
+                        (of.as_str(), name.as_str()) != (group.as_str(), process.as_str())
                     });
                     let instances = &self.instances;
                     self.reaped
@@ -418,13 +422,13 @@ impl Invariants {
                     _ => {}
                 }
             }
-            EventKind::GroupAdded => {
+            Change::GroupAdded(group) => {
                 // Every process of the group is new.
-                let group = event.group.as_ref().expect("has one").to_string();
+                let group = group.to_string();
                 self.told.retain(|name, _| name.0 != group);
             }
-            EventKind::GroupRemoved => {
-                let group = event.group.as_ref().expect("has one").to_string();
+            Change::GroupRemoved(group) => {
+                let group = group.to_string();
                 for (name, told) in &self.told {
                     assert!(
                         name.0 != group || told.state.is_stopped(),
@@ -437,7 +441,7 @@ impl Invariants {
                 self.instances
                     .retain(|_, instance_state| instance_state.name.0 != group);
             }
-            EventKind::SupervisorState(state) => {
+            Change::SupervisorState(state) => {
                 if state.code() < 1 {
                     assert!(!self.stopping_told, "the stop is reported twice");
                     self.stopping_told = true;
@@ -446,10 +450,8 @@ impl Invariants {
                     self.running_told = true;
                 }
             }
-            EventKind::ProcessCommunication { .. }
-            | EventKind::ProcessLog { .. }
-            | EventKind::RemoteCommunication { .. } => {}
-            EventKind::Tick { period, when } => assert_eq!(when % period, 0),
+            Change::Tick { period, when } => assert_eq!(when % period.seconds(), 0),
+            _ => {}
         }
     }
 
@@ -521,9 +523,10 @@ impl Invariants {
         // A deadline may have come at the same moment and have changed a process.
         let mut changed: BTreeSet<Name> = BTreeSet::new();
         for action in actions {
-            if let Action::Publish(event) = action
-                && let (Some(group), Some(process)) = (&event.group, &event.process)
-                && let EventKind::ProcessState { to, .. } = &event.kind
+            if let Action::Publish(change) = action
+                && let Change::ProcessState {
+                    group, process, to, ..
+                } = &**change
             {
                 assert!(
                     *to != ProcessState::Stopping || !stays(group, process),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use supervisord::core::{Action, Input};
-use supervisord::domain::{EventKind, InstanceId, Line, ListenerOutput, ProcessState, Verdict};
+use supervisord::domain::{Change, InstanceId, Line, ListenerOutput, ProcessState, Verdict};
 use supervisord::effects::{OutputEffect, OutputOutcome};
 
 /// One pool, as an outside observer sees it.
@@ -35,6 +35,8 @@ pub(crate) struct Listeners {
     busy: BTreeMap<InstanceId, (String, u64)>,
     /// Listeners that reported READY and got no event since.
     ready: BTreeSet<InstanceId>,
+    /// The process of each instance that was spawned.
+    spawned: BTreeMap<InstanceId, (String, String)>,
     /// Processes that are RUNNING according to the published events.
     running: BTreeSet<(String, String)>,
     /// The event name of each serial. Each serial is used once.
@@ -86,6 +88,17 @@ impl Listeners {
         }
     }
 
+    /// The exit of the process is published. Its pool has the event again, and a result that comes later counts for
+    /// nothing.
+    fn release_events_of(&mut self, name: &(String, String)) {
+        let busy: Vec<InstanceId> = self.busy.keys().copied().collect();
+        for instance in busy {
+            if self.spawned.get(&instance) == Some(name) {
+                self.release_event(instance);
+            }
+        }
+    }
+
     pub(crate) fn note_action(&mut self, at: u64, action: &Action) {
         match action {
             Action::Output(OutputEffect::Deliver(instance, envelope)) => {
@@ -128,24 +141,33 @@ impl Listeners {
                     "an event for a pool of which nothing runs"
                 );
             }
+            Action::Spawn(instance, spec) => {
+                let name = (spec.group.to_string(), spec.name.to_string());
+                self.spawned.insert(*instance, name);
+            }
             // The discarded event is never delivered. The next one may be.
             Action::Log(Line::PoolOverflow { pool, .. }) => {
                 let pool = self.pools.entry(pool.to_string()).or_default();
                 pool.next = u64::MAX;
             }
             Action::Publish(event) => {
-                if let (EventKind::ProcessState { to, .. }, Some(group), Some(process)) =
-                    (&event.kind, &event.group, &event.process)
+                if let Change::ProcessState {
+                    group, process, to, ..
+                } = &**event
                 {
                     let name = (group.to_string(), process.to_string());
+                    if matches!(
+                        to,
+                        ProcessState::Stopped | ProcessState::Exited | ProcessState::Backoff
+                    ) {
+                        self.release_events_of(&name);
+                    }
                     match to {
                         ProcessState::Running => self.running.insert(name),
                         _ => self.running.remove(&name),
                     };
                 }
-                if let (EventKind::GroupRemoved | EventKind::GroupAdded, Some(group)) =
-                    (&event.kind, &event.group)
-                {
+                if let Change::GroupRemoved(group) | Change::GroupAdded(group) = &**event {
                     self.pools.remove(group.as_str());
                     self.busy.retain(|_, (pool, _)| pool != group.as_str());
                 }

@@ -7,7 +7,7 @@ use supervisord::config::spec::ProcessSpec;
 use supervisord::core::{
     Action, IgnoredNotify, Input, NotifiedState, NotifyMessage, WatchdogNotify,
 };
-use supervisord::domain::{EventKind, InstanceId, ProcessState, Signal};
+use supervisord::domain::{Change, InstanceId, ProcessState, Signal};
 use supervisord::effects::{SpawnerEffect, SpawnerOutcome};
 
 use crate::rng::Rng;
@@ -150,12 +150,14 @@ impl Notifiers {
                 }
             }
             Action::Publish(event) => {
-                let EventKind::ProcessState { to, .. } = &event.kind else {
+                let Change::ProcessState {
+                    group, process, to, ..
+                } = &**event
+                else {
                     return;
                 };
                 let named = |notifier: &Notifier| {
-                    Some(&notifier.spec.name) == event.process.as_ref()
-                        && Some(&notifier.spec.group) == event.group.as_ref()
+                    notifier.spec.name == *process && notifier.spec.group == *group
                 };
                 let Some((instance, notifier)) = self
                     .instances

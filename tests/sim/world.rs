@@ -814,7 +814,8 @@ impl World {
             297 => Request::Identification,
             298 if self.rng.one_in(20) => Request::Restart,
             299 if self.rng.one_in(20) => Request::Shutdown,
-            300..=324 => Request::SetNumprocs {
+            300..=304 => Request::ResetNumprocs(group),
+            305..=324 => Request::SetNumprocs {
                 program: self.name().0,
                 numprocs: self.rng.pick(&[-1, 0, 1, 2, 3, 5, 8, 100_001]),
             },

@@ -1,7 +1,7 @@
 //! The manual page supervisord-events(7), generated from EVENTS.
 
 use crate::domain::roff::{Example, Page};
-use crate::domain::{EVENTS, EventType};
+use crate::domain::{EVENT_VALUES, EVENTS, EventType};
 
 const DESCRIPTION: &str = "\
 supervisord(8) sends events of the types below to event listeners. An event listener is a program with a section
@@ -99,32 +99,8 @@ pub fn events() -> String {
         );
     }
     page.section("VALUES");
-    for (name, what) in [
-        (
-            "`from_state`",
-            "The previous state, such as RUNNING or BACKOFF.",
-        ),
-        ("`tries`", "Number of failed start attempts in a row."),
-        (
-            "`expected`",
-            "1 if the exit code is among `exitcodes`, else 0.",
-        ),
-        ("`channel`", "`stdout` or `stderr`."),
-        (
-            "`type`",
-            "The type that the client of sendRemoteCommEvent chose.",
-        ),
-        (
-            "`when`",
-            "Seconds since the epoch, a multiple of the period.",
-        ),
-        (
-            "`causes`",
-            "The cgroup limits that the process reached before its exit, if there are any, at the end of the payload. Supervisor does \
-             not have this value.",
-        ),
-    ] {
-        page.entry(name, what);
+    for (name, what) in EVENT_VALUES {
+        page.entry(&format!("`{name}`"), what);
     }
     page.section("PROTOCOL");
     page.prose(PROTOCOL);

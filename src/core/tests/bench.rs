@@ -10,8 +10,8 @@ use crate::config::spec::{
 };
 use crate::core::{Action, Fleet, Identity, Input, Snapshot};
 use crate::domain::{
-    Envelope, EventKind, ExitStatus, GroupName, InstanceId, Namespec, Now, ProcessName, Seconds,
-    Tick, Wall, payload,
+    Change, Envelope, ExitStatus, GroupName, InstanceId, Namespec, Now, Payload, ProcessName,
+    Seconds, Tick, Wall,
 };
 use crate::effects::{LoaderEffect, OutputEffect, OutputOutcome, SpawnerEffect, SpawnerOutcome};
 
@@ -288,33 +288,29 @@ fn show(action: &Action) -> String {
             let fault = fault.unwrap_or_else(|| "ok".to_owned());
             format!("audit {} {} {fault}", line.entry.verb, line.entry.target)
         }
-        Action::Publish(event) => match &event.kind {
-            EventKind::ProcessState {
+        Action::Publish(change) => match &**change {
+            Change::ProcessState {
+                process,
                 from,
                 tries,
                 pid,
                 expected,
                 ..
             } => {
-                let process = event.process.as_ref().expect("has one");
-                let more = match event.name() {
+                let more = match change.name() {
                     "PROCESS_STATE_STARTING" | "PROCESS_STATE_BACKOFF" => format!(" tries {tries}"),
                     "PROCESS_STATE_EXITED" => format!(" pid {pid} expected {expected}"),
                     "PROCESS_STATE_FATAL" | "PROCESS_STATE_UNKNOWN" => String::new(),
                     _ => format!(" pid {pid}"),
                 };
-                let name = event.name().trim_start_matches("PROCESS_STATE_");
+                let name = change.name().trim_start_matches("PROCESS_STATE_");
                 format!("{process} {from}->{name}{more}")
             }
-            EventKind::GroupAdded | EventKind::GroupRemoved => {
-                let group = event.group.as_ref().expect("has one");
-                format!("{} {group}", event.name())
+            Change::GroupAdded(group) | Change::GroupRemoved(group) => {
+                format!("{} {group}", change.name())
             }
-            EventKind::ProcessCommunication { .. }
-            | EventKind::ProcessLog { .. }
-            | EventKind::RemoteCommunication { .. }
-            | EventKind::SupervisorState(_) => event.name().to_owned(),
-            EventKind::Tick { when, .. } => format!("{} {when}", event.name()),
+            Change::Tick { when, .. } => format!("{} {when}", change.name()),
+            _ => change.name().to_owned(),
         },
         Action::Output(OutputEffect::Deliver(to, envelope)) => {
             format!("deliver {} {}", instance(to), brief(envelope))
@@ -379,7 +375,7 @@ fn brief(envelope: &Envelope) -> String {
         envelope.pool,
         envelope.pool_serial,
         envelope.event.name(),
-        payload(&envelope.event)
+        Payload(&envelope.event).to_string()
     )
 }
 

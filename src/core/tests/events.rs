@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::bench::{Bench, config, pool, program};
 use crate::api::Request;
 use crate::config::spec::{Config, GroupKind, GroupSpec};
-use crate::core::{DaemonSignal, Input};
+use crate::core::{DaemonSignal, Fleet, Input};
 use crate::domain::{Errno, ExitStatus, InstanceId, ListenerOutput, Signal, Verdict};
 use crate::effects::{OutputOutcome, SpawnerOutcome};
 
@@ -628,4 +628,22 @@ fn output_is_reported_only_to_subscribers() {
     assert_eq!(remove(&mut bench, "b", 1), [""; 0]);
     assert_eq!(remove(&mut bench, "c", 2), ["report"]);
     assert_eq!(remove(&mut bench, "a", 0), [""; 0]);
+}
+
+#[test]
+fn a_pool_keeps_its_types_when_another_version_takes_over() {
+    let mut bench = ready(vec![pool("a", &["REMOTE_COMMUNICATION"], 10, 1)]);
+    // A daemon whose table has one type less, before the one that the pool subscribes to.
+    let mut state = serde_json::to_value(bench.fleet.snapshot()).expect("can be written");
+    let takes = state["pools"][0]["takes"].as_array_mut().expect("a list");
+    takes.remove(0);
+    let snapshot = serde_json::from_value(state).expect("can be read");
+    bench.fleet = Fleet::restore(snapshot, Bench::now(0));
+    assert_eq!(
+        remote(&mut bench, "x"),
+        [
+            delivery(0, 0, "a", 0, "x"),
+            "DEBG event 0 sent to listener a0".to_owned(),
+        ]
+    );
 }

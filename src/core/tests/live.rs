@@ -387,10 +387,7 @@ fn the_file_decides_at_the_next_update() {
 
 #[test]
 fn d6_an_update_of_a_scaled_group_keeps_common_processes() {
-    let whole = || Request::SetNumprocs {
-        program: "g:*".to_owned(),
-        numprocs: -1,
-    };
+    let whole = || Request::ResetNumprocs("g".to_owned());
     let mut bench = pool(2);
     assert_eq!(
         bench.ask(0, whole()),

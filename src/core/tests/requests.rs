@@ -704,6 +704,7 @@ fn a5_an_invisible_process_does_not_exist() {
             program: name,
             numprocs: 2,
         },
+        Request::ResetNumprocs,
         |group| Request::RemoveProcess {
             group,
             process: "other".to_owned(),
@@ -744,4 +745,28 @@ fn a5_an_invisible_process_does_not_exist() {
         lines[0].ends_with("fault FAILED: permission denied: g:b"),
         "{lines:?}"
     );
+}
+
+#[test]
+fn a1_a_batch_has_the_verb_of_its_request() {
+    use crate::core::ticket::BatchAction;
+
+    let request = |action: &BatchAction| match action {
+        BatchAction::Start { wait } => start("cat", *wait),
+        BatchAction::Stop { wait } => stop("cat", *wait),
+        BatchAction::Signal(_, text) => Request::Signal {
+            target: RequestTarget::All,
+            signal: text.clone(),
+        },
+        BatchAction::Clear => Request::ClearLogs(RequestTarget::All),
+    };
+    for action in [
+        BatchAction::Start { wait: true },
+        BatchAction::Stop { wait: true },
+        BatchAction::Signal(None, "HUP".to_owned()),
+        BatchAction::Clear,
+    ] {
+        let verb = request(&action).effect().audit_verb();
+        assert_eq!(Some(action.audit_verb()), verb);
+    }
 }

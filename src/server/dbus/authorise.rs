@@ -8,8 +8,8 @@ use super::error::BusError;
 use super::interface::{BusMethod, CallBinding};
 use super::polkit::{PolkitAnswer, action_for};
 use crate::api::{
-    Access, AccessScope, BoundCall, Caller, Fault, FaultCode, Grant, LogRef, Permission,
-    ProcessView, Reply, Request, RequestTarget,
+    Access, AccessScope, BoundCall, Caller, Fault, FaultCode, Grant, Permission, ProcessView,
+    Reply, Request, RequestSubject, RequestTarget,
 };
 use crate::domain::Namespec;
 use crate::server::xmlrpc::run_blocking;
@@ -17,74 +17,6 @@ use crate::sys;
 
 /// Maximum number of processes that polkit is asked about individually for one call.
 const MEMBERS_ASKED_MAX: usize = 64;
-
-/// The subject of a call, as polkit questions describe it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum CallSubject {
-    /// The daemon as a whole.
-    Whole,
-    /// One group, possibly not active yet.
-    Group(String),
-    /// A program: `program` or `group:program`.
-    Program(String),
-    /// Processes, groups or all processes.
-    Targets(Vec<RequestTarget>),
-}
-
-impl CallSubject {
-    /// The subject of this call.
-    pub(super) fn of(bound: &BoundCall) -> Self {
-        let one = |text: &String| {
-            Self::Targets(vec![RequestTarget::One(
-                Namespec::parse(text),
-                text.clone(),
-            )])
-        };
-        match bound {
-            BoundCall::Engine(request) | BoundCall::Wildcard(request, _) => match request {
-                Request::Start { target, .. }
-                | Request::Stop { target, .. }
-                | Request::Signal { target, .. }
-                | Request::ClearLogs(target) => Self::Targets(vec![target.clone()]),
-                Request::RollingRestart { targets, .. } => Self::Targets(targets.clone()),
-                Request::ProcessInfo(name) | Request::WriteStdin { name, .. } => one(name),
-                Request::LogFile(LogRef::Process(name, _)) => one(name),
-                Request::AddGroup(group)
-                | Request::RemoveGroup(group)
-                | Request::AddProgram { group, .. }
-                | Request::RemoveProcess { group, .. } => Self::Group(group.clone()),
-                Request::SetNumprocs { program, .. } => Self::Program(program.clone()),
-                Request::State
-                | Request::Pid
-                | Request::Identification
-                | Request::AllProcessInfo
-                | Request::SomeProcessInfo(_)
-                | Request::AllConfigInfo
-                | Request::Reread
-                | Request::ConfigProblems
-                | Request::Shutdown
-                | Request::Restart
-                | Request::Upgrade
-                | Request::Generation
-                | Request::LogFile(LogRef::Daemon)
-                | Request::ClearDaemonLog
-                | Request::RemoteEvent { .. }
-                | Request::GroupNames
-                | Request::WriteLog { .. } => Self::Whole,
-            },
-            BoundCall::ReadLog { of, .. } | BoundCall::TailLog { of, .. } => match of {
-                LogRef::Daemon => Self::Whole,
-                LogRef::Process(name, _) => one(name),
-            },
-            BoundCall::Constant(_)
-            | BoundCall::ProcessTable(..)
-            | BoundCall::ListMethods
-            | BoundCall::MethodHelp(_)
-            | BoundCall::MethodSignature(_)
-            | BoundCall::Multicall(_) => Self::Whole,
-        }
-    }
-}
 
 /// The details sent to polkit besides the action.
 #[derive(Debug, Clone, Default)]
@@ -135,7 +67,7 @@ impl BusConnection {
                     verb: call.verb,
                     dialog,
                 };
-                question.grant_scope(&CallSubject::of(bound)).await
+                question.grant_scope(&bound.subject()).await
             }
         };
         match granted {
@@ -189,13 +121,13 @@ fn needed_action(call: &BusMethod, permission: Permission) -> Option<&'static st
 
 impl Authorization<'_> {
     /// Determines the processes for which the caller is granted the action.
-    async fn grant_scope(&self, about: &CallSubject) -> Result<AccessScope, BusError> {
+    async fn grant_scope(&self, about: &RequestSubject) -> Result<AccessScope, BusError> {
         let scope = match about {
-            CallSubject::Whole => {
+            RequestSubject::Daemon => {
                 self.require(PolkitDetails::default()).await?;
                 AccessScope::All
             }
-            CallSubject::Group(name) => {
+            RequestSubject::Group(name) => {
                 let details = PolkitDetails {
                     group: Some(name.clone()),
                     ..PolkitDetails::default()
@@ -203,7 +135,7 @@ impl Authorization<'_> {
                 self.require(details).await?;
                 AccessScope::Only(vec![whole_group(name)])
             }
-            CallSubject::Program(text) => {
+            RequestSubject::Program(text) => {
                 let group = text.split_once(':').map(|(group, _)| group.to_owned());
                 let details = PolkitDetails {
                     group,
@@ -214,7 +146,7 @@ impl Authorization<'_> {
                 // The request names this program only.
                 AccessScope::All
             }
-            CallSubject::Targets(targets) => self.grant_targets(targets).await?,
+            RequestSubject::Targets(targets) => self.grant_targets(targets).await?,
         };
         // The questions took time, so check that the caller still exists and is the same. The bus never reuses a
         // unique name, so in practice this detects that the caller has gone.

@@ -164,6 +164,7 @@ pub(super) const BUS_METHODS: &[BusMethod] = &[
     call(Manager, "SendRemoteCommEvent", "supervisor.sendRemoteCommEvent", "event", Done),
     // Changes at run time
     call(Manager, "SetNumprocs", "supervisord.setNumprocs", "scale", Scaled),
+    call(Manager, "ResetNumprocs", "supervisord.resetNumprocs", "scale", Scaled),
     call(Manager, "GetGroupNames", "twiddler.getGroupNames", "status", Names),
     call(Manager, "Log", "twiddler.log", "write-log", Done),
     call(Manager, "AddProgramToGroup", "twiddler.addProgramToGroup", "add-program", Done),

@@ -16,7 +16,7 @@ use super::objects::{
 use super::path::{BusObject, MANAGER};
 use crate::api::ProcessView;
 use crate::control::{FeedItem, Subscription};
-use crate::domain::{EventKind, GroupName, ProcessName, ProcessState, SupervisorState};
+use crate::domain::{GroupName, ProcessName, ProcessState, StatusChange, SupervisorState};
 
 /// How long changes are collected. A process that starts then causes one or two messages, and a thousand starting
 /// processes do not cause a thousand engine calls.
@@ -77,15 +77,21 @@ impl ChangeBatch {
     }
 
     fn add_change(&mut self, received: FeedItem, known: &KnownObjects) {
-        let event = match received {
+        let change = match received {
             FeedItem::Lost(count) => {
                 self.lost += count;
                 return;
             }
-            FeedItem::Event(event) => event,
+            FeedItem::Change(change) => change,
         };
-        match (event.kind, event.group, event.process) {
-            (EventKind::ProcessState { from, to, pid, .. }, Some(group), Some(process)) => {
+        match change {
+            StatusChange::Process {
+                group,
+                process,
+                from,
+                to,
+                pid,
+            } => {
                 self.reshaped |= !known.get(&group).is_some_and(|has| has.contains(&process));
                 let object = BusObject::Process(group.to_string(), process.to_string());
                 let values = (
@@ -100,10 +106,8 @@ impl ChangeBatch {
                 self.moves.extend(signal.build(&values).ok());
                 self.changed.insert((group, process), (to, pid));
             }
-            (EventKind::SupervisorState(state), ..) => self.state = Some(state),
-            (EventKind::GroupAdded | EventKind::GroupRemoved, ..) => self.reshaped = true,
-            // The feed contains no other events.
-            _ => {}
+            StatusChange::Supervisor(state) => self.state = Some(state),
+            StatusChange::Groups => self.reshaped = true,
         }
     }
 
@@ -282,8 +286,6 @@ fn removed_signals(before: &KnownObjects, now: &KnownObjects) -> Vec<Message> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Event;
-    use crate::domain::ResourceEvents;
     use crate::server::render::tests::cat;
 
     fn there(groups: &[(&str, &[&str])]) -> KnownObjects {
@@ -344,17 +346,12 @@ mod tests {
     fn a_batch_keeps_each_state_change_and_the_last_state() {
         let cats = there(&[("cat", &["cat"])]);
         let moved = |group: &str, from, to, pid| {
-            FeedItem::Event(Event {
-                group: Some(GroupName::parse(group).expect("valid")),
-                process: Some(ProcessName::parse("cat").expect("valid")),
-                kind: EventKind::ProcessState {
-                    from,
-                    to,
-                    tries: 0,
-                    pid,
-                    expected: true,
-                    resource_events: ResourceEvents::NONE,
-                },
+            FeedItem::Change(StatusChange::Process {
+                group: GroupName::parse(group).expect("valid"),
+                process: ProcessName::parse("cat").expect("valid"),
+                from,
+                to,
+                pid,
             })
         };
         use ProcessState::{Running, Starting, Stopped};

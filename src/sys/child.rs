@@ -7,16 +7,17 @@
     reason = "raw system calls in a child that shares our memory"
 )]
 
-use std::ffi::{c_char, c_int, c_uint, c_void};
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 
 use super::capabilities;
-use super::child_bounds::{apply_bounds, capability_message, set_limit};
+use super::child_bounds::{apply_bounds, set_limit};
 use super::child_calls::{call, fd};
-use super::child_fds::{close_all_except, dup_inheritable, unshare_fds};
+use super::child_fds::{close_all_except, dup_inheritable, set_up_stdio, unshare_fds};
 use super::child_ids::set_ids;
+use super::child_message::{ChildMessage, capability_message, errno_message};
 use super::plan::{ChildIds, RawPlan};
 use super::spawn::FdTableMode;
-use crate::domain::Errno;
+use crate::domain::{Errno, Limit, Resource};
 
 /// Everything that the child reads. It lives in the parent's stack frame, and the parent waits until the child has
 /// called exec or ended.
@@ -57,13 +58,13 @@ fn exit_child(status: c_int) -> ! {
 }
 
 /// Writes a message to `to` in one write, and ends the child.
-fn fail_child(to: c_int, parts: [&[u8]; 5]) -> ! {
+fn fail_child(to: c_int, message: ChildMessage<'_>) -> ! {
     const LAST: &[u8] = b"\nsupervisor: child process was not spawned\n";
     let part = |bytes: &[u8]| libc::iovec {
         iov_base: bytes.as_ptr().cast_mut().cast::<c_void>(),
         iov_len: bytes.len(),
     };
-    let [a, b, c, d, e] = parts;
+    let [a, b, c, d, e] = message;
     let pieces = [
         part(b"supervisor: couldn't "),
         part(a),
@@ -112,167 +113,57 @@ pub(super) extern "C" fn probe(work: *mut c_void) -> c_int {
 pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
     // SAFETY: the parent passes a `ChildPlan` that lives until this child has called exec or ended.
     let work = unsafe { &*work.cast::<ChildPlan<'_>>() };
-    let plan = work.plan;
-
-    if let Some(procs) = work.procs
-        // SAFETY: a live byte, which the kernel only reads; the table may be the daemon's still, and nothing in it changes.
-        && let Err(errno) = unsafe { call(libc::SYS_write, [fd(procs), b"0".as_ptr() as usize, 1, 0]) }
-    {
-        fail_child(
-            work.staging[2],
-            [b"join its cgroup", b"", b"", b": ", errno.name().as_bytes()],
-        );
+    if let Err(message) = leave_daemon(work) {
+        // The table may still be the daemon's, so nothing in it may be changed. Writing changes nothing.
+        fail_child(work.staging[2], message);
     }
+    if let Err(message) = apply_plan(work) {
+        fail_child(libc::STDERR_FILENO, message);
+    }
+    execute(work)
+}
 
-    // Both make the child the leader of a process group.
-    let leads = if plan.has_session {
-        libc::SYS_setsid
-    } else {
-        libc::SYS_setpgid
-    };
-    // SAFETY: no memory involved. Neither can fail for a process just made.
-    let _ = unsafe { call(leads, [0; 4]) };
-    if plan.has_keyring {
+/// Separates the child from the daemon: its cgroup, process group, keyring, descriptor table and standard streams.
+fn leave_daemon(work: &ChildPlan<'_>) -> Result<(), ChildMessage<'static>> {
+    if let Some(procs) = work.procs {
+        join_cgroup(procs).map_err(errno_message(b"join its cgroup"))?;
+    }
+    lead_process_group(work.plan.has_session);
+    if work.plan.has_keyring {
         join_new_keyring();
     }
+    unshare_fds(work.table, work.first).map_err(errno_message(b"close descriptors"))?;
+    set_up_stdio(work.staging).map_err(errno_message(b"set up descriptors"))
+}
 
-    if let Err(errno) = unshare_fds(work.table, work.first) {
-        // The table may still be the daemon's, so nothing in it may be changed. Writing changes nothing.
-        fail_child(
-            work.staging[2],
-            [
-                b"close descriptors",
-                b"",
-                b"",
-                b": ",
-                errno.name().as_bytes(),
-            ],
-        );
+/// Sets everything that the plan says about the process. In this order, each step still has the privileges that it
+/// needs and does not prevent the next one.
+fn apply_plan<'a>(work: &ChildPlan<'a>) -> Result<(), ChildMessage<'a>> {
+    let plan = work.plan;
+    if let Some((source, number)) = work.ready {
+        dup_inheritable(source, number).map_err(errno_message(b"set up ready_fd"))?;
     }
-    for (number, &source) in work.staging.iter().enumerate() {
-        // SAFETY: the table is the child's own by now. The staging numbers are above 2, so none is overwritten before
-        // its turn.
-        if let Err(errno) = unsafe { call(libc::SYS_dup3, [fd(source), number, 0, 0]) } {
-            fail_child(
-                work.staging[2],
-                [
-                    b"set up descriptors",
-                    b"",
-                    b"",
-                    b": ",
-                    errno.name().as_bytes(),
-                ],
-            );
-        }
+    if work.table != FdTableMode::Inherited {
+        let kept = work.ready.map(|(_, number)| number);
+        close_all_except(kept).map_err(errno_message(b"close descriptors"))?;
     }
-    if let Some((source, number)) = work.ready
-        && let Err(errno) = dup_inheritable(source, number)
-    {
-        fail_child(
-            2,
-            [b"set up ready_fd", b"", b"", b": ", errno.name().as_bytes()],
-        );
-    }
-    if work.table != FdTableMode::Inherited
-        && let Err(errno) = close_all_except(work.ready.map(|(_, number)| number))
-    {
-        fail_child(
-            2,
-            [
-                b"close descriptors",
-                b"",
-                b"",
-                b": ",
-                errno.name().as_bytes(),
-            ],
-        );
-    }
-
-    for &(resource, limit) in &plan.limits {
-        if let Err(errno) = set_limit(resource, limit) {
-            fail_child(
-                2,
-                [
-                    b"set ",
-                    resource.name().as_bytes(),
-                    b"",
-                    b": ",
-                    errno.name().as_bytes(),
-                ],
-            );
-        }
-    }
-
-    // In this order, each step still has the privileges that it needs and does not prevent the next one.
-    if let Err(parts) = apply_bounds(&plan.bounds) {
-        fail_child(2, parts);
-    }
-    let has_changed_user = matches!(plan.ids, ChildIds::Become { .. });
-    if has_changed_user
-        && plan.bounds.ambient.is_some()
-        && let Err(errno) = capabilities::keep_permitted()
-    {
-        fail_child(
-            2,
-            [
-                b"keep capabilities",
-                b": ",
-                errno.name().as_bytes(),
-                b"",
-                b"",
-            ],
-        );
-    }
-    if let Err(parts) = set_ids(&plan.ids, work.uid) {
-        fail_child(2, parts);
-    }
-    let (bounding, ambient) = (plan.bounds.bounding, plan.bounds.ambient);
-    if (bounding.is_some() || ambient.is_some())
-        && let Err(refused) =
-            capabilities::set_inheritable_and_ambient(bounding, ambient, has_changed_user)
-    {
-        fail_child(
-            2,
-            capability_message(b"grant ", b" (ambient_capabilities)", refused),
-        );
-    }
-
+    restore_limits(&plan.limits)?;
+    apply_bounds(&plan.bounds)?;
+    change_user(plan, work.uid)?;
     if let Some(directory) = &plan.directory {
-        // SAFETY: a live NUL-terminated string; the working directory is the child's own (no CLONE_FS).
-        if let Err(errno) = unsafe { call(libc::SYS_chdir, [directory.as_ptr() as usize, 0, 0, 0]) }
-        {
-            fail_child(
-                2,
-                [
-                    b"chdir to ",
-                    directory.to_bytes(),
-                    b"",
-                    b": ",
-                    errno.name().as_bytes(),
-                ],
-            );
-        }
+        change_directory(directory)?;
     }
     if let Some(umask) = plan.umask {
-        // SAFETY: no memory involved; the mask is the child's own (no CLONE_FS).
-        let _ = unsafe { call(libc::SYS_umask, [umask as usize, 0, 0, 0]) };
+        set_umask(umask);
     }
-
-    if plan.bounds.no_new_privileges
-        && let Err(errno) = capabilities::no_new_privileges()
-    {
-        fail_child(
-            2,
-            [
-                b"set no_new_privileges",
-                b": ",
-                errno.name().as_bytes(),
-                b"",
-                b"",
-            ],
-        );
+    if plan.bounds.no_new_privileges {
+        capabilities::no_new_privileges().map_err(errno_message(b"set no_new_privileges"))?;
     }
+    Ok(())
+}
 
+/// Resets the signals and executes the program.
+fn execute(work: &ChildPlan<'_>) -> ! {
     default_dispositions(work.dispositions);
     set_signal_mask(0);
     // SAFETY: a live string and two live, null-terminated arrays of such.
@@ -280,7 +171,7 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
         call(
             libc::SYS_execve,
             [
-                plan.path.as_ptr() as usize,
+                work.plan.path.as_ptr() as usize,
                 work.argv as usize,
                 work.envp as usize,
                 0,
@@ -289,9 +180,73 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
     };
     let errno = result.err().unwrap_or(Errno(libc::EINVAL));
     fail_child(
-        2,
+        libc::STDERR_FILENO,
         [b"exec ", work.word, b"", b": ", errno.name().as_bytes()],
     )
+}
+
+/// Moves the child to the cgroup that has this `cgroup.procs`.
+fn join_cgroup(procs: c_int) -> Result<(), Errno> {
+    // SAFETY: a live byte, which the kernel only reads; the table may be the daemon's still, and nothing in it changes.
+    unsafe { call(libc::SYS_write, [fd(procs), b"0".as_ptr() as usize, 1, 0]) }
+}
+
+/// Makes the child the leader of a process group, with `has_session` also of a session.
+fn lead_process_group(has_session: bool) {
+    let leads = if has_session {
+        libc::SYS_setsid
+    } else {
+        libc::SYS_setpgid
+    };
+    // SAFETY: no memory involved. Neither can fail for a process just made.
+    let _ = unsafe { call(leads, [0; 4]) };
+}
+
+/// Sets the limits that the daemon raised for itself back to those for programs.
+fn restore_limits(limits: &[(Resource, Limit)]) -> Result<(), ChildMessage<'static>> {
+    for &(resource, limit) in limits {
+        set_limit(resource, limit).map_err(|errno| {
+            let name = resource.name().as_bytes();
+            [&b"set "[..], name, b"", b": ", errno.name().as_bytes()]
+        })?;
+    }
+    Ok(())
+}
+
+/// Sets the groups, the ids and the capabilities of the plan.
+fn change_user<'a>(plan: &'a RawPlan, uid: &'a [u8]) -> Result<(), ChildMessage<'a>> {
+    let (bounding, ambient) = (plan.bounds.bounding, plan.bounds.ambient);
+    let has_changed_user = matches!(plan.ids, ChildIds::Become { .. });
+    if has_changed_user && ambient.is_some() {
+        capabilities::keep_permitted().map_err(errno_message(b"keep capabilities"))?;
+    }
+    set_ids(&plan.ids, uid)?;
+    if bounding.is_some() || ambient.is_some() {
+        capabilities::set_inheritable_and_ambient(bounding, ambient, has_changed_user).map_err(
+            |refused| capability_message(b"grant ", b" (ambient_capabilities)", refused),
+        )?;
+    }
+    Ok(())
+}
+
+/// Changes to the working directory of the program.
+fn change_directory(directory: &CStr) -> Result<(), ChildMessage<'_>> {
+    // SAFETY: a live NUL-terminated string; the working directory is the child's own (no CLONE_FS).
+    unsafe { call(libc::SYS_chdir, [directory.as_ptr() as usize, 0, 0, 0]) }.map_err(|errno| {
+        [
+            &b"chdir to "[..],
+            directory.to_bytes(),
+            b"",
+            b": ",
+            errno.name().as_bytes(),
+        ]
+    })
+}
+
+/// Sets the file mode creation mask.
+fn set_umask(umask: c_uint) {
+    // SAFETY: no memory involved; the mask is the child's own (no CLONE_FS).
+    let _ = unsafe { call(libc::SYS_umask, [umask as usize, 0, 0, 0]) };
 }
 
 /// Joins an empty session keyring instead of the daemon's, because every process with the daemon's keyring can use

@@ -8,9 +8,10 @@
 use std::ffi::c_int;
 
 use super::child_calls::{ask, call, fd};
+use super::child_message::{ChildMessage, capability_message, missing_right};
 use super::plan::{ChildBounds, ConfiguredValue};
 use super::{capabilities, limits};
-use crate::domain::{Capabilities, Errno, Limit, Resource};
+use crate::domain::{Errno, Limit, Resource};
 
 /// Sets one resource limit of the child.
 pub(super) fn set_limit(resource: Resource, limit: Limit) -> Result<(), Errno> {
@@ -29,27 +30,8 @@ pub(super) fn set_limit(resource: Resource, limit: Limit) -> Result<(), Errno> {
     }
 }
 
-/// The suffix of a message that names the missing privilege. Empty if the errno has another cause.
-pub(super) fn missing_right(errno: Errno, right: &'static str) -> &'static [u8] {
-    match errno {
-        Errno(libc::EPERM | libc::EACCES) => right.as_bytes(),
-        _ => b"",
-    }
-}
-
-/// The parts of a message about one capability.
-pub(super) fn capability_message(
-    verb: &'static [u8],
-    key: &'static [u8],
-    (number, errno): capabilities::CapabilityError,
-) -> [&'static [u8]; 5] {
-    let name = Capabilities::name_of(number).as_bytes();
-    [verb, name, key, b": ", errno.name().as_bytes()]
-}
-
-/// Sets everything that does not depend on the user, while the child has the daemon's privileges. The error is the
-/// parts of a message.
-pub(super) fn apply_bounds(bounds: &ChildBounds) -> Result<(), [&[u8]; 5]> {
+/// Sets everything that does not depend on the user, while the child has the daemon's privileges.
+pub(super) fn apply_bounds(bounds: &ChildBounds) -> Result<(), ChildMessage<'_>> {
     // Before the limits, because a limit on open files could leave no room for this descriptor.
     if let Some(ConfiguredValue { value, text }) = &bounds.oom_score_adj
         && let Err((errno, right)) = write_oom_score_adj(value.as_bytes())

@@ -60,3 +60,13 @@ pub(super) fn unshare_fds(table: FdTableMode, first: c_uint) -> Result<(), Errno
         FdTableMode::Inherited => Ok(()),
     }
 }
+
+/// Duplicates the staging descriptors to 0, 1 and 2.
+pub(super) fn set_up_stdio(staging: [c_int; 3]) -> Result<(), Errno> {
+    for (number, &source) in staging.iter().enumerate() {
+        // SAFETY: the table is the child's own by now. The staging numbers are above 2, so none is overwritten before
+        // its turn.
+        unsafe { call(libc::SYS_dup3, [fd(source), number, 0, 0]) }?;
+    }
+    Ok(())
+}

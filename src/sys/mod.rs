@@ -10,6 +10,7 @@ mod child_bounds;
 mod child_calls;
 mod child_fds;
 mod child_ids;
+mod child_message;
 mod clock;
 mod clone3;
 mod code_pages;

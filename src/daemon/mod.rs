@@ -7,6 +7,7 @@ pub mod manual;
 mod pidfile;
 mod reload;
 mod run_loop;
+mod run_threads;
 mod start;
 mod startup;
 mod watch;

@@ -5,6 +5,7 @@ mod fatal;
 pub mod machine;
 pub mod manual;
 mod pidfile;
+mod previous_daemon;
 mod reload;
 mod run_loop;
 mod run_threads;

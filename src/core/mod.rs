@@ -11,6 +11,7 @@ mod checkpoint;
 mod daemon_control;
 mod exit;
 mod fleet;
+mod group_change;
 mod groups;
 mod handoff;
 mod input;
@@ -38,6 +39,7 @@ mod stop;
 mod tick;
 mod ticket;
 mod transitions;
+mod waiters;
 
 pub use action::{Action, Actions, AuditLine, DaemonOutcome, SignalScope};
 pub use adopt::AdoptedProcess;

@@ -118,81 +118,77 @@ impl Fleet {
             }
             return BatchStep::Next;
         };
-        let state = process.state();
-        let concerned = match &batch.action {
-            BatchAction::Start { .. } => !state.is_running(),
-            BatchAction::Stop { .. } => state.is_running(),
-            BatchAction::Signal(..) => state.is_signallable(),
-            BatchAction::Clear => true,
-        };
-        if batch.one.is_none() {
-            let covered = batch
-                .scope
-                .covers(member.group.as_str(), member.process.as_str());
-            if concerned && !covered {
-                let index = batch.next_index();
-                batch.record_result(
-                    index,
-                    true,
-                    result(
-                        &member,
-                        Some(not_permitted(&Namespec::print(
-                            member.group.as_str(),
-                            member.process.as_str(),
-                        ))),
-                    ),
-                );
-                return BatchStep::Next;
+        let is_affected = is_affected(&batch.action, process.state());
+        let is_single = batch.one.is_some();
+        if !is_single && !batch.covers(&member) {
+            if is_affected {
+                record_not_permitted(batch, &member);
             }
-            if !covered {
-                return BatchStep::Next;
-            }
+            return BatchStep::Next;
         }
         match batch.action.clone() {
-            BatchAction::Start { .. } if !concerned && batch.one.is_none() => BatchStep::Next,
-            BatchAction::Start { .. } => self.check(ticket, batch, member, out),
-            BatchAction::Stop { wait } => {
-                if !concerned {
-                    // An automatic restart may be due. The stop cancels it.
-                    self.update_process(
-                        member.slot,
-                        Trigger::Stop,
-                        now,
-                        out,
-                        Process::cancel_restart,
-                    );
-                    self.call_off_restarts(member.slot, out);
-                    if batch.one.is_some() {
-                        self.settle_member_now(batch, &member, Some(FaultCode::NotRunning));
-                    }
-                    return BatchStep::Next;
-                }
-                self.update_process(member.slot, Trigger::Stop, now, out, Process::stop);
-                let until = if wait {
-                    WaitUntil::Stopped
-                } else {
-                    WaitUntil::StopSent
-                };
-                self.wait_for(ticket, batch, &member, until, now, out);
-                BatchStep::Next
+            BatchAction::Start { .. } if !is_affected && !is_single => {}
+            BatchAction::Start { .. } => return self.check(ticket, batch, member, out),
+            BatchAction::Stop { wait } if is_affected => {
+                self.stop_member(ticket, batch, &member, wait, now, out);
             }
+            BatchAction::Stop { .. } => self.cancel_member_restart(batch, &member, now, out),
             BatchAction::Signal(None, text) => {
-                if concerned || batch.one.is_some() {
+                if is_affected || is_single {
                     let index = batch.next_index();
                     let fault = FaultCode::BadSignal.of(text);
                     batch.record_result(index, true, result(&member, Some(fault)));
                 }
-                BatchStep::Next
             }
             BatchAction::Signal(Some(signal), _) => {
-                if concerned {
+                if is_affected {
                     self.signal_member(ticket, batch, member, signal, out);
-                } else if batch.one.is_some() {
+                } else if is_single {
                     self.settle_member_now(batch, &member, Some(FaultCode::NotRunning));
                 }
-                BatchStep::Next
             }
-            BatchAction::Clear => self.clear_logs(ticket, batch, member, out),
+            BatchAction::Clear => return self.clear_logs(ticket, batch, member, out),
+        }
+        BatchStep::Next
+    }
+
+    /// Stops a member.
+    fn stop_member(
+        &mut self,
+        ticket: Ticket,
+        batch: &mut Batch,
+        member: &BatchMember,
+        wait: bool,
+        now: Now,
+        out: &mut Actions,
+    ) {
+        self.update_process(member.slot, Trigger::Stop, now, out, Process::stop);
+        let until = if wait {
+            WaitUntil::Stopped
+        } else {
+            WaitUntil::StopSent
+        };
+        self.wait_for(ticket, batch, member, until, now, out);
+    }
+
+    /// Cancels the automatic restart that may be due for a member to be stopped that does not run.
+    fn cancel_member_restart(
+        &mut self,
+        batch: &mut Batch,
+        member: &BatchMember,
+        now: Now,
+        out: &mut Actions,
+    ) {
+        self.update_process(
+            member.slot,
+            Trigger::Stop,
+            now,
+            out,
+            Process::cancel_restart,
+        );
+        self.call_off_restarts(member.slot, out);
+        if batch.one.is_some() {
+            self.settle_member_now(batch, member, Some(FaultCode::NotRunning));
         }
     }
 
@@ -415,6 +411,24 @@ impl Fleet {
         self.tickets.insert(ticket, Pending::Batch(batch));
         self.advance_batch(ticket, now, out);
     }
+}
+
+/// Returns whether an action does something with a process in this state.
+const fn is_affected(action: &BatchAction, state: ProcessState) -> bool {
+    match action {
+        BatchAction::Start { .. } => !state.is_running(),
+        BatchAction::Stop { .. } => state.is_running(),
+        BatchAction::Signal(..) => state.is_signallable(),
+        BatchAction::Clear => true,
+    }
+}
+
+/// Records that the caller may not act on a member.
+fn record_not_permitted(batch: &mut Batch, member: &BatchMember) {
+    let index = batch.next_index();
+    let named = Namespec::print(member.group.as_str(), member.process.as_str());
+    let fault = not_permitted(&named);
+    batch.record_result(index, true, result(member, Some(fault)));
 }
 
 /// Returns the result of one member.

@@ -281,6 +281,7 @@ impl<'a> Formatter<'a> {
         Ok(number)
     }
 
+    /// Converts the argument of the conversion `c`. Returns the sign with its prefix, and the body.
     fn convert(
         &self,
         c: char,
@@ -290,47 +291,14 @@ impl<'a> Formatter<'a> {
     ) -> Result<(String, String), FormatError> {
         match c {
             's' | 'r' | 'a' => {
-                let text = match (argument, c) {
-                    (FormatArgument::Value(ExpandValue::Text(text)), 's') => text.clone(),
-                    (FormatArgument::Value(ExpandValue::Text(text)), 'r') => python_repr(text),
-                    (FormatArgument::Value(ExpandValue::Text(text)), _) => {
-                        ascii(&python_repr(text))
-                    }
-                    (FormatArgument::Value(ExpandValue::Number(number)), _) => number.to_string(),
-                    (FormatArgument::Mapping, 'a') => ascii(&self.mapping()),
-                    (FormatArgument::Mapping, _) => self.mapping(),
-                };
+                let text = self.text_of(c, argument);
                 let text = match precision {
                     Some(precision) => text.chars().take(precision).collect(),
                     None => text,
                 };
                 Ok((String::new(), text))
             }
-            'd' | 'i' | 'u' | 'o' | 'x' | 'X' => {
-                let FormatArgument::Value(ExpandValue::Number(number)) = argument else {
-                    let wanted = if matches!(c, 'o' | 'x' | 'X') {
-                        "an integer"
-                    } else {
-                        "a real number"
-                    };
-                    return bad(format!(
-                        "%{c} format: {wanted} is required, not {}",
-                        argument.kind()
-                    ));
-                };
-                let magnitude = number.unsigned_abs();
-                let (prefix, digits) = match c {
-                    'o' => ("0o", format!("{magnitude:o}")),
-                    'x' => ("0x", format!("{magnitude:x}")),
-                    'X' => ("0X", format!("{magnitude:X}")),
-                    _ => ("", magnitude.to_string()),
-                };
-                let mut sign = sign(*number < 0, flags).to_owned();
-                if flags.alternate {
-                    sign.push_str(prefix);
-                }
-                Ok((sign, format!("{digits:0>0$}", precision.unwrap_or(0))))
-            }
+            'd' | 'i' | 'u' | 'o' | 'x' | 'X' => integer(c, argument, flags, precision),
             'e' | 'E' | 'f' | 'F' | 'g' | 'G' => {
                 let FormatArgument::Value(ExpandValue::Number(number)) = argument else {
                     return bad(format!("must be real number, not {}", argument.kind()));
@@ -340,18 +308,7 @@ impl<'a> Formatter<'a> {
                     float(number.unsigned_abs(), c, precision.unwrap_or(6), flags),
                 ))
             }
-            'c' => match argument {
-                FormatArgument::Value(ExpandValue::Text(text)) if text.chars().count() == 1 => {
-                    Ok((String::new(), text.clone()))
-                }
-                FormatArgument::Value(ExpandValue::Number(number)) => {
-                    match u32::try_from(*number).ok().and_then(char::from_u32) {
-                        Some(character) => Ok((String::new(), character.to_string())),
-                        None => bad("%c arg not in range(0x110000)"),
-                    }
-                }
-                _ => bad("%c requires int or char"),
-            },
+            'c' => Ok((String::new(), character(argument)?)),
             _ => {
                 let shown = if ('\x1f'..='~').contains(&c) { c } else { '?' };
                 bad(format!(
@@ -360,6 +317,18 @@ impl<'a> Formatter<'a> {
                     self.at - 1
                 ))
             }
+        }
+    }
+
+    /// The argument as `%s`, `%r` or `%a` prints it.
+    fn text_of(&self, c: char, argument: &FormatArgument) -> String {
+        match (argument, c) {
+            (FormatArgument::Value(ExpandValue::Text(text)), 's') => text.clone(),
+            (FormatArgument::Value(ExpandValue::Text(text)), 'r') => python_repr(text),
+            (FormatArgument::Value(ExpandValue::Text(text)), _) => ascii(&python_repr(text)),
+            (FormatArgument::Value(ExpandValue::Number(number)), _) => number.to_string(),
+            (FormatArgument::Mapping, 'a') => ascii(&self.mapping()),
+            (FormatArgument::Mapping, _) => self.mapping(),
         }
     }
 
@@ -408,6 +377,54 @@ fn sign(negative: bool, flags: &FormatFlags) -> &'static str {
         (false, true, _) => "+",
         (false, false, true) => " ",
         (false, false, false) => "",
+    }
+}
+
+/// Formats an integer: its sign with the prefix of its base, and its digits.
+fn integer(
+    c: char,
+    argument: &FormatArgument,
+    flags: &FormatFlags,
+    precision: Option<usize>,
+) -> Result<(String, String), FormatError> {
+    let FormatArgument::Value(ExpandValue::Number(number)) = argument else {
+        let wanted = if matches!(c, 'o' | 'x' | 'X') {
+            "an integer"
+        } else {
+            "a real number"
+        };
+        return bad(format!(
+            "%{c} format: {wanted} is required, not {}",
+            argument.kind()
+        ));
+    };
+    let magnitude = number.unsigned_abs();
+    let (prefix, digits) = match c {
+        'o' => ("0o", format!("{magnitude:o}")),
+        'x' => ("0x", format!("{magnitude:x}")),
+        'X' => ("0X", format!("{magnitude:X}")),
+        _ => ("", magnitude.to_string()),
+    };
+    let mut sign = sign(*number < 0, flags).to_owned();
+    if flags.alternate {
+        sign.push_str(prefix);
+    }
+    Ok((sign, format!("{digits:0>0$}", precision.unwrap_or(0))))
+}
+
+/// The character that `%c` prints.
+fn character(argument: &FormatArgument) -> Result<String, FormatError> {
+    match argument {
+        FormatArgument::Value(ExpandValue::Text(text)) if text.chars().count() == 1 => {
+            Ok(text.clone())
+        }
+        FormatArgument::Value(ExpandValue::Number(number)) => {
+            match u32::try_from(*number).ok().and_then(char::from_u32) {
+                Some(character) => Ok(character.to_string()),
+                None => bad("%c arg not in range(0x110000)"),
+            }
+        }
+        _ => bad("%c requires int or char"),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Parses INI text into sections, with the span of every key and value. No other file knows the dialect.
+//! Parses INI text into sections, with the span of every key and value. Only this file and `ini_line.rs` know the
+//! dialect.
 //!
 //! The dialect is that of Python's raw parser with `strict` off, inline comments by `;` and `#`, and blank lines inside
 //! values.
@@ -6,8 +7,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::ini_line::IniLine;
 use super::problem::SourceSpan;
-use super::python::{is_space, rstrip, strip};
+use super::python::rstrip;
 use crate::domain::python_repr;
 
 /// One key and its value.
@@ -187,6 +189,7 @@ impl Default for Ini {
 }
 
 /// The position of the parser: its section and its last key.
+#[derive(Clone, Copy)]
 struct ReadPosition {
     /// `None`: in `[DEFAULT]`.
     section: Option<usize>,
@@ -202,140 +205,15 @@ impl Ini {
     /// # Source
     /// Python's `configparser`, "Supported INI File Structure".
     pub fn read(&mut self, name: &str, file: usize, text: &str) -> Result<(), IniError> {
-        let mut cursor: Option<ReadPosition> = None;
-        let mut indent = 0;
-        let mut homeless: Option<IniError> = None;
-        let mut bad = Vec::new();
-        let mut sentence = String::new();
-        let mut touched = Vec::new();
+        let mut reader = FileReader::new(self, name, file);
         let unmarked = text.strip_prefix(BYTE_ORDER_MARK);
         if unmarked.is_some() {
-            let line = text.split_inclusive('\n').next().unwrap_or_default();
-            homeless = Some(IniError {
-                sentence: no_header(name, 1, line),
-                lines: vec![(
-                    SourceSpan {
-                        file,
-                        line: 1,
-                        column: 1,
-                        len: 1,
-                    },
-                    "the file begins with a byte order mark (U+FEFF); save the file as UTF-8 without a byte order mark",
-                )],
-            });
+            reader.refuse_byte_order_mark(text);
         }
         for (number, line) in (1..).zip(unmarked.unwrap_or(text).split_inclusive('\n')) {
-            let comment = comment_start(line);
-            let kept = strip(&line[..comment.unwrap_or(line.len())]);
-            if kept.is_empty() {
-                // A blank line is part of the value around it; a comment line is not.
-                if let (None, Some(entry)) = (
-                    comment,
-                    cursor
-                        .as_ref()
-                        .and_then(|cursor| self.current_entry(cursor)),
-                ) {
-                    entry.value.push('\n');
-                }
-                continue;
-            }
-            let own = line.chars().take_while(|&c| is_space(c)).count();
-            let span = |from: usize, text: &str| SourceSpan {
-                file,
-                line: number,
-                column: line[..from].chars().count() + 1,
-                len: text.chars().count().max(1),
-            };
-            let start = line.len() - line.trim_start_matches(is_space).len();
-            let cut = |value: &str| {
-                comment
-                    .filter(|_| in_quotes(value))
-                    .map(|at| Box::new(span(at, &line[at..=at])))
-            };
-            if own > indent
-                && let Some(entry) = cursor
-                    .as_ref()
-                    .and_then(|cursor| self.current_entry(cursor))
-            {
-                entry.value.push('\n');
-                entry.value.push_str(kept);
-                entry.cut = entry.cut.take().or_else(|| cut(&entry.value));
-                continue;
-            }
-            indent = own;
-            if let Some(header) = header(kept) {
-                cursor = Some(ReadPosition {
-                    section: self.section_at(header, span(start, kept)),
-                    entry: None,
-                });
-                continue;
-            }
-            let Some(cursor) = cursor.as_mut() else {
-                homeless.get_or_insert_with(|| IniError {
-                    sentence: no_header(name, number, line),
-                    lines: vec![(
-                        span(start, kept),
-                        "expected a section header such as [supervisord] before this line",
-                    )],
-                });
-                continue;
-            };
-            let parts = kept
-                .find(['=', ':'])
-                .map(|at| (rstrip(&kept[..at]), &kept[at + 1..]));
-            if parts.is_none_or(|(key, _)| key.is_empty()) {
-                bad.push((
-                    span(start, kept),
-                    "expected `key = value`, a [section] or a comment that begins with ; or #",
-                ));
-                if sentence.is_empty() {
-                    sentence = format!("Source contains parsing errors: {}", python_repr(name));
-                }
-                sentence.push_str(&format!("\n\t[line {number:2}]: {}", python_repr(line)));
-            }
-            // Python goes on with an empty key, but after a line without a separator the key before stays open.
-            let Some((key, rest)) = parts else { continue };
-            let value = strip(rest);
-            let value_at = start + kept.len() - rest.trim_start_matches(is_space).len();
-            let key_span = span(start, key);
-            let value_span = match value {
-                "" => key_span,
-                value => span(value_at, value),
-            };
-            let (lower, written) = self.intern_key(key);
-            let at = self.current_section(cursor).insert_entry(IniEntry {
-                key: lower,
-                written,
-                value: value.to_owned(),
-                place: EntrySpans::new(key_span, value_span),
-                cut: cut(value),
-                replaced: None,
-            });
-            // An empty key takes no continuation lines.
-            cursor.entry = (!key.is_empty()).then_some(at);
-            touched.push((cursor.section, at));
+            reader.read_line(&IniLine::new(file, number, line));
         }
-        for (section, entry) in touched {
-            let cursor = ReadPosition {
-                section,
-                entry: Some(entry),
-            };
-            if let Some(entry) = self.current_entry(&cursor) {
-                entry.value.truncate(rstrip(&entry.value).len());
-            }
-        }
-        match homeless {
-            // It can only be the first error of a file, and it is the one at which Python stops.
-            Some(mut error) => {
-                error.lines.extend(bad);
-                Err(error)
-            }
-            None if bad.is_empty() => Ok(()),
-            None => Err(IniError {
-                sentence,
-                lines: bad,
-            }),
-        }
+        reader.finish()
     }
 
     /// Makes one section without spans. If a key is given twice, its last value counts.
@@ -385,17 +263,18 @@ impl Ini {
         new
     }
 
-    fn current_section(&mut self, cursor: &ReadPosition) -> &mut IniSection {
-        match cursor.section {
+    /// The section at this index. `None`: `[DEFAULT]`.
+    fn section_mut(&mut self, section: Option<usize>) -> &mut IniSection {
+        match section {
             Some(at) => &mut self.sections[at],
             None => &mut self.defaults,
         }
     }
 
     /// The entry that a continuation line would extend.
-    fn current_entry(&mut self, cursor: &ReadPosition) -> Option<&mut IniEntry> {
-        let at = cursor.entry?;
-        self.current_section(cursor).entries.get_mut(at)
+    fn current_entry(&mut self, position: ReadPosition) -> Option<&mut IniEntry> {
+        let at = position.entry?;
+        self.section_mut(position.section).entries.get_mut(at)
     }
 
     /// The index of the section with this name, which is created if needed. `None`: `[DEFAULT]`.
@@ -540,27 +419,165 @@ impl Ini {
     }
 }
 
-/// The byte offset of the comment in a line. As in Python, the searches for `;` and `#` advance in lockstep, one
-/// occurrence of each per round, and the first round that finds a comment ends them. In `a=x;y ;cut #d`, the first round
-/// finds the `#`, so the ` ;` before it is part of the value.
-fn comment_start(line: &str) -> Option<usize> {
-    if line.trim_start_matches(is_space).starts_with(['#', ';']) {
-        return Some(0);
-    }
-    let mut semicolons = line.match_indices(';').map(|(at, _)| at);
-    let mut hashes = line.match_indices('#').map(|(at, _)| at);
-    loop {
-        let round = [semicolons.next(), hashes.next()];
-        if round == [None, None] {
-            return None;
+/// Reads the lines of one file into an [`Ini`].
+struct FileReader<'a> {
+    ini: &'a mut Ini,
+    name: &'a str,
+    file: usize,
+    /// `None`: before the first section.
+    position: Option<ReadPosition>,
+    /// The indentation of the last line that began a key or a section.
+    indent: usize,
+    /// The error about the first line that is before any section.
+    homeless: Option<IniError>,
+    /// The lines that cannot be parsed, with Python's message about all of them.
+    bad: IniError,
+    /// The section and the index of each entry of this file.
+    touched: Vec<(Option<usize>, usize)>,
+}
+
+impl<'a> FileReader<'a> {
+    fn new(ini: &'a mut Ini, name: &'a str, file: usize) -> Self {
+        Self {
+            ini,
+            name,
+            file,
+            position: None,
+            indent: 0,
+            homeless: None,
+            bad: IniError {
+                sentence: String::new(),
+                lines: Vec::new(),
+            },
+            touched: Vec::new(),
         }
-        let found = round
-            .into_iter()
-            .flatten()
-            .filter(|&at| line[..at].chars().next_back().is_none_or(is_space))
-            .min();
-        if found.is_some() {
-            return found;
+    }
+
+    /// Records the error about a byte order mark at the beginning of the file.
+    fn refuse_byte_order_mark(&mut self, text: &str) {
+        let line = text.split_inclusive('\n').next().unwrap_or_default();
+        let span = SourceSpan {
+            file: self.file,
+            line: 1,
+            column: 1,
+            len: 1,
+        };
+        self.homeless = Some(IniError {
+            sentence: no_header(self.name, 1, line),
+            lines: vec![(
+                span,
+                "the file begins with a byte order mark (U+FEFF); save the file as UTF-8 without a byte order mark",
+            )],
+        });
+    }
+
+    fn read_line(&mut self, line: &IniLine<'_>) {
+        if line.kept.is_empty() {
+            // A blank line is part of the value around it; a comment line is not.
+            if !line.has_comment()
+                && let Some(entry) = self.current_entry()
+            {
+                entry.value.push('\n');
+            }
+            return;
+        }
+        let indent = line.indent();
+        if indent > self.indent
+            && let Some(entry) = self.current_entry()
+        {
+            entry.value.push('\n');
+            entry.value.push_str(line.kept);
+            entry.cut = entry.cut.take().or_else(|| line.cut(&entry.value));
+            return;
+        }
+        self.indent = indent;
+        if let Some(header) = line.header() {
+            self.position = Some(ReadPosition {
+                section: self.ini.section_at(header, line.kept_span()),
+                entry: None,
+            });
+            return;
+        }
+        match self.position {
+            Some(position) => self.read_key(line, position.section),
+            None => self.refuse_homeless(line),
+        }
+    }
+
+    /// The entry that a continuation line would extend.
+    fn current_entry(&mut self) -> Option<&mut IniEntry> {
+        self.ini.current_entry(self.position?)
+    }
+
+    /// Records the error about a line before any section.
+    fn refuse_homeless(&mut self, line: &IniLine<'_>) {
+        self.homeless.get_or_insert_with(|| IniError {
+            sentence: no_header(self.name, line.number, line.text),
+            lines: vec![(
+                line.kept_span(),
+                "expected a section header such as [supervisord] before this line",
+            )],
+        });
+    }
+
+    /// Reads a line that is neither a header nor a continuation.
+    fn read_key(&mut self, line: &IniLine<'_>, section: Option<usize>) {
+        let parts = line.key_and_rest();
+        if parts.as_ref().is_none_or(|parts| parts.key.is_empty()) {
+            self.refuse_line(line);
+        }
+        // Python goes on with an empty key, but after a line without a separator the key before stays open.
+        let Some(parts) = parts else { return };
+        let (key_span, value_span) = line.entry_spans(&parts);
+        let (key, written) = self.ini.intern_key(parts.key);
+        let at = self.ini.section_mut(section).insert_entry(IniEntry {
+            key,
+            written,
+            value: parts.value().to_owned(),
+            place: EntrySpans::new(key_span, value_span),
+            cut: line.cut(parts.value()),
+            replaced: None,
+        });
+        self.position = Some(ReadPosition {
+            section,
+            // An empty key takes no continuation lines.
+            entry: (!parts.key.is_empty()).then_some(at),
+        });
+        self.touched.push((section, at));
+    }
+
+    /// Records the error about a line that cannot be parsed.
+    fn refuse_line(&mut self, line: &IniLine<'_>) {
+        let bad = &mut self.bad;
+        bad.lines.push((
+            line.kept_span(),
+            "expected `key = value`, a [section] or a comment that begins with ; or #",
+        ));
+        if bad.sentence.is_empty() {
+            let name = python_repr(self.name);
+            bad.sentence = format!("Source contains parsing errors: {name}");
+        }
+        let (number, text) = (line.number, python_repr(line.text));
+        bad.sentence
+            .push_str(&format!("\n\t[line {number:2}]: {text}"));
+    }
+
+    /// Removes the blank lines at the ends of values, and returns the errors.
+    fn finish(self) -> Result<(), IniError> {
+        for (section, at) in self.touched {
+            let entry = Some(at);
+            if let Some(entry) = self.ini.current_entry(ReadPosition { section, entry }) {
+                entry.value.truncate(rstrip(&entry.value).len());
+            }
+        }
+        match self.homeless {
+            // It can only be the first error of a file, and it is the one at which Python stops.
+            Some(mut error) => {
+                error.lines.extend(self.bad.lines);
+                Err(error)
+            }
+            None if self.bad.lines.is_empty() => Ok(()),
+            None => Err(self.bad),
         }
     }
 }
@@ -572,30 +589,6 @@ fn no_header(name: &str, number: usize, line: &str) -> String {
         python_repr(name),
         python_repr(line)
     )
-}
-
-/// The name between the first `[` and the last `]` of a header line. `None`: it is empty.
-fn header(line: &str) -> Option<&str> {
-    let inner = line.strip_prefix('[')?;
-    let end = inner.rfind(']')?;
-    (end > 0).then(|| &inner[..end])
-}
-
-/// Whether the text ends inside quotes, by the rules of a shell.
-fn in_quotes(text: &str) -> bool {
-    let mut open = None;
-    let mut characters = text.chars();
-    while let Some(c) = characters.next() {
-        match (open, c) {
-            (None | Some('"'), '\\') => {
-                characters.next();
-            }
-            (None, '"' | '\'') => open = Some(c),
-            (Some(quote), c) if quote == c => open = None,
-            _ => {}
-        }
-    }
-    open.is_some()
 }
 
 #[cfg(test)]

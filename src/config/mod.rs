@@ -11,6 +11,7 @@ pub mod getopt;
 mod glob;
 mod hint;
 pub mod ini;
+mod ini_line;
 mod interned_default;
 pub mod key;
 #[cfg(test)]

@@ -3,13 +3,12 @@
 
 use super::process::Process;
 use super::rights::not_permitted;
-use super::ticket::{Batch, BatchAction, BatchMember, Pending, SignalPurpose, WaitUntil, Waiter};
+use super::ticket::{Batch, BatchAction, BatchMember, Pending, SignalPurpose, WaitUntil};
 use super::transitions::Trigger;
 use super::{Action, Actions, AuditLine, Fleet, SignalScope};
 use crate::api::{AuditEntry, Fault, FaultCode, TargetResult, Ticket};
 use crate::domain::{
-    Errno, GroupName, Line, Namespec, Now, ProcessName, ProcessState, Signal, SpawnError,
-    SupervisorState,
+    Errno, Line, Namespec, Now, ProcessState, Signal, SpawnError, SupervisorState,
 };
 use crate::effects::{OutputEffect, SpawnerEffect};
 
@@ -23,7 +22,7 @@ enum BatchStep {
 
 impl Fleet {
     /// Takes the batch of a request out of the table.
-    fn take_batch(&mut self, ticket: Ticket) -> Option<Box<Batch>> {
+    pub(super) fn take_batch(&mut self, ticket: Ticket) -> Option<Box<Batch>> {
         self.requests.take(ticket, |pending| match pending {
             Pending::Batch(batch) => Ok(batch),
             other => Err(other),
@@ -31,7 +30,7 @@ impl Fleet {
     }
 
     /// Puts a batch back, or answers it if it is done.
-    fn store_batch(&mut self, ticket: Ticket, batch: Box<Batch>, out: &mut Actions) {
+    pub(super) fn store_batch(&mut self, ticket: Ticket, batch: Box<Batch>, out: &mut Actions) {
         if batch.is_done() {
             out.push(Action::Answer(ticket, batch.answer()));
         } else {
@@ -103,81 +102,77 @@ impl Fleet {
             }
             return BatchStep::Next;
         };
-        let state = process.state();
-        let concerned = match &batch.action {
-            BatchAction::Start { .. } => !state.is_running(),
-            BatchAction::Stop { .. } => state.is_running(),
-            BatchAction::Signal(..) => state.is_signallable(),
-            BatchAction::Clear => true,
-        };
-        if batch.one.is_none() {
-            let covered = batch
-                .scope
-                .covers(member.group.as_str(), member.process.as_str());
-            if concerned && !covered {
-                let index = batch.next_index();
-                batch.record_result(
-                    index,
-                    true,
-                    result(
-                        &member,
-                        Some(not_permitted(&Namespec::print(
-                            member.group.as_str(),
-                            member.process.as_str(),
-                        ))),
-                    ),
-                );
-                return BatchStep::Next;
+        let is_affected = is_affected(&batch.action, process.state());
+        let is_single = batch.one.is_some();
+        if !is_single && !batch.covers(&member) {
+            if is_affected {
+                record_not_permitted(batch, &member);
             }
-            if !covered {
-                return BatchStep::Next;
-            }
+            return BatchStep::Next;
         }
         match batch.action.clone() {
-            BatchAction::Start { .. } if !concerned && batch.one.is_none() => BatchStep::Next,
-            BatchAction::Start { .. } => self.check(ticket, batch, member, out),
-            BatchAction::Stop { wait } => {
-                if !concerned {
-                    // An automatic restart may be due. The stop cancels it.
-                    self.update_process(
-                        member.slot,
-                        Trigger::Stop,
-                        now,
-                        out,
-                        Process::cancel_restart,
-                    );
-                    self.call_off_restarts(member.slot, out);
-                    if batch.one.is_some() {
-                        self.settle_member_now(batch, &member, Some(FaultCode::NotRunning));
-                    }
-                    return BatchStep::Next;
-                }
-                self.update_process(member.slot, Trigger::Stop, now, out, Process::stop);
-                let until = if wait {
-                    WaitUntil::Stopped
-                } else {
-                    WaitUntil::StopSent
-                };
-                self.wait_for(ticket, batch, &member, until, now, out);
-                BatchStep::Next
+            BatchAction::Start { .. } if !is_affected && !is_single => {}
+            BatchAction::Start { .. } => return self.check(ticket, batch, member, out),
+            BatchAction::Stop { wait } if is_affected => {
+                self.stop_member(ticket, batch, &member, wait, now, out);
             }
+            BatchAction::Stop { .. } => self.cancel_member_restart(batch, &member, now, out),
             BatchAction::Signal(None, text) => {
-                if concerned || batch.one.is_some() {
+                if is_affected || is_single {
                     let index = batch.next_index();
                     let fault = FaultCode::BadSignal.of(text);
                     batch.record_result(index, true, result(&member, Some(fault)));
                 }
-                BatchStep::Next
             }
             BatchAction::Signal(Some(signal), _) => {
-                if concerned {
+                if is_affected {
                     self.signal_member(ticket, batch, member, signal, out);
-                } else if batch.one.is_some() {
+                } else if is_single {
                     self.settle_member_now(batch, &member, Some(FaultCode::NotRunning));
                 }
-                BatchStep::Next
             }
-            BatchAction::Clear => self.clear_logs(ticket, batch, member, out),
+            BatchAction::Clear => return self.clear_logs(ticket, batch, member, out),
+        }
+        BatchStep::Next
+    }
+
+    /// Stops a member.
+    fn stop_member(
+        &mut self,
+        ticket: Ticket,
+        batch: &mut Batch,
+        member: &BatchMember,
+        wait: bool,
+        now: Now,
+        out: &mut Actions,
+    ) {
+        self.update_process(member.slot, Trigger::Stop, now, out, Process::stop);
+        let until = if wait {
+            WaitUntil::Stopped
+        } else {
+            WaitUntil::StopSent
+        };
+        self.wait_for(ticket, batch, member, until, now, out);
+    }
+
+    /// Cancels the automatic restart that may be due for a member to be stopped that does not run.
+    fn cancel_member_restart(
+        &mut self,
+        batch: &mut Batch,
+        member: &BatchMember,
+        now: Now,
+        out: &mut Actions,
+    ) {
+        self.update_process(
+            member.slot,
+            Trigger::Stop,
+            now,
+            out,
+            Process::cancel_restart,
+        );
+        self.call_off_restarts(member.slot, out);
+        if batch.one.is_some() {
+            self.settle_member_now(batch, member, Some(FaultCode::NotRunning));
         }
     }
 
@@ -186,53 +181,6 @@ impl Fleet {
         let index = batch.next_index();
         let fault = code.map(|code| code.of(batch.named(&member.group, &member.process)));
         batch.record_result(index, true, result(member, fault));
-    }
-
-    /// Lets the next member of a batch wait for its process.
-    fn wait_for(
-        &mut self,
-        ticket: Ticket,
-        batch: &mut Batch,
-        member: &BatchMember,
-        until: WaitUntil,
-        now: Now,
-        out: &mut Actions,
-    ) {
-        let index = batch.next_index();
-        self.wait_at(ticket, batch, member, (index, until), now, out);
-    }
-
-    /// Records the result of a member, or registers it as waiting for its process.
-    fn wait_at(
-        &mut self,
-        ticket: Ticket,
-        batch: &mut Batch,
-        member: &BatchMember,
-        (index, until): (u32, WaitUntil),
-        now: Now,
-        out: &mut Actions,
-    ) {
-        let Some(process) = self.slots.get_mut(member.slot) else {
-            let fault = FaultCode::BadName.of(batch.named(&member.group, &member.process));
-            batch.record_result(index, true, result(member, Some(fault)));
-            return;
-        };
-        let waiter = Waiter {
-            ticket,
-            index,
-            until,
-        };
-        if let Some(verdict) = waiter.verdict(process) {
-            let named = batch.named(&member.group, &member.process);
-            let fault = verdict.fault.map(|code| code.of(named));
-            batch.record_result(index, true, result(member, fault));
-            return;
-        }
-        let reports = waiter.reports();
-        process.run.waiters.push(waiter);
-        if reports {
-            self.update_process(member.slot, Trigger::Other, now, out, Process::report_stop);
-        }
     }
 
     // Starting
@@ -447,109 +395,24 @@ impl Fleet {
         self.requests.pending.insert(ticket, Pending::Batch(batch));
         self.advance_batch(ticket, now, out);
     }
+}
 
-    // Results
-
-    /// Records the result of one member. The last result answers the request.
-    #[expect(clippy::too_many_arguments, reason = "a result, and where it belongs")]
-    pub(super) fn settle_member(
-        &mut self,
-        ticket: Ticket,
-        index: u32,
-        immediate: bool,
-        process: &ProcessName,
-        group: &GroupName,
-        fault: Option<Fault>,
-        out: &mut Actions,
-    ) {
-        let result = TargetResult {
-            process: process.clone(),
-            group: group.clone(),
-            fault,
-        };
-        let Some(mut batch) = self.take_batch(ticket) else {
-            match self.requests.pending.get_mut(&ticket) {
-                Some(Pending::Scaling(scaling)) => scaling.stopped_one(index, result),
-                Some(Pending::Rolling(rolling)) => rolling.record_result(index, result),
-                // Other requests do not wait for processes.
-                Some(_) | None => return,
-            }
-            self.requests.runnable.push(ticket);
-            return;
-        };
-        batch.record_result(index, immediate, result);
-        self.store_batch(ticket, batch, out);
+/// Returns whether an action does something with a process in this state.
+const fn is_affected(action: &BatchAction, state: ProcessState) -> bool {
+    match action {
+        BatchAction::Start { .. } => !state.is_running(),
+        BatchAction::Stop { .. } => state.is_running(),
+        BatchAction::Signal(..) => state.is_signallable(),
+        BatchAction::Clear => true,
     }
+}
 
-    /// Returns a fault about a process that names it as the request did.
-    pub(super) fn fault_of(
-        &self,
-        ticket: Ticket,
-        code: FaultCode,
-        group: &GroupName,
-        process: &ProcessName,
-    ) -> Fault {
-        match self.requests.pending.get(&ticket) {
-            Some(Pending::Batch(batch)) => code.of(batch.named(group, process)),
-            Some(Pending::Scaling(_) | Pending::Rolling(_)) => {
-                code.of(Namespec::print(group.as_str(), process.as_str()))
-            }
-            // Other requests do not wait for processes.
-            Some(_) | None => code.bare(),
-        }
-    }
-
-    /// Records results for the requests whose wait for this process is over.
-    pub(super) fn answer_waiters(&mut self, slot: u32, out: &mut Actions) {
-        let Some(process) = self.slots.get_mut(slot) else {
-            return;
-        };
-        if process.run.waiters.is_empty() {
-            return;
-        }
-        let mut over = Vec::new();
-        let waiters = std::mem::take(&mut process.run.waiters);
-        let mut waiting = Vec::with_capacity(waiters.len());
-        for waiter in waiters {
-            match waiter.verdict(process) {
-                Some(verdict) => over.push((waiter, verdict)),
-                None => waiting.push(waiter),
-            }
-        }
-        waiting.shrink_to_fit();
-        process.run.waiters = waiting;
-        let (name, group) = (process.spec.name.clone(), process.spec.group.clone());
-        for (waiter, verdict) in over {
-            let ticket = waiter.ticket;
-            let fault = verdict
-                .fault
-                .map(|code| self.fault_of(ticket, code, &group, &name));
-            let place = (waiter.index, verdict.immediate);
-            self.settle_member(ticket, place.0, place.1, &name, &group, fault, out);
-        }
-    }
-
-    /// Fails the requests that wait for a stop, because the kernel refused the signal.
-    ///
-    /// Differs: the original tells clients that already waited that the process has stopped.
-    pub(super) fn fail_stops(&mut self, slot: u32, text: &str, out: &mut Actions) {
-        let Some((name, group)) = self.names_of(slot) else {
-            return;
-        };
-        let Some(process) = self.slots.get_mut(slot) else {
-            return;
-        };
-        let (stops, rest) = std::mem::take(&mut process.run.waiters)
-            .into_iter()
-            .partition(|waiter| matches!(waiter.until, WaitUntil::Stopped | WaitUntil::StopSent));
-        process.run.waiters = rest;
-        let stops: Vec<Waiter> = stops;
-        for waiter in stops {
-            let fault = Some(FaultCode::Failed.of(text));
-            let (ticket, index) = (waiter.ticket, waiter.index);
-            self.settle_member(ticket, index, true, &name, &group, fault, out);
-        }
-    }
+/// Records that the caller may not act on a member.
+fn record_not_permitted(batch: &mut Batch, member: &BatchMember) {
+    let index = batch.next_index();
+    let named = Namespec::print(member.group.as_str(), member.process.as_str());
+    let fault = not_permitted(&named);
+    batch.record_result(index, true, result(member, Some(fault)));
 }
 
 /// Returns the result of one member.

@@ -14,6 +14,7 @@ mod deadlines;
 mod event_queues;
 mod exit;
 mod fleet;
+mod group_change;
 mod groups;
 mod handoff;
 mod input;
@@ -45,6 +46,7 @@ mod stop;
 mod tick;
 mod ticket;
 mod transitions;
+mod waiters;
 
 pub use action::{Action, Actions, AuditLine, DaemonOutcome, SignalScope};
 pub use adopt::AdoptedProcess;

@@ -109,6 +109,23 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
     to.u64(*spawns);
     to.u8(code_of_resource_events(*resource_events));
     to.u8(u8::from(*relimit));
+    rest.last_error = write_last_error(&mut to, last_error.as_ref(), is_short);
+    rest.exit_reason = write_exit_reason(&mut to, exit_reason.as_ref(), is_short);
+    rest.listener = write_listener(&mut to, listener.as_ref(), is_short);
+    rest.notify_state.clone_from(notify_state);
+    if !rest.is_empty() {
+        // Serializing strings and numbers cannot fail.
+        to.0.extend(serde_json::to_vec(&rest).unwrap_or_default());
+    }
+    to.0
+}
+
+/// Writes the last error. Returns it if it belongs in the JSON part.
+fn write_last_error(
+    to: &mut Writer,
+    last_error: Option<&LastError>,
+    is_short: bool,
+) -> Option<LastError> {
     match last_error {
         None => to.u8(NONE),
         Some(LastError::TooQuick) => to.u8(1),
@@ -124,9 +141,18 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
         Some(LastError::NotSpawned(_) | LastError::HeldUp(_)) if is_short => to.u8(NONE),
         Some(LastError::NotSpawned(_) | LastError::HeldUp(_)) => {
             to.u8(ELSEWHERE);
-            rest.last_error.clone_from(last_error);
+            return last_error.cloned();
         }
     }
+    None
+}
+
+/// Writes the exit reason. Returns it if it belongs in the JSON part.
+fn write_exit_reason(
+    to: &mut Writer,
+    exit_reason: Option<&ExitReason>,
+    is_short: bool,
+) -> Option<ExitReason> {
     match exit_reason {
         None => to.u8(NONE),
         Some(ExitReason::TooQuick(status)) => to.exit_reason(1, *status),
@@ -138,9 +164,18 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
         Some(ExitReason::NotSpawned(_)) if is_short => to.u8(NONE),
         Some(ExitReason::NotSpawned(_)) => {
             to.u8(ELSEWHERE);
-            rest.exit_reason.clone_from(exit_reason);
+            return exit_reason.cloned();
         }
     }
+    None
+}
+
+/// Writes the stage of a listener. Returns it if it belongs in the JSON part.
+fn write_listener(
+    to: &mut Writer,
+    listener: Option<&ListenerStage>,
+    is_short: bool,
+) -> Option<ListenerStage> {
     match listener {
         None => to.u8(NONE),
         Some(ListenerStage::Acknowledged) => to.u8(1),
@@ -150,15 +185,28 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
         Some(ListenerStage::Busy(_)) if is_short => to.u8(4),
         Some(ListenerStage::Busy(_)) => {
             to.u8(ELSEWHERE);
-            rest.listener.clone_from(listener);
+            return listener.cloned();
         }
     }
-    rest.notify_state.clone_from(notify_state);
-    if !rest.is_empty() {
-        // Serializing strings and numbers cannot fail.
-        to.0.extend(serde_json::to_vec(&rest).unwrap_or_default());
+    None
+}
+
+/// A value that is either in the binary part of a record or in the JSON part.
+enum Coded<T> {
+    /// In the binary part. `None`: the value is absent.
+    Here(Option<T>),
+    Elsewhere,
+}
+
+impl<T> Coded<T> {
+    /// Returns the value. `json`: the value in the JSON part. `None`: the code and the JSON part contradict each other.
+    fn resolve(self, json: Option<T>) -> Option<Option<T>> {
+        match (self, json) {
+            (Self::Here(value), None) => Some(value),
+            (Self::Elsewhere, Some(value)) => Some(Some(value)),
+            (Self::Here(_), Some(_)) | (Self::Elsewhere, None) => None,
+        }
     }
-    to.0
 }
 
 /// Decodes the bytes that [`encode`] or a version before 5.1 wrote. `None`: they are invalid or contain counters out of
@@ -187,82 +235,80 @@ pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
     let spawns = counter::checked(from.u64()?)?;
     let resource_events = resource_events_of_code(from.u8()?)?;
     let relimit = from.bool()?;
-    // Which values are in the JSON part, according to their codes.
-    let (mut last_error_there, mut exit_reason_there, mut listener_there) = (false, false, false);
-    let last_error = match from.u8()? {
-        NONE => None,
-        1 => Some(LastError::TooQuick),
-        2 => Some(LastError::Unready),
-        3 => Some(LastError::NotReady),
-        4 => Some(LastError::NotifiedFailure),
-        5 => Some(LastError::WatchdogTimeout),
-        6 => Some(LastError::WatchdogTrigger),
-        7 => Some(LastError::BadExit(from.i32()?)),
-        ELSEWHERE => {
-            last_error_there = true;
-            None
-        }
-        _ => return None,
-    };
-    let exit_reason = match from.u8()? {
-        NONE => None,
-        1 => Some(ExitReason::TooQuick(from.status()?)),
-        2 => Some(ExitReason::Unready(from.status()?)),
-        3 => Some(ExitReason::NotReady(from.status()?)),
-        4 => Some(ExitReason::Watchdog(from.status()?)),
-        5 => Some(ExitReason::ByItself(from.status()?)),
-        6 => Some(ExitReason::OnRequest(from.status()?)),
-        ELSEWHERE => {
-            exit_reason_there = true;
-            None
-        }
-        _ => return None,
-    };
-    let listener = match from.u8()? {
-        NONE => None,
-        1 => Some(ListenerStage::Acknowledged),
-        2 => Some(ListenerStage::Ready),
-        3 => Some(ListenerStage::StdinClosed),
-        4 => Some(ListenerStage::Unknown),
-        ELSEWHERE => {
-            listener_there = true;
-            None
-        }
-        _ => return None,
-    };
+    let last_error = read_last_error(&mut from)?;
+    let exit_reason = read_exit_reason(&mut from)?;
+    let listener = read_listener(&mut from)?;
     let rest: Rest = match from.0 {
         [] => Rest::default(),
         json => serde_json::from_slice(json).ok()?,
     };
-    let is_whole = rest.last_error.is_some() == last_error_there
-        && rest.exit_reason.is_some() == exit_reason_there
-        && rest.listener.is_some() == listener_there;
     let run = RunState {
         stage,
         next: None,
         stage_before_unknown: refused,
         tries,
-        last_error: last_error.or(rest.last_error),
+        last_error: last_error.resolve(rest.last_error)?,
         exit_status,
         start,
         stop,
         spawned_at,
         report_at,
         spawns,
-        exit_reason: exit_reason.or(rest.exit_reason),
+        exit_reason: exit_reason.resolve(rest.exit_reason)?,
         resource_events,
         relimit,
         waiters: Vec::new(),
-        listener: listener.or(rest.listener),
+        listener: listener.resolve(rest.listener)?,
         notify_state: rest.notify_state,
     };
-    is_whole.then_some(ProcessRecord {
+    Some(ProcessRecord {
         slot,
         slot_generation,
         run,
         last_incarnation,
         event_serial,
     })
+}
+
+fn read_last_error(from: &mut Reader<'_>) -> Option<Coded<LastError>> {
+    Some(Coded::Here(Some(match from.u8()? {
+        NONE => return Some(Coded::Here(None)),
+        1 => LastError::TooQuick,
+        2 => LastError::Unready,
+        3 => LastError::NotReady,
+        4 => LastError::NotifiedFailure,
+        5 => LastError::WatchdogTimeout,
+        6 => LastError::WatchdogTrigger,
+        7 => LastError::BadExit(from.i32()?),
+        ELSEWHERE => return Some(Coded::Elsewhere),
+        _ => return None,
+    })))
+}
+
+fn read_exit_reason(from: &mut Reader<'_>) -> Option<Coded<ExitReason>> {
+    Some(Coded::Here(Some(match from.u8()? {
+        NONE => return Some(Coded::Here(None)),
+        1 => ExitReason::TooQuick(from.status()?),
+        2 => ExitReason::Unready(from.status()?),
+        3 => ExitReason::NotReady(from.status()?),
+        4 => ExitReason::Watchdog(from.status()?),
+        5 => ExitReason::ByItself(from.status()?),
+        6 => ExitReason::OnRequest(from.status()?),
+        ELSEWHERE => return Some(Coded::Elsewhere),
+        _ => return None,
+    })))
+}
+
+fn read_listener(from: &mut Reader<'_>) -> Option<Coded<ListenerStage>> {
+    Some(Coded::Here(Some(match from.u8()? {
+        NONE => return Some(Coded::Here(None)),
+        1 => ListenerStage::Acknowledged,
+        2 => ListenerStage::Ready,
+        3 => ListenerStage::StdinClosed,
+        4 => ListenerStage::Unknown,
+        ELSEWHERE => return Some(Coded::Elsewhere),
+        _ => return None,
+    })))
 }
 
 fn code_of_resource_events(resource_events: ResourceEvents) -> u8 {

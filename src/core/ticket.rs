@@ -227,6 +227,12 @@ impl Batch {
         }
     }
 
+    /// Returns whether the caller may act on a member.
+    pub(super) fn covers(&self, member: &BatchMember) -> bool {
+        let (group, process) = (member.group.as_str(), member.process.as_str());
+        self.scope.covers(group, process)
+    }
+
     /// Returns the index of the next member.
     pub(super) fn next_index(&mut self) -> u32 {
         let index = self.reached;

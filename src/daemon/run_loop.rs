@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::fatal::{Fatal, internal};
-use super::reload::{compose, options_of, reload};
+use super::run_threads::{Run, RunThreads};
 use super::startup::{
     DaemonResources, ReservedFds, StartContext, Started, cold_start, init_process, reserve,
     resume_start,
@@ -14,14 +14,12 @@ use super::startup::{
 use super::watch::Watch;
 use crate::config::lookup::Lookup as _;
 use crate::config::spec::Config;
-use crate::control::{ControlHandle, EventFeed};
+use crate::control::EventFeed;
 use crate::core::DaemonOutcome;
-use crate::engine::{self, Engine, EngineConfig, EngineExit, EngineHandoff, Notifier, Workers};
+use crate::engine::{self, Engine, EngineExit, EngineHandoff, Notifier, StoppedEngine, Workers};
 use crate::handoff::{self, Handoff, RecoverySource};
-use crate::output::{self, OutputCommand};
-use crate::server;
-use crate::spawn::{self, SpawnBase};
-use crate::sys::{self};
+use crate::server::{RecentClients, SocketCheck};
+use crate::sys;
 
 /// The number of groups from which the start calls malloc_trim, because reading such a configuration frees much memory.
 /// After a smaller one the heartbeat monitor calls it once all threads are idle.
@@ -159,198 +157,135 @@ fn run(
     (started, staging): (Started, ReservedFds),
     resources: &mut Option<DaemonResources>,
 ) -> Result<RunEnd, Fatal> {
-    let spec = &config.daemon;
     engine::reserve_descriptors(config);
     let Started {
         servers,
         activity,
         pidfile,
         auto_logs: _auto_logs,
-        resources:
-            DaemonResources {
-                signals,
-                limits,
-                daemonized,
-                event_serial: _,
-                fd_store,
-                cgroup_manager,
-                notifier,
-            },
+        resources: own,
         fleet,
         restored,
         sockets,
         in_flight_log,
     } = started;
     // The daemon is in the background now, so threads may be started.
-    let notifier = match notifier {
-        Some(mut notifier) => {
-            notifier.send_keepalive(sys::now().mono);
-            notifier
-        }
-        None => Notifier::start().map_err(internal("cannot start the systemd thread"))?,
+    let notifier = start_notifier(own.notifier)?;
+    let run = Run {
+        config,
+        context,
+        program,
+        limits: own.limits,
+        daemonized: own.daemonized,
+        fd_store: own.fd_store,
+        cgroup_manager: own.cgroup_manager,
+        events: EventFeed::new(),
+        socket_check: SocketCheck::default(),
+        watch: Watch::begin(config.daemon.logfile.clone(), config.daemon.loglevel)?,
     };
-    let (options, machine) = (context.options.clone(), context.machine.clone());
-    let for_reading = options_of(&options, config);
-    let its_own = machine.clone();
-    let (logfile, loglevel) = (spec.logfile.clone(), spec.loglevel);
-    let heartbeats = Watch::begin(logfile, loglevel)?;
-    let feed = EventFeed::new();
-    let socket_check = server::SocketCheck::default();
-    let check_sockets = socket_check.clone();
-    let publisher = feed.clone();
-    let (for_programs, its_machine) = (options, machine);
-    let engine = Engine::new(EngineConfig {
-        fleet,
-        signals,
-        load: Arc::new(move |reason| reload(&for_reading, &its_own, reason)),
-        publish: Box::new(move |event| publisher.publish(event)),
-        compose: Arc::new(move |order| compose(&for_programs, &its_machine, order)),
-        notifier,
-        ready_when: spec.ready_when,
-        config: config.clone(),
-        program: program.clone(),
-        restored,
-        fd_store: fd_store.clone(),
-        cgroup_manager: cgroup_manager.clone(),
-        heartbeats: heartbeats.0.clone(),
-        check_sockets: Box::new(move || check_sockets.request()),
-    })
-    .map_err(internal("cannot start the engine"))?;
-
+    let engine = run.start_engine((fleet, restored), own.signals, notifier)?;
     let sender = engine.sender();
-    let reports = sender.clone();
-    let output_options = output::OutputOptions {
-        activity,
-        strip_ansi: spec.strip_ansi,
-        fd_store: fd_store.clone(),
-        in_flight_log,
-        heartbeats: heartbeats.0.clone(),
-    };
-    let output = output::start(output_options, move |report| reports.output(report))
-        .map_err(internal("cannot start the output thread"))?;
-    let answers = sender.clone();
-    let base = SpawnBase::new(std::env::vars_os(), spec.server_url.clone(), limits.clone());
-    let log = output.clone();
-    let spawn_options = spawn::SpawnOptions {
-        base,
-        cgroup_manager: cgroup_manager.clone(),
-        inherited: sockets,
-        fd_store: fd_store.clone(),
-        heartbeats: heartbeats.0.clone(),
-        staging,
-    };
-    let spawn = spawn::start(
-        spawn_options,
-        move |done| answers.spawn(done),
-        move |line| log.log(line),
-    )
-    .map_err(internal("cannot start the spawn thread"))?;
-    let (log, audit) = (output.clone(), output.clone());
-    let options = server::ServerOptions {
-        servers,
-        control: ControlHandle::new(
-            move |asked| sender.request(asked),
-            move |line| audit.log(line),
-        ),
-        events: feed,
-        log: Arc::new(move |line| log.log(line)),
-        rpc_interfaces: config.rpc_interfaces.clone(),
-        twiddler: config.twiddler.clone(),
-        dbus: spec.dbus,
-        limits: server::ServerLimits::of_this_process(),
-        socket_check,
-        heartbeats: heartbeats.0.clone(),
-    };
-    let mut server =
-        server::spawn_thread(options).map_err(internal("cannot start the server thread"))?;
+    let output = run.start_output(activity, in_flight_log, sender.clone())?;
+    let spawn = run.start_spawn((sockets, staging), sender.clone(), output.clone())?;
+    let mut server = run.start_server(servers, sender, &output)?;
 
     let workers = Workers { spawn, output };
-    let mut ended = engine.run(&workers, || {
+    let ended = engine.run(&workers, || {
         server.start();
         if config.groups.len() >= LARGE_GROUPS {
             // The text of the configuration and the memory that parsing it took.
             sys::trim_heap();
         }
     });
-    if let Ok(EngineExit::Stopped(stopped)) = &mut ended {
-        stopped.notifier.send_keepalive(sys::now().mono);
-    }
-    // Stop in reverse order: send outstanding answers, close and unlink sockets, then write out the rest of the output.
+    let threads = RunThreads {
+        server,
+        workers,
+        pidfile,
+    };
     match ended {
-        Ok(EngineExit::HandedOff(engine)) => {
-            // Keep the sockets open, so that new clients just wait. Do not write out anything that a successor
-            // continues with.
-            let detaches = engine.detaches();
-            let own = server.hand_over();
-            workers.spawn.join();
-            let EngineHandoff {
-                state,
-                output,
-                fds,
-                signals,
-                mut notifier,
-            } = engine.hand_over(workers.output.hand_over());
-            if let Some(pidfile) = pidfile {
-                pidfile.leave_in_place();
-            }
-            let handoff = Handoff {
-                config: config.clone(),
-                limits: limits.clone(),
-                cwd: context.machine.cwd(),
-                engine: state,
-                output,
-                fds,
-                passed: Vec::new(),
-                own,
-            };
-            if let (true, Some(fd_store)) = (detaches, &fd_store) {
-                handoff::store_handoff(fd_store, handoff).map_err(Fatal::Internal)?;
-                notifier.finish();
-                return Ok(RunEnd::Detached);
-            }
-            notifier.reloading();
-            *resources = Some(DaemonResources {
-                signals,
-                limits,
-                daemonized,
-                event_serial: 0,
-                fd_store,
-                cgroup_manager,
-                notifier: Some(notifier),
-            });
-            Ok(RunEnd::HandOver(Box::new(handoff)))
+        Ok(EngineExit::HandedOff(engine)) => hand_over(run, threads, *engine, resources),
+        Ok(EngineExit::Stopped(mut stopped)) => {
+            stopped.notifier.send_keepalive(sys::now().mono);
+            let peers = threads.stop();
+            Ok(end_run(run, stopped, &peers, resources))
         }
-        ended => {
-            let peers = server.stop();
-            workers.spawn.join();
-            workers.output.send(OutputCommand::Stop);
-            workers.output.join();
-            drop(pidfile);
-            match ended.map_err(internal("the engine thread failed"))? {
-                EngineExit::HandedOff(_) => Ok(RunEnd::Shutdown),
-                EngineExit::Stopped(stopped) => {
-                    *resources = Some(DaemonResources {
-                        signals: stopped.signals,
-                        limits,
-                        daemonized,
-                        event_serial: stopped.event_serial,
-                        fd_store,
-                        cgroup_manager,
-                        notifier: Some(stopped.notifier),
-                    });
-                    Ok(match stopped.outcome {
-                        DaemonOutcome::Shutdown => {
-                            // Do this last: the client that requested the shutdown prints the answer meanwhile.
-                            peers.wait_for_exit();
-                            RunEnd::Shutdown
-                        }
-                        // The core always returns the configuration that it accepted. The fallback is the current one.
-                        DaemonOutcome::Restart => {
-                            RunEnd::Restart(stopped.next_config.unwrap_or_else(|| config.clone()))
-                        }
-                    })
-                }
-            }
+        Err(error) => {
+            threads.stop();
+            Err(internal("the engine thread failed")(error))
         }
     }
+}
+
+/// Starts the thread that sends to the service manager, or continues with that of the last run.
+fn start_notifier(last: Option<Notifier>) -> Result<Notifier, Fatal> {
+    match last {
+        Some(mut notifier) => {
+            notifier.send_keepalive(sys::now().mono);
+            Ok(notifier)
+        }
+        None => Notifier::start().map_err(internal("cannot start the systemd thread")),
+    }
+}
+
+/// Ends a run whose programs keep running: returns the state for the next image, or stores it and detaches.
+fn hand_over(
+    run: Run<'_>,
+    threads: RunThreads,
+    engine: Engine,
+    resources: &mut Option<DaemonResources>,
+) -> Result<RunEnd, Fatal> {
+    // Keep the sockets open, so that new clients just wait. Do not write out anything that a successor continues with.
+    let detaches = engine.detaches();
+    let own = threads.server.hand_over();
+    threads.workers.spawn.join();
+    let EngineHandoff {
+        state,
+        output,
+        fds,
+        signals,
+        mut notifier,
+    } = engine.hand_over(threads.workers.output.hand_over());
+    if let Some(pidfile) = threads.pidfile {
+        pidfile.leave_in_place();
+    }
+    let handoff = Handoff {
+        config: run.config.clone(),
+        limits: run.limits.clone(),
+        cwd: run.context.machine.cwd(),
+        engine: state,
+        output,
+        fds,
+        passed: Vec::new(),
+        own,
+    };
+    if let (true, Some(fd_store)) = (detaches, &run.fd_store) {
+        handoff::store_handoff(fd_store, handoff).map_err(Fatal::Internal)?;
+        notifier.finish();
+        return Ok(RunEnd::Detached);
+    }
+    notifier.reloading();
+    *resources = Some(run.into_resources(signals, 0, notifier));
+    Ok(RunEnd::HandOver(Box::new(handoff)))
+}
+
+/// Ends a run whose threads and programs have stopped.
+fn end_run(
+    run: Run<'_>,
+    stopped: StoppedEngine,
+    peers: &RecentClients,
+    resources: &mut Option<DaemonResources>,
+) -> RunEnd {
+    let end = match stopped.outcome {
+        DaemonOutcome::Shutdown => RunEnd::Shutdown,
+        // The core always returns the configuration that it accepted. The fallback is the current one.
+        DaemonOutcome::Restart => {
+            RunEnd::Restart(stopped.next_config.unwrap_or_else(|| run.config.clone()))
+        }
+    };
+    if matches!(end, RunEnd::Shutdown) {
+        // Do this last: the client that requested the shutdown prints the answer meanwhile.
+        peers.wait_for_exit();
+    }
+    *resources = Some(run.into_resources(stopped.signals, stopped.event_serial, stopped.notifier));
+    end
 }

@@ -8,18 +8,16 @@ use std::sync::Arc;
 use super::fatal::{Fatal, internal};
 use super::machine::Machine;
 use super::pidfile::{self, Pidfile, PidfileError};
+use super::previous_daemon::PreviousDaemon;
 use crate::cgroup::CgroupManager;
 use crate::config::lookup::Lookup as _;
 use crate::config::options::DaemonOptions;
-use crate::config::spec::{Config, DaemonSpec};
-use crate::core::{Fleet, Identity, ResumeKind};
+use crate::config::spec::{Config, DaemonSpec, GroupSpec};
+use crate::core::{Fleet, ResumeKind};
 use crate::domain::{Bytes, FdName, Line, Signal};
 use crate::engine::{self, Notifier};
 use crate::fd_holder::{FdHolder, FdStore};
-use crate::handoff::{
-    self, Handoff, OrphanAdoption, PartialRecovery, PassedSocket, RecoveredState, RecoverySource,
-    RestoredEngine,
-};
+use crate::handoff::{self, Handoff, PassedSocket, RecoverySource, RestoredEngine};
 use crate::output::{Activity, AutoLogs};
 use crate::server::{self, BoundServer};
 use crate::spawn::{self, SharedSocket};
@@ -104,160 +102,39 @@ pub(super) fn cold_start(
     let spec = &config.daemon;
     let mut notes = become_user(spec)?;
     notes.extend(config.notes.iter().cloned());
-
     let is_first = resources.is_none();
     let mut resources = match resources {
         Some(resources) => resources,
-        None => {
-            let files = source.as_ref().and_then(|source| source.files);
-            let limits = raise_limits(spec, files, &mut notes)?;
-            DaemonResources {
-                signals: own_signals()?,
-                limits,
-                daemonized: false,
-                event_serial: 0,
-                fd_store: None,
-                cgroup_manager: CgroupManager::default(),
-                notifier: None,
-            }
-        }
+        None => first_resources(spec, source.as_ref(), &mut notes)?,
     };
-    let mut recovery = None;
-    let mut partial = PartialRecovery::default();
-    if let Some(source) = source {
-        resources.fd_store = Some(source.fd_store);
-        match source.recovered {
-            RecoveredState::Whole(handoff, end) => recovery = Some((handoff, end)),
-            RecoveredState::Partial(found) => partial = found,
-        }
-    }
-    let why = partial.why.take();
-    notes.extend(why.map(|error| Line::CannotRecover { error }));
-    // Programs of a previous daemon can only exist before the first run.
-    let adoption = (is_first && recovery.is_none()).then(|| handoff::find_orphans(config, partial));
-    let own = recovery
-        .as_mut()
-        .map(|(handoff, _)| std::mem::take(&mut handoff.own))
-        .unwrap_or_default();
-
-    // Bind the sockets first. A second daemon that finds them busy must not have changed anything of the first.
-    // Differs: Supervisor removes AUTO logs before it binds.
-    let servers = BoundServer::bind_all(&config.servers, &context.passed, &own)
-        .map_err(|error| Fatal::Usage(error.to_string()))?;
-    notes.extend(server::unused_sockets(&context.passed, &servers));
+    let mut previous = PreviousDaemon::find(config, source, is_first, &mut resources, &mut notes);
+    let own = previous.take_sockets();
     let config_path = config_path(context);
-    // Another daemon may run whose socket files were removed, or that has no sockets.
-    if let Some(pid) = pidfile::holder(&spec.pidfile, &config_path) {
-        return Err(already_running(spec, pid));
-    }
-
-    let mut activity = open_log(spec).map_err(|error| {
-        Fatal::Internal(format!(
-            "cannot open the log {}: {error}",
-            spec.logfile.display()
-        ))
-    })?;
-    // Use Supervisor's order: CRIT lines, then warnings, then the rest, each in the order in which they occurred.
-    notes.sort_by_key(|line| std::cmp::Reverse(line.level()));
-    for line in notes {
-        activity.write(sys::now().wall, &line);
-    }
+    let servers = bind_servers(config, context, &own, &config_path, &mut notes)?;
+    let mut activity = open_first_log(spec, notes)?;
     drop(own);
-    // After a recovery, running programs write to these files.
-    let auto_logs = AutoLogs::claim(&spec.childlogdir, &spec.identifier);
-    if !spec.nocleanup && recovery.is_none() {
-        for line in auto_logs.clean_up() {
-            activity.write(sys::now().wall, &line);
-        }
-    }
-    // The sockets of running groups are in use.
-    let groups = match (&recovery, &adoption) {
-        (Some(_), _) => Vec::new(),
-        (None, Some(adoption)) => adoption.idle_groups(),
-        (None, None) => config.groups.clone(),
-    };
-    let tried = spawn::try_sockets(&groups, |line| activity.write(sys::now().wall, &line));
-    if let Err(error) = tried {
-        let error = error.to_string();
-        if is_first {
-            return Err(Fatal::Internal(error));
-        }
-        // Differs: the original exits here as well. After a reload all other programs should run; the processes of this
-        // one will report the error.
-        activity.write(sys::now().wall, &Line::SocketRefused { error });
-    }
-    for server in &config.servers {
-        for name in &config.rpc_interfaces {
-            activity.write(sys::now().wall, &Line::RpcInterface { name: name.clone() });
-        }
-        if server.credentials.is_none() {
-            activity.write(
-                sys::now().wall,
-                &Line::NoAuthentication {
-                    section: server.section.clone(),
-                },
-            );
-        }
-    }
+    let auto_logs = claim_auto_logs(spec, &previous, &mut activity);
+    try_sockets(&previous.groups_to_try(config), is_first, &mut activity)?;
+    log_servers(config, &mut activity);
     if !spec.nodaemon && !resources.daemonized {
         daemonize(spec, &mut activity)?;
     }
     resources.daemonized |= !spec.nodaemon;
-    let mut write = |line: Line| activity.write(sys::now().wall, &line);
-    let is_held = resources.fd_store.is_some();
-    resources.cgroup_manager.find(config, is_held, &mut write);
-    let known = match (&recovery, &adoption) {
-        (Some((handoff, _)), _) => handoff.cgroups(),
-        (None, Some(adoption)) => adoption.cgroups(),
-        (None, None) => BTreeSet::new(),
-    };
-    if is_first {
-        // Kill processes of a previous daemon that are not adopted, so that no program runs twice.
-        resources
-            .cgroup_manager
-            .kill_orphans(|name| known.contains(name), &mut write);
-    }
+    find_cgroups(
+        config,
+        &resources,
+        is_first.then(|| previous.cgroups()),
+        &mut activity,
+    );
     find_fd_store(&mut resources, &mut activity);
     let pidfile = match write_pidfile(spec, &config_path, &mut activity, true) {
         Err(pid) => return Err(already_running(spec, pid)),
         Ok(pidfile) => pidfile,
     };
-    let recovered_fds = recovery
-        .as_ref()
-        .map(|(handoff, _)| &handoff.fds)
-        .or(adoption.as_ref().map(OrphanAdoption::descriptors));
     let fd_store = resources.fd_store.as_deref();
-    let in_flight_log = new_in_flight_log(fd_store, recovered_fds, &mut activity);
-    if let Some((handoff, end)) = recovery {
-        let (count, how) = (handoff.process_count(), end.name().to_owned());
-        activity.write(sys::now().wall, &Line::Recovered { count, how });
-        let (mut fleet, restored, sockets) = handoff.restore(ResumeKind::NewDaemon);
-        fleet.set_identity(own_pid(), daemon_log(spec));
-        return Ok(Started {
-            servers,
-            activity,
-            pidfile,
-            auto_logs,
-            resources,
-            fleet,
-            restored: Some(restored),
-            sockets,
-            in_flight_log,
-        });
-    }
-    let identity = Identity {
-        pid: own_pid(),
-        daemon_log: daemon_log(spec),
-        seed: sys::random_seed().map_err(internal("cannot get random bytes"))?,
-        event_serial: resources.event_serial,
-    };
-    let (fleet, restored, sockets) = match adoption {
-        Some(adoption) => {
-            let (fleet, restored, sockets) = adoption.restore(identity);
-            (fleet, Some(restored), sockets)
-        }
-        None => (Fleet::new(identity, config.clone()), None, Vec::new()),
-    };
+    let in_flight_log = new_in_flight_log(fd_store, previous.descriptors(), &mut activity);
+    let (fleet, restored, sockets) =
+        previous.restore(config, resources.event_serial, &mut activity)?;
     Ok(Started {
         servers,
         activity,
@@ -269,6 +146,129 @@ pub(super) fn cold_start(
         sockets,
         in_flight_log,
     })
+}
+
+/// Returns the resources of the first run. Raises the limits of the process.
+fn first_resources(
+    spec: &DaemonSpec,
+    source: Option<&RecoverySource>,
+    notes: &mut Vec<Line>,
+) -> Result<DaemonResources, Fatal> {
+    let files = source.and_then(|source| source.files);
+    let limits = raise_limits(spec, files, notes)?;
+    Ok(DaemonResources {
+        signals: own_signals()?,
+        limits,
+        daemonized: false,
+        event_serial: 0,
+        fd_store: None,
+        cgroup_manager: CgroupManager::default(),
+        notifier: None,
+    })
+}
+
+/// Binds the sockets of the servers, and checks that no other daemon holds the pidfile.
+///
+/// This is the first step that another daemon can refuse. A second daemon that finds the sockets busy must not have
+/// changed anything of the first.
+// Differs: Supervisor removes AUTO logs before it binds.
+fn bind_servers(
+    config: &Config,
+    context: &StartContext,
+    own: &[PassedSocket],
+    config_path: &Path,
+    notes: &mut Vec<Line>,
+) -> Result<Vec<BoundServer>, Fatal> {
+    let spec = &config.daemon;
+    let servers = BoundServer::bind_all(&config.servers, &context.passed, own)
+        .map_err(|error| Fatal::Usage(error.to_string()))?;
+    notes.extend(server::unused_sockets(&context.passed, &servers));
+    // Another daemon may run whose socket files were removed, or that has no sockets.
+    match pidfile::holder(&spec.pidfile, config_path) {
+        Some(pid) => Err(already_running(spec, pid)),
+        None => Ok(servers),
+    }
+}
+
+/// Opens the activity log and writes the lines that waited for it.
+fn open_first_log(spec: &DaemonSpec, mut notes: Vec<Line>) -> Result<Activity, Fatal> {
+    let mut activity = open_log(spec).map_err(|error| {
+        Fatal::Internal(format!(
+            "cannot open the log {}: {error}",
+            spec.logfile.display()
+        ))
+    })?;
+    // Use Supervisor's order: CRIT lines, then warnings, then the rest, each in the order in which they occurred.
+    notes.sort_by_key(|line| std::cmp::Reverse(line.level()));
+    for line in notes {
+        activity.write(sys::now().wall, &line);
+    }
+    Ok(activity)
+}
+
+/// Claims the names of AUTO logs, and removes the logs of a previous daemon.
+fn claim_auto_logs(
+    spec: &DaemonSpec,
+    previous: &PreviousDaemon,
+    activity: &mut Activity,
+) -> AutoLogs {
+    let auto_logs = AutoLogs::claim(&spec.childlogdir, &spec.identifier);
+    // After a recovery, running programs write to these files.
+    if !spec.nocleanup && !previous.is_recovered() {
+        for line in auto_logs.clean_up() {
+            activity.write(sys::now().wall, &line);
+        }
+    }
+    auto_logs
+}
+
+/// Checks that the sockets of fcgi programs can be made.
+fn try_sockets(
+    groups: &[Arc<GroupSpec>],
+    is_first: bool,
+    activity: &mut Activity,
+) -> Result<(), Fatal> {
+    let tried = spawn::try_sockets(groups, |line| activity.write(sys::now().wall, &line));
+    if let Err(error) = tried {
+        let error = error.to_string();
+        if is_first {
+            return Err(Fatal::Internal(error));
+        }
+        // Differs: the original exits here as well. After a reload all other programs should run; the processes of this
+        // one will report the error.
+        activity.write(sys::now().wall, &Line::SocketRefused { error });
+    }
+    Ok(())
+}
+
+/// Logs the interfaces of each server, and which servers have no password.
+fn log_servers(config: &Config, activity: &mut Activity) {
+    for server in &config.servers {
+        for name in &config.rpc_interfaces {
+            activity.write(sys::now().wall, &Line::RpcInterface { name: name.clone() });
+        }
+        if server.credentials.is_none() {
+            let section = server.section.clone();
+            activity.write(sys::now().wall, &Line::NoAuthentication { section });
+        }
+    }
+}
+
+/// Finds the cgroup of the programs. `adopted`: the names of cgroups whose processes are adopted. All others are
+/// killed, so that no program runs twice. `None`: a reload, which kills none.
+fn find_cgroups(
+    config: &Config,
+    resources: &DaemonResources,
+    adopted: Option<BTreeSet<String>>,
+    activity: &mut Activity,
+) {
+    let mut write = |line: Line| activity.write(sys::now().wall, &line);
+    let is_held = resources.fd_store.is_some();
+    let cgroup_manager = &resources.cgroup_manager;
+    cgroup_manager.find(config, is_held, &mut write);
+    if let Some(adopted) = adopted {
+        cgroup_manager.kill_orphans(|name| adopted.contains(name), &mut write);
+    }
 }
 
 /// Performs the steps of continuing after a handoff. Programs run, so an error ends the daemon only if it cannot run
@@ -379,13 +379,13 @@ fn new_in_flight_log(
 }
 
 /// Returns the path of the daemon's log if clients can read it.
-fn daemon_log(spec: &DaemonSpec) -> Option<Arc<Path>> {
+pub(super) fn daemon_log(spec: &DaemonSpec) -> Option<Arc<Path>> {
     spec.logfile
         .is_absolute()
         .then(|| Arc::from(spec.logfile.as_path()))
 }
 
-fn own_pid() -> i32 {
+pub(super) fn own_pid() -> i32 {
     i32::try_from(std::process::id()).unwrap_or(0)
 }
 

@@ -144,14 +144,16 @@ impl OutputJob {
                 stdin,
                 act,
             } => {
-                let then = act.perform(
-                    (instance, &mut streams),
-                    &pipes,
+                let context = ActContext {
+                    instance,
+                    streams: &mut streams,
+                    pipes: &pipes,
                     stdin,
                     read_buffer,
                     settings,
-                    &mut lines,
-                );
+                    lines: &mut lines,
+                };
+                let then = context.perform(act);
                 for stream in streams.iter_mut().flatten() {
                     replaced.extend(stream.sinks.take_replaced());
                 }
@@ -212,90 +214,125 @@ impl StreamAct {
             Self::Open(_) | Self::Adopt(_) | Self::Clear(..) | Self::Reopen | Self::Close => None,
         }
     }
+}
 
-    fn perform(
-        self,
-        (instance, streams): (InstanceId, &mut Streams),
-        pipes: &Pipes,
-        stdin: Option<Arc<OwnedFd>>,
-        read_buffer: &mut ReadBuffer,
-        settings: &JobSettings,
-        lines: &mut Vec<Line>,
-    ) -> NextStep {
-        let strip = settings.strip_ansi;
-        match self {
-            Self::Read(channel) => {
-                let (stream, pipe) = (&mut streams[index(channel)], &pipes[index(channel)]);
-                let (result, parts) = match (stream, pipe) {
-                    (Some(stream), Some(pipe)) => {
-                        read_chunk(stream, pipe, read_buffer, settings, lines)
-                    }
-                    _ => (Ok(0), None),
-                };
-                NextStep::Read(channel, result, parts)
-            }
-            Self::Grow(channel) => {
-                let pipe = pipes[index(channel)].as_ref();
+/// The instance that a [`StreamAct`] is performed on, and what it needs.
+struct ActContext<'a> {
+    instance: InstanceId,
+    streams: &'a mut Streams,
+    pipes: &'a Pipes,
+    stdin: Option<Arc<OwnedFd>>,
+    read_buffer: &'a mut ReadBuffer,
+    settings: &'a JobSettings,
+    /// Lines for the activity log.
+    lines: &'a mut Vec<Line>,
+}
+
+impl ActContext<'_> {
+    fn perform(mut self, act: StreamAct) -> NextStep {
+        match act {
+            StreamAct::Read(channel) => self.read(channel),
+            StreamAct::Grow(channel) => {
+                let pipe = self.pipes[index(channel)].as_ref();
                 let grown = pipe.map(|pipe| sys::grow_pipe(pipe, READ_BYTES));
                 NextStep::Grown(channel, grown.and_then(Result::ok))
             }
-            Self::Flush(channel) => {
-                if let Some(stream) = &mut streams[index(channel)] {
-                    stream.sinks.flush(lines);
+            StreamAct::Flush(channel) => {
+                if let Some(stream) = &mut self.streams[index(channel)] {
+                    stream.sinks.flush(self.lines);
                 }
                 NextStep::Flushed
             }
-            Self::WriteRest(channel) => {
-                let stream = streams[index(channel)].as_mut();
-                let parts = stream.map(|stream| {
-                    let parts = stream.write_rest(strip, lines);
-                    stream.sinks.rotate_now(lines);
-                    parts
-                });
-                NextStep::WroteRest(channel, parts.unwrap_or_default())
-            }
-            Self::Open(opening) => {
-                let result = open(instance, &opening, lines).map(|made| *streams = made);
-                if result.is_ok() {
-                    // Before the process exists: its output must survive a death of the daemon at any time.
-                    store_pipes(instance, pipes, stdin, settings, lines);
-                }
-                NextStep::Opened(opening, result)
-            }
-            Self::Adopt(adoption) => {
-                let published;
-                (*streams, published) = open_streams::adopt(*adoption, pipes, strip, lines);
-                store_pipes(instance, pipes, stdin, settings, lines);
-                NextStep::Adopted(published)
-            }
-            Self::Rotate(rotation) => {
-                if let Some(stream) = &mut streams[index(rotation.channel)] {
-                    stream.sinks.rotate_now(lines);
-                    // Deletes the backup at once; nobody waits for this thread.
-                    drop(stream.sinks.take_replaced());
-                }
-                NextStep::Rotated(rotation)
-            }
-            Self::Clear(ticket) => {
+            StreamAct::WriteRest(channel) => self.write_rest(channel),
+            StreamAct::Open(opening) => self.open(opening),
+            StreamAct::Adopt(adoption) => self.adopt(*adoption),
+            StreamAct::Rotate(rotation) => self.rotate(rotation),
+            StreamAct::Clear(ticket) => {
                 let mut result = Ok(());
-                for stream in streams.iter_mut().flatten() {
-                    result = result.and(stream.clear(lines));
+                for stream in self.streams.iter_mut().flatten() {
+                    result = result.and(stream.clear(self.lines));
                 }
                 NextStep::Cleared(ticket, result)
             }
-            Self::Reopen => {
-                for stream in streams.iter_mut().flatten() {
-                    stream.sinks.reopen(lines);
+            StreamAct::Reopen => {
+                for stream in self.streams.iter_mut().flatten() {
+                    stream.sinks.reopen(self.lines);
                 }
                 NextStep::Reopened
             }
-            Self::Close => {
-                for stream in streams.iter_mut().flatten() {
-                    stream.sinks.close(lines);
+            StreamAct::Close => {
+                for stream in self.streams.iter_mut().flatten() {
+                    stream.sinks.close(self.lines);
                 }
-                remove_stored(instance, settings, lines);
+                self.remove_stored();
                 NextStep::Closed
             }
+        }
+    }
+
+    fn read(&mut self, channel: Channel) -> NextStep {
+        let stream = &mut self.streams[index(channel)];
+        let (result, parts) = match (stream, &self.pipes[index(channel)]) {
+            (Some(stream), Some(pipe)) => {
+                read_chunk(stream, pipe, self.read_buffer, self.settings, self.lines)
+            }
+            _ => (Ok(0), None),
+        };
+        NextStep::Read(channel, result, parts)
+    }
+
+    fn write_rest(&mut self, channel: Channel) -> NextStep {
+        let stream = self.streams[index(channel)].as_mut();
+        let parts = stream.map(|stream| {
+            let parts = stream.write_rest(self.settings.strip_ansi, self.lines);
+            stream.sinks.rotate_now(self.lines);
+            parts
+        });
+        NextStep::WroteRest(channel, parts.unwrap_or_default())
+    }
+
+    fn open(&mut self, opening: Box<Opening>) -> NextStep {
+        let opened = open(self.instance, &opening, self.lines);
+        let result = opened.map(|made| *self.streams = made);
+        if result.is_ok() {
+            // Before the process exists: its output must survive a death of the daemon at any time.
+            self.store_pipes();
+        }
+        NextStep::Opened(opening, result)
+    }
+
+    fn adopt(&mut self, adoption: AdoptedStreams) -> NextStep {
+        let strip = self.settings.strip_ansi;
+        let published;
+        (*self.streams, published) = open_streams::adopt(adoption, self.pipes, strip, self.lines);
+        self.store_pipes();
+        NextStep::Adopted(published)
+    }
+
+    fn rotate(&mut self, rotation: LongRotation) -> NextStep {
+        if let Some(stream) = &mut self.streams[index(rotation.channel)] {
+            stream.sinks.rotate_now(self.lines);
+            // Deletes the backup at once; nobody waits for this thread.
+            drop(stream.sinks.take_replaced());
+        }
+        NextStep::Rotated(rotation)
+    }
+
+    /// Stores the daemon's ends of the instance's pipes for the next daemon.
+    fn store_pipes(&mut self) {
+        if let Some(fd_store) = &self.settings.fd_store {
+            let [stdout, stderr] = self.pipes.clone();
+            let pipes = [self.stdin.take(), stdout, stderr];
+            self.lines
+                .extend(fd_store.store_pipes(self.instance, pipes));
+        }
+    }
+
+    /// Removes the stored descriptors of an instance that has ended.
+    fn remove_stored(&mut self) {
+        if let Some(fd_store) = &self.settings.fd_store {
+            let removed = fd_store.remove_instance(self.instance.incarnation);
+            self.lines.extend(removed);
         }
     }
 }
@@ -325,25 +362,4 @@ fn open(instance: InstanceId, opening: &Opening, lines: &mut Vec<Line>) -> Resul
         lines.append(&mut told);
     }
     result
-}
-
-/// Stores the daemon's ends of an instance's pipes for the next daemon.
-fn store_pipes(
-    instance: InstanceId,
-    pipes: &Pipes,
-    stdin: Option<Arc<OwnedFd>>,
-    settings: &JobSettings,
-    lines: &mut Vec<Line>,
-) {
-    if let Some(fd_store) = &settings.fd_store {
-        let [stdout, stderr] = pipes.clone();
-        lines.extend(fd_store.store_pipes(instance, [stdin, stdout, stderr]));
-    }
-}
-
-/// Removes the stored descriptors of an instance that has ended.
-fn remove_stored(instance: InstanceId, settings: &JobSettings, lines: &mut Vec<Line>) {
-    if let Some(fd_store) = &settings.fd_store {
-        lines.extend(fd_store.remove_instance(instance.incarnation));
-    }
 }

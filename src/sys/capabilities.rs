@@ -5,7 +5,7 @@
     reason = "raw system calls in a child that shares our memory"
 )]
 
-use super::child::ask;
+use super::child_calls::ask;
 use crate::domain::Errno;
 
 /// The highest capability number that the kernel's sets can hold.

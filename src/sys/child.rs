@@ -7,28 +7,17 @@
     reason = "raw system calls in a child that shares our memory"
 )]
 
-use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 
-use super::plan::{ChildBounds, ChildIds, ConfiguredValue, RawPlan};
+use super::capabilities;
+use super::child_bounds::{apply_bounds, set_limit};
+use super::child_calls::{call, fd};
+use super::child_fds::{close_all_except, dup_inheritable, set_up_stdio, unshare_fds};
+use super::child_ids::set_ids;
+use super::child_message::{ChildMessage, capability_message, errno_message};
+use super::plan::{ChildIds, RawPlan};
 use super::spawn::FdTableMode;
-use super::{capabilities, limits};
-use crate::domain::{Capabilities, Errno, Limit, Resource};
-
-#[cfg(not(any(target_arch = "x86", target_arch = "arm")))]
-mod numbers {
-    pub(super) use libc::{
-        SYS_getresgid, SYS_getresuid, SYS_setgroups, SYS_setresgid, SYS_setresuid,
-    };
-}
-/// On these architectures the calls without the suffix 32 take 16-bit ids.
-#[cfg(any(target_arch = "x86", target_arch = "arm"))]
-mod numbers {
-    pub(super) use libc::{
-        SYS_getresgid32 as SYS_getresgid, SYS_getresuid32 as SYS_getresuid,
-        SYS_setgroups32 as SYS_setgroups, SYS_setresgid32 as SYS_setresgid,
-        SYS_setresuid32 as SYS_setresuid,
-    };
-}
+use crate::domain::{Errno, Limit, Resource};
 
 /// Everything that the child reads. It lives in the parent's stack frame, and the parent waits until the child has
 /// called exec or ended.
@@ -60,39 +49,6 @@ const SIGSET_BYTES: usize = 8;
 /// The highest signal number.
 const SIGNAL_MAX: usize = 64;
 
-/// Makes a system call and discards its result. The error is an errno.
-///
-/// # Safety
-/// As for [`ask`].
-unsafe fn call(number: c_long, args: [usize; 4]) -> Result<(), Errno> {
-    let [a, b, c, d] = args;
-    // SAFETY: the caller upholds the contract of `ask`, which is this function's own.
-    unsafe { ask(number, [a, b, c, d, 0]) }.map(drop)
-}
-
-/// Makes a system call and returns its result. The error is an errno.
-///
-/// # Safety
-/// The requirements of the system call. It overwrites `errno` of the parent's thread, whose thread-local memory the
-/// child shares. That is harmless, because the parent waits in its own clone call.
-pub(super) unsafe fn ask(number: c_long, args: [usize; 5]) -> Result<usize, Errno> {
-    let [a, b, c, d, e] = args;
-    // SAFETY: the caller upholds the contract of the system call; the kernel ignores surplus arguments.
-    let result = unsafe { libc::syscall(number, a, b, c, d, e) };
-    if result == -1 {
-        // SAFETY: always a valid pointer.
-        Err(Errno(unsafe { *libc::__errno_location() }))
-    } else {
-        // No system call used here returns another negative number.
-        Ok(usize::try_from(result).unwrap_or(usize::MAX))
-    }
-}
-
-/// Converts a descriptor to a system call argument.
-fn fd(number: c_int) -> usize {
-    number as usize
-}
-
 /// Ends only this child, without running exit handlers.
 fn exit_child(status: c_int) -> ! {
     loop {
@@ -102,13 +58,13 @@ fn exit_child(status: c_int) -> ! {
 }
 
 /// Writes a message to `to` in one write, and ends the child.
-fn fail_child(to: c_int, parts: [&[u8]; 5]) -> ! {
+fn fail_child(to: c_int, message: ChildMessage<'_>) -> ! {
     const LAST: &[u8] = b"\nsupervisor: child process was not spawned\n";
     let part = |bytes: &[u8]| libc::iovec {
         iov_base: bytes.as_ptr().cast_mut().cast::<c_void>(),
         iov_len: bytes.len(),
     };
-    let [a, b, c, d, e] = parts;
+    let [a, b, c, d, e] = message;
     let pieces = [
         part(b"supervisor: couldn't "),
         part(a),
@@ -146,57 +102,6 @@ fn set_signal_mask(set: u64) {
     };
 }
 
-/// Closes all descriptors from `first` on. With the unshare flag, they stay open in the parent's table.
-fn close_from(first: c_uint, flags: c_uint) -> Result<(), Errno> {
-    close_between(first, c_uint::MAX, flags)
-}
-
-/// Closes the descriptors from `first` to `last`, inclusive.
-fn close_between(first: c_uint, last: c_uint, flags: c_uint) -> Result<(), Errno> {
-    // SAFETY: the closed descriptors are the child's own: its table is a copy, or becomes one by this call.
-    unsafe {
-        call(
-            libc::SYS_close_range,
-            [first as usize, last as usize, flags as usize, 0],
-        )
-    }
-}
-
-/// Closes all descriptors except 0, 1, 2 and `kept`.
-fn close_all_except(kept: Option<c_int>) -> Result<(), Errno> {
-    match kept {
-        None => close_from(3, 0),
-        Some(kept) => {
-            let kept = kept.unsigned_abs();
-            if kept > 3 {
-                close_between(3, kept - 1, 0)?;
-            }
-            close_from(kept + 1, 0)
-        }
-    }
-}
-
-/// Duplicates `source` to `number` without close-on-exec. The descriptor that had this number is no longer needed.
-fn dup_inheritable(source: c_int, number: c_int) -> Result<(), Errno> {
-    let (call_number, args) = if source == number {
-        // dup3 refuses equal numbers. Only close-on-exec has to be cleared.
-        (libc::SYS_fcntl, [fd(source), libc::F_SETFD as usize, 0, 0])
-    } else {
-        (libc::SYS_dup3, [fd(source), fd(number), 0, 0])
-    };
-    // SAFETY: no memory involved; the table is the child's own by now.
-    unsafe { call(call_number, args) }
-}
-
-/// Gives the child a descriptor table of its own, with all descriptors from `first` on closed.
-fn unshare_fds(table: FdTableMode, first: c_uint) -> Result<(), Errno> {
-    match table {
-        FdTableMode::Shared => close_from(first, libc::CLOSE_RANGE_UNSHARE),
-        FdTableMode::Copied => close_from(first, 0),
-        FdTableMode::Inherited => Ok(()),
-    }
-}
-
 /// Exits with 0 if this kind of table works here, else with 1. Never returns.
 pub(super) extern "C" fn probe(work: *mut c_void) -> c_int {
     // SAFETY: the parent passes a pair that lives until this child has ended.
@@ -208,167 +113,57 @@ pub(super) extern "C" fn probe(work: *mut c_void) -> c_int {
 pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
     // SAFETY: the parent passes a `ChildPlan` that lives until this child has called exec or ended.
     let work = unsafe { &*work.cast::<ChildPlan<'_>>() };
-    let plan = work.plan;
-
-    if let Some(procs) = work.procs
-        // SAFETY: a live byte, which the kernel only reads; the table may be the daemon's still, and nothing in it changes.
-        && let Err(errno) = unsafe { call(libc::SYS_write, [fd(procs), b"0".as_ptr() as usize, 1, 0]) }
-    {
-        fail_child(
-            work.staging[2],
-            [b"join its cgroup", b"", b"", b": ", errno.name().as_bytes()],
-        );
+    if let Err(message) = leave_daemon(work) {
+        // The table may still be the daemon's, so nothing in it may be changed. Writing changes nothing.
+        fail_child(work.staging[2], message);
     }
+    if let Err(message) = apply_plan(work) {
+        fail_child(libc::STDERR_FILENO, message);
+    }
+    execute(work)
+}
 
-    // Both make the child the leader of a process group.
-    let leads = if plan.has_session {
-        libc::SYS_setsid
-    } else {
-        libc::SYS_setpgid
-    };
-    // SAFETY: no memory involved. Neither can fail for a process just made.
-    let _ = unsafe { call(leads, [0; 4]) };
-    if plan.has_keyring {
+/// Separates the child from the daemon: its cgroup, process group, keyring, descriptor table and standard streams.
+fn leave_daemon(work: &ChildPlan<'_>) -> Result<(), ChildMessage<'static>> {
+    if let Some(procs) = work.procs {
+        join_cgroup(procs).map_err(errno_message(b"join its cgroup"))?;
+    }
+    lead_process_group(work.plan.has_session);
+    if work.plan.has_keyring {
         join_new_keyring();
     }
+    unshare_fds(work.table, work.first).map_err(errno_message(b"close descriptors"))?;
+    set_up_stdio(work.staging).map_err(errno_message(b"set up descriptors"))
+}
 
-    if let Err(errno) = unshare_fds(work.table, work.first) {
-        // The table may still be the daemon's, so nothing in it may be changed. Writing changes nothing.
-        fail_child(
-            work.staging[2],
-            [
-                b"close descriptors",
-                b"",
-                b"",
-                b": ",
-                errno.name().as_bytes(),
-            ],
-        );
+/// Sets everything that the plan says about the process. In this order, each step still has the privileges that it
+/// needs and does not prevent the next one.
+fn apply_plan<'a>(work: &ChildPlan<'a>) -> Result<(), ChildMessage<'a>> {
+    let plan = work.plan;
+    if let Some((source, number)) = work.ready {
+        dup_inheritable(source, number).map_err(errno_message(b"set up ready_fd"))?;
     }
-    for (number, &source) in work.staging.iter().enumerate() {
-        // SAFETY: the table is the child's own by now. The staging numbers are above 2, so none is overwritten before
-        // its turn.
-        if let Err(errno) = unsafe { call(libc::SYS_dup3, [fd(source), number, 0, 0]) } {
-            fail_child(
-                work.staging[2],
-                [
-                    b"set up descriptors",
-                    b"",
-                    b"",
-                    b": ",
-                    errno.name().as_bytes(),
-                ],
-            );
-        }
+    if work.table != FdTableMode::Inherited {
+        let kept = work.ready.map(|(_, number)| number);
+        close_all_except(kept).map_err(errno_message(b"close descriptors"))?;
     }
-    if let Some((source, number)) = work.ready
-        && let Err(errno) = dup_inheritable(source, number)
-    {
-        fail_child(
-            2,
-            [b"set up ready_fd", b"", b"", b": ", errno.name().as_bytes()],
-        );
-    }
-    if work.table != FdTableMode::Inherited
-        && let Err(errno) = close_all_except(work.ready.map(|(_, number)| number))
-    {
-        fail_child(
-            2,
-            [
-                b"close descriptors",
-                b"",
-                b"",
-                b": ",
-                errno.name().as_bytes(),
-            ],
-        );
-    }
-
-    for &(resource, limit) in &plan.limits {
-        if let Err(errno) = set_limit(resource, limit) {
-            fail_child(
-                2,
-                [
-                    b"set ",
-                    resource.name().as_bytes(),
-                    b"",
-                    b": ",
-                    errno.name().as_bytes(),
-                ],
-            );
-        }
-    }
-
-    // In this order, each step still has the privileges that it needs and does not prevent the next one.
-    if let Err(parts) = apply_bounds(&plan.bounds) {
-        fail_child(2, parts);
-    }
-    let has_changed_user = matches!(plan.ids, ChildIds::Become { .. });
-    if has_changed_user
-        && plan.bounds.ambient.is_some()
-        && let Err(errno) = capabilities::keep_permitted()
-    {
-        fail_child(
-            2,
-            [
-                b"keep capabilities",
-                b": ",
-                errno.name().as_bytes(),
-                b"",
-                b"",
-            ],
-        );
-    }
-    if let Err(parts) = set_ids(&plan.ids, work.uid) {
-        fail_child(2, parts);
-    }
-    let (bounding, ambient) = (plan.bounds.bounding, plan.bounds.ambient);
-    if (bounding.is_some() || ambient.is_some())
-        && let Err(refused) =
-            capabilities::set_inheritable_and_ambient(bounding, ambient, has_changed_user)
-    {
-        fail_child(
-            2,
-            capability_message(b"grant ", b" (ambient_capabilities)", refused),
-        );
-    }
-
+    restore_limits(&plan.limits)?;
+    apply_bounds(&plan.bounds)?;
+    change_user(plan, work.uid)?;
     if let Some(directory) = &plan.directory {
-        // SAFETY: a live NUL-terminated string; the working directory is the child's own (no CLONE_FS).
-        if let Err(errno) = unsafe { call(libc::SYS_chdir, [directory.as_ptr() as usize, 0, 0, 0]) }
-        {
-            fail_child(
-                2,
-                [
-                    b"chdir to ",
-                    directory.to_bytes(),
-                    b"",
-                    b": ",
-                    errno.name().as_bytes(),
-                ],
-            );
-        }
+        change_directory(directory)?;
     }
     if let Some(umask) = plan.umask {
-        // SAFETY: no memory involved; the mask is the child's own (no CLONE_FS).
-        let _ = unsafe { call(libc::SYS_umask, [umask as usize, 0, 0, 0]) };
+        set_umask(umask);
     }
-
-    if plan.bounds.no_new_privileges
-        && let Err(errno) = capabilities::no_new_privileges()
-    {
-        fail_child(
-            2,
-            [
-                b"set no_new_privileges",
-                b": ",
-                errno.name().as_bytes(),
-                b"",
-                b"",
-            ],
-        );
+    if plan.bounds.no_new_privileges {
+        capabilities::no_new_privileges().map_err(errno_message(b"set no_new_privileges"))?;
     }
+    Ok(())
+}
 
+/// Resets the signals and executes the program.
+fn execute(work: &ChildPlan<'_>) -> ! {
     default_dispositions(work.dispositions);
     set_signal_mask(0);
     // SAFETY: a live string and two live, null-terminated arrays of such.
@@ -376,7 +171,7 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
         call(
             libc::SYS_execve,
             [
-                plan.path.as_ptr() as usize,
+                work.plan.path.as_ptr() as usize,
                 work.argv as usize,
                 work.envp as usize,
                 0,
@@ -385,9 +180,73 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
     };
     let errno = result.err().unwrap_or(Errno(libc::EINVAL));
     fail_child(
-        2,
+        libc::STDERR_FILENO,
         [b"exec ", work.word, b"", b": ", errno.name().as_bytes()],
     )
+}
+
+/// Moves the child to the cgroup that has this `cgroup.procs`.
+fn join_cgroup(procs: c_int) -> Result<(), Errno> {
+    // SAFETY: a live byte, which the kernel only reads; the table may be the daemon's still, and nothing in it changes.
+    unsafe { call(libc::SYS_write, [fd(procs), b"0".as_ptr() as usize, 1, 0]) }
+}
+
+/// Makes the child the leader of a process group, with `has_session` also of a session.
+fn lead_process_group(has_session: bool) {
+    let leads = if has_session {
+        libc::SYS_setsid
+    } else {
+        libc::SYS_setpgid
+    };
+    // SAFETY: no memory involved. Neither can fail for a process just made.
+    let _ = unsafe { call(leads, [0; 4]) };
+}
+
+/// Sets the limits that the daemon raised for itself back to those for programs.
+fn restore_limits(limits: &[(Resource, Limit)]) -> Result<(), ChildMessage<'static>> {
+    for &(resource, limit) in limits {
+        set_limit(resource, limit).map_err(|errno| {
+            let name = resource.name().as_bytes();
+            [&b"set "[..], name, b"", b": ", errno.name().as_bytes()]
+        })?;
+    }
+    Ok(())
+}
+
+/// Sets the groups, the ids and the capabilities of the plan.
+fn change_user<'a>(plan: &'a RawPlan, uid: &'a [u8]) -> Result<(), ChildMessage<'a>> {
+    let (bounding, ambient) = (plan.bounds.bounding, plan.bounds.ambient);
+    let has_changed_user = matches!(plan.ids, ChildIds::Become { .. });
+    if has_changed_user && ambient.is_some() {
+        capabilities::keep_permitted().map_err(errno_message(b"keep capabilities"))?;
+    }
+    set_ids(&plan.ids, uid)?;
+    if bounding.is_some() || ambient.is_some() {
+        capabilities::set_inheritable_and_ambient(bounding, ambient, has_changed_user).map_err(
+            |refused| capability_message(b"grant ", b" (ambient_capabilities)", refused),
+        )?;
+    }
+    Ok(())
+}
+
+/// Changes to the working directory of the program.
+fn change_directory(directory: &CStr) -> Result<(), ChildMessage<'_>> {
+    // SAFETY: a live NUL-terminated string; the working directory is the child's own (no CLONE_FS).
+    unsafe { call(libc::SYS_chdir, [directory.as_ptr() as usize, 0, 0, 0]) }.map_err(|errno| {
+        [
+            &b"chdir to "[..],
+            directory.to_bytes(),
+            b"",
+            b": ",
+            errno.name().as_bytes(),
+        ]
+    })
+}
+
+/// Sets the file mode creation mask.
+fn set_umask(umask: c_uint) {
+    // SAFETY: no memory involved; the mask is the child's own (no CLONE_FS).
+    let _ = unsafe { call(libc::SYS_umask, [umask as usize, 0, 0, 0]) };
 }
 
 /// Joins an empty session keyring instead of the daemon's, because every process with the daemon's keyring can use
@@ -409,132 +268,6 @@ fn join_new_keyring() {
     };
 }
 
-/// Sets one resource limit of the child.
-fn set_limit(resource: Resource, limit: Limit) -> Result<(), Errno> {
-    let value = limits::to_rlimit(limit);
-    // SAFETY: the value is live; pid 0 is the child itself, whose limits are its own.
-    unsafe {
-        call(
-            libc::SYS_prlimit64,
-            [
-                0,
-                limits::resource_number(resource),
-                (&raw const value) as usize,
-                0,
-            ],
-        )
-    }
-}
-
-/// The suffix of a message that names the missing privilege. Empty if the errno has another cause.
-fn missing_right(errno: Errno, right: &'static str) -> &'static [u8] {
-    match errno {
-        Errno(libc::EPERM | libc::EACCES) => right.as_bytes(),
-        _ => b"",
-    }
-}
-
-/// The parts of a message about one capability.
-fn capability_message(
-    verb: &'static [u8],
-    key: &'static [u8],
-    (number, errno): capabilities::CapabilityError,
-) -> [&'static [u8]; 5] {
-    let name = Capabilities::name_of(number).as_bytes();
-    [verb, name, key, b": ", errno.name().as_bytes()]
-}
-
-/// Sets everything that does not depend on the user, while the child has the daemon's privileges. The error is the
-/// parts of a message.
-fn apply_bounds(bounds: &ChildBounds) -> Result<(), [&[u8]; 5]> {
-    // Before the limits, because a limit on open files could leave no room for this descriptor.
-    if let Some(ConfiguredValue { value, text }) = &bounds.oom_score_adj
-        && let Err((errno, right)) = write_oom_score_adj(value.as_bytes())
-    {
-        let right = missing_right(errno, right);
-        return Err([
-            b"set ",
-            text.as_bytes(),
-            b": ",
-            errno.name().as_bytes(),
-            right,
-        ]);
-    }
-    for ConfiguredValue { value, text } in &bounds.limits {
-        let &(resource, limit) = value;
-        if let Err(errno) = set_limit(resource, limit) {
-            let right = match resource {
-                Resource::Files => ", needs CAP_SYS_RESOURCE, and at most fs.nr_open",
-                _ => ", needs CAP_SYS_RESOURCE",
-            };
-            let right = missing_right(errno, right);
-            return Err([
-                b"set ",
-                text.as_bytes(),
-                b": ",
-                errno.name().as_bytes(),
-                right,
-            ]);
-        }
-    }
-    if let Some(ConfiguredValue { value, text }) = &bounds.nice {
-        // Sign-extended; the kernel reads the low half.
-        let value = c_int::from(*value) as usize;
-        // SAFETY: no memory involved; id 0 is the child itself.
-        let result = unsafe {
-            call(
-                libc::SYS_setpriority,
-                [libc::PRIO_PROCESS as usize, 0, value, 0],
-            )
-        };
-        if let Err(errno) = result {
-            let right = missing_right(errno, ", needs CAP_SYS_NICE or a higher limit_nice");
-            return Err([
-                b"set ",
-                text.as_bytes(),
-                b": ",
-                errno.name().as_bytes(),
-                right,
-            ]);
-        }
-    }
-    if let Some(allowed) = bounds.bounding {
-        capabilities::drop_bounding(allowed)
-            .map_err(|refused| capability_message(b"drop ", b" (capabilities)", refused))?;
-    }
-    Ok(())
-}
-
-/// Writes the child's OOM score adjustment. The kernel applies it to this child alone although it shares the daemon's
-/// memory, because it makes an exception for CLONE_VFORK children. An error comes with the missing privilege, if that
-/// is the cause.
-fn write_oom_score_adj(text: &[u8]) -> Result<(), (Errno, &'static str)> {
-    const FILE: &[u8] = b"/proc/self/oom_score_adj\0";
-    // The /proc files of an undumpable process, such as one that changed its user, belong to root.
-    const NOT_OURS: &str = ", its file belongs to root because supervisord dropped root";
-    // SAFETY: a NUL-terminated string; then a live buffer of the stated length. The descriptor table is the child's own,
-    // and exec closes the new descriptor at the latest.
-    unsafe {
-        let opened = ask(
-            libc::SYS_openat,
-            [
-                fd(libc::AT_FDCWD),
-                FILE.as_ptr() as usize,
-                (libc::O_WRONLY | libc::O_CLOEXEC) as usize,
-                0,
-                0,
-            ],
-        )
-        .map_err(|errno| (errno, NOT_OURS))?;
-        let written = call(
-            libc::SYS_write,
-            [opened, text.as_ptr() as usize, text.len(), 0],
-        );
-        let _ = call(libc::SYS_close, [opened, 0, 0, 0]);
-        written.map_err(|errno| (errno, ", needs CAP_SYS_RESOURCE"))
-    }
-}
-
 /// Resets signal dispositions before the mask is opened, because none of the daemon's handlers may run in the shared
 /// memory. 64 calls cost 9 µs. If the clone has already removed the handlers, only ignored signals are left to reset.
 // Differs: SIGPIPE and SIGXFSZ, which the daemon ignores, are reset in programs. A filter whose reader has gone
@@ -551,99 +284,5 @@ fn default_dispositions(signals: u64) {
                 [signal, ZEROES.as_ptr() as usize, 0, SIGSET_BYTES],
             )
         };
-    }
-}
-
-/// Sets the groups and ids of the plan, and verifies that no others remain. The error is the parts of a message.
-///
-/// Raw calls change only the calling task. The parent has made the shared memory undumpable, so no process of the
-/// user can trace this child while it can still read the daemon's secrets.
-fn set_ids<'a>(ids: &'a ChildIds, uid: &'a [u8]) -> Result<(), [&'a [u8]; 5]> {
-    let refused = |reason: &'a [u8]| [&b"setuid to "[..], uid, b": ", reason, b""];
-    const GROUPS: &[u8] = b"Could not set groups of effective user";
-    const GROUP: &[u8] = b"Could not set group id of effective user";
-    const USER: &[u8] = b"Could not set user id of effective user";
-    let set_groups = |groups: &[u32]| {
-        // SAFETY: a live array of the stated length.
-        unsafe {
-            call(
-                numbers::SYS_setgroups,
-                [groups.len(), groups.as_ptr() as usize, 0, 0],
-            )
-        }
-    };
-    let set_three = |number: c_long, id: u32| {
-        // SAFETY: no memory involved.
-        unsafe { call(number, [id as usize, id as usize, id as usize, 0]) }
-    };
-    let are_three = |number: c_long, id: u32| {
-        let mut found = [0u32; 3];
-        let [real, effective, saved] = &mut found;
-        // SAFETY: three live, writable integers.
-        let result = unsafe {
-            call(
-                number,
-                [
-                    std::ptr::from_mut(real) as usize,
-                    std::ptr::from_mut(effective) as usize,
-                    std::ptr::from_mut(saved) as usize,
-                    0,
-                ],
-            )
-        };
-        // All ones would have meant "leave unchanged".
-        result.is_ok() && found == [id; 3] && id != u32::MAX
-    };
-    match ids {
-        ChildIds::Keep => Ok(()),
-        ChildIds::Refused { reason, .. } => Err(refused(reason.as_bytes())),
-        ChildIds::Groups { gid, groups } => {
-            match set_groups(groups) {
-                Ok(()) => {}
-                // CAP_SETGID is missing, or the user namespace does not map one of the groups.
-                Err(Errno(libc::EPERM | libc::EINVAL)) => return Ok(()),
-                Err(_) => return Err(refused(GROUPS)),
-            }
-            let _ = set_three(numbers::SYS_setresgid, *gid);
-            if are_three(numbers::SYS_getresgid, *gid) {
-                Ok(())
-            } else {
-                Err(refused(GROUP))
-            }
-        }
-        ChildIds::Joined { gid, groups, text } => {
-            const RIGHT: &str = ", needs CAP_SETGID";
-            let joined = |errno: Errno| {
-                [
-                    &b"set "[..],
-                    text.as_bytes(),
-                    b": ",
-                    errno.name().as_bytes(),
-                    missing_right(errno, RIGHT),
-                ]
-            };
-            if let Some(groups) = groups {
-                set_groups(groups).map_err(joined)?;
-            }
-            if let Some(gid) = *gid {
-                set_three(numbers::SYS_setresgid, gid).map_err(joined)?;
-                if !are_three(numbers::SYS_getresgid, gid) {
-                    return Err(joined(Errno(libc::EINVAL)));
-                }
-            }
-            Ok(())
-        }
-        ChildIds::Become { uid, gid, groups } => {
-            set_groups(groups).map_err(|_| refused(GROUPS))?;
-            set_three(numbers::SYS_setresgid, *gid).map_err(|_| refused(GROUP))?;
-            set_three(numbers::SYS_setresuid, *uid).map_err(|_| refused(USER))?;
-            if !are_three(numbers::SYS_getresgid, *gid) {
-                Err(refused(GROUP))
-            } else if !are_three(numbers::SYS_getresuid, *uid) {
-                Err(refused(USER))
-            } else {
-                Ok(())
-            }
-        }
     }
 }

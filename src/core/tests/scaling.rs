@@ -1,4 +1,4 @@
-//! Tests of changes in active groups: programs added, processes removed, another number of processes.
+//! Tests of changes of the number of processes of a program in an active group.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ fn template(name: &str) -> Arc<ProgramTemplate> {
 }
 
 /// The result of the loader for a program with `count` processes.
-fn made(
+pub(super) fn made(
     group: &str,
     name: &str,
     count: usize,
@@ -48,7 +48,7 @@ fn made(
 }
 
 /// Returns a configuration with one group of these programs.
-fn of(group: &str, programs: Vec<GroupChangeResult>) -> Arc<Config> {
+pub(super) fn of(group: &str, programs: Vec<GroupChangeResult>) -> Arc<Config> {
     let mut base = config(Vec::new());
     let config = Arc::make_mut(&mut base);
     let mut processes: Vec<_> = programs
@@ -74,7 +74,7 @@ fn of(group: &str, programs: Vec<GroupChangeResult>) -> Arc<Config> {
 }
 
 /// Returns a fleet with a group `g` of a program `w` with `count` processes, all spawned. Slot n has PID 100 + n.
-fn pool(count: u32) -> Bench {
+pub(super) fn pool(count: u32) -> Bench {
     let mut bench = Bench::new(of("g", vec![made("g", "w", count as usize, |_| {})]));
     bench.give(0, Input::DaemonStarted);
     for slot in 0..count {
@@ -84,25 +84,25 @@ fn pool(count: u32) -> Bench {
     bench
 }
 
-fn scale(numprocs: i64) -> Request {
+pub(super) fn scale(numprocs: i64) -> Request {
     Request::SetNumprocs {
         program: "w".to_owned(),
         numprocs,
     }
 }
 
-fn composed(ticket: u64, composition: GroupChangeResult) -> Input {
+pub(super) fn composed(ticket: u64, composition: GroupChangeResult) -> Input {
     Input::Loader(LoaderOutcome::Composed {
         ticket: Ticket(ticket),
         result: Ok(Box::new(composition)),
     })
 }
 
-fn instance(slot: u32, incarnation: u64) -> InstanceId {
+pub(super) fn instance(slot: u32, incarnation: u64) -> InstanceId {
     InstanceId { slot, incarnation }
 }
 
-fn ended(slot: u32, incarnation: u64) -> Input {
+pub(super) fn ended(slot: u32, incarnation: u64) -> Input {
     Input::Exited {
         instance: instance(slot, incarnation),
         status: ExitStatus::Signalled {
@@ -113,7 +113,7 @@ fn ended(slot: u32, incarnation: u64) -> Input {
 }
 
 /// Returns the name and PID of every process.
-fn there(bench: &Bench) -> Vec<(String, i32)> {
+pub(super) fn there(bench: &Bench) -> Vec<(String, i32)> {
     let views = bench.fleet.view(Bench::now(0));
     views
         .into_iter()
@@ -461,105 +461,6 @@ fn d6_an_update_of_a_scaled_group_keeps_common_processes() {
     );
 }
 
-fn add(group: &str) -> Request {
-    Request::AddProgram {
-        group: group.to_owned(),
-        program: "n".to_owned(),
-        options: vec![("command".to_owned(), "x".to_owned())],
-    }
-}
-
-fn take_out(group: &str, process: &str) -> Request {
-    Request::RemoveProcess {
-        group: group.to_owned(),
-        process: process.to_owned(),
-    }
-}
-
-#[test]
-fn a_program_joins_a_group_and_can_be_scaled() {
-    let mut bench = pool(1);
-    assert_eq!(
-        bench.ask(0, add("x")),
-        ["answer 1 fault BAD_NAME: group: x"]
-    );
-    assert_eq!(
-        bench.ask(0, add("g")),
-        ["compose 2 g:n [(\"command\", \"x\")]"]
-    );
-    let lines = bench.give(0, composed(2, made("g", "n", 1, |_| {})));
-    assert_eq!(
-        lines,
-        [
-            "INFO added process 'n0' to group 'g'",
-            "n0 STOPPED->STARTING tries 0",
-            "resolve 1.2",
-            "answer 2 Done"
-        ]
-    );
-    bench.ask(0, add("g"));
-    let lines = bench.give(0, composed(3, made("g", "n", 1, |_| {})));
-    assert_eq!(lines, ["answer 3 fault BAD_NAME: n0"]);
-    let request = Request::SetNumprocs {
-        program: "n".to_owned(),
-        numprocs: 2,
-    };
-    assert_eq!(bench.ask(0, request), ["compose 4 g:n 2"]);
-    assert_eq!(bench.ask(0, Request::GroupNames), ["answer 5 g"]);
-}
-
-#[test]
-fn a_program_of_a_removed_group_is_refused() {
-    let mut bench = pool(0);
-    bench.ask(0, add("g"));
-    bench.ask(0, Request::RemoveGroup("g".to_owned()));
-    let lines = bench.give(0, composed(1, made("g", "n", 1, |_| {})));
-    assert_eq!(lines, ["answer 1 fault BAD_NAME: group: g"]);
-}
-
-#[test]
-fn only_groups_of_programs_take_programs() {
-    let mut config = of("g", vec![]);
-    Arc::make_mut(&mut Arc::make_mut(&mut config).groups[0]).kind = GroupKind::Listeners {
-        events: vec!["EVENT".to_owned()],
-        buffer_size: 1,
-        result_handler: String::new(),
-    };
-    let mut bench = Bench::new(config);
-    bench.give(0, Input::DaemonStarted);
-    assert_eq!(
-        bench.ask(0, add("g")),
-        [
-            "answer 1 fault INCORRECT_PARAMETERS: g is a [eventlistener:x] section (processes can be added only \
-             to groups of [program:x])"
-        ]
-    );
-}
-
-#[test]
-fn only_a_stopped_process_can_be_removed() {
-    let mut bench = pool(2);
-    for (group, process, fault) in [
-        ("x", "w0", "BAD_NAME: group: x"),
-        ("g", "x", "BAD_NAME: x"),
-        ("g", "w1", "STILL_RUNNING: w1"),
-    ] {
-        let lines = bench.ask(0, take_out(group, process));
-        assert!(lines[0].ends_with(&format!("fault {fault}")), "{lines:?}");
-    }
-    bench.ask(0, stop("g:w1", false));
-    bench.give(0, ended(1, 2));
-    bench.give(0, Input::Output(OutputOutcome::Drained(instance(1, 2))));
-    let lines = bench.ask(0, take_out("g", "w1"));
-    assert_eq!(lines[0], "INFO removed process 'w1' from group 'g'");
-    assert!(lines[1].ends_with("Done"), "{lines:?}");
-    assert_eq!(there(&bench), [("g:w0".to_owned(), 100)]);
-    // Its program lacks the process now, and scaling adds it again.
-    bench.ask(0, scale(2));
-    let lines = bench.give(0, composed(6, made("g", "w", 2, |_| {})));
-    assert_eq!(lines[lines.len() - 1], "answer 6 +[w1] -[]");
-}
-
 #[test]
 fn a_shutdown_ends_a_scaling_that_is_under_way() {
     let mut bench = pool(1);
@@ -573,16 +474,6 @@ fn a_shutdown_ends_a_scaling_that_is_under_way() {
         "{lines:?}"
     );
     assert_eq!(lines[lines.len() - 1], "finish Shutdown");
-}
-
-#[test]
-fn a_client_message_is_one_log_line() {
-    let mut bench = pool(0);
-    let request = Request::WriteLog {
-        level: crate::domain::Level::Warn,
-        message: "a\nb".to_owned(),
-    };
-    assert_eq!(bench.ask(0, request), ["WARN a\\nb", "answer 1 Done"]);
 }
 
 /// Returns the instances in lines that start with `word`.

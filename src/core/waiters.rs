@@ -1,0 +1,159 @@
+//! Requests that wait for a process: registers them with the process, and records their results.
+
+use super::batch::result;
+use super::process::Process;
+use super::ticket::{Batch, BatchMember, Pending, WaitUntil, Waiter};
+use super::transitions::Trigger;
+use super::{Actions, Fleet};
+use crate::api::{Fault, FaultCode, TargetResult, Ticket};
+use crate::domain::{GroupName, Namespec, Now, ProcessName};
+
+impl Fleet {
+    /// Lets the next member of a batch wait for its process.
+    pub(super) fn wait_for(
+        &mut self,
+        ticket: Ticket,
+        batch: &mut Batch,
+        member: &BatchMember,
+        until: WaitUntil,
+        now: Now,
+        out: &mut Actions,
+    ) {
+        let index = batch.next_index();
+        self.wait_at(ticket, batch, member, (index, until), now, out);
+    }
+
+    /// Records the result of a member, or registers it as waiting for its process.
+    pub(super) fn wait_at(
+        &mut self,
+        ticket: Ticket,
+        batch: &mut Batch,
+        member: &BatchMember,
+        (index, until): (u32, WaitUntil),
+        now: Now,
+        out: &mut Actions,
+    ) {
+        let Some(process) = self.slots.get_mut(member.slot) else {
+            let fault = FaultCode::BadName.of(batch.named(&member.group, &member.process));
+            batch.record_result(index, true, result(member, Some(fault)));
+            return;
+        };
+        let waiter = Waiter {
+            ticket,
+            index,
+            until,
+        };
+        if let Some(verdict) = waiter.verdict(process) {
+            let named = batch.named(&member.group, &member.process);
+            let fault = verdict.fault.map(|code| code.of(named));
+            batch.record_result(index, true, result(member, fault));
+            return;
+        }
+        let reports = waiter.reports();
+        process.run.waiters.push(waiter);
+        if reports {
+            self.update_process(member.slot, Trigger::Other, now, out, Process::report_stop);
+        }
+    }
+
+    /// Records the result of one member. The last result answers the request.
+    #[expect(clippy::too_many_arguments, reason = "a result, and where it belongs")]
+    pub(super) fn settle_member(
+        &mut self,
+        ticket: Ticket,
+        index: u32,
+        immediate: bool,
+        process: &ProcessName,
+        group: &GroupName,
+        fault: Option<Fault>,
+        out: &mut Actions,
+    ) {
+        let result = TargetResult {
+            process: process.clone(),
+            group: group.clone(),
+            fault,
+        };
+        let Some(mut batch) = self.take_batch(ticket) else {
+            match self.requests.pending.get_mut(&ticket) {
+                Some(Pending::Scaling(scaling)) => scaling.stopped_one(index, result),
+                Some(Pending::Rolling(rolling)) => rolling.record_result(index, result),
+                // Other requests do not wait for processes.
+                Some(_) | None => return,
+            }
+            self.requests.runnable.push(ticket);
+            return;
+        };
+        batch.record_result(index, immediate, result);
+        self.store_batch(ticket, batch, out);
+    }
+
+    /// Returns a fault about a process that names it as the request did.
+    pub(super) fn fault_of(
+        &self,
+        ticket: Ticket,
+        code: FaultCode,
+        group: &GroupName,
+        process: &ProcessName,
+    ) -> Fault {
+        match self.requests.pending.get(&ticket) {
+            Some(Pending::Batch(batch)) => code.of(batch.named(group, process)),
+            Some(Pending::Scaling(_) | Pending::Rolling(_)) => {
+                code.of(Namespec::print(group.as_str(), process.as_str()))
+            }
+            // Other requests do not wait for processes.
+            Some(_) | None => code.bare(),
+        }
+    }
+
+    /// Records results for the requests whose wait for this process is over.
+    pub(super) fn answer_waiters(&mut self, slot: u32, out: &mut Actions) {
+        let Some(process) = self.slots.get_mut(slot) else {
+            return;
+        };
+        if process.run.waiters.is_empty() {
+            return;
+        }
+        let mut over = Vec::new();
+        let waiters = std::mem::take(&mut process.run.waiters);
+        let mut waiting = Vec::with_capacity(waiters.len());
+        for waiter in waiters {
+            match waiter.verdict(process) {
+                Some(verdict) => over.push((waiter, verdict)),
+                None => waiting.push(waiter),
+            }
+        }
+        waiting.shrink_to_fit();
+        process.run.waiters = waiting;
+        let (name, group) = (process.spec.name.clone(), process.spec.group.clone());
+        for (waiter, verdict) in over {
+            let ticket = waiter.ticket;
+            let fault = verdict
+                .fault
+                .map(|code| self.fault_of(ticket, code, &group, &name));
+            let place = (waiter.index, verdict.immediate);
+            self.settle_member(ticket, place.0, place.1, &name, &group, fault, out);
+        }
+    }
+
+    /// Fails the requests that wait for a stop, because the kernel refused the signal.
+    ///
+    /// Differs: the original tells clients that already waited that the process has stopped.
+    pub(super) fn fail_stops(&mut self, slot: u32, text: &str, out: &mut Actions) {
+        let Some((name, group)) = self.names_of(slot) else {
+            return;
+        };
+        let Some(process) = self.slots.get_mut(slot) else {
+            return;
+        };
+        let (stops, rest) = std::mem::take(&mut process.run.waiters)
+            .into_iter()
+            .partition(|waiter| matches!(waiter.until, WaitUntil::Stopped | WaitUntil::StopSent));
+        process.run.waiters = rest;
+        let stops: Vec<Waiter> = stops;
+        for waiter in stops {
+            let fault = Some(FaultCode::Failed.of(text));
+            let (ticket, index) = (waiter.ticket, waiter.index);
+            self.settle_member(ticket, index, true, &name, &group, fault, out);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The threads of a run: starts them in order, and stops them in reverse order.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::fatal::{Fatal, internal};
+use super::pidfile::Pidfile;
+use super::reload::{compose, options_of, reload};
+use super::startup::{DaemonResources, ReservedFds, StartContext};
+use super::watch::Watch;
+use crate::cgroup::CgroupManager;
+use crate::config::spec::Config;
+use crate::control::{ControlHandle, EventFeed};
+use crate::core::Fleet;
+use crate::engine::{Engine, EngineConfig, InboxSender, Notifier, Workers};
+use crate::fd_holder::FdStore;
+use crate::handoff::RestoredEngine;
+use crate::output::{self, Activity, OutputCommand, OutputHandle};
+use crate::server::{self, BoundServer, RecentClients, ServerHandle, SocketCheck};
+use crate::spawn::{self, SharedSocket, SpawnBase, SpawnHandle};
+use crate::sys::{Limit, Resource, SharedBuffer, SignalReader};
+
+/// The values that the threads of a run have in common.
+pub(super) struct Run<'a> {
+    pub(super) config: &'a Arc<Config>,
+    pub(super) context: &'a StartContext,
+    /// The file that an upgrade executes.
+    pub(super) program: &'a Arc<Path>,
+    pub(super) limits: Vec<(Resource, Limit)>,
+    pub(super) daemonized: bool,
+    pub(super) fd_store: Option<Arc<FdStore>>,
+    pub(super) cgroup_manager: CgroupManager,
+    pub(super) events: EventFeed,
+    pub(super) socket_check: SocketCheck,
+    pub(super) watch: Watch,
+}
+
+impl Run<'_> {
+    /// Makes the engine. Its thread is the caller of [`Engine::run`].
+    pub(super) fn start_engine(
+        &self,
+        (fleet, restored): (Fleet, Option<RestoredEngine>),
+        signals: SignalReader,
+        notifier: Notifier,
+    ) -> Result<Engine, Fatal> {
+        let options = self.context.options.clone();
+        let options_to_load = options_of(&options, self.config);
+        let machine = self.context.machine.clone();
+        let machine_to_load = machine.clone();
+        let (events, socket_check) = (self.events.clone(), self.socket_check.clone());
+        Engine::new(EngineConfig {
+            fleet,
+            signals,
+            load: Arc::new(move |reason| reload(&options_to_load, &machine_to_load, reason)),
+            publish: Box::new(move |event| events.publish(event)),
+            compose: Arc::new(move |order| compose(&options, &machine, order)),
+            notifier,
+            ready_when: self.config.daemon.ready_when,
+            config: self.config.clone(),
+            program: self.program.clone(),
+            restored,
+            fd_store: self.fd_store.clone(),
+            cgroup_manager: self.cgroup_manager.clone(),
+            heartbeats: self.watch.0.clone(),
+            check_sockets: Box::new(move || socket_check.request()),
+        })
+        .map_err(internal("cannot start the engine"))
+    }
+
+    /// Starts the output threads.
+    pub(super) fn start_output(
+        &self,
+        activity: Activity,
+        in_flight_log: Option<(usize, SharedBuffer)>,
+        engine: InboxSender,
+    ) -> Result<OutputHandle, Fatal> {
+        let options = output::OutputOptions {
+            activity,
+            strip_ansi: self.config.daemon.strip_ansi,
+            fd_store: self.fd_store.clone(),
+            in_flight_log,
+            heartbeats: self.watch.0.clone(),
+        };
+        output::start(options, move |report| engine.output(report))
+            .map_err(internal("cannot start the output thread"))
+    }
+
+    /// Starts the first spawn thread. `sockets`: sockets of a previous daemon.
+    pub(super) fn start_spawn(
+        &self,
+        (sockets, staging): (Vec<(SharedSocket, OwnedFd)>, ReservedFds),
+        engine: InboxSender,
+        output: OutputHandle,
+    ) -> Result<SpawnHandle, Fatal> {
+        let server_url = self.config.daemon.server_url.clone();
+        let options = spawn::SpawnOptions {
+            base: SpawnBase::new(std::env::vars_os(), server_url, self.limits.clone()),
+            cgroup_manager: self.cgroup_manager.clone(),
+            inherited: sockets,
+            fd_store: self.fd_store.clone(),
+            heartbeats: self.watch.0.clone(),
+            staging,
+        };
+        spawn::start(
+            options,
+            move |done| engine.spawn(done),
+            move |line| output.log(line),
+        )
+        .map_err(internal("cannot start the spawn thread"))
+    }
+
+    /// Starts the server thread. It accepts connections after [`ServerHandle::start`].
+    pub(super) fn start_server(
+        &self,
+        servers: Vec<BoundServer>,
+        engine: InboxSender,
+        output: &OutputHandle,
+    ) -> Result<ServerHandle, Fatal> {
+        let (log, audit) = (output.clone(), output.clone());
+        let options = server::ServerOptions {
+            servers,
+            control: ControlHandle::new(
+                move |asked| engine.request(asked),
+                move |line| audit.log(line),
+            ),
+            events: self.events.clone(),
+            log: Arc::new(move |line| log.log(line)),
+            rpc_interfaces: self.config.rpc_interfaces.clone(),
+            twiddler: self.config.twiddler.clone(),
+            dbus: self.config.daemon.dbus,
+            limits: server::ServerLimits::of_this_process(),
+            socket_check: self.socket_check.clone(),
+            heartbeats: self.watch.0.clone(),
+        };
+        server::spawn_thread(options).map_err(internal("cannot start the server thread"))
+    }
+
+    /// Returns the resources that outlast the run.
+    pub(super) fn into_resources(
+        self,
+        signals: SignalReader,
+        event_serial: u64,
+        notifier: Notifier,
+    ) -> DaemonResources {
+        DaemonResources {
+            signals,
+            limits: self.limits,
+            daemonized: self.daemonized,
+            event_serial,
+            fd_store: self.fd_store,
+            cgroup_manager: self.cgroup_manager,
+            notifier: Some(notifier),
+        }
+    }
+}
+
+/// The threads that outlast the engine of a run, and the pidfile.
+pub(super) struct RunThreads {
+    pub(super) server: ServerHandle,
+    pub(super) workers: Workers,
+    pub(super) pidfile: Option<Pidfile>,
+}
+
+impl RunThreads {
+    /// Stops in reverse order: sends outstanding answers, closes and unlinks sockets, then writes out the rest of the
+    /// output. Returns the clients that may still read their answers.
+    pub(super) fn stop(self) -> RecentClients {
+        let peers = self.server.stop();
+        self.workers.spawn.join();
+        self.workers.output.send(OutputCommand::Stop);
+        self.workers.output.join();
+        drop(self.pidfile);
+        peers
+    }
+}

@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod cgroup;
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod core;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["domain"],
     &["config", "sys"],
-    &["fd_holder", "heartbeat"],
+    &["cli", "fd_holder", "heartbeat"],
     &["api", "cgroup"],
     &["core", "spawn", "output", "pidproxy", "import", "service"],
     &["handoff"],
@@ -19,10 +19,10 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// The rooms that the client may use.
-const CTL: &[&str] = &["api", "config", "domain", "ctl"];
+const CTL: &[&str] = &["api", "cli", "config", "domain", "ctl"];
 
 /// Rooms without I/O.
-const PURE: &[&str] = &["domain", "config", "api", "core"];
+const PURE: &[&str] = &["domain", "config", "cli", "api", "core"];
 
 /// Names that a pure room must not contain.
 const IMPURE: &[&str] = &[
@@ -488,6 +488,7 @@ const ROOMS_DONE: &[&str] = &[
     "tests/fd_holder/",
     "tests/spawn/",
     "src/api/",
+    "src/cli/",
     "src/config/",
     "src/control/",
     "src/ctl/",

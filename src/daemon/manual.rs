@@ -1,8 +1,9 @@
 //! The manual page supervisord(8).
 
-use crate::config::getopt::OptionSpec;
-use crate::config::subcommand::{SUBCOMMANDS, Subcommand};
-use crate::config::{options, search};
+use crate::cli::getopt::OptionSpec;
+use crate::cli::options;
+use crate::cli::subcommand::{SUBCOMMANDS, Subcommand};
+use crate::config::search;
 use crate::domain::roff::{Example, Page};
 use crate::fd_holder;
 

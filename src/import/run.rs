@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use super::find;
 use super::translate::{TranslateInput, translate};
+use crate::cli::subcommand::{NAME, ParsedArgs};
 use crate::config::lookup::Lookup;
-use crate::config::subcommand::{NAME, ParsedArgs};
 
 /// The default name of the unit on standard input.
 const STDIN_NAME: &str = "stdin";

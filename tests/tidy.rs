@@ -45,6 +45,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper", &["server/"]),
     ("http_body_util", &["server/"]),
     ("ariadne", &["daemon/check.rs"]),
+    ("clap", &["cli/subcommand/"]),
     ("ini", &["import/unit.rs"]),
     ("rustyline", &["ctl/shell.rs"]),
     (

@@ -1,8 +1,10 @@
 //! The daemon's command line, derived from KEYS.
 
+use std::borrow::Cow;
+
 use super::completion::{self, Candidate, Completion, CompletionRequest, WordPosition};
 use super::getopt::{OptionSpec, ParsedOption, getopt};
-use super::subcommand::{self, SUBCOMMANDS, Subcommand};
+use super::subcommand::{SUBCOMMANDS, Subcommand};
 use crate::config::key::{ConfigKey, SectionKind, ValueKind};
 use crate::config::lookup::Lookup;
 use crate::config::options::DaemonOptions;
@@ -229,18 +231,18 @@ pub fn usage(argv0: &str) -> String {
         "supervisord -- run a set of applications as daemons.\n\nUsage: {argv0} [options]\n\nOptions:\n"
     );
     for row in rows() {
-        let left = subcommand::option_text(&row.opt, row.value);
+        let left = option_text(&row.opt, row.value);
         let default = row
             .default
             .map(|default| format!(" (default {default})"))
             .unwrap_or_default();
-        text.push_str(&subcommand::row(&left, &format!("{}{default}", row.doc)));
+        text.push_str(&help_row(&left, &format!("{}{default}", row.doc)));
     }
     text.push_str(&format!(
         "\nOr, with a subcommand as the first argument:\n  {argv0} COMMAND [options] ...\n\nCommands:\n"
     ));
-    for subcommand in SUBCOMMANDS {
-        text.push_str(&subcommand::row(subcommand.name, subcommand.doc));
+    for subcommand in &SUBCOMMANDS {
+        text.push_str(&help_row(subcommand.name, &subcommand.doc()));
     }
     text.push_str(&format!(
         "\nFor help on a command, use {argv0} COMMAND -h\n"
@@ -248,8 +250,26 @@ pub fn usage(argv0: &str) -> String {
     text
 }
 
+/// The left column of an option in a help text: short form, long form, name of the argument.
+fn option_text(opt: &OptionSpec, value: &str) -> String {
+    let short = opt
+        .short
+        .map_or_else(|| "   ".to_owned(), |letter| format!("-{letter},"));
+    let long = opt.long.unwrap_or_default();
+    if value.is_empty() {
+        format!("{short} --{long}")
+    } else {
+        format!("{short} --{long} {value}")
+    }
+}
+
+/// One row of a help text.
+fn help_row(left: &str, doc: &str) -> String {
+    format!("  {left:<31} {doc}\n")
+}
+
 /// An option in help texts.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct OptionRow {
     /// How it is written.
     pub opt: OptionSpec,
@@ -258,7 +278,7 @@ pub struct OptionRow {
     /// The default of its argument, if it takes one.
     pub default: Option<&'static str>,
     /// What it does.
-    pub doc: &'static str,
+    pub doc: Cow<'static, str>,
 }
 
 /// Every option, in the order of the help text.
@@ -270,7 +290,7 @@ pub fn rows() -> impl Iterator<Item = OptionRow> {
             opt: extra.opt,
             value: extra.value,
             default: None,
-            doc: extra.doc,
+            doc: extra.doc.into(),
         });
     extras.chain(keys().map(|(key, opt)| {
         let value = match key.kind {
@@ -289,7 +309,7 @@ pub fn rows() -> impl Iterator<Item = OptionRow> {
             opt,
             value,
             default: key.default.filter(|_| !value.is_empty()),
-            doc: key.doc,
+            doc: key.doc.into(),
         }
     }))
 }
@@ -307,7 +327,7 @@ pub fn complete(request: &CompletionRequest) -> Completion {
     let table: Vec<OptionSpec> = rows.iter().map(|row| row.opt).collect();
     match completion::word_position(&request.before, &request.word, &table) {
         WordPosition::Option => {
-            let options = rows.iter().map(|row| (row.opt, row.doc));
+            let options = rows.iter().map(|row| (row.opt, &*row.doc));
             completion::options(options, &request.word)
         }
         WordPosition::Value { index, joined } => {
@@ -317,7 +337,7 @@ pub fn complete(request: &CompletionRequest) -> Completion {
         WordPosition::Word(_) if request.before.is_empty() => {
             let subcommands = SUBCOMMANDS
                 .iter()
-                .map(|subcommand| Candidate::new(subcommand.name, subcommand.doc));
+                .map(|subcommand| Candidate::new(subcommand.name, subcommand.doc()));
             Completion::of(subcommands, &request.word)
         }
         WordPosition::Word(_) => Completion::default(),

@@ -1,7 +1,7 @@
 //! The manual page supervisord(8).
 
 use crate::cli::getopt::OptionSpec;
-use crate::cli::options;
+use crate::cli::options::{self, OptionRow};
 use crate::cli::subcommand::{SUBCOMMANDS, Subcommand};
 use crate::config::search;
 use crate::domain::roff::{Example, Page};
@@ -135,7 +135,10 @@ const ENVIRONMENT: &[(&str, &str)] = &[
         "The configuration can use each variable as `%(ENV_<NAME>)s`. Programs inherit all variables except those of systemd \
          above.",
     ),
-    ("`NO_COLOR`", "`--check` prints no colours."),
+    (
+        "`NO_COLOR`",
+        "The report of `--check` and the texts of commands have no colours.",
+    ),
 ];
 
 const GIVEN: &[(&str, &str)] = &[
@@ -235,9 +238,7 @@ pub fn page() -> String {
     );
     for row in options::rows() {
         let tag = spelled(&row.opt, row.value);
-        let default = row.default.map(|default| format!(" Default: `{default}`."));
-        let doc = format!("{}{}", sentence(row.doc), default.unwrap_or_default());
-        page.entry(&tag, &doc);
+        page.entry(&tag, &option_sentence(&row));
     }
     page.part("Checking");
     page.prose(CHECK);
@@ -245,8 +246,8 @@ pub fn page() -> String {
     page.prose(
         "If the first argument is one of these commands, `supervisord` runs the command and exits.",
     );
-    for subcommand in SUBCOMMANDS {
-        told(&mut page, subcommand);
+    for subcommand in &SUBCOMMANDS {
+        add_subcommand(&mut page, subcommand);
     }
     page.section("SIGNALS");
     list(&mut page, SIGNALS);
@@ -298,7 +299,7 @@ pub fn page() -> String {
     page.prose(
         "Import a systemd unit as a program; install the daemon as a service without a package:",
     );
-    page.example(Example::Machine, VERBS_TRIED);
+    page.example(Example::Machine, SUBCOMMANDS_TRIED);
     page.prose("Run the daemon as the entry point of a container:");
     page.example(Example::Configuration, CONTAINER);
     page.example(
@@ -334,27 +335,25 @@ fn sentence(doc: &str) -> String {
 }
 
 /// Adds a subcommand with its arguments and options to the page.
-fn told(page: &mut Page, subcommand: &Subcommand) {
+fn add_subcommand(page: &mut Page, subcommand: &'static Subcommand) {
+    let (name, arguments) = (subcommand.name, subcommand.arguments());
     page.entry(
-        &format!(
-            "`{}` [<option> ...] {}",
-            subcommand.name, subcommand.arguments
-        ),
-        &format!("{} {}", sentence(subcommand.doc), subcommand.about),
+        &format!("`{name}` [<option> ...] {arguments}"),
+        &format!("{} {}", sentence(&subcommand.doc()), subcommand.about()),
     );
-    for option in subcommand.options {
-        page.more(&format!(
-            "{}: {}",
-            spelled(&option.opt, option.value),
-            sentence(option.doc)
-        ));
+    for option in subcommand.options() {
+        let tag = spelled(&option.opt, option.value);
+        page.more(&format!("{tag}: {}", option_sentence(&option)));
     }
-    for word in subcommand.words {
-        page.entry(
-            &format!("`{} {}`", subcommand.name, word.name),
-            &sentence(word.doc),
-        );
+    for word in subcommand.words() {
+        page.entry(&format!("`{name} {}`", word.name), &sentence(&word.doc));
     }
+}
+
+/// Returns what an option does, and its default.
+fn option_sentence(row: &OptionRow) -> String {
+    let default = row.default.map(|default| format!(" Default: `{default}`."));
+    format!("{}{}", sentence(&row.doc), default.unwrap_or_default())
 }
 
 const TRY: &str = "
@@ -390,7 +389,7 @@ systemctl reload supervisord
 journalctl -u supervisord
 ";
 
-const VERBS_TRIED: &str = "
+const SUBCOMMANDS_TRIED: &str = "
 supervisord import nginx.service > /etc/supervisor/conf.d/nginx.conf
 supervisord service install -c /etc/supervisord.conf
 supervisord service status

@@ -46,7 +46,6 @@ const HOMES: &[(&str, &[&str])] = &[
     ("http_body_util", &["server/"]),
     ("ariadne", &["daemon/check.rs"]),
     ("clap", &["cli/subcommand/"]),
-    ("ini", &["import/unit.rs"]),
     ("rustyline", &["ctl/shell.rs"]),
     (
         "nix",

@@ -45,6 +45,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper", &["server/"]),
     ("http_body_util", &["server/"]),
     ("ariadne", &["daemon/check.rs"]),
+    ("caps", &["sys/own_capabilities.rs"]),
     ("clap", &["cli/subcommand/"]),
     ("rustyline", &["ctl/shell.rs"]),
     (

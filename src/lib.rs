@@ -9,6 +9,7 @@ pub mod control;
 pub mod core;
 pub mod ctl;
 pub mod daemon;
+pub mod diagnostics;
 pub mod docs;
 pub mod domain;
 pub mod engine;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["domain"],
     &["config", "sys"],
-    &["cli", "fd_holder", "heartbeat"],
+    &["cli", "diagnostics", "fd_holder", "heartbeat"],
     &["api", "cgroup"],
     &["core", "spawn", "output", "pidproxy", "import", "service"],
     &["handoff"],
@@ -47,6 +47,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("ariadne", &["daemon/check.rs"]),
     ("caps", &["sys/own_capabilities.rs"]),
     ("clap", &["cli/subcommand/"]),
+    ("tracing_journald", &["diagnostics/"]),
+    ("tracing_subscriber", &["diagnostics/"]),
     ("rustyline", &["ctl/shell.rs"]),
     (
         "nix",
@@ -68,7 +70,13 @@ const HOMES: &[(&str, &[&str])] = &[
     ("maud", &["server/web/"]),
     (
         "jiff",
-        &["sys/time_zone.rs", "output/", "server/", "control/"],
+        &[
+            "sys/time_zone.rs",
+            "output/",
+            "server/",
+            "control/",
+            "diagnostics/",
+        ],
     ),
 ];
 
@@ -486,6 +494,7 @@ const ROOMS_DONE: &[&str] = &[
     "src/engine/",
     "src/handoff/",
     "src/daemon/",
+    "src/diagnostics/",
     "tests/fd_holder/",
     "tests/spawn/",
     "src/api/",

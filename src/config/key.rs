@@ -214,6 +214,8 @@ pub enum ValueKind {
     PidsMax,
     /// `process` or `control-group`.
     KillMode,
+    /// A level of diagnostics, and levels of modules.
+    Diagnostics,
 }
 
 impl ValueKind {
@@ -250,6 +252,7 @@ impl ValueKind {
             Self::CapabilityNames => "capability names",
             Self::Memory => "memory",
             Self::CpuMax => "CPU time",
+            Self::Diagnostics => "diagnostics level",
             Self::ReadyFd
             | Self::AutoRestart
             | Self::ReadyWhen
@@ -325,6 +328,9 @@ impl ValueKind {
             Self::Weight => "a whole number from 1 to 10000",
             Self::PidsMax => "a whole number from 1, or infinity",
             Self::KillMode => "process or control-group",
+            Self::Diagnostics => {
+                "one of off, error, warn, info, debug, trace, and after commas MODULE=LEVEL such as engine=debug"
+            }
         }
     }
 }
@@ -533,9 +539,10 @@ impl KeyTable {
 use Topic::{Cgroup, Limits, Logs, Privileges, Ready, Run, Start, Systemd};
 use ValueKind::{
     Address, AutoRestart, Boolean, Bus, ByteLimit, ByteSize, Callable, Capabilities,
-    CapabilityNames, CpuMax, Directory, Environment, ExitCodes, Group, Groups, Integer, KillMode,
-    Level, Limit, List, Logfile, Memory, Name, Nice, NiceLimit, Octal, OomScore, Path, Patterns,
-    PidsMax, RateLimit, ReadyFd, ReadyWhen, Seconds, Signal, Socket, Text, User, UserGroup, Weight,
+    CapabilityNames, CpuMax, Diagnostics, Directory, Environment, ExitCodes, Group, Groups,
+    Integer, KillMode, Level, Limit, List, Logfile, Memory, Name, Nice, NiceLimit, Octal, OomScore,
+    Path, Patterns, PidsMax, RateLimit, ReadyFd, ReadyWhen, Seconds, Signal, Socket, Text, User,
+    UserGroup, Weight,
 };
 
 #[rustfmt::skip] // One row, one line.
@@ -560,6 +567,7 @@ const DAEMON: &[ConfigKey] = &[
     key("ready_when", ReadyWhen, Some("started"), "when systemd is told that the daemon is ready: after all autostart programs were started, or when all are RUNNING or FATAL").ours().topic(Systemd),
     key("dbus", Bus, Some("auto"), "D-Bus to connect to, see org.supervisord.Supervisor1(5); auto: the system bus as root, else the session bus, or no bus if there is none").ours().topic(Systemd),
     key("profile_options", List, None, "ignored, accepted for compatibility").long("profile_options").topic(Run),
+    key("diagnostics", Diagnostics, Some("off"), "lowest level of events about the daemon itself, which go to the journal or standard error and never to the activity log; SUPERVISORD_DIAGNOSTICS in the environment overrides it").ours().topic(Logs),
 ];
 
 #[rustfmt::skip] // One row, one line.

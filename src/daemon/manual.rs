@@ -139,6 +139,10 @@ const ENVIRONMENT: &[(&str, &str)] = &[
         "`NO_COLOR`",
         "The report of `--check` and the texts of commands have no colours.",
     ),
+    (
+        "`SUPERVISORD_DIAGNOSTICS`",
+        "Overrides the key `diagnostics`. A wrong value is ignored, with a warning.",
+    ),
 ];
 
 const GIVEN: &[(&str, &str)] = &[
@@ -183,6 +187,11 @@ Text from outside, such as a name in a request, is limited to 200 characters, an
 
 The log has at most one line per minute about wrong passwords from one address or user. After three wrong passwords, answers to
 this client are delayed by up to 5 seconds. A correct password is never delayed.
+
+The key `diagnostics` records events about the daemon itself, for example requests, starts of processes and upgrades. If
+standard error is the journal, or the daemon runs in the background, they are entries of the journal with the identifier
+`supervisord-diagnostics`, otherwise lines on standard error. If the reader is too slow, events are lost and counted. They are
+for developers, and their texts can change with each version.
 
 No error after the start ends the daemon. If a log cannot be written, the daemon logs one line and retries; if a program cannot
 be started, `startretries` applies.

@@ -20,7 +20,7 @@ use crate::config::spec::Config;
 use crate::config::{self, ConfigErrors, render, search};
 use crate::domain::{Line, VERSION};
 use crate::handoff::{self, Handoff, RecoverySource};
-use crate::{engine, fd_holder, import, pidproxy, service, sys};
+use crate::{diagnostics, engine, fd_holder, import, pidproxy, service, sys};
 
 /// Runs the daemon or another command that `args` (with argv\[0\]) request.
 #[must_use]
@@ -157,6 +157,9 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
              default locations (including its current working directory); you probably want to specify a \"-c\" \
              argument specifying an absolute path to a configuration file for improved security."
         );
+    }
+    if let Some(Err(error)) = diagnostics::from_environment() {
+        eprintln!("{argv0}: {error} (the variable is ignored)");
     }
     let options = with_config_path(argv0, options, &machine)?;
     let path = options.config_path.clone().unwrap_or_default();

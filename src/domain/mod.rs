@@ -4,6 +4,7 @@
 mod bytes;
 mod capability;
 pub mod counter;
+mod diagnostics;
 mod envelope;
 mod errno;
 mod event;
@@ -24,6 +25,7 @@ mod time;
 
 pub use bytes::{byte_of, from_bytes, to_bytes};
 pub use capability::Capabilities;
+pub use diagnostics::{DiagnosticsFilter, DiagnosticsLevel};
 pub use envelope::{Envelope, payload};
 pub use errno::Errno;
 pub use event::{Channel, EVENTS, Event, EventKind, EventType, OutputEvents, TICK_PERIODS};

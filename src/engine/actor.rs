@@ -648,6 +648,11 @@ impl Engine {
             let _ = self.poller.remove(&child.pidfd);
             self.tokens.remove(&child.token);
         }
+        tracing::debug!(
+            supervisor_incarnation = instance.incarnation,
+            ?status,
+            "reaped"
+        );
         self.feed(Input::Exited { instance, status }, workers);
         // Remove the pidfd after the exit status was recorded. A successor with neither could not find out that the
         // process exited.

@@ -9,7 +9,9 @@ use supervisord::config::spec::{
     LogTarget, NamedTargets, NotifySpec, ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate,
     ReadyWhen,
 };
-use supervisord::domain::{Bytes, GroupName, Level, ProcessName, Seconds, Signal};
+use supervisord::domain::{
+    Bytes, DiagnosticsFilter, GroupName, Level, ProcessName, Seconds, Signal,
+};
 
 use crate::rng::Rng;
 
@@ -241,5 +243,6 @@ fn daemon(rng: &mut Rng) -> DaemonSpec {
         server_url: None,
         ready_when: ReadyWhen::Started,
         dbus: BusChoice::Off,
+        diagnostics: DiagnosticsFilter::default(),
     }
 }

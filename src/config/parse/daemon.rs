@@ -13,7 +13,7 @@ use super::super::spec::{
 };
 use super::super::value;
 use super::{ConfigReader, KeyResult, SectionAt};
-use crate::domain::{Bytes, Level};
+use crate::domain::{Bytes, DiagnosticsFilter, Level};
 
 /// The values of `[supervisord]` in the file.
 pub(super) struct DaemonSection {
@@ -35,6 +35,7 @@ pub(super) struct DaemonSection {
     strip_ansi: bool,
     ready_when: ReadyWhen,
     dbus: BusChoice,
+    diagnostics: DiagnosticsFilter,
     pub(super) environment: Environment,
 }
 
@@ -81,6 +82,9 @@ pub(super) fn read_daemon_section(reader: &mut ConfigReader<'_>) -> DaemonSectio
         .value(AT, "ready_when", &here, value::ready_when)
         .ok();
     let dbus = reader.value(AT, "dbus", &here, value::bus).ok();
+    let diagnostics = reader
+        .value(AT, "diagnostics", &here, DiagnosticsFilter::parse)
+        .ok();
     let environment = variables(reader);
     for (name, value) in &environment {
         reader
@@ -106,6 +110,7 @@ pub(super) fn read_daemon_section(reader: &mut ConfigReader<'_>) -> DaemonSectio
         strip_ansi,
         ready_when: ready_when.unwrap_or(ReadyWhen::Started),
         dbus: dbus.unwrap_or(BusChoice::Auto),
+        diagnostics: diagnostics.unwrap_or_default(),
         environment: Arc::from(environment),
     }
 }
@@ -196,6 +201,7 @@ pub(super) fn resolve_daemon_spec(
         server_url: server_url(servers),
         ready_when: section.ready_when,
         dbus: section.dbus,
+        diagnostics: section.diagnostics,
     }
 }
 

@@ -11,8 +11,8 @@ use crate::config::spec::{
 };
 use crate::core::{Action, Fleet, Identity, Input, Snapshot};
 use crate::domain::{
-    Bytes, Envelope, EventKind, ExitStatus, GroupName, InstanceId, Level, Namespec, Now,
-    ProcessName, Seconds, Tick, Wall, payload,
+    Bytes, DiagnosticsFilter, Envelope, EventKind, ExitStatus, GroupName, InstanceId, Level,
+    Namespec, Now, ProcessName, Seconds, Tick, Wall, payload,
 };
 
 pub(super) use crate::config::testing::program;
@@ -50,6 +50,7 @@ pub(super) fn config(groups: Vec<(i64, Vec<ProcessSpec>)>) -> Arc<Config> {
             server_url: None,
             ready_when: ReadyWhen::Started,
             dbus: BusChoice::Off,
+            diagnostics: DiagnosticsFilter::default(),
         },
         servers: Vec::new(),
         rpc_interfaces: Vec::new(),

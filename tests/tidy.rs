@@ -47,6 +47,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("ariadne", &["daemon/check.rs"]),
     ("caps", &["sys/own_capabilities.rs"]),
     ("clap", &["cli/subcommand/"]),
+    ("httparse", &["ctl/http.rs"]),
     ("tracing_journald", &["diagnostics/"]),
     ("tracing_subscriber", &["diagnostics/"]),
     ("rustyline", &["ctl/shell.rs"]),

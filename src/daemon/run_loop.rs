@@ -203,7 +203,8 @@ fn run(
     } = started;
     // The daemon is in the background now, so threads may be started.
     apply_diagnostics(spec);
-    tracing::info!(is_successor = restored.is_some(), "the run begins");
+    let adopted = restored.as_ref().map_or(0, |restored| restored.pids.len());
+    tracing::info!(adopted, "run started");
     let notifier = match notifier {
         Some(mut notifier) => {
             notifier.send_keepalive(sys::now().mono);

@@ -48,6 +48,11 @@ impl Gate {
         level_filter(filter.highest())
     }
 
+    /// Counts an event that did not find room.
+    pub(super) fn count_dropped(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Takes the number of events that were lost since the last call.
     pub(super) fn take_dropped(&self) -> u64 {
         self.dropped.swap(0, Ordering::Relaxed)
@@ -128,7 +133,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CaptureLayer {
                 .collect(),
         };
         if self.queue.try_send(Message::Event(record)).is_err() {
-            self.gate.dropped.fetch_add(1, Ordering::Relaxed);
+            self.gate.count_dropped();
         }
     }
 }
@@ -200,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_no_room_is_counted() {
+    fn events_without_room_in_the_queue_are_counted() {
         let (dispatch, gate, messages) = capture("info", 2);
         tracing::dispatcher::with_default(&dispatch, || {
             for number in 0..5 {

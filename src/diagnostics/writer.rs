@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use jiff::Timestamp;
 use tracing::field::{Value, ValueSet, display};
@@ -13,11 +13,13 @@ use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::Destination;
-use super::capture::Gate;
+use super::capture::{CaptureLayer, Gate};
 use super::record::{EventRecord, FieldValue, Fields};
 
 /// `SYSLOG_IDENTIFIER` of the entries.
 const IDENTIFIER: &str = "supervisord-diagnostics";
+/// Maximum number of messages after which lost events are reported while the queue does not empty.
+const BATCH_MAX: usize = 256;
 
 /// What the queue carries.
 #[derive(Debug)]
@@ -79,20 +81,58 @@ impl Sink {
 /// EAGAIN or ENOMEM.
 pub(super) fn start(messages: Receiver<Message>, gate: Arc<Gate>, sink: Sink) -> io::Result<()> {
     let thread = std::thread::Builder::new().name("diagnostics".to_owned());
-    thread.spawn(move || run(&messages, &gate, &sink)).map(drop)
+    thread.spawn(move || run(&messages, gate, &sink)).map(drop)
 }
 
-fn run(messages: &Receiver<Message>, gate: &Gate, sink: &Sink) {
-    for message in messages {
-        match message {
-            Message::Event(event) => sink.write(&event),
-            // An error: the caller no longer waits.
-            Message::Flush(done) => drop(done.try_send(())),
+fn run(messages: &Receiver<Message>, gate: Arc<Gate>, sink: &Sink) {
+    let reporter = LossReporter::new(gate);
+    while let Ok(first) = messages.recv() {
+        let more = messages.try_iter().take(BATCH_MAX);
+        for message in std::iter::once(first).chain(more) {
+            match message {
+                Message::Event(event) => sink.write(&event),
+                // An error: the caller no longer waits.
+                Message::Flush(done) => drop(done.try_send(())),
+            }
         }
-        let dropped = gate.take_dropped();
-        if dropped > 0 {
-            // This goes through the queue like any event. If it finds no room either, it is counted and told later.
+        if let Some(event) = reporter.report() {
+            sink.write(&event);
+        }
+    }
+}
+
+/// Reports lost events past the queue, which is full when events are lost.
+struct LossReporter {
+    gate: Arc<Gate>,
+    /// A subscriber for this thread alone. It copies the report to `reports`.
+    dispatch: Dispatch,
+    reports: Receiver<Message>,
+}
+
+impl LossReporter {
+    fn new(gate: Arc<Gate>) -> Self {
+        let (queue, reports) = sync_channel(1);
+        let layer = CaptureLayer::new(gate.clone(), queue);
+        Self {
+            gate,
+            dispatch: Dispatch::new(tracing_subscriber::registry().with(layer)),
+            reports,
+        }
+    }
+
+    /// Returns an event with the number of events that were lost since the last call. `None`: none were lost, or
+    /// diagnostics are off now.
+    fn report(&self) -> Option<EventRecord> {
+        let dropped = self.gate.take_dropped();
+        if dropped == 0 {
+            return None;
+        }
+        tracing::dispatcher::with_default(&self.dispatch, || {
             tracing::error!(dropped, "events were lost, because the queue was full");
+        });
+        match self.reports.try_recv() {
+            Ok(Message::Event(event)) => Some(event),
+            _ => None,
         }
     }
 }
@@ -144,4 +184,28 @@ fn with_values<T>(
         })
         .collect();
     use_values(&metadata.fields().value_set_all(&values))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::DiagnosticsFilter;
+
+    #[test]
+    fn lost_events_are_reported_once_and_never_when_off() {
+        let filter = |text| DiagnosticsFilter::parse(text).expect("valid");
+        let gate = Arc::new(Gate::new(filter("off,engine=debug")));
+        let reporter = LossReporter::new(gate.clone());
+        assert!(reporter.report().is_none());
+        gate.count_dropped();
+        gate.count_dropped();
+        let event = reporter.report().expect("a report");
+        let target = "supervisord::diagnostics::writer";
+        let text = "events were lost, because the queue was full dropped=2";
+        assert_eq!(event.to_string(), format!("ERROR {target}: {text}"));
+        assert!(reporter.report().is_none());
+        gate.count_dropped();
+        gate.set(filter("off"));
+        assert!(reporter.report().is_none());
+    }
 }

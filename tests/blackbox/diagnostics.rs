@@ -1,7 +1,16 @@
 //! Diagnostics of the daemon on standard error. `tests/systemd` has those in the journal.
 
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+
 use crate::host::Host;
+use crate::support::daemon::{Side, program};
 use crate::support::runner::{Outcome, Trial};
+use crate::support::wire::Value;
 use crate::support::{LIMIT, expect, wait_for};
 
 type Test = fn() -> Result<(), String>;
@@ -12,6 +21,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         ("standard_error_gets_them_and_the_log_does_not", on),
         ("off_there_is_nothing", off),
         ("a_wrong_variable_is_ignored", wrong),
+        ("lost_events_are_counted", lost),
     ];
     list.iter()
         .map(|&(name, run)| {
@@ -36,7 +46,7 @@ fn on() -> Result<(), String> {
     let instance = "DEBUG supervisord::spawn::worker: instance{supervisor_group=\"web\" supervisor_process=\"web\" \
          supervisor_incarnation=";
     for told in [
-        "INFO supervisord::daemon::run_loop: the run begins is_successor=false",
+        "INFO supervisord::daemon::run_loop: run started adopted=0",
         instance,
         "}: cloned object_pid=",
         "DEBUG supervisord::control::handle: request{request=ProcessInfo transport=\"unix\" uid=",
@@ -53,7 +63,7 @@ fn on() -> Result<(), String> {
         "err",
         "handoff{to=\"next image\"}: executing the image descriptors=",
     )?;
-    host.wait_file("err", "the run begins is_successor=true")?;
+    host.wait_file("err", "run started adopted=1")?;
     for file in ["log", "out"] {
         let text = host.place.read(file);
         expect(
@@ -124,4 +134,54 @@ fn wrong() -> Result<(), String> {
             ["pid", "status"].map(|action| host.ctl(&[action]).is_ok_and(|got| got.code == 0));
         asked == [true; 2] && host.place.read("err").len() == before
     })
+}
+
+/// Nobody reads standard error, so the thread blocks, the queue fills, and the daemon still answers.
+fn lost() -> Result<(), String> {
+    let mut host = Host::new("[supervisord]\ndiagnostics=debug\n")?;
+    let fifo = host.place.join("fifo");
+    nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).map_err(|error| error.to_string())?;
+    // Open for reading and writing, so that neither side waits for the other.
+    let mut reader = File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(&fifo)
+        .map_err(|error| format!("fifo: {error}"))?;
+    let mut command = host.marked.command("/bin/sh".as_ref(), host.place.path());
+    command
+        .args(["-c", "exec \"$0\" -n -c conf 2>fifo"])
+        .arg(program(Side::Ours, "supervisord")?);
+    host.go_as(command, "s")?;
+    let members = [
+        ("methodName", Value::Text("supervisor.getState".to_owned())),
+        ("params", Value::Array(Vec::new())),
+    ];
+    let call = Value::Struct(members.map(|(name, value)| (name.to_owned(), value)).into());
+    // A pipe has room for some hundred lines, the queue for 4096 events.
+    for _ in 0..60 {
+        let calls = Value::Array(vec![call.clone(); 100]);
+        host.daemon()?
+            .call("system.multicall", &[calls])
+            .map_err(|error| format!("{error:?}"))?;
+    }
+    let mut text = String::new();
+    let mut buffer = vec![0; 64 << 10];
+    wait_for("6000 requests are written or counted", LIMIT, || {
+        while let Ok(count) = reader.read(&mut buffer) {
+            text.push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+        let written = text.matches("request{request=State").count() as u64;
+        let lost = lost_count(&text);
+        lost > 0 && written + lost >= 6000
+    })
+}
+
+/// The sum of the numbers of lost events in `text`.
+fn lost_count(text: &str) -> u64 {
+    let told = text.split("events were lost, because the queue was full dropped=");
+    let numbers = told.skip(1).filter_map(|rest| rest.split_once('\n'));
+    numbers
+        .filter_map(|(number, _)| number.parse::<u64>().ok())
+        .sum()
 }

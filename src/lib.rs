@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod diagnostics;
 pub mod docs;
 pub mod domain;
+pub mod effects;
 pub mod engine;
 pub mod fd_holder;
 pub mod handoff;

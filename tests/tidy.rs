@@ -10,6 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["config", "sys"],
     &["cli", "diagnostics", "fd_holder", "heartbeat"],
     &["api", "cgroup"],
+    &["effects"],
     &["core", "spawn", "output", "pidproxy", "import", "service"],
     &["handoff"],
     &["engine"],
@@ -22,7 +23,7 @@ const FLOORS: &[&[&str]] = &[
 const CTL: &[&str] = &["api", "cli", "config", "domain", "ctl"];
 
 /// Rooms without I/O.
-const PURE: &[&str] = &["domain", "config", "cli", "api", "core"];
+const PURE: &[&str] = &["domain", "config", "cli", "api", "effects", "core"];
 
 /// Names that a pure room must not contain.
 const IMPURE: &[&str] = &[

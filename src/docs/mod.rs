@@ -60,6 +60,8 @@ pub mod adr {
     pub mod adr_0028_libraries_beside_our_own {}
     #[doc = include_str!("adr/0029-log-sinks.md")]
     pub mod adr_0029_log_sinks {}
+    #[doc = include_str!("adr/0030-effects.md")]
+    pub mod adr_0030_effects {}
 }
 
 #[doc = include_str!("handoff.md")]

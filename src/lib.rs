@@ -3,11 +3,13 @@
 
 pub mod api;
 pub mod cgroup;
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod core;
 pub mod ctl;
 pub mod daemon;
+pub mod diagnostics;
 pub mod docs;
 pub mod domain;
 pub mod effects;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["domain"],
     &["config", "sys"],
-    &["fd_holder", "heartbeat"],
+    &["cli", "diagnostics", "fd_holder", "heartbeat"],
     &["api", "cgroup"],
     &["effects"],
     &["core", "spawn", "output", "pidproxy", "import", "service"],
@@ -20,10 +20,10 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// The rooms that the client may use.
-const CTL: &[&str] = &["api", "config", "domain", "ctl"];
+const CTL: &[&str] = &["api", "cli", "config", "domain", "ctl"];
 
 /// Rooms without I/O.
-const PURE: &[&str] = &["domain", "config", "api", "effects", "core"];
+const PURE: &[&str] = &["domain", "config", "cli", "api", "effects", "core"];
 
 /// Names that a pure room must not contain.
 const IMPURE: &[&str] = &[
@@ -46,7 +46,11 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper", &["server/"]),
     ("http_body_util", &["server/"]),
     ("ariadne", &["daemon/check.rs"]),
-    ("ini", &["import/unit.rs"]),
+    ("caps", &["sys/own_capabilities.rs"]),
+    ("clap", &["cli/subcommand/"]),
+    ("httparse", &["ctl/http.rs"]),
+    ("tracing_journald", &["diagnostics/"]),
+    ("tracing_subscriber", &["diagnostics/"]),
     ("rustyline", &["ctl/shell.rs"]),
     (
         "nix",
@@ -68,7 +72,13 @@ const HOMES: &[(&str, &[&str])] = &[
     ("maud", &["server/web/"]),
     (
         "jiff",
-        &["sys/time_zone.rs", "output/", "server/", "control/"],
+        &[
+            "sys/time_zone.rs",
+            "output/",
+            "server/",
+            "control/",
+            "diagnostics/",
+        ],
     ),
 ];
 
@@ -486,9 +496,11 @@ const ROOMS_DONE: &[&str] = &[
     "src/engine/",
     "src/handoff/",
     "src/daemon/",
+    "src/diagnostics/",
     "tests/fd_holder/",
     "tests/spawn/",
     "src/api/",
+    "src/cli/",
     "src/config/",
     "src/control/",
     "src/ctl/",

@@ -1,6 +1,6 @@
 //! What reading a configuration may ask of the machine.
 
-use crate::domain::Resource;
+use crate::domain::{Capabilities, Resource};
 
 /// An entry of the user database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +47,13 @@ pub trait Lookup {
     fn is_group(&self, gid: u32) -> bool;
     /// The effective uid of this process.
     fn uid(&self) -> u32;
+    /// The capabilities of this process.
+    fn capabilities(&self) -> Capabilities {
+        match self.uid() {
+            0 => Capabilities::ALL,
+            _ => Capabilities::NONE,
+        }
+    }
     /// This process's hard limit of a resource, which child processes cannot exceed without privileges. `None`: it does
     /// not matter.
     fn hard_limit(&self, _resource: Resource) -> Option<u64> {
@@ -91,7 +98,7 @@ mod fake {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::super::path::{dirname, join, normalize};
-    use super::{Lookup, LookupError, Resource, UserEntry};
+    use super::{Capabilities, Lookup, LookupError, Resource, UserEntry};
 
     /// A fake machine for tests: the working directory is /start, the user is `me` (1000).
     #[derive(Debug, Clone)]
@@ -102,6 +109,10 @@ mod fake {
         pub dirs: BTreeSet<String>,
         /// The environment.
         pub env: Vec<(String, String)>,
+        /// The effective uid.
+        pub uid: u32,
+        /// The capabilities.
+        pub capabilities: Capabilities,
     }
 
     impl Default for Fake {
@@ -112,6 +123,8 @@ mod fake {
                     .map(str::to_owned)
                     .into(),
                 env: vec![("HOME".to_owned(), "/home/me".to_owned())],
+                uid: 1000,
+                capabilities: Capabilities::NONE,
             }
         }
     }
@@ -204,7 +217,11 @@ mod fake {
         }
 
         fn uid(&self) -> u32 {
-            1000
+            self.uid
+        }
+
+        fn capabilities(&self) -> Capabilities {
+            self.capabilities
         }
 
         fn hard_limit(&self, _resource: Resource) -> Option<u64> {

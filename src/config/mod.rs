@@ -1,13 +1,11 @@
 //! Turns configuration text into a typed, checked configuration, and compares two configurations.
 
 mod allow;
-pub mod completion;
 pub mod confinement;
 pub mod ctl;
 pub mod diff;
 pub mod environment;
 pub mod expand;
-pub mod getopt;
 mod glob;
 mod hint;
 pub mod ini;
@@ -30,7 +28,6 @@ pub mod resources;
 pub mod search;
 pub mod shlex;
 pub mod spec;
-pub mod subcommand;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod value;

@@ -15,7 +15,8 @@ pub use super::log_target::{JournalSpec, NamedTargets};
 use super::problem::ConfigProblem;
 pub use super::resources::{CgroupLimits, CpuMax, KillMode, LimitAmount};
 use crate::domain::{
-    Bytes, GroupName, Level, Line, Namespec, Permission, ProcessName, Seconds, Signal,
+    Bytes, DiagnosticsFilter, GroupName, Level, Line, Namespec, Permission, ProcessName, Seconds,
+    Signal,
 };
 
 /// A whole configuration.
@@ -88,6 +89,9 @@ pub struct DaemonSpec {
     pub ready_when: ReadyWhen,
     /// The D-Bus that the daemon connects to.
     pub dbus: BusChoice,
+    /// Which diagnostics of the daemon are recorded.
+    #[serde(default)]
+    pub diagnostics: DiagnosticsFilter,
 }
 
 impl DaemonSpec {
@@ -115,6 +119,7 @@ impl DaemonSpec {
             server_url: None,
             ready_when: ReadyWhen::Started,
             dbus: BusChoice::Off,
+            diagnostics: DiagnosticsFilter::default(),
         }
     }
 }

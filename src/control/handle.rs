@@ -1,8 +1,10 @@
 //! Typed asynchronous calls to the engine.
 
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use tokio::sync::{Notify, oneshot};
+use tracing::Instrument as _;
 
 use crate::api::{
     Caller, Fault, FaultCode, Grant, Method, Reply, Request, RequestEffect, audit_line,
@@ -82,6 +84,30 @@ impl ControlHandle {
         grant: Grant,
         request: Request,
     ) -> Result<Reply, Fault> {
+        let span = tracing::info_span!(
+            "request",
+            request = %VariantName(&request),
+            transport = caller.transport.name(),
+            uid = caller.uid,
+            pid = caller.pid,
+        );
+        let answered = async {
+            let reply = self.send_and_wait(caller, grant, request).await;
+            match &reply {
+                Ok(_) => tracing::debug!("answered"),
+                Err(fault) => tracing::debug!(fault = %fault.code.name(), "answered"),
+            }
+            reply
+        };
+        answered.instrument(span).await
+    }
+
+    async fn send_and_wait(
+        &self,
+        caller: Caller,
+        grant: Grant,
+        request: Request,
+    ) -> Result<Reply, Fault> {
         let gone = || FaultCode::ShutdownState.bare();
         // Check names here, so that the engine never gets an invalid one from any endpoint.
         request.check_names()?;
@@ -109,5 +135,44 @@ impl ControlHandle {
         };
         (self.put)(asked).map_err(|EngineGone| gone())?;
         answered.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+/// Displays the name of a request without its arguments, which may contain secrets.
+struct VariantName<'a>(&'a Request);
+
+impl fmt::Display for VariantName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut name = NameWriter(String::new());
+        // The error ends the formatting after the name.
+        let _ = write!(name, "{:?}", self.0);
+        f.write_str(&name.0)
+    }
+}
+
+/// Keeps the first identifier of what is written.
+struct NameWriter(String);
+
+impl fmt::Write for NameWriter {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let is_name = |c: char| c.is_ascii_alphanumeric();
+        let name = text.split(|c| !is_name(c)).next().unwrap_or_default();
+        self.0.push_str(name);
+        match name.len() == text.len() {
+            true => Ok(()),
+            false => Err(fmt::Error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_name_of_a_request_is_shown() {
+        assert_eq!(VariantName(&Request::State).to_string(), "State");
+        let info = Request::ProcessInfo("web".to_owned());
+        assert_eq!(VariantName(&info).to_string(), "ProcessInfo");
     }
 }

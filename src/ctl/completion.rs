@@ -11,7 +11,7 @@ use super::file;
 use super::options::{self, CtlCommandLine};
 use super::process::ask_table;
 use super::reply::{self, ProcessInfo};
-use crate::config::completion::{self, Candidate, Completion, CompletionRequest, WordPosition};
+use crate::cli::completion::{self, Candidate, Completion, CompletionRequest, WordPosition};
 use crate::domain::{Channel, Signal};
 
 /// Time limit for reading the file and asking the server together, because a user is waiting after a key press.

@@ -1,10 +1,15 @@
-//! Parses HTTP/1.1 responses incrementally. This module performs no I/O and does not know XML-RPC.
+//! Parses HTTP/1.1 responses incrementally: httparse reads heads and chunk size lines, this module finds their ends and
+//! limits them. It performs no I/O and does not know XML-RPC.
 //!
 //! # Source
 //! RFC 9112.
 
+use httparse::{EMPTY_HEADER, Error, ParserConfig, Response, Status};
+
 /// Maximum size of the status line and header fields (or trailers), in bytes.
 const HEAD_MAX: usize = 64 << 10;
+/// Maximum number of header fields.
+const FIELDS_MAX: usize = 64;
 /// Maximum length of a chunk size line, in bytes.
 const CHUNK_LINE_MAX: usize = 1 << 10;
 
@@ -174,31 +179,31 @@ impl ResponseDecoder {
     }
 
     fn read_head(&mut self, bytes: &[u8]) -> Result<(), HttpError> {
-        let text = String::from_utf8_lossy(bytes);
-        let mut lines = text.lines();
-        let mut words = lines.next().unwrap_or_default().splitn(3, ' ');
-        let version = words.next().unwrap_or_default();
-        if !version.starts_with("HTTP/1.") {
-            return Err("it is not HTTP");
+        let mut fields = [EMPTY_HEADER; FIELDS_MAX];
+        let mut response = Response::new(&mut fields);
+        // A line that is not a field does not make the response useless.
+        let mut parser = ParserConfig::default();
+        parser.ignore_invalid_headers_in_responses(true);
+        match parser.parse_response(&mut response, bytes) {
+            Ok(Status::Complete(_)) => {}
+            Err(Error::Status) => return Err("it has no status code"),
+            Err(Error::TooManyHeaders) => return Err("it has too many header fields"),
+            Ok(Status::Partial) | Err(_) => return Err("it is not HTTP"),
         }
-        let status: u16 = words
-            .next()
-            .and_then(|word| word.parse().ok())
-            .filter(|status| (100..1000).contains(status))
+        let status = response
+            .code
+            .filter(|status| *status >= 100)
             .ok_or("it has no status code")?;
-        let reason = words.next().unwrap_or_default().trim().to_owned();
-        let mut keep = version != "HTTP/1.0";
+        let reason = response.reason.unwrap_or_default().trim().to_owned();
+        let mut keep = response.version != Some(0);
         let (mut length, mut chunked) = (None, false);
-        for line in lines {
-            let Some((name, value)) = line.split_once(':') else {
-                continue;
-            };
-            let value = value.trim();
-            if name.eq_ignore_ascii_case("content-length") {
+        for field in response.headers.iter() {
+            let value = std::str::from_utf8(field.value).unwrap_or_default().trim();
+            if field.name.eq_ignore_ascii_case("content-length") {
                 length = Some(value.parse().map_err(|_| "its length is not a number")?);
-            } else if name.eq_ignore_ascii_case("transfer-encoding") {
+            } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
                 chunked = value.to_ascii_lowercase().contains("chunked");
-            } else if name.eq_ignore_ascii_case("connection") {
+            } else if field.name.eq_ignore_ascii_case("connection") {
                 keep = keep && !value.eq_ignore_ascii_case("close");
             }
         }
@@ -234,14 +239,14 @@ fn take_bytes(input: &mut &[u8], left: u64, body: &mut Vec<u8>) -> u64 {
     left - count as u64
 }
 
-/// Parses the hexadecimal number at the beginning of a chunk size line. Extensions are ignored.
+/// Parses a chunk size line. Extensions are ignored.
 fn chunk_size(line: &[u8]) -> Result<u64, HttpError> {
-    let digits = line.split(|&byte| byte == b';').next().unwrap_or_default();
-    std::str::from_utf8(digits.trim_ascii())
-        .ok()
-        .filter(|digits| !digits.starts_with('+'))
-        .and_then(|digits| u64::from_str_radix(digits, 16).ok())
-        .ok_or("the length of a chunk is not a number")
+    // httparse takes a line without digits for the last chunk.
+    let has_digits = line.first().is_some_and(u8::is_ascii_hexdigit);
+    match httparse::parse_chunk_size(line) {
+        Ok(Status::Complete((_, size))) if has_digits => Ok(size),
+        _ => Err("the length of a chunk is not a number"),
+    }
 }
 
 #[cfg(test)]
@@ -311,6 +316,111 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_head_split_over_reads_is_parsed_once_it_is_complete() {
+        let mut decoder = ResponseDecoder::new();
+        let mut body = Vec::new();
+        let pieces = ["HTT", "P/1.1 200 O", "K\r\nContent-Len", "gth: 2\r", "\n\r"];
+        for piece in pieces {
+            assert_eq!(decoder.feed(piece.as_bytes(), &mut body), Ok(()));
+            assert!(decoder.has_begun() && decoder.head().is_none(), "{piece:?}");
+        }
+        assert_eq!(decoder.feed(b"\nab", &mut body), Ok(()));
+        let head = ResponseHead {
+            status: 200,
+            reason: "OK".to_owned(),
+            keep: true,
+        };
+        assert_eq!(decoder.head(), Some(&head));
+        assert!(decoder.is_whole() && body == b"ab");
+    }
+
+    #[test]
+    fn heads_of_sloppy_servers_are_accepted() {
+        for (given, expected) in [
+            // Lines may end without CR.
+            (
+                "HTTP/1.1 200 OK\nContent-Length: 1\n\nx",
+                "200 OK true true x",
+            ),
+            // A line that is not a field.
+            (
+                "HTTP/1.1 200 OK\r\nnonsense\r\nContent-Length: 1\r\n\r\nx",
+                "200 OK true true x",
+            ),
+        ] {
+            assert_eq!(
+                decode(given.as_bytes(), 3),
+                Ok(expected.to_owned()),
+                "{given:?}"
+            );
+        }
+        for (given, expected) in [
+            ("\r\n\r\n", "it is not HTTP"),
+            ("HTTP/2.0 200 OK\r\n\r\n", "it is not HTTP"),
+            ("HTTP/1.1 099 x\r\n\r\n", "it has no status code"),
+        ] {
+            assert_eq!(decode(given.as_bytes(), 3), Err(expected), "{given:?}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_header_fields_is_limited() {
+        let response = |fields: usize| {
+            let fields = "X: y\r\n".repeat(fields - 1);
+            format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{fields}\r\n")
+        };
+        let most = decode(response(FIELDS_MAX).as_bytes(), 100);
+        assert_eq!(most, Ok("200 OK true true ".to_owned()));
+        let more = decode(response(FIELDS_MAX + 1).as_bytes(), 100);
+        assert_eq!(more, Err("it has too many header fields"));
+    }
+
+    #[test]
+    fn the_size_of_a_head_is_limited() {
+        let response = |size: usize| {
+            let start = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: ";
+            let filler = "y".repeat(size - start.len() - 4);
+            format!("{start}{filler}\r\n\r\n")
+        };
+        let most = decode(response(HEAD_MAX).as_bytes(), 1000);
+        assert_eq!(most, Ok("200 OK true true ".to_owned()));
+        let more = decode(response(HEAD_MAX + 1).as_bytes(), 1000);
+        assert_eq!(more, Err("a line of its head is too long"));
+    }
+
+    #[test]
+    fn chunk_size_lines_are_strict_and_extensions_are_ignored() {
+        let bad = Err("the length of a chunk is not a number");
+        for (line, expected) in [
+            ("a\r\n", Ok(10)),
+            ("0A \r\n", Ok(10)),
+            ("a;x=\"y;z\";w\r\n", Ok(10)),
+            ("a ; x\r\n", Ok(10)),
+            ("ffffffffffffffff\r\n", Ok(u64::MAX)),
+            ("10000000000000000\r\n", bad),
+            ("\r\n", bad),
+            (";x\r\n", bad),
+            (" a\r\n", bad),
+            ("-1\r\n", bad),
+            ("+1\r\n", bad),
+            ("0x1\r\n", bad),
+            ("1 2\r\n", bad),
+            // A line end without CR could hide a chunk from another parser.
+            ("a\n", bad),
+            ("a;x\n", bad),
+            ("a\r\r\n", bad),
+        ] {
+            assert_eq!(chunk_size(line.as_bytes()), expected, "{line:?}");
+        }
+        let long = format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;{}",
+            "x".repeat(CHUNK_LINE_MAX)
+        );
+        let refused = decode(long.as_bytes(), 100);
+        assert_eq!(refused, Err("a line of its head is too long"));
     }
 
     #[test]

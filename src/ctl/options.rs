@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::cli::getopt::{OptionSpec, ParsedOption, getopt};
 use crate::config::ctl::CtlSpec;
-use crate::config::getopt::{OptionSpec, ParsedOption, getopt};
 use crate::domain::python_repr;
 
 /// The effective options.

@@ -10,7 +10,7 @@ use super::file;
 use super::options::{self, CtlCommandLine, CtlOptions};
 use super::session::CtlSession;
 use super::shell;
-use crate::config::completion::CompletionRequest;
+use crate::cli::completion::CompletionRequest;
 
 /// Runs the program and returns its exit status. The first argument is the program's name.
 #[must_use]

@@ -6,10 +6,10 @@ use ariadne::{CharSet, Config, IndexType, Label, Report, ReportKind, sources};
 
 use crate::config::{ConfigErrors, ConfigProblem, ERROR, WARNING};
 
-/// Returns whether the report is coloured: only on a terminal, and not if NO_COLOR is set.
+/// Returns whether a text is coloured on this stream: only on a terminal, and not if NO_COLOR is set.
 #[must_use]
-pub fn wants_colour() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+pub fn wants_colour(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
 /// Returns all errors and warnings as text, ordered by file and line. The last line counts the errors.

@@ -12,7 +12,7 @@ use nix::unistd::{AccessFlags, Gid, Group, Uid, User as NixUser, access, gethost
 
 use crate::cgroup;
 use crate::config::lookup::{Lookup, LookupError, UserEntry};
-use crate::domain::{Resource, from_bytes};
+use crate::domain::{Capabilities, Resource, from_bytes};
 use crate::sys;
 
 /// Maximum size of a configuration file in bytes. A larger one counts as unreadable.
@@ -230,6 +230,14 @@ impl Lookup for Machine {
 
     fn uid(&self) -> u32 {
         Uid::current().as_raw()
+    }
+
+    /// If the kernel does not tell, root counts as having all.
+    fn capabilities(&self) -> Capabilities {
+        sys::own_capabilities().unwrap_or(match self.uid() {
+            0 => Capabilities::ALL,
+            _ => Capabilities::NONE,
+        })
     }
 
     fn hard_limit(&self, resource: Resource) -> Option<u64> {

@@ -1,8 +1,9 @@
 //! The manual page supervisord(8).
 
-use crate::config::getopt::OptionSpec;
-use crate::config::subcommand::{SUBCOMMANDS, Subcommand};
-use crate::config::{options, search};
+use crate::cli::getopt::OptionSpec;
+use crate::cli::options::{self, OptionRow};
+use crate::cli::subcommand::{SUBCOMMANDS, Subcommand};
+use crate::config::search;
 use crate::domain::roff::{Example, Page};
 use crate::fd_holder;
 
@@ -134,7 +135,14 @@ const ENVIRONMENT: &[(&str, &str)] = &[
         "The configuration can use each variable as `%(ENV_<NAME>)s`. Programs inherit all variables except those of systemd \
          above.",
     ),
-    ("`NO_COLOR`", "`--check` prints no colours."),
+    (
+        "`NO_COLOR`",
+        "The report of `--check` and the texts of commands have no colours.",
+    ),
+    (
+        "`SUPERVISORD_DIAGNOSTICS`",
+        "Overrides the key `diagnostics`. A wrong value is ignored, with a warning.",
+    ),
 ];
 
 const GIVEN: &[(&str, &str)] = &[
@@ -179,6 +187,11 @@ Text from outside, such as a name in a request, is limited to 200 characters, an
 
 The log has at most one line per minute about wrong passwords from one address or user. After three wrong passwords, answers to
 this client are delayed by up to 5 seconds. A correct password is never delayed.
+
+The key `diagnostics` records events about the daemon itself, for example requests, starts of processes and upgrades. If
+standard error is the journal, or the daemon runs in the background, they are entries of the journal with the identifier
+`supervisord-diagnostics`, otherwise lines on standard error. If the reader is too slow, events are lost and counted. They are
+for developers, and their texts can change with each version.
 
 No error after the start ends the daemon. If a log cannot be written, the daemon logs one line and retries; if a program cannot
 be started, `startretries` applies.
@@ -234,9 +247,7 @@ pub fn page() -> String {
     );
     for row in options::rows() {
         let tag = spelled(&row.opt, row.value);
-        let default = row.default.map(|default| format!(" Default: `{default}`."));
-        let doc = format!("{}{}", sentence(row.doc), default.unwrap_or_default());
-        page.entry(&tag, &doc);
+        page.entry(&tag, &option_sentence(&row));
     }
     page.part("Checking");
     page.prose(CHECK);
@@ -244,8 +255,8 @@ pub fn page() -> String {
     page.prose(
         "If the first argument is one of these commands, `supervisord` runs the command and exits.",
     );
-    for subcommand in SUBCOMMANDS {
-        told(&mut page, subcommand);
+    for subcommand in &SUBCOMMANDS {
+        add_subcommand(&mut page, subcommand);
     }
     page.section("SIGNALS");
     list(&mut page, SIGNALS);
@@ -297,7 +308,7 @@ pub fn page() -> String {
     page.prose(
         "Import a systemd unit as a program; install the daemon as a service without a package:",
     );
-    page.example(Example::Machine, VERBS_TRIED);
+    page.example(Example::Machine, SUBCOMMANDS_TRIED);
     page.prose("Run the daemon as the entry point of a container:");
     page.example(Example::Configuration, CONTAINER);
     page.example(
@@ -333,27 +344,25 @@ fn sentence(doc: &str) -> String {
 }
 
 /// Adds a subcommand with its arguments and options to the page.
-fn told(page: &mut Page, subcommand: &Subcommand) {
+fn add_subcommand(page: &mut Page, subcommand: &'static Subcommand) {
+    let (name, arguments) = (subcommand.name, subcommand.arguments());
     page.entry(
-        &format!(
-            "`{}` [<option> ...] {}",
-            subcommand.name, subcommand.arguments
-        ),
-        &format!("{} {}", sentence(subcommand.doc), subcommand.about),
+        &format!("`{name}` [<option> ...] {arguments}"),
+        &format!("{} {}", sentence(&subcommand.doc()), subcommand.about()),
     );
-    for option in subcommand.options {
-        page.more(&format!(
-            "{}: {}",
-            spelled(&option.opt, option.value),
-            sentence(option.doc)
-        ));
+    for option in subcommand.options() {
+        let tag = spelled(&option.opt, option.value);
+        page.more(&format!("{tag}: {}", option_sentence(&option)));
     }
-    for word in subcommand.words {
-        page.entry(
-            &format!("`{} {}`", subcommand.name, word.name),
-            &sentence(word.doc),
-        );
+    for word in subcommand.words() {
+        page.entry(&format!("`{name} {}`", word.name), &sentence(&word.doc));
     }
+}
+
+/// Returns what an option does, and its default.
+fn option_sentence(row: &OptionRow) -> String {
+    let default = row.default.map(|default| format!(" Default: `{default}`."));
+    format!("{}{}", sentence(&row.doc), default.unwrap_or_default())
 }
 
 const TRY: &str = "
@@ -389,7 +398,7 @@ systemctl reload supervisord
 journalctl -u supervisord
 ";
 
-const VERBS_TRIED: &str = "
+const SUBCOMMANDS_TRIED: &str = "
 supervisord import nginx.service > /etc/supervisor/conf.d/nginx.conf
 supervisord service install -c /etc/supervisord.conf
 supervisord service status

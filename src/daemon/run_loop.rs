@@ -13,9 +13,10 @@ use super::startup::{
 };
 use super::watch::Watch;
 use crate::config::lookup::Lookup as _;
-use crate::config::spec::Config;
+use crate::config::spec::{Config, DaemonSpec};
 use crate::control::EventFeed;
 use crate::core::DaemonOutcome;
+use crate::diagnostics::{self, Destination};
 use crate::engine::{self, Engine, EngineExit, EngineHandoff, Notifier, StoppedEngine, Workers};
 use crate::handoff::{self, Handoff, RecoverySource};
 use crate::server::{RecentClients, SocketCheck};
@@ -57,7 +58,9 @@ pub(super) fn run_all(
 ) -> Result<ExitCode, Fatal> {
     init_process()?;
     let begin = RunStart::Anew(Arc::new(first), source.map(Box::new));
-    run_until_shutdown(begin, context, reserved)
+    let result = run_until_shutdown(begin, context, reserved);
+    diagnostics::flush();
+    result
 }
 
 /// Runs the daemon as the successor of an earlier image of this process.
@@ -71,7 +74,9 @@ pub(super) fn resume(
         handoff: Box::new(handoff),
         exec_error: None,
     };
-    run_until_shutdown(begin, context, reserved)
+    let result = run_until_shutdown(begin, context, reserved);
+    diagnostics::flush();
+    result
 }
 
 /// Performs one run after another until one ends the daemon.
@@ -107,8 +112,13 @@ fn run_until_shutdown(
                 let fd_store = resources
                     .as_ref()
                     .and_then(|resources| resources.fd_store.clone());
+                let span = tracing::info_span!("handoff", to = "next image").entered();
+                tracing::info!(descriptors = handoff.fds.len(), "executing the image");
+                diagnostics::flush();
                 let (mut handoff, error) =
                     handoff::exec_successor(&program, *handoff, fd_store.as_deref());
+                tracing::error!(error, "the image cannot be executed");
+                drop(span);
                 context.passed = std::mem::take(&mut handoff.passed);
                 begin = RunStart::Succeeding {
                     handoff: Box::new(handoff),
@@ -149,6 +159,16 @@ fn run_once(
     }
 }
 
+/// Starts or changes the diagnostics. The daemon also runs without them.
+fn apply_diagnostics(spec: &DaemonSpec) {
+    let of_environment = diagnostics::from_environment().and_then(Result::ok);
+    let filter = of_environment.unwrap_or_else(|| spec.diagnostics.clone());
+    let destination = Destination::of_daemon(!spec.nodaemon);
+    if let Err(error) = diagnostics::apply(&filter, destination) {
+        eprintln!("supervisord: cannot record diagnostics: {error}");
+    }
+}
+
 /// Performs a run from its first thread to its last.
 fn run(
     config: &Arc<Config>,
@@ -170,6 +190,9 @@ fn run(
         in_flight_log,
     } = started;
     // The daemon is in the background now, so threads may be started.
+    apply_diagnostics(&config.daemon);
+    let adopted = restored.as_ref().map_or(0, |restored| restored.pids.len());
+    tracing::info!(adopted, "run started");
     let notifier = start_notifier(own.notifier)?;
     let run = Run {
         config,
@@ -259,7 +282,10 @@ fn hand_over(
         own,
     };
     if let (true, Some(fd_store)) = (detaches, &run.fd_store) {
+        let _span = tracing::info_span!("handoff", to = "fd holder").entered();
+        let descriptors = handoff.fds.len();
         handoff::store_handoff(fd_store, handoff).map_err(Fatal::Internal)?;
+        tracing::info!(descriptors, "stored");
         notifier.finish();
         return Ok(RunEnd::Detached);
     }

@@ -12,14 +12,15 @@ use super::fatal::{Fatal, USAGE, fail};
 use super::machine::Machine;
 use super::startup::StartContext;
 use super::{check, reload, run_loop, startup};
-use crate::config::completion::{Completion, CompletionRequest};
-use crate::config::options::{self, DaemonOptions};
+use crate::cli::completion::{Completion, CompletionRequest};
+use crate::cli::options;
+use crate::cli::subcommand::{Subcommand, SubcommandRequest, SubcommandText};
+use crate::config::options::DaemonOptions;
 use crate::config::spec::Config;
-use crate::config::subcommand::{self, Subcommand, SubcommandRun};
 use crate::config::{self, ConfigErrors, render, search};
 use crate::domain::{Line, VERSION};
 use crate::handoff::{self, Handoff, RecoverySource};
-use crate::{engine, fd_holder, import, pidproxy, service, sys};
+use crate::{diagnostics, engine, fd_holder, import, pidproxy, service, sys};
 
 /// Runs the daemon or another command that `args` (with argv\[0\]) request.
 #[must_use]
@@ -39,7 +40,7 @@ pub fn run(args: &[String]) -> ExitCode {
         .get(1)
         .and_then(|word| Subcommand::find_subcommand(word))
     {
-        return run_verb(subcommand, argv0, args.get(2..).unwrap_or_default());
+        return run_subcommand(subcommand, argv0, args.get(2..).unwrap_or_default());
     }
     match handoff::read_inherited() {
         Ok(None) => {}
@@ -78,38 +79,27 @@ pub fn run(args: &[String]) -> ExitCode {
 }
 
 /// Runs a subcommand.
-fn run_verb(subcommand: &Subcommand, argv0: &str, args: &[String]) -> ExitCode {
-    let refused = |sentence: &str| {
-        eprintln!(
-            "Error: {sentence}\nFor help, use {argv0} {} -h",
-            subcommand.name
-        );
-        ExitCode::from(USAGE)
+fn run_subcommand(subcommand: &Subcommand, argv0: &str, args: &[String]) -> ExitCode {
+    let request = match subcommand.parse_args(argv0, args) {
+        Ok(request) => request,
+        Err(SubcommandText::Help(text)) => {
+            return print(&text.render(check::wants_colour(&std::io::stdout())));
+        }
+        Err(SubcommandText::Mistake(text)) => {
+            eprint!("{}", text.render(check::wants_colour(&std::io::stderr())));
+            return ExitCode::from(USAGE);
+        }
     };
-    let parsed = match subcommand.parse_args(args) {
-        Ok(parsed) => parsed,
-        Err(sentence) => return refused(&sentence),
-    };
-    if parsed.option(subcommand::HELP).is_some() {
-        return print(&subcommand.usage(argv0));
-    }
-    let words: Vec<&str> = parsed.words.iter().map(String::as_str).collect();
-    let are_known = subcommand.words.is_empty()
-        || matches!(&words[..], [word] if subcommand.words.iter().any(|known| known.name == *word));
-    if words.is_empty() || !are_known {
-        eprintln!(
-            "usage: supervisord {} {}",
-            subcommand.name, subcommand.arguments
-        );
-        return ExitCode::from(USAGE);
-    }
     let machine = match Machine::new() {
         Ok(machine) => machine,
-        Err(error) => return refused(&format!("cannot determine the working directory: {error}")),
+        Err(error) => {
+            eprintln!("{argv0}: cannot determine the working directory: {error}");
+            return ExitCode::from(USAGE);
+        }
     };
-    match subcommand.run {
-        SubcommandRun::Import => import::run_import(argv0, &parsed, &machine),
-        SubcommandRun::Service => service::run_service(argv0, &parsed, &machine),
+    match request {
+        SubcommandRequest::Import(args) => import::run_import(argv0, &args, &machine),
+        SubcommandRequest::Service(args) => service::run_service(argv0, &args, &machine),
     }
 }
 
@@ -168,6 +158,9 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
              argument specifying an absolute path to a configuration file for improved security."
         );
     }
+    if let Some(Err(error)) = diagnostics::from_environment() {
+        eprintln!("{argv0}: {error} (the variable is ignored)");
+    }
     let options = with_config_path(argv0, options, &machine)?;
     let path = options.config_path.clone().unwrap_or_default();
     let first = config::load(&path, &options, &machine);
@@ -221,7 +214,10 @@ fn checked(path: &str, result: &Result<Config, ConfigErrors>) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(errors) => {
-            eprint!("{}", check::report(errors, check::wants_colour()));
+            eprint!(
+                "{}",
+                check::report(errors, check::wants_colour(&std::io::stderr()))
+            );
             ExitCode::from(USAGE)
         }
     }

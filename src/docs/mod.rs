@@ -56,6 +56,8 @@ pub mod adr {
     pub mod adr_0026_build_profile {}
     #[doc = include_str!("adr/0027-table-of-transitions.md")]
     pub mod adr_0027_table_of_transitions {}
+    #[doc = include_str!("adr/0028-libraries-beside-our-own.md")]
+    pub mod adr_0028_libraries_beside_our_own {}
     #[doc = include_str!("adr/0029-log-sinks.md")]
     pub mod adr_0029_log_sinks {}
     #[doc = include_str!("adr/0030-effects.md")]

@@ -6,7 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The names by number, in lower case. The oldest supported kernel knows all of them. Capabilities of newer kernels
-/// have no name here and cannot be granted.
+/// have no name here and cannot be granted. The parser and a child before its exec need them, so they are constants; a
+/// test in `sys` compares them with the package `caps`.
 // Source: capabilities(7), linux/capability.h.
 const NAMES: [&str; 41] = [
     "cap_chown",
@@ -61,6 +62,12 @@ impl Capabilities {
     pub const NONE: Self = Self(0);
     /// All capabilities with a name.
     pub const ALL: Self = Self((1 << NAMES.len()) - 1);
+
+    /// Returns the set with these bits, without those that have no name.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits & Self::ALL.0)
+    }
 
     /// Returns the capability with this name, in any case, with or without `cap_`. `None`: unknown name.
     #[must_use]
@@ -161,6 +168,8 @@ mod tests {
         assert_eq!(two.to_string(), "cap_chown,cap_kill");
         assert_eq!(two.without(named("kill")).to_string(), "cap_chown");
         assert_eq!(two.without(two).to_string(), "none");
+        assert_eq!(Capabilities::from_bits(u64::MAX), Capabilities::ALL);
+        assert_eq!(Capabilities::from_bits(two.bits()), two);
         let all: Vec<&str> = Capabilities::all_names().collect();
         assert_eq!(Capabilities::ALL.to_string(), all.join(","));
     }

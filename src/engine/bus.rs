@@ -1,7 +1,7 @@
 //! Publishes changes, in order and numbered.
 //!
-//! All subscribers get changes here: through the hook that `control::EventFeed` installs, and through `tracing` (target
-//! `supervisord::event`). A subscriber must never block the engine.
+//! All subscribers get changes here, through the hook that `control::EventFeed` installs, and diagnostics record them. A
+//! subscriber must never block the engine.
 
 use crate::domain::Change;
 
@@ -29,14 +29,14 @@ impl Bus {
             _ => (0, "", 0),
         };
         tracing::debug!(
-            target: "supervisord::event",
             serial = self.serial,
             event = change.name(),
-            group,
-            process,
-            pid,
+            supervisor_group = group,
+            supervisor_process = process,
+            object_pid = pid,
             from,
             tries,
+            "published"
         );
         self.serial += 1;
         (self.hook)(change);

@@ -80,6 +80,11 @@ impl Engine {
         let Some(status) = self.children.reap(instance, &self.poller) else {
             return false;
         };
+        tracing::debug!(
+            supervisor_incarnation = instance.incarnation,
+            ?status,
+            "reaped"
+        );
         self.feed(Input::Exited { instance, status }, workers);
         // Remove the pidfd after the exit status was recorded. A successor with neither could not find out that the
         // process exited.

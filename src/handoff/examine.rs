@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::checkpoint::{Checkpoint, write_checkpoint};
 use super::exec::VARIABLE;
+use crate::cli::options;
 use crate::config::lookup::Lookup;
-use crate::config::options;
 use crate::config::spec::Config;
 use crate::core::{Fleet, Snapshot};
 use crate::sys;

@@ -192,7 +192,8 @@ mod tests {
     use std::process::{Child, Command, Stdio};
 
     use super::*;
-    use crate::config::{self, options};
+    use crate::cli::options;
+    use crate::config;
     use crate::daemon::machine::Machine;
     use crate::spawn::SharedSocket;
 

@@ -6,17 +6,13 @@ use std::process::ExitCode;
 
 use super::find;
 use super::translate::{TranslateInput, translate};
+use crate::cli::subcommand::ImportArgs;
 use crate::config::lookup::Lookup;
-use crate::config::subcommand::{NAME, ParsedArgs};
-
-/// The default name of the unit on standard input.
-const STDIN_NAME: &str = "stdin";
 
 /// Prints a section for each unit. Errors of a unit go to standard error, and the other units are still printed. The
 /// exit status is 1 if there was an error.
 #[must_use]
-pub fn run_import(argv0: &str, parsed: &ParsedArgs, lookup: &dyn Lookup) -> ExitCode {
-    let stdin_name = parsed.option(NAME).unwrap_or(STDIN_NAME);
+pub fn run_import(argv0: &str, args: &ImportArgs, lookup: &dyn Lookup) -> ExitCode {
     let world = TranslateInput {
         lookup,
         environment_file: &find::environment_file,
@@ -24,8 +20,8 @@ pub fn run_import(argv0: &str, parsed: &ParsedArgs, lookup: &dyn Lookup) -> Exit
     let mut names = BTreeSet::new();
     let mut texts = Vec::new();
     let mut is_complete = true;
-    for word in &parsed.words {
-        let translated = find::find_unit(word, stdin_name)
+    for word in &args.units {
+        let translated = find::find_unit(word, &args.stdin_name)
             .map_err(|error| vec![error])
             .and_then(|unit| translate(&unit, &world));
         match translated {
@@ -44,8 +40,7 @@ pub fn run_import(argv0: &str, parsed: &ParsedArgs, lookup: &dyn Lookup) -> Exit
             }
         }
     }
-    // In `supervisord import …
-    // head`, a closed pipe is no error.
+    // A closed pipe, as in `supervisord import … | head`, is no error.
     let _ = std::io::stdout().write_all(texts.join("\n").as_bytes());
     ExitCode::from(u8::from(!is_complete))
 }

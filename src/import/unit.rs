@@ -1,7 +1,5 @@
 //! Parses a unit file and its drop-ins into their assignments, in order.
 
-use ini::{Ini, ParseOption};
-
 /// One `Directive=value` in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Assignment {
@@ -88,87 +86,46 @@ impl SystemdUnit {
     /// # Source
     /// systemd.syntax(7).
     pub(super) fn read(&mut self, file: &str, text: &str) -> Result<(), String> {
-        let normal = NormalizedUnit::of(file, text)?;
-        self.passed_over.extend(normal.passed_over);
-        // By default the parser interprets quotes and backslashes. In units they belong to the values.
-        let option = ParseOption {
-            enabled_quote: false,
-            enabled_escape: false,
-            ..ParseOption::default()
-        };
-        let ini = Ini::load_from_str_opt(&normal.text, option)
-            .map_err(|error| format!("{file}: {error}"))?;
-        let mut places = normal.places.into_iter();
-        for (section, properties) in &ini {
-            for (name, value) in properties {
-                self.assignments.push(Assignment {
-                    section: section.unwrap_or_default().to_owned(),
-                    name: name.to_owned(),
-                    value: value.to_owned(),
-                    place: places.next().unwrap_or_else(|| file.to_owned()),
-                });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A unit file, rewritten so that an INI parser reads it like systemd: one assignment per line, no comments, no
-/// continuation lines. The differences to rust-ini: a backslash at the end of a line joins the next line, even with
-/// comments in between, and becomes a space; a line without `=` does not begin a key; `:` is no separator; a comment
-/// may be indented.
-struct NormalizedUnit {
-    text: String,
-    /// The place of each assignment, in order.
-    places: Vec<String>,
-    passed_over: Vec<(String, String, &'static str)>,
-}
-
-impl NormalizedUnit {
-    fn of(file: &str, text: &str) -> Result<Self, String> {
-        let mut normal = Self {
-            text: String::new(),
-            places: Vec::new(),
-            passed_over: Vec::new(),
-        };
-        let mut is_in_section = false;
+        let mut section = None;
         for (number, line) in logical_lines(text) {
             let place = format!("{file}:{number}");
-            let mut pass_over = |why| {
-                normal.passed_over.push((place.clone(), line.clone(), why));
-            };
             if let Some(rest) = line.strip_prefix('[') {
                 let Some(name) = rest.strip_suffix(']') else {
                     return Err(format!("{place}: a section header ends in ]: {line}"));
                 };
-                // No systemd section has such a name, and the parser would cut it.
-                is_in_section = !name.trim().is_empty() && !name.contains(['[', ']', '\\']);
-                if is_in_section {
-                    normal.text.push_str(&format!("[{name}]\n"));
-                } else {
-                    pass_over("unknown section");
+                let name = name.trim();
+                // No systemd section has such a name.
+                let is_valid = !name.is_empty() && !name.contains(['[', ']', '\\']);
+                section = is_valid.then(|| name.to_owned());
+                if !is_valid {
+                    self.passed_over.push((place, line, "unknown section"));
                 }
                 continue;
             }
             let Some((name, value)) = line.split_once('=') else {
-                pass_over("no = in the line");
+                self.passed_over.push((place, line, "no = in the line"));
                 continue;
             };
-            let (name, value) = (name.trim(), value.trim());
+            let name = name.trim();
             let is_name = !name.is_empty()
                 && name
                     .bytes()
                     .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-            if !is_name {
-                pass_over("unknown directive");
-            } else if is_in_section {
-                normal.text.push_str(&format!("{name}={value}\n"));
-                normal.places.push(place);
-            } else {
-                pass_over("it is outside of any section");
+            match &section {
+                _ if !is_name => self.passed_over.push((place, line, "unknown directive")),
+                None => {
+                    let why = "it is outside of any section";
+                    self.passed_over.push((place, line, why));
+                }
+                Some(section) => self.assignments.push(Assignment {
+                    section: section.clone(),
+                    name: name.to_owned(),
+                    value: value.trim().to_owned(),
+                    place,
+                }),
             }
         }
-        Ok(normal)
+        Ok(())
     }
 }
 

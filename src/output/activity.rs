@@ -145,7 +145,6 @@ impl Activity {
         if !self.enabled(line.level()) {
             return;
         }
-        trace(line);
         self.format(wall, line);
         let text = self.scratch.as_bytes();
         match &mut self.target {
@@ -444,32 +443,9 @@ impl Clock {
     }
 }
 
-/// Passes the line on to subscribers of `tracing`.
-fn trace(line: &Line) {
-    macro_rules! event {
-        ($level:ident) => {
-            tracing::event!(
-                target: "supervisord",
-                tracing::Level::$level,
-                line = line.variant(),
-                process = line.process().map(|name| name.as_str()),
-                message = %line,
-            )
-        };
-    }
-    match line.level() {
-        Level::Critical | Level::Error => event!(ERROR),
-        Level::Warn => event!(WARN),
-        Level::Info => event!(INFO),
-        Level::Debug => event!(DEBUG),
-        Level::Trace | Level::Blather => event!(TRACE),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ProcessName;
     use crate::output::journal::tests::FakeJournald;
     use crate::output::testing::{TempDir, eventually};
 
@@ -683,40 +659,5 @@ mod tests {
             .and_then(|word| word.parse().ok())
             .expect("a number");
         assert_eq!(text.lines().count() - 1 + lost, 20_001);
-    }
-
-    #[test]
-    fn subscribers_get_the_line_with_its_fields() {
-        use std::sync::{Arc, Mutex};
-
-        #[derive(Clone, Default)]
-        struct Seen(Arc<Mutex<Vec<u8>>>);
-        impl io::Write for Seen {
-            fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-                self.0.lock().expect("unpoisoned").extend_from_slice(data);
-                Ok(data.len())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let seen = Seen::default();
-        let writer = seen.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_writer(move || writer.clone())
-            .finish();
-        let mut log = open(Path::new("/dev/null"), 0, 0, Level::Info);
-        let name = ProcessName::parse("cat").expect("valid");
-        tracing::subscriber::with_default(subscriber, || {
-            log.write(Wall(0), &Line::Spawned { name, pid: 5 });
-        });
-        let text = String::from_utf8(seen.0.lock().expect("unpoisoned").clone()).expect("text");
-        assert!(
-            text.contains(
-                "INFO supervisord: line=\"Spawned\" process=\"cat\" spawned: 'cat' with pid 5"
-            ),
-            "{text}"
-        );
     }
 }

@@ -1,7 +1,7 @@
 //! Completes pidproxy's command line.
 
 use super::run::WATCH;
-use crate::config::completion::{Candidate, Completion, CompletionRequest, NameSource};
+use crate::cli::completion::{Candidate, Completion, CompletionRequest, NameSource};
 
 /// Completes the last word of a command line.
 #[must_use]

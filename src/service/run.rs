@@ -5,28 +5,27 @@ use std::process::ExitCode;
 use super::error::ServiceError;
 use super::unit::{self, UnitPaths};
 use super::unit_files;
+use crate::cli::subcommand::{ServiceAction, ServiceArgs};
 use crate::config::lookup::Lookup;
 use crate::config::options::DaemonOptions;
-use crate::config::subcommand::{CONFIGURATION, ENV_FILE, NAME, ParsedArgs};
 use crate::config::{self, search};
 use crate::domain::Line;
 use crate::sys;
 
-/// The default name of the unit.
-const UNIT: &str = "supervisord";
 const CLIENT: &str = "supervisorctl";
 
-/// Runs the action of the first word. On failure it prints the reason to standard error and returns a non-zero status.
+/// Runs the action. On failure it prints the reason to standard error and returns a non-zero status.
 #[must_use]
-pub fn run_service(argv0: &str, parsed: &ParsedArgs, lookup: &dyn Lookup) -> ExitCode {
-    let action = parsed.words.first().map_or("", String::as_str);
-    let done = prepare(action, parsed).and_then(|name| match action {
-        "install" => install(argv0, &name, parsed, lookup),
-        "uninstall" => uninstall(&name),
-        "status" => {
+pub fn run_service(argv0: &str, args: &ServiceArgs, lookup: &dyn Lookup) -> ExitCode {
+    let done = prepare(args).and_then(|name| match args.action {
+        ServiceAction::Install => install(argv0, &name, args, lookup),
+        ServiceAction::Uninstall => uninstall(&name),
+        ServiceAction::Status => {
             unit_files::systemctl(&["--no-pager", "--full", "status", &unit_file_name(&name)])
         }
-        other => unit_files::systemctl(&[other, &unit_file_name(&name)]),
+        ServiceAction::Start | ServiceAction::Stop | ServiceAction::Restart => {
+            unit_files::systemctl(&[args.action.name(), &unit_file_name(&name)])
+        }
     });
     match done {
         Ok(code) => ExitCode::from(code),
@@ -42,10 +41,10 @@ fn unit_file_name(name: &str) -> String {
 }
 
 /// Makes the checks that all actions need. Returns the unit's name.
-fn prepare(action: &str, parsed: &ParsedArgs) -> Result<String, ServiceError> {
-    let name = unit_files::unit_name(parsed.option(NAME).unwrap_or(UNIT))?;
+fn prepare(args: &ServiceArgs) -> Result<String, ServiceError> {
+    let name = unit_files::unit_name(&args.name)?;
     unit_files::check_systemd()?;
-    if action != "status" && sys::effective_uid() != 0 {
+    if args.action != ServiceAction::Status && sys::effective_uid() != 0 {
         return Err(ServiceError::NotRoot);
     }
     Ok(name)
@@ -54,11 +53,11 @@ fn prepare(action: &str, parsed: &ParsedArgs) -> Result<String, ServiceError> {
 fn install(
     argv0: &str,
     name: &str,
-    parsed: &ParsedArgs,
+    args: &ServiceArgs,
     lookup: &dyn Lookup,
 ) -> Result<u8, ServiceError> {
     unit_files::check_free(name)?;
-    let paths = paths(argv0, parsed, lookup)?;
+    let paths = paths(argv0, args, lookup)?;
     let text = unit::render_unit(&paths)?;
     check_configuration(&paths.configuration, lookup)?;
     // The service runs these as root, so a user who can change one of them would become root.
@@ -108,7 +107,7 @@ fn run_systemctl(words: &[&str]) -> Result<(), ServiceError> {
 }
 
 /// The absolute paths for the unit.
-fn paths(argv0: &str, parsed: &ParsedArgs, lookup: &dyn Lookup) -> Result<UnitPaths, ServiceError> {
+fn paths(argv0: &str, args: &ServiceArgs, lookup: &dyn Lookup) -> Result<UnitPaths, ServiceError> {
     let daemon =
         std::env::current_exe().map_err(|error| ServiceError::Executable(error.to_string()))?;
     let shown = daemon.display().to_string();
@@ -127,8 +126,8 @@ fn paths(argv0: &str, parsed: &ParsedArgs, lookup: &dyn Lookup) -> Result<UnitPa
             .map(str::to_owned)
             .ok_or_else(|| ServiceError::Executable(format!("{} is not UTF-8", path.display())))
     };
-    let configuration = match parsed.option(CONFIGURATION) {
-        Some(path) => path.to_owned(),
+    let configuration = match &args.configuration {
+        Some(path) => path.clone(),
         None => search::find_config(argv0, lookup)
             .ok_or_else(|| ServiceError::NoConfiguration(search::not_found(argv0, lookup)))?,
     };
@@ -136,8 +135,9 @@ fn paths(argv0: &str, parsed: &ParsedArgs, lookup: &dyn Lookup) -> Result<UnitPa
         daemon: text(&daemon)?,
         client: text(&client)?,
         configuration: config::absolute(&configuration, lookup),
-        env_file: parsed
-            .option(ENV_FILE)
+        env_file: args
+            .env_file
+            .as_ref()
             .map(|path| config::absolute(path, lookup)),
     })
 }

@@ -67,6 +67,40 @@ fn run(pool: &Arc<SpawnPool>, id: u64, mut spawner: Spawner) {
 
 /// Does a job. May block for as long as file systems, name services and users make it.
 fn perform(pool: &SpawnPool, spawner: &mut Spawner, job: SpawnJob) -> Option<SpawnAnswer> {
+    let _span = span_of(&job).entered();
+    let answer = answer(pool, spawner, job);
+    match &answer {
+        Some(SpawnAnswer::Resolved(..)) => tracing::debug!("resolved"),
+        Some(SpawnAnswer::Spawned(_, pid, ..)) => tracing::debug!(object_pid = pid, "cloned"),
+        Some(SpawnAnswer::Outcome(SpawnerOutcome::Failed { error, .. })) => {
+            tracing::debug!(%error, "failed");
+        }
+        _ => {}
+    }
+    answer
+}
+
+/// The span of the instance that a job is about, for diagnostics.
+fn span_of(job: &SpawnJob) -> tracing::Span {
+    let (instance, group, process) = match job {
+        SpawnJob::Effect(SpawnerEffect::Resolve(instance, spec)) => {
+            (instance, spec.group.as_str(), spec.name.as_str())
+        }
+        SpawnJob::Spawn(instance, plan, ..) => {
+            let name = &plan.process;
+            (instance, name.group.as_str(), name.process.as_str())
+        }
+        _ => return tracing::Span::none(),
+    };
+    tracing::info_span!(
+        "instance",
+        supervisor_group = group,
+        supervisor_process = process,
+        supervisor_incarnation = instance.incarnation,
+    )
+}
+
+fn answer(pool: &SpawnPool, spawner: &mut Spawner, job: SpawnJob) -> Option<SpawnAnswer> {
     Some(match job {
         SpawnJob::Effect(SpawnerEffect::Resolve(instance, spec)) => {
             let held = match &spec.kind {

@@ -25,6 +25,7 @@ mod limits;
 mod malloc;
 mod name_services;
 mod notify;
+mod own_capabilities;
 mod packet;
 mod passed_fds;
 mod pending;
@@ -75,6 +76,7 @@ pub use limits::{
 pub use malloc::{trim_heap, tune_malloc};
 pub use name_services::use_builtin_services;
 pub use notify::{DatagramSender, NotifyDatagram, NotifySocket};
+pub use own_capabilities::own_capabilities;
 pub use packet::{
     PACKET_DESCRIPTORS_MAX, Packet, packet_maker, packet_pair, peek_packet, receive_packet,
     send_packet,

@@ -16,6 +16,7 @@ mod allow;
 mod bad_input;
 mod cgroups;
 mod churn;
+mod diagnostics;
 mod events;
 mod fcgi;
 mod guide_configs;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
     tests.extend(notify::tests());
     tests.extend(upgrade::tests());
     tests.extend(trust::tests());
+    tests.extend(diagnostics::tests());
     tests.extend(subcommands::tests());
     tests.extend(time_zone::tests());
     support::runner::run(tests)

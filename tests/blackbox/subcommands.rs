@@ -74,22 +74,32 @@ fn import() -> Result<Outcome, String> {
 
 fn mistakes() -> Result<Outcome, String> {
     let host = Host::new("")?;
-    let service = "usage: supervisord service install|uninstall|start|stop|restart|status\n";
     let positional =
         "Error: positional arguments are not supported: ['import', 'x']\nFor help, use ";
+    let unexpected = "error: unexpected argument '-x' found\n";
+    let unknown = "error: invalid value 'reinstall' for '<ACTION>'\n  [possible values: install, ";
     for (arguments, told) in [
-        (&["import"][..], "usage: supervisord import UNIT...\n"),
         (
-            &["import", "-x"],
-            "Error: option -x not recognized\nFor help, use ",
+            &["import"][..],
+            "error: the following required arguments were not provided:\n  <UNIT>...\n\nUsage: ",
         ),
-        (&["service"], service),
-        (&["service", "-c", "conf"], service),
-        (&["service", "restart", "now"], service),
-        (&["service", "reinstall"], service),
+        (&["import", "-x"], unexpected),
+        (
+            &["service"],
+            "error: the following required arguments were not provided:\n  <ACTION>\n",
+        ),
+        (
+            &["service", "-c", "conf"],
+            "error: the following required arguments were not provided:\n  <ACTION>\n",
+        ),
+        (
+            &["service", "restart", "now"],
+            "error: unexpected argument 'now' found\n",
+        ),
+        (&["service", "reinstall"], unknown),
         (
             &["service", "install", "-c"],
-            "Error: option -c requires argument\n",
+            "error: a value is required for '--configuration <FILE>' but none was supplied\n",
         ),
         // In another position the word has its old meaning.
         (&["-n", "import", "x"], positional),

@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use supervisord::cli::options::parse_options;
 use supervisord::config::ctl::ctl_spec;
 use supervisord::config::diff::diff;
 use supervisord::config::key::{self, SectionKind, ValueKind};
 use supervisord::config::lookup::{Lookup, LookupError, UserEntry};
-use supervisord::config::options::{DaemonOptions, parse_options};
+use supervisord::config::options::DaemonOptions;
 use supervisord::config::render::sample;
 use supervisord::config::spec::{
     Config, GroupKind, GroupSpec, LogSpec, LogTarget, ProcessSpec, ServerAddress,
@@ -376,6 +377,7 @@ fn values(kind: ValueKind) -> &'static [&'static str] {
         ValueKind::Weight => &["1", "10001", "", "x"],
         ValueKind::PidsMax => &["5", "infinity", "0", ""],
         ValueKind::KillMode => &["process", "control-group", "mixed", ""],
+        ValueKind::Diagnostics => &["off", "WARN,engine=trace", "loud", "info,engine", ""],
         ValueKind::Level => &[
             "critical", "ERROR", "warn", "info", "debug", "trace", "blather", "warning", "",
         ],

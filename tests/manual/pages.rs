@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use supervisord::api::METHODS;
-use supervisord::config::{key, options};
+use supervisord::cli::options;
+use supervisord::config::key;
 use supervisord::domain::EVENTS;
 use supervisord::domain::roff::PAGES;
 

@@ -23,6 +23,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             tail,
         ),
         trial("journal::each_line_of_the_daemon_is_one_entry", activity),
+        trial("journal::diagnostics_are_entries_with_fields", diagnostics),
     ]
 }
 
@@ -429,4 +430,49 @@ fn activity(machine: &Machine) -> Result {
         }
     }
     Ok(())
+}
+
+fn diagnostics(machine: &Machine) -> Result {
+    script(machine, "jn-main", "exit 3")?;
+    let section = program("jn-main", "stdout_logfile=none\nstderr_logfile=none");
+    let daemon = Daemon::start(
+        machine,
+        "jn-diagnostics",
+        "/run/jn-diagnostics/log",
+        &format!("[supervisord]\ndiagnostics=debug\n{section}"),
+    )?;
+    daemon.ended("jn-main")?;
+    let matches = "_SYSTEMD_UNIT=jn-diagnostics.service SYSLOG_IDENTIFIER=supervisord-diagnostics";
+    let cloned = journal(
+        machine,
+        &format!("{matches} MESSAGE=cloned SUPERVISOR_PROCESS=jn-main"),
+        "-o json",
+        1,
+    )?;
+    let entry: serde_json::Value =
+        serde_json::from_str(cloned.trim()).map_err(|error| format!("{error}: {cloned}"))?;
+    for (name, value) in [
+        ("PRIORITY", "7"),
+        ("TARGET", "supervisord::spawn::worker"),
+        ("SPAN_NAME", "instance"),
+        ("SUPERVISOR_GROUP", "jn-main"),
+    ] {
+        same(name, entry[name].as_str(), Some(value))?;
+    }
+    let pid = entry["OBJECT_PID"].as_str().unwrap_or_default();
+    let log = machine.sh("cat /run/jn-diagnostics/log")?;
+    same(
+        "the pid is that of the log",
+        log.contains(&format!("spawned: 'jn-main' with pid {pid}\n")),
+        true,
+    )?;
+    same(
+        "the log has only its lines",
+        log.contains("supervisord::"),
+        false,
+    )?;
+    journal(machine, &format!("{matches} SPAN_NAME=request"), "", 1)?;
+    // The output of a program is not confused with what is recorded about it.
+    let text = machine.sh("journalctl -q --no-pager -o cat _SYSTEMD_UNIT=jn-diagnostics.service SUPERVISOR_STREAM=stdout")?;
+    same("no output", text.as_str(), "")
 }

@@ -13,10 +13,11 @@ use super::row::{
     key,
 };
 use super::value_kind::ValueKind::{
-    Boolean, Bus, ByteSize, Directory, Environment, Integer, Level, List, Octal, Path, ReadyWhen,
-    Text, User,
+    Boolean, Bus, ByteSize, Diagnostics, Directory, Environment, Integer, Level, List, Octal, Path,
+    ReadyWhen, Text, User,
 };
 use super::values::{set, text};
+use crate::domain::DiagnosticsFilter;
 
 /// The keys in the order in which they are read, which is Supervisor's. Further keys follow in the order of their rows.
 pub(super) const ORDER: &[&str] = &[
@@ -60,6 +61,7 @@ pub(super) const DAEMON: &[ConfigKey] = &[
     key("ready_when", ReadyWhen, Some("started"), "when systemd is told that the daemon is ready: after all autostart programs were started, or when all are RUNNING or FATAL").ours().topic(Systemd).daemon(set!(spec.ready_when = ready_when)),
     key("dbus", Bus, Some("auto"), "D-Bus to connect to, see org.supervisord.Supervisor1(5); auto: the system bus as root, else the session bus, or no bus if there is none").ours().topic(Systemd).daemon(set!(spec.dbus = bus)),
     key("profile_options", List, None, "ignored, accepted for compatibility").long("profile_options").topic(Run).ignored(),
+    key("diagnostics", Diagnostics, Some("off"), "lowest level of events about the daemon itself, which go to the journal or standard error and never to the activity log; SUPERVISORD_DIAGNOSTICS in the environment overrides it").ours().topic(Logs).daemon(set!(spec.diagnostics = DiagnosticsFilter::parse)),
 ];
 
 fn directory(text: &str, lookup: &dyn Lookup) -> Result<PathBuf, String> {

@@ -83,6 +83,8 @@ pub enum ValueKind {
     PidsMax,
     /// `process` or `control-group`.
     KillMode,
+    /// A level of diagnostics, and levels of modules.
+    Diagnostics,
 }
 
 impl ValueKind {
@@ -119,6 +121,7 @@ impl ValueKind {
             Self::CapabilityNames => "capability names",
             Self::Memory => "memory",
             Self::CpuMax => "CPU time",
+            Self::Diagnostics => "diagnostics level",
             Self::ReadyFd
             | Self::AutoRestart
             | Self::ReadyWhen
@@ -201,6 +204,9 @@ impl ValueKind {
             Self::Weight => "a whole number from 1 to 10000",
             Self::PidsMax => "a whole number from 1, or infinity",
             Self::KillMode => "process or control-group",
+            Self::Diagnostics => {
+                "one of off, error, warn, info, debug, trace, and after commas MODULE=LEVEL such as engine=debug"
+            }
         }
     }
 }

@@ -6,27 +6,41 @@ use std::sync::Arc;
 use super::super::confinement::Confinement;
 use super::super::spec::{DaemonSpec, GroupSpec, KillMode, ProcessSpec, ProgramSpec};
 use super::ConfigReader;
+use crate::domain::Capabilities;
 
-/// Warns about keys that the kernel refuses to a daemon without root: such a program will not start. Exceptions (root
-/// in a container, granted capabilities) show only at the attempt.
+/// Warns about keys that the kernel refuses to a daemon without the capabilities for them: such a program will not
+/// start.
 pub(super) fn warn_of_rights(
     reader: &mut ConfigReader<'_>,
     daemon: &DaemonSpec,
     groups: &[Arc<GroupSpec>],
 ) {
     let is_root = reader.lookup.uid() == 0;
-    let rights = match &daemon.user {
-        None if is_root => return,
-        Some(user) if is_root && user.uid == 0 => return,
-        Some(_) if is_root => MissingPrivilege::GivenUp,
-        Some(_) | None => MissingPrivilege::Never,
+    // A daemon that changes its user at start gives its capabilities up. From then on the kernel denies it even its own
+    // files in /proc.
+    let gives_up = is_root && daemon.user.as_ref().is_some_and(|user| user.uid != 0);
+    let held = match gives_up {
+        true => Capabilities::NONE,
+        false => reader.lookup.capabilities(),
     };
+    if held == Capabilities::ALL {
+        return;
+    }
     for (program, process) in first_processes(groups) {
         let section = &program.template.section;
-        for key in privileged(&process.confinement, rights, reader) {
-            let text = format!(
-                "{key} in [{section}] needs privileges that supervisord has only as root; the program may fail to start"
-            );
+        for (key, needed) in privileged(&process.confinement, gives_up, reader) {
+            let missing = needed.without(held);
+            let text = if missing.is_none() {
+                continue;
+            } else if is_root && !gives_up {
+                format!(
+                    "{key} in [{section}] needs {missing}, which supervisord does not have here; the program may fail to start"
+                )
+            } else {
+                format!(
+                    "{key} in [{section}] needs privileges that supervisord has only as root; the program may fail to start"
+                )
+            };
             reader.warn_of_key(section, key, text);
         }
     }
@@ -77,21 +91,13 @@ fn first_processes(
     })
 }
 
-/// Why the daemon lacks root privileges.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum MissingPrivilege {
-    /// It is never root.
-    Never,
-    /// It changes its user at start. From then on the kernel denies it even its own files in /proc.
-    GivenUp,
-}
-
-/// The keys of a program that need privileges.
+/// The keys of a program that need capabilities of the daemon, with those capabilities. `gives_up`: the daemon changes
+/// its user at start.
 fn privileged(
     confinement: &Confinement,
-    rights: MissingPrivilege,
+    gives_up: bool,
     reader: &ConfigReader<'_>,
-) -> Vec<&'static str> {
+) -> Vec<(&'static str, Capabilities)> {
     // All fields are listed, so that a new one cannot be forgotten.
     let Confinement {
         limits,
@@ -104,6 +110,7 @@ fn privileged(
         // Any process may give up privileges.
         no_new_privileges: _,
     } = confinement;
+    let named = |name| Capabilities::named(name).unwrap_or(Capabilities::ALL);
     let beyond = limits
         .iter()
         .filter(|(resource, limit)| {
@@ -112,27 +119,29 @@ fn privileged(
                 .hard_limit(*resource)
                 .is_some_and(|hard| limit.hard > hard)
         })
-        .map(|(resource, _)| resource.key());
+        .map(|(resource, _)| (resource.key(), named("sys_resource")));
     let others = [
-        ("nice", nice.is_some_and(|nice| nice < 0)),
+        ("nice", nice.is_some_and(|nice| nice < 0), named("sys_nice")),
         (
             "oom_score_adj",
-            oom_score_adj.is_some_and(|score| score < 0 || rights == MissingPrivilege::GivenUp),
+            oom_score_adj.is_some_and(|score| score < 0 || gives_up),
+            named("sys_resource"),
         ),
-        ("group", group.is_some()),
-        ("extra_groups", !extra_groups.is_empty()),
-        ("capabilities", capabilities.is_some()),
+        ("group", group.is_some(), named("setgid")),
+        ("extra_groups", !extra_groups.is_empty(), named("setgid")),
+        ("capabilities", capabilities.is_some(), named("setpcap")),
         (
             "ambient_capabilities",
             ambient_capabilities.is_some_and(|set| !set.is_none()),
+            ambient_capabilities.unwrap_or_default(),
         ),
     ];
     beyond
         .chain(
             others
                 .into_iter()
-                .filter(|&(_, needs)| needs)
-                .map(|(key, _)| key),
+                .filter(|&(_, needs, _)| needs)
+                .map(|(key, _, needed)| (key, needed)),
         )
         .collect()
 }
@@ -356,5 +365,32 @@ mod tests {
         let harmless = "[program:a]\ncommand=a\nlimit_nofile=10:4096\nnice=5\noom_score_adj=0\n\
                         ambient_capabilities=none\nno_new_privileges=true\n";
         assert_eq!(notes(harmless), [""; 0]);
+    }
+    #[test]
+    fn root_is_warned_of_the_capabilities_that_it_lacks() {
+        let text = format!("[supervisord]\n[program:a]\ncommand=a\n{ALL}");
+        let warnings = |uid, held: &str| {
+            let machine = Fake {
+                uid,
+                capabilities: confinement::capabilities(held).expect("valid"),
+                ..Fake::default().with("/etc/s.conf", &text)
+            };
+            let config = load("/etc/s.conf", &DaemonOptions::default(), &machine).expect("valid");
+            let warnings = config.warnings.into_iter();
+            warnings.map(|one| one.message).collect::<Vec<_>>()
+        };
+        let tail = "which supervisord does not have here; the program may fail to start";
+        assert_eq!(
+            warnings(0, "~sys_nice kill"),
+            [
+                format!("nice in [program:a] needs cap_sys_nice, {tail}"),
+                format!("ambient_capabilities in [program:a] needs cap_kill, {tail}"),
+            ]
+        );
+        assert_eq!(warnings(0, "all"), [""; 0]);
+        // A service manager can give another user what the keys need.
+        let needed = "sys_resource sys_nice setgid setpcap kill";
+        assert_eq!(warnings(1000, needed), [""; 0]);
+        assert_eq!(warnings(1000, "none").len(), 8);
     }
 }

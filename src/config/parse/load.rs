@@ -590,7 +590,7 @@ mod tests {
             "[supervisord]\nlogfile=/tmp/a\nidentifier=a\n",
         );
         let args = ["-l", "b.log", "-n", "-u", "web"].map(str::to_owned);
-        let options = super::super::super::options::parse_options(&args, &machine).expect("valid");
+        let options = crate::cli::options::parse_options(&args, &machine).expect("valid");
         let daemon = load("/etc/s.conf", &options, &machine)
             .expect("valid")
             .daemon;

@@ -3,13 +3,9 @@
 use nix::errno::Errno;
 use serde::Serialize;
 
-use super::command;
 use super::error::CtlError;
-use super::exit;
-use super::group;
-use super::render;
-use super::reply;
 use super::session::CtlSession;
+use super::{command, exit, group, render, reply};
 use crate::api::FaultCode;
 
 /// The action `shutdown`.

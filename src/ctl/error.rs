@@ -1,7 +1,6 @@
 //! Errors between client and server, with their messages. This module knows no actions.
 
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 use nix::errno::Errno;
 

@@ -6,11 +6,9 @@ use std::io::{self, IsTerminal};
 use serde::Serialize;
 
 use super::error::CtlError;
-use super::exit;
-use super::process;
-use super::render;
 use super::reply::{self, ConfigInfo, ProcessInfo, ProcessOutcome, ReloadResult, ScaleResult};
 use super::session::CtlSession;
+use super::{exit, process, render};
 use crate::api::FaultCode;
 use crate::api::xmlrpc::RpcValue;
 

@@ -3,11 +3,9 @@
 use std::io::{self, IsTerminal};
 
 use super::error::CtlError;
-use super::exit;
-use super::follow;
-use super::printable;
 use super::reply::{self, ProcessInfo};
 use super::session::CtlSession;
+use super::{exit, follow, printable};
 use crate::api::FaultCode;
 use crate::api::xmlrpc::RpcValue;
 

@@ -4,10 +4,9 @@ use serde::Serialize;
 
 use super::client::RpcClient;
 use super::error::CtlError;
-use super::exit;
-use super::render;
 use super::reply::{self, ProcessInfo, ProcessJson, ProcessOutcome};
 use super::session::CtlSession;
+use super::{exit, render};
 use crate::api::FaultCode;
 use crate::api::xmlrpc::RpcValue;
 use crate::domain::Namespec;

@@ -3,13 +3,10 @@
 use std::io::Write;
 
 use super::client::RpcClient;
-use super::completion;
 use super::error::CtlError;
-use super::exit;
-use super::file;
 use super::options::{self, CtlCommandLine, CtlOptions};
 use super::session::CtlSession;
-use super::shell;
+use super::{completion, exit, file, shell};
 use crate::config::completion::CompletionRequest;
 
 /// Runs the program and returns its exit status. The first argument is the program's name.

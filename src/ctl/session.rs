@@ -5,13 +5,12 @@ use std::rc::Rc;
 
 use nix::errno::Errno;
 
-use super::access;
 use super::client::RpcClient;
 use super::command::{self, CtlAction};
 use super::error::CtlError;
-use super::exit;
 use super::reply::{self, ConfigInfo, ProcessInfo};
 use super::terminal::{self, InterruptKey, StdinLines};
+use super::{access, exit};
 use crate::api::FaultCode;
 use crate::api::xmlrpc::RpcValue;
 use crate::domain::Namespec;

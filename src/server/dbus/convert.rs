@@ -259,7 +259,8 @@ mod tests {
     use super::*;
     use crate::api::{FaultCode, Reply, TargetResult};
     use crate::domain::{GroupName, ProcessName, SupervisorState};
-    use crate::server::render::{self, tests::cat};
+    use crate::server::calls::process_members::tests::cat;
+    use crate::server::xmlrpc::render;
 
     /// A reply of the engine for this type of result.
     fn reply(outcome: ReplyType) -> Reply {

@@ -4,16 +4,18 @@
 use zbus::Message;
 use zbus::message::Flags;
 
-use super::bus::{BusConnection, BusSender};
+use super::bus::BusConnection;
 use super::convert::{self, BusValues};
 use super::error::BusError;
 use super::interface::{BusMethod, CallBinding, ObjectKind, ReplyType};
 use super::path::BusObject;
+use super::sender::BusSender;
 use crate::api::xmlrpc::RpcValue;
 use crate::api::{BoundCall, Caller, Fault, FaultCode, Method, ParamKind, Reply, Request};
+use crate::server::blocking_pool::run_blocking;
 use crate::server::budget::BudgetClient;
-use crate::server::logs;
-use crate::server::xmlrpc::{render_value, run_blocking};
+use crate::server::calls::log_parts;
+use crate::server::xmlrpc::perform_call::render_value;
 
 impl BusConnection {
     /// Executes the call of a message.
@@ -86,7 +88,8 @@ impl BusConnection {
         bound: BoundCall,
     ) -> Result<RpcValue, Fault> {
         let control = &self.context.control;
-        let most = logs::read_limit(caller.uid.map_or(BudgetClient::Trusted, BudgetClient::user));
+        let most =
+            log_parts::read_limit(caller.uid.map_or(BudgetClient::Trusted, BudgetClient::user));
         let ask = async |request: Request| -> Result<Reply, Fault> {
             let grant = control.grant(caller, method, &request)?;
             control.call(caller.clone(), grant, request).await
@@ -111,12 +114,12 @@ impl BusConnection {
                 Ok(RpcValue::text(text))
             }
             BoundCall::ReadLog { of, offset, length } => {
-                let source = logs::log_source(ask(Request::LogFile(of)).await?);
-                logs::read_log(source, offset, length, most).await
+                let source = log_parts::log_source(ask(Request::LogFile(of)).await?);
+                log_parts::read_log(source, offset, length, most).await
             }
             BoundCall::TailLog { of, offset, length } => {
-                let source = logs::log_source(ask(Request::LogFile(of)).await?);
-                logs::tail_log(source, offset, length, most).await
+                let source = log_parts::log_source(ask(Request::LogFile(of)).await?);
+                log_parts::tail_log(source, offset, length, most).await
             }
             // `check_single_process` refuses the first, and no row of BUS_METHODS names a method of the others.
             BoundCall::Wildcard(..)

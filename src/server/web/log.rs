@@ -5,19 +5,21 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use maud::{Markup, html};
 
-use super::super::http::HttpConnection;
-use super::super::logs::{self, LogSource};
-use super::super::response::HandlerResponse;
-use super::super::xmlrpc::run_blocking;
-use super::actions::call_method;
-use super::form::{Form, url_quoted};
-use super::status::list_processes;
+use super::form::Form;
+use super::page_response::html_page;
+use super::perform_action::call_method;
+use super::process_list::{fault_response, list_processes};
 use super::table::clear_question;
 use super::{page, row};
 use crate::api::{Caller, Fault, FaultCode, LogRef, Permission, Reply, Request};
 use crate::control;
 use crate::domain::Channel;
 use crate::output::{self, LogFileId, ReadError};
+use crate::server::blocking_pool::run_blocking;
+use crate::server::calls::log_parts::{self, LogSource};
+use crate::server::http::connection::HttpConnection;
+use crate::server::http::percent_encoding::url_quoted;
+use crate::server::http::response::HandlerResponse;
 
 /// Minimum number of bytes shown.
 const LIMIT_MIN: u64 = 1024;
@@ -129,7 +131,7 @@ pub(super) async fn process_log_page(
         };
         let subject = LogSubject::of_process("None", asked.unwrap_or(Channel::Stdout), asked);
         let html = render_log(connection, &subject, limit, search, false, &found);
-        return super::html_page(StatusCode::OK, html);
+        return html_page(StatusCode::OK, html);
     };
     let mut channel = asked.unwrap_or(Channel::Stdout);
     let look = |channel| {
@@ -160,7 +162,7 @@ pub(super) async fn process_log_page(
         // Differs: Supervisor answers 200.
         subject.channel = None;
         let html = render_log(connection, &subject, limit, search, true, &found);
-        return super::html_page(StatusCode::NOT_FOUND, html);
+        return html_page(StatusCode::NOT_FOUND, html);
     }
     let control = &connection.shared.control;
     let info = call_method(control, &caller, "supervisor.getProcessInfo", Some(name)).await;
@@ -176,7 +178,7 @@ pub(super) async fn process_log_page(
         subject.note = Some("Standard output is empty. Standard error is shown.");
     }
     let html = render_log(connection, &subject, limit, search, true, &found);
-    super::html_page(StatusCode::OK, html)
+    html_page(StatusCode::OK, html)
 }
 
 fn has_text(read: &Result<LogExcerpt, Fault>) -> bool {
@@ -214,7 +216,7 @@ pub(super) async fn daemon_log_page(
         note: None,
     };
     let html = render_log(connection, &subject, limit, search, true, &found);
-    super::html_page(StatusCode::OK, html)
+    html_page(StatusCode::OK, html)
 }
 
 /// Answers `/grouptail.html`, the end of each member's standard output. Supervisor does not have it.
@@ -226,7 +228,7 @@ pub(super) async fn group_log_page(
     let group = form.get("group").unwrap_or("");
     let views = match list_processes(&connection.shared.control, &caller).await {
         Ok(views) => views,
-        Err(fault) => return super::status::fault_response(&fault),
+        Err(fault) => return fault_response(&fault),
     };
     let members: Vec<_> = views
         .iter()
@@ -265,7 +267,7 @@ pub(super) async fn group_log_page(
         true => StatusCode::NOT_FOUND,
         false => StatusCode::OK,
     };
-    super::html_page(status, page::render_frame(&title, &[], &bar, &content))
+    html_page(status, page::render_frame(&title, &[], &bar, &content))
 }
 
 fn unexpected(fault: &Fault) -> String {
@@ -284,7 +286,7 @@ async fn fetch_excerpt(
     let grant = control::grant_for(&caller, Permission::ReadLogs)?;
     let control = &connection.shared.control;
     let reply = control.call(caller, grant, Request::LogFile(of)).await?;
-    let source = logs::log_source(reply);
+    let source = log_parts::log_source(reply);
     run_blocking(move || read_excerpt(&source, limit))
         .await
         .unwrap_or_else(|| Err(FaultCode::Failed.bare()))
@@ -296,7 +298,7 @@ fn read_excerpt(source: &LogSource, limit: u64) -> Result<LogExcerpt, Fault> {
         LogSource::File(path) => path,
         // The journal has no byte offset from which it could be followed.
         LogSource::Journal(of) => {
-            let text = logs::read_journal_tail(of, limit)?;
+            let text = log_parts::read_journal_tail(of, limit)?;
             return Ok(LogExcerpt {
                 text,
                 end: None,

@@ -1,252 +1,37 @@
-//! XML-RPC over HTTP: parses the body into a call of METHODS, authorises it, asks the engine and renders the reply.
+//! Executes calls of XML-RPC: single calls, lists and multicalls.
 
-use std::sync::Arc;
-
-use http_body_util::BodyExt as _;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{self, HeaderMap};
-use hyper::http::request::Parts;
-use hyper::{Method, StatusCode};
-use tokio::time::timeout_at;
-
-use super::budget::{BusyGuard, LargePermit, ReservedBytes};
-use super::buffer_pool::PooledBuffer;
-use super::http::{BodyPace, HttpConnection, is_foreign_page};
-use super::logs;
-use super::render::{self, ListReply, RenderScratch};
-use super::response::HandlerResponse;
-use crate::api::xmlrpc::{self, RpcCall, RpcValue};
+use super::list_reply::ListReply;
+use super::render;
+use crate::api::xmlrpc::RpcValue;
 use crate::api::{
     BoundCall, Caller, Fault, FaultCode, Method as Called, Reply, Request as Ask, TableColumns,
-    WireType,
+    WireType, find_method, method_names,
 };
-use crate::api::{find_method, method_names};
-use crate::domain::{FOREIGN_CHARS_MAX, Line, python_repr};
+use crate::server::blocking_pool::run_blocking;
+use crate::server::budget::LargePermit;
+use crate::server::calls::log_parts;
+use crate::server::http::connection::HttpConnection;
 
-/// Maximum length of a request body, in bytes.
-pub(super) const BODY_MAX: usize = 16 << 20;
-/// Memory used by parsed values, in bytes per byte of the densest possible body.
-const VALUES_FACTOR: usize = 6;
-/// Longer bodies, in bytes, are parsed on a helper thread, so that other clients do not wait.
-const PARSE_BLOCKING_BYTES: usize = 64 << 10;
 /// Arrays with more values are rendered on a helper thread.
-const RENDER_BLOCKING_VALUES: usize = 256;
-/// Number of structs of a list that are written before other clients get their turn: about 100 µs.
-const STRUCTS_PER_TURN: usize = 256;
-/// Memory used by one value of a response besides its text, in bytes.
-const VALUE_BYTES: usize = 64;
+pub(super) const RENDER_BLOCKING_VALUES: usize = 256;
 /// Approximate maximum size of all results of one multicall, in bytes. Later calls are refused.
 const MULTICALL_RESULTS_MAX: usize = 64 << 20;
 /// The same for an untrusted client.
 const MULTICALL_RESULTS_OTHERS_MAX: usize = 5 << 20;
 /// Memory used by a result, in bytes per byte of its text.
 const RESULT_FACTOR: usize = 3;
-/// How much of an invalid request the log shows, in characters.
-const SHOWN_MAX: usize = FOREIGN_CHARS_MAX;
-
-/// Answers a request to `/RPC2`.
-pub(super) async fn handle_rpc(
-    connection: &Arc<HttpConnection>,
-    caller: Caller,
-    request: &Parts,
-    body: &mut Incoming,
-) -> HandlerResponse {
-    if request.method != Method::POST {
-        return HandlerResponse::Error(StatusCode::BAD_REQUEST);
-    }
-    if is_foreign_page(&request.headers, &connection.shared.host_names) {
-        return HandlerResponse::Fatal(StatusCode::FORBIDDEN);
-    }
-    let (body, mut room) = match read_body(connection, &request.headers, body, BODY_MAX).await {
-        Ok(read) => read,
-        Err(status) => return HandlerResponse::Fatal(status),
-    };
-    if !room.grow_to(body.len() * VALUES_FACTOR) {
-        return HandlerResponse::Fatal(StatusCode::SERVICE_UNAVAILABLE);
-    }
-    // From here on a response is pending. Until here the connection of a slow client may be closed to make room.
-    let _busy = BusyGuard::new(&connection.guard);
-    let log = &connection.shared.log;
-    let parsed = if body.len() > PARSE_BLOCKING_BYTES {
-        let body = body.clone();
-        run_blocking(move || xmlrpc::read_call(&body)).await
-    } else {
-        Some(xmlrpc::read_call(&body))
-    };
-    let call = match parsed {
-        None => return HandlerResponse::Error(StatusCode::INTERNAL_SERVER_ERROR),
-        Some(Err(_)) => {
-            let (data, source) = (excerpt(&body), caller.rate_limit_key());
-            log(Line::Unmarshallable { data, source });
-            return HandlerResponse::Error(StatusCode::BAD_REQUEST);
-        }
-        Some(Ok(call)) if call.method.is_empty() => {
-            let (data, source) = (excerpt(&body), caller.rate_limit_key());
-            log(Line::NoMethodName { data, source });
-            return HandlerResponse::Error(StatusCode::BAD_REQUEST);
-        }
-        Some(Ok(call)) => call,
-    };
-    drop(body);
-    let RpcCall {
-        method: name,
-        params,
-    } = call;
-    log(Line::MethodCalled {
-        method: name.clone(),
-    });
-    let (result, large) = match perform_call(connection, &caller, &name, params).await {
-        Ok((value, large)) => (Ok(value), large),
-        Err(fault) => (Err(fault), None),
-    };
-    log(match &result {
-        Ok(_) => Line::MethodReturned { method: name },
-        Err(fault) => Line::MethodFaulted {
-            method: name,
-            code: fault.code.code(),
-            text: fault.to_string(),
-        },
-    });
-    let result = match result {
-        Ok(CallResult::List(list)) => {
-            let buffer = write_list(connection, &list).await;
-            let answer = match connection.guard.budget_bytes(buffer) {
-                Some(body) => HandlerResponse::Budgeted("text/xml", body),
-                None => HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE),
-            };
-            drop(large);
-            return answer;
-        }
-        Ok(CallResult::Value(value)) => Ok(value),
-        Err(fault) => Err(fault),
-    };
-    let written = match &result {
-        Ok(RpcValue::Array(items)) if items.len() > RENDER_BLOCKING_VALUES => {
-            // A thousand results are a tree of values of several megabytes. Free it on the helper thread too.
-            let freed = items.iter().map(memory_of).sum();
-            let written = run_blocking(move || {
-                let written = xmlrpc::write_response(&result);
-                drop(result);
-                written
-            })
-            .await;
-            connection.shared.reclaim.count_freed(freed);
-            written
-        }
-        _ => Some(xmlrpc::write_response(&result)),
-    };
-    // Charge the response to the budget before the next client's turn.
-    let answer = match written {
-        Some(bytes) => {
-            HandlerResponse::Full("text/xml", bytes.into()).with_budget(&connection.guard)
-        }
-        None => HandlerResponse::Error(StatusCode::INTERNAL_SERVER_ERROR),
-    };
-    drop(large);
-    answer
-}
-
-/// Writes a list into one buffer. Other clients get their turn in between.
-async fn write_list(connection: &HttpConnection, list: &ListReply) -> PooledBuffer {
-    let mut buffer = connection
-        .shared
-        .reclaim
-        .acquire_buffer(list.estimated_bytes());
-    let mut response = list.start_response(std::mem::take(&mut buffer.bytes));
-    let mut scratch = RenderScratch::default();
-    for begin in (0..list.len()).step_by(STRUCTS_PER_TURN) {
-        if begin > 0 {
-            tokio::task::yield_now().await;
-        }
-        let end = list.len().min(begin + STRUCTS_PER_TURN);
-        response.write(begin..end, &mut scratch);
-    }
-    buffer.bytes = response.finish();
-    buffer
-}
-
-/// Approximate memory use of a value, in bytes.
-fn memory_of(value: &RpcValue) -> usize {
-    match value {
-        RpcValue::Struct(members) => members.len() * 2 * VALUE_BYTES,
-        RpcValue::Array(items) => items.len() * VALUE_BYTES,
-        _ => VALUE_BYTES,
-    }
-}
 
 /// The result of a call.
-enum CallResult {
+pub(super) enum CallResult {
     /// A value.
     Value(RpcValue),
     /// A list that is written without a tree of values.
     List(ListReply),
 }
 
-/// Runs work that takes long or may block on a helper thread. `None`: it panicked.
-pub(super) async fn run_blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Option<T> {
-    tokio::task::spawn_blocking(work).await.ok()
-}
-
-/// The beginning of a request, quoted.
-// Differs: Supervisor writes the whole request to the log, whatever its length.
-fn excerpt(body: &[u8]) -> String {
-    let beginning = &body[..body.len().min(SHOWN_MAX * 4)];
-    let text = String::from_utf8_lossy(beginning);
-    let cut: String = text.chars().take(SHOWN_MAX).collect();
-    python_repr(&cut)
-}
-
-/// Reads the whole body, at most `max` bytes, and returns it with its reservation of the client's budget.
-pub(super) async fn read_body(
-    connection: &HttpConnection,
-    headers: &HeaderMap,
-    body: &mut Incoming,
-    max: usize,
-) -> Result<(Bytes, ReservedBytes), StatusCode> {
-    let chunked = headers.contains_key(header::TRANSFER_ENCODING);
-    let length = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.parse::<usize>().ok());
-    match length {
-        None if !chunked => return Err(StatusCode::LENGTH_REQUIRED),
-        Some(length) if length > max => return Err(StatusCode::PAYLOAD_TOO_LARGE),
-        Some(length) if !connection.guard.could_reserve(length) => {
-            return Err(StatusCode::SERVICE_UNAVAILABLE);
-        }
-        _ => {}
-    }
-    let full = || StatusCode::SERVICE_UNAVAILABLE;
-    let mut read = Vec::new();
-    let mut room = connection.guard.reserve_bytes(0).ok_or_else(full)?;
-    let mut pace = BodyPace::start();
-    loop {
-        let frame = match timeout_at(pace.deadline(), body.frame()).await {
-            Err(_) => return Err(StatusCode::REQUEST_TIMEOUT),
-            Ok(None) => return Ok((read.into(), room)),
-            Ok(Some(Err(_))) => return Err(StatusCode::BAD_REQUEST),
-            Ok(Some(Ok(frame))) => frame,
-        };
-        let Some(data) = frame.data_ref() else {
-            continue;
-        };
-        if read.len() + data.len() > max {
-            return Err(StatusCode::PAYLOAD_TOO_LARGE);
-        }
-        // Do not wait for room: bodies that wait for each other's room would deadlock.
-        if !room.grow_to(read.len() + data.len()) {
-            return Err(full());
-        }
-        read.extend_from_slice(data);
-        pace.add(data.len());
-    }
-}
-
 /// Executes one call, or the calls of a multicall in order. Returns the result with the permission to render a large
 /// response, if it needed one.
-async fn perform_call(
+pub(super) async fn perform_call(
     connection: &HttpConnection,
     caller: &Caller,
     name: &str,
@@ -388,7 +173,7 @@ async fn call_method(
 ) -> Result<RpcValue, Fault> {
     let returns = called.returns;
     let control = &connection.shared.control;
-    let most = logs::read_limit(connection.guard.client);
+    let most = log_parts::read_limit(connection.guard.client);
     let ask = async |request: Ask| -> Result<Reply, Fault> {
         let grant = control.grant(caller, called, &request)?;
         control.call(caller.clone(), grant, request).await
@@ -419,12 +204,12 @@ async fn call_method(
             Ok(RpcValue::text(text))
         }
         BoundCall::ReadLog { of, offset, length } => {
-            let source = logs::log_source(ask(Ask::LogFile(of)).await?);
-            logs::read_log(source, offset, length, most).await
+            let source = log_parts::log_source(ask(Ask::LogFile(of)).await?);
+            log_parts::read_log(source, offset, length, most).await
         }
         BoundCall::TailLog { of, offset, length } => {
-            let source = logs::log_source(ask(Ask::LogFile(of)).await?);
-            logs::tail_log(source, offset, length, most).await
+            let source = log_parts::log_source(ask(Ask::LogFile(of)).await?);
+            log_parts::tail_log(source, offset, length, most).await
         }
         BoundCall::ListMethods => Ok(texts(method_names(&connection.shared.interface))),
         BoundCall::MethodHelp(name) => described(&name).map(|method| RpcValue::Text(method.help())),
@@ -436,7 +221,10 @@ async fn call_method(
     }
 }
 
-pub(super) async fn render_value(reply: Reply, returns: WireType) -> Result<RpcValue, Fault> {
+pub(in crate::server) async fn render_value(
+    reply: Reply,
+    returns: WireType,
+) -> Result<RpcValue, Fault> {
     let long = match &reply {
         Reply::Processes(views) => views.len() > RENDER_BLOCKING_VALUES,
         Reply::Configs(views) => views.len() > RENDER_BLOCKING_VALUES,

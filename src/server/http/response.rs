@@ -12,11 +12,11 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
-use super::budget::{BusyGuard, ConnectionGuard};
 use crate::output::LogFileId;
+use crate::server::budget::{BusyGuard, ConnectionGuard};
 
 /// The result of a request handler.
-pub(super) enum HandlerResponse {
+pub(in crate::server) enum HandlerResponse {
     /// An error with its error page.
     Error(StatusCode),
     /// An error after which the connection is closed, because the rest of the request has not been read.
@@ -43,16 +43,16 @@ pub(super) enum HandlerResponse {
 }
 
 /// See [`HandlerResponse::Made`].
-pub(super) struct CustomResponse {
-    pub(super) status: StatusCode,
-    pub(super) content_type: &'static str,
+pub(in crate::server) struct CustomResponse {
+    pub(in crate::server) status: StatusCode,
+    pub(in crate::server) content_type: &'static str,
     /// Headers besides those of every response.
-    pub(super) headers: Vec<(HeaderName, String)>,
-    pub(super) body: CustomBody,
+    pub(in crate::server) headers: Vec<(HeaderName, String)>,
+    pub(in crate::server) body: CustomBody,
 }
 
 /// The body of a [`CustomResponse`].
-pub(super) enum CustomBody {
+pub(in crate::server) enum CustomBody {
     Whole(Bytes),
     /// No body: a response to HEAD, with the length that GET would have, or 304.
     None(Option<usize>),
@@ -63,7 +63,7 @@ pub(super) enum CustomBody {
 impl HandlerResponse {
     /// Returns the same response with its body charged to the client's memory budget until it is sent. If the budget
     /// has no room, the response is 503.
-    pub(super) fn with_budget(self, place: &Arc<ConnectionGuard>) -> Self {
+    pub(in crate::server) fn with_budget(self, place: &Arc<ConnectionGuard>) -> Self {
         let counted = match self {
             Self::Full(kind, body) => place
                 .budget_bytes(body)
@@ -95,7 +95,7 @@ impl HandlerResponse {
 }
 
 /// The error page of `status`.
-pub(super) fn error_page(status: StatusCode) -> Bytes {
+pub(in crate::server) fn error_page(status: StatusCode) -> Bytes {
     let reason = status.canonical_reason().unwrap_or("Unknown");
     let number = status.as_u16();
     let lines = [
@@ -113,7 +113,7 @@ pub(super) fn error_page(status: StatusCode) -> Bytes {
 }
 
 /// Formats a time as an HTTP date (RFC 1123).
-pub(super) fn http_date(seconds: i64) -> String {
+pub(in crate::server) fn http_date(seconds: i64) -> String {
     Timestamp::from_second(seconds)
         .unwrap_or(Timestamp::UNIX_EPOCH)
         .to_zoned(TimeZone::UTC)
@@ -232,7 +232,7 @@ pub(super) fn wire_size(response: &Response<ReplyBody>) -> u64 {
 }
 
 /// The body of a response. Its connection counts as busy until the body has been read completely.
-pub(super) struct ReplyBody {
+pub(in crate::server) struct ReplyBody {
     contents: ReplyContents,
     _busy: BusyGuard,
 }

@@ -3,18 +3,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::budget::BudgetClient;
-use super::xmlrpc::run_blocking;
 use crate::api::xmlrpc::RpcValue;
 use crate::api::{Fault, FaultCode, JournalMatch, Reply};
 use crate::output::{self, READ_BYTES_MAX, ReadError};
+use crate::server::blocking_pool::run_blocking;
+use crate::server::budget::BudgetClient;
 
 /// Maximum length of a log part for an untrusted client, in bytes.
 const READ_BYTES_OTHERS_MAX: u64 = 16 << 20;
 
 /// Where a log is stored.
 #[derive(Debug, Clone)]
-pub(super) enum LogSource {
+pub(in crate::server) enum LogSource {
     /// The log is not stored.
     Nowhere,
     File(Arc<Path>),
@@ -22,7 +22,7 @@ pub(super) enum LogSource {
 }
 
 /// The source in the engine's reply.
-pub(super) fn log_source(reply: Reply) -> LogSource {
+pub(in crate::server) fn log_source(reply: Reply) -> LogSource {
     match reply {
         Reply::LogFile(Some(path)) => LogSource::File(path),
         Reply::Journal(of) => LogSource::Journal(of),
@@ -31,7 +31,7 @@ pub(super) fn log_source(reply: Reply) -> LogSource {
 }
 
 /// Reads the last `count` bytes of a log that is only in the journal.
-pub(super) fn read_journal_tail(of: &JournalMatch, count: u64) -> Result<String, Fault> {
+pub(in crate::server) fn read_journal_tail(of: &JournalMatch, count: u64) -> Result<String, Fault> {
     match output::read_journal(of, count) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(ReadError::NoFile) => {
@@ -65,7 +65,7 @@ fn lossy_text(bytes: Vec<u8>) -> String {
 
 /// `readLog` and its variants.
 // Differs: invalid UTF-8 is replaced. Supervisor answers 500.
-pub(super) async fn read_log(
+pub(in crate::server) async fn read_log(
     source: LogSource,
     offset: i64,
     length: i64,
@@ -97,7 +97,7 @@ pub(super) async fn read_log(
 }
 
 /// `tailProcessStdoutLog` and its variants.
-pub(super) async fn tail_log(
+pub(in crate::server) async fn tail_log(
     source: LogSource,
     offset: i64,
     length: i64,
@@ -133,7 +133,7 @@ pub(super) async fn tail_log(
 }
 
 /// Maximum length of a log part for this client, in bytes.
-pub(super) fn read_limit(client: BudgetClient) -> u64 {
+pub(in crate::server) fn read_limit(client: BudgetClient) -> u64 {
     match client.is_trusted() {
         true => READ_BYTES_MAX,
         false => READ_BYTES_OTHERS_MAX,

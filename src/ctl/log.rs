@@ -98,10 +98,10 @@ pub(super) fn tail(session: &mut CtlSession, arguments: &str) -> Result<(), CtlE
     }
     let words: Vec<&str> = arguments.split_whitespace().collect();
     if words.is_empty() {
-        return session.usage("tail", "Error: too few arguments", exit::GENERIC);
+        return session.usage("Error: too few arguments", exit::GENERIC);
     }
     if words.len() > 3 {
-        return session.usage("tail", "Error: too many arguments", exit::GENERIC);
+        return session.usage("Error: too many arguments", exit::GENERIC);
     }
     let (modifier, names) = match words.split_first() {
         Some((first, rest)) if first.starts_with('-') => (Some(*first), rest),
@@ -154,7 +154,7 @@ pub(super) fn maintail(session: &mut CtlSession, arguments: &str) -> Result<(), 
             Some(text) => amount(text)?,
             None => None,
         },
-        _ => return session.usage("maintail", "Error: too many arguments", exit::GENERIC),
+        _ => return session.usage("Error: too many arguments", exit::GENERIC),
     };
     match amount {
         None => refuse(
@@ -184,7 +184,7 @@ pub(super) fn fg(session: &mut CtlSession, arguments: &str) -> Result<(), CtlErr
     let words: Vec<&str> = arguments.split_whitespace().collect();
     let name = match words.as_slice() {
         [] => {
-            return session.usage("fg", "ERROR: no process name supplied", exit::GENERIC);
+            return session.usage("ERROR: no process name supplied", exit::GENERIC);
         }
         [name] => *name,
         _ => return refuse(session, "ERROR: too many process names supplied"),
@@ -197,7 +197,7 @@ pub(super) fn fg(session: &mut CtlSession, arguments: &str) -> Result<(), CtlErr
                 refuse(session, "ERROR: process not running")
             }
         }
-        Err(failure) if failure.fault() == Some(i64::from(FaultCode::BadName.code())) => {
+        Err(failure) if failure.is_fault(FaultCode::BadName) => {
             refuse(session, "ERROR: bad process name supplied")
         }
         // The exit status does not change, as in Supervisor.

@@ -1,6 +1,7 @@
 //! Generates the manual page supervisorctl(1) from ACTIONS, the options and the exit statuses.
 
-use super::command::{ACTIONS, CtlAction};
+use super::action::CtlAction;
+use super::actions::ACTIONS;
 use super::{exit, options};
 use crate::domain::roff::{Example, Page};
 

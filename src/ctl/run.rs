@@ -5,6 +5,7 @@ use std::io::Write;
 use super::client::RpcClient;
 use super::error::CtlError;
 use super::options::{self, CtlCommandLine, CtlOptions};
+use super::run_line::run_line;
 use super::session::CtlSession;
 use super::{completion, exit, file, shell};
 use crate::config::completion::CompletionRequest;
@@ -63,9 +64,7 @@ fn act(options: &CtlOptions) -> u8 {
     let result = if options.words.is_empty() {
         shell::run(&mut session, &options.prompt, options.history.as_deref()).map(|()| 0)
     } else {
-        session
-            .run_line(&options.words.join(" "))
-            .map(|()| session.exit)
+        run_line(&mut session, &options.words.join(" ")).map(|()| session.exit)
     };
     result.unwrap_or_else(|failure| {
         if !is_quiet(&failure) {

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::api::xmlrpc::RpcValue;
 use crate::api::{Fault, FaultCode, JournalMatch, Reply};
 use crate::output::{self, READ_BYTES_MAX, ReadError};
 use crate::server::blocking_pool::run_blocking;
@@ -19,6 +18,16 @@ pub(in crate::server) enum LogSource {
     Nowhere,
     File(Arc<Path>),
     Journal(JournalMatch),
+}
+
+/// The end of a log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::server) struct LogTail {
+    pub(in crate::server) text: String,
+    /// The length of the whole log, in bytes.
+    pub(in crate::server) size: i64,
+    /// Whether the log has more than the caller asked for.
+    pub(in crate::server) overflow: bool,
 }
 
 /// The source in the engine's reply.
@@ -70,15 +79,14 @@ pub(in crate::server) async fn read_log(
     offset: i64,
     length: i64,
     most: u64,
-) -> Result<RpcValue, Fault> {
+) -> Result<String, Fault> {
     let path = match source {
         LogSource::Nowhere => return Err(FaultCode::NoFile.bare()),
         LogSource::File(path) => path,
         LogSource::Journal(of) => {
             return run_blocking(move || read_journal(&of, offset, length))
                 .await
-                .unwrap_or_else(|| Err(FaultCode::Failed.bare()))
-                .map(RpcValue::Text);
+                .unwrap_or_else(|| Err(FaultCode::Failed.bare()));
         }
     };
     let shown = path.to_string_lossy().into_owned();
@@ -91,9 +99,7 @@ pub(in crate::server) async fn read_log(
             Err(ReadError::Failed) => Err(FaultCode::Failed.bare()),
         }
     });
-    read.await
-        .unwrap_or_else(|| Err(FaultCode::Failed.bare()))
-        .map(RpcValue::Text)
+    read.await.unwrap_or_else(|| Err(FaultCode::Failed.bare()))
 }
 
 /// `tailProcessStdoutLog` and its variants.
@@ -102,16 +108,9 @@ pub(in crate::server) async fn tail_log(
     offset: i64,
     length: i64,
     most: u64,
-) -> Result<RpcValue, Fault> {
-    let answer = |text: String, size: i64, overflow: bool| {
-        RpcValue::Array(vec![
-            RpcValue::Text(text),
-            RpcValue::Int(size),
-            RpcValue::Bool(overflow),
-        ])
-    };
+) -> Result<LogTail, Fault> {
     let path = match source {
-        LogSource::Nowhere => return Ok(answer(String::new(), 0, false)),
+        LogSource::Nowhere => return Ok(LogTail::default()),
         LogSource::File(path) => path,
         LogSource::Journal(of) => {
             let count = u64::try_from(length).unwrap_or(0);
@@ -119,17 +118,23 @@ pub(in crate::server) async fn tail_log(
                 .await
                 .unwrap_or_else(|| Err(FaultCode::Failed.bare()))?;
             let size = i64::try_from(text.len()).unwrap_or(i64::MAX);
-            return Ok(answer(text, size, false));
+            return Ok(LogTail {
+                text,
+                size,
+                overflow: false,
+            });
         }
     };
     let read = run_blocking(move || {
         check_read_size(&path, 0, length, most)?;
         let (bytes, size, overflow) = output::tail(&path, offset, length);
-        Ok((lossy_text(bytes), size, overflow))
+        Ok(LogTail {
+            text: lossy_text(bytes),
+            size,
+            overflow,
+        })
     });
-    read.await
-        .unwrap_or_else(|| Err(FaultCode::Failed.bare()))
-        .map(|(text, size, overflow)| answer(text, size, overflow))
+    read.await.unwrap_or_else(|| Err(FaultCode::Failed.bare()))
 }
 
 /// Maximum length of a log part for this client, in bytes.

@@ -213,6 +213,7 @@ fn log_file<'a>(spec: &'a LogSpec, made_up: Option<&'a Arc<Path>>) -> Cow<'a, st
 #[cfg(test)]
 pub(in crate::server) mod tests {
     use super::*;
+    use crate::config::spec::{GroupKind, GroupSpec, ProcessSpec};
     use crate::domain::{GroupName, ProcessName, ResourceEvents};
 
     /// A running process.
@@ -237,6 +238,25 @@ pub(in crate::server) mod tests {
             uid: None,
             stdout_logfile: None,
             stderr_logfile: Some(Path::new("/e").into()),
+        }
+    }
+
+    /// A process in a group of its own, from the last configuration that was read.
+    pub(in crate::server) fn config_of(process: ProcessSpec) -> ConfigView {
+        let process = Arc::new(process);
+        let group = Arc::new(GroupSpec {
+            name: process.group.clone(),
+            priority: 999,
+            kind: GroupKind::Programs,
+            processes: vec![process.clone()],
+            programs: Vec::new(),
+        });
+        ConfigView {
+            group,
+            process,
+            in_use: true,
+            stdout_auto: None,
+            stderr_auto: None,
         }
     }
 

@@ -6,6 +6,7 @@ use crate::api::xmlrpc::RpcValue;
 use crate::api::{BoundCall, Caller, Fault, FaultCode, Reply, TargetResult, find_method};
 use crate::control::ControlHandle;
 use crate::server::budget::QuotaPermit;
+use crate::server::calls::execute::ask_engine;
 
 /// Calls a method. The target is passed only if the method takes a namespec.
 pub(super) async fn call_method(
@@ -19,8 +20,7 @@ pub(super) async fn call_method(
     let (BoundCall::Engine(request) | BoundCall::Wildcard(request, _)) = bound else {
         return Err(FaultCode::UnknownMethod.bare());
     };
-    let grant = control.grant(caller, method, &request)?;
-    control.call(caller.clone(), grant, request).await
+    ask_engine(control, caller, method, request).await
 }
 
 /// Runs `work` to its end, even if the client disconnects meanwhile: a restart that stops halfway would leave the

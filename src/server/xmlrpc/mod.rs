@@ -2,7 +2,7 @@
 
 mod handle_rpc;
 mod list_reply;
-pub(super) mod perform_call;
+mod perform_call;
 pub(super) mod render;
 
 pub(super) use handle_rpc::handle_rpc;

@@ -5,11 +5,12 @@ use super::render;
 use crate::api::xmlrpc::RpcValue;
 use crate::api::{
     BoundCall, Caller, Fault, FaultCode, Method as Called, Reply, Request as Ask, TableColumns,
-    WireType, find_method, method_names,
+    WireType, find_method,
 };
 use crate::server::blocking_pool::run_blocking;
 use crate::server::budget::LargePermit;
-use crate::server::calls::log_parts;
+use crate::server::calls::execute::{CallContext, ask_engine};
+use crate::server::calls::method_result::MethodResult;
 use crate::server::http::connection::HttpConnection;
 
 /// Arrays with more values are rendered on a helper thread.
@@ -91,14 +92,13 @@ async fn call_list(
     columns: Option<TableColumns>,
 ) -> Result<(CallResult, LargePermit), Fault> {
     let large = connection.guard.acquire_large().await.ok_or_else(no_room)?;
-    let control = &connection.shared.control;
-    let grant = control.grant(caller, method, &request)?;
-    let list = match (control.call(caller.clone(), grant, request).await?, columns) {
+    let reply = ask_engine(&connection.shared.control, caller, method, request).await?;
+    let list = match (reply, columns) {
         (Reply::Processes(views), None) => ListReply::Processes(views),
         (Reply::Processes(views), Some(columns)) => ListReply::Table(views, columns),
         (Reply::Configs(views), None) => ListReply::Configs(views),
         (reply, _) => {
-            let value = render_value(reply, method.returns).await?;
+            let value = render_value(MethodResult::Reply(reply), method.returns).await?;
             return Ok((CallResult::Value(value), large));
         }
     };
@@ -171,71 +171,29 @@ async fn call_method(
     called: &'static Called,
     bound: BoundCall,
 ) -> Result<RpcValue, Fault> {
-    let returns = called.returns;
-    let control = &connection.shared.control;
-    let most = log_parts::read_limit(connection.guard.client);
-    let ask = async |request: Ask| -> Result<Reply, Fault> {
-        let grant = control.grant(caller, called, &request)?;
-        control.call(caller.clone(), grant, request).await
+    let context = CallContext {
+        control: &connection.shared.control,
+        interface: &connection.shared.interface,
+        caller,
+        client: connection.guard.client,
     };
-    let texts = |texts: Vec<&str>| RpcValue::Array(texts.into_iter().map(RpcValue::text).collect());
-    let described = |name: &str| {
-        find_method(name)
-            .filter(|method| connection.shared.interface.offers(method))
-            .ok_or_else(|| FaultCode::SignatureUnsupported.bare())
-    };
-    match bound {
-        BoundCall::Engine(request) => render_value(ask(request).await?, returns).await,
-        BoundCall::Wildcard(request, given) => {
-            let reply = ask(request).await.map_err(|fault| match fault.code {
-                FaultCode::BadName => FaultCode::BadName.of(given),
-                _ => fault,
-            })?;
-            render_value(reply, returns).await
-        }
-        // Only within a multicall.
-        BoundCall::ProcessTable(request, columns) => match ask(request).await? {
-            Reply::Processes(views) => Ok(render::render_table(&views, columns)),
-            reply => render_value(reply, returns).await,
-        },
-        BoundCall::Constant(text) => {
-            // Ask the engine, because while the daemon is stopping all methods but one fail.
-            ask(Ask::State).await?;
-            Ok(RpcValue::text(text))
-        }
-        BoundCall::ReadLog { of, offset, length } => {
-            let source = log_parts::log_source(ask(Ask::LogFile(of)).await?);
-            log_parts::read_log(source, offset, length, most).await
-        }
-        BoundCall::TailLog { of, offset, length } => {
-            let source = log_parts::log_source(ask(Ask::LogFile(of)).await?);
-            log_parts::tail_log(source, offset, length, most).await
-        }
-        BoundCall::ListMethods => Ok(texts(method_names(&connection.shared.interface))),
-        BoundCall::MethodHelp(name) => described(&name).map(|method| RpcValue::Text(method.help())),
-        BoundCall::MethodSignature(name) => {
-            described(&name).map(|method| texts(method.signature()))
-        }
-        // `multicall_element` refuses nested multicalls, and `perform_call` handles the outer one.
-        BoundCall::Multicall(_) => Err(FaultCode::IncorrectParameters.bare()),
-    }
+    let result = context.execute(called, bound).await?;
+    render_value(result, called.returns).await
 }
 
-pub(in crate::server) async fn render_value(
-    reply: Reply,
-    returns: WireType,
-) -> Result<RpcValue, Fault> {
-    let long = match &reply {
-        Reply::Processes(views) => views.len() > RENDER_BLOCKING_VALUES,
-        Reply::Configs(views) => views.len() > RENDER_BLOCKING_VALUES,
+/// Renders a result, on a helper thread if that takes long.
+async fn render_value(result: MethodResult, returns: WireType) -> Result<RpcValue, Fault> {
+    let long = match &result {
+        MethodResult::Reply(Reply::Processes(views)) => views.len() > RENDER_BLOCKING_VALUES,
+        MethodResult::Reply(Reply::Configs(views)) => views.len() > RENDER_BLOCKING_VALUES,
         _ => false,
     };
     if long {
-        run_blocking(move || render::render_reply(reply, returns))
+        run_blocking(move || render::render_result(result, returns))
             .await
             .ok_or_else(|| FaultCode::Failed.bare())
     } else {
-        Ok(render::render_reply(reply, returns))
+        Ok(render::render_result(result, returns))
     }
 }
 

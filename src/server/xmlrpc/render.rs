@@ -1,16 +1,34 @@
-//! Renders the engine's replies as XML-RPC values, with the member names, dates and descriptions that Supervisor's
-//! clients expect.
+//! Renders results of methods as XML-RPC values.
 
 use crate::api::xmlrpc::RpcValue;
 use crate::api::{
-    ConfigView, FaultCode, PROCESS_MEMBERS, ProcessView, Reply, TableColumns, TableWriter,
-    TargetResult, WireType,
+    ConfigView, PROCESS_MEMBERS, ProcessView, Reply, TableColumns, TableWriter, TargetResult,
+    WireType,
 };
-use crate::domain::{GroupName, Namespec, ProcessName};
+use crate::domain::{GroupName, ProcessName};
+use crate::server::calls::log_parts::LogTail;
+use crate::server::calls::method_result::{MethodResult, namespecs, target_status};
 use crate::server::calls::process_members::{RenderScratch, path_or, write_config, write_process};
 
+/// Renders the result of a method. `returns` is the return type that METHODS declares for the method.
+pub(in crate::server) fn render_result(result: MethodResult, returns: WireType) -> RpcValue {
+    match result {
+        MethodResult::Reply(reply) => render_reply(reply, returns),
+        MethodResult::Tail(LogTail {
+            text,
+            size,
+            overflow,
+        }) => RpcValue::Array(vec![
+            RpcValue::Text(text),
+            RpcValue::Int(size),
+            RpcValue::Bool(overflow),
+        ]),
+        MethodResult::Table(views, columns) => render_table(&views, columns),
+    }
+}
+
 /// Renders a reply. `returns` is the return type that METHODS declares for the method.
-pub(in crate::server) fn render_reply(reply: Reply, returns: WireType) -> RpcValue {
+fn render_reply(reply: Reply, returns: WireType) -> RpcValue {
     match reply {
         Reply::Done => RpcValue::Bool(true),
         Reply::State(state) => struct_value([
@@ -32,7 +50,7 @@ pub(in crate::server) fn render_reply(reply: Reply, returns: WireType) -> RpcVal
             }
         }
         Reply::Configs(views) => RpcValue::Array(views.iter().map(config_value).collect()),
-        Reply::Results(results) => RpcValue::Array(results.iter().map(render_result).collect()),
+        Reply::Results(results) => RpcValue::Array(results.iter().map(render_status).collect()),
         Reply::Diff {
             added,
             changed,
@@ -58,10 +76,7 @@ pub(in crate::server) fn render_reply(reply: Reply, returns: WireType) -> RpcVal
             removed,
         } => {
             let list = |names: &[ProcessName]| {
-                let name = |name: &ProcessName| {
-                    RpcValue::Text(Namespec::print(group.as_str(), name.as_str()))
-                };
-                RpcValue::Array(names.iter().map(name).collect())
+                RpcValue::Array(namespecs(&group, names).map(RpcValue::Text).collect())
             };
             struct_value([("added", list(&added)), ("removed", list(&removed))])
         }
@@ -87,7 +102,7 @@ fn names_value(names: &[GroupName]) -> RpcValue {
 }
 
 /// Renders processes as a table that is one XML-RPC value.
-pub(super) fn render_table(views: &[ProcessView], columns: TableColumns) -> RpcValue {
+fn render_table(views: &[ProcessView], columns: TableColumns) -> RpcValue {
     let mut scratch = RenderScratch::default();
     let mut table = TableWriter::text_table(columns);
     for view in views {
@@ -102,11 +117,8 @@ fn config_value(view: &ConfigView) -> RpcValue {
     RpcValue::Struct(members)
 }
 
-fn render_result(result: &TargetResult) -> RpcValue {
-    let (code, text) = match &result.fault {
-        None => (FaultCode::Success.code(), "OK".to_owned()),
-        Some(fault) => (fault.code.code(), fault.to_string()),
-    };
+fn render_status(result: &TargetResult) -> RpcValue {
+    let (code, text) = target_status(result);
     struct_value([
         ("name", RpcValue::text(result.process.as_str())),
         ("group", RpcValue::text(result.group.as_str())),
@@ -121,12 +133,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::spec::{
-        ConfiguredUser, GroupKind, GroupSpec, LogSpec, LogTarget, ProcessSpec,
-    };
+    use crate::api::FaultCode;
+    use crate::config::spec::{ConfiguredUser, LogSpec, LogTarget, ProcessSpec};
     use crate::config::testing::{log_spec, program};
     use crate::domain::{Bytes, GroupName, ProcessName, SupervisorState};
-    use crate::server::calls::process_members::tests::cat;
+    use crate::server::calls::process_members::tests::{cat, config_of};
 
     #[test]
     fn rpc_22_fields_of_process_info() {
@@ -185,7 +196,7 @@ mod tests {
             fault: Some(FaultCode::BadSignal.of("x")),
         };
         assert_eq!(
-            render_result(&failed),
+            render_status(&failed),
             struct_value([
                 ("name", RpcValue::text("p")),
                 ("group", RpcValue::text("g")),
@@ -202,31 +213,20 @@ mod tests {
             backups: 10,
             ..log_spec(target)
         };
-        let process = Arc::new(ProcessSpec {
-            directory: Some(Path::new("/tmp").into()),
-            exitcodes: [0, 2].into(),
-            user: Some(ConfiguredUser {
-                name: "root".to_owned(),
-                uid: 0,
-                gid: None,
-            }),
-            stdout: log(LogTarget::None),
-            stderr: log(LogTarget::Auto),
-            ..program("b", "b")
-        });
-        let group = Arc::new(GroupSpec {
-            name: process.group.clone(),
-            priority: 999,
-            kind: GroupKind::Programs,
-            processes: vec![process.clone()],
-            programs: Vec::new(),
-        });
         let view = ConfigView {
-            group,
-            process,
-            in_use: true,
-            stdout_auto: None,
             stderr_auto: Some(Path::new("/tmp/b-stderr---supervisor-x.log").into()),
+            ..config_of(ProcessSpec {
+                directory: Some(Path::new("/tmp").into()),
+                exitcodes: [0, 2].into(),
+                user: Some(ConfiguredUser {
+                    name: "root".to_owned(),
+                    uid: 0,
+                    gid: None,
+                }),
+                stdout: log(LogTarget::None),
+                stderr: log(LogTarget::Auto),
+                ..program("b", "b")
+            })
         };
         let int = RpcValue::Int;
         // Names, order and values as the reference Supervisor sends them for the same program.

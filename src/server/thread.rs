@@ -1,4 +1,4 @@
-//! The `server` thread: accepts connections and serves each in a task of its own.
+//! The thread `server`: starts with its sockets, works until it is stopped, and hands its sockets over.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -8,28 +8,30 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use tokio::net::{TcpListener, UnixListener};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::watch;
 
 use super::accept::{AsyncListener, Endpoint, serve_endpoints};
-use super::blocking_pool::BLOCKING_THREADS_MAX;
+use super::blocking_pool;
 use super::budget::ClientQuota;
 use super::buffer_pool::BufferPool;
 use super::dbus::{self, BusContext};
 use super::http::connection::ServerContext;
 use super::http::logtail::FOLLOWERS_MAX;
 use super::http::throttle::PasswordThrottle;
-use super::options::ServerOptions;
+use super::options::{ServerLimits, ServerOptions};
 use super::recent_clients::RecentClients;
 use super::runtime_heartbeat::RuntimeHeartbeat;
-use super::sockets::bound_server::Listener;
+use super::sockets::bound_server::{BoundServer, Listener};
 use super::sockets::listener_copies::{ListenerCopies, ListenerCopy, lock};
 use super::sockets::socket_file::SocketFile;
-use super::sockets::socket_file_watch::{self, MonitoredFile};
+use super::sockets::socket_file_watch::{self, MonitoredFile, SocketCheck};
 use super::web::{self, LiveUpdates};
 use crate::api::RpcInterfaces;
 use crate::control::PageToken;
 use crate::engine::PassedSocket;
+use crate::heartbeat::Heartbeats;
 use crate::sys;
 
 /// The running server. Dropping it stops it.
@@ -45,149 +47,191 @@ pub struct ServerHandle {
     peers: RecentClients,
 }
 
+/// The sockets of the server, ready to accept connections.
+#[derive(Default)]
+struct ServerSockets {
+    endpoints: Vec<Endpoint>,
+    /// Duplicates of those that are ours.
+    copies: Vec<ListenerCopy>,
+    /// The files of those that are ours.
+    files: Vec<MonitoredFile>,
+    /// Configured host names.
+    host_names: Vec<String>,
+}
+
+/// What the thread needs for its work.
+struct ServerWork {
+    runtime: Runtime,
+    pulse: RuntimeHeartbeat,
+    heartbeats: Heartbeats,
+    endpoints: Vec<Endpoint>,
+    copies: ListenerCopies,
+    files: Vec<MonitoredFile>,
+    host_names: Vec<String>,
+    limits: ServerLimits,
+    socket_check: SocketCheck,
+    is_handing_over: Arc<AtomicBool>,
+    bus: Arc<BusContext>,
+}
+
 /// Starts the thread `server`, which does nothing before [`ServerHandle::start`]. Clients that connect earlier wait
 /// in the sockets' backlogs.
 ///
 /// # Errors
 /// The thread or its epoll descriptor cannot be created. The socket files are then removed.
 pub fn spawn_thread(options: ServerOptions) -> io::Result<ServerHandle> {
-    let ServerOptions {
-        servers,
-        control,
-        events,
-        log,
-        rpc_interfaces,
-        twiddler,
-        dbus,
-        limits,
-        heartbeats,
-        socket_check,
-    } = options;
-    let interface = RpcInterfaces {
-        supervisor: rpc_interfaces.iter().any(|name| name == "supervisor"),
-        twiddler,
-    };
     let pulse = RuntimeHeartbeat::default();
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    pulse.install_hooks(&mut builder, &heartbeats);
-    let runtime = builder
+    pulse.install_hooks(&mut builder, &options.heartbeats);
+    let runtime = blocking_pool::limit_threads(&mut builder)
         .enable_io()
         .enable_time()
-        .max_blocking_threads(BLOCKING_THREADS_MAX)
-        .thread_name("server-files")
         .build()?;
-    let (mut sockets, mut kept) = (Vec::new(), Vec::new());
-    let mut served = Vec::new();
-    let mut names = Vec::new();
-    {
+    let sockets = {
         let _context = runtime.enter();
-        for server in servers {
-            let parts = server.into_parts();
-            names.extend(parts.names);
-            let socket = match &parts.listener {
-                Listener::Inet(listener) => listener.as_fd().try_clone_to_owned()?,
-                Listener::Unix(listener) => listener.as_fd().try_clone_to_owned()?,
-            };
-            let mut recreated = None;
-            if parts.passed.is_none() {
-                let file = parts.file;
-                if let (Some(_), Some(spec)) = (&file, parts.file_spec) {
-                    let (acceptor, made) = unbounded_channel();
-                    recreated = Some(made);
-                    kept.push(MonitoredFile {
-                        copy: sockets.len(),
-                        spec,
-                        acceptor,
-                    });
-                }
-                sockets.push(ListenerCopy { socket, file });
-            }
-            let listener = match parts.listener {
-                Listener::Inet(listener) => AsyncListener::Inet(TcpListener::from_std(listener)?),
-                Listener::Unix(listener) => AsyncListener::Unix(UnixListener::from_std(listener)?),
-            };
-            served.push(Endpoint {
-                listener,
-                recreated,
-                credentials: parts.credentials.map(Arc::new),
-                allow: parts.allow,
-                token: Arc::new(PageToken::new(
-                    [sys::random_seed()?, sys::random_seed()?],
-                    jiff::Timestamp::now().as_millisecond(),
-                )),
-            });
-        }
-    }
+        prepare_sockets(options.servers)?
+    };
+    let copies: ListenerCopies = Arc::new(Mutex::new(sockets.copies));
     let (stop, stopped) = watch::channel(false);
     let peers = RecentClients::of_this_process();
-    let context = Arc::new(BusContext {
-        choice: dbus,
-        control: control.clone(),
-        interface: interface.clone(),
-        feed: events.clone(),
-        log: log.clone(),
-        peers: peers.clone(),
-        stop: stopped.clone(),
-    });
-    let sockets: ListenerCopies = Arc::new(Mutex::new(sockets));
-    let copies = sockets.clone();
     let is_handing_over = Arc::new(AtomicBool::new(false));
-    let ends_soon = is_handing_over.clone();
-    let of_thread = peers.clone();
+    let work = ServerWork {
+        runtime,
+        pulse,
+        heartbeats: options.heartbeats,
+        endpoints: sockets.endpoints,
+        copies: copies.clone(),
+        files: sockets.files,
+        host_names: sockets.host_names,
+        limits: options.limits,
+        socket_check: options.socket_check,
+        is_handing_over: is_handing_over.clone(),
+        bus: Arc::new(BusContext {
+            choice: options.dbus,
+            control: options.control,
+            interface: RpcInterfaces {
+                supervisor: options
+                    .rpc_interfaces
+                    .iter()
+                    .any(|name| name == "supervisor"),
+                twiddler: options.twiddler,
+            },
+            feed: options.events,
+            log: options.log,
+            peers: peers.clone(),
+            stop: stopped,
+        }),
+    };
     let (go, begun) = sync_channel(1);
     let thread = std::thread::Builder::new()
         .name("server".to_owned())
         .spawn(move || {
             // An error means that the handle has been dropped, which stops the server below.
             let _ = begun.recv();
-            pulse.start(&heartbeats, runtime.handle());
-            let mut host_names = web::own_host_names();
-            host_names.extend(names);
-            let shared = Arc::new(ServerContext {
-                control,
-                log,
-                interface,
-                host_names,
-                throttle: PasswordThrottle::default(),
-                followers: ClientQuota::new(FOLLOWERS_MAX),
-                peers: of_thread,
-                reclaim: Arc::<BufferPool>::default(),
-                live: LiveUpdates::new(events, limits.connections_max),
-                assets_modified: web::assets_modified(),
-                stop: stopped,
-            });
-            runtime.block_on(async {
-                let bus = tokio::spawn(dbus::stay_connected(context));
-                tokio::spawn(
-                    shared
-                        .reclaim
-                        .clone()
-                        .reclaim_when_idle(shared.stop.clone()),
-                );
-                let (log, stop) = (shared.log.clone(), shared.stop.clone());
-                tokio::spawn(socket_file_watch::maintain_socket_files(
-                    kept,
-                    copies,
-                    socket_check,
-                    log,
-                    stop,
-                ));
-                serve_endpoints(served, shared, limits, ends_soon).await;
-                // An error is a panic, which the panic hook has reported.
-                let _ = bus.await;
-            });
-            // A read of a log on a dead mount must not keep the daemon from exiting.
-            runtime.shutdown_background();
-            pulse.stop();
+            work.run();
         })?;
     Ok(ServerHandle {
         start_signal: Some(go),
         stop,
         is_handing_over,
         thread: Some(thread),
-        sockets,
+        sockets: copies,
         peers,
     })
+}
+
+/// Prepares bound sockets for tokio, in whose context it must be called.
+fn prepare_sockets(servers: Vec<BoundServer>) -> io::Result<ServerSockets> {
+    let mut sockets = ServerSockets::default();
+    for server in servers {
+        let parts = server.into_parts();
+        sockets.host_names.extend(parts.names);
+        let socket = match &parts.listener {
+            Listener::Inet(listener) => listener.as_fd().try_clone_to_owned()?,
+            Listener::Unix(listener) => listener.as_fd().try_clone_to_owned()?,
+        };
+        let mut recreated = None;
+        if parts.passed.is_none() {
+            let file = parts.file;
+            if let (Some(_), Some(spec)) = (&file, parts.file_spec) {
+                let (acceptor, made) = unbounded_channel();
+                recreated = Some(made);
+                sockets.files.push(MonitoredFile {
+                    copy: sockets.copies.len(),
+                    spec,
+                    acceptor,
+                });
+            }
+            sockets.copies.push(ListenerCopy { socket, file });
+        }
+        let listener = match parts.listener {
+            Listener::Inet(listener) => AsyncListener::Inet(TcpListener::from_std(listener)?),
+            Listener::Unix(listener) => AsyncListener::Unix(UnixListener::from_std(listener)?),
+        };
+        sockets.endpoints.push(Endpoint {
+            listener,
+            recreated,
+            credentials: parts.credentials.map(Arc::new),
+            allow: parts.allow,
+            token: Arc::new(PageToken::new(
+                [sys::random_seed()?, sys::random_seed()?],
+                jiff::Timestamp::now().as_millisecond(),
+            )),
+        });
+    }
+    Ok(sockets)
+}
+
+impl ServerWork {
+    /// Serves until the server stops.
+    fn run(self) {
+        let Self {
+            runtime,
+            pulse,
+            heartbeats,
+            endpoints,
+            copies,
+            files,
+            host_names,
+            limits,
+            socket_check,
+            is_handing_over,
+            bus,
+        } = self;
+        pulse.start(&heartbeats, runtime.handle());
+        let host_names = [web::own_host_names(), host_names].concat();
+        let shared = Arc::new(ServerContext {
+            control: bus.control.clone(),
+            log: bus.log.clone(),
+            interface: bus.interface.clone(),
+            host_names,
+            throttle: PasswordThrottle::default(),
+            followers: ClientQuota::new(FOLLOWERS_MAX),
+            peers: bus.peers.clone(),
+            reclaim: Arc::<BufferPool>::default(),
+            live: LiveUpdates::new(bus.feed.clone(), limits.connections_max),
+            assets_modified: web::assets_modified(),
+            stop: bus.stop.clone(),
+        });
+        runtime.block_on(async {
+            let bus = tokio::spawn(dbus::stay_connected(bus));
+            let pool = shared.reclaim.clone();
+            tokio::spawn(pool.reclaim_when_idle(shared.stop.clone()));
+            tokio::spawn(socket_file_watch::maintain_socket_files(
+                files,
+                copies,
+                socket_check,
+                shared.log.clone(),
+                shared.stop.clone(),
+            ));
+            serve_endpoints(endpoints, shared, limits, is_handing_over).await;
+            // An error is a panic, which the panic hook has reported.
+            let _ = bus.await;
+        });
+        // A read of a log on a dead mount must not keep the daemon from exiting.
+        runtime.shutdown_background();
+        pulse.stop();
+    }
 }
 
 impl ServerHandle {

@@ -68,25 +68,18 @@ impl HandlerResponse {
             Self::Full(kind, body) => place
                 .budget_bytes(body)
                 .map(|body| Self::Budgeted(kind, body)),
-            Self::Made(made) => {
-                let CustomResponse {
-                    status,
-                    content_type,
-                    headers,
-                    body,
-                } = *made;
-                let body = match body {
+            Self::Made(mut made) => {
+                let body = match made.body {
                     CustomBody::Whole(body) => place.budget_bytes(body).map(CustomBody::Whole),
                     other => Some(other),
                 };
-                body.map(|body| {
-                    Self::Made(Box::new(CustomResponse {
-                        status,
-                        content_type,
-                        headers,
-                        body,
-                    }))
-                })
+                match body {
+                    Some(body) => {
+                        made.body = body;
+                        Some(Self::Made(made))
+                    }
+                    None => None,
+                }
             }
             other => Some(other),
         };
@@ -121,6 +114,91 @@ pub(in crate::server) fn http_date(seconds: i64) -> String {
         .to_string()
 }
 
+/// What a response says besides the headers that every response has.
+struct ResponseParts {
+    status: StatusCode,
+    content_type: &'static str,
+    contents: ReplyContents,
+    headers: Vec<(HeaderName, String)>,
+}
+
+impl ResponseParts {
+    fn error(status: StatusCode, headers: Vec<(HeaderName, String)>) -> Self {
+        Self {
+            status,
+            content_type: "text/html",
+            contents: ReplyContents::Whole(Some(error_page(status))),
+            headers,
+        }
+    }
+
+    fn of(answer: HandlerResponse) -> Self {
+        let close = || (header::CONNECTION, "close".to_owned());
+        match answer {
+            HandlerResponse::Error(status) => Self::error(status, vec![]),
+            HandlerResponse::Fatal(status) => Self::error(status, vec![close()]),
+            HandlerResponse::Challenge => {
+                let realm = "Basic realm=\"default\"".to_owned();
+                let headers = vec![close(), (header::WWW_AUTHENTICATE, realm)];
+                Self::error(StatusCode::UNAUTHORIZED, headers)
+            }
+            HandlerResponse::Made(made) => {
+                let CustomResponse {
+                    status,
+                    content_type,
+                    headers,
+                    body,
+                } = *made;
+                let contents = match body {
+                    CustomBody::Whole(body) => ReplyContents::Whole(Some(body)),
+                    CustomBody::None(length) => ReplyContents::Absent(length),
+                    CustomBody::Growing(chunks) => ReplyContents::Growing(chunks),
+                };
+                Self {
+                    status,
+                    content_type,
+                    contents,
+                    headers,
+                }
+            }
+            HandlerResponse::Full(content_type, body)
+            | HandlerResponse::Budgeted(content_type, body) => Self {
+                status: StatusCode::OK,
+                content_type,
+                contents: ReplyContents::Whole(Some(body)),
+                headers: vec![],
+            },
+            HandlerResponse::Log {
+                modified,
+                chunks,
+                main,
+                file,
+            } => Self {
+                status: StatusCode::OK,
+                content_type: "text/plain;charset=utf-8",
+                contents: ReplyContents::Growing(chunks),
+                headers: log_headers(modified, main, file),
+            },
+        }
+    }
+}
+
+/// The headers of a log that is followed.
+fn log_headers(modified: i64, main: bool, file: Option<LogFileId>) -> Vec<(HeaderName, String)> {
+    let mut headers = vec![(header::LAST_MODIFIED, http_date(modified))];
+    if !main {
+        let name = HeaderName::from_static("x-accel-buffering");
+        headers.push((name, "no".to_owned()));
+    }
+    if let Some(file) = file {
+        headers.push((HeaderName::from_static("x-log-file"), file.to_string()));
+    }
+    // Differs: forbids browsers from guessing the type, so that program output is never interpreted as a page.
+    // Supervisor allows it.
+    headers.push((header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()));
+    headers
+}
+
 /// Builds the HTTP response. `keep_alive`: an HTTP/1.0 client asked to keep the connection open.
 pub(super) fn into_http(
     answer: HandlerResponse,
@@ -128,64 +206,12 @@ pub(super) fn into_http(
     keep_alive: bool,
     busy: BusyGuard,
 ) -> Response<ReplyBody> {
-    let close = || (header::CONNECTION, "close".to_owned());
-    let error = |status| {
-        (
-            status,
-            "text/html",
-            ReplyContents::Whole(Some(error_page(status))),
-        )
-    };
-    let ((status, content_type, contents), extra) = match answer {
-        HandlerResponse::Error(status) => (error(status), vec![]),
-        HandlerResponse::Fatal(status) => (error(status), vec![close()]),
-        HandlerResponse::Challenge => {
-            let realm = "Basic realm=\"default\"".to_owned();
-            let extra = vec![close(), (header::WWW_AUTHENTICATE, realm)];
-            (error(StatusCode::UNAUTHORIZED), extra)
-        }
-        HandlerResponse::Made(made) => {
-            let CustomResponse {
-                status,
-                content_type,
-                headers,
-                body,
-            } = *made;
-            let contents = match body {
-                CustomBody::Whole(body) => ReplyContents::Whole(Some(body)),
-                CustomBody::None(length) => ReplyContents::Absent(length),
-                CustomBody::Growing(chunks) => ReplyContents::Growing(chunks),
-            };
-            ((status, content_type, contents), headers)
-        }
-        HandlerResponse::Full(kind, body) | HandlerResponse::Budgeted(kind, body) => (
-            (StatusCode::OK, kind, ReplyContents::Whole(Some(body))),
-            vec![],
-        ),
-        HandlerResponse::Log {
-            modified,
-            chunks,
-            main,
-            file,
-        } => {
-            let mut extra = vec![(header::LAST_MODIFIED, http_date(modified))];
-            if !main {
-                let name = HeaderName::from_static("x-accel-buffering");
-                extra.push((name, "no".to_owned()));
-            }
-            if let Some(file) = file {
-                extra.push((HeaderName::from_static("x-log-file"), file.to_string()));
-            }
-            // Differs: forbids browsers from guessing the type, so that program output is never interpreted as a page.
-            // Supervisor allows it.
-            extra.push((header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()));
-            let kind = "text/plain;charset=utf-8";
-            (
-                (StatusCode::OK, kind, ReplyContents::Growing(chunks)),
-                extra,
-            )
-        }
-    };
+    let ResponseParts {
+        status,
+        content_type,
+        contents,
+        headers,
+    } = ResponseParts::of(answer);
     let length = match &contents {
         ReplyContents::Whole(body) => Some(body.as_ref().map_or(0, Bytes::len)),
         ReplyContents::Absent(length) => *length,
@@ -204,7 +230,7 @@ pub(super) fn into_http(
     };
     put(header::SERVER, "Medusa/1.12".to_owned());
     put(header::DATE, http_date(Timestamp::now().as_second()));
-    for (name, value) in extra {
+    for (name, value) in headers {
         put(name, value);
     }
     put(header::CONTENT_TYPE, content_type.to_owned());

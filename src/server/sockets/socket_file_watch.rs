@@ -18,6 +18,7 @@ use super::listener_copies::{ListenerCopies, ListenerCopy, lock};
 use super::socket_file::{SocketFile, SocketFileSpec};
 use crate::domain::Line;
 use crate::server::LogFn;
+use crate::server::blocking_pool::run_blocking;
 use crate::sys::FileWatch;
 
 /// Delay before a failed re-creation is tried again. It doubles with each failure.
@@ -108,7 +109,7 @@ pub(in crate::server) async fn maintain_socket_files(
     loop {
         let looking = files.clone();
         // The directory may be on a file system that hangs, so use a helper thread.
-        let look = tokio::task::spawn_blocking(move || looking.check_files());
+        let look = run_blocking(move || looking.check_files());
         let made = tokio::select! {
             made = look => made.unwrap_or_default(),
             _ = stop.wait_for(|stop| *stop) => return,

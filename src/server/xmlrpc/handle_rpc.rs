@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Incoming};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 
 use super::list_reply::ListReply;
 use super::perform_call::{CallResult, RENDER_BLOCKING_VALUES, perform_call};
-use crate::api::Caller;
 use crate::api::xmlrpc::{self, RpcCall, RpcValue};
+use crate::api::{Caller, Fault};
 use crate::domain::{FOREIGN_CHARS_MAX, Line, python_repr};
+use crate::server::LogFn;
 use crate::server::blocking_pool::run_blocking;
 use crate::server::budget::BusyGuard;
 use crate::server::buffer_pool::PooledBuffer;
@@ -56,38 +57,17 @@ pub(in crate::server) async fn handle_rpc(
     // From here on a response is pending. Until here the connection of a slow client may be closed to make room.
     let _busy = BusyGuard::new(&connection.guard);
     let log = &connection.shared.log;
-    let parsed = if body.len() > PARSE_BLOCKING_BYTES {
-        let body = body.clone();
-        run_blocking(move || xmlrpc::read_call(&body)).await
-    } else {
-        Some(xmlrpc::read_call(&body))
-    };
-    let call = match parsed {
-        None => return HandlerResponse::Error(StatusCode::INTERNAL_SERVER_ERROR),
-        Some(Err(_)) => {
-            let (data, source) = (excerpt(&body), caller.rate_limit_key());
-            log(Line::Unmarshallable { data, source });
-            return HandlerResponse::Error(StatusCode::BAD_REQUEST);
-        }
-        Some(Ok(call)) if call.method.is_empty() => {
-            let (data, source) = (excerpt(&body), caller.rate_limit_key());
-            log(Line::NoMethodName { data, source });
-            return HandlerResponse::Error(StatusCode::BAD_REQUEST);
-        }
-        Some(Ok(call)) => call,
-    };
-    drop(body);
     let RpcCall {
         method: name,
         params,
-    } = call;
+    } = match parse_call(body, &caller, log).await {
+        Ok(call) => call,
+        Err(status) => return HandlerResponse::Error(status),
+    };
     log(Line::MethodCalled {
         method: name.clone(),
     });
-    let (result, large) = match perform_call(connection, &caller, &name, params).await {
-        Ok((value, large)) => (Ok(value), large),
-        Err(fault) => (Err(fault), None),
-    };
+    let result = perform_call(connection, &caller, &name, params).await;
     log(match &result {
         Ok(_) => Line::MethodReturned { method: name },
         Err(fault) => Line::MethodFaulted {
@@ -96,19 +76,52 @@ pub(in crate::server) async fn handle_rpc(
             text: fault.to_string(),
         },
     });
-    let result = match result {
-        Ok(CallResult::List(list)) => {
+    // The permission for a large response is kept until the response is written.
+    match result {
+        Ok((CallResult::List(list), _large)) => {
             let buffer = write_list(connection, &list).await;
-            let answer = match connection.guard.budget_bytes(buffer) {
+            match connection.guard.budget_bytes(buffer) {
                 Some(body) => HandlerResponse::Budgeted("text/xml", body),
                 None => HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE),
-            };
-            drop(large);
-            return answer;
+            }
         }
-        Ok(CallResult::Value(value)) => Ok(value),
-        Err(fault) => Err(fault),
+        Ok((CallResult::Value(value), _large)) => write_value(connection, Ok(value)).await,
+        Err(fault) => write_value(connection, Err(fault)).await,
+    }
+}
+
+/// Parses a request, on a helper thread if it is long. What is no call is logged.
+///
+/// # Errors
+/// The status of the response.
+async fn parse_call(body: Bytes, caller: &Caller, log: &LogFn) -> Result<RpcCall, StatusCode> {
+    let parsed = if body.len() > PARSE_BLOCKING_BYTES {
+        let body = body.clone();
+        run_blocking(move || xmlrpc::read_call(&body)).await
+    } else {
+        Some(xmlrpc::read_call(&body))
     };
+    match parsed {
+        None => Err(StatusCode::INTERNAL_SERVER_ERROR),
+        Some(Err(_)) => {
+            let (data, source) = (excerpt(&body), caller.rate_limit_key());
+            log(Line::Unmarshallable { data, source });
+            Err(StatusCode::BAD_REQUEST)
+        }
+        Some(Ok(call)) if call.method.is_empty() => {
+            let (data, source) = (excerpt(&body), caller.rate_limit_key());
+            log(Line::NoMethodName { data, source });
+            Err(StatusCode::BAD_REQUEST)
+        }
+        Some(Ok(call)) => Ok(call),
+    }
+}
+
+/// Writes a value or a fault, on a helper thread if it is long.
+async fn write_value(
+    connection: &HttpConnection,
+    result: Result<RpcValue, Fault>,
+) -> HandlerResponse {
     let written = match &result {
         Ok(RpcValue::Array(items)) if items.len() > RENDER_BLOCKING_VALUES => {
             // A thousand results are a tree of values of several megabytes. Free it on the helper thread too.
@@ -125,14 +138,12 @@ pub(in crate::server) async fn handle_rpc(
         _ => Some(xmlrpc::write_response(&result)),
     };
     // Charge the response to the budget before the next client's turn.
-    let answer = match written {
+    match written {
         Some(bytes) => {
             HandlerResponse::Full("text/xml", bytes.into()).with_budget(&connection.guard)
         }
         None => HandlerResponse::Error(StatusCode::INTERNAL_SERVER_ERROR),
-    };
-    drop(large);
-    answer
+    }
 }
 
 /// Writes a list into one buffer. Other clients get their turn in between.

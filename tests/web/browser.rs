@@ -39,10 +39,6 @@ pub(crate) fn tests() -> Vec<Trial> {
         height: 844,
         ..Look::DESK
     };
-    let plain = Look {
-        scripts: false,
-        ..Look::DESK
-    };
     let table: [(&str, Look, Check); 11] = [
         (
             "buttons_of_a_process_work",
@@ -75,6 +71,9 @@ pub(crate) fn tests() -> Vec<Trial> {
             Look::DESK,
             followed_log::is_followed_over_rotations,
         ),
+        ("dark_and_light", Look::DESK, dark_and_light),
+        ("on_a_phone", phone, on_a_phone),
+        ("without_scripts", Look::WITHOUT_SCRIPTS, without_scripts),
         (
             "dark_and_light_themes_work",
             Look::DESK,

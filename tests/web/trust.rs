@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 
 use crate::browser::{Check, button, cell, live, says};
 use crate::driver::{Browser, Look, missing};
-use crate::scene::{Scene, text};
+use crate::scene::{PlainCheck, Scene, plain_trials, text};
 use crate::support::daemon::Side;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::{Address, Value};
@@ -43,9 +43,6 @@ numprocs=2
 startsecs=0
 ";
 
-/// A check without a browser.
-type PlainCheck = fn() -> Result<(), String>;
-
 pub(crate) fn tests() -> Vec<Trial> {
     let small = Look {
         width: 390,
@@ -54,10 +51,6 @@ pub(crate) fn tests() -> Vec<Trial> {
     };
     let large = Look {
         font: 24,
-        ..Look::DESK
-    };
-    let plain = Look {
-        scripts: false,
         ..Look::DESK
     };
     let table: Vec<(&str, &'static str, Look, Check)> = vec![
@@ -77,9 +70,9 @@ pub(crate) fn tests() -> Vec<Trial> {
             new_state,
         ),
         (
-            "d1_a_message_moves_no_row_without_scripts",
+            "d1_without_scripts",
             FEW,
-            plain,
+            Look::WITHOUT_SCRIPTS,
             message_without_scripts,
         ),
         ("d1_a_filter_moves_no_row", FEW, Look::DESK, filter),
@@ -116,27 +109,13 @@ pub(crate) fn tests() -> Vec<Trial> {
             Trial::new(format!("trust::{name}"), move || run(config, look, check))
         })
         .collect();
-    tests.push(Trial::new(
-        "trust::d4_every_control_is_visible_at_every_width",
-        reach,
-    ));
-    let plain: [(&str, PlainCheck); 3] = [
-        (
-            "d3_unknown_paths_and_head_have_correct_answers",
-            not_found_and_head,
-        ),
-        ("d9_failures_are_counted", counts),
-        (
-            "c5_a_refused_form_mentions_a_restart_only_after_one",
-            started_again,
-        ),
+    tests.push(Trial::new("trust::d4_nothing_is_out_of_reach", reach));
+    let plain: Vec<(&str, PlainCheck)> = vec![
+        ("d3_not_found_and_head", not_found_and_head),
+        ("d9_counts_what_failed", counts),
+        ("c5_started_again_only_when_it_has", started_again),
     ];
-    tests.extend(plain.map(|(name, check)| {
-        Trial::new(format!("trust::{name}"), move || {
-            check()?;
-            Ok(Outcome::Passed)
-        })
-    }));
+    tests.extend(plain_trials("trust", plain));
     tests
 }
 

@@ -39,6 +39,18 @@ pub(in crate::server) fn log_source(reply: Reply) -> LogSource {
     }
 }
 
+/// Reads on a helper thread.
+///
+/// # Errors
+/// Those of `read`; FAILED if it panicked.
+pub(in crate::server) async fn read_blocking<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    run_blocking(read)
+        .await
+        .unwrap_or_else(|| Err(FaultCode::Failed.bare()))
+}
+
 /// Reads the last `count` bytes of a log that is only in the journal.
 pub(in crate::server) fn read_journal_tail(of: &JournalMatch, count: u64) -> Result<String, Fault> {
     match output::read_journal(of, count) {
@@ -84,13 +96,11 @@ pub(in crate::server) async fn read_log(
         LogSource::Nowhere => return Err(FaultCode::NoFile.bare()),
         LogSource::File(path) => path,
         LogSource::Journal(of) => {
-            return run_blocking(move || read_journal(&of, offset, length))
-                .await
-                .unwrap_or_else(|| Err(FaultCode::Failed.bare()));
+            return read_blocking(move || read_journal(&of, offset, length)).await;
         }
     };
     let shown = path.to_string_lossy().into_owned();
-    let read = run_blocking(move || {
+    read_blocking(move || {
         check_read_size(&path, offset, length, most)?;
         match output::read(&path, offset, length) {
             Ok(bytes) => Ok(lossy_text(bytes)),
@@ -98,8 +108,8 @@ pub(in crate::server) async fn read_log(
             Err(ReadError::NoFile) => Err(FaultCode::NoFile.of(shown)),
             Err(ReadError::Failed) => Err(FaultCode::Failed.bare()),
         }
-    });
-    read.await.unwrap_or_else(|| Err(FaultCode::Failed.bare()))
+    })
+    .await
 }
 
 /// `tailProcessStdoutLog` and its variants.
@@ -114,9 +124,7 @@ pub(in crate::server) async fn tail_log(
         LogSource::File(path) => path,
         LogSource::Journal(of) => {
             let count = u64::try_from(length).unwrap_or(0);
-            let text = run_blocking(move || read_journal_tail(&of, count))
-                .await
-                .unwrap_or_else(|| Err(FaultCode::Failed.bare()))?;
+            let text = read_blocking(move || read_journal_tail(&of, count)).await?;
             let size = i64::try_from(text.len()).unwrap_or(i64::MAX);
             return Ok(LogTail {
                 text,
@@ -125,7 +133,7 @@ pub(in crate::server) async fn tail_log(
             });
         }
     };
-    let read = run_blocking(move || {
+    read_blocking(move || {
         check_read_size(&path, 0, length, most)?;
         let (bytes, size, overflow) = output::tail(&path, offset, length);
         Ok(LogTail {
@@ -133,8 +141,8 @@ pub(in crate::server) async fn tail_log(
             size,
             overflow,
         })
-    });
-    read.await.unwrap_or_else(|| Err(FaultCode::Failed.bare()))
+    })
+    .await
 }
 
 /// Maximum length of a log part for this client, in bytes.

@@ -50,13 +50,8 @@ pub(super) async fn handle_form(
         return HandlerResponse::Error(StatusCode::BAD_REQUEST);
     };
     let control = connection.shared.control.clone();
-    let place = connection
-        .shared
-        .live
-        .actions
-        .acquire(connection.guard.client);
     let work = async move { perform_action(&control, &caller, action, &target).await };
-    let Some(done) = run_to_completion(place, work).await else {
+    let Some(done) = run_to_completion(connection, work).await else {
         return HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE);
     };
     if wants_json {

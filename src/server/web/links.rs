@@ -55,14 +55,9 @@ pub(super) async fn handle_link(
         }
     }
     let control = connection.shared.control.clone();
-    let place = connection
-        .shared
-        .live
-        .actions
-        .acquire(connection.guard.client);
     let name = name.to_owned();
     let work = async move { follow_link(&control, &caller, &link, &name).await };
-    match run_to_completion(place, work).await {
+    match run_to_completion(connection, work).await {
         Some(Ok(message)) => redirect_with_message(head, &message),
         // Differs: Supervisor answers 500 while it stops.
         Some(Err(_)) | None => HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE),

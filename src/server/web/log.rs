@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use maud::{Markup, html};
 
+use super::action_outcome::unexpected;
 use super::form::Form;
 use super::page_response::html_page;
 use super::perform_action::call_method;
@@ -15,7 +16,6 @@ use crate::api::{Caller, Fault, FaultCode, LogRef, Permission, Reply, Request};
 use crate::control;
 use crate::domain::Channel;
 use crate::output::{self, LogFileId, ReadError};
-use crate::server::blocking_pool::run_blocking;
 use crate::server::calls::log_parts::{self, LogSource};
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::percent_encoding::url_quoted;
@@ -41,6 +41,17 @@ struct LogExcerpt {
     end: Option<u64>,
     /// The file to which `end` belongs. `None`: the log was rotated while it was read, or is not a file.
     file: Option<LogFileId>,
+}
+
+impl LogExcerpt {
+    /// A text that cannot be followed.
+    fn message(text: String) -> Self {
+        Self {
+            text,
+            end: None,
+            file: None,
+        }
+    }
 }
 
 /// The subject of a log page.
@@ -124,11 +135,7 @@ pub(super) async fn process_log_page(
         _ => None,
     };
     let Some(name) = form.get("processname") else {
-        let found = LogExcerpt {
-            text: "No process name found".to_owned(),
-            end: None,
-            file: None,
-        };
+        let found = LogExcerpt::message("No process name found".to_owned());
         let subject = LogSubject::of_process("None", asked.unwrap_or(Channel::Stdout), asked);
         let html = render_log(connection, &subject, limit, search, false, &found);
         return html_page(StatusCode::OK, html);
@@ -149,14 +156,7 @@ pub(super) async fn process_log_page(
     let is_unknown = read
         .as_ref()
         .is_err_and(|fault| fault.code == FaultCode::BadName);
-    let found = read.unwrap_or_else(|fault| LogExcerpt {
-        text: match fault.code {
-            FaultCode::NoFile => format!("No file for {name}"),
-            _ => unexpected(&fault),
-        },
-        end: None,
-        file: None,
-    });
+    let found = read.unwrap_or_else(|fault| LogExcerpt::message(fault_message(&fault, name)));
     let mut subject = LogSubject::of_process(name, channel, asked);
     if is_unknown {
         // Differs: Supervisor answers 200.
@@ -195,14 +195,7 @@ pub(super) async fn daemon_log_page(
     let search = form.get("search").unwrap_or("");
     let found = fetch_excerpt(connection, caller, LogRef::Daemon, limit)
         .await
-        .unwrap_or_else(|fault| LogExcerpt {
-            text: match fault.code {
-                FaultCode::NoFile => "No file for the daemon's log".to_owned(),
-                _ => unexpected(&fault),
-            },
-            end: None,
-            file: None,
-        });
+        .unwrap_or_else(|fault| LogExcerpt::message(fault_message(&fault, "the daemon's log")));
     let subject = LogSubject {
         title: "Supervisor tail of the daemon's log".to_owned(),
         heading: "Daemon log".to_owned(),
@@ -240,8 +233,7 @@ pub(super) async fn group_log_page(
         let of = LogRef::Process(name.clone(), Channel::Stdout);
         let text = match fetch_excerpt(connection, caller.clone(), of, GROUP_LIMIT).await {
             Ok(found) => found.text,
-            Err(fault) if fault.code == FaultCode::NoFile => format!("No file for {name}"),
-            Err(fault) => unexpected(&fault),
+            Err(fault) => fault_message(&fault, &name),
         };
         shown.push((view.name.as_str(), name, text));
     }
@@ -270,11 +262,12 @@ pub(super) async fn group_log_page(
     html_page(status, page::render_frame(&title, &[], &bar, &content))
 }
 
-fn unexpected(fault: &Fault) -> String {
-    format!(
-        "ERROR: unexpected rpc fault [{}] {fault}",
-        fault.code.code()
-    )
+/// What the page shows in place of the log of `name`.
+fn fault_message(fault: &Fault, name: &str) -> String {
+    match fault.code {
+        FaultCode::NoFile => format!("No file for {name}"),
+        _ => format!("ERROR: {}", unexpected(fault)),
+    }
 }
 
 async fn fetch_excerpt(
@@ -287,9 +280,7 @@ async fn fetch_excerpt(
     let control = &connection.shared.control;
     let reply = control.call(caller, grant, Request::LogFile(of)).await?;
     let source = log_parts::log_source(reply);
-    run_blocking(move || read_excerpt(&source, limit))
-        .await
-        .unwrap_or_else(|| Err(FaultCode::Failed.bare()))
+    log_parts::read_blocking(move || read_excerpt(&source, limit)).await
 }
 
 fn read_excerpt(source: &LogSource, limit: u64) -> Result<LogExcerpt, Fault> {
@@ -299,11 +290,7 @@ fn read_excerpt(source: &LogSource, limit: u64) -> Result<LogExcerpt, Fault> {
         // The journal has no byte offset from which it could be followed.
         LogSource::Journal(of) => {
             let text = log_parts::read_journal_tail(of, limit)?;
-            return Ok(LogExcerpt {
-                text,
-                end: None,
-                file: None,
-            });
+            return Ok(LogExcerpt::message(text));
         }
     };
     let length = i64::try_from(limit).unwrap_or(i64::MAX);

@@ -5,7 +5,6 @@ use super::page_actions::{ActionTarget, PageAction};
 use crate::api::xmlrpc::RpcValue;
 use crate::api::{BoundCall, Caller, Fault, FaultCode, Reply, TargetResult, find_method};
 use crate::control::ControlHandle;
-use crate::server::budget::QuotaPermit;
 use crate::server::calls::execute::ask_engine;
 
 /// Calls a method. The target is passed only if the method takes a namespec.
@@ -26,10 +25,11 @@ pub(super) async fn call_method(
 /// Runs `work` to its end, even if the client disconnects meanwhile: a restart that stops halfway would leave the
 /// program stopped. `None`: too many actions are running.
 pub(super) async fn run_to_completion<T: Send + 'static>(
-    place: Option<QuotaPermit>,
+    connection: &HttpConnection,
     work: impl Future<Output = T> + Send + 'static,
 ) -> Option<T> {
-    let place = place?;
+    let quota = &connection.shared.live.actions;
+    let place = quota.acquire(connection.guard.client)?;
     let task = tokio::spawn(async move {
         let done = work.await;
         drop(place);

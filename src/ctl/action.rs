@@ -36,8 +36,8 @@ pub(super) struct ActionFlag {
 }
 
 pub(super) const JSON: ActionFlag = flag("--json", "print one line of JSON");
-const YES: ActionFlag = flag("--yes", "do not ask for confirmation");
-const FOLLOW: ActionFlag = flag("-f", "follow the output until Ctrl-C");
+pub(super) const YES: ActionFlag = flag("--yes", "do not ask for confirmation");
+pub(super) const FOLLOW: ActionFlag = flag("-f", "follow the output until Ctrl-C");
 
 pub(super) const fn flag(name: &'static str, doc: &'static str) -> ActionFlag {
     ActionFlag {

@@ -313,7 +313,7 @@ fn exit(session: &mut CtlSession, _: &str) -> Result<(), CtlError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::action::{flag, without_emphasis};
+    use super::super::action::without_emphasis;
     use super::*;
 
     #[test]

@@ -30,7 +30,7 @@ use super::sockets::socket_file_watch::{self, MonitoredFile, SocketCheck};
 use super::web::{self, LiveUpdates};
 use crate::api::RpcInterfaces;
 use crate::control::PageToken;
-use crate::engine::PassedSocket;
+use crate::handoff::PassedSocket;
 use crate::heartbeat::Heartbeats;
 use crate::sys;
 

@@ -66,12 +66,21 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
+/// The answer of `system.listMethods` without the namespace of methods that Supervisor does not have.
+fn without_our_methods(text: &str) -> String {
+    let names = text.split(", ");
+    let names: Vec<&str> = names
+        .filter(|name| !name.starts_with("\"supervisord."))
+        .collect();
+    names.join(", ")
+}
+
 /// Any text: output, files, faults.
 pub(crate) fn text(text: &str) -> String {
     // The log of our daemon mentions the system bus on machines that have one.
     let lines = text.split_inclusive('\n');
     let text: String = lines.filter(|line| !line.contains(" D-Bus")).collect();
-    let mut text = without_own_actions(&text);
+    let mut text = without_our_methods(&without_own_actions(&text));
     for (pattern, with) in [
         ("#-#-# #:#:#,# ", ""),
         ("uptime #:#:#", "uptime T"),

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 
 use crate::help::without_own_actions;
 
-/// How long anything may take.
+/// Time limit of every step.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// The result of a client.
@@ -254,7 +254,7 @@ impl Drop for Side {
     }
 }
 
-/// Takes away what may differ: directories, numbers of processes, times, the client's name, and Python's source lines.
+/// Replaces values that may differ: directories, PIDs, times, the client's name, and Python's source lines.
 pub(crate) fn normal(text: &str, side: &Side) -> String {
     let text = text
         .replace(&side.dir.display().to_string(), "DIR")

@@ -71,9 +71,6 @@ pub(crate) fn tests() -> Vec<Trial> {
             Look::DESK,
             followed_log::is_followed_over_rotations,
         ),
-        ("dark_and_light", Look::DESK, dark_and_light),
-        ("on_a_phone", phone, on_a_phone),
-        ("without_scripts", Look::WITHOUT_SCRIPTS, without_scripts),
         (
             "dark_and_light_themes_work",
             Look::DESK,
@@ -84,7 +81,11 @@ pub(crate) fn tests() -> Vec<Trial> {
             phone,
             the_page_works_on_a_phone,
         ),
-        ("the_page_works_without_scripts", plain, without_scripts),
+        (
+            "the_page_works_without_scripts",
+            Look::WITHOUT_SCRIPTS,
+            without_scripts,
+        ),
         (
             "an_old_page_works_with_a_new_daemon",
             Look::DESK,

@@ -70,7 +70,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             new_state,
         ),
         (
-            "d1_without_scripts",
+            "d1_a_message_moves_no_row_without_scripts",
             FEW,
             Look::WITHOUT_SCRIPTS,
             message_without_scripts,
@@ -109,11 +109,20 @@ pub(crate) fn tests() -> Vec<Trial> {
             Trial::new(format!("trust::{name}"), move || run(config, look, check))
         })
         .collect();
-    tests.push(Trial::new("trust::d4_nothing_is_out_of_reach", reach));
+    tests.push(Trial::new(
+        "trust::d4_every_control_is_visible_at_every_width",
+        reach,
+    ));
     let plain: Vec<(&str, PlainCheck)> = vec![
-        ("d3_not_found_and_head", not_found_and_head),
-        ("d9_counts_what_failed", counts),
-        ("c5_started_again_only_when_it_has", started_again),
+        (
+            "d3_unknown_paths_and_head_have_correct_answers",
+            not_found_and_head,
+        ),
+        ("d9_failures_are_counted", counts),
+        (
+            "c5_a_refused_form_mentions_a_restart_only_after_one",
+            started_again,
+        ),
     ];
     tests.extend(plain_trials("trust", plain));
     tests

@@ -184,7 +184,7 @@ pub(in crate::server) fn write_config(view: &ConfigView, to: &mut impl MemberSin
     );
     to.int("stdout_logfile_backups", spec.stdout.backups);
     to.int("stdout_logfile_maxbytes", spec.stdout.maxbytes.0);
-    to.bool("stdout_syslog", spec.stdout.syslog);
+    to.bool("stdout_syslog", spec.stdout.named.syslog);
     to.int("stopsignal", i64::from(spec.stopsignal.number()));
     to.int("stopwaitsecs", spec.stopwaitsecs.0);
     to.int("stderr_capture_maxbytes", spec.stderr.capture_maxbytes.0);
@@ -195,14 +195,16 @@ pub(in crate::server) fn write_config(view: &ConfigView, to: &mut impl MemberSin
     );
     to.int("stderr_logfile_backups", spec.stderr.backups);
     to.int("stderr_logfile_maxbytes", spec.stderr.maxbytes.0);
-    to.bool("stderr_syslog", spec.stderr.syslog);
+    to.bool("stderr_syslog", spec.stderr.named.syslog);
     to.text("serverurl", spec.server_url.as_deref().unwrap_or("none"));
 }
 
 /// The log file of a stream as `getAllConfigInfo` shows it.
 fn log_file<'a>(spec: &'a LogSpec, made_up: Option<&'a Arc<Path>>) -> Cow<'a, str> {
     match &spec.target {
-        LogTarget::None | LogTarget::Empty if spec.journal.is_some() => Cow::Borrowed("journal"),
+        LogTarget::None | LogTarget::Empty if spec.named.journal.is_some() => {
+            Cow::Borrowed("journal")
+        }
         LogTarget::None => Cow::Borrowed("none"),
         LogTarget::Empty => Cow::Borrowed(""),
         LogTarget::Auto => path_or(made_up, "auto"),
@@ -261,7 +263,7 @@ pub(in crate::server) mod tests {
     }
 
     #[test]
-    fn rpc_23_uptime() {
+    fn rpc_23_uptime_has_pythons_format() {
         let table = [
             (0, "0:00:00"),
             (59, "0:00:59"),
@@ -278,7 +280,7 @@ pub(in crate::server) mod tests {
     }
 
     #[test]
-    fn what_a_process_tells_of_itself_stands_behind_everything_else() {
+    fn the_status_of_a_process_is_the_last_part() {
         let zone = TimeZone::UTC;
         let view = |state, text: &str, events_discarded| ProcessView {
             state,
@@ -305,7 +307,7 @@ pub(in crate::server) mod tests {
     }
 
     #[test]
-    fn rpc_23_description_per_state() {
+    fn rpc_23_each_state_has_supervisors_description() {
         use ProcessState::*;
         let zone = TimeZone::UTC;
         let view = |state, start, stop, error: &str| ProcessView {

@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn the_configuration_has_types_of_the_bus_too() {
+    fn the_configuration_has_d_bus_types() {
         let views = ["a", "b"].map(|name| config_of(program(name, name)));
         let result = MethodResult::Reply(Reply::Configs(views.into()));
         let values = reply_values(ReplyType::Infos, result).expect("types");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, timeout};
+use zbus::export::futures_core::Stream;
 use zbus::message::{Flags, Type};
 use zbus::{Message, MessageStream, Structure, Variant};
 

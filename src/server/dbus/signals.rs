@@ -286,8 +286,6 @@ fn removed_signals(before: &KnownObjects, now: &KnownObjects) -> Vec<Message> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Event;
-    use crate::domain::ResourceEvents;
     use crate::server::calls::process_members::tests::cat;
 
     fn there(groups: &[(&str, &[&str])]) -> KnownObjects {

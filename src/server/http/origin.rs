@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn foreign_pages_are_told_from_our_own() {
+    fn foreign_pages_are_recognized() {
         let own = ["box".to_owned()];
         let table = [
             (&[][..], false),

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_decoded_as_python_does() {
+    fn paths_are_decoded_as_in_python() {
         let table = [
             ("/logtail/c%61t%3Ax", "/logtail/cat:x"),
             ("/a%2", "/a%2"),
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn web_02_texts_are_quoted_as_python_does() {
+    fn web_02_strings_are_quoted_as_in_python() {
         let table = [
             ("Process a:b started", "Process%20a%3Ab%20started"),
             ("a/b_c.d-e~f", "a/b_c.d-e~f"),

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::connection::{HttpConnection, ServerContext};
 use super::response::HandlerResponse;
-use super::throttle::{FailureOutcome, PasswordThrottle, REPORT_EVERY, ThrottledPeer, delay};
+use super::throttle::{FailureOutcome, PasswordThrottle, REPORT_EVERY, ThrottledPeer};
 
 /// The peer of a connection.
 fn peer_of(connection: &HttpConnection) -> ThrottledPeer {

@@ -17,7 +17,7 @@ use super::socket_activation;
 use super::socket_file::{BACKLOG, SocketFile, SocketFileSpec};
 use crate::config::spec::{ServerAddress, ServerSpec};
 use crate::domain::Errno;
-use crate::engine::PassedSocket;
+use crate::handoff::PassedSocket;
 use crate::sys;
 use crate::sys::safe_open::{self, FileId, SafePath};
 

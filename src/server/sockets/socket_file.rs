@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::bind_error::BindError;
 use crate::domain::Errno;
-use crate::engine::SocketFileName;
+use crate::handoff::SocketFileName;
 use crate::sys::safe_open::{FileId, SafePath};
 use crate::sys::{self, SocketRefusal};
 

@@ -140,7 +140,7 @@ mod tests {
     use crate::domain::{GroupName, ProcessName};
 
     #[test]
-    fn our_own_messages() {
+    fn our_actions_have_their_messages() {
         let result = |name: &str, fault| TargetResult {
             process: ProcessName::parse(name).expect("valid"),
             group: GroupName::parse("g").expect("valid"),
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn every_verb_is_made_of_methods() {
+    fn every_page_action_uses_existing_methods() {
         for action in PAGE_ACTIONS {
             for name in action.one.iter().chain(action.all) {
                 assert!(find_method(name).is_some(), "{name}");

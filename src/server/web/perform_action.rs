@@ -6,6 +6,7 @@ use crate::api::xmlrpc::RpcValue;
 use crate::api::{BoundCall, Caller, Fault, FaultCode, Reply, TargetResult, find_method};
 use crate::control::ControlHandle;
 use crate::server::calls::execute::ask_engine;
+use crate::server::http::connection::HttpConnection;
 
 /// Calls a method. The target is passed only if the method takes a namespec.
 pub(super) async fn call_method(

@@ -130,7 +130,6 @@ fn render_status(result: &TargetResult) -> RpcValue {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::Arc;
 
     use super::*;
     use crate::api::FaultCode;
@@ -140,7 +139,7 @@ mod tests {
     use crate::server::calls::process_members::tests::{cat, config_of};
 
     #[test]
-    fn rpc_22_fields_of_process_info() {
+    fn rpc_22_process_info_has_supervisors_fields() {
         let RpcValue::Struct(members) =
             render_reply(Reply::Processes(vec![cat()]), WireType::Struct)
         else {
@@ -166,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn rpc_15_and_rpc_32_small_answers() {
+    fn rpc_15_and_rpc_32_small_answers_are_supervisors() {
         let group = |name| GroupName::parse(name).expect("valid");
         let diff = Reply::Diff {
             added: vec![group("a")],
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn rpc_25_fields_of_config_info() {
+    fn rpc_25_config_info_has_supervisors_fields() {
         let log = |target| LogSpec {
             maxbytes: Bytes(52_428_800),
             backups: 10,

@@ -4,52 +4,57 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::sources;
 
-/// Rooms in which no files use each other in a circle. A room that is done stays in this list.
-const WITHOUT_CIRCLES: &[&str] = &["ctl", "server"];
+/// Rooms in which no files use each other in a circle.
+const ROOMS: &[&str] = &["core", "output", "ctl", "server"];
 
 /// Maximum number of code lines of a file: without tests, comments and blank lines.
 const FILE_LINES_MAX: usize = 500;
 /// Maximum number of code lines of a function, with its signature.
 const FUNCTION_LINES_MAX: usize = 80;
 
-/// Files above [`FILE_LINES_MAX`]. This list may only shrink.
-const LONG_FILES: &[&str] = &[
-    "api/methods.rs",
-    "api/xmlrpc.rs",
-    "config/key.rs",
-    "core/admit.rs",
-    "core/batch.rs",
-    "core/fleet.rs",
-    "core/record.rs",
-    "core/scale.rs",
-    "engine/actor.rs",
-    "output/reactor.rs",
-    "sys/child.rs",
-];
+/// A rule about the structure of the code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// No files of a room use each other in a circle. Counts the files that do.
+    Circles,
+    /// A file has at most [`FILE_LINES_MAX`] code lines.
+    FileLines,
+    /// A function has at most [`FUNCTION_LINES_MAX`] code lines.
+    FunctionLines,
+}
 
-/// Functions above [`FUNCTION_LINES_MAX`]. This list may only shrink.
-const LONG_FUNCTIONS: &[&str] = &[
-    "config/expand.rs: convert",
-    "config/ini.rs: read",
-    "config/parse/program.rs: common",
-    "config/parse/program.rs: process",
-    "config/parse/program.rs: stream",
-    "core/admit.rs: admit",
-    "core/batch.rs: reach_member",
-    "core/fleet.rs: handle",
-    "core/handoff.rs: resumed",
-    "core/record.rs: decode",
-    "core/record.rs: encoded",
-    "core/ticket.rs: verdict",
-    "daemon/manual.rs: page",
-    "daemon/recovery.rs: read_stored",
-    "daemon/run_loop.rs: run",
-    "daemon/startup.rs: cold_start",
-    "engine/perform.rs: perform",
-    "import/translate/ends.rs: translate_restart",
-    "output/job.rs: perform",
-    "sys/child.rs: run",
-    "sys/child.rs: set_ids",
+/// What breaks a rule today, with its number. The table only shrinks: nothing is added and no number grows.
+const EXCEPTIONS: &[(Rule, &str, usize)] = &[
+    (Rule::Circles, "core", 19),
+    (Rule::FileLines, "api/methods.rs", 781),
+    (Rule::FileLines, "api/xmlrpc.rs", 512),
+    (Rule::FileLines, "config/key.rs", 571),
+    (Rule::FileLines, "core/admit.rs", 523),
+    (Rule::FileLines, "core/batch.rs", 508),
+    (Rule::FileLines, "core/scale.rs", 534),
+    (Rule::FileLines, "engine/actor.rs", 612),
+    (Rule::FileLines, "sys/child.rs", 514),
+    (Rule::FunctionLines, "config/expand.rs: convert", 81),
+    (Rule::FunctionLines, "config/ini.rs: read", 132),
+    (Rule::FunctionLines, "config/parse/program.rs: common", 94),
+    (Rule::FunctionLines, "config/parse/program.rs: process", 83),
+    (Rule::FunctionLines, "config/parse/program.rs: stream", 88),
+    (Rule::FunctionLines, "core/admit.rs: admit", 176),
+    (Rule::FunctionLines, "core/batch.rs: reach_member", 94),
+    (Rule::FunctionLines, "core/record.rs: decode", 100),
+    (Rule::FunctionLines, "core/record.rs: encoded", 91),
+    (Rule::FunctionLines, "daemon/manual.rs: page", 93),
+    (Rule::FunctionLines, "daemon/run_loop.rs: run", 193),
+    (Rule::FunctionLines, "daemon/startup.rs: cold_start", 162),
+    (Rule::FunctionLines, "engine/perform.rs: perform", 181),
+    (
+        Rule::FunctionLines,
+        "import/translate/ends.rs: translate_restart",
+        82,
+    ),
+    (Rule::FunctionLines, "output/job.rs: perform", 83),
+    (Rule::FunctionLines, "sys/child.rs: run", 165),
+    (Rule::FunctionLines, "sys/child.rs: set_ids", 84),
 ];
 
 /// The text without its `#[cfg(test)]` items.
@@ -101,12 +106,12 @@ fn functions(text: &str) -> BTreeMap<String, usize> {
         let Some(place) = words.iter().position(|word| *word == "fn") else {
             continue;
         };
-        let is_qualifier = |word: &&str| {
+        let is_qualifier = |word: &str| {
             word.starts_with("pub")
-                || matches!(**word, "const" | "async" | "unsafe" | "in")
+                || matches!(word, "const" | "async" | "unsafe" | "in")
                 || word.ends_with(')')
                 || word.starts_with('"')
-                || **word == "extern"
+                || word == "extern"
         };
         if !words[..place].iter().all(|word| is_qualifier(word)) {
             continue;
@@ -128,18 +133,32 @@ fn functions(text: &str) -> BTreeMap<String, usize> {
     found
 }
 
-/// Compares what is too long with the list of what may be.
-fn compare(found: &BTreeMap<String, usize>, listed: &[&str], most: usize) {
+/// Compares what breaks a rule with the table of exceptions.
+fn compare(rule: Rule, found: &BTreeMap<String, usize>) {
+    let listed: BTreeMap<&str, usize> = EXCEPTIONS
+        .iter()
+        .filter(|(of, ..)| *of == rule)
+        .map(|&(_, name, number)| (name, number))
+        .collect();
     let mut wrong = Vec::new();
-    for (name, lines) in found {
-        if !listed.contains(&name.as_str()) {
-            wrong.push(format!("{name} has {lines} code lines, more than {most}"));
+    for (name, &number) in found {
+        match listed.get(name.as_str()) {
+            None => wrong.push(format!("{name} breaks the rule: {number}")),
+            Some(&most) if number > most => {
+                wrong.push(format!("{name} grew from {most} to {number}"));
+            }
+            Some(&most) if number < most => {
+                wrong.push(format!("{name} is better now: write {number} in the table"));
+            }
+            Some(_) => {}
         }
     }
-    for name in listed.iter().filter(|name| !found.contains_key(**name)) {
-        wrong.push(format!("{name} is short now: remove it from the list"));
+    for name in listed.keys().filter(|name| !found.contains_key(**name)) {
+        wrong.push(format!(
+            "{name} keeps the rule now: remove it from the table"
+        ));
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(wrong.is_empty(), "{rule:?}: {wrong:#?}");
 }
 
 #[test]
@@ -148,7 +167,7 @@ fn files_are_short() {
         .into_iter()
         .map(|(file, text)| (file, text.lines().filter(|line| is_code(line)).count()));
     let long = lengths.filter(|(_, lines)| *lines > FILE_LINES_MAX);
-    compare(&long.collect(), LONG_FILES, FILE_LINES_MAX);
+    compare(Rule::FileLines, &long.collect());
 }
 
 #[test]
@@ -159,7 +178,7 @@ fn functions_are_short() {
         let too_long = of_file.filter(|(_, lines)| *lines > FUNCTION_LINES_MAX);
         long.extend(too_long.map(|(name, lines)| (format!("{file}: {name}"), lines)));
     }
-    compare(&long, LONG_FUNCTIONS, FUNCTION_LINES_MAX);
+    compare(Rule::FunctionLines, &long);
 }
 
 /// The paths of a `use` tree, without names after `as`: `a::{b, c::d}` is `a::b` and `a::c::d`.
@@ -336,10 +355,15 @@ impl<'a> Modules<'a> {
 
 #[test]
 fn no_files_use_each_other_in_a_circle() {
-    for room in WITHOUT_CIRCLES {
+    let mut found = BTreeMap::new();
+    for room in ROOMS {
         let circles = Modules::of(room).circles();
-        assert!(circles.is_empty(), "circles in {room}: {circles:#?}");
+        if !circles.is_empty() {
+            println!("circles in {room}: {circles:#?}");
+            found.insert((*room).to_owned(), circles.len());
+        }
     }
+    compare(Rule::Circles, &found);
 }
 
 #[test]

@@ -38,7 +38,7 @@ impl ServerLimits {
     }
 }
 
-/// Options of [`spawn_thread`].
+/// Options of [`spawn_thread`](super::spawn_thread).
 pub struct ServerOptions {
     /// The bound sockets.
     pub servers: Vec<BoundServer>,

@@ -38,7 +38,7 @@ impl Default for LazyZone {
     }
 }
 
-/// Writes the [`PROCESS_MEMBERS`] of one process.
+/// Writes the [`PROCESS_MEMBERS`](crate::api::PROCESS_MEMBERS) of one process.
 pub(in crate::server) fn write_process(
     view: &ProcessView,
     scratch: &mut RenderScratch,

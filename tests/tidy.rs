@@ -1,6 +1,10 @@
-//! The house rules that the compiler does not enforce: floors, homes of packages, `unsafe`, clocks, module docs.
+//! The house rules that the compiler does not enforce: floors, homes of packages, `unsafe`, clocks, module docs; circles
+//! and lengths in `structure`.
 
-use std::collections::{BTreeMap, BTreeSet};
+#[path = "tidy/structure.rs"]
+mod structure;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -187,105 +191,6 @@ fn rooms_use_only_lower_floors() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-}
-
-/// The names that follow `prefix` in `code`, those in braces too.
-fn names_after(code: &str, prefix: &str) -> Vec<String> {
-    let is_name = |c: &char| c.is_alphanumeric() || *c == '_';
-    let mut names = Vec::new();
-    for part in code.split(prefix).skip(1) {
-        let Some(list) = part.strip_prefix('{') else {
-            names.push(part.chars().take_while(is_name).collect());
-            continue;
-        };
-        let mut depth = 0;
-        let mut is_first = true;
-        for piece in list.split_inclusive(['{', '}', ',']) {
-            let name: String = piece.trim_start().chars().take_while(is_name).collect();
-            if depth == 0 && is_first && !name.is_empty() {
-                names.push(name);
-            }
-            is_first = depth == 0 && piece.ends_with(',');
-            match piece.chars().last() {
-                Some('{') => depth += 1,
-                Some('}') if depth == 0 => break,
-                Some('}') => depth -= 1,
-                _ => {}
-            }
-        }
-    }
-    names
-}
-
-/// For each file of `output`, the other files of the room that it uses. A folder counts as one file.
-fn uses_in_output() -> BTreeMap<String, BTreeSet<String>> {
-    let unit_of = |file: &str| {
-        let inside = file.strip_prefix("output/")?;
-        let is_own = inside != "mod.rs" && !inside.ends_with("tests.rs");
-        let unit = inside.split('/').next()?.trim_end_matches(".rs");
-        is_own.then(|| unit.to_owned())
-    };
-    let sources = sources();
-    let units: BTreeSet<String> = sources
-        .iter()
-        .filter_map(|(file, _)| unit_of(file))
-        .collect();
-    // The names that the room's mod.rs exports from a file.
-    let mut exported = BTreeMap::new();
-    for (_, text) in sources.iter().filter(|(file, _)| file == "output/mod.rs") {
-        for unit in &units {
-            for name in names_after(text, &format!("pub use {unit}::")) {
-                exported.insert(name, unit.clone());
-            }
-        }
-    }
-    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (file, text) in &sources {
-        let Some(unit) = unit_of(file) else { continue };
-        let is_inner = file.matches('/').count() > 1 && !file.ends_with("/mod.rs");
-        let room = if is_inner {
-            "super::super::"
-        } else {
-            "super::"
-        };
-        let code = code(text);
-        let names = [
-            names_after(&code, room),
-            names_after(&code, "crate::output::"),
-        ]
-        .concat();
-        let used = names
-            .iter()
-            .filter_map(|name| units.get(name).or_else(|| exported.get(name)))
-            .filter(|used| **used != unit);
-        uses.entry(unit.clone()).or_default().extend(used.cloned());
-    }
-    uses
-}
-
-#[test]
-fn the_files_of_output_have_layers() {
-    let mut above = uses_in_output();
-    assert!(above["hub"].contains("reactor") && above["reactor"].contains("sinks"));
-    assert!(above["thread"].contains("activity"), "by an exported name");
-    loop {
-        let is_next = |(_, used): &(&String, &BTreeSet<String>)| {
-            !used.iter().any(|used| above.contains_key(used))
-        };
-        let next: Vec<String> = above
-            .iter()
-            .filter(is_next)
-            .map(|(unit, _)| unit.clone())
-            .collect();
-        if next.is_empty() {
-            break;
-        }
-        above.retain(|unit, _| !next.contains(unit));
-    }
-    assert!(
-        above.is_empty(),
-        "these files use each other in a circle, or use files that do: {above:#?}"
-    );
 }
 
 #[test]

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use super::action::{ArgKind, CtlAction};
+use super::actions::{self, ACTIONS};
 use super::client::RpcClient;
-use super::command::{self, ACTIONS, ArgKind, CtlAction};
 use super::file;
 use super::options::{self, CtlCommandLine};
-use super::process::ask_table;
 use super::reply::{self, ProcessInfo};
+use super::status::ask_table;
 use crate::cli::completion::{self, Candidate, Completion, CompletionRequest, WordPosition};
 use crate::domain::{Channel, Signal};
 
@@ -72,7 +73,7 @@ pub(super) fn complete_word(
     let Some((name, before)) = before.split_first() else {
         return action_candidates(word);
     };
-    let Some(action) = command::find_action(name) else {
+    let Some(action) = actions::find_action(name) else {
         return Completion::default();
     };
     let mut place = 0;

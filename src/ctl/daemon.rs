@@ -3,23 +3,15 @@
 use nix::errno::Errno;
 use serde::Serialize;
 
-use super::command;
 use super::error::CtlError;
-use super::exit;
-use super::group;
-use super::render;
-use super::reply;
 use super::session::CtlSession;
+use super::{exit, group, render, reply, status};
 use crate::api::FaultCode;
 
 /// The action `shutdown`.
 pub(super) fn shutdown(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !arguments.is_empty() {
-        return session.usage(
-            "shutdown",
-            "Error: shutdown accepts no arguments",
-            exit::GENERIC,
-        );
+        return session.refuse_arguments(exit::GENERIC);
     }
     if !session.confirm("Really shut the remote supervisord process down y/N? ")? {
         return Ok(());
@@ -28,7 +20,7 @@ pub(super) fn shutdown(session: &mut CtlSession, arguments: &str) -> Result<(), 
         Ok(_) => return session.say("Shut down"),
         Err(failure) => failure,
     };
-    if failure.fault() == Some(i64::from(FaultCode::ShutdownState.code())) {
+    if failure.is_fault(FaultCode::ShutdownState) {
         return session.say("ERROR: already shutting down");
     }
     let what = match failure.errno() {
@@ -48,21 +40,15 @@ pub(super) fn shutdown(session: &mut CtlSession, arguments: &str) -> Result<(), 
 /// The action `reload`.
 pub(super) fn reload(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !arguments.is_empty() {
-        return session.usage(
-            "reload",
-            "Error: reload accepts no arguments",
-            exit::GENERIC,
-        );
+        return session.refuse_arguments(exit::GENERIC);
     }
     if !session.confirm("Really restart the remote supervisord process y/N? ")? {
         return Ok(());
     }
     match session.call("supervisor.restart", Vec::new()) {
         Ok(_) => session.say("Restarted supervisord"),
-        Err(failure) if failure.fault() == Some(i64::from(FaultCode::ShutdownState.code())) => {
-            session.complain("ERROR: already shutting down")?;
-            session.exit = exit::GENERIC;
-            Ok(())
+        Err(failure) if failure.is_fault(FaultCode::ShutdownState) => {
+            session.refuse("ERROR: already shutting down")
         }
         Err(failure) => group::report_refusal(session, failure),
     }
@@ -76,15 +62,12 @@ pub(super) fn open(session: &mut CtlSession, arguments: &str) -> Result<(), CtlE
             && arguments.is_char_boundary(scheme.len())
             && arguments[..scheme.len()].eq_ignore_ascii_case(scheme)
     }) {
-        session.complain("ERROR: url must be http:// or unix://")?;
-        session.exit = exit::GENERIC;
-        return Ok(());
+        return session.refuse("ERROR: url must be http:// or unix://");
     }
     session.client.set_url(arguments);
     session.has_tables = true;
     let before = session.exit;
-    let status = command::find_action("status").expect("invariant: ACTIONS has status");
-    (status.run)(session, "")?;
+    status::status(session, "")?;
     session.exit = before;
     Ok(())
 }
@@ -97,11 +80,7 @@ pub(super) fn version(session: &mut CtlSession, arguments: &str) -> Result<(), C
     }
 
     if !session.words(arguments).is_empty() {
-        return session.usage(
-            "version",
-            "Error: version accepts no arguments",
-            exit::GENERIC,
-        );
+        return session.refuse_arguments(exit::GENERIC);
     }
     if !session.is_up()? {
         return Ok(());

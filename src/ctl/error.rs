@@ -1,10 +1,10 @@
 //! Errors between client and server, with their messages. This module knows no actions.
 
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 use nix::errno::Errno;
 
+use crate::api::FaultCode;
 use crate::api::xmlrpc::WireFault;
 
 /// Why an action failed. `Display` is the text after `error: `.
@@ -43,6 +43,11 @@ pub(super) enum CtlError {
 }
 
 impl CtlError {
+    /// Whether the server answered with this fault.
+    pub(super) fn is_fault(&self, code: FaultCode) -> bool {
+        self.fault() == Some(i64::from(code.code()))
+    }
+
     /// The errno, if connecting, sending or receiving failed with one.
     pub(super) fn errno(&self) -> Option<Errno> {
         match self {

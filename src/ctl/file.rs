@@ -4,10 +4,9 @@
 use std::io::{self, Read};
 use std::path::Path;
 
-use crate::config::ConfigErrors;
 use crate::config::ctl::{CtlSpec, ctl_spec, own_sections};
 use crate::config::lookup::{Lookup, LookupError, UserEntry};
-use crate::config::search;
+use crate::config::{ConfigErrors, search};
 
 /// Maximum size of a configuration file in bytes. A larger one is an error.
 const FILE_BYTES_MAX: u64 = 64 << 20;

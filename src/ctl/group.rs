@@ -6,24 +6,12 @@ use std::io::{self, IsTerminal};
 use serde::Serialize;
 
 use super::error::CtlError;
-use super::exit;
-use super::process;
-use super::render;
 use super::reply::{self, ConfigInfo, ProcessInfo, ProcessOutcome, ReloadResult, ScaleResult};
 use super::session::CtlSession;
+use super::status::all_processes;
+use super::{exit, render};
 use crate::api::FaultCode;
 use crate::api::xmlrpc::RpcValue;
-
-fn has_fault(failure: &CtlError, fault: FaultCode) -> bool {
-    failure.fault() == Some(i64::from(fault.code()))
-}
-
-/// Prints an error line and sets the exit status.
-fn print_refusal(session: &mut CtlSession, line: &str) -> Result<(), CtlError> {
-    session.complain(line)?;
-    session.exit = exit::GENERIC;
-    Ok(())
-}
 
 /// The action `avail`.
 pub(super) fn avail(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
@@ -33,11 +21,11 @@ pub(super) fn avail(session: &mut CtlSession, arguments: &str) -> Result<(), Ctl
     }
 
     if !session.words(arguments).is_empty() {
-        return session.usage("avail", "Error: avail accepts no arguments", exit::GENERIC);
+        return session.refuse_arguments(exit::GENERIC);
     }
     let answer = match session.call("supervisor.getAllConfigInfo", Vec::new()) {
-        Err(failure) if has_fault(&failure, FaultCode::ShutdownState) => {
-            return print_refusal(session, "ERROR: supervisor shutting down");
+        Err(failure) if failure.is_fault(FaultCode::ShutdownState) => {
+            return session.refuse("ERROR: supervisor shutting down");
         }
         answer => answer?,
     };
@@ -68,7 +56,7 @@ fn report_problems(session: &mut CtlSession) -> Result<(), CtlError> {
 
 /// Reports a failed action with Supervisor's text. If the configuration was refused, also prints its errors.
 pub(super) fn report_refusal(session: &mut CtlSession, failure: CtlError) -> Result<(), CtlError> {
-    let is_refused = has_fault(&failure, FaultCode::CantReread);
+    let is_refused = failure.is_fault(FaultCode::CantReread);
     session.report(failure)?;
     if is_refused {
         report_problems(session)?;
@@ -79,19 +67,15 @@ pub(super) fn report_refusal(session: &mut CtlSession, failure: CtlError) -> Res
 /// The action `reread`.
 pub(super) fn reread(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !session.words(arguments).is_empty() {
-        return session.usage(
-            "reread",
-            "Error: reread accepts no arguments",
-            exit::GENERIC,
-        );
+        return session.refuse_arguments(exit::GENERIC);
     }
     let difference = match session.call("supervisor.reloadConfig", Vec::new()) {
         Ok(answer) => ReloadResult::read(&answer)?,
-        Err(failure) if has_fault(&failure, FaultCode::ShutdownState) => {
-            return print_refusal(session, "ERROR: supervisor shutting down");
+        Err(failure) if failure.is_fault(FaultCode::ShutdownState) => {
+            return session.refuse("ERROR: supervisor shutting down");
         }
         Err(CtlError::Fault(fault)) if fault.code == i64::from(FaultCode::CantReread.code()) => {
-            print_refusal(session, &format!("ERROR: {}", fault.text))?;
+            session.refuse(&format!("ERROR: {}", fault.text))?;
             return report_problems(session);
         }
         Err(failure) => return Err(failure),
@@ -133,8 +117,8 @@ pub(super) fn reread(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
 pub(super) fn update(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     let difference = match session.call("supervisor.reloadConfig", Vec::new()) {
         Ok(answer) => ReloadResult::read(&answer)?,
-        Err(failure) if has_fault(&failure, FaultCode::ShutdownState) => {
-            return print_refusal(session, "ERROR: already shutting down");
+        Err(failure) if failure.is_fault(FaultCode::ShutdownState) => {
+            return session.refuse("ERROR: already shutting down");
         }
         Err(failure) => return report_refusal(session, failure),
     };
@@ -151,7 +135,7 @@ pub(super) fn update(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
         known.extend(difference.added.iter().cloned());
         for name in &wanted {
             if !known.contains(*name) {
-                print_refusal(session, &format!("ERROR: no such group: {name}"))?;
+                session.refuse(&format!("ERROR: no such group: {name}"))?;
             }
         }
     }
@@ -163,7 +147,7 @@ pub(super) fn update(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
         .map(String::as_str)
         .collect();
     if !is_sure && !leaving.is_empty() && !confirm_empty(session, &leaving)? {
-        return print_refusal(session, "update: cancelled, nothing changed");
+        return session.refuse("update: cancelled, nothing changed");
     }
 
     for name in difference.removed.iter().filter(is_wanted) {
@@ -172,7 +156,7 @@ pub(super) fn update(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
             .iter()
             .any(|outcome| outcome.status == i64::from(FaultCode::Failed.code()));
         if failed {
-            print_refusal(session, &format!("{name}: has problems; not removing"))?;
+            session.refuse(&format!("{name}: has problems; not removing"))?;
             continue;
         }
         session.say(&format!("{name}: stopped"))?;
@@ -214,7 +198,7 @@ fn reshaped_groups(
         into.entry(group).or_default().insert(name);
     }
     let (mut live, mut read) = (BTreeMap::new(), BTreeMap::new());
-    for process in process::all_processes(session)? {
+    for process in all_processes(session)? {
         insert_name(&mut live, process.group, process.name);
     }
     let answer = session.call("supervisor.getAllConfigInfo", Vec::new())?;
@@ -239,7 +223,7 @@ fn unscale(session: &mut CtlSession, name: &str) -> Result<bool, CtlError> {
                 FaultCode::IncorrectParameters,
                 FaultCode::BadName,
             ];
-            return match unknown.iter().any(|&code| has_fault(&failure, code)) {
+            return match unknown.iter().any(|&code| failure.is_fault(code)) {
                 true => Ok(false),
                 false => Err(failure),
             };
@@ -277,14 +261,14 @@ pub(super) fn add(session: &mut CtlSession, arguments: &str) -> Result<(), CtlEr
     for name in arguments.split_whitespace() {
         match session.call("supervisor.addProcessGroup", vec![RpcValue::text(name)]) {
             Ok(_) => session.say(&format!("{name}: added process group"))?,
-            Err(failure) if has_fault(&failure, FaultCode::ShutdownState) => {
-                print_refusal(session, "ERROR: shutting down")?;
+            Err(failure) if failure.is_fault(FaultCode::ShutdownState) => {
+                session.refuse("ERROR: shutting down")?;
             }
-            Err(failure) if has_fault(&failure, FaultCode::AlreadyAdded) => {
+            Err(failure) if failure.is_fault(FaultCode::AlreadyAdded) => {
                 session.say("ERROR: process group already active")?;
             }
-            Err(failure) if has_fault(&failure, FaultCode::BadName) => {
-                print_refusal(session, &format!("ERROR: no such process/group: {name}"))?;
+            Err(failure) if failure.is_fault(FaultCode::BadName) => {
+                session.refuse(&format!("ERROR: no such process/group: {name}"))?;
             }
             Err(failure) => return Err(failure),
         }
@@ -297,14 +281,11 @@ pub(super) fn remove(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
     for name in arguments.split_whitespace() {
         match session.call("supervisor.removeProcessGroup", vec![RpcValue::text(name)]) {
             Ok(_) => session.say(&format!("{name}: removed process group"))?,
-            Err(failure) if has_fault(&failure, FaultCode::StillRunning) => {
-                print_refusal(
-                    session,
-                    &format!("ERROR: process/group still running: {name}"),
-                )?;
+            Err(failure) if failure.is_fault(FaultCode::StillRunning) => {
+                session.refuse(&format!("ERROR: process/group still running: {name}"))?;
             }
-            Err(failure) if has_fault(&failure, FaultCode::BadName) => {
-                print_refusal(session, &format!("ERROR: no such process/group: {name}"))?;
+            Err(failure) if failure.is_fault(FaultCode::BadName) => {
+                session.refuse(&format!("ERROR: no such process/group: {name}"))?;
             }
             Err(failure) => return Err(failure),
         }

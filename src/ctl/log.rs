@@ -3,11 +3,9 @@
 use std::io::{self, IsTerminal};
 
 use super::error::CtlError;
-use super::exit;
-use super::follow;
-use super::printable;
 use super::reply::{self, ProcessInfo};
 use super::session::CtlSession;
+use super::{exit, follow, printable};
 use crate::api::FaultCode;
 use crate::api::xmlrpc::RpcValue;
 
@@ -57,12 +55,6 @@ fn python_int(text: &str) -> Result<Option<i64>, CtlError> {
     Ok(Some(number))
 }
 
-fn refuse(session: &mut CtlSession, line: &str) -> Result<(), CtlError> {
-    session.complain(line)?;
-    session.exit = exit::GENERIC;
-    Ok(())
-}
-
 /// Requests the end of a log and prints it.
 fn show(
     session: &mut CtlSession,
@@ -86,7 +78,7 @@ fn show(
                 .iter()
                 .find(|(code, _)| failure.fault() == Some(i64::from(code.code())));
             match text {
-                Some((_, text)) => refuse(session, &format!("{name}: ERROR ({text})")),
+                Some((_, text)) => session.refuse(&format!("{name}: ERROR ({text})")),
                 None => Err(failure),
             }
         }
@@ -100,34 +92,34 @@ pub(super) fn tail(session: &mut CtlSession, arguments: &str) -> Result<(), CtlE
     }
     let words: Vec<&str> = arguments.split_whitespace().collect();
     if words.is_empty() {
-        return session.usage("tail", "Error: too few arguments", exit::GENERIC);
+        return session.usage("Error: too few arguments", exit::GENERIC);
     }
     if words.len() > 3 {
-        return session.usage("tail", "Error: too many arguments", exit::GENERIC);
+        return session.usage("Error: too many arguments", exit::GENERIC);
     }
     let (modifier, names) = match words.split_first() {
         Some((first, rest)) if first.starts_with('-') => (Some(*first), rest),
         _ => (None, words.as_slice()),
     };
     let (name, channel) = match names {
-        [] => return refuse(session, "Error: tail requires process name"),
+        [] => return session.refuse("Error: tail requires process name"),
         [name] => (*name, "stdout".to_owned()),
         [name, .., channel] => (*name, channel.to_lowercase()),
     };
     let method = match channel.as_str() {
         "stdout" => "supervisor.readProcessStdoutLog",
         "stderr" => "supervisor.readProcessStderrLog",
-        _ => return refuse(session, &format!("Error: bad channel '{channel}'")),
+        _ => return session.refuse(&format!("Error: bad channel '{channel}'")),
     };
     let amount = match modifier {
         None => Some(TailAmount::Last(BYTES_DEFAULT)),
         Some(modifier) => amount(&modifier[1..])?,
     };
     match amount {
-        None => refuse(
-            session,
-            &format!("Error: bad argument {}", modifier.unwrap_or_default()),
-        ),
+        None => session.refuse(&format!(
+            "Error: bad argument {}",
+            modifier.unwrap_or_default()
+        )),
         Some(TailAmount::Follow) => follow::tail(session, &format!("/logtail/{name}/{channel}")),
         Some(TailAmount::Last(bytes)) => show(
             session,
@@ -156,13 +148,13 @@ pub(super) fn maintail(session: &mut CtlSession, arguments: &str) -> Result<(), 
             Some(text) => amount(text)?,
             None => None,
         },
-        _ => return session.usage("maintail", "Error: too many arguments", exit::GENERIC),
+        _ => return session.usage("Error: too many arguments", exit::GENERIC),
     };
     match amount {
-        None => refuse(
-            session,
-            &format!("Error: bad argument {}", words.first().unwrap_or(&"")),
-        ),
+        None => session.refuse(&format!(
+            "Error: bad argument {}",
+            words.first().unwrap_or(&"")
+        )),
         Some(TailAmount::Follow) => follow::tail(session, "/mainlogtail"),
         Some(TailAmount::Last(bytes)) => show(
             session,
@@ -186,21 +178,21 @@ pub(super) fn fg(session: &mut CtlSession, arguments: &str) -> Result<(), CtlErr
     let words: Vec<&str> = arguments.split_whitespace().collect();
     let name = match words.as_slice() {
         [] => {
-            return session.usage("fg", "ERROR: no process name supplied", exit::GENERIC);
+            return session.usage("ERROR: no process name supplied", exit::GENERIC);
         }
         [name] => *name,
-        _ => return refuse(session, "ERROR: too many process names supplied"),
+        _ => return session.refuse("ERROR: too many process names supplied"),
     };
     match session.call("supervisor.getProcessInfo", vec![RpcValue::text(name)]) {
         Ok(answer) => {
             if ProcessInfo::read(&answer)?.is_running() {
                 follow::foreground(session, name)
             } else {
-                refuse(session, "ERROR: process not running")
+                session.refuse("ERROR: process not running")
             }
         }
-        Err(failure) if failure.fault() == Some(i64::from(FaultCode::BadName.code())) => {
-            refuse(session, "ERROR: bad process name supplied")
+        Err(failure) if failure.is_fault(FaultCode::BadName) => {
+            session.refuse("ERROR: bad process name supplied")
         }
         // The exit status does not change, as in Supervisor.
         Err(CtlError::Fault(fault)) => {

@@ -1,8 +1,8 @@
 //! Generates the manual page supervisorctl(1) from ACTIONS, the options and the exit statuses.
 
-use super::command::{ACTIONS, CtlAction};
-use super::exit;
-use super::options;
+use super::action::CtlAction;
+use super::actions::ACTIONS;
+use super::{exit, options};
 use crate::domain::roff::{Example, Page};
 
 const DESCRIPTION: &str = "\

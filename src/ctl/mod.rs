@@ -2,8 +2,9 @@
 //! runtime.
 
 mod access;
+mod action;
+mod actions;
 mod client;
-mod command;
 mod completion;
 mod daemon;
 mod error;
@@ -21,8 +22,10 @@ mod render;
 mod reply;
 mod rolling;
 mod run;
+mod run_line;
 mod session;
 mod shell;
+mod status;
 mod terminal;
 
 pub use run::run;

@@ -1,12 +1,8 @@
-//! Actions on processes: `status`, `start`, `stop`, `restart`, `signal`, `pid`, `clear`.
+//! Actions that change processes: `start`, `stop`, `restart`, `signal`, `clear`.
 
-use serde::Serialize;
-
-use super::client::RpcClient;
 use super::error::CtlError;
 use super::exit;
-use super::render;
-use super::reply::{self, ProcessInfo, ProcessJson, ProcessOutcome};
+use super::reply::{self, ProcessOutcome};
 use super::session::CtlSession;
 use crate::api::FaultCode;
 use crate::api::xmlrpc::RpcValue;
@@ -26,7 +22,6 @@ enum ResultWording {
 
 /// An action on several processes.
 pub(super) struct ProcessAction {
-    name: &'static str,
     one: &'static str,
     /// `None`: the action does not accept groups.
     group: Option<&'static str>,
@@ -57,7 +52,6 @@ impl ProcessAction {
 }
 
 pub(super) const START: ProcessAction = ProcessAction {
-    name: "start",
     one: "supervisor.startProcess",
     group: Some("supervisor.startProcessGroup"),
     all: "supervisor.startAllProcesses",
@@ -87,7 +81,6 @@ pub(super) const START: ProcessAction = ProcessAction {
 };
 
 const STOP: ProcessAction = ProcessAction {
-    name: "stop",
     one: "supervisor.stopProcess",
     group: Some("supervisor.stopProcessGroup"),
     all: "supervisor.stopAllProcesses",
@@ -108,7 +101,6 @@ const STOP: ProcessAction = ProcessAction {
 };
 
 const SIGNAL: ProcessAction = ProcessAction {
-    name: "signal",
     one: "supervisor.signalProcess",
     group: Some("supervisor.signalProcessGroup"),
     all: "supervisor.signalAllProcesses",
@@ -128,7 +120,6 @@ const SIGNAL: ProcessAction = ProcessAction {
 };
 
 const CLEAR: ProcessAction = ProcessAction {
-    name: "clear",
     one: "supervisor.clearProcessLogs",
     group: None,
     all: "supervisor.clearAllProcessLogs",
@@ -150,7 +141,7 @@ pub(super) fn start(session: &mut CtlSession, arguments: &str) -> Result<(), Ctl
     }
     let names: Vec<&str> = arguments.split_whitespace().collect();
     if names.is_empty() {
-        return no_names(session, START.name, START.no_names);
+        return no_names(session, START.no_names);
     }
     act(session, &START, &names, None)
 }
@@ -162,7 +153,7 @@ pub(super) fn stop(session: &mut CtlSession, arguments: &str) -> Result<(), CtlE
     }
     let names: Vec<&str> = arguments.split_whitespace().collect();
     if names.is_empty() {
-        return no_names(session, STOP.name, STOP.no_names);
+        return no_names(session, STOP.no_names);
     }
     act(session, &STOP, &names, None)
 }
@@ -174,7 +165,7 @@ pub(super) fn restart(session: &mut CtlSession, arguments: &str) -> Result<(), C
     }
     let names: Vec<&str> = arguments.split_whitespace().collect();
     if names.is_empty() {
-        return no_names(session, "restart", exit::GENERIC);
+        return no_names(session, exit::GENERIC);
     }
     act(session, &STOP, &names, None)?;
     act(session, &START, &names, None)
@@ -189,7 +180,6 @@ pub(super) fn signal(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
     match words.as_slice() {
         [signal, names @ ..] if !names.is_empty() => act(session, &SIGNAL, names, Some(signal)),
         _ => session.usage(
-            SIGNAL.name,
             "Error: signal requires a signal name and a process name",
             SIGNAL.no_names,
         ),
@@ -203,17 +193,14 @@ pub(super) fn clear(session: &mut CtlSession, arguments: &str) -> Result<(), Ctl
     }
     let names: Vec<&str> = arguments.split_whitespace().collect();
     if names.is_empty() {
-        return no_names(session, CLEAR.name, CLEAR.no_names);
+        return no_names(session, CLEAR.no_names);
     }
     act(session, &CLEAR, &names, None)
 }
 
-fn no_names(session: &mut CtlSession, action: &str, status: u8) -> Result<(), CtlError> {
-    session.usage(
-        action,
-        &format!("Error: {action} requires a process name"),
-        status,
-    )
+fn no_names(session: &mut CtlSession, status: u8) -> Result<(), CtlError> {
+    let action = session.running.name;
+    session.usage(&format!("Error: {action} requires a process name"), status)
 }
 
 /// Applies `action` to everything that `names` select, one call per name, in order.
@@ -235,7 +222,7 @@ fn act(
         match (&spec.process, action.group) {
             (None, Some(method)) => match session.call(method, params(Some(&spec.group))) {
                 Ok(answer) => outcomes(session, action, &answer)?,
-                Err(failure) if is(&failure, FaultCode::BadName) => {
+                Err(failure) if failure.is_fault(FaultCode::BadName) => {
                     session.say(&format!("{}: ERROR (no such group)", spec.group))?;
                     session.exit = action.no_group;
                 }
@@ -329,214 +316,4 @@ fn reason<'a>(text: &'a str, name: &str) -> Option<&'a str> {
         .strip_prefix(name)
         .map_or(detail, |rest| rest.trim_start_matches(": "));
     Some(detail).filter(|detail| !detail.is_empty())
-}
-
-fn is(failure: &CtlError, fault: FaultCode) -> bool {
-    failure.fault() == Some(i64::from(fault.code()))
-}
-
-/// Requests a table of the processes that `names` select (empty: all), with only these members (empty: all).
-pub(super) fn ask_table(
-    client: &mut RpcClient,
-    names: &[&str],
-    members: &[&str],
-) -> Result<Vec<ProcessInfo>, CtlError> {
-    let texts =
-        |texts: &[&str]| RpcValue::Array(texts.iter().map(|text| RpcValue::text(*text)).collect());
-    let params = vec![texts(names), texts(members)];
-    let answer = client.call("supervisord.getProcessTable", params)?;
-    ProcessInfo::read_table(&answer)
-}
-
-/// The members that `status` shows.
-const SHOWN: &[&str] = &["name", "group", "state", "statename", "description"];
-
-/// All processes, with all members.
-pub(super) fn all_processes(session: &mut CtlSession) -> Result<Vec<ProcessInfo>, CtlError> {
-    match table(session, &[], &[])? {
-        Some(processes) => Ok(processes),
-        None => every_struct(session),
-    }
-}
-
-/// All processes, from a server that may not support tables.
-fn every_struct(session: &mut CtlSession) -> Result<Vec<ProcessInfo>, CtlError> {
-    let answer = session.call("supervisor.getAllProcessInfo", Vec::new())?;
-    reply::all(&answer, ProcessInfo::read)
-}
-
-/// The processes that `names` select (empty: all), with only these members (empty: all). `None`: the server does not
-/// support tables or returned no usable one. Callers then use Supervisor's methods, which also report errors.
-fn table(
-    session: &mut CtlSession,
-    names: &[&str],
-    members: &[&str],
-) -> Result<Option<Vec<ProcessInfo>>, CtlError> {
-    if !session.has_tables {
-        return Ok(None);
-    }
-    session.flush()?;
-    match ask_table(&mut session.client, names, members) {
-        Ok(processes) => Ok(Some(processes)),
-        // The server requires a password. A wrong one must not be tried twice.
-        Err(failure @ CtlError::Http { .. }) => Err(failure),
-        Err(failure) => {
-            session.has_tables = !is(&failure, FaultCode::UnknownMethod);
-            Ok(None)
-        }
-    }
-}
-
-/// The action `status [name…]`.
-pub(super) fn status(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
-    #[derive(Serialize)]
-    struct ResultsJson<'a> {
-        processes: Vec<ProcessJson<'a>>,
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        errors: Vec<UnknownName<'a>>,
-    }
-    #[derive(Serialize)]
-    struct UnknownName<'a> {
-        name: &'a str,
-        error: &'static str,
-    }
-
-    let names = session.words(arguments);
-    let everything = names.is_empty() || names.contains(&"all");
-    let asked: &[&str] = if everything { &[] } else { &names };
-    let members: &[&str] = if session.json { &[] } else { SHOWN };
-    let processes = match table(session, asked, members)? {
-        Some(processes) => processes,
-        None if session.is_up()? => every_struct(session)?,
-        None => {
-            session.exit = exit::STATUS_UNKNOWN;
-            return Ok(());
-        }
-    };
-    let mut shown: Vec<&ProcessInfo> = Vec::new();
-    let mut errors = Vec::new();
-    if everything {
-        shown.extend(&processes);
-    } else {
-        for name in names {
-            let spec = Namespec::parse(name);
-            let before = shown.len();
-            shown.extend(processes.iter().filter(|process| process.is_in(&spec)));
-            if shown.len() == before && !name.contains(':') {
-                // Differs: a name without a colon that is no process but a group selects the whole group.
-                shown.extend(processes.iter().filter(|process| process.group == name));
-            }
-            if shown.len() == before {
-                errors.push(match spec.process {
-                    Some(_) => (name, "no such process"),
-                    None => (&name[..spec.group.len()], "no such group"),
-                });
-            }
-        }
-    }
-    if !errors.is_empty() {
-        session.exit = exit::STATUS_UNKNOWN;
-    }
-    if shown.iter().any(|process| process.is_stopped()) {
-        session.exit = exit::STATUS_NOT_RUNNING;
-    }
-    if session.json {
-        return session.say(&render::json(&ResultsJson {
-            processes: shown.iter().map(|process| (*process).into()).collect(),
-            errors: errors
-                .into_iter()
-                .map(|(name, error)| UnknownName { name, error })
-                .collect(),
-        }));
-    }
-    for (name, error) in errors {
-        session.say(&format!("{name}: ERROR ({error})"))?;
-    }
-    for line in render::status(&shown) {
-        session.say(&line)?;
-    }
-    Ok(())
-}
-
-/// The action `pid [name… | all]`.
-pub(super) fn pid(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
-    #[derive(Serialize)]
-    struct DaemonPid {
-        pid: i64,
-    }
-    #[derive(Serialize)]
-    struct PidJson {
-        pids: Vec<ProcessPid>,
-    }
-    #[derive(Serialize)]
-    struct ProcessPid {
-        group: String,
-        name: String,
-        namespec: String,
-        pid: i64,
-    }
-
-    let names = session.words(arguments);
-    if !session.is_up()? {
-        return Ok(());
-    }
-    if names.is_empty() {
-        let answer = session.call("supervisor.getPID", Vec::new())?;
-        let pid = reply::as_int(&answer)?;
-        let line = if session.json {
-            render::json(&DaemonPid { pid })
-        } else {
-            pid.to_string()
-        };
-        return session.say(&line);
-    }
-    let mut found = Vec::new();
-    if names.contains(&"all") {
-        for process in all_processes(session)? {
-            say_pid(session, process, &mut found)?;
-        }
-    } else {
-        for name in names {
-            match session.call("supervisor.getProcessInfo", vec![RpcValue::text(name)]) {
-                Ok(answer) => {
-                    let process = ProcessInfo::read(&answer)?;
-                    if process.pid == 0 {
-                        session.exit = exit::NOT_RUNNING;
-                    }
-                    say_pid(session, process, &mut found)?;
-                }
-                Err(failure) if is(&failure, FaultCode::BadName) => {
-                    session.complain(&format!("No such process {name}"))?;
-                    session.exit = exit::GENERIC;
-                }
-                Err(failure) => return Err(failure),
-            }
-        }
-    }
-    if !session.json {
-        return Ok(());
-    }
-    let pids = found
-        .into_iter()
-        .map(|process: ProcessInfo| ProcessPid {
-            namespec: process.namespec(),
-            group: process.group,
-            name: process.name,
-            pid: process.pid,
-        })
-        .collect();
-    session.say(&render::json(&PidJson { pids }))
-}
-
-/// Prints the PID, or collects it for the JSON that is printed at the end.
-fn say_pid(
-    session: &mut CtlSession,
-    process: ProcessInfo,
-    found: &mut Vec<ProcessInfo>,
-) -> Result<(), CtlError> {
-    if session.json {
-        found.push(process);
-        return Ok(());
-    }
-    session.say(&process.pid.to_string())
 }

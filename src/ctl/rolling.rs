@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::error::CtlError;
 use super::exit;
-use super::process::{self, START};
+use super::process::START;
 use super::reply::{self, ProcessInfo, ProcessOutcome, ScaleResult, UpgradeCount};
 use super::session::CtlSession;
+use super::status::all_processes;
 use crate::api::FaultCode;
 use crate::api::xmlrpc::RpcValue;
 use crate::config;
@@ -29,14 +30,12 @@ pub(super) fn scale(session: &mut CtlSession, arguments: &str) -> Result<(), Ctl
     let words: Vec<&str> = arguments.split_whitespace().collect();
     let [program, count] = words.as_slice() else {
         return session.usage(
-            "scale",
             "Error: scale requires a program name and a number of processes",
             exit::INVALID_ARGUMENTS,
         );
     };
     let Some(numprocs) = count.parse::<i32>().ok().filter(|&count| count >= 0) else {
         return session.usage(
-            "scale",
             &format!("Error: scale requires a number of processes, not {count}"),
             exit::INVALID_ARGUMENTS,
         );
@@ -44,9 +43,7 @@ pub(super) fn scale(session: &mut CtlSession, arguments: &str) -> Result<(), Ctl
     let params = vec![RpcValue::text(*program), RpcValue::Int(i64::from(numprocs))];
     let answer = match session.call("supervisord.setNumprocs", params) {
         Err(CtlError::Fault(fault)) if fault.code == i64::from(FaultCode::BadName.code()) => {
-            session.complain(&format!("{program}: ERROR (no such program)"))?;
-            session.exit = exit::GENERIC;
-            return Ok(());
+            return session.refuse(&format!("{program}: ERROR (no such program)"));
         }
         Err(failure) => return print_refusal(session, program, failure),
         Ok(answer) => ScaleResult::read(&answer)?,
@@ -81,7 +78,6 @@ pub(super) fn serialrestart(session: &mut CtlSession, arguments: &str) -> Result
             Ok(count) if count > 0 => at_once = count,
             _ => {
                 return session.usage(
-                    "serialrestart",
                     &format!(
                         "Error: serialrestart -n requires a number of at least 1, not '{count}'"
                     ),
@@ -93,12 +89,11 @@ pub(super) fn serialrestart(session: &mut CtlSession, arguments: &str) -> Result
     }
     if words.is_empty() {
         return session.usage(
-            "serialrestart",
             "Error: serialrestart requires a process name",
             exit::INVALID_ARGUMENTS,
         );
     }
-    let processes = process::all_processes(session)?;
+    let processes = all_processes(session)?;
     let mut names = Vec::new();
     let mut is_known = true;
     for word in words {
@@ -128,11 +123,7 @@ pub(super) fn upgrade(session: &mut CtlSession, arguments: &str) -> Result<(), C
         return Ok(());
     }
     if !arguments.is_empty() {
-        return session.usage(
-            "upgrade",
-            "Error: upgrade accepts no arguments",
-            exit::INVALID_ARGUMENTS,
-        );
+        return session.refuse_arguments(exit::INVALID_ARGUMENTS);
     }
     let before = match generation(session) {
         Ok(now) => now.generation,
@@ -156,9 +147,7 @@ pub(super) fn upgrade(session: &mut CtlSession, arguments: &str) -> Result<(), C
             Err(failure) if failure.is_nobody() => {
                 let since = *refused_since.get_or_insert_with(Instant::now);
                 if since.elapsed() >= GONE_AFTER {
-                    session.complain("upgrade: ERROR (the daemon exited)")?;
-                    session.exit = exit::GENERIC;
-                    return Ok(());
+                    return session.refuse("upgrade: ERROR (the daemon exited)");
                 }
                 std::thread::sleep(UPGRADE_PAUSE);
             }
@@ -255,9 +244,7 @@ fn print_refusal(session: &mut CtlSession, what: &str, failure: CtlError) -> Res
         session.exit = exit::UNIMPLEMENTED;
         return Ok(());
     }
-    session.complain(&format!("{what}: ERROR ({})", bare(&fault.text)))?;
-    session.exit = exit::GENERIC;
-    Ok(())
+    session.refuse(&format!("{what}: ERROR ({})", bare(&fault.text)))
 }
 
 /// Removes the fault's name in capitals from its text.

@@ -3,13 +3,11 @@
 use std::io::Write;
 
 use super::client::RpcClient;
-use super::completion;
 use super::error::CtlError;
-use super::exit;
-use super::file;
 use super::options::{self, CtlCommandLine, CtlOptions};
+use super::run_line::run_line;
 use super::session::CtlSession;
-use super::shell;
+use super::{completion, exit, file, shell};
 use crate::cli::completion::CompletionRequest;
 
 /// Runs the program and returns its exit status. The first argument is the program's name.
@@ -66,9 +64,7 @@ fn act(options: &CtlOptions) -> u8 {
     let result = if options.words.is_empty() {
         shell::run(&mut session, &options.prompt, options.history.as_deref()).map(|()| 0)
     } else {
-        session
-            .run_line(&options.words.join(" "))
-            .map(|()| session.exit)
+        run_line(&mut session, &options.words.join(" ")).map(|()| session.exit)
     };
     result.unwrap_or_else(|failure| {
         if !is_quiet(&failure) {

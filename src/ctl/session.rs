@@ -1,25 +1,28 @@
-//! A session of one user with one server: output, exit status, and running actions.
+//! A session of one user with one server: calls, output, questions and the exit status. It does not know the actions.
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::rc::Rc;
 
 use nix::errno::Errno;
 
-use super::access;
 use super::client::RpcClient;
-use super::command::{self, CtlAction};
 use super::error::CtlError;
-use super::exit;
-use super::reply::{self, ConfigInfo, ProcessInfo};
 use super::terminal::{self, InterruptKey, StdinLines};
+use super::{access, exit, reply};
 use crate::api::FaultCode;
 use crate::api::xmlrpc::RpcValue;
-use crate::domain::Namespec;
 
 /// The API version that this client supports.
 const API_VERSION: &str = "3.0";
 /// Size of the output buffer, in bytes.
 const OUTPUT_BYTES: usize = 64 << 10;
+
+/// What usage errors say of the action that runs.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct RunningAction {
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+}
 
 /// State shared by all actions.
 pub(super) struct CtlSession {
@@ -29,6 +32,8 @@ pub(super) struct CtlSession {
     pub(super) interactive: bool,
     /// The exit status. Never reset: the last action that sets it decides.
     pub(super) exit: u8,
+    /// The action that runs.
+    pub(super) running: RunningAction,
     /// Whether the shell ends after this action.
     pub(super) leaving: bool,
     /// Reads standard input when the line editor does not.
@@ -48,6 +53,7 @@ impl CtlSession {
             client,
             interactive,
             exit: 0,
+            running: RunningAction::default(),
             leaving: false,
             input: StdinLines::default(),
             has_tables: true,
@@ -55,93 +61,6 @@ impl CtlSession {
             out: BufWriter::with_capacity(OUTPUT_BYTES, io::stdout()),
             interrupts: None,
         }
-    }
-
-    /// Runs one command line. Errors are printed and set [`Self::exit`].
-    ///
-    /// # Errors
-    /// Only [`CtlError::Output`].
-    pub(super) fn run_line(&mut self, line: &str) -> Result<(), CtlError> {
-        let line = line.trim();
-        let (word, arguments) = match line.strip_prefix('?') {
-            Some(topic) => ("help", topic.trim()),
-            None => {
-                let end = line
-                    .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-                    .unwrap_or(line.len());
-                (&line[..end], line[end..].trim())
-            }
-        };
-        if line.is_empty() {
-            return Ok(());
-        }
-        let Some(action) = command::find_action(word) else {
-            self.say(&format!("*** Unknown syntax: {line}"))?;
-            self.exit = exit::GENERIC;
-            return self.flush();
-        };
-        if self.stops_short(action, arguments)? {
-            return self.flush();
-        }
-        loop {
-            self.json = false;
-            let result = (action.run)(self, arguments);
-            match result {
-                Ok(()) => break,
-                Err(CtlError::Http { status: 401, .. }) => match self.ask_credentials() {
-                    Ok(true) => {}
-                    Ok(false) => break,
-                    Err(failure) => {
-                        self.report(failure)?;
-                        break;
-                    }
-                },
-                Err(failure) => {
-                    self.report(failure)?;
-                    break;
-                }
-            }
-        }
-        self.flush()
-    }
-
-    /// Checks options before the action runs: prints requested help, or refuses unknown options. Returns whether the
-    /// action must not run.
-    fn stops_short(&mut self, action: &CtlAction, arguments: &str) -> Result<bool, CtlError> {
-        let is_help = |word: &str| matches!(word, "-h" | "--help");
-        if arguments.split_whitespace().any(is_help) && !action.help.is_empty() {
-            action.say_help(self)?;
-            return Ok(true);
-        }
-        let Some(word) = action.unknown_option(arguments) else {
-            return Ok(false);
-        };
-        if self.is_a_name(word) {
-            return Ok(false);
-        }
-        self.json = false;
-        let text = format!(
-            "Error: {} has no option {word} (nothing changed)",
-            action.name
-        );
-        self.usage(action.name, &text, exit::INVALID_ARGUMENTS)?;
-        Ok(true)
-    }
-
-    /// Whether the daemon knows a process or group of this name. Also false if the daemon does not answer.
-    fn is_a_name(&mut self, word: &str) -> bool {
-        let spec = Namespec::parse(word);
-        let live = self.call("supervisor.getAllProcessInfo", Vec::new());
-        let live = live.and_then(|answer| reply::all(&answer, ProcessInfo::read));
-        if live.is_ok_and(|live| {
-            live.iter()
-                .any(|process| process.is_in(&spec) || process.group == word)
-        }) {
-            return true;
-        }
-        let read = self.call("supervisor.getAllConfigInfo", Vec::new());
-        let read = read.and_then(|answer| reply::all(&answer, ConfigInfo::read));
-        read.is_ok_and(|read| read.iter().any(|config| config.group == word))
     }
 
     /// Prints a line.
@@ -207,7 +126,7 @@ impl CtlSession {
                 self.exit = exit::NOT_INSTALLED;
                 Ok(false)
             }
-            Err(failure) if failure.fault() == Some(i64::from(FaultCode::UnknownMethod.code())) => {
+            Err(failure) if failure.is_fault(FaultCode::UnknownMethod) => {
                 self.complain("Sorry, supervisord responded but did not recognize the supervisor namespace commands that supervisorctl uses to control it.  Please check that the [rpcinterface:supervisor] section is enabled in the configuration file (see sample.conf).")?;
                 self.exit = exit::UNIMPLEMENTED;
                 Ok(false)
@@ -255,7 +174,7 @@ impl CtlSession {
     }
 
     /// Asks for credentials, because the server requires them. Returns whether to try again.
-    fn ask_credentials(&mut self) -> Result<bool, CtlError> {
+    pub(super) fn ask_credentials(&mut self) -> Result<bool, CtlError> {
         self.complain("Server requires authentication")?;
         if !self.interactive {
             // Differs: Supervisor tries once more and also prints the raw exception.
@@ -346,19 +265,24 @@ impl CtlSession {
         Ok(())
     }
 
-    /// Prints the help text of `action`, as usage errors do.
-    pub(super) fn say_help(&mut self, action: &str) -> Result<(), CtlError> {
-        match command::find_action(action) {
-            Some(action) => self.complain(action.help),
-            None => Ok(()),
-        }
+    /// Prints `text` as a usage error with the help text of the action, and sets the exit status.
+    pub(super) fn usage(&mut self, text: &str, status: u8) -> Result<(), CtlError> {
+        self.complain(text)?;
+        self.complain(self.running.help)?;
+        self.exit = status;
+        Ok(())
     }
 
-    /// Prints `text` as a usage error with the help text of the action, and sets the exit status.
-    pub(super) fn usage(&mut self, action: &str, text: &str, status: u8) -> Result<(), CtlError> {
-        self.complain(text)?;
-        self.say_help(action)?;
-        self.exit = status;
+    /// The usage error of an action without arguments.
+    pub(super) fn refuse_arguments(&mut self, status: u8) -> Result<(), CtlError> {
+        let text = format!("Error: {} accepts no arguments", self.running.name);
+        self.usage(&text, status)
+    }
+
+    /// Reports that the server refused an action: prints an error line and sets the exit status.
+    pub(super) fn refuse(&mut self, line: &str) -> Result<(), CtlError> {
+        self.complain(line)?;
+        self.exit = exit::GENERIC;
         Ok(())
     }
 

@@ -17,6 +17,7 @@ use rustyline::{CompletionType, Config, Context, Editor, Helper};
 use super::client::RpcClient;
 use super::completion::{self, KnownProcess};
 use super::error::CtlError;
+use super::run_line::run_line;
 use super::session::{self, CtlSession};
 
 /// Maximum number of history lines that can be recalled.
@@ -33,7 +34,7 @@ pub(super) fn run(
 ) -> Result<(), CtlError> {
     let prompt = format!("{prompt}> ");
     session.leave_on_interrupt()?;
-    session.run_line("status")?;
+    run_line(session, "status")?;
     if session::is_at_terminal() {
         run_edited(session, &prompt, history)
     } else {
@@ -45,7 +46,7 @@ pub(super) fn run(
 fn run_piped(session: &mut CtlSession, prompt: &str) -> Result<(), CtlError> {
     while !session.leaving {
         match session.ask(prompt) {
-            Ok(line) => session.run_line(&line)?,
+            Ok(line) => run_line(session, &line)?,
             Err(CtlError::EndOfInput) => {
                 session.say("")?;
                 return session.flush();
@@ -84,7 +85,7 @@ fn run_edited(
                 if let Some(file) = history {
                     append_history(file, &line);
                 }
-                session.run_line(&line)?;
+                run_line(session, &line)?;
             }
             // The editor has moved to the next line, as the empty line does elsewhere.
             Err(ReadlineError::Eof | ReadlineError::Interrupted) => return Ok(()),

@@ -12,7 +12,7 @@ use hyper::body::Bytes;
 use tokio::sync::{Notify, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Duration, Instant, timeout};
 
-use super::stream::ClientStream;
+use super::client_stream::ClientStream;
 use crate::sys;
 
 /// Memory for requests and responses of one untrusted client, in bytes. A body of the maximum length fits.

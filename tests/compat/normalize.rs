@@ -2,6 +2,8 @@
 
 use supervisord::domain::LINES;
 
+use crate::support::help::without_own_actions;
+
 /// Replaces each match of `pattern` by `with`. In a pattern `#` matches digits, `@` characters of `[a-z0-9_]`, `~` the
 /// rest of the line. All other characters match themselves.
 pub(crate) fn replace(text: &str, pattern: &str, with: &str) -> String {
@@ -64,11 +66,6 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// The `help` lines of actions that Supervisor does not have.
-const OUR_ACTIONS: &str = "\nsupervisord commands (type help <topic>):\n\
-                           =========================================\n\
-                           scale  serialrestart  upgrade\n\n";
-
 /// The answer of `system.listMethods` without the namespace of methods that Supervisor does not have.
 fn without_our_methods(text: &str) -> String {
     let names = text.split(", ");
@@ -83,7 +80,7 @@ pub(crate) fn text(text: &str) -> String {
     // The log of our daemon mentions the system bus on machines that have one.
     let lines = text.split_inclusive('\n');
     let text: String = lines.filter(|line| !line.contains(" D-Bus")).collect();
-    let mut text = without_our_methods(&text.replace(OUR_ACTIONS, ""));
+    let mut text = without_our_methods(&without_own_actions(&text));
     for (pattern, with) in [
         ("#-#-# #:#:#,# ", ""),
         ("uptime #:#:#", "uptime T"),

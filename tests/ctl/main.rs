@@ -4,6 +4,8 @@
 //! that they are skipped, and pass. Every process that a test starts exits with the test.
 
 mod fake;
+#[path = "../support/help.rs"]
+mod help;
 mod side;
 mod table;
 

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::help::without_own_actions;
+
 /// Time limit of every step.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
@@ -252,18 +254,13 @@ impl Drop for Side {
     }
 }
 
-/// The `help` lines of the actions that Supervisor does not have.
-const OUR_ACTIONS: &str = "\nsupervisord commands (type help <topic>):\n\
-                           =========================================\n\
-                           scale  serialrestart  upgrade\n\n";
-
 /// Replaces values that may differ: directories, PIDs, times, the client's name, and Python's source lines.
 pub(crate) fn normal(text: &str, side: &Side) -> String {
     let text = text
         .replace(&side.dir.display().to_string(), "DIR")
         .replace(&side.client.display().to_string(), "CLIENT")
-        .replace(&format!(":{}", side.port), ":PORT")
-        .replace(OUR_ACTIONS, "");
+        .replace(&format!(":{}", side.port), ":PORT");
+    let text = without_own_actions(&text);
     text.split_inclusive('\n').map(normal_line).collect()
 }
 

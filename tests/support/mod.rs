@@ -6,6 +6,7 @@
 
 pub mod daemon;
 mod fake_server;
+pub mod help;
 mod hostile;
 mod listener;
 pub mod machine;

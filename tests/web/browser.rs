@@ -39,10 +39,6 @@ pub(crate) fn tests() -> Vec<Trial> {
         height: 844,
         ..Look::DESK
     };
-    let plain = Look {
-        scripts: false,
-        ..Look::DESK
-    };
     let table: [(&str, Look, Check); 11] = [
         (
             "buttons_of_a_process_work",
@@ -85,7 +81,11 @@ pub(crate) fn tests() -> Vec<Trial> {
             phone,
             the_page_works_on_a_phone,
         ),
-        ("the_page_works_without_scripts", plain, without_scripts),
+        (
+            "the_page_works_without_scripts",
+            Look::WITHOUT_SCRIPTS,
+            without_scripts,
+        ),
         (
             "an_old_page_works_with_a_new_daemon",
             Look::DESK,

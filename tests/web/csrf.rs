@@ -1,9 +1,9 @@
 //! Cross-site requests change nothing, and requests of programs still work.
 
-use crate::scene::{Scene, text};
+use crate::scene::{PlainCheck, Scene, plain_trials, text};
 use crate::support::daemon::Side;
 use crate::support::expect;
-use crate::support::runner::{Outcome, Trial};
+use crate::support::runner::Trial;
 use crate::support::wire::Address;
 
 const CONFIG: &str = "\
@@ -16,10 +16,8 @@ const MOZILLA: &str = "User-Agent: Mozilla/5.0 (X11; Linux x86_64)";
 /// `u:p`.
 const PASSWORD: &str = "Authorization: Basic dTpw";
 
-type Check = fn() -> Result<(), String>;
-
 pub(crate) fn tests() -> Vec<Trial> {
-    let table: Vec<(&str, Check)> = vec![
+    let table: Vec<(&str, PlainCheck)> = vec![
         (
             "links_of_browsers_change_nothing",
             links_of_browsers_change_nothing,
@@ -45,15 +43,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             every_path_asks_for_the_password,
         ),
     ];
-    table
-        .into_iter()
-        .map(|(name, check)| {
-            Trial::new(format!("csrf::{name}"), move || {
-                check()?;
-                Ok(Outcome::Passed)
-            })
-        })
-        .collect()
+    plain_trials("csrf", table)
 }
 
 fn scene(more: &str) -> Result<Scene, String> {

@@ -40,6 +40,10 @@ impl Look {
         scripts: true,
         font: 16,
     };
+    pub(crate) const WITHOUT_SCRIPTS: Self = Self {
+        scripts: false,
+        ..Self::DESK
+    };
 }
 
 /// A browser with one window. Fields drop in order: the driver, all marked processes, the files, the lock.

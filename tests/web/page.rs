@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use crate::scene::{Scene, text};
+use crate::scene::{PlainCheck, Scene, plain_trials, text};
 use crate::support::daemon::Side;
-use crate::support::runner::{Outcome, Trial};
+use crate::support::runner::Trial;
 use crate::support::wire::{Address, Connection};
 use crate::support::{LIMIT, expect, proc, wait_for};
 
-type Check = fn() -> Result<(), String>;
-
 pub(crate) fn tests() -> Vec<Trial> {
-    let table: Vec<(&str, Check)> = vec![
+    let table: Vec<(&str, PlainCheck)> = vec![
         ("names_and_logs_are_escaped", names_and_logs_are_escaped),
         (
             "groups_are_started_and_cleared",
@@ -39,15 +37,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             restarts_and_last_exits_are_shown,
         ),
     ];
-    table
-        .into_iter()
-        .map(|(name, check)| {
-            Trial::new(format!("page::{name}"), move || {
-                check()?;
-                Ok(Outcome::Passed)
-            })
-        })
-        .collect()
+    plain_trials("page", table)
 }
 
 fn names_and_logs_are_escaped() -> Result<(), String> {

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 
 use crate::support::daemon::{Daemon, Marked, Side, program};
+use crate::support::runner::{Outcome, Trial};
 use crate::support::temp_dir::TempDir;
 use crate::support::wire::{Address, Answer, Connection};
 use crate::support::{LIMIT, wait_for};
@@ -130,6 +131,20 @@ impl Scene {
             pid != 0 && pid != before && self.daemon.state(name) == "RUNNING"
         })
     }
+}
+
+/// A check without a browser.
+pub(crate) type PlainCheck = fn() -> Result<(), String>;
+
+/// The tests of a table, named `prefix::name`.
+pub(crate) fn plain_trials(prefix: &str, table: Vec<(&str, PlainCheck)>) -> Vec<Trial> {
+    let trials = table.into_iter().map(|(name, check)| {
+        Trial::new(format!("{prefix}::{name}"), move || {
+            check()?;
+            Ok(Outcome::Passed)
+        })
+    });
+    trials.collect()
 }
 
 /// The body as text.

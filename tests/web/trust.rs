@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 
 use crate::browser::{Check, button, cell, live, says};
 use crate::driver::{Browser, Look, missing};
-use crate::scene::{Scene, text};
+use crate::scene::{PlainCheck, Scene, plain_trials, text};
 use crate::support::daemon::Side;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::{Address, Value};
@@ -43,9 +43,6 @@ numprocs=2
 startsecs=0
 ";
 
-/// A check without a browser.
-type PlainCheck = fn() -> Result<(), String>;
-
 pub(crate) fn tests() -> Vec<Trial> {
     let small = Look {
         width: 390,
@@ -54,10 +51,6 @@ pub(crate) fn tests() -> Vec<Trial> {
     };
     let large = Look {
         font: 24,
-        ..Look::DESK
-    };
-    let plain = Look {
-        scripts: false,
         ..Look::DESK
     };
     let table: Vec<(&str, &'static str, Look, Check)> = vec![
@@ -79,7 +72,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         (
             "d1_a_message_moves_no_row_without_scripts",
             FEW,
-            plain,
+            Look::WITHOUT_SCRIPTS,
             message_without_scripts,
         ),
         ("d1_a_filter_moves_no_row", FEW, Look::DESK, filter),
@@ -120,7 +113,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         "trust::d4_every_control_is_visible_at_every_width",
         reach,
     ));
-    let plain: [(&str, PlainCheck); 3] = [
+    let plain: Vec<(&str, PlainCheck)> = vec![
         (
             "d3_unknown_paths_and_head_have_correct_answers",
             not_found_and_head,
@@ -131,12 +124,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             started_again,
         ),
     ];
-    tests.extend(plain.map(|(name, check)| {
-        Trial::new(format!("trust::{name}"), move || {
-            check()?;
-            Ok(Outcome::Passed)
-        })
-    }));
+    tests.extend(plain_trials("trust", plain));
     tests
 }
 

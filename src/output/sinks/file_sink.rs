@@ -8,8 +8,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::log_sink::{Connections, LogSink, Pressure};
 use super::sink_health::{SinkHealth, TargetName};
-use super::{Connections, LogSink, Pressure};
 use crate::domain::{Channel, Errno, Line, ProcessName};
 use crate::output::in_flight_log::LogMark;
 use crate::output::log_file::{self, LogFile, LogRules, Rotation, WriteStop};

@@ -5,8 +5,8 @@
 
 use std::time::Instant;
 
+use super::log_sink::{Connections, LogSink, Pressure, SinkSource};
 use super::sink_health::{SinkHealth, TargetName};
-use super::{Connections, LogSink, Pressure, SinkSource};
 use crate::config::spec::{JournalSpec, RateLimit};
 use crate::domain::Line;
 use crate::output::fields;

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::config::testing::program;
-use crate::domain::{Bytes, ProcessName};
+use crate::domain::{Bytes, Channel, InstanceId, ProcessName};
 use crate::output::testing::TempDir;
-use sink_health::TargetName;
+use sink_health::{SinkHealth, TargetName};
 
 /// A target that takes no more than `room` bytes. What exceeds that waits or is dropped.
 #[derive(Debug)]

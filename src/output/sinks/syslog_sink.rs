@@ -1,7 +1,7 @@
 //! Syslog as a target of one stream. All streams share one connection with one queue.
 
+use super::log_sink::{Connections, LogSink, Pressure, SinkSource};
 use super::sink_health::{SinkHealth, TargetName};
-use super::{Connections, LogSink, Pressure, SinkSource};
 use crate::domain::Line;
 use crate::sys;
 

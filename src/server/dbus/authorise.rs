@@ -3,16 +3,17 @@
 
 use std::collections::HashMap;
 
-use super::bus::{BusConnection, BusKind, BusSender};
+use super::bus::BusConnection;
 use super::error::BusError;
 use super::interface::{BusMethod, CallBinding};
 use super::polkit::{PolkitAnswer, action_for};
+use super::sender::{BusKind, BusSender};
 use crate::api::{
     Access, AccessScope, BoundCall, Caller, Fault, FaultCode, Grant, Permission, ProcessView,
     Reply, Request, RequestSubject, RequestTarget,
 };
 use crate::domain::Namespec;
-use crate::server::xmlrpc::run_blocking;
+use crate::server::blocking_pool::run_blocking;
 use crate::sys;
 
 /// Maximum number of processes that polkit is asked about individually for one call.

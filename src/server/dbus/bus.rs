@@ -8,12 +8,11 @@ use tokio::sync::OnceCell;
 use tokio::time::{Duration, timeout};
 use zbus::{Connection, OwnedVariant};
 
-use super::BusContext;
+use super::context::BusContext;
 use super::error::BusError;
 use super::limits::CallLimits;
-use crate::api::{Access, Caller, Transport};
+use super::sender::{BusKind, BusSender};
 use crate::domain::{GroupName, ProcessName};
-use crate::sys;
 
 /// How long the bus itself may take to answer.
 pub(super) const BUS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,25 +23,6 @@ const SENDER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Maximum number of cached senders, including pending look-ups: the maximum number of connections of a system bus.
 const SENDERS_MAX: usize = 2048;
-
-/// The kind of bus.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BusKind {
-    /// The machine's bus. polkit authorises the calls.
-    System,
-    /// A user's bus. That user may do everything, others nothing.
-    Session,
-}
-
-impl BusKind {
-    /// The name in log lines.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::System => "system",
-            Self::Session => "session",
-        }
-    }
-}
 
 /// State shared by everything on one connection.
 pub(super) struct BusConnection {
@@ -92,43 +72,6 @@ impl SenderCache {
 
 /// Groups with their processes.
 pub(super) type KnownObjects = BTreeMap<GroupName, BTreeSet<ProcessName>>;
-
-/// The sender of a message, as the bus knows it. The bus never gives its name to another connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct BusSender {
-    pub(super) name: String,
-    pub(super) uid: u32,
-    pub(super) pid: Option<i32>,
-}
-
-impl BusSender {
-    #[cfg(test)]
-    pub(super) fn of_user(name: &str, uid: u32) -> Self {
-        Self {
-            name: name.to_owned(),
-            uid,
-            pid: None,
-        }
-    }
-
-    /// Whether the sender is root or the daemon's own user, who could do everything without us.
-    pub(super) fn is_trusted(&self) -> bool {
-        self.uid == 0 || self.uid == sys::effective_uid()
-    }
-
-    /// The sender as a caller of the Control API. `access`: what was granted; `None`: everything.
-    pub(super) fn caller(&self, access: Option<Access>) -> Caller {
-        Caller {
-            transport: Transport::Bus,
-            uid: Some(self.uid),
-            gid: None,
-            pid: self.pid,
-            login: None,
-            bus_name: Some(self.name.clone()),
-            access,
-        }
-    }
-}
 
 impl BusConnection {
     pub(super) fn new(connection: Connection, kind: BusKind, context: Arc<BusContext>) -> Self {

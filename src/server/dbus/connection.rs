@@ -5,21 +5,19 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 
-use tokio::sync::watch;
 use tokio::time::timeout;
 use zbus::connection::Builder;
 use zbus::{Connection, MessageStream};
 
-use super::bus::{BUS_TIMEOUT, BusConnection, BusKind, BusSender};
+use super::bus::{BUS_TIMEOUT, BusConnection};
+use super::context::BusContext;
 use super::interface::BUS_NAME;
 use super::reconnect::ReconnectWait;
-use super::serve::STOP_WITHIN;
-use super::{serve, signals};
-use crate::api::RpcInterfaces;
+use super::sender::{BusKind, BusSender};
+use super::serve::{self, STOP_WITHIN};
+use super::signals;
 use crate::config::spec::BusChoice;
-use crate::control::{ControlHandle, EventFeed};
 use crate::domain::Line;
-use crate::server::{LogFn, RecentClients};
 use crate::sys;
 
 /// RequestName without flags: wait in the queue for the name.
@@ -34,18 +32,6 @@ enum ConnectFailure {
     NoBus(String),
     /// The bus refuses us or does not answer.
     Denied(String),
-}
-
-/// What the D-Bus side needs from the server.
-pub(in crate::server) struct BusContext {
-    pub(in crate::server) choice: BusChoice,
-    pub(in crate::server) control: ControlHandle,
-    pub(in crate::server) interface: RpcInterfaces,
-    pub(in crate::server) feed: EventFeed,
-    pub(in crate::server) log: LogFn,
-    /// The callers' processes, for which a daemon that is PID 1 waits before it exits.
-    pub(in crate::server) peers: RecentClients,
-    pub(in crate::server) stop: watch::Receiver<bool>,
 }
 
 /// Stays connected to the bus whenever there is one, until the server stops.

@@ -1,4 +1,4 @@
-//! Converts values: from D-Bus messages to arguments of METHODS, and from method results to D-Bus messages. This
+//! Converts values: from D-Bus messages to arguments of METHODS, and from results of methods to D-Bus messages. This
 //! module does not know callers or the meaning of calls.
 
 use std::collections::HashMap;
@@ -9,6 +9,10 @@ use zbus::{Array, Dict, Signature, Structure, Variant};
 use super::error::BusError;
 use super::interface::{BusMethod, ReplyType};
 use crate::api::xmlrpc::RpcValue;
+use crate::api::{ConfigView, MemberSink, ProcessView, Reply, TargetResult};
+use crate::domain::GroupName;
+use crate::server::calls::method_result::{MethodResult, namespecs, target_status};
+use crate::server::calls::process_members::{RenderScratch, write_config, write_process};
 
 /// The values of a message body, in order.
 pub(super) type BusValues = Vec<Variant<'static>>;
@@ -92,86 +96,101 @@ fn read_value(given: Variant<'_>) -> Option<RpcValue> {
 }
 
 /// A string that a message can carry. A NUL is replaced, because the bus would close the connection for it.
-pub(super) fn text_variant(text: &str) -> Variant<'static> {
-    Variant::from(text.replace('\0', "\u{fffd}"))
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
-/// Converts the result of a method. `None`: the result does not have the type that its row of BUS_METHODS declares. A
+/// A string in a message.
+pub(super) fn text_variant(text: &str) -> Variant<'static> {
+    Variant::from(without_nul(text))
+}
+
+/// Renders the result of a method. `None`: the result does not have the type that its row of BUS_METHODS declares. A
 /// test of all rows would find that.
-pub(super) fn reply_values(outcome: ReplyType, value: RpcValue) -> Option<BusValues> {
-    Some(match (outcome, value) {
-        (ReplyType::Done, _) => Vec::new(),
-        (ReplyType::Text, RpcValue::Text(it)) => vec![text_variant(&it)],
-        (ReplyType::Number, RpcValue::Int(number)) => vec![Variant::from(to_i32(number))],
-        (ReplyType::State, RpcValue::Struct(members)) => {
-            let (code, name) = (
-                int_member(&members, "statecode")?,
-                text_member(&members, "statename")?,
-            );
-            vec![Variant::from(to_i32(code)), text_variant(name)]
+pub(super) fn reply_values(outcome: ReplyType, result: MethodResult) -> Option<BusValues> {
+    let reply = match (outcome, result) {
+        (ReplyType::Done, _) => return Some(Vec::new()),
+        (ReplyType::Tail, MethodResult::Tail(tail)) => {
+            return Some(vec![
+                text_variant(&tail.text),
+                Variant::from(tail.size),
+                Variant::from(tail.overflow),
+            ]);
         }
-        (ReplyType::Info, RpcValue::Struct(members)) => vec![Variant::from(info_dict(members)?)],
-        (ReplyType::Infos, RpcValue::Array(items)) => {
-            let mut infos = Array::new(&info_signature());
-            for item in items {
-                let RpcValue::Struct(members) = item else {
-                    return None;
-                };
-                infos.append(Variant::from(info_dict(members)?)).ok()?;
-            }
-            vec![Variant::from(infos)]
+        (_, MethodResult::Reply(reply)) => reply,
+        (_, MethodResult::Tail(_) | MethodResult::Table(..)) => return None,
+    };
+    Some(match (outcome, reply) {
+        (ReplyType::Text, Reply::Text(it)) => vec![text_variant(&it)],
+        (ReplyType::Number, Reply::Pid(pid)) => vec![Variant::from(pid)],
+        (ReplyType::State, Reply::State(state)) => {
+            let code = i32::from(state.code());
+            vec![Variant::from(code), text_variant(state.name())]
         }
-        (ReplyType::Results, RpcValue::Array(items)) => {
-            let one = [
-                Signature::Str,
-                Signature::Str,
-                Signature::I32,
-                Signature::Str,
-            ];
-            let mut results = Array::new(&Signature::structure(one));
-            for item in items {
-                let RpcValue::Struct(members) = item else {
-                    return None;
-                };
-                let result = Structure::from((
-                    text_member(&members, "group")?.to_owned(),
-                    text_member(&members, "name")?.to_owned(),
-                    to_i32(int_member(&members, "status")?),
-                    text_member(&members, "description")?.replace('\0', "\u{fffd}"),
-                ));
-                results.append(Variant::from(result)).ok()?;
-            }
-            vec![Variant::from(results)]
+        (ReplyType::Info, Reply::Processes(views)) => {
+            let info = views.first().map_or_else(InfoDict::finish_empty, |view| {
+                process_dict(view, &mut RenderScratch::default())
+            });
+            vec![Variant::from(info?)]
         }
-        // XML-RPC wraps the three lists in a list of one element.
-        (ReplyType::Difference, RpcValue::Array(mut outer)) => match outer.pop() {
-            Some(RpcValue::Array(lists)) if lists.len() == 3 => lists
-                .into_iter()
-                .map(names_variant)
-                .collect::<Option<_>>()?,
-            _ => return None,
-        },
-        (ReplyType::Tail, RpcValue::Array(parts)) => match parts.as_slice() {
-            [
-                RpcValue::Text(it),
-                RpcValue::Int(size),
-                RpcValue::Bool(overflow),
-            ] => {
-                vec![
-                    text_variant(it),
-                    Variant::from(*size),
-                    Variant::from(*overflow),
-                ]
-            }
-            _ => return None,
-        },
-        (ReplyType::Scaled, RpcValue::Struct(members)) => members
-            .into_iter()
-            .map(|(_, list)| names_variant(list))
-            .collect::<Option<_>>()?,
-        (ReplyType::Names, list) => vec![names_variant(list)?],
+        (ReplyType::Infos, Reply::Processes(views)) => {
+            let mut scratch = RenderScratch::default();
+            infos(views.iter().map(|view| process_dict(view, &mut scratch)))?
+        }
+        (ReplyType::Infos, Reply::Configs(views)) => infos(views.iter().map(config_dict))?,
+        (ReplyType::Results, Reply::Results(results)) => statuses(&results)?,
+        (
+            ReplyType::Difference,
+            Reply::Diff {
+                added,
+                changed,
+                removed,
+            },
+        ) => [added, changed, removed]
+            .map(|names| group_names(&names))
+            .into(),
+        (
+            ReplyType::Scaled,
+            Reply::Scaled {
+                group,
+                added,
+                removed,
+            },
+        ) => [added, removed]
+            .map(|names| names_variant(namespecs(&group, &names)))
+            .into(),
+        (ReplyType::Names, Reply::Names(names)) => vec![group_names(&names)],
         _ => return None,
     })
+}
+
+fn infos(dicts: impl Iterator<Item = Option<Dict<'static, 'static>>>) -> Option<BusValues> {
+    let mut infos = Array::new(&Signature::dict(Signature::Str, Signature::Variant));
+    for info in dicts {
+        infos.append(Variant::from(info?)).ok()?;
+    }
+    Some(vec![Variant::from(infos)])
+}
+
+fn statuses(results: &[TargetResult]) -> Option<BusValues> {
+    let one = [
+        Signature::Str,
+        Signature::Str,
+        Signature::I32,
+        Signature::Str,
+    ];
+    let mut statuses = Array::new(&Signature::structure(one));
+    for result in results {
+        let (code, text) = target_status(result);
+        let status = Structure::from((
+            result.group.to_string(),
+            result.process.to_string(),
+            code,
+            without_nul(&text),
+        ));
+        statuses.append(Variant::from(status)).ok()?;
+    }
+    Some(vec![Variant::from(statuses)])
 }
 
 /// A dictionary of properties, of the type `a{sv}`.
@@ -184,82 +203,79 @@ pub(super) fn property_dict(
         .collect()
 }
 
-fn info_signature() -> Signature {
-    Signature::dict(Signature::Str, Signature::Variant)
-}
+/// Collects members in a dictionary of the type `a{sv}`. `None`: a member did not fit, which no type here can cause.
+struct InfoDict(Option<Dict<'static, 'static>>);
 
-fn info_dict(members: Vec<(String, RpcValue)>) -> Option<Dict<'static, 'static>> {
-    let mut info = Dict::new(&Signature::Str, &Signature::Variant);
-    for (name, value) in members {
-        let value = match value {
-            RpcValue::Text(it) => text_variant(&it),
-            RpcValue::Int(number) => Variant::from(number),
-            RpcValue::Bool(truth) => Variant::from(truth),
-            // Exit codes are the only list.
-            RpcValue::Array(items) => {
-                let numbers = items.into_iter().map(|item| match item {
-                    RpcValue::Int(number) => Some(number),
-                    _ => None,
-                });
-                Variant::from(numbers.collect::<Option<Vec<i64>>>()?)
-            }
-            RpcValue::Bytes(_)
-            | RpcValue::DateTime(_)
-            | RpcValue::Double(_)
-            | RpcValue::Struct(_) => {
-                return None;
-            }
-        };
+impl InfoDict {
+    fn new() -> Self {
+        Self(Some(Dict::new(&Signature::Str, &Signature::Variant)))
+    }
+
+    /// A dictionary without members.
+    fn finish_empty() -> Option<Dict<'static, 'static>> {
+        Self::new().0
+    }
+
+    fn append(&mut self, name: &str, value: Variant<'static>) {
         let value = Variant::Variant(Box::new(value));
-        info.append(text_variant(&name), value).ok()?;
-    }
-    Some(info)
-}
-
-fn names_variant(list: RpcValue) -> Option<Variant<'static>> {
-    let RpcValue::Array(items) = list else {
-        return None;
-    };
-    let names = items.into_iter().map(|item| match item {
-        RpcValue::Text(name) => Some(name.replace('\0', "\u{fffd}")),
-        _ => None,
-    });
-    names.collect::<Option<Vec<String>>>().map(Variant::from)
-}
-
-fn member<'a>(members: &'a [(String, RpcValue)], name: &str) -> Option<&'a RpcValue> {
-    members
-        .iter()
-        .find(|(known, _)| known == name)
-        .map(|(_, value)| value)
-}
-
-fn text_member<'a>(members: &'a [(String, RpcValue)], name: &str) -> Option<&'a str> {
-    match member(members, name) {
-        Some(RpcValue::Text(text)) => Some(text),
-        _ => None,
+        self.0 = self.0.take().and_then(|mut dict| {
+            dict.append(text_variant(name), value).ok()?;
+            Some(dict)
+        });
     }
 }
 
-fn int_member(members: &[(String, RpcValue)], name: &str) -> Option<i64> {
-    match member(members, name) {
-        Some(RpcValue::Int(number)) => Some(*number),
-        _ => None,
+impl MemberSink for InfoDict {
+    fn text(&mut self, name: &'static str, text: &str) {
+        self.append(name, text_variant(text));
+    }
+
+    fn int(&mut self, name: &'static str, number: i64) {
+        self.append(name, Variant::from(number));
+    }
+
+    fn bool(&mut self, name: &'static str, truth: bool) {
+        self.append(name, Variant::from(truth));
+    }
+
+    fn ints(&mut self, name: &'static str, numbers: impl Iterator<Item = i64>) {
+        self.append(name, Variant::from(numbers.collect::<Vec<i64>>()));
     }
 }
 
-/// Converts a status code or PID, which always fits.
-fn to_i32(number: i64) -> i32 {
-    i32::try_from(number).unwrap_or(i32::MAX)
+fn process_dict(view: &ProcessView, scratch: &mut RenderScratch) -> Option<Dict<'static, 'static>> {
+    let mut info = InfoDict::new();
+    write_process(view, scratch, &mut info);
+    info.0
+}
+
+fn config_dict(view: &ConfigView) -> Option<Dict<'static, 'static>> {
+    let mut info = InfoDict::new();
+    write_config(view, &mut info);
+    info.0
+}
+
+fn group_names(names: &[GroupName]) -> Variant<'static> {
+    names_variant(names.iter().map(GroupName::to_string))
+}
+
+fn names_variant(names: impl Iterator<Item = String>) -> Variant<'static> {
+    Variant::from(
+        names
+            .map(|name| without_nul(&name))
+            .collect::<Vec<String>>(),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::interface::BUS_METHODS;
     use super::*;
-    use crate::api::{FaultCode, Reply, TargetResult};
-    use crate::domain::{GroupName, ProcessName, SupervisorState};
-    use crate::server::render::{self, tests::cat};
+    use crate::api::FaultCode;
+    use crate::config::testing::program;
+    use crate::domain::{ProcessName, SupervisorState};
+    use crate::server::calls::log_parts::LogTail;
+    use crate::server::calls::process_members::tests::{cat, config_of};
 
     /// A reply of the engine for this type of result.
     fn reply(outcome: ReplyType) -> Reply {
@@ -293,16 +309,15 @@ mod tests {
     #[test]
     fn every_answer_has_the_types_of_its_row() {
         for call in BUS_METHODS {
-            let returns = call.method().expect(call.name).returns;
-            let value = match call.reply {
-                ReplyType::Tail => RpcValue::Array(vec![
-                    RpcValue::text("a\0b"),
-                    RpcValue::Int(3),
-                    RpcValue::Bool(false),
-                ]),
-                outcome => render::render_reply(reply(outcome), returns),
+            let result = match call.reply {
+                ReplyType::Tail => MethodResult::Tail(LogTail {
+                    text: "a\0b".to_owned(),
+                    size: 3,
+                    overflow: false,
+                }),
+                outcome => MethodResult::Reply(reply(outcome)),
             };
-            let values = reply_values(call.reply, value).expect(call.name);
+            let values = reply_values(call.reply, result).expect(call.name);
             let types: Vec<String> = values
                 .iter()
                 .map(|value| value.value_signature().to_string())
@@ -321,16 +336,9 @@ mod tests {
 
     #[test]
     fn the_configuration_has_d_bus_types() {
-        let row = |exitcodes| {
-            RpcValue::Struct(vec![
-                ("autostart".to_owned(), RpcValue::Bool(true)),
-                ("exitcodes".to_owned(), RpcValue::Array(exitcodes)),
-                ("uid".to_owned(), RpcValue::Int(1000)),
-                ("command".to_owned(), RpcValue::text("x")),
-            ])
-        };
-        let value = RpcValue::Array(vec![row(vec![RpcValue::Int(0)]), row(vec![])]);
-        let values = reply_values(ReplyType::Infos, value).expect("types");
+        let views = ["a", "b"].map(|name| config_of(program(name, name)));
+        let result = MethodResult::Reply(Reply::Configs(views.into()));
+        let values = reply_values(ReplyType::Infos, result).expect("types");
         assert_eq!(values[0].value_signature().to_string(), "aa{sv}");
     }
 
@@ -342,7 +350,8 @@ mod tests {
             ReplyType::Difference,
             ReplyType::Tail,
         ] {
-            assert_eq!(reply_values(outcome, RpcValue::Int(1)), None, "{outcome:?}");
+            let number = MethodResult::Reply(Reply::Pid(1));
+            assert_eq!(reply_values(outcome, number), None, "{outcome:?}");
         }
     }
 }

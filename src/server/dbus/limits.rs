@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::{Duration, Instant};
 
-use super::bus::BusSender;
 use super::error::BusError;
+use super::sender::BusSender;
 
 /// Maximum number of calls in progress of one connection.
 pub(super) const SENDER_CALLS_MAX: u32 = 64;

@@ -8,6 +8,7 @@
 mod authorise;
 mod bus;
 mod connection;
+mod context;
 mod convert;
 mod error;
 mod interface;
@@ -19,9 +20,11 @@ mod path;
 mod perform;
 mod polkit;
 mod reconnect;
+mod sender;
 mod serve;
 mod signals;
 mod update;
 
-pub(super) use connection::{BusContext, stay_connected};
+pub(super) use connection::stay_connected;
+pub(super) use context::BusContext;
 pub use manual::{bus_policy, page, polkit_policy};

@@ -14,7 +14,7 @@ use super::interface::ObjectKind;
 use super::path::BusObject;
 use crate::api::{Caller, Fault, FaultCode, Grant, Permission, ProcessView, Reply, Request};
 use crate::domain::{GroupName, Namespec, SupervisorState, VERSION};
-use crate::server::xmlrpc::run_blocking;
+use crate::server::blocking_pool::run_blocking;
 
 /// Properties by name.
 pub(super) type PropertyMap = HashMap<String, Variant<'static>>;
@@ -172,7 +172,7 @@ pub(super) fn process_properties(view: &ProcessView) -> PropertyMap {
 mod tests {
     use super::super::interface::PROPERTIES;
     use super::*;
-    use crate::server::render::tests::cat;
+    use crate::server::calls::process_members::tests::cat;
 
     fn agrees(kind: ObjectKind, properties: &PropertyMap) {
         let rows: Vec<_> = PROPERTIES.iter().filter(|row| row.kind == kind).collect();

@@ -1,19 +1,21 @@
-//! Executes a call: binds the arguments by METHODS, authorises the call, asks the engine and renders the reply. This
+//! Executes a call: binds the arguments by METHODS, authorises the call, has it executed and renders the result. This
 //! module does not send or receive messages.
 
 use zbus::Message;
 use zbus::message::Flags;
 
-use super::bus::{BusConnection, BusSender};
+use super::bus::BusConnection;
 use super::convert::{self, BusValues};
 use super::error::BusError;
 use super::interface::{BusMethod, CallBinding, ObjectKind, ReplyType};
 use super::path::BusObject;
+use super::sender::BusSender;
 use crate::api::xmlrpc::RpcValue;
 use crate::api::{BoundCall, Caller, Fault, FaultCode, Method, ParamKind, Reply, Request};
+use crate::server::blocking_pool::run_blocking;
 use crate::server::budget::BudgetClient;
-use crate::server::logs;
-use crate::server::xmlrpc::{render_value, run_blocking};
+use crate::server::calls::execute::CallContext;
+use crate::server::calls::method_result::MethodResult;
 
 impl BusConnection {
     /// Executes the call of a message.
@@ -33,7 +35,7 @@ impl BusConnection {
         let method = call
             .method()
             .ok_or_else(|| BusError::unknown_method(call.name))?;
-        let value = match call.binding {
+        let result = match call.binding {
             CallBinding::Update => {
                 let groups = convert::text_list(given);
                 for group in &groups {
@@ -42,7 +44,7 @@ impl BusConnection {
                 // Rereading is the first step of an update.
                 let reread = BoundCall::Engine(Request::Reread);
                 let caller = self.authorise(sender, call, &reread, dialog).await?;
-                self.update_groups(&caller, &groups).await?
+                MethodResult::Reply(self.update_groups(&caller, &groups).await?)
             }
             CallBinding::Method(_) => {
                 self.check_offered(method)?;
@@ -58,11 +60,11 @@ impl BusConnection {
         let outcome = call.reply;
         let answer = match outcome {
             ReplyType::Infos | ReplyType::Text => {
-                run_blocking(move || convert::reply_values(outcome, value))
+                run_blocking(move || convert::reply_values(outcome, result))
                     .await
                     .flatten()
             }
-            _ => convert::reply_values(outcome, value),
+            _ => convert::reply_values(outcome, result),
         };
         answer.ok_or_else(|| BusError::failed("the response cannot be rendered"))
     }
@@ -84,47 +86,22 @@ impl BusConnection {
         method: &'static Method,
         outcome: ReplyType,
         bound: BoundCall,
-    ) -> Result<RpcValue, Fault> {
-        let control = &self.context.control;
-        let most = logs::read_limit(caller.uid.map_or(BudgetClient::Trusted, BudgetClient::user));
-        let ask = async |request: Request| -> Result<Reply, Fault> {
-            let grant = control.grant(caller, method, &request)?;
-            control.call(caller.clone(), grant, request).await
+    ) -> Result<MethodResult, Fault> {
+        let context = CallContext {
+            control: &self.context.control,
+            interface: &self.context.interface,
+            caller,
+            client: caller.uid.map_or(BudgetClient::Trusted, BudgetClient::user),
         };
-        match bound {
-            BoundCall::Engine(request) => {
-                let reply = ask(request).await?;
-                match (outcome, reply) {
-                    // A call for one process returns its fault or nothing instead of a list of results.
-                    (ReplyType::Done, Reply::Results(results)) => {
-                        match results.into_iter().find_map(|result| result.fault) {
-                            Some(fault) => Err(fault),
-                            None => Ok(RpcValue::Bool(true)),
-                        }
-                    }
-                    (_, reply) => render_value(reply, method.returns).await,
+        match (outcome, context.execute(method, bound).await?) {
+            // A call for one process returns its fault or nothing instead of a list of results.
+            (ReplyType::Done, MethodResult::Reply(Reply::Results(results))) => {
+                match results.into_iter().find_map(|result| result.fault) {
+                    Some(fault) => Err(fault),
+                    None => Ok(MethodResult::Reply(Reply::Done)),
                 }
             }
-            BoundCall::Constant(text) => {
-                // As in XML-RPC, a daemon that is stopping does not report its version.
-                ask(Request::State).await?;
-                Ok(RpcValue::text(text))
-            }
-            BoundCall::ReadLog { of, offset, length } => {
-                let source = logs::log_source(ask(Request::LogFile(of)).await?);
-                logs::read_log(source, offset, length, most).await
-            }
-            BoundCall::TailLog { of, offset, length } => {
-                let source = logs::log_source(ask(Request::LogFile(of)).await?);
-                logs::tail_log(source, offset, length, most).await
-            }
-            // `check_single_process` refuses the first, and no row of BUS_METHODS names a method of the others.
-            BoundCall::Wildcard(..)
-            | BoundCall::ProcessTable(..)
-            | BoundCall::ListMethods
-            | BoundCall::MethodHelp(_)
-            | BoundCall::MethodSignature(_)
-            | BoundCall::Multicall(_) => Err(FaultCode::UnknownMethod.bare()),
+            (_, result) => Ok(result),
         }
     }
 }

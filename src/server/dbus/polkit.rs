@@ -10,8 +10,9 @@ use tokio::time::{Duration, timeout};
 use zbus::message::Flags;
 use zbus::{Message, Variant};
 
-use super::bus::{BusConnection, BusSender};
+use super::bus::BusConnection;
 use super::interface::BUS_NAME;
+use super::sender::BusSender;
 use crate::api::Permission;
 
 /// How long polkit may take to answer without a dialog. The bus may have to start it first.

@@ -13,7 +13,7 @@ use tokio::time::{Duration, Instant, sleep, sleep_until};
 use zbus::Address;
 use zbus::address::transport::{Transport, UnixSocket};
 
-use super::bus::BusKind;
+use super::sender::BusKind;
 use crate::sys::FileWatch;
 
 /// Pause before the second attempt at an existing socket. It doubles with each attempt, up to [`PAUSE_MAX`].

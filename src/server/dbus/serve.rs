@@ -10,7 +10,7 @@ use zbus::export::futures_core::Stream;
 use zbus::message::{Flags, Type};
 use zbus::{Message, MessageStream, Structure, Variant};
 
-use super::bus::{BusConnection, BusSender};
+use super::bus::BusConnection;
 use super::convert::{BusValues, text_variant};
 use super::error::BusError;
 use super::interface::{BUS_NAME, ObjectKind, PROPERTIES, find_method};
@@ -18,8 +18,9 @@ use super::introspect::introspection_xml;
 use super::limits::{CallPermit, MESSAGE_BYTES_MAX};
 use super::objects::{ObjectMap, PropertyMap};
 use super::path::{self, BusObject};
+use super::sender::BusSender;
 use crate::domain::Line;
-use crate::server::xmlrpc::run_blocking;
+use crate::server::blocking_pool::run_blocking;
 use crate::sys;
 
 /// How long calls in progress may take when the server stops.

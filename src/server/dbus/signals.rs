@@ -286,7 +286,7 @@ fn removed_signals(before: &KnownObjects, now: &KnownObjects) -> Vec<Message> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::render::tests::cat;
+    use crate::server::calls::process_members::tests::cat;
 
     fn there(groups: &[(&str, &[&str])]) -> KnownObjects {
         groups

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::bus::BusConnection;
-use crate::api::xmlrpc::RpcValue;
 use crate::api::{Caller, Fault, FaultCode, Reply, Request, RequestTarget, find_method};
 use crate::domain::GroupName;
+use crate::server::calls::execute::ask_engine;
 
 impl BusConnection {
     /// Rereads the configuration and applies the changes of `groups`, or of all groups if it is empty. Returns the
@@ -18,7 +18,7 @@ impl BusConnection {
         &self,
         caller: &Caller,
         groups: &[String],
-    ) -> Result<RpcValue, Fault> {
+    ) -> Result<Reply, Fault> {
         let reply = self.audited_step(caller, "supervisor.reloadConfig", Request::Reread);
         let Reply::Diff {
             added,
@@ -67,13 +67,11 @@ impl BusConnection {
             let text = format!("processes could not be stopped, of {}", stuck.join(", "));
             return Err(FaultCode::Failed.of(text));
         }
-        let list = |names: Vec<GroupName>| {
-            let names = names.iter().map(|name| RpcValue::text(name.as_str()));
-            RpcValue::Array(names.collect())
-        };
-        Ok(RpcValue::Array(vec![RpcValue::Array(
-            [added, changed, removed].map(list).into(),
-        )]))
+        Ok(Reply::Diff {
+            added,
+            changed,
+            removed,
+        })
     }
 
     /// Stops a group. Returns whether all its processes have stopped.
@@ -101,8 +99,6 @@ impl BusConnection {
         request: Request,
     ) -> Result<Reply, Fault> {
         let method = find_method(name).ok_or_else(|| FaultCode::UnknownMethod.bare())?;
-        let control = &self.context.control;
-        let grant = control.grant(caller, method, &request)?;
-        control.call(caller.clone(), grant, request).await
+        ask_engine(&self.context.control, caller, method, request).await
     }
 }

@@ -13,8 +13,8 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::bind::tests::{ScratchDir, inet_spec, unix_spec};
-use super::render::tests::cat;
+use super::calls::process_members::tests::cat;
+use super::sockets::bind::tests::{ScratchDir, inet_spec, unix_spec};
 use super::*;
 use crate::api::xmlrpc::{RpcCall, RpcValue, read_response, write_call, write_response};
 use crate::api::{

@@ -370,7 +370,8 @@ fn a_long_list_equals_a_rendered_value() {
     let mut stream = world.unix();
     let request = post(&body("supervisor.getAllProcessInfo", vec![]));
     let reply = engine(&Request::AllProcessInfo, Path::new("/")).expect("answered");
-    let tree = render::render_reply(reply, crate::api::WireType::Array);
+    let result = crate::server::calls::method_result::MethodResult::Reply(reply);
+    let tree = crate::server::xmlrpc::render::render_result(result, crate::api::WireType::Array);
     let expected = write_response(&Ok(tree));
     // The second response is written into the buffer of the first.
     for _ in 0..2 {

@@ -9,8 +9,9 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use jiff::fmt::rfc2822::DateTimeParser;
 
-use super::super::http::HttpConnection;
-use super::super::response::{self, CustomBody, CustomResponse, HandlerResponse};
+use super::page_response::redirect;
+use crate::server::http::connection::HttpConnection;
+use crate::server::http::response::{self, CustomBody, CustomResponse, HandlerResponse};
 
 /// A file: its path, type and bytes.
 type Asset = (&'static str, &'static str, &'static [u8]);
@@ -46,7 +47,7 @@ const ASSETS: &[Asset] = &[
 ];
 
 /// When the files were last changed, in seconds since the epoch: the modification time of the binary.
-pub(in super::super) fn assets_modified() -> i64 {
+pub(in crate::server) fn assets_modified() -> i64 {
     std::fs::metadata("/proc/self/exe").map_or(0, |found| found.mtime())
 }
 
@@ -69,7 +70,7 @@ pub(super) fn serve_asset(
             .and_then(|host| host.to_str().ok())
             .unwrap_or("localhost");
         let location = format!("http://{host}/{path}/");
-        return super::redirect(StatusCode::MOVED_PERMANENTLY, location);
+        return redirect(StatusCode::MOVED_PERMANENTLY, location);
     }
     let Some((_, kind, bytes)) = ASSETS.iter().find(|(name, ..)| *name == path) else {
         return HandlerResponse::Error(StatusCode::NOT_FOUND);

@@ -20,10 +20,12 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use maud::html;
 
-use super::super::http::{HttpConnection, host_without_port, is_own_name, is_same_authority};
-use super::super::response::HandlerResponse;
 use super::page;
+use super::page_response::html_page;
 use crate::api::Transport;
+use crate::server::http::connection::HttpConnection;
+use crate::server::http::origin::{host_without_port, is_own_name, is_same_authority};
+use crate::server::http::response::HandlerResponse;
 
 /// The origin of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +81,7 @@ impl RequestOrigin {
 /// Refuses requests that none of our pages could have caused. The health check reveals nothing and is always allowed;
 /// XML-RPC has its own check.
 // Differs: Supervisor answers browsers whatever page or host name the request comes from.
-pub(in super::super) fn csrf_refusal(
+pub(in crate::server) fn csrf_refusal(
     connection: &Arc<HttpConnection>,
     head: &Parts,
     path: &str,
@@ -115,7 +117,7 @@ pub(super) fn forbidden(why: &str) -> HandlerResponse {
         p { (why) }
         p { a href="./" { "To the status page" } }
     };
-    super::html_page(
+    html_page(
         StatusCode::FORBIDDEN,
         page::render_plain("Refused", &content),
     )
@@ -123,7 +125,7 @@ pub(super) fn forbidden(why: &str) -> HandlerResponse {
 
 /// The names under which a browser may address this host: its host name first, then the names of its lines in
 /// `/etc/hosts`, and the host name in each search domain. No name service is asked, because it may stall.
-pub(in super::super) fn own_host_names() -> Vec<String> {
+pub(in crate::server) fn own_host_names() -> Vec<String> {
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
     host_names(
         &read("/proc/sys/kernel/hostname"),

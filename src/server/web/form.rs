@@ -6,8 +6,9 @@ use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 
-use super::super::http::{HttpConnection, percent_decoded};
-use super::super::xmlrpc::read_body;
+use crate::server::http::connection::HttpConnection;
+use crate::server::http::percent_encoding::percent_decoded;
+use crate::server::http::request_body::read_body;
 
 /// Maximum length of a form's body, in bytes.
 pub(super) const FORM_BYTES_MAX: usize = 64 << 10;
@@ -61,22 +62,6 @@ fn url_decoded(text: &str) -> String {
     percent_decoded(&text.replace('+', " "))
 }
 
-/// Percent-encodes `text` for a URL: all bytes except letters, digits and `_.-~/`.
-///
-/// # Source
-/// Python's `urllib.parse.quote`, which Supervisor uses for its addresses.
-pub(super) fn url_quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for &byte in text.as_bytes() {
-        if byte.is_ascii_alphanumeric() || b"_.-~/".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 impl Form {
     pub(super) fn from_query(query: &str) -> Self {
@@ -98,17 +83,5 @@ mod tests {
         assert_eq!(form.get("x"), None);
         assert_eq!(form.get("y"), None);
         assert_eq!(form.get(""), Some("z"));
-    }
-
-    #[test]
-    fn web_02_strings_are_quoted_as_in_python() {
-        let table = [
-            ("Process a:b started", "Process%20a%3Ab%20started"),
-            ("a/b_c.d-e~f", "a/b_c.d-e~f"),
-            ("é&\n", "%C3%A9%26%0A"),
-        ];
-        for (given, expected) in table {
-            assert_eq!(url_quoted(given), expected);
-        }
     }
 }

@@ -2,23 +2,22 @@
 
 use std::sync::Arc;
 
-use hyper::StatusCode;
-use hyper::header;
 use hyper::http::request::Parts;
+use hyper::{StatusCode, header};
 use jiff::Timestamp;
-use maud::html;
 
-use super::super::http::HttpConnection;
-use super::super::response::HandlerResponse;
-use super::actions::{
-    ActionTarget, PageAction, call_method, fault_text, find_action, has_token, run_to_completion,
-    unexpected,
-};
-use super::csrf::RequestOrigin;
-use super::form::{Form, url_quoted};
-use super::page;
+use super::action_outcome::{fault_text, unexpected};
+use super::confirmation::{confirmation_page, has_token};
+use super::csrf::{RequestOrigin, forbidden};
+use super::form::Form;
+use super::page_actions::{ActionTarget, PageAction, find_action};
+use super::page_response::redirect;
+use super::perform_action::{call_method, run_to_completion};
 use crate::api::{Caller, Fault, FaultCode, Permission, Reply, Request};
 use crate::control::{self, ControlHandle};
+use crate::server::http::connection::HttpConnection;
+use crate::server::http::percent_encoding::url_quoted;
+use crate::server::http::response::HandlerResponse;
 
 /// Answers `index.html?processname=…&action=…`. Programs get what Supervisor answers: 301 to the page with a message.
 // Differs: Supervisor accepts the links from any page that a browser shows. Here a browser must use a form of our
@@ -51,19 +50,14 @@ pub(super) async fn handle_link(
             }
             RequestOrigin::Program | RequestOrigin::OwnPage => {}
             RequestOrigin::ForeignPage => {
-                return super::csrf::forbidden("The request came from another web page.");
+                return forbidden("The request came from another web page.");
             }
         }
     }
     let control = connection.shared.control.clone();
-    let place = connection
-        .shared
-        .live
-        .actions
-        .acquire(connection.guard.client);
     let name = name.to_owned();
     let work = async move { follow_link(&control, &caller, &link, &name).await };
-    match run_to_completion(place, work).await {
+    match run_to_completion(connection, work).await {
         Some(Ok(message)) => redirect_with_message(head, &message),
         // Differs: Supervisor answers 500 while it stops.
         Some(Err(_)) | None => HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE),
@@ -200,31 +194,7 @@ fn redirect_with_message(head: &Parts, message: &str) -> HandlerResponse {
         .map_or("localhost", str::trim);
     let host = host.strip_suffix(":80").unwrap_or(host);
     let location = format!("http://{host}/?message={}", url_quoted(message));
-    super::redirect(StatusCode::MOVED_PERMANENTLY, location)
-}
-
-/// Refuses, gives the reason, and offers the button that does the same. So bookmarks and pages
-/// of an earlier run work with one more click.
-pub(super) fn confirmation_page(
-    connection: &HttpConnection,
-    action: &PageAction,
-    target: &ActionTarget,
-    why: &str,
-) -> HandlerResponse {
-    let content = html! {
-        h1 { (action.label) " " (target.to_phrase()) "?" }
-        p { (why) }
-        form method="post" action="actions" {
-            input type="hidden" name="token" value=(connection.token.text());
-            button name="do" value={ (action.name) " " (target.to_text()) } { (action.label) }
-            " "
-            a href="./" { "Cancel" }
-        }
-    };
-    super::html_page(
-        StatusCode::FORBIDDEN,
-        page::render_plain("Supervisor Status", &content),
-    )
+    redirect(StatusCode::MOVED_PERMANENTLY, location)
 }
 
 /// The current time in the format of ctime(3).

@@ -6,7 +6,7 @@
 use std::cell::LazyCell;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use hyper::body::Bytes;
 use hyper::{StatusCode, header};
@@ -14,23 +14,18 @@ use jiff::tz::TimeZone;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
-use super::super::budget::{ClientQuota, QuotaPermit};
-use super::super::http::HttpConnection;
-use super::super::response::{CustomBody, CustomResponse, HandlerResponse};
-use super::super::xmlrpc::run_blocking;
-use super::actions::ACTIONS_MAX;
+use super::live_updates::LiveUpdates;
+use super::page_response::protection_headers;
+use super::process_list::{list_processes, pids};
 use super::row::{ProcessRow, is_same};
-use super::status::{list_processes, pids};
-use super::usage::{ProcessUsage, UsageSampler};
+use super::usage::ProcessUsage;
 use crate::api::{AccessScope, Caller, FaultCode, Permission, ProcessView, Request};
-use crate::control::{self, ControlHandle, EventFeed};
+use crate::control::{self, ControlHandle};
+use crate::server::blocking_pool::run_blocking;
+use crate::server::budget::QuotaPermit;
+use crate::server::http::connection::HttpConnection;
+use crate::server::http::response::{CustomBody, CustomResponse, HandlerResponse};
 
-/// Maximum number of connected pages, all clients together. Never more than a quarter of the connections, because
-/// these stay open.
-const STREAMS_MAX: usize = 64;
-/// Maximum number of messages queued for a page that does not read. Beyond it the page loses the oldest and gets a
-/// full update.
-const WAITING_MAX: usize = 16;
 /// How long changes are collected before the first message of a burst.
 const GATHER: Duration = Duration::from_millis(30);
 /// Minimum time between two messages.
@@ -44,33 +39,6 @@ const RETRY_MS: u32 = 2000;
 
 /// Approximate memory use of a row, in bytes.
 const ROW_BYTES: usize = 600;
-
-/// State shared by all pages.
-pub(in super::super) struct LiveUpdates {
-    feed: EventFeed,
-    messages: broadcast::Sender<Bytes>,
-    /// Whether the task is running.
-    running: AtomicBool,
-    streams: Arc<ClientQuota>,
-    /// Quota of the actions that pages run.
-    pub(super) actions: Arc<ClientQuota>,
-    pub(super) sampler: Arc<UsageSampler>,
-}
-
-impl LiveUpdates {
-    /// Creates the state for a server with at most `connections_max` connections.
-    pub(in super::super) fn new(feed: EventFeed, connections_max: usize) -> Arc<Self> {
-        let streams = STREAMS_MAX.min(connections_max / 4).max(1);
-        Arc::new(Self {
-            feed,
-            messages: broadcast::channel(WAITING_MAX).0,
-            running: AtomicBool::new(false),
-            streams: ClientQuota::new(streams),
-            actions: ClientQuota::new(ACTIONS_MAX),
-            sampler: Arc::default(),
-        })
-    }
-}
 
 /// Answers `/events`.
 pub(super) async fn stream_events(
@@ -107,7 +75,7 @@ pub(super) async fn stream_events(
             "no".to_owned(),
         ),
     ];
-    headers.extend(super::protection_headers());
+    headers.extend(protection_headers());
     HandlerResponse::Made(Box::new(CustomResponse {
         status: StatusCode::OK,
         content_type: "text/event-stream",
@@ -326,7 +294,7 @@ async fn broadcast_changes(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::render::tests::cat;
+    use crate::server::calls::process_members::tests::cat;
 
     fn view(pid: i32, uptime: u64) -> ProcessView {
         ProcessView {

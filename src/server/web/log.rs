@@ -5,19 +5,21 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use maud::{Markup, html};
 
-use super::super::http::HttpConnection;
-use super::super::logs::{self, LogSource};
-use super::super::response::HandlerResponse;
-use super::super::xmlrpc::run_blocking;
-use super::actions::call_method;
-use super::form::{Form, url_quoted};
-use super::status::list_processes;
+use super::action_outcome::unexpected;
+use super::form::Form;
+use super::page_response::html_page;
+use super::perform_action::call_method;
+use super::process_list::{fault_response, list_processes};
 use super::table::clear_question;
 use super::{page, row};
 use crate::api::{Caller, Fault, FaultCode, LogRef, Permission, Reply, Request};
 use crate::control;
 use crate::domain::Channel;
 use crate::output::{self, LogFileId, ReadError};
+use crate::server::calls::log_parts::{self, LogSource};
+use crate::server::http::connection::HttpConnection;
+use crate::server::http::percent_encoding::url_quoted;
+use crate::server::http::response::HandlerResponse;
 
 /// Minimum number of bytes shown.
 const LIMIT_MIN: u64 = 1024;
@@ -39,6 +41,17 @@ struct LogExcerpt {
     end: Option<u64>,
     /// The file to which `end` belongs. `None`: the log was rotated while it was read, or is not a file.
     file: Option<LogFileId>,
+}
+
+impl LogExcerpt {
+    /// A text that cannot be followed.
+    fn message(text: String) -> Self {
+        Self {
+            text,
+            end: None,
+            file: None,
+        }
+    }
 }
 
 /// The subject of a log page.
@@ -122,14 +135,10 @@ pub(super) async fn process_log_page(
         _ => None,
     };
     let Some(name) = form.get("processname") else {
-        let found = LogExcerpt {
-            text: "No process name found".to_owned(),
-            end: None,
-            file: None,
-        };
+        let found = LogExcerpt::message("No process name found".to_owned());
         let subject = LogSubject::of_process("None", asked.unwrap_or(Channel::Stdout), asked);
         let html = render_log(connection, &subject, limit, search, false, &found);
-        return super::html_page(StatusCode::OK, html);
+        return html_page(StatusCode::OK, html);
     };
     let mut channel = asked.unwrap_or(Channel::Stdout);
     let look = |channel| {
@@ -147,20 +156,13 @@ pub(super) async fn process_log_page(
     let is_unknown = read
         .as_ref()
         .is_err_and(|fault| fault.code == FaultCode::BadName);
-    let found = read.unwrap_or_else(|fault| LogExcerpt {
-        text: match fault.code {
-            FaultCode::NoFile => format!("No file for {name}"),
-            _ => unexpected(&fault),
-        },
-        end: None,
-        file: None,
-    });
+    let found = read.unwrap_or_else(|fault| LogExcerpt::message(fault_message(&fault, name)));
     let mut subject = LogSubject::of_process(name, channel, asked);
     if is_unknown {
         // Differs: Supervisor answers 200.
         subject.channel = None;
         let html = render_log(connection, &subject, limit, search, true, &found);
-        return super::html_page(StatusCode::NOT_FOUND, html);
+        return html_page(StatusCode::NOT_FOUND, html);
     }
     let control = &connection.shared.control;
     let info = call_method(control, &caller, "supervisor.getProcessInfo", Some(name)).await;
@@ -176,7 +178,7 @@ pub(super) async fn process_log_page(
         subject.note = Some("Standard output is empty. Standard error is shown.");
     }
     let html = render_log(connection, &subject, limit, search, true, &found);
-    super::html_page(StatusCode::OK, html)
+    html_page(StatusCode::OK, html)
 }
 
 fn has_text(read: &Result<LogExcerpt, Fault>) -> bool {
@@ -193,14 +195,7 @@ pub(super) async fn daemon_log_page(
     let search = form.get("search").unwrap_or("");
     let found = fetch_excerpt(connection, caller, LogRef::Daemon, limit)
         .await
-        .unwrap_or_else(|fault| LogExcerpt {
-            text: match fault.code {
-                FaultCode::NoFile => "No file for the daemon's log".to_owned(),
-                _ => unexpected(&fault),
-            },
-            end: None,
-            file: None,
-        });
+        .unwrap_or_else(|fault| LogExcerpt::message(fault_message(&fault, "the daemon's log")));
     let subject = LogSubject {
         title: "Supervisor tail of the daemon's log".to_owned(),
         heading: "Daemon log".to_owned(),
@@ -214,7 +209,7 @@ pub(super) async fn daemon_log_page(
         note: None,
     };
     let html = render_log(connection, &subject, limit, search, true, &found);
-    super::html_page(StatusCode::OK, html)
+    html_page(StatusCode::OK, html)
 }
 
 /// Answers `/grouptail.html`, the end of each member's standard output. Supervisor does not have it.
@@ -226,7 +221,7 @@ pub(super) async fn group_log_page(
     let group = form.get("group").unwrap_or("");
     let views = match list_processes(&connection.shared.control, &caller).await {
         Ok(views) => views,
-        Err(fault) => return super::status::fault_response(&fault),
+        Err(fault) => return fault_response(&fault),
     };
     let members: Vec<_> = views
         .iter()
@@ -238,8 +233,7 @@ pub(super) async fn group_log_page(
         let of = LogRef::Process(name.clone(), Channel::Stdout);
         let text = match fetch_excerpt(connection, caller.clone(), of, GROUP_LIMIT).await {
             Ok(found) => found.text,
-            Err(fault) if fault.code == FaultCode::NoFile => format!("No file for {name}"),
-            Err(fault) => unexpected(&fault),
+            Err(fault) => fault_message(&fault, &name),
         };
         shown.push((view.name.as_str(), name, text));
     }
@@ -265,14 +259,15 @@ pub(super) async fn group_log_page(
         true => StatusCode::NOT_FOUND,
         false => StatusCode::OK,
     };
-    super::html_page(status, page::render_frame(&title, &[], &bar, &content))
+    html_page(status, page::render_frame(&title, &[], &bar, &content))
 }
 
-fn unexpected(fault: &Fault) -> String {
-    format!(
-        "ERROR: unexpected rpc fault [{}] {fault}",
-        fault.code.code()
-    )
+/// What the page shows in place of the log of `name`.
+fn fault_message(fault: &Fault, name: &str) -> String {
+    match fault.code {
+        FaultCode::NoFile => format!("No file for {name}"),
+        _ => format!("ERROR: {}", unexpected(fault)),
+    }
 }
 
 async fn fetch_excerpt(
@@ -284,10 +279,8 @@ async fn fetch_excerpt(
     let grant = control::grant_for(&caller, Permission::ReadLogs)?;
     let control = &connection.shared.control;
     let reply = control.call(caller, grant, Request::LogFile(of)).await?;
-    let source = logs::log_source(reply);
-    run_blocking(move || read_excerpt(&source, limit))
-        .await
-        .unwrap_or_else(|| Err(FaultCode::Failed.bare()))
+    let source = log_parts::log_source(reply);
+    log_parts::read_blocking(move || read_excerpt(&source, limit)).await
 }
 
 fn read_excerpt(source: &LogSource, limit: u64) -> Result<LogExcerpt, Fault> {
@@ -296,12 +289,8 @@ fn read_excerpt(source: &LogSource, limit: u64) -> Result<LogExcerpt, Fault> {
         LogSource::File(path) => path,
         // The journal has no byte offset from which it could be followed.
         LogSource::Journal(of) => {
-            let text = logs::read_journal_tail(of, limit)?;
-            return Ok(LogExcerpt {
-                text,
-                end: None,
-                file: None,
-            });
+            let text = log_parts::read_journal_tail(of, limit)?;
+            return Ok(LogExcerpt::message(text));
         }
     };
     let length = i64::try_from(limit).unwrap_or(i64::MAX);

@@ -4,14 +4,21 @@
 //! the processes through the Control API and change them only through `actions`. `csrf` checks the origin of every
 //! request.
 
+mod action_outcome;
 mod actions;
 mod assets;
+mod confirmation;
 mod csrf;
 mod form;
 mod links;
 mod live;
+mod live_updates;
 mod log;
 mod page;
+mod page_actions;
+mod page_response;
+mod perform_action;
+mod process_list;
 mod row;
 mod status;
 mod table;
@@ -20,25 +27,21 @@ mod usage;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderName};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 
-use super::http::HttpConnection;
-use super::response::{self, CustomBody, CustomResponse, HandlerResponse};
 use crate::api::Caller;
+use crate::server::http::connection::HttpConnection;
+use crate::server::http::response::{CustomBody, HandlerResponse};
 use form::Form;
+use page_response::custom_response;
 
 pub(super) use assets::assets_modified;
 pub(super) use csrf::{csrf_refusal, own_host_names};
-pub(super) use live::LiveUpdates;
-
-/// Content security policy: load only from this server, nothing inline, never shown in a frame.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-                                       connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+pub(super) use live_updates::LiveUpdates;
 
 /// Answers every request except XML-RPC and followed logs.
-pub(super) async fn handle_page(
+pub(in crate::server) async fn handle_page(
     connection: &Arc<HttpConnection>,
     caller: Caller,
     head: &Parts,
@@ -95,60 +98,4 @@ fn head_of(mut answer: HandlerResponse) -> HandlerResponse {
         made.body = CustomBody::None(Some(body.len()));
     }
     answer
-}
-
-/// An HTML page with the headers that every page has.
-fn html_page(status: StatusCode, html: maud::Markup) -> HandlerResponse {
-    let mut headers = no_cache_headers();
-    headers.extend(protection_headers());
-    custom_response(
-        status,
-        "text/html;charset=utf-8",
-        headers,
-        html.into_string(),
-    )
-}
-
-/// The headers that prevent caching.
-fn no_cache_headers() -> Vec<(HeaderName, String)> {
-    vec![
-        (header::PRAGMA, "no-cache".to_owned()),
-        (header::CACHE_CONTROL, "no-cache".to_owned()),
-        (header::EXPIRES, response::http_date(0)),
-    ]
-}
-
-/// The headers that protect against clickjacking, type guessing and injected content.
-// Differs: Supervisor sends none of them, so any site may show its page in a frame.
-fn protection_headers() -> Vec<(HeaderName, String)> {
-    [
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // For browsers that do not know frame-ancestors.
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (header::REFERRER_POLICY, "same-origin"),
-    ]
-    .map(|(name, value)| (name, value.to_owned()))
-    .into()
-}
-
-fn custom_response(
-    status: StatusCode,
-    content_type: &'static str,
-    headers: Vec<(HeaderName, String)>,
-    body: impl Into<hyper::body::Bytes>,
-) -> HandlerResponse {
-    HandlerResponse::Made(Box::new(CustomResponse {
-        status,
-        content_type,
-        headers,
-        body: CustomBody::Whole(body.into()),
-    }))
-}
-
-/// A redirect: the error page of `status` with a `Location` header.
-fn redirect(status: StatusCode, location: String) -> HandlerResponse {
-    let mut headers = no_cache_headers();
-    headers.push((header::LOCATION, location));
-    custom_response(status, "text/html", headers, response::error_page(status))
 }

@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, html};
 
-use super::actions::is_failure;
+use super::action_outcome::is_failure;
 use crate::domain::VERSION;
 
 /// A page with its scripts. `bar` is shown at the top, beside the names.

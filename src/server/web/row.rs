@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::super::render::description;
 use super::usage::ProcessUsage;
 use crate::api::ProcessView;
 use crate::domain::{ExitReason, ExitStatus, ProcessState};
+use crate::server::calls::process_members::description;
 
 /// The contents of a row. The short names are those of the live updates, which may carry a thousand rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -266,7 +266,7 @@ pub(super) fn format_uptime(seconds: u64) -> String {
 mod tests {
     use super::*;
     use crate::domain::{Signal, SpawnError};
-    use crate::server::render::tests::cat;
+    use crate::server::calls::process_members::tests::cat;
 
     #[test]
     fn exit_reasons_are_described() {

@@ -7,16 +7,17 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use maud::{Markup, html};
 
-use super::super::http::HttpConnection;
-use super::super::response::HandlerResponse;
-use super::super::xmlrpc::run_blocking;
-use super::actions;
-use super::form::{Form, url_quoted};
+use super::form::Form;
+use super::page_response::html_page;
+use super::process_list::{fault_response, list_processes, pids};
 use super::row::ProcessRow;
-use super::{links, page, table};
-use crate::api::{Caller, Fault, FaultCode, Permission, ProcessView, Reply, Request};
-use crate::control::{self, ControlHandle};
+use super::{links, page, page_actions, table};
+use crate::api::{Caller, ProcessView};
 use crate::domain::ProcessState;
+use crate::server::blocking_pool::run_blocking;
+use crate::server::http::connection::HttpConnection;
+use crate::server::http::percent_encoding::url_quoted;
+use crate::server::http::response::HandlerResponse;
 
 /// Maximum length of a message or filter that the page shows, in characters. Both come from the address, so anybody
 /// can set them.
@@ -75,41 +76,9 @@ pub(super) async fn status_page(
     let html = rendered.await;
     connection.shared.reclaim.count_freed(count * PAGE_BYTES);
     match html {
-        Some(html) => super::html_page(StatusCode::OK, html),
+        Some(html) => html_page(StatusCode::OK, html),
         None => HandlerResponse::Error(StatusCode::INTERNAL_SERVER_ERROR),
     }
-}
-
-/// All processes that `caller` may see.
-pub(super) async fn list_processes(
-    control: &ControlHandle,
-    caller: &Caller,
-) -> Result<Vec<ProcessView>, Fault> {
-    let grant = control::grant_for(caller, Permission::Status)?;
-    match control
-        .call(caller.clone(), grant, Request::AllProcessInfo)
-        .await?
-    {
-        Reply::Processes(views) => Ok(views),
-        _ => Err(FaultCode::Failed.bare()),
-    }
-}
-
-/// The PIDs of the running processes.
-pub(super) fn pids(views: &[ProcessView]) -> Vec<i32> {
-    views
-        .iter()
-        .map(|view| view.pid)
-        .filter(|&pid| pid != 0)
-        .collect()
-}
-
-// Differs: while the daemon is stopping, Supervisor's pages answer 500.
-pub(super) fn fault_response(fault: &Fault) -> HandlerResponse {
-    HandlerResponse::Error(match fault.code {
-        FaultCode::ShutdownState => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::FORBIDDEN,
-    })
 }
 
 /// What the page shows besides processes.
@@ -179,7 +148,7 @@ fn render_toolbar(shown: &StatusPage, views: &[ProcessView], rows: &[ProcessRow]
             }
             form.everything method="post" action="actions" {
                 input type="hidden" name="token" value=(shown.token);
-                @for action in actions::PAGE_ACTIONS.iter().filter(|action| action.name != "clear" || rows.iter().any(|row| row.has_log)) {
+                @for action in page_actions::PAGE_ACTIONS.iter().filter(|action| action.name != "clear" || rows.iter().any(|row| row.has_log)) {
                     button class=(action.name) name="do" value={ (action.name) " *" }
                         data-ask={ (action.label) ": all " (views.len()) " processes?" } { (action.label_all) }
                 }

@@ -2,11 +2,11 @@
 
 use maud::{Markup, html};
 
-use super::actions::PAGE_ACTIONS;
-use super::form::url_quoted;
+use super::page_actions::PAGE_ACTIONS;
 use super::row::{ProcessRow, format_uptime, is_enabled};
 use crate::api::ProcessView;
 use crate::domain::ProcessState;
+use crate::server::http::percent_encoding::url_quoted;
 
 /// Number of bytes of a log that the table's links ask for.
 const LOG_BYTES: u64 = 65536;
@@ -132,7 +132,7 @@ fn render_row(view: &ProcessView, row: &ProcessRow, is_single: bool, hidden: boo
 mod tests {
     use super::*;
     use crate::domain::{GroupName, ProcessName};
-    use crate::server::render::tests::cat;
+    use crate::server::calls::process_members::tests::cat;
     use jiff::tz::TimeZone;
 
     #[test]

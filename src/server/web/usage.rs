@@ -5,8 +5,8 @@ use std::io::Read as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::super::xmlrpc::run_blocking;
 use crate::domain::Tick;
+use crate::server::blocking_pool::run_blocking;
 use crate::sys;
 
 /// A sample younger than this is used again, so that all pages share it.

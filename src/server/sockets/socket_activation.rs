@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::socket::{SockType, getsockopt, sockopt};
 
-use super::bind::{BindError, BoundServer, Listener, inet_address};
+use super::bind_error::BindError;
+use super::bound_server::{BoundServer, Listener};
+use super::inet_address::inet_address;
 use crate::config::spec::ServerAddress;
 use crate::domain::Line;
 use crate::handoff::PassedSocket;
@@ -142,7 +144,7 @@ mod tests {
     use std::os::unix::net::{UnixDatagram, UnixStream};
 
     use super::*;
-    use crate::server::bind::tests::{ScratchDir, inet_spec, unix_spec};
+    use crate::server::sockets::bind::tests::{ScratchDir, inet_spec, unix_spec};
 
     fn socket(fd: impl Into<OwnedFd>) -> PassedSocket {
         PassedSocket {

@@ -3,26 +3,35 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::budget::BudgetClient;
-use super::xmlrpc::run_blocking;
-use crate::api::xmlrpc::RpcValue;
 use crate::api::{Fault, FaultCode, JournalMatch, Reply};
 use crate::output::{self, READ_BYTES_MAX, ReadError};
+use crate::server::blocking_pool::run_blocking;
+use crate::server::budget::BudgetClient;
 
 /// Maximum length of a log part for an untrusted client, in bytes.
 const READ_BYTES_OTHERS_MAX: u64 = 16 << 20;
 
 /// Where a log is stored.
 #[derive(Debug, Clone)]
-pub(super) enum LogSource {
+pub(in crate::server) enum LogSource {
     /// The log is not stored.
     Nowhere,
     File(Arc<Path>),
     Journal(JournalMatch),
 }
 
+/// The end of a log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::server) struct LogTail {
+    pub(in crate::server) text: String,
+    /// The length of the whole log, in bytes.
+    pub(in crate::server) size: i64,
+    /// Whether the log has more than the caller asked for.
+    pub(in crate::server) overflow: bool,
+}
+
 /// The source in the engine's reply.
-pub(super) fn log_source(reply: Reply) -> LogSource {
+pub(in crate::server) fn log_source(reply: Reply) -> LogSource {
     match reply {
         Reply::LogFile(Some(path)) => LogSource::File(path),
         Reply::Journal(of) => LogSource::Journal(of),
@@ -30,8 +39,20 @@ pub(super) fn log_source(reply: Reply) -> LogSource {
     }
 }
 
+/// Reads on a helper thread.
+///
+/// # Errors
+/// Those of `read`; FAILED if it panicked.
+pub(in crate::server) async fn read_blocking<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    run_blocking(read)
+        .await
+        .unwrap_or_else(|| Err(FaultCode::Failed.bare()))
+}
+
 /// Reads the last `count` bytes of a log that is only in the journal.
-pub(super) fn read_journal_tail(of: &JournalMatch, count: u64) -> Result<String, Fault> {
+pub(in crate::server) fn read_journal_tail(of: &JournalMatch, count: u64) -> Result<String, Fault> {
     match output::read_journal(of, count) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(ReadError::NoFile) => {
@@ -65,24 +86,21 @@ fn lossy_text(bytes: Vec<u8>) -> String {
 
 /// `readLog` and its variants.
 // Differs: invalid UTF-8 is replaced. Supervisor answers 500.
-pub(super) async fn read_log(
+pub(in crate::server) async fn read_log(
     source: LogSource,
     offset: i64,
     length: i64,
     most: u64,
-) -> Result<RpcValue, Fault> {
+) -> Result<String, Fault> {
     let path = match source {
         LogSource::Nowhere => return Err(FaultCode::NoFile.bare()),
         LogSource::File(path) => path,
         LogSource::Journal(of) => {
-            return run_blocking(move || read_journal(&of, offset, length))
-                .await
-                .unwrap_or_else(|| Err(FaultCode::Failed.bare()))
-                .map(RpcValue::Text);
+            return read_blocking(move || read_journal(&of, offset, length)).await;
         }
     };
     let shown = path.to_string_lossy().into_owned();
-    let read = run_blocking(move || {
+    read_blocking(move || {
         check_read_size(&path, offset, length, most)?;
         match output::read(&path, offset, length) {
             Ok(bytes) => Ok(lossy_text(bytes)),
@@ -90,50 +108,45 @@ pub(super) async fn read_log(
             Err(ReadError::NoFile) => Err(FaultCode::NoFile.of(shown)),
             Err(ReadError::Failed) => Err(FaultCode::Failed.bare()),
         }
-    });
-    read.await
-        .unwrap_or_else(|| Err(FaultCode::Failed.bare()))
-        .map(RpcValue::Text)
+    })
+    .await
 }
 
 /// `tailProcessStdoutLog` and its variants.
-pub(super) async fn tail_log(
+pub(in crate::server) async fn tail_log(
     source: LogSource,
     offset: i64,
     length: i64,
     most: u64,
-) -> Result<RpcValue, Fault> {
-    let answer = |text: String, size: i64, overflow: bool| {
-        RpcValue::Array(vec![
-            RpcValue::Text(text),
-            RpcValue::Int(size),
-            RpcValue::Bool(overflow),
-        ])
-    };
+) -> Result<LogTail, Fault> {
     let path = match source {
-        LogSource::Nowhere => return Ok(answer(String::new(), 0, false)),
+        LogSource::Nowhere => return Ok(LogTail::default()),
         LogSource::File(path) => path,
         LogSource::Journal(of) => {
             let count = u64::try_from(length).unwrap_or(0);
-            let text = run_blocking(move || read_journal_tail(&of, count))
-                .await
-                .unwrap_or_else(|| Err(FaultCode::Failed.bare()))?;
+            let text = read_blocking(move || read_journal_tail(&of, count)).await?;
             let size = i64::try_from(text.len()).unwrap_or(i64::MAX);
-            return Ok(answer(text, size, false));
+            return Ok(LogTail {
+                text,
+                size,
+                overflow: false,
+            });
         }
     };
-    let read = run_blocking(move || {
+    read_blocking(move || {
         check_read_size(&path, 0, length, most)?;
         let (bytes, size, overflow) = output::tail(&path, offset, length);
-        Ok((lossy_text(bytes), size, overflow))
-    });
-    read.await
-        .unwrap_or_else(|| Err(FaultCode::Failed.bare()))
-        .map(|(text, size, overflow)| answer(text, size, overflow))
+        Ok(LogTail {
+            text: lossy_text(bytes),
+            size,
+            overflow,
+        })
+    })
+    .await
 }
 
 /// Maximum length of a log part for this client, in bytes.
-pub(super) fn read_limit(client: BudgetClient) -> u64 {
+pub(in crate::server) fn read_limit(client: BudgetClient) -> u64 {
     match client.is_trusted() {
         true => READ_BYTES_MAX,
         false => READ_BYTES_OTHERS_MAX,

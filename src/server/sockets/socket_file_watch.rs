@@ -4,7 +4,7 @@
 use std::future::pending;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd, RawFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::Interest;
@@ -14,10 +14,11 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
-use super::LogFn;
-use super::bind::{SocketFile, SocketFileSpec};
-use super::thread::ListenerCopy;
+use super::listener_copies::{ListenerCopies, ListenerCopy, lock};
+use super::socket_file::{SocketFile, SocketFileSpec};
 use crate::domain::Line;
+use crate::server::LogFn;
+use crate::server::blocking_pool::run_blocking;
 use crate::sys::FileWatch;
 
 /// Delay before a failed re-creation is tried again. It doubles with each failure.
@@ -36,21 +37,13 @@ impl SocketCheck {
     }
 }
 
-/// Duplicates of our listening sockets, for the next run of the daemon.
-pub(super) type ListenerCopies = Arc<Mutex<Vec<ListenerCopy>>>;
-
-pub(super) fn lock(copies: &ListenerCopies) -> MutexGuard<'_, Vec<ListenerCopy>> {
-    // No code panics while it holds the lock.
-    copies.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A socket file, and the acceptor of its socket.
-pub(super) struct MonitoredFile {
+pub(in crate::server) struct MonitoredFile {
     /// Index of its socket in [`ListenerCopies`].
-    pub(super) copy: usize,
-    pub(super) spec: SocketFileSpec,
+    pub(in crate::server) copy: usize,
+    pub(in crate::server) spec: SocketFileSpec,
     /// Receives the re-created socket.
-    pub(super) acceptor: UnboundedSender<UnixListener>,
+    pub(in crate::server) acceptor: UnboundedSender<UnixListener>,
 }
 
 /// The state of a file at the last check.
@@ -81,7 +74,7 @@ impl AsRawFd for AsyncFileWatch {
 }
 
 /// Maintains the files until the server stops. Idle while nothing happens to the files.
-pub(super) async fn maintain_socket_files(
+pub(in crate::server) async fn maintain_socket_files(
     kept: Vec<MonitoredFile>,
     copies: ListenerCopies,
     check: SocketCheck,
@@ -116,7 +109,7 @@ pub(super) async fn maintain_socket_files(
     loop {
         let looking = files.clone();
         // The directory may be on a file system that hangs, so use a helper thread.
-        let look = tokio::task::spawn_blocking(move || looking.check_files());
+        let look = run_blocking(move || looking.check_files());
         let made = tokio::select! {
             made = look => made.unwrap_or_default(),
             _ = stop.wait_for(|stop| *stop) => return,

@@ -1,76 +1,9 @@
 //! ACTIONS: all actions with their help texts and completions.
 
+use super::action::{ActionFlag, ArgKind, CtlAction, FOLLOW, JSON, YES, action};
 use super::error::CtlError;
 use super::session::CtlSession;
-use super::{daemon, exit, group, log, process, render, rolling};
-
-/// The arguments of an action, for completion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ArgKind {
-    /// Unknown or no arguments.
-    Nothing,
-    /// The name of an action.
-    Topic,
-    /// The name of a group.
-    Group,
-    /// Names of groups.
-    Groups,
-    /// One namespec.
-    Process,
-    /// Namespecs.
-    Processes,
-    /// A signal, then namespecs.
-    Signal,
-    /// One namespec, then a channel.
-    Log,
-}
-
-/// An option of an action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ActionFlag {
-    /// The option as it is typed.
-    pub(super) name: &'static str,
-    /// Whether the next word is its argument.
-    pub(super) argument: bool,
-    /// Its description.
-    pub(super) doc: &'static str,
-}
-
-const JSON: ActionFlag = flag("--json", "print one line of JSON");
-const YES: ActionFlag = flag("--yes", "do not ask for confirmation");
-const FOLLOW: ActionFlag = flag("-f", "follow the output until Ctrl-C");
-
-const fn flag(name: &'static str, doc: &'static str) -> ActionFlag {
-    ActionFlag {
-        name,
-        argument: false,
-        doc,
-    }
-}
-
-/// An action of `supervisorctl`.
-pub(super) struct CtlAction {
-    /// The name of the action.
-    pub(super) name: &'static str,
-    /// Its arguments.
-    pub(super) takes: ArgKind,
-    /// Its options.
-    pub(super) flags: &'static [ActionFlag],
-    /// Whether `help` lists it.
-    pub(super) listed: bool,
-    /// Whether Supervisor does not have it. `help` lists these separately, like actions of plug-ins.
-    pub(super) is_ours: bool,
-    /// The text of `help` and usage errors. Empty for actions that Supervisor has no help for.
-    pub(super) help: &'static str,
-    /// Text that only `help` appends: features that Supervisor does not have.
-    pub(super) help_ours: &'static str,
-    /// Its description in the manual page.
-    pub(super) about: &'static str,
-    /// Its exit statuses with their causes, except success and those of all actions.
-    pub(super) exits: &'static [(u8, &'static str)],
-    /// Runs the action with the rest of the command line.
-    pub(super) run: fn(&mut CtlSession, &str) -> Result<(), CtlError>,
-}
+use super::{daemon, exit, group, log, process, render, rolling, status};
 
 /// All actions, sorted by name.
 pub(super) const ACTIONS: &[CtlAction] = &[
@@ -140,7 +73,7 @@ pub(super) const ACTIONS: &[CtlAction] = &[
         "open <url>\tConnect to a remote supervisord process.\n\
          \t\t(for UNIX domain socket, use unix:///socket/path)",
     ),
-    action("pid", process::pid)
+    action("pid", status::pid)
         .about("Print the PID of the daemon or of processes.")
         .exits(&[
             (exit::GENERIC, "unknown process"),
@@ -262,7 +195,7 @@ pub(super) const ACTIONS: &[CtlAction] = &[
              start <name> <name>\tStart multiple processes or groups\n\
              start all\t\tStart all processes",
         ),
-    action("status", process::status)
+    action("status", status::status)
         .about("Print the state of processes: name, state, PID and uptime, or the reason why the process does not run.")
         .exits(&[
             (exit::STATUS_NOT_RUNNING, "a process is not RUNNING"),
@@ -337,165 +270,13 @@ pub(super) const ACTIONS: &[CtlAction] = &[
         .ours("version --json\t\tThe same as one line of JSON"),
 ];
 
-const fn action(
-    name: &'static str,
-    run: fn(&mut CtlSession, &str) -> Result<(), CtlError>,
-) -> CtlAction {
-    CtlAction {
-        name,
-        takes: ArgKind::Nothing,
-        flags: &[],
-        listed: true,
-        is_ours: false,
-        help: "",
-        help_ours: "",
-        about: "",
-        exits: &[],
-        run,
-    }
-}
-
-impl CtlAction {
-    const fn takes(mut self, takes: ArgKind) -> Self {
-        self.takes = takes;
-        self
-    }
-
-    const fn flags(mut self, flags: &'static [ActionFlag]) -> Self {
-        self.flags = flags;
-        self
-    }
-
-    const fn hidden(mut self) -> Self {
-        self.listed = false;
-        self
-    }
-
-    const fn own(mut self) -> Self {
-        self.is_ours = true;
-        self
-    }
-
-    const fn help(mut self, text: &'static str) -> Self {
-        self.help = text;
-        self
-    }
-
-    const fn about(mut self, text: &'static str) -> Self {
-        self.about = text;
-        self
-    }
-
-    const fn exits(mut self, statuses: &'static [(u8, &'static str)]) -> Self {
-        self.exits = statuses;
-        self
-    }
-
-    const fn ours(mut self, text: &'static str) -> Self {
-        self.help_ours = text;
-        self
-    }
-
-    /// Splits the help text into pairs of usage and description. The usage ends at the first tab of a line. Lines
-    /// that begin with a tab continue the description of the previous line.
-    pub(super) fn usages(&self) -> Vec<(&'static str, String)> {
-        let mut usages: Vec<(&str, String)> = Vec::new();
-        for line in self.help.lines().chain(self.help_ours.lines()) {
-            let (usage, doc) = line.split_once('\t').unwrap_or((line, ""));
-            let doc = without_emphasis(doc.trim());
-            if usage.starts_with(self.name) {
-                usages.push((usage.trim(), doc));
-            } else if let Some((_, before)) = usages.last_mut().filter(|_| usage.is_empty()) {
-                let joint = match doc.starts_with('(') {
-                    true => " ",
-                    false => "; ",
-                };
-                *before = format!("{}{joint}{doc}", before.trim_end_matches('.'));
-            }
-        }
-        usages
-    }
-
-    /// The notes on the whole action.
-    pub(super) fn notes(&self) -> impl Iterator<Item = &'static str> {
-        self.help
-            .lines()
-            .filter_map(|line| line.strip_prefix("Note: "))
-    }
-
-    /// The first description, as a summary.
-    pub(super) fn brief(&self) -> String {
-        let mut docs = self.usages().into_iter().map(|(_, doc)| doc);
-        docs.find(|doc| !doc.is_empty()).unwrap_or_default()
-    }
-
-    /// The first word in `arguments` that looks like an option but is not an option of the action. A name that begins
-    /// with a dash looks the same; only the daemon can tell.
-    pub(super) fn unknown_option<'a>(&self, arguments: &'a str) -> Option<&'a str> {
-        let changes = !matches!(self.name, "pid" | "status");
-        let names_from = match self.takes {
-            ArgKind::Groups | ArgKind::Processes => 0,
-            // The action itself reports a wrong signal or number of processes.
-            ArgKind::Signal => 1,
-            ArgKind::Group
-            | ArgKind::Nothing
-            | ArgKind::Topic
-            | ArgKind::Process
-            | ArgKind::Log => {
-                return None;
-            }
-        };
-        let is_known = |word: &str| {
-            self.flags
-                .iter()
-                .any(|flag| word == flag.name || flag.argument && word.starts_with(flag.name))
-        };
-        // Differs: Supervisor treats every word as a name, and acts on the other names. For actions that change
-        // nothing, a word with one dash is still a name, as in Supervisor.
-        let is_option = |word: &str| match word.strip_prefix('-') {
-            Some("") | None => false,
-            Some(rest) => changes || rest.starts_with('-'),
-        };
-        let mut words = arguments.split_whitespace().skip(names_from);
-        words.find(|word| is_option(word) && !is_known(word))
-    }
-
-    /// Prints its complete help.
-    pub(super) fn say_help(&self, session: &mut CtlSession) -> Result<(), CtlError> {
-        session.say(self.help)?;
-        if self.help_ours.is_empty() {
-            return Ok(());
-        }
-        session.say(self.help_ours)
-    }
-
-    /// Whether the action accepts `all` for every process or group.
-    pub(super) fn takes_all(&self) -> bool {
-        self.usages()
-            .iter()
-            .any(|(usage, _)| usage.ends_with(" all"))
-    }
-}
-
-/// Removes the asterisks that emphasise a word, as in `last 100 *bytes*`. An asterisk of a pattern such as `web_*`
-/// stays.
-fn without_emphasis(text: &str) -> String {
-    let words = text.split(' ').map(|word| {
-        let inner = word
-            .strip_prefix('*')
-            .and_then(|word| word.strip_suffix('*'));
-        inner.filter(|inner| !inner.is_empty()).unwrap_or(word)
-    });
-    words.collect::<Vec<_>>().join(" ")
-}
-
 /// Finds an action by name.
 pub(super) fn find_action(name: &str) -> Option<&'static CtlAction> {
     ACTIONS.iter().find(|action| action.name == name)
 }
 
 /// The action `help [topic]`.
-fn help(session: &mut CtlSession, topic: &str) -> Result<(), CtlError> {
+pub(super) fn help(session: &mut CtlSession, topic: &str) -> Result<(), CtlError> {
     const HEADINGS: [(&str, bool); 2] = [
         ("default commands (type help <topic>):", false),
         // Differs: Supervisor does not have these actions.
@@ -532,6 +313,7 @@ fn exit(session: &mut CtlSession, _: &str) -> Result<(), CtlError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::action::without_emphasis;
     use super::*;
 
     #[test]

@@ -9,19 +9,18 @@ use hyper::{Method, StatusCode};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, sleep};
 
-use super::budget::QuotaPermit;
-use super::http::HttpConnection;
-use super::logs::{self, LogSource};
+use super::connection::HttpConnection;
 use super::response::HandlerResponse;
-use super::xmlrpc::run_blocking;
 use crate::api::{Caller, FaultCode, JournalMatch, LogRef, Permission, Request};
-use crate::control;
 use crate::domain::Channel;
 use crate::output::{self, Chunk, Follower, LogFileId};
-use crate::sys;
+use crate::server::blocking_pool::run_blocking;
+use crate::server::budget::QuotaPermit;
+use crate::server::calls::log_parts::{self, LogSource};
+use crate::{control, sys};
 
 /// Maximum number of followed logs, all clients together. Trusted clients have a second quota of the same size.
-pub(super) const FOLLOWERS_MAX: usize = 256;
+pub(in crate::server) const FOLLOWERS_MAX: usize = 256;
 /// Maximum number of bytes shown of a log in the journal: the same as of a log file.
 const JOURNAL_BYTES: u64 = 1024;
 /// Pause between two reads of a log.
@@ -120,7 +119,7 @@ async fn follow_log(
     };
     let control = &connection.shared.control;
     let source = match control.call(caller, grant, Request::LogFile(of)).await {
-        Ok(reply) => logs::log_source(reply),
+        Ok(reply) => log_parts::log_source(reply),
         Err(fault) if fault.code == FaultCode::ShutdownState => {
             return HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE);
         }

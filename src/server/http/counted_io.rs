@@ -8,11 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Duration, Sleep, sleep};
 
-use super::budget::{ConnectionGuard, PROGRESS_BYTES, ReservedBytes};
-use crate::sys;
+use crate::server::budget::{ConnectionGuard, PROGRESS_BYTES, ReservedBytes};
+use crate::server::client_stream::ClientStream;
 
 /// Maximum number of bytes per read. Less than hyper's smallest buffer, which grows after a read that filled it. So
 /// the buffers of connections with unfinished bodies stay as small as those of idle connections.
@@ -20,62 +19,10 @@ const READ_MAX: usize = (8 << 10) - 1;
 /// Number of bytes of a request head that are not charged to the budget.
 const HEAD_FREE: usize = 8 << 10;
 /// How long a client may take for [`PROGRESS_BYTES`] of a response before the connection is closed.
-pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(30);
-
-/// An accepted connection.
-#[derive(Debug)]
-pub(super) enum ClientStream {
-    Inet(TcpStream),
-    Unix(UnixStream),
-}
-
-impl ClientStream {
-    /// Whether the client has closed its side and we have read everything that it sent.
-    pub(super) fn peer_is_gone(&self) -> bool {
-        match self {
-            Self::Inet(stream) => sys::peer_is_gone(stream),
-            Self::Unix(stream) => sys::peer_is_gone(stream),
-        }
-    }
-
-    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Inet(stream) => stream.poll_read_ready(cx),
-            Self::Unix(stream) => stream.poll_read_ready(cx),
-        }
-    }
-
-    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Inet(stream) => stream.poll_write_ready(cx),
-            Self::Unix(stream) => stream.poll_write_ready(cx),
-        }
-    }
-
-    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Inet(stream) => stream.try_read(buffer),
-            Self::Unix(stream) => stream.try_read(buffer),
-        }
-    }
-
-    fn try_write_vectored(&self, buffers: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Self::Inet(stream) => stream.try_write_vectored(buffers),
-            Self::Unix(stream) => stream.try_write_vectored(buffers),
-        }
-    }
-
-    fn end_writing(&self) -> io::Result<()> {
-        match self {
-            Self::Inet(stream) => sys::end_writing(stream),
-            Self::Unix(stream) => sys::end_writing(stream),
-        }
-    }
-}
+pub(in crate::server) const WRITE_WITHIN: Duration = Duration::from_secs(30);
 
 /// A [`ClientStream`] with the I/O traits that hyper needs. It counts the bytes that move.
-pub(super) struct CountedIo {
+pub(in crate::server) struct CountedIo {
     stream: Arc<ClientStream>,
     place: Arc<ConnectionGuard>,
     head: Arc<HeadCounter>,
@@ -87,16 +34,16 @@ pub(super) struct CountedIo {
 
 /// Counts the bytes read since the last request head was complete.
 #[derive(Debug, Default)]
-pub(super) struct HeadCounter(AtomicUsize);
+pub(in crate::server) struct HeadCounter(AtomicUsize);
 
 impl HeadCounter {
     /// The head is complete. The reader of the body counts what follows.
-    pub(super) fn head_complete(&self) {
+    pub(in crate::server) fn head_complete(&self) {
         self.0.store(usize::MAX, Ordering::Relaxed);
     }
 
     /// The response is complete. The next bytes belong to a request head.
-    pub(super) fn head_expected(&self) {
+    pub(in crate::server) fn head_expected(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
 
@@ -115,7 +62,7 @@ struct WriteStall {
 }
 
 impl CountedIo {
-    pub(super) fn new(
+    pub(in crate::server) fn new(
         stream: Arc<ClientStream>,
         place: Arc<ConnectionGuard>,
         head: Arc<HeadCounter>,

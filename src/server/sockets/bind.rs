@@ -2,119 +2,31 @@
 //! served on them.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::stat::{SFlag, fstat};
 
+use super::bind_error::BindError;
+use super::bound_server::{BoundServer, Listener};
+use super::inet_address::inet_address;
 use super::socket_activation;
-use crate::config::spec::{AllowRule, Credentials, ServerAddress, ServerSpec};
+use super::socket_file::{BACKLOG, SocketFile, SocketFileSpec};
+use crate::config::spec::{ServerAddress, ServerSpec};
 use crate::domain::Errno;
-use crate::handoff::{PassedSocket, SocketFileName};
+use crate::handoff::PassedSocket;
+use crate::sys;
 use crate::sys::safe_open::{self, FileId, SafePath};
-use crate::sys::{self, SocketRefusal};
 
-/// Length of the accept queue, per socket.
-const BACKLOG: i32 = 1024;
 /// How long a process that listens on our socket may take to answer before it counts as alive.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Maximum number of attempts to link a socket file that changes meanwhile.
 const ATTEMPTS_MAX: u32 = 10;
 /// Pause between two attempts.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(300);
-
-/// Why a server cannot listen. The texts of the errors are Supervisor's.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// Another program listens on the address.
-    #[error(
-        "Another program is already listening on a port that one of our HTTP servers is configured to use.  Shut this program down first before starting supervisord."
-    )]
-    InUse,
-    /// A system call failed.
-    #[error("Cannot open an HTTP server: socket.error reported errno.{} ({})", .0.name(), .0.0)]
-    Kernel(Errno),
-    /// The file at the socket's path is not a socket. It is never removed.
-    // Differs: the text goes on where Supervisor's ends (phusion/baseimage-docker#227).
-    #[error(
-        "Cannot open an HTTP server: socket.error reported errno.EEXIST (17): {}: there is {what}, not a socket (remove it, or change the path of the socket in the configuration)",
-        path.display()
-    )]
-    Occupied {
-        /// The socket's path.
-        path: PathBuf,
-        /// The kind of file found there.
-        what: String,
-    },
-    /// The host name has no address. Supervisor shows only the number of EAI_NONAME.
-    #[error("Cannot open an HTTP server: socket.error reported -2")]
-    NoAddress(String),
-    /// The owner of the socket cannot be changed.
-    #[error(
-        "Not permitted to chown {} to uid/gid ({uid}, {gid}); adjust \"sockchown\" value in config file or on command line to values that the current user ({user}) can successfully chown",
-        path.display()
-    )]
-    Chown {
-        /// The socket's path.
-        path: PathBuf,
-        /// The wanted owner. -1: unchanged.
-        uid: i64,
-        /// The wanted group. -1: unchanged.
-        gid: i64,
-        /// The user as whom the daemon runs.
-        user: String,
-    },
-}
-
-impl From<Errno> for BindError {
-    fn from(error: Errno) -> Self {
-        match error.0 {
-            libc::EADDRINUSE => Self::InUse,
-            number => Self::Kernel(Errno(number)),
-        }
-    }
-}
-
-impl From<io::Error> for BindError {
-    fn from(error: io::Error) -> Self {
-        match error.raw_os_error() {
-            Some(number) if number == libc::EADDRINUSE => Self::InUse,
-            Some(number) => Self::Kernel(Errno(number)),
-            None => Self::Kernel(Errno(libc::EINVAL)),
-        }
-    }
-}
-
-/// A server whose socket is bound and listening. Dropping it removes the socket's file, if the file is still ours.
-#[derive(Debug)]
-pub struct BoundServer {
-    /// Credentials that clients must send. `None`: no password.
-    credentials: Option<Credentials>,
-    allow: Option<Arc<[AllowRule]>>,
-    /// The listening socket.
-    listener: Listener,
-    /// The file of a unix socket.
-    file: Option<SocketFile>,
-    /// How the file is created. `None`: the file is not ours.
-    file_spec: Option<SocketFileSpec>,
-    /// Configured host names of the server.
-    names: Vec<String>,
-    /// Index of its socket among those passed by the service manager.
-    passed: Option<usize>,
-}
-
-/// A listening socket.
-#[derive(Debug)]
-pub(super) enum Listener {
-    /// A TCP listener over IPv4 or IPv6.
-    Inet(TcpListener),
-    /// A unix stream listener.
-    Unix(UnixListener),
-}
 
 impl BoundServer {
     /// Binds one server, or reuses the socket with its address: one that the daemon's previous run opened, or one
@@ -208,70 +120,6 @@ impl BoundServer {
             .map(|spec| Self::bind(spec, passed, own))
             .collect()
     }
-
-    /// Index of its socket among the passed ones. `None`: not passed.
-    #[must_use]
-    pub(super) const fn passed(&self) -> Option<usize> {
-        self.passed
-    }
-
-    /// The address of a TCP server, with the port that the kernel chose if 0 was configured. `None`: a unix server.
-    #[must_use]
-    pub fn inet_address(&self) -> Option<SocketAddr> {
-        match &self.listener {
-            Listener::Inet(listener) => listener.local_addr().ok(),
-            Listener::Unix(_) => None,
-        }
-    }
-
-    /// Splits the server into its parts. Dropping the file part removes the file.
-    pub(super) fn into_parts(self) -> BoundServerParts {
-        BoundServerParts {
-            credentials: self.credentials,
-            allow: self.allow,
-            listener: self.listener,
-            file: self.file,
-            file_spec: self.file_spec,
-            passed: self.passed,
-            names: self.names,
-        }
-    }
-}
-
-/// The parts of a [`BoundServer`].
-pub(super) struct BoundServerParts {
-    pub(super) credentials: Option<Credentials>,
-    /// Permissions by user. `None`: no restriction.
-    pub(super) allow: Option<Arc<[AllowRule]>>,
-    pub(super) listener: Listener,
-    pub(super) file: Option<SocketFile>,
-    /// How the file is created. `None`: the file is not ours.
-    pub(super) file_spec: Option<SocketFileSpec>,
-    pub(super) passed: Option<usize>,
-    /// Configured host names of the server.
-    pub(super) names: Vec<String>,
-}
-
-/// Resolves a configured host to an address.
-// Differs: IPv6 literals are supported. Supervisor knows IPv4 only and fails with -9.
-pub(super) fn inet_address(host: &str, port: u16) -> Result<SocketAddr, BindError> {
-    let literal = host.trim_start_matches('[').trim_end_matches(']');
-    if host.is_empty() || host == "*" {
-        Ok(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
-    } else if let Ok(ip) = literal.parse() {
-        Ok(SocketAddr::new(ip, port))
-    } else {
-        let mut found: Vec<_> = (host, port)
-            .to_socket_addrs()
-            .map_err(|_| BindError::NoAddress(host.to_owned()))?
-            .collect();
-        // Supervisor would use only an IPv4 address, so IPv4 comes first.
-        found.sort_by_key(SocketAddr::is_ipv6);
-        found
-            .first()
-            .copied()
-            .ok_or_else(|| BindError::NoAddress(host.to_owned()))
-    }
 }
 
 fn bind_inet(host: &str, port: u16) -> Result<TcpListener, BindError> {
@@ -280,104 +128,6 @@ fn bind_inet(host: &str, port: u16) -> Result<TcpListener, BindError> {
     let listener = TcpListener::bind(address)?;
     sys::listen_on(&listener, BACKLOG)?;
     Ok(listener)
-}
-
-/// The file of a unix socket. Dropping it removes the file.
-#[derive(Debug)]
-pub(super) struct SocketFile(SocketFileName);
-
-impl SocketFile {
-    fn id(&self) -> FileId {
-        FileId {
-            device: self.0.device,
-            inode: self.0.inode,
-        }
-    }
-
-    /// Opens the file with O_PATH. `None`: the path is gone or names another file.
-    pub(super) fn open_if_current(&self) -> Option<OwnedFd> {
-        let found = SafePath::resolve(&self.0.path)
-            .and_then(|place| place.open_path_fd())
-            .ok()?;
-        (FileId::of(&found) == Ok(self.id())).then_some(found)
-    }
-
-    /// Returns the name without removing the file, for the next run.
-    pub(super) fn into_name(self) -> SocketFileName {
-        let name = self.0.clone();
-        std::mem::forget(self);
-        name
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // A file that cannot be removed is stale at the next start, which removes it.
-        if let Ok(place) = SafePath::resolve(&self.0.path) {
-            place.unlink_if(self.id());
-        }
-    }
-}
-
-/// How to create the file of a unix socket, now or after somebody removes it.
-#[derive(Debug, Clone)]
-pub(super) struct SocketFileSpec {
-    path: PathBuf,
-    mode: u32,
-    owner: (Option<u32>, Option<u32>),
-}
-
-impl SocketFileSpec {
-    /// A file owned by the test's own user.
-    #[cfg(test)]
-    pub(super) const fn for_test(path: PathBuf) -> Self {
-        Self {
-            path,
-            mode: 0o700,
-            owner: (None, None),
-        }
-    }
-
-    /// The path of the file.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Creates the socket under a temporary name, sets its mode and owner, and then links it to its path. So the path
-    /// always names a finished socket, and only one of two daemons gets it. All steps use the directory resolved
-    /// first, by the rules of [`SafePath`].
-    ///
-    /// # Errors
-    /// See [`BindError`]; EEXIST: the path exists. Nothing is left behind then.
-    pub(super) fn create(&self) -> Result<(UnixListener, SocketFile), BindError> {
-        self.create_with(|place, file| Ok(place.link_here(file)?))
-    }
-
-    fn create_with(
-        &self,
-        link: impl FnOnce(&SafePath, &OwnedFd) -> Result<(), BindError>,
-    ) -> Result<(UnixListener, SocketFile), BindError> {
-        let place = SafePath::resolve(&self.path)?;
-        let made = sys::listen_at(&place, self.mode, self.owner, BACKLOG).map_err(|refusal| {
-            let (uid, gid) = self.owner;
-            match refusal {
-                SocketRefusal::Owner(Errno(libc::EPERM)) => BindError::Chown {
-                    path: self.path.clone(),
-                    uid: uid.map_or(-1, i64::from),
-                    gid: gid.map_or(-1, i64::from),
-                    user: sys::own_user_name(),
-                },
-                SocketRefusal::Owner(error) | SocketRefusal::Other(error) => error.into(),
-            }
-        })?;
-        link(&place, &made.file)?;
-        let file = SocketFile(SocketFileName {
-            path: self.path.clone(),
-            device: made.id.device,
-            inode: made.id.inode,
-        });
-        Ok((UnixListener::from(made.socket), file))
-    }
 }
 
 /// Links a finished socket to its path. Replaces an existing socket that refuses connections.
@@ -455,20 +205,22 @@ fn check_listening(file: &OwnedFd) -> ListenCheck {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::server) mod tests {
     use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 
     use super::*;
+    use std::os::unix::net::UnixListener;
+    use std::path::PathBuf;
 
     fn is_socket(path: &Path) -> bool {
         std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
     }
 
     /// A test's directory. Dropping it removes the directory with its contents.
-    pub(in super::super) struct ScratchDir(pub(in super::super) PathBuf);
+    pub(in crate::server) struct ScratchDir(pub(in crate::server) PathBuf);
 
     impl ScratchDir {
-        pub(in super::super) fn new(name: &str) -> Self {
+        pub(in crate::server) fn new(name: &str) -> Self {
             let path = std::env::temp_dir().join(format!("bind-{name}-{}", std::process::id()));
             let _ = std::fs::remove_dir_all(&path);
             std::fs::create_dir(&path).expect("created");
@@ -482,7 +234,7 @@ pub(super) mod tests {
         }
     }
 
-    pub(in super::super) fn unix_spec(path: &Path) -> ServerSpec {
+    pub(in crate::server) fn unix_spec(path: &Path) -> ServerSpec {
         ServerSpec {
             section: "unix_http_server".to_owned(),
             address: ServerAddress::Unix {
@@ -497,7 +249,7 @@ pub(super) mod tests {
         }
     }
 
-    pub(in super::super) fn inet_spec(host: &str, port: u16) -> ServerSpec {
+    pub(in crate::server) fn inet_spec(host: &str, port: u16) -> ServerSpec {
         ServerSpec {
             section: "inet_http_server".to_owned(),
             address: ServerAddress::Inet {

@@ -5,13 +5,10 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hyper::StatusCode;
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::{Duration, Instant};
 
-use super::http::{HttpConnection, ServerContext};
-use super::response::HandlerResponse;
 use crate::domain::Line;
 
 /// Wrong passwords of a peer that are not delayed, since people mistype.
@@ -33,11 +30,11 @@ const WAITING_OF_PEER_MAX: u32 = 64;
 const WAITING_MAX: u32 = 256;
 /// Reporting interval per peer: one line for the first wrong password, and at the end of the interval one line with
 /// the number of further ones.
-const REPORT_EVERY: Duration = Duration::from_secs(60);
+pub(super) const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 /// The sender of a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum ThrottledPeer {
+pub(super) enum ThrottledPeer {
     /// An IPv4 address, or an IPv6 /64 network, which usually belongs to one machine.
     Address(IpAddr),
     /// A user of this machine, by UID.
@@ -47,18 +44,7 @@ enum ThrottledPeer {
 }
 
 impl ThrottledPeer {
-    fn of(connection: &HttpConnection) -> Self {
-        if let Some(uid) = connection.caller.uid {
-            return Self::User(uid);
-        }
-        let address = connection.peer.rsplit_once(':').map(|(ip, _)| ip.parse());
-        match address {
-            Some(Ok(address)) => Self::at(address),
-            Some(Err(_)) | None => Self::Unknown,
-        }
-    }
-
-    fn at(address: IpAddr) -> Self {
+    pub(super) fn at(address: IpAddr) -> Self {
         Self::Address(match address.to_canonical() {
             IpAddr::V6(address) if !address.is_loopback() => {
                 let network = u128::from(address) & !u128::from(u64::MAX);
@@ -84,10 +70,10 @@ impl fmt::Display for ThrottledPeer {
 
 /// What is known of wrong passwords, by peer.
 #[derive(Debug, Default)]
-pub(super) struct PasswordThrottle(Mutex<ThrottleState>);
+pub(in crate::server) struct PasswordThrottle(Mutex<ThrottleState>);
 
 #[derive(Debug, Default)]
-struct ThrottleState {
+pub(super) struct ThrottleState {
     known: HashMap<ThrottledPeer, PeerRecord>,
     waiting: u32,
 }
@@ -103,17 +89,17 @@ struct PeerRecord {
 
 /// The consequences of a wrong password.
 #[derive(Debug)]
-struct FailureOutcome {
-    lines: Vec<Line>,
+pub(super) struct FailureOutcome {
+    pub(super) lines: Vec<Line>,
     /// Whether a report is due after [`REPORT_EVERY`].
-    begins_report: bool,
+    pub(super) begins_report: bool,
     /// `None`: too many responses are delayed already.
-    delay: Option<Duration>,
+    pub(super) delay: Option<Duration>,
 }
 
 impl PasswordThrottle {
     /// A poisoned lock means that another connection panicked while it counted. The counters are still consistent.
-    fn lock(&self) -> MutexGuard<'_, ThrottleState> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, ThrottleState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -121,7 +107,7 @@ impl PasswordThrottle {
 impl ThrottleState {
     /// Counts a wrong password. If the outcome has a delay, the response counts as waiting until
     /// [`ThrottleState::waited`].
-    fn failed(&mut self, peer: ThrottledPeer, now: Instant) -> FailureOutcome {
+    pub(super) fn failed(&mut self, peer: ThrottledPeer, now: Instant) -> FailureOutcome {
         let mut lines = Vec::new();
         if !self.known.contains_key(&peer) && self.known.len() >= PEERS_MAX {
             lines.extend(self.make_room(now));
@@ -165,7 +151,7 @@ impl ThrottleState {
     }
 
     /// Counts down the delayed responses.
-    fn waited(&mut self, peer: ThrottledPeer) {
+    pub(super) fn waited(&mut self, peer: ThrottledPeer) {
         self.waiting = self.waiting.saturating_sub(1);
         if let Some(known) = self.known.get_mut(&peer) {
             known.waiting = known.waiting.saturating_sub(1);
@@ -173,7 +159,7 @@ impl ThrottleState {
     }
 
     /// Handles a right password: forgets the wrong ones before it if they are few.
-    fn succeeded(&mut self, peer: ThrottledPeer) {
+    pub(super) fn succeeded(&mut self, peer: ThrottledPeer) {
         if let Some(known) = self.known.get_mut(&peer)
             && known.failures <= FORGIVEN_MAX
         {
@@ -181,8 +167,13 @@ impl ThrottleState {
         }
     }
 
+    /// All peers that are remembered.
+    pub(super) fn peers(&self) -> Vec<ThrottledPeer> {
+        self.known.keys().copied().collect()
+    }
+
     /// Ends the reporting interval and returns the line to write. `None`: nothing to report.
-    fn report(&mut self, peer: ThrottledPeer) -> Option<Line> {
+    pub(super) fn report(&mut self, peer: ThrottledPeer) -> Option<Line> {
         let count = self.known.get_mut(&peer)?.unreported.take()?;
         let peer = peer.to_string();
         (count > 0).then_some(Line::WrongPasswords { count, peer })
@@ -207,96 +198,12 @@ impl ThrottleState {
 }
 
 /// Delay for a peer's `failures`-th wrong password.
-fn delay(failures: u32) -> Duration {
+pub(super) fn delay(failures: u32) -> Duration {
     let Some(doublings) = failures.checked_sub(UNDELAYED_FAILURES + 1) else {
         return Duration::ZERO;
     };
     let factor = 2_u32.checked_pow(doublings).unwrap_or(u32::MAX);
     FIRST_DELAY.saturating_mul(factor).min(DELAY_MAX)
-}
-
-/// A slot among the delayed responses. Dropping it frees the slot, also when the connection is closed.
-struct DelayGuard<'a> {
-    throttle: &'a PasswordThrottle,
-    peer: ThrottledPeer,
-}
-
-impl Drop for DelayGuard<'_> {
-    fn drop(&mut self) {
-        self.throttle.lock().waited(self.peer);
-    }
-}
-
-/// Records that the connection's peer sent the right password.
-pub(super) fn password_accepted(connection: &HttpConnection) {
-    connection
-        .shared
-        .throttle
-        .lock()
-        .succeeded(ThrottledPeer::of(connection));
-}
-
-/// Records that the connection's peer sent a wrong password, and returns `answer` after the delay. While it waits the
-/// connection counts as idle, so that it can be evicted.
-pub(super) async fn password_failed(
-    connection: &Arc<HttpConnection>,
-    answer: HandlerResponse,
-) -> HandlerResponse {
-    let shared = &connection.shared;
-    let peer = ThrottledPeer::of(connection);
-    let FailureOutcome {
-        lines,
-        begins_report,
-        delay,
-    } = shared.throttle.lock().failed(peer, Instant::now());
-    for line in lines {
-        (shared.log)(line);
-    }
-    if begins_report {
-        tokio::spawn(report(connection.clone(), peer));
-    }
-    let Some(delay) = delay else {
-        return HandlerResponse::Fatal(StatusCode::TOO_MANY_REQUESTS);
-    };
-    if delay.is_zero() {
-        return answer;
-    }
-    let _waiting = DelayGuard {
-        throttle: &shared.throttle,
-        peer,
-    };
-    let mut stop = shared.stop.clone();
-    tokio::select! {
-        () = sleep(delay) => {}
-        _ = stop.wait_for(|stop| *stop) => {}
-    }
-    answer
-}
-
-/// Reports the number of further wrong passwords at the end of the interval.
-async fn report(connection: Arc<HttpConnection>, peer: ThrottledPeer) {
-    let shared = connection.shared.clone();
-    // The report must not keep the connection open.
-    drop(connection);
-    let mut stop = shared.stop.clone();
-    tokio::select! {
-        () = sleep(REPORT_EVERY) => {}
-        // When the server stops, [`flush_reports`] writes all reports.
-        _ = stop.wait_for(|stop| *stop) => return,
-    }
-    let line = shared.throttle.lock().report(peer);
-    if let Some(line) = line {
-        (shared.log)(line);
-    }
-}
-
-/// Writes all pending reports, because the server stops.
-pub(super) fn flush_reports(shared: &ServerContext) {
-    let mut peers = shared.throttle.lock();
-    let known: Vec<ThrottledPeer> = peers.known.keys().copied().collect();
-    for line in known.into_iter().filter_map(|peer| peers.report(peer)) {
-        (shared.log)(line);
-    }
 }
 
 #[cfg(test)]

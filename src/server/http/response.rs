@@ -12,11 +12,11 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
-use super::budget::{BusyGuard, ConnectionGuard};
 use crate::output::LogFileId;
+use crate::server::budget::{BusyGuard, ConnectionGuard};
 
 /// The result of a request handler.
-pub(super) enum HandlerResponse {
+pub(in crate::server) enum HandlerResponse {
     /// An error with its error page.
     Error(StatusCode),
     /// An error after which the connection is closed, because the rest of the request has not been read.
@@ -43,16 +43,16 @@ pub(super) enum HandlerResponse {
 }
 
 /// See [`HandlerResponse::Made`].
-pub(super) struct CustomResponse {
-    pub(super) status: StatusCode,
-    pub(super) content_type: &'static str,
+pub(in crate::server) struct CustomResponse {
+    pub(in crate::server) status: StatusCode,
+    pub(in crate::server) content_type: &'static str,
     /// Headers besides those of every response.
-    pub(super) headers: Vec<(HeaderName, String)>,
-    pub(super) body: CustomBody,
+    pub(in crate::server) headers: Vec<(HeaderName, String)>,
+    pub(in crate::server) body: CustomBody,
 }
 
 /// The body of a [`CustomResponse`].
-pub(super) enum CustomBody {
+pub(in crate::server) enum CustomBody {
     Whole(Bytes),
     /// No body: a response to HEAD, with the length that GET would have, or 304.
     None(Option<usize>),
@@ -63,30 +63,23 @@ pub(super) enum CustomBody {
 impl HandlerResponse {
     /// Returns the same response with its body charged to the client's memory budget until it is sent. If the budget
     /// has no room, the response is 503.
-    pub(super) fn with_budget(self, place: &Arc<ConnectionGuard>) -> Self {
+    pub(in crate::server) fn with_budget(self, place: &Arc<ConnectionGuard>) -> Self {
         let counted = match self {
             Self::Full(kind, body) => place
                 .budget_bytes(body)
                 .map(|body| Self::Budgeted(kind, body)),
-            Self::Made(made) => {
-                let CustomResponse {
-                    status,
-                    content_type,
-                    headers,
-                    body,
-                } = *made;
-                let body = match body {
+            Self::Made(mut made) => {
+                let body = match made.body {
                     CustomBody::Whole(body) => place.budget_bytes(body).map(CustomBody::Whole),
                     other => Some(other),
                 };
-                body.map(|body| {
-                    Self::Made(Box::new(CustomResponse {
-                        status,
-                        content_type,
-                        headers,
-                        body,
-                    }))
-                })
+                match body {
+                    Some(body) => {
+                        made.body = body;
+                        Some(Self::Made(made))
+                    }
+                    None => None,
+                }
             }
             other => Some(other),
         };
@@ -95,7 +88,7 @@ impl HandlerResponse {
 }
 
 /// The error page of `status`.
-pub(super) fn error_page(status: StatusCode) -> Bytes {
+pub(in crate::server) fn error_page(status: StatusCode) -> Bytes {
     let reason = status.canonical_reason().unwrap_or("Unknown");
     let number = status.as_u16();
     let lines = [
@@ -113,12 +106,97 @@ pub(super) fn error_page(status: StatusCode) -> Bytes {
 }
 
 /// Formats a time as an HTTP date (RFC 1123).
-pub(super) fn http_date(seconds: i64) -> String {
+pub(in crate::server) fn http_date(seconds: i64) -> String {
     Timestamp::from_second(seconds)
         .unwrap_or(Timestamp::UNIX_EPOCH)
         .to_zoned(TimeZone::UTC)
         .strftime("%a, %d %b %Y %H:%M:%S GMT")
         .to_string()
+}
+
+/// What a response says besides the headers that every response has.
+struct ResponseParts {
+    status: StatusCode,
+    content_type: &'static str,
+    contents: ReplyContents,
+    headers: Vec<(HeaderName, String)>,
+}
+
+impl ResponseParts {
+    fn error(status: StatusCode, headers: Vec<(HeaderName, String)>) -> Self {
+        Self {
+            status,
+            content_type: "text/html",
+            contents: ReplyContents::Whole(Some(error_page(status))),
+            headers,
+        }
+    }
+
+    fn of(answer: HandlerResponse) -> Self {
+        let close = || (header::CONNECTION, "close".to_owned());
+        match answer {
+            HandlerResponse::Error(status) => Self::error(status, vec![]),
+            HandlerResponse::Fatal(status) => Self::error(status, vec![close()]),
+            HandlerResponse::Challenge => {
+                let realm = "Basic realm=\"default\"".to_owned();
+                let headers = vec![close(), (header::WWW_AUTHENTICATE, realm)];
+                Self::error(StatusCode::UNAUTHORIZED, headers)
+            }
+            HandlerResponse::Made(made) => {
+                let CustomResponse {
+                    status,
+                    content_type,
+                    headers,
+                    body,
+                } = *made;
+                let contents = match body {
+                    CustomBody::Whole(body) => ReplyContents::Whole(Some(body)),
+                    CustomBody::None(length) => ReplyContents::Absent(length),
+                    CustomBody::Growing(chunks) => ReplyContents::Growing(chunks),
+                };
+                Self {
+                    status,
+                    content_type,
+                    contents,
+                    headers,
+                }
+            }
+            HandlerResponse::Full(content_type, body)
+            | HandlerResponse::Budgeted(content_type, body) => Self {
+                status: StatusCode::OK,
+                content_type,
+                contents: ReplyContents::Whole(Some(body)),
+                headers: vec![],
+            },
+            HandlerResponse::Log {
+                modified,
+                chunks,
+                main,
+                file,
+            } => Self {
+                status: StatusCode::OK,
+                content_type: "text/plain;charset=utf-8",
+                contents: ReplyContents::Growing(chunks),
+                headers: log_headers(modified, main, file),
+            },
+        }
+    }
+}
+
+/// The headers of a log that is followed.
+fn log_headers(modified: i64, main: bool, file: Option<LogFileId>) -> Vec<(HeaderName, String)> {
+    let mut headers = vec![(header::LAST_MODIFIED, http_date(modified))];
+    if !main {
+        let name = HeaderName::from_static("x-accel-buffering");
+        headers.push((name, "no".to_owned()));
+    }
+    if let Some(file) = file {
+        headers.push((HeaderName::from_static("x-log-file"), file.to_string()));
+    }
+    // Differs: forbids browsers from guessing the type, so that program output is never interpreted as a page.
+    // Supervisor allows it.
+    headers.push((header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()));
+    headers
 }
 
 /// Builds the HTTP response. `keep_alive`: an HTTP/1.0 client asked to keep the connection open.
@@ -128,64 +206,12 @@ pub(super) fn into_http(
     keep_alive: bool,
     busy: BusyGuard,
 ) -> Response<ReplyBody> {
-    let close = || (header::CONNECTION, "close".to_owned());
-    let error = |status| {
-        (
-            status,
-            "text/html",
-            ReplyContents::Whole(Some(error_page(status))),
-        )
-    };
-    let ((status, content_type, contents), extra) = match answer {
-        HandlerResponse::Error(status) => (error(status), vec![]),
-        HandlerResponse::Fatal(status) => (error(status), vec![close()]),
-        HandlerResponse::Challenge => {
-            let realm = "Basic realm=\"default\"".to_owned();
-            let extra = vec![close(), (header::WWW_AUTHENTICATE, realm)];
-            (error(StatusCode::UNAUTHORIZED), extra)
-        }
-        HandlerResponse::Made(made) => {
-            let CustomResponse {
-                status,
-                content_type,
-                headers,
-                body,
-            } = *made;
-            let contents = match body {
-                CustomBody::Whole(body) => ReplyContents::Whole(Some(body)),
-                CustomBody::None(length) => ReplyContents::Absent(length),
-                CustomBody::Growing(chunks) => ReplyContents::Growing(chunks),
-            };
-            ((status, content_type, contents), headers)
-        }
-        HandlerResponse::Full(kind, body) | HandlerResponse::Budgeted(kind, body) => (
-            (StatusCode::OK, kind, ReplyContents::Whole(Some(body))),
-            vec![],
-        ),
-        HandlerResponse::Log {
-            modified,
-            chunks,
-            main,
-            file,
-        } => {
-            let mut extra = vec![(header::LAST_MODIFIED, http_date(modified))];
-            if !main {
-                let name = HeaderName::from_static("x-accel-buffering");
-                extra.push((name, "no".to_owned()));
-            }
-            if let Some(file) = file {
-                extra.push((HeaderName::from_static("x-log-file"), file.to_string()));
-            }
-            // Differs: forbids browsers from guessing the type, so that program output is never interpreted as a page.
-            // Supervisor allows it.
-            extra.push((header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()));
-            let kind = "text/plain;charset=utf-8";
-            (
-                (StatusCode::OK, kind, ReplyContents::Growing(chunks)),
-                extra,
-            )
-        }
-    };
+    let ResponseParts {
+        status,
+        content_type,
+        contents,
+        headers,
+    } = ResponseParts::of(answer);
     let length = match &contents {
         ReplyContents::Whole(body) => Some(body.as_ref().map_or(0, Bytes::len)),
         ReplyContents::Absent(length) => *length,
@@ -204,7 +230,7 @@ pub(super) fn into_http(
     };
     put(header::SERVER, "Medusa/1.12".to_owned());
     put(header::DATE, http_date(Timestamp::now().as_second()));
-    for (name, value) in extra {
+    for (name, value) in headers {
         put(name, value);
     }
     put(header::CONTENT_TYPE, content_type.to_owned());
@@ -232,7 +258,7 @@ pub(super) fn wire_size(response: &Response<ReplyBody>) -> u64 {
 }
 
 /// The body of a response. Its connection counts as busy until the body has been read completely.
-pub(super) struct ReplyBody {
+pub(in crate::server) struct ReplyBody {
     contents: ReplyContents,
     _busy: BusyGuard,
 }

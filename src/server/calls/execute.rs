@@ -1,0 +1,90 @@
+//! Executes bound calls: authorises them, asks the engine, and reads the logs that they ask for.
+
+use super::log_parts;
+use super::method_result::MethodResult;
+use crate::api::{
+    BoundCall, Caller, Fault, FaultCode, Method, Reply, Request, RpcInterfaces, find_method,
+    method_names,
+};
+use crate::control::ControlHandle;
+use crate::server::budget::BudgetClient;
+
+/// Asks the engine on behalf of `caller`, who needs the permission of `method`.
+///
+/// # Errors
+/// A refusal of the Control API, or the engine's fault.
+pub(in crate::server) async fn ask_engine(
+    control: &ControlHandle,
+    caller: &Caller,
+    method: &'static Method,
+    request: Request,
+) -> Result<Reply, Fault> {
+    let grant = control.grant(caller, method, &request)?;
+    control.call(caller.clone(), grant, request).await
+}
+
+/// What the execution of a call needs besides the call.
+pub(in crate::server) struct CallContext<'a> {
+    pub(in crate::server) control: &'a ControlHandle,
+    /// The methods that the endpoint offers.
+    pub(in crate::server) interface: &'a RpcInterfaces,
+    pub(in crate::server) caller: &'a Caller,
+    /// Decides how much of a log the caller may read at a time.
+    pub(in crate::server) client: BudgetClient,
+}
+
+impl CallContext<'_> {
+    /// Executes a call of `method`.
+    ///
+    /// # Errors
+    /// A refusal of the Control API, the engine's fault, or that of a log that cannot be read. A multicall is refused:
+    /// endpoints that have it execute its calls one by one.
+    pub(in crate::server) async fn execute(
+        &self,
+        method: &'static Method,
+        bound: BoundCall,
+    ) -> Result<MethodResult, Fault> {
+        let ask = |request| ask_engine(self.control, self.caller, method, request);
+        let most = log_parts::read_limit(self.client);
+        let texts = |texts: Vec<&str>| Reply::Lines(texts.into_iter().map(str::to_owned).collect());
+        let reply = match bound {
+            BoundCall::Engine(request) => ask(request).await?,
+            BoundCall::Wildcard(request, given) => {
+                ask(request).await.map_err(|fault| match fault.code {
+                    FaultCode::BadName => FaultCode::BadName.of(given),
+                    _ => fault,
+                })?
+            }
+            BoundCall::ProcessTable(request, columns) => match ask(request).await? {
+                Reply::Processes(views) => return Ok(MethodResult::Table(views, columns)),
+                reply => reply,
+            },
+            BoundCall::Constant(text) => {
+                // Ask the engine, because while the daemon is stopping all methods but one fail.
+                ask(Request::State).await?;
+                Reply::Text(text.to_owned())
+            }
+            BoundCall::ReadLog { of, offset, length } => {
+                let source = log_parts::log_source(ask(Request::LogFile(of)).await?);
+                Reply::Text(log_parts::read_log(source, offset, length, most).await?)
+            }
+            BoundCall::TailLog { of, offset, length } => {
+                let source = log_parts::log_source(ask(Request::LogFile(of)).await?);
+                let tail = log_parts::tail_log(source, offset, length, most).await?;
+                return Ok(MethodResult::Tail(tail));
+            }
+            BoundCall::ListMethods => texts(method_names(self.interface)),
+            BoundCall::MethodHelp(name) => Reply::Text(self.offered(&name)?.help()),
+            BoundCall::MethodSignature(name) => texts(self.offered(&name)?.signature()),
+            BoundCall::Multicall(_) => return Err(FaultCode::IncorrectParameters.bare()),
+        };
+        Ok(MethodResult::Reply(reply))
+    }
+
+    /// The method that a caller asks about.
+    fn offered(&self, name: &str) -> Result<&'static Method, Fault> {
+        find_method(name)
+            .filter(|method| self.interface.offers(method))
+            .ok_or_else(|| FaultCode::SignatureUnsupported.bare())
+    }
+}

@@ -1,0 +1,12 @@
+//! HTTP: `router` checks access and gives a request to its endpoint: XML-RPC, the web page, or `logtail`.
+
+pub(super) mod connection;
+pub(super) mod counted_io;
+pub(super) mod logtail;
+pub(super) mod origin;
+pub(super) mod percent_encoding;
+pub(super) mod request_body;
+pub(super) mod response;
+pub(super) mod router;
+pub(super) mod throttle;
+pub(super) mod wrong_password;

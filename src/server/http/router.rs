@@ -1,0 +1,129 @@
+//! HTTP: checks access, and dispatches by path. This module does not know the XML-RPC methods.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap};
+use hyper::http::request::Parts;
+use hyper::{Request, Response, StatusCode, Version};
+use jiff::Timestamp;
+
+use super::connection::HttpConnection;
+use super::percent_encoding::percent_decoded;
+use super::request_body::drain_body;
+use super::response::{self, HandlerResponse, ReplyBody};
+use super::{logtail, wrong_password};
+use crate::api::Caller;
+use crate::control::{self, PasswordCheck};
+use crate::domain::Line;
+use crate::server::budget::BusyGuard;
+use crate::server::{web, xmlrpc};
+
+/// How much is still read of a refused request: bytes and time.
+const DRAIN_MAX: usize = 256 << 20;
+/// The number of bytes still read of a request without the password.
+const DRAIN_UNKNOWN_MAX: usize = 64 << 10;
+
+/// Handles one request.
+pub(in crate::server) async fn handle_request(
+    connection: Arc<HttpConnection>,
+    request: Request<Incoming>,
+) -> Result<Response<ReplyBody>, Infallible> {
+    connection.record_client();
+    connection.head.head_complete();
+    connection.guard.request_started();
+    let version = request.version();
+    let keep_alive = version == Version::HTTP_10 && asks_to_keep_alive(request.headers());
+    let line = format!(
+        "{} {} {version:?}",
+        request.method(),
+        request
+            .uri()
+            .path_and_query()
+            .map_or("*", |target| target.as_str()),
+    );
+    let (head, mut body) = request.into_parts();
+    let answer = route_request(&connection, &head, &mut body).await;
+    let refused = match &answer {
+        HandlerResponse::Full(..) | HandlerResponse::Budgeted(..) | HandlerResponse::Log { .. } => {
+            false
+        }
+        HandlerResponse::Made(made) => made.status.is_client_error(),
+        HandlerResponse::Error(_) | HandlerResponse::Fatal(_) | HandlerResponse::Challenge => true,
+    };
+    if refused && !head.headers.contains_key(header::EXPECT) {
+        let most = match answer {
+            HandlerResponse::Challenge => DRAIN_UNKNOWN_MAX,
+            _ => DRAIN_MAX,
+        };
+        drain_body(&mut body, most).await;
+    }
+    let answer = answer.with_budget(&connection.guard);
+    let busy = BusyGuard::new(&connection.guard);
+    let response = response::into_http(answer, version, keep_alive, busy);
+    (connection.shared.log)(Line::Access {
+        peer: connection.peer.clone(),
+        request: line,
+        status: response.status().as_u16(),
+        bytes: response::wire_size(&response),
+        time: Timestamp::now()
+            .to_zoned(crate::sys::time_zone())
+            .strftime("%d/%b/%Y:%H:%M:%S %z")
+            .to_string(),
+    });
+    // The request may have waited for long, so record the client again.
+    connection.record_client();
+    connection.head.head_expected();
+    Ok(response)
+}
+
+fn asks_to_keep_alive(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONNECTION)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case("keep-alive"))
+}
+
+async fn route_request(
+    connection: &Arc<HttpConnection>,
+    head: &Parts,
+    body: &mut Incoming,
+) -> HandlerResponse {
+    let authorization = head.headers.get(header::AUTHORIZATION);
+    let verdict = control::check_password(
+        connection.credentials.as_deref(),
+        authorization.map(|value| value.as_bytes()),
+    );
+    let login = match verdict {
+        PasswordCheck::Welcome(login) => login,
+        // Browsers first ask without credentials, to learn that a password is needed.
+        PasswordCheck::Challenge if authorization.is_none() => return HandlerResponse::Challenge,
+        PasswordCheck::Challenge => {
+            return wrong_password::password_failed(connection, HandlerResponse::Challenge).await;
+        }
+        PasswordCheck::Undecodable => {
+            let answer = HandlerResponse::Error(StatusCode::BAD_REQUEST);
+            return wrong_password::password_failed(connection, answer).await;
+        }
+    };
+    if login.is_some() {
+        wrong_password::password_accepted(connection);
+    }
+    let caller = Caller {
+        login,
+        ..connection.caller.clone()
+    };
+    let path = percent_decoded(head.uri.path());
+    if path.starts_with("/RPC2") {
+        xmlrpc::handle_rpc(connection, caller, head, body).await
+    } else if let Some(refusal) = web::csrf_refusal(connection, head, &path) {
+        refusal
+    } else if path.starts_with("/logtail") {
+        logtail::follow_process_log(connection, caller, head, &path).await
+    } else if path.starts_with("/mainlogtail") {
+        logtail::follow_main_log(connection, caller, head).await
+    } else {
+        web::handle_page(connection, caller, head, body, &path).await
+    }
+}

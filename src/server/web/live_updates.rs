@@ -1,0 +1,47 @@
+//! The state that all open pages share.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use hyper::body::Bytes;
+use tokio::sync::broadcast;
+
+use super::usage::UsageSampler;
+use crate::control::EventFeed;
+use crate::server::budget::ClientQuota;
+
+/// Maximum number of concurrent actions, all clients together. Each runs to its end, even if its client disconnects.
+const ACTIONS_MAX: usize = 256;
+/// Maximum number of connected pages, all clients together. Never more than a quarter of the connections, because
+/// these stay open.
+const STREAMS_MAX: usize = 64;
+/// Maximum number of messages queued for a page that does not read. Beyond it the page loses the oldest and gets a
+/// full update.
+const WAITING_MAX: usize = 16;
+
+/// State shared by all pages.
+pub(in crate::server) struct LiveUpdates {
+    pub(super) feed: EventFeed,
+    pub(super) messages: broadcast::Sender<Bytes>,
+    /// Whether the task is running.
+    pub(super) running: AtomicBool,
+    pub(super) streams: Arc<ClientQuota>,
+    /// Quota of the actions that pages run.
+    pub(super) actions: Arc<ClientQuota>,
+    pub(super) sampler: Arc<UsageSampler>,
+}
+
+impl LiveUpdates {
+    /// Creates the state for a server with at most `connections_max` connections.
+    pub(in crate::server) fn new(feed: EventFeed, connections_max: usize) -> Arc<Self> {
+        let streams = STREAMS_MAX.min(connections_max / 4).max(1);
+        Arc::new(Self {
+            feed,
+            messages: broadcast::channel(WAITING_MAX).0,
+            running: AtomicBool::new(false),
+            streams: ClientQuota::new(streams),
+            actions: ClientQuota::new(ACTIONS_MAX),
+            sampler: Arc::default(),
+        })
+    }
+}

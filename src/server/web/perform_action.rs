@@ -1,0 +1,126 @@
+//! Performs actions of the page. They call methods of METHODS with the same authorisation as XML-RPC.
+
+use super::action_outcome::{ActionOutcome, outcome};
+use super::page_actions::{ActionTarget, PageAction};
+use crate::api::xmlrpc::RpcValue;
+use crate::api::{BoundCall, Caller, Fault, FaultCode, Reply, TargetResult, find_method};
+use crate::control::ControlHandle;
+use crate::server::calls::execute::ask_engine;
+use crate::server::http::connection::HttpConnection;
+
+/// Calls a method. The target is passed only if the method takes a namespec.
+pub(super) async fn call_method(
+    control: &ControlHandle,
+    caller: &Caller,
+    name: &str,
+    target: Option<&str>,
+) -> Result<Reply, Fault> {
+    let method = find_method(name).ok_or(FaultCode::UnknownMethod.bare())?;
+    let bound = method.bind_arguments(target.map(RpcValue::text).into_iter().collect())?;
+    let (BoundCall::Engine(request) | BoundCall::Wildcard(request, _)) = bound else {
+        return Err(FaultCode::UnknownMethod.bare());
+    };
+    ask_engine(control, caller, method, request).await
+}
+
+/// Runs `work` to its end, even if the client disconnects meanwhile: a restart that stops halfway would leave the
+/// program stopped. `None`: too many actions are running.
+pub(super) async fn run_to_completion<T: Send + 'static>(
+    connection: &HttpConnection,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    let quota = &connection.shared.live.actions;
+    let place = quota.acquire(connection.guard.client)?;
+    let task = tokio::spawn(async move {
+        let done = work.await;
+        drop(place);
+        done
+    });
+    task.await.ok()
+}
+
+pub(super) async fn perform_action(
+    control: &ControlHandle,
+    caller: &Caller,
+    action: &PageAction,
+    target: &ActionTarget,
+) -> ActionOutcome {
+    let result = match target {
+        ActionTarget::Group(group) if action.name == "clear" => {
+            clear_group(control, caller, group).await
+        }
+        ActionTarget::One { .. } | ActionTarget::Group(_) => {
+            let text = target.to_text();
+            call_in_order(control, caller, action.one, Some(&text)).await
+        }
+        ActionTarget::All => call_in_order(control, caller, action.all, None).await,
+    };
+    outcome(action, target, &result)
+}
+
+/// Calls the methods in order. Returns the result of the last one, with the failures of those before it. Stopping a
+/// process that does not run is no failure.
+async fn call_in_order(
+    control: &ControlHandle,
+    caller: &Caller,
+    names: &[&str],
+    target: Option<&str>,
+) -> Result<Reply, Fault> {
+    let mut last: Result<Reply, Fault> = Ok(Reply::Done);
+    let mut failed: Vec<TargetResult> = Vec::new();
+    for name in names {
+        if let Err(fault) = &last
+            && fault.code != FaultCode::NotRunning
+        {
+            break;
+        }
+        if let Ok(Reply::Results(results)) = &mut last {
+            let is_failure = |result: &TargetResult| {
+                let fault = result.fault.as_ref();
+                fault.is_some_and(|fault| fault.code != FaultCode::NotRunning)
+            };
+            failed.extend(results.drain(..).filter(is_failure));
+        }
+        last = call_method(control, caller, name, target).await;
+    }
+    if let Ok(Reply::Results(results)) = &mut last {
+        let is_told = |one: &TargetResult| {
+            let same =
+                |other: &TargetResult| (&other.group, &other.process) == (&one.group, &one.process);
+            failed.iter().any(same)
+        };
+        // A process that failed to stop is still running, so its start fails only because of that. Report the first
+        // failure only.
+        results.retain(|result| !is_told(result));
+        results.append(&mut failed);
+    }
+    last
+}
+
+/// Clears the logs of a group. METHODS has no method for that, so each member is cleared in turn.
+async fn clear_group(
+    control: &ControlHandle,
+    caller: &Caller,
+    group: &str,
+) -> Result<Reply, Fault> {
+    let Reply::Processes(views) =
+        call_method(control, caller, "supervisor.getAllProcessInfo", None).await?
+    else {
+        return Err(FaultCode::Failed.bare());
+    };
+    let mut results = Vec::new();
+    for view in views.iter().filter(|view| view.group.as_str() == group) {
+        let name = format!("{}:{}", view.group, view.name);
+        let cleared =
+            call_method(control, caller, "supervisor.clearProcessLogs", Some(&name)).await;
+        results.push(TargetResult {
+            process: view.name.clone(),
+            group: view.group.clone(),
+            fault: cleared.err(),
+        });
+    }
+    if results.is_empty() {
+        return Err(FaultCode::BadName.of(group));
+    }
+    Ok(Reply::Results(results))
+}

@@ -10,6 +10,7 @@ pub mod ctl;
 pub mod daemon;
 pub mod docs;
 pub mod domain;
+pub mod effects;
 pub mod engine;
 pub mod fd_holder;
 pub mod handoff;

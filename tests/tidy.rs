@@ -14,6 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["config", "sys"],
     &["fd_holder", "heartbeat"],
     &["api", "cgroup"],
+    &["effects"],
     &["core", "spawn", "output", "pidproxy", "import", "service"],
     &["handoff"],
     &["engine"],
@@ -26,7 +27,7 @@ const FLOORS: &[&[&str]] = &[
 const CTL: &[&str] = &["api", "config", "domain", "ctl"];
 
 /// Rooms without I/O.
-const PURE: &[&str] = &["domain", "config", "api", "core"];
+const PURE: &[&str] = &["domain", "config", "api", "effects", "core"];
 
 /// Names that a pure room must not contain.
 const IMPURE: &[&str] = &[

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::slots::in_start_order;
 use super::ticket::{AuditContext, Batch, BatchAction, BatchMember, Pending, TICKETS_MAX};
-use super::{Action, Actions, AuditLine, Fleet, LoadReason};
+use super::{Action, Actions, AuditLine, Fleet};
 use crate::api::{
     AccessScope, AuditEntry, Caller, ConfigView, Fault, FaultCode, Grant, JournalMatch, LogRef,
     Reply, Request, RequestTarget, Ticket,
@@ -15,6 +15,7 @@ use crate::domain::{
     Change, Channel, GroupName, InstanceId, Line, Namespec, Now, ProcessName, Signal, SpawnError,
     SupervisorState,
 };
+use crate::effects::{LoadReason, LoaderEffect, OutputEffect, SpawnerEffect};
 
 impl Fleet {
     /// Handles a request of a client. The answer is sent exactly once, now or later.
@@ -122,7 +123,9 @@ impl Fleet {
                 Err(fault) => Err(fault),
                 Ok(()) => {
                     self.tickets.insert(ticket, Pending::Reread);
-                    out.push(Action::Load(LoadReason::Reread(ticket)));
+                    out.push(Action::Loader(LoaderEffect::Load(LoadReason::Reread(
+                        ticket,
+                    ))));
                     return Admission::Taken;
                 }
             },
@@ -131,7 +134,9 @@ impl Fleet {
                 Ok(()) => {
                     // Differs: the original stops everything first, and exits if the file has an error.
                     self.tickets.insert(ticket, Pending::Restart);
-                    out.push(Action::Load(LoadReason::Restart(ticket)));
+                    out.push(Action::Loader(LoaderEffect::Load(LoadReason::Restart(
+                        ticket,
+                    ))));
                     return Admission::Taken;
                 }
             },
@@ -156,7 +161,7 @@ impl Fleet {
                 Ok(group) if has_sockets(&group) => {
                     let pending = Pending::AddGroup(group.name.clone());
                     self.tickets.insert(ticket, pending);
-                    out.push(Action::TrySockets(ticket, group));
+                    out.push(Action::Spawner(SpawnerEffect::TrySockets(ticket, group)));
                     return Admission::Taken;
                 }
                 Ok(group) => Ok(self.handle_add_group(&group, now, out)),
@@ -190,7 +195,7 @@ impl Fleet {
                 (Ok(()), None) => Err(FaultCode::NoFile.bare()),
                 (Ok(()), Some(_)) => {
                     self.tickets.insert(ticket, Pending::ClearDaemonLog);
-                    out.push(Action::ClearDaemonLog(ticket));
+                    out.push(Action::Output(OutputEffect::ClearDaemonLog(ticket)));
                     return Admission::Taken;
                 }
             },
@@ -198,11 +203,11 @@ impl Fleet {
                 Err(fault) => Err(fault),
                 Ok(instance) => {
                     self.tickets.insert(ticket, Pending::Stdin(name));
-                    out.push(Action::WriteStdin {
+                    out.push(Action::Output(OutputEffect::WriteStdin {
                         ticket,
                         instance,
                         data,
-                    });
+                    }));
                     return Admission::Taken;
                 }
             },

@@ -11,6 +11,7 @@ use crate::domain::{
     Errno, GroupName, Line, Namespec, Now, ProcessName, ProcessState, Signal, SpawnError,
     SupervisorState,
 };
+use crate::effects::{OutputEffect, SpawnerEffect};
 
 /// Whether the core can continue with a batch now.
 enum BatchStep {
@@ -263,7 +264,10 @@ impl Fleet {
         let Some(process) = self.slots.get(member.slot) else {
             return BatchStep::Next;
         };
-        out.push(Action::Check(ticket, process.spec.clone()));
+        out.push(Action::Spawner(SpawnerEffect::Check(
+            ticket,
+            process.spec.clone(),
+        )));
         let index = batch.next_index();
         batch.asked = Some((member, index));
         BatchStep::Wait
@@ -422,11 +426,11 @@ impl Fleet {
             return BatchStep::Next;
         }
         // Differs: the original clears nothing if the process does not run, and reports success.
-        out.push(Action::ClearLogs {
+        out.push(Action::Output(OutputEffect::ClearLogs {
             ticket,
             slot: member.slot,
             logs: process.logs.clone(),
-        });
+        }));
         let index = batch.next_index();
         batch.asked = Some((member, index));
         BatchStep::Wait

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::slots::in_added_order;
 use super::ticket::Pending;
-use super::{Action, Actions, DaemonSignal, Fleet, LoadError, LoadReason};
+use super::{Action, Actions, DaemonSignal, Fleet};
 use crate::api::{FaultCode, Reply, Ticket};
 use crate::config::diff::{ConfigDiff, diff};
 use crate::config::spec::Config;
 use crate::config::{WARNING, warning_lines};
 use crate::domain::{Errno, Line, Now, SupervisorState};
+use crate::effects::{LoadError, LoadReason, LoaderEffect, OutputEffect};
 
 impl Fleet {
     /// Handles a signal to the daemon.
@@ -24,13 +25,13 @@ impl Fleet {
                 SupervisorState::Restarting => out.push(Action::Log(Line::ReceivedHangup {})),
                 SupervisorState::Running | SupervisorState::Fatal => {
                     out.push(Action::Log(Line::ReceivedHangup {}));
-                    out.push(Action::Load(LoadReason::Hangup));
+                    out.push(Action::Loader(LoaderEffect::Load(LoadReason::Hangup)));
                 }
             },
             DaemonSignal::ReopenLogs => {
                 out.push(Action::Log(Line::ReceivedReopen {}));
                 out.push(Action::Log(Line::LogsReopened {}));
-                out.push(Action::ReopenLogs);
+                out.push(Action::Output(OutputEffect::ReopenLogs));
             }
         }
     }

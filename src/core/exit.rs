@@ -5,6 +5,7 @@ use super::process::{Ctx, LastError, Process};
 use super::stage::{AlivePhase, Idle, ReapStep, Stage, StageAtExit, TerminationReason};
 use crate::config::spec::{AutoRestart, KillMode};
 use crate::domain::{ExitReason, ExitStatus, InstanceId, Line, ResourceEvents, Seconds, Tick};
+use crate::effects::OutputEffect;
 
 /// Seconds to write out the output of an exited process. After that its exit is published anyway.
 pub(super) const DRAIN_SECS_MAX: Seconds = Seconds(10);
@@ -139,7 +140,7 @@ impl Process {
         status: ExitStatus,
         ctx: &mut Ctx<'_>,
     ) {
-        ctx.out.push(Action::Drain(instance));
+        ctx.out.push(Action::Output(OutputEffect::Drain(instance)));
         let expected = match at_exit {
             StageAtExit::Unpromoted | StageAtExit::Running => self.expects(status),
             StageAtExit::Failed(

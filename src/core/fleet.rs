@@ -24,6 +24,7 @@ use crate::domain::{
     GroupName, InstanceId, LogPaths, Now, OutputEvents, ProcessState, QualifiedName, Signal,
     SupervisorState, Tick,
 };
+use crate::effects::{OutputEffect, SpawnerEffect};
 
 /// What the fleet knows of the daemon that it runs in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,11 +143,9 @@ impl Fleet {
         self.dispatched_up_to = out.len();
         match input {
             Input::DaemonStarted => self.start_groups(now, out),
-            Input::Resolved(instance) => self.resolved(instance, now, out),
-            Input::Prepared(instance) => self.prepared(instance, now, out),
-            Input::Spawned { instance, pid } => self.spawned(instance, pid, now, out),
-            Input::SpawnHeld { instance, why } => self.spawn_held(instance, why, now, out),
-            Input::SpawnFailed { instance, error } => self.spawn_failed(instance, error, now, out),
+            Input::Output(outcome) => self.output_outcome(outcome, now, out),
+            Input::Spawner(outcome) => self.spawner_outcome(outcome, now, out),
+            Input::Loader(outcome) => self.loader_outcome(outcome, now, out),
             Input::Exited { instance, status } => self.exited(instance, status, now, out),
             Input::Emptied {
                 instance,
@@ -156,7 +155,6 @@ impl Fleet {
                     process.emptied(resource_events, ctx);
                 });
             }
-            Input::Drained(instance) => self.drained(instance, now, out),
             Input::Signalled {
                 instance,
                 signal,
@@ -169,21 +167,6 @@ impl Fleet {
                 grant,
                 request,
             } => self.asked(now, ticket, caller, grant, request, out),
-            Input::Checked { ticket, result } => self.checked(ticket, result, now, out),
-            Input::SocketsTried { ticket, result } => self.sockets_tried(ticket, result, now, out),
-            Input::Loaded { reason, result } => self.loaded(reason, result, now, out),
-            Input::Composed { ticket, result } => self.composed(ticket, result, now, out),
-            Input::Cleared { ticket, result, .. } => self.cleared(ticket, result, now, out),
-            Input::DaemonLogCleared { ticket, result } => {
-                self.daemon_log_cleared(ticket, result, out);
-            }
-            Input::StdinTaken { ticket, result } => self.stdin_taken(ticket, result, out),
-            Input::Wrote {
-                instance,
-                channel,
-                data,
-                captured,
-            } => self.wrote(instance, channel, data, captured, out),
             Input::Notified(instance, notice) => {
                 self.update_instance(instance, Trigger::Notified, now, out, |process, ctx| {
                     process.notified(notice, ctx);
@@ -203,8 +186,6 @@ impl Fleet {
                     process.notify_polled(instance.slot, ctx);
                 });
             }
-            Input::ListenerOutput(instance, said) => self.listener_output(instance, said, now, out),
-            Input::NotDelivered(instance, error) => self.not_delivered(instance, error, out),
             Input::SuccessorExamined { ticket, result } => {
                 self.successor_examined(ticket, result, out);
             }
@@ -336,10 +317,10 @@ impl Fleet {
             && process.has_socket()
             && process.run.stage.instance() != Some(instance)
         {
-            out.push(Action::Release(instance));
+            out.push(Action::Spawner(SpawnerEffect::Release(instance)));
         }
         if let Some(instance) = process.take_abandoned_attempt(now.mono) {
-            out.push(Action::Drain(instance));
+            out.push(Action::Output(OutputEffect::Drain(instance)));
         }
         if after != ProcessState::Stopping {
             process.run.report_at = Tick::NEVER;

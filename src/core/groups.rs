@@ -14,6 +14,7 @@ use crate::config::spec::{GroupSpec, ProcessSpec};
 use crate::domain::{
     Change, GroupName, Line, LogPaths, Now, ProcessName, QualifiedName, SupervisorState,
 };
+use crate::effects::OutputEffect;
 
 impl Fleet {
     /// Adds the groups of the configuration and starts their autostart processes.
@@ -92,7 +93,7 @@ impl Fleet {
             .collect();
         if !files.is_empty() {
             self.made.insert(spec.name.clone(), made);
-            out.push(Action::CreateLogs(files));
+            out.push(Action::Output(OutputEffect::CreateLogs(files)));
         }
     }
 
@@ -145,7 +146,7 @@ impl Fleet {
         });
         self.timers.remove(&(process.armed, slot));
         if let Some(next) = process.run.next.take() {
-            out.push(Action::Drain(next.instance));
+            out.push(Action::Output(OutputEffect::Drain(next.instance)));
         }
         for waiter in std::mem::take(&mut process.run.waiters) {
             let (name, group) = (&process.spec.name, &process.spec.group);
@@ -191,7 +192,7 @@ impl Fleet {
             }));
         }
         if !files.is_empty() {
-            out.push(Action::CreateLogs(files));
+            out.push(Action::Output(OutputEffect::CreateLogs(files)));
         }
         let autostart: Vec<u32> = seated
             .iter()

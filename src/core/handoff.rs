@@ -14,6 +14,7 @@ use super::transitions::Trigger;
 use super::{Action, Actions, Fleet, ResumeKind};
 use crate::api::{Fault, FaultCode, Reply, Ticket};
 use crate::domain::{InstanceId, Line, Now, Tick};
+use crate::effects::{OutputEffect, SpawnerEffect};
 
 impl Fleet {
     /// Checks that an upgrade may be requested now.
@@ -105,7 +106,7 @@ impl Fleet {
         self.tickets.clear();
         self.runnable.clear();
         self.signals.clear();
-        out.push(Action::Report(self.output_events));
+        out.push(Action::Output(OutputEffect::Report(self.output_events)));
         let mut adopted: u32 = 0;
         let slots: Vec<u32> = self
             .groups
@@ -141,7 +142,7 @@ impl Process {
                 step: AttemptStep::StopPending,
             } => {
                 self.enter_stage(Stage::STOPPED, 0, false, ctx);
-                ctx.out.push(Action::Drain(instance));
+                ctx.out.push(Action::Output(OutputEffect::Drain(instance)));
                 return false;
             }
             // No process exists yet, so the attempt starts again.
@@ -149,7 +150,8 @@ impl Process {
                 self.change_stage(Stage::attempt(instance, AttemptStep::Resolving), ctx);
                 self.end_hold_up();
                 let spec = self.spec.clone();
-                ctx.out.push(Action::Resolve(instance, spec));
+                ctx.out
+                    .push(Action::Spawner(SpawnerEffect::Resolve(instance, spec)));
                 return false;
             }
             // Older daemons left a process in this stage for ever after its exit.
@@ -182,7 +184,7 @@ impl Process {
                 reap_step: ReapStep::Draining,
                 ..
             } => {
-                ctx.out.push(Action::Drain(instance));
+                ctx.out.push(Action::Output(OutputEffect::Drain(instance)));
                 false
             }
             Stage::Alive {

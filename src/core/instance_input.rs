@@ -12,6 +12,7 @@ use crate::api::FaultCode;
 use crate::domain::{
     Change, Channel, Errno, ExitStatus, InstanceId, Line, Now, Signal, SpawnError,
 };
+use crate::effects::{OutputEffect, SpawnerEffect};
 
 impl Fleet {
     /// Handles a command that was found, for the current attempt or for an early next one.
@@ -22,7 +23,7 @@ impl Fleet {
             next.is_resolved = true;
         } else if !self.update_instance(instance, Trigger::Resolved, now, out, Process::resolved) {
             // The attempt was cancelled. The holder of its plan must drop it.
-            out.push(Action::Drain(instance));
+            out.push(Action::Output(OutputEffect::Drain(instance)));
         }
     }
 
@@ -34,7 +35,7 @@ impl Fleet {
             next.is_prepared = true;
         } else if !self.update_instance(instance, Trigger::Prepared, now, out, Process::prepared) {
             // The attempt was cancelled. The holder of its pipes must close them.
-            out.push(Action::Drain(instance));
+            out.push(Action::Output(OutputEffect::Drain(instance)));
         }
     }
 
@@ -87,7 +88,7 @@ impl Fleet {
             if let Some(process) = self.slots.get_mut(instance.slot) {
                 process.run.next = None;
             }
-            out.push(Action::Drain(instance));
+            out.push(Action::Output(OutputEffect::Drain(instance)));
         } else {
             self.update_instance(instance, Trigger::SpawnFailed, now, out, |process, ctx| {
                 process.spawn_failed(error, ctx);
@@ -107,7 +108,7 @@ impl Fleet {
             process.exited(status, ctx);
         }) {
             // No client or process waits for this exit, but the pipes must be closed.
-            out.push(Action::Drain(instance));
+            out.push(Action::Output(OutputEffect::Drain(instance)));
         }
     }
 
@@ -120,7 +121,7 @@ impl Fleet {
         }
         if self.slots.release_orphan(instance) {
             // The process was removed, so whether it had a socket is unknown. A release without a socket does nothing.
-            out.push(Action::Release(instance));
+            out.push(Action::Spawner(SpawnerEffect::Release(instance)));
         }
     }
 

@@ -21,6 +21,7 @@ use crate::config::spec::GroupSpec;
 use crate::domain::{
     Envelope, Errno, GroupName, InstanceId, Line, ListenerOutput, ListenerState, Now, OutputEvents,
 };
+use crate::effects::OutputEffect;
 
 /// The protocol state of one listener.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,7 +136,7 @@ impl Fleet {
         let serial = envelope.serial;
         process.run.listener = Some(ListenerStage::Busy(Box::new(envelope.clone())));
         let name = process.spec.name.clone();
-        out.push(Action::Deliver(instance, envelope));
+        out.push(Action::Output(OutputEffect::Deliver(instance, envelope)));
         out.push(Action::Log(Line::EventSent { serial, name }));
     }
 
@@ -340,7 +341,7 @@ impl Fleet {
         };
         if self.output_events != wanted {
             self.output_events = wanted;
-            out.push(Action::Report(wanted));
+            out.push(Action::Output(OutputEffect::Report(wanted)));
         }
         self.ticks.set_periods(
             |period| {

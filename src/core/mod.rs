@@ -21,6 +21,7 @@ mod listener_pool;
 pub mod manual;
 mod notify_message;
 mod notify_state;
+mod outcomes;
 mod process;
 mod record;
 mod rejection;
@@ -42,7 +43,7 @@ pub use action::{Action, Actions, AuditLine, DaemonOutcome, SignalScope};
 pub use adopt::AdoptedProcess;
 pub use checkpoint::ProcessRecord;
 pub use fleet::{Fleet, Identity};
-pub use input::{DaemonSignal, Input, LoadError, LoadReason, ResumeKind};
+pub use input::{DaemonSignal, Input, ResumeKind};
 pub use notify_message::{
     IgnoredNotify, NOTIFY_BYTES_MAX, NotifiedState, NotifyMessage, STATUS_CHARS_MAX, WatchdogNotify,
 };

@@ -18,6 +18,7 @@ use super::transitions::Trigger;
 use super::{Action, Actions, Fleet};
 use crate::api::{Fault, FaultCode, Reply, RequestTarget, TargetResult, Ticket};
 use crate::domain::{Namespec, Now, ProcessState, SpawnError, SupervisorState};
+use crate::effects::SpawnerEffect;
 
 /// The step of one process in a rolling restart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -273,7 +274,7 @@ impl Fleet {
                 rolling
                     .under_way
                     .insert(index, (member, named, RollingTurn::Checking));
-                out.push(Action::Check(ticket, spec));
+                out.push(Action::Spawner(SpawnerEffect::Check(ticket, spec)));
             }
             return;
         };

@@ -18,6 +18,7 @@ use crate::config::spec::{
     GroupChange, GroupChangeResult, GroupKind, NUMPROCS_MAX, ProcessSpec, ProgramSpec,
 };
 use crate::domain::{GroupName, Namespec, Now, ProcessName, SupervisorState};
+use crate::effects::LoaderEffect;
 
 /// A change of the number of processes in progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +102,7 @@ impl Fleet {
         }
         let group = found.spec.name.clone();
         self.tickets.insert(ticket, Pending::Adding(group.clone()));
-        out.push(Action::Compose(
+        out.push(Action::Loader(LoaderEffect::Compose(
             ticket,
             GroupChange::Program {
                 group,
@@ -109,7 +110,7 @@ impl Fleet {
                 options,
                 environment: self.last_read.daemon.environment.clone(),
             },
-        ));
+        )));
         Ok(())
     }
 
@@ -324,14 +325,14 @@ impl Fleet {
         };
         self.tickets
             .insert(ticket, Pending::Scaling(Box::new(scaling)));
-        out.push(Action::Compose(
+        out.push(Action::Loader(LoaderEffect::Compose(
             ticket,
             GroupChange::Rescale {
                 group: name,
                 template,
                 numprocs,
             },
-        ));
+        )));
         Ok(())
     }
 

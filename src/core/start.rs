@@ -10,6 +10,7 @@ use super::transitions::Trigger;
 use crate::domain::{
     ExitReason, InstanceId, Line, ProcessState, ResourceEvents, Seconds, SpawnError, Tick,
 };
+use crate::effects::{OutputEffect, SpawnerEffect};
 
 impl Process {
     /// Starts an attempt. Does nothing in a stage with a process or with an answer of the shell outstanding.
@@ -45,7 +46,8 @@ impl Process {
         );
         let Some(mut next) = next else {
             let spec = Arc::clone(&self.spec);
-            ctx.out.push(Action::Resolve(instance, spec));
+            ctx.out
+                .push(Action::Spawner(SpawnerEffect::Resolve(instance, spec)));
             return;
         };
         let held_up = next.held_up.take();
@@ -68,23 +70,28 @@ impl Process {
             is_prepared: false,
             held_up: None,
         }));
-        ctx.out.push(Action::PrepareNext(
+        // Prepare first, so that the output threads, which also drain, get both effects together.
+        ctx.out.push(Action::Output(OutputEffect::PrepareNext(
             instance,
             Arc::clone(&self.spec),
             self.logs.clone(),
-        ));
+        )));
+        let spec = Arc::clone(&self.spec);
+        ctx.out
+            .push(Action::Spawner(SpawnerEffect::Resolve(instance, spec)));
     }
 
     /// Drops an early attempt after one of its steps failed, and starts another attempt with the steps in order. The
     /// order decides which of several failures the log names.
     fn retry_in_order(&mut self, early: InstanceId, ctx: &mut Ctx<'_>) {
         self.run.next = None;
-        ctx.out.push(Action::Drain(early));
+        ctx.out.push(Action::Output(OutputEffect::Drain(early)));
         self.end_hold_up();
         let instance = ctx.new_instance(early.slot);
         self.change_stage(Stage::attempt(instance, AttemptStep::Resolving), ctx);
         let spec = Arc::clone(&self.spec);
-        ctx.out.push(Action::Resolve(instance, spec));
+        ctx.out
+            .push(Action::Spawner(SpawnerEffect::Resolve(instance, spec)));
     }
 
     /// Continues after the command was found.
@@ -102,11 +109,11 @@ impl Process {
             }
             // Preparing was requested together with resolving.
             Some(_) => {}
-            None => ctx.out.push(Action::Prepare(
+            None => ctx.out.push(Action::Output(OutputEffect::Prepare(
                 instance,
                 Arc::clone(&self.spec),
                 self.logs.clone(),
-            )),
+            ))),
         }
     }
 
@@ -195,7 +202,8 @@ impl Process {
                 pid,
             },
         );
-        ctx.out.push(Action::Read(instance, pid));
+        ctx.out
+            .push(Action::Output(OutputEffect::Read(instance, pid)));
         if std::mem::take(&mut self.run.relimit) {
             ctx.out
                 .push(Action::Limit(instance, Arc::clone(&self.spec.resources)));
@@ -227,10 +235,11 @@ impl Process {
             return;
         }
         if let Some(next) = self.run.next.take() {
-            ctx.out.push(Action::Drain(next.instance));
+            ctx.out
+                .push(Action::Output(OutputEffect::Drain(next.instance)));
         }
         if matches!(step, AttemptStep::Spawning | AttemptStep::StopPending) {
-            ctx.out.push(Action::Drain(instance));
+            ctx.out.push(Action::Output(OutputEffect::Drain(instance)));
         }
         Self::log(
             ctx,

@@ -6,6 +6,7 @@ use super::ticket::{SignalPurpose, Waiter};
 use super::transitions::Trigger;
 use super::{Action, SignalScope};
 use crate::domain::{InstanceId, Line, ProcessState, Seconds, Signal, Tick};
+use crate::effects::OutputEffect;
 
 /// Minimum seconds between two SIGKILLs, even if `stopwaitsecs` is smaller.
 const KILL_AGAIN_SECS_MIN: i64 = 1;
@@ -49,7 +50,7 @@ impl Process {
             AttemptStep::StopPending => return,
             AttemptStep::Preparing => {
                 self.run.next = None;
-                ctx.out.push(Action::Drain(instance));
+                ctx.out.push(Action::Output(OutputEffect::Drain(instance)));
             }
             AttemptStep::Resolving | AttemptStep::Spawning => {}
         }

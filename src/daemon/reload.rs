@@ -4,7 +4,7 @@ use super::machine::Machine;
 use crate::config;
 use crate::config::options::DaemonOptions;
 use crate::config::spec::{Config, GroupChange, GroupChangeResult};
-use crate::core::{LoadError, LoadReason};
+use crate::effects::{LoadError, LoadReason};
 use crate::sys;
 
 /// Returns the options with which a daemon that runs with `config` reads the file again.

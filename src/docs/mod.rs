@@ -58,6 +58,8 @@ pub mod adr {
     pub mod adr_0027_table_of_transitions {}
     #[doc = include_str!("adr/0029-log-sinks.md")]
     pub mod adr_0029_log_sinks {}
+    #[doc = include_str!("adr/0030-effects.md")]
+    pub mod adr_0030_effects {}
 }
 
 #[doc = include_str!("handoff.md")]

@@ -93,7 +93,7 @@ impl Engine {
         let Some(fd_store) = self.fd_store.clone() else {
             return;
         };
-        let (cgroup_manager, to) = (self.cgroup_manager.clone(), self.sender.clone());
+        let (cgroup_manager, to) = (self.cgroups.manager().clone(), self.sender.clone());
         let heartbeats = self.heartbeats.clone();
         let thread = std::thread::Builder::new().name("fd-holder".to_owned());
         let started = thread.spawn(move || {

@@ -10,9 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use super::holder_watch::HolderRestart;
 use super::upgrade::REPLACED;
 use crate::api::{Caller, Fault, FaultCode, Grant, Reply, Request, Ticket};
-use crate::config::spec::{Config, GroupChangeResult};
-use crate::core::{LoadError, LoadReason};
-use crate::domain::{InstanceId, ResourceEvents};
+use crate::core::Input;
+use crate::effects::{LoaderOutcome, OutputOutcome};
 use crate::output::OutputReport;
 use crate::spawn::SpawnAnswer;
 use crate::sys::Waker;
@@ -83,20 +82,18 @@ impl InboxWaker {
 
 /// One message to the engine.
 pub(super) enum EngineMessage {
-    /// A report of the output thread.
+    /// A report of the output threads.
     Output(OutputReport),
-    /// An answer of the spawn thread.
-    Spawn(SpawnAnswer),
-    /// The `cgroups` thread has nothing left to kill for this instance.
-    Emptied(InstanceId, ResourceEvents),
-    /// The loader has read the configuration.
-    Loaded(LoadReason, Result<Arc<Config>, LoadError>),
+    /// An answer of the spawner threads.
+    Spawner(SpawnAnswer),
+    /// An outcome of the loader.
+    Loader(LoaderOutcome),
+    /// An input of the core from a thread that adds nothing to it.
+    Input(Input),
     /// Whether another image of the daemon can take over.
     Examined(Ticket, Result<(), String>),
     /// Whether another fd holder was started.
     HolderRestarted(HolderRestart),
-    /// The loader has made processes, or found an error in their section.
-    Composed(Ticket, Result<Box<GroupChangeResult>, String>),
 }
 
 /// Maximum bytes of event data that wait in the inbox. Data beyond it is dropped and counted. Events may be lost,
@@ -136,7 +133,7 @@ impl InboxSender {
 
     /// Sends a report of the output thread.
     pub fn output(&self, report: OutputReport) {
-        if let OutputReport::Wrote { data, .. } = &report {
+        if let OutputReport::Outcome(OutputOutcome::Wrote { data, .. }) = &report {
             let waiting = self.event_bytes.fetch_add(data.len(), Ordering::Relaxed);
             if waiting > EVENT_BYTES_MAX {
                 self.event_bytes.fetch_sub(data.len(), Ordering::Relaxed);
@@ -147,24 +144,19 @@ impl InboxSender {
         self.send(EngineMessage::Output(report));
     }
 
-    /// Sends an answer of the spawn thread.
-    pub fn spawn(&self, done: SpawnAnswer) {
-        self.send(EngineMessage::Spawn(done));
+    /// Sends an answer of the spawner threads.
+    pub fn spawn(&self, answer: SpawnAnswer) {
+        self.send(EngineMessage::Spawner(answer));
     }
 
-    /// Sends an answer of the `cgroups` thread.
-    pub fn emptied(&self, instance: InstanceId, resource_events: ResourceEvents) {
-        self.send(EngineMessage::Emptied(instance, resource_events));
+    /// Sends an outcome of the loader.
+    pub(super) fn loader(&self, outcome: LoaderOutcome) {
+        self.send(EngineMessage::Loader(outcome));
     }
 
-    /// Sends the result of reading the configuration.
-    pub fn loaded(&self, reason: LoadReason, result: Result<Arc<Config>, LoadError>) {
-        self.send(EngineMessage::Loaded(reason, result));
-    }
-
-    /// Sends the result of making processes.
-    pub fn composed(&self, ticket: Ticket, result: Result<Box<GroupChangeResult>, String>) {
-        self.send(EngineMessage::Composed(ticket, result));
+    /// Sends an input of the core.
+    pub(super) fn input(&self, input: Input) {
+        self.send(EngineMessage::Input(input));
     }
 
     /// Sends the result of examining another image of the daemon.
@@ -255,7 +247,9 @@ impl Inbox {
     /// Returns the next waiting message that is not a request.
     pub(super) fn next_message(&self) -> Option<EngineMessage> {
         let message = self.queue.try_recv().ok()?;
-        if let EngineMessage::Output(OutputReport::Wrote { data, .. }) = &message {
+        if let EngineMessage::Output(OutputReport::Outcome(OutputOutcome::Wrote { data, .. })) =
+            &message
+        {
             self.event_bytes.fetch_sub(data.len(), Ordering::Relaxed);
         }
         Some(message)

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use super::descriptors::reserve_descriptors;
 use super::inbox::InboxSender;
-use crate::api::Ticket;
 use crate::config::spec::{Config, GroupChange, GroupChangeResult};
-use crate::core::{LoadError, LoadReason};
 use crate::domain::Line;
+use crate::effects::{LoadError, LoadReason, LoaderEffect, LoaderOutcome};
 use crate::heartbeat::{Heartbeats, Overdue};
 use crate::output::OutputHandle;
 
@@ -22,18 +21,11 @@ pub type Load = dyn Fn(&LoadReason) -> Result<Config, LoadError> + Send + Sync;
 /// Makes processes from a section. The error is the message about the section.
 pub type Compose = dyn Fn(&GroupChange) -> Result<GroupChangeResult, String> + Send + Sync;
 
-/// A job of the loader.
-#[derive(Debug, Clone, PartialEq)]
-enum LoadRequest {
-    Load(LoadReason),
-    Compose(Ticket, Arc<GroupChange>),
-}
-
 /// The loader with its waiting jobs: at most one per ticket, and one hangup.
 pub(super) struct Loader {
     load: Arc<Load>,
     compose: Arc<Compose>,
-    waiting: VecDeque<LoadRequest>,
+    waiting: VecDeque<LoaderEffect>,
     busy: bool,
     heartbeats: Heartbeats,
 }
@@ -54,28 +46,19 @@ impl Loader {
         !self.busy && self.waiting.is_empty()
     }
 
-    /// Requests a reading of the configuration.
-    pub(super) fn load(&mut self, reason: LoadReason, inbox: &InboxSender, log: &OutputHandle) {
-        let is_hangup = reason == LoadReason::Hangup;
-        let wish = LoadRequest::Load(reason);
-        // Several SIGHUPs that wait are handled as one.
-        if is_hangup && self.waiting.contains(&wish) {
-            return;
-        }
-        self.waiting.push_back(wish);
-        self.next(inbox, log);
-    }
-
-    /// Requests processes.
-    pub(super) fn compose(
+    /// Queues a job.
+    pub(super) fn perform(
         &mut self,
-        ticket: Ticket,
-        order: GroupChange,
+        effect: LoaderEffect,
         inbox: &InboxSender,
         log: &OutputHandle,
     ) {
-        self.waiting
-            .push_back(LoadRequest::Compose(ticket, Arc::new(order)));
+        // Several SIGHUPs that wait are handled as one.
+        let is_hangup = effect == LoaderEffect::Load(LoadReason::Hangup);
+        if is_hangup && self.waiting.contains(&effect) {
+            return;
+        }
+        self.waiting.push_back(effect);
         self.next(inbox, log);
     }
 
@@ -90,11 +73,11 @@ impl Loader {
         if self.busy {
             return;
         }
-        let Some(wish) = self.waiting.pop_front() else {
+        let Some(effect) = self.waiting.pop_front() else {
             return;
         };
         let (load, compose) = (self.load.clone(), self.compose.clone());
-        let (to, kept) = (inbox.clone(), wish.clone());
+        let (to, kept) = (inbox.clone(), effect.clone());
         let thread = std::thread::Builder::new().name("loader".to_owned());
         let (heartbeats, log) = (self.heartbeats.clone(), log.clone());
         let started = thread.spawn(move || {
@@ -102,49 +85,43 @@ impl Loader {
             let slow = move || log.log(Line::LoadingSlowly { seconds });
             let heartbeat = heartbeats.register("loader", SLOW, Overdue::Call(Box::new(slow)));
             heartbeat.busy();
-            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match &wish {
-                LoadRequest::Load(reason) => LoadResult::Loaded(load(reason).map(Arc::new)),
-                LoadRequest::Compose(_, order) => {
-                    LoadResult::Composed(compose(order).map(Box::new))
-                }
-            }));
-            match (done, wish) {
-                (Ok(LoadResult::Loaded(result)), LoadRequest::Load(reason)) => {
+            let perform = std::panic::AssertUnwindSafe(|| match effect.clone() {
+                LoaderEffect::Load(reason) => {
+                    let result = load(&reason).map(Arc::new);
                     if let Ok(config) = &result {
                         // Done on this thread, where it delays only the requests that wait for the reading.
                         reserve_descriptors(config);
                     }
-                    to.loaded(reason, result);
+                    LoaderOutcome::Loaded { reason, result }
                 }
-                (Ok(LoadResult::Composed(result)), LoadRequest::Compose(ticket, _)) => {
-                    to.composed(ticket, result);
-                }
-                (_, wish) => {
-                    report_failure(wish, "reading the configuration panicked".to_owned(), &to)
-                }
-            }
+                LoaderEffect::Compose(ticket, change) => LoaderOutcome::Composed {
+                    ticket,
+                    result: compose(&change).map(Box::new),
+                },
+            });
+            let outcome = std::panic::catch_unwind(perform).unwrap_or_else(|_| {
+                failed(effect, "reading the configuration panicked".to_owned())
+            });
+            to.loader(outcome);
         });
         self.busy = true;
         if let Err(error) = started {
-            report_failure(
-                kept,
-                format!("cannot start the loader thread: {error}"),
-                inbox,
-            );
+            let sentence = format!("cannot start the loader thread: {error}");
+            inbox.loader(failed(kept, sentence));
         }
     }
 }
 
-/// The result of a job.
-enum LoadResult {
-    Loaded(Result<Arc<Config>, LoadError>),
-    Composed(Result<Box<GroupChangeResult>, String>),
-}
-
-/// Reports that a job failed for an internal reason.
-fn report_failure(wish: LoadRequest, sentence: String, to: &InboxSender) {
-    match wish {
-        LoadRequest::Load(reason) => to.loaded(reason, Err(LoadError::of(sentence))),
-        LoadRequest::Compose(ticket, _) => to.composed(ticket, Err(sentence)),
+/// Returns the outcome of an effect that failed for an internal reason.
+fn failed(effect: LoaderEffect, sentence: String) -> LoaderOutcome {
+    match effect {
+        LoaderEffect::Load(reason) => LoaderOutcome::Loaded {
+            reason,
+            result: Err(LoadError::of(sentence)),
+        },
+        LoaderEffect::Compose(ticket, _) => LoaderOutcome::Composed {
+            ticket,
+            result: Err(sentence),
+        },
     }
 }

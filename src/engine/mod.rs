@@ -1,14 +1,21 @@
 //! The engine: one thread that owns the core, the pidfds, the timer and the signals, and performs the core's actions.
 
 mod actor;
+mod attempts;
 mod bus;
+mod cgroup_jobs;
 mod channels;
+mod children;
+mod clients;
 mod descriptors;
 mod holder_watch;
 mod inbox;
+mod inherited;
 mod loader;
+mod messages;
 mod orphans;
 mod perform;
+mod process_watch;
 mod systemd;
 mod upgrade;
 

@@ -7,7 +7,8 @@
 
 use std::time::Duration;
 
-use crate::domain::Tick;
+use super::actor::{Engine, Workers};
+use crate::domain::{Line, Tick};
 use crate::sys;
 
 /// After a walk, the engine pauses this many times as long as the walk took, so that walks take at most 5 % of the
@@ -18,7 +19,7 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// How long to wait until it is known whether a child is a program or a helper.
 const UNDECIDED_PAUSE: Duration = Duration::from_millis(10);
 /// Maximum number of orphans reaped in one turn of the engine.
-pub(super) const PER_TURN_MAX: usize = 64;
+const PER_TURN_MAX: usize = 64;
 
 /// The time of the next look for orphans.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub(super) struct OrphanSearch {
 
 impl OrphanSearch {
     /// Starts with a look at once, since the process may have inherited children.
-    pub(super) fn new(is_adopting: bool) -> Self {
+    fn new(is_adopting: bool) -> Self {
         Self {
             is_adopting,
             due: Tick(0),
@@ -58,23 +59,23 @@ impl OrphanSearch {
         (self.due != Tick::NEVER).then_some(self.due)
     }
 
-    pub(super) fn is_due(&self, now: Tick) -> bool {
+    fn is_due(&self, now: Tick) -> bool {
         self.due <= now
     }
 
     /// Records a walk that found no exited child. `cost` is its duration in nanoseconds.
-    pub(super) fn found_none(&mut self, cost: u64) {
+    fn found_none(&mut self, cost: u64) {
         self.due = Tick::NEVER;
         self.cost = cost;
     }
 
     /// Records that more orphans wait. They are reaped in the next turn.
-    pub(super) fn found_many(&mut self, now: Tick) {
+    fn found_many(&mut self, now: Tick) {
         self.due = now;
     }
 
     /// Records a child of which it is not known yet whether it is a program or a helper.
-    pub(super) fn found_undecided(&mut self, now: Tick) {
+    fn found_undecided(&mut self, now: Tick) {
         let pause = u64::try_from(UNDECIDED_PAUSE.as_nanos()).unwrap_or(u64::MAX);
         self.due = Tick(now.0.saturating_add(pause.max(self.pause())));
     }
@@ -86,6 +87,47 @@ impl OrphanSearch {
             true => pause,
             false => pause.max(least),
         }
+    }
+}
+
+impl Engine {
+    /// Reaps orphans if it is time to look for them. Supervised processes are reaped through their pidfds instead. An
+    /// unknown child is left alone while a spawn is in progress, since it may be the new process.
+    pub(super) fn reap_orphans(&mut self, workers: &Workers) {
+        let mut now = sys::now().mono;
+        if !self.orphans.is_due(now) {
+            return;
+        }
+        for _ in 0..PER_TURN_MAX {
+            let begun = now;
+            let ended = sys::peek_ended();
+            now = sys::now().mono;
+            let Ok(Some(pid)) = ended else {
+                return self.orphans.found_none(now.nanos_since(begun));
+            };
+            match self.children.instance_of(pid) {
+                Some(instance) => {
+                    if !self.reap(instance, workers) {
+                        return self.orphans.found_undecided(now);
+                    }
+                }
+                None if self.attempts.may_be_spawning(pid, &workers.spawn) => {
+                    return self.orphans.found_undecided(now);
+                }
+                None => {
+                    // A helper is being started, and this child may be it.
+                    let Some(is_helper) = sys::is_helper(pid) else {
+                        return self.orphans.found_undecided(now);
+                    };
+                    if let Ok(Some(status)) = sys::reap_stranger(pid)
+                        && !is_helper
+                    {
+                        self.log(Line::ReapedUnknown { pid, status }, workers);
+                    }
+                }
+            }
+        }
+        self.orphans.found_many(now);
     }
 }
 

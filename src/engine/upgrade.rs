@@ -7,17 +7,23 @@
 //!   └──────────────┴─────────────────┘
 //! ```
 
-use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
 
 use super::actor::{Engine, Workers};
 use super::inbox::EngineMessage;
+use super::inherited::Inherited;
 use super::systemd::Notifier;
 use crate::api::{FaultCode, Ticket};
+use crate::config::spec::Config;
 use crate::core::Input;
 use crate::domain::{FdName, InstanceId, Line, Tick};
 use crate::handoff::{self, EngineState, PendingReport, RestoredEngine};
-use crate::output::{AdoptedStreams, InstanceState, OutputHandoff, OutputState, UnflushedChunk};
-use crate::spawn::SpawnJob;
+use crate::output::{
+    AdoptedStreams, InstanceState, OutputCommand, OutputHandoff, OutputReport, OutputState,
+};
+use crate::spawn::{SharedSocket, SpawnJob};
 use crate::sys::{self, NamedFds, SignalReader};
 
 /// How long waiting clients can delay an upgrade, in milliseconds.
@@ -40,6 +46,52 @@ pub(super) enum UpgradeStep {
     Draining,
 }
 
+/// The upgrade or detach in progress.
+pub(super) struct Upgrade {
+    step: UpgradeStep,
+    /// The program of the next image.
+    program: Arc<Path>,
+    /// The configuration of the run.
+    config: Arc<Config>,
+    /// The daemon is detaching from all processes, so that another daemon can take them over.
+    detaches: bool,
+    /// The sockets of fcgi programs that the spawner threads returned when they ended. `None`: they still run.
+    sockets: Option<Vec<(SharedSocket, OwnedFd)>>,
+    /// Reports that arrived after the last input of the core. They are part of the handoff.
+    pending_reports: Vec<PendingReport>,
+}
+
+impl Upgrade {
+    pub(super) fn new(program: Arc<Path>, config: Arc<Config>) -> Self {
+        Self {
+            step: UpgradeStep::None,
+            program,
+            config,
+            detaches: false,
+            sockets: None,
+            pending_reports: Vec::new(),
+        }
+    }
+
+    /// Returns whether no process may be started any more, because the successor will do it.
+    pub(super) fn is_draining(&self) -> bool {
+        self.step == UpgradeStep::Draining
+    }
+
+    /// Returns when [`Engine::advance_upgrade`] must be called without an event.
+    pub(super) fn due(&self) -> Option<Tick> {
+        match self.step {
+            UpgradeStep::Waiting(until) => Some(until),
+            UpgradeStep::None | UpgradeStep::Examining | UpgradeStep::Draining => None,
+        }
+    }
+
+    /// Records that the spawner threads have ended, and their sockets.
+    pub(super) fn spawner_ended(&mut self, sockets: Vec<(SharedSocket, OwnedFd)>) {
+        self.sockets = Some(sockets);
+    }
+}
+
 /// Everything that an engine hands over.
 pub struct EngineHandoff {
     /// The state as data.
@@ -57,15 +109,18 @@ pub struct EngineHandoff {
 impl Engine {
     /// Takes over the state and continues.
     pub(super) fn resume(&mut self, restored: RestoredEngine, workers: &Workers) {
-        self.restored = restored.instances;
-        self.inherited_fds = restored.fds;
-        self.unflushed = restored.unflushed;
+        self.inherited = Inherited {
+            streams: restored.instances,
+            fds: restored.fds,
+            unflushed: restored.unflushed,
+        };
         if restored.is_ready {
             self.systemd.resume();
         }
         for (instance, pid) in restored.pids {
-            if let Some(pidfd) = self.inherited_fds.remove(&FdName::Pidfd(instance).name()) {
-                self.channels.restore(instance, &mut self.inherited_fds);
+            if let Some(pidfd) = self.inherited.fds.remove(&FdName::Pidfd(instance).name()) {
+                let channels = self.children.channels();
+                channels.restore(instance, &mut self.inherited.fds);
                 self.store_channel(instance, workers);
                 self.watch(instance, pid, pidfd, workers);
             }
@@ -79,10 +134,7 @@ impl Engine {
         }
         self.adopt_ended(workers);
         // Remaining descriptors belong to unknown instances.
-        self.restored.clear();
-        let left: Vec<String> = std::mem::take(&mut self.inherited_fds)
-            .into_keys()
-            .collect();
+        let left = self.inherited.clear();
         if let Some(fd_store) = &self.fd_store {
             let done = [FdName::Handoff.name()].into_iter();
             for name in done.chain(left) {
@@ -93,52 +145,36 @@ impl Engine {
         }
     }
 
-    /// Passes the streams of an instance to the output thread, if the previous daemon handed any over.
+    /// Passes the streams of an instance to the output threads, if the previous daemon handed any over.
     pub(super) fn adopt(
         &mut self,
-        adoption: impl FnOnce(Option<InstanceState>, &mut NamedFds) -> AdoptedStreams,
         instance: InstanceId,
         workers: &Workers,
+        adoption: impl FnOnce(Option<InstanceState>, &mut NamedFds) -> AdoptedStreams,
     ) {
-        let instance_state = self.restored.remove(&instance);
-        let mut adoption = adoption(instance_state, &mut self.inherited_fds);
-        let is_its = |bytes: &mut UnflushedChunk| bytes.instance == instance;
-        adoption.unflushed = self.unflushed.extract_if(.., is_its).collect();
-        if !adoption.is_empty() {
-            workers
-                .output
-                .send(crate::output::OutputCommand::Adopt(Box::new(adoption)));
+        if let Some(adoption) = self.inherited.take_streams(instance, adoption) {
+            let adopt = OutputCommand::Adopt(Box::new(adoption));
+            workers.output.send(adopt);
         }
     }
 
     /// Passes on streams of instances that have exited while their logs were blocked: their last bytes are still to be
     /// written.
     fn adopt_ended(&mut self, workers: &Workers) {
-        let instance_state = self
-            .restored
-            .values()
-            .map(|instance_state| instance_state.instance);
-        let unflushed = self.unflushed.iter().map(|bytes| bytes.instance);
-        let instances: BTreeSet<InstanceId> = instance_state.chain(unflushed).collect();
-        for instance in instances {
+        for instance in self.inherited.instances() {
             if let Some((spec, logs)) = self.fleet.logs_of(instance.slot) {
-                self.adopt(
-                    |instance_state, inherited| {
-                        AdoptedStreams::new((instance, 0), spec, logs, instance_state, inherited)
-                            .of_ended()
-                    },
-                    instance,
-                    workers,
-                );
+                self.adopt(instance, workers, |streams, inherited| {
+                    AdoptedStreams::new((instance, 0), spec, logs, streams, inherited).of_ended()
+                });
             }
         }
     }
 
     /// Examines the successor, on a short-lived thread.
     pub(super) fn examine(&mut self, ticket: Ticket) {
-        self.upgrade = UpgradeStep::Examining;
+        self.upgrade.step = UpgradeStep::Examining;
         let snapshot = self.fleet.snapshot();
-        let (program, config) = (self.program.clone(), self.config.clone());
+        let (program, config) = (self.upgrade.program.clone(), self.upgrade.config.clone());
         let to = self.sender.clone();
         let thread = std::thread::Builder::new().name("upgrade".to_owned());
         let heartbeats = self.heartbeats.clone();
@@ -163,9 +199,9 @@ impl Engine {
         result: Result<(), String>,
         workers: &Workers,
     ) {
-        self.upgrade = match result {
+        self.upgrade.step = match result {
             // The daemon detaches, so the result no longer matters.
-            _ if self.detaches => self.upgrade,
+            _ if self.upgrade.detaches => self.upgrade.step,
             Ok(()) => UpgradeStep::Waiting(sys::now().mono.plus_millis(ANSWERS_MS_MAX)),
             Err(_) => UpgradeStep::None,
         };
@@ -175,12 +211,12 @@ impl Engine {
 
     /// Advances an upgrade. Returns whether the handoff can start.
     pub(super) fn advance_upgrade(&mut self, workers: &Workers) -> bool {
-        match self.upgrade {
+        match self.upgrade.step {
             UpgradeStep::None | UpgradeStep::Examining => false,
             // A stop requested after the restart takes precedence.
-            UpgradeStep::Waiting(_) if self.detaches && self.fleet.is_stopping() => {
-                self.detaches = false;
-                self.upgrade = UpgradeStep::None;
+            UpgradeStep::Waiting(_) if self.upgrade.detaches && self.fleet.is_stopping() => {
+                self.upgrade.detaches = false;
+                self.upgrade.step = UpgradeStep::None;
                 false
             }
             UpgradeStep::Waiting(until) => {
@@ -190,16 +226,16 @@ impl Engine {
                 }
                 match self.fleet.can_hand_off() {
                     // A detach cannot be refused. Outstanding operations are aborted and their clients get a fault.
-                    Err(_) if self.detaches && is_over => {
-                        self.upgrade = UpgradeStep::Draining;
+                    Err(_) if self.upgrade.detaches && is_over => {
+                        self.upgrade.step = UpgradeStep::Draining;
                         workers.spawn.send(SpawnJob::HandOver);
                     }
                     Ok(()) => {
-                        self.upgrade = UpgradeStep::Draining;
+                        self.upgrade.step = UpgradeStep::Draining;
                         workers.spawn.send(SpawnJob::HandOver);
                     }
                     Err(what) if is_over => {
-                        self.upgrade = UpgradeStep::None;
+                        self.upgrade.step = UpgradeStep::None;
                         let result = Err(format!("not while {what}"));
                         let ticket = None;
                         self.feed(Input::SuccessorExamined { ticket, result }, workers);
@@ -208,15 +244,7 @@ impl Engine {
                 }
                 false
             }
-            UpgradeStep::Draining => self.sockets.is_some() && self.loader.is_idle(),
-        }
-    }
-
-    /// Returns when [`Self::advance_upgrade`] must be called without an event.
-    pub(super) fn upgrade_due(&self) -> Option<Tick> {
-        match self.upgrade {
-            UpgradeStep::Waiting(until) => Some(until),
-            UpgradeStep::None | UpgradeStep::Examining | UpgradeStep::Draining => None,
+            UpgradeStep::Draining => self.upgrade.sockets.is_some() && self.loader.is_idle(),
         }
     }
 
@@ -231,9 +259,9 @@ impl Engine {
             return false;
         }
         self.log(Line::LettingGo {}, workers);
-        self.detaches = true;
-        if self.upgrade != UpgradeStep::Draining {
-            self.upgrade = UpgradeStep::Waiting(sys::now().mono.plus_millis(DETACH_MS_MAX));
+        self.upgrade.detaches = true;
+        if self.upgrade.step != UpgradeStep::Draining {
+            self.upgrade.step = UpgradeStep::Waiting(sys::now().mono.plus_millis(DETACH_MS_MAX));
         }
         true
     }
@@ -241,21 +269,14 @@ impl Engine {
     /// Returns whether another daemon takes over, rather than another image in this process.
     #[must_use]
     pub fn detaches(&self) -> bool {
-        self.detaches
-    }
-
-    /// Returns whether no process may be started any more, because the successor will do it.
-    pub(super) fn is_draining(&self) -> bool {
-        self.upgrade == UpgradeStep::Draining
+        self.upgrade.detaches
     }
 
     /// Closes the inbox and answers all waiting clients with a fault. The operations that they started continue.
     pub(super) fn close_inbox(&mut self) {
         self.inbox.close();
         self.collect_pending();
-        for (_, answer) in std::mem::take(&mut self.tickets) {
-            answer(Err(FaultCode::Failed.of(REPLACED)));
-        }
+        self.clients.refuse_all(&FaultCode::Failed.of(REPLACED));
     }
 
     /// Empties the inbox after the last input of the core.
@@ -265,17 +286,23 @@ impl Engine {
         }
         while let Some(message) = self.inbox.next_message() {
             match message {
-                EngineMessage::Output(report) => {
-                    self.pending_reports.extend(PendingReport::of(report))
+                EngineMessage::Output(OutputReport::Outcome(outcome)) => {
+                    self.upgrade
+                        .pending_reports
+                        .extend(PendingReport::of(outcome));
                 }
-                EngineMessage::Emptied(instance, resource_events) => {
-                    self.pending_reports
-                        .push(PendingReport::Emptied(instance, resource_events));
+                EngineMessage::Input(Input::Emptied {
+                    instance,
+                    resource_events,
+                }) => {
+                    let report = PendingReport::Emptied(instance, resource_events);
+                    self.upgrade.pending_reports.push(report);
                 }
-                // The spawn thread has no jobs left, and no configuration is being read.
-                EngineMessage::Spawn(_)
-                | EngineMessage::Loaded(..)
-                | EngineMessage::Composed(..)
+                // Attempts start again. The spawner threads have no jobs left, and no configuration is being read.
+                EngineMessage::Output(OutputReport::Prepared(..))
+                | EngineMessage::Input(_)
+                | EngineMessage::Spawner(_)
+                | EngineMessage::Loader(_)
                 | EngineMessage::HolderRestarted(_)
                 | EngineMessage::Examined(..) => {}
             }
@@ -292,31 +319,14 @@ impl Engine {
         } = output;
         if let Some(fd_store) = &self.fd_store {
             // Channels of attempts that the successor starts again with new channels.
-            let instances = self.channels.instances();
-            for instance in instances.filter(|instance| !self.children.contains_key(instance)) {
-                for (fd_name, _) in self.channels.named_fds(instance) {
-                    let _ = fd_store.remove(fd_name);
-                }
+            for fd_name in self.children.attempt_channels() {
+                let _ = fd_store.remove(fd_name);
             }
         }
-        let mut pids = Vec::new();
-        for (instance, child) in self.children {
-            pids.push((instance, child.pid));
-            for (fd_name, fd) in self.channels.named_fds(instance) {
-                // If it cannot be duplicated, the process continues without it.
-                if let Ok(fd) = fd.try_clone_to_owned() {
-                    fds.insert(fd_name.name(), fd);
-                }
-            }
-            // The fd store shares the descriptor. If it cannot be duplicated, the successor finds the process in its
-            // cgroup.
-            if let Ok(pidfd) = child.pidfd.try_clone() {
-                fds.insert(FdName::Pidfd(instance).name(), pidfd);
-            }
-        }
+        let pids = self.children.hand_over(&mut fds);
         let living = self.fleet.instances();
         let mut sockets = Vec::new();
-        for (mut shared, socket) in self.sockets.unwrap_or_default() {
+        for (mut shared, socket) in self.upgrade.sockets.unwrap_or_default() {
             // An instance may have exited since the last message to the spawn thread.
             shared
                 .instances
@@ -334,7 +344,7 @@ impl Engine {
             snapshot: self.fleet.snapshot(),
             pids,
             early: Vec::new(),
-            pending_reports: self.pending_reports,
+            pending_reports: self.upgrade.pending_reports,
             is_ready: self.systemd.is_ready(),
             sockets,
         };
@@ -349,10 +359,10 @@ impl Engine {
 
     /// Logs which program takes over. A detach has its own line.
     pub(super) fn log_handoff(&self, workers: &Workers) {
-        if self.detaches {
+        if self.upgrade.detaches {
             return;
         }
-        let program = self.program.display().to_string();
+        let program = self.upgrade.program.display().to_string();
         self.log(Line::UpgradeBegun { program }, workers);
     }
 }

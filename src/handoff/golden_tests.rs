@@ -12,6 +12,7 @@ use super::state::Handoff;
 use super::written::WrittenHandoff;
 use crate::core::{Action, Fleet, Input, ProcessRecord, ResumeKind};
 use crate::domain::{Channel, FdName, InstanceId, ListenerOutput, Now, Tick, Verdict, Wall};
+use crate::effects::{OutputEffect, OutputOutcome};
 use crate::output::{IN_FLIGHT_LOG_BYTES, UnflushedChunk};
 use crate::sys::{self, MemoryFile, NamedFds, SharedBuffer};
 
@@ -159,12 +160,16 @@ fn expect_continues(handoff: Handoff, is_asked: bool, waiting: &[u64]) {
         actions.clear();
         let accepted = ListenerOutput::Result(Verdict::Ok);
         for output in [accepted, ListenerOutput::Ready] {
-            fleet.handle(NOW, Input::ListenerOutput(EAR, output), &mut actions);
+            fleet.handle(
+                NOW,
+                Input::Output(OutputOutcome::ListenerOutput(EAR, output)),
+                &mut actions,
+            );
         }
         let delivered: Vec<u64> = actions
             .iter()
             .filter_map(|action| match action {
-                Action::Deliver(EAR, envelope) => Some(envelope.pool_serial),
+                Action::Output(OutputEffect::Deliver(EAR, envelope)) => Some(envelope.pool_serial),
                 _ => None,
             })
             .collect();

@@ -12,7 +12,8 @@ use crate::config::ConfigErrors;
 use crate::config::spec::Config;
 use crate::core::{Input, Snapshot};
 use crate::domain::{Channel, Errno, ExitStatus, InstanceId, Line, ListenerOutput, ResourceEvents};
-use crate::output::{OutputReport, OutputState};
+use crate::effects::{OutputOutcome, SpawnerOutcome};
+use crate::output::OutputState;
 use crate::spawn::SharedSocket;
 use crate::sys::{Limit, NamedFds, Resource};
 
@@ -130,29 +131,27 @@ impl Handoff {
 }
 
 impl PendingReport {
-    /// `None`: the report is not needed after a handoff.
+    /// `None`: the outcome is not needed after a handoff.
     #[must_use]
-    pub fn of(report: OutputReport) -> Option<Self> {
-        match report {
-            OutputReport::Drained(instance) => Some(Self::Drained(instance)),
-            OutputReport::ListenerOutput(instance, output) => {
+    pub fn of(outcome: OutputOutcome) -> Option<Self> {
+        match outcome {
+            OutputOutcome::Drained(instance) => Some(Self::Drained(instance)),
+            OutputOutcome::ListenerOutput(instance, output) => {
                 Some(Self::ListenerOutput(instance, output))
             }
-            OutputReport::NotDelivered(instance, error) => {
+            OutputOutcome::NotDelivered(instance, error) => {
                 Some(Self::NotDelivered(instance, error))
             }
-            OutputReport::Wrote {
+            OutputOutcome::Wrote {
                 instance,
                 channel,
                 data,
                 captured,
             } => Some(Self::Wrote(instance, channel, data, captured)),
-            // Attempts start again, and the clients of the other requests are gone.
-            OutputReport::Prepared(..)
-            | OutputReport::PrepareFailed(..)
-            | OutputReport::Cleared(..)
-            | OutputReport::DaemonLogCleared(..)
-            | OutputReport::StdinTaken(..) => None,
+            // Attempts start again, and the clients are gone.
+            OutputOutcome::Prepared(_)
+            | OutputOutcome::PrepareFailed(..)
+            | OutputOutcome::Answered { .. } => None,
         }
     }
 
@@ -160,7 +159,9 @@ impl PendingReport {
     #[must_use]
     pub fn into_input(self) -> Input {
         match self {
-            Self::Spawned(instance, pid) => Input::Spawned { instance, pid },
+            Self::Spawned(instance, pid) => {
+                Input::Spawner(SpawnerOutcome::Spawned { instance, pid })
+            }
             Self::Gone(instance) => Input::Exited {
                 instance,
                 status: ExitStatus::Unknown(0),
@@ -169,15 +170,19 @@ impl PendingReport {
                 instance,
                 resource_events,
             },
-            Self::Drained(instance) => Input::Drained(instance),
-            Self::ListenerOutput(instance, output) => Input::ListenerOutput(instance, output),
-            Self::NotDelivered(instance, error) => Input::NotDelivered(instance, error),
-            Self::Wrote(instance, channel, data, captured) => Input::Wrote {
+            Self::Drained(instance) => Input::Output(OutputOutcome::Drained(instance)),
+            Self::ListenerOutput(instance, output) => {
+                Input::Output(OutputOutcome::ListenerOutput(instance, output))
+            }
+            Self::NotDelivered(instance, error) => {
+                Input::Output(OutputOutcome::NotDelivered(instance, error))
+            }
+            Self::Wrote(instance, channel, data, captured) => Input::Output(OutputOutcome::Wrote {
                 instance,
                 channel,
                 data,
                 captured,
-            },
+            }),
         }
     }
 }

@@ -39,8 +39,8 @@ pub(super) enum StreamAct {
     Adopt(Box<AdoptedStreams>),
     /// Rotate the log, which takes long, then continue with the chunk that was read.
     Rotate(LongRotation),
-    /// Remove the logs and open them again by name. The fields: ticket of the request, slot.
-    Clear(Ticket, u32),
+    /// Remove the logs and open them again by name, for this request.
+    Clear(Ticket),
     /// Close the logs and open them again by name.
     Reopen,
     /// Close the logs.
@@ -74,7 +74,7 @@ pub(super) enum OutputJob {
     /// Delete backups that have no name any more, by closing them.
     Delete(Vec<OwnedFd>),
     /// Remove the logs of a slot without an instance.
-    RemoveLogs(Ticket, u32, LogPaths),
+    RemoveLogs(Ticket, LogPaths),
 }
 
 /// The settings that a job needs from the reactor.
@@ -109,7 +109,7 @@ pub(super) enum OutputJobOutcome {
     Activity(Box<Activity>, Vec<(Ticket, Result<(), Errno>)>),
     CreatedLogs,
     Deleted,
-    RemovedLogs(Ticket, u32, Result<(), Errno>),
+    RemovedLogs(Ticket, Result<(), Errno>),
 }
 
 /// The result of a [`StreamAct`].
@@ -125,7 +125,7 @@ pub(super) enum NextStep {
     Opened(Box<Opening>, Result<(), Errno>),
     /// The recovered bytes of each stream, which are to be published.
     Adopted(Published),
-    Cleared(Ticket, u32, Result<(), Errno>),
+    Cleared(Ticket, Result<(), Errno>),
     Reopened,
     Closed,
 }
@@ -184,12 +184,12 @@ impl OutputJob {
                 drop(replaced);
                 OutputJobOutcome::Deleted
             }
-            Self::RemoveLogs(ticket, slot, logs) => {
+            Self::RemoveLogs(ticket, logs) => {
                 let mut result = Ok(());
                 for path in [&logs.stdout, &logs.stderr].into_iter().flatten() {
                     result = result.and(log_file::remove(path));
                 }
-                OutputJobOutcome::RemovedLogs(ticket, slot, result)
+                OutputJobOutcome::RemovedLogs(ticket, result)
             }
         };
         OutputJobDone {
@@ -276,12 +276,12 @@ impl StreamAct {
                 }
                 NextStep::Rotated(rotation)
             }
-            Self::Clear(ticket, slot) => {
+            Self::Clear(ticket) => {
                 let mut result = Ok(());
                 for stream in streams.iter_mut().flatten() {
                     result = result.and(stream.clear(lines));
                 }
-                NextStep::Cleared(ticket, slot, result)
+                NextStep::Cleared(ticket, result)
             }
             Self::Reopen => {
                 for stream in streams.iter_mut().flatten() {

@@ -19,7 +19,7 @@ pub(super) struct Opening {
     pub(super) paths: LogPaths,
     /// The child's ends of the pipes.
     pub(super) ends: ChildStdio,
-    /// Whether the command was [`OutputCommand::PrepareNext`](super::OutputCommand::PrepareNext).
+    /// Whether the command was [`OutputEffect::PrepareNext`](crate::effects::OutputEffect::PrepareNext).
     pub(super) is_early: bool,
 }
 

@@ -17,6 +17,7 @@ use super::{Activity, tail};
 use crate::config::spec::{LogSpec, LogTarget, NamedTargets};
 use crate::config::testing::program;
 use crate::domain::{Bytes, Channel, InstanceId, Level, OutputEvents};
+use crate::effects::OutputOutcome;
 
 /// Reads one case per line and answers with one line each. All values are hexadecimal or numbers.
 const ORACLE: &str = r"
@@ -157,7 +158,7 @@ fn ours(case: &Case) -> String {
     let mut shared = Shared {
         activity: ActivityQueue::new(activity.expect("opened")),
         report: Box::new(move |report| {
-            if let OutputReport::Wrote { data, captured, .. } = report {
+            if let OutputReport::Outcome(OutputOutcome::Wrote { data, captured, .. }) = report {
                 let kind = if captured { 'C' } else { 'L' };
                 let mut keep = keep.lock().expect("unpoisoned");
                 keep.push(format!("{kind}{}", hex(&data)));

@@ -18,6 +18,7 @@ use super::sinks::{Connections, LogSink, SinkSource, Sinks};
 use crate::domain::{
     Channel, Errno, InstanceId, Level, Line, OutputEvents, ProcessName, decoded, python_bytes,
 };
+use crate::effects::OutputOutcome;
 use crate::fd_holder::FdStore;
 use crate::sys;
 
@@ -336,12 +337,12 @@ impl Stream {
 
     fn report_capture(&self, data: Vec<u8>, shared: &mut Shared) {
         if shared.events.communications {
-            (shared.report)(OutputReport::Wrote {
+            (shared.report)(OutputReport::Outcome(OutputOutcome::Wrote {
                 instance: self.instance,
                 channel: self.channel,
                 data: data.into(),
                 captured: true,
-            });
+            }));
         }
         shared.log(Line::Captured {
             name: self.name.clone(),
@@ -357,7 +358,9 @@ impl Stream {
         }
         let instance = self.instance;
         protocol.scan(data, &mut |said| {
-            (shared.report)(OutputReport::ListenerOutput(instance, said))
+            (shared.report)(OutputReport::Outcome(OutputOutcome::ListenerOutput(
+                instance, said,
+            )))
         });
     }
 
@@ -377,12 +380,12 @@ impl Stream {
 
     fn report_text(&self, text: &[u8], shared: &Shared) {
         if self.events && shared.events.logs {
-            (shared.report)(OutputReport::Wrote {
+            (shared.report)(OutputReport::Outcome(OutputOutcome::Wrote {
                 instance: self.instance,
                 channel: self.channel,
                 data: Arc::from(text),
                 captured: false,
-            });
+            }));
         }
     }
 

@@ -5,6 +5,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use super::*;
 use crate::config::spec::ProcessSpec;
 use crate::domain::{Change, Envelope, GroupName, ListenerOutput, Verdict};
+use crate::effects::{OutputEffect, OutputOutcome};
 use crate::output::{AdoptedStreams, InstanceState, OutputHandoff};
 
 /// A reactor that replaces earlier ones, and the reports of all of them.
@@ -31,10 +32,10 @@ fn reactor(dir: &TempDir, reports: &Arc<Mutex<Vec<OutputReport>>>) -> Reactor {
     );
     tell(
         &mut reactor,
-        OutputCommand::Report(OutputEvents {
+        OutputCommand::Effect(OutputEffect::Report(OutputEvents {
             logs: false,
             communications: true,
-        }),
+        })),
     );
     reactor.shared.connections.journal = Journal::at(&dir.path("socket"));
     reactor
@@ -58,7 +59,10 @@ impl Succession {
             paths,
         };
         let ends = prepared(&mut line.reactor, INSTANCE, &line.spec, &line.paths);
-        tell(&mut line.reactor, OutputCommand::Read(INSTANCE, 42));
+        tell(
+            &mut line.reactor,
+            OutputCommand::Effect(OutputEffect::Read(INSTANCE, 42)),
+        );
         let ends = Ends {
             stdin: ends.stdin.expect("a pipe").into(),
             stdout: ends.stdout.into(),
@@ -108,10 +112,10 @@ impl Succession {
     fn reported(&self) -> Vec<String> {
         let reports = self.reports.lock().expect("unpoisoned");
         let told = |report: &OutputReport| match report {
-            OutputReport::Wrote { data, captured, .. } => {
+            OutputReport::Outcome(OutputOutcome::Wrote { data, captured, .. }) => {
                 format!("{} {captured}", String::from_utf8_lossy(data))
             }
-            OutputReport::ListenerOutput(_, said) => format!("{said:?}"),
+            OutputReport::Outcome(OutputOutcome::ListenerOutput(_, said)) => format!("{said:?}"),
             other => format!("{other:?}"),
         };
         reports.iter().map(told).collect()
@@ -131,7 +135,10 @@ fn a_capture_continues_after_a_handoff_at_any_byte() {
             line.succeed();
         }
         drop(ends);
-        tell(&mut line.reactor, OutputCommand::Drain(INSTANCE));
+        tell(
+            &mut line.reactor,
+            OutputCommand::Effect(OutputEffect::Drain(INSTANCE)),
+        );
         let after = &text[text.len() - 38..];
         let expected = format!("before it {}", String::from_utf8_lossy(after));
         assert_eq!(line.log(), expected, "cut at {cut}");
@@ -170,7 +177,10 @@ fn a_listener_continues_in_each_of_its_states() {
             }
         };
         say(&mut line, 0, ready.len());
-        tell(&mut line.reactor, OutputCommand::Deliver(INSTANCE, event()));
+        tell(
+            &mut line.reactor,
+            OutputCommand::Effect(OutputEffect::Deliver(INSTANCE, event())),
+        );
         say(&mut line, ready.len(), whole.len());
         let expected = [
             ListenerOutput::Ready,
@@ -187,7 +197,10 @@ fn a_listener_continues_in_each_of_its_states() {
 fn data_that_waits_for_a_slow_log_is_written_once() {
     let (mut line, ends) = Succession::new("waits", spec("slow"));
     drop(ends);
-    tell(&mut line.reactor, OutputCommand::Drain(INSTANCE));
+    tell(
+        &mut line.reactor,
+        OutputCommand::Effect(OutputEffect::Drain(INSTANCE)),
+    );
     line.until("it has ended", |line| !line.reported().is_empty());
     // The same instance again, with a pipe as its log.
     let path = line.dir.path("out");
@@ -201,7 +214,10 @@ fn data_that_waits_for_a_slow_log_is_written_once() {
     fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe");
     let spec = line.spec.clone();
     let ends = prepared(&mut line.reactor, INSTANCE, &spec, &line.paths);
-    tell(&mut line.reactor, OutputCommand::Read(INSTANCE, 42));
+    tell(
+        &mut line.reactor,
+        OutputCommand::Effect(OutputEffect::Read(INSTANCE, 42)),
+    );
     let mut pipe = std::fs::File::from(ends.stdout);
     fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe");
     let text: Vec<u8> = (0..400_000_u32)
@@ -228,7 +244,10 @@ fn data_that_waits_for_a_slow_log_is_written_once() {
     // The process ends while its last bytes wait, and another reactor takes over.
     drop(pipe);
     line.reports.lock().expect("unpoisoned").clear();
-    tell(&mut line.reactor, OutputCommand::Drain(INSTANCE));
+    tell(
+        &mut line.reactor,
+        OutputCommand::Effect(OutputEffect::Drain(INSTANCE)),
+    );
     assert!(line.succeed().is_ending);
     let mut seen = Vec::new();
     let mut buffer = vec![0; 65_536];
@@ -255,22 +274,22 @@ fn queued_standard_input_is_handed_off() {
         .collect();
     tell(
         &mut line.reactor,
-        OutputCommand::WriteStdin {
+        OutputCommand::Effect(OutputEffect::WriteStdin {
             ticket: Ticket(1),
             instance: INSTANCE,
             data: text.clone(),
-        },
+        }),
     );
     let instance_state = line.succeed();
     assert!(!instance_state.stdin.is_empty(), "all of it was taken");
     line.succeed();
     tell(
         &mut line.reactor,
-        OutputCommand::WriteStdin {
+        OutputCommand::Effect(OutputEffect::WriteStdin {
             ticket: Ticket(2),
             instance: INSTANCE,
             data: b"end".to_vec(),
-        },
+        }),
     );
     let reader = std::thread::spawn(move || {
         let mut seen = vec![0; 300_003];

@@ -5,6 +5,7 @@ use super::owner::JobOwner;
 use super::worker::SpawnWorker;
 use crate::api::Ticket;
 use crate::domain::{InstanceId, Signal, SpawnError, Tick};
+use crate::effects::{SpawnerEffect, SpawnerOutcome};
 
 /// Interval of checks of a child that is held up, in milliseconds.
 pub(super) const LOOK_MS: u64 = 500;
@@ -33,13 +34,19 @@ pub(super) enum HeldSubject {
 impl HeldSubject {
     pub(super) fn of(job: &SpawnJob) -> Self {
         match job {
-            SpawnJob::Resolve(instance, spec) => Self::Resolve(*instance, JobOwner::of(spec)),
+            SpawnJob::Effect(SpawnerEffect::Resolve(instance, spec)) => {
+                Self::Resolve(*instance, JobOwner::of(spec))
+            }
             SpawnJob::Spawn(instance, plan, ..) => Self::Spawn(*instance, plan.owner.clone()),
-            SpawnJob::Check(ticket, spec) => Self::Check(*ticket, JobOwner::of(spec)),
-            SpawnJob::TrySockets(ticket, group) => {
+            SpawnJob::Effect(SpawnerEffect::Check(ticket, spec)) => {
+                Self::Check(*ticket, JobOwner::of(spec))
+            }
+            SpawnJob::Effect(SpawnerEffect::TrySockets(ticket, group)) => {
                 Self::Sockets(*ticket, JobOwner::of_group(group))
             }
-            SpawnJob::Release(_) | SpawnJob::HandOver | SpawnJob::Stop => Self::Nothing,
+            SpawnJob::Effect(SpawnerEffect::Release(_)) | SpawnJob::HandOver | SpawnJob::Stop => {
+                Self::Nothing
+            }
         }
     }
 
@@ -67,13 +74,22 @@ impl HeldSubject {
     pub(super) fn held(&self, why: &str) -> Option<SpawnAnswer> {
         match self {
             Self::Resolve(instance, _) | Self::Spawn(instance, _) => {
-                Some(SpawnAnswer::Held(*instance, why.to_owned()))
+                Some(SpawnAnswer::Outcome(SpawnerOutcome::Held {
+                    instance: *instance,
+                    why: why.to_owned(),
+                }))
             }
             // Do not make the client wait; the start itself will show any error.
-            Self::Check(ticket, _) => Some(SpawnAnswer::Checked(*ticket, Ok(()))),
+            Self::Check(ticket, _) => Some(SpawnAnswer::Outcome(SpawnerOutcome::Answered {
+                ticket: *ticket,
+                result: Ok(()),
+            })),
             Self::Sockets(ticket, _) => {
                 let error = SpawnError::HeldUp(why.to_owned());
-                Some(SpawnAnswer::SocketsTried(*ticket, Err(error)))
+                Some(SpawnAnswer::Outcome(SpawnerOutcome::Answered {
+                    ticket: *ticket,
+                    result: Err(error),
+                }))
             }
             Self::Nothing => None,
         }
@@ -177,20 +193,26 @@ impl HeldWorker {
                 return None;
             }
             self.is_abandoned = true;
-            return Some(SpawnAnswer::Failed(
+            return Some(SpawnAnswer::Outcome(SpawnerOutcome::Failed {
                 instance,
-                SpawnError::CalledOff { name },
-            ));
+                error: SpawnError::CalledOff { name },
+            }));
         }
         if self.was_killed || !self.worker.child.is_stopped() {
             return None;
         }
         if self.was_continued {
             self.kill();
-            Some(SpawnAnswer::Held(instance, STOPPED_AGAIN.to_owned()))
+            Some(SpawnAnswer::Outcome(SpawnerOutcome::Held {
+                instance,
+                why: STOPPED_AGAIN.to_owned(),
+            }))
         } else {
             self.go_on();
-            Some(SpawnAnswer::Held(instance, STOPPED.to_owned()))
+            Some(SpawnAnswer::Outcome(SpawnerOutcome::Held {
+                instance,
+                why: STOPPED.to_owned(),
+            }))
         }
     }
 }

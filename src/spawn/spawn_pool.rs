@@ -26,6 +26,7 @@ use super::sockets::FcgiSockets;
 use super::worker::{self, SpawnWorker};
 use crate::cgroup::CgroupManager;
 use crate::domain::{InstanceId, Line, SpawnError, Tick};
+use crate::effects::{SpawnerEffect, SpawnerOutcome};
 use crate::heartbeat::Heartbeats;
 use crate::sys::{self, FdTableMode, Spawner, StagingFds};
 
@@ -77,12 +78,7 @@ impl JobQueue {
     fn jobs_like(&mut self, job: &SpawnJob) -> &mut VecDeque<SpawnJob> {
         match job {
             SpawnJob::Spawn(..) => &mut self.spawns,
-            SpawnJob::Resolve(..)
-            | SpawnJob::Check(..)
-            | SpawnJob::Release(_)
-            | SpawnJob::TrySockets(..)
-            | SpawnJob::HandOver
-            | SpawnJob::Stop => &mut self.others,
+            SpawnJob::Effect(_) | SpawnJob::HandOver | SpawnJob::Stop => &mut self.others,
         }
     }
 
@@ -284,10 +280,10 @@ impl SpawnPool {
     fn answer_called_off(&self, subject: &HeldSubject) {
         if let (Some(instance), Some(owner)) = (subject.instance(), subject.owner()) {
             let name = owner.name.as_str().to_owned();
-            (self.done)(SpawnAnswer::Failed(
+            (self.done)(SpawnAnswer::Outcome(SpawnerOutcome::Failed {
                 instance,
-                SpawnError::CalledOff { name },
-            ));
+                error: SpawnError::CalledOff { name },
+            }));
         }
     }
 
@@ -513,7 +509,7 @@ impl PoolState {
         if self.aside.is_empty() {
             return None;
         }
-        if let SpawnJob::Release(instance) = job {
+        if let SpawnJob::Effect(SpawnerEffect::Release(instance)) = job {
             let is_its = |of: Option<InstanceId>| of == Some(*instance);
             let mut aside = self.aside.iter();
             let is_held = aside.any(|aside| is_its(aside.subject.instance()))

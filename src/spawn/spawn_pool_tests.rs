@@ -9,6 +9,7 @@ use super::*;
 use crate::api::Ticket;
 use crate::config::spec::{ConfiguredUser, ProcessSpec};
 use crate::domain::{ProcessName, Signal};
+use crate::effects::{SpawnerEffect, SpawnerOutcome};
 use crate::spawn::testing::spec;
 use crate::sys::ChildStdio;
 use crate::sys::lease::FileLease;
@@ -84,8 +85,10 @@ impl Bench {
     }
 
     fn resolve(&self, slot: u32, spec: ProcessSpec) -> Box<crate::spawn::SpawnPlan> {
-        self.pool
-            .send(SpawnJob::Resolve(instance(slot), Arc::new(spec)));
+        self.pool.send(SpawnJob::Effect(SpawnerEffect::Resolve(
+            instance(slot),
+            Arc::new(spec),
+        )));
         match self.next() {
             SpawnAnswer::Resolved(of, plan) if of == instance(slot) => plan,
             other => panic!("{other:?}"),
@@ -115,7 +118,11 @@ impl Bench {
     /// Expects that the start of `slot` is held up.
     fn held(&self, slot: u32) -> String {
         match self.next() {
-            SpawnAnswer::Held(of, why) if of == instance(slot) => why,
+            SpawnAnswer::Outcome(SpawnerOutcome::Held { instance: of, why })
+                if of == instance(slot) =>
+            {
+                why
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -155,11 +162,13 @@ fn path(script: &Script) -> &str {
 /// The jobs of a queue in order, as short words.
 fn emptied(queue: &mut JobQueue) -> Vec<String> {
     let word = |job: SpawnJob| match job {
-        SpawnJob::Resolve(instance, _) => format!("resolve {}", instance.slot),
+        SpawnJob::Effect(SpawnerEffect::Resolve(instance, _)) => {
+            format!("resolve {}", instance.slot)
+        }
         SpawnJob::Spawn(instance, ..) => format!("spawn {}", instance.slot),
-        SpawnJob::Release(instance) => format!("release {}", instance.slot),
-        SpawnJob::Check(..) => "check".to_owned(),
-        SpawnJob::TrySockets(..) => "try".to_owned(),
+        SpawnJob::Effect(SpawnerEffect::Release(instance)) => format!("release {}", instance.slot),
+        SpawnJob::Effect(SpawnerEffect::Check(..)) => "check".to_owned(),
+        SpawnJob::Effect(SpawnerEffect::TrySockets(..)) => "try".to_owned(),
         SpawnJob::HandOver => "hand over".to_owned(),
         SpawnJob::Stop => "stop".to_owned(),
     };
@@ -168,7 +177,12 @@ fn emptied(queue: &mut JobQueue) -> Vec<String> {
 
 #[test]
 fn spawns_go_first_and_no_job_follows_a_handoff() {
-    let resolve = |slot| SpawnJob::Resolve(instance(slot), Arc::new(of("a", None, "/bin/true")));
+    let resolve = |slot| {
+        SpawnJob::Effect(SpawnerEffect::Resolve(
+            instance(slot),
+            Arc::new(of("a", None, "/bin/true")),
+        ))
+    };
     let spawn = |slot| {
         let base = SpawnBase::new([], None, Vec::new());
         let plan = crate::spawn::SpawnPlan::new(&base, &of("a", None, "/bin/true"));
@@ -186,7 +200,7 @@ fn spawns_go_first_and_no_job_follows_a_handoff() {
         resolve(1),
         resolve(2),
         spawn(3),
-        SpawnJob::Release(instance(4)),
+        SpawnJob::Effect(SpawnerEffect::Release(instance(4))),
         spawn(5),
     ] {
         queue.push(job);
@@ -229,13 +243,16 @@ fn a_delayed_spawn_delays_only_its_own_process() {
     bench.spawn(3, other);
     sys::end_child(&bench.spawned(3));
     // A check is answered at once.
-    bench.pool.send(SpawnJob::Check(
+    bench.pool.send(SpawnJob::Effect(SpawnerEffect::Check(
         Ticket(1),
         Arc::new(of("a", None, path(&script))),
-    ));
+    )));
     assert!(matches!(
         bench.next(),
-        SpawnAnswer::Checked(Ticket(1), Ok(()))
+        SpawnAnswer::Outcome(SpawnerOutcome::Answered {
+            ticket: Ticket(1),
+            result: Ok(())
+        })
     ));
     // An unknown child does not match, unless it has exactly that pid.
     let pid = bench.child_of(1).pid().expect("made");
@@ -300,7 +317,7 @@ fn a_cancelled_spawn_ends() {
     bench.pool.call_off(instance(2));
     assert!(matches!(
         bench.next(),
-        SpawnAnswer::Failed(of, SpawnError::CalledOff { .. }) if of == instance(2)
+        SpawnAnswer::Outcome(SpawnerOutcome::Failed { instance: of, error: SpawnError::CalledOff { .. } }) if of == instance(2)
     ));
     bench.stop();
 }

@@ -106,6 +106,7 @@ mod tests {
     use super::*;
     use crate::api::Ticket;
     use crate::domain::{Errno, ExitStatus, SpawnError};
+    use crate::effects::{SpawnerEffect, SpawnerOutcome};
     use crate::sys::{ChildStdio, Interest, Poller, reap};
     use std::io::Read;
     use std::sync::OnceLock;
@@ -159,10 +160,10 @@ mod tests {
     fn a_command_becomes_a_process_and_exits() {
         let (handle, answers) = started(&[("GREETING", "hello")]);
         let next = || answers.recv_timeout(LIMIT).expect("an answer in time");
-        handle.send(SpawnJob::Resolve(
+        handle.send(SpawnJob::Effect(SpawnerEffect::Resolve(
             instance(1),
             Arc::new(spec("sh -c 'read x; echo $GREETING $x; exit 3'", &[])),
-        ));
+        )));
         let SpawnAnswer::Resolved(resolved, plan) = next() else {
             panic!("not resolved");
         };
@@ -198,29 +199,41 @@ mod tests {
     #[test]
     fn answers_come_in_the_order_of_jobs_and_before_stop() {
         let (handle, answers) = started(&[]);
-        handle.send(SpawnJob::Resolve(
+        handle.send(SpawnJob::Effect(SpawnerEffect::Resolve(
             instance(1),
             Arc::new(spec("/nonexistent", &[])),
-        ));
-        handle.send(SpawnJob::Check(Ticket(7), Arc::new(spec("/bin/sh", &[]))));
-        handle.send(SpawnJob::Check(Ticket(8), Arc::new(spec("", &[]))));
-        handle.send(SpawnJob::Resolve(
+        )));
+        handle.send(SpawnJob::Effect(SpawnerEffect::Check(
+            Ticket(7),
+            Arc::new(spec("/bin/sh", &[])),
+        )));
+        handle.send(SpawnJob::Effect(SpawnerEffect::Check(
+            Ticket(8),
+            Arc::new(spec("", &[])),
+        )));
+        handle.send(SpawnJob::Effect(SpawnerEffect::Resolve(
             instance(2),
             Arc::new(spec("/bin/sh", &[])),
-        ));
+        )));
         handle.join();
         let answers: Vec<SpawnAnswer> = answers.iter().collect();
         let missing = SpawnError::NotFound("/nonexistent".to_owned());
         assert!(
-            matches!(&answers[0], SpawnAnswer::Failed(of, error) if *of == instance(1) && *error == missing)
+            matches!(&answers[0], SpawnAnswer::Outcome(SpawnerOutcome::Failed { instance: of, error }) if *of == instance(1) && *error == missing)
         );
         assert!(matches!(
             &answers[1],
-            SpawnAnswer::Checked(Ticket(7), Ok(()))
+            SpawnAnswer::Outcome(SpawnerOutcome::Answered {
+                ticket: Ticket(7),
+                result: Ok(())
+            })
         ));
         assert!(matches!(
             &answers[2],
-            SpawnAnswer::Checked(Ticket(8), Err(SpawnError::Empty))
+            SpawnAnswer::Outcome(SpawnerOutcome::Answered {
+                ticket: Ticket(8),
+                result: Err(SpawnError::Empty)
+            })
         ));
         assert!(matches!(&answers[3], SpawnAnswer::Resolved(of, _) if *of == instance(2)));
         assert_eq!(answers.len(), 4);
@@ -245,16 +258,19 @@ mod tests {
         let next = || outbox.recv_timeout(LIMIT).expect("an answer in time");
         // A missing command is reported after the socket was made; its hold on the socket is released.
         let missing = Arc::new(fcgi("g", &url, "/nonexistent"));
-        handle.send(SpawnJob::Resolve(instance(1), missing));
+        handle.send(SpawnJob::Effect(SpawnerEffect::Resolve(
+            instance(1),
+            missing,
+        )));
         assert!(
-            matches!(next(), SpawnAnswer::Failed(of, SpawnError::NotFound(_)) if of == instance(1))
+            matches!(next(), SpawnAnswer::Outcome(SpawnerOutcome::Failed { instance: of, error: SpawnError::NotFound(_) }) if of == instance(1))
         );
-        handle.send(SpawnJob::Release(instance(1)));
+        handle.send(SpawnJob::Effect(SpawnerEffect::Release(instance(1))));
         let command = "sh -c 'readlink /proc/$$/fd/0'";
-        handle.send(SpawnJob::Resolve(
+        handle.send(SpawnJob::Effect(SpawnerEffect::Resolve(
             instance(2),
             Arc::new(fcgi("g", &url, command)),
-        ));
+        )));
         let SpawnAnswer::Resolved(_, plan) = next() else {
             panic!("not resolved");
         };
@@ -273,7 +289,7 @@ mod tests {
         from_child.read_to_string(&mut text).expect("read");
         assert!(text.starts_with("socket:["), "{text}");
         std::os::unix::net::UnixStream::connect(&path).expect("it listens");
-        handle.send(SpawnJob::Release(instance(2)));
+        handle.send(SpawnJob::Effect(SpawnerEffect::Release(instance(2))));
         handle.join();
         let (made, closed) = (
             format!("Creating socket {url}"),
@@ -288,7 +304,10 @@ mod tests {
     fn jobs_after_stop_are_dropped_with_their_descriptors() {
         let (handle, answers) = started(&[]);
         handle.send(SpawnJob::Stop);
-        handle.send(SpawnJob::Check(Ticket(1), Arc::new(spec("/bin/sh", &[]))));
+        handle.send(SpawnJob::Effect(SpawnerEffect::Check(
+            Ticket(1),
+            Arc::new(spec("/bin/sh", &[])),
+        )));
         handle.join();
         assert_eq!(answers.iter().count(), 0);
     }

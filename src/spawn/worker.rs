@@ -13,6 +13,7 @@ use super::spawn_pool::{HELD_AFTER, SpawnPool};
 use crate::cgroup::ProcessCgroup;
 use crate::config::spec::{CgroupLimits, FcgiSocket, ProcessKind, ProcessSpec};
 use crate::domain::{Errno, InstanceId, Line, SpawnError};
+use crate::effects::{SpawnerEffect, SpawnerOutcome};
 use crate::heartbeat::Overdue;
 use crate::sys::{ChildStdio, PendingChild, SPAWNER_THREAD, Spawner};
 
@@ -67,7 +68,7 @@ fn run(pool: &Arc<SpawnPool>, id: u64, mut spawner: Spawner) {
 /// Does a job. May block for as long as file systems, name services and users make it.
 fn perform(pool: &SpawnPool, spawner: &mut Spawner, job: SpawnJob) -> Option<SpawnAnswer> {
     Some(match job {
-        SpawnJob::Resolve(instance, spec) => {
+        SpawnJob::Effect(SpawnerEffect::Resolve(instance, spec)) => {
             let held = match &spec.kind {
                 // The socket first, as in Supervisor: a missing command is reported after the socket was made.
                 ProcessKind::Fcgi(socket) => hold_socket(pool, instance, &spec, socket),
@@ -75,13 +76,15 @@ fn perform(pool: &SpawnPool, spawner: &mut Spawner, job: SpawnJob) -> Option<Spa
             };
             match held.and_then(|()| SpawnPlan::new(&pool.base, &spec)) {
                 Ok(plan) => SpawnAnswer::Resolved(instance, Box::new(plan)),
-                Err(error) => SpawnAnswer::Failed(instance, error),
+                Err(error) => SpawnAnswer::Outcome(SpawnerOutcome::Failed { instance, error }),
             }
         }
-        SpawnJob::Check(ticket, spec) => SpawnAnswer::Checked(
-            ticket,
-            command::resolve_command(&pool.base, &spec).map(drop),
-        ),
+        SpawnJob::Effect(SpawnerEffect::Check(ticket, spec)) => {
+            SpawnAnswer::Outcome(SpawnerOutcome::Answered {
+                ticket,
+                result: command::resolve_command(&pool.base, &spec).map(drop),
+            })
+        }
         SpawnJob::Spawn(instance, mut plan, mut ends, resources) => {
             ends.ready = plan.ready.take();
             let refused = |error| spawn_refused(plan.name.clone(), Errno::from(error));
@@ -94,20 +97,23 @@ fn perform(pool: &SpawnPool, spawner: &mut Spawner, job: SpawnJob) -> Option<Spa
                 Ok((pid, pidfd, process_cgroup)) => {
                     SpawnAnswer::Spawned(instance, pid, pidfd, process_cgroup)
                 }
-                Err(error) => SpawnAnswer::Failed(instance, error),
+                Err(error) => SpawnAnswer::Outcome(SpawnerOutcome::Failed { instance, error }),
             }
         }
-        SpawnJob::Release(instance) => {
+        SpawnJob::Effect(SpawnerEffect::Release(instance)) => {
             pool.sockets().release(instance, &mut |line| pool.log(line));
             return None;
         }
-        SpawnJob::TrySockets(ticket, group) => {
+        SpawnJob::Effect(SpawnerEffect::TrySockets(ticket, group)) => {
             let mut log = |line| pool.log(line);
             let tried = pool.sockets().to_try(&group);
             let tried = tried
                 .into_iter()
                 .try_for_each(|making| making.make(&mut log).map(|made| made.close(&mut log)));
-            SpawnAnswer::SocketsTried(ticket, tried)
+            SpawnAnswer::Outcome(SpawnerOutcome::Answered {
+                ticket,
+                result: tried,
+            })
         }
         // The pool handles these itself.
         SpawnJob::HandOver | SpawnJob::Stop => return None,

@@ -18,6 +18,7 @@ use supervisord::config::spec::{
 use supervisord::domain::{
     Bytes, GroupName, InstanceId, Level, LogPaths, ProcessName, Seconds, Signal,
 };
+use supervisord::effects::{OutputEffect, OutputOutcome};
 use supervisord::heartbeat::Heartbeats;
 use supervisord::output::{
     Activity, IN_FLIGHT_LOG_BYTES, OutputCommand, OutputOptions, OutputReport, start,
@@ -181,15 +182,25 @@ fn through_thread(path: &Path, with_in_flight_log: bool) -> Result<(), Box<dyn E
         stdout: Some(path.into()),
         stderr: None,
     };
-    output.send(OutputCommand::Prepare(instance, Arc::new(spec), paths));
+    output.send(OutputCommand::Effect(OutputEffect::Prepare(
+        instance,
+        Arc::new(spec),
+        paths,
+    )));
     let OutputReport::Prepared(_, ends) = reports.recv()? else {
         return Err("not prepared".into());
     };
     let mut child = child(ends.stdout.into())?;
-    output.send(OutputCommand::Read(instance, i32::try_from(child.id())?));
+    output.send(OutputCommand::Effect(OutputEffect::Read(
+        instance,
+        i32::try_from(child.id())?,
+    )));
     child.wait()?;
-    output.send(OutputCommand::Drain(instance));
-    if !matches!(reports.recv()?, OutputReport::Drained(_)) {
+    output.send(OutputCommand::Effect(OutputEffect::Drain(instance)));
+    if !matches!(
+        reports.recv()?,
+        OutputReport::Outcome(OutputOutcome::Drained(_))
+    ) {
         return Err("not drained".into());
     }
     output.send(OutputCommand::Stop);

@@ -10,6 +10,7 @@ use supervisord::core::{
     Action, Actions, DaemonSignal, Fleet, Identity, Input, ProcessRecord, ResumeKind, Snapshot,
 };
 use supervisord::domain::{ExitStatus, Now, ResourceEvents, Signal, Tick, Wall};
+use supervisord::effects::{OutputEffect, OutputOutcome, SpawnerEffect, SpawnerOutcome};
 use supervisord::output::{IN_FLIGHT_LOG_BYTES, UnflushedChunk};
 use supervisord::sys::SharedBuffer;
 
@@ -47,18 +48,18 @@ impl Shell {
         fleet.handle(self.now, input, &mut actions);
         for action in actions {
             let input = match action {
-                Action::Resolve(instance, _) => Input::Resolved(instance),
-                Action::Prepare(instance, ..) => Input::Prepared(instance),
-                Action::PrepareNext(instance, ..) => {
-                    self.waiting.push_front(Input::Resolved(instance));
-                    Input::Prepared(instance)
+                Action::Spawner(SpawnerEffect::Resolve(instance, _)) => {
+                    Input::Spawner(SpawnerOutcome::Resolved(instance))
                 }
+                Action::Output(
+                    OutputEffect::Prepare(instance, ..) | OutputEffect::PrepareNext(instance, ..),
+                ) => Input::Output(OutputOutcome::Prepared(instance)),
                 Action::Spawn(instance, _) => {
                     if rng.one_in(3) {
                         let status = ExitStatus::Exited(u8::from(rng.one_in(2)));
                         self.waiting.push_back(Input::Exited { instance, status });
                     }
-                    Input::Spawned { instance, pid: 77 }
+                    Input::Spawner(SpawnerOutcome::Spawned { instance, pid: 77 })
                 }
                 Action::Signal {
                     instance, signal, ..
@@ -75,7 +76,9 @@ impl Shell {
                         result,
                     }
                 }
-                Action::Drain(instance) => Input::Drained(instance),
+                Action::Output(OutputEffect::Drain(instance)) => {
+                    Input::Output(OutputOutcome::Drained(instance))
+                }
                 Action::Empty { instance, .. } => {
                     let resource_events = ResourceEvents::NONE;
                     Input::Emptied {

@@ -10,6 +10,7 @@ use supervisord::core::{Action, DaemonOutcome, Fleet, Input};
 use supervisord::domain::{
     Change, GroupName, InstanceId, Line, Now, ProcessName, ProcessState, Signal,
 };
+use supervisord::effects::{OutputEffect, SpawnerEffect, SpawnerOutcome};
 
 use crate::listeners::Listeners;
 use crate::notifiers::Notifiers;
@@ -80,7 +81,8 @@ impl Invariants {
             } => {
                 self.waiting.insert(*ticket, request.clone());
             }
-            Input::Exited { instance, .. } | Input::SpawnFailed { instance, .. } => {
+            Input::Exited { instance, .. }
+            | Input::Spawner(SpawnerOutcome::Failed { instance, .. }) => {
                 if self.at_kernel.get(&instance.slot) == Some(instance) {
                     self.at_kernel.remove(&instance.slot);
                 }
@@ -94,7 +96,7 @@ impl Invariants {
             Input::Emptied { instance, .. } => {
                 self.emptying.remove(instance);
             }
-            Input::Spawned { instance, .. } => {
+            Input::Spawner(SpawnerOutcome::Spawned { instance, .. }) => {
                 if let Some(instance_state) = self.instances.get_mut(instance) {
                     instance_state.up = true;
                 }
@@ -115,19 +117,23 @@ impl Invariants {
             self.notifiers.note_action(now.mono.0, action, input);
             match action {
                 // The attempt began early, its start was published since, and the next daemon begins it again.
-                Action::Resolve(instance, spec)
+                Action::Spawner(SpawnerEffect::Resolve(instance, spec))
                     if matches!(input, Input::Resumed { .. })
                         && !self.instances.contains_key(instance) =>
                 {
                     self.attempt(*instance, spec, input);
                 }
                 // The same attempt again, because the previous daemon could not finish it.
-                Action::Resolve(..) if matches!(input, Input::Resumed { .. }) => {}
-                Action::Resolve(instance, spec) => {
+                Action::Spawner(SpawnerEffect::Resolve(..))
+                    if matches!(input, Input::Resumed { .. }) => {}
+                // The second effect of an early attempt.
+                Action::Spawner(SpawnerEffect::Resolve(instance, _))
+                    if self.early.contains(instance) => {}
+                Action::Spawner(SpawnerEffect::Resolve(instance, spec)) => {
                     self.begins(now, *instance);
                     self.attempt(*instance, spec, input);
                 }
-                Action::PrepareNext(instance, spec, _) => {
+                Action::Output(OutputEffect::PrepareNext(instance, spec, _)) => {
                     self.begins(now, *instance);
                     assert!(
                         !has_socket(spec),
@@ -140,7 +146,7 @@ impl Invariants {
                     assert_eq!(other, None, "two attempts of one slot");
                     self.early.insert(*instance);
                 }
-                Action::Drain(instance) if self.early.remove(instance) => {
+                Action::Output(OutputEffect::Drain(instance)) if self.early.remove(instance) => {
                     self.seen.insert("PrepareNext was in vain".to_owned());
                 }
                 Action::Empty { instance, kill } => {
@@ -167,7 +173,7 @@ impl Invariants {
                     let before = self.at_kernel.insert(instance.slot, *instance);
                     assert_eq!(before, None, "two live incarnations of one slot");
                 }
-                Action::Release(instance) => {
+                Action::Spawner(SpawnerEffect::Release(instance)) => {
                     assert!(
                         self.given_back.insert(*instance),
                         "a socket is given back twice"
@@ -326,7 +332,7 @@ impl Invariants {
         );
         if told.to_stay_down {
             assert!(
-                matches!(input, Input::Checked { .. }),
+                matches!(input, Input::Spawner(SpawnerOutcome::Answered { .. })),
                 "a start after an accepted stop, by {input:?}"
             );
             told.to_stay_down = false;

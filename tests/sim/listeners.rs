@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use supervisord::core::{Action, Input};
 use supervisord::domain::{Change, InstanceId, Line, ListenerOutput, ProcessState, Verdict};
+use supervisord::effects::{OutputEffect, OutputOutcome};
 
 /// One pool, as an outside observer sees it.
 #[derive(Debug, Default)]
@@ -45,7 +46,7 @@ pub(crate) struct Listeners {
 impl Listeners {
     pub(crate) fn note_input(&mut self, at: u64, input: &Input) {
         match input {
-            Input::ListenerOutput(instance, said) => match said {
+            Input::Output(OutputOutcome::ListenerOutput(instance, said)) => match said {
                 ListenerOutput::Ready => {
                     self.ready.insert(*instance);
                 }
@@ -66,10 +67,10 @@ impl Listeners {
                     self.ready.remove(instance);
                 }
             },
-            Input::NotDelivered(instance, _) => {
+            Input::Output(OutputOutcome::NotDelivered(instance, _)) => {
                 self.release_event(*instance);
             }
-            Input::Drained(instance) => {
+            Input::Output(OutputOutcome::Drained(instance)) => {
                 self.release_event(*instance);
                 self.ready.remove(instance);
             }
@@ -100,7 +101,7 @@ impl Listeners {
 
     pub(crate) fn note_action(&mut self, at: u64, action: &Action) {
         match action {
-            Action::Deliver(instance, envelope) => {
+            Action::Output(OutputEffect::Deliver(instance, envelope)) => {
                 assert!(
                     self.ready.remove(instance),
                     "an event for a listener that waits for none: {envelope:?}"

@@ -8,6 +8,7 @@ use supervisord::core::{
     Action, IgnoredNotify, Input, NotifiedState, NotifyMessage, WatchdogNotify,
 };
 use supervisord::domain::{Change, InstanceId, ProcessState, Signal};
+use supervisord::effects::{SpawnerEffect, SpawnerOutcome};
 
 use crate::rng::Rng;
 
@@ -105,7 +106,7 @@ impl Notifiers {
     /// Notes an input before the actions it caused.
     pub(crate) fn note_input(&mut self, at: u64, input: &Input) {
         match input {
-            Input::Spawned { instance, .. } => {
+            Input::Spawner(SpawnerOutcome::Spawned { instance, .. }) => {
                 if let Some(notifier) = self.instances.get_mut(instance) {
                     notifier.up = true;
                     if notifier.state == ProcessState::Stopping {
@@ -118,7 +119,8 @@ impl Notifiers {
                     }
                 }
             }
-            Input::Exited { instance, .. } | Input::SpawnFailed { instance, .. } => {
+            Input::Exited { instance, .. }
+            | Input::Spawner(SpawnerOutcome::Failed { instance, .. }) => {
                 self.instances.remove(instance);
             }
             Input::Notified(instance, notice) => {
@@ -136,7 +138,7 @@ impl Notifiers {
 
     pub(crate) fn note_action(&mut self, at: u64, action: &Action, input: &Input) {
         match action {
-            Action::Resolve(instance, spec) => {
+            Action::Spawner(SpawnerEffect::Resolve(instance, spec)) => {
                 // An instance that was called off, or that the core no longer knows.
                 self.instances.retain(|other, notifier| {
                     let is_named =

@@ -9,12 +9,16 @@ use supervisord::api::{
 };
 use supervisord::config::spec::ProcessSpec;
 use supervisord::core::{
-    Action, Actions, DaemonOutcome, DaemonSignal, Fleet, Identity, Input, LoadError, LoadReason,
-    NotifyMessage, ResumeKind, Snapshot,
+    Action, Actions, DaemonOutcome, DaemonSignal, Fleet, Identity, Input, NotifyMessage,
+    ResumeKind, Snapshot,
 };
 use supervisord::domain::{
     Channel, Errno, ExitStatus, InstanceId, Level, ListenerOutput, Namespec, Now, ResourceEvents,
     Signal, SpawnError, SupervisorState, Tick, Verdict, Wall,
+};
+use supervisord::effects::{
+    LoadError, LoadReason, LoaderEffect, LoaderOutcome, OutputEffect, OutputOutcome, SpawnerEffect,
+    SpawnerOutcome,
 };
 
 use crate::checkpoint::Checkpoint;
@@ -188,18 +192,15 @@ impl World {
         let coming = std::mem::take(&mut self.coming);
         for (when, input) in coming {
             let is_worked_off = match &input {
-                Input::Resolved(_)
-                | Input::Spawned { .. }
-                | Input::SpawnFailed { .. }
-                | Input::Checked { .. }
-                | Input::SocketsTried { .. }
-                | Input::Loaded { .. }
-                | Input::Composed { .. } => true,
+                Input::Spawner(SpawnerOutcome::Resolved(_))
+                | Input::Spawner(SpawnerOutcome::Spawned { .. })
+                | Input::Spawner(SpawnerOutcome::Failed { .. })
+                | Input::Spawner(SpawnerOutcome::Answered { .. })
+                | Input::Loader(LoaderOutcome::Loaded { .. })
+                | Input::Loader(LoaderOutcome::Composed { .. }) => true,
                 // The output thread may have answered before the handoff, or not.
-                Input::Prepared(_)
-                | Input::Cleared { .. }
-                | Input::DaemonLogCleared { .. }
-                | Input::StdinTaken { .. } => self.rng.percent(50),
+                Input::Output(OutputOutcome::Prepared(_))
+                | Input::Output(OutputOutcome::Answered { .. }) => self.rng.percent(50),
                 _ => {
                     self.coming.insert(when, input);
                     continue;
@@ -217,13 +218,10 @@ impl World {
         self.coming.retain(|_, input| {
             !matches!(
                 input,
-                Input::Resolved(_)
-                    | Input::Prepared(_)
-                    | Input::Checked { .. }
-                    | Input::SocketsTried { .. }
-                    | Input::Cleared { .. }
-                    | Input::DaemonLogCleared { .. }
-                    | Input::StdinTaken { .. }
+                Input::Spawner(SpawnerOutcome::Resolved(_))
+                    | Input::Output(OutputOutcome::Prepared(_))
+                    | Input::Spawner(SpawnerOutcome::Answered { .. })
+                    | Input::Output(OutputOutcome::Answered { .. })
             )
         });
         self.invariants.handed_over();
@@ -253,9 +251,9 @@ impl World {
         self.invariants.before(&input);
         let mut out = Actions::new();
         let wanted = match &input {
-            Input::Composed {
+            Input::Loader(LoaderOutcome::Composed {
                 result: Ok(wanted), ..
-            } => Some((wanted.clone(), self.fleet.view(self.now))),
+            }) => Some((wanted.clone(), self.fleet.view(self.now))),
             _ => None,
         };
         self.fleet.handle(self.now, input.clone(), &mut out);
@@ -304,18 +302,15 @@ impl World {
         let fails = self.rng.percent(self.failing);
         let error = || SpawnError::NotFound("/bin/p".to_owned());
         match action {
-            Action::Resolve(..)
-            | Action::Prepare(..)
-            | Action::PrepareNext(..)
+            Action::Spawner(SpawnerEffect::Resolve(..))
+            | Action::Output(OutputEffect::Prepare(..))
+            | Action::Output(OutputEffect::PrepareNext(..))
             | Action::Spawn(..)
                 if self.is_handing_off => {}
-            Action::Resolve(instance, _) => self.resolve(instance, fails),
-            Action::Prepare(instance, ..) => self.prepare(instance, fails),
-            Action::PrepareNext(instance, ..) => {
-                self.resolve(instance, fails);
-                let fails = self.rng.percent(self.failing);
-                self.prepare(instance, fails);
-            }
+            Action::Spawner(SpawnerEffect::Resolve(instance, _)) => self.resolve(instance, fails),
+            Action::Output(
+                OutputEffect::Prepare(instance, ..) | OutputEffect::PrepareNext(instance, ..),
+            ) => self.prepare(instance, fails),
             Action::Spawn(instance, spec) => {
                 self.hold_up(instance);
                 self.spawn(instance, &spec, fails);
@@ -338,10 +333,13 @@ impl World {
                     result,
                 });
             }
-            Action::Drain(instance) => {
+            Action::Output(OutputEffect::Drain(instance)) => {
                 // Sometimes a disk stalls for ever.
                 if !self.rng.one_in(100) {
-                    self.answer(Thread::Output, Input::Drained(instance));
+                    self.answer(
+                        Thread::Output,
+                        Input::Output(OutputOutcome::Drained(instance)),
+                    );
                 }
             }
             Action::Empty { instance, kill } => {
@@ -360,30 +358,38 @@ impl World {
                     );
                 }
             }
-            Action::TrySockets(ticket, _) => {
+            Action::Spawner(SpawnerEffect::TrySockets(ticket, _)) => {
                 let result = if fails { Err(error()) } else { Ok(()) };
-                self.answer(Thread::Spawn, Input::SocketsTried { ticket, result });
+                self.answer(
+                    Thread::Spawn,
+                    Input::Spawner(SpawnerOutcome::Answered { ticket, result }),
+                );
             }
-            Action::Check(ticket, _) => {
+            Action::Spawner(SpawnerEffect::Check(ticket, _)) => {
                 let result = if fails { Err(error()) } else { Ok(()) };
-                self.answer(Thread::Spawn, Input::Checked { ticket, result });
+                self.answer(
+                    Thread::Spawn,
+                    Input::Spawner(SpawnerOutcome::Answered { ticket, result }),
+                );
             }
-            Action::ClearLogs { ticket, slot, .. } => {
+            Action::Output(OutputEffect::ClearLogs { ticket, .. }) => {
                 let result = if fails { Err(Errno(13)) } else { Ok(()) };
-                let input = Input::Cleared {
-                    ticket,
-                    slot,
-                    result,
-                };
+                let input = Input::Output(OutputOutcome::Answered { ticket, result });
                 self.answer(Thread::Output, input);
             }
-            Action::ClearDaemonLog(ticket) => {
+            Action::Output(OutputEffect::ClearDaemonLog(ticket)) => {
                 let result = if fails { Err(Errno::NOENT) } else { Ok(()) };
-                self.answer(Thread::Output, Input::DaemonLogCleared { ticket, result });
+                self.answer(
+                    Thread::Output,
+                    Input::Output(OutputOutcome::Answered { ticket, result }),
+                );
             }
-            Action::WriteStdin { ticket, .. } => {
+            Action::Output(OutputEffect::WriteStdin { ticket, .. }) => {
                 let result = if fails { Err(Errno::PIPE) } else { Ok(()) };
-                self.answer(Thread::Output, Input::StdinTaken { ticket, result });
+                self.answer(
+                    Thread::Output,
+                    Input::Output(OutputOutcome::Answered { ticket, result }),
+                );
             }
             Action::Upgrade(ticket) => {
                 self.agreed = !fails;
@@ -395,25 +401,28 @@ impl World {
                 };
                 signalled.push(Input::SuccessorExamined { ticket, result });
             }
-            Action::Load(reason) => self.load(reason, fails),
-            Action::Compose(ticket, order) => {
+            Action::Loader(LoaderEffect::Load(reason)) => self.load(reason, fails),
+            Action::Loader(LoaderEffect::Compose(ticket, order)) => {
                 let result = if fails {
                     Err("broken".to_owned())
                 } else {
                     Ok(Box::new(configs::composition(&mut self.rng, &order)))
                 };
-                self.answer(Thread::Loader, Input::Composed { ticket, result });
+                self.answer(
+                    Thread::Loader,
+                    Input::Loader(LoaderOutcome::Composed { ticket, result }),
+                );
             }
             Action::Finish(outcome) => self.finished = Some(outcome),
-            Action::Deliver(instance, _) => self.answer_event(instance),
-            Action::Read(instance, _) => self.begin_reading(instance),
-            Action::Report(_)
+            Action::Output(OutputEffect::Deliver(instance, _)) => self.answer_event(instance),
+            Action::Output(OutputEffect::Read(instance, _)) => self.begin_reading(instance),
+            Action::Output(OutputEffect::Report(_))
             | Action::Adopt { .. }
             | Action::CallOff(_)
-            | Action::Release(_)
+            | Action::Spawner(SpawnerEffect::Release(_))
             | Action::Limit(..)
-            | Action::CreateLogs(_)
-            | Action::ReopenLogs
+            | Action::Output(OutputEffect::CreateLogs(_))
+            | Action::Output(OutputEffect::ReopenLogs)
             | Action::Log(_)
             | Action::Audit(_)
             | Action::Publish(_)
@@ -426,7 +435,7 @@ impl World {
         let input = if fails {
             failure(instance)
         } else {
-            Input::Resolved(instance)
+            Input::Spawner(SpawnerOutcome::Resolved(instance))
         };
         self.answer(Thread::Spawn, input);
     }
@@ -435,7 +444,7 @@ impl World {
         let input = if fails {
             failure(instance)
         } else {
-            Input::Prepared(instance)
+            Input::Output(OutputOutcome::Prepared(instance))
         };
         self.answer(Thread::Output, input);
     }
@@ -444,7 +453,10 @@ impl World {
     fn hold_up(&mut self, instance: InstanceId) {
         if self.rng.percent(5) {
             let why = "the simulation wants it so".to_owned();
-            self.answer(Thread::Spawn, Input::SpawnHeld { instance, why });
+            self.answer(
+                Thread::Spawn,
+                Input::Spawner(SpawnerOutcome::Held { instance, why }),
+            );
         }
     }
 
@@ -453,12 +465,18 @@ impl World {
             let error = SpawnError::TooManyProcesses {
                 name: "p".to_owned(),
             };
-            self.answer(Thread::Spawn, Input::SpawnFailed { instance, error });
+            self.answer(
+                Thread::Spawn,
+                Input::Spawner(SpawnerOutcome::Failed { instance, error }),
+            );
             return;
         }
         self.next_pid += 1;
         let pid = self.next_pid;
-        let spawned = self.answer(Thread::Spawn, Input::Spawned { instance, pid });
+        let spawned = self.answer(
+            Thread::Spawn,
+            Input::Spawner(SpawnerOutcome::Spawned { instance, pid }),
+        );
         let stubborn = self.rng.percent(20);
         let alive = Alive {
             stubborn,
@@ -514,7 +532,10 @@ impl World {
             ListenerOutput::Ready
         };
         if self.rng.percent(95) {
-            self.schedule_output(instance, Input::ListenerOutput(instance, said));
+            self.schedule_output(
+                instance,
+                Input::Output(OutputOutcome::ListenerOutput(instance, said)),
+            );
         }
     }
 
@@ -524,14 +545,26 @@ impl World {
             0 => {}
             1 => self.schedule_output(
                 instance,
-                Input::ListenerOutput(instance, ListenerOutput::Nonsense),
+                Input::Output(OutputOutcome::ListenerOutput(
+                    instance,
+                    ListenerOutput::Nonsense,
+                )),
             ),
             2 => self.schedule_output(
                 instance,
-                Input::ListenerOutput(instance, ListenerOutput::BadResult("RESULT".to_owned())),
+                Input::Output(OutputOutcome::ListenerOutput(
+                    instance,
+                    ListenerOutput::BadResult("RESULT".to_owned()),
+                )),
             ),
-            3 => self.schedule_output(instance, Input::NotDelivered(instance, Errno::PIPE)),
-            4 => self.schedule_output(instance, Input::NotDelivered(instance, Errno::AGAIN)),
+            3 => self.schedule_output(
+                instance,
+                Input::Output(OutputOutcome::NotDelivered(instance, Errno::PIPE)),
+            ),
+            4 => self.schedule_output(
+                instance,
+                Input::Output(OutputOutcome::NotDelivered(instance, Errno::AGAIN)),
+            ),
             roll => {
                 let verdict = match roll {
                     0..=20 => Verdict::Fail,
@@ -540,11 +573,17 @@ impl World {
                 };
                 self.schedule_output(
                     instance,
-                    Input::ListenerOutput(instance, ListenerOutput::Result(verdict)),
+                    Input::Output(OutputOutcome::ListenerOutput(
+                        instance,
+                        ListenerOutput::Result(verdict),
+                    )),
                 );
                 self.schedule_output(
                     instance,
-                    Input::ListenerOutput(instance, ListenerOutput::Ready),
+                    Input::Output(OutputOutcome::ListenerOutput(
+                        instance,
+                        ListenerOutput::Ready,
+                    )),
                 );
             }
         }
@@ -618,7 +657,10 @@ impl World {
         } else {
             Ok(configs::config(&mut self.rng, self.size))
         };
-        self.answer(Thread::Loader, Input::Loaded { reason, result });
+        self.answer(
+            Thread::Loader,
+            Input::Loader(LoaderOutcome::Loaded { reason, result }),
+        );
     }
 
     /// Schedules the answer of a thread after its earlier answers. Returns when.
@@ -668,12 +710,12 @@ impl World {
             }
             10..=14 => {
                 let instance = self.some_instance();
-                Input::Wrote {
+                Input::Output(OutputOutcome::Wrote {
                     instance,
                     channel: self.rng.pick(&[Channel::Stdout, Channel::Stderr]),
                     data: Arc::from(*b"x"),
                     captured: self.rng.percent(50),
-                }
+                })
             }
             _ => self.ask(),
         }
@@ -692,26 +734,26 @@ impl World {
     fn stale(&mut self) -> Input {
         let instance = self.some_instance();
         match self.rng.below(8) {
-            0 => Input::Resolved(instance),
-            6 => Input::SpawnHeld {
+            0 => Input::Spawner(SpawnerOutcome::Resolved(instance)),
+            6 => Input::Spawner(SpawnerOutcome::Held {
                 instance,
                 why: "late".to_owned(),
-            },
-            1 => Input::Prepared(instance),
-            2 => Input::SpawnFailed {
+            }),
+            1 => Input::Output(OutputOutcome::Prepared(instance)),
+            2 => Input::Spawner(SpawnerOutcome::Failed {
                 instance,
                 error: SpawnError::Empty,
-            },
-            3 => Input::Drained(instance),
+            }),
+            3 => Input::Output(OutputOutcome::Drained(instance)),
             4 => Input::Signalled {
                 instance,
                 signal: Signal::TERM,
                 result: Err(Errno(1)),
             },
-            5 => Input::Checked {
+            5 => Input::Spawner(SpawnerOutcome::Answered {
                 ticket: Ticket(0),
                 result: Ok(()),
-            },
+            }),
             _ => Input::Exited {
                 instance,
                 status: ExitStatus::Exited(0),
@@ -829,7 +871,7 @@ impl World {
 
 fn failure(instance: InstanceId) -> Input {
     let error = SpawnError::NotFound("/bin/p".to_owned());
-    Input::SpawnFailed { instance, error }
+    Input::Spawner(SpawnerOutcome::Failed { instance, error })
 }
 
 fn restored(fleet: &Fleet, now: Now) -> Fleet {

@@ -6,6 +6,7 @@ use super::bench::{Bench, config, pool, program};
 use crate::config::spec::{Config, ProcessSpec};
 use crate::core::{AdoptedProcess, Fleet, Input};
 use crate::domain::{ExitStatus, InstanceId, Seconds};
+use crate::effects::OutputOutcome;
 
 fn found(slot: u32, incarnation: u64, has_pipes: bool) -> AdoptedProcess {
     AdoptedProcess {
@@ -78,7 +79,7 @@ fn adopted_processes_are_running_and_only_the_others_start() {
     };
     let status = ExitStatus::Exited(0);
     bench.give(10, Input::Exited { instance, status });
-    let lines = bench.give(10, Input::Drained(instance));
+    let lines = bench.give(10, Input::Output(OutputOutcome::Drained(instance)));
     assert_eq!(lines[0], "on RUNNING->EXITED pid 70 expected true");
 }
 

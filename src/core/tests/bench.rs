@@ -14,6 +14,7 @@ use crate::domain::{
     Bytes, Change, Envelope, ExitStatus, GroupName, InstanceId, Level, Namespec, Now, Payload,
     ProcessName, Seconds, Tick, Wall,
 };
+use crate::effects::{LoaderEffect, OutputEffect, OutputOutcome, SpawnerEffect, SpawnerOutcome};
 
 pub(super) use crate::config::testing::program;
 
@@ -127,9 +128,12 @@ impl Bench {
     /// Takes one attempt through all steps to a spawned process.
     pub(super) fn bring_up(&mut self, ms: u64, slot: u32, incarnation: u64, pid: i32) {
         let instance = InstanceId { slot, incarnation };
-        self.give(ms, Input::Resolved(instance));
-        self.give(ms, Input::Prepared(instance));
-        self.give(ms, Input::Spawned { instance, pid });
+        self.give(ms, Input::Spawner(SpawnerOutcome::Resolved(instance)));
+        self.give(ms, Input::Output(OutputOutcome::Prepared(instance)));
+        self.give(
+            ms,
+            Input::Spawner(SpawnerOutcome::Spawned { instance, pid }),
+        );
     }
 
     pub(super) fn now(ms: u64) -> Now {
@@ -228,16 +232,18 @@ pub(super) fn exited(code: u8) -> Input {
 fn show(action: &Action) -> String {
     let instance = |instance: &InstanceId| format!("{}.{}", instance.slot, instance.incarnation);
     match action {
-        Action::Resolve(of, _) => format!("resolve {}", instance(of)),
-        Action::Prepare(of, ..) => format!("prepare {}", instance(of)),
-        Action::PrepareNext(of, ..) => format!("prepare-next {}", instance(of)),
+        Action::Spawner(SpawnerEffect::Resolve(of, _)) => format!("resolve {}", instance(of)),
+        Action::Output(OutputEffect::Prepare(of, ..)) => format!("prepare {}", instance(of)),
+        Action::Output(OutputEffect::PrepareNext(of, ..)) => {
+            format!("prepare-next {}", instance(of))
+        }
         Action::Adopt {
             instance: of, pid, ..
         } => format!("adopt {} {pid}", instance(of)),
         Action::Upgrade(ticket) => format!("upgrade {}", ticket.0),
         Action::Spawn(of, _) => format!("spawn {}", instance(of)),
         Action::CallOff(of) => format!("call-off {}", instance(of)),
-        Action::Report(events) => format!(
+        Action::Output(OutputEffect::Report(events)) => format!(
             "report{}{}",
             if events.logs { " logs" } else { "" },
             if events.communications {
@@ -246,7 +252,7 @@ fn show(action: &Action) -> String {
                 ""
             }
         ),
-        Action::Read(of, _) => format!("read {}", instance(of)),
+        Action::Output(OutputEffect::Read(of, _)) => format!("read {}", instance(of)),
         Action::Signal {
             instance: of,
             signal,
@@ -255,19 +261,25 @@ fn show(action: &Action) -> String {
         Action::PollNotify(of) => format!("heed {}", instance(of)),
         Action::Empty { instance: of, kill } => format!("empty {} {kill}", instance(of)),
         Action::Limit(of, _) => format!("limit {}", instance(of)),
-        Action::Drain(of) => format!("drain {}", instance(of)),
-        Action::Release(of) => format!("release {}", instance(of)),
-        Action::TrySockets(ticket, group) => format!("try {} {}", ticket.0, group.name),
-        Action::Check(ticket, spec) => format!("check {} {}", ticket.0, spec.name),
-        Action::CreateLogs(paths) => format!("create {paths:?}"),
-        Action::ClearLogs { ticket, slot, .. } => format!("clear {} {slot}", ticket.0),
-        Action::ClearDaemonLog(ticket) => format!("clear-log {}", ticket.0),
-        Action::ReopenLogs => "reopen".to_owned(),
-        Action::WriteStdin { ticket, data, .. } => {
+        Action::Output(OutputEffect::Drain(of)) => format!("drain {}", instance(of)),
+        Action::Spawner(SpawnerEffect::Release(of)) => format!("release {}", instance(of)),
+        Action::Spawner(SpawnerEffect::TrySockets(ticket, group)) => {
+            format!("try {} {}", ticket.0, group.name)
+        }
+        Action::Spawner(SpawnerEffect::Check(ticket, spec)) => {
+            format!("check {} {}", ticket.0, spec.name)
+        }
+        Action::Output(OutputEffect::CreateLogs(paths)) => format!("create {paths:?}"),
+        Action::Output(OutputEffect::ClearLogs { ticket, slot, .. }) => {
+            format!("clear {} {slot}", ticket.0)
+        }
+        Action::Output(OutputEffect::ClearDaemonLog(ticket)) => format!("clear-log {}", ticket.0),
+        Action::Output(OutputEffect::ReopenLogs) => "reopen".to_owned(),
+        Action::Output(OutputEffect::WriteStdin { ticket, data, .. }) => {
             format!("stdin {} {:?}", ticket.0, String::from_utf8_lossy(data))
         }
-        Action::Load(reason) => format!("load {reason:?}"),
-        Action::Compose(ticket, order) => match order {
+        Action::Loader(LoaderEffect::Load(reason)) => format!("load {reason:?}"),
+        Action::Loader(LoaderEffect::Compose(ticket, order)) => match order {
             GroupChange::Rescale {
                 group,
                 template,
@@ -314,7 +326,9 @@ fn show(action: &Action) -> String {
             Change::Tick { when, .. } => format!("{} {when}", change.name()),
             _ => change.name().to_owned(),
         },
-        Action::Deliver(to, envelope) => format!("deliver {} {}", instance(to), brief(envelope)),
+        Action::Output(OutputEffect::Deliver(to, envelope)) => {
+            format!("deliver {} {}", instance(to), brief(envelope))
+        }
         Action::Answer(ticket, answer) => format!(
             "answer {} {}",
             ticket.0,

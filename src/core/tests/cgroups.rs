@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::bench::{Bench, CAT, config, exited, play, program, stop};
 use crate::api::Ticket;
 use crate::config::spec::{CgroupLimits, InternedDefault as _, KillMode, LimitAmount, ProcessSpec};
-use crate::core::{Input, LoadReason};
+use crate::core::Input;
 use crate::domain::{ResourceEvents, Seconds};
+use crate::effects::{LoadReason, LoaderOutcome, OutputOutcome, SpawnerOutcome};
 
 fn control_group(spec: &mut ProcessSpec) {
     spec.startsecs = Seconds(0);
@@ -42,7 +43,7 @@ fn a_process_is_stopped_when_its_cgroup_is_empty() {
             (2200, EMPTIED, vec!["drain 0.1"], Some(4100)),
             (
                 2300,
-                Input::Drained(CAT),
+                Input::Output(OutputOutcome::Drained(CAT)),
                 vec![
                     "cat STOPPING->STOPPED pid 7",
                     "INFO stopped: cat (exit status 0)",
@@ -65,9 +66,10 @@ fn a_restart_waits_at_most_ten_seconds_for_orphans() {
             "ERRO cat: orphan processes still run 10 s after SIGKILL; no longer waiting for their exit",
             "drain 0.1",
             "prepare-next 0.2",
+            "resolve 0.2",
         ]
     );
-    let lines = bench.give(10_200, Input::Drained(CAT));
+    let lines = bench.give(10_200, Input::Output(OutputOutcome::Drained(CAT)));
     let starting = "cat EXITED->STARTING tries 0";
     assert_eq!(lines.last().map(String::as_str), Some(starting));
     // The processes are gone now. This late input does not affect the next instance.
@@ -100,7 +102,7 @@ fn resource_events_are_part_of_the_exit() {
         },
     );
     assert_eq!(
-        bench.give(2000, Input::Drained(CAT)),
+        bench.give(2000, Input::Output(OutputOutcome::Drained(CAT))),
         [
             "cat RUNNING->EXITED pid 7 expected false",
             "WARN exited: cat (exit status 1; not expected)",
@@ -117,7 +119,10 @@ fn resource_events_are_part_of_the_exit() {
     let asked = bench.ask(3000, super::bench::start("cat", false));
     assert_eq!(asked, ["check 1 cat"]);
     let (ticket, result) = (Ticket(1), Ok(()));
-    bench.give(3000, Input::Checked { ticket, result });
+    bench.give(
+        3000,
+        Input::Spawner(SpawnerOutcome::Answered { ticket, result }),
+    );
     assert!(
         bench.fleet.view(Bench::now(3000))[0]
             .resource_events
@@ -153,23 +158,23 @@ fn limits_change_while_a_process_runs() {
         let reason = LoadReason::Reread(Ticket(ticket.expect("a number")));
         bench.give(
             ms,
-            Input::Loaded {
+            Input::Loader(LoaderOutcome::Loaded {
                 reason,
                 result: Ok(config),
-            },
+            }),
         )
     };
     // Limits cannot be applied while the process is being spawned.
-    bench.give(0, Input::Resolved(CAT));
-    bench.give(0, Input::Prepared(CAT));
+    bench.give(0, Input::Spawner(SpawnerOutcome::Resolved(CAT)));
+    bench.give(0, Input::Output(OutputOutcome::Prepared(CAT)));
     let lines = read(&mut bench, 10, specs(Some(5), "a"));
     assert_eq!(lines.len(), 1, "{lines:?}");
     let lines = bench.give(
         20,
-        Input::Spawned {
+        Input::Spawner(SpawnerOutcome::Spawned {
             instance: CAT,
             pid: 7,
-        },
+        }),
     );
     assert!(lines.contains(&"limit 0.1".to_owned()), "{lines:?}");
     // Without a change nothing happens.

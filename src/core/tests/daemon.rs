@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::bench::{Bench, CAT, config, exited, program};
 use crate::api::{AccessScope, Caller, Request, Ticket, Transport};
 use crate::config::spec::LogTarget;
-use crate::core::{DaemonSignal, Input, LoadError, LoadReason};
+use crate::core::{DaemonSignal, Input};
 use crate::domain::{ExitStatus, InstanceId, Signal, SpawnError};
+use crate::effects::{LoadError, LoadReason, LoaderOutcome, OutputOutcome, SpawnerOutcome};
 
 const TERM: Input = Input::Received(DaemonSignal::Exit(Signal::TERM));
 const HUP: Input = Input::Received(DaemonSignal::Restart);
@@ -19,13 +20,13 @@ fn refused() -> LoadError {
 }
 
 fn hangup(result: Result<(), ()>) -> Input {
-    Input::Loaded {
+    Input::Loader(LoaderOutcome::Loaded {
         reason: LoadReason::Hangup,
         result: match result {
             Ok(()) => Ok(config(vec![(1, vec![program("new", "new")])])),
             Err(()) => Err(refused()),
         },
-    }
+    })
 }
 
 #[test]
@@ -50,7 +51,7 @@ fn dmn_15_prc_28_term_stops_everything_and_names_the_processes_it_waits_for() {
     );
     bench.give(4000, exited(0));
     assert_eq!(
-        bench.give(4000, Input::Drained(CAT)),
+        bench.give(4000, Input::Output(OutputOutcome::Drained(CAT))),
         [
             "cat STOPPING->STOPPED pid 7",
             "INFO stopped: cat (exit status 0)",
@@ -100,7 +101,7 @@ fn prc_26_prc_27_levels_stop_from_the_highest_and_equals_together() {
         };
         let status = ExitStatus::Exited(0);
         bench.give(200, Input::Exited { instance, status });
-        bench.give(200, Input::Drained(instance))
+        bench.give(200, Input::Output(OutputOutcome::Drained(instance)))
     };
     assert_eq!(stops(end(1)), [""; 0]);
     assert_eq!(stops(end(2)), ["first STARTING->STOPPING pid 10"]);
@@ -113,10 +114,10 @@ fn prc_29_backoff_is_fatal_at_the_stop_without_a_line() {
     let error = SpawnError::Empty;
     bench.give(
         0,
-        Input::SpawnFailed {
+        Input::Spawner(SpawnerOutcome::Failed {
             instance: CAT,
             error,
-        },
+        }),
     );
     assert_eq!(
         bench.give(10, TERM)[1..],
@@ -147,7 +148,7 @@ fn dmn_16_hup_reads_first_and_a_broken_file_stops_nothing() {
     let lines = bench.give(0, hangup(Ok(())));
     assert_eq!(lines[0], "SUPERVISOR_STATE_CHANGE_STOPPING");
     bench.give(10, exited(0));
-    let lines = bench.give(10, Input::Drained(CAT));
+    let lines = bench.give(10, Input::Output(OutputOutcome::Drained(CAT)));
     assert_eq!(lines.last().map(String::as_str), Some("finish Restart"));
     let next = bench.fleet.take_next_config().expect("was read");
     assert_eq!(next.groups[0].name.as_str(), "new");
@@ -183,7 +184,7 @@ fn dmn_19_term_during_a_restart_is_a_shutdown() {
     bench.give(0, hangup(Ok(())));
     bench.give(5, TERM);
     bench.give(10, exited(0));
-    let lines = bench.give(10, Input::Drained(CAT));
+    let lines = bench.give(10, Input::Output(OutputOutcome::Drained(CAT)));
     assert_eq!(lines.last().map(String::as_str), Some("finish Shutdown"));
     assert!(bench.fleet.take_next_config().is_none());
 }
@@ -220,10 +221,10 @@ fn dmn_20_auto_logs_are_created_when_a_group_is_added() {
     let reason = LoadReason::Reread(Ticket(2));
     let lines = bench.give(
         0,
-        Input::Loaded {
+        Input::Loader(LoaderOutcome::Loaded {
             reason,
             result: Ok(read),
-        },
+        }),
     );
     assert_eq!(lines, ["answer 2 +[] ~[] -[]"], "AUTO is no change");
     assert!(!shown(bench.ask(0, Request::AllConfigInfo)));
@@ -275,7 +276,7 @@ fn rpc_37_the_answer_comes_before_the_stop() {
     assert_eq!(bench.ask(0, Request::Restart), ["load Restart(Ticket(1))"]);
     let result = Ok(Arc::clone(bench.fleet.config()));
     let reason = LoadReason::Restart(Ticket(1));
-    let lines = bench.give(0, Input::Loaded { reason, result });
+    let lines = bench.give(0, Input::Loader(LoaderOutcome::Loaded { reason, result }));
     assert_eq!(
         lines[..2],
         ["answer 1 Done", "SUPERVISOR_STATE_CHANGE_STOPPING"]
@@ -289,7 +290,7 @@ fn rpc_37_a_broken_file_refuses_the_restart() {
     let result = Err(refused());
     let reason = LoadReason::Restart(Ticket(1));
     assert_eq!(
-        bench.give(0, Input::Loaded { reason, result }),
+        bench.give(0, Input::Loader(LoaderOutcome::Loaded { reason, result })),
         [
             "answer 1 fault CANT_REREAD: bad",
             "ERRO restart refused: bad (nothing changed)",

@@ -7,6 +7,7 @@ use crate::api::Request;
 use crate::config::spec::{Config, GroupKind, GroupSpec};
 use crate::core::{DaemonSignal, Fleet, Input};
 use crate::domain::{Errno, ExitStatus, InstanceId, ListenerOutput, Signal, Verdict};
+use crate::effects::{OutputOutcome, SpawnerOutcome};
 
 const TERM: Input = Input::Received(DaemonSignal::Exit(Signal::TERM));
 /// The first instance of the listener in slot 0.
@@ -37,7 +38,13 @@ fn ready(pools: Vec<GroupSpec>) -> Bench {
         let incarnation = u64::from(slot) + 1;
         bench.bring_up(0, slot, incarnation, 10 + i32::try_from(slot).expect("few"));
         let instance = InstanceId { slot, incarnation };
-        bench.give(0, Input::ListenerOutput(instance, ListenerOutput::Ready));
+        bench.give(
+            0,
+            Input::Output(OutputOutcome::ListenerOutput(
+                instance,
+                ListenerOutput::Ready,
+            )),
+        );
     }
     bench
 }
@@ -56,7 +63,10 @@ fn remote(bench: &mut Bench, kind: &str) -> Vec<String> {
 }
 
 fn said(bench: &mut Bench, instance: InstanceId, said: ListenerOutput) -> Vec<String> {
-    bench.give(0, Input::ListenerOutput(instance, said))
+    bench.give(
+        0,
+        Input::Output(OutputOutcome::ListenerOutput(instance, said)),
+    )
 }
 
 fn delivery(slot: u32, serial: u32, pool: &str, pool_serial: u32, kind: &str) -> String {
@@ -150,16 +160,22 @@ fn b6_a_rejected_event_waits_longer_each_time_and_keeps_its_position() {
     let mut now = 0;
     let mut pauses = Vec::new();
     for round in 0..10 {
-        let lines = bench.give(now, Input::ListenerOutput(L0, FAIL));
+        let lines = bench.give(now, Input::Output(OutputOutcome::ListenerOutput(L0, FAIL)));
         if round == 0 {
             assert_eq!(lines[0], "WARN p0: event was rejected");
             // The other listener is ready and gets the event at once, as in Supervisor.
             assert_eq!(lines[3], delivery(1, 0, "p", 0, "x"));
-            bench.give(now, Input::ListenerOutput(L1, FAIL));
-            bench.give(now, Input::ListenerOutput(L1, ListenerOutput::Ready));
+            bench.give(now, Input::Output(OutputOutcome::ListenerOutput(L1, FAIL)));
+            bench.give(
+                now,
+                Input::Output(OutputOutcome::ListenerOutput(L1, ListenerOutput::Ready)),
+            );
             assert_eq!(remote(&mut bench, "y"), [""; 0]);
         }
-        let lines = bench.give(now, Input::ListenerOutput(L0, ListenerOutput::Ready));
+        let lines = bench.give(
+            now,
+            Input::Output(OutputOutcome::ListenerOutput(L0, ListenerOutput::Ready)),
+        );
         assert_eq!(lines, ["DEBG p0: ACKNOWLEDGED -> READY"]);
         let due = bench.due().expect("a pause");
         assert_eq!(bench.give(due - 1, Input::DeadlineReached), [""; 0]);
@@ -177,9 +193,12 @@ fn b6_a_rejected_event_waits_longer_each_time_and_keeps_its_position() {
         [50, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000]
     );
     // An accepted event resets the pause.
-    bench.give(now, Input::ListenerOutput(L1, OK));
-    bench.give(now, Input::ListenerOutput(L0, FAIL));
-    let lines = bench.give(now, Input::ListenerOutput(L0, ListenerOutput::Ready));
+    bench.give(now, Input::Output(OutputOutcome::ListenerOutput(L1, OK)));
+    bench.give(now, Input::Output(OutputOutcome::ListenerOutput(L0, FAIL)));
+    let lines = bench.give(
+        now,
+        Input::Output(OutputOutcome::ListenerOutput(L0, ListenerOutput::Ready)),
+    );
     assert_eq!(lines[1], delivery(0, 0, "p", 0, "x"));
 }
 
@@ -245,19 +264,28 @@ fn evt_11_evt_12_listener_states_are_logged() {
         status: ExitStatus::Exited(1),
     };
     bench.give(2000, exited(L0));
-    bench.give(2000, Input::Drained(L0));
+    bench.give(2000, Input::Output(OutputOutcome::Drained(L0)));
     let instance = InstanceId {
         slot: 0,
         incarnation: 2,
     };
     bench.bring_up(2000, 0, 2, 8);
     assert_eq!(
-        bench.give(2000, Input::ListenerOutput(instance, ListenerOutput::Ready)),
+        bench.give(
+            2000,
+            Input::Output(OutputOutcome::ListenerOutput(
+                instance,
+                ListenerOutput::Ready
+            ))
+        ),
         ["DEBG p0: ACKNOWLEDGED -> READY"]
     );
     // A message of an old instance changes nothing.
     assert_eq!(
-        bench.give(2000, Input::ListenerOutput(L0, ListenerOutput::Nonsense)),
+        bench.give(
+            2000,
+            Input::Output(OutputOutcome::ListenerOutput(L0, ListenerOutput::Nonsense))
+        ),
         [""; 0]
     );
 }
@@ -333,7 +361,7 @@ fn evt_16_death_while_busy_gives_the_event_back() {
         },
     );
     assert_eq!(
-        bench.give(5000, Input::Drained(L0))[..3],
+        bench.give(5000, Input::Output(OutputOutcome::Drained(L0)))[..3],
         [
             "p0 RUNNING->EXITED pid 10 expected true",
             "INFO exited: p0 (exit status 0; expected)",
@@ -344,17 +372,23 @@ fn evt_16_death_while_busy_gives_the_event_back() {
     assert_eq!(lines, ["check 2 p0"]);
     bench.give(
         5000,
-        Input::Checked {
+        Input::Spawner(SpawnerOutcome::Answered {
             ticket: crate::api::Ticket(2),
             result: Ok(()),
-        },
+        }),
     );
     bench.bring_up(5000, 0, 2, 8);
     let instance = InstanceId {
         slot: 0,
         incarnation: 2,
     };
-    let lines = bench.give(5000, Input::ListenerOutput(instance, ListenerOutput::Ready));
+    let lines = bench.give(
+        5000,
+        Input::Output(OutputOutcome::ListenerOutput(
+            instance,
+            ListenerOutput::Ready,
+        )),
+    );
     assert!(lines[1].starts_with("deliver 0.2 0/p:0 "), "{lines:?}");
 }
 
@@ -371,7 +405,7 @@ fn evt_16_a_result_in_the_last_output_counts() {
         },
     );
     said(&mut bench, L0, OK);
-    let lines = bench.give(5000, Input::Drained(L0));
+    let lines = bench.give(5000, Input::Output(OutputOutcome::Drained(L0)));
     assert!(!lines.iter().any(|line| line.contains("rebuffering")));
 }
 
@@ -452,7 +486,10 @@ fn a_listener_with_closed_input_is_skipped() {
     let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 10, 2)]);
     remote(&mut bench, "x");
     assert_eq!(
-        bench.give(0, Input::NotDelivered(L0, Errno::PIPE)),
+        bench.give(
+            0,
+            Input::Output(OutputOutcome::NotDelivered(L0, Errno::PIPE))
+        ),
         [
             "DEBG epipe occurred while sending event 0 to listener p0, listener state unchanged",
             "DEBG rebuffering event 0 for pool p (buf size=0, max=10)",
@@ -467,7 +504,10 @@ fn a_listener_with_closed_input_is_skipped() {
 fn a_listener_that_answers_an_unread_event_is_unknown() {
     let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 10, 2)]);
     remote(&mut bench, "x");
-    let lines = bench.give(0, Input::NotDelivered(L0, Errno::AGAIN));
+    let lines = bench.give(
+        0,
+        Input::Output(OutputOutcome::NotDelivered(L0, Errno::AGAIN)),
+    );
     assert_eq!(lines[0], "DEBG p0: READY -> UNKNOWN");
     assert_eq!(lines[3], delivery(1, 0, "p", 0, "x"));
 }
@@ -479,7 +519,13 @@ fn invalid_output_during_a_delivery_requeues_the_event_once() {
     // The listener wrote before the event could be written, so that the delivery fails.
     let lines = said(&mut bench, L0, ListenerOutput::Nonsense);
     assert_eq!(lines[3], delivery(1, 0, "p", 0, "x"));
-    assert_eq!(bench.give(0, Input::NotDelivered(L0, Errno::PIPE)), [""; 0]);
+    assert_eq!(
+        bench.give(
+            0,
+            Input::Output(OutputOutcome::NotDelivered(L0, Errno::PIPE))
+        ),
+        [""; 0]
+    );
 }
 
 #[test]
@@ -531,11 +577,11 @@ fn evt_20_pools_start_first_and_stop_after_they_got_all_stop_events() {
             status,
         },
     );
-    let lines = bench.give(2000, Input::Drained(L1));
+    let lines = bench.give(2000, Input::Output(OutputOutcome::Drained(L1)));
     assert!(lines.iter().any(|line| line.starts_with("deliver 0.1")));
     assert!(!stops(&lines, "p0"), "it has not handled the last event");
     assert_eq!(bench.due(), Some(3000));
-    let lines = bench.give(2500, Input::ListenerOutput(L0, OK));
+    let lines = bench.give(2500, Input::Output(OutputOutcome::ListenerOutput(L0, OK)));
     assert!(stops(&lines, "p0"));
 }
 
@@ -575,7 +621,7 @@ fn output_is_reported_only_to_subscribers() {
         let instance = InstanceId { slot, incarnation };
         let status = ExitStatus::Exited(0);
         bench.give(0, Input::Exited { instance, status });
-        bench.give(0, Input::Drained(instance));
+        bench.give(0, Input::Output(OutputOutcome::Drained(instance)));
         let lines = bench.ask(0, Request::RemoveGroup(name.to_owned()));
         reports(&lines)
     };

@@ -5,6 +5,7 @@ use crate::api::{Request, Ticket};
 use crate::config::spec::AutoRestart;
 use crate::core::{DaemonSignal, Input, ResumeKind};
 use crate::domain::{Errno, ExitStatus, InstanceId, Seconds, Signal, SpawnError};
+use crate::effects::{OutputOutcome, SpawnerOutcome};
 
 const TAKEN_OVER: &str = "INFO re-executed: version 5.0.0 adopted";
 
@@ -27,13 +28,13 @@ fn resumed(bench: &mut Bench, ms: u64) -> Vec<String> {
 #[test]
 fn an_unrecorded_spawn_is_not_repeated() {
     let mut bench = Bench::cat(|spec| spec.startsecs = Seconds(0));
-    bench.give(1, Input::Resolved(CAT));
+    bench.give(1, Input::Spawner(SpawnerOutcome::Resolved(CAT)));
     bench.give(
         2,
-        Input::Spawned {
+        Input::Spawner(SpawnerOutcome::Spawned {
             instance: CAT,
             pid: 7,
-        },
+        }),
     );
     assert_eq!(bench.state(), "RUNNING");
     assert_eq!(resumed(&mut bench, 3), ["adopt 0.1 7"]);
@@ -60,7 +61,7 @@ fn every_stage_resumes_at_its_own_step() {
             "preparing",
             || {
                 let mut bench = Bench::cat(|_| {});
-                bench.give(1, Input::Resolved(CAT));
+                bench.give(1, Input::Spawner(SpawnerOutcome::Resolved(CAT)));
                 bench
             },
             vec!["resolve 0.1"],
@@ -70,8 +71,8 @@ fn every_stage_resumes_at_its_own_step() {
             "spawning",
             || {
                 let mut bench = Bench::cat(|_| {});
-                bench.give(1, Input::Resolved(CAT));
-                bench.give(1, Input::Prepared(CAT));
+                bench.give(1, Input::Spawner(SpawnerOutcome::Resolved(CAT)));
+                bench.give(1, Input::Output(OutputOutcome::Prepared(CAT)));
                 bench
             },
             vec!["resolve 0.1"],
@@ -81,8 +82,8 @@ fn every_stage_resumes_at_its_own_step() {
             "aborting",
             || {
                 let mut bench = Bench::cat(|_| {});
-                bench.give(1, Input::Resolved(CAT));
-                bench.give(1, Input::Prepared(CAT));
+                bench.give(1, Input::Spawner(SpawnerOutcome::Resolved(CAT)));
+                bench.give(1, Input::Output(OutputOutcome::Prepared(CAT)));
                 bench.ask(2, stop("cat", false));
                 assert_eq!(bench.state(), "STOPPING");
                 bench
@@ -150,7 +151,7 @@ fn every_stage_resumes_at_its_own_step() {
                     spec.autorestart = AutoRestart::Never;
                 });
                 bench.give(2, exited(0));
-                bench.give(2, Input::Drained(CAT));
+                bench.give(2, Input::Output(OutputOutcome::Drained(CAT)));
                 bench
             },
             vec![],
@@ -163,10 +164,10 @@ fn every_stage_resumes_at_its_own_step() {
                 let error = SpawnError::NotFound("/bin/cat".to_owned());
                 bench.give(
                     1,
-                    Input::SpawnFailed {
+                    Input::Spawner(SpawnerOutcome::Failed {
                         instance: CAT,
                         error,
-                    },
+                    }),
                 );
                 bench
             },
@@ -180,10 +181,10 @@ fn every_stage_resumes_at_its_own_step() {
                 let error = SpawnError::NotFound("/bin/cat".to_owned());
                 bench.give(
                     1,
-                    Input::SpawnFailed {
+                    Input::Spawner(SpawnerOutcome::Failed {
                         instance: CAT,
                         error,
-                    },
+                    }),
                 );
                 let due = bench.due();
                 if let Some(due) = due {
@@ -228,15 +229,15 @@ fn every_stage_resumes_at_its_own_step() {
 #[test]
 fn a_repeated_start_attempt_counts_once() {
     let mut bench = Bench::cat(|spec| spec.startretries = 1);
-    bench.give(1, Input::Resolved(CAT));
+    bench.give(1, Input::Spawner(SpawnerOutcome::Resolved(CAT)));
     resumed(&mut bench, 2);
     let error = SpawnError::NotFound("/bin/cat".to_owned());
     let lines = bench.give(
         3,
-        Input::SpawnFailed {
+        Input::Spawner(SpawnerOutcome::Failed {
             instance: CAT,
             error,
-        },
+        }),
     );
     assert!(
         lines.contains(&"cat STARTING->BACKOFF tries 1".to_owned()),
@@ -251,10 +252,10 @@ fn a_repeated_start_attempt_counts_once() {
 fn a_start_continues_without_its_waiting_client() {
     let mut bench = Bench::cat(|spec| spec.autostart = false);
     bench.ask(1, start("cat", true));
-    let found = Input::Checked {
+    let found = Input::Spawner(SpawnerOutcome::Answered {
         ticket: Ticket(1),
         result: Ok(()),
-    };
+    });
     bench.give(1, found);
     bench.bring_up(2, 0, 1, 7);
     assert!(bench.fleet.has_waiting_clients());
@@ -301,7 +302,7 @@ fn a_shutdown_continues_across_a_handoff() {
             let instance = InstanceId { slot, incarnation };
             let status = ExitStatus::Exited(0);
             bench.give(3, Input::Exited { instance, status });
-            bench.give(3, Input::Drained(instance))
+            bench.give(3, Input::Output(OutputOutcome::Drained(instance)))
         };
         end(1, 2);
         let lines = end(0, 1);

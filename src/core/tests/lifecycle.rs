@@ -4,11 +4,12 @@ use super::bench::{Bench, CAT, exited, play, program, start, stop};
 use crate::config::spec::AutoRestart;
 use crate::core::{Fleet, Input};
 use crate::domain::{ExitReason, ExitStatus, InstanceId, Seconds, Signal, SpawnError};
+use crate::effects::{OutputOutcome, SpawnerOutcome};
 
-const SPAWNED: Input = Input::Spawned {
+const SPAWNED: Input = Input::Spawner(SpawnerOutcome::Spawned {
     instance: CAT,
     pid: 7,
-};
+});
 const AGAIN: InstanceId = InstanceId {
     slot: 0,
     incarnation: 2,
@@ -19,7 +20,7 @@ const STARTING: &str = "cat EXITED->STARTING tries 0";
 
 fn missing(instance: InstanceId) -> Input {
     let error = SpawnError::NotFound("/bin/cat".to_owned());
-    Input::SpawnFailed { instance, error }
+    Input::Spawner(SpawnerOutcome::Failed { instance, error })
 }
 
 #[test]
@@ -40,8 +41,18 @@ fn prc_03_autostart_takes_every_step_to_running() {
                 ],
                 None,
             ),
-            (1, Input::Resolved(CAT), vec!["prepare 0.1"], None),
-            (2, Input::Prepared(CAT), vec!["spawn 0.1"], None),
+            (
+                1,
+                Input::Spawner(SpawnerOutcome::Resolved(CAT)),
+                vec!["prepare 0.1"],
+                None,
+            ),
+            (
+                2,
+                Input::Output(OutputOutcome::Prepared(CAT)),
+                vec!["spawn 0.1"],
+                None,
+            ),
             (
                 3,
                 SPAWNED,
@@ -61,7 +72,7 @@ fn prc_03_autostart_takes_every_step_to_running() {
 
 fn held(why: &str) -> Input {
     let why = why.to_owned();
-    Input::SpawnHeld { instance: CAT, why }
+    Input::Spawner(SpawnerOutcome::Held { instance: CAT, why })
 }
 
 #[test]
@@ -74,11 +85,11 @@ fn a_delayed_start_is_reported_until_it_continues() {
     );
     assert_eq!(bench.state(), "STARTING");
     assert_eq!(told(&bench), "Start delayed: a mount is dead");
-    bench.give(600, Input::Resolved(CAT));
+    bench.give(600, Input::Spawner(SpawnerOutcome::Resolved(CAT)));
     assert_eq!(told(&bench), "");
     // This input cannot come in this stage: another thread does that work.
     assert!(bench.give(610, held("late")).is_empty());
-    bench.give(620, Input::Prepared(CAT));
+    bench.give(620, Input::Output(OutputOutcome::Prepared(CAT)));
     bench.give(1500, held("it was stopped"));
     assert_eq!(told(&bench), "Start delayed: it was stopped");
     bench.give(1600, SPAWNED);
@@ -96,10 +107,10 @@ fn a_start_without_wait_does_not_wait_for_a_delayed_spawn() {
         bench.ask(0, start("cat", wait));
         let lines = bench.give(
             10,
-            Input::Checked {
+            Input::Spawner(SpawnerOutcome::Answered {
                 ticket: crate::api::Ticket(1),
                 result: Ok(()),
-            },
+            }),
         );
         assert!(lines.contains(&"resolve 0.1".to_owned()), "{lines:?}");
         let lines = bench.give(500, held("a mount is dead"));
@@ -131,9 +142,13 @@ fn prc_04_autorestart_follows_the_exit_code() {
         let mut bench = Bench::up(|spec| spec.autorestart = policy);
         bench.give(1000, Input::DeadlineReached);
         let lines = bench.give(5000, exited(code));
-        let next: &[&str] = if again { &["prepare-next 0.2"] } else { &[] };
+        let next: &[&str] = if again {
+            &["prepare-next 0.2", "resolve 0.2"]
+        } else {
+            &[]
+        };
         assert_eq!(lines, [&["drain 0.1"], next].concat(), "{policy:?} {code}");
-        let lines = bench.give(5000, Input::Drained(CAT));
+        let lines = bench.give(5000, Input::Output(OutputOutcome::Drained(CAT)));
         let told = format!("cat RUNNING->EXITED pid 7 expected {}", code == 0);
         assert_eq!(lines[0], told);
         let starts = lines.iter().any(|line| line == STARTING);
@@ -155,7 +170,7 @@ fn prc_05_a_restart_waits_for_restart_floor() {
             spec.restart_floor = Seconds(floor);
         });
         bench.give(ended, exited(1));
-        let lines = bench.give(ended, Input::Drained(CAT));
+        let lines = bench.give(ended, Input::Output(OutputOutcome::Drained(CAT)));
         assert_eq!(bench.due(), again);
         assert_eq!(lines.contains(&STARTING.to_owned()), again.is_none());
         let Some(again) = again else { continue };
@@ -175,8 +190,8 @@ fn prc_05_a_restart_waits_for_restart_floor() {
 #[test]
 fn prc_06_startsecs_0_is_running_at_once() {
     let mut bench = Bench::cat(|spec| spec.startsecs = Seconds(0));
-    bench.give(0, Input::Resolved(CAT));
-    bench.give(0, Input::Prepared(CAT));
+    bench.give(0, Input::Spawner(SpawnerOutcome::Resolved(CAT)));
+    bench.give(0, Input::Output(OutputOutcome::Prepared(CAT)));
     let lines = bench.give(0, SPAWNED);
     assert_eq!(lines[2], "cat STARTING->RUNNING pid 7");
     assert!(lines[3].contains("> than 0 seconds"));
@@ -199,7 +214,11 @@ fn prc_06_an_exit_is_judged_by_its_own_time() {
         assert_eq!(bench.give(at, exited(0)), ["drain 0.1"]);
         // Slow output does not change how long the process ran.
         assert_eq!(bench.give(5000, Input::DeadlineReached), [""; 0]);
-        assert_eq!(bench.give(5000, Input::Drained(CAT)), expected, "{at}");
+        assert_eq!(
+            bench.give(5000, Input::Output(OutputOutcome::Drained(CAT))),
+            expected,
+            "{at}"
+        );
     }
 }
 
@@ -224,8 +243,18 @@ fn prc_07_prc_08_prc_09_backoff_grows_and_ends_in_fatal() {
                 vec!["cat BACKOFF->STARTING tries 1", "resolve 0.2"],
                 None,
             ),
-            (1000, Input::Resolved(AGAIN), vec!["prepare 0.2"], None),
-            (1000, Input::Prepared(AGAIN), vec!["spawn 0.2"], None),
+            (
+                1000,
+                Input::Spawner(SpawnerOutcome::Resolved(AGAIN)),
+                vec!["prepare 0.2"],
+                None,
+            ),
+            (
+                1000,
+                Input::Output(OutputOutcome::Prepared(AGAIN)),
+                vec!["spawn 0.2"],
+                None,
+            ),
             // The preparation for the failed attempt is undone.
             (
                 1000,
@@ -253,7 +282,7 @@ fn prc_07_prc_08_prc_09_backoff_grows_and_ends_in_fatal() {
     let status = ExitStatus::Exited(0);
     bench.give(3500, Input::Exited { instance, status });
     assert_eq!(
-        bench.give(3500, Input::Drained(instance)),
+        bench.give(3500, Input::Output(OutputOutcome::Drained(instance))),
         [
             "cat STARTING->BACKOFF tries 3",
             "WARN exited: cat (exit status 0; not expected)",
@@ -283,10 +312,10 @@ fn prc_10_a_stop_in_backoff_keeps_the_counter() {
     );
     assert_eq!(bench.due(), None);
     assert_eq!(bench.ask(600, start("cat", false)), ["check 2 cat"]);
-    let checked = Input::Checked {
+    let checked = Input::Spawner(SpawnerOutcome::Answered {
         ticket: crate::api::Ticket(2),
         result: Ok(()),
-    };
+    });
     assert_eq!(
         bench.give(600, checked),
         [
@@ -313,7 +342,7 @@ fn prc_12_a_signal_is_status_minus_1_and_unexpected() {
         },
     );
     assert_eq!(
-        bench.give(2000, Input::Drained(CAT)),
+        bench.give(2000, Input::Output(OutputOutcome::Drained(CAT))),
         [
             "cat RUNNING->EXITED pid 7 expected false",
             "WARN exited: cat (terminated by SIGTERM; not expected)",
@@ -341,7 +370,10 @@ fn unwritten_output_delays_the_exit_by_ten_seconds_at_most() {
     );
     assert_eq!(bench.state(), "EXITED");
     // The late answer belongs to no current instance.
-    assert_eq!(bench.give(13_000, Input::Drained(CAT)), [""; 0]);
+    assert_eq!(
+        bench.give(13_000, Input::Output(OutputOutcome::Drained(CAT))),
+        [""; 0]
+    );
 }
 
 #[test]
@@ -359,8 +391,14 @@ fn inputs_for_a_past_instance_are_dropped_or_undone() {
     let mut bench = Bench::cat(|spec| spec.autostart = false);
     let status = ExitStatus::Exited(0);
     let table = [
-        (Input::Resolved(CAT), vec!["drain 0.1"]),
-        (Input::Prepared(CAT), vec!["drain 0.1"]),
+        (
+            Input::Spawner(SpawnerOutcome::Resolved(CAT)),
+            vec!["drain 0.1"],
+        ),
+        (
+            Input::Output(OutputOutcome::Prepared(CAT)),
+            vec!["drain 0.1"],
+        ),
         (SPAWNED, vec!["signal 0.1 SIGKILL Process"]),
         (missing(CAT), vec![]),
         (
@@ -370,7 +408,7 @@ fn inputs_for_a_past_instance_are_dropped_or_undone() {
             },
             vec!["drain 0.1"],
         ),
-        (Input::Drained(CAT), vec![]),
+        (Input::Output(OutputOutcome::Drained(CAT)), vec![]),
     ];
     for (input, expected) in table {
         assert_eq!(bench.give(0, input.clone()), expected, "{input:?}");
@@ -388,7 +426,7 @@ fn restart_count_and_exit_reason_outlast_an_instance() {
     assert_eq!(look(&bench), (0, None));
     bench.give(1000, Input::DeadlineReached);
     bench.give(2000, exited(3));
-    bench.give(2000, Input::Drained(CAT));
+    bench.give(2000, Input::Output(OutputOutcome::Drained(CAT)));
     let exit_reason = Some(ExitReason::ByItself(ExitStatus::Exited(3)));
     assert_eq!(look(&bench), (0, exit_reason.clone()), "not yet again");
     bench.bring_up(2000, 0, 2, 8);
@@ -401,7 +439,7 @@ fn restart_count_and_exit_reason_outlast_an_instance() {
         status: ExitStatus::Exited(0),
     };
     bench.give(2500, exits(2));
-    bench.give(2500, Input::Drained(AGAIN));
+    bench.give(2500, Input::Output(OutputOutcome::Drained(AGAIN)));
     let quick = Some(ExitReason::TooQuick(ExitStatus::Exited(0)));
     assert_eq!(look(&bench), (1, quick));
     bench.give(3500, Input::DeadlineReached);
@@ -423,7 +461,7 @@ fn a_requested_stop_is_the_exit_reason() {
     let mut bench = Bench::up(|_| {});
     bench.ask(1500, stop("cat", false));
     bench.give(1600, exited(0));
-    bench.give(1600, Input::Drained(CAT));
+    bench.give(1600, Input::Output(OutputOutcome::Drained(CAT)));
     assert_eq!(
         bench.fleet.view(Bench::now(1600))[0].exit_reason,
         Some(ExitReason::OnRequest(ExitStatus::Exited(0)))

@@ -11,8 +11,9 @@ use crate::config::spec::{
     Config, Environment, GroupChangeResult, GroupKind, GroupSpec, ProcessKind, ProcessSpec,
     ProgramSpec, ProgramTemplate,
 };
-use crate::core::{Input, LoadReason};
+use crate::core::Input;
 use crate::domain::{ExitStatus, InstanceId, Signal};
+use crate::effects::{LoadReason, LoaderOutcome, OutputOutcome};
 
 fn template(name: &str) -> Arc<ProgramTemplate> {
     Arc::new(ProgramTemplate {
@@ -91,10 +92,10 @@ fn scale(numprocs: i64) -> Request {
 }
 
 fn composed(ticket: u64, composition: GroupChangeResult) -> Input {
-    Input::Composed {
+    Input::Loader(LoaderOutcome::Composed {
         ticket: Ticket(ticket),
         result: Ok(Box::new(composition)),
-    }
+    })
 }
 
 fn instance(slot: u32, incarnation: u64) -> InstanceId {
@@ -184,7 +185,7 @@ fn scaling_down_stops_the_highest_and_answers_after_their_exit() {
         ]
     );
     bench.give(10, ended(1, 2));
-    let lines = bench.give(10, Input::Drained(instance(1, 2)));
+    let lines = bench.give(10, Input::Output(OutputOutcome::Drained(instance(1, 2))));
     assert_eq!(
         lines[lines.len() - 1],
         "INFO removed process 'w1' from group 'g'",
@@ -192,7 +193,7 @@ fn scaling_down_stops_the_highest_and_answers_after_their_exit() {
     );
     assert_eq!(there(&bench).len(), 2);
     bench.give(20, ended(2, 3));
-    let lines = bench.give(20, Input::Drained(instance(2, 3)));
+    let lines = bench.give(20, Input::Output(OutputOutcome::Drained(instance(2, 3))));
     assert_eq!(lines[lines.len() - 1], "answer 1 +[] -[w2 w1]");
     assert_eq!(there(&bench), [("g:w0".to_owned(), 100)]);
     // The deadlines of the removed processes are gone.
@@ -216,7 +217,10 @@ fn a_stuck_process_is_killed_before_its_removal() {
         "{lines:?}"
     );
     bench.give(10_000, ended(0, 1));
-    let lines = bench.give(10_000, Input::Drained(instance(0, 1)));
+    let lines = bench.give(
+        10_000,
+        Input::Output(OutputOutcome::Drained(instance(0, 1))),
+    );
     assert_eq!(lines[lines.len() - 1], "answer 1 +[] -[w0]");
     assert_eq!(there(&bench), []);
 }
@@ -249,7 +253,7 @@ fn a_client_waiting_for_a_removed_process_gets_an_answer() {
     bench.ask(0, scale(0));
     bench.give(0, composed(2, made("g", "w", 0, |_| {})));
     bench.give(10, ended(0, 1));
-    let lines = bench.give(10, Input::Drained(instance(0, 1)));
+    let lines = bench.give(10, Input::Output(OutputOutcome::Drained(instance(0, 1))));
     assert_eq!(
         lines[lines.len() - 3..],
         [
@@ -301,10 +305,10 @@ fn scaling_is_refused_with_reasons() {
     );
     let lines = bench.give(
         0,
-        Input::Composed {
+        Input::Loader(LoaderOutcome::Composed {
             ticket: Ticket(7),
             result: Err("%(process_num) must be present".to_owned()),
-        },
+        }),
     );
     assert_eq!(
         lines,
@@ -368,10 +372,10 @@ fn the_file_decides_at_the_next_update() {
         bench.ask(0, Request::Reread);
         let lines = bench.give(
             0,
-            Input::Loaded {
+            Input::Loader(LoaderOutcome::Loaded {
                 reason: LoadReason::Reread(Ticket(ticket)),
                 result: Ok(config),
-            },
+            }),
         );
         lines[lines.len() - 1].clone()
     };
@@ -402,10 +406,10 @@ fn d6_an_update_of_a_scaled_group_keeps_common_processes() {
     bench.ask(0, Request::Reread);
     let lines = bench.give(
         0,
-        Input::Loaded {
+        Input::Loader(LoaderOutcome::Loaded {
             reason: LoadReason::Reread(Ticket(3)),
             result: Ok(of("g", vec![read])),
-        },
+        }),
     );
     assert_eq!(lines[lines.len() - 1], "answer 3 +[] ~[g] -[]");
     let lines = bench.ask(0, whole());
@@ -429,17 +433,17 @@ fn d6_an_update_of_a_scaled_group_keeps_common_processes() {
     }
     bench.give(
         1,
-        Input::Drained(InstanceId {
+        Input::Output(OutputOutcome::Drained(InstanceId {
             slot: 3,
             incarnation: 4,
-        }),
+        })),
     );
     let lines = bench.give(
         1,
-        Input::Drained(InstanceId {
+        Input::Output(OutputOutcome::Drained(InstanceId {
             slot: 1,
             incarnation: 2,
-        }),
+        })),
     );
     assert!(
         lines.contains(&"answer 4 +[w1] -[w3 w1]".to_owned()),
@@ -545,7 +549,7 @@ fn only_a_stopped_process_can_be_removed() {
     }
     bench.ask(0, stop("g:w1", false));
     bench.give(0, ended(1, 2));
-    bench.give(0, Input::Drained(instance(1, 2)));
+    bench.give(0, Input::Output(OutputOutcome::Drained(instance(1, 2))));
     let lines = bench.ask(0, take_out("g", "w1"));
     assert_eq!(lines[0], "INFO removed process 'w1' from group 'g'");
     assert!(lines[1].ends_with("Done"), "{lines:?}");
@@ -563,7 +567,7 @@ fn a_shutdown_ends_a_scaling_that_is_under_way() {
     bench.give(0, composed(1, made("g", "w", 0, |_| {})));
     bench.ask(0, Request::Shutdown);
     bench.give(0, ended(0, 1));
-    let lines = bench.give(0, Input::Drained(instance(0, 1)));
+    let lines = bench.give(0, Input::Output(OutputOutcome::Drained(instance(0, 1))));
     assert!(
         lines.contains(&"answer 1 fault SHUTDOWN_STATE".to_owned()),
         "{lines:?}"
@@ -612,7 +616,7 @@ proptest! {
             let mut lines = bench.give(0, composed(ticket, made("g", "w", count, |_| {})));
             for gone in instances(&lines, "signal ") {
                 bench.give(0, ended(gone.slot, gone.incarnation));
-                lines.extend(bench.give(0, Input::Drained(gone)));
+                lines.extend(bench.give(0, Input::Output(OutputOutcome::Drained(gone))));
             }
             for new in instances(&lines, "resolve ") {
                 bench.bring_up(0, new.slot, new.incarnation, next_pid);

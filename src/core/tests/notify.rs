@@ -4,6 +4,7 @@ use super::bench::{Bench, CAT, exited, play, start, stop};
 use crate::config::spec::{AutoRestart, NotifySpec, ProcessSpec, ReadyWhen};
 use crate::core::{Input, NotifyMessage, Phase};
 use crate::domain::{ExitReason, ExitStatus, Seconds, Signal};
+use crate::effects::{OutputOutcome, SpawnerOutcome};
 
 const READY: &str =
     "INFO success: cat entered RUNNING state, process has reported that it is ready";
@@ -80,10 +81,10 @@ fn a_start_with_wait_waits_for_readiness() {
     bench.ask(0, start("cat", true));
     bench.give(
         0,
-        Input::Checked {
+        Input::Spawner(SpawnerOutcome::Answered {
             ticket: crate::api::Ticket(1),
             result: Ok(()),
-        },
+        }),
     );
     bench.bring_up(0, 0, 1, 7);
     let lines = bench.give(500, says("READY=1"));
@@ -122,7 +123,7 @@ fn a_readiness_timeout_is_a_failed_start() {
             (8001, killed(Signal::KILL), vec!["drain 0.1"], Some(18_001)),
             (
                 8001,
-                Input::Drained(CAT),
+                Input::Output(OutputOutcome::Drained(CAT)),
                 vec![
                     "cat STARTING->BACKOFF tries 1",
                     "WARN exited: cat (terminated by SIGKILL; not expected)",
@@ -162,7 +163,7 @@ fn an_exit_before_readiness_is_a_failed_start() {
     let mut bench = Bench::up(speaker);
     bench.give(3000, exited(0));
     assert_eq!(
-        bench.give(3000, Input::Drained(CAT)),
+        bench.give(3000, Input::Output(OutputOutcome::Drained(CAT))),
         [
             "cat STARTING->BACKOFF tries 1",
             "WARN exited: cat (exit status 0; not expected)",
@@ -218,7 +219,7 @@ fn a_watchdog_timeout_kills_the_process_and_names_the_reason() {
         );
         // The process handles the signal and exits with 0.
         bench.give(5000, exited(0));
-        let lines = bench.give(5000, Input::Drained(CAT));
+        let lines = bench.give(5000, Input::Output(OutputOutcome::Drained(CAT)));
         assert_eq!(lines[0], "cat RUNNING->EXITED pid 7 expected false");
         let starting = "cat EXITED->STARTING tries 0".to_owned();
         assert_eq!(lines.contains(&starting), again, "{policy:?}");
@@ -262,13 +263,13 @@ fn a_watchdog_trigger_kills_the_process() {
     assert_eq!((lines[0].as_str(), lines.len()), (line, 3));
     assert!(bench.give(2000, says("WATCHDOG=trigger")).is_empty());
     bench.give(2001, killed(Signal::ABRT));
-    let lines = bench.give(2001, Input::Drained(CAT));
+    let lines = bench.give(2001, Input::Output(OutputOutcome::Drained(CAT)));
     assert_eq!(lines[0], "cat RUNNING->EXITED pid 7 expected false");
 
     let mut bench = Bench::up(speaker);
     assert_eq!(bench.give(2000, says("WATCHDOG=trigger"))[0], line);
     bench.give(2001, killed(Signal::ABRT));
-    let lines = bench.give(2001, Input::Drained(CAT));
+    let lines = bench.give(2001, Input::Output(OutputOutcome::Drained(CAT)));
     assert_eq!(lines[0], "cat STARTING->BACKOFF tries 1");
     assert_eq!(
         bench.fleet.view(Bench::now(0))[0].spawn_error,
@@ -326,7 +327,10 @@ fn a_requested_stop_has_priority_over_other_exit_reasons() {
         assert_eq!(lines[1], "cat STARTING->STOPPING pid 7");
         assert_eq!(bench.due(), Some(ms + 3000));
         bench.give(ms + 1, killed(Signal::TERM));
-        assert_eq!(bench.give(ms + 1, Input::Drained(CAT))[..2], stopped);
+        assert_eq!(
+            bench.give(ms + 1, Input::Output(OutputOutcome::Drained(CAT)))[..2],
+            stopped
+        );
     }
 }
 
@@ -345,7 +349,7 @@ fn reloading_and_stopping_are_part_of_the_status() {
         ("stopping, half", "RUNNING")
     );
     bench.give(2000, exited(0));
-    bench.give(2000, Input::Drained(CAT));
+    bench.give(2000, Input::Output(OutputOutcome::Drained(CAT)));
     assert_eq!(
         (text(&bench).as_str(), bench.state().as_str()),
         ("", "EXITED")

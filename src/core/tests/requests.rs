@@ -6,12 +6,13 @@ use std::sync::Arc;
 use super::bench::{Bench, CAT, config, exited, one, program, start, stop};
 use crate::api::{AccessScope, LogRef, Request, RequestTarget, Ticket};
 use crate::config::spec::{JournalSpec, LogTarget};
-use crate::core::{Input, LoadError, LoadReason};
+use crate::core::Input;
 use crate::domain::{Channel, Errno, InstanceId, Seconds, Signal, SpawnError};
+use crate::effects::{LoadError, LoadReason, LoaderOutcome, OutputOutcome, SpawnerOutcome};
 
 fn checked(ticket: u64, result: Result<(), SpawnError>) -> Input {
     let ticket = Ticket(ticket);
-    Input::Checked { ticket, result }
+    Input::Spawner(SpawnerOutcome::Answered { ticket, result })
 }
 
 fn last(lines: &[String]) -> &str {
@@ -132,14 +133,14 @@ fn rpc_17_a_waited_start_is_answered_when_running() {
 #[test]
 fn rpc_17_startsecs_0_is_answered_at_the_spawn() {
     let mut bench = starting(true, 0);
-    bench.give(0, Input::Resolved(CAT));
-    bench.give(0, Input::Prepared(CAT));
+    bench.give(0, Input::Spawner(SpawnerOutcome::Resolved(CAT)));
+    bench.give(0, Input::Output(OutputOutcome::Prepared(CAT)));
     let lines = bench.give(
         0,
-        Input::Spawned {
+        Input::Spawner(SpawnerOutcome::Spawned {
             instance: CAT,
             pid: 7,
-        },
+        }),
     );
     assert_eq!(last(&lines), "answer 1 Done");
 }
@@ -151,10 +152,10 @@ fn rpc_17_the_first_failure_answers_and_retries_go_on() {
         let error = SpawnError::Empty;
         let lines = bench.give(
             0,
-            Input::SpawnFailed {
+            Input::Spawner(SpawnerOutcome::Failed {
                 instance: CAT,
                 error,
-            },
+            }),
         );
         assert_eq!(last(&lines), "answer 1 fault SPAWN_ERROR: cat");
         assert_eq!(
@@ -169,7 +170,7 @@ fn rpc_17_an_early_exit_is_a_spawn_error() {
     let mut bench = starting(true, 1);
     bench.bring_up(0, 0, 1, 7);
     bench.give(10, exited(0));
-    let lines = bench.give(10, Input::Drained(CAT));
+    let lines = bench.give(10, Input::Output(OutputOutcome::Drained(CAT)));
     assert_eq!(last(&lines), "answer 1 fault SPAWN_ERROR: cat");
 }
 
@@ -184,14 +185,14 @@ fn rpc_17_a_stop_ends_the_wait_for_a_start() {
 #[test]
 fn rpc_17_without_waiting_the_spawn_answers() {
     let mut bench = starting(false, 1);
-    bench.give(0, Input::Resolved(CAT));
-    bench.give(0, Input::Prepared(CAT));
+    bench.give(0, Input::Spawner(SpawnerOutcome::Resolved(CAT)));
+    bench.give(0, Input::Output(OutputOutcome::Prepared(CAT)));
     let lines = bench.give(
         0,
-        Input::Spawned {
+        Input::Spawner(SpawnerOutcome::Spawned {
             instance: CAT,
             pid: 7,
-        },
+        }),
     );
     assert_eq!(last(&lines), "answer 1 Done");
 }
@@ -232,9 +233,12 @@ fn rpc_20_results_contain_only_affected_processes() {
         slot: 1,
         incarnation: 3,
     };
-    bench.give(0, Input::Resolved(instance));
-    bench.give(0, Input::Prepared(instance));
-    let lines = bench.give(0, Input::Spawned { instance, pid: 11 });
+    bench.give(0, Input::Spawner(SpawnerOutcome::Resolved(instance)));
+    bench.give(0, Input::Output(OutputOutcome::Prepared(instance)));
+    let lines = bench.give(
+        0,
+        Input::Spawner(SpawnerOutcome::Spawned { instance, pid: 11 }),
+    );
     assert_eq!(last(&lines), "answer 1 [\"g:b OK\"]");
     let target = RequestTarget::Group("x".to_owned());
     let request = Request::Start { target, wait: true };
@@ -251,7 +255,7 @@ fn rpc_20_immediate_results_come_first_then_as_they_finish() {
     };
     let status = crate::domain::ExitStatus::Exited(0);
     bench.give(10, Input::Exited { instance, status });
-    bench.give(10, Input::Drained(instance));
+    bench.give(10, Input::Output(OutputOutcome::Drained(instance)));
     let lines = bench.ask(
         20,
         Request::Stop {
@@ -262,7 +266,7 @@ fn rpc_20_immediate_results_come_first_then_as_they_finish() {
     assert!(lines.contains(&"a STARTING->STOPPING pid 10".to_owned()));
     assert!(lines.contains(&"c BACKOFF->STOPPED pid 0".to_owned()));
     bench.give(30, exited(0));
-    let lines = bench.give(30, Input::Drained(CAT));
+    let lines = bench.give(30, Input::Output(OutputOutcome::Drained(CAT)));
     assert_eq!(last(&lines), "answer 1 [\"g:c OK\", \"g:a OK\"]");
 }
 
@@ -311,7 +315,7 @@ fn rpc_21_signals_reach_running_processes() {
     assert_eq!(bench.give(0, done), ["answer 4 Done"]);
     bench.ask(0, stop("cat", false));
     bench.give(10, exited(0));
-    bench.give(10, Input::Drained(CAT));
+    bench.give(10, Input::Output(OutputOutcome::Drained(CAT)));
     assert_eq!(
         bench.ask(20, signal(one("cat"), "HUP")),
         ["answer 6 fault NOT_RUNNING: cat"]
@@ -354,26 +358,27 @@ fn rpc_28_rpc_29_logs_are_cleared_one_after_another() {
     specs[2].stderr.target = LogTarget::File(Arc::from(Path::new("/c")));
     let mut bench = Bench::new(config(vec![(999, specs)]));
     bench.give(0, Input::DaemonStarted);
-    let cleared = |slot, result| Input::Cleared {
-        ticket: Ticket(1),
-        slot,
-        result,
+    let cleared = |result| {
+        Input::Output(OutputOutcome::Answered {
+            ticket: Ticket(1),
+            result,
+        })
     };
     assert_eq!(
         bench.ask(0, Request::ClearLogs(RequestTarget::All)),
         ["clear 1 0"]
     );
-    assert_eq!(bench.give(0, cleared(0, Ok(()))), ["clear 1 2"]);
-    let lines = bench.give(0, cleared(2, Err(Errno(13))));
+    assert_eq!(bench.give(0, cleared(Ok(()))), ["clear 1 2"]);
+    let lines = bench.give(0, cleared(Err(Errno(13))));
     assert_eq!(
         last(&lines),
         "answer 1 [\"g:a OK\", \"g:b OK\", \"g:c FAILED: g:c: cannot clear its log: [Errno 13] Permission denied\"]"
     );
     assert_eq!(bench.ask(0, Request::ClearDaemonLog), ["clear-log 2"]);
-    let done = Input::DaemonLogCleared {
+    let done = Input::Output(OutputOutcome::Answered {
         ticket: Ticket(2),
         result: Ok(()),
-    };
+    });
     assert_eq!(bench.give(0, done), ["answer 2 Done"]);
 }
 
@@ -397,10 +402,10 @@ fn rpc_30_stdin_of_a_process_that_cannot_read_is_a_fault() {
             bench.ask(0, write("cat")),
             [format!("stdin {ticket} \"x\"")]
         );
-        let taken = Input::StdinTaken {
+        let taken = Input::Output(OutputOutcome::Answered {
             ticket: Ticket(ticket),
             result,
-        };
+        });
         assert_eq!(bench.give(0, taken), [format!("answer {ticket} {answer}")]);
     }
     assert_eq!(
@@ -426,10 +431,10 @@ fn rpc_32_rpc_34_reread_add_and_remove_change_groups() {
             bench.ask(0, Request::Reread),
             [format!("load Reread(Ticket({ticket}))")]
         );
-        let loaded = Input::Loaded {
+        let loaded = Input::Loader(LoaderOutcome::Loaded {
             reason: LoadReason::Reread(Ticket(ticket)),
             result: Ok(Arc::clone(&read)),
-        };
+        });
         assert_eq!(
             bench.give(0, loaded),
             [format!("answer {ticket} +[dog] ~[] -[cat]")]
@@ -481,10 +486,10 @@ fn rpc_32_a_broken_file_changes_nothing() {
         all: vec!["f:1:1: bad".to_owned()],
         lines: vec!["f:1:1: error: bad".to_owned()],
     };
-    let loaded = Input::Loaded {
+    let loaded = Input::Loader(LoaderOutcome::Loaded {
         reason: LoadReason::Reread(Ticket(1)),
         result: Err(error),
-    };
+    });
     assert_eq!(
         bench.give(0, loaded),
         ["answer 1 fault CANT_REREAD: bad", "ERRO f:1:1: bad"]

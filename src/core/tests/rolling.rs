@@ -4,6 +4,7 @@ use super::bench::{Bench, config, exited, one, program, stop};
 use crate::api::{AccessScope, Request, RequestTarget, Ticket};
 use crate::core::{DaemonOutcome, Input};
 use crate::domain::{ExitStatus, InstanceId, Signal, SpawnError};
+use crate::effects::{OutputOutcome, SpawnerOutcome};
 
 /// Returns a fleet with a group `g` of processes `p0` …, all RUNNING since 0 ms. Slot n has PID 100 + n and incarnation
 /// n + 1.
@@ -31,10 +32,10 @@ fn group() -> RequestTarget {
 }
 
 fn found(ticket: u64) -> Input {
-    Input::Checked {
+    Input::Spawner(SpawnerOutcome::Answered {
         ticket: Ticket(ticket),
         result: Ok(()),
-    }
+    })
 }
 
 /// Lets a process exit because of its stop signal.
@@ -45,7 +46,7 @@ fn stops(bench: &mut Bench, ms: u64, slot: u32, incarnation: u64) -> Vec<String>
         dumped: false,
     };
     bench.give(ms, Input::Exited { instance, status });
-    bench.give(ms, Input::Drained(instance))
+    bench.give(ms, Input::Output(OutputOutcome::Drained(instance)))
 }
 
 fn states(bench: &Bench) -> Vec<&'static str> {
@@ -100,7 +101,7 @@ fn a_failure_ends_the_rolling_restart_and_leaves_the_rest_running() {
     };
     let status = ExitStatus::Exited(1);
     bench.give(1200, Input::Exited { instance, status });
-    let lines = bench.give(1200, Input::Drained(instance));
+    let lines = bench.give(1200, Input::Output(OutputOutcome::Drained(instance)));
     assert_eq!(
         lines[lines.len() - 1],
         "answer 1 [\"g:p0 SPAWN_ERROR: g:p0\", \"g:p1 FAILED: not restarted: g:p0 failed before it\", \"g:p2 FAILED: not \
@@ -123,10 +124,10 @@ fn a_process_that_cannot_start_is_not_stopped() {
     ] {
         let mut bench = running(1);
         bench.ask(1000, roll(group(), 1));
-        let checked = Input::Checked {
+        let checked = Input::Spawner(SpawnerOutcome::Answered {
             ticket: Ticket(1),
             result: Err(error),
-        };
+        });
         assert_eq!(
             bench.give(1000, checked),
             [format!("answer 1 [\"g:p0 {fault}\"]")]
@@ -164,7 +165,10 @@ fn processes_under_way_are_started_after_a_failure() {
         incarnation: 4,
     };
     let error = SpawnError::Empty;
-    bench.give(1100, Input::SpawnFailed { instance, error });
+    bench.give(
+        1100,
+        Input::Spawner(SpawnerOutcome::Failed { instance, error }),
+    );
     // The other process is already stopping and must be started again.
     let lines = stops(&mut bench, 1200, 1, 2);
     assert!(lines.contains(&"resolve 1.5".to_owned()), "{lines:?}");
@@ -276,7 +280,7 @@ fn a_process_removed_during_its_restart_is_not_started() {
     );
     let lines = bench.ask(1000, Request::RemoveGroup("g".to_owned()));
     assert!(lines[lines.len() - 1].ends_with("Done"), "{lines:?}");
-    let lines = bench.give(1000, Input::Resolved(instance));
+    let lines = bench.give(1000, Input::Spawner(SpawnerOutcome::Resolved(instance)));
     assert!(
         !lines.iter().any(|line| line.starts_with("prepare")),
         "{lines:?}"
@@ -308,10 +312,10 @@ fn a_process_in_backoff_restarts_immediately() {
     bench.give(100, exited(1));
     bench.give(
         100,
-        Input::Drained(InstanceId {
+        Input::Output(OutputOutcome::Drained(InstanceId {
             slot: 0,
             incarnation: 1,
-        }),
+        })),
     );
     assert_eq!(bench.state(), "BACKOFF");
     bench.ask(200, roll(RequestTarget::All, 1));

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::bench::{Bench, CAT, config, exited, program, start, stop};
 use crate::api::{AccessScope, Request, Ticket};
 use crate::config::spec::{Config, FcgiSocket, GroupKind, ProcessKind, ProcessSpec};
-use crate::core::{Input, LoadReason};
+use crate::core::Input;
 use crate::domain::{InstanceId, SpawnError};
+use crate::effects::{LoadReason, LoaderOutcome, OutputOutcome, SpawnerOutcome};
 
 pub(super) fn with_socket(spec: &mut ProcessSpec) {
     spec.kind = ProcessKind::Fcgi(Arc::new(FcgiSocket {
@@ -31,7 +32,7 @@ fn releases(lines: &[String], instance: &str) -> usize {
 fn cfg_59_the_socket_is_released_after_the_exit_is_logged() {
     let mut bench = Bench::up(with_socket);
     assert_eq!(bench.give(2000, exited(0)), ["drain 0.1"]);
-    let lines = bench.give(2000, Input::Drained(CAT));
+    let lines = bench.give(2000, Input::Output(OutputOutcome::Drained(CAT)));
     let told = lines.iter().position(|line| line.contains("exited: cat"));
     let back = lines.iter().position(|line| line == "release 0.1");
     assert!(told.is_some() && told < back, "{lines:?}");
@@ -40,16 +41,21 @@ fn cfg_59_the_socket_is_released_after_the_exit_is_logged() {
 
 #[test]
 fn cfg_59_the_socket_is_released_when_an_attempt_fails_or_is_cancelled() {
-    let failed = || Input::SpawnFailed {
-        instance: CAT,
-        error: SpawnError::Empty,
+    let failed = || {
+        Input::Spawner(SpawnerOutcome::Failed {
+            instance: CAT,
+            error: SpawnError::Empty,
+        })
     };
     // A failure while the instance is resolved, prepared and spawned.
     for steps in 0..3 {
         let mut bench = Bench::cat(with_socket);
-        for input in [Input::Resolved(CAT), Input::Prepared(CAT)]
-            .into_iter()
-            .take(steps)
+        for input in [
+            Input::Spawner(SpawnerOutcome::Resolved(CAT)),
+            Input::Output(OutputOutcome::Prepared(CAT)),
+        ]
+        .into_iter()
+        .take(steps)
         {
             assert_eq!(releases(&bench.give(0, input), "0.1"), 0);
         }
@@ -60,7 +66,7 @@ fn cfg_59_the_socket_is_released_when_an_attempt_fails_or_is_cancelled() {
     for steps in 0..2 {
         let mut bench = Bench::cat(with_socket);
         if steps == 1 {
-            bench.give(0, Input::Resolved(CAT));
+            bench.give(0, Input::Spawner(SpawnerOutcome::Resolved(CAT)));
         }
         assert_eq!(
             releases(&bench.ask(0, stop("cat", true)), "0.1"),
@@ -70,25 +76,31 @@ fn cfg_59_the_socket_is_released_when_an_attempt_fails_or_is_cancelled() {
     }
     // A stop while the process is being created: released when the process has exited.
     let mut bench = Bench::cat(with_socket);
-    bench.give(0, Input::Resolved(CAT));
-    bench.give(0, Input::Prepared(CAT));
+    bench.give(0, Input::Spawner(SpawnerOutcome::Resolved(CAT)));
+    bench.give(0, Input::Output(OutputOutcome::Prepared(CAT)));
     assert_eq!(releases(&bench.ask(0, stop("cat", true)), "0.1"), 0);
     bench.give(
         0,
-        Input::Spawned {
+        Input::Spawner(SpawnerOutcome::Spawned {
             instance: CAT,
             pid: 7,
-        },
+        }),
     );
     bench.give(0, exited(0));
-    assert_eq!(releases(&bench.give(0, Input::Drained(CAT)), "0.1"), 1);
+    assert_eq!(
+        releases(
+            &bench.give(0, Input::Output(OutputOutcome::Drained(CAT))),
+            "0.1"
+        ),
+        1
+    );
 }
 
 #[test]
 fn cfg_59_instances_without_a_socket_release_none() {
     let mut bench = Bench::up(|_| {});
     bench.give(2000, exited(0));
-    let lines = bench.give(2000, Input::Drained(CAT));
+    let lines = bench.give(2000, Input::Output(OutputOutcome::Drained(CAT)));
     assert!(
         !lines.iter().any(|line| line.starts_with("release")),
         "{lines:?}"
@@ -107,10 +119,10 @@ fn cfg_59_a_socket_that_cannot_be_created_is_a_failed_start() {
     };
     let lines = bench.give(
         0,
-        Input::SpawnFailed {
+        Input::Spawner(SpawnerOutcome::Failed {
             instance: CAT,
             error,
-        },
+        }),
     );
     assert!(
         lines.contains(
@@ -144,10 +156,10 @@ fn before_adding() -> Bench {
     bench.ask(0, Request::Reread);
     bench.give(
         0,
-        Input::Loaded {
+        Input::Loader(LoaderOutcome::Loaded {
             reason: LoadReason::Reread(Ticket(1)),
             result: Ok(two_groups()),
-        },
+        }),
     );
     bench
 }
@@ -158,7 +170,7 @@ fn add(bench: &mut Bench) -> Vec<String> {
 
 fn tried(ticket: u64, result: Result<(), SpawnError>) -> Input {
     let ticket = Ticket(ticket);
-    Input::SocketsTried { ticket, result }
+    Input::Spawner(SpawnerOutcome::Answered { ticket, result })
 }
 
 #[test]
@@ -221,7 +233,10 @@ fn cfg_59_fcgi_groups_start_with_the_daemon() {
     // Stale: the process is up.
     assert_eq!(
         releases(
-            &bench.give(0, Input::SpawnFailed { instance, error }),
+            &bench.give(
+                0,
+                Input::Spawner(SpawnerOutcome::Failed { instance, error })
+            ),
             "1.2"
         ),
         0

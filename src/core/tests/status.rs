@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::bench::{Bench, CAT, config, exited, program, stop};
 use crate::api::{Request, Ticket};
 use crate::config::spec::ReadyWhen;
-use crate::core::{DaemonSignal, FleetStatus, Input, LoadReason, Phase};
+use crate::core::{DaemonSignal, FleetStatus, Input, Phase};
 use crate::domain::{InstanceId, Seconds, Signal, SpawnError, Tick};
+use crate::effects::{LoadReason, LoaderOutcome, OutputOutcome, SpawnerOutcome};
 
 fn look(bench: &Bench, ready_when: ReadyWhen, before: Phase) -> (Phase, String, u64) {
     let FleetStatus {
@@ -61,10 +62,10 @@ fn a_failed_attempt_counts_as_finished_and_is_named() {
     let error = SpawnError::NotFound("x".to_owned());
     bench.give(
         5,
-        Input::SpawnFailed {
+        Input::Spawner(SpawnerOutcome::Failed {
             instance: CAT,
             error,
-        },
+        }),
     );
     assert_eq!(
         at(&bench, Phase::Starting),
@@ -90,7 +91,7 @@ fn ready_when_running_waits_until_all_run_or_have_failed() {
     assert_eq!(now(&bench), seen(Phase::Ready, "1/1 running", 0));
     // Once the daemon is ready, a process that restarts does not change that.
     bench.give(40_000, exited(3));
-    bench.give(40_000, Input::Drained(CAT));
+    bench.give(40_000, Input::Output(OutputOutcome::Drained(CAT)));
     assert_eq!(
         look(&bench, ReadyWhen::Running, Phase::Ready),
         seen(Phase::Ready, "0/1 running", 0)
@@ -100,10 +101,10 @@ fn ready_when_running_waits_until_all_run_or_have_failed() {
     let error = SpawnError::NotFound("x".to_owned());
     bench.give(
         5,
-        Input::SpawnFailed {
+        Input::Spawner(SpawnerOutcome::Failed {
             instance: CAT,
             error,
-        },
+        }),
     );
     bench.give(10_000, Input::DeadlineReached);
     assert_eq!(
@@ -142,10 +143,10 @@ fn a_reread_is_reloading_until_added_programs_have_started() {
         (999, vec![program("cat", "cat")]),
         (999, vec![program("dog", "dog")]),
     ]);
-    let read = Input::Loaded {
+    let read = Input::Loader(LoaderOutcome::Loaded {
         reason: LoadReason::Reread(Ticket(1)),
         result: Ok(Arc::clone(&more)),
-    };
+    });
     bench.give(1000, read);
     assert_eq!(
         at(&bench, Phase::Reloading),
@@ -177,7 +178,7 @@ fn a_stop_reports_its_deadline_until_sigkill() {
         seen(Phase::Stopping, "stopping, 1 still to stop: cat", 0)
     );
     bench.give(601_500, exited(0));
-    bench.give(601_500, Input::Drained(CAT));
+    bench.give(601_500, Input::Output(OutputOutcome::Drained(CAT)));
     assert_eq!(
         at(&bench, Phase::Stopping),
         seen(Phase::Stopping, "stopping", 0)
@@ -187,10 +188,10 @@ fn a_stop_reports_its_deadline_until_sigkill() {
 #[test]
 fn a_restart_is_a_reload() {
     let mut bench = Bench::up(|_| {});
-    let read = Input::Loaded {
+    let read = Input::Loader(LoaderOutcome::Loaded {
         reason: LoadReason::Hangup,
         result: Ok(Arc::clone(bench.fleet.config())),
-    };
+    });
     bench.give(2000, read);
     assert_eq!(
         at(&bench, Phase::Ready),
@@ -218,7 +219,10 @@ fn the_status_text_is_one_bounded_line() {
             incarnation: u64::from(slot) + 1,
         };
         let error = SpawnError::NotFound("x".to_owned());
-        bench.give(1, Input::SpawnFailed { instance, error });
+        bench.give(
+            1,
+            Input::Spawner(SpawnerOutcome::Failed { instance, error }),
+        );
     }
     let (_, status, _) = at(&bench, Phase::Starting);
     assert_eq!(

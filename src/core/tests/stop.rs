@@ -3,6 +3,7 @@
 use super::bench::{Bench, CAT, exited, stop};
 use crate::core::Input;
 use crate::domain::{Errno, ExitStatus, Seconds, Signal, SpawnError};
+use crate::effects::{OutputOutcome, SpawnerOutcome};
 
 fn signalled(signal: Signal, result: Result<(), Errno>) -> Input {
     let instance = CAT;
@@ -58,7 +59,7 @@ fn prc_22_prc_23_prc_25_a_stop_repeats_sigkill_until_the_exit() {
         },
     );
     assert_eq!(
-        bench.give(11_500, Input::Drained(CAT)),
+        bench.give(11_500, Input::Output(OutputOutcome::Drained(CAT))),
         [
             "cat STOPPING->STOPPED pid 7",
             "WARN stopped: cat (terminated by SIGKILL)",
@@ -86,7 +87,10 @@ fn prc_24_an_expected_code_is_info() {
         bench.ask(100, stop("cat", false));
         bench.give(200, exited(code));
         let expected = format!("{line} stopped: cat (exit status {code})");
-        assert_eq!(bench.give(200, Input::Drained(CAT))[1], expected);
+        assert_eq!(
+            bench.give(200, Input::Output(OutputOutcome::Drained(CAT)))[1],
+            expected
+        );
     }
 }
 
@@ -120,10 +124,10 @@ fn prc_11_b7_a_refused_stop_is_unknown_until_the_exit() {
     );
     assert_eq!(bench.due(), None);
     bench.ask(150, super::bench::start("cat", true));
-    let checked = Input::Checked {
+    let checked = Input::Spawner(SpawnerOutcome::Answered {
         ticket: crate::api::Ticket(2),
         result: Ok(()),
-    };
+    });
     let lines = bench.give(150, checked);
     let refused = "answer 2 fault FAILED: cat is in an unknown process state";
     assert_eq!(lines.last().map(String::as_str), Some(refused));
@@ -131,7 +135,7 @@ fn prc_11_b7_a_refused_stop_is_unknown_until_the_exit() {
     assert_eq!(bench.state(), "UNKNOWN");
     // A stop was requested, so the process is not restarted.
     assert_eq!(
-        bench.give(200, Input::Drained(CAT)),
+        bench.give(200, Input::Output(OutputOutcome::Drained(CAT))),
         [
             "cat UNKNOWN->STOPPED pid 7",
             "WARN stopped: cat (exit status 1)"
@@ -148,7 +152,7 @@ fn b7_an_unknown_process_that_was_not_stopped_exits_by_the_ordinary_rules() {
     assert_eq!(bench.state(), "UNKNOWN");
     bench.give(9000, exited(3));
     assert_eq!(
-        bench.give(9000, Input::Drained(CAT))[..3],
+        bench.give(9000, Input::Output(OutputOutcome::Drained(CAT)))[..3],
         [
             "cat UNKNOWN->EXITED pid 7 expected false",
             "WARN exited: cat (exit status 3; not expected)",
@@ -160,7 +164,7 @@ fn b7_an_unknown_process_that_was_not_stopped_exits_by_the_ordinary_rules() {
     unknown(&mut bench, false);
     bench.give(900, exited(0));
     assert_eq!(
-        bench.give(5000, Input::Drained(CAT)),
+        bench.give(5000, Input::Output(OutputOutcome::Drained(CAT))),
         [
             "cat UNKNOWN->BACKOFF tries 1",
             "WARN exited: cat (exit status 0; not expected)",
@@ -171,7 +175,7 @@ fn b7_an_unknown_process_that_was_not_stopped_exits_by_the_ordinary_rules() {
     unknown(&mut bench, false);
     bench.give(1100, exited(0));
     assert_eq!(
-        bench.give(1100, Input::Drained(CAT)),
+        bench.give(1100, Input::Output(OutputOutcome::Drained(CAT))),
         [
             "cat UNKNOWN->EXITED pid 7 expected true",
             "INFO exited: cat (exit status 0; expected)",
@@ -195,7 +199,7 @@ fn a_late_signal_does_not_change_the_state() {
 #[test]
 fn a_stop_before_the_spawn_cancels_the_attempt() {
     let mut bench = Bench::cat(|_| {});
-    bench.give(0, Input::Resolved(CAT));
+    bench.give(0, Input::Spawner(SpawnerOutcome::Resolved(CAT)));
     assert_eq!(
         bench.ask(10, stop("cat", true)),
         [
@@ -205,15 +209,18 @@ fn a_stop_before_the_spawn_cancels_the_attempt() {
             "answer 1 Done",
         ]
     );
-    assert_eq!(bench.give(20, Input::Prepared(CAT)), ["drain 0.1"]);
+    assert_eq!(
+        bench.give(20, Input::Output(OutputOutcome::Prepared(CAT))),
+        ["drain 0.1"]
+    );
     assert_eq!(bench.state(), "STOPPED");
 }
 
 #[test]
 fn a_stop_during_the_spawn_signals_after_the_spawn() {
     let mut bench = Bench::cat(|_| {});
-    bench.give(0, Input::Resolved(CAT));
-    bench.give(0, Input::Prepared(CAT));
+    bench.give(0, Input::Spawner(SpawnerOutcome::Resolved(CAT)));
+    bench.give(0, Input::Output(OutputOutcome::Prepared(CAT)));
     assert_eq!(
         bench.ask(10, stop("cat", true)),
         [
@@ -225,10 +232,10 @@ fn a_stop_during_the_spawn_signals_after_the_spawn() {
     assert_eq!(
         bench.give(
             50,
-            Input::Spawned {
+            Input::Spawner(SpawnerOutcome::Spawned {
                 instance: CAT,
                 pid: 7
-            }
+            })
         ),
         [
             "INFO spawned: 'cat' with pid 7",
@@ -242,17 +249,17 @@ fn a_stop_during_the_spawn_signals_after_the_spawn() {
 #[test]
 fn a_stop_during_a_spawn_that_fails_is_a_stop() {
     let mut bench = Bench::cat(|_| {});
-    bench.give(0, Input::Resolved(CAT));
-    bench.give(0, Input::Prepared(CAT));
+    bench.give(0, Input::Spawner(SpawnerOutcome::Resolved(CAT)));
+    bench.give(0, Input::Output(OutputOutcome::Prepared(CAT)));
     bench.ask(10, stop("cat", true));
     let error = SpawnError::Empty;
     assert_eq!(
         bench.give(
             20,
-            Input::SpawnFailed {
+            Input::Spawner(SpawnerOutcome::Failed {
                 instance: CAT,
                 error
-            }
+            })
         ),
         [
             "drain 0.1",
@@ -274,7 +281,7 @@ fn a_reaped_process_is_never_signalled() {
             "INFO waiting for cat to stop",
         ]
     );
-    let lines = bench.give(300, Input::Drained(CAT));
+    let lines = bench.give(300, Input::Output(OutputOutcome::Drained(CAT)));
     assert_eq!(lines[0], "cat STOPPING->STOPPED pid 7");
     assert_eq!(lines.last().map(String::as_str), Some("answer 1 Done"));
 }
@@ -283,7 +290,7 @@ fn a_reaped_process_is_never_signalled() {
 fn a_stop_cancels_a_waiting_restart() {
     let mut bench = Bench::up(|spec| spec.startsecs = Seconds(0));
     bench.give(100, exited(1));
-    bench.give(100, Input::Drained(CAT));
+    bench.give(100, Input::Output(OutputOutcome::Drained(CAT)));
     assert_eq!(bench.due(), Some(1000));
     assert_eq!(
         bench.ask(200, stop("cat", true)),

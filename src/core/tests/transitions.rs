@@ -20,6 +20,7 @@ use crate::domain::{
     Errno, ExitStatus, InstanceId, ResourceEvents, Seconds, Signal, SpawnError, SupervisorState,
     Tick,
 };
+use crate::effects::{OutputOutcome, SpawnerOutcome};
 
 /// When the deadlines of the stages are, in milliseconds.
 const DUE: u64 = 5000;
@@ -185,17 +186,21 @@ fn inputs(on: Trigger) -> Vec<(u64, Vec<Input>)> {
     match on {
         Trigger::Start => {
             let (ticket, result) = (Ticket(1), Ok(()));
-            let found = Input::Checked { ticket, result };
+            let found = Input::Spawner(SpawnerOutcome::Answered { ticket, result });
             vec![(10, vec![ask(start("cat", false)), found])]
         }
         Trigger::Stop => vec![(10, vec![ask(stop("cat", false))])],
         Trigger::Shutdown => vec![(10, vec![Input::Received(DaemonSignal::Exit(signal))])],
-        Trigger::Resolved => both(Input::Resolved),
-        Trigger::Prepared => both(Input::Prepared),
-        Trigger::Spawned => both(|instance| Input::Spawned { instance, pid: PID }),
-        Trigger::SpawnFailed => both(|instance| Input::SpawnFailed {
-            instance,
-            error: SpawnError::Empty,
+        Trigger::Resolved => both(|instance| Input::Spawner(SpawnerOutcome::Resolved(instance))),
+        Trigger::Prepared => both(|instance| Input::Output(OutputOutcome::Prepared(instance))),
+        Trigger::Spawned => {
+            both(|instance| Input::Spawner(SpawnerOutcome::Spawned { instance, pid: PID }))
+        }
+        Trigger::SpawnFailed => both(|instance| {
+            Input::Spawner(SpawnerOutcome::Failed {
+                instance,
+                error: SpawnError::Empty,
+            })
         }),
         Trigger::Exited => [10, 1500]
             .map(|ms| {
@@ -208,7 +213,7 @@ fn inputs(on: Trigger) -> Vec<(u64, Vec<Input>)> {
             resource_events: ResourceEvents::NONE,
         }),
         Trigger::Drained => [10, 1500]
-            .map(|ms| (ms, vec![Input::Drained(CAT)]))
+            .map(|ms| (ms, vec![Input::Output(OutputOutcome::Drained(CAT))]))
             .to_vec(),
         Trigger::SignalSent | Trigger::SignalRefused => {
             let result = match on {
@@ -242,7 +247,13 @@ fn inputs(on: Trigger) -> Vec<(u64, Vec<Input>)> {
                 sender,
                 uid,
             };
-            vec![(10, vec![Input::SpawnHeld { instance, why }, foreign])]
+            vec![(
+                10,
+                vec![
+                    Input::Spawner(SpawnerOutcome::Held { instance, why }),
+                    foreign,
+                ],
+            )]
         }
         // No input stands for these.
         Trigger::Adopted | Trigger::RetriesSpent | Trigger::Cancelled => vec![(10, vec![])],

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::ending::STOP_WAIT;
 use super::{Reactor, ReactorEnd, ReactorTask};
 use crate::domain::{Channel, Envelope, Errno, InstanceId, LogPaths};
+use crate::effects::{OutputEffect, OutputOutcome};
 use crate::output::activity_queue::Order;
 use crate::output::instance_io::{CHANNELS, InstanceIo, close_stdin, index, settle_stdin};
 use crate::output::job::StreamAct;
@@ -14,45 +15,56 @@ use crate::sys::safe_open::errno;
 impl Reactor {
     pub(in crate::output) fn on_command(&mut self, command: OutputCommand) {
         match command {
-            OutputCommand::Prepare(instance, spec, paths) => {
+            OutputCommand::Effect(OutputEffect::Prepare(instance, spec, paths)) => {
                 self.prepare(instance, spec, paths, false)
             }
-            OutputCommand::PrepareNext(instance, spec, paths) => {
+            OutputCommand::Effect(OutputEffect::PrepareNext(instance, spec, paths)) => {
                 self.prepare(instance, spec, paths, true)
             }
-            OutputCommand::Read(instance, pid) => self.read(instance, pid),
-            OutputCommand::Drain(instance) => match self.places.get(&instance) {
-                Some(&place) => self.drain(place),
-                None => {
-                    self.call_off(instance);
-                    (self.shared.report)(OutputReport::Drained(instance));
+            OutputCommand::Effect(OutputEffect::Read(instance, pid)) => self.read(instance, pid),
+            OutputCommand::Effect(OutputEffect::Drain(instance)) => {
+                match self.places.get(&instance) {
+                    Some(&place) => self.drain(place),
+                    None => {
+                        self.call_off(instance);
+                        (self.shared.report)(OutputReport::Outcome(OutputOutcome::Drained(
+                            instance,
+                        )));
+                    }
                 }
-            },
-            OutputCommand::CreateLogs(paths) => {
+            }
+            OutputCommand::Effect(OutputEffect::CreateLogs(paths)) => {
                 if !paths.is_empty() {
                     self.todo.push_back(ReactorTask::CreateLogs(paths));
                 }
             }
-            OutputCommand::ClearLogs { ticket, slot, logs } => self.clear_logs(ticket, slot, logs),
-            OutputCommand::ClearDaemonLog(ticket) => {
+            OutputCommand::Effect(OutputEffect::ClearLogs { ticket, slot, logs }) => {
+                self.clear_logs(ticket, slot, logs)
+            }
+            OutputCommand::Effect(OutputEffect::ClearDaemonLog(ticket)) => {
                 self.shared.activity.order(Order::Clear(ticket))
             }
-            OutputCommand::ReopenLogs => {
+            OutputCommand::Effect(OutputEffect::ReopenLogs) => {
                 self.shared.activity.order(Order::Reopen);
                 for place in self.places.values().copied().collect::<Vec<_>>() {
                     self.reopen(place);
                 }
             }
-            OutputCommand::WriteStdin {
+            OutputCommand::Effect(OutputEffect::WriteStdin {
                 ticket,
                 instance,
                 data,
-            } => {
+            }) => {
                 let result = self.write_stdin(instance, data);
-                (self.shared.report)(OutputReport::StdinTaken(ticket, result));
+                (self.shared.report)(OutputReport::Outcome(OutputOutcome::Answered {
+                    ticket,
+                    result,
+                }));
             }
-            OutputCommand::Deliver(instance, envelope) => self.deliver(instance, envelope),
-            OutputCommand::Report(events) => self.shared.events = events,
+            OutputCommand::Effect(OutputEffect::Deliver(instance, envelope)) => {
+                self.deliver(instance, envelope)
+            }
+            OutputCommand::Effect(OutputEffect::Report(events)) => self.shared.events = events,
             OutputCommand::Log(wall, line) => self.shared.activity.log(wall, line),
             OutputCommand::StripAnsi(on) => self.shared.strip_ansi = on,
             OutputCommand::Adopt(adoption) => self.adopt(*adoption),
@@ -82,7 +94,9 @@ impl Reactor {
         let Some(&place) = self.places.get(&instance) else {
             return;
         };
-        let Some(run) = self.free_run(place, || OutputCommand::Read(instance, pid)) else {
+        let Some(run) = self.free_run(place, || {
+            OutputCommand::Effect(OutputEffect::Read(instance, pid))
+        }) else {
             return;
         };
         run.reading = true;
@@ -99,13 +113,11 @@ impl Reactor {
     fn clear_logs(&mut self, ticket: crate::api::Ticket, slot: u32, logs: LogPaths) {
         // A previous instance may still have bytes to write, but this file is about to lose its name anyway.
         let Some(place) = self.places_of(slot).pop() else {
-            return self
-                .todo
-                .push_back(ReactorTask::RemoveLogs(ticket, slot, logs));
+            return self.todo.push_back(ReactorTask::RemoveLogs(ticket, logs));
         };
-        let command = || OutputCommand::ClearLogs { ticket, slot, logs };
+        let command = || OutputCommand::Effect(OutputEffect::ClearLogs { ticket, slot, logs });
         if self.free_run(place, command).is_some() {
-            self.start(place, StreamAct::Clear(ticket, slot));
+            self.start(place, StreamAct::Clear(ticket));
         }
     }
 
@@ -127,10 +139,14 @@ impl Reactor {
     pub(in crate::output) fn reopen(&mut self, place: u32) {
         // Keep at most one queued reopen for a busy instance.
         if let Some(run) = &mut self.runs[place as usize] {
-            run.queue
-                .retain(|command| !matches!(command, OutputCommand::ReopenLogs));
+            run.queue.retain(|command| {
+                !matches!(command, OutputCommand::Effect(OutputEffect::ReopenLogs))
+            });
         }
-        if self.free_run(place, || OutputCommand::ReopenLogs).is_some() {
+        if self
+            .free_run(place, || OutputCommand::Effect(OutputEffect::ReopenLogs))
+            .is_some()
+        {
             self.start(place, StreamAct::Reopen);
         }
     }
@@ -153,8 +169,9 @@ impl Reactor {
         let mut result = Err(gone);
         if let Some(&place) = self.places.get(&instance) {
             let text = envelope.text().into_bytes();
-            let Some(run) = self.free_run(place, || OutputCommand::Deliver(instance, envelope))
-            else {
+            let Some(run) = self.free_run(place, || {
+                OutputCommand::Effect(OutputEffect::Deliver(instance, envelope))
+            }) else {
                 return;
             };
             let stdout = run.streams[index(Channel::Stdout)].as_ref();
@@ -171,7 +188,9 @@ impl Reactor {
             }
         }
         if let Err(error) = result {
-            (self.shared.report)(OutputReport::NotDelivered(instance, error));
+            (self.shared.report)(OutputReport::Outcome(OutputOutcome::NotDelivered(
+                instance, error,
+            )));
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Reactor;
 use crate::domain::{Channel, InstanceId};
+use crate::effects::{OutputEffect, OutputOutcome};
 use crate::output::instance_io::{CHANNELS, DrainState, close_stdin, index, shut, unpoll_pipe};
 use crate::output::job::StreamAct;
 use crate::output::{OutputCommand, OutputReport};
@@ -26,7 +27,8 @@ impl Reactor {
             self.draining.push(place);
         }
         if run.busy {
-            run.queue.push_back(OutputCommand::Drain(instance));
+            run.queue
+                .push_back(OutputCommand::Effect(OutputEffect::Drain(instance)));
             if run.slow || self.stalls.is_used_up(run.devices) {
                 self.tell_end(place);
             }
@@ -97,7 +99,7 @@ impl Reactor {
         if let Some(run) = &mut self.runs[place as usize]
             && !std::mem::replace(&mut run.told, true)
         {
-            (self.shared.report)(OutputReport::Drained(run.instance));
+            (self.shared.report)(OutputReport::Outcome(OutputOutcome::Drained(run.instance)));
         }
     }
 
@@ -126,7 +128,8 @@ impl Reactor {
     /// Drops a queued start that waits for the drain of the previous instance.
     pub(super) fn call_off(&mut self, instance: InstanceId) {
         let is_its = |command: &OutputCommand| match command {
-            OutputCommand::Prepare(of, ..) | OutputCommand::PrepareNext(of, ..) => *of == instance,
+            OutputCommand::Effect(OutputEffect::Prepare(of, ..))
+            | OutputCommand::Effect(OutputEffect::PrepareNext(of, ..)) => *of == instance,
             _ => false,
         };
         for &place in &self.draining {

@@ -7,6 +7,7 @@ use nix::errno::Errno as Nix;
 use super::prepare::spawn_error;
 use super::{READ_RETRY, Reactor};
 use crate::domain::{Channel, Line};
+use crate::effects::{OutputEffect, OutputOutcome};
 use crate::output::instance_io::{
     CHANNELS, FdRole, Streams, close_stdin, index, is_waiting, remove_pipes, settle_stdin, token,
     unpoll_pipe,
@@ -44,7 +45,10 @@ impl Reactor {
                 self.shared.activity.put_back(activity);
                 self.slow_activity &= !is_quick;
                 for (ticket, result) in cleared {
-                    (self.shared.report)(OutputReport::DaemonLogCleared(ticket, result));
+                    (self.shared.report)(OutputReport::Outcome(OutputOutcome::Answered {
+                        ticket,
+                        result,
+                    }));
                 }
                 if let Some((time, _)) = hung
                     && time >= TOLD_AFTER
@@ -55,8 +59,11 @@ impl Reactor {
             }
             OutputJobOutcome::CreatedLogs => {}
             OutputJobOutcome::Deleted => self.deletes = false,
-            OutputJobOutcome::RemovedLogs(ticket, slot, result) => {
-                (self.shared.report)(OutputReport::Cleared(ticket, slot, result));
+            OutputJobOutcome::RemovedLogs(ticket, result) => {
+                (self.shared.report)(OutputReport::Outcome(OutputOutcome::Answered {
+                    ticket,
+                    result,
+                }));
             }
             OutputJobOutcome::Streams {
                 place,
@@ -133,7 +140,10 @@ impl Reactor {
             NextStep::Opened(opening, Err(error)) => {
                 let spec = &opening.spec;
                 if let Some(instance) = self.discard(place) {
-                    let report = OutputReport::PrepareFailed(instance, spawn_error(spec, error));
+                    let report = OutputReport::Outcome(OutputOutcome::PrepareFailed(
+                        instance,
+                        spawn_error(spec, error),
+                    ));
                     (self.shared.report)(report);
                 }
             }
@@ -152,8 +162,11 @@ impl Reactor {
                 }
                 self.update_poll_both(place);
             }
-            NextStep::Cleared(ticket, slot, result) => {
-                (self.shared.report)(OutputReport::Cleared(ticket, slot, result));
+            NextStep::Cleared(ticket, result) => {
+                (self.shared.report)(OutputReport::Outcome(OutputOutcome::Answered {
+                    ticket,
+                    result,
+                }));
                 self.update_poll_both(place);
             }
             NextStep::Closed => {
@@ -311,8 +324,8 @@ impl Reactor {
         for command in std::mem::take(&mut run.queue) {
             match command {
                 // By its index, since its generation may belong to another instance by now.
-                OutputCommand::Drain(_) => self.drain(place),
-                OutputCommand::ReopenLogs => self.reopen(place),
+                OutputCommand::Effect(OutputEffect::Drain(_)) => self.drain(place),
+                OutputCommand::Effect(OutputEffect::ReopenLogs) => self.reopen(place),
                 command => self.on_command(command),
             }
         }

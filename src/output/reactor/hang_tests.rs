@@ -1,6 +1,7 @@
 //! Logs that hang, with real threads.
 
 use super::*;
+use crate::effects::OutputEffect;
 use crate::output::UnflushedChunk;
 use crate::output::testing::Held;
 
@@ -75,11 +76,13 @@ fn an_exit_is_reported_immediately_and_the_next_instance_waits() {
     pipe.write_all(b"second\n").expect("room");
     bench.drain(instance(1, 1));
     let next = instance(1, 9);
-    bench.output.send(OutputCommand::Prepare(
-        next,
-        Arc::new(spec("cat1")),
-        log(&bench, 1),
-    ));
+    bench
+        .output
+        .send(OutputCommand::Effect(OutputEffect::Prepare(
+            next,
+            Arc::new(spec("cat1")),
+            log(&bench, 1),
+        )));
     bench.sync();
     assert!(bench.reports.try_recv().is_err(), "it waits for the log");
     drop(held);
@@ -87,7 +90,9 @@ fn an_exit_is_reported_immediately_and_the_next_instance_waits() {
         panic!("not prepared");
     };
     assert_eq!(of, next);
-    bench.output.send(OutputCommand::Read(next, 42));
+    bench
+        .output
+        .send(OutputCommand::Effect(OutputEffect::Read(next, 42)));
     let mut pipe = std::fs::File::from(ends.stdout);
     pipe.write_all(b"third\n").expect("room");
     bench.sees("log1", "third\n");
@@ -102,11 +107,13 @@ fn a_waiting_start_can_be_cancelled() {
     pipe.write_all(b"first\n").expect("room");
     bench.drain(instance(1, 1));
     let next = instance(1, 9);
-    bench.output.send(OutputCommand::Prepare(
-        next,
-        Arc::new(spec("cat1")),
-        log(&bench, 1),
-    ));
+    bench
+        .output
+        .send(OutputCommand::Effect(OutputEffect::Prepare(
+            next,
+            Arc::new(spec("cat1")),
+            log(&bench, 1),
+        )));
     bench.drain(next);
     drop(held);
     bench.sees("log1", "first\n");

@@ -126,7 +126,7 @@ impl Reactor {
                 let directory = paths.first().and_then(|path| path.parent());
                 [directory.map_or(0, |it| self.stalls.device_of(it)), 0]
             }
-            ReactorTask::RemoveLogs(_, _, logs) => self.stalls.devices_of(logs),
+            ReactorTask::RemoveLogs(_, logs) => self.stalls.devices_of(logs),
         }
     }
 
@@ -156,10 +156,9 @@ impl Reactor {
                 (StallSubject::InstanceId(place), job)
             }
             ReactorTask::CreateLogs(paths) => (StallSubject::Paths, OutputJob::CreateLogs(paths)),
-            ReactorTask::RemoveLogs(ticket, slot, logs) => (
-                StallSubject::Paths,
-                OutputJob::RemoveLogs(ticket, slot, logs),
-            ),
+            ReactorTask::RemoveLogs(ticket, logs) => {
+                (StallSubject::Paths, OutputJob::RemoveLogs(ticket, logs))
+            }
         };
         self.stalls.begin(thread, subject, devices, apart);
         Some(job)

@@ -55,7 +55,7 @@ pub(super) enum ReactorTask {
     /// Work on the streams of the instance at this index of [`Reactor::runs`]. The instance is busy until it is done.
     InstanceId(u32, StreamAct),
     CreateLogs(Vec<Arc<std::path::Path>>),
-    RemoveLogs(crate::api::Ticket, u32, LogPaths),
+    RemoveLogs(crate::api::Ticket, LogPaths),
 }
 
 /// How the threads exit.

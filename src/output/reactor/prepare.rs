@@ -9,6 +9,7 @@ use nix::unistd::pipe2;
 use super::Reactor;
 use crate::config::spec::{ProcessKind, ProcessSpec};
 use crate::domain::{Errno, InstanceId, LogPaths, SpawnError};
+use crate::effects::{OutputEffect, OutputOutcome};
 use crate::output::instance_io::{GENERATIONS, InstanceIo, Pipes};
 use crate::output::job::StreamAct;
 use crate::output::open_streams::Opening;
@@ -18,7 +19,7 @@ use crate::sys::ChildStdio;
 use crate::sys::safe_open::errno;
 
 impl Reactor {
-    /// Makes the pipes and queues the job that opens the logs. `is_early`: see [`OutputCommand::PrepareNext`].
+    /// Makes the pipes and queues the job that opens the logs. `is_early`: see [`OutputEffect::PrepareNext`].
     pub(in crate::output) fn prepare(
         &mut self,
         instance: InstanceId,
@@ -32,8 +33,8 @@ impl Reactor {
         if let Some(before) = self.instance_before(instance, &paths) {
             // The previous instance must finish its output to the same files first.
             let command = match is_early {
-                true => OutputCommand::PrepareNext(instance, spec, paths),
-                false => OutputCommand::Prepare(instance, spec, paths),
+                true => OutputCommand::Effect(OutputEffect::PrepareNext(instance, spec, paths)),
+                false => OutputCommand::Effect(OutputEffect::Prepare(instance, spec, paths)),
             };
             before.queue.push_back(command);
             return;
@@ -41,7 +42,10 @@ impl Reactor {
         let made = match make_pipes(&spec) {
             Ok(made) => made,
             Err(error) => {
-                let report = OutputReport::PrepareFailed(instance, spawn_error(&spec, error));
+                let report = OutputReport::Outcome(OutputOutcome::PrepareFailed(
+                    instance,
+                    spawn_error(&spec, error),
+                ));
                 return (self.shared.report)(report);
             }
         };

@@ -15,6 +15,7 @@ use crate::api::Ticket;
 use crate::config::spec::{FcgiSocket, JournalSpec, ProcessKind, ProcessSpec};
 use crate::config::testing::program;
 use crate::domain::{Bytes, Errno, Level};
+use crate::effects::{OutputEffect, OutputOutcome};
 use crate::heartbeat::Heartbeats;
 use crate::output::journal::Journal;
 use crate::output::journal::tests::FakeJournald;
@@ -42,7 +43,7 @@ fn spec(name: &str) -> ProcessSpec {
     program(name, name)
 }
 
-/// The content of one `OutputReport::Wrote`: channel, bytes, captured.
+/// The content of one `OutputOutcome::Wrote`: channel, bytes, captured.
 type Wrote = (Channel, Vec<u8>, bool);
 
 fn heartbeats() -> Heartbeats {
@@ -78,22 +79,22 @@ impl Bench {
             heartbeats: heartbeats(),
         };
         let output = start(options, move |report| match report {
-            OutputReport::Wrote {
+            OutputReport::Outcome(OutputOutcome::Wrote {
                 channel,
                 data,
                 captured,
                 ..
-            } => keep
+            }) => keep
                 .lock()
                 .expect("unpoisoned")
                 .push((channel, data.to_vec(), captured)),
             other => sender.send(other).expect("somebody listens"),
         });
         let output = output.expect("started");
-        output.send(OutputCommand::Report(OutputEvents {
+        output.send(OutputCommand::Effect(OutputEffect::Report(OutputEvents {
             logs: true,
             communications: true,
-        }));
+        })));
         Self {
             dir,
             output,
@@ -117,7 +118,11 @@ impl Bench {
 
     fn prepare(&self, instance: InstanceId, spec: ProcessSpec, paths: LogPaths) -> Ends {
         self.output
-            .send(OutputCommand::Prepare(instance, Arc::new(spec), paths));
+            .send(OutputCommand::Effect(OutputEffect::Prepare(
+                instance,
+                Arc::new(spec),
+                paths,
+            )));
         let ends = match self.next() {
             OutputReport::Prepared(of, ends) if of == instance => Ends {
                 stdin: ends.stdin.expect("a pipe").into(),
@@ -126,29 +131,38 @@ impl Bench {
             },
             other => panic!("not prepared: {other:?}"),
         };
-        self.output.send(OutputCommand::Read(instance, 42));
+        self.output
+            .send(OutputCommand::Effect(OutputEffect::Read(instance, 42)));
         ends
     }
 
     fn drain(&self, instance: InstanceId) {
-        self.output.send(OutputCommand::Drain(instance));
+        self.output
+            .send(OutputCommand::Effect(OutputEffect::Drain(instance)));
         let report = self.next();
         assert!(
-            matches!(report, OutputReport::Drained(of) if of == instance),
+            matches!(report, OutputReport::Outcome(OutputOutcome::Drained(of)) if of == instance),
             "{report:?}"
         );
     }
 
     /// Waits until all earlier commands and reads are handled.
     fn sync(&self) {
-        self.output.send(OutputCommand::WriteStdin {
-            ticket: Ticket(77),
-            instance: INSTANCE,
-            data: Vec::new(),
-        });
+        self.output
+            .send(OutputCommand::Effect(OutputEffect::WriteStdin {
+                ticket: Ticket(77),
+                instance: INSTANCE,
+                data: Vec::new(),
+            }));
         let report = self.next();
         assert!(
-            matches!(report, OutputReport::StdinTaken(Ticket(77), _)),
+            matches!(
+                report,
+                OutputReport::Outcome(OutputOutcome::Answered {
+                    ticket: Ticket(77),
+                    ..
+                })
+            ),
             "{report:?}"
         );
     }
@@ -330,7 +344,9 @@ fn out_07_a_thousand_reopens_leak_no_descriptor() {
         if cycle % 10 == 0 {
             std::fs::rename(bench.dir.path("out"), bench.dir.path("rotated")).expect("there");
         }
-        bench.output.send(OutputCommand::ReopenLogs);
+        bench
+            .output
+            .send(OutputCommand::Effect(OutputEffect::ReopenLogs));
         bench.sync();
         assert!(bench.dir.path("out").exists());
     }
@@ -348,14 +364,22 @@ fn out_08_clearing_empties_and_leaves_backups() {
     bench.sees("out", "old");
     std::fs::write(bench.dir.path("out.1"), "backup").expect("written");
     let clear = || {
-        bench.output.send(OutputCommand::ClearLogs {
-            ticket: Ticket(9),
-            slot: INSTANCE.slot,
-            logs: bench.paths(),
-        });
+        bench
+            .output
+            .send(OutputCommand::Effect(OutputEffect::ClearLogs {
+                ticket: Ticket(9),
+                slot: INSTANCE.slot,
+                logs: bench.paths(),
+            }));
         let report = bench.next();
         assert!(
-            matches!(report, OutputReport::Cleared(Ticket(9), 3, Ok(()))),
+            matches!(
+                report,
+                OutputReport::Outcome(OutputOutcome::Answered {
+                    ticket: Ticket(9),
+                    result: Ok(())
+                })
+            ),
             "{report:?}"
         );
     };
@@ -380,17 +404,31 @@ fn rpc_28_the_daemons_log_can_be_cleared() {
     let bench = Bench::new("clear-daemon", Level::Info);
     bench.output.log(Line::Started { pid: 1 });
     bench.sees("activity", "pid 1");
-    bench.output.send(OutputCommand::ClearDaemonLog(Ticket(4)));
+    bench
+        .output
+        .send(OutputCommand::Effect(OutputEffect::ClearDaemonLog(Ticket(
+            4,
+        ))));
     assert!(matches!(
         bench.next(),
-        OutputReport::DaemonLogCleared(Ticket(4), Ok(()))
+        OutputReport::Outcome(OutputOutcome::Answered {
+            ticket: Ticket(4),
+            result: Ok(())
+        })
     ));
     assert_eq!(bench.read("activity"), "");
     std::fs::remove_file(bench.dir.path("activity")).expect("there");
-    bench.output.send(OutputCommand::ClearDaemonLog(Ticket(5)));
+    bench
+        .output
+        .send(OutputCommand::Effect(OutputEffect::ClearDaemonLog(Ticket(
+            5,
+        ))));
     assert!(matches!(
         bench.next(),
-        OutputReport::DaemonLogCleared(Ticket(5), Err(Errno::NOENT))
+        OutputReport::Outcome(OutputOutcome::Answered {
+            ticket: Ticket(5),
+            result: Err(Errno::NOENT)
+        })
     ));
 }
 
@@ -399,12 +437,14 @@ fn a_log_that_cannot_be_opened_is_a_spawn_error() {
     let bench = Bench::new("spawnerr", Level::Info);
     let mut paths = bench.paths();
     paths.stderr = Some(bench.dir.path("no/such").into());
-    bench.output.send(OutputCommand::Prepare(
-        INSTANCE,
-        Arc::new(spec("cat")),
-        paths,
-    ));
-    let OutputReport::PrepareFailed(instance, error) = bench.next() else {
+    bench
+        .output
+        .send(OutputCommand::Effect(OutputEffect::Prepare(
+            INSTANCE,
+            Arc::new(spec("cat")),
+            paths,
+        )));
+    let OutputReport::Outcome(OutputOutcome::PrepareFailed(instance, error)) = bench.next() else {
         panic!("it cannot be opened");
     };
     assert_eq!(instance, INSTANCE);
@@ -558,13 +598,18 @@ fn an_exit_waits_for_a_slow_log_up_to_a_limit() {
         written > 2 * (64 << 10)
     });
     drop(ends);
-    bench.output.send(OutputCommand::Drain(INSTANCE));
+    bench
+        .output
+        .send(OutputCommand::Effect(OutputEffect::Drain(INSTANCE)));
     let mut buffer = vec![0; 64 << 10];
     let mut seen = 0;
     while seen < written {
         seen += reader.read(&mut buffer).expect("read");
     }
-    assert!(matches!(bench.next(), OutputReport::Drained(INSTANCE)));
+    assert!(matches!(
+        bench.next(),
+        OutputReport::Outcome(OutputOutcome::Drained(INSTANCE))
+    ));
     // And without any reader.
     let instance = InstanceId {
         slot: 3,
@@ -608,13 +653,18 @@ fn standard_input_is_queued_within_a_bound_and_its_closing_is_reported() {
     let bench = Bench::new("stdin", Level::Info);
     let ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     let write = |data: Vec<u8>| {
-        bench.output.send(OutputCommand::WriteStdin {
-            ticket: Ticket(1),
-            instance: INSTANCE,
-            data,
-        });
+        bench
+            .output
+            .send(OutputCommand::Effect(OutputEffect::WriteStdin {
+                ticket: Ticket(1),
+                instance: INSTANCE,
+                data,
+            }));
         match bench.next() {
-            OutputReport::StdinTaken(Ticket(1), result) => result,
+            OutputReport::Outcome(OutputOutcome::Answered {
+                ticket: Ticket(1),
+                result,
+            }) => result,
             other => panic!("{other:?}"),
         }
     };
@@ -652,7 +702,7 @@ fn in_hand(dir: &TempDir) -> (Reactor, Drained) {
         false,
         None,
         Box::new(move |report| match report {
-            OutputReport::Drained(instance) => {
+            OutputReport::Outcome(OutputOutcome::Drained(instance)) => {
                 *count
                     .lock()
                     .expect("unpoisoned")
@@ -680,7 +730,7 @@ fn prepared(
 ) -> ChildStdio {
     tell(
         reactor,
-        OutputCommand::Prepare(instance, spec.clone(), paths.clone()),
+        OutputCommand::Effect(OutputEffect::Prepare(instance, spec.clone(), paths.clone())),
     );
     PREPARED.take().expect("prepared")
 }
@@ -721,7 +771,10 @@ fn a_running_program_with_closed_output_causes_no_wakeups() {
     let (mut reactor, drained) = in_hand(&dir);
     let paths = LogPaths::default();
     let ends = prepared(&mut reactor, INSTANCE, &Arc::new(spec("mongod")), &paths);
-    tell(&mut reactor, OutputCommand::Read(INSTANCE, 42));
+    tell(
+        &mut reactor,
+        OutputCommand::Effect(OutputEffect::Read(INSTANCE, 42)),
+    );
     drop((ends.stdout, ends.stderr));
     assert_eq!(turn(&mut reactor), 2, "both ends are seen once");
     assert_eq!(turn(&mut reactor), 0);
@@ -747,7 +800,13 @@ fn no_log_is_created_early() {
         stdout: Some(Arc::from(log.as_path())),
         stderr: None,
     };
-    let prepare = || OutputCommand::PrepareNext(INSTANCE, Arc::new(spec("cat")), paths.clone());
+    let prepare = || {
+        OutputCommand::Effect(OutputEffect::PrepareNext(
+            INSTANCE,
+            Arc::new(spec("cat")),
+            paths.clone(),
+        ))
+    };
     tell(&mut reactor, prepare());
     assert!(PREPARED.take().is_none() && !log.exists());
     assert!(reactor.places.is_empty(), "nothing is left of it");
@@ -778,9 +837,15 @@ fn a_flooding_program_does_not_starve_another() {
         &Arc::new(spec("loud")),
         &LogPaths::default(),
     );
-    tell(&mut reactor, OutputCommand::Read(INSTANCE, 42));
+    tell(
+        &mut reactor,
+        OutputCommand::Effect(OutputEffect::Read(INSTANCE, 42)),
+    );
     let quiet_ends = prepared(&mut reactor, quiet, &Arc::new(spec("quiet")), &paths);
-    tell(&mut reactor, OutputCommand::Read(quiet, 42));
+    tell(
+        &mut reactor,
+        OutputCommand::Effect(OutputEffect::Read(quiet, 42)),
+    );
     let mut loud = std::fs::File::from(loud_ends.stdout);
     let mut soft = std::fs::File::from(quiet_ends.stdout);
     fcntl(&loud, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe");
@@ -803,7 +868,10 @@ fn paused(dir: &TempDir) -> (Reactor, Drained, std::fs::File, usize) {
     let mut spec = spec("cat");
     spec.redirect_stderr = true;
     let ends = prepared(&mut reactor, INSTANCE, &Arc::new(spec), &paths);
-    tell(&mut reactor, OutputCommand::Read(INSTANCE, 42));
+    tell(
+        &mut reactor,
+        OutputCommand::Effect(OutputEffect::Read(INSTANCE, 42)),
+    );
     let mut stdout = std::fs::File::from(ends.stdout);
     let mut lines = 0;
     eventually("it is paused", || {
@@ -852,7 +920,10 @@ fn a_paused_pipe_is_written_before_the_exit_is_reported() {
     let (mut reactor, drained, mut stdout, lines) = paused(&dir);
     stdout.write_all(b"last\n").expect("room");
     drop(stdout);
-    tell(&mut reactor, OutputCommand::Drain(INSTANCE));
+    tell(
+        &mut reactor,
+        OutputCommand::Effect(OutputEffect::Drain(INSTANCE)),
+    );
     assert_eq!(drained.lock().expect("unpoisoned").get(&INSTANCE), Some(&1));
     let text = std::fs::read_to_string(dir.path("out")).expect("there");
     assert_eq!(text, "line\n".repeat(lines) + "last\n");
@@ -873,7 +944,10 @@ fn only_a_bounded_number_of_full_pipes_grow() {
             incarnation: 1,
         };
         let ends = prepared(&mut reactor, instance, &spec, &LogPaths::default());
-        tell(&mut reactor, OutputCommand::Read(instance, 42));
+        tell(
+            &mut reactor,
+            OutputCommand::Effect(OutputEffect::Read(instance, 42)),
+        );
         let mut pipe = std::fs::File::from(ends.stdout);
         pipe.write_all(&[b'x'; 60_000]).expect("room");
         turn(&mut reactor);
@@ -888,7 +962,10 @@ fn only_a_bounded_number_of_full_pipes_grow() {
     assert_eq!(size(GROWN_PIPES_MAX - 1), 256 << 10);
     assert_eq!(size(GROWN_PIPES_MAX), 64 << 10, "one too many");
     // When one of them is gone, another pipe may grow.
-    tell(&mut reactor, OutputCommand::Drain(pipes[0].0));
+    tell(
+        &mut reactor,
+        OutputCommand::Effect(OutputEffect::Drain(pipes[0].0)),
+    );
     assert!(reactor.may_grow_pipe());
 }
 
@@ -903,7 +980,10 @@ fn an_unreadable_pipe_is_read_again_after_a_pause() {
         stderr: None,
     };
     let ends = prepared(&mut reactor, INSTANCE, &Arc::new(spec("cat")), &paths);
-    tell(&mut reactor, OutputCommand::Read(INSTANCE, 42));
+    tell(
+        &mut reactor,
+        OutputCommand::Effect(OutputEffect::Read(INSTANCE, 42)),
+    );
     // Reading a directory fails: it replaces the pipe, which waits in `aside`.
     let broken = std::fs::File::open(dir.root()).expect("there");
     let swap = |reactor: &mut Reactor, pipe: Option<Arc<OwnedFd>>| {
@@ -935,18 +1015,30 @@ fn an_event_of_an_earlier_instance_is_ignored() {
     let (mut reactor, drained) = in_hand(&dir);
     let spec = Arc::new(spec("cat"));
     let ends = prepared(&mut reactor, INSTANCE, &spec, &LogPaths::default());
-    tell(&mut reactor, OutputCommand::Read(INSTANCE, 42));
+    tell(
+        &mut reactor,
+        OutputCommand::Effect(OutputEffect::Read(INSTANCE, 42)),
+    );
     let old = token(0, reactor.generation, FdRole::Pipe(Channel::Stdout));
     assert!(reactor.find(old).is_some());
-    tell(&mut reactor, OutputCommand::Drain(INSTANCE));
-    tell(&mut reactor, OutputCommand::Drain(INSTANCE));
+    tell(
+        &mut reactor,
+        OutputCommand::Effect(OutputEffect::Drain(INSTANCE)),
+    );
+    tell(
+        &mut reactor,
+        OutputCommand::Effect(OutputEffect::Drain(INSTANCE)),
+    );
     drop(ends);
     let next = InstanceId {
         slot: 3,
         incarnation: 2,
     };
     let _ends = prepared(&mut reactor, next, &spec, &LogPaths::default());
-    tell(&mut reactor, OutputCommand::Read(next, 42));
+    tell(
+        &mut reactor,
+        OutputCommand::Effect(OutputEffect::Read(next, 42)),
+    );
     assert_eq!(reactor.places.get(&next), Some(&0), "the same place");
     assert_eq!(reactor.find(old), None);
     let drained = drained.lock().expect("unpoisoned").clone();
@@ -991,7 +1083,9 @@ fn stop_writes_the_rest_of_the_pipes() {
     bench.output.send(OutputCommand::Stop);
     bench.output.join();
     assert_eq!(bench.read("out"), "last words");
-    bench.output.send(OutputCommand::ReopenLogs);
+    bench
+        .output
+        .send(OutputCommand::Effect(OutputEffect::ReopenLogs));
 }
 
 #[test]
@@ -1005,22 +1099,29 @@ fn cfg_59_a_process_with_a_socket_has_no_pipe_for_standard_input() {
         owner: (None, None),
         backlog: None,
     }));
-    bench.output.send(OutputCommand::Prepare(
-        INSTANCE,
-        Arc::new(spec),
-        bench.paths(),
-    ));
+    bench
+        .output
+        .send(OutputCommand::Effect(OutputEffect::Prepare(
+            INSTANCE,
+            Arc::new(spec),
+            bench.paths(),
+        )));
     match bench.next() {
         OutputReport::Prepared(INSTANCE, ends) => assert!(ends.stdin.is_none()),
         other => panic!("not prepared: {other:?}"),
     }
-    bench.output.send(OutputCommand::WriteStdin {
-        ticket: Ticket(1),
-        instance: INSTANCE,
-        data: b"x".to_vec(),
-    });
+    bench
+        .output
+        .send(OutputCommand::Effect(OutputEffect::WriteStdin {
+            ticket: Ticket(1),
+            instance: INSTANCE,
+            data: b"x".to_vec(),
+        }));
     match bench.next() {
-        OutputReport::StdinTaken(Ticket(1), result) => {
+        OutputReport::Outcome(OutputOutcome::Answered {
+            ticket: Ticket(1),
+            result,
+        }) => {
             assert_eq!(result, Err(errno(nix::errno::Errno::EPIPE)));
         }
         other => panic!("{other:?}"),
@@ -1089,7 +1190,10 @@ fn a_stalled_journal_blocks_only_the_programs_that_use_it() {
     ] {
         let name = spec.name.as_str().to_owned();
         let ends = prepared(&mut reactor, of(slot), &Arc::new(spec), &file(&name));
-        tell(&mut reactor, OutputCommand::Read(of(slot), 42));
+        tell(
+            &mut reactor,
+            OutputCommand::Effect(OutputEffect::Read(of(slot), 42)),
+        );
         let pipe = std::fs::File::from(ends.stdout);
         fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe");
         pipes.push(pipe);
@@ -1135,8 +1239,14 @@ fn a_stalled_journal_blocks_only_the_programs_that_use_it() {
         take(&mut come);
         reactor.queue.is_empty()
     });
-    tell(&mut reactor, OutputCommand::Drain(of(1)));
-    tell(&mut reactor, OutputCommand::Drain(of(2)));
+    tell(
+        &mut reactor,
+        OutputCommand::Effect(OutputEffect::Drain(of(1))),
+    );
+    tell(
+        &mut reactor,
+        OutputCommand::Effect(OutputEffect::Drain(of(2))),
+    );
     eventually("both are drained", || {
         turn(&mut reactor);
         take(&mut come);
@@ -1174,7 +1284,10 @@ fn a_restarted_journal_loses_no_data_that_was_read() {
         &Arc::new(with_journal("cat")),
         &LogPaths::default(),
     );
-    tell(&mut reactor, OutputCommand::Read(INSTANCE, 42));
+    tell(
+        &mut reactor,
+        OutputCommand::Effect(OutputEffect::Read(INSTANCE, 42)),
+    );
     let mut pipe = std::fs::File::from(ends.stdout);
     pipe.write_all(b"one\n").expect("room");
     eventually("it came", || {
@@ -1222,11 +1335,17 @@ fn without_a_journal_the_program_continues_and_lost_lines_are_counted() {
             &Arc::new(with_journal("cat")),
             &LogPaths::default(),
         );
-        tell(&mut reactor, OutputCommand::Read(instance, 42));
+        tell(
+            &mut reactor,
+            OutputCommand::Effect(OutputEffect::Read(instance, 42)),
+        );
         let mut pipe = std::fs::File::from(ends.stdout);
         pipe.write_all(b"12345\n").expect("room");
         turn(&mut reactor);
-        tell(&mut reactor, OutputCommand::Drain(instance));
+        tell(
+            &mut reactor,
+            OutputCommand::Effect(OutputEffect::Drain(instance)),
+        );
     }
     eventually("both are drained", || {
         drained.lock().expect("unpoisoned").len() == 2

@@ -1,6 +1,7 @@
 //! Rotations and deletions of backups on other threads.
 
 use super::*;
+use crate::effects::OutputEffect;
 use crate::output::job::OutputJob;
 
 /// More backups than the owner of the reactor renames itself.
@@ -23,7 +24,10 @@ fn begun(reactor: &mut Reactor, dir: &TempDir, slot: u32, backups: i64) -> std::
         stderr: None,
     };
     let ends = prepared(reactor, instance(slot), &Arc::new(spec), &paths);
-    tell(reactor, OutputCommand::Read(instance(slot), 42));
+    tell(
+        reactor,
+        OutputCommand::Effect(OutputEffect::Read(instance(slot), 42)),
+    );
     ends.stdout.into()
 }
 
@@ -96,7 +100,10 @@ fn an_exit_during_a_long_rotation_loses_nothing() {
     turn(&mut reactor);
     pipe.write_all(b"9876543210").expect("room");
     drop(pipe);
-    tell(&mut reactor, OutputCommand::Drain(instance(1)));
+    tell(
+        &mut reactor,
+        OutputCommand::Effect(OutputEffect::Drain(instance(1))),
+    );
     assert!(drained.lock().expect("unpoisoned").is_empty(), "not yet");
     let job = reactor.next_slow_job(1).expect("the rotation");
     help(&mut reactor, 1, job);
@@ -124,7 +131,10 @@ fn another_thread_deletes_a_bounded_number_of_large_backups() {
         stderr: None,
     };
     let ends = prepared(&mut reactor, INSTANCE, &Arc::new(spec), &paths);
-    tell(&mut reactor, OutputCommand::Read(INSTANCE, 42));
+    tell(
+        &mut reactor,
+        OutputCommand::Effect(OutputEffect::Read(INSTANCE, 42)),
+    );
     let mut pipe = std::fs::File::from(ends.stdout);
     let mut fill = |reactor: &mut Reactor| {
         for _ in 0..32 {

@@ -1,0 +1,58 @@
+//! Passes the outcomes of effects to the process, the request or the listener concerned.
+
+use super::ticket::Pending;
+use super::{Actions, Fleet};
+use crate::domain::Now;
+use crate::effects::{LoaderOutcome, OutputOutcome, SpawnerOutcome};
+
+impl Fleet {
+    pub(super) fn output_outcome(&mut self, outcome: OutputOutcome, now: Now, out: &mut Actions) {
+        match outcome {
+            OutputOutcome::Prepared(instance) => self.prepared(instance, now, out),
+            OutputOutcome::PrepareFailed(instance, error) => {
+                self.spawn_failed(instance, error, now, out);
+            }
+            OutputOutcome::Drained(instance) => self.drained(instance, now, out),
+            OutputOutcome::Answered { ticket, result } => match self.tickets.get(&ticket) {
+                Some(Pending::ClearDaemonLog) => self.daemon_log_cleared(ticket, result, out),
+                Some(Pending::Stdin(_)) => self.stdin_taken(ticket, result, out),
+                // `None`: the request was answered when the daemon stopped.
+                _ => self.cleared(ticket, result, now, out),
+            },
+            OutputOutcome::Wrote {
+                instance,
+                channel,
+                data,
+                captured,
+            } => self.wrote(instance, channel, data, captured, out),
+            OutputOutcome::ListenerOutput(instance, output) => {
+                self.listener_output(instance, output, now, out);
+            }
+            OutputOutcome::NotDelivered(instance, error) => {
+                self.not_delivered(instance, error, out);
+            }
+        }
+    }
+
+    pub(super) fn spawner_outcome(&mut self, outcome: SpawnerOutcome, now: Now, out: &mut Actions) {
+        match outcome {
+            SpawnerOutcome::Resolved(instance) => self.resolved(instance, now, out),
+            SpawnerOutcome::Held { instance, why } => self.spawn_held(instance, why, now, out),
+            SpawnerOutcome::Failed { instance, error } => {
+                self.spawn_failed(instance, error, now, out);
+            }
+            SpawnerOutcome::Spawned { instance, pid } => self.spawned(instance, pid, now, out),
+            SpawnerOutcome::Answered { ticket, result } => match self.tickets.get(&ticket) {
+                Some(Pending::AddGroup(_)) => self.sockets_tried(ticket, result, now, out),
+                _ => self.checked(ticket, result, now, out),
+            },
+        }
+    }
+
+    pub(super) fn loader_outcome(&mut self, outcome: LoaderOutcome, now: Now, out: &mut Actions) {
+        match outcome {
+            LoaderOutcome::Loaded { reason, result } => self.loaded(reason, result, now, out),
+            LoaderOutcome::Composed { ticket, result } => self.composed(ticket, result, now, out),
+        }
+    }
+}

@@ -107,10 +107,14 @@ impl TestChild {
                     self.rest(Some(Duration::from_millis(10)));
                 }
             }
-            // touch FILE: makes it, empty
+            // touch FILE: makes it, empty. It appears when its descriptor is closed, so a test that waits for it sees only
+            // the descriptors that the child was started with.
             "touch" => {
                 let file = self.word();
-                drop(fs::write(file, ""));
+                let new = format!("{file}.{}", std::process::id());
+                if fs::write(&new, "").is_ok() {
+                    drop(fs::rename(new, file));
+                }
             }
             // end-thread PID NAME: ends one thread of another process
             "end-thread" => {

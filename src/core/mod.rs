@@ -29,6 +29,7 @@ mod outcomes;
 mod process;
 mod read_config;
 mod record;
+mod record_bytes;
 mod rejection;
 mod request_targets;
 mod requests;

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{Reader, Writer};
+use super::record_bytes::{Reader, Writer};
 use super::stage::{
     AlivePhase, AttemptStep, Idle, ReapStep, Stage, StageAtExit, TerminationReason,
 };

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::listener::ListenerStage;
+use super::listener_stage::ListenerStage;
 use super::notify_state::NotifyState;
 use super::process::{Ctx, Process};
 use super::stage::{AlivePhase, Stage};

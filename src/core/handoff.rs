@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::listener::ListenerStage;
+use super::listener_stage::ListenerStage;
 use super::process::{Ctx, Process};
 use super::slots::SlotEntry;
 use super::stage::{AlivePhase, AttemptStep, Idle, ReapStep, Stage};

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::ProcessRecord;
-use super::listener::ListenerStage;
+use super::listener_stage::ListenerStage;
 use super::notify_state::NotifyState;
 use super::process::{LastError, Process, RunState};
 use super::record_bytes::{Reader, Writer};

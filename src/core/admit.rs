@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use super::pending::Pending;
 use super::rights::{Rights, whole};
-use super::ticket::{AuditContext, Batch, BatchAction, Pending};
+use super::ticket::{AuditContext, Batch, BatchAction};
 use super::{Action, Actions, AuditLine, Fleet};
 use crate::api::{
     AccessScope, AuditEntry, Caller, Fault, FaultCode, Grant, LogRef, Reply, Request,

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::listener_stage::ListenerStage;
+use super::pending::Pending;
 use super::process::{Ctx, Process};
 use super::slots::SlotEntry;
 use super::stage::{AlivePhase, AttemptStep, Idle, ReapStep, Stage};
-use super::ticket::Pending;
 use super::transitions::Trigger;
 use super::{Action, Actions, Fleet, ResumeKind};
 use crate::api::{Fault, FaultCode, Reply, Ticket};

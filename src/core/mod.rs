@@ -5,6 +5,7 @@
 mod action;
 mod admit;
 mod adopt;
+mod adopted_process;
 mod auto_log_names;
 mod batch;
 mod checkpoint;
@@ -14,6 +15,7 @@ mod deadlines;
 mod event_queues;
 mod exit;
 mod fleet;
+mod fleet_changes;
 mod group_change;
 mod groups;
 mod handoff;
@@ -30,6 +32,7 @@ mod notify_state;
 mod outcomes;
 mod pending;
 mod process;
+mod process_record;
 mod read_config;
 mod record;
 mod record_bytes;
@@ -42,6 +45,7 @@ mod rolling_restart;
 mod scale;
 mod scaling;
 mod shutdown;
+mod shutdown_state;
 mod slots;
 mod snapshot;
 mod stage;
@@ -55,14 +59,14 @@ mod transitions;
 mod waiters;
 
 pub use action::{Action, Actions, AuditLine, DaemonOutcome, SignalScope};
-pub use adopt::AdoptedProcess;
-pub use checkpoint::ProcessRecord;
+pub use adopted_process::AdoptedProcess;
 pub use daemon_run::Identity;
 pub use fleet::Fleet;
 pub use input::{DaemonSignal, Input, ResumeKind};
 pub use notify_message::{
     IgnoredNotify, NOTIFY_BYTES_MAX, NotifiedState, NotifyMessage, STATUS_CHARS_MAX, WatchdogNotify,
 };
+pub use process_record::ProcessRecord;
 pub use snapshot::Snapshot;
 pub use status::{FleetStatus, Phase};
 

@@ -6,10 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::ProcessRecord;
 use super::listener_stage::ListenerStage;
 use super::notify_state::NotifyState;
 use super::process::{LastError, Process, RunState};
+use super::process_record::ProcessRecord;
 use super::record_bytes::{Reader, Writer};
 use super::stage_record::{StageRecord, code_of_stage_at_exit, stage_at_exit_of_code};
 use super::transitions::CurrentStage;

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use super::pending::Pending;
 use super::rights::{Rights, whole};
-use super::ticket::{AuditContext, Batch, BatchAction, Pending};
+use super::ticket::{AuditContext, Batch, BatchAction};
 use super::{Action, Actions, AuditLine, Fleet};
 use crate::api::{
     AccessScope, AuditEntry, Caller, Fault, FaultCode, Grant, LogRef, Reply, Request,
@@ -97,11 +98,7 @@ impl Fleet {
             Request::SomeProcessInfo(names) => self.views(&self.slots_named(&names, scope), now),
             Request::AllConfigInfo => Reply::Configs(self.config_views(scope)),
             Request::GroupNames => Reply::Names(self.group_names(scope)),
-            // Problems name files, programs and users.
-            Request::ConfigProblems => {
-                whole(scope)?;
-                Reply::Lines(self.configuration.problems.clone())
-            }
+            Request::ConfigProblems => self.admit_config_problems(scope)?,
             Request::LogFile(log) => self.admit_log_file(log, rights)?,
             Request::Start { target, wait } => {
                 return self.batch(target, rights, BatchAction::Start { wait });
@@ -151,14 +148,20 @@ impl Fleet {
             Request::Shutdown => return whole(scope).map(|()| Admission::Shutdown),
             Request::ClearDaemonLog => return self.admit_clear_daemon_log(ticket, scope, out),
             Request::WriteLog { level, message } => {
-                let line = Action::Log(Line::said(level, &message));
-                whole(scope).map(|()| emit(line, out))?
+                emit(Action::Log(Line::said(level, &message)), scope, out)?
             }
             Request::RemoteEvent { kind, data } => {
-                let change = Change::RemoteCommunication { kind, data };
-                whole(scope).map(|()| emit(Action::Publish(Arc::new(change)), out))?
+                let change = Arc::new(Change::RemoteCommunication { kind, data });
+                emit(Action::Publish(change), scope, out)?
             }
         }))
+    }
+
+    /// Returns the problems of the configuration. They name files, programs and users, so access to a single program is
+    /// not enough.
+    fn admit_config_problems(&self, scope: &AccessScope) -> Result<Reply, Fault> {
+        whole(scope)?;
+        Ok(Reply::Lines(self.configuration.problems.clone()))
     }
 
     /// Returns where a log is.
@@ -377,10 +380,11 @@ fn has_sockets(group: &GroupSpec) -> bool {
     kinds.any(|kind| matches!(kind, ProcessKind::Fcgi(_)))
 }
 
-/// Emits the only action of a request.
-fn emit(action: Action, out: &mut Actions) -> Reply {
+/// Emits the only action of a request that concerns the whole daemon.
+fn emit(action: Action, scope: &AccessScope, out: &mut Actions) -> Result<Reply, Fault> {
+    whole(scope)?;
     out.push(action);
-    Reply::Done
+    Ok(Reply::Done)
 }
 
 /// The result of admission.

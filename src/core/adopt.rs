@@ -3,27 +3,15 @@
 
 use std::sync::Arc;
 
-use super::listener::ListenerStage;
+use super::adopted_process::AdoptedProcess;
+use super::listener_stage::ListenerStage;
 use super::notify_state::NotifyState;
 use super::process::{Ctx, Process};
 use super::stage::{AlivePhase, Stage};
 use super::transitions::Trigger;
 use super::{Action, Actions, Fleet};
 use crate::config::spec::{Config, ProcessSpec};
-use crate::domain::{InstanceId, Line, LogPaths, Now, ResourceEvents};
-
-/// A process that already runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AdoptedProcess {
-    /// Its slot comes from [`Fleet::slots`]. No other instance has its incarnation.
-    pub instance: InstanceId,
-    /// The PID.
-    pub pid: i32,
-    /// Whether the daemon has the read ends of its output pipes.
-    pub has_pipes: bool,
-    /// Whether the daemon has its notify socket.
-    pub is_heard: bool,
-}
+use crate::domain::{Line, LogPaths, Now, ResourceEvents};
 
 impl Fleet {
     /// Returns the slots that a fleet started with `config` gives to its processes.

@@ -1,9 +1,10 @@
 //! Batches: requests that act on several processes. The core handles one member after another and answers when all
 //! members have a result.
 
+use super::pending::Pending;
 use super::process::Process;
 use super::rights::not_permitted;
-use super::ticket::{Batch, BatchAction, BatchMember, Pending, SignalPurpose, WaitUntil};
+use super::ticket::{Batch, BatchAction, BatchMember, SignalPurpose, WaitUntil};
 use super::transitions::Trigger;
 use super::{Action, Actions, AuditLine, Fleet, SignalScope};
 use crate::api::{AuditEntry, Fault, FaultCode, TargetResult, Ticket};

@@ -3,10 +3,8 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::Fleet;
-use super::process::RunState;
+use super::process_record::ProcessRecord;
 use super::record::{self, Counts};
 use super::snapshot::Snapshot;
 use crate::config::spec::{Config, ProcessSpec};
@@ -16,49 +14,12 @@ use crate::domain::{GroupName, InstanceId, QualifiedName};
 /// that were not written down.
 const EVENTS_BETWEEN_RECORDS_MAX: u64 = 1 << 20;
 
-/// The state of one process. The serde names are the JSON that versions before 5.1 wrote.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProcessRecord {
-    /// The slot of the process.
-    pub slot: u32,
-    /// The record applies only if the slot still has this generation.
-    #[serde(rename = "tenure")]
-    pub(super) slot_generation: u64,
-    pub(super) run: RunState,
-    /// Counters of the fleet when the record was made.
-    #[serde(rename = "lives")]
-    pub(super) last_incarnation: u64,
-    pub(super) event_serial: u64,
-}
-
 impl ProcessRecord {
     /// Reads bytes that [`Fleet::record_bytes`] of this or an earlier version made. `None`: they are not a valid
     /// record.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         record::decode(bytes)
-    }
-}
-
-/// What changed since the engine last asked. The engine asks after each input, so the lists stay short.
-#[derive(Debug)]
-pub(super) struct FleetChanges {
-    /// Slots of processes that changed.
-    pub(super) slots: Vec<u32>,
-    /// Processes that were removed.
-    pub(super) removed: Vec<QualifiedName>,
-    /// Groups were added or removed. Records do not contain that, so a snapshot is needed.
-    pub(super) is_regrouped: bool,
-}
-
-impl FleetChanges {
-    /// Creates the changes of a new fleet: no snapshot of it exists.
-    pub(super) const fn new() -> Self {
-        Self {
-            slots: Vec::new(),
-            removed: Vec::new(),
-            is_regrouped: true,
-        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::pending::Pending;
 use super::slots::in_added_order;
-use super::ticket::Pending;
 use super::{Action, Actions, DaemonSignal, Fleet};
 use crate::api::{FaultCode, Reply, Ticket};
 use crate::config::diff::{ConfigDiff, diff};

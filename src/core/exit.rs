@@ -8,9 +8,9 @@ use crate::domain::{ExitReason, ExitStatus, InstanceId, Line, ResourceEvents, Se
 use crate::effects::OutputEffect;
 
 /// Seconds to write out the output of an exited process. After that its exit is published anyway.
-pub(super) const DRAIN_SECS_MAX: Seconds = Seconds(10);
+const DRAIN_SECS_MAX: Seconds = Seconds(10);
 /// Seconds for the processes left in the cgroup to die of SIGKILL. After that the exit is published anyway.
-pub(super) const EMPTY_SECS_MAX: Seconds = Seconds(10);
+const EMPTY_SECS_MAX: Seconds = Seconds(10);
 
 impl Process {
     /// Handles the exit of the process, which is reaped. What follows is decided when the output is written out.
@@ -184,6 +184,23 @@ impl Process {
                     causes: resource_events,
                 },
             );
+        }
+    }
+
+    /// Continues the exit although the step has not finished.
+    pub(super) fn reap_step_late(&mut self, reap_step: ReapStep, ctx: &mut Ctx<'_>) {
+        let name = self.spec.name.clone();
+        match reap_step {
+            ReapStep::Emptying => {
+                let seconds = EMPTY_SECS_MAX.0;
+                Self::log(ctx, Line::CgroupLate { name, seconds });
+                self.emptied(ResourceEvents::NONE, ctx);
+            }
+            ReapStep::Draining => {
+                let seconds = DRAIN_SECS_MAX.0;
+                Self::log(ctx, Line::DrainLate { name, seconds });
+                self.drained(ctx);
+            }
         }
     }
 

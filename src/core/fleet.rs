@@ -3,16 +3,16 @@
 
 use std::sync::Arc;
 
-use super::adopt::AdoptedProcess;
+use super::adopted_process::AdoptedProcess;
 use super::auto_log_names::AutoLogNames;
-use super::checkpoint::FleetChanges;
 use super::daemon_run::{DaemonRun, Identity};
 use super::deadlines::Deadlines;
 use super::event_queues::EventQueues;
+use super::fleet_changes::FleetChanges;
 use super::process::{Ctx, Process};
 use super::read_config::ReadConfig;
 use super::requests::Requests;
-use super::shutdown::ShutdownState;
+use super::shutdown_state::ShutdownState;
 use super::slots::{Groups, SlotTable};
 use super::transitions::Trigger;
 use super::{Action, Actions, Input};

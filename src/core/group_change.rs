@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::pending::Pending;
 use super::rights::Rights;
 use super::slots::{Group, in_added_order};
-use super::ticket::Pending;
 use super::{Action, Actions, Fleet};
 use crate::api::{AccessScope, Fault, FaultCode, Reply, Ticket};
 use crate::config::spec::{GroupChange, GroupChangeResult, GroupKind, NUMPROCS_MAX, ProgramSpec};

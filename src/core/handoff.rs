@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::listener::ListenerStage;
+use super::listener_stage::ListenerStage;
+use super::pending::Pending;
 use super::process::{Ctx, Process};
 use super::slots::SlotEntry;
 use super::stage::{AlivePhase, AttemptStep, Idle, ReapStep, Stage};
-use super::ticket::Pending;
 use super::transitions::Trigger;
 use super::{Action, Actions, Fleet, ResumeKind};
 use crate::api::{Fault, FaultCode, Reply, Ticket};

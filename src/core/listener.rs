@@ -10,40 +10,11 @@
 //! An event belongs to its pool until a listener has acknowledged it. A rejection, a protocol error or the exit of the
 //! listener puts the event back at the head of the pool's queue.
 
-use serde::{Deserialize, Serialize};
-
+use super::listener_stage::ListenerStage;
 use super::process::Process;
 use super::{Action, Actions, Fleet};
-use crate::domain::{Envelope, Errno, InstanceId, Line, ListenerOutput, ListenerState, Now};
+use crate::domain::{Envelope, Errno, InstanceId, Line, ListenerOutput, Now};
 use crate::effects::OutputEffect;
-
-/// The protocol state of one listener.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum ListenerStage {
-    /// The listener has handled its event or was just started.
-    Acknowledged,
-    /// The listener waits for an event.
-    Ready,
-    /// The listener waits for an event, but has closed its standard input.
-    #[serde(rename = "Deaf")]
-    StdinClosed,
-    /// The listener has an event and has not answered it.
-    Busy(Box<Envelope>),
-    /// The listener broke the protocol.
-    Unknown,
-}
-
-impl ListenerStage {
-    /// Returns the state whose name log lines show.
-    pub(super) const fn state(&self) -> ListenerState {
-        match self {
-            Self::Acknowledged => ListenerState::Acknowledged,
-            Self::Ready | Self::StdinClosed => ListenerState::Ready,
-            Self::Busy(_) => ListenerState::Busy,
-            Self::Unknown => ListenerState::Unknown,
-        }
-    }
-}
 
 impl Fleet {
     /// Sends waiting events to listeners that are ready. A pool that pauses after rejections keeps all its events, so

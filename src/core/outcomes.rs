@@ -1,6 +1,6 @@
 //! Passes the outcomes of effects to the process, the request or the listener concerned.
 
-use super::ticket::Pending;
+use super::pending::Pending;
 use super::{Actions, Fleet};
 use crate::domain::Now;
 use crate::effects::{LoaderOutcome, OutputOutcome, SpawnerOutcome};

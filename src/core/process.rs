@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::exit::{DRAIN_SECS_MAX, EMPTY_SECS_MAX};
-use super::listener::ListenerStage;
+use super::listener_stage::ListenerStage;
 use super::notify_state::NotifyState;
-use super::stage::{AlivePhase, Idle, ReapStep, Stage, StageAtExit};
+use super::stage::{AlivePhase, Idle, Stage, StageAtExit};
 use super::ticket::{SignalPurpose, Waiter};
 use super::transitions::{CurrentStage, Trigger};
 use super::{Action, Actions};
@@ -364,23 +363,6 @@ impl Process {
             Stage::Reaped { reap_step, .. } => self.reap_step_late(reap_step, ctx),
             // No deadline.
             Stage::Idle(_) | Stage::Attempt { .. } => {}
-        }
-    }
-
-    /// Continues the exit although the step has not finished.
-    fn reap_step_late(&mut self, reap_step: ReapStep, ctx: &mut Ctx<'_>) {
-        let name = self.spec.name.clone();
-        match reap_step {
-            ReapStep::Emptying => {
-                let seconds = EMPTY_SECS_MAX.0;
-                Self::log(ctx, Line::CgroupLate { name, seconds });
-                self.emptied(ResourceEvents::NONE, ctx);
-            }
-            ReapStep::Draining => {
-                let seconds = DRAIN_SECS_MAX.0;
-                Self::log(ctx, Line::DrainLate { name, seconds });
-                self.drained(ctx);
-            }
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::ticket::{Pending, SignalPurpose};
+use super::pending::Pending;
+use super::ticket::SignalPurpose;
 use crate::api::Ticket;
 use crate::domain::{InstanceId, Signal};
 

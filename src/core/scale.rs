@@ -3,53 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::group_change::no_group;
+use super::pending::Pending;
 use super::process::Process;
 use super::rights::Rights;
+use super::scaling::Scaling;
 use super::slots::in_added_order;
-use super::ticket::{BatchMember, Pending, WaitUntil, Waiter};
+use super::ticket::{BatchMember, WaitUntil, Waiter};
 use super::transitions::Trigger;
 use super::{Action, Actions, Fleet};
-use crate::api::{Fault, FaultCode, Reply, TargetResult, Ticket};
+use crate::api::{Fault, FaultCode, Reply, Ticket};
 use crate::config::diff::is_same_process;
-use crate::config::spec::{GroupChange, GroupChangeResult, NUMPROCS_MAX, ProcessSpec, ProgramSpec};
+use crate::config::spec::{GroupChange, GroupChangeResult, NUMPROCS_MAX, ProcessSpec};
 use crate::domain::{GroupName, Namespec, Now, ProcessName, SupervisorState};
 use crate::effects::LoaderEffect;
-
-/// A change of the number of processes in progress.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Scaling {
-    /// The group.
-    group: GroupName,
-    /// Distinguishes the group from a later one of the same name.
-    added: u64,
-    /// The name of the program.
-    program: String,
-    /// The wanted processes. `None`: the loader is still making them.
-    pub(super) wanted: Option<Box<GroupChangeResult>>,
-    /// Processes that are being stopped, by the index that their waiters have.
-    stopping: BTreeMap<u32, BatchMember>,
-    /// Processes whose stop has succeeded or failed.
-    stopped: Vec<(u32, BatchMember, Option<Fault>)>,
-    /// Removed processes, by the same index, which is the order of the stop requests.
-    removed: BTreeMap<u32, ProcessName>,
-    /// Why processes could not be stopped.
-    problems: Vec<String>,
-    /// The programs of the whole group if it reverts to the configuration read last. Empty: only one program changes.
-    #[serde(default)]
-    whole: Vec<ProgramSpec>,
-}
-
-impl Scaling {
-    /// Records that a process to be removed has stopped or could not be stopped.
-    pub(super) fn stopped_one(&mut self, index: u32, result: TargetResult) {
-        if let Some(member) = self.stopping.remove(&index) {
-            self.stopped.push((index, member, result.fault));
-        }
-    }
-}
 
 impl Fleet {
     /// Continues requests that can make progress. Returns whether there were any.

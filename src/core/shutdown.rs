@@ -1,9 +1,8 @@
 //! The shutdown of all processes: one priority after another, from the highest, with log lines about the processes that
 //! are waited for.
 
-use serde::{Deserialize, Serialize};
-
 use super::process::Process;
+use super::shutdown_state::ShutdownState;
 use super::slots::{in_added_order, in_start_order};
 use super::transitions::Trigger;
 use super::{Action, Actions, DaemonOutcome, Fleet};
@@ -14,31 +13,6 @@ use crate::domain::{Change, Line, Now, ProcessState, Seconds, SupervisorState, T
 const DIE_REPORT_SECS: Seconds = Seconds(3);
 /// Seconds that listeners have to handle the events of the shutdown before they are stopped themselves.
 const EVENTS_SECS_MAX: Seconds = Seconds(1);
-
-/// The progress of a shutdown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct ShutdownState {
-    /// Priorities of groups that are not stopped yet, ascending.
-    pub(super) levels: Vec<i64>,
-    /// The priority that is being stopped. `None`: not started yet.
-    pub(super) level: Option<i64>,
-    /// The number of processes of that priority that are not in a stopped state.
-    pub(super) level_unstopped: u32,
-    /// When the next "waiting for … to die" line is due. [`Tick::NEVER`]: no process is waited for.
-    pub(super) report_at: Tick,
-    /// Until when the next priority waits for its listeners to handle their events. [`Tick::NEVER`]: it has no such
-    /// listeners or was not reached.
-    pub(super) hold_until: Tick,
-}
-
-impl ShutdownState {
-    /// Returns when something is due without an input.
-    pub(super) fn due(&self) -> Tick {
-        // Before the first priority is reached, no process is waited for.
-        let report = self.level.map_or(Tick::NEVER, |_| self.report_at);
-        report.min(self.hold_until)
-    }
-}
 
 impl Fleet {
     /// Sets `daemon_state` (SHUTDOWN or RESTARTING) and starts the shutdown if it has not started yet.

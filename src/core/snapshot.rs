@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::auto_log_names::AutoLogNames;
 use super::listener_pool::ListenerPool;
+use super::pending::Pending;
 use super::process::{Process, RunState};
-use super::shutdown::ShutdownState;
+use super::shutdown_state::ShutdownState;
 use super::slots::{Group, SlotEntry, SlotTable, in_added_order};
 use super::tick::Ticks;
-use super::ticket::{Pending, SignalPurpose};
+use super::ticket::SignalPurpose;
 use super::{Fleet, Identity};
 use crate::api::Ticket;
 use crate::config::spec::{Config, GroupSpec};

@@ -10,12 +10,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::stage_record::StageRecord;
 use crate::domain::{ExitStatus, InstanceId, ProcessState, Tick};
 
-/// The stage of one process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "StageRecord", into = "StageRecord")]
+/// The stage of one process. `stage_record` has its written forms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     /// There is no process, and no attempt to start one is in progress.
     Idle(Idle),

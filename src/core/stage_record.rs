@@ -1,9 +1,9 @@
 //! The written forms of a stage: JSON in handoffs and checkpoints, bytes in records. Both are flat, as version 5.0 writes
 //! them, and daemons of other versions read them. `tests/golden/stages.txt` has every stage in both forms.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::record::{Reader, Writer};
+use super::record_bytes::{Reader, Writer};
 use super::stage::{
     AlivePhase, AttemptStep, Idle, ReapStep, Stage, StageAtExit, TerminationReason,
 };
@@ -221,6 +221,19 @@ impl From<StageRecord> for Stage {
             } => (instance, pid, AlivePhase::Unknown),
         };
         Self::alive(instance, pid, phase)
+    }
+}
+
+// Not derived: the attributes for that would make the file of the stage name this one.
+impl Serialize for Stage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        StageRecord::from(*self).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Stage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        StageRecord::deserialize(deserializer).map(Self::from)
     }
 }
 

@@ -2,9 +2,9 @@
 //! operation may take.
 
 use super::Fleet;
+use super::pending::Pending;
 use super::process::Process;
 use super::stage::{AlivePhase, Idle, Stage};
-use super::ticket::Pending;
 use crate::config::spec::ReadyWhen;
 use crate::domain::{Namespec, ProcessState, SupervisorState, Tick};
 

@@ -5,12 +5,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::process::{LastError, Process};
-use super::rolling::RollingRestart;
-use super::scale::Scaling;
-use super::stage::{AlivePhase, Idle, Stage};
 use crate::api::{AccessScope, Caller, Fault, FaultCode, Reply, TargetResult, Ticket};
-use crate::domain::{GroupName, Namespec, ProcessName, ProcessState, Signal};
+use crate::domain::{GroupName, Namespec, ProcessName, Signal};
 
 /// What a client waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,87 +45,6 @@ impl Waiter {
     /// Returns whether "waiting for … to stop" lines are logged for this wait.
     pub(super) const fn reports(&self) -> bool {
         matches!(self.until, WaitUntil::Stopped)
-    }
-
-    /// Returns the result if the wait is over.
-    pub(super) fn verdict(&self, process: &Process) -> Option<WaitResult> {
-        let done = |immediate| {
-            Some(WaitResult {
-                fault: None,
-                immediate,
-            })
-        };
-        let failed = |code, immediate| {
-            Some(WaitResult {
-                fault: Some(code),
-                immediate,
-            })
-        };
-        let stage: &Stage = &process.run.stage;
-        match self.until {
-            WaitUntil::Spawned | WaitUntil::Running => {
-                let waited = matches!(self.until, WaitUntil::Running);
-                match &process.run.last_error {
-                    Some(LastError::NotSpawned(_)) => return failed(FaultCode::SpawnError, true),
-                    Some(
-                        LastError::TooQuick
-                        | LastError::Unready
-                        | LastError::NotReady
-                        | LastError::NotifiedFailure
-                        | LastError::WatchdogTimeout
-                        | LastError::WatchdogTrigger
-                        | LastError::BadExit(_),
-                    ) => {
-                        return failed(FaultCode::SpawnError, false);
-                    }
-                    // A client that does not wait for RUNNING gets success now: the start was accepted.
-                    Some(LastError::HeldUp(_)) if !waited => return done(false),
-                    Some(LastError::HeldUp(_)) | None => {}
-                }
-                match process.state() {
-                    ProcessState::Starting if matches!(stage, Stage::Attempt { .. }) => None,
-                    ProcessState::Running if stage.is_running() => {
-                        let at_once =
-                            process.spec.startsecs.0 <= 0 && !process.spec.notify.tells_ready();
-                        done(!waited || at_once)
-                    }
-                    // The process is being terminated, or it is reaped and its exit is not published yet.
-                    ProcessState::Starting | ProcessState::Running if waited => None,
-                    ProcessState::Starting | ProcessState::Running => done(true),
-                    ProcessState::Stopped
-                    | ProcessState::Exited
-                    | ProcessState::Fatal
-                    | ProcessState::Backoff
-                    | ProcessState::Stopping
-                    | ProcessState::Unknown => failed(FaultCode::AbnormalTermination, !waited),
-                }
-            }
-            WaitUntil::StopSent => match stage {
-                Stage::Alive {
-                    phase: AlivePhase::Stopping { sent: false, .. },
-                    ..
-                } => None,
-                // The handling of the refused signal settles it with its own text.
-                Stage::Alive {
-                    phase: AlivePhase::Unknown,
-                    ..
-                }
-                | Stage::Idle(Idle::UnknownGone) => None,
-                Stage::Idle(_)
-                | Stage::Attempt { .. }
-                | Stage::Alive { .. }
-                | Stage::Reaped { .. } => done(true),
-            },
-            WaitUntil::Stopped => match process.state() {
-                ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal => done(false),
-                // The handling of the refused signal settles it with its own text.
-                ProcessState::Unknown => None,
-                ProcessState::Starting
-                | ProcessState::Running
-                | ProcessState::Backoff
-                | ProcessState::Stopping => None,
-            },
-        }
     }
 }
 
@@ -269,29 +184,6 @@ impl Batch {
         }
         Ok(Reply::Results(results.chain(self.later).collect()))
     }
-}
-
-/// A request that waits for its answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Pending {
-    /// The request acts on processes.
-    Batch(Box<Batch>),
-    /// The loader reads the configuration for a reread.
-    Reread,
-    /// The loader reads the configuration for a restart.
-    Restart,
-    /// The output thread clears the daemon's log.
-    ClearDaemonLog,
-    /// The spawn thread tries the sockets of a group to be added.
-    AddGroup(GroupName),
-    /// The output thread writes bytes to a standard input. The name is as typed.
-    Stdin(String),
-    /// The loader makes the processes of a program to be added to this group.
-    Adding(GroupName),
-    /// The number of processes of a program is being changed.
-    Scaling(Box<Scaling>),
-    /// A rolling restart is in progress.
-    Rolling(Box<RollingRestart>),
 }
 
 /// Why a signal was sent.

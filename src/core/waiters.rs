@@ -1,12 +1,14 @@
 //! Requests that wait for a process: registers them with the process, and records their results.
 
 use super::batch::result;
-use super::process::Process;
-use super::ticket::{Batch, BatchMember, Pending, WaitUntil, Waiter};
+use super::pending::Pending;
+use super::process::{LastError, Process};
+use super::stage::{AlivePhase, Idle, Stage};
+use super::ticket::{Batch, BatchMember, WaitResult, WaitUntil, Waiter};
 use super::transitions::Trigger;
 use super::{Actions, Fleet};
 use crate::api::{Fault, FaultCode, TargetResult, Ticket};
-use crate::domain::{GroupName, Namespec, Now, ProcessName};
+use crate::domain::{GroupName, Namespec, Now, ProcessName, ProcessState};
 
 impl Fleet {
     /// Lets the next member of a batch wait for its process.
@@ -154,6 +156,89 @@ impl Fleet {
             let fault = Some(FaultCode::Failed.of(text));
             let (ticket, index) = (waiter.ticket, waiter.index);
             self.settle_member(ticket, index, true, &name, &group, fault, out);
+        }
+    }
+}
+
+impl Waiter {
+    /// Returns the result if the wait is over.
+    pub(super) fn verdict(&self, process: &Process) -> Option<WaitResult> {
+        let done = |immediate| {
+            Some(WaitResult {
+                fault: None,
+                immediate,
+            })
+        };
+        let failed = |code, immediate| {
+            Some(WaitResult {
+                fault: Some(code),
+                immediate,
+            })
+        };
+        let stage: &Stage = &process.run.stage;
+        match self.until {
+            WaitUntil::Spawned | WaitUntil::Running => {
+                let waited = matches!(self.until, WaitUntil::Running);
+                match &process.run.last_error {
+                    Some(LastError::NotSpawned(_)) => return failed(FaultCode::SpawnError, true),
+                    Some(
+                        LastError::TooQuick
+                        | LastError::Unready
+                        | LastError::NotReady
+                        | LastError::NotifiedFailure
+                        | LastError::WatchdogTimeout
+                        | LastError::WatchdogTrigger
+                        | LastError::BadExit(_),
+                    ) => {
+                        return failed(FaultCode::SpawnError, false);
+                    }
+                    // A client that does not wait for RUNNING gets success now: the start was accepted.
+                    Some(LastError::HeldUp(_)) if !waited => return done(false),
+                    Some(LastError::HeldUp(_)) | None => {}
+                }
+                match process.state() {
+                    ProcessState::Starting if matches!(stage, Stage::Attempt { .. }) => None,
+                    ProcessState::Running if stage.is_running() => {
+                        let at_once =
+                            process.spec.startsecs.0 <= 0 && !process.spec.notify.tells_ready();
+                        done(!waited || at_once)
+                    }
+                    // The process is being terminated, or it is reaped and its exit is not published yet.
+                    ProcessState::Starting | ProcessState::Running if waited => None,
+                    ProcessState::Starting | ProcessState::Running => done(true),
+                    ProcessState::Stopped
+                    | ProcessState::Exited
+                    | ProcessState::Fatal
+                    | ProcessState::Backoff
+                    | ProcessState::Stopping
+                    | ProcessState::Unknown => failed(FaultCode::AbnormalTermination, !waited),
+                }
+            }
+            WaitUntil::StopSent => match stage {
+                Stage::Alive {
+                    phase: AlivePhase::Stopping { sent: false, .. },
+                    ..
+                } => None,
+                // The handling of the refused signal settles it with its own text.
+                Stage::Alive {
+                    phase: AlivePhase::Unknown,
+                    ..
+                }
+                | Stage::Idle(Idle::UnknownGone) => None,
+                Stage::Idle(_)
+                | Stage::Attempt { .. }
+                | Stage::Alive { .. }
+                | Stage::Reaped { .. } => done(true),
+            },
+            WaitUntil::Stopped => match process.state() {
+                ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal => done(false),
+                // The handling of the refused signal settles it with its own text.
+                ProcessState::Unknown => None,
+                ProcessState::Starting
+                | ProcessState::Running
+                | ProcessState::Backoff
+                | ProcessState::Stopping => None,
+            },
         }
     }
 }

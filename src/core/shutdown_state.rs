@@ -1,0 +1,30 @@
+//! The progress of a shutdown. `shutdown` performs it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::Tick;
+
+/// The progress of a shutdown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ShutdownState {
+    /// Priorities of groups that are not stopped yet, ascending.
+    pub(super) levels: Vec<i64>,
+    /// The priority that is being stopped. `None`: not started yet.
+    pub(super) level: Option<i64>,
+    /// The number of processes of that priority that are not in a stopped state.
+    pub(super) level_unstopped: u32,
+    /// When the next "waiting for … to die" line is due. [`Tick::NEVER`]: no process is waited for.
+    pub(super) report_at: Tick,
+    /// Until when the next priority waits for its listeners to handle their events. [`Tick::NEVER`]: it has no such
+    /// listeners or was not reached.
+    pub(super) hold_until: Tick,
+}
+
+impl ShutdownState {
+    /// Returns when something is due without an input.
+    pub(super) fn due(&self) -> Tick {
+        // Before the first priority is reached, no process is waited for.
+        let report = self.level.map_or(Tick::NEVER, |_| self.report_at);
+        report.min(self.hold_until)
+    }
+}

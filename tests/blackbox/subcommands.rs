@@ -79,14 +79,11 @@ fn mistakes() -> Result<Outcome, String> {
     let unexpected = "error: unexpected argument '-x' found\n";
     let unknown = "error: invalid value 'reinstall' for '<ACTION>'\n  [possible values: install, ";
     for (arguments, told) in [
-        (
-            &["import"][..],
-            "error: the following required arguments were not provided:\n  <UNIT>...\n\nUsage: ",
-        ),
+        (&["import"][..], "convert systemd units to program sections"),
         (&["import", "-x"], unexpected),
         (
             &["service"],
-            "error: the following required arguments were not provided:\n  <ACTION>\n",
+            "install this binary as a systemd service, and control the service",
         ),
         (
             &["service", "-c", "conf"],

@@ -257,6 +257,8 @@ fn command(name: &'static str, doc: &'static str, about: &'static str) -> Comman
         .about(doc)
         .long_about(about)
         .disable_help_flag(true)
+        // A user who types only the subcommand wants to know what it takes.
+        .arg_required_else_help(true)
 }
 
 /// An option with an argument that may be given once.
@@ -351,7 +353,8 @@ mod tests {
                 "service -c a --configuration b install",
                 "cannot be used multiple times",
             ),
-            ("service", "required arguments were not provided"),
+            ("service --name a", "required arguments were not provided"),
+            ("service", "uninstall"),
             ("import", "<UNIT>..."),
         ] {
             let (subcommand, line) = line.split_once(' ').unwrap_or((line, ""));

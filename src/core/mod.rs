@@ -1,6 +1,11 @@
 //! The functional core: a state machine that takes the time and an input, changes its state and returns actions. It does no
 //! I/O, reads no clock, starts no process and knows no async runtime. The "shell" around it is the engine and its worker
 //! threads, which perform the actions and send the inputs.
+//!
+//! The files use each other in one direction, which `tests/tidy/structure.rs` checks. From the bottom: the types that a
+//! process holds (`stage`, `ticket`, `notify_state`), the process, its steps (`start`, `stop`, `exit`, `notify`) and the
+//! tables of the fleet (`slots`, `requests`), the fleet, and the files with steps of the fleet (`admit`, `batch`,
+//! `groups`). A lower file reaches a step in a higher one only through a method.
 
 mod action;
 mod admit;

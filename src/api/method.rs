@@ -115,6 +115,7 @@ pub struct Param {
 }
 
 /// One method.
+#[derive(Clone, Copy)]
 pub struct Method {
     /// The full name and its aliases, e.g. `supervisor.getAPIVersion`.
     pub names: &'static [&'static str],

@@ -26,8 +26,6 @@ enum Rule {
 /// What breaks a rule today, with its number. The table only shrinks: nothing is added and no number grows.
 const EXCEPTIONS: &[(Rule, &str, usize)] = &[
     (Rule::Circles, "core", 20),
-    (Rule::FileLines, "api/methods.rs", 781),
-    (Rule::FileLines, "api/xmlrpc.rs", 512),
     (Rule::FunctionLines, "core/admit.rs: admit", 84),
     (Rule::FunctionLines, "daemon/manual.rs: page", 91),
     (

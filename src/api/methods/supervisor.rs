@@ -1,18 +1,13 @@
-//! METHODS: the table of all methods of the XML-RPC interface. A method that is not in the table cannot be called.
-//!
-//! Dispatch, argument checks, permissions, `system.listMethods`, `methodHelp` and `methodSignature` derive from the
-//! table.
-//!
-//! # Source
-//! Supervisor manual, "XML-RPC API Documentation".
+//! The methods `supervisor.*`: those of Supervisor itself.
 
-use super::argument::Args;
-use super::method::{BoundCall, Method, Param, ParamKind, WireType};
-use super::{Fault, FaultCode, LogRef, Permission, Request, RequestTarget, TableColumns};
-use crate::domain::{API_VERSION, Channel, Foreign, Namespec, VERSION};
-
-/// The interface version that supervisor_twiddler reports.
-const TWIDDLER_VERSION: &str = "1.0";
+use super::super::argument::Args;
+use super::super::method::{BoundCall, Method, ParamKind, WireType};
+use super::super::{Fault, FaultCode, LogRef, Permission, Request, RequestTarget};
+use super::params::{
+    DONE, GROUP, LENGTH, LOG_TEXT, OFFSET, PROCESS, PROCESS_OR_GROUP, RESULTS, SIGNAL, START_WAIT,
+    STOP_WAIT, TAIL_LENGTH, TAIL_OFFSET, TAIL_RESULT, param,
+};
+use crate::domain::{API_VERSION, Channel, Namespec, VERSION};
 
 /// Creates a call for one process or, if `text` is a wildcard, for its group.
 fn target_request(text: String, request: impl FnOnce(RequestTarget) -> Request) -> BoundCall {
@@ -21,18 +16,6 @@ fn target_request(text: String, request: impl FnOnce(RequestTarget) -> Request) 
         BoundCall::Engine(request(RequestTarget::One(namespec, text)))
     } else {
         BoundCall::Wildcard(request(RequestTarget::Group(namespec.group)), text)
-    }
-}
-
-/// Returns the target that one name of a rolling restart means.
-fn rolling_target(text: String) -> RequestTarget {
-    if text == "all" {
-        return RequestTarget::All;
-    }
-    let namespec = Namespec::parse(&text);
-    match namespec.process {
-        Some(_) => RequestTarget::One(namespec, text),
-        None => RequestTarget::Group(namespec.group),
     }
 }
 
@@ -52,76 +35,14 @@ fn tail_log(args: &mut Args, channel: Channel) -> Result<BoundCall, Fault> {
     })
 }
 
-const fn param(name: &'static str, kind: ParamKind, doc: &'static str) -> Param {
-    Param {
-        name,
-        kind,
-        optional: false,
-        doc,
-    }
-}
-
-const GROUP_NAME: Param = param("group_name", ParamKind::Word, "Name of an active group");
-const PROCESS: Param = param(
-    "name",
-    ParamKind::Namespec,
-    "Process, as `process` or `group:process`",
-);
-const PROCESS_OR_GROUP: Param = param(
-    "name",
-    ParamKind::Namespec,
-    "Process, as `process` or `group:process`; `group:*` for all processes of a group",
-);
-const GROUP: Param = param("name", ParamKind::Word, "Name of the group");
-const SIGNAL: Param = param(
-    "signal",
-    ParamKind::Word,
-    "Name or number of the signal: `HUP`, `SIGHUP`, `1`",
-);
-const OFFSET: Param = param(
-    "offset",
-    ParamKind::Int,
-    "First byte to read; a negative offset, with length 0, counts from the end",
-);
-const LENGTH: Param = param(
-    "length",
-    ParamKind::Int,
-    "Number of bytes to read; 0 = to the end",
-);
-const TAIL_OFFSET: Param = param(
-    "offset",
-    ParamKind::Int,
-    "First byte to read, such as the offset of the previous result",
-);
-const TAIL_LENGTH: Param = param("length", ParamKind::Int, "Maximum number of bytes to read");
-const START_WAIT: Param = Param {
-    name: "wait",
-    kind: ParamKind::Truth,
-    optional: true,
-    doc: "Return only after the start has succeeded or failed",
-};
-const STOP_WAIT: Param = Param {
-    name: "wait",
-    kind: ParamKind::Truth,
-    optional: true,
-    doc: "Return only after all processes have stopped",
-};
-const METHOD: Param = param("name", ParamKind::Word, "Name of a method, with its prefix");
-
-const DONE: &str = "Always true";
-const RESULTS: &str =
-    "One struct per process: name, group, status (a fault code; 80 is success), description";
-const LOG_TEXT: &str = "The text; bytes that are not UTF-8 are replaced";
-const TAIL_RESULT: &str = "[text, size of the log, true if the log has more bytes than requested]";
-
-/// All methods.
-pub const METHODS: &[Method] = {
+/// The methods of Supervisor.
+pub(super) const METHODS: &[Method] = {
     use FaultCode::{
         AbnormalTermination, AlreadyAdded, AlreadyStarted, BadArguments, BadName, BadSignal,
-        CantReread, Failed, IncorrectParameters, NoFile, NotExecutable, NotInWhitelist, NotRunning,
-        SignatureUnsupported, SpawnError as SpawnErrorFault, StillRunning,
+        CantReread, Failed, NoFile, NotExecutable, NotRunning, SpawnError as SpawnErrorFault,
+        StillRunning,
     };
-    use Permission::{Configure, Control, ReadLogs, Shutdown, Signal, Status, Update};
+    use Permission::{Control, ReadLogs, Shutdown, Signal, Status, Update};
     use WireType::{Array, Bool, Int, Struct, Text};
     &[
         // The daemon
@@ -547,268 +468,6 @@ pub const METHODS: &[Method] = {
                     data: args.text()?,
                 }))
             },
-        },
-        // Changes at run time (not in Supervisor)
-        Method {
-            names: &["supervisord.setNumprocs"],
-            params: &[
-                param(
-                    "program",
-                    ParamKind::Namespec,
-                    "Program, as `program`, or `group:program` if several groups have it",
-                ),
-                param("numprocs", ParamKind::Int, "New number of processes"),
-            ],
-            returns: Struct,
-            result: "added and removed: arrays of process names `group:process`",
-            faults: &[BadName, IncorrectParameters, Failed],
-            permission: Configure,
-            doc: "Change the number of processes of a program, until its group is updated. Surplus processes are stopped and removed, the highest process_num first. New processes have the section as it was when the group was added, and start with `autostart`. Other processes are not affected. The method returns after all surplus processes have stopped. `group:*` with -1 is the old form of resetNumprocs, accepted until version 5.1.",
-            bind: |args| {
-                let (program, numprocs) = (args.text()?, args.int()?);
-                // The old form of resetNumprocs, for clients that do not know the method. Remove it in 5.1.
-                if let (Some(group), -1) = (program.strip_suffix(":*"), numprocs) {
-                    let group = group.to_owned();
-                    return Ok(BoundCall::Engine(Request::ResetNumprocs(group)));
-                }
-                Ok(BoundCall::Engine(Request::SetNumprocs {
-                    program,
-                    numprocs,
-                }))
-            },
-        },
-        Method {
-            names: &["supervisord.resetNumprocs"],
-            params: &[GROUP_NAME],
-            returns: Struct,
-            result: "added and removed: arrays of process names `group:process`",
-            faults: &[BadName, IncorrectParameters, Failed],
-            permission: Configure,
-            doc: "Give a scaled group its last read configuration, with the numbers of processes in it. Processes that are equal in both keep running. Other processes are stopped and removed, and new ones start with `autostart`. The method returns after all removed processes have stopped. The fault INCORRECT_PARAMETERS means that the group was not scaled. `supervisorctl update` uses this method.",
-            bind: |args| Ok(BoundCall::Engine(Request::ResetNumprocs(args.text()?))),
-        },
-        Method {
-            names: &["supervisord.rollingRestart"],
-            params: &[
-                param(
-                    "names",
-                    ParamKind::Names,
-                    "`process`, `group:process`, `group:*`, `all`, or an array of those",
-                ),
-                Param {
-                    name: "at_once",
-                    kind: ParamKind::Count,
-                    optional: true,
-                    doc: "Number of processes that are restarted at a time",
-                },
-            ],
-            returns: Array,
-            result: RESULTS,
-            faults: &[BadName, Failed],
-            permission: Control,
-            doc: "Restart processes one after another, low priority first: a process is stopped only when the previous one is RUNNING again. Processes of a group or of `all` that do not run are not started. After the first failure, the remaining processes are not restarted, and their results say so. The restart continues if the client disconnects.",
-            bind: |args| {
-                let (names, at_once) = (args.names()?, args.count()?);
-                let targets = names.into_iter().map(rolling_target).collect();
-                Ok(BoundCall::Engine(Request::RollingRestart {
-                    targets,
-                    at_once,
-                }))
-            },
-        },
-        Method {
-            names: &["supervisord.reexecute", "supervisord.upgrade"],
-            params: &[],
-            returns: Bool,
-            result: DONE,
-            faults: &[Failed],
-            permission: Shutdown,
-            doc: "Re-execute the daemon with the installed binary and the same PID. Programs keep running as its children, with their pipes, logs and states. The method returns after the new binary has accepted the state and before the re-execution; see getGeneration. If the new binary refuses, or another request is running that it could not continue, nothing changes.",
-            bind: |_| Ok(BoundCall::Engine(Request::Upgrade)),
-        },
-        Method {
-            names: &["supervisord.getGeneration"],
-            params: &[],
-            returns: Struct,
-            result: "generation: number of re-executions since the start of the daemon; upgrading: true if a re-execution is about to happen",
-            faults: &[],
-            permission: Status,
-            doc: "Return the number of re-executions of the daemon.",
-            bind: |_| Ok(BoundCall::Engine(Request::Generation)),
-        },
-        Method {
-            names: &["supervisord.getProcessTable"],
-            params: &[
-                param(
-                    "names",
-                    ParamKind::Names,
-                    "`process`, `group:process`, `group:*`, or an array of those; empty: all processes. A word that names no process means the group of that name",
-                ),
-                param(
-                    "members",
-                    ParamKind::Names,
-                    "Members of the struct of getProcessInfo to return; empty array = all members",
-                ),
-            ],
-            returns: Text,
-            result: "Lines of members separated by tabs, in the order of getProcessInfo: first the names of the members, then one line per process, sorted by group and name. In a member, backslash, tab, line feed and carriage return are escaped as `\\\\`, `\\t`, `\\n`, `\\r`",
-            faults: &[BadName],
-            permission: Status,
-            doc: "Return the states of some or all processes in a compact form, which clients parse ten times as fast as structs. Unknown names are omitted.",
-            bind: |args| {
-                let (names, members) = (args.names()?, args.names()?);
-                let columns = TableColumns::of(&members).map_err(|name| {
-                    IncorrectParameters.of(format!("no member {}", Foreign(name)))
-                })?;
-                let request = match names.is_empty() {
-                    true => Request::AllProcessInfo,
-                    false => Request::SomeProcessInfo(names),
-                };
-                Ok(BoundCall::ProcessTable(request, columns))
-            },
-        },
-        Method {
-            names: &["supervisord.getConfigProblems"],
-            params: &[],
-            returns: Array,
-            result: "One string per error or warning: file:line:column: error or warning: message",
-            faults: &[],
-            permission: Update,
-            doc: "Return all errors and warnings of the last read configuration, with file and line. The fault CANT_REREAD has only the first error.",
-            bind: |_| Ok(BoundCall::Engine(Request::ConfigProblems)),
-        },
-        // Methods of the plug-in supervisor_twiddler
-        Method {
-            names: &["twiddler.getAPIVersion"],
-            params: &[],
-            returns: Text,
-            result: "The version",
-            faults: &[NotInWhitelist],
-            permission: Status,
-            doc: "Return the version of the API of supervisor_twiddler.",
-            bind: |_| Ok(BoundCall::Constant(TWIDDLER_VERSION)),
-        },
-        Method {
-            names: &["twiddler.getGroupNames"],
-            params: &[],
-            returns: Array,
-            result: "Names, in the order in which the groups were added",
-            faults: &[NotInWhitelist],
-            permission: Status,
-            doc: "Return the names of all active groups.",
-            bind: |_| Ok(BoundCall::Engine(Request::GroupNames)),
-        },
-        Method {
-            names: &["twiddler.log"],
-            params: &[
-                param("message", ParamKind::Word, "Text of the line"),
-                Param {
-                    name: "level",
-                    kind: ParamKind::Level,
-                    optional: true,
-                    doc: "Level: `CRIT`, `ERRO`, `WARN`, `INFO`, `DEBG`, `TRAC`, `BLAT`, or its number",
-                },
-            ],
-            returns: Bool,
-            result: DONE,
-            faults: &[NotInWhitelist],
-            permission: Control,
-            doc: "Write a line to the activity log of the daemon.",
-            bind: |args| {
-                let (message, level) = (args.text()?, args.level()?);
-                Ok(BoundCall::Engine(Request::WriteLog { level, message }))
-            },
-        },
-        Method {
-            names: &["twiddler.addProgramToGroup"],
-            params: &[
-                GROUP_NAME,
-                param("program_name", ParamKind::Word, "Name of the new program"),
-                param(
-                    "program_options",
-                    ParamKind::Options,
-                    "Keys and values as in a section [program:x]",
-                ),
-            ],
-            returns: Bool,
-            result: DONE,
-            faults: &[NotInWhitelist, BadName, IncorrectParameters, Failed],
-            permission: Configure,
-            doc: "Add a program to an active group, without a configuration file, until the group is removed or updated. Its processes with `autostart` start.",
-            bind: |args| {
-                Ok(BoundCall::Engine(Request::AddProgram {
-                    group: args.text()?,
-                    program: args.text()?,
-                    options: args.options()?,
-                }))
-            },
-        },
-        Method {
-            names: &["twiddler.removeProcessFromGroup"],
-            params: &[
-                GROUP_NAME,
-                param(
-                    "process_name",
-                    ParamKind::Word,
-                    "Process, without its group",
-                ),
-            ],
-            returns: Bool,
-            result: DONE,
-            faults: &[NotInWhitelist, BadName, StillRunning],
-            permission: Configure,
-            doc: "Remove a process from an active group. The process must be stopped. It returns when its group is added again.",
-            bind: |args| {
-                Ok(BoundCall::Engine(Request::RemoveProcess {
-                    group: args.text()?,
-                    process: args.text()?,
-                }))
-            },
-        },
-        // The interface itself
-        Method {
-            names: &["system.listMethods"],
-            params: &[],
-            returns: Array,
-            result: "Names, in order",
-            faults: &[],
-            permission: Status,
-            doc: "Return the names of all methods.",
-            bind: |_| Ok(BoundCall::ListMethods),
-        },
-        Method {
-            names: &["system.methodHelp"],
-            params: &[METHOD],
-            returns: Text,
-            result: "The description",
-            faults: &[SignatureUnsupported],
-            permission: Status,
-            doc: "Return the description of a method, its parameters and its result.",
-            bind: |args| Ok(BoundCall::MethodHelp(args.text()?)),
-        },
-        Method {
-            names: &["system.methodSignature"],
-            params: &[METHOD],
-            returns: Array,
-            result: "[type of the result, types of the parameters…]",
-            faults: &[SignatureUnsupported],
-            permission: Status,
-            doc: "Return the types of the result and the parameters of a method.",
-            bind: |args| Ok(BoundCall::MethodSignature(args.text()?)),
-        },
-        Method {
-            names: &["system.multicall"],
-            params: &[param(
-                "calls",
-                ParamKind::List,
-                "Structs with methodName and, if the method has parameters, params",
-            )],
-            returns: Array,
-            result: "For each call its result, or a struct with faultCode and faultString",
-            faults: &[],
-            permission: Status,
-            doc: "Make several calls, one after another, in one request. Calls after a failed call are made too.",
-            bind: |args| Ok(BoundCall::Multicall(args.list()?)),
         },
     ]
 };

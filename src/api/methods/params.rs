@@ -1,0 +1,68 @@
+//! Parameters and texts that several methods share.
+
+use super::super::method::{Param, ParamKind};
+
+/// Creates a required parameter.
+pub(super) const fn param(name: &'static str, kind: ParamKind, doc: &'static str) -> Param {
+    Param {
+        name,
+        kind,
+        optional: false,
+        doc,
+    }
+}
+
+pub(super) const GROUP_NAME: Param =
+    param("group_name", ParamKind::Word, "Name of an active group");
+pub(super) const PROCESS: Param = param(
+    "name",
+    ParamKind::Namespec,
+    "Process, as `process` or `group:process`",
+);
+pub(super) const PROCESS_OR_GROUP: Param = param(
+    "name",
+    ParamKind::Namespec,
+    "Process, as `process` or `group:process`; `group:*` for all processes of a group",
+);
+pub(super) const GROUP: Param = param("name", ParamKind::Word, "Name of the group");
+pub(super) const SIGNAL: Param = param(
+    "signal",
+    ParamKind::Word,
+    "Name or number of the signal: `HUP`, `SIGHUP`, `1`",
+);
+pub(super) const OFFSET: Param = param(
+    "offset",
+    ParamKind::Int,
+    "First byte to read; a negative offset, with length 0, counts from the end",
+);
+pub(super) const LENGTH: Param = param(
+    "length",
+    ParamKind::Int,
+    "Number of bytes to read; 0 = to the end",
+);
+pub(super) const TAIL_OFFSET: Param = param(
+    "offset",
+    ParamKind::Int,
+    "First byte to read, such as the offset of the previous result",
+);
+pub(super) const TAIL_LENGTH: Param =
+    param("length", ParamKind::Int, "Maximum number of bytes to read");
+pub(super) const START_WAIT: Param = Param {
+    name: "wait",
+    kind: ParamKind::Truth,
+    optional: true,
+    doc: "Return only after the start has succeeded or failed",
+};
+pub(super) const STOP_WAIT: Param = Param {
+    name: "wait",
+    kind: ParamKind::Truth,
+    optional: true,
+    doc: "Return only after all processes have stopped",
+};
+
+pub(super) const DONE: &str = "Always true";
+pub(super) const RESULTS: &str =
+    "One struct per process: name, group, status (a fault code; 80 is success), description";
+pub(super) const LOG_TEXT: &str = "The text; bytes that are not UTF-8 are replaced";
+pub(super) const TAIL_RESULT: &str =
+    "[text, size of the log, true if the log has more bytes than requested]";

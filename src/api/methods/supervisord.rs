@@ -1,0 +1,155 @@
+//! The methods `supervisord.*`, which Supervisor does not have: changes at run time, upgrades, compact states.
+
+use super::super::method::{BoundCall, Method, Param, ParamKind, WireType};
+use super::super::{FaultCode, Permission, Request, RequestTarget, TableColumns};
+use super::params::{DONE, GROUP_NAME, RESULTS, param};
+use crate::domain::{Foreign, Namespec};
+
+/// Returns the target that one name of a rolling restart means.
+fn rolling_target(text: String) -> RequestTarget {
+    if text == "all" {
+        return RequestTarget::All;
+    }
+    let namespec = Namespec::parse(&text);
+    match namespec.process {
+        Some(_) => RequestTarget::One(namespec, text),
+        None => RequestTarget::Group(namespec.group),
+    }
+}
+
+/// The methods that Supervisor does not have.
+pub(super) const METHODS: &[Method] = {
+    use FaultCode::{BadName, Failed, IncorrectParameters};
+    use Permission::{Configure, Control, Shutdown, Status, Update};
+    use WireType::{Array, Bool, Struct, Text};
+    &[
+        Method {
+            names: &["supervisord.setNumprocs"],
+            params: &[
+                param(
+                    "program",
+                    ParamKind::Namespec,
+                    "Program, as `program`, or `group:program` if several groups have it",
+                ),
+                param("numprocs", ParamKind::Int, "New number of processes"),
+            ],
+            returns: Struct,
+            result: "added and removed: arrays of process names `group:process`",
+            faults: &[BadName, IncorrectParameters, Failed],
+            permission: Configure,
+            doc: "Change the number of processes of a program, until its group is updated. Surplus processes are stopped and removed, the highest process_num first. New processes have the section as it was when the group was added, and start with `autostart`. Other processes are not affected. The method returns after all surplus processes have stopped. `group:*` with -1 is the old form of resetNumprocs, accepted until version 5.1.",
+            bind: |args| {
+                let (program, numprocs) = (args.text()?, args.int()?);
+                // The old form of resetNumprocs, for clients that do not know the method. Remove it in 5.1.
+                if let (Some(group), -1) = (program.strip_suffix(":*"), numprocs) {
+                    let group = group.to_owned();
+                    return Ok(BoundCall::Engine(Request::ResetNumprocs(group)));
+                }
+                Ok(BoundCall::Engine(Request::SetNumprocs {
+                    program,
+                    numprocs,
+                }))
+            },
+        },
+        Method {
+            names: &["supervisord.resetNumprocs"],
+            params: &[GROUP_NAME],
+            returns: Struct,
+            result: "added and removed: arrays of process names `group:process`",
+            faults: &[BadName, IncorrectParameters, Failed],
+            permission: Configure,
+            doc: "Give a scaled group its last read configuration, with the numbers of processes in it. Processes that are equal in both keep running. Other processes are stopped and removed, and new ones start with `autostart`. The method returns after all removed processes have stopped. The fault INCORRECT_PARAMETERS means that the group was not scaled. `supervisorctl update` uses this method.",
+            bind: |args| Ok(BoundCall::Engine(Request::ResetNumprocs(args.text()?))),
+        },
+        Method {
+            names: &["supervisord.rollingRestart"],
+            params: &[
+                param(
+                    "names",
+                    ParamKind::Names,
+                    "`process`, `group:process`, `group:*`, `all`, or an array of those",
+                ),
+                Param {
+                    name: "at_once",
+                    kind: ParamKind::Count,
+                    optional: true,
+                    doc: "Number of processes that are restarted at a time",
+                },
+            ],
+            returns: Array,
+            result: RESULTS,
+            faults: &[BadName, Failed],
+            permission: Control,
+            doc: "Restart processes one after another, low priority first: a process is stopped only when the previous one is RUNNING again. Processes of a group or of `all` that do not run are not started. After the first failure, the remaining processes are not restarted, and their results say so. The restart continues if the client disconnects.",
+            bind: |args| {
+                let (names, at_once) = (args.names()?, args.count()?);
+                let targets = names.into_iter().map(rolling_target).collect();
+                Ok(BoundCall::Engine(Request::RollingRestart {
+                    targets,
+                    at_once,
+                }))
+            },
+        },
+        Method {
+            names: &["supervisord.reexecute", "supervisord.upgrade"],
+            params: &[],
+            returns: Bool,
+            result: DONE,
+            faults: &[Failed],
+            permission: Shutdown,
+            doc: "Re-execute the daemon with the installed binary and the same PID. Programs keep running as its children, with their pipes, logs and states. The method returns after the new binary has accepted the state and before the re-execution; see getGeneration. If the new binary refuses, or another request is running that it could not continue, nothing changes.",
+            bind: |_| Ok(BoundCall::Engine(Request::Upgrade)),
+        },
+        Method {
+            names: &["supervisord.getGeneration"],
+            params: &[],
+            returns: Struct,
+            result: "generation: number of re-executions since the start of the daemon; upgrading: true if a re-execution is about to happen",
+            faults: &[],
+            permission: Status,
+            doc: "Return the number of re-executions of the daemon.",
+            bind: |_| Ok(BoundCall::Engine(Request::Generation)),
+        },
+        Method {
+            names: &["supervisord.getProcessTable"],
+            params: &[
+                param(
+                    "names",
+                    ParamKind::Names,
+                    "`process`, `group:process`, `group:*`, or an array of those; empty: all processes. A word that names no process means the group of that name",
+                ),
+                param(
+                    "members",
+                    ParamKind::Names,
+                    "Members of the struct of getProcessInfo to return; empty array = all members",
+                ),
+            ],
+            returns: Text,
+            result: "Lines of members separated by tabs, in the order of getProcessInfo: first the names of the members, then one line per process, sorted by group and name. In a member, backslash, tab, line feed and carriage return are escaped as `\\\\`, `\\t`, `\\n`, `\\r`",
+            faults: &[BadName],
+            permission: Status,
+            doc: "Return the states of some or all processes in a compact form, which clients parse ten times as fast as structs. Unknown names are omitted.",
+            bind: |args| {
+                let (names, members) = (args.names()?, args.names()?);
+                let columns = TableColumns::of(&members).map_err(|name| {
+                    IncorrectParameters.of(format!("no member {}", Foreign(name)))
+                })?;
+                let request = match names.is_empty() {
+                    true => Request::AllProcessInfo,
+                    false => Request::SomeProcessInfo(names),
+                };
+                Ok(BoundCall::ProcessTable(request, columns))
+            },
+        },
+        Method {
+            names: &["supervisord.getConfigProblems"],
+            params: &[],
+            returns: Array,
+            result: "One string per error or warning: file:line:column: error or warning: message",
+            faults: &[],
+            permission: Update,
+            doc: "Return all errors and warnings of the last read configuration, with file and line. The fault CANT_REREAD has only the first error.",
+            bind: |_| Ok(BoundCall::Engine(Request::ConfigProblems)),
+        },
+    ]
+};

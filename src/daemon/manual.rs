@@ -227,11 +227,6 @@ The binary has two other names: `echo_supervisord_conf` prints a sample configur
 /// Returns the manual page supervisord(8) in roff.
 #[must_use]
 pub fn page() -> String {
-    let list = |page: &mut Page, rows: &[(&str, &str)]| {
-        for (tag, text) in rows {
-            page.entry(tag, text);
-        }
-    };
     let mut page = Page::new("supervisord", "the table of options and the code");
     page.synopsis(&[
         "`supervisord` [`-c` <file>] [`-n`] [<option> ...]",
@@ -240,6 +235,56 @@ pub fn page() -> String {
     ]);
     page.section("DESCRIPTION");
     page.prose(DESCRIPTION);
+    add_options(&mut page);
+    page.section("COMMANDS");
+    page.prose(
+        "If the first argument is one of these commands, `supervisord` runs the command and exits.",
+    );
+    for subcommand in &SUBCOMMANDS {
+        add_subcommand(&mut page, subcommand);
+    }
+    page.section("SIGNALS");
+    add_entries(&mut page, SIGNALS);
+    page.section("EXIT STATUS");
+    add_entries(&mut page, STATUS);
+    page.section("UNDER SYSTEMD");
+    page.prose(SYSTEMD);
+    page.section("IN CONTAINERS");
+    page.prose(CONTAINERS);
+    page.section("UPGRADE AND SURVIVAL");
+    page.prose(UPGRADE);
+    add_entries(&mut page, SURVIVAL);
+    page.prose(&format!(
+        "Under systemd, the daemon starts a small process of the same binary, the fd holder `{}`. It holds the pipes of the \
+         programs, and output that was read but not yet written, for the next daemon. It exits after the last program; if it \
+         exits earlier, the daemon starts another one.",
+        fd_holder::NAME
+    ));
+    page.section("OTHER NAMES");
+    page.prose(NAMES);
+    page.section("ENVIRONMENT");
+    add_entries(&mut page, ENVIRONMENT);
+    page.part("Variables of programs");
+    add_entries(&mut page, GIVEN);
+    add_files(&mut page);
+    page.section("DIAGNOSTICS");
+    page.prose(DIAGNOSTICS);
+    add_entries(&mut page, PROBLEMS);
+    page.section("DIFFERENCES FROM SUPERVISOR");
+    page.prose(DIFFERENCES);
+    add_examples(&mut page);
+    page.see_also(&[("systemctl", 1), ("systemd.service", 5), ("logrotate", 8)])
+}
+
+/// Adds an entry for each row.
+fn add_entries(page: &mut Page, rows: &[(&str, &str)]) {
+    for (tag, text) in rows {
+        page.entry(tag, text);
+    }
+}
+
+/// Adds the section OPTIONS.
+fn add_options(page: &mut Page) {
     page.section("OPTIONS");
     page.prose(
         "Options override the keys of the same name in the configuration, also after a reload. Long options can be abbreviated to \
@@ -251,36 +296,10 @@ pub fn page() -> String {
     }
     page.part("Checking");
     page.prose(CHECK);
-    page.section("COMMANDS");
-    page.prose(
-        "If the first argument is one of these commands, `supervisord` runs the command and exits.",
-    );
-    for subcommand in &SUBCOMMANDS {
-        add_subcommand(&mut page, subcommand);
-    }
-    page.section("SIGNALS");
-    list(&mut page, SIGNALS);
-    page.section("EXIT STATUS");
-    list(&mut page, STATUS);
-    page.section("UNDER SYSTEMD");
-    page.prose(SYSTEMD);
-    page.section("IN CONTAINERS");
-    page.prose(CONTAINERS);
-    page.section("UPGRADE AND SURVIVAL");
-    page.prose(UPGRADE);
-    list(&mut page, SURVIVAL);
-    page.prose(&format!(
-        "Under systemd, the daemon starts a small process of the same binary, the fd holder `{}`. It holds the pipes of the \
-         programs, and output that was read but not yet written, for the next daemon. It exits after the last program; if it \
-         exits earlier, the daemon starts another one.",
-        fd_holder::NAME
-    ));
-    page.section("OTHER NAMES");
-    page.prose(NAMES);
-    page.section("ENVIRONMENT");
-    list(&mut page, ENVIRONMENT);
-    page.part("Variables of programs");
-    list(&mut page, GIVEN);
+}
+
+/// Adds the section FILES.
+fn add_files(page: &mut Page) {
     page.section("FILES");
     page.prose("Without `-c`, the daemon uses the first of these configuration files that exists, for a program in `/usr/bin`:");
     for place in search::search_paths("/usr/bin/supervisord") {
@@ -293,12 +312,11 @@ pub fn page() -> String {
             },
         );
     }
-    list(&mut page, FILES);
-    page.section("DIAGNOSTICS");
-    page.prose(DIAGNOSTICS);
-    list(&mut page, PROBLEMS);
-    page.section("DIFFERENCES FROM SUPERVISOR");
-    page.prose(DIFFERENCES);
+    add_entries(page, FILES);
+}
+
+/// Adds the section EXAMPLES.
+fn add_examples(page: &mut Page) {
     page.section("EXAMPLES");
     page.prose("Try a configuration in one directory, without root:");
     page.example(Example::Configuration, TRY);
@@ -315,7 +333,6 @@ pub fn page() -> String {
         Example::Text,
         "ENTRYPOINT [\"/usr/bin/supervisord\", \"-n\", \"-c\", \"/etc/supervisord.conf\"]",
     );
-    page.see_also(&[("systemctl", 1), ("systemd.service", 5), ("logrotate", 8)])
 }
 
 /// Returns an option as the user types it.

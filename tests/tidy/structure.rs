@@ -27,12 +27,6 @@ enum Rule {
 const EXCEPTIONS: &[(Rule, &str, usize)] = &[
     (Rule::Circles, "core", 20),
     (Rule::FunctionLines, "core/admit.rs: admit", 84),
-    (Rule::FunctionLines, "daemon/manual.rs: page", 91),
-    (
-        Rule::FunctionLines,
-        "import/translate/ends.rs: translate_restart",
-        82,
-    ),
 ];
 
 /// The text without its `#[cfg(test)]` items.

@@ -86,58 +86,7 @@ impl Translation<'_> {
             "RestartForceExitStatus",
             "for signals, only autorestart decides",
         );
-        let restart = self
-            .last_assignment("Restart")
-            .unwrap_or_else(|| "no".to_owned());
-        let any_code = || (0..=u8::MAX).collect();
-        let autorestart = match restart.as_str() {
-            "no" => NEVER,
-            "always" if prevented.is_empty() => ALWAYS,
-            "always" => {
-                if expected.len() > 1 {
-                    self.section.add_remark(
-                        "SuccessExitStatus",
-                        "",
-                        "the program is restarted after these codes too, so they are not in exitcodes= and the log calls them unexpected",
-                    );
-                }
-                expected.clear();
-                UNEXPECTED
-            }
-            "on-failure" => {
-                self.section.add_remark(
-                    "Restart",
-                    &restart,
-                    "every signal causes a restart too, including HUP, INT, TERM and PIPE",
-                );
-                UNEXPECTED
-            }
-            "on-abnormal" | "on-abort" => {
-                expected = any_code();
-                UNEXPECTED
-            }
-            "on-watchdog" => {
-                expected = any_code();
-                self.section.add_remark(
-                    "Restart",
-                    &restart,
-                    "the program is restarted after any other signal too",
-                );
-                UNEXPECTED
-            }
-            "on-success" => {
-                self.section.add_remark(
-                    "Restart",
-                    &restart,
-                    "the program is not restarted: autorestart= takes true, false and unexpected (on-failure)",
-                );
-                NEVER
-            }
-            other => {
-                self.not_understood("Restart", other);
-                NEVER
-            }
-        };
+        let autorestart = self.choose_autorestart(&mut expected, !prevented.is_empty());
         if autorestart == UNEXPECTED {
             expected.extend(&prevented);
             expected.retain(|code| !forced.contains(code));
@@ -160,6 +109,63 @@ impl Translation<'_> {
             self.section.set("startretries", "0");
         }
         self.translate_pace(autorestart);
+    }
+
+    /// Returns the value of `autorestart` for the unit's `Restart`, and changes the expected exit codes where only they can
+    /// express it. `prevents`: the unit has exit codes that prevent a restart.
+    fn choose_autorestart(&mut self, expected: &mut Vec<u8>, prevents: bool) -> &'static str {
+        let restart = self
+            .last_assignment("Restart")
+            .unwrap_or_else(|| "no".to_owned());
+        let any_code = || (0..=u8::MAX).collect();
+        match restart.as_str() {
+            "no" => NEVER,
+            "always" if !prevents => ALWAYS,
+            "always" => {
+                if expected.len() > 1 {
+                    self.section.add_remark(
+                        "SuccessExitStatus",
+                        "",
+                        "the program is restarted after these codes too, so they are not in exitcodes= and the log calls them unexpected",
+                    );
+                }
+                expected.clear();
+                UNEXPECTED
+            }
+            "on-failure" => {
+                self.section.add_remark(
+                    "Restart",
+                    &restart,
+                    "every signal causes a restart too, including HUP, INT, TERM and PIPE",
+                );
+                UNEXPECTED
+            }
+            "on-abnormal" | "on-abort" => {
+                *expected = any_code();
+                UNEXPECTED
+            }
+            "on-watchdog" => {
+                *expected = any_code();
+                self.section.add_remark(
+                    "Restart",
+                    &restart,
+                    "the program is restarted after any other signal too",
+                );
+                UNEXPECTED
+            }
+            "on-success" => {
+                self.section.add_remark(
+                    "Restart",
+                    &restart,
+                    "the program is not restarted: autorestart= takes true, false and unexpected (on-failure)",
+                );
+                NEVER
+            }
+            other => {
+                self.not_understood("Restart", other);
+                NEVER
+            }
+        }
     }
 
     /// Translates the pause before a restart and the limit of restarts.

@@ -8,8 +8,8 @@ use httparse::{EMPTY_HEADER, Error, ParserConfig, Response, Status};
 
 /// Maximum size of the status line and header fields (or trailers), in bytes.
 const HEAD_MAX: usize = 64 << 10;
-/// Maximum number of header fields.
-const FIELDS_MAX: usize = 64;
+/// Maximum number of header fields. Python's http.client, which Supervisor's client uses, has the same.
+const FIELDS_MAX: usize = 100;
 /// Maximum length of a chunk size line, in bytes.
 const CHUNK_LINE_MAX: usize = 1 << 10;
 
@@ -181,9 +181,12 @@ impl ResponseDecoder {
     fn read_head(&mut self, bytes: &[u8]) -> Result<(), HttpError> {
         let mut fields = [EMPTY_HEADER; FIELDS_MAX];
         let mut response = Response::new(&mut fields);
-        // A line that is not a field does not make the response useless.
+        // Supervisor's client accepts all of these.
         let mut parser = ParserConfig::default();
-        parser.ignore_invalid_headers_in_responses(true);
+        parser
+            .ignore_invalid_headers_in_responses(true)
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .allow_multiple_spaces_in_response_status_delimiters(true);
         match parser.parse_response(&mut response, bytes) {
             Ok(Status::Complete(_)) => {}
             Err(Error::Status) => return Err("it has no status code"),
@@ -194,7 +197,7 @@ impl ResponseDecoder {
             .code
             .filter(|status| *status >= 100)
             .ok_or("it has no status code")?;
-        let reason = response.reason.unwrap_or_default().trim().to_owned();
+        let reason = reason_phrase(bytes);
         let mut keep = response.version != Some(0);
         let (mut length, mut chunked) = (None, false);
         for field in response.headers.iter() {
@@ -204,7 +207,7 @@ impl ResponseDecoder {
             } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
                 chunked = value.to_ascii_lowercase().contains("chunked");
             } else if field.name.eq_ignore_ascii_case("connection") {
-                keep = keep && !value.eq_ignore_ascii_case("close");
+                keep = keep && !value.to_ascii_lowercase().contains("close");
             }
         }
         // Informational responses precede the final one.
@@ -228,6 +231,27 @@ impl ResponseDecoder {
         });
         Ok(())
     }
+}
+
+/// The reason phrase in a head with a valid status line. Empty: none.
+// httparse drops a phrase with bytes outside ASCII. They are read as Latin-1, as in http.client.
+fn reason_phrase(head: &[u8]) -> String {
+    let line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let words = line.trim_ascii().splitn(2, |&byte| byte == b' ');
+    let behind_version = words.last().unwrap_or_default().trim_ascii_start();
+    let mut words = behind_version.splitn(2, |&byte| byte == b' ');
+    let phrase = words.nth(1).unwrap_or_default().trim_ascii();
+    let chars = phrase.iter().map(|&byte| char::from(byte));
+    // The phrase is printed on a terminal, and Latin-1 has control characters too.
+    chars
+        .map(|c| {
+            if c.is_control() {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 /// Moves at most `left` bytes to `body`. Returns how many are still to come.
@@ -363,6 +387,52 @@ mod tests {
             ("HTTP/1.1 099 x\r\n\r\n", "it has no status code"),
         ] {
             assert_eq!(decode(given.as_bytes(), 3), Err(expected), "{given:?}");
+        }
+    }
+
+    /// What Python's http.client makes of these was tried with the venv of the reference.
+    #[test]
+    fn responses_that_supervisors_client_accepts_are_accepted() {
+        let status = |line: &str| format!("{line}\r\nContent-Length: 1\r\n\r\nx").into_bytes();
+        let fields = |text: &str| format!("HTTP/1.1 200 OK\r\n{text}\r\n\r\nx").into_bytes();
+        let latin_1 = b"HTTP/1.1 500 Tsch\xfcss\r\nContent-Length: 1\r\nX: \xfc\r\n\r\nx";
+        for (given, expected) in [
+            // Without a reason phrase, with and without a space in its place.
+            (status("HTTP/1.1 200 "), "200  true true x"),
+            (status("HTTP/1.1 200"), "200  true true x"),
+            (b"HTTP/1.1 200\nContent-Length: 1\n\nx".to_vec(), "200  true true x"),
+            // A reason phrase outside ASCII.
+            (latin_1.to_vec(), "500 Tsch\u{fc}ss true true x"),
+            (status("HTTP/1.1 404 Not \u{e9}"), "404 Not \u{c3}\u{a9} true true x"),
+            (b"HTTP/1.1 500 \x9b1m\r\nContent-Length: 1\r\n\r\nx".to_vec(), "500 \u{fffd}1m true true x"),
+            // Several spaces.
+            (status("HTTP/1.1  200  Fine  day"), "200 Fine  day true true x"),
+            // HTTP/1.0.
+            (status("HTTP/1.0 200 OK"), "200 OK false true x"),
+            // Names in any case, and values without a space.
+            (fields("content-length: 1"), "200 OK true true x"),
+            (fields("CONTENT-LENGTH:1"), "200 OK true true x"),
+            // Folded lines (RFC 9112, 5.2).
+            (fields("X: a\r\n b\r\n\tc\r\nContent-Length: 1"), "200 OK true true x"),
+            (fields("Content-Length:\r\n 1"), "200 OK true true x"),
+            // Fields that are not valid: bytes outside ASCII, a control character, names with spaces, none.
+            (fields("X: \u{e9}\r\nContent-Length: 1"), "200 OK true true x"),
+            (fields("X: \u{1}\r\nContent-Length: 1"), "200 OK true true x"),
+            (fields("Set Cookie: a\r\nContent-Length: 1"), "200 OK true true x"),
+            (fields(": a\r\nContent-Length: 1"), "200 OK true true x"),
+            (fields("Content-Length : 1"), "200 OK false true x"),
+            // The connection is closed although other words say so too.
+            (fields("Connection: X, Close\r\nContent-Length: 1"), "200 OK false true x"),
+            // Sizes of chunks with blanks behind them, as old servers pad them, and trailers.
+            (
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: CHUNKED\r\n\r\n1  \r\nx\r\n0\r\nX: y\r\n\r\n".to_vec(),
+                "200 OK true true x",
+            ),
+        ] {
+            for size in [1, 3, 1000] {
+                let given_text = String::from_utf8_lossy(&given);
+                assert_eq!(decode(&given, size), Ok(expected.to_owned()), "{given_text:?}");
+            }
         }
     }
 

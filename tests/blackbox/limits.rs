@@ -47,6 +47,14 @@ fn nice(pid: i32) -> String {
     rest.split(' ').nth(16).unwrap_or_default().to_owned()
 }
 
+/// A nice value that a process of the daemon may set without privileges, as text: `by` above that of this test, which
+/// may run under nice(1).
+fn nice_above_ours(by: i32) -> Result<String, String> {
+    let pid = i32::try_from(std::process::id()).map_err(|e| e.to_string())?;
+    let ours: i32 = nice(pid).parse().map_err(|e| format!("nice: {e}"))?;
+    Ok((ours + by).min(19).to_string())
+}
+
 fn same(what: &str, found: &str, expected: &str) -> Result<(), String> {
     expect(
         found == expected,
@@ -145,8 +153,9 @@ fn without_root() -> Result<Outcome, String> {
         (true, None) => return Ok(Outcome::Skipped("there is no user nobody".to_owned())),
     };
     let log = |name: &str| format!("stderr_logfile={{dir}}/{name}.log\n");
+    let own_nice = nice_above_ours(7)?;
     let mut host = Host::new(&format!(
-        "[program:own]\n{SLEEP}stderr_logfile=NONE\ngroup={gid}\nnice=7\noom_score_adj=777\nlimit_nofile=44\n\
+        "[program:own]\n{SLEEP}stderr_logfile=NONE\ngroup={gid}\nnice={own_nice}\noom_score_adj=777\nlimit_nofile=44\n\
          no_new_privileges=true\n\
          [program:group]\n{SLEEP}startsecs=1\ngroup=0\n{}\
          [program:nice]\n{SLEEP}startsecs=1\nnice=-9\n{}\
@@ -178,7 +187,7 @@ fn without_root() -> Result<Outcome, String> {
     let daemon = host.daemon()?;
     daemon.wait_state("own", "RUNNING")?;
     let pid = daemon.pid_of("own");
-    same("nice", &nice(pid), "7")?;
+    same("nice", &nice(pid), &own_nice)?;
     same("oom_score_adj", proc(pid, "oom_score_adj").trim(), "777")?;
     same(
         "files",
@@ -217,9 +226,10 @@ fn after_root() -> Result<Outcome, String> {
     if !is_root() {
         return Ok(Outcome::Skipped("needs root".to_owned()));
     }
+    let nice = nice_above_ours(2)?;
     let mut host = Host::new(&format!(
         "[supervisord]\nuser=nobody\n[program:a]\n{SLEEP}startsecs=1\noom_score_adj=500\nstderr_logfile={{dir}}/a.log\n\
-         [program:b]\n{SLEEP}stderr_logfile=NONE\nnice=2\n"
+         [program:b]\n{SLEEP}stderr_logfile=NONE\nnice={nice}\n"
     ))?;
     std::fs::set_permissions(host.place.path(), Permissions::from_mode(0o777))
         .map_err(|e| e.to_string())?;

@@ -45,7 +45,7 @@ const IMPURE: &[&str] = &[
 
 /// The home of each outside package: files, and rooms that end in `/`.
 const HOMES: &[(&str, &[&str])] = &[
-    ("quick_xml", &["api/xmlrpc.rs"]),
+    ("quick_xml", &["api/xmlrpc/reader.rs"]),
     ("tokio", &["control/", "server/", "cgroup/bus.rs"]),
     ("hyper", &["server/"]),
     ("http_body_util", &["server/"]),

@@ -2,8 +2,8 @@
 //! core awaits. Each stage holds only the data that is valid in it, so an impossible combination cannot be expressed.
 //!
 //! A stage has an outer shape, which says whether a process exists, and details within it. Other files match on the shape
-//! or call a method of [`Stage`]. Only this file, `stage_record` and `transitions` name every stage, so the compiler
-//! points at these three when a stage is added.
+//! or call a method of [`Stage`]. Only this file, `stage_record` and `transitions` name every stage: the compiler points
+//! at the first two when a stage is added, and at `transitions` when its [`StageKind`] is added.
 //!
 //! The stages that may follow each other, generated from the table in `transitions`:
 #![doc = include_str!("stages.md")]

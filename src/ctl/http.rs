@@ -390,7 +390,7 @@ mod tests {
         }
     }
 
-    /// What Python's http.client makes of these was tried with the venv of the reference.
+    /// Python's http.client, which Supervisor's client uses, accepts all of these heads.
     #[test]
     fn responses_that_supervisors_client_accepts_are_accepted() {
         let status = |line: &str| format!("{line}\r\nContent-Length: 1\r\n\r\nx").into_bytes();
@@ -415,15 +415,15 @@ mod tests {
             // Folded lines (RFC 9112, 5.2).
             (fields("X: a\r\n b\r\n\tc\r\nContent-Length: 1"), "200 OK true true x"),
             (fields("Content-Length:\r\n 1"), "200 OK true true x"),
-            // Fields that are not valid: bytes outside ASCII, a control character, names with spaces, none.
+            // Unusual fields: bytes outside ASCII, a control character, names with spaces, an empty name.
             (fields("X: \u{e9}\r\nContent-Length: 1"), "200 OK true true x"),
             (fields("X: \u{1}\r\nContent-Length: 1"), "200 OK true true x"),
             (fields("Set Cookie: a\r\nContent-Length: 1"), "200 OK true true x"),
             (fields(": a\r\nContent-Length: 1"), "200 OK true true x"),
             (fields("Content-Length : 1"), "200 OK false true x"),
-            // The connection is closed although other words say so too.
+            // `close` among other words.
             (fields("Connection: X, Close\r\nContent-Length: 1"), "200 OK false true x"),
-            // Sizes of chunks with blanks behind them, as old servers pad them, and trailers.
+            // A chunk size that the server pads with spaces, and a trailer.
             (
                 b"HTTP/1.1 200 OK\r\nTransfer-Encoding: CHUNKED\r\n\r\n1  \r\nx\r\n0\r\nX: y\r\n\r\n".to_vec(),
                 "200 OK true true x",

@@ -414,7 +414,10 @@ impl Invariants {
                         told.failures += 1;
                         assert_eq!(told.failures, *tries);
                     }
-                    ProcessState::Running | ProcessState::Fatal => told.failures = 0,
+                    // EXITED follows RUNNING, or UNKNOWN if the process had run for `startsecs`.
+                    ProcessState::Running | ProcessState::Exited | ProcessState::Fatal => {
+                        told.failures = 0;
+                    }
                     ProcessState::Starting => {
                         assert!(!self.stopping_told, "a start while everything stops");
                         assert_eq!(told.failures, *tries);

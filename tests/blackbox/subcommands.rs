@@ -79,7 +79,10 @@ fn mistakes() -> Result<Outcome, String> {
     let unexpected = "error: unexpected argument '-x' found\n";
     let unknown = "error: invalid value 'reinstall' for '<ACTION>'\n  [possible values: install, ";
     for (arguments, told) in [
-        (&["import"][..], "convert systemd units to program sections"),
+        (
+            &["import"][..],
+            "print systemd units as [program:x] sections\n\nUsage: ",
+        ),
         (&["import", "-x"], unexpected),
         (
             &["service"],

@@ -18,6 +18,7 @@ pub mod fd_holder;
 pub mod handoff;
 pub mod heartbeat;
 pub mod import;
+pub mod manual;
 pub mod output;
 pub mod pidproxy;
 pub mod server;

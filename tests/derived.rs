@@ -6,7 +6,7 @@ use std::path::Path;
 use supervisord::config::render;
 use supervisord::domain::roff::PAGES;
 use supervisord::server::dbus;
-use supervisord::{api, config, core, ctl, daemon, output, pidproxy};
+use supervisord::{api, core, ctl, daemon, manual, output, pidproxy};
 
 /// Compares `text` with the committed file, or rewrites it.
 fn agrees(file: &str, text: &str) {
@@ -72,12 +72,12 @@ fn the_tables_of_the_bench_derive_from_its_stored_run() {
 #[test]
 fn manual_pages_derive_from_the_tables() {
     let texts = [
-        config::manual::sample(),
+        manual::sample(),
         pidproxy::manual::page(),
         ctl::manual::page(),
         dbus::page(),
-        config::manual::configuration(core::manual::states),
-        config::manual::events(),
+        manual::configuration(),
+        manual::events(),
         output::manual::page(),
         api::manual::page(),
         daemon::manual::page(),

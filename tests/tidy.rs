@@ -16,7 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["api", "cgroup"],
     &["effects"],
     &["core", "spawn", "output", "pidproxy", "import", "service"],
-    &["handoff"],
+    &["handoff", "manual"],
     &["engine"],
     &["control"],
     &["server"],
@@ -27,7 +27,9 @@ const FLOORS: &[&[&str]] = &[
 const CTL: &[&str] = &["api", "cli", "config", "domain", "ctl"];
 
 /// Rooms without I/O.
-const PURE: &[&str] = &["domain", "config", "cli", "api", "effects", "core"];
+const PURE: &[&str] = &[
+    "domain", "config", "cli", "api", "effects", "core", "manual",
+];
 
 /// Names that a pure room must not contain.
 const IMPURE: &[&str] = &[

@@ -16,7 +16,6 @@ pub mod key;
 mod keys_tests;
 mod log_target;
 pub mod lookup;
-pub mod manual;
 pub mod options;
 mod parse;
 mod path;

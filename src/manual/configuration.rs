@@ -1,7 +1,8 @@
 //! The manual page supervisord.conf(5), generated from KEYS.
 
-use super::super::key::{ConfigKey, ExpandScope, SectionKind, Topic, ValueKind};
-use super::super::search;
+use crate::config::key::{self, ConfigKey, ExpandScope, SectionKind, Topic, ValueKind};
+use crate::config::search;
+use crate::core;
 use crate::domain::roff::{Example, Page};
 
 /// The sections in the order of the page, with their descriptions.
@@ -162,9 +163,9 @@ programs=worker,mailer
 priority=20
 ";
 
-/// Returns the manual page supervisord.conf(5) in roff. `states` writes the chapter about states of processes.
+/// Returns the manual page supervisord.conf(5) in roff.
 #[must_use]
-pub fn configuration(states: impl FnOnce(&mut Page)) -> String {
+pub fn configuration() -> String {
     let mut page = Page::new("supervisord.conf", "the table of keys");
     page.section("DESCRIPTION");
     page.prose(DESCRIPTION);
@@ -207,7 +208,7 @@ pub fn configuration(states: impl FnOnce(&mut Page)) -> String {
     for kind in types() {
         page.entry(kind.name(), &sentence(kind.expected()));
     }
-    states(&mut page);
+    core::manual::states(&mut page);
     page.section("EXAMPLES");
     page.prose("A daemon whose programs have files of their own:");
     page.example(Example::Configuration, WHOLE);
@@ -223,7 +224,7 @@ pub fn configuration(states: impl FnOnce(&mut Page)) -> String {
 /// The kinds of values whose name needs an explanation, in the order in which keys use them.
 fn types() -> Vec<ValueKind> {
     let mut types = Vec::new();
-    for (_, key) in super::super::key::all() {
+    for (_, key) in key::all() {
         let is_plain = key.kind == ValueKind::Text || key.kind.name() == key.kind.expected();
         if !is_plain && !types.contains(&key.kind) {
             types.push(key.kind);

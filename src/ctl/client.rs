@@ -13,6 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout};
 use super::error::CtlError;
 use super::http::ResponseDecoder;
 use crate::api::xmlrpc::{self, RpcCall, RpcValue};
+use crate::domain::percent_encoded;
 
 /// Timeout for connecting to one TCP address. Calls have no timeout, because a start waits as long as the program
 /// needs.
@@ -327,15 +328,7 @@ fn read_response_body(
 /// Percent-encodes the characters of `path` that could end or change it. Characters that are common in process names
 /// are kept.
 fn encoded(path: &str) -> String {
-    let mut out = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-._~:*!$&'()+,;=@".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+    percent_encoded(path, b"/-._~:*!$&'()+,;=@")
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ pub fn apply(filter: &DiagnosticsFilter, destination: Destination) -> io::Result
     let layer = CaptureLayer::new(gate.clone(), queue.clone());
     let dispatch = Dispatch::new(tracing_subscriber::registry().with(layer));
     tracing::dispatcher::set_global_default(dispatch).map_err(io::Error::other)?;
-    // Nobody else sets it.
+    // This is the only call that sets RUNNING, so it cannot fail.
     let _ = RUNNING.set(Running { gate, queue });
     if let Some(error) = problem {
         tracing::error!(error, "no journald: diagnostics go to standard error");

@@ -136,7 +136,7 @@ fn wrong() -> Result<(), String> {
     })
 }
 
-/// Nobody reads standard error, so the thread blocks, the queue fills, and the daemon still answers.
+/// Standard error is a pipe that is not read. The thread blocks and the queue fills, but the daemon still answers.
 fn lost() -> Result<(), String> {
     let mut host = Host::new("[supervisord]\ndiagnostics=debug\n")?;
     let fifo = host.place.join("fifo");

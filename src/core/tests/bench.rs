@@ -112,14 +112,20 @@ impl Bench {
     }
 
     /// Takes one attempt through all steps to a spawned process.
-    pub(super) fn bring_up(&mut self, ms: u64, slot: u32, incarnation: u64, pid: i32) {
+    pub(super) fn bring_up(
+        &mut self,
+        ms: u64,
+        slot: u32,
+        incarnation: u64,
+        pid: i32,
+    ) -> Vec<String> {
         let instance = InstanceId { slot, incarnation };
         self.give(ms, Input::Spawner(SpawnerOutcome::Resolved(instance)));
         self.give(ms, Input::Output(OutputOutcome::Prepared(instance)));
         self.give(
             ms,
             Input::Spawner(SpawnerOutcome::Spawned { instance, pid }),
-        );
+        )
     }
 
     pub(super) fn now(ms: u64) -> Now {

@@ -85,15 +85,7 @@ fn rpc_17_a_waited_start_is_answered_when_running() {
 #[test]
 fn rpc_17_startsecs_0_is_answered_at_the_spawn() {
     let mut bench = starting(true, 0);
-    bench.give(0, Input::Spawner(SpawnerOutcome::Resolved(CAT)));
-    bench.give(0, Input::Output(OutputOutcome::Prepared(CAT)));
-    let lines = bench.give(
-        0,
-        Input::Spawner(SpawnerOutcome::Spawned {
-            instance: CAT,
-            pid: 7,
-        }),
-    );
+    let lines = bench.bring_up(0, 0, 1, 7);
     assert_eq!(last(&lines), "answer 1 Done");
 }
 
@@ -137,15 +129,7 @@ fn rpc_17_a_stop_ends_the_wait_for_a_start() {
 #[test]
 fn rpc_17_without_waiting_the_spawn_answers() {
     let mut bench = starting(false, 1);
-    bench.give(0, Input::Spawner(SpawnerOutcome::Resolved(CAT)));
-    bench.give(0, Input::Output(OutputOutcome::Prepared(CAT)));
-    let lines = bench.give(
-        0,
-        Input::Spawner(SpawnerOutcome::Spawned {
-            instance: CAT,
-            pid: 7,
-        }),
-    );
+    let lines = bench.bring_up(0, 0, 1, 7);
     assert_eq!(last(&lines), "answer 1 Done");
 }
 

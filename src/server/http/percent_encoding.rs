@@ -1,5 +1,7 @@
 //! Percent escapes in addresses.
 
+use crate::domain::percent_encoded;
+
 /// Decodes percent escapes such as `%41`. An invalid escape is left unchanged, as in Python's `unquote`.
 pub(in crate::server) fn percent_decoded(path: &str) -> String {
     let hex = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
@@ -26,15 +28,7 @@ pub(in crate::server) fn percent_decoded(path: &str) -> String {
 /// # Source
 /// Python's `urllib.parse.quote`, which Supervisor uses for its addresses.
 pub(in crate::server) fn url_quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for &byte in text.as_bytes() {
-        if byte.is_ascii_alphanumeric() || b"_.-~/".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+    percent_encoded(text, b"_.-~/")
 }
 
 #[cfg(test)]

@@ -7,11 +7,14 @@ use serde::de::Error as _;
 use serde::{Deserialize as _, Deserializer};
 
 /// The limit for 64-bit counters. A counter cannot reach it: with a million per second it takes 146,000 years.
-const COUNTER_MAX: u64 = 1 << 62;
+///
+/// One below the power of two: a zero counter whose bit 62 flipped would be read and written again a little higher, and
+/// then its writer's successor could not read it.
+const COUNTER_MAX: u64 = (1 << 62) - 1;
 /// The limit for slots. Slots are indices of a list, and Linux has fewer PIDs than this.
 const SLOT_MAX: u32 = 1 << 23;
-/// The limit for 32-bit counters.
-const SMALL_COUNTER_MAX: u32 = 1 << 31;
+/// The limit for 32-bit counters, below the power of two for the same reason.
+const SMALL_COUNTER_MAX: u32 = (1 << 31) - 1;
 
 /// Checks a 64-bit counter. `None`: it is too large.
 #[must_use]
@@ -89,8 +92,14 @@ mod tests {
             let text = format!("{{\"slot\":{slot},\"incarnation\":{incarnation}}}");
             serde_json::from_str::<InstanceId>(&text)
         };
-        assert_eq!(read(7, 9).expect("a life").incarnation, 9);
-        for (slot, incarnation) in [(7, u64::MAX), (u64::from(u32::MAX), 9), (1 << 32, 9)] {
+        assert_eq!(read(7, 9).expect("an instance").incarnation, 9);
+        let spoilt = [
+            (7, u64::MAX),
+            (7, 1 << 62),
+            (u64::from(u32::MAX), 9),
+            (1 << 32, 9),
+        ];
+        for (slot, incarnation) in spoilt {
             read(slot, incarnation).expect_err("spoilt");
         }
     }

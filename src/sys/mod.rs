@@ -60,7 +60,7 @@ pub use daemonize::{
     adopt_streams, detach_stdio, ensure_stdio, fork_to_background, has_controlling_terminal,
     new_session, set_umask,
 };
-pub use helper::{is_helper, output_of};
+pub use helper::{OrphanReap, RegisteredChild, output_of, reap_orphan};
 pub use inherit::{
     NamedFds, raw_fd_number, read_inherited, read_sealed, replace_image, sealed_memory,
     set_inheritable, take_inherited,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::Thread;
 
 use super::command;
-use super::message::{SpawnAnswer, SpawnJob};
+use super::message::{CommandJob, SpawnAnswer, SpawnJob};
 use super::plan::SpawnPlan;
 use super::sockets::SocketStep;
 use super::spawn_pool::{HELD_AFTER, SpawnPool};
@@ -15,7 +15,7 @@ use crate::config::spec::{CgroupLimits, FcgiSocket, ProcessKind, ProcessSpec};
 use crate::domain::{Errno, InstanceId, Line, SpawnError};
 use crate::effects::{SpawnerEffect, SpawnerOutcome};
 use crate::heartbeat::Overdue;
-use crate::sys::{ChildStdio, PendingChild, SPAWNER_THREAD, Spawner};
+use crate::sys::{ChildStdio, PendingChild, RegisteredChild, SPAWNER_THREAD, Spawner};
 
 /// A spawner thread, as the pool sees it.
 #[derive(Debug)]
@@ -149,9 +149,29 @@ fn answer(pool: &SpawnPool, spawner: &mut Spawner, job: SpawnJob) -> Option<Spaw
                 result: tried,
             })
         }
+        SpawnJob::Command(job) => {
+            run_command(pool, spawner, *job);
+            return None;
+        }
         // The pool handles these itself.
         SpawnJob::HandOver | SpawnJob::Stop => return None,
     })
+}
+
+/// Starts a command in the cgroup of its process.
+fn run_command(pool: &SpawnPool, spawner: &mut Spawner, job: CommandJob) {
+    let CommandJob {
+        spec,
+        stdio,
+        started,
+    } = job;
+    started(SpawnPlan::new(&pool.base, &spec).and_then(|plan| {
+        let mut child = RegisteredChild::announce();
+        let (pid, pidfd, _) = spawn(pool, spawner, &plan, &stdio, &spec.resources)
+            .map_err(|error| spawn_refused(plan.name.clone(), Errno::from(error)))?;
+        child.started(pid);
+        Ok((child, pid, pidfd))
+    }));
 }
 
 /// Gives an instance a hold on the socket of its program. The sockets are not locked while one is made, which may

@@ -32,6 +32,16 @@ const VALUES: &[&str] = &[
     "my.plugin:make",
 ];
 
+/// The line of the check that a key of a health check needs. Empty: it needs none.
+fn check_of(key: &str) -> &'static str {
+    match key {
+        "liveness_check_script" | "health_http" | "health_tcp" | "health_command" => "",
+        _ if key.starts_with("liveness_check_") => "liveness_check_script=check\n",
+        _ if key.starts_with("health_") || key == "on_unhealthy" => "health_command=check\n",
+        _ => "",
+    }
+}
+
 /// A file in which the key has an effect. `line`: the line of the key, or nothing.
 fn file(kind: SectionKind, key: &ConfigKey, line: &str) -> String {
     let main = "[supervisord]\n[program:p]\ncommand=c\n[program:q]\ncommand=c\n";
@@ -47,9 +57,10 @@ fn file(kind: SectionKind, key: &ConfigKey, line: &str) -> String {
         SectionKind::Program => {
             let is_of_journal = key.kind == ValueKind::RateLimit;
             let logs = if is_of_journal { "journal" } else { "AUTO" };
+            let check = check_of(key.name);
             format!(
                 "[supervisord]\n[program:a]\ncommand=c\nprocess_name=%(process_num)d\nnotify=true\nstdout_logfile={logs}\n\
-                 stderr_logfile={logs}\n{line}\n"
+                 stderr_logfile={logs}\n{check}{line}\n"
             )
         }
         SectionKind::Group => format!("{main}[group:g]\nprograms=q\n{line}\n"),

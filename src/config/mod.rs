@@ -7,6 +7,7 @@ pub mod diff;
 pub mod environment;
 pub mod expand;
 mod glob;
+pub mod health;
 mod hint;
 pub mod ini;
 mod ini_line;

@@ -10,10 +10,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use super::confinement::{ConfiguredGroup, Confinement};
+pub use super::health::{HealthAction, HealthSpec};
 pub use super::interned_default::InternedDefault;
 pub use super::log_target::{JournalSpec, NamedTargets};
 use super::problem::ConfigProblem;
 pub use super::resources::{CgroupLimits, CpuMax, KillMode, LimitAmount};
+pub use super::script::Script;
 use crate::domain::{
     Bytes, DiagnosticsFilter, GroupName, Level, Line, Namespec, Permission, ProcessName, Seconds,
     Signal,
@@ -448,6 +450,12 @@ pub struct ProcessSpec {
     pub restart_floor: Seconds,
     /// New: how it reports that it is ready and alive.
     pub notify: NotifySpec,
+    /// New: a check after which it is ready. `None`: there is none.
+    #[serde(default)]
+    pub ready_check: Option<Arc<Script>>,
+    /// New: its health check. `None`: there is none.
+    #[serde(default)]
+    pub health: Option<Arc<HealthSpec>>,
     /// New: its resource limits and its privileges. Shared by all programs that have none of these keys.
     #[serde(deserialize_with = "Confinement::deserialize_shared")]
     pub confinement: Arc<Confinement>,
@@ -486,6 +494,8 @@ impl ProcessSpec {
             server_url: None,
             restart_floor: Seconds(0),
             notify: NotifySpec::default(),
+            ready_check: None,
+            health: None,
             confinement: Confinement::interned_default(),
             resources: CgroupLimits::interned_default(),
         }
@@ -503,6 +513,9 @@ pub struct NotifySpec {
     pub ready_timeout: Seconds,
     /// Maximum interval between keepalives; 0: no keepalives.
     pub watchdog: Seconds,
+    /// It is ready when [`ProcessSpec::ready_check`] succeeds.
+    #[serde(default)]
+    pub check: bool,
 }
 
 /// Valid numbers for [`NotifySpec::ready_fd`]: not the standard streams, and below every usual limit of open files.
@@ -515,7 +528,7 @@ impl NotifySpec {
     /// Whether it becomes RUNNING when it reports readiness, instead of after `startsecs`.
     #[must_use]
     pub const fn tells_ready(&self) -> bool {
-        self.socket || self.ready_fd.is_some()
+        self.socket || self.check || self.ready_fd.is_some()
     }
 }
 

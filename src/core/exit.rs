@@ -40,6 +40,7 @@ impl Process {
             StageAtExit::Failed(
                 TerminationReason::WatchdogTimeout | TerminationReason::WatchdogTrigger,
             ) => ExitReason::Watchdog(status),
+            StageAtExit::Failed(TerminationReason::Unhealthy) => ExitReason::Unhealthy(status),
             StageAtExit::Unpromoted | StageAtExit::Running | StageAtExit::Unknown => {
                 ExitReason::ByItself(status)
             }
@@ -144,7 +145,9 @@ impl Process {
         let expected = match at_exit {
             StageAtExit::Unpromoted | StageAtExit::Running => self.expects(status),
             StageAtExit::Failed(
-                TerminationReason::WatchdogTimeout | TerminationReason::WatchdogTrigger,
+                TerminationReason::WatchdogTimeout
+                | TerminationReason::WatchdogTrigger
+                | TerminationReason::Unhealthy,
             ) => false,
             // These exits lead to STOPPED or BACKOFF, or the next state is not known yet.
             StageAtExit::TooQuick
@@ -227,6 +230,10 @@ impl Process {
             StageAtExit::Failed(TerminationReason::WatchdogTrigger) => {
                 self.finish_exit(pid, status, Some(LastError::WatchdogTrigger), ctx);
             }
+            StageAtExit::Failed(TerminationReason::Unhealthy) => {
+                let error = self.unhealthy_error();
+                self.finish_exit(pid, status, Some(error), ctx);
+            }
             StageAtExit::Unpromoted => {
                 self.run.tries = 0;
                 // Subscribers see RUNNING before EXITED.
@@ -304,7 +311,8 @@ impl Process {
     fn restart_at(&self, expected: bool, ctx: &Ctx<'_>) -> Tick {
         let again = match self.spec.autorestart {
             AutoRestart::Always => true,
-            AutoRestart::Never => false,
+            // The health check of the program asks for it.
+            AutoRestart::Never => self.run.stage.is_unhealthy(),
             AutoRestart::Unexpected => !expected,
         };
         if again && ctx.may_start {

@@ -135,6 +135,9 @@ impl Process {
         self.run.report_at = Tick::NEVER;
         // Only its pipes are left. They are closed together with those of other unknown instances.
         self.run.next = None;
+        if let Some(state) = &mut self.run.health {
+            state.resume();
+        }
         let (instance, spec) = match *self.run.stage {
             // No process exists, and a stop was requested.
             Stage::Attempt {

@@ -1,9 +1,12 @@
 //! Passes the outcomes of effects to the process, the request or the listener concerned.
 
 use super::pending::Pending;
+use super::process::Process;
+use super::script_runs::ScriptPurpose;
+use super::transitions::Trigger;
 use super::{Actions, Fleet};
 use crate::domain::Now;
-use crate::effects::{LoaderOutcome, OutputOutcome, SpawnerOutcome};
+use crate::effects::{LoaderOutcome, OutputOutcome, ScriptOutcome, SpawnerOutcome};
 
 impl Fleet {
     pub(super) fn output_outcome(&mut self, outcome: OutputOutcome, now: Now, out: &mut Actions) {
@@ -50,6 +53,31 @@ impl Fleet {
                 _ => self.checked(ticket, result, now, out),
             },
         }
+    }
+
+    pub(super) fn script_outcome(&mut self, outcome: ScriptOutcome, now: Now, out: &mut Actions) {
+        let ScriptOutcome::Ended {
+            id,
+            failure,
+            output: _,
+        } = outcome;
+        let Some(owner) = self.requests.scripts.take(id) else {
+            return;
+        };
+        let is_there = |process: &Process| process.slot_generation == owner.slot_generation;
+        if !self.slots.get(owner.slot).is_some_and(is_there) {
+            return;
+        }
+        self.update_process(
+            owner.slot,
+            Trigger::Checked,
+            now,
+            out,
+            |process, ctx| match owner.purpose {
+                ScriptPurpose::Check => process.check_ended(id, failure, ctx),
+                ScriptPurpose::Reaction => process.reaction_ended(failure, ctx),
+            },
+        );
     }
 
     pub(super) fn loader_outcome(&mut self, outcome: LoaderOutcome, now: Now, out: &mut Actions) {

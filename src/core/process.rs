@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::health_state::HealthState;
 use super::listener_stage::ListenerStage;
 use super::notify_state::NotifyState;
+use super::script_runs::ScriptRuns;
 use super::stage::{AlivePhase, Idle, Stage, StageAtExit};
 use super::ticket::{SignalPurpose, Waiter};
 use super::transitions::{CurrentStage, Trigger};
@@ -29,6 +31,8 @@ pub(super) struct Ctx<'a> {
     pub(super) last_incarnation: &'a mut u64,
     /// Signals that were sent and not answered yet.
     pub(super) signals: &'a mut VecDeque<(InstanceId, Signal, SignalPurpose)>,
+    /// The scripts that run.
+    pub(super) scripts: &'a mut ScriptRuns,
     /// Whether processes may start. False while the daemon stops.
     pub(super) may_start: bool,
     /// Why the stage of the process may change now.
@@ -70,6 +74,8 @@ pub(super) enum LastError {
     WatchdogTrigger,
     /// The process exited on its own with this unexpected code.
     BadExit(i32),
+    /// The process was unhealthy, for this reason, and was restarted.
+    Unhealthy(String),
 }
 
 impl std::fmt::Display for LastError {
@@ -90,6 +96,7 @@ impl std::fmt::Display for LastError {
             Self::WatchdogTimeout => f.write_str("Watchdog timeout (watchdogsecs)"),
             Self::WatchdogTrigger => f.write_str("Asked to be killed (WATCHDOG=trigger)"),
             Self::BadExit(code) => write!(f, "Bad exit code {code}"),
+            Self::Unhealthy(reason) => write!(f, "Unhealthy: {reason}"),
         }
     }
 }
@@ -161,6 +168,9 @@ pub(super) struct RunState {
     /// What the current or last instance reported through its notify channel. `None`: the process has no such channel.
     #[serde(rename = "tidings")]
     pub(super) notify_state: Option<Box<NotifyState>>,
+    /// The checks of the current or last instance. `None`: the process has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) health: Option<Box<HealthState>>,
 }
 
 /// One supervised process.
@@ -207,6 +217,7 @@ impl Process {
                 waiters: Vec::new(),
                 listener,
                 notify_state: None,
+                health: None,
             },
             armed: Tick::NEVER,
         }
@@ -238,7 +249,9 @@ impl Process {
 
     /// Returns when something is due without an input.
     pub(super) fn deadline(&self) -> Tick {
-        self.stage_deadline().min(self.run.report_at)
+        self.stage_deadline()
+            .min(self.run.report_at)
+            .min(self.check_deadline())
     }
 
     /// Returns the process as clients see it.
@@ -326,6 +339,9 @@ impl Process {
         let now = ctx.now.mono;
         if self.run.report_at <= now {
             self.report_stop(ctx);
+        }
+        if self.check_deadline() <= now {
+            self.start_check(ctx);
         }
         if self.stage_deadline() > now || self.poll_notify_first(ctx) {
             return;

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::health_state::HealthState;
 use super::listener_stage::ListenerStage;
 use super::notify_state::NotifyState;
 use super::process::{LastError, Process, RunState};
@@ -39,6 +40,8 @@ struct Rest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "tidings")]
     notify_state: Option<Box<NotifyState>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    health: Option<Box<HealthState>>,
 }
 
 impl Rest {
@@ -47,6 +50,7 @@ impl Rest {
             && self.exit_reason.is_none()
             && self.listener.is_none()
             && self.notify_state.is_none()
+            && self.health.is_none()
     }
 }
 
@@ -88,6 +92,7 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
         waiters: _,
         listener,
         notify_state,
+        health,
     } = &process.run;
     let mut rest = Rest::default();
     let mut to = Writer(Vec::with_capacity(160));
@@ -114,6 +119,7 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
     rest.exit_reason = write_exit_reason(&mut to, exit_reason.as_ref(), is_short);
     rest.listener = write_listener(&mut to, listener.as_ref(), is_short);
     rest.notify_state.clone_from(notify_state);
+    rest.health.clone_from(health);
     if !rest.is_empty() {
         // Serializing strings and numbers cannot fail.
         to.0.extend(serde_json::to_vec(&rest).unwrap_or_default());
@@ -139,8 +145,12 @@ fn write_last_error(
             to.u8(7);
             to.i32(*code);
         }
-        Some(LastError::NotSpawned(_) | LastError::HeldUp(_)) if is_short => to.u8(NONE),
-        Some(LastError::NotSpawned(_) | LastError::HeldUp(_)) => {
+        Some(LastError::NotSpawned(_) | LastError::HeldUp(_) | LastError::Unhealthy(_))
+            if is_short =>
+        {
+            to.u8(NONE);
+        }
+        Some(LastError::NotSpawned(_) | LastError::HeldUp(_) | LastError::Unhealthy(_)) => {
             to.u8(ELSEWHERE);
             return last_error.cloned();
         }
@@ -162,6 +172,7 @@ fn write_exit_reason(
         Some(ExitReason::Watchdog(status)) => to.exit_reason(4, *status),
         Some(ExitReason::ByItself(status)) => to.exit_reason(5, *status),
         Some(ExitReason::OnRequest(status)) => to.exit_reason(6, *status),
+        Some(ExitReason::Unhealthy(status)) => to.exit_reason(7, *status),
         Some(ExitReason::NotSpawned(_)) if is_short => to.u8(NONE),
         Some(ExitReason::NotSpawned(_)) => {
             to.u8(ELSEWHERE);
@@ -261,6 +272,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
         waiters: Vec::new(),
         listener: listener.resolve(rest.listener)?,
         notify_state: rest.notify_state,
+        health: rest.health,
     };
     Some(ProcessRecord {
         slot,
@@ -295,6 +307,7 @@ fn read_exit_reason(from: &mut Reader<'_>) -> Option<Coded<ExitReason>> {
         4 => ExitReason::Watchdog(from.status()?),
         5 => ExitReason::ByItself(from.status()?),
         6 => ExitReason::OnRequest(from.status()?),
+        7 => ExitReason::Unhealthy(from.status()?),
         ELSEWHERE => return Some(Coded::Elsewhere),
         _ => return None,
     })))

@@ -163,6 +163,8 @@ pub(super) enum TerminationReason {
     /// RUNNING, and the process itself reported a failure (`WATCHDOG=trigger`).
     #[serde(rename = "Triggered")]
     WatchdogTrigger,
+    /// RUNNING, and the health check failed as often as allowed.
+    Unhealthy,
 }
 
 impl TerminationReason {
@@ -170,7 +172,9 @@ impl TerminationReason {
     const fn state(self) -> ProcessState {
         match self {
             Self::NotReady | Self::NotifiedFailure => ProcessState::Starting,
-            Self::WatchdogTimeout | Self::WatchdogTrigger => ProcessState::Running,
+            Self::WatchdogTimeout | Self::WatchdogTrigger | Self::Unhealthy => {
+                ProcessState::Running
+            }
         }
     }
 }
@@ -306,6 +310,23 @@ impl Stage {
             Self::Alive { instance, pid, .. } => Some((instance, pid)),
             Self::Idle(_) | Self::Attempt { .. } | Self::Reaped { .. } => None,
         }
+    }
+
+    /// Returns whether the daemon terminates or has terminated the process because it was unhealthy.
+    pub(super) const fn is_unhealthy(&self) -> bool {
+        matches!(
+            *self,
+            Self::Alive {
+                phase: AlivePhase::Terminating {
+                    why: TerminationReason::Unhealthy,
+                    ..
+                },
+                ..
+            } | Self::Reaped {
+                at_exit: StageAtExit::Failed(TerminationReason::Unhealthy),
+                ..
+            }
+        )
     }
 
     /// Returns whether the process is RUNNING and the daemon does not terminate it.

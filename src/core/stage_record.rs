@@ -431,6 +431,7 @@ const fn code_of_termination(why: TerminationReason) -> u8 {
         TerminationReason::NotifiedFailure => 1,
         TerminationReason::WatchdogTimeout => 2,
         TerminationReason::WatchdogTrigger => 3,
+        TerminationReason::Unhealthy => 4,
     }
 }
 
@@ -440,6 +441,7 @@ const fn termination_of_code(code: u8) -> Option<TerminationReason> {
         1 => TerminationReason::NotifiedFailure,
         2 => TerminationReason::WatchdogTimeout,
         3 => TerminationReason::WatchdogTrigger,
+        4 => TerminationReason::Unhealthy,
         _ => return None,
     })
 }

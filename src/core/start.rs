@@ -195,6 +195,7 @@ impl Process {
         self.run.spawns += 1;
         self.run.start = ctx.now.wall.secs();
         self.run.spawned_at = ctx.now.mono;
+        self.begin_checks(ctx);
         Self::log(
             ctx,
             Line::Spawned {

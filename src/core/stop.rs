@@ -236,7 +236,12 @@ impl Process {
         self.send_signal(instance, pid, Signal::KILL, scope, ctx);
     }
 
-    fn push_signal(instance: InstanceId, signal: Signal, scope: SignalScope, ctx: &mut Ctx<'_>) {
+    pub(super) fn push_signal(
+        instance: InstanceId,
+        signal: Signal,
+        scope: SignalScope,
+        ctx: &mut Ctx<'_>,
+    ) {
         ctx.signals
             .push_back((instance, signal, SignalPurpose::Stop));
         ctx.out.push(Action::Signal {

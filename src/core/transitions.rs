@@ -41,6 +41,8 @@ pub(super) enum Trigger {
     SignalRefused,
     /// The process sent a notify message.
     Notified,
+    /// A check of readiness or health has ended.
+    Checked,
     /// The deadline of the stage was reached, and all earlier notify messages were handled.
     Deadline,
     /// The daemon starts and finds the process running.
@@ -95,6 +97,11 @@ pub(super) const fn cell(from: StageKind, on: Trigger) -> Cell {
         Trigger::SignalSent => on_signal_sent(from),
         Trigger::SignalRefused => on_signal_refused(from),
         Trigger::Notified => on_notified(from),
+        Trigger::Checked => match from {
+            AwaitingReady => To(&[Running]),
+            Running => To(&[TerminatingRunning, Stopping]),
+            _ => Ignored("the check was about an earlier stage or instance"),
+        },
         Trigger::Deadline => on_deadline(from),
         Trigger::Adopted => on_adopted(from),
         Trigger::Resumed => on_resumed(from),
@@ -430,7 +437,7 @@ impl Step {
 
 impl Trigger {
     /// Every trigger.
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::Start,
         Self::Stop,
         Self::Shutdown,
@@ -444,6 +451,7 @@ impl Trigger {
         Self::SignalSent,
         Self::SignalRefused,
         Self::Notified,
+        Self::Checked,
         Self::Deadline,
         Self::Adopted,
         Self::Resumed,

@@ -114,6 +114,8 @@ pub enum ExitReason {
     NotReady(ExitStatus),
     /// The daemon terminated the process after a watchdog failure.
     Watchdog(ExitStatus),
+    /// The daemon terminated the process because it was unhealthy.
+    Unhealthy(ExitStatus),
     /// The process exited on its own.
     ByItself(ExitStatus),
     /// The process exited after a stop request.

@@ -20,6 +20,7 @@ use super::inbox::{Inbox, InboxSender};
 use super::inherited::Inherited;
 use super::loader::{Compose, Load, Loader};
 use super::orphans::OrphanSearch;
+use super::scripts::Scripts;
 use super::systemd::{Notifier, Systemd};
 use super::upgrade::Upgrade;
 use crate::cgroup::CgroupManager;
@@ -95,6 +96,7 @@ pub struct Engine {
     pub(super) children: Children,
     pub(super) attempts: Attempts,
     pub(super) cgroups: Cgroups,
+    pub(super) scripts: Scripts,
     /// When to look for orphans.
     pub(super) orphans: OrphanSearch,
     pub(super) clients: Clients,
@@ -165,6 +167,7 @@ impl Engine {
             children: Children::new(),
             attempts: Attempts::default(),
             cgroups: Cgroups::new(parts.cgroup_manager, heartbeats.clone(), sender.clone()),
+            scripts: Scripts::new(heartbeats.clone(), sender.clone()),
             orphans: OrphanSearch::of_this_process(),
             clients: Clients::default(),
             follow_ups: VecDeque::new(),
@@ -216,6 +219,7 @@ impl Engine {
             }
             if self.advance_upgrade(workers) {
                 self.log_handoff(workers);
+                self.scripts.stop();
                 self.close_inbox();
                 return Ok(EngineExit::HandedOff(Box::new(self)));
             }

@@ -16,6 +16,7 @@ mod messages;
 mod orphans;
 mod perform;
 mod process_watch;
+mod scripts;
 mod systemd;
 mod upgrade;
 

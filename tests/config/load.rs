@@ -378,6 +378,15 @@ fn values(kind: ValueKind) -> &'static [&'static str] {
         ValueKind::PidsMax => &["5", "infinity", "0", ""],
         ValueKind::KillMode => &["process", "control-group", "mixed", ""],
         ValueKind::Diagnostics => &["off", "WARN,engine=trace", "loud", "info,engine", ""],
+        ValueKind::Script => &[
+            "check -a",
+            "tcp://h:1",
+            "http://h/",
+            "https://h/",
+            "",
+            "a 'b",
+        ],
+        ValueKind::HealthAction => &["restart", "stop", "signal:HUP", "signal:x", ""],
         ValueKind::Level => &[
             "critical", "ERROR", "warn", "info", "debug", "trace", "blather", "warning", "",
         ],

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use supervisord::config::spec::{
     AutoRestart, CgroupLimits, Config, DaemonSpec, FcgiSocket, GroupChange, GroupChangeResult,
-    GroupKind, GroupSpec, InternedDefault as _, KillMode, LimitAmount, LogSpec, LogTarget,
-    NotifySpec, ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate,
+    GroupKind, GroupSpec, HealthAction, HealthSpec, InternedDefault as _, KillMode, LimitAmount,
+    LogSpec, LogTarget, NotifySpec, ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate, Script,
 };
 use supervisord::domain::{GroupName, ProcessName, Seconds, Signal};
 
@@ -130,6 +130,8 @@ pub(crate) fn composition(rng: &mut Rng, order: &GroupChange) -> GroupChangeResu
 }
 
 fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
+    let mut notify = notify(rng);
+    notify.check = rng.one_in(6);
     ProcessSpec {
         command: Arc::from(format!("/bin/p{}", rng.below(3))),
         priority: rng.pick(&[1, 999, 999]),
@@ -154,7 +156,9 @@ fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
             ProcessKind::Program
         },
         restart_floor: Seconds(rng.pick(&[0, 1, 1, 5])),
-        notify: notify(rng),
+        notify,
+        ready_check: notify.check.then(|| Arc::new(check())),
+        health: rng.one_in(4).then(|| Arc::new(health(rng))),
         resources: resources(rng),
         ..ProcessSpec::new(
             ProcessName::parse(&format!("p{place}")).expect("valid"),
@@ -170,12 +174,38 @@ fn notify(rng: &mut Rng) -> NotifySpec {
     NotifySpec {
         socket,
         ready_fd,
+        check: false,
         ready_timeout: Seconds(rng.pick(&[0, 1, 5, 90])),
         watchdog: Seconds(if socket {
             rng.pick(&[0, 0, 1, 2, 30])
         } else {
             0
         }),
+    }
+}
+
+fn check() -> Script {
+    Script::Command("/bin/check".to_owned())
+}
+
+/// A random health check.
+fn health(rng: &mut Rng) -> HealthSpec {
+    HealthSpec {
+        script: check(),
+        initial_delay: Seconds(rng.pick(&[0, 0, 5, 60])),
+        period: Seconds(rng.pick(&[1, 5, 30])),
+        timeout: Seconds(rng.pick(&[1, 10])),
+        start_period: Seconds(rng.pick(&[0, 0, 10])),
+        success_threshold: rng.pick(&[1, 2]),
+        failure_threshold: rng.pick(&[1, 3]),
+        on_healthy: rng.one_in(4).then(check),
+        on_unhealthy: match rng.below(5) {
+            0 => HealthAction::None,
+            1 => HealthAction::Restart,
+            2 => HealthAction::Stop,
+            3 => HealthAction::Signal(Signal::TERM),
+            _ => HealthAction::Script(check()),
+        },
     }
 }
 

@@ -14,6 +14,7 @@ use supervisord::effects::{OutputEffect, SpawnerEffect, SpawnerOutcome};
 
 use crate::listeners::Listeners;
 use crate::notifiers::Notifiers;
+use crate::scripts::Scripts;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -65,6 +66,7 @@ pub(crate) struct Invariants {
     running_told: bool,
     listeners: Listeners,
     notifiers: Notifiers,
+    scripts: Scripts,
     /// What has happened at least once. A simulation proves nothing about things that never happen in it.
     seen: BTreeSet<String>,
 }
@@ -111,10 +113,14 @@ impl Invariants {
     pub(crate) fn after(&mut self, now: Now, input: &Input, actions: &[Action], fleet: &Fleet) {
         self.listeners.note_input(now.mono.0, input);
         self.notifiers.note_input(now.mono.0, input);
+        self.scripts.note_input(input);
         for action in actions {
             self.note_action(action);
             self.listeners.note_action(now.mono.0, action);
             self.notifiers.note_action(now.mono.0, action, input);
+            if let Some(seen) = self.scripts.note_action(action) {
+                self.seen.insert(seen.to_owned());
+            }
             match action {
                 // The attempt began early, its start was published since, and the next daemon begins it again.
                 Action::Spawner(SpawnerEffect::Resolve(instance, spec))
@@ -254,6 +260,7 @@ impl Invariants {
             assert!(deadline > now.mono, "a deadline is in the past");
         }
         self.notifiers.after(now.mono.0, input, actions);
+        self.scripts.after(now, fleet);
         self.deadlines(now, input);
     }
 

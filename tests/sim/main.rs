@@ -7,6 +7,7 @@ mod invariants;
 mod listeners;
 mod notifiers;
 mod rng;
+mod scripts;
 mod world;
 
 use std::collections::BTreeSet;
@@ -62,6 +63,9 @@ const MUST_HAPPEN: &[&str] = &[
     "PROCESS_STATE_UNKNOWN",
     "PoolOverflow",
     "PrepareNext saved time",
+    "a check",
+    "a cancelled check",
+    "a reaction",
     "PrepareNext was in vain",
     "ProcessAdded",
     "ProcessRemoved",

@@ -17,8 +17,8 @@ use supervisord::domain::{
     Signal, SpawnError, SupervisorState, Tick, Verdict, Wall,
 };
 use supervisord::effects::{
-    LoadError, LoadReason, LoaderEffect, LoaderOutcome, OutputEffect, OutputOutcome, SpawnerEffect,
-    SpawnerOutcome,
+    LoadError, LoadReason, LoaderEffect, LoaderOutcome, OutputEffect, OutputOutcome, ScriptEffect,
+    ScriptFailure, ScriptOutcome, SpawnerEffect, SpawnerOutcome,
 };
 
 use crate::checkpoint::Checkpoint;
@@ -37,6 +37,7 @@ enum Thread {
     Output,
     Loader,
     Cgroups,
+    Scripts,
 }
 
 /// A process in the world.
@@ -413,6 +414,7 @@ impl World {
                     Input::Loader(LoaderOutcome::Composed { ticket, result }),
                 );
             }
+            Action::Script(effect) => self.script(effect, fails),
             Action::Finish(outcome) => self.finished = Some(outcome),
             Action::Output(OutputEffect::Deliver(instance, _)) => self.answer_event(instance),
             Action::Output(OutputEffect::Read(instance, _)) => self.begin_reading(instance),
@@ -428,6 +430,27 @@ impl World {
             | Action::Publish(_)
             | Action::Answer(..) => {}
         }
+    }
+
+    /// Runs a script in no time, or lets it hang. A cancelled one was answered already, or hangs for ever.
+    fn script(&mut self, effect: ScriptEffect, fails: bool) {
+        let ScriptEffect::Run(run) = effect else {
+            return;
+        };
+        if self.is_handing_off || self.rng.one_in(50) {
+            return;
+        }
+        let failure = match (fails, self.rng.one_in(4)) {
+            (true, _) => Some(ScriptFailure::NotStarted("no such file".to_owned())),
+            (false, true) => Some(ScriptFailure::TimedOut(run.limit)),
+            (false, false) => None,
+        };
+        let outcome = ScriptOutcome::Ended {
+            id: run.id,
+            failure,
+            output: String::new(),
+        };
+        self.answer(Thread::Scripts, Input::Script(outcome));
     }
 
     fn resolve(&mut self, instance: InstanceId, fails: bool) {

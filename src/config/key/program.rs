@@ -5,20 +5,22 @@ use std::sync::Arc;
 
 use super::super::python::strip;
 use super::super::resources::LimitAmount;
+use super::super::script::Script as ParsedScript;
 use super::super::value::{
     auto_restart, boolean, byte_size, configured_user, duration, exit_codes, integer, log_targets,
     octal, rate_limit, ready_fd, seconds, signal,
 };
-use super::super::{confinement, resources};
+use super::super::{confinement, health, resources};
 use super::row::{
     ConfigKey,
-    Topic::{Cgroup, Limits, Logs, Privileges, Ready, Run, Start, Systemd},
+    Topic::{Cgroup, Health, Limits, Logs, Privileges, Ready, Run, Start, Systemd},
     key,
 };
 use super::value_kind::ValueKind::{
     AutoRestart, Boolean, ByteLimit, ByteSize, Capabilities, CapabilityNames, CpuMax, Environment,
-    ExitCodes, Group, Groups, Integer, KillMode, Limit, Logfile, Memory, Name, Nice, NiceLimit,
-    Octal, OomScore, PidsMax, RateLimit, ReadyFd, Seconds, Signal, Text, User, Weight,
+    ExitCodes, Group, Groups, HealthAction, Integer, KillMode, Limit, Logfile, Memory, Name, Nice,
+    NiceLimit, Octal, OomScore, PidsMax, RateLimit, ReadyFd, Script, Seconds, Signal, Text, User,
+    Weight,
 };
 use super::values::set;
 use crate::domain::Resource;
@@ -99,7 +101,24 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("notify", Boolean, Some("false"), "give the program a NOTIFY_SOCKET; the process is RUNNING when it sends READY=1 (sd_notify(3)), not after startsecs").ours().topic(Ready).example("true").program(set!(spec.notify.socket = boolean)),
     key("ready_fd", ReadyFd, None, "file descriptor, 3 to 1023, passed to the program; the process is RUNNING when it writes a newline to it").ours().topic(Ready).example("3").program(set!(spec.notify.ready_fd = Some(ready_fd))),
     key("ready_timeout", Seconds, None, "readiness timeout with notify or ready_fd: seconds until the start has failed; 0 = none; not set: startsecs if set, else 90").ours().topic(Ready).example("90").program(set!(ready_timeout = Some(duration))),
+    key("ready_check", Script, None, "check after which the process is RUNNING, repeated every second until it succeeds: a command, tcp://HOST:PORT or http://HOST:PORT/PATH").ours().process().topic(Ready).example("tcp://localhost:8080").program(set!(spec.ready_check = Some(shared_script))),
     key("watchdogsecs", Seconds, Some("0"), "watchdog timeout with notify: seconds without WATCHDOG=1 until SIGABRT, then autorestart applies; 0 = off").ours().topic(Ready).example("30").program(set!(spec.notify.watchdog = duration)),
+    key("liveness_check_script", Script, None, "health check: a command, tcp://HOST:PORT or http://HOST:PORT/PATH with curl-like options -H and -d").ours().process().topic(Health).example("http://localhost:8080/health -H 'Host: web'").program(set!(health.liveness.script = Some(ParsedScript::parse))),
+    key("liveness_check_initial_delay", Seconds, Some("60"), "seconds from the spawn to the first check").ours().topic(Health).program(set!(health.liveness.initial_delay = duration)),
+    key("liveness_check_period", Seconds, Some("60"), "seconds between two checks").ours().topic(Health).program(set!(health.liveness.period = health::period)),
+    key("liveness_check_timeout", Seconds, Some("30"), "maximum seconds of one check; a command that takes longer is killed and has failed").ours().topic(Health).program(set!(health.liveness.timeout = health::period)),
+    key("liveness_check_success_threshold", Integer, Some("1"), "consecutive successes after which a process is healthy").ours().topic(Health).program(set!(health.liveness.success_threshold = health::threshold)),
+    key("liveness_check_failure_threshold", Integer, Some("3"), "consecutive failures after which a process is unhealthy").ours().topic(Health).program(set!(health.liveness.failure_threshold = health::threshold)),
+    key("liveness_check_success_action", Script, None, "script to run when a process becomes healthy, with SUPERVISOR_HEALTH=healthy").ours().process().topic(Health).example("/usr/local/bin/notify up").program(set!(health.liveness.success_action = Some(ParsedScript::parse))),
+    key("liveness_check_failure_action", HealthAction, Some("restart"), "what follows when a process becomes unhealthy: restart, stop, or a script, which runs with SUPERVISOR_HEALTH=failed").ours().process().topic(Health).program(set!(health.liveness.failure_action = Some(health::failure_action))),
+    key("health_http", Script, None, "health check by an HTTP request: HOST:PORT/PATH with curl-like options -H and -d; healthy with a status of 200 to 399").ours().process().topic(Health).example("localhost:8080/health").program(set!(health.http = Some(health::http))),
+    key("health_tcp", Script, None, "health check by a TCP connection: HOST:PORT").ours().process().topic(Health).example("localhost:5432").program(set!(health.tcp = Some(health::tcp))),
+    key("health_command", Script, None, "health check by a command, which runs as the user of the program; healthy with exit status 0").ours().process().topic(Health).example("/usr/local/bin/check").program(set!(health.command = Some(health::command))),
+    key("health_interval", Seconds, Some("30"), "seconds between two checks; every second until the first success").ours().topic(Health).program(set!(health.interval = health::period)),
+    key("health_timeout", Seconds, Some("10"), "maximum seconds of one check; a command that takes longer is killed and has failed").ours().topic(Health).program(set!(health.timeout = health::period)),
+    key("health_retries", Integer, Some("3"), "consecutive failures after which a process is unhealthy").ours().topic(Health).program(set!(health.retries = health::threshold)),
+    key("health_start_period", Seconds, Some("0"), "seconds from the spawn during which failures do not count, unless the process was healthy before").ours().topic(Health).program(set!(health.start_period = duration)),
+    key("on_unhealthy", HealthAction, Some("restart"), "what follows when a process becomes unhealthy: restart, stop, none or signal:NAME").ours().topic(Health).example("signal:HUP").program(set!(health.on_unhealthy = Some(health::on_unhealthy))),
     key("user", User, None, "user that the program runs as; UID:GID as two numbers needs no entry in the user database").topic(Privileges).example("www-data").program(set!(lookup: spec.user = Some(configured_user))),
     key("redirect_stderr", Boolean, Some("false"), "write standard error to the log of standard output").topic(Logs).program(set!(spec.redirect_stderr = boolean)),
     key("stdout_logfile", Logfile, Some("AUTO"), "log of standard output: a path, NONE, AUTO or journal, or journal and a path").process().topic(Logs).example("/var/log/web.log").twice().program(set!(lookup: stdout.targets = log_targets)),
@@ -152,6 +171,10 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
 
 fn shared_path(text: &str) -> Result<Arc<Path>, String> {
     Ok(Arc::from(Path::new(text)))
+}
+
+fn shared_script(text: &str) -> Result<Arc<ParsedScript>, String> {
+    ParsedScript::parse(text).map(Arc::new)
 }
 
 fn shared_codes(text: &str) -> Result<Arc<[u8]>, String> {

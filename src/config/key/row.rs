@@ -13,6 +13,8 @@ pub enum Topic {
     Start,
     /// Readiness and watchdog.
     Ready,
+    /// Health checks.
+    Health,
     /// Logs, and events from output.
     Logs,
     /// systemd: the journal, readiness, D-Bus.
@@ -27,10 +29,11 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic with its title, in the order of the manual page.
-    pub const ALL: [(Self, &'static str); 8] = [
+    pub const ALL: [(Self, &'static str); 9] = [
         (Self::Run, "what runs"),
         (Self::Start, "start and stop"),
         (Self::Ready, "readiness and watchdog"),
+        (Self::Health, "health checks"),
         (Self::Logs, "logs"),
         (Self::Systemd, "systemd and the journal"),
         (Self::Limits, "resource limits"),

@@ -29,6 +29,10 @@ pub enum ValueKind {
     RateLimit,
     /// A file descriptor that is not a standard stream.
     ReadyFd,
+    /// A command, a TCP address or an HTTP request.
+    Script,
+    /// What follows when a process becomes unhealthy.
+    HealthAction,
     /// A level of the activity log.
     Level,
     /// A user.
@@ -104,6 +108,8 @@ impl ValueKind {
             Self::Path => "path",
             Self::Logfile => "log target",
             Self::RateLimit => "rate",
+            Self::Script => "script",
+            Self::HealthAction => "action",
             Self::Level => "level",
             Self::User => "user",
             Self::UserGroup => "owner",
@@ -164,6 +170,10 @@ impl ValueKind {
                 "lines per time such as 1000/30s, with ms, s, min or h, or 0 for no limit"
             }
             Self::ReadyFd => "a whole number from 3 to 1023",
+            Self::Script => {
+                "a command, tcp://HOST:PORT or http://HOST:PORT/PATH with the options -H and -d"
+            }
+            Self::HealthAction => "restart, stop, or what the description of the key says",
             Self::Level => "one of critical, error, warn, info, debug, trace, blather",
             Self::User => "the name or number of a user of this machine, or UID:GID",
             Self::UserGroup => "a user of this machine, or user:group",

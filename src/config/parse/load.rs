@@ -670,6 +670,7 @@ mod tests {
                 ready_fd,
                 ready_timeout: Seconds(ready_timeout),
                 watchdog: Seconds(watchdog),
+                check: false,
             })
         };
         for (text, expected) in [
@@ -696,7 +697,7 @@ mod tests {
             ("ready_fd=-1", "ready_fd -1 is not from 3 to 1023"),
             (
                 "ready_timeout=3",
-                "ready_timeout needs notify=true or ready_fd",
+                "ready_timeout needs notify=true, ready_fd or ready_check",
             ),
             (
                 "notify=true\nready_timeout=-1",

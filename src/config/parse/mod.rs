@@ -8,6 +8,7 @@ mod daemon;
 mod fields;
 mod group;
 mod group_change;
+mod health;
 mod lint;
 mod load;
 mod program;

@@ -13,6 +13,7 @@ use super::super::spec::{
     ProgramSpec,
 };
 use super::super::value::{self, LogTargets, LogfileValue};
+use super::health::health;
 use super::readiness::readiness;
 use super::{ConfigReader, KeyResult, RowCursor, SectionAt};
 use crate::domain::{Bytes, Capabilities, Channel, GroupName, Line, ProcessName};
@@ -219,6 +220,7 @@ fn process(
     reader.fields(at, names, rows.to("stderr_syslog"), &mut values);
     stream(reader, at, Channel::Stderr, &mut values);
     reader.fields(at, names, rows.rest(), &mut values);
+    health(reader, at, &mut values);
     let ProgramValues {
         mut spec, stderr, ..
     } = values;

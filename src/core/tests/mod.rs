@@ -8,6 +8,7 @@ mod events;
 mod grants;
 mod group_change;
 mod handoff;
+mod health;
 mod lifecycle;
 mod next_attempt;
 mod notify;

@@ -2,10 +2,11 @@
 //! that make a difference. The steps that happen must be exactly those of the table.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::bench::{Bench, CAT, start, stop};
 use crate::api::{AccessScope, Caller, Grant, Permission, Request, Ticket};
-use crate::config::spec::{AutoRestart, NotifySpec, ProcessSpec};
+use crate::config::spec::{AutoRestart, HealthAction, HealthSpec, NotifySpec, ProcessSpec, Script};
 use crate::core::notify_state::NotifyState;
 use crate::core::process::{NextAttempt, Process};
 use crate::core::stage::{
@@ -20,7 +21,7 @@ use crate::domain::{
     Errno, ExitStatus, InstanceId, ResourceEvents, Seconds, Signal, SpawnError, SupervisorState,
     Tick,
 };
-use crate::effects::{OutputOutcome, SpawnerOutcome};
+use crate::effects::{OutputOutcome, ScriptFailure, ScriptId, ScriptOutcome, SpawnerOutcome};
 
 /// When the deadlines of the stages are, in milliseconds.
 const DUE: u64 = 5000;
@@ -82,6 +83,21 @@ fn stages() -> Vec<Stage> {
     stages
 }
 
+/// A health check whose first failure counts.
+fn health(on_unhealthy: HealthAction) -> HealthSpec {
+    HealthSpec {
+        script: Script::Command("check".to_owned()),
+        initial_delay: Seconds(0),
+        period: Seconds(1),
+        timeout: Seconds(5),
+        start_period: Seconds(0),
+        success_threshold: 1,
+        failure_threshold: 1,
+        on_healthy: None,
+        on_unhealthy,
+    }
+}
+
 type Configure = fn(&mut ProcessSpec);
 
 /// Configurations that lead to different stages.
@@ -98,7 +114,18 @@ const CONFIGURATIONS: &[Configure] = &[
             ready_fd: None,
             ready_timeout: Seconds(5),
             watchdog: Seconds(5),
+            check: false,
         };
+    },
+    |spec| {
+        spec.notify.check = true;
+        spec.ready_check = Some(Arc::new(Script::Command("ready".to_owned())));
+        spec.health = Some(Arc::new(health(HealthAction::Restart)));
+    },
+    |spec| {
+        spec.notify.check = true;
+        spec.ready_check = Some(Arc::new(Script::Command("ready".to_owned())));
+        spec.health = Some(Arc::new(health(HealthAction::Stop)));
     },
 ];
 
@@ -155,6 +182,8 @@ fn fleet(base: &Snapshot, stage: Stage, extras: Extras) -> Fleet {
     process.run.notify_state = notify
         .tells_ready()
         .then(|| NotifyState::of_running(notify.watchdog, now.mono));
+    process.begin_check_1(now);
+    let generation = process.slot_generation;
     process.run.next = extras.next.map(|instance| {
         Box::new(NextAttempt {
             instance,
@@ -163,6 +192,7 @@ fn fleet(base: &Snapshot, stage: Stage, extras: Extras) -> Fleet {
             held_up: None,
         })
     });
+    fleet.requests.scripts.insert_check_1(0, generation);
     Fleet::restore(fleet.snapshot(), now)
 }
 
@@ -232,6 +262,17 @@ fn inputs(on: Trigger) -> Vec<(u64, Vec<Input>)> {
             .map(|text| {
                 let message = NotifyMessage::parse(text.as_bytes());
                 (10, vec![Input::Notified(CAT, message)])
+            })
+            .to_vec(),
+        Trigger::Checked => [None, Some(ScriptFailure::HttpStatus(500))]
+            .map(|failure| {
+                let (id, output) = (ScriptId(1), String::new());
+                let ended = ScriptOutcome::Ended {
+                    id,
+                    failure,
+                    output,
+                };
+                (10, vec![Input::Script(ended)])
             })
             .to_vec(),
         Trigger::Deadline => {

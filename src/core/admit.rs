@@ -394,7 +394,10 @@ enum Admission {
 }
 
 /// The answer is this reply.
-#[expect(clippy::unnecessary_wraps, reason = "the result of each arm in Fleet::admit")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the result of each arm in Fleet::admit"
+)]
 const fn answered(reply: Reply) -> Result<Admission, Fault> {
     Ok(Admission::Answered(reply))
 }

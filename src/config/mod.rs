@@ -15,7 +15,7 @@ mod interned_default;
 pub mod key;
 #[cfg(test)]
 mod keys_tests;
-mod log_target;
+pub(crate) mod log_target;
 pub mod lookup;
 pub mod options;
 mod parse;

@@ -627,12 +627,16 @@ mod tests {
     #[test]
     fn a_log_accepts_files_journal_and_syslog() {
         let machine = Fake::default();
-        let of = |file, journal: bool, syslog| {
+        let with_journal = |journal: bool| NamedTargets {
+            journal: journal.then_some(JournalSpec { limit: None }),
+            ..NamedTargets::default()
+        };
+        let of = |file, journal, syslog| {
             Ok(LogTargets {
                 file,
                 named: NamedTargets {
-                    journal: journal.then_some(JournalSpec { limit: None }),
                     syslog,
+                    ..with_journal(journal)
                 },
             })
         };

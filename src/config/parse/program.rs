@@ -9,8 +9,8 @@ use super::super::hint;
 use super::super::key::{ProgramValues, SectionKind, StreamValues};
 use super::super::python::strip;
 use super::super::spec::{
-    Environment, InternedDefault as _, LogTarget, NUMPROCS_MAX, ProcessKind, ProcessSpec,
-    ProgramSpec,
+    Environment, InternedDefault as _, LogTarget, NUMPROCS_MAX, NamedTargets, ProcessKind,
+    ProcessSpec, ProgramSpec,
 };
 use super::super::value::{self, LogTargets, LogfileValue};
 use super::health::health;
@@ -235,7 +235,11 @@ fn process(
             reader.warn_as(span, Line::ConfigWarning { text });
         }
         spec.stderr.target = LogTarget::None;
-        spec.stderr.named.journal = None;
+        // Clients see the configured value of stderr_syslog.
+        spec.stderr.named = NamedTargets {
+            syslog: spec.stderr.named.syslog,
+            ..NamedTargets::default()
+        };
     }
     let command = reader.text(at, "command", names);
     if command == KeyResult::Absent {

@@ -426,6 +426,9 @@ pub struct ProcessSpec {
     pub exitcodes: Arc<[u8]>,
     /// The signal to stop it.
     pub stopsignal: Signal,
+    /// New: the signals that follow, one after another, if it does not exit within `stopwaitsecs`.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub later_stopsignals: Arc<[Signal]>,
     /// How long to wait for its exit before SIGKILL.
     pub stopwaitsecs: Seconds,
     /// Send `stopsignal` to its process group.
@@ -456,6 +459,10 @@ pub struct ProcessSpec {
     pub resources: Arc<CgroupLimits>,
 }
 
+fn is_empty<T>(items: &[T]) -> bool {
+    items.is_empty()
+}
+
 impl ProcessSpec {
     /// A process without a command that the daemon does not start, with no logs and no limits. The defaults of KEYS are
     /// in `config::key`.
@@ -475,6 +482,7 @@ impl ProcessSpec {
             startretries: 0,
             exitcodes: Arc::from([]),
             stopsignal: Signal::TERM,
+            later_stopsignals: Arc::default(),
             stopwaitsecs: Seconds(0),
             stopasgroup: false,
             killasgroup: false,

@@ -21,7 +21,7 @@ const fn meaning(state: ProcessState) -> &'static str {
             "The process exited too early, could not be started, or reached its readiness timeout. The next attempt follows; the delay grows by one second with each failure. `stop` ends the attempts."
         }
         ProcessState::Stopping => {
-            "The process received `stopsignal` and has not exited. After `stopwaitsecs` seconds it receives SIGKILL."
+            "The process received `stopsignal` and has not exited. After `stopwaitsecs` seconds it receives the next signal of `stopsignal`, and after the last one SIGKILL."
         }
         ProcessState::Exited => {
             "The process exited from RUNNING, and `autorestart` does not restart it. `start` starts it again."

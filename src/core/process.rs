@@ -356,7 +356,7 @@ impl Process {
                 AlivePhase::AwaitingReady { .. } => self.not_ready(instance, pid, ctx),
                 AlivePhase::Running => self.watchdog_timeout(instance, pid, ctx),
                 AlivePhase::Terminating { why, .. } => self.kill_failing(instance, pid, why, ctx),
-                AlivePhase::Stopping { sent, .. } => self.kill(instance, pid, sent, ctx),
+                AlivePhase::Stopping { .. } => self.stop_late(instance, pid, phase, ctx),
                 // No deadline.
                 _ => {}
             },

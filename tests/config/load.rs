@@ -342,7 +342,7 @@ fn values(kind: ValueKind) -> &'static [&'static str] {
             "1", "2KB", "3 mb", "1GB", "0", "-1", "", "KB", "1.5MB", "10K", "1_0kb",
         ],
         ValueKind::Octal => &["022", "0o27", "7_7", "9", "", "x"],
-        ValueKind::Signal => &[
+        ValueKind::Signals => &[
             "TERM", "sigusr1", "9", "0", "34", "35", "64", "65", "FOO", "", "RTMIN", "CLD",
         ],
         ValueKind::ExitCodes => &["0", "0,2", " 1 , 255", "256", "-1", "0,", "x", ""],

@@ -143,6 +143,9 @@ fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
         startretries: rng.pick(&[-1, 0, 1, 3, 3, 20]),
         exitcodes: rng.pick::<&[u8]>(&[&[], &[0], &[0, 2]]).into(),
         stopsignal: rng.pick(&[Signal::TERM, Signal::TERM, Signal::KILL]),
+        later_stopsignals: rng
+            .pick::<&[Signal]>(&[&[], &[], &[Signal::ABRT], &[Signal::CONT, Signal::ABRT]])
+            .into(),
         stopwaitsecs: Seconds(rng.pick(&[-5, 0, 1, 3, 10, 10])),
         stopasgroup: rng.percent(20),
         killasgroup: rng.percent(20),

@@ -36,8 +36,10 @@ struct SimInstance {
     spec: std::sync::Arc<ProcessSpec>,
     /// Spawned and not yet exited.
     up: bool,
-    /// When the stop signal was sent. `None`: not sent.
+    /// When the last stop signal was sent. `None`: none was sent.
     stop_sent: Option<u64>,
+    /// How many stop signals after the first one were sent.
+    later_sent: usize,
     killed: bool,
 }
 
@@ -200,7 +202,7 @@ impl Invariants {
                 }
                 Action::Signal {
                     instance, signal, ..
-                } => self.signal(now, *instance, *signal, actions),
+                } => self.signal(now, *instance, *signal, (input, actions)),
                 Action::Publish(event) => self.event(event),
                 Action::Log(Line::ProcessAdded { name, group }) => {
                     // The process is new.
@@ -347,12 +349,19 @@ impl Invariants {
             spec: std::sync::Arc::clone(spec),
             up: false,
             stop_sent: None,
+            later_sent: 0,
             killed: false,
         };
         self.instances.insert(instance, instance_state);
     }
 
-    fn signal(&mut self, now: Now, instance: InstanceId, signal: Signal, actions: &[Action]) {
+    fn signal(
+        &mut self,
+        now: Now,
+        instance: InstanceId,
+        signal: Signal,
+        (input, actions): (&Input, &[Action]),
+    ) {
         let Some(instance_state) = self.instances.get_mut(&instance) else {
             assert_eq!(
                 signal,
@@ -372,7 +381,37 @@ impl Invariants {
         let stops = signal == instance_state.spec.stopsignal && instance_state.stop_sent.is_none();
         if stops && (entered || told.state == ProcessState::Stopping) {
             instance_state.stop_sent = Some(now.mono.0);
+            return;
+        }
+        let is_of_client = matches!(input, Input::Asked { .. });
+        let is_stopping =
+            told.state == ProcessState::Stopping && instance_state.stop_sent.is_some();
+        let spec = &instance_state.spec;
+        let sent_before = instance_state.later_sent.checked_sub(1);
+        let again = sent_before.map_or(spec.stopsignal, |index| spec.later_stopsignals[index]);
+        if is_stopping && spec.later_stopsignals.contains(&signal) {
+            if matches!(input, Input::Resumed(_)) && signal == again {
+                return;
+            }
+            let next = spec.later_stopsignals.get(instance_state.later_sent);
+            assert_eq!(next, Some(&signal), "a stop signal out of order");
+            let wait = u64::try_from(spec.stopwaitsecs.0).unwrap_or(0) * SECOND;
+            let sent = instance_state.stop_sent.expect("checked");
+            assert!(
+                now.mono.0 >= sent + wait,
+                "{instance:?} gets the next stop signal too early"
+            );
+            instance_state.later_sent += 1;
+            instance_state.stop_sent = Some(now.mono.0);
+            self.seen.insert("later stop signal".to_owned());
         } else if signal == Signal::KILL {
+            assert!(
+                is_of_client
+                    || !is_stopping
+                    || instance_state.killed
+                    || instance_state.later_sent == spec.later_stopsignals.len(),
+                "SIGKILL before the last stop signal: {instance_state:?}"
+            );
             instance_state.killed = true;
         }
     }

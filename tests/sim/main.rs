@@ -85,6 +85,7 @@ const MUST_HAPPEN: &[&str] = &[
     "WaitingToStop",
     "WatchdogMissed",
     "WatchdogTriggered",
+    "later stop signal",
     "result ABNORMAL_TERMINATION",
     "result BAD_SIGNAL",
     "result FAILED",

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::super::lookup::Lookup;
 use super::super::python::strip;
 use super::super::resources::LimitAmount;
 use super::super::value::{
     auto_restart, boolean, byte_size, configured_user, duration, exit_codes, integer, log_targets,
-    octal, rate_limit, ready_fd, seconds, signal,
+    octal, rate_limit, ready_fd, seconds, stop_signals,
 };
 use super::super::{confinement, resources};
 use super::row::{
@@ -18,9 +19,9 @@ use super::row::{
 use super::value_kind::ValueKind::{
     AutoRestart, Boolean, ByteLimit, ByteSize, Capabilities, CapabilityNames, CpuMax, Environment,
     ExitCodes, Group, Groups, Integer, KillMode, Limit, Logfile, Memory, Name, Nice, NiceLimit,
-    Octal, OomScore, PidsMax, RateLimit, ReadyFd, Seconds, Signal, Text, User, Weight,
+    Octal, OomScore, PidsMax, RateLimit, ReadyFd, Seconds, Signals, Text, User, Weight,
 };
-use super::values::set;
+use super::values::{ProgramValues, set};
 use crate::domain::Resource;
 
 /// The keys in the order in which they are read: first the keys of the section, then those of each process. Supervisor's
@@ -91,7 +92,7 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("startretries", Integer, Some("3"), "failed starts that are retried before the process is FATAL").topic(Start).program(set!(spec.startretries = integer)),
     key("autorestart", AutoRestart, Some("unexpected"), "restart after an exit: true, false, or unexpected for a signal or an exit code that is not in exitcodes").topic(Start).program(set!(spec.autorestart = auto_restart)),
     key("exitcodes", ExitCodes, Some("0"), "expected exit codes, for autorestart=unexpected").topic(Start).example("0,2").program(set!(spec.exitcodes = shared_codes)),
-    key("stopsignal", Signal, Some("TERM"), "signal that stops the process").topic(Start).example("QUIT").program(set!(spec.stopsignal = signal)),
+    key("stopsignal", Signals, Some("TERM"), "signal that stops the process; of several, each is sent stopwaitsecs after the one before").topic(Start).example("QUIT").program(stop_signals_of),
     key("stopwaitsecs", Seconds, Some("10"), "seconds between the stop signal and SIGKILL").topic(Start).program(set!(spec.stopwaitsecs = seconds)),
     key("stopasgroup", Boolean, Some("false"), "send the stop signal to the whole process group").topic(Start).program(set!(spec.stopasgroup = boolean)),
     key("killasgroup", Boolean, None, "send SIGKILL to the whole process group; not set: as stopasgroup").topic(Start).example("true").program(set!(killasgroup = Some(boolean))),
@@ -149,6 +150,13 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("pids_max", PidsMax, None, "maximum number of processes and threads").ours().topic(Cgroup).example("100").program(set!(resources.pids_max = Some(resources::pids_max))),
     key("kill_mode", KillMode, Some("process"), "orphan processes after an exit: process = they keep running, control-group = they are killed").ours().topic(Cgroup).example("control-group").program(set!(resources.kill_mode = resources::kill_mode)),
 ];
+
+fn stop_signals_of(values: &mut ProgramValues, text: &str, _: &dyn Lookup) -> Result<(), String> {
+    let (first, later) = stop_signals(text)?;
+    values.spec.stopsignal = first;
+    values.spec.later_stopsignals = Arc::from(later);
+    Ok(())
+}
 
 fn shared_path(text: &str) -> Result<Arc<Path>, String> {
     Ok(Arc::from(Path::new(text)))

@@ -15,8 +15,8 @@ pub enum ValueKind {
     ByteSize,
     /// Octal digits.
     Octal,
-    /// A signal.
-    Signal,
+    /// Signals.
+    Signals,
     /// Exit codes.
     ExitCodes,
     /// An existing directory.
@@ -98,7 +98,7 @@ impl ValueKind {
             Self::Boolean => "boolean",
             Self::ByteSize => "size",
             Self::Octal => "octal",
-            Self::Signal => "signal",
+            Self::Signals => "signals",
             Self::ExitCodes => "exit codes",
             Self::Directory => "directory",
             Self::Path => "path",
@@ -153,7 +153,7 @@ impl ValueKind {
             Self::Boolean => "one of yes, true, on, 1, no, false, off, 0",
             Self::ByteSize => "a number of bytes such as 1048576, 512KB, 50MB or 1GB",
             Self::Octal => "octal digits such as 022",
-            Self::Signal => "a signal such as TERM, SIGTERM or 15",
+            Self::Signals => "signals such as TERM, SIGTERM or 15, separated by blanks or commas",
             Self::ExitCodes => "numbers from 0 to 255, separated by commas",
             Self::Directory => "a directory that exists",
             Self::Path => "a path in a directory that exists",

@@ -24,6 +24,7 @@ mod problem;
 mod python;
 pub mod render;
 pub mod resources;
+pub mod restart_policy;
 pub mod search;
 pub mod shlex;
 pub mod spec;

@@ -14,6 +14,7 @@ pub use super::interned_default::InternedDefault;
 pub use super::log_target::{JournalSpec, NamedTargets};
 use super::problem::ConfigProblem;
 pub use super::resources::{CgroupLimits, CpuMax, KillMode, LimitAmount};
+pub use super::restart_policy::{RestartPolicy, UNLIMITED_RETRIES};
 use crate::domain::{
     Bytes, DiagnosticsFilter, GroupName, Level, Line, Namespec, Permission, ProcessName, Seconds,
     Signal,
@@ -420,7 +421,7 @@ pub struct ProcessSpec {
     pub autorestart: AutoRestart,
     /// How long it must stay up to become RUNNING.
     pub startsecs: Seconds,
-    /// Number of failed attempts, after the first, before FATAL.
+    /// Number of failed attempts, after the first, before FATAL. [`UNLIMITED_RETRIES`]: never FATAL.
     pub startretries: i64,
     /// Exit codes that are expected.
     pub exitcodes: Arc<[u8]>,
@@ -449,6 +450,9 @@ pub struct ProcessSpec {
     pub server_url: Option<String>,
     /// New: minimum time from the last spawn to an automatic restart; 0: none.
     pub restart_floor: Seconds,
+    /// New: how long it waits before an automatic restart.
+    #[serde(default, skip_serializing_if = "RestartPolicy::is_default")]
+    pub restart: RestartPolicy,
     /// New: how it reports that it is ready and alive.
     pub notify: NotifySpec,
     /// New: its resource limits and its privileges. Shared by all programs that have none of these keys.
@@ -493,6 +497,7 @@ impl ProcessSpec {
             environment: Arc::from([]),
             server_url: None,
             restart_floor: Seconds(0),
+            restart: RestartPolicy::default(),
             notify: NotifySpec::default(),
             confinement: Confinement::interned_default(),
             resources: CgroupLimits::interned_default(),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::listener_stage::ListenerStage;
 use super::notify_state::NotifyState;
+use super::restart_progress::RestartProgress;
 use super::stage::{AlivePhase, Idle, Stage, StageAtExit};
 use super::ticket::{SignalPurpose, Waiter};
 use super::transitions::{CurrentStage, Trigger};
@@ -27,6 +28,8 @@ pub(super) struct Ctx<'a> {
     pub(super) out: &'a mut Actions,
     /// The incarnation of the newest instance.
     pub(super) last_incarnation: &'a mut u64,
+    /// The seed of random numbers.
+    pub(super) seed: u64,
     /// Signals that were sent and not answered yet.
     pub(super) signals: &'a mut VecDeque<(InstanceId, Signal, SignalPurpose)>,
     /// Whether processes may start. False while the daemon stops.
@@ -129,6 +132,9 @@ pub(super) struct RunState {
     /// Failed attempts since the process was RUNNING.
     #[serde(deserialize_with = "crate::domain::counter::small_counter")]
     pub(super) tries: u32,
+    /// What the policy of restarts needs to know of the past.
+    #[serde(default, skip_serializing_if = "RestartProgress::is_default")]
+    pub(super) restart: RestartProgress,
     /// Why the last start or run failed. `None`: it did not.
     #[serde(rename = "trouble")]
     pub(super) last_error: Option<LastError>,
@@ -194,6 +200,7 @@ impl Process {
                 next: None,
                 stage_before_unknown: None,
                 tries: 0,
+                restart: RestartProgress::default(),
                 last_error: None,
                 exit_status: 0,
                 start: 0,
@@ -261,6 +268,7 @@ impl Process {
             resource_events: self.run.resource_events,
             exit_status: self.run.exit_status,
             restarts: self.run.spawns.saturating_sub(1),
+            next_attempt: self.next_attempt(now),
             exit_reason: self.run.exit_reason.clone(),
             status_text: self.status_text(),
             events_discarded: 0,

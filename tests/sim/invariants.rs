@@ -14,6 +14,7 @@ use supervisord::effects::{OutputEffect, SpawnerEffect, SpawnerOutcome};
 
 use crate::listeners::Listeners;
 use crate::notifiers::Notifiers;
+use crate::restarts::Restarts;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -23,8 +24,6 @@ type Name = (String, String);
 #[derive(Debug)]
 struct Told {
     state: ProcessState,
-    /// BACKOFF events since the process last was RUNNING, FATAL or new.
-    failures: u32,
     /// A stop was accepted, and no start was requested since.
     to_stay_down: bool,
 }
@@ -67,6 +66,7 @@ pub(crate) struct Invariants {
     running_told: bool,
     listeners: Listeners,
     notifiers: Notifiers,
+    restarts: Restarts,
     /// What has happened at least once. A simulation proves nothing about things that never happen in it.
     seen: BTreeSet<String>,
 }
@@ -113,10 +113,13 @@ impl Invariants {
     pub(crate) fn after(&mut self, now: Now, input: &Input, actions: &[Action], fleet: &Fleet) {
         self.listeners.note_input(now.mono.0, input);
         self.notifiers.note_input(now.mono.0, input);
+        self.restarts.note_input(input);
         for action in actions {
             self.note_action(action);
             self.listeners.note_action(now.mono.0, action);
             self.notifiers.note_action(now.mono.0, action, input);
+            let happened = self.restarts.note_action(now.mono.0, action, input);
+            self.seen.extend(happened.map(str::to_owned));
             match action {
                 // The attempt began early, its start was published since, and the next daemon begins it again.
                 Action::Spawner(SpawnerEffect::Resolve(instance, spec))
@@ -326,12 +329,7 @@ impl Invariants {
         let name = (spec.group.to_string(), spec.name.to_string());
         let told = self.told.get_mut(&name).expect("known");
         assert_eq!(told.state, ProcessState::Starting);
-        assert!(
-            told.failures == 0 || i64::from(told.failures) <= spec.startretries,
-            "attempt {} of {name:?} with startretries {}",
-            told.failures + 1,
-            spec.startretries
-        );
+        self.restarts.attempt(&name, spec);
         if told.to_stay_down {
             assert!(
                 matches!(input, Input::Spawner(SpawnerOutcome::Answered { .. })),
@@ -423,13 +421,11 @@ impl Invariants {
                 process,
                 from,
                 to,
-                tries,
                 ..
             } => {
                 let name = (group.to_string(), process.to_string());
                 let told = self.told.entry(name).or_insert(Told {
                     state: ProcessState::Stopped,
-                    failures: 0,
                     to_stay_down: false,
                 });
                 assert_eq!(told.state, *from, "events do not follow one another");
@@ -448,21 +444,10 @@ impl Invariants {
                     self.reaped
                         .retain(|instance, _| instances.contains_key(instance));
                 }
-                match to {
-                    ProcessState::Backoff => {
-                        told.failures += 1;
-                        assert_eq!(told.failures, *tries);
-                    }
-                    // EXITED follows RUNNING, or UNKNOWN if the process had run for `startsecs`.
-                    ProcessState::Running | ProcessState::Exited | ProcessState::Fatal => {
-                        told.failures = 0;
-                    }
-                    ProcessState::Starting => {
-                        assert!(!self.stopping_told, "a start while everything stops");
-                        assert_eq!(told.failures, *tries);
-                    }
-                    _ => {}
-                }
+                assert!(
+                    *to != ProcessState::Starting || !self.stopping_told,
+                    "a start while everything stops"
+                );
             }
             Change::GroupAdded(group) => {
                 // Every process of the group is new.

@@ -6,6 +6,7 @@ mod configs;
 mod invariants;
 mod listeners;
 mod notifiers;
+mod restarts;
 mod rng;
 mod world;
 
@@ -85,7 +86,10 @@ const MUST_HAPPEN: &[&str] = &[
     "WaitingToStop",
     "WatchdogMissed",
     "WatchdogTriggered",
+    "delay that has grown",
     "later stop signal",
+    "NextAttempt",
+    "reset after a long run",
     "result ABNORMAL_TERMINATION",
     "result BAD_SIGNAL",
     "result FAILED",

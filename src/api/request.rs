@@ -345,6 +345,9 @@ pub struct ProcessView {
     pub exit_status: i32,
     /// How many times the process was spawned again since its group was added, automatically or on request.
     pub restarts: u64,
+    /// When the next automatic start is due, in seconds since the epoch. `None`: none is due, or the program has no key of
+    /// ours about it.
+    pub next_attempt: Option<i64>,
     /// How the last attempt ended. `None`: no attempt has ended yet.
     pub exit_reason: Option<ExitReason>,
     /// The status that the process reported (`STATUS=`, reloading, stopping), without control characters. Empty: none.

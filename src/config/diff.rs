@@ -145,12 +145,11 @@ pub(crate) fn is_same_process(active: &ProcessSpec, read: &ProcessSpec) -> bool 
 fn without_small_changes(active: &ProcessSpec, read: &ProcessSpec) -> ProcessSpec {
     let mut same = ProcessSpec {
         group: read.group.clone(),
-        // Changed resources are applied to running processes, see `Fleet::take_over_resources`.
-        resources: Arc::clone(&read.resources),
         stdout: without_generated_name(&active.stdout, &read.stdout),
         stderr: without_generated_name(&active.stderr, &read.stderr),
         ..active.clone()
     };
+    take_live_changes(&mut same, read);
     if let (ProcessKind::Fcgi(old), ProcessKind::Fcgi(new)) = (&active.kind, &read.kind)
         && is_same_socket(old, new)
     {
@@ -172,6 +171,17 @@ fn without_small_changes(active: &ProcessSpec, read: &ProcessSpec) -> ProcessSpe
         same.confinement = Arc::clone(&read.confinement);
     }
     same
+}
+
+/// Takes over the values that apply to a running process at once. `Fleet::take_over_live_changes` applies them.
+pub(crate) fn take_live_changes(active: &mut ProcessSpec, read: &ProcessSpec) {
+    active.resources = Arc::clone(&read.resources);
+    active.restart = read.restart;
+}
+
+/// Whether the process differs in values that apply to a running process at once.
+pub(crate) fn has_live_changes(active: &ProcessSpec, read: &ProcessSpec) -> bool {
+    active.resources != read.resources || active.restart != read.restart
 }
 
 /// The active confinement with the names of groups that were read, if they are the same groups.

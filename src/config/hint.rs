@@ -1,7 +1,7 @@
 //! Suggests what an unknown key, section or value was probably meant to be.
 
 use super::key::{SectionKind, ValueKind};
-use crate::domain::{Level, Signal};
+use crate::domain::Level;
 
 /// Maximum edit distance of a suggestion.
 const DISTANCE_MAX: usize = 2;
@@ -290,17 +290,6 @@ pub(super) fn of_value(kind: ValueKind, value: &str) -> Option<String> {
             };
             meant.map(|word| format!("did you mean {word}? It is {}", kind.expected()))
         }
-        ValueKind::Signal => {
-            let mut words = value.split([',', ' ', '\t', '\n']);
-            let words: Vec<&str> = words.by_ref().filter(|word| !word.is_empty()).collect();
-            let is_list = words.len() > 1 && words.iter().all(|word| Signal::parse(word).is_ok());
-            is_list.then(|| {
-                format!(
-                    "a list of stop signals is not supported; use one signal, such as {}",
-                    words[0]
-                )
-            })
-        }
         ValueKind::User => value.split_once(':').map(|(user, group)| {
             format!("user:group is not supported here; use user={user} and group={group}")
         }),
@@ -441,11 +430,6 @@ mod tests {
             (ValueKind::Boolean, "ture", "did you mean true?"),
             (ValueKind::AutoRestart, "always", "did you mean true?"),
             (
-                ValueKind::Signal,
-                "TERM, KILL",
-                "a list of stop signals is not supported",
-            ),
-            (
                 ValueKind::User,
                 "nobody:nogroup",
                 "use user=nobody and group=nogroup",
@@ -462,7 +446,7 @@ mod tests {
         }
         for (kind, value) in [
             (ValueKind::Level, "loudest"),
-            (ValueKind::Signal, "NOSUCH"),
+            (ValueKind::Signals, "NOSUCH"),
             (ValueKind::User, "nosuch"),
             (ValueKind::Integer, "x"),
         ] {

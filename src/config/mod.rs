@@ -25,6 +25,7 @@ mod problem;
 mod python;
 pub mod render;
 pub mod resources;
+pub mod restart_policy;
 pub mod script;
 pub mod search;
 pub mod shlex;

@@ -15,6 +15,7 @@ pub use super::interned_default::InternedDefault;
 pub use super::log_target::{JournalSpec, NamedTargets};
 use super::problem::ConfigProblem;
 pub use super::resources::{CgroupLimits, CpuMax, KillMode, LimitAmount};
+pub use super::restart_policy::{RestartPolicy, UNLIMITED_RETRIES};
 pub use super::script::Script;
 use crate::domain::{
     Bytes, DiagnosticsFilter, GroupName, Level, Line, Namespec, Permission, ProcessName, Seconds,
@@ -422,12 +423,15 @@ pub struct ProcessSpec {
     pub autorestart: AutoRestart,
     /// How long it must stay up to become RUNNING.
     pub startsecs: Seconds,
-    /// Number of failed attempts, after the first, before FATAL.
+    /// Number of failed attempts, after the first, before FATAL. [`UNLIMITED_RETRIES`]: never FATAL.
     pub startretries: i64,
     /// Exit codes that are expected.
     pub exitcodes: Arc<[u8]>,
     /// The signal to stop it.
     pub stopsignal: Signal,
+    /// New: the signals that follow, one after another, if it does not exit within `stopwaitsecs`.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub later_stopsignals: Arc<[Signal]>,
     /// How long to wait for its exit before SIGKILL.
     pub stopwaitsecs: Seconds,
     /// Send `stopsignal` to its process group.
@@ -448,6 +452,9 @@ pub struct ProcessSpec {
     pub server_url: Option<String>,
     /// New: minimum time from the last spawn to an automatic restart; 0: none.
     pub restart_floor: Seconds,
+    /// New: how long it waits before an automatic restart.
+    #[serde(default, skip_serializing_if = "RestartPolicy::is_default")]
+    pub restart: RestartPolicy,
     /// New: how it reports that it is ready and alive.
     pub notify: NotifySpec,
     /// New: a check after which it is ready. `None`: there is none.
@@ -462,6 +469,10 @@ pub struct ProcessSpec {
     /// New: the limits of its cgroup. Shared by all programs that have none of these keys.
     #[serde(deserialize_with = "CgroupLimits::deserialize_shared")]
     pub resources: Arc<CgroupLimits>,
+}
+
+fn is_empty<T>(items: &[T]) -> bool {
+    items.is_empty()
 }
 
 impl ProcessSpec {
@@ -483,6 +494,7 @@ impl ProcessSpec {
             startretries: 0,
             exitcodes: Arc::from([]),
             stopsignal: Signal::TERM,
+            later_stopsignals: Arc::default(),
             stopwaitsecs: Seconds(0),
             stopasgroup: false,
             killasgroup: false,
@@ -493,6 +505,7 @@ impl ProcessSpec {
             environment: Arc::from([]),
             server_url: None,
             restart_floor: Seconds(0),
+            restart: RestartPolicy::default(),
             notify: NotifySpec::default(),
             ready_check: None,
             health: None,

@@ -100,7 +100,7 @@ impl Fleet {
                         out.push(Action::Log(Line::OurConfigWarning { text }));
                     }
                 }
-                self.take_over_resources(&changed, out);
+                self.take_over_live_changes(&changed, out);
             }
         }
     }

@@ -235,7 +235,7 @@ impl Process {
                 self.finish_exit(pid, status, Some(error), ctx);
             }
             StageAtExit::Unpromoted => {
-                self.run.tries = 0;
+                self.note_running(ctx);
                 // Subscribers see RUNNING before EXITED.
                 self.count_as(StageAtExit::Running, ctx);
                 self.finish_exit(pid, status, None, ctx);
@@ -317,7 +317,7 @@ impl Process {
         };
         if again && ctx.may_start {
             let floor = self.run.spawned_at + self.spec.restart_floor;
-            ctx.now.mono.max(floor)
+            self.restart_time(Seconds(0), ctx).max(floor)
         } else {
             Tick::NEVER
         }
@@ -333,18 +333,20 @@ impl Process {
         ctx: &mut Ctx<'_>,
     ) {
         let expected = cause.is_none() && self.expects(status);
-        self.run.tries = 0;
+        self.reset_after_run(ctx);
         self.run.exit_status = status.code();
         if !expected {
             self.run.last_error = Some(cause.unwrap_or(LastError::BadExit(status.code())));
         }
         let now = ctx.now.mono;
+        self.count_restart();
         let restart_at = self.restart_at(expected, ctx);
         self.enter_stage(Stage::Idle(Idle::Exited { restart_at }), pid, expected, ctx);
         self.log_exit(status, expected, ctx);
         // Differs: the original restarts the process at its next poll, and only its poll interval of one second
         // prevents a hot loop.
-        if restart_at != Tick::NEVER && restart_at > now {
+        let is_logged = self.log_next_attempt(ctx);
+        if !is_logged && restart_at != Tick::NEVER && restart_at > now {
             Self::log(
                 ctx,
                 Line::RestartFloored {

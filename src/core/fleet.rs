@@ -231,6 +231,7 @@ impl Fleet {
             now,
             out,
             last_incarnation: &mut self.last_incarnation,
+            seed: self.daemon.identity.seed,
             signals: &mut self.requests.signals,
             scripts: &mut self.requests.scripts,
             may_start: self.daemon.state == SupervisorState::Running,

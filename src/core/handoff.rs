@@ -191,10 +191,15 @@ impl Process {
                 false
             }
             Stage::Alive {
-                phase: AlivePhase::Stopping { sent: false, .. },
+                phase:
+                    AlivePhase::Stopping {
+                        sent: false,
+                        signal_index,
+                        ..
+                    },
                 ..
             } => {
-                self.stop_again(instance, ctx);
+                self.stop_again(instance, signal_index, ctx);
                 true
             }
             _ => true,

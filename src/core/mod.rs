@@ -46,6 +46,8 @@ mod record_bytes;
 mod rejection;
 mod request_targets;
 mod requests;
+mod restart_policy;
+mod restart_progress;
 mod rights;
 mod rolling;
 mod rolling_restart;

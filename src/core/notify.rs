@@ -140,7 +140,7 @@ impl Process {
 
     /// Makes a process RUNNING after it reported that it is ready.
     pub(super) fn ready(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
-        self.run.tries = 0;
+        self.note_running(ctx);
         let to = Stage::alive(instance, pid, AlivePhase::Running);
         self.enter_stage(to, pid, false, ctx);
         let name = self.spec.name.clone();

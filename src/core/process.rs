@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::health_state::HealthState;
 use super::listener_stage::ListenerStage;
 use super::notify_state::NotifyState;
+use super::restart_progress::RestartProgress;
 use super::script_runs::ScriptRuns;
 use super::stage::{AlivePhase, Idle, Stage, StageAtExit};
 use super::ticket::{SignalPurpose, Waiter};
@@ -29,6 +30,8 @@ pub(super) struct Ctx<'a> {
     pub(super) out: &'a mut Actions,
     /// The incarnation of the newest instance.
     pub(super) last_incarnation: &'a mut u64,
+    /// The seed of random numbers.
+    pub(super) seed: u64,
     /// Signals that were sent and not answered yet.
     pub(super) signals: &'a mut VecDeque<(InstanceId, Signal, SignalPurpose)>,
     /// The scripts that run.
@@ -136,6 +139,9 @@ pub(super) struct RunState {
     /// Failed attempts since the process was RUNNING.
     #[serde(deserialize_with = "crate::domain::counter::small_counter")]
     pub(super) tries: u32,
+    /// What the policy of restarts needs to know of the past.
+    #[serde(default, skip_serializing_if = "RestartProgress::is_default")]
+    pub(super) restart: RestartProgress,
     /// Why the last start or run failed. `None`: it did not.
     #[serde(rename = "trouble")]
     pub(super) last_error: Option<LastError>,
@@ -204,6 +210,7 @@ impl Process {
                 next: None,
                 stage_before_unknown: None,
                 tries: 0,
+                restart: RestartProgress::default(),
                 last_error: None,
                 exit_status: 0,
                 start: 0,
@@ -274,6 +281,7 @@ impl Process {
             resource_events: self.run.resource_events,
             exit_status: self.run.exit_status,
             restarts: self.run.spawns.saturating_sub(1),
+            next_attempt: self.next_attempt(now),
             exit_reason: self.run.exit_reason.clone(),
             status_text: self.status_text(),
             events_discarded: 0,
@@ -372,7 +380,7 @@ impl Process {
                 AlivePhase::AwaitingReady { .. } => self.not_ready(instance, pid, ctx),
                 AlivePhase::Running => self.watchdog_timeout(instance, pid, ctx),
                 AlivePhase::Terminating { why, .. } => self.kill_failing(instance, pid, why, ctx),
-                AlivePhase::Stopping { sent, .. } => self.kill(instance, pid, sent, ctx),
+                AlivePhase::Stopping { .. } => self.stop_late(instance, pid, phase, ctx),
                 // No deadline.
                 _ => {}
             },

@@ -12,6 +12,7 @@ use super::notify_state::NotifyState;
 use super::process::{LastError, Process, RunState};
 use super::process_record::ProcessRecord;
 use super::record_bytes::{Reader, Writer};
+use super::restart_progress::RestartProgress;
 use super::stage_record::{StageRecord, code_of_stage_at_exit, stage_at_exit_of_code};
 use super::transitions::CurrentStage;
 use crate::domain::{ExitReason, ResourceEvents, counter};
@@ -42,6 +43,8 @@ struct Rest {
     notify_state: Option<Box<NotifyState>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     health: Option<Box<HealthState>>,
+    #[serde(default, skip_serializing_if = "RestartProgress::is_default")]
+    restart: RestartProgress,
 }
 
 impl Rest {
@@ -51,6 +54,7 @@ impl Rest {
             && self.listener.is_none()
             && self.notify_state.is_none()
             && self.health.is_none()
+            && self.restart.is_default()
     }
 }
 
@@ -79,6 +83,7 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
         next: _,
         stage_before_unknown: refused,
         tries,
+        restart,
         last_error,
         exit_status,
         start,
@@ -120,6 +125,7 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
     rest.listener = write_listener(&mut to, listener.as_ref(), is_short);
     rest.notify_state.clone_from(notify_state);
     rest.health.clone_from(health);
+    rest.restart = *restart;
     if !rest.is_empty() {
         // Serializing strings and numbers cannot fail.
         to.0.extend(serde_json::to_vec(&rest).unwrap_or_default());
@@ -252,6 +258,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
         next: None,
         stage_before_unknown: refused,
         tries,
+        restart: rest.restart,
         last_error: last_error.resolve(rest.last_error)?,
         exit_status,
         start,

@@ -116,6 +116,8 @@ pub(super) enum AlivePhase {
         sent: bool,
         /// SIGKILL was sent. The daemon can only wait for the exit.
         killed: bool,
+        /// Which signal of the list of stop signals was sent last. 0: the first one.
+        signal_index: u8,
     },
     /// UNKNOWN: the kernel refused a signal to the process. The process leaves this phase when it exits.
     Unknown,

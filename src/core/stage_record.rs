@@ -59,6 +59,9 @@ pub(super) enum StageRecord {
         kill_at: Tick,
         sent: bool,
         killed: bool,
+        /// Not written for the first stop signal, as version 5.0 knows only that one.
+        #[serde(default, skip_serializing_if = "is_first")]
+        signal_index: u8,
     },
     #[serde(rename = "Dying")]
     Reaped {
@@ -75,6 +78,10 @@ pub(super) enum StageRecord {
     Unknown {
         alive: Option<(InstanceId, i32)>,
     },
+}
+
+const fn is_first(signal_index: &u8) -> bool {
+    *signal_index == 0
 }
 
 impl From<Stage> for StageRecord {
@@ -141,12 +148,14 @@ impl StageRecord {
                 kill_at,
                 sent,
                 killed,
+                signal_index,
             } => Self::Stopping {
                 instance,
                 pid,
                 kill_at,
                 sent,
                 killed,
+                signal_index,
             },
             AlivePhase::Unknown => Self::Unknown {
                 alive: Some((instance, pid)),
@@ -208,11 +217,13 @@ impl From<StageRecord> for Stage {
                 kill_at,
                 sent,
                 killed,
+                signal_index,
             } => {
                 let phase = AlivePhase::Stopping {
                     kill_at,
                     sent,
                     killed,
+                    signal_index,
                 };
                 (instance, pid, phase)
             }
@@ -288,11 +299,14 @@ impl StageRecord {
                 kill_at,
                 sent,
                 killed,
+                signal_index,
             } => {
-                to.process(12, instance, pid);
+                let code = if is_first(&signal_index) { 12 } else { 16 };
+                to.process(code, instance, pid);
                 to.tick(kill_at);
                 to.u8(u8::from(sent));
                 to.u8(u8::from(killed));
+                write_later(to, signal_index);
             }
             Self::Reaped {
                 instance,
@@ -305,10 +319,7 @@ impl StageRecord {
                 to.process(13, instance, pid);
                 to.status(status);
                 to.u8(code_of_stage_at_exit(at_exit));
-                to.u8(match reap_step {
-                    ReapStep::Emptying => 0,
-                    ReapStep::Draining => 1,
-                });
+                to.u8(code_of_reap_step(reap_step));
                 to.tick(drain_by);
             }
             Self::Unknown { alive: None } => to.u8(14),
@@ -362,7 +373,7 @@ impl StageRecord {
                 Self::Running { instance, pid }
             }
             11 => Self::StopPending(from.instance()?),
-            12 => {
+            code @ (12 | 16) => {
                 let (instance, pid) = from.process()?;
                 Self::Stopping {
                     instance,
@@ -370,6 +381,7 @@ impl StageRecord {
                     kill_at: from.tick()?,
                     sent: from.bool()?,
                     killed: from.bool()?,
+                    signal_index: if code == 16 { from.u8()? } else { 0 },
                 }
             }
             13 => {
@@ -393,6 +405,20 @@ impl StageRecord {
             },
             _ => return None,
         })
+    }
+}
+
+/// Writes which stop signal was sent last, unless it is the first one: version 5.0 writes nothing there.
+fn write_later(to: &mut Writer, signal_index: u8) {
+    if !is_first(&signal_index) {
+        to.u8(signal_index);
+    }
+}
+
+const fn code_of_reap_step(reap_step: ReapStep) -> u8 {
+    match reap_step {
+        ReapStep::Emptying => 0,
+        ReapStep::Draining => 1,
     }
 }
 

@@ -342,9 +342,11 @@ fn values(kind: ValueKind) -> &'static [&'static str] {
             "1", "2KB", "3 mb", "1GB", "0", "-1", "", "KB", "1.5MB", "10K", "1_0kb",
         ],
         ValueKind::Octal => &["022", "0o27", "7_7", "9", "", "x"],
-        ValueKind::Signal => &[
+        ValueKind::Signals => &[
             "TERM", "sigusr1", "9", "0", "34", "35", "64", "65", "FOO", "", "RTMIN", "CLD",
         ],
+        ValueKind::Retries => &["5", "-1", "+7", "1_0", "x", "1.5", "", "0x10", "65536", "0"],
+        ValueKind::Jitter => &["0", "20%", "0.5", "", "x"],
         ValueKind::ExitCodes => &["0", "0,2", " 1 , 255", "256", "-1", "0,", "x", ""],
         ValueKind::Directory => &["/", "~", "/nosuch", "s.conf", "", "~root", "."],
         ValueKind::Path => &[

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use supervisord::config::spec::{
     AutoRestart, CgroupLimits, Config, DaemonSpec, FcgiSocket, GroupChange, GroupChangeResult,
     GroupKind, GroupSpec, HealthAction, HealthSpec, InternedDefault as _, KillMode, LimitAmount,
-    LogSpec, LogTarget, NotifySpec, ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate, Script,
+    LogSpec, LogTarget, NotifySpec, ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate,
+    RestartPolicy, Script, UNLIMITED_RETRIES,
 };
 use supervisord::domain::{GroupName, ProcessName, Seconds, Signal};
 
@@ -142,9 +143,12 @@ fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
             AutoRestart::Unexpected,
         ]),
         startsecs: Seconds(rng.pick(&[-1, 0, 0, 1, 1, 2, 10])),
-        startretries: rng.pick(&[-1, 0, 1, 3, 3, 20]),
+        startretries: rng.pick(&[-1, 0, 1, 3, 3, 20, UNLIMITED_RETRIES]),
         exitcodes: rng.pick::<&[u8]>(&[&[], &[0], &[0, 2]]).into(),
         stopsignal: rng.pick(&[Signal::TERM, Signal::TERM, Signal::KILL]),
+        later_stopsignals: rng
+            .pick::<&[Signal]>(&[&[], &[], &[Signal::ABRT], &[Signal::CONT, Signal::ABRT]])
+            .into(),
         stopwaitsecs: Seconds(rng.pick(&[-5, 0, 1, 3, 10, 10])),
         stopasgroup: rng.percent(20),
         killasgroup: rng.percent(20),
@@ -156,6 +160,7 @@ fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
             ProcessKind::Program
         },
         restart_floor: Seconds(rng.pick(&[0, 1, 1, 5])),
+        restart: restart(rng),
         notify,
         ready_check: notify.check.then(|| Arc::new(check())),
         health: rng.one_in(4).then(|| Arc::new(health(rng))),
@@ -164,6 +169,21 @@ fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
             ProcessName::parse(&format!("p{place}")).expect("valid"),
             group.clone(),
         )
+    }
+}
+
+/// A random policy of restarts. Most processes have none.
+fn restart(rng: &mut Rng) -> RestartPolicy {
+    if rng.percent(60) {
+        return RestartPolicy::default();
+    }
+    let delay = rng.pick(&[0, 0, 1, 3]);
+    RestartPolicy {
+        pause: Seconds(rng.pick(&[0, 0, 2, 7])),
+        delay: Seconds(delay),
+        delay_max: Seconds(rng.pick(&[0, delay, 10, 100])),
+        jitter_permille: rng.pick(&[0, 0, 100, 1000]),
+        reset_after: Seconds(rng.pick(&[0, 0, 2, 60])),
     }
 }
 

@@ -6,6 +6,7 @@ mod configs;
 mod invariants;
 mod listeners;
 mod notifiers;
+mod restarts;
 mod rng;
 mod scripts;
 mod world;
@@ -89,6 +90,10 @@ const MUST_HAPPEN: &[&str] = &[
     "WaitingToStop",
     "WatchdogMissed",
     "WatchdogTriggered",
+    "delay that has grown",
+    "later stop signal",
+    "NextAttempt",
+    "reset after a long run",
     "result ABNORMAL_TERMINATION",
     "result BAD_SIGNAL",
     "result FAILED",

@@ -199,6 +199,16 @@ impl Notifiers {
             notifier.stop_sent = true;
             return;
         }
+        if notifier.state == ProcessState::Stopping
+            && notifier.spec.later_stopsignals.contains(&signal)
+        {
+            assert!(
+                at >= notifier.kill_by || matches!(input, Input::Resumed(_)),
+                "{instance:?} has time left before the next stop signal: {at} {notifier:?}"
+            );
+            notifier.kill_by = at + nanos(notifier.spec.stopwaitsecs.0);
+            return;
+        }
         let is_polled = matches!(input, Input::NotifyPolled(whose) if *whose == instance);
         if signal == Signal::ABRT {
             let wished = matches!(input, Input::Notified(whose, notice) if *whose == instance && notice.beat == Some(WatchdogNotify::Trigger));

@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::super::lookup::Lookup;
 use super::super::python::strip;
 use super::super::resources::LimitAmount;
+use super::super::restart_policy::{jitter, start_retries};
 use super::super::script::Script as ParsedScript;
 use super::super::value::{
     auto_restart, boolean, byte_size, configured_user, duration, exit_codes, integer, log_targets,
-    octal, rate_limit, ready_fd, seconds, signal,
+    octal, rate_limit, ready_fd, seconds, stop_signals,
 };
 use super::super::{confinement, health, resources};
 use super::row::{
@@ -18,11 +20,11 @@ use super::row::{
 };
 use super::value_kind::ValueKind::{
     AutoRestart, Boolean, ByteLimit, ByteSize, Capabilities, CapabilityNames, CpuMax, Environment,
-    ExitCodes, Group, Groups, HealthAction, Integer, KillMode, Limit, Logfile, Memory, Name, Nice,
-    NiceLimit, Octal, OomScore, PidsMax, RateLimit, ReadyFd, Script, Seconds, Signal, Text, User,
-    Weight,
+    ExitCodes, Group, Groups, HealthAction, Integer, Jitter, KillMode, Limit, Logfile, Memory,
+    Name, Nice, NiceLimit, Octal, OomScore, PidsMax, RateLimit, ReadyFd, Retries, Script, Seconds,
+    Signals, Text, User, Weight,
 };
-use super::values::set;
+use super::values::{ProgramValues, set};
 use crate::domain::Resource;
 
 /// The keys in the order in which they are read: first the keys of the section, then those of each process. Supervisor's
@@ -90,14 +92,19 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("priority", Integer, Some("999"), "start order: low numbers start first and stop last").topic(Start).example("10").program(set!(spec.priority = integer)),
     key("autostart", Boolean, Some("true"), "start with the daemon").topic(Start).program(set!(spec.autostart = boolean)),
     key("startsecs", Seconds, Some("1"), "seconds that a process must stay up to become RUNNING").topic(Start).program(set!(spec.startsecs = seconds)),
-    key("startretries", Integer, Some("3"), "failed starts that are retried before the process is FATAL").topic(Start).program(set!(spec.startretries = integer)),
+    key("startretries", Retries, Some("3"), "failed starts that are retried before the process is FATAL; unlimited = never FATAL").topic(Start).program(set!(spec.startretries = start_retries)),
     key("autorestart", AutoRestart, Some("unexpected"), "restart after an exit: true, false, or unexpected for a signal or an exit code that is not in exitcodes").topic(Start).program(set!(spec.autorestart = auto_restart)),
     key("exitcodes", ExitCodes, Some("0"), "expected exit codes, for autorestart=unexpected").topic(Start).example("0,2").program(set!(spec.exitcodes = shared_codes)),
-    key("stopsignal", Signal, Some("TERM"), "signal that stops the process").topic(Start).example("QUIT").program(set!(spec.stopsignal = signal)),
+    key("stopsignal", Signals, Some("TERM"), "signal that stops the process; of several, each is sent stopwaitsecs after the one before").topic(Start).example("QUIT").program(stop_signals_of),
     key("stopwaitsecs", Seconds, Some("10"), "seconds between the stop signal and SIGKILL").topic(Start).program(set!(spec.stopwaitsecs = seconds)),
     key("stopasgroup", Boolean, Some("false"), "send the stop signal to the whole process group").topic(Start).program(set!(spec.stopasgroup = boolean)),
     key("killasgroup", Boolean, None, "send SIGKILL to the whole process group; not set: as stopasgroup").topic(Start).example("true").program(set!(killasgroup = Some(boolean))),
     key("restart_floor", Seconds, Some("1"), "minimum seconds between two starts of an automatic restart; 0 = none").ours().topic(Start).example("10").program(set!(spec.restart_floor = duration)),
+    key("restartpause", Seconds, Some("0"), "minimum seconds between an exit, or a failed start, and the automatic restart; 0 = none").ours().topic(Start).example("5").program(set!(spec.restart.pause = duration)),
+    key("restart_delay", Seconds, Some("0"), "seconds before the first automatic restart or retry; 0 = at once after an exit, and one more second after each failed start").ours().topic(Start).example("2").program(set!(spec.restart.delay = duration)),
+    key("restart_delay_max", Seconds, Some("0"), "largest delay, up to which restart_delay doubles each time; 0 = restart_delay stays the same").ours().topic(Start).example("60").program(set!(spec.restart.delay_max = duration)),
+    key("restart_jitter", Jitter, Some("0"), "largest random addition to the delay, as a part of it").ours().topic(Start).example("20%").program(set!(spec.restart.jitter_permille = jitter)),
+    key("restart_reset_after", Seconds, Some("0"), "seconds of RUNNING after which delays and startretries begin again; 0 = as soon as the process is RUNNING").ours().topic(Start).example("60").program(set!(spec.restart.reset_after = duration)),
     key("notify", Boolean, Some("false"), "give the program a NOTIFY_SOCKET; the process is RUNNING when it sends READY=1 (sd_notify(3)), not after startsecs").ours().topic(Ready).example("true").program(set!(spec.notify.socket = boolean)),
     key("ready_fd", ReadyFd, None, "file descriptor, 3 to 1023, passed to the program; the process is RUNNING when it writes a newline to it").ours().topic(Ready).example("3").program(set!(spec.notify.ready_fd = Some(ready_fd))),
     key("ready_timeout", Seconds, None, "readiness timeout with notify or ready_fd: seconds until the start has failed; 0 = none; not set: startsecs if set, else 90").ours().topic(Ready).example("90").program(set!(ready_timeout = Some(duration))),
@@ -168,6 +175,13 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("pids_max", PidsMax, None, "maximum number of processes and threads").ours().topic(Cgroup).example("100").program(set!(resources.pids_max = Some(resources::pids_max))),
     key("kill_mode", KillMode, Some("process"), "orphan processes after an exit: process = they keep running, control-group = they are killed").ours().topic(Cgroup).example("control-group").program(set!(resources.kill_mode = resources::kill_mode)),
 ];
+
+fn stop_signals_of(values: &mut ProgramValues, text: &str, _: &dyn Lookup) -> Result<(), String> {
+    let (first, later) = stop_signals(text)?;
+    values.spec.stopsignal = first;
+    values.spec.later_stopsignals = Arc::from(later);
+    Ok(())
+}
 
 fn shared_path(text: &str) -> Result<Arc<Path>, String> {
     Ok(Arc::from(Path::new(text)))

@@ -15,10 +15,14 @@ pub enum ValueKind {
     ByteSize,
     /// Octal digits.
     Octal,
-    /// A signal.
-    Signal,
+    /// Signals.
+    Signals,
     /// Exit codes.
     ExitCodes,
+    /// A number of retries.
+    Retries,
+    /// A part of a delay.
+    Jitter,
     /// An existing directory.
     Directory,
     /// A path in an existing directory.
@@ -102,8 +106,10 @@ impl ValueKind {
             Self::Boolean => "boolean",
             Self::ByteSize => "size",
             Self::Octal => "octal",
-            Self::Signal => "signal",
+            Self::Signals => "signals",
             Self::ExitCodes => "exit codes",
+            Self::Retries => "integer or unlimited",
+            Self::Jitter => "percentage",
             Self::Directory => "directory",
             Self::Path => "path",
             Self::Logfile => "log target",
@@ -146,7 +152,8 @@ impl ValueKind {
     /// expansion elsewhere.
     pub(in crate::config) fn is_literal(self, text: &str) -> bool {
         let number = text.trim_end().strip_suffix('%');
-        self == Self::CpuMax && number.is_some_and(|number| !number.contains('%'))
+        matches!(self, Self::CpuMax | Self::Jitter)
+            && number.is_some_and(|number| !number.contains('%'))
     }
 
     /// Describes a valid value, for messages after "takes".
@@ -159,7 +166,9 @@ impl ValueKind {
             Self::Boolean => "one of yes, true, on, 1, no, false, off, 0",
             Self::ByteSize => "a number of bytes such as 1048576, 512KB, 50MB or 1GB",
             Self::Octal => "octal digits such as 022",
-            Self::Signal => "a signal such as TERM, SIGTERM or 15",
+            Self::Signals => "signals such as TERM, SIGTERM or 15, separated by blanks or commas",
+            Self::Retries => "a whole number, or unlimited",
+            Self::Jitter => "a percentage such as 20%, or a fraction such as 0.2",
             Self::ExitCodes => "numbers from 0 to 255, separated by commas",
             Self::Directory => "a directory that exists",
             Self::Path => "a path in a directory that exists",

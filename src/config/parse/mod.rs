@@ -16,6 +16,7 @@ mod reader;
 mod readiness;
 #[cfg(test)]
 mod resources_tests;
+mod restart;
 mod server;
 
 pub(in crate::config) use fields::RowCursor;

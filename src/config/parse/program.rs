@@ -15,6 +15,7 @@ use super::super::spec::{
 use super::super::value::{self, LogTargets, LogfileValue};
 use super::health::health;
 use super::readiness::readiness;
+use super::restart::check_restarts;
 use super::{ConfigReader, KeyResult, RowCursor, SectionAt};
 use crate::domain::{Bytes, Capabilities, Channel, GroupName, Line, ProcessName};
 
@@ -132,6 +133,7 @@ fn common(
     let process_name = several_processes(reader, at, &mut values);
     reader.fields(at, names, rows.to("watchdogsecs"), &mut values);
     readiness(reader, at, &mut values);
+    check_restarts(reader, at, &values);
     reader.fields(at, names, rows.to("ambient_capabilities"), &mut values);
     check_ambient_capabilities(reader, at, &values);
     reader.fields(at, names, rows.rest_of_section(), &mut values);

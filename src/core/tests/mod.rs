@@ -15,6 +15,7 @@ mod notify;
 mod record;
 mod rejected_events;
 mod requests;
+mod restart_policy;
 mod rolling;
 mod scaling;
 mod sockets;

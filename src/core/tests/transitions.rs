@@ -66,6 +66,7 @@ fn stages() -> Vec<Stage> {
         kill_at: at,
         sent: killed,
         killed,
+        signal_index: 0,
     }));
     stages.extend(phases.iter().map(|&phase| Stage::alive(CAT, PID, phase)));
     let mut exits = vec![StageAtExit::TooQuick];

@@ -97,7 +97,10 @@ fn push_description<'z>(view: &ProcessView, zone: impl FnOnce() -> &'z TimeZone,
             out.push_str(view.name.as_str());
             out.push_str("\")");
         }
-        ProcessState::Backoff | ProcessState::Fatal => out.push_str(&view.spawn_error),
+        ProcessState::Backoff | ProcessState::Fatal => {
+            out.push_str(&view.spawn_error);
+            push_next_attempt(view, out);
+        }
         ProcessState::Stopped | ProcessState::Exited => {
             if view.start == 0 {
                 out.push_str("Not started");
@@ -115,6 +118,7 @@ fn push_description<'z>(view: &ProcessView, zone: impl FnOnce() -> &'z TimeZone,
             if !view.resource_events.is_none() {
                 out.push_str(&format!(", {}", view.resource_events));
             }
+            push_next_attempt(view, out);
         }
         // Empty, as in Supervisor, except for delayed starts and for programs that report a status text.
         ProcessState::Starting | ProcessState::Stopping if !view.spawn_error.is_empty() => {
@@ -123,6 +127,15 @@ fn push_description<'z>(view: &ProcessView, zone: impl FnOnce() -> &'z TimeZone,
         ProcessState::Starting | ProcessState::Stopping | ProcessState::Unknown => {
             out.push_str(&view.status_text);
         }
+    }
+}
+
+/// Appends when the next automatic start is due, for programs with a key of ours that decides about it.
+fn push_next_attempt(view: &ProcessView, out: &mut String) {
+    if let Some(at) = view.next_attempt {
+        out.push_str(", next attempt in ");
+        push_int(out, at.saturating_sub(view.now).max(0));
+        out.push_str(" s");
     }
 }
 
@@ -232,6 +245,7 @@ pub(in crate::server) mod tests {
             spawn_error: String::new(),
             exit_status: 0,
             restarts: 0,
+            next_attempt: None,
             events_discarded: 0,
             exit_reason: None,
             status_text: String::new(),
@@ -335,6 +349,20 @@ pub(in crate::server) mod tests {
                     ..view(Exited, 1, 1_795_194_480, "")
                 },
                 "Nov 20 05:08 PM, killed by the OOM killer",
+            ),
+            (
+                ProcessView {
+                    next_attempt: Some(1_795_203_940),
+                    ..view(Exited, 1, 1_795_194_480, "")
+                },
+                "Nov 20 05:08 PM, next attempt in 12 s",
+            ),
+            (
+                ProcessView {
+                    next_attempt: Some(1),
+                    ..view(Backoff, 1, 0, "why")
+                },
+                "why, next attempt in 0 s",
             ),
             (view(Starting, 1, 0, ""), ""),
             (view(Stopping, 1, 0, ""), ""),

@@ -63,7 +63,7 @@ impl ProcessRow {
             has_log: view.stdout_logfile.is_some() || view.stderr_logfile.is_some(),
             description: match view.state {
                 ProcessState::Running => format!("pid {}", view.pid),
-                _ => description(view, zone),
+                _ => description_with_time(view, zone),
             },
             pid: view.pid,
             uptime: runs.then_some(view.uptime),
@@ -121,6 +121,7 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         spawn_error,
         exit_status,
         restarts,
+        next_attempt,
         exit_reason: ending,
         status_text,
         resource_events: causes,
@@ -139,6 +140,7 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         && *spawn_error == other.spawn_error
         && *exit_status == other.exit_status
         && *restarts == other.restarts
+        && *next_attempt == other.next_attempt
         && *ending == other.exit_reason
         && *status_text == other.status_text
         && *causes == other.resource_events
@@ -146,6 +148,27 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         && *uid == other.uid
         && *stdout_logfile == other.stdout_logfile
         && *stderr_logfile == other.stderr_logfile
+}
+
+/// The description of a process, with the time of the next attempt in place of the seconds until then, which would have to
+/// be sent to the page again and again.
+fn description_with_time(view: &ProcessView, zone: &TimeZone) -> String {
+    let Some(at) = view.next_attempt else {
+        return description(view, zone);
+    };
+    let next_attempt = None;
+    let mut text = description(
+        &ProcessView {
+            next_attempt,
+            ..view.clone()
+        },
+        zone,
+    );
+    if let Ok(at) = Timestamp::from_second(at) {
+        let at = at.to_zoned(zone.clone());
+        text.push_str(&format!(", next attempt at {}", at.strftime("%H:%M:%S")));
+    }
+    text
 }
 
 /// Whether a button of a row is enabled. Disabled buttons stay in place, so that a double click on one button never
@@ -347,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_changed_field_makes_a_different_row() {
-        let changes: [fn(&mut ProcessView); 8] = [
+        let changes: [fn(&mut ProcessView); 9] = [
             |view| view.pid = 8,
             |view| view.state = ProcessState::Stopping,
             |view| view.restarts = 1,
@@ -356,6 +379,7 @@ mod tests {
             |view| view.spawn_error = "x".to_owned(),
             |view| view.events_discarded = 1,
             |view| view.stderr_logfile = None,
+            |view| view.next_attempt = Some(1),
         ];
         for (at, change) in changes.iter().enumerate() {
             let mut view = cat();

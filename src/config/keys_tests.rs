@@ -52,6 +52,7 @@ fn file(kind: SectionKind, key: &ConfigKey, line: &str) -> String {
                  stderr_logfile={logs}\n{line}\n"
             )
         }
+        SectionKind::ProgramDefault => format!("{main}[program-default]\n{line}\n"),
         SectionKind::Group => format!("{main}[group:g]\nprograms=q\n{line}\n"),
         SectionKind::Listener => {
             format!("{main}[eventlistener:l]\ncommand=c\nevents=EVENT\n{line}\n")

@@ -59,6 +59,19 @@ pub trait Lookup {
     fn hard_limit(&self, _resource: Resource) -> Option<u64> {
         None
     }
+    /// The number of CPUs that this process may use, at least 1.
+    fn cpus(&self) -> i64 {
+        1
+    }
+    /// Reads an env file, which must be a regular file of at most [`super::env_file::ENV_FILE_BYTES_MAX`] bytes. Bytes
+    /// that are not UTF-8 are encoded by [`crate::domain::from_bytes`].
+    ///
+    /// # Errors
+    /// It is missing or cannot be read.
+    fn env_file(&self, path: &str) -> Result<String, LookupError> {
+        self.read(path)
+            .map(|bytes| crate::domain::from_bytes(&bytes))
+    }
     /// The working directory, absolute.
     fn cwd(&self) -> String;
     /// The home directory of a user. `None` for `user`: of this process's user.
@@ -226,6 +239,10 @@ mod fake {
 
         fn hard_limit(&self, _resource: Resource) -> Option<u64> {
             Some(4096)
+        }
+
+        fn cpus(&self) -> i64 {
+            3
         }
 
         fn cwd(&self) -> String {

@@ -4,6 +4,7 @@ mod allow;
 pub mod confinement;
 pub mod ctl;
 pub mod diff;
+pub mod env_file;
 pub mod environment;
 pub mod expand;
 mod glob;

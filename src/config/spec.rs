@@ -442,6 +442,9 @@ pub struct ProcessSpec {
     pub stderr: LogSpec,
     /// `[supervisord] environment`, overridden by the program's own.
     pub environment: Environment,
+    /// New: files with more variables, which are read at each start. `None`: there are none.
+    #[serde(default)]
+    pub env_files: Option<Arc<EnvFiles>>,
     /// Replaces the computed `SUPERVISOR_SERVER_URL`. Empty: the variable is not set.
     pub server_url: Option<String>,
     /// New: minimum time from the last spawn to an automatic restart; 0: none.
@@ -483,6 +486,7 @@ impl ProcessSpec {
             stdout: LogSpec::new(LogTarget::None),
             stderr: LogSpec::new(LogTarget::None),
             environment: Arc::from([]),
+            env_files: None,
             server_url: None,
             restart_floor: Seconds(0),
             notify: NotifySpec::default(),
@@ -490,6 +494,35 @@ impl ProcessSpec {
             resources: CgroupLimits::interned_default(),
         }
     }
+}
+
+/// The env files of a process. Their variables override those of `[supervisord] environment`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvFiles {
+    /// The files. A later one overrides an earlier one.
+    pub files: Vec<EnvFileSpec>,
+    /// The program's own `environment`, which overrides all files.
+    pub own: Environment,
+}
+
+/// One env file of a process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvFileSpec {
+    /// The path, relative to the daemon's working directory.
+    pub path: String,
+    /// What happens if it is missing.
+    pub if_missing: IfMissing,
+}
+
+/// What happens to a start if an env file is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IfMissing {
+    /// It continues with a warning: `envFiles`.
+    Warn,
+    /// It fails: `environment_file`.
+    Fail,
+    /// It continues: `environment_file` with a `-` before the name.
+    Ignore,
 }
 
 /// How a process reports that it is ready and alive. By default it reports nothing.

@@ -7,6 +7,8 @@ pub enum ValueKind {
     Text,
     /// An integer.
     Integer,
+    /// A number of processes.
+    ProcessCount,
     /// A number of seconds.
     Seconds,
     /// A boolean word.
@@ -94,6 +96,7 @@ impl ValueKind {
         match self {
             Self::Text => "string",
             Self::Integer => "integer",
+            Self::ProcessCount => "process count",
             Self::Seconds => "seconds",
             Self::Boolean => "boolean",
             Self::ByteSize => "size",
@@ -149,6 +152,7 @@ impl ValueKind {
         match self {
             Self::Text => "a string",
             Self::Integer => "a whole number",
+            Self::ProcessCount => "a whole number, or cpus",
             Self::Seconds => "a whole number of seconds",
             Self::Boolean => "one of yes, true, on, 1, no, false, off, 0",
             Self::ByteSize => "a number of bytes such as 1048576, 512KB, 50MB or 1GB",
@@ -164,8 +168,10 @@ impl ValueKind {
                 "lines per time such as 1000/30s, with ms, s, min or h, or 0 for no limit"
             }
             Self::ReadyFd => "a whole number from 3 to 1023",
-            Self::Level => "one of critical, error, warn, info, debug, trace, blather",
-            Self::User => "the name or number of a user of this machine, or UID:GID",
+            Self::Level => {
+                "one of critical, error, warn, info, debug, trace, blather, or warning, fatal, panic"
+            }
+            Self::User => "the name or number of a user of this machine, or USER:GROUP or UID:GID",
             Self::UserGroup => "a user of this machine, or user:group",
             Self::Address => "a port, host:port or *:port, with a port from 1 to 65535",
             Self::AutoRestart => "true, false or unexpected",

@@ -62,6 +62,10 @@ pub(in crate::config) struct ProgramValues {
     pub(in crate::config) numprocs_start: i64,
     /// `None`: as `stopasgroup`.
     pub(in crate::config) killasgroup: Option<bool>,
+    /// The paths of `envFiles`.
+    pub(in crate::config) env_files: Vec<String>,
+    /// The paths of `environment_file`, with the `-` of files that may be missing.
+    pub(in crate::config) environment_files: Vec<String>,
     /// `None`: it depends on `startsecs`.
     pub(in crate::config) ready_timeout: Option<Seconds>,
     pub(in crate::config) stdout: StreamValues,
@@ -98,6 +102,8 @@ impl SectionValues for ProgramValues {
             numprocs: 0,
             numprocs_start: 0,
             killasgroup: None,
+            env_files: Vec::new(),
+            environment_files: Vec::new(),
             ready_timeout: None,
             stdout: stream.clone(),
             stderr: stream,

@@ -5,12 +5,14 @@
 
 mod confinement;
 mod daemon;
+mod env_files;
 mod fields;
 mod group;
 mod group_change;
 mod lint;
 mod load;
 mod program;
+mod program_default;
 mod reader;
 mod readiness;
 #[cfg(test)]

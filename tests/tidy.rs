@@ -71,6 +71,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "server/",
         ],
     ),
+    ("croner", &["domain/cron.rs"]),
     ("zbus", &["server/dbus/", "cgroup/bus.rs"]),
     ("sd_notify", &["engine/systemd.rs"]),
     ("subtle", &["control/auth.rs"]),
@@ -79,6 +80,7 @@ const HOMES: &[(&str, &[&str])] = &[
     (
         "jiff",
         &[
+            "domain/cron.rs",
             "sys/time_zone.rs",
             "output/",
             "server/",

@@ -153,7 +153,6 @@ const GROUP_SYNONYMS: &[(&str, &[&str])] = &[("programs", &["members", "processe
 /// Keys of program sections in the Go re-implementation that are not supported here, in lower case.
 const NOT_YET: &[&str] = &[
     "conf_file",
-    "cron",
     "depends_on",
     "killwaitsecs",
     "pre_start_hook",

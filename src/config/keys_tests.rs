@@ -47,9 +47,11 @@ fn file(kind: SectionKind, key: &ConfigKey, line: &str) -> String {
         SectionKind::Program => {
             let is_of_journal = key.kind == ValueKind::RateLimit;
             let logs = if is_of_journal { "journal" } else { "AUTO" };
+            let is_of_schedule = key.topic == Some(Topic::Schedule) && key.name != "cron";
+            let cron = if is_of_schedule { "cron=@daily\n" } else { "" };
             format!(
                 "[supervisord]\n[program:a]\ncommand=c\nprocess_name=%(process_num)d\nnotify=true\nstdout_logfile={logs}\n\
-                 stderr_logfile={logs}\n{line}\n"
+                 stderr_logfile={logs}\n{cron}{line}\n"
             )
         }
         SectionKind::ProgramDefault => format!("{main}[program-default]\n{line}\n"),

@@ -1,6 +1,6 @@
 //! What reading a configuration may ask of the machine.
 
-use crate::domain::{Capabilities, Resource};
+use crate::domain::{Capabilities, CronZone, Resource};
 
 /// An entry of the user database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +62,11 @@ pub trait Lookup {
     /// The number of CPUs that this process may use, at least 1.
     fn cpus(&self) -> i64 {
         1
+    }
+    /// The time zone with this name. `None` for `name`: the host's own. Returns `None` if it is unknown.
+    fn cron_zone(&self, name: Option<&str>) -> Option<CronZone> {
+        name.is_none_or(|name| name == "UTC")
+            .then_some(CronZone::UTC)
     }
     /// Reads an env file, which must be a regular file of at most [`super::env_file::ENV_FILE_BYTES_MAX`] bytes. Bytes
     /// that are not UTF-8 are encoded by [`crate::domain::from_bytes`].

@@ -25,6 +25,7 @@ mod problem;
 mod python;
 pub mod render;
 pub mod resources;
+mod schedule;
 pub mod search;
 pub mod shlex;
 pub mod spec;

@@ -14,6 +14,7 @@ pub use super::interned_default::InternedDefault;
 pub use super::log_target::{JournalSpec, NamedTargets};
 use super::problem::ConfigProblem;
 pub use super::resources::{CgroupLimits, CpuMax, KillMode, LimitAmount};
+pub use super::schedule::{CronMissed, CronOverlap, ScheduleSpec};
 use crate::domain::{
     Bytes, DiagnosticsFilter, GroupName, Level, Line, Namespec, Permission, ProcessName, Seconds,
     Signal,
@@ -449,6 +450,9 @@ pub struct ProcessSpec {
     pub server_url: Option<String>,
     /// New: minimum time from the last spawn to an automatic restart; 0: none.
     pub restart_floor: Seconds,
+    /// New: when it runs. `None`: it has no schedule.
+    #[serde(default)]
+    pub schedule: Option<Arc<ScheduleSpec>>,
     /// New: how it reports that it is ready and alive.
     pub notify: NotifySpec,
     /// New: its resource limits and its privileges. Shared by all programs that have none of these keys.
@@ -489,6 +493,7 @@ impl ProcessSpec {
             env_files: None,
             server_url: None,
             restart_floor: Seconds(0),
+            schedule: None,
             notify: NotifySpec::default(),
             confinement: Confinement::interned_default(),
             resources: CgroupLimits::interned_default(),

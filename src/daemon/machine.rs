@@ -13,7 +13,7 @@ use nix::unistd::{AccessFlags, Gid, Group, Uid, User as NixUser, access, gethost
 use crate::cgroup;
 use crate::config::env_file::ENV_FILE_BYTES_MAX;
 use crate::config::lookup::{Lookup, LookupError, UserEntry};
-use crate::domain::{Capabilities, Resource, from_bytes};
+use crate::domain::{Capabilities, CronZone, Resource, from_bytes};
 use crate::sys;
 
 /// Maximum size of a configuration file in bytes. A larger one counts as unreadable.
@@ -248,6 +248,10 @@ impl Lookup for Machine {
     fn cpus(&self) -> i64 {
         let number = std::thread::available_parallelism();
         number.map_or(1, |number| i64::try_from(number.get()).unwrap_or(i64::MAX))
+    }
+
+    fn cron_zone(&self, name: Option<&str>) -> Option<CronZone> {
+        sys::read_cron_zone(name)
     }
 
     fn env_file(&self, path: &str) -> Result<String, LookupError> {

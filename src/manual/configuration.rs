@@ -81,6 +81,9 @@ const fn about(topic: Topic) -> Option<&'static str> {
         Topic::Privileges => Some(
             "If the kernel refuses a setting, the program does not start; its log of standard error names the key and the missing privilege.",
         ),
+        Topic::Schedule => Some(
+            "A program with `cron` starts at these times, not with the daemon. `supervisorctl next` prints when, `runs` its last runs, and `run` starts it now. A `stop` ends the present run only. See `SCHEDULES`.",
+        ),
         Topic::Run | Topic::Start | Topic::Ready | Topic::Logs | Topic::Systemd => None,
     }
 }

@@ -101,6 +101,6 @@ pub use socket_file::{ListeningSocket, SocketFileError as SocketRefusal, listen_
 pub use spawn::{FdTableMode, Spawner, StagingFds};
 pub use stdio::ChildStdio;
 pub use thread::{has_thread, open_thread, thread_id};
-pub use time_zone::time_zone;
+pub use time_zone::{cron_zone, read_cron_zone, time_zone};
 pub use timer::Timer;
 pub use watch::FileWatch;

@@ -377,6 +377,9 @@ fn values(kind: ValueKind) -> &'static [&'static str] {
         ValueKind::Weight => &["1", "10001", "", "x"],
         ValueKind::PidsMax => &["5", "infinity", "0", ""],
         ValueKind::KillMode => &["process", "control-group", "mixed", ""],
+        ValueKind::Cron => &["@daily", "x"],
+        ValueKind::CronOverlap => &["skip", "x"],
+        ValueKind::CronMissed => &["once", "x"],
         ValueKind::Diagnostics => &["off", "WARN,engine=trace", "loud", "info,engine", ""],
         ValueKind::Level => &[
             "critical", "ERROR", "warn", "info", "debug", "trace", "blather", "warning", "",

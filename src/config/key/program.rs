@@ -9,17 +9,17 @@ use super::super::value::{
     auto_restart, boolean, byte_size, configured_user, duration, env_files, exit_codes, integer,
     log_targets, octal, process_count, rate_limit, ready_fd, seconds, signal,
 };
-use super::super::{confinement, resources};
+use super::super::{confinement, resources, schedule};
 use super::row::{
     ConfigKey,
-    Topic::{Cgroup, Limits, Logs, Privileges, Ready, Run, Start, Systemd},
+    Topic::{Cgroup, Limits, Logs, Privileges, Ready, Run, Schedule, Start, Systemd},
     key,
 };
 use super::value_kind::ValueKind::{
-    AutoRestart, Boolean, ByteLimit, ByteSize, Capabilities, CapabilityNames, CpuMax, Environment,
-    ExitCodes, Group, Groups, Integer, KillMode, Limit, List, Logfile, Memory, Name, Nice,
-    NiceLimit, Octal, OomScore, PidsMax, ProcessCount, RateLimit, ReadyFd, Seconds, Signal, Text,
-    User, Weight,
+    AutoRestart, Boolean, ByteLimit, ByteSize, Capabilities, CapabilityNames, CpuMax, Cron,
+    CronMissed, CronOverlap, Environment, ExitCodes, Group, Groups, Integer, KillMode, Limit, List,
+    Logfile, Memory, Name, Nice, NiceLimit, Octal, OomScore, PidsMax, ProcessCount, RateLimit,
+    ReadyFd, Seconds, Signal, Text, User, Weight,
 };
 use super::values::set;
 use crate::domain::Resource;
@@ -97,6 +97,10 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("stopasgroup", Boolean, Some("false"), "send the stop signal to the whole process group").topic(Start).program(set!(spec.stopasgroup = boolean)),
     key("killasgroup", Boolean, None, "send SIGKILL to the whole process group; not set: as stopasgroup").topic(Start).example("true").program(set!(killasgroup = Some(boolean))),
     key("restart_floor", Seconds, Some("1"), "minimum seconds between two starts of an automatic restart; 0 = none").ours().topic(Start).example("10").program(set!(spec.restart_floor = duration)),
+    key("cron", Cron, None, "when the program runs; then autostart=false, autorestart=false and startsecs=0 are the defaults").ours().topic(Schedule).example("30 3 * * *").program(set!(lookup: cron = Some(schedule::cron))),
+    key("cron_overlap", CronOverlap, Some("skip"), "if the program still runs: skip = no new run, queue = a new run afterwards, kill = stop the program and start it again").ours().topic(Schedule).example("queue").program(set!(cron_overlap = schedule::overlap)),
+    key("cron_missed", CronMissed, Some("skip"), "runs that were due while the daemon did not run, the machine slept or the clock was set forward: skip = not at all, once = one run for all of them").ours().topic(Schedule).example("once").program(set!(cron_missed = schedule::missed)),
+    key("cron_jitter", Seconds, Some("0"), "maximum random delay of each run, so that many hosts do not start at the same moment; never longer than the time to the run after").ours().topic(Schedule).example("300").program(set!(cron_jitter = duration)),
     key("notify", Boolean, Some("false"), "give the program a NOTIFY_SOCKET; the process is RUNNING when it sends READY=1 (sd_notify(3)), not after startsecs").ours().topic(Ready).example("true").program(set!(spec.notify.socket = boolean)),
     key("ready_fd", ReadyFd, None, "file descriptor, 3 to 1023, passed to the program; the process is RUNNING when it writes a newline to it").ours().topic(Ready).example("3").program(set!(spec.notify.ready_fd = Some(ready_fd))),
     key("ready_timeout", Seconds, None, "readiness timeout with notify or ready_fd: seconds until the start has failed; 0 = none; not set: startsecs if set, else 90").ours().topic(Ready).example("90").program(set!(ready_timeout = Some(duration))),

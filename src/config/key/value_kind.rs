@@ -85,6 +85,12 @@ pub enum ValueKind {
     PidsMax,
     /// `process` or `control-group`.
     KillMode,
+    /// A cron expression.
+    Cron,
+    /// `skip`, `queue` or `kill`.
+    CronOverlap,
+    /// `skip` or `once`.
+    CronMissed,
     /// A level of diagnostics, and levels of modules.
     Diagnostics,
 }
@@ -124,6 +130,7 @@ impl ValueKind {
             Self::CapabilityNames => "capability names",
             Self::Memory => "memory",
             Self::CpuMax => "CPU time",
+            Self::Cron => "cron expression",
             Self::Diagnostics => "diagnostics level",
             Self::ReadyFd
             | Self::AutoRestart
@@ -135,7 +142,9 @@ impl ValueKind {
             | Self::OomScore
             | Self::Weight
             | Self::PidsMax
-            | Self::KillMode => self.expected(),
+            | Self::KillMode
+            | Self::CronOverlap
+            | Self::CronMissed => self.expected(),
         }
     }
 
@@ -210,6 +219,11 @@ impl ValueKind {
             Self::Weight => "a whole number from 1 to 10000",
             Self::PidsMax => "a whole number from 1, or infinity",
             Self::KillMode => "process or control-group",
+            Self::Cron => {
+                "five fields (minute first) such as 30 3 * * *, six (second first), or @hourly, @daily, @weekly, @monthly, @yearly or @every 1h30m, after an optional CRON_TZ=ZONE"
+            }
+            Self::CronOverlap => "skip, queue or kill",
+            Self::CronMissed => "skip or once",
             Self::Diagnostics => {
                 "one of off, error, warn, info, debug, trace, and after commas MODULE=LEVEL such as engine=debug"
             }

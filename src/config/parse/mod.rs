@@ -17,6 +17,7 @@ mod reader;
 mod readiness;
 #[cfg(test)]
 mod resources_tests;
+mod schedule;
 mod server;
 
 pub(in crate::config) use fields::RowCursor;

@@ -14,6 +14,7 @@ use super::super::spec::{
 };
 use super::super::value::{self, LogTargets, LogfileValue};
 use super::readiness::readiness;
+use super::schedule::schedule;
 use super::{ConfigReader, KeyResult, RowCursor, SectionAt};
 use crate::domain::{Bytes, Capabilities, Channel, GroupName, Line, ProcessName};
 
@@ -134,6 +135,7 @@ fn common(
     reader.fields(at, names, rows.to("ambient_capabilities"), &mut values);
     check_ambient_capabilities(reader, at, &values);
     reader.fields(at, names, rows.rest_of_section(), &mut values);
+    schedule(reader, at, &mut values);
 
     let ProgramValues {
         spec,

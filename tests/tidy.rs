@@ -75,6 +75,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "server/",
         ],
     ),
+    ("croner", &["domain/cron.rs"]),
     ("zbus", &["server/dbus/", "cgroup/bus.rs"]),
     ("sd_notify", &["engine/systemd.rs"]),
     ("subtle", &["control/auth.rs"]),
@@ -83,6 +84,7 @@ const HOMES: &[(&str, &[&str])] = &[
     (
         "jiff",
         &[
+            "domain/cron.rs",
             "sys/time_zone.rs",
             "output/",
             "server/",

@@ -59,11 +59,14 @@ fn file(kind: SectionKind, key: &ConfigKey, line: &str) -> String {
             let is_of_journal = key.kind == ValueKind::RateLimit;
             let logs = if is_of_journal { "journal" } else { "AUTO" };
             let check = check_of(key.name);
+            let is_of_schedule = key.topic == Some(Topic::Schedule) && key.name != "cron";
+            let cron = if is_of_schedule { "cron=@daily\n" } else { "" };
             format!(
                 "[supervisord]\n[program:a]\ncommand=c\nprocess_name=%(process_num)d\nnotify=true\nstdout_logfile={logs}\n\
-                 stderr_logfile={logs}\n{check}{line}\n"
+                 stderr_logfile={logs}\n{check}{cron}{line}\n"
             )
         }
+        SectionKind::ProgramDefault => format!("{main}[program-default]\n{line}\n"),
         SectionKind::Group => format!("{main}[group:g]\nprograms=q\n{line}\n"),
         SectionKind::Listener => {
             format!("{main}[eventlistener:l]\ncommand=c\nevents=EVENT\n{line}\n")

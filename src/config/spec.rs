@@ -16,6 +16,7 @@ pub use super::log_target::{JournalSpec, NamedTargets};
 use super::problem::ConfigProblem;
 pub use super::resources::{CgroupLimits, CpuMax, KillMode, LimitAmount};
 pub use super::restart_policy::{RestartPolicy, UNLIMITED_RETRIES};
+pub use super::schedule::{CronMissed, CronOverlap, ScheduleSpec};
 pub use super::script::Script;
 use crate::domain::{
     Bytes, DiagnosticsFilter, GroupName, Level, Line, Namespec, Permission, ProcessName, Seconds,
@@ -448,6 +449,9 @@ pub struct ProcessSpec {
     pub stderr: LogSpec,
     /// `[supervisord] environment`, overridden by the program's own.
     pub environment: Environment,
+    /// New: files with more variables, which are read at each start. `None`: there are none.
+    #[serde(default)]
+    pub env_files: Option<Arc<EnvFiles>>,
     /// Replaces the computed `SUPERVISOR_SERVER_URL`. Empty: the variable is not set.
     pub server_url: Option<String>,
     /// New: minimum time from the last spawn to an automatic restart; 0: none.
@@ -455,6 +459,9 @@ pub struct ProcessSpec {
     /// New: how long it waits before an automatic restart.
     #[serde(default, skip_serializing_if = "RestartPolicy::is_default")]
     pub restart: RestartPolicy,
+    /// New: when it runs. `None`: it has no schedule.
+    #[serde(default)]
+    pub schedule: Option<Arc<ScheduleSpec>>,
     /// New: how it reports that it is ready and alive.
     pub notify: NotifySpec,
     /// New: a check after which it is ready. `None`: there is none.
@@ -503,9 +510,11 @@ impl ProcessSpec {
             stdout: LogSpec::new(LogTarget::None),
             stderr: LogSpec::new(LogTarget::None),
             environment: Arc::from([]),
+            env_files: None,
             server_url: None,
             restart_floor: Seconds(0),
             restart: RestartPolicy::default(),
+            schedule: None,
             notify: NotifySpec::default(),
             ready_check: None,
             health: None,
@@ -513,6 +522,35 @@ impl ProcessSpec {
             resources: CgroupLimits::interned_default(),
         }
     }
+}
+
+/// The env files of a process. Their variables override those of `[supervisord] environment`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvFiles {
+    /// The files. A later one overrides an earlier one.
+    pub files: Vec<EnvFileSpec>,
+    /// The program's own `environment`, which overrides all files.
+    pub own: Environment,
+}
+
+/// One env file of a process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvFileSpec {
+    /// The path, relative to the daemon's working directory.
+    pub path: String,
+    /// What happens if it is missing.
+    pub if_missing: IfMissing,
+}
+
+/// What happens to a start if an env file is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IfMissing {
+    /// It continues with a warning: `envFiles`.
+    Warn,
+    /// It fails: `environment_file`.
+    Fail,
+    /// It continues: `environment_file` with a `-` before the name.
+    Ignore,
 }
 
 /// How a process reports that it is ready and alive. By default it reports nothing.

@@ -155,6 +155,13 @@ pub enum SpawnError {
         /// The error.
         errno: Errno,
     },
+    /// An env file is missing, cannot be read or has a bad line.
+    EnvFile {
+        /// The path, with the line if one is bad.
+        place: String,
+        /// Why. It contains no part of a value.
+        reason: String,
+    },
     /// The socket of a FastCGI program could not be made.
     Socket {
         /// Its address.
@@ -227,6 +234,7 @@ impl fmt::Display for SpawnError {
                     errno.name()
                 )
             }
+            Self::EnvFile { place, reason } => write!(f, "env file {place}: {reason}"),
             // Differs: if this happens at a spawn, the original exits with this message.
             Self::Socket { url, reason } => {
                 write!(f, "Could not create FastCGI socket {url}: {reason}")

@@ -307,6 +307,7 @@ lines! {
     ClosingSocket { #[own] url: String } = Info "Closing socket {url}";
     Spawned { name: ProcessName, pid: i32 } about name = Info "spawned: '{name}' with pid {pid}";
     SpawnFailed { #[own] error: String } = Info "spawnerr: {error}";
+    EnvFileMissing { name: ProcessName, #[own] path: String } about name = Warn ours "{name}: env file {path} does not exist; starting without it";
     StartHeldUp { name: ProcessName, #[own] why: String } about name = Warn ours "start of {name} is delayed: {why} (other programs are not affected)";
     Success { name: ProcessName, startsecs: i64 } about name = Info "success: {name} entered RUNNING state, process has stayed up for > than {startsecs} seconds (startsecs)";
     Ready { name: ProcessName } about name = Info ours "success: {name} entered RUNNING state, process has reported that it is ready";

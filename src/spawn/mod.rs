@@ -4,6 +4,7 @@
 mod bounds;
 mod channel;
 mod command;
+mod env_files;
 mod held_worker;
 mod message;
 mod owner;

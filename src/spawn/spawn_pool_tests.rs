@@ -186,7 +186,7 @@ fn spawns_go_first_and_no_job_follows_a_handoff() {
     };
     let spawn = |slot| {
         let base = SpawnBase::new([], None, Vec::new());
-        let plan = crate::spawn::SpawnPlan::new(&base, &of("a", None, "/bin/true"));
+        let plan = crate::spawn::SpawnPlan::new(&base, &of("a", None, "/bin/true"), &mut |_| {});
         let ends = ChildStdio {
             stdin: None,
             stdout: io::pipe().expect("pipe").1.into(),

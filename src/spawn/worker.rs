@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread::Thread;
 
 use super::command;
+use super::env_files::configured_variables;
 use super::message::{CommandJob, SpawnAnswer, SpawnJob};
 use super::plan::SpawnPlan;
 use super::sockets::SocketStep;
@@ -108,7 +109,8 @@ fn answer(pool: &SpawnPool, spawner: &mut Spawner, job: SpawnJob) -> Option<Spaw
                 ProcessKind::Fcgi(socket) => hold_socket(pool, instance, &spec, socket),
                 ProcessKind::Program | ProcessKind::Listener => Ok(()),
             };
-            match held.and_then(|()| SpawnPlan::new(&pool.base, &spec)) {
+            let mut log = |line| pool.log(line);
+            match held.and_then(|()| SpawnPlan::new(&pool.base, &spec, &mut log)) {
                 Ok(plan) => SpawnAnswer::Resolved(instance, Box::new(plan)),
                 Err(error) => SpawnAnswer::Outcome(SpawnerOutcome::Failed { instance, error }),
             }
@@ -116,7 +118,7 @@ fn answer(pool: &SpawnPool, spawner: &mut Spawner, job: SpawnJob) -> Option<Spaw
         SpawnJob::Effect(SpawnerEffect::Check(ticket, spec)) => {
             SpawnAnswer::Outcome(SpawnerOutcome::Answered {
                 ticket,
-                result: command::resolve_command(&pool.base, &spec).map(drop),
+                result: check(pool, &spec),
             })
         }
         SpawnJob::Spawn(instance, mut plan, mut ends, resources) => {
@@ -165,13 +167,25 @@ fn run_command(pool: &SpawnPool, spawner: &mut Spawner, job: CommandJob) {
         stdio,
         started,
     } = job;
-    started(SpawnPlan::new(&pool.base, &spec).and_then(|plan| {
-        let mut child = RegisteredChild::announce();
-        let (pid, pidfd, _) = spawn(pool, spawner, &plan, &stdio, &spec.resources)
-            .map_err(|error| spawn_refused(plan.name.clone(), Errno::from(error)))?;
-        child.started(pid);
-        Ok((child, pid, pidfd))
-    }));
+    let mut log = |line| pool.log(line);
+    started(
+        SpawnPlan::new(&pool.base, &spec, &mut log).and_then(|plan| {
+            let mut child = RegisteredChild::announce();
+            let (pid, pidfd, _) = spawn(pool, spawner, &plan, &stdio, &spec.resources)
+                .map_err(|error| spawn_refused(plan.name.clone(), Errno::from(error)))?;
+            child.started(pid);
+            Ok((child, pid, pidfd))
+        }),
+    );
+}
+
+/// Checks that the command of a process can be executed. What is wrong with its env files is a spawn error of the start
+/// that follows, and says nothing about the command.
+fn check(pool: &SpawnPool, spec: &ProcessSpec) -> Result<(), SpawnError> {
+    let Ok(variables) = configured_variables(spec, &mut |_| {}) else {
+        return Ok(());
+    };
+    command::resolve_command(&pool.base, spec, &variables).map(drop)
 }
 
 /// Gives an instance a hold on the socket of its program. The sockets are not locked while one is made, which may

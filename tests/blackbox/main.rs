@@ -17,6 +17,7 @@ mod bad_input;
 mod cgroups;
 mod churn;
 mod diagnostics;
+mod environment;
 mod events;
 mod fcgi;
 mod guide_configs;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
     tests.extend(upgrade::tests());
     tests.extend(trust::tests());
     tests.extend(diagnostics::tests());
+    tests.extend(environment::tests());
     tests.extend(subcommands::tests());
     tests.extend(time_zone::tests());
     support::runner::run(tests)

@@ -57,7 +57,7 @@ pub(crate) struct World {
     coming: BTreeMap<(u64, u64), Input>,
     sequence: u64,
     /// When each thread is free again.
-    busy: [u64; 4],
+    busy: [u64; 5],
     alive: BTreeMap<InstanceId, Alive>,
     /// Instances that have exited, for inputs that come too late.
     past: Vec<InstanceId>,
@@ -107,7 +107,7 @@ impl World {
             },
             coming: BTreeMap::new(),
             sequence: 0,
-            busy: [0; 4],
+            busy: [0; 5],
             alive: BTreeMap::new(),
             past: Vec::new(),
             next_ticket: 0,

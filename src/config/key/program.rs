@@ -9,20 +9,20 @@ use super::super::resources::LimitAmount;
 use super::super::restart_policy::{jitter, start_retries};
 use super::super::script::Script as ParsedScript;
 use super::super::value::{
-    auto_restart, boolean, byte_size, configured_user, duration, exit_codes, integer, log_targets,
-    octal, rate_limit, ready_fd, seconds, stop_signals,
+    auto_restart, boolean, byte_size, configured_user, duration, env_files, exit_codes, integer,
+    log_targets, octal, process_count, rate_limit, ready_fd, seconds, stop_signals,
 };
-use super::super::{confinement, health, resources};
+use super::super::{confinement, health, resources, schedule};
 use super::row::{
     ConfigKey,
-    Topic::{Cgroup, Health, Limits, Logs, Privileges, Ready, Run, Start, Systemd},
+    Topic::{Cgroup, Health, Limits, Logs, Privileges, Ready, Run, Schedule, Start, Systemd},
     key,
 };
 use super::value_kind::ValueKind::{
-    AutoRestart, Boolean, ByteLimit, ByteSize, Capabilities, CapabilityNames, CpuMax, Environment,
-    ExitCodes, Group, Groups, HealthAction, Integer, Jitter, KillMode, Limit, Logfile, Memory,
-    Name, Nice, NiceLimit, Octal, OomScore, PidsMax, RateLimit, ReadyFd, Retries, Script, Seconds,
-    Signals, Text, User, Weight,
+    AutoRestart, Boolean, ByteLimit, ByteSize, Capabilities, CapabilityNames, CpuMax, Cron,
+    CronMissed, CronOverlap, Environment, ExitCodes, Group, Groups, HealthAction, Integer, Jitter,
+    KillMode, Limit, List, Logfile, Memory, Name, Nice, NiceLimit, Octal, OomScore, PidsMax,
+    ProcessCount, RateLimit, ReadyFd, Retries, Script, Seconds, Signals, Text, User, Weight,
 };
 use super::values::{ProgramValues, set};
 use crate::domain::Resource;
@@ -85,7 +85,7 @@ macro_rules! limit {
 pub(super) const PROGRAM: &[ConfigKey] = &[
     key("command", Text, None, "command line of the program; no shell interprets it").process().topic(Run).example("/usr/bin/python3 -m http.server 8000"),
     key("process_name", Name, Some("%(program_name)s"), "name of each process; needs %(process_num) if numprocs is greater than 1").process().topic(Run).example("%(program_name)s_%(process_num)02d"),
-    key("numprocs", Integer, Some("1"), "number of processes of this program").topic(Run).example("4").program(set!(numprocs = integer)),
+    key("numprocs", ProcessCount, Some("1"), "number of processes of this program; cpus: the number of CPUs that the daemon may use").topic(Run).example("4").program(set!(lookup: numprocs = process_count)),
     key("numprocs_start", Integer, Some("0"), "number of the first process").topic(Run).program(set!(numprocs_start = integer)),
     key("directory", Text, None, "working directory").process().topic(Run).example("/srv/web").program(set!(spec.directory = Some(shared_path))),
     key("umask", Octal, None, "file mode creation mask").topic(Run).example("022").program(set!(spec.umask = Some(octal))),
@@ -105,6 +105,10 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("restart_delay_max", Seconds, Some("0"), "largest delay, up to which restart_delay doubles each time; 0 = restart_delay stays the same").ours().topic(Start).example("60").program(set!(spec.restart.delay_max = duration)),
     key("restart_jitter", Jitter, Some("0"), "largest random addition to the delay, as a part of it").ours().topic(Start).example("20%").program(set!(spec.restart.jitter_permille = jitter)),
     key("restart_reset_after", Seconds, Some("0"), "seconds of RUNNING after which delays and startretries begin again; 0 = as soon as the process is RUNNING").ours().topic(Start).example("60").program(set!(spec.restart.reset_after = duration)),
+    key("cron", Cron, None, "when the program runs; then autostart=false, autorestart=false and startsecs=0 are the defaults").ours().topic(Schedule).example("30 3 * * *").program(set!(lookup: cron = Some(schedule::cron))),
+    key("cron_overlap", CronOverlap, Some("skip"), "if the program still runs: skip = no new run, queue = a new run afterwards, kill = stop the program and start it again").ours().topic(Schedule).example("queue").program(set!(cron_overlap = schedule::overlap)),
+    key("cron_missed", CronMissed, Some("skip"), "runs that were due while the daemon did not run, the machine slept or the clock was set forward: skip = not at all, once = one run for all of them").ours().topic(Schedule).example("once").program(set!(cron_missed = schedule::missed)),
+    key("cron_jitter", Seconds, Some("0"), "maximum random delay of each run, so that many hosts do not start at the same moment; never longer than the time to the run after").ours().topic(Schedule).example("300").program(set!(cron_jitter = duration)),
     key("notify", Boolean, Some("false"), "give the program a NOTIFY_SOCKET; the process is RUNNING when it sends READY=1 (sd_notify(3)), not after startsecs").ours().topic(Ready).example("true").program(set!(spec.notify.socket = boolean)),
     key("ready_fd", ReadyFd, None, "file descriptor, 3 to 1023, passed to the program; the process is RUNNING when it writes a newline to it").ours().topic(Ready).example("3").program(set!(spec.notify.ready_fd = Some(ready_fd))),
     key("ready_timeout", Seconds, None, "readiness timeout with notify or ready_fd: seconds until the start has failed; 0 = none; not set: startsecs if set, else 90").ours().topic(Ready).example("90").program(set!(ready_timeout = Some(duration))),
@@ -126,7 +130,7 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("health_retries", Integer, Some("3"), "consecutive failures after which a process is unhealthy").ours().topic(Health).program(set!(health.retries = health::threshold)),
     key("health_start_period", Seconds, Some("0"), "seconds from the spawn during which failures do not count, unless the process was healthy before").ours().topic(Health).program(set!(health.start_period = duration)),
     key("on_unhealthy", HealthAction, Some("restart"), "what follows when a process becomes unhealthy: restart, stop, none or signal:NAME").ours().topic(Health).example("signal:HUP").program(set!(health.on_unhealthy = Some(health::on_unhealthy))),
-    key("user", User, None, "user that the program runs as; UID:GID as two numbers needs no entry in the user database").topic(Privileges).example("www-data").program(set!(lookup: spec.user = Some(configured_user))),
+    key("user", User, None, "user that the program runs as, or USER:GROUP; UID:GID as two numbers needs no entry in the databases").topic(Privileges).example("www-data").program(set!(lookup: spec.user = Some(configured_user))),
     key("redirect_stderr", Boolean, Some("false"), "write standard error to the log of standard output").topic(Logs).program(set!(spec.redirect_stderr = boolean)),
     key("stdout_logfile", Logfile, Some("AUTO"), "log of standard output: a path, NONE, AUTO or journal, or journal and a path").process().topic(Logs).example("/var/log/web.log").twice().program(set!(lookup: stdout.targets = log_targets)),
     key("stdout_logfile_maxbytes", ByteSize, Some("50MB"), "size at which the log is rotated; 0 = never").process().topic(Logs).program(set!(spec.stdout.maxbytes = byte_size)),
@@ -143,6 +147,8 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("stderr_syslog", Boolean, Some("false"), "send standard error to syslog too").process().topic(Logs).program(set!(stderr.syslog = boolean)),
     key("stderr_journal_rate_limit", RateLimit, Some("0"), "maximum rate of lines sent to the journal; 0 = unlimited").ours().topic(Systemd).example("1000/30s").program(set!(stderr.journal_limit = rate_limit)),
     key("environment", Environment, Some(""), "environment variables of the program").process().topic(Run).example("PORT=\"8000\",LANG=\"C.UTF-8\""),
+    key("envFiles", List, Some(""), "files with KEY=VALUE lines, read at each start, a later file wins over an earlier one and environment over both; the start continues without a missing file").ours().process().topic(Run).example("/etc/web/common.env,/etc/web/local.env").program(set!(lookup: env_files = env_files)),
+    key("environment_file", List, Some(""), "files like those of envFiles, which win over them; a missing file is a spawn error unless its name begins with -").ours().process().topic(Run).example("/etc/web/secrets.env").program(set!(lookup: environment_files = env_files)),
     key("serverurl", Text, None, "value of SUPERVISOR_SERVER_URL; AUTO or not set: the address of the daemon").topic(Run).example("AUTO").program(set!(spec.server_url = child_server_url)),
     key("limit_nofile", Limit, None, "maximum open files (RLIMIT_NOFILE)").ours().topic(Limits).example("1024:65536").program(limit!(Files)),
     key("limit_nproc", Limit, None, "maximum processes of the user (RLIMIT_NPROC)").ours().topic(Limits).example("512").program(limit!(Processes)),

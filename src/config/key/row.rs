@@ -11,6 +11,8 @@ pub enum Topic {
     Run,
     /// Start, restart and stop.
     Start,
+    /// Runs at fixed times.
+    Schedule,
     /// Readiness and watchdog.
     Ready,
     /// Health checks.
@@ -29,9 +31,10 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic with its title, in the order of the manual page.
-    pub const ALL: [(Self, &'static str); 9] = [
+    pub const ALL: [(Self, &'static str); 10] = [
         (Self::Run, "what runs"),
         (Self::Start, "start and stop"),
+        (Self::Schedule, "schedules"),
         (Self::Ready, "readiness and watchdog"),
         (Self::Health, "health checks"),
         (Self::Logs, "logs"),

@@ -60,7 +60,7 @@ impl KeyTable {
         self.position(name).map(|at| self.rows[at])
     }
 
-    /// The position of the row with this name in [`Self::rows`].
+    /// The position of the row with this name, in any case, in [`Self::rows`].
     pub(in crate::config) fn position(&self, name: &str) -> Option<usize> {
         let mut same = self
             .with_mark(Self::mark(name))
@@ -68,7 +68,10 @@ impl KeyTable {
             .copied()
             .map(usize::from);
         // Compare pointers first: the compiler merges equal string literals, so callers usually pass the row's own.
-        same.find(|&at| std::ptr::eq(self.rows[at].name, name) || self.rows[at].name == name)
+        same.find(|&at| {
+            let known = self.rows[at].name;
+            std::ptr::eq(known, name) || known.eq_ignore_ascii_case(name)
+        })
     }
 
     /// The rows, in the order in which they are read.
@@ -117,7 +120,7 @@ mod tests {
         names.extend(["", "x", "Command", "commando", "\u{e9}", "\u{1f600}"]);
         for &(kind, ..) in SECTIONS {
             for name in &names {
-                let searched = kind.keys().find(|key| key.name == *name);
+                let searched = kind.keys().find(|key| key.name.eq_ignore_ascii_case(name));
                 let found = ConfigKey::find(kind, name);
                 assert!(
                     match (found, searched) {

@@ -14,7 +14,9 @@ use super::super::python::words;
 use super::super::spec::Config;
 use super::super::value;
 use super::confinement::{warn_of_cgroups, warn_of_rights};
-use super::{ConfigReader, KeyResult, SectionAt, daemon, group, lint, server};
+use super::{
+    ConfigReader, KeyResult, SectionAt, daemon, env_files, group, lint, program_default, server,
+};
 use crate::domain::Line;
 
 /// The namespace of [`TWIDDLER_INTERFACE`].
@@ -48,6 +50,7 @@ pub fn load(
     if is_implied {
         rpc_interfaces.push("supervisor".to_owned());
     }
+    program_default::apply_program_default(&mut reader);
     let groups = group::read_groups(&mut reader, &server_section.spec.environment);
     let servers = server::read_servers(&mut reader);
     let daemon =
@@ -56,6 +59,7 @@ pub fn load(
     if options.check {
         // A daemon that starts logs this itself.
         warn_of_cgroups(&mut reader, &groups);
+        env_files::check_env_files(&mut reader, &groups);
     }
     lint::lint(&mut reader, options.strict, options.is_found);
 
@@ -80,7 +84,10 @@ pub fn load(
 fn is_implied(reader: &ConfigReader<'_>) -> bool {
     let sections = reader.ini.sections();
     let is_program = |name: &str| {
-        SectionKind::of(name) == Some(SectionKind::Program) || name == hint::PROGRAM_DEFAULT
+        matches!(
+            SectionKind::of(name),
+            Some(SectionKind::Program | SectionKind::ProgramDefault)
+        )
     };
     let is_interface = |name: &str| SectionKind::of(name) == Some(SectionKind::RpcInterface);
     sections.iter().any(|section| is_program(&section.name))
@@ -293,7 +300,7 @@ mod tests {
             shown(&errors),
             [
                 "/etc/s.conf:2:12: bad logging level name 'loud'; loglevel takes one of critical, error, warn, info, \
-                 debug, trace, blather",
+                 debug, trace, blather, or warning, fatal, panic",
                 "/etc/s.conf:3:8: invalid literal for int() with base 10: 'many'; minfds takes a whole number",
                 "/etc/s.conf:6:1: program section program:a does not specify a command in section 'program:a' (file: \
                  '/etc/s.conf'); command takes a string",
@@ -466,7 +473,7 @@ mod tests {
             config.notes.iter().map(ToString::to_string).collect()
         };
         let config = at(
-            "[program-default]\nenvFiles=a\n[program:a]\ncommand=c\nenvFiles=b\nmyKey=1\ndependent_startup=true\n\
+            "[program-default]\nenvFiles=a\n[program:a]\ncommand=c\nkillWaitSecs=1\nmyKey=1\ndependent_startup=true\n\
              [program:b]\ncommand=c\nmyKey=1\ndependent_startup_wait_for=a\nstderr_logfile=syslog @udp:h:514\n",
         )
         .expect("valid");
@@ -474,8 +481,7 @@ mod tests {
             text(&config)[1..],
             [
                 "/etc/s.conf:12:16: syslog @udp:h:514 is taken as a file name: syslog servers are not supported; use syslog or journal",
-                "/etc/s.conf:1:1: [program-default] is not supported yet; its keys have no effect",
-                "/etc/s.conf:5:1: envFiles in [program:a] is not supported yet; it has no effect",
+                "/etc/s.conf:5:1: killWaitSecs in [program:a] is not supported yet; it has no effect",
                 "/etc/s.conf:6:1: unknown key myKey in [program:a] is ignored (and in 1 more places)",
             ]
         );

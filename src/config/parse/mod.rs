@@ -5,6 +5,7 @@
 
 mod confinement;
 mod daemon;
+mod env_files;
 mod fields;
 mod group;
 mod group_change;
@@ -12,11 +13,13 @@ mod health;
 mod lint;
 mod load;
 mod program;
+mod program_default;
 mod reader;
 mod readiness;
 #[cfg(test)]
 mod resources_tests;
 mod restart;
+mod schedule;
 mod server;
 
 pub(in crate::config) use fields::RowCursor;

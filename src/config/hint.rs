@@ -155,8 +155,6 @@ const NOT_YET: &[&str] = &[
     "conf_file",
     "depends_on",
     "killwaitsecs",
-    "pre_start_hook",
-    "pre_stop_hook",
     "restart_cmd_when_binary_changed",
     "restart_cmd_when_file_changed",
     "restart_directory_monitor",

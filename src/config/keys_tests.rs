@@ -33,12 +33,13 @@ const VALUES: &[&str] = &[
     "my.plugin:make",
 ];
 
-/// The line of the check that a key of a health check needs. Empty: it needs none.
+/// The line that a key of a health check or of hooks needs. Empty: it needs none.
 fn check_of(key: &str) -> &'static str {
     match key {
         "liveness_check_script" | "health_http" | "health_tcp" | "health_command" => "",
         _ if key.starts_with("liveness_check_") => "liveness_check_script=check\n",
         _ if key.starts_with("health_") || key == "on_unhealthy" => "health_command=check\n",
+        "pre_start_hook_required" | "hook_timeout" => "pre_start_hook=hook\n",
         _ => "",
     }
 }

@@ -10,6 +10,7 @@ pub mod expand;
 mod glob;
 pub mod health;
 mod hint;
+pub mod hooks;
 pub mod ini;
 mod ini_line;
 mod interned_default;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::confinement::{ConfiguredGroup, Confinement};
 pub use super::health::{HealthAction, HealthSpec};
+pub use super::hooks::Hooks;
 pub use super::interned_default::InternedDefault;
 pub use super::log_target::{JournalSpec, NamedTargets};
 use super::problem::ConfigProblem;
@@ -470,6 +471,9 @@ pub struct ProcessSpec {
     /// New: its health check. `None`: there is none.
     #[serde(default)]
     pub health: Option<Arc<HealthSpec>>,
+    /// New: its hooks. `None`: there are none.
+    #[serde(default)]
+    pub hooks: Option<Arc<Hooks>>,
     /// New: its resource limits and its privileges. Shared by all programs that have none of these keys.
     #[serde(deserialize_with = "Confinement::deserialize_shared")]
     pub confinement: Arc<Confinement>,
@@ -518,6 +522,7 @@ impl ProcessSpec {
             notify: NotifySpec::default(),
             ready_check: None,
             health: None,
+            hooks: None,
             confinement: Confinement::interned_default(),
             resources: CgroupLimits::interned_default(),
         }

@@ -159,7 +159,10 @@ impl Process {
             | StageAtExit::Unknown => return,
         };
         // The daemon closes an fcgi socket when the last instance that holds it exits and makes a new one for the next.
-        if !self.has_socket() && self.restart_at(expected, ctx) <= ctx.now.mono {
+        if !self.has_socket()
+            && !self.has_pre_start()
+            && self.restart_at(expected, ctx) <= ctx.now.mono
+        {
             self.start_next_attempt(instance, ctx);
         }
     }
@@ -168,6 +171,7 @@ impl Process {
     pub(super) fn drained(&mut self, ctx: &mut Ctx<'_>) {
         // The core does not wait for the drain of an unused attempt.
         let Stage::Reaped {
+            instance,
             pid,
             status,
             at_exit,
@@ -177,6 +181,7 @@ impl Process {
             return;
         };
         self.report_exit(pid, status, at_exit, ctx);
+        self.run_post_stop(instance, status, ctx);
         let resource_events = self.run.resource_events;
         if !resource_events.is_none() {
             let name = self.spec.name.clone();

@@ -240,6 +240,7 @@ impl Fleet {
         process.run.stage.expect(trigger);
         act(process, &mut ctx);
         process.cancel_stale_check(&mut ctx);
+        process.cancel_stale_hook(&mut ctx);
         if !process.run.stage.recovers_same_as(&stage) {
             self.changes.slots.push(slot);
         }

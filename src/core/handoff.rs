@@ -135,6 +135,7 @@ impl Process {
         self.run.report_at = Tick::NEVER;
         // Only its pipes are left. They are closed together with those of other unknown instances.
         self.run.next = None;
+        self.run.hook = None;
         if let Some(state) = &mut self.run.health {
             state.resume();
         }
@@ -189,6 +190,13 @@ impl Process {
             } => {
                 ctx.out.push(Action::Output(OutputEffect::Drain(instance)));
                 false
+            }
+            Stage::Alive {
+                phase: AlivePhase::PreStop { step, .. },
+                ..
+            } => {
+                self.repeat_stop_step(step, instance.slot, ctx);
+                true
             }
             Stage::Alive {
                 phase:

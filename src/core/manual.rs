@@ -50,7 +50,7 @@ const fn words(step: Step) -> &'static str {
         (Trigger::SpawnFailed, StageKind::StopPending) | (Trigger::Cancelled, _) => {
             "stop before the process existed"
         }
-        (Trigger::SpawnFailed, _) => "failure to start",
+        (Trigger::SpawnFailed | Trigger::HookEnded, _) => "failure to start",
         (Trigger::SignalRefused, _) => "refused signal",
         (Trigger::Notified | Trigger::Checked, StageKind::AwaitingReady) => "ready",
         (Trigger::Checked, _) => "on_unhealthy=stop",

@@ -26,6 +26,7 @@ mod groups;
 mod handoff;
 mod health;
 mod health_state;
+mod hooks;
 mod input;
 mod instance_input;
 mod limits;

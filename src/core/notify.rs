@@ -145,6 +145,7 @@ impl Process {
         self.enter_stage(to, pid, false, ctx);
         let name = self.spec.name.clone();
         Self::log(ctx, Line::Ready { name });
+        self.run_post_start(instance, ctx);
         if let Some(notify_state) = &mut self.run.notify_state {
             notify_state.rearm_watchdog(ctx.now.mono);
         }

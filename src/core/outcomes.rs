@@ -59,7 +59,7 @@ impl Fleet {
         let ScriptOutcome::Ended {
             id,
             failure,
-            output: _,
+            output,
         } = outcome;
         let Some(owner) = self.requests.scripts.take(id) else {
             return;
@@ -68,16 +68,19 @@ impl Fleet {
         if !self.slots.get(owner.slot).is_some_and(is_there) {
             return;
         }
-        self.update_process(
-            owner.slot,
-            Trigger::Checked,
-            now,
-            out,
-            |process, ctx| match owner.purpose {
+        let trigger = match owner.purpose {
+            ScriptPurpose::Hook => Trigger::HookEnded,
+            ScriptPurpose::Check => Trigger::Checked,
+            ScriptPurpose::Afterwards | ScriptPurpose::Reaction => Trigger::Other,
+        };
+        self.update_process(owner.slot, trigger, now, out, |process, ctx| {
+            match owner.purpose {
+                ScriptPurpose::Hook => process.hook_ended(id, failure, &output, ctx),
+                ScriptPurpose::Afterwards => process.afterwards_ended(failure, &output, ctx),
                 ScriptPurpose::Check => process.check_ended(id, failure, ctx),
                 ScriptPurpose::Reaction => process.reaction_ended(failure, ctx),
-            },
-        );
+            }
+        });
     }
 
     pub(super) fn loader_outcome(&mut self, outcome: LoaderOutcome, now: Now, out: &mut Actions) {

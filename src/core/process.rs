@@ -21,6 +21,7 @@ use crate::domain::{
     Change, ExitReason, InstanceId, Line, LogPaths, Now, ProcessState, ResourceEvents, Signal,
     SpawnError, Tick,
 };
+use crate::effects::ScriptId;
 
 /// The context of one change to a process: the clocks, the list of actions, and borrowed parts of the fleet.
 pub(super) struct Ctx<'a> {
@@ -177,6 +178,12 @@ pub(super) struct RunState {
     /// The checks of the current or last instance. `None`: the process has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) health: Option<Box<HealthState>>,
+    /// The hook that the process waits for. The daemon that leaves kills it, so the next one runs it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) hook: Option<ScriptId>,
+    /// The result of the last hook. `None`: none has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) last_hook: Option<String>,
 }
 
 /// One supervised process.
@@ -225,6 +232,8 @@ impl Process {
                 listener,
                 notify_state: None,
                 health: None,
+                hook: None,
+                last_hook: None,
             },
             armed: Tick::NEVER,
         }
@@ -380,6 +389,7 @@ impl Process {
                 AlivePhase::AwaitingReady { .. } => self.not_ready(instance, pid, ctx),
                 AlivePhase::Running => self.watchdog_timeout(instance, pid, ctx),
                 AlivePhase::Terminating { why, .. } => self.kill_failing(instance, pid, why, ctx),
+                AlivePhase::PreStop { step, .. } => self.end_stop_step(instance, pid, step, ctx),
                 AlivePhase::Stopping { .. } => self.stop_late(instance, pid, phase, ctx),
                 // No deadline.
                 _ => {}

@@ -43,6 +43,8 @@ struct Rest {
     notify_state: Option<Box<NotifyState>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     health: Option<Box<HealthState>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_hook: Option<String>,
     #[serde(default, skip_serializing_if = "RestartProgress::is_default")]
     restart: RestartProgress,
 }
@@ -54,6 +56,7 @@ impl Rest {
             && self.listener.is_none()
             && self.notify_state.is_none()
             && self.health.is_none()
+            && self.last_hook.is_none()
             && self.restart.is_default()
     }
 }
@@ -98,6 +101,8 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
         listener,
         notify_state,
         health,
+        hook: _,
+        last_hook,
     } = &process.run;
     let mut rest = Rest::default();
     let mut to = Writer(Vec::with_capacity(160));
@@ -125,6 +130,7 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
     rest.listener = write_listener(&mut to, listener.as_ref(), is_short);
     rest.notify_state.clone_from(notify_state);
     rest.health.clone_from(health);
+    rest.last_hook.clone_from(last_hook);
     rest.restart = *restart;
     if !rest.is_empty() {
         // Serializing strings and numbers cannot fail.
@@ -273,6 +279,8 @@ pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
         listener: listener.resolve(rest.listener)?,
         notify_state: rest.notify_state,
         health: rest.health,
+        hook: None,
+        last_hook: rest.last_hook,
     };
     Some(ProcessRecord {
         slot,

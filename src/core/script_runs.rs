@@ -11,6 +11,10 @@ use crate::effects::ScriptId;
 pub(super) enum ScriptPurpose {
     /// It checks whether the process is ready or healthy.
     Check,
+    /// It is a hook that the process waits for.
+    Hook,
+    /// It is a hook after a start or an exit. Nothing waits for it.
+    Afterwards,
     /// It reacts to a change of health. Nothing depends on its result.
     Reaction,
 }
@@ -49,13 +53,13 @@ impl ScriptRuns {
 
 #[cfg(test)]
 impl ScriptRuns {
-    /// Adds the check 1 of a process.
-    pub(super) fn insert_check_1(&mut self, slot: u32, slot_generation: u64) {
+    /// Adds the script 1 of a process.
+    pub(super) fn insert_1(&mut self, slot: u32, slot_generation: u64, purpose: ScriptPurpose) {
         self.last = 1;
         let owner = ScriptOwner {
             slot,
             slot_generation,
-            purpose: ScriptPurpose::Check,
+            purpose,
         };
         self.running.insert(ScriptId(1), owner);
     }

@@ -77,6 +77,8 @@ pub(super) enum Idle {
 pub(super) enum AttemptStep {
     /// STARTING: the spawn thread looks up the command.
     Resolving,
+    /// STARTING: `pre_start_hook` runs.
+    PreStart,
     /// STARTING: the output thread makes pipes and opens logs.
     Preparing,
     /// STARTING: the spawn thread creates the process.
@@ -108,6 +110,13 @@ pub(super) enum AlivePhase {
         /// When SIGKILL is sent, for the first time or again.
         kill_at: Tick,
     },
+    /// STOPPING: `pre_stop_hook` or `stop_command` runs, and no stop signal was sent.
+    PreStop {
+        /// What runs or has run.
+        step: PreStopStep,
+        /// When the next step begins, whatever the hook does.
+        until: Tick,
+    },
     /// STOPPING: the stop signal was sent.
     Stopping {
         /// When SIGKILL is sent.
@@ -121,6 +130,15 @@ pub(super) enum AlivePhase {
     },
     /// UNKNOWN: the kernel refused a signal to the process. The process leaves this phase when it exits.
     Unknown,
+}
+
+/// A step of a stop before the stop signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum PreStopStep {
+    /// `pre_stop_hook` runs.
+    Hook,
+    /// `stop_command` runs or has succeeded, and the process is expected to exit.
+    Command,
 }
 
 /// Work that must finish before the exit of a reaped process is published.
@@ -192,7 +210,7 @@ impl AlivePhase {
             Self::AwaitingReady { .. } => StageAtExit::Unready,
             Self::Terminating { why, .. } => StageAtExit::Failed(why),
             Self::Running => StageAtExit::Running,
-            Self::Stopping { .. } => StageAtExit::Stopping,
+            Self::PreStop { .. } | Self::Stopping { .. } => StageAtExit::Stopping,
             Self::Unknown => StageAtExit::Unknown,
         }
     }
@@ -209,6 +227,7 @@ impl AlivePhase {
             Self::Starting { .. }
             | Self::Running
             | Self::Terminating { .. }
+            | Self::PreStop { .. }
             | Self::Stopping { .. }
             | Self::Unknown => None,
         }
@@ -245,6 +264,7 @@ impl Stage {
             },
             Self::Attempt { step, .. } => match step {
                 AttemptStep::Resolving => StageKind::Resolving,
+                AttemptStep::PreStart => StageKind::PreStart,
                 AttemptStep::Preparing => StageKind::Preparing,
                 AttemptStep::Spawning => StageKind::Spawning,
                 AttemptStep::StopPending => StageKind::StopPending,
@@ -257,6 +277,7 @@ impl Stage {
                     ProcessState::Starting => StageKind::TerminatingStarting,
                     _ => StageKind::TerminatingRunning,
                 },
+                AlivePhase::PreStop { .. } => StageKind::PreStop,
                 AlivePhase::Stopping { .. } => StageKind::Stopping,
                 AlivePhase::Unknown => StageKind::Unknown,
             },
@@ -400,6 +421,7 @@ impl Stage {
                 AlivePhase::Terminating { kill_at, .. } | AlivePhase::Stopping { kill_at, .. } => {
                     kill_at
                 }
+                AlivePhase::PreStop { until, .. } => until,
                 AlivePhase::Running | AlivePhase::Unknown => Tick::NEVER,
             },
             Self::Reaped { drain_by, .. } => drain_by,
@@ -423,6 +445,8 @@ pub(super) enum StageKind {
     UnknownGone,
     /// [`AttemptStep::Resolving`].
     Resolving,
+    /// [`AttemptStep::PreStart`].
+    PreStart,
     /// [`AttemptStep::Preparing`].
     Preparing,
     /// [`AttemptStep::Spawning`].
@@ -439,6 +463,8 @@ pub(super) enum StageKind {
     TerminatingStarting,
     /// [`AlivePhase::Terminating`] after a watchdog failure.
     TerminatingRunning,
+    /// [`AlivePhase::PreStop`].
+    PreStop,
     /// [`AlivePhase::Stopping`].
     Stopping,
     /// [`AlivePhase::Unknown`].
@@ -457,13 +483,14 @@ pub(super) enum StageKind {
 
 impl StageKind {
     /// Every kind.
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::Stopped,
         Self::Exited,
         Self::Fatal,
         Self::Backoff,
         Self::UnknownGone,
         Self::Resolving,
+        Self::PreStart,
         Self::Preparing,
         Self::Spawning,
         Self::StopPending,
@@ -472,6 +499,7 @@ impl StageKind {
         Self::Running,
         Self::TerminatingStarting,
         Self::TerminatingRunning,
+        Self::PreStop,
         Self::Stopping,
         Self::Unknown,
         Self::ReapedStarting,
@@ -489,6 +517,7 @@ impl StageKind {
             Self::Fatal => ProcessState::Fatal,
             Self::Backoff => ProcessState::Backoff,
             Self::Resolving
+            | Self::PreStart
             | Self::Preparing
             | Self::Spawning
             | Self::Starting
@@ -497,7 +526,9 @@ impl StageKind {
             | Self::ReapedStarting
             | Self::ReapedUnpromoted => ProcessState::Starting,
             Self::Running | Self::TerminatingRunning | Self::ReapedRunning => ProcessState::Running,
-            Self::StopPending | Self::Stopping | Self::ReapedStopping => ProcessState::Stopping,
+            Self::StopPending | Self::PreStop | Self::Stopping | Self::ReapedStopping => {
+                ProcessState::Stopping
+            }
             Self::UnknownGone | Self::Unknown | Self::ReapedUnknown => ProcessState::Unknown,
         }
     }

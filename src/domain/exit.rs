@@ -174,6 +174,11 @@ pub enum SpawnError {
         /// The name of the process.
         name: String,
     },
+    /// `pre_start_hook` failed and is required.
+    Hook {
+        /// Why.
+        reason: String,
+    },
     /// The start was cancelled before the process executed its command.
     CalledOff {
         /// The name of the process.
@@ -242,6 +247,7 @@ impl fmt::Display for SpawnError {
             Self::TooManyProcesses { name } => {
                 write!(f, "Too many processes in process table to spawn '{name}'")
             }
+            Self::Hook { reason } => write!(f, "pre_start_hook failed: {reason}"),
             Self::CalledOff { name } => {
                 write!(
                     f,

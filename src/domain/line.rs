@@ -316,6 +316,7 @@ lines! {
     WatchdogTriggered { name: ProcessName, pid: i32 } about name = Warn ours "watchdog trigger: {name} (pid {pid}) asked to be killed (WATCHDOG=trigger)";
     Healthy { name: ProcessName } about name = Info ours "healthy: {name} passes its health check";
     Unhealthy { name: ProcessName, pid: i32, reason: String } about name = Warn ours "unhealthy: {name} (pid {pid}) failed its health check: {reason}";
+    HookFailed { name: ProcessName, key: String, reason: String } about name = Warn ours "{name}: {key} failed: {reason}";
     ReactionFailed { name: ProcessName, reason: String } about name = Warn ours "{name}: the script for its change of health failed: {reason}";
     NoticeIgnored { name: ProcessName, what: String } about name = Info ours "{name}: ignored notification {what}";
     NoticeForeign { name: ProcessName, sender: i32, uid: u32 } about name = Warn ours "{name}: dropped a notification from process {sender} (uid {uid}), which does not belong to {name}";

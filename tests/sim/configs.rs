@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use supervisord::config::spec::{
     AutoRestart, CgroupLimits, Config, DaemonSpec, FcgiSocket, GroupChange, GroupChangeResult,
-    GroupKind, GroupSpec, HealthAction, HealthSpec, InternedDefault as _, KillMode, LimitAmount,
-    LogSpec, LogTarget, NotifySpec, ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate,
-    RestartPolicy, Script, UNLIMITED_RETRIES,
+    GroupKind, GroupSpec, HealthAction, HealthSpec, Hooks, InternedDefault as _, KillMode,
+    LimitAmount, LogSpec, LogTarget, NotifySpec, ProcessKind, ProcessSpec, ProgramSpec,
+    ProgramTemplate, RestartPolicy, Script, UNLIMITED_RETRIES,
 };
 use supervisord::domain::{GroupName, ProcessName, Seconds, Signal};
 
@@ -164,6 +164,7 @@ fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
         notify,
         ready_check: notify.check.then(|| Arc::new(check())),
         health: rng.one_in(4).then(|| Arc::new(health(rng))),
+        hooks: rng.one_in(4).then(|| Arc::new(hooks(rng))),
         resources: resources(rng),
         ..ProcessSpec::new(
             ProcessName::parse(&format!("p{place}")).expect("valid"),
@@ -206,6 +207,20 @@ fn notify(rng: &mut Rng) -> NotifySpec {
 
 fn check() -> Script {
     Script::Command("/bin/check".to_owned())
+}
+
+/// Random hooks.
+fn hooks(rng: &mut Rng) -> Hooks {
+    Hooks {
+        pre_start: rng.one_in(3).then(check),
+        pre_start_required: rng.one_in(2),
+        post_start: rng.one_in(3).then(check),
+        pre_stop: rng.one_in(3).then(check),
+        post_stop: rng.one_in(3).then(check),
+        stop_command: rng.one_in(3).then(check),
+        timeout: Seconds(rng.pick(&[1, 60])),
+        ..Hooks::default()
+    }
 }
 
 /// A random health check.

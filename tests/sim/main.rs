@@ -66,6 +66,8 @@ const MUST_HAPPEN: &[&str] = &[
     "PrepareNext saved time",
     "a check",
     "a cancelled check",
+    "a cancelled hook",
+    "a hook",
     "a reaction",
     "PrepareNext was in vain",
     "ProcessAdded",

@@ -1,6 +1,6 @@
 //! Invariants of checks: one at a time for each process, only while the process is up, and none is forgotten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use supervisord::core::{Action, Fleet, Input};
 use supervisord::domain::{Now, ProcessState, Tick};
@@ -13,6 +13,7 @@ type Name = (String, String);
 #[derive(Debug, Default)]
 pub(crate) struct Scripts {
     checks: BTreeMap<ScriptId, Name>,
+    hooks: BTreeSet<ScriptId>,
     last: Option<ScriptId>,
 }
 
@@ -22,6 +23,7 @@ impl Scripts {
         match input {
             Input::Script(ScriptOutcome::Ended { id, .. }) => {
                 self.checks.remove(id);
+                self.hooks.remove(id);
             }
             // The daemon that leaves kills them.
             Input::Resumed(_) => *self = Self::default(),
@@ -38,9 +40,14 @@ impl Scripts {
                     "the number of a script is used again"
                 );
                 self.last = Some(run.id);
-                // Scripts that react to a change of health have a variable.
-                if !run.variables.is_empty() {
-                    return Some("a reaction");
+                // Checks have no variables.
+                match run.variables.first().map(|(name, _)| name.as_str()) {
+                    Some("SUPERVISOR_HEALTH") => return Some("a reaction"),
+                    Some(_) => {
+                        self.hooks.insert(run.id);
+                        return Some("a hook");
+                    }
+                    None => {}
                 }
                 let name = (run.spec.group.to_string(), run.spec.name.to_string());
                 let is_there = self.checks.values().any(|other| *other == name);
@@ -49,6 +56,9 @@ impl Scripts {
                 Some("a check")
             }
             Action::Script(ScriptEffect::Cancel(id)) => {
+                if self.hooks.remove(id) {
+                    return Some("a cancelled hook");
+                }
                 let known = self.checks.remove(id);
                 assert!(known.is_some(), "a cancelled script does not run: {id:?}");
                 Some("a cancelled check")

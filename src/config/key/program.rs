@@ -10,12 +10,14 @@ use super::super::restart_policy::{jitter, start_retries};
 use super::super::script::Script as ParsedScript;
 use super::super::value::{
     auto_restart, boolean, byte_size, configured_user, duration, env_files, exit_codes, integer,
-    log_targets, octal, process_count, rate_limit, ready_fd, seconds, stop_signals,
+    log_targets, octal, process_count, rate_limit, ready_fd, seconds, signal, stop_signals,
 };
 use super::super::{confinement, health, resources, schedule};
 use super::row::{
     ConfigKey,
-    Topic::{Cgroup, Health, Limits, Logs, Privileges, Ready, Run, Schedule, Start, Systemd},
+    Topic::{
+        Cgroup, Health, Hooks, Limits, Logs, Privileges, Ready, Run, Schedule, Start, Systemd,
+    },
     key,
 };
 use super::value_kind::ValueKind::{
@@ -130,6 +132,15 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("health_retries", Integer, Some("3"), "consecutive failures after which a process is unhealthy").ours().topic(Health).program(set!(health.retries = health::threshold)),
     key("health_start_period", Seconds, Some("0"), "seconds from the spawn during which failures do not count, unless the process was healthy before").ours().topic(Health).program(set!(health.start_period = duration)),
     key("on_unhealthy", HealthAction, Some("restart"), "what follows when a process becomes unhealthy: restart, stop, none or signal:NAME").ours().topic(Health).example("signal:HUP").program(set!(health.on_unhealthy = Some(health::on_unhealthy))),
+    key("pre_start_hook", Script, None, "script before each attempt to start a process; its failure is logged").ours().process().topic(Hooks).example("/usr/local/bin/prepare").program(set!(hooks.pre_start = Some(ParsedScript::parse))),
+    key("pre_start_hook_required", Boolean, Some("false"), "if pre_start_hook fails, the attempt has failed").ours().topic(Hooks).program(set!(hooks.pre_start_required = boolean)),
+    key("post_start_hook", Script, None, "script when a process is RUNNING").ours().process().topic(Hooks).example("/usr/local/bin/announce").program(set!(hooks.post_start = Some(ParsedScript::parse))),
+    key("pre_stop_hook", Script, None, "script when a process is STOPPING, before stop_command and the stop signal").ours().process().topic(Hooks).example("http://localhost:8080/drain -d now").program(set!(hooks.pre_stop = Some(ParsedScript::parse))),
+    key("post_stop_hook", Script, None, "script after the exit of a process, with SUPERVISOR_EXIT_STATUS and SUPERVISOR_EXIT_REASON").ours().process().topic(Hooks).example("/usr/local/bin/clean").program(set!(hooks.post_stop = Some(ParsedScript::parse))),
+    key("stop_command", Script, None, "command that stops a process whose PID is SUPERVISOR_PID; the stop signal follows if it fails, or after stopwaitsecs").ours().process().topic(Hooks).example("/usr/sbin/nginx -s quit").program(set!(hooks.stop_command = Some(ParsedScript::parse))),
+    key("reload_command", Script, None, "command for supervisorctl reload NAME; the PID of the process is SUPERVISOR_PID").ours().process().topic(Hooks).example("/usr/sbin/nginx -s reload").program(set!(hooks.reload_command = Some(ParsedScript::parse))),
+    key("reload_signal", Signals, None, "signal for supervisorctl reload NAME, if there is no reload_command").ours().topic(Hooks).example("HUP").program(set!(hooks.reload_signal = Some(signal))),
+    key("hook_timeout", Seconds, Some("60"), "maximum seconds of one hook; a command that takes longer is killed and has failed").ours().topic(Hooks).program(set!(hooks.timeout = health::period)),
     key("user", User, None, "user that the program runs as, or USER:GROUP; UID:GID as two numbers needs no entry in the databases").topic(Privileges).example("www-data").program(set!(lookup: spec.user = Some(configured_user))),
     key("redirect_stderr", Boolean, Some("false"), "write standard error to the log of standard output").topic(Logs).program(set!(spec.redirect_stderr = boolean)),
     key("stdout_logfile", Logfile, Some("AUTO"), "log of standard output: a path, NONE, AUTO or journal, or journal and a path").process().topic(Logs).example("/var/log/web.log").twice().program(set!(lookup: stdout.targets = log_targets)),

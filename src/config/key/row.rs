@@ -17,6 +17,8 @@ pub enum Topic {
     Ready,
     /// Health checks.
     Health,
+    /// Hooks.
+    Hooks,
     /// Logs, and events from output.
     Logs,
     /// systemd: the journal, readiness, D-Bus.
@@ -31,12 +33,13 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic with its title, in the order of the manual page.
-    pub const ALL: [(Self, &'static str); 10] = [
+    pub const ALL: [(Self, &'static str); 11] = [
         (Self::Run, "what runs"),
         (Self::Start, "start and stop"),
         (Self::Schedule, "schedules"),
         (Self::Ready, "readiness and watchdog"),
         (Self::Health, "health checks"),
+        (Self::Hooks, "hooks"),
         (Self::Logs, "logs"),
         (Self::Systemd, "systemd and the journal"),
         (Self::Limits, "resource limits"),

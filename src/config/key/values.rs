@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::super::confinement::Confinement;
 use super::super::health::HealthValues;
+use super::super::hooks::Hooks;
 use super::super::lookup::Lookup;
 use super::super::resources::CgroupLimits;
 use super::super::spec::{
@@ -85,6 +86,8 @@ pub(in crate::config) struct ProgramValues {
     pub(in crate::config) resources: CgroupLimits,
     /// Becomes the part of `spec` when all keys of the process are read.
     pub(in crate::config) health: HealthValues,
+    /// As `health`.
+    pub(in crate::config) hooks: Hooks,
 }
 
 /// The values of one stream that its `LogSpec` has in another form.
@@ -126,6 +129,7 @@ impl SectionValues for ProgramValues {
             confinement: Confinement::default(),
             resources: CgroupLimits::default(),
             health: HealthValues::default(),
+            hooks: Hooks::default(),
         }
     }
 

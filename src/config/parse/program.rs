@@ -225,6 +225,8 @@ fn process(
     stream(reader, at, Channel::Stderr, &mut values);
     reader.fields(at, names, rows.rest(), &mut values);
     health(reader, at, &mut values);
+    let hooks = std::mem::take(&mut values.hooks);
+    values.spec.hooks = hooks.into_shared();
     let ProgramValues {
         mut spec,
         stderr,

@@ -9,6 +9,7 @@ mod grants;
 mod group_change;
 mod handoff;
 mod health;
+mod hooks;
 mod lifecycle;
 mod next_attempt;
 mod notify;

@@ -6,11 +6,15 @@ use std::sync::Arc;
 
 use super::bench::{Bench, CAT, start, stop};
 use crate::api::{AccessScope, Caller, Grant, Permission, Request, Ticket};
-use crate::config::spec::{AutoRestart, HealthAction, HealthSpec, NotifySpec, ProcessSpec, Script};
+use crate::config::spec::{
+    AutoRestart, HealthAction, HealthSpec, Hooks, NotifySpec, ProcessSpec, Script,
+};
 use crate::core::notify_state::NotifyState;
 use crate::core::process::{NextAttempt, Process};
+use crate::core::script_runs::ScriptPurpose;
 use crate::core::stage::{
-    AlivePhase, AttemptStep, Idle, ReapStep, Stage, StageAtExit, StageKind, TerminationReason,
+    AlivePhase, AttemptStep, Idle, PreStopStep, ReapStep, Stage, StageAtExit, StageKind,
+    TerminationReason,
 };
 use crate::core::ticket::SignalPurpose;
 use crate::core::transitions::{Cell, CurrentStage, Step, Trigger, cell, trace};
@@ -44,6 +48,7 @@ fn stages() -> Vec<Stage> {
     ];
     let steps = [
         AttemptStep::Resolving,
+        AttemptStep::PreStart,
         AttemptStep::Preparing,
         AttemptStep::Spawning,
         AttemptStep::StopPending,
@@ -54,12 +59,21 @@ fn stages() -> Vec<Stage> {
         TerminationReason::NotifiedFailure,
         TerminationReason::WatchdogTimeout,
         TerminationReason::WatchdogTrigger,
+        TerminationReason::Unhealthy,
     ];
     let mut phases = vec![
         AlivePhase::Starting { promote_at: at },
         AlivePhase::AwaitingReady { ready_by: at },
         AlivePhase::Running,
         AlivePhase::Unknown,
+        AlivePhase::PreStop {
+            step: PreStopStep::Hook,
+            until: at,
+        },
+        AlivePhase::PreStop {
+            step: PreStopStep::Command,
+            until: at,
+        },
     ];
     phases.extend(reasons.map(|why| AlivePhase::Terminating { why, kill_at: at }));
     phases.extend([false, true].map(|killed| AlivePhase::Stopping {
@@ -99,6 +113,19 @@ fn health(on_unhealthy: HealthAction) -> HealthSpec {
     }
 }
 
+/// Hooks before the start and before the stop.
+fn hooks(is_required: bool) -> Hooks {
+    let script = || Some(Script::Command("hook".to_owned()));
+    Hooks {
+        pre_start: script(),
+        pre_start_required: is_required,
+        pre_stop: script(),
+        stop_command: script().filter(|_| is_required),
+        timeout: Seconds(5),
+        ..Hooks::default()
+    }
+}
+
 type Configure = fn(&mut ProcessSpec);
 
 /// Configurations that lead to different stages.
@@ -126,6 +153,11 @@ const CONFIGURATIONS: &[Configure] = &[
     |spec| {
         spec.notify.check = true;
         spec.ready_check = Some(Arc::new(Script::Command("ready".to_owned())));
+        spec.health = Some(Arc::new(health(HealthAction::Stop)));
+    },
+    |spec| spec.hooks = Some(Arc::new(hooks(false))),
+    |spec| {
+        spec.hooks = Some(Arc::new(hooks(true)));
         spec.health = Some(Arc::new(health(HealthAction::Stop)));
     },
 ];
@@ -184,7 +216,8 @@ fn fleet(base: &Snapshot, stage: Stage, extras: Extras) -> Fleet {
         .tells_ready()
         .then(|| NotifyState::of_running(notify.watchdog, now.mono));
     process.begin_check_1(now);
-    let generation = process.slot_generation;
+    process.run.hook =
+        matches!(stage.kind(), StageKind::PreStart | StageKind::PreStop).then_some(ScriptId(1));
     process.run.next = extras.next.map(|instance| {
         Box::new(NextAttempt {
             instance,
@@ -193,7 +226,6 @@ fn fleet(base: &Snapshot, stage: Stage, extras: Extras) -> Fleet {
             held_up: None,
         })
     });
-    fleet.requests.scripts.insert_check_1(0, generation);
     Fleet::restore(fleet.snapshot(), now)
 }
 
@@ -265,7 +297,7 @@ fn inputs(on: Trigger) -> Vec<(u64, Vec<Input>)> {
                 (10, vec![Input::Notified(CAT, message)])
             })
             .to_vec(),
-        Trigger::Checked => [None, Some(ScriptFailure::HttpStatus(500))]
+        Trigger::Checked | Trigger::HookEnded => [None, Some(ScriptFailure::HttpStatus(500))]
             .map(|failure| {
                 let (id, output) = (ScriptId(1), String::new());
                 let ended = ScriptOutcome::Ended {
@@ -306,6 +338,13 @@ fn inputs(on: Trigger) -> Vec<(u64, Vec<Input>)> {
 fn steps(fleet: &mut Fleet, on: Trigger, ms: u64, inputs: Vec<Input>) -> Vec<Step> {
     let now = Bench::now(ms);
     let mut out = Vec::new();
+    let purpose = match on {
+        Trigger::HookEnded => ScriptPurpose::Hook,
+        _ => ScriptPurpose::Check,
+    };
+    let generation = fleet.slots.get(0).map(|process| process.slot_generation);
+    let generation = generation.expect("cat");
+    fleet.requests.scripts.insert_1(0, generation, purpose);
     let purpose = SignalPurpose::Stop;
     fleet
         .requests

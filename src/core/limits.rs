@@ -1,6 +1,6 @@
 //! Changes of resource limits while processes run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::stage::{AttemptStep, Stage};
@@ -9,16 +9,17 @@ use crate::config::spec::{GroupSpec, ProcessSpec, ProgramSpec};
 use crate::domain::{GroupName, Line, ProcessName};
 
 impl Fleet {
-    /// Copies the limits of the configuration read last to the active groups that do not differ from it otherwise. The
-    /// groups in `changed` get their limits with the rest of their changes, when a client applies them by restarting
+    /// Copies the limits of the configuration read last to the active groups in `live`, which do not differ from it
+    /// otherwise. Other groups get their limits with the rest of their changes, when a client applies them by restarting
     /// the group.
     ///
     /// This happens when the configuration is read. A client's update cannot do it: the protocol has no call that
     /// changes a group without stopping it, and Supervisor's clients would not make one.
-    pub(super) fn take_over_resources(&mut self, changed: &[GroupName], out: &mut Actions) {
+    pub(super) fn take_over_resources(&mut self, live: &[GroupName], out: &mut Actions) {
+        let live: HashSet<&GroupName> = live.iter().collect();
         let read = Arc::clone(&self.configuration.last_read);
         for group in &read.groups {
-            if !changed.contains(&group.name) {
+            if live.contains(&group.name) {
                 self.take_over_of_group(group, out);
             }
         }
@@ -34,14 +35,6 @@ impl Fleet {
             .iter()
             .map(|process| (&process.name, process))
             .collect();
-        // Most readings change nothing, so the group is not copied for them.
-        let differs = |active: &Arc<ProcessSpec>| {
-            let read = by_name.get(&active.name);
-            read.is_some_and(|read| active.resources != read.resources)
-        };
-        if !group.spec.processes.iter().any(differs) {
-            return;
-        }
         let spec = Arc::make_mut(&mut group.spec);
         // Processes that are added to the program later get the same limits.
         for program in &mut spec.programs {

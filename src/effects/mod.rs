@@ -14,6 +14,6 @@ mod loader;
 mod output;
 mod spawner;
 
-pub use loader::{LoadError, LoadReason, LoaderEffect, LoaderOutcome};
+pub use loader::{LoadError, LoadReason, LoaderEffect, LoaderOutcome, PlannedUpdate};
 pub use output::{OutputEffect, OutputOutcome};
 pub use spawner::{SpawnerEffect, SpawnerOutcome};

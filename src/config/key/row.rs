@@ -83,6 +83,8 @@ pub struct ConfigKey {
     /// Whether its value is expanded a second time: an accident in Supervisor, because of which users write `%%%%` for
     /// a percent sign.
     pub(in crate::config) is_expanded_twice: bool,
+    /// Whether its value may contain a secret, so that messages do not show it.
+    pub is_secret: bool,
 }
 
 pub(super) const fn key(
@@ -103,6 +105,7 @@ pub(super) const fn key(
         example: None,
         field: Field::Step,
         is_expanded_twice: false,
+        is_secret: false,
     }
 }
 
@@ -142,6 +145,11 @@ impl ConfigKey {
 
     pub(super) const fn twice(mut self) -> Self {
         self.is_expanded_twice = true;
+        self
+    }
+
+    pub(super) const fn secret(mut self) -> Self {
+        self.is_secret = true;
         self
     }
 

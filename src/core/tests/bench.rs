@@ -271,6 +271,9 @@ fn show(action: &Action) -> String {
             format!("stdin {} {:?}", ticket.0, String::from_utf8_lossy(data))
         }
         Action::Loader(LoaderEffect::Load(reason)) => format!("load {reason:?}"),
+        Action::Loader(LoaderEffect::Plan(ticket, active)) => {
+            format!("plan {ticket:?} of {} groups", active.len())
+        }
         Action::Loader(LoaderEffect::Compose(ticket, order)) => match order {
             GroupChange::Rescale {
                 group,

@@ -166,13 +166,8 @@ impl Fleet {
             out.push(Action::Answer(ticket, Ok(Reply::Text(planned.json))));
             return;
         };
-        let active = self.active_groups();
-        let is_stale = active.len() != planned.active.len()
-            || !active
-                .iter()
-                .zip(&planned.active)
-                .all(|(a, b)| Arc::ptr_eq(a, b));
-        if is_stale || planned.id != expected {
+        // Groups may have been added or removed while the loader worked. Equal pointers are compared first.
+        if planned.id != expected || planned.active != self.active_groups() {
             let fault = FaultCode::Failed.of(
                 "the configuration or the groups changed since this plan was made, and nothing was changed (make a new plan)",
             );

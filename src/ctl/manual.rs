@@ -102,7 +102,7 @@ const EXAMPLES: &[(&str, Example, &str)] = &[
     (
         "Show what an update would do, and do exactly this:",
         Example::Shell,
-        "id=$(supervisorctl plan -o json | jq -r .id)\nsupervisorctl update --if-plan \"$id\"",
+        "supervisorctl plan\nsupervisorctl update --if-plan \"$(supervisorctl plan -o json | jq -r .id)\"",
     ),
     (
         "Print the last 500 bytes of standard error; follow standard output:",

@@ -11,6 +11,7 @@ mod handoff;
 mod lifecycle;
 mod next_attempt;
 mod notify;
+mod plan;
 mod record;
 mod rejected_events;
 mod requests;

@@ -115,10 +115,24 @@ pub fn plan(active: &[Arc<GroupSpec>], read: &[Arc<GroupSpec>], places: &KeyPlac
             unchanged.push(spec.name.clone());
             continue;
         }
-        // Strings and numbers are always serialized.
-        hash.update(
-            serde_json::to_vec(&(group.action, group.active, group.read)).unwrap_or_default(),
-        );
+        // The sections are left out, because they only made the processes.
+        let meaning = |group: &Arc<GroupSpec>| {
+            let GroupSpec {
+                name,
+                priority,
+                kind,
+                processes,
+                programs: _,
+            } = &**group;
+            // Strings and numbers are always serialized.
+            serde_json::to_vec(&(name, priority, kind, processes)).unwrap_or_default()
+        };
+        for side in [group.active, group.read] {
+            let bytes = side.map(meaning).unwrap_or_default();
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        }
+        hash.update([group.action as u8]);
         let changes = Changes {
             active: group.active,
             read: group.read,

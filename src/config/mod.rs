@@ -22,6 +22,7 @@ pub mod lookup;
 pub mod options;
 mod parse;
 mod path;
+pub mod plan;
 mod plugin;
 mod problem;
 mod python;
@@ -38,7 +39,7 @@ pub(crate) mod testing;
 pub mod value;
 
 pub use glob::matches_name;
-pub use parse::{build_group_change, load};
+pub use parse::{build_group_change, load, load_with_places};
 pub use path::{absolute, expand_user, normalize};
 pub use problem::{
     ConfigErrors, ConfigProblem, ERROR, PROBLEMS_MAX, SourceSpan, WARNING, warning_lines,

@@ -136,6 +136,8 @@ impl Fleet {
             }
             Request::WriteStdin { name, data } => self.admit_stdin(ticket, name, data, rights, out),
             Request::Reread => self.admit_load(ticket, Pending::Reread, scope, out),
+            Request::PlanUpdate => self.admit_plan(ticket, None, scope, out),
+            Request::RereadIfPlan(id) => self.admit_plan(ticket, Some(id), scope, out),
             Request::Restart => self.admit_load(ticket, Pending::Restart, scope, out),
             Request::Upgrade => self.admit_upgrade(ticket, scope, out),
             Request::Shutdown => whole(scope).map(|()| Admission::Shutdown),
@@ -200,6 +202,21 @@ impl Fleet {
         };
         self.requests.pending.insert(ticket, pending);
         out.push(Action::Loader(LoaderEffect::Load(reason)));
+        Ok(Admission::Taken)
+    }
+
+    /// Starts to plan an update. `id`: the plan with which the configuration is accepted.
+    fn admit_plan(
+        &mut self,
+        ticket: Ticket,
+        id: Option<String>,
+        scope: &AccessScope,
+        out: &mut Actions,
+    ) -> Result<Admission, Fault> {
+        whole(scope)?;
+        self.requests.pending.insert(ticket, Pending::Plan(id));
+        let active = self.active_groups();
+        out.push(Action::Loader(LoaderEffect::Plan(ticket, active)));
         Ok(Admission::Taken)
     }
 

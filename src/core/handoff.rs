@@ -37,7 +37,7 @@ impl Fleet {
         let busy = |pending: &Pending| match pending {
             // The client gets a fault that tells it to check again. What the request started continues.
             Pending::Batch(_) | Pending::ClearDaemonLog | Pending::Stdin(_) => None,
-            Pending::Reread => Some("the configuration is being read"),
+            Pending::Reread | Pending::Plan(_) => Some("the configuration is being read"),
             Pending::Restart => Some("the daemon is about to restart"),
             Pending::AddGroup(_) | Pending::Adding(_) => Some("a group is being added"),
             Pending::Scaling(_) => Some("a program is being scaled"),

@@ -86,6 +86,7 @@ impl Fleet {
     pub(super) fn loader_outcome(&mut self, outcome: LoaderOutcome, now: Now, out: &mut Actions) {
         match outcome {
             LoaderOutcome::Loaded { reason, result } => self.loaded(reason, result, now, out),
+            LoaderOutcome::Planned { ticket, result } => self.planned(ticket, result, out),
             LoaderOutcome::Composed { ticket, result } => self.composed(ticket, result, now, out),
         }
     }

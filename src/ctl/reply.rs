@@ -269,7 +269,8 @@ impl UpgradeCount {
     }
 }
 
-fn unexpected(wanted: &str) -> CtlError {
+/// The error that a response has not the wanted shape.
+pub(super) fn unexpected(wanted: &str) -> CtlError {
     CtlError::Garbage(format!("{wanted} expected"))
 }
 

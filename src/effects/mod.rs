@@ -15,7 +15,7 @@ mod output;
 mod script;
 mod spawner;
 
-pub use loader::{LoadError, LoadReason, LoaderEffect, LoaderOutcome};
+pub use loader::{LoadError, LoadReason, LoaderEffect, LoaderOutcome, PlannedUpdate};
 pub use output::{OutputEffect, OutputOutcome};
 pub use script::{
     SCRIPT_OUTPUT_MAX, ScriptEffect, ScriptFailure, ScriptId, ScriptOutcome, ScriptRun,

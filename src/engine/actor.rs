@@ -18,7 +18,7 @@ use super::clients::Clients;
 use super::holder_watch::HolderWatch;
 use super::inbox::{Inbox, InboxSender};
 use super::inherited::Inherited;
-use super::loader::{Compose, Load, Loader};
+use super::loader::{Loader, LoaderJobs};
 use super::orphans::OrphanSearch;
 use super::scripts::Scripts;
 use super::systemd::{Notifier, Systemd};
@@ -56,11 +56,9 @@ pub struct EngineConfig {
     /// The signals of the daemon, blocked in all threads.
     pub signals: SignalReader,
     /// Reads the configuration from the files.
-    pub load: Arc<Load>,
+    pub loader: LoaderJobs,
     /// Receives every event. It must not block.
     pub publish: Publish,
-    /// Makes processes from a section.
-    pub compose: Arc<Compose>,
     /// Sends status messages to the service manager.
     pub notifier: Notifier,
     /// When the daemon counts as ready.
@@ -160,7 +158,7 @@ impl Engine {
             inbox,
             signals: parts.signals,
             fleet: parts.fleet,
-            loader: Loader::new(parts.load, parts.compose, heartbeats.clone()),
+            loader: Loader::new(parts.loader, heartbeats.clone()),
             bus: Bus::new(parts.publish),
             systemd: Systemd::new(parts.notifier, parts.ready_when),
             check_sockets: parts.check_sockets,

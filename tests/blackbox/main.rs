@@ -36,6 +36,7 @@ mod session_bus;
 mod subcommands;
 mod time_zone;
 mod trust;
+mod update_plans;
 mod upgrade;
 
 use std::process::ExitCode;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
     tests.extend(cgroups::tests());
     tests.extend(service_manager::tests());
     tests.extend(notify::tests());
+    tests.extend(update_plans::tests());
     tests.extend(upgrade::tests());
     tests.extend(trust::tests());
     tests.extend(diagnostics::tests());

@@ -73,6 +73,18 @@ pub(crate) struct Invariants {
     seen: BTreeSet<String>,
 }
 
+/// The longest time from a signal of a client to a process that is about to stop until the next signal of the daemon, in
+/// seconds. Hooks before the stop signal may come first.
+fn stop_seconds(spec: &ProcessSpec) -> u64 {
+    let wait = u64::try_from(spec.stopwaitsecs.0).unwrap_or(0);
+    let Some(hooks) = &spec.hooks else {
+        return wait;
+    };
+    let hook = u64::try_from(hooks.timeout.0).unwrap_or(0) + 5;
+    let before = hooks.pre_stop.as_ref().map_or(0, |_| hook);
+    wait + before + hooks.stop_command.as_ref().map_or(0, |_| wait)
+}
+
 fn has_socket(spec: &ProcessSpec) -> bool {
     matches!(spec.kind, ProcessKind::Fcgi(_))
 }
@@ -617,7 +629,7 @@ impl Invariants {
             let Some(sent) = instance_state.stop_sent.filter(|_| counts) else {
                 continue;
             };
-            let wait = u64::try_from(instance_state.spec.stopwaitsecs.0).unwrap_or(0) * SECOND;
+            let wait = stop_seconds(&instance_state.spec) * SECOND;
             let told = self.told.get(&instance_state.name).map(|told| told.state);
             assert!(
                 at < sent + wait

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use supervisord::api::{
     AccessScope, Caller, Grant, LogRef, Permission, Request, RequestTarget, Ticket, Transport,
 };
-use supervisord::config::spec::ProcessSpec;
+use supervisord::config::spec::{GroupSpec, ProcessSpec};
 use supervisord::core::{
     Action, Actions, DaemonOutcome, DaemonSignal, Fleet, Identity, Input, NotifyMessage,
     ResumeKind, Snapshot,
@@ -17,8 +17,8 @@ use supervisord::domain::{
     Signal, SpawnError, SupervisorState, Tick, Verdict, Wall,
 };
 use supervisord::effects::{
-    LoadError, LoadReason, LoaderEffect, LoaderOutcome, OutputEffect, OutputOutcome, ScriptEffect,
-    ScriptFailure, ScriptOutcome, SpawnerEffect, SpawnerOutcome,
+    LoadError, LoadReason, LoaderEffect, LoaderOutcome, OutputEffect, OutputOutcome, PlannedUpdate,
+    ScriptEffect, ScriptFailure, ScriptOutcome, SpawnerEffect, SpawnerOutcome,
 };
 
 use crate::checkpoint::Checkpoint;
@@ -198,6 +198,7 @@ impl World {
                 | Input::Spawner(SpawnerOutcome::Failed { .. })
                 | Input::Spawner(SpawnerOutcome::Answered { .. })
                 | Input::Loader(LoaderOutcome::Loaded { .. })
+                | Input::Loader(LoaderOutcome::Planned { .. })
                 | Input::Loader(LoaderOutcome::Composed { .. }) => true,
                 // The output thread may have answered before the handoff, or not.
                 Input::Output(OutputOutcome::Prepared(_))
@@ -403,6 +404,7 @@ impl World {
                 signalled.push(Input::SuccessorExamined { ticket, result });
             }
             Action::Loader(LoaderEffect::Load(reason)) => self.load(reason, fails),
+            Action::Loader(LoaderEffect::Plan(ticket, active)) => self.plan(ticket, active, fails),
             Action::Loader(LoaderEffect::Compose(ticket, order)) => {
                 let result = if fails {
                     Err("broken".to_owned())
@@ -686,6 +688,27 @@ impl World {
         );
     }
 
+    /// Plans an update. The identifier is one that a client of this world expects in half of the cases.
+    fn plan(&mut self, ticket: Ticket, active: Vec<Arc<GroupSpec>>, fails: bool) {
+        let result = if fails {
+            Err(LoadError::of("broken".to_owned()))
+        } else {
+            let id = if self.rng.percent(50) {
+                "expected"
+            } else {
+                "other"
+            };
+            Ok(Box::new(PlannedUpdate {
+                config: configs::config(&mut self.rng, self.size),
+                active,
+                id: id.to_owned(),
+                json: "{}".to_owned(),
+            }))
+        };
+        let planned = LoaderOutcome::Planned { ticket, result };
+        self.answer(Thread::Loader, Input::Loader(planned));
+    }
+
     /// Schedules the answer of a thread after its earlier answers. Returns when.
     fn answer(&mut self, thread: Thread, input: Input) -> u64 {
         let takes = match self.rng.below(10) {
@@ -808,7 +831,7 @@ impl World {
         let (group, process) = self.name();
         let name = format!("{group}:{process}");
         let wait = self.rng.percent(60);
-        let request = match self.rng.below(364) {
+        let request = match self.rng.below(370) {
             0..=89 => Request::Start { target, wait },
             90..=169 => Request::Stop { target, wait },
             170..=199 => Request::Signal {
@@ -859,6 +882,8 @@ impl World {
             },
             360..=361 => Request::Upgrade,
             362 => Request::Generation,
+            363..=364 => Request::PlanUpdate,
+            365..=368 => Request::RereadIfPlan("expected".to_owned()),
             _ => Request::LogFile(LogRef::Daemon),
         };
         self.next_ticket += 1;

@@ -92,6 +92,10 @@ pub struct ConfigKey {
     /// Whether its value is expanded a second time: an accident in Supervisor, because of which users write `%%%%` for
     /// a percent sign.
     pub(in crate::config) is_expanded_twice: bool,
+    /// Whether its value may contain a secret, so that messages do not show it.
+    pub is_secret: bool,
+    /// Whether an update applies a new value to running processes, without a restart.
+    pub is_live: bool,
 }
 
 pub(super) const fn key(
@@ -112,6 +116,8 @@ pub(super) const fn key(
         example: None,
         field: Field::Step,
         is_expanded_twice: false,
+        is_secret: false,
+        is_live: false,
     }
 }
 
@@ -151,6 +157,16 @@ impl ConfigKey {
 
     pub(super) const fn twice(mut self) -> Self {
         self.is_expanded_twice = true;
+        self
+    }
+
+    pub(super) const fn secret(mut self) -> Self {
+        self.is_secret = true;
+        self
+    }
+
+    pub(super) const fn live(mut self) -> Self {
+        self.is_live = true;
         self
     }
 

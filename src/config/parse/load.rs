@@ -8,6 +8,7 @@ use super::super::key::{MAIN_INTERFACE, RPC_FACTORY, SectionKind, TWIDDLER_INTER
 use super::super::lookup::{Lookup, LookupError};
 use super::super::options::DaemonOptions;
 use super::super::path::{absolute, dirname, join};
+use super::super::plan::KeyPlaces;
 use super::super::plugin;
 use super::super::problem::{ConfigErrors, SourceSpan};
 use super::super::python::words;
@@ -32,6 +33,18 @@ pub fn load(
     options: &DaemonOptions,
     lookup: &dyn Lookup,
 ) -> Result<Config, ConfigErrors> {
+    load_with_places(path, options, lookup).map(|(config, _)| config)
+}
+
+/// Like [`load`]. Also returns where the keys are.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with_places(
+    path: &str,
+    options: &DaemonOptions,
+    lookup: &dyn Lookup,
+) -> Result<(Config, KeyPlaces), ConfigErrors> {
     let mut reader = ConfigReader::open(path, lookup)?;
     include(&mut reader);
     let has_section = reader.ini.section(SectionKind::Daemon.prefix()).is_some();
@@ -64,8 +77,12 @@ pub fn load(
     lint::lint(&mut reader, options.strict, options.is_found);
 
     let listed = std::mem::take(&mut reader.listed);
+    let places = KeyPlaces {
+        ini: std::mem::take(&mut reader.ini),
+        files: std::mem::take(&mut reader.files),
+    };
     let (notes, warnings) = reader.finish()?;
-    Ok(Config {
+    let config = Config {
         daemon,
         servers,
         rpc_interfaces,
@@ -75,7 +92,8 @@ pub fn load(
         warnings,
         listed: listed.into_iter().map(|(_, path)| path).collect(),
         is_implied,
-    })
+    };
+    Ok((config, places))
 }
 
 /// Whether the file was written for the Go re-implementation, which needs neither `[supervisord]` nor

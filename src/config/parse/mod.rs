@@ -24,5 +24,5 @@ mod server;
 
 pub(in crate::config) use fields::RowCursor;
 pub use group_change::build_group_change;
-pub use load::load;
+pub use load::{load, load_with_places};
 pub(in crate::config) use reader::{ConfigReader, KeyResult, SectionAt};

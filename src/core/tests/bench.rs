@@ -286,6 +286,9 @@ fn show(action: &Action) -> String {
         }
         Action::Script(ScriptEffect::Cancel(id)) => format!("cancel {}", id.0),
         Action::Loader(LoaderEffect::Load(reason)) => format!("load {reason:?}"),
+        Action::Loader(LoaderEffect::Plan(ticket, active)) => {
+            format!("plan {ticket:?} of {} groups", active.len())
+        }
         Action::Loader(LoaderEffect::Compose(ticket, order)) => match order {
             GroupChange::Rescale {
                 group,

@@ -13,6 +13,7 @@ mod hooks;
 mod lifecycle;
 mod next_attempt;
 mod notify;
+mod plan;
 mod record;
 mod rejected_events;
 mod requests;

@@ -179,6 +179,8 @@ fn an_update_restarts_for_every_row_but_the_live_ones() {
         "restart_delay_max",
         "restart_jitter",
         "restart_reset_after",
+        "essential",
+        "on_fatal",
     ];
     let kind = SectionKind::Program;
     for key in kind.rows() {

@@ -5,6 +5,7 @@ pub mod confinement;
 pub mod ctl;
 pub mod diff;
 pub mod environment;
+mod exit_when;
 pub mod expand;
 mod glob;
 mod hint;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use super::confinement::{ConfiguredGroup, Confinement};
+pub use super::exit_when::{ExitWhen, OnFatal};
 pub use super::interned_default::InternedDefault;
 pub use super::log_target::{JournalSpec, NamedTargets};
 use super::problem::ConfigProblem;
@@ -93,6 +94,9 @@ pub struct DaemonSpec {
     /// Which diagnostics of the daemon are recorded.
     #[serde(default)]
     pub diagnostics: DiagnosticsFilter,
+    /// When the daemon exits by itself.
+    #[serde(default)]
+    pub exit_when: ExitWhen,
 }
 
 impl DaemonSpec {
@@ -121,6 +125,7 @@ impl DaemonSpec {
             ready_when: ReadyWhen::Started,
             dbus: BusChoice::Off,
             diagnostics: DiagnosticsFilter::default(),
+            exit_when: ExitWhen::Never,
         }
     }
 }
@@ -453,6 +458,12 @@ pub struct ProcessSpec {
     /// New: how long it waits before an automatic restart.
     #[serde(default, skip_serializing_if = "RestartPolicy::is_default")]
     pub restart: RestartPolicy,
+    /// New: the daemon exits when it has exited and is not restarted, or is FATAL.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub essential: bool,
+    /// New: what the daemon does when it is FATAL.
+    #[serde(default, skip_serializing_if = "OnFatal::is_default")]
+    pub on_fatal: OnFatal,
     /// New: how it reports that it is ready and alive.
     pub notify: NotifySpec,
     /// New: its resource limits and its privileges. Shared by all programs that have none of these keys.
@@ -461,6 +472,10 @@ pub struct ProcessSpec {
     /// New: the limits of its cgroup. Shared by all programs that have none of these keys.
     #[serde(deserialize_with = "CgroupLimits::deserialize_shared")]
     pub resources: Arc<CgroupLimits>,
+}
+
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 fn is_empty<T>(items: &[T]) -> bool {
@@ -498,6 +513,8 @@ impl ProcessSpec {
             server_url: None,
             restart_floor: Seconds(0),
             restart: RestartPolicy::default(),
+            essential: false,
+            on_fatal: OnFatal::Nothing,
             notify: NotifySpec::default(),
             confinement: Confinement::interned_default(),
             resources: CgroupLimits::interned_default(),

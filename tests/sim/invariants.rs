@@ -12,6 +12,7 @@ use supervisord::domain::{
 };
 use supervisord::effects::{OutputEffect, SpawnerEffect, SpawnerOutcome};
 
+use crate::ends::Ends;
 use crate::listeners::Listeners;
 use crate::notifiers::Notifiers;
 use crate::restarts::Restarts;
@@ -67,6 +68,7 @@ pub(crate) struct Invariants {
     listeners: Listeners,
     notifiers: Notifiers,
     restarts: Restarts,
+    ends: Ends,
     /// What has happened at least once. A simulation proves nothing about things that never happen in it.
     seen: BTreeSet<String>,
 }
@@ -114,10 +116,12 @@ impl Invariants {
         self.listeners.note_input(now.mono.0, input);
         self.notifiers.note_input(now.mono.0, input);
         self.restarts.note_input(input);
+        self.ends.note_input(input, self.stopping_told);
         for action in actions {
             self.note_action(action);
             self.listeners.note_action(now.mono.0, action);
             self.notifiers.note_action(now.mono.0, action, input);
+            self.ends.note_action(action);
             let happened = self.restarts.note_action(now.mono.0, action, input);
             self.seen.extend(happened.map(str::to_owned));
             match action {
@@ -259,6 +263,8 @@ impl Invariants {
             assert!(deadline > now.mono, "a deadline is in the past");
         }
         self.notifiers.after(now.mono.0, input, actions);
+        let happened = self.ends.after(self.stopping_told);
+        self.seen.extend(happened.map(str::to_owned));
         self.deadlines(now, input);
     }
 

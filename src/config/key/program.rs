@@ -7,6 +7,7 @@ use super::super::lookup::Lookup;
 use super::super::python::strip;
 use super::super::resources::LimitAmount;
 use super::super::restart_policy::{jitter, start_retries};
+use super::super::spec::OnFatal as ExitAtFatal;
 use super::super::value::{
     auto_restart, boolean, byte_size, configured_user, duration, exit_codes, integer, log_targets,
     octal, rate_limit, ready_fd, seconds, stop_signals,
@@ -20,8 +21,8 @@ use super::row::{
 use super::value_kind::ValueKind::{
     AutoRestart, Boolean, ByteLimit, ByteSize, Capabilities, CapabilityNames, CpuMax, Environment,
     ExitCodes, Group, Groups, Integer, Jitter, KillMode, Limit, Logfile, Memory, Name, Nice,
-    NiceLimit, Octal, OomScore, PidsMax, RateLimit, ReadyFd, Retries, Seconds, Signals, Text, User,
-    Weight,
+    NiceLimit, Octal, OnFatal, OomScore, PidsMax, RateLimit, ReadyFd, Retries, Seconds, Signals,
+    Text, User, Weight,
 };
 use super::values::{ProgramValues, set};
 use crate::domain::Resource;
@@ -104,6 +105,8 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("restart_delay_max", Seconds, Some("0"), "largest delay, up to which restart_delay doubles each time; 0 = restart_delay stays the same").ours().topic(Start).example("60").program(set!(spec.restart.delay_max = duration)),
     key("restart_jitter", Jitter, Some("0"), "largest random addition to the delay, as a part of it").ours().topic(Start).example("20%").program(set!(spec.restart.jitter_permille = jitter)),
     key("restart_reset_after", Seconds, Some("0"), "seconds of RUNNING after which delays and startretries begin again; 0 = as soon as the process is RUNNING").ours().topic(Start).example("60").program(set!(spec.restart.reset_after = duration)),
+    key("essential", Boolean, Some("false"), "the daemon stops all programs and exits, with the exit status of the program, when it is FATAL or has exited and is not restarted").ours().topic(Start).example("true").program(set!(spec.essential = boolean)),
+    key("on_fatal", OnFatal, Some("none"), "when the process is FATAL: none, or shutdown = the daemon stops all programs and exits with its status").ours().topic(Start).example("shutdown").program(set!(spec.on_fatal = ExitAtFatal::parse)),
     key("notify", Boolean, Some("false"), "give the program a NOTIFY_SOCKET; the process is RUNNING when it sends READY=1 (sd_notify(3)), not after startsecs").ours().topic(Ready).example("true").program(set!(spec.notify.socket = boolean)),
     key("ready_fd", ReadyFd, None, "file descriptor, 3 to 1023, passed to the program; the process is RUNNING when it writes a newline to it").ours().topic(Ready).example("3").program(set!(spec.notify.ready_fd = Some(ready_fd))),
     key("ready_timeout", Seconds, None, "readiness timeout with notify or ready_fd: seconds until the start has failed; 0 = none; not set: startsecs if set, else 90").ours().topic(Ready).example("90").program(set!(ready_timeout = Some(duration))),

@@ -14,7 +14,7 @@ use super::super::python::words;
 use super::super::spec::Config;
 use super::super::value;
 use super::confinement::{warn_of_cgroups, warn_of_rights};
-use super::{ConfigReader, KeyResult, SectionAt, daemon, group, lint, server};
+use super::{ConfigReader, KeyResult, SectionAt, daemon, exit_when, group, lint, server};
 use crate::domain::Line;
 
 /// The namespace of [`TWIDDLER_INTERFACE`].
@@ -52,6 +52,7 @@ pub fn load(
     let servers = server::read_servers(&mut reader);
     let daemon =
         daemon::resolve_daemon_spec(&mut reader, server_section, &options.overrides, &servers);
+    exit_when::check_exit_when(&mut reader, &daemon, &groups);
     warn_of_rights(&mut reader, &daemon, &groups);
     if options.check {
         // A daemon that starts logs this itself.

@@ -5,6 +5,7 @@
 
 mod confinement;
 mod daemon;
+mod exit_when;
 mod fields;
 mod group;
 mod group_change;

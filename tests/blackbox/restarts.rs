@@ -34,6 +34,10 @@ pub(crate) fn tests() -> Vec<Trial> {
         ),
         Trial::new("restarts::t03_exit_when_all_have_exited", all_exited),
         Trial::new("restarts::t02_pid_one_exits_with_the_status", pid_one),
+        Trial::new(
+            "restarts::g63_kill_on_supervisor_exit_kills_with_the_daemon",
+            killed_daemon,
+        ),
         Trial::new("restarts::t02_a_daemon_in_the_background_exits", detached),
     ]
 }
@@ -272,5 +276,40 @@ fn detached() -> Result<Outcome, String> {
         !host.marked.alive().contains(&own)
     })?;
     expect(!host.place.join("pid").exists(), "the pidfile is left")?;
+    Ok(Outcome::Passed)
+}
+
+fn killed_daemon() -> Result<Outcome, String> {
+    let user = if is_root() { "user=nobody\n" } else { "" };
+    let mut host = Host::start(&format!(
+        "[program:tied]\ncommand=/bin/sleep 1000\nkill_on_supervisor_exit=true\nstartsecs=0\n{user}\
+         [program:free]\ncommand=/bin/sleep 1001\nstartsecs=0\n"
+    ))?;
+    let daemon = host.daemon()?;
+    daemon.wait_state("tied", "RUNNING")?;
+    daemon.wait_state("free", "RUNNING")?;
+    let pid = |name: &str| -> Result<i32, String> {
+        let got = host.ctl(&["pid", name])?.stdout;
+        got.trim()
+            .parse()
+            .map_err(|error| format!("{got}: {error}"))
+    };
+    let (tied, free) = (pid("tied")?, pid("free")?);
+    // An upgrade ends the thread that made the process, so it is refused.
+    let refused = host.ctl(&["upgrade"])?;
+    expect(
+        refused.code != 0
+            && refused
+                .stdout
+                .contains("tied has kill_on_supervisor_exit=true and would be killed"),
+        format!("{refused:?}"),
+    )?;
+    expect(pid("tied")? == tied, "another process")?;
+    daemon.signal(Signal::SIGKILL);
+    wait_for("the tied process is killed", LIMIT, || {
+        !host.marked.alive().contains(&tied)
+    })?;
+    expect(host.marked.alive().contains(&free), "the other one too")?;
+    drop(host.daemon.take());
     Ok(Outcome::Passed)
 }

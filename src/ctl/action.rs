@@ -37,6 +37,10 @@ pub(super) struct ActionFlag {
 
 pub(super) const JSON: ActionFlag = flag("--json", "print one line of JSON");
 pub(super) const YES: ActionFlag = flag("--yes", "do not ask for confirmation");
+pub(super) const VERBOSE: ActionFlag = flag(
+    "-v",
+    "also print restarts, the last exit and the last error",
+);
 pub(super) const FOLLOW: ActionFlag = flag("-f", "follow the output until Ctrl-C");
 
 pub(super) const fn flag(name: &'static str, doc: &'static str) -> ActionFlag {

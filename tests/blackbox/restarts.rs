@@ -33,6 +33,10 @@ pub(crate) fn tests() -> Vec<Trial> {
             fatal,
         ),
         Trial::new("restarts::t03_exit_when_all_have_exited", all_exited),
+        Trial::new(
+            "restarts::t08_status_shows_restarts_and_the_last_exit",
+            details,
+        ),
         Trial::new("restarts::t02_pid_one_exits_with_the_status", pid_one),
         Trial::new(
             "restarts::g63_kill_on_supervisor_exit_kills_with_the_daemon",
@@ -311,5 +315,32 @@ fn killed_daemon() -> Result<Outcome, String> {
     })?;
     expect(host.marked.alive().contains(&free), "the other one too")?;
     drop(host.daemon.take());
+    Ok(Outcome::Passed)
+}
+
+fn details() -> Result<Outcome, String> {
+    let host = Host::start(
+        "[program:again]\ncommand={test_child} nth {dir}/n 3,4,- forever\nautorestart=true\nstartsecs=0\n\
+         [program:bad]\ncommand={dir}/nosuch\nstartretries=0\n[program:fine]\ncommand={test_child} forever\nstartsecs=0\n",
+    )?;
+    wait_for("two restarts", LIMIT, || {
+        host.place.read("log").matches("spawned: 'again'").count() == 3
+    })?;
+    host.daemon()?.wait_state("bad", "FATAL")?;
+    let shown = host.ctl(&["status", "-v", "again", "bad"])?.stdout;
+    for part in [
+        "    restarts: 2\n",
+        "    last exit: exit status 4 · ",
+        "    last error: can't find command",
+    ] {
+        expect(shown.contains(part), format!("no {part:?}: {shown}"))?;
+    }
+    let json = host.ctl(&["status", "-v", "--json", "fine"])?.stdout;
+    expect(
+        json.contains("\"restarts\":0,\"lastexit\":\"\",\"nextattempt\":0"),
+        json,
+    )?;
+    let plain = host.ctl(&["status", "fine"])?.stdout;
+    expect(plain.lines().count() == 1, plain)?;
     Ok(Outcome::Passed)
 }

@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use crate::host::Host;
 use crate::namespace;
 use crate::support::runner::{Outcome, Trial};
+use crate::support::wire::Value;
 use crate::support::{LIMIT, expect, is_root, wait_for};
 
 /// The tests of this file.
@@ -15,6 +16,10 @@ pub(crate) fn tests() -> Vec<Trial> {
         Trial::new(
             "restarts::g28_stop_signals_come_stopwaitsecs_apart_then_sigkill",
             stop_signals,
+        ),
+        Trial::new(
+            "restarts::g28_an_upgrade_goes_on_with_the_next_stop_signal",
+            stop_signals_across_daemons,
         ),
         Trial::new(
             "restarts::g22_restartpause_is_the_least_time_between_exit_and_restart",
@@ -342,5 +347,26 @@ fn details() -> Result<Outcome, String> {
     )?;
     let plain = host.ctl(&["status", "fine"])?.stdout;
     expect(plain.lines().count() == 1, plain)?;
+    Ok(Outcome::Passed)
+}
+
+fn stop_signals_across_daemons() -> Result<Outcome, String> {
+    let host = Host::start(
+        "[program:stubborn]\ncommand={test_child} on TERM say,T on INT say,I on QUIT say,Q,exit,0 say up forever\n\
+         stopsignal=TERM INT QUIT\nstopwaitsecs=2\nstdout_logfile={dir}/said\n",
+    )?;
+    host.wait_file("said", "up\n")?;
+    let params = [Value::Text("stubborn".to_owned()), Value::Bool(false)];
+    let daemon = host.daemon()?;
+    daemon
+        .call("supervisor.stopProcess", &params)
+        .map_err(|error| error.to_string())?;
+    // The second signal is out, so the next daemon must know that the third one is next.
+    host.wait_file("said", "T\nI\n")?;
+    host.expect_ctl(&["upgrade"], 0, &["Upgraded supervisord, now "])?;
+    host.daemon()?.wait_state("stubborn", "STOPPED")?;
+    host.wait_file("log", "stopped: stubborn (exit status 0)")?;
+    let said = host.place.read("said");
+    expect(said == "up\nT\nI\nQ\n", format!("signals: {said:?}"))?;
     Ok(Outcome::Passed)
 }

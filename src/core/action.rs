@@ -24,6 +24,8 @@ pub enum SignalScope {
 pub enum DaemonOutcome {
     /// The daemon exits.
     Shutdown,
+    /// The daemon exits with this status, because a program has ended.
+    ShutdownWith(u8),
     /// The daemon starts a new run in the same process.
     Restart,
 }

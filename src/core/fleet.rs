@@ -51,8 +51,8 @@ impl Fleet {
     pub fn new(identity: Identity, config: Arc<Config>) -> Self {
         Self {
             events: EventQueues::new(identity.event_serial, &config.daemon.identifier),
-            configuration: ReadConfig::new(config, AutoLogNames::new(identity.seed)),
-            daemon: DaemonRun::new(identity),
+            configuration: ReadConfig::new(config.clone(), AutoLogNames::new(identity.seed)),
+            daemon: DaemonRun::new(identity, config.daemon.exit_when.clone()),
             groups: Groups::new(),
             slots: SlotTable::default(),
             serial: 0,
@@ -132,10 +132,12 @@ impl Fleet {
         }
         loop {
             self.run_due_deadlines(now, out);
+            self.exit_if_ended(now, out);
             let went_on = self.go_on(now, out);
             self.events.offer(out);
             self.dispatch(now, out);
-            if !self.continue_shutdown(now, out) && !went_on {
+            let ends = self.exit_if_ended(now, out);
+            if !self.continue_shutdown(now, out) && !went_on && !ends {
                 break;
             }
         }
@@ -266,6 +268,7 @@ impl Fleet {
         }
         self.return_held_event(slot, out);
         self.answer_waiters(slot, out);
+        self.note_end(slot, stage, out);
     }
 
     /// Counts a process that has left the stopped states (`is_up`) or entered one of them.

@@ -17,6 +17,7 @@ mod checkpoint;
 mod daemon_control;
 mod daemon_run;
 mod deadlines;
+mod essential;
 mod event_queues;
 mod exit;
 mod fleet;

@@ -16,7 +16,7 @@ use super::tick::Ticks;
 use super::ticket::SignalPurpose;
 use super::{Fleet, Identity};
 use crate::api::Ticket;
-use crate::config::spec::{Config, GroupSpec};
+use crate::config::spec::{Config, ExitWhen, GroupSpec};
 use crate::domain::{
     GroupName, InstanceId, LogPaths, Now, OutputEvents, Signal, SupervisorState, Tick, counter,
 };
@@ -33,6 +33,10 @@ pub struct Snapshot {
     finished: bool,
     generation: u32,
     is_upgrading: bool,
+    #[serde(default)]
+    exit_when: ExitWhen,
+    #[serde(default)]
+    exit_status: Option<u8>,
     names: AutoLogNames,
     made: Vec<(GroupName, Vec<LogPaths>)>,
     /// The active groups, in the order in which they were added.
@@ -127,6 +131,8 @@ impl Fleet {
             finished: self.daemon.is_finished,
             generation: self.daemon.generation,
             is_upgrading: self.daemon.is_upgrading,
+            exit_when: self.daemon.exit_when.clone(),
+            exit_status: self.daemon.exit_status,
             names: self.configuration.auto_log_names.clone(),
             made: self
                 .configuration
@@ -166,6 +172,8 @@ impl Fleet {
         fleet.daemon.is_finished = snapshot.finished;
         fleet.daemon.generation = snapshot.generation;
         fleet.daemon.is_upgrading = snapshot.is_upgrading;
+        fleet.daemon.exit_when = snapshot.exit_when;
+        fleet.daemon.exit_status = snapshot.exit_status;
         fleet.configuration.auto_log_names = snapshot.names;
         fleet.configuration.made = snapshot.made.into_iter().collect();
         fleet.serial = snapshot.serial;

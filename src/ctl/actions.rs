@@ -1,7 +1,7 @@
 //! ACTIONS: all actions with their help texts and completions.
 
 use super::action::{
-    ActionFlag, ArgKind, CtlAction, DRY_RUN, FOLLOW, IF_PLAN, JSON, OUTPUT, YES, action,
+    ActionFlag, ArgKind, CtlAction, DRY_RUN, FOLLOW, IF_PLAN, JSON, OUTPUT, VERBOSE, YES, action,
 };
 use super::error::CtlError;
 use super::session::CtlSession;
@@ -221,13 +221,13 @@ pub(super) const ACTIONS: &[CtlAction] = &[
             (exit::STATUS_UNKNOWN, "unknown process, or the daemon does not answer"),
         ])
         .takes(ArgKind::Processes)
-        .flags(&[JSON]).help(
+        .flags(&[JSON, VERBOSE]).help(
             "status <name>\t\tGet status for a single process\n\
              status <gname>:*\tGet status for all processes in a group\n\
              status <name> <name>\tGet status for multiple named processes\n\
              status\t\t\tGet all process status info",
         )
-        .ours("status --json [...]\tThe same as one line of JSON"),
+        .ours("status --json [...]\tThe same as one line of JSON\n             status -v [...]\t\tAlso restarts, the last exit and the last error"),
     action("stop", process::stop)
         .about("Stop processes and wait until they have exited.")
         .exits(&[

@@ -341,6 +341,8 @@ lines! {
     KillProblem { name: ProcessName, pid: i32, #[own] error: String } about name = Critical "unknown problem killing {name} ({pid}):{error}";
     SendProblem { name: ProcessName, pid: i32, #[own] error: String } about name = Critical "unknown problem sending sig {name} ({pid}):{error}";
     RestartFloored { name: ProcessName, millis: u64 } about name = Debug ours "{name}: restart is delayed by {millis} ms (restart_floor)";
+    ProgramEnded { name: ProcessName, #[own] key: String, status: u8 } about name = Warn ours "{name}: ended and is not restarted ({key}); shutting down with exit status {status}";
+    AllEnded { status: u8 } = Warn ours "all programs have ended (exit_when); shutting down with exit status {status}";
     NextAttempt { name: ProcessName, millis: u64 } about name = Info ours "{name}: next attempt in {millis} ms";
     Caused { name: ProcessName, causes: ResourceEvents } about name = Warn ours "{name}: resource limits reached: {causes}";
     CgroupLate { name: ProcessName, seconds: i64 } about name = Error ours "{name}: orphan processes still run {seconds} s after SIGKILL; no longer waiting for their exit";

@@ -30,6 +30,7 @@ mod pidproxy;
 mod plugins;
 mod programs;
 mod real_programs;
+mod restarts;
 mod run_time_changes;
 mod service_manager;
 mod session_bus;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
     tests.extend(pidproxy::tests());
     tests.extend(pid_one::tests());
     tests.extend(guide_configs::tests());
+    tests.extend(restarts::tests());
     tests.extend(run_time_changes::tests());
     tests.extend(limits::tests());
     tests.extend(cgroups::tests());

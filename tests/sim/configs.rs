@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use supervisord::config::spec::{
-    AutoRestart, CgroupLimits, Config, DaemonSpec, FcgiSocket, GroupChange, GroupChangeResult,
-    GroupKind, GroupSpec, HealthAction, HealthSpec, Hooks, InternedDefault as _, KillMode,
-    LimitAmount, LogSpec, LogTarget, NotifySpec, ProcessKind, ProcessSpec, ProgramSpec,
-    ProgramTemplate, RestartPolicy, Script, UNLIMITED_RETRIES,
+    AutoRestart, CgroupLimits, Config, DaemonSpec, ExitWhen, FcgiSocket, GroupChange,
+    GroupChangeResult, GroupKind, GroupSpec, HealthAction, HealthSpec, Hooks, InternedDefault as _,
+    KillMode, LimitAmount, LogSpec, LogTarget, NotifySpec, OnFatal, ProcessKind, ProcessSpec,
+    ProgramSpec, ProgramTemplate, RestartPolicy, Script, UNLIMITED_RETRIES,
 };
-use supervisord::domain::{GroupName, ProcessName, Seconds, Signal};
+use supervisord::domain::{GroupName, Namespec, ProcessName, Seconds, Signal};
 
 use crate::rng::Rng;
 
@@ -161,6 +161,13 @@ fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
         },
         restart_floor: Seconds(rng.pick(&[0, 1, 1, 5])),
         restart: restart(rng),
+        // Rare, because each end ends a world.
+        essential: rng.one_in(300),
+        on_fatal: if rng.one_in(100) {
+            OnFatal::Shutdown
+        } else {
+            OnFatal::Nothing
+        },
         notify,
         ready_check: notify.check.then(|| Arc::new(check())),
         health: rng.one_in(4).then(|| Arc::new(health(rng))),
@@ -281,6 +288,12 @@ fn daemon(rng: &mut Rng) -> DaemonSpec {
         minfds: 1024,
         minprocs: 200,
         childlogdir: PathBuf::from("/tmp"),
+        exit_when: match rng.below(40) {
+            0 => ExitWhen::AnyFatal,
+            1 | 2 => ExitWhen::AllExited,
+            3 => ExitWhen::Ended(Namespec::parse(rng.pick(&["g1:*", "g1:p0", "g2"]))),
+            _ => ExitWhen::Never,
+        },
         identifier: format!("id{}", rng.below(3)),
         ..DaemonSpec::empty()
     }

@@ -12,6 +12,7 @@ use supervisord::domain::{
 };
 use supervisord::effects::{OutputEffect, SpawnerEffect, SpawnerOutcome};
 
+use crate::ends::Ends;
 use crate::listeners::Listeners;
 use crate::notifiers::Notifiers;
 use crate::restarts::Restarts;
@@ -69,6 +70,7 @@ pub(crate) struct Invariants {
     notifiers: Notifiers,
     scripts: Scripts,
     restarts: Restarts,
+    ends: Ends,
     /// What has happened at least once. A simulation proves nothing about things that never happen in it.
     seen: BTreeSet<String>,
 }
@@ -129,6 +131,7 @@ impl Invariants {
         self.notifiers.note_input(now.mono.0, input);
         self.scripts.note_input(input);
         self.restarts.note_input(input);
+        self.ends.note_input(input, self.stopping_told);
         for action in actions {
             self.note_action(action);
             self.listeners.note_action(now.mono.0, action);
@@ -136,6 +139,7 @@ impl Invariants {
             if let Some(seen) = self.scripts.note_action(action) {
                 self.seen.insert(seen.to_owned());
             }
+            self.ends.note_action(action);
             let happened = self.restarts.note_action(now.mono.0, action, input);
             self.seen.extend(happened.map(str::to_owned));
             match action {
@@ -278,6 +282,8 @@ impl Invariants {
         }
         self.notifiers.after(now.mono.0, input, actions);
         self.scripts.after(now, fleet);
+        let happened = self.ends.after(self.stopping_told);
+        self.seen.extend(happened.map(str::to_owned));
         self.deadlines(now, input);
     }
 

@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod configs;
+mod ends;
 mod invariants;
 mod listeners;
 mod notifiers;
@@ -92,7 +93,10 @@ const MUST_HAPPEN: &[&str] = &[
     "WaitingToStop",
     "WatchdogMissed",
     "WatchdogTriggered",
+    "AllEnded",
+    "ProgramEnded",
     "delay that has grown",
+    "end of an essential program",
     "later stop signal",
     "NextAttempt",
     "reset after a long run",

@@ -98,7 +98,10 @@ impl Restart {
                 } else if may_be_by_hand {
                     self.is_known = false;
                 } else {
-                    assert!(at >= self.not_before, "restarted too early: {at} {self:?}");
+                    assert!(
+                        at >= self.not_before,
+                        "restarted too early: {at} {input:?} from {from:?} {self:?}"
+                    );
                 }
                 if self.is_known {
                     assert_eq!(self.failures, tries, "{self:?}");

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::api::{ConfigView, MemberSink, ProcessView, push_int};
+use super::last_exit::last_exit;
+use crate::api::{ConfigView, MemberSink, ProcessView, TableWriter, push_int};
 use crate::config::spec::{LogSpec, LogTarget};
 use crate::domain::ProcessState;
 
@@ -61,6 +62,28 @@ pub(in crate::server) fn write_process(
     scratch.text.clear();
     push_description(view, || &*scratch.zone.0, &mut scratch.text);
     to.text("description", &scratch.text);
+}
+
+/// Writes the [`DETAIL_MEMBERS`](crate::api::DETAIL_MEMBERS) of one process.
+fn write_details(view: &ProcessView, scratch: &RenderScratch, to: &mut impl MemberSink) {
+    to.int("restarts", i64::try_from(view.restarts).unwrap_or(i64::MAX));
+    to.text("lastexit", &last_exit(view, &scratch.zone.0));
+    to.int("nextattempt", timestamp(view.next_attempt.unwrap_or(0)));
+}
+
+/// Writes one line of a table.
+pub(in crate::server) fn write_row(
+    table: &mut TableWriter,
+    view: &ProcessView,
+    scratch: &mut RenderScratch,
+) {
+    let has_details = table.has_details();
+    table.push_row(|row| {
+        write_process(view, scratch, row);
+        if has_details {
+            write_details(view, scratch, row);
+        }
+    });
 }
 
 /// The `description` of a process in `getProcessInfo`.

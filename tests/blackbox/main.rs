@@ -32,6 +32,7 @@ mod programs;
 mod real_programs;
 mod restarts;
 mod run_time_changes;
+mod scripts;
 mod service_manager;
 mod session_bus;
 mod subcommands;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
     tests.extend(guide_configs::tests());
     tests.extend(restarts::tests());
     tests.extend(run_time_changes::tests());
+    tests.extend(scripts::tests());
     tests.extend(limits::tests());
     tests.extend(cgroups::tests());
     tests.extend(service_manager::tests());

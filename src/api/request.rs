@@ -180,6 +180,8 @@ requests! {
         /// The name or number of the signal, as given.
         signal: String as Signal,
     } => changes "signal";
+    /// Returns [`Reply::Done`] for one process, else [`Reply::Results`]. Faults: BAD_NAME, NOT_RUNNING, FAILED.
+    Reload(target: RequestTarget as Target) => changes "reload";
     /// Returns [`Reply::Diff`]. Fault: CANT_REREAD.
     Reread => changes "reread";
     /// Returns [`Reply::Text`]: what an update would do, as JSON. Fault: CANT_REREAD.

@@ -112,6 +112,7 @@ impl Fleet {
                 let parsed = Signal::parse(&signal).ok();
                 self.batch(target, rights, BatchAction::Signal(parsed, signal))
             }
+            Request::Reload(target) => self.batch(target, rights, BatchAction::Reload),
             Request::ClearLogs(target) => self.admit_clear_logs(target, rights),
             Request::AddGroup(name) => self.admit_add_group(ticket, &name, rights, now, out),
             Request::RemoveGroup(name) => {

@@ -46,6 +46,7 @@ mod read_config;
 mod record;
 mod record_bytes;
 mod rejection;
+mod reload;
 mod request_targets;
 mod requests;
 mod restart_policy;

@@ -317,6 +317,19 @@ impl StageRecord {
             Self::Running { instance, pid } => to.process(10, instance, pid),
             Self::StopPending(instance) => to.instance(11, instance),
             Self::PreStart(instance) => to.instance(17, instance),
+            Self::PreStop { .. } | Self::Stopping { .. } | Self::Reaped { .. } => {
+                self.write_ending(to);
+            }
+            Self::Unknown { alive: None } => to.u8(14),
+            Self::Unknown {
+                alive: Some((instance, pid)),
+            } => to.process(15, instance, pid),
+        }
+    }
+
+    /// Writes a stage of a process that stops or has exited.
+    fn write_ending(self, to: &mut Writer) {
+        match self {
             Self::PreStop {
                 instance,
                 pid,
@@ -359,10 +372,7 @@ impl StageRecord {
                 to.u8(code_of_reap_step(reap_step));
                 to.tick(drain_by);
             }
-            Self::Unknown { alive: None } => to.u8(14),
-            Self::Unknown {
-                alive: Some((instance, pid)),
-            } => to.process(15, instance, pid),
+            _ => {}
         }
     }
 
@@ -410,7 +420,19 @@ impl StageRecord {
                 Self::Running { instance, pid }
             }
             11 => Self::StopPending(from.instance()?),
-            code @ (12 | 16) => {
+            14 => Self::Unknown { alive: None },
+            15 => Self::Unknown {
+                alive: Some(from.process()?),
+            },
+            17 => Self::PreStart(from.instance()?),
+            code => return Self::read_ending(code, from),
+        })
+    }
+
+    /// Reads what [`StageRecord::write_ending`] wrote after `code`.
+    fn read_ending(code: u8, from: &mut Reader<'_>) -> Option<Self> {
+        Some(match code {
+            12 | 16 => {
                 let (instance, pid) = from.process()?;
                 Self::Stopping {
                     instance,
@@ -436,11 +458,6 @@ impl StageRecord {
                     drain_by: from.tick()?,
                 }
             }
-            14 => Self::Unknown { alive: None },
-            15 => Self::Unknown {
-                alive: Some(from.process()?),
-            },
-            17 => Self::PreStart(from.instance()?),
             18 => {
                 let (instance, pid) = from.process()?;
                 Self::PreStop {

@@ -109,11 +109,13 @@ pub(super) const ACTIONS: &[CtlAction] = &[
         .about("Leave the shell.")
         .help("quit\tExit the supervisor shell."),
     action("reload", daemon::reload)
-        .about("Stop all processes, read the configuration and start the daemon again. If the configuration has an error, nothing is stopped.")
+        .about("Without names: stop all processes, read the configuration and start the daemon again; if the configuration has an error, nothing is stopped. With names: reload these processes in place, by their `reload_command` or `reload_signal`.")
         .exits(&[
-            (exit::GENERIC, "the configuration has an error, or the daemon is stopping"),
+            (exit::GENERIC, "the configuration has an error, the daemon is stopping, or a process could not be reloaded"),
         ])
-        .help("reload \t\tRestart the remote supervisord."),
+        .takes(ArgKind::Processes)
+        .help("reload \t\tRestart the remote supervisord.")
+        .ours("reload <name> [...]\tReload processes in place"),
     action("remove", group::remove)
         .about("Remove groups. All their processes must be stopped.")
         .exits(&[

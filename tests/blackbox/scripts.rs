@@ -33,6 +33,10 @@ pub(crate) fn tests() -> Vec<Trial> {
         ),
         Trial::new("scripts::an_upgrade_repeats_the_hook_of_a_stop", upgraded),
         Trial::new("scripts::g44_commands_run_as_the_user_of_the_program", user),
+        Trial::new(
+            "scripts::reload_with_names_reloads_programs_in_place",
+            reload,
+        ),
     ]
 }
 
@@ -228,5 +232,42 @@ fn user() -> Result<Outcome, String> {
     )?;
     host.wait_file("log", "cat: pre_start_hook failed: exit status 1 (nobody)")?;
     host.wait_file("log", "failed its health check: exit status 1")?;
+    Ok(Outcome::Passed)
+}
+
+fn reload() -> Result<Outcome, String> {
+    let host = Host::start(
+        "[program:web]\ncommand={test_child} forever\nstartsecs=0\n\
+         reload_command=sh -c 'echo $SUPERVISOR_PID > {dir}/reloaded; test -e {dir}/good || echo bad option >&2 && test -e {dir}/good'\n\
+         [program:db]\ncommand={test_child} on HUP say,HUP say up forever\nstartsecs=0\nreload_signal=HUP\nstdout_logfile={dir}/said\n\
+         [program:plain]\ncommand={test_child} forever\nstartsecs=0\n\
+         [program:down]\ncommand={test_child} forever\nautostart=false\nreload_signal=HUP\n",
+    )?;
+    host.wait_file("said", "up\n")?;
+    let pid = host.ctl(&["pid", "web"])?.stdout;
+    let failed = "web: reload_command failed: exit status 1 (bad option)";
+    host.expect_ctl(&["reload", "web"], 1, &[failed])?;
+    expect(
+        host.place.read("reloaded") == pid,
+        host.place.read("reloaded"),
+    )?;
+    std::fs::write(host.place.path().join("good"), "").map_err(|error| error.to_string())?;
+    host.expect_ctl(
+        &["reload", "web", "db"],
+        0,
+        &["web: reloaded", "db: reloaded"],
+    )?;
+    host.wait_file("said", "up\nHUP\n")?;
+    host.expect_ctl(&["reload", "all"], 0, &["web: reloaded"])?;
+    host.wait_file("said", "up\nHUP\nHUP\n")?;
+    let none = "plain has neither reload_command nor reload_signal";
+    host.expect_ctl(&["reload", "plain"], 1, &[none])?;
+    host.expect_ctl(&["reload", "down"], 7, &["down: ERROR (not running)"])?;
+    host.expect_ctl(
+        &["reload", "nosuch"],
+        1,
+        &["nosuch: ERROR (no such process)"],
+    )?;
+    expect(host.ctl(&["pid", "web"])?.stdout == pid, "it was restarted")?;
     Ok(Outcome::Passed)
 }

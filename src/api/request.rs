@@ -182,6 +182,10 @@ requests! {
     } => changes "signal";
     /// Returns [`Reply::Diff`]. Fault: CANT_REREAD.
     Reread => changes "reread";
+    /// Returns [`Reply::Text`]: what an update would do, as JSON. Fault: CANT_REREAD.
+    PlanUpdate => reads;
+    /// Returns [`Reply::Diff`] if the plan of an update has this identifier. Faults: CANT_REREAD, FAILED.
+    RereadIfPlan(plan: String as Word) => changes "reread";
     /// Returns [`Reply::Lines`]: the errors and warnings of the configuration read last, one per line.
     ConfigProblems => reads;
     /// Returns [`Reply::Done`]. Faults: BAD_NAME, ALREADY_ADDED.

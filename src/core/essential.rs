@@ -117,6 +117,7 @@ impl Process {
                 | ExitReason::Unready(status)
                 | ExitReason::NotReady(status)
                 | ExitReason::Watchdog(status)
+                | ExitReason::Unhealthy(status)
                 | ExitReason::ByItself(status)
                 | ExitReason::OnRequest(status),
             ) => Some(*status),

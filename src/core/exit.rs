@@ -40,6 +40,7 @@ impl Process {
             StageAtExit::Failed(
                 TerminationReason::WatchdogTimeout | TerminationReason::WatchdogTrigger,
             ) => ExitReason::Watchdog(status),
+            StageAtExit::Failed(TerminationReason::Unhealthy) => ExitReason::Unhealthy(status),
             StageAtExit::Unpromoted | StageAtExit::Running | StageAtExit::Unknown => {
                 ExitReason::ByItself(status)
             }
@@ -144,7 +145,9 @@ impl Process {
         let expected = match at_exit {
             StageAtExit::Unpromoted | StageAtExit::Running => self.expects(status),
             StageAtExit::Failed(
-                TerminationReason::WatchdogTimeout | TerminationReason::WatchdogTrigger,
+                TerminationReason::WatchdogTimeout
+                | TerminationReason::WatchdogTrigger
+                | TerminationReason::Unhealthy,
             ) => false,
             // These exits lead to STOPPED or BACKOFF, or the next state is not known yet.
             StageAtExit::TooQuick
@@ -156,7 +159,10 @@ impl Process {
             | StageAtExit::Unknown => return,
         };
         // The daemon closes an fcgi socket when the last instance that holds it exits and makes a new one for the next.
-        if !self.has_socket() && self.restart_at(expected, ctx) <= ctx.now.mono {
+        if !self.has_socket()
+            && !self.has_pre_start()
+            && self.restart_at(expected, ctx) <= ctx.now.mono
+        {
             self.start_next_attempt(instance, ctx);
         }
     }
@@ -165,6 +171,7 @@ impl Process {
     pub(super) fn drained(&mut self, ctx: &mut Ctx<'_>) {
         // The core does not wait for the drain of an unused attempt.
         let Stage::Reaped {
+            instance,
             pid,
             status,
             at_exit,
@@ -174,6 +181,7 @@ impl Process {
             return;
         };
         self.report_exit(pid, status, at_exit, ctx);
+        self.run_post_stop(instance, status, ctx);
         let resource_events = self.run.resource_events;
         if !resource_events.is_none() {
             let name = self.spec.name.clone();
@@ -226,6 +234,10 @@ impl Process {
             }
             StageAtExit::Failed(TerminationReason::WatchdogTrigger) => {
                 self.finish_exit(pid, status, Some(LastError::WatchdogTrigger), ctx);
+            }
+            StageAtExit::Failed(TerminationReason::Unhealthy) => {
+                let error = self.unhealthy_error();
+                self.finish_exit(pid, status, Some(error), ctx);
             }
             StageAtExit::Unpromoted => {
                 self.note_running(ctx);
@@ -304,7 +316,8 @@ impl Process {
     fn restart_at(&self, expected: bool, ctx: &Ctx<'_>) -> Tick {
         let again = match self.spec.autorestart {
             AutoRestart::Always => true,
-            AutoRestart::Never => false,
+            // The health check of the program asks for it.
+            AutoRestart::Never => self.run.stage.is_unhealthy(),
             AutoRestart::Unexpected => !expected,
         };
         if again && ctx.may_start {

@@ -75,6 +75,7 @@ impl Fleet {
             Input::Output(outcome) => self.output_outcome(outcome, now, out),
             Input::Spawner(outcome) => self.spawner_outcome(outcome, now, out),
             Input::Loader(outcome) => self.loader_outcome(outcome, now, out),
+            Input::Script(outcome) => self.script_outcome(outcome, now, out),
             Input::Exited { instance, status } => self.exited(instance, status, now, out),
             Input::Emptied {
                 instance,
@@ -234,11 +235,14 @@ impl Fleet {
             last_incarnation: &mut self.last_incarnation,
             seed: self.daemon.identity.seed,
             signals: &mut self.requests.signals,
+            scripts: &mut self.requests.scripts,
             may_start: self.daemon.state == SupervisorState::Running,
             trigger,
         };
         process.run.stage.expect(trigger);
         act(process, &mut ctx);
+        process.cancel_stale_check(&mut ctx);
+        process.cancel_stale_hook(&mut ctx);
         if !process.run.stage.recovers_same_as(&stage) {
             self.changes.slots.push(slot);
         }

@@ -55,7 +55,7 @@ impl Fleet {
         let busy = |pending: &Pending| match pending {
             // The client gets a fault that tells it to check again. What the request started continues.
             Pending::Batch(_) | Pending::ClearDaemonLog | Pending::Stdin(_) => None,
-            Pending::Reread => Some("the configuration is being read"),
+            Pending::Reread | Pending::Plan(_) => Some("the configuration is being read"),
             Pending::Restart => Some("the daemon is about to restart"),
             Pending::AddGroup(_) | Pending::Adding(_) => Some("a group is being added"),
             Pending::Scaling(_) => Some("a program is being scaled"),
@@ -153,6 +153,10 @@ impl Process {
         self.run.report_at = Tick::NEVER;
         // Only its pipes are left. They are closed together with those of other unknown instances.
         self.run.next = None;
+        self.run.hook = None;
+        if let Some(state) = &mut self.run.health {
+            state.resume();
+        }
         let (instance, spec) = match *self.run.stage {
             // No process exists, and a stop was requested.
             Stage::Attempt {
@@ -204,6 +208,13 @@ impl Process {
             } => {
                 ctx.out.push(Action::Output(OutputEffect::Drain(instance)));
                 false
+            }
+            Stage::Alive {
+                phase: AlivePhase::PreStop { step, .. },
+                ..
+            } => {
+                self.repeat_stop_step(step, instance.slot, ctx);
+                true
             }
             Stage::Alive {
                 phase:

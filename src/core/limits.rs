@@ -1,6 +1,6 @@
 //! Changes of limits and of the restart policy while processes run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::stage::{AttemptStep, Stage};
@@ -10,16 +10,18 @@ use crate::config::spec::{GroupSpec, ProcessSpec, ProgramSpec};
 use crate::domain::{GroupName, Line, ProcessName};
 
 impl Fleet {
-    /// Copies the values that need no restart, such as limits, of the configuration read last to the active groups that do not differ from it otherwise. The
-    /// groups in `changed` get them with the rest of their changes, when a client applies them by restarting
+    /// Copies the values that need no restart, such as limits, of the configuration read last to the active groups in
+    /// `live`, which do not differ from it otherwise. Other groups get them with the rest of their changes, when a client
+    /// applies them by restarting
     /// the group.
     ///
     /// This happens when the configuration is read. A client's update cannot do it: the protocol has no call that
     /// changes a group without stopping it, and Supervisor's clients would not make one.
-    pub(super) fn take_over_live_changes(&mut self, changed: &[GroupName], out: &mut Actions) {
+    pub(super) fn take_over_live_changes(&mut self, live: &[GroupName], out: &mut Actions) {
+        let live: HashSet<&GroupName> = live.iter().collect();
         let read = Arc::clone(&self.configuration.last_read);
         for group in &read.groups {
-            if !changed.contains(&group.name) {
+            if live.contains(&group.name) {
                 self.take_over_of_group(group, out);
             }
         }
@@ -35,14 +37,6 @@ impl Fleet {
             .iter()
             .map(|process| (&process.name, process))
             .collect();
-        // Most readings change nothing, so the group is not copied for them.
-        let differs = |active: &Arc<ProcessSpec>| {
-            let read = by_name.get(&active.name);
-            read.is_some_and(|read| has_live_changes(active, read))
-        };
-        if !group.spec.processes.iter().any(differs) {
-            return;
-        }
         let spec = Arc::make_mut(&mut group.spec);
         // Processes that are added to the program later get the same values.
         for program in &mut spec.programs {

@@ -50,9 +50,10 @@ const fn words(step: Step) -> &'static str {
         (Trigger::SpawnFailed, StageKind::StopPending) | (Trigger::Cancelled, _) => {
             "stop before the process existed"
         }
-        (Trigger::SpawnFailed, _) => "failure to start",
+        (Trigger::SpawnFailed | Trigger::HookEnded, _) => "failure to start",
         (Trigger::SignalRefused, _) => "refused signal",
-        (Trigger::Notified, _) => "ready",
+        (Trigger::Notified | Trigger::Checked, StageKind::AwaitingReady) => "ready",
+        (Trigger::Checked, _) => "on_unhealthy=stop",
         (Trigger::Adopted, _) => "found running when the daemon started",
         (Trigger::Resumed, _) => "restart of the daemon",
         (Trigger::RetriesSpent, _) => "startretries used up",
@@ -63,6 +64,7 @@ const fn words(step: Step) -> &'static str {
             | Trigger::Exited
             | Trigger::Emptied
             | Trigger::SignalSent
+            | Trigger::Notified
             | Trigger::Other,
             _,
         ) => "",

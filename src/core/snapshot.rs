@@ -9,6 +9,7 @@ use super::auto_log_names::AutoLogNames;
 use super::listener_pool::ListenerPool;
 use super::pending::Pending;
 use super::process::{Process, RunState};
+use super::script_runs::ScriptRuns;
 use super::shutdown_state::ShutdownState;
 use super::slots::{Group, SlotEntry, SlotTable, in_added_order};
 use super::tick::Ticks;
@@ -53,6 +54,8 @@ pub struct Snapshot {
     pub(super) last_incarnation: u64,
     tickets: Vec<(Ticket, Pending)>,
     signals: VecDeque<(InstanceId, Signal, SignalPurpose)>,
+    #[serde(default)]
+    scripts: ScriptRuns,
     shutdown_state: Option<ShutdownState>,
     pub(super) pools: Vec<ListenerPool>,
     ticks: Ticks,
@@ -149,6 +152,7 @@ impl Fleet {
                 .map(|(ticket, pending)| (*ticket, pending.clone()))
                 .collect(),
             signals: self.requests.signals.clone(),
+            scripts: self.requests.scripts.clone(),
             shutdown_state: self.shutdown_state.clone(),
             pools: self.events.pools.clone(),
             ticks: self.events.ticks.clone(),
@@ -176,6 +180,7 @@ impl Fleet {
         fleet.last_incarnation = snapshot.last_incarnation;
         fleet.requests.pending = snapshot.tickets.into_iter().collect();
         fleet.requests.signals = snapshot.signals;
+        fleet.requests.scripts = snapshot.scripts;
         fleet.shutdown_state = snapshot.shutdown_state;
         fleet.events.pools = snapshot.pools;
         fleet.events.ticks = snapshot.ticks;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::record_bytes::{Reader, Writer};
 use super::stage::{
-    AlivePhase, AttemptStep, Idle, ReapStep, Stage, StageAtExit, TerminationReason,
+    AlivePhase, AttemptStep, Idle, PreStopStep, ReapStep, Stage, StageAtExit, TerminationReason,
 };
 use crate::domain::{ExitStatus, InstanceId, Tick};
 
@@ -22,6 +22,8 @@ pub(super) enum StageRecord {
         retry_at: Tick,
     },
     Resolving(InstanceId),
+    /// Daemons before 5.1 cannot read it, as [`Self::PreStop`].
+    PreStart(InstanceId),
     Preparing(InstanceId),
     Spawning(InstanceId),
     Starting {
@@ -49,6 +51,13 @@ pub(super) enum StageRecord {
         #[serde(rename = "life")]
         instance: InstanceId,
         pid: i32,
+    },
+    PreStop {
+        #[serde(rename = "life")]
+        instance: InstanceId,
+        pid: i32,
+        step: PreStopStep,
+        until: Tick,
     },
     #[serde(rename = "Aborting")]
     StopPending(InstanceId),
@@ -96,6 +105,7 @@ impl From<Stage> for StageRecord {
             },
             Stage::Attempt { instance, step } => match step {
                 AttemptStep::Resolving => Self::Resolving(instance),
+                AttemptStep::PreStart => Self::PreStart(instance),
                 AttemptStep::Preparing => Self::Preparing(instance),
                 AttemptStep::Spawning => Self::Spawning(instance),
                 AttemptStep::StopPending => Self::StopPending(instance),
@@ -138,6 +148,12 @@ impl StageRecord {
                 ready_by,
             },
             AlivePhase::Running => Self::Running { instance, pid },
+            AlivePhase::PreStop { step, until } => Self::PreStop {
+                instance,
+                pid,
+                step,
+                until,
+            },
             AlivePhase::Terminating { why, kill_at } => Self::Terminating {
                 instance,
                 pid,
@@ -174,6 +190,7 @@ impl From<StageRecord> for Stage {
             R::Backoff { retry_at } => return Self::Idle(Idle::Backoff { retry_at }),
             R::Unknown { alive: None } => return Self::Idle(Idle::UnknownGone),
             R::Resolving(instance) => return Self::attempt(instance, AttemptStep::Resolving),
+            R::PreStart(instance) => return Self::attempt(instance, AttemptStep::PreStart),
             R::Preparing(instance) => return Self::attempt(instance, AttemptStep::Preparing),
             R::Spawning(instance) => return Self::attempt(instance, AttemptStep::Spawning),
             R::StopPending(instance) => return Self::attempt(instance, AttemptStep::StopPending),
@@ -211,6 +228,12 @@ impl From<StageRecord> for Stage {
                 kill_at,
             } => (instance, pid, AlivePhase::Terminating { why, kill_at }),
             R::Running { instance, pid } => (instance, pid, AlivePhase::Running),
+            R::PreStop {
+                instance,
+                pid,
+                step,
+                until,
+            } => (instance, pid, AlivePhase::PreStop { step, until }),
             R::Stopping {
                 instance,
                 pid,
@@ -293,6 +316,20 @@ impl StageRecord {
             }
             Self::Running { instance, pid } => to.process(10, instance, pid),
             Self::StopPending(instance) => to.instance(11, instance),
+            Self::PreStart(instance) => to.instance(17, instance),
+            Self::PreStop {
+                instance,
+                pid,
+                step,
+                until,
+            } => {
+                to.process(18, instance, pid);
+                to.u8(match step {
+                    PreStopStep::Hook => 0,
+                    PreStopStep::Command => 1,
+                });
+                to.tick(until);
+            }
             Self::Stopping {
                 instance,
                 pid,
@@ -403,6 +440,20 @@ impl StageRecord {
             15 => Self::Unknown {
                 alive: Some(from.process()?),
             },
+            17 => Self::PreStart(from.instance()?),
+            18 => {
+                let (instance, pid) = from.process()?;
+                Self::PreStop {
+                    instance,
+                    pid,
+                    step: match from.u8()? {
+                        0 => PreStopStep::Hook,
+                        1 => PreStopStep::Command,
+                        _ => return None,
+                    },
+                    until: from.tick()?,
+                }
+            }
             _ => return None,
         })
     }
@@ -457,6 +508,7 @@ const fn code_of_termination(why: TerminationReason) -> u8 {
         TerminationReason::NotifiedFailure => 1,
         TerminationReason::WatchdogTimeout => 2,
         TerminationReason::WatchdogTrigger => 3,
+        TerminationReason::Unhealthy => 4,
     }
 }
 
@@ -466,6 +518,7 @@ const fn termination_of_code(code: u8) -> Option<TerminationReason> {
         1 => TerminationReason::NotifiedFailure,
         2 => TerminationReason::WatchdogTimeout,
         3 => TerminationReason::WatchdogTrigger,
+        4 => TerminationReason::Unhealthy,
         _ => return None,
     })
 }

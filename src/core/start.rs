@@ -104,6 +104,10 @@ impl Process {
             return;
         };
         self.end_hold_up();
+        if self.has_pre_start() && self.run.next.is_none() {
+            self.begin_pre_start(instance, ctx);
+            return;
+        }
         self.change_stage(Stage::attempt(instance, AttemptStep::Preparing), ctx);
         match &self.run.next {
             Some(next) if next.is_prepared => {
@@ -170,7 +174,7 @@ impl Process {
             return;
         };
         match step {
-            AttemptStep::Resolving => {}
+            AttemptStep::Resolving | AttemptStep::PreStart => {}
             AttemptStep::StopPending => {
                 self.note_spawn(instance, pid, ctx);
                 self.send_stop(instance, pid, ctx);
@@ -198,6 +202,7 @@ impl Process {
         self.run.spawns += 1;
         self.run.start = ctx.now.wall.secs();
         self.run.spawned_at = ctx.now.mono;
+        self.begin_checks(ctx);
         Self::log(
             ctx,
             Line::Spawned {
@@ -225,6 +230,7 @@ impl Process {
                 startsecs: self.spec.startsecs.0,
             },
         );
+        self.run_post_start(instance, ctx);
     }
 
     /// Handles a failed attempt without a process.

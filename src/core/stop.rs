@@ -19,7 +19,8 @@ impl Process {
         match *self.run.stage {
             Stage::Attempt { instance, step } => self.stop_attempt(instance, step, ctx),
             Stage::Alive {
-                phase: AlivePhase::Stopping { .. } | AlivePhase::Unknown,
+                phase:
+                    AlivePhase::PreStop { .. } | AlivePhase::Stopping { .. } | AlivePhase::Unknown,
                 ..
             } => {}
             // A process that the daemon terminates is now stopped on request.
@@ -48,6 +49,8 @@ impl Process {
     fn stop_attempt(&mut self, instance: InstanceId, step: AttemptStep, ctx: &mut Ctx<'_>) {
         match step {
             AttemptStep::StopPending => return,
+            // The attempt holds the plan of its process.
+            AttemptStep::PreStart => ctx.out.push(Action::Output(OutputEffect::Drain(instance))),
             AttemptStep::Preparing => {
                 self.run.next = None;
                 ctx.out.push(Action::Output(OutputEffect::Drain(instance)));
@@ -87,8 +90,15 @@ impl Process {
         }
     }
 
-    /// Sends the stop signal and enters STOPPING.
+    /// Enters STOPPING: begins the hooks before the stop signal, or sends it.
     pub(super) fn send_stop(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
+        if !self.begin_pre_stop(instance, pid, ctx) {
+            self.send_stop_signal(instance, pid, ctx);
+        }
+    }
+
+    /// Sends the first stop signal.
+    pub(super) fn send_stop_signal(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
         let (signal, scope) = (self.spec.stopsignal, self.stop_scope());
         self.log_killing(pid, signal, scope, ctx);
         let kill_at = ctx.now.mono + self.stop_wait();
@@ -104,7 +114,7 @@ impl Process {
     }
 
     /// Returns how long each stop signal is waited for.
-    fn stop_wait(&self) -> Seconds {
+    pub(super) fn stop_wait(&self) -> Seconds {
         Seconds(self.spec.stopwaitsecs.0.max(0))
     }
 
@@ -317,7 +327,12 @@ impl Process {
         self.send_signal(instance, pid, Signal::KILL, scope, ctx);
     }
 
-    fn push_signal(instance: InstanceId, signal: Signal, scope: SignalScope, ctx: &mut Ctx<'_>) {
+    pub(super) fn push_signal(
+        instance: InstanceId,
+        signal: Signal,
+        scope: SignalScope,
+        ctx: &mut Ctx<'_>,
+    ) {
         ctx.signals
             .push_back((instance, signal, SignalPurpose::Stop));
         ctx.out.push(Action::Signal {

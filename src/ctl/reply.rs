@@ -290,7 +290,8 @@ impl UpgradeCount {
     }
 }
 
-fn unexpected(wanted: &str) -> CtlError {
+/// The error that a response has not the wanted shape.
+pub(super) fn unexpected(wanted: &str) -> CtlError {
     CtlError::Garbage(format!("{wanted} expected"))
 }
 

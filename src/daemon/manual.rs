@@ -293,7 +293,12 @@ fn add_options(page: &mut Page) {
     page.section("OPTIONS");
     page.prose(
         "Options override the keys of the same name in the configuration, also after a reload. Long options can be abbreviated to \
-         a unique prefix, except `--check`, `--strict` and `--daemon`.",
+         a unique prefix, except `--check`, `--strict`, `--daemon` and `--env-file`.\n\n\
+         The daemon reads the files of `--env-file` once, before the configuration, so that `%(ENV_<NAME>)s` sees their variables and \
+         programs inherit them. A later file wins over an earlier one and over the environment of the daemon. In a file, a value is \
+         the rest of its line without blanks at both ends; blank lines, lines that begin with `#`, the word `export` and empty values \
+         are skipped. A missing file or a bad line is an error, and the daemon does not start. `reload` and `upgrade` keep the \
+         variables and do not read the files again; a restart does.",
     );
     for row in options::rows() {
         let tag = spelled(&row.opt, row.value);

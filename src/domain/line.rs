@@ -307,12 +307,17 @@ lines! {
     ClosingSocket { #[own] url: String } = Info "Closing socket {url}";
     Spawned { name: ProcessName, pid: i32 } about name = Info "spawned: '{name}' with pid {pid}";
     SpawnFailed { #[own] error: String } = Info "spawnerr: {error}";
+    EnvFileMissing { name: ProcessName, #[own] path: String } about name = Warn ours "{name}: env file {path} does not exist; starting without it";
     StartHeldUp { name: ProcessName, #[own] why: String } about name = Warn ours "start of {name} is delayed: {why} (other programs are not affected)";
     Success { name: ProcessName, startsecs: i64 } about name = Info "success: {name} entered RUNNING state, process has stayed up for > than {startsecs} seconds (startsecs)";
     Ready { name: ProcessName } about name = Info ours "success: {name} entered RUNNING state, process has reported that it is ready";
     NotReady { name: ProcessName, pid: i32, seconds: i64 } about name = Warn ours "readiness timeout: {name} (pid {pid}) is not ready after {seconds} s; stopping it (ready_timeout)";
     WatchdogMissed { name: ProcessName, pid: i32, millis: u64 } about name = Warn ours "watchdog timeout: {name} (pid {pid}) sent no keepalive for {millis} ms; killing it with SIGABRT (watchdogsecs)";
     WatchdogTriggered { name: ProcessName, pid: i32 } about name = Warn ours "watchdog trigger: {name} (pid {pid}) asked to be killed (WATCHDOG=trigger)";
+    Healthy { name: ProcessName } about name = Info ours "healthy: {name} passes its health check";
+    Unhealthy { name: ProcessName, pid: i32, reason: String } about name = Warn ours "unhealthy: {name} (pid {pid}) failed its health check: {reason}";
+    HookFailed { name: ProcessName, key: String, reason: String } about name = Warn ours "{name}: {key} failed: {reason}";
+    ReactionFailed { name: ProcessName, reason: String } about name = Warn ours "{name}: the script for its change of health failed: {reason}";
     NoticeIgnored { name: ProcessName, what: String } about name = Info ours "{name}: ignored notification {what}";
     NoticeForeign { name: ProcessName, sender: i32, uid: u32 } about name = Warn ours "{name}: dropped a notification from process {sender} (uid {uid}), which does not belong to {name}";
     NoticesForeign { name: ProcessName, count: u64 } about name = Warn ours "{name}: dropped {count} notifications from processes that do not belong to {name}";

@@ -17,6 +17,7 @@ mod bad_input;
 mod cgroups;
 mod churn;
 mod diagnostics;
+mod environment;
 mod events;
 mod fcgi;
 mod guide_configs;
@@ -36,6 +37,7 @@ mod session_bus;
 mod subcommands;
 mod time_zone;
 mod trust;
+mod update_plans;
 mod upgrade;
 
 use std::process::ExitCode;
@@ -59,9 +61,11 @@ fn main() -> ExitCode {
     tests.extend(cgroups::tests());
     tests.extend(service_manager::tests());
     tests.extend(notify::tests());
+    tests.extend(update_plans::tests());
     tests.extend(upgrade::tests());
     tests.extend(trust::tests());
     tests.extend(diagnostics::tests());
+    tests.extend(environment::tests());
     tests.extend(subcommands::tests());
     tests.extend(time_zone::tests());
     support::runner::run(tests)

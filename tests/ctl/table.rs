@@ -110,7 +110,8 @@ pub(crate) const STEPS: &[Step] = &[
     Ctl("status x: y", Same),
     Ctl("status :*", Same),
     Ctl("status *", Same),
-    Ctl("status -v", Same),
+    // For Supervisor, -v is a name.
+    Ctl("status -x", Same),
     Ctl("status é", Same),
     Ctl("status all nosuch", Same),
     Ctl("status all all", Same),
@@ -186,7 +187,9 @@ pub(crate) const STEPS: &[Step] = &[
             "update\t\t\tReload config and add/remove as necessary, and will restart affected programs\n\
              update all\t\tReload config and add/remove as necessary, and will restart affected programs\n\
              update <gname> [...]\tUpdate specific groups\n\
-             update --yes [...]\tThe same without confirmation, even if no program is left\n",
+             update --yes [...]\tThe same without confirmation, even if no program is left\n\
+             update --dry-run [...]\tShow what update would do, as plan does; with --json or -o json as one line of JSON\n\
+             update --if-plan <id> [...]\tThe same only if the plan still has this id; otherwise nothing changes\n",
             0,
         ),
     ),
@@ -198,7 +201,8 @@ pub(crate) const STEPS: &[Step] = &[
              status <gname>:*\tGet status for all processes in a group\n\
              status <name> <name>\tGet status for multiple named processes\n\
              status\t\t\tGet all process status info\n\
-             status --json [...]\tThe same as one line of JSON\n",
+             status --json [...]\tThe same as one line of JSON\n\
+             status -v [...]\t\tAlso restarts, the last exit and the last error\n",
             0,
         ),
     ),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use supervisord::config::spec::{
     AutoRestart, CgroupLimits, Config, DaemonSpec, ExitWhen, FcgiSocket, GroupChange,
-    GroupChangeResult, GroupKind, GroupSpec, InternedDefault as _, KillMode, LimitAmount, LogSpec,
-    LogTarget, NotifySpec, OnFatal, ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate,
-    RestartPolicy, UNLIMITED_RETRIES,
+    GroupChangeResult, GroupKind, GroupSpec, HealthAction, HealthSpec, Hooks, InternedDefault as _,
+    KillMode, LimitAmount, LogSpec, LogTarget, NotifySpec, OnFatal, ProcessKind, ProcessSpec,
+    ProgramSpec, ProgramTemplate, RestartPolicy, Script, UNLIMITED_RETRIES,
 };
 use supervisord::domain::{GroupName, Namespec, ProcessName, Seconds, Signal};
 
@@ -131,6 +131,8 @@ pub(crate) fn composition(rng: &mut Rng, order: &GroupChange) -> GroupChangeResu
 }
 
 fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
+    let mut notify = notify(rng);
+    notify.check = rng.one_in(6);
     ProcessSpec {
         command: Arc::from(format!("/bin/p{}", rng.below(3))),
         priority: rng.pick(&[1, 999, 999]),
@@ -166,7 +168,10 @@ fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
         } else {
             OnFatal::Nothing
         },
-        notify: notify(rng),
+        notify,
+        ready_check: notify.check.then(|| Arc::new(check())),
+        health: rng.one_in(4).then(|| Arc::new(health(rng))),
+        hooks: rng.one_in(4).then(|| Arc::new(hooks(rng))),
         resources: resources(rng),
         ..ProcessSpec::new(
             ProcessName::parse(&format!("p{place}")).expect("valid"),
@@ -197,12 +202,52 @@ fn notify(rng: &mut Rng) -> NotifySpec {
     NotifySpec {
         socket,
         ready_fd,
+        check: false,
         ready_timeout: Seconds(rng.pick(&[0, 1, 5, 90])),
         watchdog: Seconds(if socket {
             rng.pick(&[0, 0, 1, 2, 30])
         } else {
             0
         }),
+    }
+}
+
+fn check() -> Script {
+    Script::Command("/bin/check".to_owned())
+}
+
+/// Random hooks.
+fn hooks(rng: &mut Rng) -> Hooks {
+    Hooks {
+        pre_start: rng.one_in(3).then(check),
+        pre_start_required: rng.one_in(2),
+        post_start: rng.one_in(3).then(check),
+        pre_stop: rng.one_in(3).then(check),
+        post_stop: rng.one_in(3).then(check),
+        stop_command: rng.one_in(3).then(check),
+        timeout: Seconds(rng.pick(&[1, 60])),
+        ..Hooks::default()
+    }
+}
+
+/// A random health check.
+fn health(rng: &mut Rng) -> HealthSpec {
+    HealthSpec {
+        script: check(),
+        initial_delay: Seconds(rng.pick(&[0, 0, 5, 60])),
+        period: Seconds(rng.pick(&[1, 5, 30])),
+        timeout: Seconds(rng.pick(&[1, 10])),
+        start_period: Seconds(rng.pick(&[0, 0, 10])),
+        success_threshold: rng.pick(&[1, 2]),
+        failure_threshold: rng.pick(&[1, 3]),
+        on_healthy: rng.one_in(4).then(check),
+        on_unhealthy: match rng.below(5) {
+            0 => HealthAction::None,
+            1 => HealthAction::Restart,
+            2 => HealthAction::Stop,
+            3 => HealthAction::Signal(Signal::TERM),
+            _ => HealthAction::Script(check()),
+        },
     }
 }
 

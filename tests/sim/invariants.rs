@@ -16,6 +16,7 @@ use crate::ends::Ends;
 use crate::listeners::Listeners;
 use crate::notifiers::Notifiers;
 use crate::restarts::Restarts;
+use crate::scripts::Scripts;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -67,10 +68,23 @@ pub(crate) struct Invariants {
     running_told: bool,
     listeners: Listeners,
     notifiers: Notifiers,
+    scripts: Scripts,
     restarts: Restarts,
     ends: Ends,
     /// What has happened at least once. A simulation proves nothing about things that never happen in it.
     seen: BTreeSet<String>,
+}
+
+/// The longest time from a signal of a client to a process that is about to stop until the next signal of the daemon, in
+/// seconds. Hooks before the stop signal may come first.
+fn stop_seconds(spec: &ProcessSpec) -> u64 {
+    let wait = u64::try_from(spec.stopwaitsecs.0).unwrap_or(0);
+    let Some(hooks) = &spec.hooks else {
+        return wait;
+    };
+    let hook = u64::try_from(hooks.timeout.0).unwrap_or(0) + 5;
+    let before = hooks.pre_stop.as_ref().map_or(0, |_| hook);
+    wait + before + hooks.stop_command.as_ref().map_or(0, |_| wait)
 }
 
 fn has_socket(spec: &ProcessSpec) -> bool {
@@ -115,6 +129,7 @@ impl Invariants {
     pub(crate) fn after(&mut self, now: Now, input: &Input, actions: &[Action], fleet: &Fleet) {
         self.listeners.note_input(now.mono.0, input);
         self.notifiers.note_input(now.mono.0, input);
+        self.scripts.note_input(input);
         self.restarts.note_input(input);
         self.ends.note_input(input, self.stopping_told);
         for action in actions {
@@ -122,6 +137,9 @@ impl Invariants {
             self.listeners.note_action(now.mono.0, action);
             self.notifiers.note_action(now.mono.0, action, input);
             self.ends.note_action(action);
+            if let Some(seen) = self.scripts.note_action(action) {
+                self.seen.insert(seen.to_owned());
+            }
             let happened = self.restarts.note_action(now.mono.0, action, input);
             self.seen.extend(happened.map(str::to_owned));
             match action {
@@ -265,6 +283,7 @@ impl Invariants {
         self.notifiers.after(now.mono.0, input, actions);
         let happened = self.ends.after(self.stopping_told);
         self.seen.extend(happened.map(str::to_owned));
+        self.scripts.after(now, fleet);
         self.deadlines(now, input);
     }
 
@@ -616,7 +635,7 @@ impl Invariants {
             let Some(sent) = instance_state.stop_sent.filter(|_| counts) else {
                 continue;
             };
-            let wait = u64::try_from(instance_state.spec.stopwaitsecs.0).unwrap_or(0) * SECOND;
+            let wait = stop_seconds(&instance_state.spec) * SECOND;
             let told = self.told.get(&instance_state.name).map(|told| told.state);
             assert!(
                 at < sent + wait

@@ -9,6 +9,7 @@ mod listeners;
 mod notifiers;
 mod restarts;
 mod rng;
+mod scripts;
 mod world;
 
 use std::collections::BTreeSet;
@@ -64,6 +65,11 @@ const MUST_HAPPEN: &[&str] = &[
     "PROCESS_STATE_UNKNOWN",
     "PoolOverflow",
     "PrepareNext saved time",
+    "a check",
+    "a cancelled check",
+    "a cancelled hook",
+    "a hook",
+    "a reaction",
     "PrepareNext was in vain",
     "ProcessAdded",
     "ProcessRemoved",

@@ -169,8 +169,11 @@ impl Notifiers {
                 notifier.state = *to;
                 match to {
                     ProcessState::Running => {
+                        let is_checked =
+                            notifier.spec.notify.check && matches!(input, Input::Script(_));
                         assert!(
-                            matches!(input, Input::Notified(whose, notice) if whose == instance && notice.announced == Some(NotifiedState::Ready)),
+                            is_checked
+                                || matches!(input, Input::Notified(whose, notice) if whose == instance && notice.announced == Some(NotifiedState::Ready)),
                             "{instance:?} is RUNNING and has not said that it is ready: {input:?}"
                         );
                         notifier.restart_watchdog(at);

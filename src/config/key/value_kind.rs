@@ -7,6 +7,8 @@ pub enum ValueKind {
     Text,
     /// An integer.
     Integer,
+    /// A number of processes.
+    ProcessCount,
     /// A number of seconds.
     Seconds,
     /// A boolean word.
@@ -33,6 +35,10 @@ pub enum ValueKind {
     RateLimit,
     /// A file descriptor that is not a standard stream.
     ReadyFd,
+    /// A command, a TCP address or an HTTP request.
+    Script,
+    /// What follows when a process becomes unhealthy.
+    HealthAction,
     /// A level of the activity log.
     Level,
     /// A user.
@@ -91,6 +97,12 @@ pub enum ValueKind {
     PidsMax,
     /// `process` or `control-group`.
     KillMode,
+    /// A cron expression.
+    Cron,
+    /// `skip`, `queue` or `kill`.
+    CronOverlap,
+    /// `skip` or `once`.
+    CronMissed,
     /// A level of diagnostics, and levels of modules.
     Diagnostics,
 }
@@ -102,6 +114,7 @@ impl ValueKind {
         match self {
             Self::Text => "string",
             Self::Integer => "integer",
+            Self::ProcessCount => "process count",
             Self::Seconds => "seconds",
             Self::Boolean => "boolean",
             Self::ByteSize => "size",
@@ -114,6 +127,8 @@ impl ValueKind {
             Self::Path => "path",
             Self::Logfile => "log target",
             Self::RateLimit => "rate",
+            Self::Script => "script",
+            Self::HealthAction => "action",
             Self::Level => "level",
             Self::User => "user",
             Self::UserGroup => "owner",
@@ -131,6 +146,7 @@ impl ValueKind {
             Self::CapabilityNames => "capability names",
             Self::Memory => "memory",
             Self::CpuMax => "CPU time",
+            Self::Cron => "cron expression",
             Self::Diagnostics => "diagnostics level",
             Self::ReadyFd
             | Self::AutoRestart
@@ -144,7 +160,9 @@ impl ValueKind {
             | Self::OomScore
             | Self::Weight
             | Self::PidsMax
-            | Self::KillMode => self.expected(),
+            | Self::KillMode
+            | Self::CronOverlap
+            | Self::CronMissed => self.expected(),
         }
     }
 
@@ -162,6 +180,7 @@ impl ValueKind {
         match self {
             Self::Text => "a string",
             Self::Integer => "a whole number",
+            Self::ProcessCount => "a whole number, or cpus",
             Self::Seconds => "a whole number of seconds",
             Self::Boolean => "one of yes, true, on, 1, no, false, off, 0",
             Self::ByteSize => "a number of bytes such as 1048576, 512KB, 50MB or 1GB",
@@ -179,8 +198,14 @@ impl ValueKind {
                 "lines per time such as 1000/30s, with ms, s, min or h, or 0 for no limit"
             }
             Self::ReadyFd => "a whole number from 3 to 1023",
-            Self::Level => "one of critical, error, warn, info, debug, trace, blather",
-            Self::User => "the name or number of a user of this machine, or UID:GID",
+            Self::Script => {
+                "a command, tcp://HOST:PORT or http://HOST:PORT/PATH with the options -H and -d"
+            }
+            Self::HealthAction => "restart, stop, or what the description of the key says",
+            Self::Level => {
+                "one of critical, error, warn, info, debug, trace, blather, or warning, fatal, panic"
+            }
+            Self::User => "the name or number of a user of this machine, or USER:GROUP or UID:GID",
             Self::UserGroup => "a user of this machine, or user:group",
             Self::Address => "a port, host:port or *:port, with a port from 1 to 65535",
             Self::AutoRestart => "true, false or unexpected",
@@ -221,6 +246,11 @@ impl ValueKind {
             Self::Weight => "a whole number from 1 to 10000",
             Self::PidsMax => "a whole number from 1, or infinity",
             Self::KillMode => "process or control-group",
+            Self::Cron => {
+                "five fields (minute first) such as 30 3 * * *, six (second first), or @hourly, @daily, @weekly, @monthly, @yearly or @every 1h30m, after an optional CRON_TZ=ZONE"
+            }
+            Self::CronOverlap => "skip, queue or kill",
+            Self::CronMissed => "skip or once",
             Self::Diagnostics => {
                 "one of off, error, warn, info, debug, trace, and after commas MODULE=LEVEL such as engine=debug"
             }

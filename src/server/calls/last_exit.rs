@@ -19,6 +19,9 @@ pub(in crate::server) fn last_exit(view: &ProcessView, zone: &TimeZone) -> Strin
             format!("readiness timeout, {}", short_exit_status(*status))
         }
         Some(ExitReason::Watchdog(status)) => format!("watchdog, {}", short_exit_status(*status)),
+        Some(ExitReason::Unhealthy(status)) => {
+            format!("unhealthy, {}", short_exit_status(*status))
+        }
         Some(ExitReason::ByItself(status)) => short_exit_status(*status),
         Some(ExitReason::OnRequest(status)) => format!("stopped, {}", short_exit_status(*status)),
     };

@@ -135,6 +135,8 @@ pub(super) const BUS_METHODS: &[BusMethod] = &[
     call(Manager, "Reexecute", "supervisord.reexecute", "upgrade", Done),
     // Configuration
     call(Manager, "ReloadConfig", "supervisor.reloadConfig", "reread", Difference),
+    call(Manager, "PlanUpdate", "supervisord.planUpdate", "reread", Text),
+    call(Manager, "ReloadConfigIfPlan", "supervisord.reloadConfigIfPlan", "reread", Difference),
     call(Manager, "AddProcessGroup", "supervisor.addProcessGroup", "add", Done),
     call(Manager, "RemoveProcessGroup", "supervisor.removeProcessGroup", "remove", Done),
     BusMethod { kind: Manager, name: "Update", binding: CallBinding::Update, reply: Difference, verb: "update" },

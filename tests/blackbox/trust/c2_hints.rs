@@ -66,13 +66,17 @@ const CASES: &[Case] = &[
         "[program-default]\nenvFiles=site.env\n[program:web]\ncommand=sleep\nenvFiles=web.env\ndepends_on=db\n\
          restartPause=3\nstderr_logfile=syslog @udp:logs.example.org:514\n",
         &[
-            "[program-default] is not supported yet",
-            "envFiles in [program:web] is not supported yet",
             "depends_on in [program:web] is not supported yet",
-            "restartPause in [program:web] is not supported yet",
             "syslog servers are not supported",
         ],
-        &["envfiles", "unknown", "case: case"],
+        &[
+            "envfiles",
+            "unknown",
+            "case: case",
+            "envFiles in",
+            "restartPause",
+            "[program-default]",
+        ],
         0,
     ),
     (
@@ -82,7 +86,7 @@ const CASES: &[Case] = &[
         2,
     ),
     (
-        "[supervisord]\nloglevel=warning\n",
+        "[supervisord]\nloglevel=wanr\n",
         &["did you mean warn?"],
         &[],
         2,
@@ -107,7 +111,7 @@ const CASES: &[Case] = &[
     ),
     (
         "[program:web]\ncommand=sleep\nuser=nosuchuser:nosuchgroup\n",
-        &["use user=nosuchuser and group=nosuchgroup"],
+        &["Invalid user name nosuchuser:nosuchgroup", "USER:GROUP"],
         &[],
         2,
     ),

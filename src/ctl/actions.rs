@@ -229,7 +229,10 @@ pub(super) const ACTIONS: &[CtlAction] = &[
              status <name> <name>\tGet status for multiple named processes\n\
              status\t\t\tGet all process status info",
         )
-        .ours("status --json [...]\tThe same as one line of JSON\n             status -v [...]\t\tAlso restarts, the last exit and the last error"),
+        .ours(
+            "status --json [...]\tThe same as one line of JSON\n\
+             status -v [...]\t\tAlso restarts, the last exit and the last error",
+        ),
     action("stop", process::stop)
         .about("Stop processes and wait until they have exited.")
         .exits(&[

@@ -96,6 +96,8 @@ impl Fleet {
             Request::ProcessInfo(name) => self.views(&[self.one(&name, rights)?], now),
             Request::AllProcessInfo => Reply::Processes(self.view_of(scope, now)),
             Request::SomeProcessInfo(names) => self.views(&self.slots_named(&names, scope), now),
+            Request::Schedules(names) => self.schedule_lines(&names, scope, now),
+            Request::Runs(name) => self.run_lines(self.one(&name, rights)?),
             Request::AllConfigInfo => Reply::Configs(self.config_views(scope)),
             Request::GroupNames => Reply::Names(self.group_names(scope)),
             Request::ConfigProblems => self.admit_config_problems(scope)?,
@@ -150,10 +152,7 @@ impl Fleet {
             Request::WriteLog { level, message } => {
                 emit(Action::Log(Line::said(level, &message)), scope, out)?
             }
-            Request::RemoteEvent { kind, data } => {
-                let change = Arc::new(Change::RemoteCommunication { kind, data });
-                emit(Action::Publish(change), scope, out)?
-            }
+            Request::RemoteEvent { kind, data } => remote_event(kind, data, scope, out)?,
         }))
     }
 
@@ -378,6 +377,17 @@ impl Fleet {
 fn has_sockets(group: &GroupSpec) -> bool {
     let mut kinds = group.processes.iter().map(|process| &process.kind);
     kinds.any(|kind| matches!(kind, ProcessKind::Fcgi(_)))
+}
+
+/// Publishes an event of a client.
+fn remote_event(
+    kind: String,
+    data: String,
+    scope: &AccessScope,
+    out: &mut Actions,
+) -> Result<Reply, Fault> {
+    let change = Arc::new(Change::RemoteCommunication { kind, data });
+    emit(Action::Publish(change), scope, out)
 }
 
 /// Emits the only action of a request that concerns the whole daemon.

@@ -74,6 +74,7 @@ impl Engine {
             Action::Limit(instance, limits) => {
                 self.cgroups.limit(instance, limits, &workers.output);
             }
+            Action::StoreRuns(process, runs) => self.store_runs(process, runs, workers),
             Action::Log(line) => workers.output.log(line),
             Action::Audit(audit) => {
                 let line = audit_line(&audit.caller, audit.entry, audit.fault.as_ref());

@@ -4,13 +4,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use supervisord::config::spec::{
-    AutoRestart, CgroupLimits, Config, DaemonSpec, FcgiSocket, GroupChange, GroupChangeResult,
-    GroupKind, GroupSpec, InternedDefault as _, KillMode, LimitAmount, LogSpec, LogTarget,
-    NotifySpec, ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate,
+    AutoRestart, CgroupLimits, Config, CronMissed, CronOverlap, DaemonSpec, FcgiSocket,
+    GroupChange, GroupChangeResult, GroupKind, GroupSpec, InternedDefault as _, KillMode,
+    LimitAmount, LogSpec, LogTarget, NotifySpec, ProcessKind, ProcessSpec, ProgramSpec,
+    ProgramTemplate, ScheduleSpec,
 };
 use supervisord::domain::{GroupName, ProcessName, Seconds, Signal};
 
 use crate::rng::Rng;
+
+/// The expressions in use, with the longest time between two occurrences in seconds.
+pub(crate) const EXPRESSIONS: &[(&str, i64)] = &[
+    ("* * * * * *", 1),
+    ("*/7 * * * * *", 7),
+    ("* * * * *", 60),
+    ("@hourly", 3600),
+    ("@every 3s", 3),
+    ("@every 90s", 90),
+];
 
 /// A configuration of about `size` processes.
 pub(crate) fn config(rng: &mut Rng, size: u64) -> Arc<Config> {
@@ -156,6 +167,7 @@ fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
         restart_floor: Seconds(rng.pick(&[0, 1, 1, 5])),
         notify: notify(rng),
         resources: resources(rng),
+        schedule: schedule(rng),
         ..ProcessSpec::new(
             ProcessName::parse(&format!("p{place}")).expect("valid"),
             group.clone(),
@@ -177,6 +189,19 @@ fn notify(rng: &mut Rng) -> NotifySpec {
             0
         }),
     }
+}
+
+/// A random schedule. Most processes have none.
+fn schedule(rng: &mut Rng) -> Option<Arc<ScheduleSpec>> {
+    rng.one_in(5).then(|| {
+        let (cron, _) = rng.pick(EXPRESSIONS);
+        Arc::new(ScheduleSpec {
+            cron: Arc::from(cron),
+            overlap: rng.pick(&[CronOverlap::Skip, CronOverlap::Queue, CronOverlap::Kill]),
+            missed: rng.pick(&[CronMissed::Skip, CronMissed::Once]),
+            jitter: Seconds(rng.pick(&[0, 0, 2, 1000])),
+        })
+    })
 }
 
 fn resources(rng: &mut Rng) -> Arc<CgroupLimits> {

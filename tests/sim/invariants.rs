@@ -14,6 +14,7 @@ use supervisord::effects::{OutputEffect, SpawnerEffect, SpawnerOutcome};
 
 use crate::listeners::Listeners;
 use crate::notifiers::Notifiers;
+use crate::schedules::Schedules;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -65,6 +66,7 @@ pub(crate) struct Invariants {
     running_told: bool,
     listeners: Listeners,
     notifiers: Notifiers,
+    schedules: Schedules,
     /// What has happened at least once. A simulation proves nothing about things that never happen in it.
     seen: BTreeSet<String>,
 }
@@ -254,6 +256,10 @@ impl Invariants {
             assert!(deadline > now.mono, "a deadline is in the past");
         }
         self.notifiers.after(now.mono.0, input, actions);
+        let seen = self.schedules.after(now, actions);
+        let clock_set = matches!(input, Input::ClockSet).then_some("clock set");
+        self.seen
+            .extend(seen.into_iter().chain(clock_set).map(str::to_owned));
         self.deadlines(now, input);
     }
 
@@ -332,7 +338,8 @@ impl Invariants {
         );
         if told.to_stay_down {
             assert!(
-                matches!(input, Input::Spawner(SpawnerOutcome::Answered { .. })),
+                spec.schedule.is_some()
+                    || matches!(input, Input::Spawner(SpawnerOutcome::Answered { .. })),
                 "a start after an accepted stop, by {input:?}"
             );
             told.to_stay_down = false;
@@ -531,8 +538,12 @@ impl Invariants {
                     group, process, to, ..
                 } = &**change
             {
+                // A schedule may stop a process for its next run at the same moment.
+                let has_schedule = before.iter().any(|view| {
+                    view.next_run.is_some() && view.group == *group && view.name == *process
+                });
                 assert!(
-                    *to != ProcessState::Stopping || !stays(group, process),
+                    *to != ProcessState::Stopping || !stays(group, process) || has_schedule,
                     "{group}:{process} stays, and is stopped"
                 );
                 changed.insert((group.to_string(), process.to_string()));
@@ -595,6 +606,11 @@ impl Invariants {
                 "{instance:?} is not killed in time: {at} {instance_state:?} {told:?}"
             );
         }
+    }
+
+    /// Asserts that every schedule goes on.
+    pub(crate) fn schedules_go_on(&self, now: Now, fleet: &Fleet) {
+        self.schedules.go_on(now, fleet);
     }
 
     /// Asserts that the views of clients equal the published events.

@@ -7,6 +7,7 @@ mod invariants;
 mod listeners;
 mod notifiers;
 mod rng;
+mod schedules;
 mod world;
 
 use std::collections::BTreeSet;
@@ -70,6 +71,11 @@ const MUST_HAPPEN: &[&str] = &[
     "Restart",
     "RestartFloored",
     "RestartRefused",
+    "RunMadeUp",
+    "RunMissed",
+    "RunQueued",
+    "RunReplaces",
+    "RunSkipped",
     "SHUTDOWN_STATE",
     "SPAWN_ERROR",
     "STILL_RUNNING",
@@ -85,6 +91,8 @@ const MUST_HAPPEN: &[&str] = &[
     "WaitingToStop",
     "WatchdogMissed",
     "WatchdogTriggered",
+    "a schedule ran",
+    "clock set",
     "result ABNORMAL_TERMINATION",
     "result BAD_SIGNAL",
     "result FAILED",

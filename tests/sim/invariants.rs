@@ -539,7 +539,7 @@ impl Invariants {
                 } = &**change
             {
                 // A schedule may stop a process for its next run at the same moment.
-                let has_schedule = before.iter().any(|view| {
+                let has_schedule = before.iter().chain(after).any(|view| {
                     view.next_run.is_some() && view.group == *group && view.name == *process
                 });
                 assert!(

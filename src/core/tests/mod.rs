@@ -16,6 +16,7 @@ mod rejected_events;
 mod requests;
 mod rolling;
 mod scaling;
+mod schedules;
 mod sockets;
 mod stage_record;
 mod start_stop_requests;

@@ -16,7 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["api", "cgroup"],
     &["effects"],
     &["core", "spawn", "output", "pidproxy", "import", "service"],
-    &["handoff", "manual"],
+    &["handoff", "manual", "scripts"],
     &["engine"],
     &["control"],
     &["server"],
@@ -48,13 +48,16 @@ const IMPURE: &[&str] = &[
 /// The home of each outside package: files, and rooms that end in `/`.
 const HOMES: &[(&str, &[&str])] = &[
     ("quick_xml", &["api/xmlrpc/reader.rs"]),
-    ("tokio", &["control/", "server/", "cgroup/bus.rs"]),
+    (
+        "tokio",
+        &["control/", "scripts/", "server/", "cgroup/bus.rs"],
+    ),
     ("hyper", &["server/"]),
     ("http_body_util", &["server/"]),
     ("ariadne", &["daemon/check.rs"]),
     ("caps", &["sys/own_capabilities.rs"]),
     ("clap", &["cli/subcommand/"]),
-    ("httparse", &["ctl/http.rs"]),
+    ("httparse", &["ctl/http.rs", "scripts/request.rs"]),
     ("tracing_journald", &["diagnostics/"]),
     ("tracing_subscriber", &["diagnostics/"]),
     ("rustyline", &["ctl/shell.rs"]),
@@ -68,6 +71,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "fd_holder/",
             "daemon/",
             "ctl/",
+            "scripts/",
             "server/",
         ],
     ),
@@ -75,7 +79,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("zbus", &["server/dbus/", "cgroup/bus.rs"]),
     ("sd_notify", &["engine/systemd.rs"]),
     ("subtle", &["control/auth.rs"]),
-    ("sha1", &["control/auth.rs", "cgroup/name.rs"]),
+    (
+        "sha1",
+        &["control/auth.rs", "cgroup/name.rs", "config/plan.rs"],
+    ),
     ("maud", &["server/web/"]),
     (
         "jiff",

@@ -1,7 +1,7 @@
 //! Suggests what an unknown key, section or value was probably meant to be.
 
 use super::key::{SectionKind, ValueKind};
-use crate::domain::{Level, Signal};
+use crate::domain::Level;
 
 /// Maximum edit distance of a suggestion.
 const DISTANCE_MAX: usize = 2;
@@ -155,8 +155,6 @@ const NOT_YET: &[&str] = &[
     "conf_file",
     "depends_on",
     "killwaitsecs",
-    "pre_start_hook",
-    "pre_stop_hook",
     "restart_cmd_when_binary_changed",
     "restart_cmd_when_file_changed",
     "restart_directory_monitor",
@@ -164,15 +162,11 @@ const NOT_YET: &[&str] = &[
     "restart_signal_when_binary_changed",
     "restart_signal_when_file_changed",
     "restart_when_binary_changed",
-    "restartpause",
     "syslog_facility",
     "syslog_stderr_priority",
     "syslog_stdout_priority",
     "syslog_tag",
 ];
-
-/// The prefix of further unsupported keys of the Go re-implementation.
-const NOT_YET_PREFIX: &str = "liveness_check_";
 
 fn has_programs(kind: SectionKind) -> bool {
     matches!(
@@ -187,7 +181,7 @@ fn has_programs(kind: SectionKind) -> bool {
 /// Whether the key (lower case) is an unsupported one of the Go re-implementation.
 pub(super) fn is_not_yet(kind: SectionKind, key: &str) -> bool {
     match kind {
-        kind if has_programs(kind) => NOT_YET.contains(&key) || key.starts_with(NOT_YET_PREFIX),
+        kind if has_programs(kind) => NOT_YET.contains(&key),
         SectionKind::InetServer => matches!(key, "nodename" | "remotes"),
         _ => false,
     }
@@ -294,17 +288,6 @@ pub(super) fn of_value(kind: ValueKind, value: &str) -> Option<String> {
             };
             meant.map(|word| format!("did you mean {word}? It is {}", kind.expected()))
         }
-        ValueKind::Signal => {
-            let mut words = value.split([',', ' ', '\t', '\n']);
-            let words: Vec<&str> = words.by_ref().filter(|word| !word.is_empty()).collect();
-            let is_list = words.len() > 1 && words.iter().all(|word| Signal::parse(word).is_ok());
-            is_list.then(|| {
-                format!(
-                    "a list of stop signals is not supported; use one signal, such as {}",
-                    words[0]
-                )
-            })
-        }
         ValueKind::Logfile => value
             .contains(',')
             .then(|| "only one file per list is supported".to_owned()),
@@ -346,6 +329,11 @@ fn split(name: &str) -> (&str, &str) {
 }
 
 /// The nearest known word, if its edit distance is at most [`DISTANCE_MAX`].
+/// The name that is closest to `name`. `None`: none is close.
+pub(super) fn closest_name<'n>(name: &str, known: &'n [String]) -> Option<&'n str> {
+    closest(name, known.iter().map(String::as_str))
+}
+
 fn closest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     let lower = word.to_lowercase();
     known
@@ -442,11 +430,6 @@ mod tests {
             (ValueKind::Boolean, "ture", "did you mean true?"),
             (ValueKind::AutoRestart, "always", "did you mean true?"),
             (
-                ValueKind::Signal,
-                "TERM, KILL",
-                "a list of stop signals is not supported",
-            ),
-            (
                 ValueKind::Logfile,
                 "/dev/stdout,/var/log/web.log",
                 "only one file per list is supported",
@@ -458,7 +441,7 @@ mod tests {
         }
         for (kind, value) in [
             (ValueKind::Level, "loudest"),
-            (ValueKind::Signal, "NOSUCH"),
+            (ValueKind::Signals, "NOSUCH"),
             (ValueKind::User, "nosuch:nogroup"),
             (ValueKind::Integer, "x"),
         ] {

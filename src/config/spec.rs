@@ -10,11 +10,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use super::confinement::{ConfiguredGroup, Confinement};
+pub use super::exit_when::{ExitWhen, OnFatal};
+pub use super::health::{HealthAction, HealthSpec};
+pub use super::hooks::Hooks;
 pub use super::interned_default::InternedDefault;
 pub use super::log_target::{JournalSpec, NamedTargets};
 use super::problem::ConfigProblem;
 pub use super::resources::{CgroupLimits, CpuMax, KillMode, LimitAmount};
+pub use super::restart_policy::{RestartPolicy, UNLIMITED_RETRIES};
 pub use super::schedule::{CronMissed, CronOverlap, ScheduleSpec};
+pub use super::script::Script;
 use crate::domain::{
     Bytes, DiagnosticsFilter, GroupName, Level, Line, Namespec, Permission, ProcessName, Seconds,
     Signal,
@@ -96,6 +101,9 @@ pub struct DaemonSpec {
     /// Which diagnostics of the daemon are recorded.
     #[serde(default)]
     pub diagnostics: DiagnosticsFilter,
+    /// When the daemon exits by itself.
+    #[serde(default)]
+    pub exit_when: ExitWhen,
 }
 
 impl DaemonSpec {
@@ -125,6 +133,7 @@ impl DaemonSpec {
             ready_when: ReadyWhen::Started,
             dbus: BusChoice::Off,
             diagnostics: DiagnosticsFilter::default(),
+            exit_when: ExitWhen::Never,
         }
     }
 }
@@ -425,12 +434,15 @@ pub struct ProcessSpec {
     pub autorestart: AutoRestart,
     /// How long it must stay up to become RUNNING.
     pub startsecs: Seconds,
-    /// Number of failed attempts, after the first, before FATAL.
+    /// Number of failed attempts, after the first, before FATAL. [`UNLIMITED_RETRIES`]: never FATAL.
     pub startretries: i64,
     /// Exit codes that are expected.
     pub exitcodes: Arc<[u8]>,
     /// The signal to stop it.
     pub stopsignal: Signal,
+    /// New: the signals that follow, one after another, if it does not exit within `stopwaitsecs`.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub later_stopsignals: Arc<[Signal]>,
     /// How long to wait for its exit before SIGKILL.
     pub stopwaitsecs: Seconds,
     /// Send `stopsignal` to its process group.
@@ -454,17 +466,43 @@ pub struct ProcessSpec {
     pub server_url: Option<String>,
     /// New: minimum time from the last spawn to an automatic restart; 0: none.
     pub restart_floor: Seconds,
+    /// New: how long it waits before an automatic restart.
+    #[serde(default, skip_serializing_if = "RestartPolicy::is_default")]
+    pub restart: RestartPolicy,
     /// New: when it runs. `None`: it has no schedule.
     #[serde(default)]
     pub schedule: Option<Arc<ScheduleSpec>>,
+    /// New: the daemon exits when it has exited and is not restarted, or is FATAL.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub essential: bool,
+    /// New: what the daemon does when it is FATAL.
+    #[serde(default, skip_serializing_if = "OnFatal::is_default")]
+    pub on_fatal: OnFatal,
     /// New: how it reports that it is ready and alive.
     pub notify: NotifySpec,
+    /// New: a check after which it is ready. `None`: there is none.
+    #[serde(default)]
+    pub ready_check: Option<Arc<Script>>,
+    /// New: its health check. `None`: there is none.
+    #[serde(default)]
+    pub health: Option<Arc<HealthSpec>>,
+    /// New: its hooks. `None`: there are none.
+    #[serde(default)]
+    pub hooks: Option<Arc<Hooks>>,
     /// New: its resource limits and its privileges. Shared by all programs that have none of these keys.
     #[serde(deserialize_with = "Confinement::deserialize_shared")]
     pub confinement: Arc<Confinement>,
     /// New: the limits of its cgroup. Shared by all programs that have none of these keys.
     #[serde(deserialize_with = "CgroupLimits::deserialize_shared")]
     pub resources: Arc<CgroupLimits>,
+}
+
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+fn is_empty<T>(items: &[T]) -> bool {
+    items.is_empty()
 }
 
 impl ProcessSpec {
@@ -486,6 +524,7 @@ impl ProcessSpec {
             startretries: 0,
             exitcodes: Arc::from([]),
             stopsignal: Signal::TERM,
+            later_stopsignals: Arc::default(),
             stopwaitsecs: Seconds(0),
             stopasgroup: false,
             killasgroup: false,
@@ -497,8 +536,14 @@ impl ProcessSpec {
             env_files: None,
             server_url: None,
             restart_floor: Seconds(0),
+            restart: RestartPolicy::default(),
             schedule: None,
+            essential: false,
+            on_fatal: OnFatal::Nothing,
             notify: NotifySpec::default(),
+            ready_check: None,
+            health: None,
+            hooks: None,
             confinement: Confinement::interned_default(),
             resources: CgroupLimits::interned_default(),
         }
@@ -545,6 +590,9 @@ pub struct NotifySpec {
     pub ready_timeout: Seconds,
     /// Maximum interval between keepalives; 0: no keepalives.
     pub watchdog: Seconds,
+    /// It is ready when [`ProcessSpec::ready_check`] succeeds.
+    #[serde(default)]
+    pub check: bool,
 }
 
 /// Valid numbers for [`NotifySpec::ready_fd`]: not the standard streams, and below every usual limit of open files.
@@ -557,7 +605,7 @@ impl NotifySpec {
     /// Whether it becomes RUNNING when it reports readiness, instead of after `startsecs`.
     #[must_use]
     pub const fn tells_ready(&self) -> bool {
-        self.socket || self.ready_fd.is_some()
+        self.socket || self.check || self.ready_fd.is_some()
     }
 }
 

@@ -101,6 +101,42 @@ pub fn signal(text: &str) -> Result<Signal, String> {
     }
 }
 
+/// Maximum number of stop signals of one program.
+const STOP_SIGNALS_MAX: usize = 16;
+
+/// Parses one signal, or several separated by blanks or commas. Returns the first one and the others.
+///
+/// # Errors
+/// An item is no signal, or there are too many.
+// Differs: for Supervisor a list is one signal name that it does not know.
+pub fn stop_signals(text: &str) -> Result<(Signal, Vec<Signal>), String> {
+    let is_blank = |c: char| c.is_ascii_whitespace();
+    if !strip(text).contains(|c: char| c == ',' || is_blank(c)) {
+        return signal(text).map(|only| (only, Vec::new()));
+    }
+    let mut signals = Vec::new();
+    for item in text.split(',') {
+        let words: Vec<&str> = item.split(is_blank).filter(|w| !w.is_empty()).collect();
+        if words.is_empty() {
+            return Err(format!(
+                "not a valid list of signals: {}: an item is empty",
+                python_repr(text)
+            ));
+        }
+        for word in words {
+            signals.push(signal(word)?);
+        }
+    }
+    if signals.len() > STOP_SIGNALS_MAX {
+        return Err(format!(
+            "not a valid list of signals: {}: more than {STOP_SIGNALS_MAX} signals",
+            python_repr(text)
+        ));
+    }
+    let later = signals.split_off(1);
+    Ok((signals[0], later))
+}
+
 /// Parses numbers from 0 to 255, separated by commas. An empty text gives an empty list.
 ///
 /// # Errors
@@ -620,6 +656,36 @@ mod tests {
     }
 
     #[test]
+    fn g28_a_list_of_stop_signals_has_blanks_or_commas() {
+        let numbers = |text: &str| {
+            stop_signals(text).map(|(first, later)| {
+                let all = [vec![first], later].concat();
+                all.into_iter().map(Signal::number).collect()
+            })
+        };
+        check(
+            numbers,
+            &[
+                ("TERM", Ok(vec![15])),
+                (" sigint ", Ok(vec![2])),
+                ("TERM INT QUIT", Ok(vec![15, 2, 3])),
+                ("SIGTERM,\tint , 3", Ok(vec![15, 2, 3])),
+                ("TERM NOPE", Err("value 'NOPE' is not a valid signal name")),
+                ("TERM, 99", Err("value '99' is not a valid signal number")),
+                ("NOPE", Err("value 'NOPE' is not a valid signal name")),
+                ("", Err("value '' is not a valid signal name")),
+                (
+                    "TERM,",
+                    Err("not a valid list of signals: 'TERM,': an item is empty"),
+                ),
+            ],
+        );
+        let many = ["TERM"; STOP_SIGNALS_MAX].join(" ");
+        assert!(stop_signals(&many).is_ok());
+        assert!(stop_signals(&format!("{many},INT")).is_err());
+    }
+
+    #[test]
     fn cfg_32_exit_codes_are_bounded() {
         check(
             exit_codes,
@@ -666,12 +732,16 @@ mod tests {
     #[test]
     fn a_log_accepts_files_journal_and_syslog() {
         let machine = Fake::default();
-        let of = |file, journal: bool, syslog| {
+        let with_journal = |journal: bool| NamedTargets {
+            journal: journal.then_some(JournalSpec { limit: None }),
+            ..NamedTargets::default()
+        };
+        let of = |file, journal, syslog| {
             Ok(LogTargets {
                 file,
                 named: NamedTargets {
-                    journal: journal.then_some(JournalSpec { limit: None }),
                     syslog,
+                    ..with_journal(journal)
                 },
             })
         };

@@ -53,8 +53,8 @@ impl Fleet {
     pub fn new(identity: Identity, config: Arc<Config>) -> Self {
         Self {
             events: EventQueues::new(identity.event_serial, &config.daemon.identifier),
-            configuration: ReadConfig::new(config, AutoLogNames::new(identity.seed)),
-            daemon: DaemonRun::new(identity),
+            configuration: ReadConfig::new(config.clone(), AutoLogNames::new(identity.seed)),
+            daemon: DaemonRun::new(identity, config.daemon.exit_when.clone()),
             groups: Groups::new(),
             slots: SlotTable::default(),
             serial: 0,
@@ -82,6 +82,7 @@ impl Fleet {
             Input::Output(outcome) => self.output_outcome(outcome, now, out),
             Input::Spawner(outcome) => self.spawner_outcome(outcome, now, out),
             Input::Loader(outcome) => self.loader_outcome(outcome, now, out),
+            Input::Script(outcome) => self.script_outcome(outcome, now, out),
             Input::Exited { instance, status } => self.exited(instance, status, now, out),
             Input::Emptied {
                 instance,
@@ -139,11 +140,13 @@ impl Fleet {
         }
         loop {
             self.run_due_deadlines(now, out);
+            self.exit_if_ended(now, out);
             let went_on = self.go_on(now, out);
             self.events.offer(out);
             self.dispatch(now, out);
             let has_run = self.run_schedules(now, out);
-            if !self.continue_shutdown(now, out) && !went_on && !has_run {
+            let ends = self.exit_if_ended(now, out);
+            if !self.continue_shutdown(now, out) && !went_on && !has_run && !ends {
                 break;
             }
         }
@@ -244,12 +247,16 @@ impl Fleet {
             now,
             out,
             last_incarnation: &mut self.last_incarnation,
+            seed: self.daemon.identity.seed,
             signals: &mut self.requests.signals,
+            scripts: &mut self.requests.scripts,
             may_start: self.daemon.state == SupervisorState::Running,
             trigger,
         };
         process.run.stage.expect(trigger);
         act(process, &mut ctx);
+        process.cancel_stale_check(&mut ctx);
+        process.cancel_stale_hook(&mut ctx);
         if !process.run.stage.recovers_same_as(&stage) {
             self.changes.slots.push(slot);
         }
@@ -276,6 +283,7 @@ impl Fleet {
         self.note_run(slot, &stage, now, out);
         self.return_held_event(slot, out);
         self.answer_waiters(slot, out);
+        self.note_end(slot, stage, out);
     }
 
     /// Counts a process that has left the stopped states (`is_up`) or entered one of them.

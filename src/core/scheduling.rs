@@ -354,6 +354,7 @@ fn result_of(process: &Process) -> String {
         None => String::new(),
         Some(ExitReason::NotSpawned(error)) => error.to_string(),
         Some(ExitReason::OnRequest(status)) => format!("stopped: {status}"),
+        Some(ExitReason::Unhealthy(status)) => format!("unhealthy: {status}"),
         Some(ExitReason::Watchdog(status)) => format!("watchdog timeout: {status}"),
         Some(
             ExitReason::TooQuick(status)

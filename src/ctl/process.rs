@@ -2,6 +2,7 @@
 
 use super::error::CtlError;
 use super::exit;
+use super::plan::note_unapplied;
 use super::reply::{self, ProcessOutcome};
 use super::session::CtlSession;
 use crate::api::FaultCode;
@@ -168,7 +169,8 @@ pub(super) fn restart(session: &mut CtlSession, arguments: &str) -> Result<(), C
         return no_names(session, exit::GENERIC);
     }
     act(session, &STOP, &names, None)?;
-    act(session, &START, &names, None)
+    act(session, &START, &names, None)?;
+    note_unapplied(session, &names)
 }
 
 /// The action `signal SIGNAL name… | group:* | all`.

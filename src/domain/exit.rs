@@ -114,6 +114,8 @@ pub enum ExitReason {
     NotReady(ExitStatus),
     /// The daemon terminated the process after a watchdog failure.
     Watchdog(ExitStatus),
+    /// The daemon terminated the process because it was unhealthy.
+    Unhealthy(ExitStatus),
     /// The process exited on its own.
     ByItself(ExitStatus),
     /// The process exited after a stop request.
@@ -171,6 +173,11 @@ pub enum SpawnError {
     TooManyProcesses {
         /// The name of the process.
         name: String,
+    },
+    /// `pre_start_hook` failed and is required.
+    Hook {
+        /// Why.
+        reason: String,
     },
     /// The start was cancelled before the process executed its command.
     CalledOff {
@@ -240,6 +247,7 @@ impl fmt::Display for SpawnError {
             Self::TooManyProcesses { name } => {
                 write!(f, "Too many processes in process table to spawn '{name}'")
             }
+            Self::Hook { reason } => write!(f, "pre_start_hook failed: {reason}"),
             Self::CalledOff { name } => {
                 write!(
                     f,

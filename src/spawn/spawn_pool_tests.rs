@@ -169,6 +169,7 @@ fn emptied(queue: &mut JobQueue) -> Vec<String> {
         SpawnJob::Effect(SpawnerEffect::Release(instance)) => format!("release {}", instance.slot),
         SpawnJob::Effect(SpawnerEffect::Check(..)) => "check".to_owned(),
         SpawnJob::Effect(SpawnerEffect::TrySockets(..)) => "try".to_owned(),
+        SpawnJob::Command(_) => "command".to_owned(),
         SpawnJob::HandOver => "hand over".to_owned(),
         SpawnJob::Stop => "stop".to_owned(),
     };

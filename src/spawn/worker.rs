@@ -7,7 +7,7 @@ use std::thread::Thread;
 
 use super::command;
 use super::env_files::configured_variables;
-use super::message::{SpawnAnswer, SpawnJob};
+use super::message::{CommandJob, SpawnAnswer, SpawnJob};
 use super::plan::SpawnPlan;
 use super::sockets::SocketStep;
 use super::spawn_pool::{HELD_AFTER, SpawnPool};
@@ -16,7 +16,7 @@ use crate::config::spec::{CgroupLimits, FcgiSocket, ProcessKind, ProcessSpec};
 use crate::domain::{Errno, InstanceId, Line, SpawnError};
 use crate::effects::{SpawnerEffect, SpawnerOutcome};
 use crate::heartbeat::Overdue;
-use crate::sys::{ChildStdio, PendingChild, SPAWNER_THREAD, Spawner};
+use crate::sys::{ChildStdio, PendingChild, RegisteredChild, SPAWNER_THREAD, Spawner};
 
 /// A spawner thread, as the pool sees it.
 #[derive(Debug)]
@@ -151,9 +151,32 @@ fn answer(pool: &SpawnPool, spawner: &mut Spawner, job: SpawnJob) -> Option<Spaw
                 result: tried,
             })
         }
+        SpawnJob::Command(job) => {
+            run_command(pool, spawner, *job);
+            return None;
+        }
         // The pool handles these itself.
         SpawnJob::HandOver | SpawnJob::Stop => return None,
     })
+}
+
+/// Starts a command in the cgroup of its process.
+fn run_command(pool: &SpawnPool, spawner: &mut Spawner, job: CommandJob) {
+    let CommandJob {
+        spec,
+        stdio,
+        started,
+    } = job;
+    let mut log = |line| pool.log(line);
+    started(
+        SpawnPlan::new(&pool.base, &spec, &mut log).and_then(|plan| {
+            let mut child = RegisteredChild::announce();
+            let (pid, pidfd, _) = spawn(pool, spawner, &plan, &stdio, &spec.resources)
+                .map_err(|error| spawn_refused(plan.name.clone(), Errno::from(error)))?;
+            child.started(pid);
+            Ok((child, pid, pidfd))
+        }),
+    );
 }
 
 /// Checks that the command of a process can be executed. What is wrong with its env files is a spawn error of the start

@@ -31,12 +31,14 @@ mod pidproxy;
 mod plugins;
 mod programs;
 mod real_programs;
+mod restarts;
 mod run_time_changes;
 mod service_manager;
 mod session_bus;
 mod subcommands;
 mod time_zone;
 mod trust;
+mod update_plans;
 mod upgrade;
 
 use std::process::ExitCode;
@@ -55,11 +57,13 @@ fn main() -> ExitCode {
     tests.extend(pidproxy::tests());
     tests.extend(pid_one::tests());
     tests.extend(guide_configs::tests());
+    tests.extend(restarts::tests());
     tests.extend(run_time_changes::tests());
     tests.extend(limits::tests());
     tests.extend(cgroups::tests());
     tests.extend(service_manager::tests());
     tests.extend(notify::tests());
+    tests.extend(update_plans::tests());
     tests.extend(upgrade::tests());
     tests.extend(trust::tests());
     tests.extend(diagnostics::tests());

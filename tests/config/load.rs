@@ -342,9 +342,11 @@ fn values(kind: ValueKind) -> &'static [&'static str] {
             "1", "2KB", "3 mb", "1GB", "0", "-1", "", "KB", "1.5MB", "10K", "1_0kb",
         ],
         ValueKind::Octal => &["022", "0o27", "7_7", "9", "", "x"],
-        ValueKind::Signal => &[
+        ValueKind::Signals => &[
             "TERM", "sigusr1", "9", "0", "34", "35", "64", "65", "FOO", "", "RTMIN", "CLD",
         ],
+        ValueKind::Retries => &["5", "-1", "+7", "1_0", "x", "1.5", "", "0x10", "65536", "0"],
+        ValueKind::Jitter => &["0", "20%", "0.5", "", "x"],
         ValueKind::ExitCodes => &["0", "0,2", " 1 , 255", "256", "-1", "0,", "x", ""],
         ValueKind::Directory => &["/", "~", "/nosuch", "s.conf", "", "~root", "."],
         ValueKind::Path => &[
@@ -381,6 +383,15 @@ fn values(kind: ValueKind) -> &'static [&'static str] {
         ValueKind::CronOverlap => &["skip", "x"],
         ValueKind::CronMissed => &["once", "x"],
         ValueKind::Diagnostics => &["off", "WARN,engine=trace", "loud", "info,engine", ""],
+        ValueKind::Script => &[
+            "check -a",
+            "tcp://h:1",
+            "http://h/",
+            "https://h/",
+            "",
+            "a 'b",
+        ],
+        ValueKind::HealthAction => &["restart", "stop", "signal:HUP", "signal:x", ""],
         ValueKind::Level => &[
             "critical", "ERROR", "warn", "info", "debug", "trace", "blather", "warning", "",
         ],
@@ -402,6 +413,8 @@ fn values(kind: ValueKind) -> &'static [&'static str] {
             "65536",
         ],
         ValueKind::ReadyWhen => &["started", "Running", "ready", ""],
+        ValueKind::OnFatal => &["none", "Shutdown", "exec:x", ""],
+        ValueKind::ExitWhen => &["never", "All-Exited", "any-fatal", "nosuch", ""],
         ValueKind::Bus => &["auto", "System", "session", "off", "none", ""],
         ValueKind::AutoRestart => &["true", "0", "Unexpected", "maybe", ""],
         ValueKind::Name => &[

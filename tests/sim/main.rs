@@ -3,11 +3,14 @@
 
 mod checkpoint;
 mod configs;
+mod ends;
 mod invariants;
 mod listeners;
 mod notifiers;
+mod restarts;
 mod rng;
 mod schedules;
+mod scripts;
 mod world;
 
 use std::collections::BTreeSet;
@@ -63,6 +66,11 @@ const MUST_HAPPEN: &[&str] = &[
     "PROCESS_STATE_UNKNOWN",
     "PoolOverflow",
     "PrepareNext saved time",
+    "a check",
+    "a cancelled check",
+    "a cancelled hook",
+    "a hook",
+    "a reaction",
     "PrepareNext was in vain",
     "ProcessAdded",
     "ProcessRemoved",
@@ -93,6 +101,13 @@ const MUST_HAPPEN: &[&str] = &[
     "WatchdogTriggered",
     "a schedule ran",
     "clock set",
+    "AllEnded",
+    "ProgramEnded",
+    "delay that has grown",
+    "end of an essential program",
+    "later stop signal",
+    "NextAttempt",
+    "reset after a long run",
     "result ABNORMAL_TERMINATION",
     "result BAD_SIGNAL",
     "result FAILED",

@@ -86,22 +86,26 @@ impl KeyTable {
     /// The hash of a name: its length and a few of its letters in lower case.
     fn mark(name: &str) -> usize {
         let bytes = name.as_bytes();
-        let letter = |at: usize| {
-            usize::from(
-                bytes
-                    .get(at)
-                    .copied()
-                    .unwrap_or_default()
-                    .to_ascii_lowercase(),
-            )
-        };
         let length = bytes.len();
-        let mark = length * 31
-            + letter(0)
-            + letter(length / 2) * 5
-            + letter(length.wrapping_sub(2)) * 3
-            + letter(length.wrapping_sub(1)) * 7;
-        mark % Self::MARKS
+        let places = [
+            0,
+            length / 4,
+            length / 2,
+            length / 4 * 3,
+            length.wrapping_sub(2),
+            length.wrapping_sub(1),
+        ];
+        let letter = |at: usize| bytes.get(at).copied().unwrap_or_default();
+        let mix = |hash: usize, at| {
+            let letter = letter(at).to_ascii_lowercase();
+            hash.wrapping_mul(31).wrapping_add(usize::from(letter))
+        };
+        // The upper bits of the product depend on all letters.
+        let hash = places
+            .into_iter()
+            .fold(length, mix)
+            .wrapping_mul(0x9E37_79B1);
+        (hash >> 16) % Self::MARKS
     }
 }
 

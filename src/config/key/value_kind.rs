@@ -17,10 +17,14 @@ pub enum ValueKind {
     ByteSize,
     /// Octal digits.
     Octal,
-    /// A signal.
-    Signal,
+    /// Signals.
+    Signals,
     /// Exit codes.
     ExitCodes,
+    /// A number of retries.
+    Retries,
+    /// A part of a delay.
+    Jitter,
     /// An existing directory.
     Directory,
     /// A path in an existing directory.
@@ -31,6 +35,10 @@ pub enum ValueKind {
     RateLimit,
     /// A file descriptor that is not a standard stream.
     ReadyFd,
+    /// A command, a TCP address or an HTTP request.
+    Script,
+    /// What follows when a process becomes unhealthy.
+    HealthAction,
     /// A level of the activity log.
     Level,
     /// A user.
@@ -43,6 +51,10 @@ pub enum ValueKind {
     AutoRestart,
     /// `started` or `running`.
     ReadyWhen,
+    /// `none` or `shutdown`.
+    OnFatal,
+    /// `never`, `all-exited`, `any-fatal` or a name.
+    ExitWhen,
     /// `auto`, `system`, `session` or `off`.
     Bus,
     /// A name.
@@ -107,12 +119,16 @@ impl ValueKind {
             Self::Boolean => "boolean",
             Self::ByteSize => "size",
             Self::Octal => "octal",
-            Self::Signal => "signal",
+            Self::Signals => "signals",
             Self::ExitCodes => "exit codes",
+            Self::Retries => "integer or unlimited",
+            Self::Jitter => "percentage",
             Self::Directory => "directory",
             Self::Path => "path",
             Self::Logfile => "log target",
             Self::RateLimit => "rate",
+            Self::Script => "script",
+            Self::HealthAction => "action",
             Self::Level => "level",
             Self::User => "user",
             Self::UserGroup => "owner",
@@ -135,6 +151,8 @@ impl ValueKind {
             Self::ReadyFd
             | Self::AutoRestart
             | Self::ReadyWhen
+            | Self::OnFatal
+            | Self::ExitWhen
             | Self::Bus
             | Self::Socket
             | Self::Callable
@@ -152,7 +170,8 @@ impl ValueKind {
     /// expansion elsewhere.
     pub(in crate::config) fn is_literal(self, text: &str) -> bool {
         let number = text.trim_end().strip_suffix('%');
-        self == Self::CpuMax && number.is_some_and(|number| !number.contains('%'))
+        matches!(self, Self::CpuMax | Self::Jitter)
+            && number.is_some_and(|number| !number.contains('%'))
     }
 
     /// Describes a valid value, for messages after "takes".
@@ -166,7 +185,9 @@ impl ValueKind {
             Self::Boolean => "one of yes, true, on, 1, no, false, off, 0",
             Self::ByteSize => "a number of bytes such as 1048576, 512KB, 50MB or 1GB",
             Self::Octal => "octal digits such as 022",
-            Self::Signal => "a signal such as TERM, SIGTERM or 15",
+            Self::Signals => "signals such as TERM, SIGTERM or 15, separated by blanks or commas",
+            Self::Retries => "a whole number, or unlimited",
+            Self::Jitter => "a percentage such as 20%, or a fraction such as 0.2",
             Self::ExitCodes => "numbers from 0 to 255, separated by commas",
             Self::Directory => "a directory that exists",
             Self::Path => "a path in a directory that exists",
@@ -177,6 +198,10 @@ impl ValueKind {
                 "lines per time such as 1000/30s, with ms, s, min or h, or 0 for no limit"
             }
             Self::ReadyFd => "a whole number from 3 to 1023",
+            Self::Script => {
+                "a command, tcp://HOST:PORT or http://HOST:PORT/PATH with the options -H and -d"
+            }
+            Self::HealthAction => "restart, stop, or what the description of the key says",
             Self::Level => {
                 "one of critical, error, warn, info, debug, trace, blather, or warning, fatal, panic"
             }
@@ -185,6 +210,8 @@ impl ValueKind {
             Self::Address => "a port, host:port or *:port, with a port from 1 to 65535",
             Self::AutoRestart => "true, false or unexpected",
             Self::ReadyWhen => "started or running",
+            Self::OnFatal => "none or shutdown",
+            Self::ExitWhen => "never, all-exited, any-fatal, or the name of a program or group",
             Self::Bus => "auto, system, session or off",
             Self::Name => "a name without blank, colon and slash",
             Self::List => "strings separated by commas",

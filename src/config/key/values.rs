@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::super::confinement::Confinement;
+use super::super::health::HealthValues;
+use super::super::hooks::Hooks;
 use super::super::lookup::Lookup;
 use super::super::resources::CgroupLimits;
 use super::super::spec::{
@@ -82,6 +84,10 @@ pub(in crate::config) struct ProgramValues {
     /// Becomes the part of `spec` when all its keys are read, as `resources`.
     pub(in crate::config) confinement: Confinement,
     pub(in crate::config) resources: CgroupLimits,
+    /// Becomes the part of `spec` when all keys of the process are read.
+    pub(in crate::config) health: HealthValues,
+    /// As `health`.
+    pub(in crate::config) hooks: Hooks,
 }
 
 /// The values of one stream that its `LogSpec` has in another form.
@@ -122,6 +128,8 @@ impl SectionValues for ProgramValues {
             stderr: stream,
             confinement: Confinement::default(),
             resources: CgroupLimits::default(),
+            health: HealthValues::default(),
+            hooks: Hooks::default(),
         }
     }
 

@@ -8,6 +8,7 @@ use super::super::key::{MAIN_INTERFACE, RPC_FACTORY, SectionKind, TWIDDLER_INTER
 use super::super::lookup::{Lookup, LookupError};
 use super::super::options::DaemonOptions;
 use super::super::path::{absolute, dirname, join};
+use super::super::plan::KeyPlaces;
 use super::super::plugin;
 use super::super::problem::{ConfigErrors, SourceSpan};
 use super::super::python::words;
@@ -15,7 +16,8 @@ use super::super::spec::Config;
 use super::super::value;
 use super::confinement::{warn_of_cgroups, warn_of_rights};
 use super::{
-    ConfigReader, KeyResult, SectionAt, daemon, env_files, group, lint, program_default, server,
+    ConfigReader, KeyResult, SectionAt, daemon, env_files, exit_when, group, lint, program_default,
+    server,
 };
 use crate::domain::Line;
 
@@ -32,6 +34,18 @@ pub fn load(
     options: &DaemonOptions,
     lookup: &dyn Lookup,
 ) -> Result<Config, ConfigErrors> {
+    load_with_places(path, options, lookup).map(|(config, _)| config)
+}
+
+/// Like [`load`]. Also returns where the keys are.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with_places(
+    path: &str,
+    options: &DaemonOptions,
+    lookup: &dyn Lookup,
+) -> Result<(Config, KeyPlaces), ConfigErrors> {
     let mut reader = ConfigReader::open(path, lookup)?;
     include(&mut reader);
     let has_section = reader.ini.section(SectionKind::Daemon.prefix()).is_some();
@@ -55,6 +69,7 @@ pub fn load(
     let servers = server::read_servers(&mut reader);
     let daemon =
         daemon::resolve_daemon_spec(&mut reader, server_section, &options.overrides, &servers);
+    exit_when::check_exit_when(&mut reader, &daemon, &groups);
     warn_of_rights(&mut reader, &daemon, &groups);
     if options.check {
         // A daemon that starts logs this itself.
@@ -64,8 +79,12 @@ pub fn load(
     lint::lint(&mut reader, options.strict, options.is_found);
 
     let listed = std::mem::take(&mut reader.listed);
+    let places = KeyPlaces {
+        ini: std::mem::take(&mut reader.ini),
+        files: std::mem::take(&mut reader.files),
+    };
     let (notes, warnings) = reader.finish()?;
-    Ok(Config {
+    let config = Config {
         daemon,
         servers,
         rpc_interfaces,
@@ -75,7 +94,8 @@ pub fn load(
         warnings,
         listed: listed.into_iter().map(|(_, path)| path).collect(),
         is_implied,
-    })
+    };
+    Ok((config, places))
 }
 
 /// Whether the file was written for the Go re-implementation, which needs neither `[supervisord]` nor
@@ -473,7 +493,7 @@ mod tests {
             config.notes.iter().map(ToString::to_string).collect()
         };
         let config = at(
-            "[program-default]\nenvFiles=a\n[program:a]\ncommand=c\nrestartPause=1\nmyKey=1\ndependent_startup=true\n\
+            "[program-default]\nenvFiles=a\n[program:a]\ncommand=c\nkillWaitSecs=1\nmyKey=1\ndependent_startup=true\n\
              [program:b]\ncommand=c\nmyKey=1\ndependent_startup_wait_for=a\nstderr_logfile=syslog @udp:h:514\n",
         )
         .expect("valid");
@@ -481,7 +501,7 @@ mod tests {
             text(&config)[1..],
             [
                 "/etc/s.conf:12:16: syslog @udp:h:514 is taken as a file name: syslog servers are not supported; use syslog or journal",
-                "/etc/s.conf:5:1: restartPause in [program:a] is not supported yet; it has no effect",
+                "/etc/s.conf:5:1: killWaitSecs in [program:a] is not supported yet; it has no effect",
                 "/etc/s.conf:6:1: unknown key myKey in [program:a] is ignored (and in 1 more places)",
             ]
         );
@@ -676,6 +696,7 @@ mod tests {
                 ready_fd,
                 ready_timeout: Seconds(ready_timeout),
                 watchdog: Seconds(watchdog),
+                check: false,
             })
         };
         for (text, expected) in [
@@ -702,7 +723,7 @@ mod tests {
             ("ready_fd=-1", "ready_fd -1 is not from 3 to 1023"),
             (
                 "ready_timeout=3",
-                "ready_timeout needs notify=true or ready_fd",
+                "ready_timeout needs notify=true, ready_fd or ready_check",
             ),
             (
                 "notify=true\nready_timeout=-1",

@@ -10,10 +10,12 @@ use super::super::key::{ProgramValues, SectionKind, StreamValues};
 use super::super::python::strip;
 use super::super::spec::{
     EnvFileSpec, EnvFiles, Environment, IfMissing, InternedDefault as _, LogTarget, NUMPROCS_MAX,
-    ProcessKind, ProcessSpec, ProgramSpec,
+    NamedTargets, ProcessKind, ProcessSpec, ProgramSpec,
 };
 use super::super::value::{self, LogTargets, LogfileValue};
+use super::health::health;
 use super::readiness::readiness;
+use super::restart::check_restarts;
 use super::schedule::schedule;
 use super::{ConfigReader, KeyResult, RowCursor, SectionAt};
 use crate::domain::{Bytes, Capabilities, Channel, GroupName, Line, ProcessName};
@@ -132,6 +134,7 @@ fn common(
     let process_name = several_processes(reader, at, &mut values);
     reader.fields(at, names, rows.to("watchdogsecs"), &mut values);
     readiness(reader, at, &mut values);
+    check_restarts(reader, at, &values);
     reader.fields(at, names, rows.to("ambient_capabilities"), &mut values);
     check_ambient_capabilities(reader, at, &values);
     reader.fields(at, names, rows.rest_of_section(), &mut values);
@@ -221,6 +224,9 @@ fn process(
     reader.fields(at, names, rows.to("stderr_syslog"), &mut values);
     stream(reader, at, Channel::Stderr, &mut values);
     reader.fields(at, names, rows.rest(), &mut values);
+    health(reader, at, &mut values);
+    let hooks = std::mem::take(&mut values.hooks);
+    values.spec.hooks = hooks.into_shared();
     let ProgramValues {
         mut spec,
         stderr,
@@ -239,7 +245,11 @@ fn process(
             reader.warn_as(span, Line::ConfigWarning { text });
         }
         spec.stderr.target = LogTarget::None;
-        spec.stderr.named.journal = None;
+        // Clients see the configured value of stderr_syslog.
+        spec.stderr.named = NamedTargets {
+            syslog: spec.stderr.named.syslog,
+            ..NamedTargets::default()
+        };
     }
     let command = reader.text(at, "command", names);
     if command == KeyResult::Absent {

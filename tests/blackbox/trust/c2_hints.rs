@@ -92,8 +92,20 @@ const CASES: &[Case] = &[
         2,
     ),
     (
-        "[program:web]\ncommand=sleep\nstopsignal=TERM, KILL\n",
-        &["a list of stop signals is not supported"],
+        "[supervisord]\n[program:web]\ncommand=sleep\nstopsignal=TERM, KILL\n",
+        &["case: ok"],
+        &[],
+        0,
+    ),
+    (
+        "[program:web]\ncommand=sleep\nstopsignal=TERM NOSUCH\n",
+        &["value 'NOSUCH' is not a valid signal name"],
+        &[],
+        2,
+    ),
+    (
+        "[program:web]\ncommand=sleep\nstopsignal=TERM,,KILL\n",
+        &["not a valid list of signals: 'TERM,,KILL': an item is empty"],
         &[],
         2,
     ),

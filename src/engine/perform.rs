@@ -55,8 +55,8 @@ impl Engine {
                 signal,
                 scope,
             } => {
-                let group = scope == SignalScope::Group;
-                let result = self.children.send_signal(instance, signal, group);
+                let is_group = scope == SignalScope::Group;
+                let result = self.children.send_signal(instance, signal, is_group);
                 self.follow_ups.push_back(Input::Signalled {
                     instance,
                     signal,

@@ -184,7 +184,7 @@ fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
         health: rng.one_in(4).then(|| Arc::new(health(rng))),
         hooks: rng.one_in(4).then(|| Arc::new(hooks(rng))),
         resources: resources(rng),
-        schedule: schedule(rng),
+        schedule: (place % 3 == 1).then(|| schedule(rng)),
         ..ProcessSpec::new(
             ProcessName::parse(&format!("p{place}")).expect("valid"),
             group.clone(),
@@ -224,16 +224,15 @@ fn notify(rng: &mut Rng) -> NotifySpec {
     }
 }
 
-/// A random schedule. Most processes have none.
-fn schedule(rng: &mut Rng) -> Option<Arc<ScheduleSpec>> {
-    rng.one_in(5).then(|| {
-        let (cron, _) = rng.pick(EXPRESSIONS);
-        Arc::new(ScheduleSpec {
-            cron: Arc::from(cron),
-            overlap: rng.pick(&[CronOverlap::Skip, CronOverlap::Queue, CronOverlap::Kill]),
-            missed: rng.pick(&[CronMissed::Skip, CronMissed::Once]),
-            jitter: Seconds(rng.pick(&[0, 0, 2, 1000])),
-        })
+/// A random schedule. Every third process has one in every configuration, so that invariants about restarts know which
+/// processes start at any time.
+fn schedule(rng: &mut Rng) -> Arc<ScheduleSpec> {
+    let (cron, _) = rng.pick(EXPRESSIONS);
+    Arc::new(ScheduleSpec {
+        cron: Arc::from(cron),
+        overlap: rng.pick(&[CronOverlap::Skip, CronOverlap::Queue, CronOverlap::Kill]),
+        missed: rng.pick(&[CronMissed::Skip, CronMissed::Once]),
+        jitter: Seconds(rng.pick(&[0, 0, 2, 1000])),
     })
 }
 

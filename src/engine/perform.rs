@@ -43,10 +43,8 @@ impl Engine {
             }
             Action::Upgrade(ticket) => self.examine(ticket),
             Action::PollNotify(instance) => {
-                let poller = &self.poller;
-                let notified = self
-                    .children
-                    .read_notifications(instance, AT_ONCE_MAX, poller);
+                let (children, poller) = (&mut self.children, &self.poller);
+                let notified = children.read_notifications(instance, AT_ONCE_MAX, poller);
                 self.follow_ups.extend(notified);
                 self.follow_ups.push_back(Input::NotifyPolled(instance));
             }

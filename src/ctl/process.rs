@@ -224,7 +224,7 @@ pub(super) fn clear(session: &mut CtlSession, arguments: &str) -> Result<(), Ctl
     act(session, &CLEAR, &names, None)
 }
 
-fn no_names(session: &mut CtlSession, status: u8) -> Result<(), CtlError> {
+pub(super) fn no_names(session: &mut CtlSession, status: u8) -> Result<(), CtlError> {
     let action = session.running.name;
     session.usage(&format!("Error: {action} requires a process name"), status)
 }

@@ -16,6 +16,7 @@ mod allow;
 mod bad_input;
 mod cgroups;
 mod churn;
+mod cron;
 mod diagnostics;
 mod environment;
 mod events;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
     tests.extend(allow::tests());
     tests.extend(session_bus::tests());
     tests.extend(churn::tests());
+    tests.extend(cron::tests());
     tests.extend(events::tests());
     tests.extend(real_programs::tests());
     tests.extend(fcgi::tests());

@@ -9,6 +9,7 @@ mod listeners;
 mod notifiers;
 mod restarts;
 mod rng;
+mod schedules;
 mod scripts;
 mod world;
 
@@ -78,6 +79,11 @@ const MUST_HAPPEN: &[&str] = &[
     "Restart",
     "RestartFloored",
     "RestartRefused",
+    "RunMadeUp",
+    "RunMissed",
+    "RunQueued",
+    "RunReplaces",
+    "RunSkipped",
     "SHUTDOWN_STATE",
     "SPAWN_ERROR",
     "STILL_RUNNING",
@@ -93,6 +99,8 @@ const MUST_HAPPEN: &[&str] = &[
     "WaitingToStop",
     "WatchdogMissed",
     "WatchdogTriggered",
+    "a schedule ran",
+    "clock set",
     "AllEnded",
     "ProgramEnded",
     "delay that has grown",

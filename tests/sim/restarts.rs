@@ -192,7 +192,10 @@ impl Restarts {
             | Action::Spawn(_, spec) => {
                 let name = (spec.group.to_string(), spec.name.to_string());
                 let process = self.processes.entry(name).or_insert_with(Restart::fresh);
-                process.spec = Some((spec.restart, spec.startretries));
+                // A schedule starts its program at any time.
+                let restarts = (spec.restart, spec.startretries);
+                process.spec = spec.schedule.is_none().then_some(restarts);
+                process.is_known &= spec.schedule.is_none();
             }
             Action::Publish(change) => match &**change {
                 Change::ProcessState {

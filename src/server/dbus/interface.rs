@@ -59,6 +59,8 @@ pub(super) enum ReplyType {
     Scaled,
     /// Group names.
     Names,
+    /// Lines of text.
+    Lines,
 }
 
 impl ReplyType {
@@ -76,6 +78,7 @@ impl ReplyType {
             Self::Tail => &[("text", "s"), ("size", "x"), ("overflow", "b")],
             Self::Scaled => &[("added", "as"), ("removed", "as")],
             Self::Names => &[("names", "as")],
+            Self::Lines => &[("lines", "as")],
         }
     }
 }
@@ -117,7 +120,9 @@ const fn call(
 }
 
 use ObjectKind::{Group, Manager, Process};
-use ReplyType::{Difference, Done, Info, Infos, Names, Number, Results, Scaled, State, Tail, Text};
+use ReplyType::{
+    Difference, Done, Info, Infos, Lines, Names, Number, Results, Scaled, State, Tail, Text,
+};
 
 /// All methods.
 #[rustfmt::skip] // One row, one line.
@@ -127,6 +132,8 @@ pub(super) const BUS_METHODS: &[BusMethod] = &[
     call(Manager, "GetSupervisorVersion", "supervisor.getSupervisorVersion", "status", Text),
     call(Manager, "GetIdentification", "supervisor.getIdentification", "status", Text),
     call(Manager, "GetState", "supervisor.getState", "status", State),
+    call(Manager, "GetSchedules", "supervisord.getSchedules", "status", Lines),
+    call(Manager, "GetRuns", "supervisord.getRuns", "status", Lines),
     call(Manager, "GetPID", "supervisor.getPID", "status", Number),
     call(Manager, "ReadLog", "supervisor.readLog", "read-log", Text),
     call(Manager, "ClearLog", "supervisor.clearLog", "clear-log", Done),

@@ -49,7 +49,7 @@ fn file(kind: SectionKind, key: &ConfigKey, line: &str) -> String {
             let logs = if is_of_journal { "journal" } else { "AUTO" };
             format!(
                 "[supervisord]\n[program:a]\ncommand=c\nprocess_name=%(process_num)d\nnotify=true\nstdout_logfile={logs}\n\
-                 stderr_logfile={logs}\n{line}\n"
+                 stderr_logfile={logs}\n{line}\n[program:p]\ncommand=c\n"
             )
         }
         SectionKind::Group => format!("{main}[group:g]\nprograms=q\n{line}\n"),
@@ -115,7 +115,14 @@ fn every_row_has_an_effect() {
 
 /// The fields of a value. Fields of its parts have a dot in their names.
 fn fields(value: &Value) -> BTreeMap<String, Value> {
-    const PARTS: &[&str] = &["stdout", "stderr", "notify", "confinement", "resources"];
+    const PARTS: &[&str] = &[
+        "stdout",
+        "stderr",
+        "notify",
+        "confinement",
+        "resources",
+        "dependencies",
+    ];
     let mut fields = BTreeMap::new();
     for (name, value) in value.as_object().expect("a struct") {
         match value.as_object().filter(|_| PARTS.contains(&&**name)) {

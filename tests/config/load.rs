@@ -378,6 +378,9 @@ fn values(kind: ValueKind) -> &'static [&'static str] {
         ValueKind::PidsMax => &["5", "infinity", "0", ""],
         ValueKind::KillMode => &["process", "control-group", "mixed", ""],
         ValueKind::Diagnostics => &["off", "WARN,engine=trace", "loud", "info,engine", ""],
+        ValueKind::Dependencies => &["p", "p:ready, nosuch", "a:b:c", ""],
+        ValueKind::DependencyTargets => &["p", "p:*", ":", ""],
+        ValueKind::WaitFor => &["p:running", "p:exited nosuch", "p:up", ""],
         ValueKind::Level => &[
             "critical", "ERROR", "warn", "info", "debug", "trace", "blather", "warning", "",
         ],

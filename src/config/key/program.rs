@@ -9,16 +9,17 @@ use super::super::value::{
     auto_restart, boolean, byte_size, configured_user, duration, exit_codes, integer, log_targets,
     octal, rate_limit, ready_fd, seconds, signal,
 };
-use super::super::{confinement, resources};
+use super::super::{confinement, dependency, resources};
 use super::row::{
     ConfigKey,
-    Topic::{Cgroup, Limits, Logs, Privileges, Ready, Run, Start, Systemd},
+    Topic::{Cgroup, Limits, Logs, Order, Privileges, Ready, Run, Start, Systemd},
     key,
 };
 use super::value_kind::ValueKind::{
-    AutoRestart, Boolean, ByteLimit, ByteSize, Capabilities, CapabilityNames, CpuMax, Environment,
-    ExitCodes, Group, Groups, Integer, KillMode, Limit, Logfile, Memory, Name, Nice, NiceLimit,
-    Octal, OomScore, PidsMax, RateLimit, ReadyFd, Seconds, Signal, Text, User, Weight,
+    AutoRestart, Boolean, ByteLimit, ByteSize, Capabilities, CapabilityNames, CpuMax, Dependencies,
+    DependencyTargets, Environment, ExitCodes, Group, Groups, Integer, KillMode, Limit, Logfile,
+    Memory, Name, Nice, NiceLimit, Octal, OomScore, PidsMax, RateLimit, ReadyFd, Seconds, Signal,
+    Text, User, WaitFor, Weight,
 };
 use super::values::set;
 use crate::domain::Resource;
@@ -96,6 +97,10 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("stopasgroup", Boolean, Some("false"), "send the stop signal to the whole process group").topic(Start).program(set!(spec.stopasgroup = boolean)),
     key("killasgroup", Boolean, None, "send SIGKILL to the whole process group; not set: as stopasgroup").topic(Start).example("true").program(set!(killasgroup = Some(boolean))),
     key("restart_floor", Seconds, Some("1"), "minimum seconds between two starts of an automatic restart; 0 = none").ours().topic(Start).example("10").program(set!(spec.restart_floor = duration)),
+    key("depends_on", Dependencies, Some(""), "programs, groups (GROUP:*) or processes (GROUP:PROCESS) that must be up before this program starts, and that stop after it; each may end in :started, :ready, :healthy or :exited-ok").ours().topic(Order).example("web:ready").program(set!(dependencies.depends_on = dependency::depends_on)),
+    key("restart_with", DependencyTargets, Some(""), "dependencies whose restart restarts this program too").ours().topic(Order).example("web").program(set!(dependencies.restart_with = dependency::restart_with)),
+    key("dependent_startup", Boolean, Some("false"), "as in the plug-in supervisord-dependent-startup: start with the daemon although autostart is false, when dependent_startup_wait_for is met").ours().topic(Order).example("true").program(set!(dependencies.starts_with_plugin = boolean)),
+    key("dependent_startup_wait_for", WaitFor, Some(""), "with dependent_startup: programs and the states that they must have, separated by blanks").ours().topic(Order).example("web:running").program(set!(dependencies.wait_for = dependency::wait_for)),
     key("notify", Boolean, Some("false"), "give the program a NOTIFY_SOCKET; the process is RUNNING when it sends READY=1 (sd_notify(3)), not after startsecs").ours().topic(Ready).example("true").program(set!(spec.notify.socket = boolean)),
     key("ready_fd", ReadyFd, None, "file descriptor, 3 to 1023, passed to the program; the process is RUNNING when it writes a newline to it").ours().topic(Ready).example("3").program(set!(spec.notify.ready_fd = Some(ready_fd))),
     key("ready_timeout", Seconds, None, "readiness timeout with notify or ready_fd: seconds until the start has failed; 0 = none; not set: startsecs if set, else 90").ours().topic(Ready).example("90").program(set!(ready_timeout = Some(duration))),

@@ -11,6 +11,8 @@ pub enum Topic {
     Run,
     /// Start, restart and stop.
     Start,
+    /// What it depends on.
+    Order,
     /// Readiness and watchdog.
     Ready,
     /// Logs, and events from output.
@@ -27,9 +29,10 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic with its title, in the order of the manual page.
-    pub const ALL: [(Self, &'static str); 8] = [
+    pub const ALL: [(Self, &'static str); 9] = [
         (Self::Run, "what runs"),
         (Self::Start, "start and stop"),
+        (Self::Order, "dependencies"),
         (Self::Ready, "readiness and watchdog"),
         (Self::Logs, "logs"),
         (Self::Systemd, "systemd and the journal"),

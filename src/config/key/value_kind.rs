@@ -85,6 +85,12 @@ pub enum ValueKind {
     KillMode,
     /// A level of diagnostics, and levels of modules.
     Diagnostics,
+    /// Programs, groups and processes with conditions.
+    Dependencies,
+    /// Programs, groups and processes.
+    DependencyTargets,
+    /// Programs with states.
+    WaitFor,
 }
 
 impl ValueKind {
@@ -122,6 +128,9 @@ impl ValueKind {
             Self::Memory => "memory",
             Self::CpuMax => "CPU time",
             Self::Diagnostics => "diagnostics level",
+            Self::Dependencies => "dependencies",
+            Self::DependencyTargets => "names",
+            Self::WaitFor => "names and states",
             Self::ReadyFd
             | Self::AutoRestart
             | Self::ReadyWhen
@@ -207,6 +216,14 @@ impl ValueKind {
             Self::Diagnostics => {
                 "one of off, error, warn, info, debug, trace, and after commas MODULE=LEVEL such as engine=debug"
             }
+            Self::Dependencies => {
+                "programs, groups (GROUP:*) or processes (GROUP:PROCESS), each with an optional :started, :ready, :healthy \
+                 or :exited-ok, separated by commas or blanks"
+            }
+            Self::DependencyTargets => {
+                "programs, groups (GROUP:*) or processes (GROUP:PROCESS), separated by commas or blanks"
+            }
+            Self::WaitFor => "PROGRAM:STATE such as rsyslogd:running, separated by blanks",
         }
     }
 }

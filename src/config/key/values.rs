@@ -1,6 +1,7 @@
 //! The values that the rows of a section fill in while the section is read.
 
 use super::super::confinement::Confinement;
+use super::super::dependency::Dependencies;
 use super::super::lookup::Lookup;
 use super::super::resources::CgroupLimits;
 use super::super::spec::{DaemonSpec, NamedTargets, ProcessSpec, RateLimit};
@@ -69,6 +70,7 @@ pub(in crate::config) struct ProgramValues {
     /// Becomes the part of `spec` when all its keys are read, as `resources`.
     pub(in crate::config) confinement: Confinement,
     pub(in crate::config) resources: CgroupLimits,
+    pub(in crate::config) dependencies: Dependencies,
 }
 
 /// The values of one stream that its `LogSpec` has in another form.
@@ -103,6 +105,7 @@ impl SectionValues for ProgramValues {
             stderr: stream,
             confinement: Confinement::default(),
             resources: CgroupLimits::default(),
+            dependencies: Dependencies::default(),
         }
     }
 

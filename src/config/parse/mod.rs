@@ -5,6 +5,7 @@
 
 mod confinement;
 mod daemon;
+mod dependencies;
 mod fields;
 mod group;
 mod group_change;

@@ -166,6 +166,20 @@ requests! {
         /// Whether to answer only when the process is RUNNING or has failed.
         wait: bool as Value,
     } => changes "start";
+    /// Starts processes without what they depend on. Returns [`Reply::Done`] for one process, else [`Reply::Results`].
+    StartAlone {
+        /// The processes to start.
+        target: RequestTarget as Target,
+        /// Whether to answer only when the process is RUNNING or has failed.
+        wait: bool as Value,
+    } => changes "start";
+    /// Stops processes after everything that depends on them. Returns [`Reply::Results`].
+    StopWithDependants {
+        /// The processes to stop.
+        target: RequestTarget as Target,
+        /// Whether to answer only when the processes have stopped.
+        wait: bool as Value,
+    } => changes "stop";
     /// Returns [`Reply::Done`] for one process, else [`Reply::Results`].
     Stop {
         /// The processes to stop.
@@ -341,6 +355,8 @@ pub struct ProcessView {
     pub uptime: u64,
     /// Why the last start or run failed. Empty: it did not.
     pub spawn_error: String,
+    /// What the process waits for, or which of its dependencies failed. Empty: it is not held up by a dependency.
+    pub dependency_text: String,
     /// The last exit code. -1: killed by a signal. 0 also means that there was none.
     pub exit_status: i32,
     /// How many times the process was spawned again since its group was added, automatically or on request.

@@ -108,6 +108,7 @@ impl Fleet {
     /// Replaces the configuration. Returns its differences from the active groups, and the groups that changed.
     fn reread(&mut self, config: Arc<Config>) -> (Reply, Vec<GroupName>) {
         self.configuration.replace(config);
+        self.dependencies.recheck_absent();
         self.changes.is_regrouped = true;
         let active: Vec<_> = in_added_order(&self.groups)
             .into_iter()

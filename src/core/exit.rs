@@ -281,7 +281,7 @@ impl Process {
     }
 
     /// Returns whether the exit status is expected: an exit code in `exitcodes`.
-    fn expects(&self, status: ExitStatus) -> bool {
+    pub(super) fn expects(&self, status: ExitStatus) -> bool {
         match status {
             ExitStatus::Exited(code) => self.spec.exitcodes.contains(&code),
             ExitStatus::Signalled { .. } | ExitStatus::Unknown(_) => false,
@@ -307,7 +307,7 @@ impl Process {
             AutoRestart::Never => false,
             AutoRestart::Unexpected => !expected,
         };
-        if again && ctx.may_start {
+        if again && ctx.may_start && !self.run.stop_held {
             let floor = self.run.spawned_at + self.spec.restart_floor;
             ctx.now.mono.max(floor)
         } else {

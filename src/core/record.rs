@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::listener_stage::ListenerStage;
 use super::notify_state::NotifyState;
-use super::process::{LastError, Process, RunState};
+use super::process::{LastError, Process, RunState, is_false, is_zero};
 use super::process_record::ProcessRecord;
 use super::record_bytes::{Reader, Writer};
 use super::stage_record::{StageRecord, code_of_stage_at_exit, stage_at_exit_of_code};
 use super::transitions::CurrentStage;
-use crate::domain::{ExitReason, ResourceEvents, counter};
+use crate::domain::{ExitReason, ResourceEvents, Tick, counter};
 
 /// The first byte of a record: the version of the format.
 const FORM: u8 = 1;
@@ -39,11 +39,20 @@ struct Rest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "tidings")]
     notify_state: Option<Box<NotifyState>>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    running_at: Tick,
+    #[serde(default, skip_serializing_if = "is_false")]
+    stop_held: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    starts_again: bool,
 }
 
 impl Rest {
     fn is_empty(&self) -> bool {
         self.last_error.is_none()
+            && is_zero(&self.running_at)
+            && !self.stop_held
+            && !self.starts_again
             && self.exit_reason.is_none()
             && self.listener.is_none()
             && self.notify_state.is_none()
@@ -80,6 +89,9 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
         start,
         stop,
         spawned_at,
+        running_at,
+        stop_held,
+        starts_again,
         report_at,
         spawns,
         exit_reason,
@@ -89,7 +101,12 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
         listener,
         notify_state,
     } = &process.run;
-    let mut rest = Rest::default();
+    let mut rest = Rest {
+        running_at: *running_at,
+        stop_held: *stop_held,
+        starts_again: *starts_again,
+        ..Rest::default()
+    };
     let mut to = Writer(Vec::with_capacity(160));
     to.u8(FORM);
     to.u32(slot);
@@ -139,8 +156,12 @@ fn write_last_error(
             to.u8(7);
             to.i32(*code);
         }
-        Some(LastError::NotSpawned(_) | LastError::HeldUp(_)) if is_short => to.u8(NONE),
-        Some(LastError::NotSpawned(_) | LastError::HeldUp(_)) => {
+        Some(LastError::NotSpawned(_) | LastError::HeldUp(_) | LastError::Dependency(_))
+            if is_short =>
+        {
+            to.u8(NONE);
+        }
+        Some(LastError::NotSpawned(_) | LastError::HeldUp(_) | LastError::Dependency(_)) => {
             to.u8(ELSEWHERE);
             return last_error.cloned();
         }
@@ -253,6 +274,9 @@ pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
         start,
         stop,
         spawned_at,
+        running_at: rest.running_at,
+        stop_held: rest.stop_held,
+        starts_again: rest.starts_again,
         report_at,
         spawns,
         exit_reason: exit_reason.resolve(rest.exit_reason)?,

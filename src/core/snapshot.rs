@@ -85,6 +85,8 @@ impl Fleet {
     /// Returns a snapshot of the whole state.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
+        #[cfg(debug_assertions)]
+        self.check_dependencies();
         let shot = |&slot: &u32| {
             let process = self.slots.get(slot)?;
             Some(ProcessSnapshot {
@@ -202,6 +204,7 @@ impl Fleet {
                 fleet.restore_group(&spec, shot.added, shot.processes);
             }
         }
+        fleet.index_dependencies();
         fleet
     }
 

@@ -75,6 +75,8 @@ pub(super) enum StageRecord {
     Unknown {
         alive: Option<(InstanceId, i32)>,
     },
+    /// Daemons before 5.1 cannot read it.
+    Waiting,
 }
 
 impl From<Stage> for StageRecord {
@@ -85,6 +87,7 @@ impl From<Stage> for StageRecord {
                 Idle::Exited { restart_at } => Self::Exited { restart_at },
                 Idle::Fatal => Self::Fatal,
                 Idle::Backoff { retry_at } => Self::Backoff { retry_at },
+                Idle::Waiting => Self::Waiting,
                 Idle::UnknownGone => Self::Unknown { alive: None },
             },
             Stage::Attempt { instance, step } => match step {
@@ -163,6 +166,7 @@ impl From<StageRecord> for Stage {
             R::Exited { restart_at } => return Self::Idle(Idle::Exited { restart_at }),
             R::Fatal => return Self::Idle(Idle::Fatal),
             R::Backoff { retry_at } => return Self::Idle(Idle::Backoff { retry_at }),
+            R::Waiting => return Self::Idle(Idle::Waiting),
             R::Unknown { alive: None } => return Self::Idle(Idle::UnknownGone),
             R::Resolving(instance) => return Self::attempt(instance, AttemptStep::Resolving),
             R::Preparing(instance) => return Self::attempt(instance, AttemptStep::Preparing),
@@ -315,6 +319,7 @@ impl StageRecord {
             Self::Unknown {
                 alive: Some((instance, pid)),
             } => to.process(15, instance, pid),
+            Self::Waiting => to.u8(16),
         }
     }
 
@@ -391,6 +396,7 @@ impl StageRecord {
             15 => Self::Unknown {
                 alive: Some(from.process()?),
             },
+            16 => Self::Waiting,
             _ => return None,
         })
     }

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use supervisord::config::dependency::{depends_on, wait_for};
 use supervisord::config::spec::{
-    AutoRestart, CgroupLimits, Config, DaemonSpec, FcgiSocket, GroupChange, GroupChangeResult,
-    GroupKind, GroupSpec, InternedDefault as _, KillMode, LimitAmount, LogSpec, LogTarget,
-    NotifySpec, ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate,
+    AutoRestart, CgroupLimits, Config, DaemonSpec, Dependencies, FcgiSocket, GroupChange,
+    GroupChangeResult, GroupKind, GroupSpec, InternedDefault as _, KillMode, LimitAmount, LogSpec,
+    LogTarget, NotifySpec, ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate,
 };
 use supervisord::domain::{GroupName, ProcessName, Seconds, Signal};
 
@@ -156,6 +157,7 @@ fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
         restart_floor: Seconds(rng.pick(&[0, 1, 1, 5])),
         notify: notify(rng),
         resources: resources(rng),
+        dependencies: dependencies(rng, group),
         ..ProcessSpec::new(
             ProcessName::parse(&format!("p{place}")).expect("valid"),
             group.clone(),
@@ -177,6 +179,37 @@ fn notify(rng: &mut Rng) -> NotifySpec {
             0
         }),
     }
+}
+
+/// Random dependencies on groups with a lower number, so that no mixture of configurations has a cycle.
+fn dependencies(rng: &mut Rng, group: &GroupName) -> Arc<Dependencies> {
+    let number: u64 = group.as_str()[1..].parse().unwrap_or(0);
+    let mut dependencies = Dependencies::default();
+    if number < 2 || !rng.one_in(3) {
+        return dependencies.into_shared();
+    }
+    for _ in 0..=rng.below(2) {
+        let target = format!("g{}", 1 + rng.below(number - 1));
+        let suffix = rng.pick(&["", "", ":*", ":p0", ":p1"]);
+        let condition = rng.pick(&["", "", "", ":started", ":ready", ":healthy", ":exited-ok"]);
+        let text = format!("{target}{suffix}{condition}");
+        let parsed = depends_on(&text).expect("valid");
+        if rng.one_in(3) {
+            let targets = parsed.iter().map(|dependency| dependency.target.clone());
+            dependencies.restart_with.extend(targets);
+        }
+        if rng.one_in(8) {
+            let state = rng.pick(&["running", "exited", "running,exited", "stopped"]);
+            dependencies.starts_with_plugin = true;
+            let text = format!("{target}{suffix}:{state}");
+            dependencies
+                .wait_for
+                .extend(wait_for(&text).expect("valid"));
+        } else {
+            dependencies.depends_on.extend(parsed);
+        }
+    }
+    dependencies.into_shared()
 }
 
 fn resources(rng: &mut Rng) -> Arc<CgroupLimits> {

@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod configs;
+mod dependencies;
 mod invariants;
 mod listeners;
 mod notifiers;
@@ -32,6 +33,7 @@ const MUST_HAPPEN: &[&str] = &[
     "BAD_NAME",
     "BAD_SIGNAL",
     "CANT_REREAD",
+    "DependencyFailed",
     "DrainLate",
     "FAILED",
     "EventNotSent",
@@ -70,17 +72,21 @@ const MUST_HAPPEN: &[&str] = &[
     "Restart",
     "RestartFloored",
     "RestartRefused",
+    "RestartedWith",
     "SHUTDOWN_STATE",
     "SPAWN_ERROR",
     "STILL_RUNNING",
     "SendProblem",
     "Shutdown",
     "SignalMissed",
+    "StartedFor",
+    "StopHeld",
     "TICK_3600",
     "TICK_5",
     "TICK_60",
     "UpgradeRefused",
     "Upgraded",
+    "WaitingFor",
     "WaitingToDie",
     "WaitingToStop",
     "WatchdogMissed",

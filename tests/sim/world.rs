@@ -276,7 +276,8 @@ impl World {
         }
         self.invariants.after(self.now, &input, &out, &self.fleet);
         if self.rng.one_in(10 + self.size) {
-            self.invariants.compare(&self.fleet.view(self.now));
+            self.invariants
+                .compare(&self.fleet, &self.fleet.view(self.now));
         }
         self.perform(out);
     }
@@ -785,7 +786,7 @@ impl World {
         let (group, process) = self.name();
         let name = format!("{group}:{process}");
         let wait = self.rng.percent(60);
-        let request = match self.rng.below(364) {
+        let request = match self.rng.below(380) {
             0..=89 => Request::Start { target, wait },
             90..=169 => Request::Stop { target, wait },
             170..=199 => Request::Signal {
@@ -836,6 +837,8 @@ impl World {
             },
             360..=361 => Request::Upgrade,
             362 => Request::Generation,
+            364..=371 => Request::StartAlone { target, wait },
+            372..=379 => Request::StopWithDependants { target, wait },
             _ => Request::LogFile(LogRef::Daemon),
         };
         self.next_ticket += 1;

@@ -2,7 +2,9 @@
 
 use super::super::method::{BoundCall, Method, Param, ParamKind, WireType};
 use super::super::{FaultCode, Permission, Request, RequestTarget, TableColumns};
-use super::params::{DONE, GROUP_NAME, RESULTS, param};
+use super::params::{
+    DONE, GROUP_NAME, PROCESS_OR_GROUP, RESULTS, START_WAIT, STOP_WAIT, param, target_request,
+};
 use crate::domain::{Foreign, Namespec};
 
 /// Returns the target that one name of a rolling restart means.
@@ -19,7 +21,10 @@ fn rolling_target(text: String) -> RequestTarget {
 
 /// The methods that Supervisor does not have.
 pub(super) const METHODS: &[Method] = {
-    use FaultCode::{BadName, Failed, IncorrectParameters};
+    use FaultCode::{
+        AbnormalTermination, AlreadyStarted, BadName, Failed, IncorrectParameters, NoFile,
+        NotExecutable, SpawnError as SpawnErrorFault,
+    };
     use Permission::{Configure, Control, Shutdown, Status, Update};
     use WireType::{Array, Bool, Struct, Text};
     &[
@@ -87,6 +92,46 @@ pub(super) const METHODS: &[Method] = {
                 Ok(BoundCall::Engine(Request::RollingRestart {
                     targets,
                     at_once,
+                }))
+            },
+        },
+        Method {
+            names: &["supervisord.startWithoutDependencies"],
+            params: &[PROCESS_OR_GROUP, START_WAIT],
+            returns: Bool,
+            result: "Always true; for `group:*` the result of startProcessGroup",
+            faults: &[
+                BadName,
+                NoFile,
+                NotExecutable,
+                AlreadyStarted,
+                SpawnErrorFault,
+                AbnormalTermination,
+                Failed,
+            ],
+            permission: Control,
+            doc: "Start a process at once, although what it depends on (`depends_on`) is not up, and without starting that. A later automatic restart waits as usual.",
+            bind: |args| {
+                let (name, wait) = (args.text()?, args.truth()?);
+                Ok(target_request(name, |target| Request::StartAlone {
+                    target,
+                    wait,
+                }))
+            },
+        },
+        Method {
+            names: &["supervisord.stopWithDependents"],
+            params: &[PROCESS_OR_GROUP, STOP_WAIT],
+            returns: Array,
+            result: RESULTS,
+            faults: &[BadName],
+            permission: Control,
+            doc: "Stop a process or a group, and before it everything that runs and depends on it (`depends_on`), directly or not.",
+            bind: |args| {
+                let (name, wait) = (args.text()?, args.truth()?);
+                Ok(target_request(name, |target| Request::StopWithDependants {
+                    target,
+                    wait,
                 }))
             },
         },

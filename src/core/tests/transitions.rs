@@ -2,10 +2,13 @@
 //! that make a difference. The steps that happen must be exactly those of the table.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use super::bench::{Bench, CAT, start, stop};
+use super::bench::{Bench, CAT, config, program, start, stop};
 use crate::api::{AccessScope, Caller, Grant, Permission, Request, Ticket};
-use crate::config::spec::{AutoRestart, NotifySpec, ProcessSpec};
+use crate::config::dependency::depends_on;
+use crate::config::spec::{AutoRestart, Dependencies, NotifySpec, ProcessSpec};
+use crate::core::dependency_index::DependencyIndex;
 use crate::core::notify_state::NotifyState;
 use crate::core::process::{NextAttempt, Process};
 use crate::core::stage::{
@@ -39,6 +42,7 @@ fn stages() -> Vec<Stage> {
         Stage::Idle(Idle::Exited { restart_at: at }),
         Stage::Idle(Idle::Fatal),
         Stage::Idle(Idle::Backoff { retry_at: at }),
+        Stage::Idle(Idle::Waiting),
         Stage::Idle(Idle::UnknownGone),
     ];
     let steps = [
@@ -99,6 +103,13 @@ const CONFIGURATIONS: &[Configure] = &[
             ready_timeout: Seconds(5),
             watchdog: Seconds(5),
         };
+    },
+    // The group of that name is configured and not active, so the process waits for it.
+    |spec| {
+        spec.dependencies = Arc::new(Dependencies {
+            depends_on: depends_on("db").expect("valid"),
+            ..Dependencies::default()
+        });
     },
 ];
 
@@ -163,6 +174,7 @@ fn fleet(base: &Snapshot, stage: Stage, extras: Extras) -> Fleet {
             held_up: None,
         })
     });
+    fleet.dependencies = DependencyIndex::default();
     Fleet::restore(fleet.snapshot(), now)
 }
 
@@ -256,7 +268,11 @@ fn inputs(on: Trigger) -> Vec<(u64, Vec<Input>)> {
             )]
         }
         // No input stands for these.
-        Trigger::Adopted | Trigger::RetriesSpent | Trigger::Cancelled => vec![(10, vec![])],
+        Trigger::Adopted
+        | Trigger::RetriesSpent
+        | Trigger::DependenciesMet
+        | Trigger::DependencyFailed
+        | Trigger::Cancelled => vec![(10, vec![])],
     }
 }
 
@@ -283,6 +299,12 @@ fn steps(fleet: &mut Fleet, on: Trigger, ms: u64, inputs: Vec<Input>) -> Vec<Ste
             Trigger::RetriesSpent => {
                 fleet.update_process(0, on, now, &mut out, Process::give_up);
             }
+            Trigger::DependenciesMet => fleet.dependencies_met(0, now, &mut out),
+            Trigger::DependencyFailed => {
+                fleet.update_process(0, on, now, &mut out, |process, ctx| {
+                    process.dependency_failed("db is FATAL".to_owned(), ctx);
+                });
+            }
             Trigger::Cancelled => {
                 fleet.update_process(0, on, now, &mut out, Process::cancelled);
             }
@@ -303,7 +325,11 @@ fn the_table_of_transitions_is_what_happens() {
             spec.autostart = false;
             configure(spec);
         });
-        let base = bench.fleet.snapshot();
+        let mut whole = bench.fleet;
+        let last_read = Arc::make_mut(&mut whole.configuration.last_read);
+        let db = config(vec![(999, vec![program("db", "db")])]);
+        last_read.groups.extend(db.groups.iter().cloned());
+        let base = whole.snapshot();
         for stage in stages() {
             let kind = stage.kind();
             kinds.insert(kind);

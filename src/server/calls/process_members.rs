@@ -98,6 +98,10 @@ fn push_description<'z>(view: &ProcessView, zone: impl FnOnce() -> &'z TimeZone,
             out.push_str("\")");
         }
         ProcessState::Backoff | ProcessState::Fatal => out.push_str(&view.spawn_error),
+        // Only programs with keys that Supervisor does not know depend on others.
+        ProcessState::Stopped if !view.dependency_text.is_empty() => {
+            out.push_str(&view.dependency_text);
+        }
         ProcessState::Stopped | ProcessState::Exited => {
             if view.start == 0 {
                 out.push_str("Not started");
@@ -230,6 +234,7 @@ pub(in crate::server) mod tests {
             now: 1_795_203_928,
             uptime: 1,
             spawn_error: String::new(),
+            dependency_text: String::new(),
             exit_status: 0,
             restarts: 0,
             events_discarded: 0,

@@ -157,6 +157,9 @@ requests! {
     /// Returns [`Reply::Processes`] for the processes that the names mean and the caller may see, ordered by group and
     /// process name.
     SomeProcessInfo(names: Vec<String> as Processes) => reads;
+    /// Returns [`Reply::Dependencies`] for the processes that the names mean and the caller may see. No names: all that
+    /// depend on others or that others depend on.
+    Dependencies(names: Vec<String> as Processes) => reads;
     /// Returns [`Reply::Configs`] of the configuration read last, ordered by process name.
     AllConfigInfo => reads;
     /// Returns [`Reply::Done`] for one process, else [`Reply::Results`].
@@ -299,6 +302,8 @@ pub enum Reply {
     Processes(Vec<ProcessView>),
     /// Configured processes.
     Configs(Vec<ConfigView>),
+    /// What processes depend on.
+    Dependencies(Vec<DependencyView>),
     /// One result per process that the request acted on.
     Results(Vec<TargetResult>),
     /// How the configuration differs from the active groups.
@@ -334,6 +339,40 @@ pub enum Reply {
         /// Removed processes, by descending process_num.
         removed: Vec<ProcessName>,
     },
+}
+
+/// A process that depends on others, or that others depend on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DependencyView {
+    /// Its name.
+    pub name: ProcessName,
+    /// Its group.
+    pub group: GroupName,
+    /// Its state.
+    pub state: ProcessState,
+    /// What it waits for, or why a dependency ended its start. Empty: it is not held up.
+    pub held_up: String,
+    /// Milliseconds from the start of the first programs of the daemon to its last start. `None`: it was never started.
+    pub started_after: Option<i64>,
+    /// Milliseconds from its last start to RUNNING. `None`: it has not been RUNNING since, or the time is not known.
+    pub ready_after: Option<i64>,
+    /// What it depends on, in the order written.
+    pub needs: Vec<DependencyNeed>,
+    /// The processes that run and depend on it directly.
+    pub running_dependents: Vec<String>,
+}
+
+/// One dependency of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DependencyNeed {
+    /// As written, without the condition.
+    pub target: String,
+    /// What each process must have reached; `up` without a condition.
+    pub condition: String,
+    /// All processes have reached it.
+    pub is_met: bool,
+    /// The processes that the target means now, as `group:process`, or the name alone where both are equal.
+    pub processes: Vec<String>,
 }
 
 /// One process as clients see it. The server renders descriptions and dates.

@@ -97,6 +97,7 @@ impl Fleet {
             Request::ProcessInfo(name) => self.views(&[self.one(&name, rights)?], now),
             Request::AllProcessInfo => Reply::Processes(self.view_of(scope, now)),
             Request::SomeProcessInfo(names) => self.views(&self.slots_named(&names, scope), now),
+            Request::Dependencies(names) => self.dependency_views(&names, rights),
             Request::AllConfigInfo => Reply::Configs(self.config_views(scope)),
             Request::GroupNames => Reply::Names(self.group_names(scope)),
             Request::ConfigProblems => self.admit_config_problems(scope)?,
@@ -388,6 +389,7 @@ impl Fleet {
         if self.groups.contains_key(name) {
             return Err(FaultCode::AlreadyAdded.of(name));
         }
+        self.check_new_group(&group)?;
         Ok(group)
     }
 

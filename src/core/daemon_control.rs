@@ -119,6 +119,7 @@ impl Fleet {
             changed,
             removed,
         } = diff(&active, &self.configuration.last_read.groups);
+        let removed = self.groups_in_stop_order(removed);
         let reply = Reply::Diff {
             added,
             changed: changed.clone(),

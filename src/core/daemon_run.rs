@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::api::Reply;
-use crate::domain::SupervisorState;
+use crate::domain::{SupervisorState, Tick};
 
 /// What the core knows of the daemon that it runs in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,8 @@ pub(super) struct DaemonRun {
     pub(super) state: SupervisorState,
     /// The groups of the configuration were added.
     pub(super) has_begun: bool,
+    /// When the first programs were started, on the monotonic clock.
+    pub(super) began_at: Tick,
     /// Everything has stopped and the engine was told to finish.
     pub(super) is_finished: bool,
     /// How many times the state was handed over from one image of the daemon to the next.
@@ -42,6 +44,7 @@ impl DaemonRun {
             identity,
             state: SupervisorState::Running,
             has_begun: false,
+            began_at: Tick(0),
             is_finished: false,
             generation: 0,
             is_upgrading: false,

@@ -1,14 +1,17 @@
 //! Keeps the index of dependencies up to date with the groups, and says what a process waits for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Fleet;
 use super::dependency_facts::DependencyFacts;
-use super::dependency_index::Target;
+use super::dependency_index::{Target, TargetId};
 use super::process::Process;
 use super::slots::Group;
 use super::stage::{Idle, Stage};
-use crate::config::spec::{DependencyTarget, GroupSpec};
+use crate::api::{Fault, FaultCode};
+use crate::config::spec::{
+    Dependency, DependencyTarget, GroupChangeResult, GroupSpec, ProcessSpec,
+};
 use crate::domain::{GroupName, Namespec, ProcessName, ProcessState};
 
 /// Maximum number of processes that a description names.
@@ -135,6 +138,78 @@ impl Fleet {
         }
     }
 
+    /// Checks that a group which is going to be active makes no cycle with groups that were read before it changed. One
+    /// configuration has none.
+    ///
+    /// # Errors
+    /// It would.
+    pub(super) fn check_new_group(&self, spec: &GroupSpec) -> Result<(), Fault> {
+        let group = &spec.name;
+        let names = spec.processes.iter().map(|process| {
+            DependencyTarget::Process(group.as_str().into(), process.name.as_str().into())
+        });
+        let names: Vec<DependencyTarget> = names_of_group(spec).into_iter().chain(names).collect();
+        let mut processes = spec.processes.iter();
+        if processes.any(|process| self.leads_back(process, &names)) {
+            return Err(FaultCode::Failed.of(format!(
+                "dependencies would form a cycle through {group} (update all groups together)"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Checks what a program depends on that is going to be added to an active group.
+    ///
+    /// # Errors
+    /// Something that it depends on does not exist, or depends on it.
+    pub(super) fn check_new_program(
+        &self,
+        group: &GroupName,
+        made: &GroupChangeResult,
+    ) -> Result<(), Fault> {
+        for process in &made.processes {
+            let title = Some(made.template.program());
+            let names = names_of_process(group, &process.name, title);
+            for Dependency { target, .. } in process.dependencies.all() {
+                let (_, is_there) = members(&self.groups, &self.slots, &target);
+                if names.contains(&target) {
+                    let text = format!("{} would depend on itself", process.name);
+                    return Err(FaultCode::IncorrectParameters.of(text));
+                }
+                if !is_there && !self.is_configured(&target) {
+                    let text = format!("{} depends on unknown {target}", process.name);
+                    return Err(FaultCode::IncorrectParameters.of(text));
+                }
+            }
+            if self.leads_back(process, &names) {
+                let text = format!("dependencies would form a cycle through {}", process.name);
+                return Err(FaultCode::IncorrectParameters.of(text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether something active that `process` depends on depends on one of `names`.
+    fn leads_back(&self, process: &ProcessSpec, names: &[DependencyTarget]) -> bool {
+        if process.dependencies.is_empty() {
+            return false;
+        }
+        let ids = names.iter().flat_map(|name| self.dependencies.named(name));
+        let own: BTreeSet<TargetId> = ids.copied().collect();
+        if own.is_empty() {
+            return false;
+        }
+        let needed = process
+            .dependencies
+            .all()
+            .flat_map(|needed| members(&self.groups, &self.slots, &needed.target).0);
+        let reached = self.reached_from(needed);
+        reached.into_iter().any(|slot| {
+            let mut needs = self.dependencies.needs(slot).iter();
+            needs.any(|id| own.contains(id))
+        })
+    }
+
     /// Panics if the index does not say what the processes are.
     #[cfg(debug_assertions)]
     pub(super) fn check_dependencies(&self) {
@@ -213,6 +288,12 @@ impl Fleet {
         let (group, name) = (process.spec.group.as_str(), process.spec.name.as_str());
         let slot = self.find(group, name)?;
         Some(format!("waiting for {}", self.waited_for(slot)))
+    }
+
+    /// Returns what a process waits for, or why a dependency ended its start. Empty: it is not held up.
+    pub(super) fn held_up_text(&self, process: &Process) -> String {
+        self.dependency_text(process)
+            .unwrap_or_else(|| process.dependency_error().to_owned())
     }
 
     /// Says why a target will not be met. `None`: it may be met later.

@@ -6,6 +6,7 @@ use super::Fleet;
 use super::dependency_index::TargetId;
 use super::slots::in_start_order;
 use super::stage::{Idle, Stage};
+use crate::domain::GroupName;
 
 /// The direction of a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,16 @@ impl Fleet {
         order
     }
 
+    /// Returns the processes and everything that they depend on, directly or not.
+    pub(super) fn reached_from(&self, slots: impl Iterator<Item = u32>) -> Vec<u32> {
+        let mut reached = Vec::new();
+        let mut walk = Walk::new(self, Direction::Down, |_, _| true);
+        for slot in slots {
+            walk.visit(slot, &mut |slot| reached.push(slot));
+        }
+        reached
+    }
+
     /// Returns a process with everything that runs and depends on it, directly or not, dependants first.
     pub(super) fn with_dependants(&self, slots: &[u32]) -> Vec<u32> {
         let mut order = Vec::new();
@@ -65,6 +76,26 @@ impl Fleet {
             walk.visit(slot, &mut |slot| order.push(slot));
         }
         order
+    }
+
+    /// Returns the groups in their order, except that what depends on a group comes before it.
+    pub(super) fn groups_in_stop_order(&self, names: Vec<GroupName>) -> Vec<GroupName> {
+        if self.dependencies.is_empty() {
+            return names;
+        }
+        let slots = |name: &GroupName| self.groups.get(name).map(|group| group.slots.clone());
+        let all = names.iter().filter_map(slots).flatten().collect();
+        let mut ordered: Vec<GroupName> = Vec::with_capacity(names.len());
+        let mut known = BTreeSet::new();
+        let of_slots = self.dependants_first(all).into_iter();
+        let of_slots = of_slots.filter_map(|slot| Some(self.names_of(slot)?.1));
+        // Groups without processes come last.
+        for name in of_slots.chain(names) {
+            if known.insert(name.clone()) {
+                ordered.push(name);
+            }
+        }
+        ordered
     }
 
     /// Returns the processes that must be started so that `slot` can start, what a process depends on first. `slot`

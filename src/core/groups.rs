@@ -22,6 +22,7 @@ impl Fleet {
             return;
         }
         self.daemon.has_begun = true;
+        self.daemon.began_at = now.mono;
         let config = Arc::clone(&self.configuration.last_read);
         for group in &config.groups {
             self.add_group(group, now, out);

@@ -23,6 +23,7 @@ mod dependency_index;
 mod dependency_order;
 mod dependency_start;
 mod dependency_stop;
+mod dependency_view;
 mod event_queues;
 mod exit;
 mod fleet;

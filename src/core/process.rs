@@ -294,14 +294,19 @@ impl Process {
             restarts: self.run.spawns.saturating_sub(1),
             exit_reason: self.run.exit_reason.clone(),
             status_text: self.status_text(),
-            dependency_text: match &self.run.last_error {
-                Some(LastError::Dependency(text)) => text.clone(),
-                _ => String::new(),
-            },
+            dependency_text: self.dependency_error().to_owned(),
             events_discarded: 0,
             pid: self.run.stage.pid(),
             stdout_logfile: self.logs.stdout.clone(),
             stderr_logfile: self.logs.stderr.clone(),
+        }
+    }
+
+    /// Returns why a dependency ended the last start. Empty: none did.
+    pub(super) fn dependency_error(&self) -> &str {
+        match &self.run.last_error {
+            Some(LastError::Dependency(text)) => text,
+            _ => "",
         }
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::auto_log_names::AutoLogNames;
 use super::listener_pool::ListenerPool;
 use super::pending::Pending;
-use super::process::{Process, RunState};
+use super::process::{Process, RunState, is_zero};
 use super::shutdown_state::ShutdownState;
 use super::slots::{Group, SlotEntry, SlotTable, in_added_order};
 use super::tick::Ticks;
@@ -29,6 +29,8 @@ pub struct Snapshot {
     #[serde(rename = "mood")]
     daemon_state: SupervisorState,
     began: bool,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    began_at: Tick,
     finished: bool,
     generation: u32,
     is_upgrading: bool,
@@ -123,6 +125,7 @@ impl Fleet {
             next_config: self.configuration.next.clone(),
             daemon_state: self.daemon.state,
             began: self.daemon.has_begun,
+            began_at: self.daemon.began_at,
             finished: self.daemon.is_finished,
             generation: self.daemon.generation,
             is_upgrading: self.daemon.is_upgrading,
@@ -161,6 +164,7 @@ impl Fleet {
         fleet.configuration.next = snapshot.next_config;
         fleet.daemon.state = snapshot.daemon_state;
         fleet.daemon.has_begun = snapshot.began;
+        fleet.daemon.began_at = snapshot.began_at;
         fleet.daemon.is_finished = snapshot.finished;
         fleet.daemon.generation = snapshot.generation;
         fleet.daemon.is_upgrading = snapshot.is_upgrading;

@@ -37,6 +37,12 @@ pub(super) struct ActionFlag {
 
 pub(super) const JSON: ActionFlag = flag("--json", "print one line of JSON");
 pub(super) const YES: ActionFlag = flag("--yes", "do not ask for confirmation");
+pub(super) const NO_DEPS: ActionFlag =
+    flag("--no-deps", "start without what the processes depend on");
+pub(super) const WITH_DEPENDENTS: ActionFlag = flag(
+    "--with-dependents",
+    "first stop what depends on the processes",
+);
 pub(super) const FOLLOW: ActionFlag = flag("-f", "follow the output until Ctrl-C");
 
 pub(super) const fn flag(name: &'static str, doc: &'static str) -> ActionFlag {

@@ -120,6 +120,20 @@ pub(super) const METHODS: &[Method] = {
             },
         },
         Method {
+            names: &["supervisord.getDependencies"],
+            params: &[param(
+                "names",
+                ParamKind::Names,
+                "`process`, `group:process`, `group:*`, or an array of those; empty: all processes that depend on others or that others depend on",
+            )],
+            returns: Array,
+            result: "Array of structs: name, group, statename; held_up: what the process waits for, or which dependency failed; started: milliseconds from the start of the daemon's first programs to its last start, -1 = never; ready: milliseconds from then to RUNNING, -1 = unknown; depends_on: array of structs with target, condition, met, and processes; dependents: names of running processes that depend on it",
+            faults: &[],
+            permission: Status,
+            doc: "Return what processes depend on (`depends_on`), and the times of their last starts. `supervisorctl graph` and `supervisorctl critical-chain` use this method.",
+            bind: |args| Ok(BoundCall::Engine(Request::Dependencies(args.names()?))),
+        },
+        Method {
             names: &["supervisord.stopWithDependents"],
             params: &[PROCESS_OR_GROUP, STOP_WAIT],
             returns: Array,

@@ -296,7 +296,8 @@ fn nearest(graph: &Graph, target: &DependencyTarget) -> Option<String> {
         names.into_iter().map(str::to_owned).collect()
     };
     let close = |word: &str| {
-        let names = sorted(names());
+        let mut names = sorted(names());
+        names.retain(|name| name.contains(':') == word.contains(':'));
         hint::of_name(word, names.iter().map(String::as_str)).map(str::to_owned)
     };
     match target {

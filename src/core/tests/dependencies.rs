@@ -676,6 +676,28 @@ fn a_dependency_that_is_removed_fails_who_waits_for_it() {
 }
 
 #[test]
+fn g30_groups_of_two_configurations_form_no_cycle() {
+    let mut shell = Shell::with(vec![depending("a", "b"), program("b", "b")]);
+    shell.pass(3000);
+    // The next configuration has it the other way round, and only one of the groups is updated.
+    shell.fleet.configuration.last_read = programs(vec![program("a", "a"), depending("b", "a")]);
+    shell.stop("b");
+    shell.ask(Request::RemoveGroup("b".to_owned()));
+    shell.take();
+    shell.ask(Request::AddGroup("b".to_owned()));
+    assert_eq!(
+        shell.take(),
+        "answer 3: FAILED: dependencies would form a cycle through b (update all groups together)"
+    );
+    shell.stop("a");
+    shell.ask(Request::RemoveGroup("a".to_owned()));
+    shell.ask(Request::AddGroup("b".to_owned()));
+    shell.ask(Request::AddGroup("a".to_owned()));
+    shell.pass(3000);
+    assert_eq!(shell.look("b"), "RUNNING");
+}
+
+#[test]
 fn a_group_is_all_its_processes_also_when_it_grows() {
     let specs = |names: &[&str]| -> Vec<ProcessSpec> {
         names.iter().map(|name| program("g", name)).collect()

@@ -371,6 +371,10 @@ mod tests {
             "the error of ReloadConfig has the first, and the log has all",
         ),
         (
+            "supervisord.getDependencies",
+            "the property Description tells what a process waits for",
+        ),
+        (
             "supervisord.getGeneration",
             "each image takes the bus name anew, which the bus tells",
         ),

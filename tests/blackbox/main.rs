@@ -16,6 +16,7 @@ mod allow;
 mod bad_input;
 mod cgroups;
 mod churn;
+mod dependencies;
 mod diagnostics;
 mod events;
 mod fcgi;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
     tests.extend(allow::tests());
     tests.extend(session_bus::tests());
     tests.extend(churn::tests());
+    tests.extend(dependencies::tests());
     tests.extend(events::tests());
     tests.extend(real_programs::tests());
     tests.extend(fcgi::tests());

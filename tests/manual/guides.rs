@@ -48,8 +48,9 @@ pub(crate) fn tests() -> Vec<Trial> {
 
 /// The guides whose commands run beside a daemon, and the program that they need. README and the recipes have their own
 /// tests.
-const SESSIONS: [(&str, &str); 9] = [
+const SESSIONS: [(&str, &str); 10] = [
     ("control", "sh"),
+    ("dependencies", "sh"),
     ("limits-and-privileges", "sh"),
     ("logs", "sh"),
     ("migrating", "sh"),
@@ -587,7 +588,11 @@ fn links() -> Result<Outcome, String> {
 }
 
 /// Pages that have a translation.
-const TRANSLATED: [&str; 2] = ["README.md", "man/guide/quick-start.md"];
+const TRANSLATED: [&str; 3] = [
+    "README.md",
+    "man/guide/dependencies.md",
+    "man/guide/quick-start.md",
+];
 
 /// A translation has the same number of headings with the same levels, and the same blocks in the same order.
 fn chinese() -> Result<Outcome, String> {

@@ -293,10 +293,11 @@ fn note_dependents(session: &mut CtlSession, name: &str) -> Result<(), CtlError>
     let names = RpcValue::Array(vec![RpcValue::text(name)]);
     let answer = match session.call("supervisord.getDependencies", vec![names]) {
         Ok(answer) => answer,
-        Err(CtlError::Fault(_)) => return Ok(()),
-        Err(failure) => return Err(failure),
+        Err(failure @ CtlError::Output(_)) => return Err(failure),
+        // The stop itself has succeeded, and the server may not know what this is about.
+        Err(_) => return Ok(()),
     };
-    for process in reply::all(&answer, ProcessDependencies::read)? {
+    for process in reply::all(&answer, ProcessDependencies::read).unwrap_or_default() {
         if process.dependents.is_empty() {
             continue;
         }

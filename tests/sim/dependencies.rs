@@ -233,12 +233,16 @@ impl Dependents {
                     unmet.push(other.clone());
                 }
                 // The daemon may be terminating a process that is RUNNING for clients, or handling its exit.
-                let is_leaving = |other: &&Name| self.state(other).state == ProcessState::Running;
+                // One that waits itself is STOPPED for clients, but not for those who wait for that state.
+                let is_leaving = |other: &&Name| {
+                    self.state(other).state == ProcessState::Running || waiting.contains(*other)
+                };
                 unmet.extend(meant.iter().filter(is_leaving).cloned());
             }
             assert!(
                 is_absent || !unmet.is_empty(),
-                "nobody starves: {name:?} waits although its dependencies are met"
+                "nobody starves: {name:?} waits although its dependencies are met: {:?}",
+                spec.dependencies
             );
             lacking.insert(name, unmet);
         }

@@ -487,6 +487,8 @@ impl DependencyIndex {
 
     /// Adds the consequences that a daemon which takes over must draw first.
     pub(super) fn resume(&mut self) {
+        // Targets were met for a moment while they got their members.
+        self.due.clear();
         let slots: Vec<u32> = self.links.keys().copied().collect();
         for slot in slots {
             let Some(links) = self.links.get(&slot) else {
@@ -512,6 +514,11 @@ impl DependencyIndex {
     pub(super) fn check(&self, facts: impl Fn(u32) -> Option<DependencyFacts>) {
         for (slot, links) in &self.links {
             assert_eq!(Some(links.facts), facts(*slot), "facts of {slot}");
+            let key = |id: &TargetId| {
+                let target = self.targets.get(id);
+                target.map(|target| (&target.name, target.condition))
+            };
+            assert!(links.member_of.is_sorted_by_key(key), "targets of {slot}");
             assert_eq!(
                 links.unmet as usize,
                 self.unmet(*slot).count(),

@@ -21,6 +21,7 @@ pub mod import;
 pub mod manual;
 pub mod output;
 pub mod pidproxy;
+pub mod scripts;
 pub mod server;
 pub mod service;
 pub mod spawn;

@@ -598,7 +598,7 @@ mod tests {
     #[test]
     fn a1_every_name_in_an_argument_is_checked() {
         /// Parameters of the kind Word that name no process.
-        const FREE: [&str; 3] = ["type", "data", "message"];
+        const FREE: [&str; 4] = ["type", "data", "message", "id"];
         for method in METHODS {
             for (at, param) in method.params.iter().enumerate() {
                 let names = match param.kind {
@@ -631,8 +631,11 @@ mod tests {
                 .and_then(|request| request.effect().audit_verb());
             let reads = match method.permission {
                 Permission::Status | Permission::ReadLogs => true,
-                // Reads, but problems name files and users.
-                _ => method.names == ["supervisord.getConfigProblems"],
+                // Read, but problems and plans name files and users.
+                _ => matches!(
+                    method.names,
+                    ["supervisord.getConfigProblems" | "supervisord.planUpdate"]
+                ),
             };
             assert_eq!(verb.is_none(), reads, "{}", method.names[0]);
         }

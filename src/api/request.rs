@@ -199,6 +199,10 @@ requests! {
     } => changes "signal";
     /// Returns [`Reply::Diff`]. Fault: CANT_REREAD.
     Reread => changes "reread";
+    /// Returns [`Reply::Text`]: what an update would do, as JSON. Fault: CANT_REREAD.
+    PlanUpdate => reads;
+    /// Returns [`Reply::Diff`] if the plan of an update has this identifier. Faults: CANT_REREAD, FAILED.
+    RereadIfPlan(plan: String as Word) => changes "reread";
     /// Returns [`Reply::Lines`]: the errors and warnings of the configuration read last, one per line.
     ConfigProblems => reads;
     /// Returns [`Reply::Done`]. Faults: BAD_NAME, ALREADY_ADDED.
@@ -400,6 +404,9 @@ pub struct ProcessView {
     pub exit_status: i32,
     /// How many times the process was spawned again since its group was added, automatically or on request.
     pub restarts: u64,
+    /// When the next automatic start is due, in seconds since the epoch. `None`: none is due, or the program has no key of
+    /// ours about it.
+    pub next_attempt: Option<i64>,
     /// How the last attempt ended. `None`: no attempt has ended yet.
     pub exit_reason: Option<ExitReason>,
     /// The status that the process reported (`STATUS=`, reloading, stopping), without control characters. Empty: none.

@@ -43,6 +43,7 @@ const CONFIGURATION: &str = "configuration";
 const CHECK: &str = "check";
 const STRICT: &str = "strict";
 const DAEMON: &str = "daemon";
+const ENV_FILE: &str = "env-file";
 
 const EXTRAS: &[ExtraOption] = &[
     extra(
@@ -87,6 +88,13 @@ const EXTRAS: &[ExtraOption] = &[
         "",
         true,
         "run in the background, whatever the configuration says",
+    ),
+    extra(
+        None,
+        Some(ENV_FILE),
+        "FILE",
+        true,
+        "set variables of the daemon from a file of KEY=VALUE lines; repeatable",
     ),
 ];
 
@@ -159,6 +167,7 @@ fn apply_special(
         Some(CONFIGURATION) => {
             set_once(&mut options.config_path, given, |text| Ok(text.to_owned()))?
         }
+        Some(ENV_FILE) => options.env_files.extend(given.value.clone()),
         // `-h`, `--help`, `-?`.
         _ => options.help = true,
     }

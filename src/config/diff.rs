@@ -3,11 +3,113 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::spec::{
     ConfiguredGroup, ConfiguredUser, Confinement, FcgiSocket, GroupKind, GroupSpec, LogSpec,
     LogTarget, ProcessKind, ProcessSpec,
 };
 use crate::domain::{GroupName, ProcessName};
+
+/// What `update` does with a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupAction {
+    /// The group is added.
+    Add,
+    /// The group is stopped and removed.
+    Remove,
+    /// The group is stopped, removed and added again.
+    Restart,
+    /// The group was scaled. Its processes are made as configured; those that are equal keep running.
+    Rescale,
+    /// No process restarts. Changed limits are applied to running processes when the configuration is read.
+    Live,
+    /// Nothing.
+    Nothing,
+}
+
+/// A group in the active configuration, in the read one, or in both, and what `update` does with it.
+#[derive(Debug)]
+pub struct GroupDifference<'a> {
+    /// The active group.
+    pub active: Option<&'a Arc<GroupSpec>>,
+    /// The group that was read.
+    pub read: Option<&'a Arc<GroupSpec>>,
+    /// What `update` does.
+    pub action: GroupAction,
+}
+
+/// Compares the active groups with those that were read: first the read groups in their order, then the active groups
+/// that are not among them. All steps of an update and its plan use this comparison, so they cannot disagree.
+#[must_use]
+pub fn compare<'a>(
+    active: &'a [Arc<GroupSpec>],
+    read: &'a [Arc<GroupSpec>],
+) -> Vec<GroupDifference<'a>> {
+    fn by_name(groups: &[Arc<GroupSpec>]) -> HashMap<&GroupName, &Arc<GroupSpec>> {
+        groups.iter().map(|group| (&group.name, group)).collect()
+    }
+    let (old, new) = (by_name(active), by_name(read));
+    let in_read = read.iter().map(|group| {
+        let before = old.get(&group.name).copied();
+        GroupDifference {
+            active: before,
+            read: Some(group),
+            action: before.map_or(GroupAction::Add, |before| action(before, group)),
+        }
+    });
+    let gone = active.iter().filter(|group| !new.contains_key(&group.name));
+    let removed = gone.map(|group| GroupDifference {
+        active: Some(group),
+        read: None,
+        action: GroupAction::Remove,
+    });
+    in_read.chain(removed).collect()
+}
+
+/// What `update` does with a group that is in both.
+fn action(active: &GroupSpec, read: &GroupSpec) -> GroupAction {
+    if !is_same(active, read) {
+        return match is_rescaled(active, read) {
+            true => GroupAction::Rescale,
+            false => GroupAction::Restart,
+        };
+    }
+    // Most groups of a configuration have not changed at all.
+    if active.processes == read.processes {
+        return GroupAction::Nothing;
+    }
+    let named = read
+        .processes
+        .iter()
+        .map(|process| (&process.name, process));
+    let named: HashMap<_, _> = named.collect();
+    let is_live = active.processes.iter().any(|process| {
+        let read = named.get(&process.name);
+        read.is_some_and(|read| has_live_changes(process, read))
+    });
+    match is_live {
+        true => GroupAction::Live,
+        false => GroupAction::Nothing,
+    }
+}
+
+/// Whether a group was scaled so that the names of its processes differ from the read ones. `update` of this group gives
+/// it the read processes.
+#[must_use]
+pub fn is_rescaled(active: &GroupSpec, read: &GroupSpec) -> bool {
+    active.programs.iter().any(|program| program.scaled)
+        && active.kind == read.kind
+        && active.priority == read.priority
+        && names(active) != names(read)
+}
+
+/// The names of the processes of a group.
+fn names(group: &GroupSpec) -> BTreeSet<&ProcessName> {
+    let names = group.processes.iter().map(|process| &process.name);
+    names.collect()
+}
 
 /// The differences between two sets of groups.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,32 +120,25 @@ pub struct ConfigDiff {
     pub changed: Vec<GroupName>,
     /// Groups only in the active configuration, in its order.
     pub removed: Vec<GroupName>,
+    /// Groups in both whose changes need no restart, in the order of the read configuration.
+    pub live: Vec<GroupName>,
 }
 
-/// Compares the active groups with those that were read.
+/// Sorts the groups by what `update` does with them.
 #[must_use]
 pub fn diff(active: &[Arc<GroupSpec>], read: &[Arc<GroupSpec>]) -> ConfigDiff {
-    let by_name = |groups: &[Arc<GroupSpec>]| -> HashMap<GroupName, Arc<GroupSpec>> {
-        groups
-            .iter()
-            .map(|group| (group.name.clone(), group.clone()))
-            .collect()
-    };
-    let (old, new) = (by_name(active), by_name(read));
     let mut difference = ConfigDiff::default();
-    for group in read {
-        match old.get(&group.name) {
-            None => difference.added.push(group.name.clone()),
-            Some(before) if !is_same(before, group) => difference.changed.push(group.name.clone()),
-            Some(_) => {}
-        }
+    for group in compare(active, read) {
+        let list = match group.action {
+            GroupAction::Add => &mut difference.added,
+            GroupAction::Remove => &mut difference.removed,
+            GroupAction::Restart | GroupAction::Rescale => &mut difference.changed,
+            GroupAction::Live => &mut difference.live,
+            GroupAction::Nothing => continue,
+        };
+        let name = group.read.or(group.active).map(|group| group.name.clone());
+        list.extend(name);
     }
-    difference.removed = active
-        .iter()
-        .map(|group| &group.name)
-        .filter(|name| !new.contains_key(*name))
-        .cloned()
-        .collect();
     difference
 }
 
@@ -80,10 +175,6 @@ fn by_name(processes: &[Arc<ProcessSpec>]) -> Vec<&ProcessSpec> {
 /// Whether the sections are the same and only the number of processes was changed at run time, which `update` must not
 /// undo.
 fn is_only_scaled(active: &GroupSpec, read: &GroupSpec) -> bool {
-    let names = |group: &GroupSpec| -> BTreeSet<ProcessName> {
-        let names = group.processes.iter().map(|process| process.name.clone());
-        names.collect()
-    };
     let mut scaled = active.programs.iter();
     scaled.any(|program| program.scaled)
         && active.programs.len() == read.programs.len()
@@ -145,12 +236,11 @@ pub(crate) fn is_same_process(active: &ProcessSpec, read: &ProcessSpec) -> bool 
 fn without_small_changes(active: &ProcessSpec, read: &ProcessSpec) -> ProcessSpec {
     let mut same = ProcessSpec {
         group: read.group.clone(),
-        // Changed resources are applied to running processes, see `Fleet::take_over_resources`.
-        resources: Arc::clone(&read.resources),
         stdout: without_generated_name(&active.stdout, &read.stdout),
         stderr: without_generated_name(&active.stderr, &read.stderr),
         ..active.clone()
     };
+    take_live_changes(&mut same, read);
     if let (ProcessKind::Fcgi(old), ProcessKind::Fcgi(new)) = (&active.kind, &read.kind)
         && is_same_socket(old, new)
     {
@@ -172,6 +262,22 @@ fn without_small_changes(active: &ProcessSpec, read: &ProcessSpec) -> ProcessSpe
         same.confinement = Arc::clone(&read.confinement);
     }
     same
+}
+
+/// Takes over the values that apply to a running process at once. `Fleet::take_over_live_changes` applies them.
+pub(crate) fn take_live_changes(active: &mut ProcessSpec, read: &ProcessSpec) {
+    active.resources = Arc::clone(&read.resources);
+    active.restart = read.restart;
+    active.essential = read.essential;
+    active.on_fatal = read.on_fatal;
+}
+
+/// Whether the process differs in values that apply to a running process at once.
+pub(crate) fn has_live_changes(active: &ProcessSpec, read: &ProcessSpec) -> bool {
+    active.resources != read.resources
+        || active.restart != read.restart
+        || active.essential != read.essential
+        || active.on_fatal != read.on_fatal
 }
 
 /// The active confinement with the names of groups that were read, if they are the same groups.

@@ -1,7 +1,7 @@
 //! Suggests what an unknown key, section or value was probably meant to be.
 
 use super::key::{SectionKind, ValueKind};
-use crate::domain::{Level, Signal};
+use crate::domain::Level;
 
 /// Maximum edit distance of a suggestion.
 const DISTANCE_MAX: usize = 2;
@@ -28,6 +28,10 @@ const PROGRAM_SYNONYMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("environment", &["env", "envs", "environ"]),
+    (
+        "environment_file",
+        &["env_file", "envfile", "environmentfile", "dotenv"],
+    ),
     ("autostart", &["start", "enabled", "start_on_boot"]),
     (
         "autorestart",
@@ -161,11 +165,7 @@ const GROUP_SYNONYMS: &[(&str, &[&str])] = &[("programs", &["members", "processe
 /// Keys of program sections in the Go re-implementation that are not supported here, in lower case.
 const NOT_YET: &[&str] = &[
     "conf_file",
-    "cron",
-    "envfiles",
     "killwaitsecs",
-    "pre_start_hook",
-    "pre_stop_hook",
     "restart_cmd_when_binary_changed",
     "restart_cmd_when_file_changed",
     "restart_directory_monitor",
@@ -173,30 +173,26 @@ const NOT_YET: &[&str] = &[
     "restart_signal_when_binary_changed",
     "restart_signal_when_file_changed",
     "restart_when_binary_changed",
-    "restartpause",
     "syslog_facility",
     "syslog_stderr_priority",
     "syslog_stdout_priority",
     "syslog_tag",
 ];
 
-/// The prefix of further unsupported keys of the Go re-implementation.
-const NOT_YET_PREFIX: &str = "liveness_check_";
-
-/// The section of the Go re-implementation with defaults for all programs.
-pub(super) const PROGRAM_DEFAULT: &str = "program-default";
-
 fn has_programs(kind: SectionKind) -> bool {
     matches!(
         kind,
-        SectionKind::Program | SectionKind::Listener | SectionKind::Fcgi
+        SectionKind::Program
+            | SectionKind::ProgramDefault
+            | SectionKind::Listener
+            | SectionKind::Fcgi
     )
 }
 
 /// Whether the key (lower case) is an unsupported one of the Go re-implementation.
 pub(super) fn is_not_yet(kind: SectionKind, key: &str) -> bool {
     match kind {
-        kind if has_programs(kind) => NOT_YET.contains(&key) || key.starts_with(NOT_YET_PREFIX),
+        kind if has_programs(kind) => NOT_YET.contains(&key),
         SectionKind::InetServer => matches!(key, "nodename" | "remotes"),
         _ => false,
     }
@@ -216,7 +212,10 @@ pub(super) fn of_key(kind: SectionKind, key: &str) -> Option<String> {
         SectionKind::UnixServer | SectionKind::InetServer => SERVER_SYNONYMS,
         SectionKind::Include => INCLUDE_SYNONYMS,
         SectionKind::Group => GROUP_SYNONYMS,
-        SectionKind::Program | SectionKind::Listener | SectionKind::Fcgi => PROGRAM_SYNONYMS,
+        SectionKind::Program
+        | SectionKind::ProgramDefault
+        | SectionKind::Listener
+        | SectionKind::Fcgi => PROGRAM_SYNONYMS,
         SectionKind::RpcInterface | SectionKind::CtlPlugin => &[],
     };
     let is_key = |name: &str| kind.keys().any(|known| known.name == name);
@@ -277,9 +276,8 @@ pub(super) fn of_value(kind: ValueKind, value: &str) -> Option<String> {
         ValueKind::Level => {
             let names = Level::ALL.iter().map(|&(_, name, _)| name);
             let meant = match lower.as_str() {
-                "warning" => Some("warn"),
                 "err" => Some("error"),
-                "crit" | "fatal" | "alert" | "emerg" => Some("critical"),
+                "crit" | "alert" | "emerg" => Some("critical"),
                 "notice" | "information" => Some("info"),
                 "verbose" => Some("debug"),
                 other => closest(other, names),
@@ -301,20 +299,6 @@ pub(super) fn of_value(kind: ValueKind, value: &str) -> Option<String> {
             };
             meant.map(|word| format!("did you mean {word}? It is {}", kind.expected()))
         }
-        ValueKind::Signal => {
-            let mut words = value.split([',', ' ', '\t', '\n']);
-            let words: Vec<&str> = words.by_ref().filter(|word| !word.is_empty()).collect();
-            let is_list = words.len() > 1 && words.iter().all(|word| Signal::parse(word).is_ok());
-            is_list.then(|| {
-                format!(
-                    "a list of stop signals is not supported; use one signal, such as {}",
-                    words[0]
-                )
-            })
-        }
-        ValueKind::User => value.split_once(':').map(|(user, group)| {
-            format!("user:group is not supported here; use user={user} and group={group}")
-        }),
         ValueKind::Logfile => value
             .contains(',')
             .then(|| "only one file per list is supported".to_owned()),
@@ -356,6 +340,11 @@ fn split(name: &str) -> (&str, &str) {
 }
 
 /// The nearest known word, if its edit distance is at most [`DISTANCE_MAX`].
+/// The name that is closest to `name`. `None`: none is close.
+pub(super) fn closest_name<'n>(name: &str, known: &'n [String]) -> Option<&'n str> {
+    closest(name, known.iter().map(String::as_str))
+}
+
 fn closest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     let lower = word.to_lowercase();
     known
@@ -452,20 +441,10 @@ mod tests {
     #[test]
     fn hints_for_values_go_by_meaning() {
         for (kind, value, part) in [
-            (ValueKind::Level, "warning", "did you mean warn?"),
+            (ValueKind::Level, "wran", "did you mean warn?"),
             (ValueKind::Level, "inof", "did you mean info?"),
             (ValueKind::Boolean, "ture", "did you mean true?"),
             (ValueKind::AutoRestart, "always", "did you mean true?"),
-            (
-                ValueKind::Signal,
-                "TERM, KILL",
-                "a list of stop signals is not supported",
-            ),
-            (
-                ValueKind::User,
-                "nobody:nogroup",
-                "use user=nobody and group=nogroup",
-            ),
             (
                 ValueKind::Logfile,
                 "/dev/stdout,/var/log/web.log",
@@ -478,8 +457,8 @@ mod tests {
         }
         for (kind, value) in [
             (ValueKind::Level, "loudest"),
-            (ValueKind::Signal, "NOSUCH"),
-            (ValueKind::User, "nosuch"),
+            (ValueKind::Signals, "NOSUCH"),
+            (ValueKind::User, "nosuch:nogroup"),
             (ValueKind::Integer, "x"),
         ] {
             assert_eq!(of_value(kind, value), None, "{value}");

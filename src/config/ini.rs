@@ -91,8 +91,10 @@ pub struct IniSection {
 }
 
 impl IniSection {
+    /// The entry of a key in any case.
     fn entry(&self, key: &str) -> Option<&IniEntry> {
-        self.entries.iter().find(|entry| *entry.key == *key)
+        let mut entries = self.entries.iter();
+        entries.find(|entry| entry.key.eq_ignore_ascii_case(key))
     }
 
     fn replace(&mut self, from: &str, to: &str) {
@@ -384,6 +386,30 @@ impl Ini {
                 .iter()
                 .filter(|entry| section.entry(&entry.key).is_none()),
         )
+    }
+
+    /// Copies entries of the section `from` into each section that `is_target` accepts and that lacks their keys. They
+    /// keep their spans.
+    pub fn copy_missing(
+        &mut self,
+        from: &str,
+        is_target: impl Fn(&str) -> bool,
+        is_copied: impl Fn(&IniEntry) -> bool,
+    ) {
+        let Some(source) = self.section(from) else {
+            return;
+        };
+        let source = source.entries.iter().filter(|&entry| is_copied(entry));
+        let source: Vec<IniEntry> = source.cloned().collect();
+        for section in &mut self.sections {
+            if is_target(&section.name) {
+                for entry in &source {
+                    if section.entry(&entry.key).is_none() {
+                        section.entries.push(entry.clone());
+                    }
+                }
+            }
+        }
     }
 
     /// Replaces `from` by `to` in every value of every section. A value of `[DEFAULT]` that contains `from` is copied

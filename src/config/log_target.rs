@@ -1,40 +1,54 @@
 //! The log targets that have a word, such as `journal`, in place of a path. A `*_logfile` key names them, alone or in a
 //! list.
+//!
+//! [`log_targets`] is the list of all targets. The room `output` takes the module of each sink from the list as well, so
+//! that a new target is a row here and the file of its sink.
 
 use serde::{Deserialize, Serialize};
 
 use super::spec::RateLimit;
 
+/// Passes the list of targets to a macro. A row: the field of [`NamedTargets`] and its type, the module of the sink in
+/// `output/sinks/`, and the function that adds the target if an item of a `*_logfile` list names it. A chunk reaches the
+/// targets in this order. Fields that daemons of older versions do not write need `#[serde(default)]`.
+macro_rules! log_targets {
+    ($with:ident) => {
+        $with! {
+            /// Syslog.
+            syslog: bool, in syslog_sink, add_syslog;
+            /// New: the journal.
+            journal: Option<JournalSpec>, in journal_sink, add_journal;
+        }
+    };
+}
+pub(crate) use log_targets;
+
+/// Declares [`NamedTargets`].
+macro_rules! declare {
+    ($($(#[$about:meta])* $field:ident: $settings:ty, in $_module:ident, $add:ident;)*) => {
+        /// The targets of one stream besides its log file. The default: none.
+        #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+        pub struct NamedTargets {
+            $($(#[$about])* pub $field: $settings,)*
+        }
+
+        impl NamedTargets {
+            /// Adds the target that an item of a list names. False: it names none, so it is a path or another word.
+            pub(super) fn add(&mut self, item: &str) -> bool {
+                $($add(&mut self.$field, item))||*
+            }
+        }
+    };
+}
+log_targets!(declare);
+
 /// The word for syslog. By itself it is Supervisor's deprecated form of `*_syslog=true`.
 pub(super) const SYSLOG: &str = "syslog";
 
-/// One target.
-struct TargetRow {
-    /// The words that name it, in lower case. Users may write them in any case.
-    words: &'static [&'static str],
-    /// Adds it to the targets of a stream, with the default of its settings.
-    add: fn(&mut NamedTargets),
-}
-
-/// All targets. `output/sinks/mod.rs` has their implementations.
-const TARGETS: &[TargetRow] = &[
-    TargetRow {
-        words: &["journal", "journald"],
-        add: |targets| targets.journal = Some(JournalSpec { limit: None }),
-    },
-    TargetRow {
-        words: &[SYSLOG],
-        add: |targets| targets.syslog = true,
-    },
-];
-
-/// The targets of one stream besides its log file. The default: none.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct NamedTargets {
-    /// Syslog.
-    pub syslog: bool,
-    /// New: the journal.
-    pub journal: Option<JournalSpec>,
+fn add_syslog(syslog: &mut bool, item: &str) -> bool {
+    let is_named = is_word(item, &[SYSLOG]);
+    *syslog |= is_named;
+    is_named
 }
 
 /// How a stream is written to the journal.
@@ -44,23 +58,23 @@ pub struct JournalSpec {
     pub limit: Option<RateLimit>,
 }
 
-impl NamedTargets {
-    /// Adds the target that `word` names, in any case. False: it names none, so it is a path or another word.
-    pub(super) fn add(&mut self, word: &str) -> bool {
-        let word = word.to_lowercase();
-        let row = TARGETS
-            .iter()
-            .find(|row| row.words.contains(&word.as_str()));
-        if let Some(row) = row {
-            (row.add)(self);
-        }
-        row.is_some()
+/// The key `*_journal_limit` sets the limit.
+fn add_journal(journal: &mut Option<JournalSpec>, item: &str) -> bool {
+    let is_named = is_word(item, &["journal", "journald"]);
+    if is_named {
+        *journal = Some(JournalSpec { limit: None });
     }
+    is_named
 }
 
-/// Whether this is the word of a target, in any case.
-pub(super) fn is_target(word: &str) -> bool {
-    NamedTargets::default().add(word)
+/// Whether the item is one of these words, which are in lower case. Users may write them in any case.
+fn is_word(item: &str, words: &[&str]) -> bool {
+    words.contains(&item.to_lowercase().as_str())
+}
+
+/// Whether an item of a list names a target.
+pub(super) fn is_target(item: &str) -> bool {
+    NamedTargets::default().add(item)
 }
 
 #[cfg(test)]
@@ -76,16 +90,6 @@ mod tests {
         assert_eq!(named, NamedTargets::default());
         assert!(named.add("JournalD") && named.journal.is_some() && !named.syslog);
         assert!(named.add("Syslog") && named.syslog);
-    }
-
-    #[test]
-    fn every_row_adds_a_target_of_its_own() {
-        let mut named = NamedTargets::default();
-        for row in TARGETS {
-            let before = named.clone();
-            (row.add)(&mut named);
-            assert_ne!(named, before, "{:?}", row.words);
-        }
     }
 
     /// Daemons of other versions read and write this.

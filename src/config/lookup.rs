@@ -1,6 +1,6 @@
 //! What reading a configuration may ask of the machine.
 
-use crate::domain::{Capabilities, Resource};
+use crate::domain::{Capabilities, CronZone, Resource};
 
 /// An entry of the user database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +58,24 @@ pub trait Lookup {
     /// not matter.
     fn hard_limit(&self, _resource: Resource) -> Option<u64> {
         None
+    }
+    /// The number of CPUs that this process may use, at least 1.
+    fn cpus(&self) -> i64 {
+        1
+    }
+    /// The time zone with this name. `None` for `name`: the host's own. Returns `None` if it is unknown.
+    fn cron_zone(&self, name: Option<&str>) -> Option<CronZone> {
+        name.is_none_or(|name| name == "UTC")
+            .then_some(CronZone::UTC)
+    }
+    /// Reads an env file, which must be a regular file of at most [`super::env_file::ENV_FILE_BYTES_MAX`] bytes. Bytes
+    /// that are not UTF-8 are encoded by [`crate::domain::from_bytes`].
+    ///
+    /// # Errors
+    /// It is missing or cannot be read.
+    fn env_file(&self, path: &str) -> Result<String, LookupError> {
+        self.read(path)
+            .map(|bytes| crate::domain::from_bytes(&bytes))
     }
     /// The working directory, absolute.
     fn cwd(&self) -> String;
@@ -226,6 +244,10 @@ mod fake {
 
         fn hard_limit(&self, _resource: Resource) -> Option<u64> {
             Some(4096)
+        }
+
+        fn cpus(&self) -> i64 {
+            3
         }
 
         fn cwd(&self) -> String {

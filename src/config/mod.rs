@@ -5,26 +5,34 @@ pub mod confinement;
 pub mod ctl;
 pub mod dependency;
 pub mod diff;
+pub mod env_file;
 pub mod environment;
+mod exit_when;
 pub mod expand;
 mod glob;
+pub mod health;
 mod hint;
+pub mod hooks;
 pub mod ini;
 mod ini_line;
 mod interned_default;
 pub mod key;
 #[cfg(test)]
 mod keys_tests;
-mod log_target;
+pub(crate) mod log_target;
 pub mod lookup;
 pub mod options;
 mod parse;
 mod path;
+pub mod plan;
 mod plugin;
 mod problem;
 mod python;
 pub mod render;
 pub mod resources;
+pub mod restart_policy;
+mod schedule;
+pub mod script;
 pub mod search;
 pub mod shlex;
 pub mod spec;
@@ -33,7 +41,7 @@ pub(crate) mod testing;
 pub mod value;
 
 pub use glob::matches_name;
-pub use parse::{build_group_change, load};
+pub use parse::{build_group_change, load, load_with_places};
 pub use path::{absolute, expand_user, normalize};
 pub use problem::{
     ConfigErrors, ConfigProblem, ERROR, PROBLEMS_MAX, SourceSpan, WARNING, warning_lines,

@@ -44,6 +44,8 @@ pub struct Overrides {
 pub struct DaemonOptions {
     /// `-c`, as given.
     pub config_path: Option<String>,
+    /// `--env-file`, as given. A later file wins.
+    pub env_files: Vec<String>,
     /// Values that replace those of the file.
     pub overrides: Overrides,
     /// `-h`: print the help and exit. Later arguments are not parsed.

@@ -228,6 +228,9 @@ mod tests {
             .lines()
             .filter(|line| !line.starts_with("; ") && *line != ";")
             .filter(|line| !line.starts_with(";programs=") && !line.starts_with(";user="))
+            // A program has one check.
+            .filter(|line| !line.starts_with(";liveness_") && !line.starts_with(";health_tcp="))
+            .filter(|line| !line.starts_with(";health_http="))
             .filter(|line| !line.starts_with(";chown=") && !line.starts_with(";group="))
             .map(|line| format!("{}\n", line.strip_prefix(';').unwrap_or(line)))
             .collect();

@@ -11,10 +11,16 @@ use serde::{Deserialize, Serialize};
 
 pub use super::confinement::{ConfiguredGroup, Confinement};
 pub use super::dependency::{Dependencies, Dependency, DependencyCondition, DependencyTarget};
+pub use super::exit_when::{ExitWhen, OnFatal};
+pub use super::health::{HealthAction, HealthSpec};
+pub use super::hooks::Hooks;
 pub use super::interned_default::InternedDefault;
 pub use super::log_target::{JournalSpec, NamedTargets};
 use super::problem::ConfigProblem;
 pub use super::resources::{CgroupLimits, CpuMax, KillMode, LimitAmount};
+pub use super::restart_policy::{RestartPolicy, UNLIMITED_RETRIES};
+pub use super::schedule::{CronMissed, CronOverlap, ScheduleSpec};
+pub use super::script::Script;
 use crate::domain::{
     Bytes, DiagnosticsFilter, GroupName, Level, Line, Namespec, Permission, ProcessName, Seconds,
     Signal,
@@ -93,6 +99,9 @@ pub struct DaemonSpec {
     /// Which diagnostics of the daemon are recorded.
     #[serde(default)]
     pub diagnostics: DiagnosticsFilter,
+    /// When the daemon exits by itself.
+    #[serde(default)]
+    pub exit_when: ExitWhen,
 }
 
 impl DaemonSpec {
@@ -121,6 +130,7 @@ impl DaemonSpec {
             ready_when: ReadyWhen::Started,
             dbus: BusChoice::Off,
             diagnostics: DiagnosticsFilter::default(),
+            exit_when: ExitWhen::Never,
         }
     }
 }
@@ -421,12 +431,15 @@ pub struct ProcessSpec {
     pub autorestart: AutoRestart,
     /// How long it must stay up to become RUNNING.
     pub startsecs: Seconds,
-    /// Number of failed attempts, after the first, before FATAL.
+    /// Number of failed attempts, after the first, before FATAL. [`UNLIMITED_RETRIES`]: never FATAL.
     pub startretries: i64,
     /// Exit codes that are expected.
     pub exitcodes: Arc<[u8]>,
     /// The signal to stop it.
     pub stopsignal: Signal,
+    /// New: the signals that follow, one after another, if it does not exit within `stopwaitsecs`.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub later_stopsignals: Arc<[Signal]>,
     /// How long to wait for its exit before SIGKILL.
     pub stopwaitsecs: Seconds,
     /// Send `stopsignal` to its process group.
@@ -443,12 +456,36 @@ pub struct ProcessSpec {
     pub stderr: LogSpec,
     /// `[supervisord] environment`, overridden by the program's own.
     pub environment: Environment,
+    /// New: files with more variables, which are read at each start. `None`: there are none.
+    #[serde(default)]
+    pub env_files: Option<Arc<EnvFiles>>,
     /// Replaces the computed `SUPERVISOR_SERVER_URL`. Empty: the variable is not set.
     pub server_url: Option<String>,
     /// New: minimum time from the last spawn to an automatic restart; 0: none.
     pub restart_floor: Seconds,
+    /// New: how long it waits before an automatic restart.
+    #[serde(default, skip_serializing_if = "RestartPolicy::is_default")]
+    pub restart: RestartPolicy,
+    /// New: when it runs. `None`: it has no schedule.
+    #[serde(default)]
+    pub schedule: Option<Arc<ScheduleSpec>>,
+    /// New: the daemon exits when it has exited and is not restarted, or is FATAL.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub essential: bool,
+    /// New: what the daemon does when it is FATAL.
+    #[serde(default, skip_serializing_if = "OnFatal::is_default")]
+    pub on_fatal: OnFatal,
     /// New: how it reports that it is ready and alive.
     pub notify: NotifySpec,
+    /// New: a check after which it is ready. `None`: there is none.
+    #[serde(default)]
+    pub ready_check: Option<Arc<Script>>,
+    /// New: its health check. `None`: there is none.
+    #[serde(default)]
+    pub health: Option<Arc<HealthSpec>>,
+    /// New: its hooks. `None`: there are none.
+    #[serde(default)]
+    pub hooks: Option<Arc<Hooks>>,
     /// New: its resource limits and its privileges. Shared by all programs that have none of these keys.
     #[serde(deserialize_with = "Confinement::deserialize_shared")]
     pub confinement: Arc<Confinement>,
@@ -461,6 +498,14 @@ pub struct ProcessSpec {
         deserialize_with = "Dependencies::deserialize_shared"
     )]
     pub dependencies: Arc<Dependencies>,
+}
+
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+fn is_empty<T>(items: &[T]) -> bool {
+    items.is_empty()
 }
 
 impl ProcessSpec {
@@ -482,6 +527,7 @@ impl ProcessSpec {
             startretries: 0,
             exitcodes: Arc::from([]),
             stopsignal: Signal::TERM,
+            later_stopsignals: Arc::default(),
             stopwaitsecs: Seconds(0),
             stopasgroup: false,
             killasgroup: false,
@@ -490,9 +536,17 @@ impl ProcessSpec {
             stdout: LogSpec::new(LogTarget::None),
             stderr: LogSpec::new(LogTarget::None),
             environment: Arc::from([]),
+            env_files: None,
             server_url: None,
             restart_floor: Seconds(0),
+            restart: RestartPolicy::default(),
+            schedule: None,
+            essential: false,
+            on_fatal: OnFatal::Nothing,
             notify: NotifySpec::default(),
+            ready_check: None,
+            health: None,
+            hooks: None,
             confinement: Confinement::interned_default(),
             resources: CgroupLimits::interned_default(),
             dependencies: Dependencies::interned_default(),
@@ -506,6 +560,35 @@ impl ProcessSpec {
     }
 }
 
+/// The env files of a process. Their variables override those of `[supervisord] environment`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvFiles {
+    /// The files. A later one overrides an earlier one.
+    pub files: Vec<EnvFileSpec>,
+    /// The program's own `environment`, which overrides all files.
+    pub own: Environment,
+}
+
+/// One env file of a process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvFileSpec {
+    /// The path, relative to the daemon's working directory.
+    pub path: String,
+    /// What happens if it is missing.
+    pub if_missing: IfMissing,
+}
+
+/// What happens to a start if an env file is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IfMissing {
+    /// It continues with a warning: `envFiles`.
+    Warn,
+    /// It fails: `environment_file`.
+    Fail,
+    /// It continues: `environment_file` with a `-` before the name.
+    Ignore,
+}
+
 /// How a process reports that it is ready and alive. By default it reports nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NotifySpec {
@@ -517,6 +600,9 @@ pub struct NotifySpec {
     pub ready_timeout: Seconds,
     /// Maximum interval between keepalives; 0: no keepalives.
     pub watchdog: Seconds,
+    /// It is ready when [`ProcessSpec::ready_check`] succeeds.
+    #[serde(default)]
+    pub check: bool,
 }
 
 /// Valid numbers for [`NotifySpec::ready_fd`]: not the standard streams, and below every usual limit of open files.
@@ -529,7 +615,7 @@ impl NotifySpec {
     /// Whether it becomes RUNNING when it reports readiness, instead of after `startsecs`.
     #[must_use]
     pub const fn tells_ready(&self) -> bool {
-        self.socket || self.ready_fd.is_some()
+        self.socket || self.check || self.ready_fd.is_some()
     }
 }
 

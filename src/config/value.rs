@@ -101,6 +101,42 @@ pub fn signal(text: &str) -> Result<Signal, String> {
     }
 }
 
+/// Maximum number of stop signals of one program.
+const STOP_SIGNALS_MAX: usize = 16;
+
+/// Parses one signal, or several separated by blanks or commas. Returns the first one and the others.
+///
+/// # Errors
+/// An item is no signal, or there are too many.
+// Differs: for Supervisor a list is one signal name that it does not know.
+pub fn stop_signals(text: &str) -> Result<(Signal, Vec<Signal>), String> {
+    let is_blank = |c: char| c.is_ascii_whitespace();
+    if !strip(text).contains(|c: char| c == ',' || is_blank(c)) {
+        return signal(text).map(|only| (only, Vec::new()));
+    }
+    let mut signals = Vec::new();
+    for item in text.split(',') {
+        let words: Vec<&str> = item.split(is_blank).filter(|w| !w.is_empty()).collect();
+        if words.is_empty() {
+            return Err(format!(
+                "not a valid list of signals: {}: an item is empty",
+                python_repr(text)
+            ));
+        }
+        for word in words {
+            signals.push(signal(word)?);
+        }
+    }
+    if signals.len() > STOP_SIGNALS_MAX {
+        return Err(format!(
+            "not a valid list of signals: {}: more than {STOP_SIGNALS_MAX} signals",
+            python_repr(text)
+        ));
+    }
+    let later = signals.split_off(1);
+    Ok((signals[0], later))
+}
+
 /// Parses numbers from 0 to 255, separated by commas. An empty text gives an empty list.
 ///
 /// # Errors
@@ -144,12 +180,12 @@ pub fn existing_dirpath(text: &str, lookup: &dyn Lookup) -> Result<String, Strin
     }
 }
 
-/// Parses the user that a process runs as: a user in the user database, or numeric `UID:GID`, which need not be in a
-/// database. Returns the uid, and the gid if one is given.
+/// Parses the user that a process runs as: a user in the user database, with an optional group after a colon; or numeric
+/// `UID:GID`, which need not be in a database. Returns the uid, and the gid if one is given.
 ///
 /// # Errors
-/// It is neither.
-// Differs: Supervisor takes `UID:GID` for a user name, which no user can have.
+/// It is none of these.
+// Differs: Supervisor takes a text with a colon for a user name, which no user can have.
 pub fn run_as(text: &str, lookup: &dyn Lookup) -> Result<(u32, Option<u32>), String> {
     // The highest number means "do not change" to the kernel.
     let id = |text: &str| {
@@ -162,7 +198,12 @@ pub fn run_as(text: &str, lookup: &dyn Lookup) -> Result<(u32, Option<u32>), Str
     {
         return Ok((uid, Some(gid)));
     }
-    user(text, lookup).map(|uid| (uid, None))
+    let Some((name, group)) = text.split_once(':') else {
+        return user(text, lookup).map(|uid| (uid, None));
+    };
+    let uid = user(name, lookup).map_err(|_| format!("Invalid user name {text}"))?;
+    let gid = group_id(group, lookup).ok_or_else(|| format!("Invalid group name {group}"))?;
+    Ok((uid, Some(gid)))
 }
 
 /// Like [`run_as`], with the name as configured.
@@ -178,12 +219,18 @@ pub fn configured_user(text: &str, lookup: &dyn Lookup) -> Result<ConfiguredUser
     })
 }
 
-/// Parses a level of the activity log, in any case.
+/// Parses a level of the activity log, in any case. The Go re-implementation has further words for three of them.
 ///
 /// # Errors
 /// There is no such level.
+// Differs: Supervisor refuses the further words.
 pub fn log_level(text: &str) -> Result<Level, String> {
-    Level::from_name(text).ok_or_else(|| format!("bad logging level name {}", python_repr(text)))
+    let name = match &*text.to_lowercase() {
+        "warning" => "warn",
+        "fatal" | "panic" => "critical",
+        _ => text,
+    };
+    Level::from_name(name).ok_or_else(|| format!("bad logging level name {}", python_repr(text)))
 }
 
 /// Parses a user name or a uid that is in the user database.
@@ -219,17 +266,45 @@ pub fn user_group(text: &str, lookup: &dyn Lookup) -> Result<SocketOwner, String
     };
     let uid = user(owner, lookup).map_err(|_| bad())?;
     let gid = group
-        .map(|group| {
-            match int(group, 10) {
-                Some(number) => u32::try_from(number)
-                    .ok()
-                    .filter(|&gid| lookup.is_group(gid)),
-                None => lookup.group(group),
-            }
-            .ok_or_else(bad)
-        })
+        .map(|group| group_id(group, lookup).ok_or_else(bad))
         .transpose()?;
     Ok((Some(uid), gid))
+}
+
+/// The gid of a group's name or number in the group database. `None`: it is not there.
+fn group_id(group: &str, lookup: &dyn Lookup) -> Option<u32> {
+    match int(group, 10) {
+        Some(number) => u32::try_from(number)
+            .ok()
+            .filter(|&gid| lookup.is_group(gid)),
+        None => lookup.group(group),
+    }
+}
+
+/// Parses a number of processes, or `cpus` in any case: the number of CPUs that this process may use.
+///
+/// # Errors
+/// It is neither.
+// Differs: Supervisor refuses `cpus`.
+pub fn process_count(text: &str, lookup: &dyn Lookup) -> Result<i64, String> {
+    if strip(text).eq_ignore_ascii_case("cpus") {
+        return Ok(lookup.cpus());
+    }
+    integer(text)
+}
+
+/// Parses paths of env files, separated by commas. Replaces `~`, also after a `-`.
+///
+/// # Errors
+/// An item is empty.
+pub fn env_files(text: &str, lookup: &dyn Lookup) -> Result<Vec<String>, String> {
+    let path = |item: String| match item.strip_prefix('-') {
+        Some("") => Err(format!("the list {text} has an empty item")),
+        Some(path) => Ok(format!("-{}", expand_user(path, lookup))),
+        None if item.is_empty() => Err(format!("the list {text} has an empty item")),
+        None => Ok(expand_user(&item, lookup)),
+    };
+    list(text).into_iter().map(path).collect()
 }
 
 /// Parses a port, 1 to 65535.
@@ -581,6 +656,36 @@ mod tests {
     }
 
     #[test]
+    fn g28_a_list_of_stop_signals_has_blanks_or_commas() {
+        let numbers = |text: &str| {
+            stop_signals(text).map(|(first, later)| {
+                let all = [vec![first], later].concat();
+                all.into_iter().map(Signal::number).collect()
+            })
+        };
+        check(
+            numbers,
+            &[
+                ("TERM", Ok(vec![15])),
+                (" sigint ", Ok(vec![2])),
+                ("TERM INT QUIT", Ok(vec![15, 2, 3])),
+                ("SIGTERM,\tint , 3", Ok(vec![15, 2, 3])),
+                ("TERM NOPE", Err("value 'NOPE' is not a valid signal name")),
+                ("TERM, 99", Err("value '99' is not a valid signal number")),
+                ("NOPE", Err("value 'NOPE' is not a valid signal name")),
+                ("", Err("value '' is not a valid signal name")),
+                (
+                    "TERM,",
+                    Err("not a valid list of signals: 'TERM,': an item is empty"),
+                ),
+            ],
+        );
+        let many = ["TERM"; STOP_SIGNALS_MAX].join(" ");
+        assert!(stop_signals(&many).is_ok());
+        assert!(stop_signals(&format!("{many},INT")).is_err());
+    }
+
+    #[test]
     fn cfg_32_exit_codes_are_bounded() {
         check(
             exit_codes,
@@ -627,12 +732,16 @@ mod tests {
     #[test]
     fn a_log_accepts_files_journal_and_syslog() {
         let machine = Fake::default();
-        let of = |file, journal: bool, syslog| {
+        let with_journal = |journal: bool| NamedTargets {
+            journal: journal.then_some(JournalSpec { limit: None }),
+            ..NamedTargets::default()
+        };
+        let of = |file, journal, syslog| {
             Ok(LogTargets {
                 file,
                 named: NamedTargets {
-                    journal: journal.then_some(JournalSpec { limit: None }),
                     syslog,
+                    ..with_journal(journal)
                 },
             })
         };
@@ -698,19 +807,22 @@ mod tests {
     }
 
     #[test]
-    fn cfg_34_log_levels_are_supervisors() {
+    fn cfg_34_g20_log_levels_are_supervisors_and_words_of_go() {
         check(
             log_level,
             &[
                 ("TRACE", Ok(Level::Trace)),
                 ("blather", Ok(Level::Blather)),
-                ("warning", Err("bad logging level name 'warning'")),
+                ("Warning", Ok(Level::Warn)),
+                ("fatal", Ok(Level::Critical)),
+                ("panic", Ok(Level::Critical)),
+                ("loud", Err("bad logging level name 'loud'")),
             ],
         );
     }
 
     #[test]
-    fn uid_and_gid_need_no_passwd_entry() {
+    fn g47_a_user_may_have_a_group() {
         let machine = Fake::default();
         check(
             |text| run_as(text, &machine),
@@ -720,7 +832,14 @@ mod tests {
                 ("4711:4712", Ok((4711, Some(4712)))),
                 ("0:33", Ok((0, Some(33)))),
                 ("4711", Err("Invalid user id 4711")),
-                ("web:33", Err("Invalid user name web:33")),
+                ("web:33", Ok((33, Some(33)))),
+                ("web:root", Ok((33, Some(0)))),
+                ("33:root", Ok((33, Some(0)))),
+                ("web:nosuch", Err("Invalid group name nosuch")),
+                ("web:4712", Err("Invalid group name 4712")),
+                ("nosuch:web", Err("Invalid user name nosuch:web")),
+                ("4711:web", Err("Invalid user name 4711:web")),
+                ("web:", Err("Invalid group name ")),
                 ("4711:", Err("Invalid user name 4711:")),
                 (":33", Err("Invalid user name :33")),
                 ("+1:33", Err("Invalid user name +1:33")),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::api::{AuditEntry, Caller, Fault, Reply, Ticket};
 use crate::config::spec::{CgroupLimits, ProcessSpec};
 use crate::domain::{Change, InstanceId, Line, ListenerState, LogPaths, Signal};
-use crate::effects::{LoaderEffect, OutputEffect, SpawnerEffect};
+use crate::effects::{LoaderEffect, OutputEffect, ScriptEffect, SpawnerEffect};
 
 /// The actions of one call of `handle`, in order.
 pub type Actions = Vec<Action>;
@@ -24,6 +24,8 @@ pub enum SignalScope {
 pub enum DaemonOutcome {
     /// The daemon exits.
     Shutdown,
+    /// The daemon exits with this status, because a program has ended.
+    ShutdownWith(u8),
     /// The daemon starts a new run in the same process.
     Restart,
 }
@@ -48,6 +50,8 @@ pub enum Action {
     Spawner(SpawnerEffect),
     /// An effect of the loader thread.
     Loader(LoaderEffect),
+    /// An effect of the script thread.
+    Script(ScriptEffect),
     /// Adopt an instance that the previous daemon started. Not answered.
     Adopt {
         /// The instance.

@@ -86,91 +86,88 @@ impl Fleet {
         out: &mut Actions,
     ) -> Result<Admission, Fault> {
         let scope = rights.scope;
-        let taken = |()| Admission::Taken;
-        Ok(Admission::Answered(match request {
-            Request::State => Reply::State(self.daemon.state),
-            Request::Pid => Reply::Pid(self.daemon.identity.pid),
+        match request {
+            Request::State => answered(Reply::State(self.daemon.state)),
+            Request::Pid => answered(Reply::Pid(self.daemon.identity.pid)),
             Request::Identification => {
-                Reply::Text(self.configuration.last_read.daemon.identifier.clone())
+                let identifier = &self.configuration.last_read.daemon.identifier;
+                answered(Reply::Text(identifier.clone()))
             }
-            Request::Generation => self.daemon.generation(),
-            Request::ProcessInfo(name) => self.views(&[self.one(&name, rights)?], now),
-            Request::AllProcessInfo => Reply::Processes(self.view_of(scope, now)),
-            Request::SomeProcessInfo(names) => self.views(&self.slots_named(&names, scope), now),
-            Request::Dependencies(names) => self.dependency_views(&names, rights),
-            Request::AllConfigInfo => Reply::Configs(self.config_views(scope)),
-            Request::GroupNames => Reply::Names(self.group_names(scope)),
-            Request::ConfigProblems => self.admit_config_problems(scope)?,
-            Request::LogFile(log) => self.admit_log_file(log, rights)?,
-            Request::Start { target, wait } => return self.start_batch(target, rights, wait),
-            Request::StartAlone { target, wait } => return self.alone_batch(target, rights, wait),
-            Request::Stop { target, wait } => return self.stop_batch(target, rights, wait),
+            Request::Generation => answered(self.daemon.generation()),
+            Request::ProcessInfo(name) => answered(self.views(&[self.one(&name, rights)?], now)),
+            Request::AllProcessInfo => answered(Reply::Processes(self.view_of(scope, now))),
+            Request::SomeProcessInfo(names) => {
+                answered(self.views(&self.slots_named(&names, scope), now))
+            }
+            Request::Dependencies(names) => answered(self.dependency_views(&names, rights)),
+            Request::AllConfigInfo => answered(Reply::Configs(self.config_views(scope))),
+            Request::GroupNames => answered(Reply::Names(self.group_names(scope))),
+            Request::ConfigProblems => self.admit_config_problems(scope),
+            Request::LogFile(log) => self.admit_log_file(log, rights),
+            Request::Start { target, wait } => self.start_batch(target, rights, wait),
+            Request::StartAlone { target, wait } => self.alone_batch(target, rights, wait),
+            Request::Stop { target, wait } => self.stop_batch(target, rights, wait),
             Request::StopWithDependants { target, wait } => {
-                return self.dependants_batch(target, rights, wait);
+                self.dependants_batch(target, rights, wait)
             }
-            Request::Signal { target, signal } => return self.signal_batch(target, rights, signal),
-            Request::ClearLogs(target) => return self.admit_clear_logs(target, rights),
-            Request::AddGroup(name) => {
-                return self.admit_add_group(ticket, &name, rights, now, out);
+            Request::Signal { target, signal } => self.signal_batch(target, rights, signal),
+            Request::ClearLogs(target) => self.admit_clear_logs(target, rights),
+            Request::AddGroup(name) => self.admit_add_group(ticket, &name, rights, now, out),
+            Request::RemoveGroup(name) => {
+                answered(self.handle_remove_group(&name, rights, now, out)?)
             }
-            Request::RemoveGroup(name) => self.handle_remove_group(&name, rights, now, out)?,
             Request::RemoveProcess { group, process } => {
-                self.handle_remove_process(&group, &process, rights, out)?
+                answered(self.handle_remove_process(&group, &process, rights, out)?)
             }
             Request::AddProgram {
                 group,
                 program,
                 options,
-            } => {
-                let program = (group.as_str(), program, options);
-                return self.add_program(ticket, program, rights, out).map(taken);
-            }
+            } => taken(self.add_program(ticket, (&group, program, options), rights, out)),
             Request::SetNumprocs { program, numprocs } => {
-                let scaling = self.set_numprocs(ticket, &program, numprocs, rights, out);
-                return scaling.map(taken);
+                taken(self.set_numprocs(ticket, &program, numprocs, rights, out))
             }
             Request::ResetNumprocs(group) => {
-                let scaling = self.reset_numprocs(ticket, &group, (rights, now), out);
-                return scaling.map(taken);
+                taken(self.reset_numprocs(ticket, &group, (rights, now), out))
             }
             Request::RollingRestart { targets, at_once } => {
-                return self
-                    .start_rolling(ticket, targets, at_once, rights)
-                    .map(taken);
+                taken(self.start_rolling(ticket, targets, at_once, rights))
             }
-            Request::WriteStdin { name, data } => {
-                return self.admit_stdin(ticket, name, data, rights, out);
-            }
-            Request::Reread => return self.admit_load(ticket, Pending::Reread, scope, out),
-            Request::Restart => return self.admit_load(ticket, Pending::Restart, scope, out),
-            Request::Upgrade => return self.admit_upgrade(ticket, scope, out),
-            Request::Shutdown => return whole(scope).map(|()| Admission::Shutdown),
-            Request::ClearDaemonLog => return self.admit_clear_daemon_log(ticket, scope, out),
+            Request::WriteStdin { name, data } => self.admit_stdin(ticket, name, data, rights, out),
+            Request::Reread => self.admit_load(ticket, Pending::Reread, scope, out),
+            Request::PlanUpdate => self.admit_plan(ticket, None, scope, out),
+            Request::RereadIfPlan(id) => self.admit_plan(ticket, Some(id), scope, out),
+            Request::Restart => self.admit_load(ticket, Pending::Restart, scope, out),
+            Request::Upgrade => self.admit_upgrade(ticket, scope, out),
+            Request::Shutdown => whole(scope).map(|()| Admission::Shutdown),
+            Request::ClearDaemonLog => self.admit_clear_daemon_log(ticket, scope, out),
             Request::WriteLog { level, message } => {
-                emit(Action::Log(Line::said(level, &message)), scope, out)?
+                emit(Action::Log(Line::said(level, &message)), scope, out)
             }
             Request::RemoteEvent { kind, data } => {
                 let change = Arc::new(Change::RemoteCommunication { kind, data });
-                emit(Action::Publish(change), scope, out)?
+                emit(Action::Publish(change), scope, out)
             }
-        }))
+        }
     }
 
     /// Returns the problems of the configuration. They name files, programs and users, so access to a single program is
     /// not enough.
-    fn admit_config_problems(&self, scope: &AccessScope) -> Result<Reply, Fault> {
+    fn admit_config_problems(&self, scope: &AccessScope) -> Result<Admission, Fault> {
         whole(scope)?;
-        Ok(Reply::Lines(self.configuration.problems.clone()))
+        answered(Reply::Lines(self.configuration.problems.clone()))
     }
 
     /// Returns where a log is.
-    fn admit_log_file(&self, log: LogRef, rights: Rights<'_>) -> Result<Reply, Fault> {
+    fn admit_log_file(&self, log: LogRef, rights: Rights<'_>) -> Result<Admission, Fault> {
         match log {
-            LogRef::Process(name, channel) => Ok(self.log_file(self.one(&name, rights)?, channel)),
+            LogRef::Process(name, channel) => {
+                answered(self.log_file(self.one(&name, rights)?, channel))
+            }
             // The log names all processes and all clients, so access to a single program is not enough.
             LogRef::Daemon => {
                 whole(rights.scope)?;
-                Ok(Reply::LogFile(self.daemon.identity.daemon_log.clone()))
+                answered(Reply::LogFile(self.daemon.identity.daemon_log.clone()))
             }
         }
     }
@@ -204,6 +201,21 @@ impl Fleet {
         };
         self.requests.pending.insert(ticket, pending);
         out.push(Action::Loader(LoaderEffect::Load(reason)));
+        Ok(Admission::Taken)
+    }
+
+    /// Starts to plan an update. `id`: the plan with which the configuration is accepted.
+    fn admit_plan(
+        &mut self,
+        ticket: Ticket,
+        id: Option<String>,
+        scope: &AccessScope,
+        out: &mut Actions,
+    ) -> Result<Admission, Fault> {
+        whole(scope)?;
+        self.requests.pending.insert(ticket, Pending::Plan(id));
+        let active = self.active_groups();
+        out.push(Action::Loader(LoaderEffect::Plan(ticket, active)));
         Ok(Admission::Taken)
     }
 
@@ -248,8 +260,7 @@ impl Fleet {
     ) -> Result<Admission, Fault> {
         let group = self.addable(name, rights)?;
         if !has_sockets(&group) {
-            let reply = self.handle_add_group(&group, now, out);
-            return Ok(Admission::Answered(reply));
+            return answered(self.handle_add_group(&group, now, out));
         }
         let pending = Pending::AddGroup(group.name.clone());
         self.requests.pending.insert(ticket, pending);
@@ -457,10 +468,10 @@ fn has_sockets(group: &GroupSpec) -> bool {
 }
 
 /// Emits the only action of a request that concerns the whole daemon.
-fn emit(action: Action, scope: &AccessScope, out: &mut Actions) -> Result<Reply, Fault> {
+fn emit(action: Action, scope: &AccessScope, out: &mut Actions) -> Result<Admission, Fault> {
     whole(scope)?;
     out.push(action);
-    Ok(Reply::Done)
+    answered(Reply::Done)
 }
 
 /// The result of admission.
@@ -473,6 +484,20 @@ enum Admission {
     Taken,
     /// Send the answer, then stop everything.
     Shutdown,
+}
+
+/// The answer is this reply.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the result of each arm in Fleet::admit"
+)]
+const fn answered(reply: Reply) -> Result<Admission, Fault> {
+    Ok(Admission::Answered(reply))
+}
+
+/// The answer comes later if the request was begun.
+fn taken(begun: Result<(), Fault>) -> Result<Admission, Fault> {
+    begun.map(|()| Admission::Taken)
 }
 
 /// Writes the audit line of a request. Requests that change nothing have no entry.

@@ -7,10 +7,10 @@ use super::slots::in_added_order;
 use super::{Action, Actions, DaemonSignal, Fleet};
 use crate::api::{FaultCode, Reply, Ticket};
 use crate::config::diff::{ConfigDiff, diff};
-use crate::config::spec::Config;
+use crate::config::spec::{Config, GroupSpec};
 use crate::config::{WARNING, warning_lines};
-use crate::domain::{Errno, GroupName, Line, Now, SupervisorState};
-use crate::effects::{LoadError, LoadReason, LoaderEffect, OutputEffect};
+use crate::domain::{Errno, Line, Now, SupervisorState};
+use crate::effects::{LoadError, LoadReason, LoaderEffect, OutputEffect, PlannedUpdate};
 
 impl Fleet {
     /// Handles a signal to the daemon.
@@ -90,42 +90,95 @@ impl Fleet {
                 self.configuration.next = Some(config);
                 self.begin_shutdown(SupervisorState::Restarting, now, out);
             }
-            Ok(config) => {
-                let (reply, changed) = self.reread(config);
-                answer(Ok(reply));
-                // Log only warnings that the previous reading did not have.
-                for warning in &self.configuration.last_read.warnings {
-                    let text = warning.to_string();
-                    if !before.contains(&warning.line(WARNING)) {
-                        out.push(Action::Log(Line::OurConfigWarning { text }));
-                    }
-                }
-                self.take_over_resources(&changed, out);
-            }
+            Ok(config) => self.reread(ticket, config, &before, out),
         }
     }
 
-    /// Replaces the configuration. Returns its differences from the active groups, and the groups that changed.
-    fn reread(&mut self, config: Arc<Config>) -> (Reply, Vec<GroupName>) {
+    /// Replaces the configuration, answers with its differences from the active groups, and applies the changes that
+    /// need no restart. `before`: the problems of the previous reading.
+    fn reread(
+        &mut self,
+        ticket: Option<Ticket>,
+        config: Arc<Config>,
+        before: &[String],
+        out: &mut Actions,
+    ) {
         self.configuration.replace(config);
         self.dependencies.recheck_absent();
         self.changes.is_regrouped = true;
-        let active: Vec<_> = in_added_order(&self.groups)
-            .into_iter()
-            .map(|group| Arc::clone(&group.spec))
-            .collect();
         let ConfigDiff {
             added,
             changed,
             removed,
-        } = diff(&active, &self.configuration.last_read.groups);
+            live,
+        } = diff(&self.active_groups(), &self.configuration.last_read.groups);
         let removed = self.groups_in_stop_order(removed);
-        let reply = Reply::Diff {
-            added,
-            changed: changed.clone(),
-            removed,
+        if let Some(ticket) = ticket {
+            let reply = Reply::Diff {
+                added,
+                changed,
+                removed,
+            };
+            out.push(Action::Answer(ticket, Ok(reply)));
+        }
+        // Log only warnings that the previous reading did not have.
+        for warning in &self.configuration.last_read.warnings {
+            let text = warning.to_string();
+            if !before.contains(&warning.line(WARNING)) {
+                out.push(Action::Log(Line::OurConfigWarning { text }));
+            }
+        }
+        self.take_over_live_changes(&live, out);
+    }
+
+    /// The active groups, in the order in which they were added.
+    pub(super) fn active_groups(&self) -> Vec<Arc<GroupSpec>> {
+        let groups = in_added_order(&self.groups).into_iter();
+        groups.map(|group| Arc::clone(&group.spec)).collect()
+    }
+
+    /// Handles the plan of an update: answers with it, or accepts the configuration if this is the expected plan.
+    pub(super) fn planned(
+        &mut self,
+        ticket: Ticket,
+        result: Result<Box<PlannedUpdate>, LoadError>,
+        out: &mut Actions,
+    ) {
+        // `None`: the request was answered when the daemon stopped.
+        let Some(expected) = self.requests.take(ticket, |pending| match pending {
+            Pending::Plan(expected) => Ok(expected),
+            other => Err(other),
+        }) else {
+            return;
         };
-        (reply, changed)
+        if self.daemon.state != SupervisorState::Running {
+            out.push(Action::Answer(ticket, Err(FaultCode::ShutdownState.bare())));
+            return;
+        }
+        let planned = match result {
+            Ok(planned) => *planned,
+            Err(error) => {
+                self.configuration.problems = error.lines;
+                let fault = FaultCode::CantReread.of(error.sentence);
+                out.push(Action::Answer(ticket, Err(fault)));
+                return;
+            }
+        };
+        let Some(expected) = expected else {
+            out.push(Action::Answer(ticket, Ok(Reply::Text(planned.json))));
+            return;
+        };
+        // Groups may have been added or removed while the loader worked. Equal pointers are compared first.
+        if planned.id != expected || planned.active != self.active_groups() {
+            let fault = FaultCode::Failed.of(
+                "the configuration or the groups changed since this plan was made, and nothing was changed (make a new plan)",
+            );
+            out.push(Action::Answer(ticket, Err(fault)));
+            return;
+        }
+        let problems = warning_lines(&planned.config.warnings).collect();
+        let before = std::mem::replace(&mut self.configuration.problems, problems);
+        self.reread(Some(ticket), planned.config, &before, out);
     }
 
     /// Handles the result of clearing the daemon's log.

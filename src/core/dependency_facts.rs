@@ -14,6 +14,8 @@ pub(super) struct DependencyFacts {
     is_started: bool,
     /// RUNNING, and the daemon does not terminate it. A process that reports readiness is RUNNING when it is ready.
     pub(super) is_ready: bool,
+    /// Ready, and its health checks succeed, if it has any.
+    is_healthy: bool,
     /// EXITED with an expected status.
     has_exited_ok: bool,
     /// EXITED, and no automatic restart is due.
@@ -46,6 +48,11 @@ impl DependencyFacts {
                 Stage::Idle(_) | Stage::Attempt { .. } => is_exited,
             },
             is_ready: stage.is_running(),
+            is_healthy: stage.is_running()
+                && match &process.run.health {
+                    Some(health) => health.is_healthy == Some(true),
+                    None => process.spec.health.is_none(),
+                },
             has_exited_ok: is_exited
                 && match &process.run.exit_reason {
                     Some(ExitReason::ByItself(status)) => process.expects(*status),
@@ -67,16 +74,11 @@ impl DependencyFacts {
             DependencyCondition::Up => self.is_ready || self.has_exited_ok,
             DependencyCondition::Started => self.is_started,
             DependencyCondition::Ready => self.is_ready,
-            DependencyCondition::Healthy => self.is_healthy(),
+            DependencyCondition::Healthy => self.is_healthy,
             DependencyCondition::ExitedOk => self.has_exited_ok,
             // A process that waits for its own start, or that the daemon terminates, is not in the state for long.
             DependencyCondition::States(states) => states.contains(self.state) && !self.is_waiting,
         }
-    }
-
-    /// Returns whether the process is ready and its health checks succeed. There are no health checks yet.
-    const fn is_healthy(self) -> bool {
-        self.is_ready
     }
 
     /// Returns whether the condition is not met, and will not be unless somebody starts the process.

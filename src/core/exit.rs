@@ -40,6 +40,7 @@ impl Process {
             StageAtExit::Failed(
                 TerminationReason::WatchdogTimeout | TerminationReason::WatchdogTrigger,
             ) => ExitReason::Watchdog(status),
+            StageAtExit::Failed(TerminationReason::Unhealthy) => ExitReason::Unhealthy(status),
             StageAtExit::Unpromoted | StageAtExit::Running | StageAtExit::Unknown => {
                 ExitReason::ByItself(status)
             }
@@ -144,7 +145,9 @@ impl Process {
         let expected = match at_exit {
             StageAtExit::Unpromoted | StageAtExit::Running => self.expects(status),
             StageAtExit::Failed(
-                TerminationReason::WatchdogTimeout | TerminationReason::WatchdogTrigger,
+                TerminationReason::WatchdogTimeout
+                | TerminationReason::WatchdogTrigger
+                | TerminationReason::Unhealthy,
             ) => false,
             // These exits lead to STOPPED or BACKOFF, or the next state is not known yet.
             StageAtExit::TooQuick
@@ -156,7 +159,10 @@ impl Process {
             | StageAtExit::Unknown => return,
         };
         // The daemon closes an fcgi socket when the last instance that holds it exits and makes a new one for the next.
-        if !self.has_socket() && self.restart_at(expected, ctx) <= ctx.now.mono {
+        if !self.has_socket()
+            && !self.has_pre_start()
+            && self.restart_at(expected, ctx) <= ctx.now.mono
+        {
             self.start_next_attempt(instance, ctx);
         }
     }
@@ -165,6 +171,7 @@ impl Process {
     pub(super) fn drained(&mut self, ctx: &mut Ctx<'_>) {
         // The core does not wait for the drain of an unused attempt.
         let Stage::Reaped {
+            instance,
             pid,
             status,
             at_exit,
@@ -174,6 +181,7 @@ impl Process {
             return;
         };
         self.report_exit(pid, status, at_exit, ctx);
+        self.run_post_stop(instance, status, ctx);
         let resource_events = self.run.resource_events;
         if !resource_events.is_none() {
             let name = self.spec.name.clone();
@@ -227,8 +235,12 @@ impl Process {
             StageAtExit::Failed(TerminationReason::WatchdogTrigger) => {
                 self.finish_exit(pid, status, Some(LastError::WatchdogTrigger), ctx);
             }
+            StageAtExit::Failed(TerminationReason::Unhealthy) => {
+                let error = self.unhealthy_error();
+                self.finish_exit(pid, status, Some(error), ctx);
+            }
             StageAtExit::Unpromoted => {
-                self.run.tries = 0;
+                self.note_running(ctx);
                 // Subscribers see RUNNING before EXITED.
                 self.count_as(StageAtExit::Running, ctx);
                 self.finish_exit(pid, status, None, ctx);
@@ -304,12 +316,13 @@ impl Process {
     fn restart_at(&self, expected: bool, ctx: &Ctx<'_>) -> Tick {
         let again = match self.spec.autorestart {
             AutoRestart::Always => true,
-            AutoRestart::Never => false,
+            // The health check of the program asks for it.
+            AutoRestart::Never => self.run.stage.is_unhealthy(),
             AutoRestart::Unexpected => !expected,
         };
         if again && ctx.may_start && !self.run.stop_held {
             let floor = self.run.spawned_at + self.spec.restart_floor;
-            ctx.now.mono.max(floor)
+            self.restart_time(Seconds(0), ctx).max(floor)
         } else {
             Tick::NEVER
         }
@@ -325,18 +338,20 @@ impl Process {
         ctx: &mut Ctx<'_>,
     ) {
         let expected = cause.is_none() && self.expects(status);
-        self.run.tries = 0;
+        self.reset_after_run(ctx);
         self.run.exit_status = status.code();
         if !expected {
             self.run.last_error = Some(cause.unwrap_or(LastError::BadExit(status.code())));
         }
         let now = ctx.now.mono;
+        self.count_restart();
         let restart_at = self.restart_at(expected, ctx);
         self.enter_stage(Stage::Idle(Idle::Exited { restart_at }), pid, expected, ctx);
         self.log_exit(status, expected, ctx);
         // Differs: the original restarts the process at its next poll, and only its poll interval of one second
         // prevents a hot loop.
-        if restart_at != Tick::NEVER && restart_at > now {
+        let is_logged = self.log_next_attempt(ctx);
+        if !is_logged && restart_at != Tick::NEVER && restart_at > now {
             Self::log(
                 ctx,
                 Line::RestartFloored {

@@ -54,8 +54,8 @@ impl Fleet {
     pub fn new(identity: Identity, config: Arc<Config>) -> Self {
         Self {
             events: EventQueues::new(identity.event_serial, &config.daemon.identifier),
-            configuration: ReadConfig::new(config, AutoLogNames::new(identity.seed)),
-            daemon: DaemonRun::new(identity),
+            configuration: ReadConfig::new(config.clone(), AutoLogNames::new(identity.seed)),
+            daemon: DaemonRun::new(identity, config.daemon.exit_when.clone()),
             groups: Groups::new(),
             slots: SlotTable::default(),
             serial: 0,
@@ -79,6 +79,7 @@ impl Fleet {
             Input::Output(outcome) => self.output_outcome(outcome, now, out),
             Input::Spawner(outcome) => self.spawner_outcome(outcome, now, out),
             Input::Loader(outcome) => self.loader_outcome(outcome, now, out),
+            Input::Script(outcome) => self.script_outcome(outcome, now, out),
             Input::Exited { instance, status } => self.exited(instance, status, now, out),
             Input::Emptied {
                 instance,
@@ -135,10 +136,12 @@ impl Fleet {
         }
         loop {
             self.run_due_deadlines(now, out);
+            self.exit_if_ended(now, out);
             let went_on = self.continue_dependants(now, out) | self.go_on(now, out);
             self.events.offer(out);
             self.dispatch(now, out);
-            if !self.continue_shutdown(now, out) && !went_on {
+            let ends = self.exit_if_ended(now, out);
+            if !self.continue_shutdown(now, out) && !went_on && !ends {
                 break;
             }
         }
@@ -192,7 +195,7 @@ impl Fleet {
     }
 
     /// Returns the active groups with the configuration from when they were added and later changes at run time.
-    pub fn active_groups(&self) -> impl Iterator<Item = &GroupSpec> {
+    pub fn group_specs(&self) -> impl Iterator<Item = &GroupSpec> {
         self.groups.values().map(|group| &*group.spec)
     }
 
@@ -243,7 +246,9 @@ impl Fleet {
             now,
             out,
             last_incarnation: &mut self.last_incarnation,
+            seed: self.daemon.identity.seed,
             signals: &mut self.requests.signals,
+            scripts: &mut self.requests.scripts,
             may_start: self.daemon.state == SupervisorState::Running,
             is_linked: self.dependencies.is_linked(slot),
             must_wait: self.dependencies.must_wait(slot),
@@ -251,6 +256,8 @@ impl Fleet {
         };
         process.run.stage.expect(trigger);
         act(process, &mut ctx);
+        process.cancel_stale_check(&mut ctx);
+        process.cancel_stale_hook(&mut ctx);
         if !process.run.stage.recovers_same_as(&stage) {
             self.changes.slots.push(slot);
         }
@@ -281,6 +288,7 @@ impl Fleet {
         }
         self.return_held_event(slot, out);
         self.answer_waiters(slot, out);
+        self.note_end(slot, stage, out);
     }
 
     /// Counts a process that has left the stopped states (`is_up`) or entered one of them.

@@ -13,7 +13,7 @@ use super::stage::{AlivePhase, AttemptStep, Idle, ReapStep, Stage};
 use super::transitions::Trigger;
 use super::{Action, Actions, Fleet, ResumeKind};
 use crate::api::{Fault, FaultCode, Reply, Ticket};
-use crate::domain::{InstanceId, Line, Now, Tick};
+use crate::domain::{InstanceId, Line, Namespec, Now, Tick};
 use crate::effects::{OutputEffect, SpawnerEffect};
 
 impl Fleet {
@@ -22,8 +22,26 @@ impl Fleet {
         if self.daemon.is_upgrading {
             return Err(FaultCode::Failed.of("an upgrade is running"));
         }
+        if let Some(name) = self.tied_to_daemon() {
+            return Err(FaultCode::Failed.of(format!(
+                "{name} has kill_on_supervisor_exit=true and would be killed (stop it first)"
+            )));
+        }
         self.can_hand_off()
             .map_err(|what| FaultCode::Failed.of(format!("not while {what}")))
+    }
+
+    /// Returns a process that the kernel kills when the threads of this daemon end. `None`: there is none.
+    fn tied_to_daemon(&self) -> Option<String> {
+        let tied = |process: &Process| {
+            process.spec.confinement.kill_on_supervisor_exit
+                && process.run.stage.instance().is_some()
+        };
+        let slots = self.groups.values().flat_map(|group| &group.by_name);
+        let mut processes = slots.filter_map(|&slot| self.slots.get(slot));
+        let process = processes.find(|process| tied(process))?;
+        let (group, name) = (process.spec.group.as_str(), process.spec.name.as_str());
+        Some(Namespec::print(group, name))
     }
 
     /// Checks that the daemon may be replaced now. Some operations cannot be continued by a successor.
@@ -37,7 +55,7 @@ impl Fleet {
         let busy = |pending: &Pending| match pending {
             // The client gets a fault that tells it to check again. What the request started continues.
             Pending::Batch(_) | Pending::ClearDaemonLog | Pending::Stdin(_) => None,
-            Pending::Reread => Some("the configuration is being read"),
+            Pending::Reread | Pending::Plan(_) => Some("the configuration is being read"),
             Pending::Restart => Some("the daemon is about to restart"),
             Pending::AddGroup(_) | Pending::Adding(_) => Some("a group is being added"),
             Pending::Scaling(_) => Some("a program is being scaled"),
@@ -135,6 +153,10 @@ impl Process {
         self.run.report_at = Tick::NEVER;
         // Only its pipes are left. They are closed together with those of other unknown instances.
         self.run.next = None;
+        self.run.hook = None;
+        if let Some(state) = &mut self.run.health {
+            state.resume();
+        }
         let (instance, spec) = match *self.run.stage {
             // No process exists, and a stop was requested.
             Stage::Attempt {
@@ -188,10 +210,22 @@ impl Process {
                 false
             }
             Stage::Alive {
-                phase: AlivePhase::Stopping { sent: false, .. },
+                phase: AlivePhase::PreStop { step, .. },
                 ..
             } => {
-                self.stop_again(instance, ctx);
+                self.repeat_stop_step(step, instance.slot, ctx);
+                true
+            }
+            Stage::Alive {
+                phase:
+                    AlivePhase::Stopping {
+                        sent: false,
+                        signal_index,
+                        ..
+                    },
+                ..
+            } => {
+                self.stop_again(instance, signal_index, ctx);
                 true
             }
             _ => true,

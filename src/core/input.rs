@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::NotifyMessage;
 use crate::api::{Caller, Grant, Request, Ticket};
 use crate::domain::{Errno, ExitStatus, InstanceId, ResourceEvents, Signal};
-use crate::effects::{LoaderOutcome, OutputOutcome, SpawnerOutcome};
+use crate::effects::{LoaderOutcome, OutputOutcome, ScriptOutcome, SpawnerOutcome};
 
 /// A signal that the daemon received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +40,8 @@ pub enum Input {
     Spawner(SpawnerOutcome),
     /// An outcome of the loader thread.
     Loader(LoaderOutcome),
+    /// An outcome of the script thread.
+    Script(ScriptOutcome),
     /// The process exited and was reaped.
     Exited {
         /// The instance.

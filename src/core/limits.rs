@@ -1,24 +1,27 @@
-//! Changes of resource limits while processes run.
+//! Changes of limits and of the restart policy while processes run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::stage::{AttemptStep, Stage};
 use super::{Action, Actions, Fleet};
+use crate::config::diff::{has_live_changes, take_live_changes};
 use crate::config::spec::{GroupSpec, ProcessSpec, ProgramSpec};
 use crate::domain::{GroupName, Line, ProcessName};
 
 impl Fleet {
-    /// Copies the limits of the configuration read last to the active groups that do not differ from it otherwise. The
-    /// groups in `changed` get their limits with the rest of their changes, when a client applies them by restarting
+    /// Copies the values that need no restart, such as limits, of the configuration read last to the active groups in
+    /// `live`, which do not differ from it otherwise. Other groups get them with the rest of their changes, when a client
+    /// applies them by restarting
     /// the group.
     ///
     /// This happens when the configuration is read. A client's update cannot do it: the protocol has no call that
     /// changes a group without stopping it, and Supervisor's clients would not make one.
-    pub(super) fn take_over_resources(&mut self, changed: &[GroupName], out: &mut Actions) {
+    pub(super) fn take_over_live_changes(&mut self, live: &[GroupName], out: &mut Actions) {
+        let live: HashSet<&GroupName> = live.iter().collect();
         let read = Arc::clone(&self.configuration.last_read);
         for group in &read.groups {
-            if !changed.contains(&group.name) {
+            if live.contains(&group.name) {
                 self.take_over_of_group(group, out);
             }
         }
@@ -34,16 +37,8 @@ impl Fleet {
             .iter()
             .map(|process| (&process.name, process))
             .collect();
-        // Most readings change nothing, so the group is not copied for them.
-        let differs = |active: &Arc<ProcessSpec>| {
-            let read = by_name.get(&active.name);
-            read.is_some_and(|read| active.resources != read.resources)
-        };
-        if !group.spec.processes.iter().any(differs) {
-            return;
-        }
         let spec = Arc::make_mut(&mut group.spec);
-        // Processes that are added to the program later get the same limits.
+        // Processes that are added to the program later get the same values.
         for program in &mut spec.programs {
             let is_it = |other: &&ProgramSpec| other.template.section == program.template.section;
             if let Some(other) = read.programs.iter().find(is_it) {
@@ -53,15 +48,19 @@ impl Fleet {
         for (active, &slot) in spec.processes.iter_mut().zip(&group.slots) {
             let Some(read) = by_name
                 .get(&active.name)
-                .filter(|read| active.resources != read.resources)
+                .filter(|read| has_live_changes(active, read))
             else {
                 continue;
             };
-            Arc::make_mut(active).resources = Arc::clone(&read.resources);
+            let has_new_limits = active.resources != read.resources;
+            take_live_changes(Arc::make_mut(active), read);
             let Some(process) = self.slots.get_mut(slot) else {
                 continue;
             };
             process.spec = Arc::clone(active);
+            if !has_new_limits {
+                continue;
+            }
             match *process.run.stage {
                 Stage::Alive { instance, .. } => {
                     out.push(Action::Limit(instance, Arc::clone(&read.resources)));

@@ -20,10 +20,10 @@ const fn meaning(state: ProcessState) -> &'static str {
         }
         ProcessState::Running => "The process runs. With `startsecs=0`, it is RUNNING at once.",
         ProcessState::Backoff => {
-            "The process exited too early, could not be started, or reached its readiness timeout. The next attempt follows; the delay grows by one second with each failure. `stop` ends the attempts."
+            "The process exited too early, could not be started, or reached its readiness timeout. The next attempt follows; the delay grows by one second with each failure, unless `restart_delay` or a key like it is set. `stop` ends the attempts."
         }
         ProcessState::Stopping => {
-            "The process received `stopsignal` and has not exited. After `stopwaitsecs` seconds it receives SIGKILL."
+            "The process received `stopsignal` and has not exited. After `stopwaitsecs` seconds it receives the next signal of `stopsignal`, and after the last one SIGKILL."
         }
         ProcessState::Exited => {
             "The process exited from RUNNING, and `autorestart` does not restart it. `start` starts it again."
@@ -55,9 +55,10 @@ const fn words(step: Step) -> &'static str {
         (Trigger::SpawnFailed, StageKind::StopPending) | (Trigger::Cancelled, _) => {
             "stop before the process existed"
         }
-        (Trigger::SpawnFailed, _) => "failure to start",
+        (Trigger::SpawnFailed | Trigger::HookEnded, _) => "failure to start",
         (Trigger::SignalRefused, _) => "refused signal",
-        (Trigger::Notified, _) => "ready",
+        (Trigger::Notified | Trigger::Checked, StageKind::AwaitingReady) => "ready",
+        (Trigger::Checked, _) => "on_unhealthy=stop",
         (Trigger::Adopted, _) => "found running when the daemon started",
         (Trigger::Resumed, _) => "restart of the daemon",
         (Trigger::RetriesSpent, _) => "startretries used up",
@@ -69,6 +70,7 @@ const fn words(step: Step) -> &'static str {
             | Trigger::Emptied
             | Trigger::SignalSent
             | Trigger::DependencyFailed
+            | Trigger::Notified
             | Trigger::Other,
             _,
         ) => "",

@@ -17,10 +17,15 @@ const EXTENSION_MAX: Seconds = Seconds(3600);
 impl Process {
     /// Returns the status text of the process. Empty: none.
     pub(super) fn status_text(&self) -> String {
-        match (&self.run.notify_state, self.run.stage.reachable()) {
+        let mut text = match (&self.run.notify_state, self.run.stage.reachable()) {
             (Some(notify_state), Some(_)) => notify_state.text(),
             (Some(_), None) | (None, _) => String::new(),
+        };
+        let health = self.health_text();
+        if !text.is_empty() && !health.is_empty() {
+            text.push_str(", ");
         }
+        text + &health
     }
 
     /// Returns the deadline of the stage or of the watchdog. [`Tick::NEVER`] also while pending messages are being
@@ -134,12 +139,13 @@ impl Process {
     }
 
     /// Makes a process RUNNING after it reported that it is ready.
-    fn ready(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
-        self.run.tries = 0;
+    pub(super) fn ready(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
+        self.note_running(ctx);
         let to = Stage::alive(instance, pid, AlivePhase::Running);
         self.enter_stage(to, pid, false, ctx);
         let name = self.spec.name.clone();
         Self::log(ctx, Line::Ready { name });
+        self.run_post_start(instance, ctx);
         if let Some(notify_state) = &mut self.run.notify_state {
             notify_state.rearm_watchdog(ctx.now.mono);
         }
@@ -186,7 +192,7 @@ impl Process {
     }
 
     /// Terminates a process after a readiness or watchdog failure. Its state stays the same until it exits.
-    fn terminate(
+    pub(super) fn terminate(
         &mut self,
         instance: InstanceId,
         pid: i32,
@@ -195,7 +201,9 @@ impl Process {
     ) {
         let (signal, scope) = match why {
             // The process may just be slow, so it is stopped as by a stop request.
-            TerminationReason::NotReady => (self.spec.stopsignal, self.stop_scope()),
+            TerminationReason::NotReady | TerminationReason::Unhealthy => {
+                (self.spec.stopsignal, self.stop_scope())
+            }
             // As in systemd: SIGABRT makes a hanging process dump core, which helps to find the cause.
             TerminationReason::NotifiedFailure
             | TerminationReason::WatchdogTimeout

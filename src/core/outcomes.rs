@@ -1,9 +1,12 @@
 //! Passes the outcomes of effects to the process, the request or the listener concerned.
 
 use super::pending::Pending;
+use super::process::Process;
+use super::script_runs::ScriptPurpose;
+use super::transitions::Trigger;
 use super::{Actions, Fleet};
 use crate::domain::Now;
-use crate::effects::{LoaderOutcome, OutputOutcome, SpawnerOutcome};
+use crate::effects::{LoaderOutcome, OutputOutcome, ScriptOutcome, SpawnerOutcome};
 
 impl Fleet {
     pub(super) fn output_outcome(&mut self, outcome: OutputOutcome, now: Now, out: &mut Actions) {
@@ -52,9 +55,38 @@ impl Fleet {
         }
     }
 
+    pub(super) fn script_outcome(&mut self, outcome: ScriptOutcome, now: Now, out: &mut Actions) {
+        let ScriptOutcome::Ended {
+            id,
+            failure,
+            output,
+        } = outcome;
+        let Some(owner) = self.requests.scripts.take(id) else {
+            return;
+        };
+        let is_there = |process: &Process| process.slot_generation == owner.slot_generation;
+        if !self.slots.get(owner.slot).is_some_and(is_there) {
+            return;
+        }
+        let trigger = match owner.purpose {
+            ScriptPurpose::Hook => Trigger::HookEnded,
+            ScriptPurpose::Check => Trigger::Checked,
+            ScriptPurpose::Afterwards | ScriptPurpose::Reaction => Trigger::Other,
+        };
+        self.update_process(owner.slot, trigger, now, out, |process, ctx| {
+            match owner.purpose {
+                ScriptPurpose::Hook => process.hook_ended(id, failure, &output, ctx),
+                ScriptPurpose::Afterwards => process.afterwards_ended(failure, &output, ctx),
+                ScriptPurpose::Check => process.check_ended(id, failure, ctx),
+                ScriptPurpose::Reaction => process.reaction_ended(failure, ctx),
+            }
+        });
+    }
+
     pub(super) fn loader_outcome(&mut self, outcome: LoaderOutcome, now: Now, out: &mut Actions) {
         match outcome {
             LoaderOutcome::Loaded { reason, result } => self.loaded(reason, result, now, out),
+            LoaderOutcome::Planned { ticket, result } => self.planned(ticket, result, out),
             LoaderOutcome::Composed { ticket, result } => self.composed(ticket, result, now, out),
         }
     }

@@ -14,6 +14,9 @@ pub(super) enum Pending {
     Batch(Box<Batch>),
     /// The loader reads the configuration for a reread.
     Reread,
+    /// The loader reads the configuration and plans an update. With an identifier of a plan, the configuration is
+    /// accepted if this is still the plan.
+    Plan(Option<String>),
     /// The loader reads the configuration for a restart.
     Restart,
     /// The output thread clears the daemon's log.

@@ -6,8 +6,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::health_state::HealthState;
 use super::listener_stage::ListenerStage;
 use super::notify_state::NotifyState;
+use super::restart_progress::RestartProgress;
+use super::script_runs::ScriptRuns;
 use super::stage::{AlivePhase, Idle, Stage, StageAtExit};
 use super::ticket::{SignalPurpose, Waiter};
 use super::transitions::{CurrentStage, Trigger};
@@ -18,6 +21,7 @@ use crate::domain::{
     Change, ExitReason, InstanceId, Line, LogPaths, Now, ProcessState, ResourceEvents, Signal,
     SpawnError, Tick,
 };
+use crate::effects::ScriptId;
 
 /// The context of one change to a process: the clocks, the list of actions, and borrowed parts of the fleet.
 pub(super) struct Ctx<'a> {
@@ -27,8 +31,12 @@ pub(super) struct Ctx<'a> {
     pub(super) out: &'a mut Actions,
     /// The incarnation of the newest instance.
     pub(super) last_incarnation: &'a mut u64,
+    /// The seed of random numbers.
+    pub(super) seed: u64,
     /// Signals that were sent and not answered yet.
     pub(super) signals: &'a mut VecDeque<(InstanceId, Signal, SignalPurpose)>,
+    /// The scripts that run.
+    pub(super) scripts: &'a mut ScriptRuns,
     /// Whether processes may start. False while the daemon stops.
     pub(super) may_start: bool,
     /// Whether the process depends on others, or others on it.
@@ -76,6 +84,8 @@ pub(super) enum LastError {
     BadExit(i32),
     /// Something that the process depends on failed. The text names it and says why.
     Dependency(String),
+    /// The process was unhealthy, for this reason, and was restarted.
+    Unhealthy(String),
 }
 
 impl std::fmt::Display for LastError {
@@ -97,6 +107,7 @@ impl std::fmt::Display for LastError {
             Self::WatchdogTrigger => f.write_str("Asked to be killed (WATCHDOG=trigger)"),
             Self::BadExit(code) => write!(f, "Bad exit code {code}"),
             Self::Dependency(text) => f.write_str(text),
+            Self::Unhealthy(reason) => write!(f, "Unhealthy: {reason}"),
         }
     }
 }
@@ -136,6 +147,9 @@ pub(super) struct RunState {
     /// Failed attempts since the process was RUNNING.
     #[serde(deserialize_with = "crate::domain::counter::small_counter")]
     pub(super) tries: u32,
+    /// What the policy of restarts needs to know of the past.
+    #[serde(default, skip_serializing_if = "RestartProgress::is_default")]
+    pub(super) restart: RestartProgress,
     /// Why the last start or run failed. `None`: it did not.
     #[serde(rename = "trouble")]
     pub(super) last_error: Option<LastError>,
@@ -177,6 +191,15 @@ pub(super) struct RunState {
     /// What the current or last instance reported through its notify channel. `None`: the process has no such channel.
     #[serde(rename = "tidings")]
     pub(super) notify_state: Option<Box<NotifyState>>,
+    /// The checks of the current or last instance. `None`: the process has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) health: Option<Box<HealthState>>,
+    /// The hook that the process waits for. The daemon that leaves kills it, so the next one runs it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) hook: Option<ScriptId>,
+    /// The result of the last hook. `None`: none has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) last_hook: Option<String>,
 }
 
 #[expect(
@@ -222,6 +245,7 @@ impl Process {
                 next: None,
                 stage_before_unknown: None,
                 tries: 0,
+                restart: RestartProgress::default(),
                 last_error: None,
                 exit_status: 0,
                 start: 0,
@@ -238,6 +262,9 @@ impl Process {
                 waiters: Vec::new(),
                 listener,
                 notify_state: None,
+                health: None,
+                hook: None,
+                last_hook: None,
             },
             armed: Tick::NEVER,
         }
@@ -269,7 +296,9 @@ impl Process {
 
     /// Returns when something is due without an input.
     pub(super) fn deadline(&self) -> Tick {
-        self.stage_deadline().min(self.run.report_at)
+        self.stage_deadline()
+            .min(self.run.report_at)
+            .min(self.check_deadline())
     }
 
     /// Returns the process as clients see it.
@@ -292,6 +321,7 @@ impl Process {
             resource_events: self.run.resource_events,
             exit_status: self.run.exit_status,
             restarts: self.run.spawns.saturating_sub(1),
+            next_attempt: self.next_attempt(now),
             exit_reason: self.run.exit_reason.clone(),
             status_text: self.status_text(),
             dependency_text: self.dependency_error().to_owned(),
@@ -367,6 +397,9 @@ impl Process {
         if self.run.report_at <= now {
             self.report_stop(ctx);
         }
+        if self.check_deadline() <= now {
+            self.start_check(ctx);
+        }
         if self.stage_deadline() > now || self.poll_notify_first(ctx) {
             return;
         }
@@ -396,7 +429,8 @@ impl Process {
                 AlivePhase::AwaitingReady { .. } => self.not_ready(instance, pid, ctx),
                 AlivePhase::Running => self.watchdog_timeout(instance, pid, ctx),
                 AlivePhase::Terminating { why, .. } => self.kill_failing(instance, pid, why, ctx),
-                AlivePhase::Stopping { sent, .. } => self.kill(instance, pid, sent, ctx),
+                AlivePhase::PreStop { step, .. } => self.end_stop_step(instance, pid, step, ctx),
+                AlivePhase::Stopping { .. } => self.stop_late(instance, pid, phase, ctx),
                 // No deadline.
                 _ => {}
             },

@@ -6,11 +6,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::health_state::HealthState;
 use super::listener_stage::ListenerStage;
 use super::notify_state::NotifyState;
 use super::process::{LastError, Process, RunState, is_false, is_zero};
 use super::process_record::ProcessRecord;
 use super::record_bytes::{Reader, Writer};
+use super::restart_progress::RestartProgress;
 use super::stage_record::{StageRecord, code_of_stage_at_exit, stage_at_exit_of_code};
 use super::transitions::CurrentStage;
 use crate::domain::{ExitReason, ResourceEvents, Tick, counter};
@@ -45,6 +47,12 @@ struct Rest {
     stop_held: bool,
     #[serde(default, skip_serializing_if = "is_false")]
     starts_again: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    health: Option<Box<HealthState>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_hook: Option<String>,
+    #[serde(default, skip_serializing_if = "RestartProgress::is_default")]
+    restart: RestartProgress,
 }
 
 impl Rest {
@@ -56,6 +64,9 @@ impl Rest {
             && self.exit_reason.is_none()
             && self.listener.is_none()
             && self.notify_state.is_none()
+            && self.health.is_none()
+            && self.last_hook.is_none()
+            && self.restart.is_default()
     }
 }
 
@@ -84,6 +95,7 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
         next: _,
         stage_before_unknown: refused,
         tries,
+        restart,
         last_error,
         exit_status,
         start,
@@ -100,6 +112,9 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
         waiters: _,
         listener,
         notify_state,
+        health,
+        hook: _,
+        last_hook,
     } = &process.run;
     let mut rest = Rest {
         running_at: *running_at,
@@ -131,6 +146,9 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
     rest.exit_reason = write_exit_reason(&mut to, exit_reason.as_ref(), is_short);
     rest.listener = write_listener(&mut to, listener.as_ref(), is_short);
     rest.notify_state.clone_from(notify_state);
+    rest.health.clone_from(health);
+    rest.last_hook.clone_from(last_hook);
+    rest.restart = *restart;
     if !rest.is_empty() {
         // Serializing strings and numbers cannot fail.
         to.0.extend(serde_json::to_vec(&rest).unwrap_or_default());
@@ -138,79 +156,73 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
     to.0
 }
 
-/// Writes the last error. Returns it if it belongs in the JSON part.
-fn write_last_error(
-    to: &mut Writer,
-    last_error: Option<&LastError>,
-    is_short: bool,
-) -> Option<LastError> {
-    match last_error {
-        None => to.u8(NONE),
-        Some(LastError::TooQuick) => to.u8(1),
-        Some(LastError::Unready) => to.u8(2),
-        Some(LastError::NotReady) => to.u8(3),
-        Some(LastError::NotifiedFailure) => to.u8(4),
-        Some(LastError::WatchdogTimeout) => to.u8(5),
-        Some(LastError::WatchdogTrigger) => to.u8(6),
-        Some(LastError::BadExit(code)) => {
-            to.u8(7);
-            to.i32(*code);
+/// Declares how values are written and read: the code of each variant, and the type of its field. Variants after `json`
+/// have no fixed width and belong in the JSON part. A short record has the code after `short` instead of them.
+macro_rules! codes {
+    (
+        $Type:ident by $write:ident and $read:ident:
+        $($code:literal = $Variant:ident $(($field:ident))?,)*
+        json $($Long:ident)|+, short $short:expr
+    ) => {
+        /// Writes the value. Returns it if it belongs in the JSON part.
+        fn $write(to: &mut Writer, value: Option<&$Type>, is_short: bool) -> Option<$Type> {
+            match value {
+                None => to.u8(NONE),
+                $(Some($Type::$Variant $(($field))?) => {
+                    to.u8($code);
+                    $(to.$field(*$field);)?
+                })*
+                Some($($Type::$Long(_))|+) if is_short => to.u8($short),
+                Some($($Type::$Long(_))|+) => {
+                    to.u8(ELSEWHERE);
+                    return value.cloned();
+                }
+            }
+            None
         }
-        Some(LastError::NotSpawned(_) | LastError::HeldUp(_) | LastError::Dependency(_))
-            if is_short =>
-        {
-            to.u8(NONE);
+
+        fn $read(from: &mut Reader<'_>) -> Option<Coded<$Type>> {
+            Some(Coded::Here(Some(match from.u8()? {
+                NONE => return Some(Coded::Here(None)),
+                $($code => $Type::$Variant $((from.$field()?))?,)*
+                ELSEWHERE => return Some(Coded::Elsewhere),
+                _ => return None,
+            })))
         }
-        Some(LastError::NotSpawned(_) | LastError::HeldUp(_) | LastError::Dependency(_)) => {
-            to.u8(ELSEWHERE);
-            return last_error.cloned();
-        }
-    }
-    None
+    };
 }
 
-/// Writes the exit reason. Returns it if it belongs in the JSON part.
-fn write_exit_reason(
-    to: &mut Writer,
-    exit_reason: Option<&ExitReason>,
-    is_short: bool,
-) -> Option<ExitReason> {
-    match exit_reason {
-        None => to.u8(NONE),
-        Some(ExitReason::TooQuick(status)) => to.exit_reason(1, *status),
-        Some(ExitReason::Unready(status)) => to.exit_reason(2, *status),
-        Some(ExitReason::NotReady(status)) => to.exit_reason(3, *status),
-        Some(ExitReason::Watchdog(status)) => to.exit_reason(4, *status),
-        Some(ExitReason::ByItself(status)) => to.exit_reason(5, *status),
-        Some(ExitReason::OnRequest(status)) => to.exit_reason(6, *status),
-        Some(ExitReason::NotSpawned(_)) if is_short => to.u8(NONE),
-        Some(ExitReason::NotSpawned(_)) => {
-            to.u8(ELSEWHERE);
-            return exit_reason.cloned();
-        }
-    }
-    None
+codes! {
+    LastError by write_last_error and read_last_error:
+    1 = TooQuick,
+    2 = Unready,
+    3 = NotReady,
+    4 = NotifiedFailure,
+    5 = WatchdogTimeout,
+    6 = WatchdogTrigger,
+    7 = BadExit(i32),
+    json NotSpawned | HeldUp | Dependency | Unhealthy, short NONE
 }
 
-/// Writes the stage of a listener. Returns it if it belongs in the JSON part.
-fn write_listener(
-    to: &mut Writer,
-    listener: Option<&ListenerStage>,
-    is_short: bool,
-) -> Option<ListenerStage> {
-    match listener {
-        None => to.u8(NONE),
-        Some(ListenerStage::Acknowledged) => to.u8(1),
-        Some(ListenerStage::Ready) => to.u8(2),
-        Some(ListenerStage::StdinClosed) => to.u8(3),
-        Some(ListenerStage::Unknown) => to.u8(4),
-        Some(ListenerStage::Busy(_)) if is_short => to.u8(4),
-        Some(ListenerStage::Busy(_)) => {
-            to.u8(ELSEWHERE);
-            return listener.cloned();
-        }
-    }
-    None
+codes! {
+    ExitReason by write_exit_reason and read_exit_reason:
+    1 = TooQuick(status),
+    2 = Unready(status),
+    3 = NotReady(status),
+    4 = Watchdog(status),
+    5 = ByItself(status),
+    6 = OnRequest(status),
+    7 = Unhealthy(status),
+    json NotSpawned, short NONE
+}
+
+codes! {
+    ListenerStage by write_listener and read_listener:
+    1 = Acknowledged,
+    2 = Ready,
+    3 = StdinClosed,
+    4 = Unknown,
+    json Busy, short 4
 }
 
 /// A value that is either in the binary part of a record or in the JSON part.
@@ -269,6 +281,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
         next: None,
         stage_before_unknown: refused,
         tries,
+        restart: rest.restart,
         last_error: last_error.resolve(rest.last_error)?,
         exit_status,
         start,
@@ -285,6 +298,9 @@ pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
         waiters: Vec::new(),
         listener: listener.resolve(rest.listener)?,
         notify_state: rest.notify_state,
+        health: rest.health,
+        hook: None,
+        last_hook: rest.last_hook,
     };
     Some(ProcessRecord {
         slot,
@@ -293,47 +309,6 @@ pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
         last_incarnation,
         event_serial,
     })
-}
-
-fn read_last_error(from: &mut Reader<'_>) -> Option<Coded<LastError>> {
-    Some(Coded::Here(Some(match from.u8()? {
-        NONE => return Some(Coded::Here(None)),
-        1 => LastError::TooQuick,
-        2 => LastError::Unready,
-        3 => LastError::NotReady,
-        4 => LastError::NotifiedFailure,
-        5 => LastError::WatchdogTimeout,
-        6 => LastError::WatchdogTrigger,
-        7 => LastError::BadExit(from.i32()?),
-        ELSEWHERE => return Some(Coded::Elsewhere),
-        _ => return None,
-    })))
-}
-
-fn read_exit_reason(from: &mut Reader<'_>) -> Option<Coded<ExitReason>> {
-    Some(Coded::Here(Some(match from.u8()? {
-        NONE => return Some(Coded::Here(None)),
-        1 => ExitReason::TooQuick(from.status()?),
-        2 => ExitReason::Unready(from.status()?),
-        3 => ExitReason::NotReady(from.status()?),
-        4 => ExitReason::Watchdog(from.status()?),
-        5 => ExitReason::ByItself(from.status()?),
-        6 => ExitReason::OnRequest(from.status()?),
-        ELSEWHERE => return Some(Coded::Elsewhere),
-        _ => return None,
-    })))
-}
-
-fn read_listener(from: &mut Reader<'_>) -> Option<Coded<ListenerStage>> {
-    Some(Coded::Here(Some(match from.u8()? {
-        NONE => return Some(Coded::Here(None)),
-        1 => ListenerStage::Acknowledged,
-        2 => ListenerStage::Ready,
-        3 => ListenerStage::StdinClosed,
-        4 => ListenerStage::Unknown,
-        ELSEWHERE => return Some(Coded::Elsewhere),
-        _ => return None,
-    })))
 }
 
 fn code_of_resource_events(resource_events: ResourceEvents) -> u8 {

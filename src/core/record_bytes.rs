@@ -40,11 +40,6 @@ impl Writer {
         self.i32(number);
     }
 
-    pub(super) fn exit_reason(&mut self, code: u8, status: ExitStatus) {
-        self.u8(code);
-        self.status(status);
-    }
-
     pub(super) fn instance(&mut self, code: u8, instance: InstanceId) {
         self.u8(code);
         self.u32(instance.slot);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::pending::Pending;
+use super::script_runs::ScriptRuns;
 use super::ticket::SignalPurpose;
 use crate::api::Ticket;
 use crate::domain::{InstanceId, Signal};
@@ -18,6 +19,8 @@ pub(super) struct Requests {
     pub(super) runnable: Vec<Ticket>,
     /// Signals that were sent and not answered yet. The shell answers at once and in order, so the list is short.
     pub(super) signals: VecDeque<(InstanceId, Signal, SignalPurpose)>,
+    /// The scripts that run.
+    pub(super) scripts: ScriptRuns,
 }
 
 impl Requests {

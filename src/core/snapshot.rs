@@ -9,13 +9,14 @@ use super::auto_log_names::AutoLogNames;
 use super::listener_pool::ListenerPool;
 use super::pending::Pending;
 use super::process::{Process, RunState, is_zero};
+use super::script_runs::ScriptRuns;
 use super::shutdown_state::ShutdownState;
 use super::slots::{Group, SlotEntry, SlotTable, in_added_order};
 use super::tick::Ticks;
 use super::ticket::SignalPurpose;
 use super::{Fleet, Identity};
 use crate::api::Ticket;
-use crate::config::spec::{Config, GroupSpec};
+use crate::config::spec::{Config, ExitWhen, GroupSpec};
 use crate::domain::{
     GroupName, InstanceId, LogPaths, Now, OutputEvents, Signal, SupervisorState, Tick, counter,
 };
@@ -34,6 +35,10 @@ pub struct Snapshot {
     finished: bool,
     generation: u32,
     is_upgrading: bool,
+    #[serde(default)]
+    exit_when: ExitWhen,
+    #[serde(default)]
+    exit_status: Option<u8>,
     names: AutoLogNames,
     made: Vec<(GroupName, Vec<LogPaths>)>,
     /// The active groups, in the order in which they were added.
@@ -51,6 +56,8 @@ pub struct Snapshot {
     pub(super) last_incarnation: u64,
     tickets: Vec<(Ticket, Pending)>,
     signals: VecDeque<(InstanceId, Signal, SignalPurpose)>,
+    #[serde(default)]
+    scripts: ScriptRuns,
     shutdown_state: Option<ShutdownState>,
     pub(super) pools: Vec<ListenerPool>,
     ticks: Ticks,
@@ -129,6 +136,8 @@ impl Fleet {
             finished: self.daemon.is_finished,
             generation: self.daemon.generation,
             is_upgrading: self.daemon.is_upgrading,
+            exit_when: self.daemon.exit_when.clone(),
+            exit_status: self.daemon.exit_status,
             names: self.configuration.auto_log_names.clone(),
             made: self
                 .configuration
@@ -148,6 +157,7 @@ impl Fleet {
                 .map(|(ticket, pending)| (*ticket, pending.clone()))
                 .collect(),
             signals: self.requests.signals.clone(),
+            scripts: self.requests.scripts.clone(),
             shutdown_state: self.shutdown_state.clone(),
             pools: self.events.pools.clone(),
             ticks: self.events.ticks.clone(),
@@ -168,12 +178,15 @@ impl Fleet {
         fleet.daemon.is_finished = snapshot.finished;
         fleet.daemon.generation = snapshot.generation;
         fleet.daemon.is_upgrading = snapshot.is_upgrading;
+        fleet.daemon.exit_when = snapshot.exit_when;
+        fleet.daemon.exit_status = snapshot.exit_status;
         fleet.configuration.auto_log_names = snapshot.names;
         fleet.configuration.made = snapshot.made.into_iter().collect();
         fleet.serial = snapshot.serial;
         fleet.last_incarnation = snapshot.last_incarnation;
         fleet.requests.pending = snapshot.tickets.into_iter().collect();
         fleet.requests.signals = snapshot.signals;
+        fleet.requests.scripts = snapshot.scripts;
         fleet.shutdown_state = snapshot.shutdown_state;
         fleet.events.pools = snapshot.pools;
         fleet.events.ticks = snapshot.ticks;

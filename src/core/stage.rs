@@ -79,6 +79,8 @@ pub(super) enum Idle {
 pub(super) enum AttemptStep {
     /// STARTING: the spawn thread looks up the command.
     Resolving,
+    /// STARTING: `pre_start_hook` runs.
+    PreStart,
     /// STARTING: the output thread makes pipes and opens logs.
     Preparing,
     /// STARTING: the spawn thread creates the process.
@@ -110,6 +112,13 @@ pub(super) enum AlivePhase {
         /// When SIGKILL is sent, for the first time or again.
         kill_at: Tick,
     },
+    /// STOPPING: `pre_stop_hook` or `stop_command` runs, and no stop signal was sent.
+    PreStop {
+        /// What runs or has run.
+        step: PreStopStep,
+        /// When the next step begins, whatever the hook does.
+        until: Tick,
+    },
     /// STOPPING: the stop signal was sent.
     Stopping {
         /// When SIGKILL is sent.
@@ -118,9 +127,20 @@ pub(super) enum AlivePhase {
         sent: bool,
         /// SIGKILL was sent. The daemon can only wait for the exit.
         killed: bool,
+        /// Which signal of the list of stop signals was sent last. 0: the first one.
+        signal_index: u8,
     },
     /// UNKNOWN: the kernel refused a signal to the process. The process leaves this phase when it exits.
     Unknown,
+}
+
+/// A step of a stop before the stop signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum PreStopStep {
+    /// `pre_stop_hook` runs.
+    Hook,
+    /// `stop_command` runs or has succeeded, and the process is expected to exit.
+    Command,
 }
 
 /// Work that must finish before the exit of a reaped process is published.
@@ -165,6 +185,8 @@ pub(super) enum TerminationReason {
     /// RUNNING, and the process itself reported a failure (`WATCHDOG=trigger`).
     #[serde(rename = "Triggered")]
     WatchdogTrigger,
+    /// RUNNING, and the health check failed as often as allowed.
+    Unhealthy,
 }
 
 impl TerminationReason {
@@ -172,7 +194,9 @@ impl TerminationReason {
     const fn state(self) -> ProcessState {
         match self {
             Self::NotReady | Self::NotifiedFailure => ProcessState::Starting,
-            Self::WatchdogTimeout | Self::WatchdogTrigger => ProcessState::Running,
+            Self::WatchdogTimeout | Self::WatchdogTrigger | Self::Unhealthy => {
+                ProcessState::Running
+            }
         }
     }
 }
@@ -188,7 +212,7 @@ impl AlivePhase {
             Self::AwaitingReady { .. } => StageAtExit::Unready,
             Self::Terminating { why, .. } => StageAtExit::Failed(why),
             Self::Running => StageAtExit::Running,
-            Self::Stopping { .. } => StageAtExit::Stopping,
+            Self::PreStop { .. } | Self::Stopping { .. } => StageAtExit::Stopping,
             Self::Unknown => StageAtExit::Unknown,
         }
     }
@@ -205,6 +229,7 @@ impl AlivePhase {
             Self::Starting { .. }
             | Self::Running
             | Self::Terminating { .. }
+            | Self::PreStop { .. }
             | Self::Stopping { .. }
             | Self::Unknown => None,
         }
@@ -242,6 +267,7 @@ impl Stage {
             },
             Self::Attempt { step, .. } => match step {
                 AttemptStep::Resolving => StageKind::Resolving,
+                AttemptStep::PreStart => StageKind::PreStart,
                 AttemptStep::Preparing => StageKind::Preparing,
                 AttemptStep::Spawning => StageKind::Spawning,
                 AttemptStep::StopPending => StageKind::StopPending,
@@ -254,6 +280,7 @@ impl Stage {
                     ProcessState::Starting => StageKind::TerminatingStarting,
                     _ => StageKind::TerminatingRunning,
                 },
+                AlivePhase::PreStop { .. } => StageKind::PreStop,
                 AlivePhase::Stopping { .. } => StageKind::Stopping,
                 AlivePhase::Unknown => StageKind::Unknown,
             },
@@ -309,6 +336,23 @@ impl Stage {
             Self::Alive { instance, pid, .. } => Some((instance, pid)),
             Self::Idle(_) | Self::Attempt { .. } | Self::Reaped { .. } => None,
         }
+    }
+
+    /// Returns whether the daemon terminates or has terminated the process because it was unhealthy.
+    pub(super) const fn is_unhealthy(&self) -> bool {
+        matches!(
+            *self,
+            Self::Alive {
+                phase: AlivePhase::Terminating {
+                    why: TerminationReason::Unhealthy,
+                    ..
+                },
+                ..
+            } | Self::Reaped {
+                at_exit: StageAtExit::Failed(TerminationReason::Unhealthy),
+                ..
+            }
+        )
     }
 
     /// Returns whether the process is RUNNING and the daemon does not terminate it.
@@ -380,6 +424,7 @@ impl Stage {
                 AlivePhase::Terminating { kill_at, .. } | AlivePhase::Stopping { kill_at, .. } => {
                     kill_at
                 }
+                AlivePhase::PreStop { until, .. } => until,
                 AlivePhase::Running | AlivePhase::Unknown => Tick::NEVER,
             },
             Self::Reaped { drain_by, .. } => drain_by,
@@ -405,6 +450,8 @@ pub(super) enum StageKind {
     UnknownGone,
     /// [`AttemptStep::Resolving`].
     Resolving,
+    /// [`AttemptStep::PreStart`].
+    PreStart,
     /// [`AttemptStep::Preparing`].
     Preparing,
     /// [`AttemptStep::Spawning`].
@@ -421,6 +468,8 @@ pub(super) enum StageKind {
     TerminatingStarting,
     /// [`AlivePhase::Terminating`] after a watchdog failure.
     TerminatingRunning,
+    /// [`AlivePhase::PreStop`].
+    PreStop,
     /// [`AlivePhase::Stopping`].
     Stopping,
     /// [`AlivePhase::Unknown`].
@@ -439,7 +488,7 @@ pub(super) enum StageKind {
 
 impl StageKind {
     /// Every kind.
-    pub(super) const ALL: [Self; 22] = [
+    pub(super) const ALL: [Self; 24] = [
         Self::Stopped,
         Self::Exited,
         Self::Fatal,
@@ -447,6 +496,7 @@ impl StageKind {
         Self::Waiting,
         Self::UnknownGone,
         Self::Resolving,
+        Self::PreStart,
         Self::Preparing,
         Self::Spawning,
         Self::StopPending,
@@ -455,6 +505,7 @@ impl StageKind {
         Self::Running,
         Self::TerminatingStarting,
         Self::TerminatingRunning,
+        Self::PreStop,
         Self::Stopping,
         Self::Unknown,
         Self::ReapedStarting,
@@ -472,6 +523,7 @@ impl StageKind {
             Self::Fatal => ProcessState::Fatal,
             Self::Backoff => ProcessState::Backoff,
             Self::Resolving
+            | Self::PreStart
             | Self::Preparing
             | Self::Spawning
             | Self::Starting
@@ -480,7 +532,9 @@ impl StageKind {
             | Self::ReapedStarting
             | Self::ReapedUnpromoted => ProcessState::Starting,
             Self::Running | Self::TerminatingRunning | Self::ReapedRunning => ProcessState::Running,
-            Self::StopPending | Self::Stopping | Self::ReapedStopping => ProcessState::Stopping,
+            Self::StopPending | Self::PreStop | Self::Stopping | Self::ReapedStopping => {
+                ProcessState::Stopping
+            }
             Self::UnknownGone | Self::Unknown | Self::ReapedUnknown => ProcessState::Unknown,
         }
     }

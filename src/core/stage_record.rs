@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::record_bytes::{Reader, Writer};
 use super::stage::{
-    AlivePhase, AttemptStep, Idle, ReapStep, Stage, StageAtExit, TerminationReason,
+    AlivePhase, AttemptStep, Idle, PreStopStep, ReapStep, Stage, StageAtExit, TerminationReason,
 };
 use crate::domain::{ExitStatus, InstanceId, Tick};
 
@@ -22,6 +22,8 @@ pub(super) enum StageRecord {
         retry_at: Tick,
     },
     Resolving(InstanceId),
+    /// Daemons before 5.1 cannot read it, as [`Self::PreStop`].
+    PreStart(InstanceId),
     Preparing(InstanceId),
     Spawning(InstanceId),
     Starting {
@@ -50,6 +52,13 @@ pub(super) enum StageRecord {
         instance: InstanceId,
         pid: i32,
     },
+    PreStop {
+        #[serde(rename = "life")]
+        instance: InstanceId,
+        pid: i32,
+        step: PreStopStep,
+        until: Tick,
+    },
     #[serde(rename = "Aborting")]
     StopPending(InstanceId),
     Stopping {
@@ -59,6 +68,9 @@ pub(super) enum StageRecord {
         kill_at: Tick,
         sent: bool,
         killed: bool,
+        /// Not written for the first stop signal, as version 5.0 knows only that one.
+        #[serde(default, skip_serializing_if = "is_first")]
+        signal_index: u8,
     },
     #[serde(rename = "Dying")]
     Reaped {
@@ -79,6 +91,10 @@ pub(super) enum StageRecord {
     Waiting,
 }
 
+const fn is_first(signal_index: &u8) -> bool {
+    *signal_index == 0
+}
+
 impl From<Stage> for StageRecord {
     fn from(stage: Stage) -> Self {
         match stage {
@@ -92,6 +108,7 @@ impl From<Stage> for StageRecord {
             },
             Stage::Attempt { instance, step } => match step {
                 AttemptStep::Resolving => Self::Resolving(instance),
+                AttemptStep::PreStart => Self::PreStart(instance),
                 AttemptStep::Preparing => Self::Preparing(instance),
                 AttemptStep::Spawning => Self::Spawning(instance),
                 AttemptStep::StopPending => Self::StopPending(instance),
@@ -134,6 +151,12 @@ impl StageRecord {
                 ready_by,
             },
             AlivePhase::Running => Self::Running { instance, pid },
+            AlivePhase::PreStop { step, until } => Self::PreStop {
+                instance,
+                pid,
+                step,
+                until,
+            },
             AlivePhase::Terminating { why, kill_at } => Self::Terminating {
                 instance,
                 pid,
@@ -144,12 +167,14 @@ impl StageRecord {
                 kill_at,
                 sent,
                 killed,
+                signal_index,
             } => Self::Stopping {
                 instance,
                 pid,
                 kill_at,
                 sent,
                 killed,
+                signal_index,
             },
             AlivePhase::Unknown => Self::Unknown {
                 alive: Some((instance, pid)),
@@ -169,6 +194,7 @@ impl From<StageRecord> for Stage {
             R::Waiting => return Self::Idle(Idle::Waiting),
             R::Unknown { alive: None } => return Self::Idle(Idle::UnknownGone),
             R::Resolving(instance) => return Self::attempt(instance, AttemptStep::Resolving),
+            R::PreStart(instance) => return Self::attempt(instance, AttemptStep::PreStart),
             R::Preparing(instance) => return Self::attempt(instance, AttemptStep::Preparing),
             R::Spawning(instance) => return Self::attempt(instance, AttemptStep::Spawning),
             R::StopPending(instance) => return Self::attempt(instance, AttemptStep::StopPending),
@@ -206,17 +232,25 @@ impl From<StageRecord> for Stage {
                 kill_at,
             } => (instance, pid, AlivePhase::Terminating { why, kill_at }),
             R::Running { instance, pid } => (instance, pid, AlivePhase::Running),
+            R::PreStop {
+                instance,
+                pid,
+                step,
+                until,
+            } => (instance, pid, AlivePhase::PreStop { step, until }),
             R::Stopping {
                 instance,
                 pid,
                 kill_at,
                 sent,
                 killed,
+                signal_index,
             } => {
                 let phase = AlivePhase::Stopping {
                     kill_at,
                     sent,
                     killed,
+                    signal_index,
                 };
                 (instance, pid, phase)
             }
@@ -286,17 +320,34 @@ impl StageRecord {
             }
             Self::Running { instance, pid } => to.process(10, instance, pid),
             Self::StopPending(instance) => to.instance(11, instance),
+            Self::PreStart(instance) => to.instance(17, instance),
+            Self::PreStop {
+                instance,
+                pid,
+                step,
+                until,
+            } => {
+                to.process(18, instance, pid);
+                to.u8(match step {
+                    PreStopStep::Hook => 0,
+                    PreStopStep::Command => 1,
+                });
+                to.tick(until);
+            }
             Self::Stopping {
                 instance,
                 pid,
                 kill_at,
                 sent,
                 killed,
+                signal_index,
             } => {
-                to.process(12, instance, pid);
+                let code = if is_first(&signal_index) { 12 } else { 16 };
+                to.process(code, instance, pid);
                 to.tick(kill_at);
                 to.u8(u8::from(sent));
                 to.u8(u8::from(killed));
+                write_later(to, signal_index);
             }
             Self::Reaped {
                 instance,
@@ -309,17 +360,14 @@ impl StageRecord {
                 to.process(13, instance, pid);
                 to.status(status);
                 to.u8(code_of_stage_at_exit(at_exit));
-                to.u8(match reap_step {
-                    ReapStep::Emptying => 0,
-                    ReapStep::Draining => 1,
-                });
+                to.u8(code_of_reap_step(reap_step));
                 to.tick(drain_by);
             }
             Self::Unknown { alive: None } => to.u8(14),
             Self::Unknown {
                 alive: Some((instance, pid)),
             } => to.process(15, instance, pid),
-            Self::Waiting => to.u8(16),
+            Self::Waiting => to.u8(32),
         }
     }
 
@@ -367,7 +415,7 @@ impl StageRecord {
                 Self::Running { instance, pid }
             }
             11 => Self::StopPending(from.instance()?),
-            12 => {
+            code @ (12 | 16) => {
                 let (instance, pid) = from.process()?;
                 Self::Stopping {
                     instance,
@@ -375,6 +423,7 @@ impl StageRecord {
                     kill_at: from.tick()?,
                     sent: from.bool()?,
                     killed: from.bool()?,
+                    signal_index: if code == 16 { from.u8()? } else { 0 },
                 }
             }
             13 => {
@@ -396,9 +445,37 @@ impl StageRecord {
             15 => Self::Unknown {
                 alive: Some(from.process()?),
             },
-            16 => Self::Waiting,
+            32 => Self::Waiting,
+            17 => Self::PreStart(from.instance()?),
+            18 => {
+                let (instance, pid) = from.process()?;
+                Self::PreStop {
+                    instance,
+                    pid,
+                    step: match from.u8()? {
+                        0 => PreStopStep::Hook,
+                        1 => PreStopStep::Command,
+                        _ => return None,
+                    },
+                    until: from.tick()?,
+                }
+            }
             _ => return None,
         })
+    }
+}
+
+/// Writes which stop signal was sent last, unless it is the first one: version 5.0 writes nothing there.
+fn write_later(to: &mut Writer, signal_index: u8) {
+    if !is_first(&signal_index) {
+        to.u8(signal_index);
+    }
+}
+
+const fn code_of_reap_step(reap_step: ReapStep) -> u8 {
+    match reap_step {
+        ReapStep::Emptying => 0,
+        ReapStep::Draining => 1,
     }
 }
 
@@ -437,6 +514,7 @@ const fn code_of_termination(why: TerminationReason) -> u8 {
         TerminationReason::NotifiedFailure => 1,
         TerminationReason::WatchdogTimeout => 2,
         TerminationReason::WatchdogTrigger => 3,
+        TerminationReason::Unhealthy => 4,
     }
 }
 
@@ -446,6 +524,7 @@ const fn termination_of_code(code: u8) -> Option<TerminationReason> {
         1 => TerminationReason::NotifiedFailure,
         2 => TerminationReason::WatchdogTimeout,
         3 => TerminationReason::WatchdogTrigger,
+        4 => TerminationReason::Unhealthy,
         _ => return None,
     })
 }

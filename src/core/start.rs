@@ -5,8 +5,10 @@ use std::sync::Arc;
 use super::Action;
 use super::notify_state::NotifyState;
 use super::process::{Ctx, LastError, NextAttempt, Process};
+use super::restart_progress::RestartProgress;
 use super::stage::{AlivePhase, AttemptStep, Idle, Stage};
 use super::transitions::Trigger;
+use crate::config::spec::UNLIMITED_RETRIES;
 use crate::domain::{
     ExitReason, InstanceId, Line, ProcessState, ResourceEvents, Seconds, SpawnError, Tick,
 };
@@ -34,6 +36,7 @@ impl Process {
             None => ctx.new_instance(slot),
         };
         self.run.last_error = None;
+        self.begin_restarts_again(ctx);
         let notify = self.spec.notify;
         self.run.notify_state = notify
             .tells_ready()
@@ -131,6 +134,10 @@ impl Process {
             return;
         };
         self.end_hold_up();
+        if self.has_pre_start() && self.run.next.is_none() {
+            self.begin_pre_start(instance, ctx);
+            return;
+        }
         self.change_stage(Stage::attempt(instance, AttemptStep::Preparing), ctx);
         match &self.run.next {
             Some(next) if next.is_prepared => {
@@ -197,7 +204,7 @@ impl Process {
             return;
         };
         match step {
-            AttemptStep::Resolving => {}
+            AttemptStep::Resolving | AttemptStep::PreStart => {}
             AttemptStep::StopPending => {
                 self.note_spawn(instance, pid, ctx);
                 self.send_stop(instance, pid, ctx);
@@ -225,6 +232,7 @@ impl Process {
         self.run.spawns += 1;
         self.run.start = ctx.now.wall.secs();
         self.run.spawned_at = ctx.now.mono;
+        self.begin_checks(ctx);
         Self::log(
             ctx,
             Line::Spawned {
@@ -242,10 +250,10 @@ impl Process {
 
     /// STARTING → RUNNING, after `startsecs`.
     pub(super) fn promote(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
-        self.run.tries = 0;
         if ctx.is_linked {
             self.run.running_at = ctx.now.mono;
         }
+        self.note_running(ctx);
         let to = Stage::alive(instance, pid, AlivePhase::Running);
         self.enter_stage(to, pid, false, ctx);
         Self::log(
@@ -255,6 +263,7 @@ impl Process {
                 startsecs: self.spec.startsecs.0,
             },
         );
+        self.run_post_start(instance, ctx);
     }
 
     /// Handles a failed attempt without a process.
@@ -290,11 +299,12 @@ impl Process {
         }
     }
 
-    /// Enters BACKOFF. The n-th failure in a row waits n seconds.
+    /// Enters BACKOFF. The n-th failure in a row waits n seconds, unless the restart policy says otherwise.
     pub(super) fn back_off(&mut self, ctx: &mut Ctx<'_>) {
         self.run.tries = self.run.tries.saturating_add(1);
+        self.count_restart();
         let retry_at = if ctx.may_start {
-            ctx.now.mono + Seconds(i64::from(self.run.tries))
+            self.restart_time(Seconds(i64::from(self.run.tries)), ctx)
         } else {
             Tick::NEVER
         };
@@ -303,7 +313,8 @@ impl Process {
 
     /// BACKOFF → FATAL if more than `startretries` retries have failed.
     pub(super) fn give_up_if_spent(&mut self, ctx: &mut Ctx<'_>) {
-        if i64::from(self.run.tries) > self.spec.startretries {
+        let spent = i64::from(self.run.tries) > self.spec.startretries;
+        if spent && self.spec.startretries != UNLIMITED_RETRIES {
             ctx.trigger = Trigger::RetriesSpent;
             self.give_up(ctx);
             Self::log(
@@ -312,6 +323,8 @@ impl Process {
                     name: self.spec.name.clone(),
                 },
             );
+        } else {
+            self.log_next_attempt(ctx);
         }
     }
 
@@ -319,6 +332,7 @@ impl Process {
     pub(super) fn give_up(&mut self, ctx: &mut Ctx<'_>) {
         if self.state() == ProcessState::Backoff {
             self.run.tries = 0;
+            self.run.restart = RestartProgress::default();
             self.enter_stage(Stage::Idle(Idle::Fatal), 0, false, ctx);
         }
     }

@@ -179,7 +179,7 @@ fn busy_until(process: &Process, is_starting: bool, is_winding_down: bool) -> Ti
         },
         Stage::Reaped { .. } => is_winding_down,
     };
-    match stage.deadline() {
+    match process.killed_by().unwrap_or_else(|| stage.deadline()) {
         Tick::NEVER => Tick(0),
         deadline if is_waited_for => deadline,
         _ => Tick(0),

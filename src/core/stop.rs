@@ -21,7 +21,8 @@ impl Process {
         match *self.run.stage {
             Stage::Attempt { instance, step } => self.stop_attempt(instance, step, ctx),
             Stage::Alive {
-                phase: AlivePhase::Stopping { .. } | AlivePhase::Unknown,
+                phase:
+                    AlivePhase::PreStop { .. } | AlivePhase::Stopping { .. } | AlivePhase::Unknown,
                 ..
             } => {}
             // A process that the daemon terminates is now stopped on request.
@@ -63,6 +64,8 @@ impl Process {
     fn stop_attempt(&mut self, instance: InstanceId, step: AttemptStep, ctx: &mut Ctx<'_>) {
         match step {
             AttemptStep::StopPending => return,
+            // The attempt holds the plan of its process.
+            AttemptStep::PreStart => ctx.out.push(Action::Output(OutputEffect::Drain(instance))),
             AttemptStep::Preparing => {
                 self.run.next = None;
                 ctx.out.push(Action::Output(OutputEffect::Drain(instance)));
@@ -103,24 +106,104 @@ impl Process {
         }
     }
 
-    /// Sends the stop signal and enters STOPPING.
+    /// Enters STOPPING: begins the hooks before the stop signal, or sends it.
     pub(super) fn send_stop(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
+        if !self.begin_pre_stop(instance, pid, ctx) {
+            self.send_stop_signal(instance, pid, ctx);
+        }
+    }
+
+    /// Sends the first stop signal.
+    pub(super) fn send_stop_signal(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
         let (signal, scope) = (self.spec.stopsignal, self.stop_scope());
         self.log_killing(pid, signal, scope, ctx);
-        let kill_at = ctx.now.mono + Seconds(self.spec.stopwaitsecs.0.max(0));
+        let kill_at = ctx.now.mono + self.stop_wait();
         self.allow_extension(kill_at);
         let phase = AlivePhase::Stopping {
             kill_at,
             sent: false,
             killed: false,
+            signal_index: 0,
         };
         self.enter_stage(Stage::alive(instance, pid, phase), pid, false, ctx);
         Self::push_signal(instance, signal, scope, ctx);
     }
 
-    /// Sends the stop signal again, since it is unknown whether the previous daemon sent it.
-    pub(super) fn stop_again(&self, instance: InstanceId, ctx: &mut Ctx<'_>) {
-        Self::push_signal(instance, self.spec.stopsignal, self.stop_scope(), ctx);
+    /// Returns how long each stop signal is waited for.
+    pub(super) fn stop_wait(&self) -> Seconds {
+        Seconds(self.spec.stopwaitsecs.0.max(0))
+    }
+
+    /// Returns a signal of the list of stop signals. `None`: the list has fewer.
+    fn stop_signal(&self, index: u8) -> Option<Signal> {
+        match index.checked_sub(1) {
+            None => Some(self.spec.stopsignal),
+            Some(later) => self.spec.later_stopsignals.get(usize::from(later)).copied(),
+        }
+    }
+
+    /// Sends a stop signal again, since it is unknown whether the previous daemon sent it.
+    pub(super) fn stop_again(&self, instance: InstanceId, signal_index: u8, ctx: &mut Ctx<'_>) {
+        let signal = self
+            .stop_signal(signal_index)
+            .unwrap_or(self.spec.stopsignal);
+        Self::push_signal(instance, signal, self.stop_scope(), ctx);
+    }
+
+    /// Handles a process that has not exited within `stopwaitsecs` after a stop signal: the next signal of the list
+    /// follows, and SIGKILL after the last one.
+    pub(super) fn stop_late(
+        &mut self,
+        instance: InstanceId,
+        pid: i32,
+        phase: AlivePhase,
+        ctx: &mut Ctx<'_>,
+    ) {
+        let AlivePhase::Stopping {
+            sent,
+            killed,
+            signal_index,
+            ..
+        } = phase
+        else {
+            return;
+        };
+        let next_index = signal_index.saturating_add(1);
+        match self.stop_signal(next_index) {
+            Some(signal) if !killed => {
+                let phase = AlivePhase::Stopping {
+                    kill_at: ctx.now.mono + self.stop_wait(),
+                    sent: false,
+                    killed: false,
+                    signal_index: next_index,
+                };
+                self.change_stage(Stage::alive(instance, pid, phase), ctx);
+                self.send_signal(instance, pid, signal, self.stop_scope(), ctx);
+            }
+            _ => self.kill(instance, pid, sent, signal_index, ctx),
+        }
+    }
+
+    /// Returns when SIGKILL is sent if the process does not exit and asks for no more time. `None`: the process does
+    /// not stop, or SIGKILL was sent.
+    pub(super) fn killed_by(&self) -> Option<Tick> {
+        let Stage::Alive {
+            phase:
+                AlivePhase::Stopping {
+                    kill_at,
+                    killed: false,
+                    signal_index,
+                    ..
+                },
+            ..
+        } = *self.run.stage
+        else {
+            return None;
+        };
+        let later = self.spec.later_stopsignals.len();
+        let signals_left = i64::try_from(later.saturating_sub(usize::from(signal_index)));
+        let seconds = self.stop_wait().0.saturating_mul(signals_left.unwrap_or(0));
+        Some(kill_at + Seconds(seconds))
     }
 
     /// Returns which processes the stop signal reaches.
@@ -213,8 +296,15 @@ impl Process {
         }
     }
 
-    /// Sends SIGKILL to a process that has not stopped in time. `sent`: see [`AlivePhase::Stopping`].
-    pub(super) fn kill(&mut self, instance: InstanceId, pid: i32, sent: bool, ctx: &mut Ctx<'_>) {
+    /// Sends SIGKILL to a process that has not stopped in time. `sent`, `signal_index`: see [`AlivePhase::Stopping`].
+    fn kill(
+        &mut self,
+        instance: InstanceId,
+        pid: i32,
+        sent: bool,
+        signal_index: u8,
+        ctx: &mut Ctx<'_>,
+    ) {
         Self::log(
             ctx,
             Line::KillingNow {
@@ -229,6 +319,7 @@ impl Process {
             kill_at: ctx.now.mono + Seconds(again),
             sent,
             killed: true,
+            signal_index,
         };
         self.change_stage(Stage::alive(instance, pid, phase), ctx);
         Self::push_signal(instance, Signal::KILL, scope, ctx);
@@ -252,7 +343,12 @@ impl Process {
         self.send_signal(instance, pid, Signal::KILL, scope, ctx);
     }
 
-    fn push_signal(instance: InstanceId, signal: Signal, scope: SignalScope, ctx: &mut Ctx<'_>) {
+    pub(super) fn push_signal(
+        instance: InstanceId,
+        signal: Signal,
+        scope: SignalScope,
+        ctx: &mut Ctx<'_>,
+    ) {
         ctx.signals
             .push_back((instance, signal, SignalPurpose::Stop));
         ctx.out.push(Action::Signal {

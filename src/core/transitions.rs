@@ -41,6 +41,10 @@ pub(super) enum Trigger {
     SignalRefused,
     /// The process sent a notify message.
     Notified,
+    /// A check of readiness or health has ended.
+    Checked,
+    /// A hook that the process waits for has ended.
+    HookEnded,
     /// The deadline of the stage was reached, and all earlier notify messages were handled.
     Deadline,
     /// The daemon starts and finds the process running.
@@ -73,10 +77,10 @@ pub(super) enum Cell {
 
 use Cell::{Ignored, Impossible, To};
 use StageKind::{
-    AwaitingReady, Backoff, Exited, Fatal, Preparing, ReapedRunning, ReapedStarting,
-    ReapedStopping, ReapedUnknown, ReapedUnpromoted, Resolving, Running, Spawning, Starting,
-    StopPending, Stopped, Stopping, TerminatingRunning, TerminatingStarting, Unknown, UnknownGone,
-    Waiting,
+    AwaitingReady, Backoff, Exited, Fatal, PreStart, PreStop, Preparing, ReapedRunning,
+    ReapedStarting, ReapedStopping, ReapedUnknown, ReapedUnpromoted, Resolving, Running, Spawning,
+    Starting, StopPending, Stopped, Stopping, TerminatingRunning, TerminatingStarting, Unknown,
+    UnknownGone, Waiting,
 };
 
 /// Why inputs about an instance do not reach an idle process.
@@ -100,6 +104,16 @@ pub(super) const fn cell(from: StageKind, on: Trigger) -> Cell {
         Trigger::SignalSent => on_signal_sent(from),
         Trigger::SignalRefused => on_signal_refused(from),
         Trigger::Notified => on_notified(from),
+        Trigger::Checked => match from {
+            AwaitingReady => To(&[Running]),
+            Running => To(&[TerminatingRunning, PreStop, Stopping]),
+            _ => Ignored("the check was about an earlier stage or instance"),
+        },
+        Trigger::HookEnded => match from {
+            PreStart => To(&[Preparing, Backoff]),
+            PreStop => To(&[PreStop, Stopping]),
+            _ => Ignored("nothing waits for the hook any more"),
+        },
         Trigger::Deadline => on_deadline(from),
         Trigger::Adopted => on_adopted(from),
         Trigger::Resumed => on_resumed(from),
@@ -128,10 +142,12 @@ const fn on_start(from: StageKind) -> Cell {
         Stopped | Exited | Fatal => To(&[Resolving, Waiting]),
         // Without its dependencies, if the request says so.
         Waiting => To(&[Resolving]),
-        Backoff | Resolving | Preparing | Spawning | Starting | AwaitingReady | Running
-        | TerminatingStarting | TerminatingRunning | ReapedStarting | ReapedUnpromoted
-        | ReapedRunning => Ignored("refused: the process is started"),
-        StopPending | Stopping | ReapedStopping => Ignored("refused: the process is stopping"),
+        Backoff | Resolving | PreStart | Preparing | Spawning | Starting | AwaitingReady
+        | Running | TerminatingStarting | TerminatingRunning | ReapedStarting
+        | ReapedUnpromoted | ReapedRunning => Ignored("refused: the process is started"),
+        StopPending | PreStop | Stopping | ReapedStopping => {
+            Ignored("refused: the process is stopping")
+        }
         UnknownGone | Unknown | ReapedUnknown => {
             Ignored("refused: a second process may run beside the first")
         }
@@ -143,15 +159,15 @@ const fn on_stop(from: StageKind) -> Cell {
         // The automatic restart is cancelled.
         Exited => To(&[Exited]),
         Backoff | Waiting => To(&[Stopped]),
-        Resolving | Preparing | Spawning => To(&[StopPending]),
+        Resolving | PreStart | Preparing | Spawning => To(&[StopPending]),
         Starting | AwaitingReady | Running | TerminatingStarting | TerminatingRunning => {
-            To(&[Stopping])
+            To(&[PreStop, Stopping])
         }
         // The process is gone. Only the exit that will be published changes.
         ReapedStarting | ReapedUnpromoted | ReapedRunning => To(&[ReapedStopping]),
         Stopped | Fatal => Ignored("refused: the process does not run"),
         UnknownGone | Unknown | ReapedUnknown => Ignored("refused: the state is unknown"),
-        StopPending | Stopping | ReapedStopping => Ignored("the process stops already"),
+        StopPending | PreStop | Stopping | ReapedStopping => Ignored("the process stops already"),
     }
 }
 
@@ -159,10 +175,10 @@ const fn on_shutdown(from: StageKind) -> Cell {
     match from {
         Backoff => To(&[Fatal]),
         Waiting => To(&[Stopped]),
-        Resolving | Preparing | Spawning | Starting | AwaitingReady | Running
+        Resolving | PreStart | Preparing | Spawning | Starting | AwaitingReady | Running
         | TerminatingStarting | TerminatingRunning | ReapedStarting | ReapedUnpromoted
         | ReapedRunning => on_stop(from),
-        StopPending | Stopping | ReapedStopping => Ignored("the process stops already"),
+        StopPending | PreStop | Stopping | ReapedStopping => Ignored("the process stops already"),
         Stopped | Exited | Fatal => Ignored("the process has stopped"),
         UnknownGone | Unknown | ReapedUnknown => Ignored("the daemon does not wait for it"),
     }
@@ -170,10 +186,10 @@ const fn on_shutdown(from: StageKind) -> Cell {
 
 const fn on_resolved(from: StageKind) -> Cell {
     match from {
-        Resolving => To(&[Preparing]),
+        Resolving => To(&[PreStart, Preparing]),
         Stopped | Exited | Fatal | Backoff | Waiting | UnknownGone => LATE,
-        Preparing | Spawning | Starting | AwaitingReady | Running | TerminatingStarting
-        | TerminatingRunning | Stopping | Unknown => {
+        PreStart | Preparing | Spawning | Starting | AwaitingReady | Running
+        | TerminatingStarting | TerminatingRunning | PreStop | Stopping | Unknown => {
             Impossible("the shell resolves an instance once")
         }
         StopPending => Impossible("the stop of an attempt that resolves leads to STOPPED at once"),
@@ -187,9 +203,9 @@ const fn on_prepared(from: StageKind) -> Cell {
     match from {
         Preparing => To(&[Spawning]),
         Stopped | Exited | Fatal | Backoff | Waiting | UnknownGone => LATE,
-        Resolving => Ignored("preparing began early, and the attempt keeps the answer"),
+        Resolving | PreStart => Ignored("preparing began early, and the attempt keeps the answer"),
         Spawning | Starting | AwaitingReady | Running | TerminatingStarting
-        | TerminatingRunning | Stopping | Unknown => {
+        | TerminatingRunning | PreStop | Stopping | Unknown => {
             Impossible("the shell prepares an instance once")
         }
         StopPending => Impossible("the stop of an attempt that prepares leads to STOPPED at once"),
@@ -203,12 +219,14 @@ const fn on_spawned(from: StageKind) -> Cell {
     match from {
         // Preparing: the previous daemon asked for the process and was killed before it wrote that down.
         Preparing | Spawning => To(&[Starting, AwaitingReady, Running]),
-        StopPending => To(&[Stopping]),
+        StopPending => To(&[PreStop, Stopping]),
         Stopped | Exited | Fatal | Backoff | Waiting | UnknownGone => {
             Ignored("the process belongs to an attempt that has ended, and is killed")
         }
-        Resolving => Ignored("not asked for: recovery found a process left in the cgroup"),
-        Starting | AwaitingReady | Running | TerminatingStarting | TerminatingRunning
+        Resolving | PreStart => {
+            Ignored("not asked for: recovery found a process left in the cgroup")
+        }
+        Starting | AwaitingReady | Running | TerminatingStarting | TerminatingRunning | PreStop
         | Stopping | Unknown | ReapedStarting | ReapedUnpromoted | ReapedRunning
         | ReapedStopping | ReapedUnknown => Impossible("the shell spawns an instance once"),
     }
@@ -218,10 +236,10 @@ const fn on_spawn_failed(from: StageKind) -> Cell {
     match from {
         // Resolving: an attempt that began early is repeated with its steps in order.
         Resolving => To(&[Resolving, Backoff]),
-        Preparing | Spawning => To(&[Backoff]),
+        PreStart | Preparing | Spawning => To(&[Backoff]),
         StopPending => To(&[Stopped]),
         Stopped | Exited | Fatal | Backoff | Waiting | UnknownGone => LATE,
-        Starting | AwaitingReady | Running | TerminatingStarting | TerminatingRunning
+        Starting | AwaitingReady | Running | TerminatingStarting | TerminatingRunning | PreStop
         | Stopping | Unknown => Impossible("the shell has spawned the process"),
         ReapedStarting | ReapedUnpromoted | ReapedRunning | ReapedStopping | ReapedUnknown => {
             Ignored("it is about the next attempt, which is repeated later")
@@ -234,10 +252,10 @@ const fn on_exited(from: StageKind) -> Cell {
         Starting => To(&[ReapedStarting, ReapedUnpromoted]),
         AwaitingReady | TerminatingStarting => To(&[ReapedStarting]),
         Running | TerminatingRunning => To(&[ReapedRunning]),
-        Stopping => To(&[ReapedStopping]),
+        PreStop | Stopping => To(&[ReapedStopping]),
         Unknown => To(&[ReapedUnknown]),
         Stopped | Exited | Fatal | Backoff | Waiting | UnknownGone => LATE,
-        Resolving | Preparing | Spawning | StopPending => NO_PROCESS,
+        Resolving | PreStart | Preparing | Spawning | StopPending => NO_PROCESS,
         ReapedStarting | ReapedUnpromoted | ReapedRunning | ReapedStopping | ReapedUnknown => {
             Ignored("the previous daemon has reaped the process")
         }
@@ -252,8 +270,8 @@ const fn on_emptied(from: StageKind) -> Cell {
         ReapedStopping => To(&[ReapedStopping]),
         ReapedUnknown => To(&[ReapedUnknown]),
         Stopped | Exited | Fatal | Backoff | Waiting | UnknownGone => LATE,
-        Resolving | Preparing | Spawning | StopPending => NO_PROCESS,
-        Starting | AwaitingReady | Running | TerminatingStarting | TerminatingRunning
+        Resolving | PreStart | Preparing | Spawning | StopPending => NO_PROCESS,
+        Starting | AwaitingReady | Running | TerminatingStarting | TerminatingRunning | PreStop
         | Stopping | Unknown => Impossible("a cgroup is emptied after the exit"),
     }
 }
@@ -268,8 +286,8 @@ const fn on_drained(from: StageKind) -> Cell {
         // As in the stage before the refusal.
         ReapedUnknown => To(&[Backoff, Exited, Stopped]),
         Stopped | Exited | Fatal | Backoff | Waiting | UnknownGone => LATE,
-        Resolving | Preparing | Spawning | StopPending => NO_PROCESS,
-        Starting | AwaitingReady | Running | TerminatingStarting | TerminatingRunning
+        Resolving | PreStart | Preparing | Spawning | StopPending => NO_PROCESS,
+        Starting | AwaitingReady | Running | TerminatingStarting | TerminatingRunning | PreStop
         | Stopping | Unknown => Impossible("the output of a process that runs is not drained"),
     }
 }
@@ -278,10 +296,9 @@ const fn on_signal_sent(from: StageKind) -> Cell {
     match from {
         Stopping => To(&[Stopping]),
         Stopped | Exited | Fatal | Backoff | Waiting | UnknownGone => LATE,
-        Resolving | Preparing | Spawning | StopPending => NO_PROCESS,
-        Starting | AwaitingReady | Running | TerminatingStarting | TerminatingRunning | Unknown => {
-            Ignored("the process does not stop, so its exit tells the rest")
-        }
+        Resolving | PreStart | Preparing | Spawning | StopPending => NO_PROCESS,
+        Starting | AwaitingReady | Running | TerminatingStarting | TerminatingRunning | PreStop
+        | Unknown => Ignored("the process does not stop, so its exit tells the rest"),
         ReapedStarting | ReapedUnpromoted | ReapedRunning | ReapedStopping | ReapedUnknown => {
             Ignored("the process has exited since")
         }
@@ -290,10 +307,10 @@ const fn on_signal_sent(from: StageKind) -> Cell {
 
 const fn on_signal_refused(from: StageKind) -> Cell {
     match from {
-        Starting | AwaitingReady | Running | TerminatingStarting | TerminatingRunning
+        Starting | AwaitingReady | Running | TerminatingStarting | TerminatingRunning | PreStop
         | Stopping => To(&[Unknown]),
         Stopped | Exited | Fatal | Backoff | Waiting | UnknownGone => LATE,
-        Resolving | Preparing | Spawning | StopPending => NO_PROCESS,
+        Resolving | PreStart | Preparing | Spawning | StopPending => NO_PROCESS,
         Unknown => Ignored("the process is UNKNOWN already"),
         ReapedStarting | ReapedUnpromoted | ReapedRunning | ReapedStopping | ReapedUnknown => {
             Ignored("the process has exited since")
@@ -307,8 +324,8 @@ const fn on_notified(from: StageKind) -> Cell {
         Running => To(&[TerminatingRunning]),
         Stopping => To(&[Stopping]),
         Stopped | Exited | Fatal | Backoff | Waiting | UnknownGone => LATE,
-        Resolving | Preparing | Spawning | StopPending => NO_PROCESS,
-        Starting | TerminatingStarting | TerminatingRunning | Unknown => {
+        Resolving | PreStart | Preparing | Spawning | StopPending => NO_PROCESS,
+        Starting | TerminatingStarting | TerminatingRunning | PreStop | Unknown => {
             Ignored("no message changes this stage")
         }
         ReapedStarting | ReapedUnpromoted | ReapedRunning | ReapedStopping | ReapedUnknown => {
@@ -328,6 +345,7 @@ const fn on_deadline(from: StageKind) -> Cell {
         // SIGKILL is sent, and the next deadline is set.
         TerminatingStarting => To(&[TerminatingStarting]),
         TerminatingRunning => To(&[TerminatingRunning]),
+        PreStop => To(&[PreStop, Stopping]),
         Stopping => To(&[Stopping]),
         // Emptying took too long, so draining begins; or draining took too long, so the exit is published.
         ReapedStarting => To(&[ReapedStarting, Backoff]),
@@ -335,7 +353,7 @@ const fn on_deadline(from: StageKind) -> Cell {
         ReapedRunning => To(&[ReapedRunning, Exited]),
         ReapedStopping => To(&[ReapedStopping, Stopped]),
         ReapedUnknown => To(&[ReapedUnknown, Backoff, Exited, Stopped]),
-        Stopped | Fatal | Waiting | UnknownGone | Resolving | Preparing | Spawning
+        Stopped | Fatal | Waiting | UnknownGone | Resolving | PreStart | Preparing | Spawning
         | StopPending | Unknown => {
             Ignored("the stage has no deadline, but a client may wait for the process")
         }
@@ -345,9 +363,9 @@ const fn on_deadline(from: StageKind) -> Cell {
 const fn on_adopted(from: StageKind) -> Cell {
     match from {
         Stopped => To(&[Starting]),
-        Exited | Fatal | Backoff | Waiting | UnknownGone | Resolving | Preparing | Spawning
-        | StopPending | Starting | AwaitingReady | Running | TerminatingStarting
-        | TerminatingRunning | Stopping | Unknown | ReapedStarting | ReapedUnpromoted
+        Exited | Fatal | Backoff | Waiting | UnknownGone | Resolving | PreStart | Preparing
+        | Spawning | StopPending | Starting | AwaitingReady | Running | TerminatingStarting
+        | TerminatingRunning | PreStop | Stopping | Unknown | ReapedStarting | ReapedUnpromoted
         | ReapedRunning | ReapedStopping | ReapedUnknown => {
             Impossible("a daemon adopts before it starts anything")
         }
@@ -357,10 +375,10 @@ const fn on_adopted(from: StageKind) -> Cell {
 const fn on_resumed(from: StageKind) -> Cell {
     match from {
         // No process exists, so the attempt starts again.
-        Resolving | Preparing | Spawning => To(&[Resolving]),
+        Resolving | PreStart | Preparing | Spawning => To(&[Resolving]),
         StopPending | UnknownGone => To(&[Stopped]),
         Stopped | Exited | Fatal | Backoff | Waiting => Ignored("there is nothing to take over"),
-        Starting | AwaitingReady | Running | TerminatingStarting | TerminatingRunning
+        Starting | AwaitingReady | Running | TerminatingStarting | TerminatingRunning | PreStop
         | Stopping | Unknown => Ignored("the process is adopted in its stage"),
         ReapedStarting | ReapedUnpromoted | ReapedRunning | ReapedStopping | ReapedUnknown => {
             Ignored("the step is asked for again")
@@ -450,7 +468,7 @@ impl Step {
 
 impl Trigger {
     /// Every trigger.
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::Start,
         Self::Stop,
         Self::Shutdown,
@@ -464,6 +482,8 @@ impl Trigger {
         Self::SignalSent,
         Self::SignalRefused,
         Self::Notified,
+        Self::Checked,
+        Self::HookEnded,
         Self::Deadline,
         Self::Adopted,
         Self::Resumed,

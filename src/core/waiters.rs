@@ -210,7 +210,8 @@ impl Waiter {
                         | LastError::NotifiedFailure
                         | LastError::WatchdogTimeout
                         | LastError::WatchdogTrigger
-                        | LastError::BadExit(_),
+                        | LastError::BadExit(_)
+                        | LastError::Unhealthy(_),
                     ) => {
                         return failed(FaultCode::SpawnError, false);
                     }

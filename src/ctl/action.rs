@@ -43,6 +43,21 @@ pub(super) const WITH_DEPENDENTS: ActionFlag = flag(
     "--with-dependents",
     "first stop what depends on the processes",
 );
+pub(super) const DRY_RUN: ActionFlag = flag("--dry-run", "show what the action would do");
+pub(super) const IF_PLAN: ActionFlag = ActionFlag {
+    name: "--if-plan",
+    argument: true,
+    doc: "change nothing if the plan has another id",
+};
+pub(super) const OUTPUT: ActionFlag = ActionFlag {
+    name: "-o",
+    argument: true,
+    doc: "output format: json",
+};
+pub(super) const VERBOSE: ActionFlag = flag(
+    "-v",
+    "also print restarts, the last exit and the last error",
+);
 pub(super) const FOLLOW: ActionFlag = flag("-f", "follow the output until Ctrl-C");
 
 pub(super) const fn flag(name: &'static str, doc: &'static str) -> ActionFlag {

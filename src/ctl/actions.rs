@@ -1,11 +1,12 @@
 //! ACTIONS: all actions with their help texts and completions.
 
 use super::action::{
-    ActionFlag, ArgKind, CtlAction, FOLLOW, JSON, NO_DEPS, WITH_DEPENDENTS, YES, action,
+    ActionFlag, ArgKind, CtlAction, DRY_RUN, FOLLOW, IF_PLAN, JSON, NO_DEPS, OUTPUT, VERBOSE,
+    WITH_DEPENDENTS, YES, action,
 };
 use super::error::CtlError;
 use super::session::CtlSession;
-use super::{daemon, dependencies, exit, group, log, process, render, rolling, status};
+use super::{daemon, dependencies, exit, group, log, plan, process, render, rolling, status};
 
 /// All actions, sorted by name.
 pub(super) const ACTIONS: &[CtlAction] = &[
@@ -120,6 +121,23 @@ pub(super) const ACTIONS: &[CtlAction] = &[
              pid all\t\t\tGet the PID of every child process, one per line.",
         )
         .ours("pid --json [...]\tThe same as one line of JSON"),
+    action("plan", plan::plan)
+        .about("Read the configuration files and print what `update` would do: groups to add, remove and restart, and the changed keys with their old and new values and places. Values that may contain secrets are not shown. Nothing is changed.")
+        .exits(&[
+            (exit::GENERIC, "the configuration has an error, or unknown group"),
+            (exit::PLAN_HAS_CHANGES, "`update` would change something"),
+            (exit::UNIMPLEMENTED, "the daemon does not support the action"),
+        ])
+        .own()
+        .takes(ArgKind::Groups)
+        .flags(&[JSON, OUTPUT])
+        .help(
+            "plan\t\t\tShow what update would do, and the id of this plan\n\
+             plan <gname> [...]\tThe same for specific groups\n\
+             plan -o json [...]\tThe same as one line of JSON\n\
+             Note: exits with 0 if there is nothing to do, with 2 if update would change something, with 1 after an error.",
+        )
+        .ours("plan --json [...]\tThe same as -o json"),
     action("quit", exit)
         .about("Leave the shell.")
         .help("quit\tExit the supervisor shell."),
@@ -238,13 +256,13 @@ pub(super) const ACTIONS: &[CtlAction] = &[
             (exit::STATUS_UNKNOWN, "unknown process, or the daemon does not answer"),
         ])
         .takes(ArgKind::Processes)
-        .flags(&[JSON]).help(
+        .flags(&[JSON, VERBOSE]).help(
             "status <name>\t\tGet status for a single process\n\
              status <gname>:*\tGet status for all processes in a group\n\
              status <name> <name>\tGet status for multiple named processes\n\
              status\t\t\tGet all process status info",
         )
-        .ours("status --json [...]\tThe same as one line of JSON"),
+        .ours("status --json [...]\tThe same as one line of JSON\n             status -v [...]\t\tAlso restarts, the last exit and the last error"),
     action("stop", process::stop)
         .about("Stop processes and wait until they have exited.")
         .exits(&[
@@ -278,7 +296,8 @@ pub(super) const ACTIONS: &[CtlAction] = &[
     action("update", group::update)
         .about("Read the configuration files and apply the differences: stop and remove old groups, add new groups, restart changed groups.")
         .exits(&[
-            (exit::GENERIC, "the configuration has an error, unknown group, or not confirmed"),
+            (exit::GENERIC, "the configuration has an error, unknown group, not confirmed, or the plan has another id"),
+            (exit::PLAN_HAS_CHANGES, "with `--dry-run`: `update` would change something"),
         ])
         .takes(ArgKind::Groups)
         .help(
@@ -286,8 +305,12 @@ pub(super) const ACTIONS: &[CtlAction] = &[
              update all\t\tReload config and add/remove as necessary, and will restart affected programs\n\
              update <gname> [...]\tUpdate specific groups",
         )
-        .flags(&[YES])
-        .ours("update --yes [...]\tThe same without confirmation, even if no program is left"),
+        .flags(&[YES, DRY_RUN, IF_PLAN, JSON, OUTPUT])
+        .ours(
+            "update --yes [...]\tThe same without confirmation, even if no program is left\n\
+             update --dry-run [...]\tShow what update would do, as plan does; with --json or -o json as one line of JSON\n\
+             update --if-plan <id> [...]\tThe same only if the plan still has this id; otherwise nothing changes",
+        ),
     action("upgrade", rolling::upgrade)
         .about("Re-execute the daemon with the installed version. Programs keep running.")
         .exits(&[

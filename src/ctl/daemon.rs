@@ -4,8 +4,9 @@ use nix::errno::Errno;
 use serde::Serialize;
 
 use super::error::CtlError;
+use super::problems::report_refusal;
 use super::session::CtlSession;
-use super::{exit, group, render, reply, status};
+use super::{exit, render, reply, status};
 use crate::api::FaultCode;
 
 /// The action `shutdown`.
@@ -50,7 +51,7 @@ pub(super) fn reload(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
         Err(failure) if failure.is_fault(FaultCode::ShutdownState) => {
             session.refuse("ERROR: already shutting down")
         }
-        Err(failure) => group::report_refusal(session, failure),
+        Err(failure) => report_refusal(session, failure),
     }
 }
 

@@ -9,6 +9,8 @@ use crate::api::FaultCode;
 pub(super) const GENERIC: u8 = 1;
 /// Wrong arguments, usage errors, or starting an unknown group.
 pub(super) const INVALID_ARGUMENTS: u8 = 2;
+/// `plan` and `update --dry-run` only: `update` would change something.
+pub(super) const PLAN_HAS_CHANGES: u8 = 2;
 /// The server does not offer the required methods.
 pub(super) const UNIMPLEMENTED: u8 = 3;
 /// The server refused the connection.
@@ -29,7 +31,7 @@ pub(super) const STATUS_UNKNOWN: u8 = 4;
 pub(super) const STATUSES: &[(u8, &str)] = &[
     (0, "Success."),
     (GENERIC, "Failure; the output gives the reason: an unknown name, a wrong argument, a fault."),
-    (INVALID_ARGUMENTS, "Wrong options or arguments, a configuration with errors, or an unknown group."),
+    (INVALID_ARGUMENTS, "Wrong options or arguments, a configuration with errors, or an unknown group. From `plan` and `update --dry-run`: `update` would change something."),
     (UNIMPLEMENTED, "The daemon does not offer the required methods: `[rpcinterface:supervisor]` is missing. From `status`: a requested process is not RUNNING."),
     (INSUFFICIENT_PRIVILEGES, "Connection refused: no daemon listens on the address. From `status`: unknown name, or the daemon does not answer."),
     (NOT_INSTALLED, "The daemon has another version of the interface."),

@@ -6,6 +6,8 @@ use std::io::{self, IsTerminal};
 use serde::Serialize;
 
 use super::error::CtlError;
+use super::plan::{UpdateWords, print_plan};
+use super::problems::{report_problems, report_refusal};
 use super::reply::{self, ConfigInfo, ProcessInfo, ProcessOutcome, ReloadResult, ScaleResult};
 use super::session::CtlSession;
 use super::status::all_processes;
@@ -35,31 +37,6 @@ pub(super) fn avail(session: &mut CtlSession, arguments: &str) -> Result<(), Ctl
     }
     for config in &configs {
         session.say(&render::avail(config))?;
-    }
-    Ok(())
-}
-
-/// Prints the errors of the last configuration that the daemon read, with their positions, on standard error. The
-/// fault contains only the first one, and a successful response none. Supervisor has no such method, and callers
-/// without the permission get nothing.
-// Differs: Supervisor prints nothing on standard error.
-fn report_problems(session: &mut CtlSession) -> Result<(), CtlError> {
-    session.flush()?;
-    let Ok(answer) = session.call("supervisord.getConfigProblems", Vec::new()) else {
-        return Ok(());
-    };
-    for problem in reply::all(&answer, reply::as_text).unwrap_or_default() {
-        session.warn(&problem)?;
-    }
-    Ok(())
-}
-
-/// Reports a failed action with Supervisor's text. If the configuration was refused, also prints its errors.
-pub(super) fn report_refusal(session: &mut CtlSession, failure: CtlError) -> Result<(), CtlError> {
-    let is_refused = failure.is_fault(FaultCode::CantReread);
-    session.report(failure)?;
-    if is_refused {
-        report_problems(session)?;
     }
     Ok(())
 }
@@ -115,7 +92,23 @@ pub(super) fn reread(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
 
 /// The action `update [group… | all]`.
 pub(super) fn update(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
-    let difference = match session.call("supervisor.reloadConfig", Vec::new()) {
+    let Ok(words) = UpdateWords::parse(arguments) else {
+        return session.usage("Error: update: an option lacks its value", exit::GENERIC);
+    };
+    if words.is_dry {
+        return print_plan(session, &words);
+    }
+    if words.json {
+        return session.usage(
+            "Error: update prints JSON only with --dry-run",
+            exit::GENERIC,
+        );
+    }
+    let read = match words.if_plan {
+        None => session.call("supervisor.reloadConfig", Vec::new()),
+        Some(id) => session.call("supervisord.reloadConfigIfPlan", vec![RpcValue::text(id)]),
+    };
+    let difference = match read {
         Ok(answer) => ReloadResult::read(&answer)?,
         Err(failure) if failure.is_fault(FaultCode::ShutdownState) => {
             return session.refuse("ERROR: already shutting down");
@@ -123,9 +116,7 @@ pub(super) fn update(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
         Err(failure) => return report_refusal(session, failure),
     };
     report_problems(session)?;
-    let mut wanted: BTreeSet<&str> = arguments.split_whitespace().collect();
-    let is_sure = wanted.remove("--yes");
-    let everything = wanted.is_empty() || wanted.contains("all");
+    let (wanted, everything) = (&words.names, words.is_everything());
     if !everything {
         let answer = session.call("supervisor.getAllProcessInfo", Vec::new())?;
         let mut known: BTreeSet<String> = reply::all(&answer, ProcessInfo::read)?
@@ -133,7 +124,7 @@ pub(super) fn update(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
             .map(|process| process.group)
             .collect();
         known.extend(difference.added.iter().cloned());
-        for name in &wanted {
+        for name in wanted {
             if !known.contains(*name) {
                 session.refuse(&format!("ERROR: no such group: {name}"))?;
             }
@@ -146,23 +137,11 @@ pub(super) fn update(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
         .filter(is_wanted)
         .map(String::as_str)
         .collect();
-    if !is_sure && !leaving.is_empty() && !confirm_empty(session, &leaving)? {
+    if !words.is_sure && !leaving.is_empty() && !confirm_empty(session, &leaving)? {
         return session.refuse("update: cancelled, nothing changed");
     }
 
-    for name in difference.removed.iter().filter(is_wanted) {
-        let answer = session.call("supervisor.stopProcessGroup", vec![RpcValue::text(name)])?;
-        let failed = reply::all(&answer, ProcessOutcome::read)?
-            .iter()
-            .any(|outcome| outcome.status == i64::from(FaultCode::Failed.code()));
-        if failed {
-            session.refuse(&format!("{name}: has problems; not removing"))?;
-            continue;
-        }
-        session.say(&format!("{name}: stopped"))?;
-        session.call("supervisor.removeProcessGroup", vec![RpcValue::text(name)])?;
-        session.say(&format!("{name}: removed process group"))?;
-    }
+    remove_groups(session, difference.removed.iter().filter(is_wanted))?;
     let asked = wanted.iter().copied().filter(|name| *name != "all");
     let changed = difference.changed.iter().filter(is_wanted);
     let mut reshaped = BTreeSet::new();
@@ -185,6 +164,27 @@ pub(super) fn update(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
     for name in difference.added.iter().filter(is_wanted) {
         session.call("supervisor.addProcessGroup", vec![RpcValue::text(name)])?;
         session.say(&format!("{name}: added process group"))?;
+    }
+    Ok(())
+}
+
+/// Stops and removes groups. A group with a process that cannot be stopped stays.
+fn remove_groups<'a>(
+    session: &mut CtlSession,
+    names: impl Iterator<Item = &'a String>,
+) -> Result<(), CtlError> {
+    for name in names {
+        let answer = session.call("supervisor.stopProcessGroup", vec![RpcValue::text(name)])?;
+        let failed = reply::all(&answer, ProcessOutcome::read)?
+            .iter()
+            .any(|outcome| outcome.status == i64::from(FaultCode::Failed.code()));
+        if failed {
+            session.refuse(&format!("{name}: has problems; not removing"))?;
+            continue;
+        }
+        session.say(&format!("{name}: stopped"))?;
+        session.call("supervisor.removeProcessGroup", vec![RpcValue::text(name)])?;
+        session.say(&format!("{name}: removed process group"))?;
     }
     Ok(())
 }

@@ -22,8 +22,8 @@ All actions also exit with status 2 for wrong options, 4 if the daemon refuses t
 3 or 5 if the daemon does not offer the API, and 130 after Ctrl-C, unless their entry says otherwise.";
 
 const JSON: &str = "\
-With `--json`, the actions `avail`, `pid`, `reread`, `status` and `version` print one line of JSON to standard output; errors go
-to standard error. The member `schema` is 1. It increases when a member changes its meaning or is removed; new members can
+With `--json`, the actions `avail`, `pid`, `plan`, `reread`, `status`, `update` (with `--dry-run`) and `version` print one line of
+JSON to standard output; errors go to standard error. The member `schema` is 1. It increases when a member changes its meaning or is removed; new members can
 appear at any time. The exit status is the same as without `--json`.";
 
 const ANSWERS: &[(&str, &str)] = &[
@@ -31,7 +31,8 @@ const ANSWERS: &[(&str, &str)] = &[
         "`status`",
         "`processes`: array of objects with `group`, `name`, `namespec`, `state` (its name), `statecode`, `pid` (0 if none), \
          `description`, `start`, `stop` and `now` (seconds since the epoch, 0 for never), `exitstatus`, `spawnerr`, and `logs` \
-         with the paths `stdout` and `stderr`. `errors`, if a name is unknown: array of objects with `name` and `error`.",
+         with the paths `stdout` and `stderr`. With `-v` also `restarts`, `lastexit` and `nextattempt` (seconds since the epoch, 0 \
+         if none is due). `errors`, if a name is unknown: array of objects with `name` and `error`.",
     ),
     (
         "`pid`",
@@ -44,6 +45,15 @@ const ANSWERS: &[(&str, &str)] = &[
     (
         "`reread`",
         "`added`, `changed` and `removed`: arrays of group names.",
+    ),
+    (
+        "`plan`, `update --dry-run`",
+        "`id`: hash of all groups that differ, as they are and as they would be. `groups`: array of objects with `name`, `action`, \
+         `scaled` (true if `update` would give the group its configured processes, when it gets its name), `keys` and `programs`. \
+         `unchanged`: array of group names. A program has `section`, `action`, `reason` (null if the keys are the reason) and `keys`. \
+         A key has `key`, `section`, `old` and `new` (as written; null if not set or hidden), `hidden` (true for `environment`, \
+         `serverurl` and passwords, whose values are not shown), `live` (true if the change needs no restart) and `place` \
+         (file:line of the new value, or null). `action` is `add`, `remove`, `restart`, `rescale`, `live` or `nothing`.",
     ),
     ("`version`", "`version`: version of the daemon."),
 ];
@@ -89,6 +99,11 @@ const EXAMPLES: &[(&str, Example, &str)] = &[
         "Show changes of the configuration files, then apply them:",
         Example::Shell,
         "supervisorctl reread\nsupervisorctl update",
+    ),
+    (
+        "Show what an update would do, and do exactly this:",
+        Example::Shell,
+        "supervisorctl plan\nsupervisorctl update --if-plan \"$(supervisorctl plan -o json | jq -r .id)\"",
     ),
     (
         "Print the last 500 bytes of standard error; follow standard output:",
@@ -226,6 +241,8 @@ fn sentence(text: &str) -> String {
 mod tests {
     use super::super::reply::{ConfigInfo, ProcessInfo, ProcessJson, ReloadResult};
     use super::*;
+    use crate::config::diff::GroupAction;
+    use crate::config::plan::{GroupPlan, KeyChange, ProgramPlan, UpdatePlan};
 
     #[test]
     fn every_member_of_an_answer_is_documented() {
@@ -245,7 +262,38 @@ mod tests {
             removed: Vec::new(),
         };
         let text: String = ANSWERS.iter().map(|(_, members)| *members).collect();
+        let change = KeyChange {
+            key: String::new(),
+            section: String::new(),
+            old: None,
+            new: None,
+            hidden: false,
+            live: false,
+            place: None,
+        };
+        let program = ProgramPlan {
+            section: String::new(),
+            action: GroupAction::Restart,
+            reason: None,
+            keys: vec![change.clone()],
+        };
+        let group = GroupPlan {
+            name: crate::domain::GroupName::parse("g").expect("valid"),
+            action: GroupAction::Restart,
+            scaled: false,
+            keys: Vec::new(),
+            programs: vec![program.clone()],
+        };
+        let plan = UpdatePlan {
+            id: String::new(),
+            groups: Vec::new(),
+            unchanged: Vec::new(),
+        };
         for value in [
+            serde_json::to_value(plan),
+            serde_json::to_value(group),
+            serde_json::to_value(program),
+            serde_json::to_value(change),
             serde_json::to_value(ProcessJson::from(&process)),
             serde_json::to_value(configured),
             serde_json::to_value(difference),

@@ -3,6 +3,7 @@
 use super::action::{NO_DEPS, WITH_DEPENDENTS};
 use super::error::CtlError;
 use super::exit;
+use super::plan::note_unapplied;
 use super::reply::{self, ProcessDependencies, ProcessOutcome};
 use super::session::CtlSession;
 use crate::api::FaultCode;
@@ -196,7 +197,8 @@ pub(super) fn restart(session: &mut CtlSession, arguments: &str) -> Result<(), C
         return no_names(session, exit::GENERIC);
     }
     act(session, &STOP, &names, None)?;
-    act(session, &START, &names, None)
+    act(session, &START, &names, None)?;
+    note_unapplied(session, &names)
 }
 
 /// The action `signal SIGNAL name… | group:* | all`.

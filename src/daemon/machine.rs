@@ -11,8 +11,9 @@ use std::path::{Component, Path, PathBuf};
 use nix::unistd::{AccessFlags, Gid, Group, Uid, User as NixUser, access, gethostname};
 
 use crate::cgroup;
+use crate::config::env_file::ENV_FILE_BYTES_MAX;
 use crate::config::lookup::{Lookup, LookupError, UserEntry};
-use crate::domain::{Capabilities, Resource, from_bytes};
+use crate::domain::{Capabilities, CronZone, Resource, from_bytes};
 use crate::sys;
 
 /// Maximum size of a configuration file in bytes. A larger one counts as unreadable.
@@ -242,6 +243,25 @@ impl Lookup for Machine {
 
     fn hard_limit(&self, resource: Resource) -> Option<u64> {
         sys::get_limit(resource).ok().map(|limit| limit.hard)
+    }
+
+    fn cpus(&self) -> i64 {
+        let number = std::thread::available_parallelism();
+        number.map_or(1, |number| i64::try_from(number.get()).unwrap_or(i64::MAX))
+    }
+
+    fn cron_zone(&self, name: Option<&str>) -> Option<CronZone> {
+        sys::read_cron_zone(name)
+    }
+
+    fn env_file(&self, path: &str) -> Result<String, LookupError> {
+        match sys::read_small_file(&self.full(path), ENV_FILE_BYTES_MAX) {
+            Ok(bytes) => Ok(from_bytes(&bytes)),
+            Err(error @ sys::SmallFileError::Missing) => {
+                Err(LookupError::Missing(error.to_string()))
+            }
+            Err(error) => Err(LookupError::Unreadable(error.to_string())),
+        }
     }
 
     fn cwd(&self) -> String {

@@ -43,7 +43,7 @@ const CONTAINERS: &str = "\
 As PID 1, the daemon reaps orphan processes. SIGTERM, SIGINT and SIGQUIT stop all programs and then the daemon. Run the daemon
 in the foreground. `logfile=/dev/stdout` and `logfile_maxbytes=0` write the activity log to the log of the container;
 `stdout_logfile=/dev/fd/1` and `stdout_logfile_maxbytes=0` do the same for a program. Cgroup limits such as `memory_max` need a
-writable cgroup.";
+writable cgroup. With `exit_when` in `[supervisord]`, the daemon exits when its programs have ended.";
 
 const UPGRADE: &str = "\
 Programs can keep running when the daemon exits:";
@@ -101,6 +101,11 @@ const STATUS: &[(&str, &str)] = &[
     (
         "0",
         "The daemon was asked to exit. With `--check`: the configuration has no errors.",
+    ),
+    (
+        "status of a program",
+        "A program has ended for which the daemon exits (`essential`, `on_fatal` and `exit_when` in supervisord.conf(5)); 128 and \
+         the number of the signal after a signal.",
     ),
     (
         "1",
@@ -288,7 +293,12 @@ fn add_options(page: &mut Page) {
     page.section("OPTIONS");
     page.prose(
         "Options override the keys of the same name in the configuration, also after a reload. Long options can be abbreviated to \
-         a unique prefix, except `--check`, `--strict` and `--daemon`.",
+         a unique prefix, except `--check`, `--strict`, `--daemon` and `--env-file`.\n\n\
+         The daemon reads the files of `--env-file` once, before the configuration, so that `%(ENV_<NAME>)s` sees their variables and \
+         programs inherit them. A later file wins over an earlier one and over the environment of the daemon. In a file, a value is \
+         the rest of its line without blanks at both ends; blank lines, lines that begin with `#`, the word `export` and empty values \
+         are skipped. A missing file or a bad line is an error, and the daemon does not start. `reload` and `upgrade` keep the \
+         variables and do not read the files again; a restart does.",
     );
     for row in options::rows() {
         let tag = spelled(&row.opt, row.value);

@@ -1,6 +1,7 @@
 //! `supervisord` from its arguments to its exit status: the steps of starting, running, handing over and stopping.
 
 pub mod check;
+mod env_file;
 mod fatal;
 pub mod machine;
 pub mod manual;

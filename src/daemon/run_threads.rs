@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use super::fatal::{Fatal, internal};
 use super::pidfile::Pidfile;
-use super::reload::{compose, options_of, reload};
+use super::reload::{compose, options_of, plan, reload};
 use super::startup::{DaemonResources, ReservedFds, StartContext};
 use super::watch::Watch;
 use crate::cgroup::CgroupManager;
 use crate::config::spec::Config;
 use crate::control::{ControlHandle, EventFeed};
 use crate::core::Fleet;
-use crate::engine::{Engine, EngineConfig, InboxSender, Notifier, Workers};
+use crate::engine::{Engine, EngineConfig, InboxSender, LoaderJobs, Notifier, Workers};
 use crate::fd_holder::FdStore;
 use crate::handoff::RestoredEngine;
 use crate::output::{self, Activity, OutputCommand, OutputHandle};
@@ -48,13 +48,17 @@ impl Run<'_> {
         let options_to_load = options_of(&options, self.config);
         let machine = self.context.machine.clone();
         let machine_to_load = machine.clone();
+        let (options_to_plan, machine_to_plan) = (options_to_load.clone(), machine.clone());
         let (events, socket_check) = (self.events.clone(), self.socket_check.clone());
         Engine::new(EngineConfig {
             fleet,
             signals,
-            load: Arc::new(move |reason| reload(&options_to_load, &machine_to_load, reason)),
+            loader: LoaderJobs {
+                load: Arc::new(move |reason| reload(&options_to_load, &machine_to_load, reason)),
+                plan: Arc::new(move |active| plan(&options_to_plan, &machine_to_plan, active)),
+                compose: Arc::new(move |order| compose(&options, &machine, order)),
+            },
             publish: Box::new(move |event| events.publish(event)),
-            compose: Arc::new(move |order| compose(&options, &machine, order)),
             notifier,
             ready_when: self.config.daemon.ready_when,
             config: self.config.clone(),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::fatal::{Fatal, USAGE, fail};
 use super::machine::Machine;
 use super::startup::StartContext;
-use super::{check, reload, run_loop, startup};
+use super::{check, env_file, reload, run_loop, startup};
 use crate::cli::completion::{Completion, CompletionRequest};
 use crate::cli::options;
 use crate::cli::subcommand::{Subcommand, SubcommandRequest, SubcommandText};
@@ -158,6 +158,7 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
              argument specifying an absolute path to a configuration file for improved security."
         );
     }
+    env_file::load_env_files(&options.env_files)?;
     if let Some(Err(error)) = diagnostics::from_environment() {
         eprintln!("{argv0}: {error} (the variable is ignored)");
     }

@@ -49,6 +49,21 @@ pub(super) struct DaemonResources {
     pub(super) notifier: Option<Notifier>,
 }
 
+impl DaemonResources {
+    /// Takes the daemon's signals. `limits`: the limits for programs.
+    fn new(limits: Vec<(Resource, Limit)>) -> Result<Self, Fatal> {
+        Ok(Self {
+            signals: own_signals()?,
+            limits,
+            daemonized: false,
+            event_serial: 0,
+            fd_store: None,
+            cgroup_manager: CgroupManager::default(),
+            notifier: None,
+        })
+    }
+}
+
 /// What all runs have in common.
 pub(super) struct StartContext {
     pub(super) options: Arc<DaemonOptions>,
@@ -156,15 +171,7 @@ fn first_resources(
 ) -> Result<DaemonResources, Fatal> {
     let files = source.and_then(|source| source.files);
     let limits = raise_limits(spec, files, notes)?;
-    Ok(DaemonResources {
-        signals: own_signals()?,
-        limits,
-        daemonized: false,
-        event_serial: 0,
-        fd_store: None,
-        cgroup_manager: CgroupManager::default(),
-        notifier: None,
-    })
+    DaemonResources::new(limits)
 }
 
 /// Binds the sockets of the servers, and checks that no other daemon holds the pidfile.
@@ -288,14 +295,10 @@ pub(super) fn resume_start(
     let mut resources = match resources {
         Some(resources) => resources,
         None => DaemonResources {
-            signals: own_signals()?,
-            limits: std::mem::take(&mut handoff.limits),
             // The first image has put the process into the background.
             daemonized: true,
-            event_serial: 0,
             fd_store,
-            cgroup_manager: CgroupManager::default(),
-            notifier: None,
+            ..DaemonResources::new(std::mem::take(&mut handoff.limits))?
         },
     };
     let mut activity = match open_log(spec) {

@@ -6,79 +6,173 @@ use serde::{Deserialize, Serialize};
 
 use super::{Channel, GroupName, ProcessName, ProcessState, ResourceEvents, SupervisorState};
 
-/// A change that the core publishes. [`EVENTS`](super::EVENTS) renders it for listeners, [`StatusChange`] for servers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "StoredChange", into = "StoredChange")]
-pub enum Change {
-    /// A process changed state.
-    ProcessState {
-        /// Its group.
-        group: GroupName,
-        /// Its name.
-        process: ProcessName,
-        /// The old state.
-        from: ProcessState,
-        /// The new state.
-        to: ProcessState,
-        /// The number of failed attempts so far.
-        tries: u32,
-        /// The PID. 0: none.
-        pid: i32,
-        /// For EXITED: whether the exit code is one of `exitcodes`.
-        expected: bool,
-        /// Resource limits that the instance hit before it exited.
-        resource_events: ResourceEvents,
-    },
-    /// A process wrote bytes between capture tokens.
-    ProcessCommunication {
-        /// Its group.
-        group: GroupName,
-        /// Its name.
-        process: ProcessName,
-        /// The stream.
-        channel: Channel,
-        /// The PID of the process.
-        pid: i32,
-        /// The bytes.
-        data: Arc<[u8]>,
-    },
-    /// A process wrote bytes to a stream with events enabled.
-    ProcessLog {
-        /// Its group.
-        group: GroupName,
-        /// Its name.
-        process: ProcessName,
-        /// The stream.
-        channel: Channel,
-        /// The PID of the process.
-        pid: i32,
-        /// The bytes.
-        data: Arc<[u8]>,
-    },
-    /// A client sent a message.
-    RemoteCommunication {
-        /// The type, chosen by the client.
-        kind: String,
-        /// The data.
-        data: String,
-    },
-    /// The daemon has started or starts to stop.
-    SupervisorState(SupervisorState),
-    /// A group was added.
-    GroupAdded(GroupName),
-    /// A group was removed.
-    GroupRemoved(GroupName),
-    /// A tick period has passed.
-    Tick {
-        /// The period.
-        period: TickPeriod,
-        /// The time in seconds since the epoch, a multiple of the period.
-        when: i64,
-    },
+/// Declares [`Change`] and its written form from rows, by the subject of a change. The fields of a process's row come
+/// besides the group and the name; a change of a group has only the group. A `value` is about the daemon too, and has one
+/// value without a name.
+macro_rules! changes {
+    (
+        process { $($(#[$of_process:meta])* $Process:ident { $($(#[$of_field:meta])* $field:ident: $Field:ty),* $(,)? })* }
+        group { $($(#[$of_group:meta])* $Group:ident)* }
+        daemon { $($(#[$of_message:meta])* $Message:ident { $($(#[$of_part:meta])* $part:ident: $Part:ty),* $(,)? })* }
+        value { $($(#[$of_value:meta])* $Value:ident($Of:ty))* }
+    ) => {
+        /// A change that the core publishes. [`EVENTS`](super::EVENTS) renders it for listeners, [`StatusChange`] for
+        /// servers.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(try_from = "StoredChange", into = "StoredChange")]
+        pub enum Change {
+            $($(#[$of_process])* $Process {
+                /// Its group.
+                group: GroupName,
+                /// Its name.
+                process: ProcessName,
+                $($(#[$of_field])* $field: $Field,)*
+            },)*
+            $($(#[$of_group])* $Group(GroupName),)*
+            $($(#[$of_message])* $Message { $($(#[$of_part])* $part: $Part,)* },)*
+            $($(#[$of_value])* $Value($Of),)*
+        }
+
+        impl Change {
+            /// Returns the group that the change is about. `None`: it is about the daemon.
+            #[must_use]
+            pub const fn group(&self) -> Option<&GroupName> {
+                match self {
+                    $(Self::$Process { group, .. })|* => Some(group),
+                    $(Self::$Group(group))|* => Some(group),
+                    $(Self::$Message { .. })|* $(| Self::$Value(_))* => None,
+                }
+            }
+
+            /// Returns the process that the change is about. `None`: it is about a group or the daemon.
+            #[must_use]
+            pub const fn process(&self) -> Option<&ProcessName> {
+                match self {
+                    $(Self::$Process { process, .. })|* => Some(process),
+                    $(Self::$Group(_))|* $(| Self::$Message { .. })* $(| Self::$Value(_))* => None,
+                }
+            }
+        }
+
+        /// The kind of a [`StoredChange`] with its data.
+        #[derive(Serialize, Deserialize)]
+        enum StoredKind {
+            $($Process { $($(#[$of_field])* $field: $Field,)* },)*
+            $($Group,)*
+            $($Message { $($part: $Part,)* },)*
+            $($Value($Of),)*
+        }
+
+        impl From<Change> for StoredChange {
+            fn from(change: Change) -> Self {
+                let (group, process) = (change.group().cloned(), change.process().cloned());
+                let kind = match change {
+                    $(Change::$Process { group: _, process: _, $($field),* } => StoredKind::$Process { $($field),* },)*
+                    $(Change::$Group(_) => StoredKind::$Group,)*
+                    $(Change::$Message { $($part),* } => StoredKind::$Message { $($part),* },)*
+                    $(Change::$Value(value) => StoredKind::$Value(value),)*
+                };
+                Self { group, process, kind }
+            }
+        }
+
+        impl TryFrom<StoredChange> for Change {
+            type Error = &'static str;
+
+            fn try_from(stored: StoredChange) -> Result<Self, Self::Error> {
+                let group = stored.group.ok_or("a change without its group");
+                let process = stored.process.ok_or("a change without its process");
+                Ok(match stored.kind {
+                    $(StoredKind::$Process { $($field),* } => Self::$Process {
+                        group: group?,
+                        process: process?,
+                        $($field),*
+                    },)*
+                    $(StoredKind::$Group => Self::$Group(group?),)*
+                    $(StoredKind::$Message { $($part),* } => Self::$Message { $($part),* },)*
+                    $(StoredKind::$Value(value) => Self::$Value(value),)*
+                })
+            }
+        }
+    };
+}
+
+changes! {
+    process {
+        /// A process changed state.
+        ProcessState {
+            /// The old state.
+            from: ProcessState,
+            /// The new state.
+            to: ProcessState,
+            /// The number of failed attempts so far.
+            tries: u32,
+            /// The PID. 0: none.
+            pid: i32,
+            /// For EXITED: whether the exit code is one of `exitcodes`.
+            expected: bool,
+            /// Resource limits that the instance hit before it exited.
+            #[serde(rename = "causes")]
+            resource_events: ResourceEvents,
+        }
+        /// A process wrote bytes between capture tokens.
+        ProcessCommunication {
+            /// The stream.
+            channel: Channel,
+            /// The PID of the process.
+            pid: i32,
+            /// The bytes.
+            data: Arc<[u8]>,
+        }
+        /// A process wrote bytes to a stream with events enabled.
+        ProcessLog {
+            /// The stream.
+            channel: Channel,
+            /// The PID of the process.
+            pid: i32,
+            /// The bytes.
+            data: Arc<[u8]>,
+        }
+    }
+    group {
+        /// A group was added.
+        GroupAdded
+        /// A group was removed.
+        GroupRemoved
+    }
+    daemon {
+        /// A client sent a message.
+        RemoteCommunication {
+            /// The type, chosen by the client.
+            kind: String,
+            /// The data.
+            data: String,
+        }
+        /// A tick period has passed.
+        Tick {
+            /// The period.
+            period: TickPeriod,
+            /// The time in seconds since the epoch, a multiple of the period.
+            when: i64,
+        }
+    }
+    value {
+        /// The daemon has started or starts to stop.
+        SupervisorState(SupervisorState)
+    }
+}
+
+/// A change as handoffs contain it: the names beside the kind. Daemons of earlier versions wrote this shape and read it.
+#[derive(Serialize, Deserialize)]
+struct StoredChange {
+    group: Option<GroupName>,
+    process: Option<ProcessName>,
+    kind: StoredKind,
 }
 
 /// The period of a TICK event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "i64")]
 pub enum TickPeriod {
     /// 5 seconds.
     Seconds5,
@@ -100,6 +194,22 @@ impl TickPeriod {
             Self::Seconds60 => 60,
             Self::Seconds3600 => 3600,
         }
+    }
+}
+
+impl From<TickPeriod> for i64 {
+    fn from(period: TickPeriod) -> Self {
+        period.seconds()
+    }
+}
+
+impl TryFrom<i64> for TickPeriod {
+    type Error = &'static str;
+
+    fn try_from(seconds: i64) -> Result<Self, Self::Error> {
+        let mut known = Self::ALL.into_iter();
+        let period = known.find(|period| period.seconds() == seconds);
+        period.ok_or("an unknown period of ticks")
     }
 }
 
@@ -126,34 +236,6 @@ pub enum StatusChange {
 }
 
 impl Change {
-    /// Returns the group that the change is about. `None`: it is about the daemon.
-    #[must_use]
-    pub const fn group(&self) -> Option<&GroupName> {
-        match self {
-            Self::ProcessState { group, .. }
-            | Self::ProcessCommunication { group, .. }
-            | Self::ProcessLog { group, .. }
-            | Self::GroupAdded(group)
-            | Self::GroupRemoved(group) => Some(group),
-            Self::RemoteCommunication { .. } | Self::SupervisorState(_) | Self::Tick { .. } => None,
-        }
-    }
-
-    /// Returns the process that the change is about. `None`: it is about a group or the daemon.
-    #[must_use]
-    pub const fn process(&self) -> Option<&ProcessName> {
-        match self {
-            Self::ProcessState { process, .. }
-            | Self::ProcessCommunication { process, .. }
-            | Self::ProcessLog { process, .. } => Some(process),
-            Self::GroupAdded(_)
-            | Self::GroupRemoved(_)
-            | Self::RemoteCommunication { .. }
-            | Self::SupervisorState(_)
-            | Self::Tick { .. } => None,
-        }
-    }
-
     /// Returns what servers show of the change. `None`: nothing. Output and messages have no size limit that fits a
     /// queue of changes.
     #[must_use]
@@ -195,158 +277,6 @@ impl Change {
             | Self::Tick { .. } => 0,
         };
         size_of::<Self>() + data
-    }
-}
-
-/// A change as handoffs contain it: the names beside the kind. Daemons of earlier versions wrote this shape and read it.
-#[derive(Serialize, Deserialize)]
-struct StoredChange {
-    group: Option<GroupName>,
-    process: Option<ProcessName>,
-    kind: StoredKind,
-}
-
-/// The kind of a [`StoredChange`] with its data.
-#[derive(Serialize, Deserialize)]
-enum StoredKind {
-    ProcessState {
-        from: ProcessState,
-        to: ProcessState,
-        tries: u32,
-        pid: i32,
-        expected: bool,
-        #[serde(rename = "causes")]
-        resource_events: ResourceEvents,
-    },
-    ProcessCommunication {
-        channel: Channel,
-        pid: i32,
-        data: Arc<[u8]>,
-    },
-    ProcessLog {
-        channel: Channel,
-        pid: i32,
-        data: Arc<[u8]>,
-    },
-    RemoteCommunication {
-        kind: String,
-        data: String,
-    },
-    SupervisorState(SupervisorState),
-    GroupAdded,
-    GroupRemoved,
-    Tick {
-        period: i64,
-        when: i64,
-    },
-}
-
-impl From<Change> for StoredChange {
-    fn from(change: Change) -> Self {
-        let (group, process) = (change.group().cloned(), change.process().cloned());
-        let kind = match change {
-            Change::ProcessState {
-                group: _,
-                process: _,
-                from,
-                to,
-                tries,
-                pid,
-                expected,
-                resource_events,
-            } => StoredKind::ProcessState {
-                from,
-                to,
-                tries,
-                pid,
-                expected,
-                resource_events,
-            },
-            Change::ProcessCommunication {
-                group: _,
-                process: _,
-                channel,
-                pid,
-                data,
-            } => StoredKind::ProcessCommunication { channel, pid, data },
-            Change::ProcessLog {
-                group: _,
-                process: _,
-                channel,
-                pid,
-                data,
-            } => StoredKind::ProcessLog { channel, pid, data },
-            Change::RemoteCommunication { kind, data } => {
-                StoredKind::RemoteCommunication { kind, data }
-            }
-            Change::SupervisorState(state) => StoredKind::SupervisorState(state),
-            Change::GroupAdded(_) => StoredKind::GroupAdded,
-            Change::GroupRemoved(_) => StoredKind::GroupRemoved,
-            Change::Tick { period, when } => StoredKind::Tick {
-                period: period.seconds(),
-                when,
-            },
-        };
-        Self {
-            group,
-            process,
-            kind,
-        }
-    }
-}
-
-impl TryFrom<StoredChange> for Change {
-    type Error = &'static str;
-
-    fn try_from(stored: StoredChange) -> Result<Self, Self::Error> {
-        let group = stored.group.ok_or("a change without its group");
-        let process = stored.process.ok_or("a change without its process");
-        Ok(match stored.kind {
-            StoredKind::ProcessState {
-                from,
-                to,
-                tries,
-                pid,
-                expected,
-                resource_events,
-            } => Self::ProcessState {
-                group: group?,
-                process: process?,
-                from,
-                to,
-                tries,
-                pid,
-                expected,
-                resource_events,
-            },
-            StoredKind::ProcessCommunication { channel, pid, data } => Self::ProcessCommunication {
-                group: group?,
-                process: process?,
-                channel,
-                pid,
-                data,
-            },
-            StoredKind::ProcessLog { channel, pid, data } => Self::ProcessLog {
-                group: group?,
-                process: process?,
-                channel,
-                pid,
-                data,
-            },
-            StoredKind::RemoteCommunication { kind, data } => {
-                Self::RemoteCommunication { kind, data }
-            }
-            StoredKind::SupervisorState(state) => Self::SupervisorState(state),
-            StoredKind::GroupAdded => Self::GroupAdded(group?),
-            StoredKind::GroupRemoved => Self::GroupRemoved(group?),
-            StoredKind::Tick { period, when } => Self::Tick {
-                period: TickPeriod::ALL
-                    .into_iter()
-                    .find(|known| known.seconds() == period)
-                    .ok_or("an unknown period of ticks")?,
-                when,
-            },
-        })
     }
 }
 

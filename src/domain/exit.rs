@@ -114,6 +114,8 @@ pub enum ExitReason {
     NotReady(ExitStatus),
     /// The daemon terminated the process after a watchdog failure.
     Watchdog(ExitStatus),
+    /// The daemon terminated the process because it was unhealthy.
+    Unhealthy(ExitStatus),
     /// The process exited on its own.
     ByItself(ExitStatus),
     /// The process exited after a stop request.
@@ -153,6 +155,13 @@ pub enum SpawnError {
         /// The error.
         errno: Errno,
     },
+    /// An env file is missing, cannot be read or has a bad line.
+    EnvFile {
+        /// The path, with the line if one is bad.
+        place: String,
+        /// Why. It contains no part of a value.
+        reason: String,
+    },
     /// The socket of a FastCGI program could not be made.
     Socket {
         /// Its address.
@@ -164,6 +173,11 @@ pub enum SpawnError {
     TooManyProcesses {
         /// The name of the process.
         name: String,
+    },
+    /// `pre_start_hook` failed and is required.
+    Hook {
+        /// Why.
+        reason: String,
     },
     /// The start was cancelled before the process executed its command.
     CalledOff {
@@ -225,6 +239,7 @@ impl fmt::Display for SpawnError {
                     errno.name()
                 )
             }
+            Self::EnvFile { place, reason } => write!(f, "env file {place}: {reason}"),
             // Differs: if this happens at a spawn, the original exits with this message.
             Self::Socket { url, reason } => {
                 write!(f, "Could not create FastCGI socket {url}: {reason}")
@@ -232,6 +247,7 @@ impl fmt::Display for SpawnError {
             Self::TooManyProcesses { name } => {
                 write!(f, "Too many processes in process table to spawn '{name}'")
             }
+            Self::Hook { reason } => write!(f, "pre_start_hook failed: {reason}"),
             Self::CalledOff { name } => {
                 write!(
                     f,

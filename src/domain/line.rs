@@ -307,6 +307,7 @@ lines! {
     ClosingSocket { #[own] url: String } = Info "Closing socket {url}";
     Spawned { name: ProcessName, pid: i32 } about name = Info "spawned: '{name}' with pid {pid}";
     SpawnFailed { #[own] error: String } = Info "spawnerr: {error}";
+    EnvFileMissing { name: ProcessName, #[own] path: String } about name = Warn ours "{name}: env file {path} does not exist; starting without it";
     StartHeldUp { name: ProcessName, #[own] why: String } about name = Warn ours "start of {name} is delayed: {why} (other programs are not affected)";
     WaitingFor { name: ProcessName, what: String } about name = Info ours "{name} is waiting for {what}";
     DependencyFailed { name: ProcessName, why: String } about name = Warn ours "{name} is not started: {why}";
@@ -318,6 +319,10 @@ lines! {
     NotReady { name: ProcessName, pid: i32, seconds: i64 } about name = Warn ours "readiness timeout: {name} (pid {pid}) is not ready after {seconds} s; stopping it (ready_timeout)";
     WatchdogMissed { name: ProcessName, pid: i32, millis: u64 } about name = Warn ours "watchdog timeout: {name} (pid {pid}) sent no keepalive for {millis} ms; killing it with SIGABRT (watchdogsecs)";
     WatchdogTriggered { name: ProcessName, pid: i32 } about name = Warn ours "watchdog trigger: {name} (pid {pid}) asked to be killed (WATCHDOG=trigger)";
+    Healthy { name: ProcessName } about name = Info ours "healthy: {name} passes its health check";
+    Unhealthy { name: ProcessName, pid: i32, reason: String } about name = Warn ours "unhealthy: {name} (pid {pid}) failed its health check: {reason}";
+    HookFailed { name: ProcessName, key: String, reason: String } about name = Warn ours "{name}: {key} failed: {reason}";
+    ReactionFailed { name: ProcessName, reason: String } about name = Warn ours "{name}: the script for its change of health failed: {reason}";
     NoticeIgnored { name: ProcessName, what: String } about name = Info ours "{name}: ignored notification {what}";
     NoticeForeign { name: ProcessName, sender: i32, uid: u32 } about name = Warn ours "{name}: dropped a notification from process {sender} (uid {uid}), which does not belong to {name}";
     NoticesForeign { name: ProcessName, count: u64 } about name = Warn ours "{name}: dropped {count} notifications from processes that do not belong to {name}";
@@ -341,6 +346,9 @@ lines! {
     KillProblem { name: ProcessName, pid: i32, #[own] error: String } about name = Critical "unknown problem killing {name} ({pid}):{error}";
     SendProblem { name: ProcessName, pid: i32, #[own] error: String } about name = Critical "unknown problem sending sig {name} ({pid}):{error}";
     RestartFloored { name: ProcessName, millis: u64 } about name = Debug ours "{name}: restart is delayed by {millis} ms (restart_floor)";
+    ProgramEnded { name: ProcessName, #[own] key: String, status: u8 } about name = Warn ours "{name}: ended and is not restarted ({key}); shutting down with exit status {status}";
+    AllEnded { status: u8 } = Warn ours "all programs have ended (exit_when); shutting down with exit status {status}";
+    NextAttempt { name: ProcessName, millis: u64 } about name = Info ours "{name}: next attempt in {millis} ms";
     Caused { name: ProcessName, causes: ResourceEvents } about name = Warn ours "{name}: resource limits reached: {causes}";
     CgroupLate { name: ProcessName, seconds: i64 } about name = Error ours "{name}: orphan processes still run {seconds} s after SIGKILL; no longer waiting for their exit";
     LeftBehind { name: QualifiedName, count: usize } about name = Info ours "{name}: killed {count} orphan processes";

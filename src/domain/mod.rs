@@ -1,10 +1,11 @@
-//! Basic types that all other modules use: names, states, events, log lines, times. No I/O, and no dependencies except
-//! serde's derives.
+//! Basic types that all other modules use: names, states, events, log lines, times, schedules. No I/O, and few
+//! dependencies: serde's derives, and the calendar of `cron`.
 
 mod bytes;
 mod capability;
 mod change;
 pub mod counter;
+mod cron;
 mod diagnostics;
 mod envelope;
 mod errno;
@@ -28,6 +29,7 @@ mod time;
 pub use bytes::{byte_of, from_bytes, to_bytes};
 pub use capability::Capabilities;
 pub use change::{Change, StatusChange, TickPeriod};
+pub use cron::{CronExpression, CronZone, ZoneOf};
 pub use diagnostics::{DiagnosticsFilter, DiagnosticsLevel};
 pub use envelope::Envelope;
 pub use errno::Errno;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::api::Ticket;
-use crate::config::spec::{Config, GroupChange, GroupChangeResult};
+use crate::config::spec::{Config, GroupChange, GroupChangeResult, GroupSpec};
 
 /// Why the configuration was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,11 +41,26 @@ impl LoadError {
     }
 }
 
+/// A configuration that was read to plan an update.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedUpdate {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The active groups with which it was compared.
+    pub active: Vec<Arc<GroupSpec>>,
+    /// The identifier of the plan.
+    pub id: String,
+    /// The plan as JSON.
+    pub json: String,
+}
+
 /// An effect of the loader thread.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LoaderEffect {
     /// Read the configuration. Answered with [`LoaderOutcome::Loaded`].
     Load(LoadReason),
+    /// Read the configuration and plan an update of these active groups. Answered with [`LoaderOutcome::Planned`].
+    Plan(Ticket, Vec<Arc<GroupSpec>>),
     /// Make processes from a section. Looking up users may block. Answered with [`LoaderOutcome::Composed`].
     Compose(Ticket, GroupChange),
 }
@@ -59,6 +74,13 @@ pub enum LoaderOutcome {
         reason: LoadReason,
         /// The configuration, or its errors.
         result: Result<Arc<Config>, LoadError>,
+    },
+    /// The result of [`LoaderEffect::Plan`].
+    Planned {
+        /// The request.
+        ticket: Ticket,
+        /// The plan, or the errors of the configuration.
+        result: Result<Box<PlannedUpdate>, LoadError>,
     },
     /// The result of [`LoaderEffect::Compose`].
     Composed {

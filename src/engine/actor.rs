@@ -18,8 +18,9 @@ use super::clients::Clients;
 use super::holder_watch::HolderWatch;
 use super::inbox::{Inbox, InboxSender};
 use super::inherited::Inherited;
-use super::loader::{Compose, Load, Loader};
+use super::loader::{Loader, LoaderJobs};
 use super::orphans::OrphanSearch;
+use super::scripts::Scripts;
 use super::systemd::{Notifier, Systemd};
 use super::upgrade::Upgrade;
 use crate::cgroup::CgroupManager;
@@ -55,11 +56,9 @@ pub struct EngineConfig {
     /// The signals of the daemon, blocked in all threads.
     pub signals: SignalReader,
     /// Reads the configuration from the files.
-    pub load: Arc<Load>,
+    pub loader: LoaderJobs,
     /// Receives every event. It must not block.
     pub publish: Publish,
-    /// Makes processes from a section.
-    pub compose: Arc<Compose>,
     /// Sends status messages to the service manager.
     pub notifier: Notifier,
     /// When the daemon counts as ready.
@@ -95,6 +94,7 @@ pub struct Engine {
     pub(super) children: Children,
     pub(super) attempts: Attempts,
     pub(super) cgroups: Cgroups,
+    pub(super) scripts: Scripts,
     /// When to look for orphans.
     pub(super) orphans: OrphanSearch,
     pub(super) clients: Clients,
@@ -158,13 +158,14 @@ impl Engine {
             inbox,
             signals: parts.signals,
             fleet: parts.fleet,
-            loader: Loader::new(parts.load, parts.compose, heartbeats.clone()),
+            loader: Loader::new(parts.loader, heartbeats.clone()),
             bus: Bus::new(parts.publish),
             systemd: Systemd::new(parts.notifier, parts.ready_when),
             check_sockets: parts.check_sockets,
             children: Children::new(),
             attempts: Attempts::default(),
             cgroups: Cgroups::new(parts.cgroup_manager, heartbeats.clone(), sender.clone()),
+            scripts: Scripts::new(heartbeats.clone(), sender.clone()),
             orphans: OrphanSearch::of_this_process(),
             clients: Clients::default(),
             follow_ups: VecDeque::new(),
@@ -216,6 +217,7 @@ impl Engine {
             }
             if self.advance_upgrade(workers) {
                 self.log_handoff(workers);
+                self.scripts.stop();
                 self.close_inbox();
                 return Ok(EngineExit::HandedOff(Box::new(self)));
             }

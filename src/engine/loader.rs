@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::descriptors::reserve_descriptors;
 use super::inbox::InboxSender;
-use crate::config::spec::{Config, GroupChange, GroupChangeResult};
+use crate::config::spec::{Config, GroupChange, GroupChangeResult, GroupSpec};
 use crate::domain::Line;
-use crate::effects::{LoadError, LoadReason, LoaderEffect, LoaderOutcome};
+use crate::effects::{LoadError, LoadReason, LoaderEffect, LoaderOutcome, PlannedUpdate};
 use crate::heartbeat::{Heartbeats, Overdue};
 use crate::output::OutputHandle;
 
@@ -18,23 +18,34 @@ const SLOW: Duration = Duration::from_secs(30);
 
 /// Reads the configuration. The reason says why.
 pub type Load = dyn Fn(&LoadReason) -> Result<Config, LoadError> + Send + Sync;
+/// Reads the configuration and plans an update of the active groups.
+pub type Plan = dyn Fn(Vec<Arc<GroupSpec>>) -> Result<PlannedUpdate, LoadError> + Send + Sync;
 /// Makes processes from a section. The error is the message about the section.
 pub type Compose = dyn Fn(&GroupChange) -> Result<GroupChangeResult, String> + Send + Sync;
 
+/// The work of the loader thread.
+#[derive(Clone)]
+pub struct LoaderJobs {
+    /// Reads the configuration.
+    pub load: Arc<Load>,
+    /// Plans an update.
+    pub plan: Arc<Plan>,
+    /// Makes processes of a section.
+    pub compose: Arc<Compose>,
+}
+
 /// The loader with its waiting jobs: at most one per ticket, and one hangup.
 pub(super) struct Loader {
-    load: Arc<Load>,
-    compose: Arc<Compose>,
+    jobs: LoaderJobs,
     waiting: VecDeque<LoaderEffect>,
     busy: bool,
     heartbeats: Heartbeats,
 }
 
 impl Loader {
-    pub(super) fn new(load: Arc<Load>, compose: Arc<Compose>, heartbeats: Heartbeats) -> Self {
+    pub(super) fn new(jobs: LoaderJobs, heartbeats: Heartbeats) -> Self {
         Self {
-            load,
-            compose,
+            jobs,
             waiting: VecDeque::new(),
             busy: false,
             heartbeats,
@@ -76,7 +87,7 @@ impl Loader {
         let Some(effect) = self.waiting.pop_front() else {
             return;
         };
-        let (load, compose) = (self.load.clone(), self.compose.clone());
+        let jobs = self.jobs.clone();
         let (to, kept) = (inbox.clone(), effect.clone());
         let thread = std::thread::Builder::new().name("loader".to_owned());
         let (heartbeats, log) = (self.heartbeats.clone(), log.clone());
@@ -87,16 +98,20 @@ impl Loader {
             heartbeat.busy();
             let perform = std::panic::AssertUnwindSafe(|| match effect.clone() {
                 LoaderEffect::Load(reason) => {
-                    let result = load(&reason).map(Arc::new);
+                    let result = (jobs.load)(&reason).map(Arc::new);
                     if let Ok(config) = &result {
                         // Done on this thread, where it delays only the requests that wait for the reading.
                         reserve_descriptors(config);
                     }
                     LoaderOutcome::Loaded { reason, result }
                 }
+                LoaderEffect::Plan(ticket, active) => LoaderOutcome::Planned {
+                    ticket,
+                    result: (jobs.plan)(active).map(Box::new),
+                },
                 LoaderEffect::Compose(ticket, change) => LoaderOutcome::Composed {
                     ticket,
-                    result: compose(&change).map(Box::new),
+                    result: (jobs.compose)(&change).map(Box::new),
                 },
             });
             let outcome = std::panic::catch_unwind(perform).unwrap_or_else(|_| {
@@ -117,6 +132,10 @@ fn failed(effect: LoaderEffect, sentence: String) -> LoaderOutcome {
     match effect {
         LoaderEffect::Load(reason) => LoaderOutcome::Loaded {
             reason,
+            result: Err(LoadError::of(sentence)),
+        },
+        LoaderEffect::Plan(ticket, _) => LoaderOutcome::Planned {
+            ticket,
             result: Err(LoadError::of(sentence)),
         },
         LoaderEffect::Compose(ticket, _) => LoaderOutcome::Composed {

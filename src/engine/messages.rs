@@ -127,7 +127,7 @@ impl Engine {
     /// Handles an outcome of the loader.
     fn handle_loader_outcome(&mut self, outcome: LoaderOutcome, workers: &Workers) {
         self.loader.ended(&self.sender, &workers.output);
-        let is_loaded = matches!(outcome, LoaderOutcome::Loaded { .. });
+        let is_composed = matches!(outcome, LoaderOutcome::Composed { .. });
         if let LoaderOutcome::Loaded {
             result: Ok(config), ..
         } = &outcome
@@ -135,8 +135,14 @@ impl Engine {
             let strip_ansi = OutputCommand::StripAnsi(config.daemon.strip_ansi);
             workers.output.send(strip_ansi);
         }
+        let is_planned = matches!(outcome, LoaderOutcome::Planned { .. });
         self.feed(Input::Loader(outcome), workers);
-        if is_loaded {
+        if is_planned {
+            // The core may have accepted the configuration, or kept the previous one.
+            let strip_ansi = self.fleet.config().daemon.strip_ansi;
+            workers.output.send(OutputCommand::StripAnsi(strip_ansi));
+        }
+        if !is_composed {
             sys::trim_heap();
         }
     }

@@ -16,6 +16,7 @@ mod messages;
 mod orphans;
 mod perform;
 mod process_watch;
+mod scripts;
 mod systemd;
 mod upgrade;
 
@@ -23,6 +24,6 @@ pub use actor::{Engine, EngineConfig, EngineExit, StoppedEngine, Workers};
 pub use bus::Publish;
 pub use descriptors::reserve_descriptors;
 pub use inbox::{AnswerFn, EngineGone, InboxSender, RequestMessage};
-pub use loader::{Compose, Load};
+pub use loader::{Compose, Load, LoaderJobs, Plan};
 pub use systemd::{Notifier, passed_sockets, store_holder, take_stored_holder};
 pub use upgrade::EngineHandoff;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::actor::{Engine, Workers};
 use crate::domain::{Line, Tick};
-use crate::sys;
+use crate::sys::{self, OrphanReap};
 
 /// After a walk, the engine pauses this many times as long as the walk took, so that walks take at most 5 % of the
 /// time.
@@ -114,17 +114,13 @@ impl Engine {
                 None if self.attempts.may_be_spawning(pid, &workers.spawn) => {
                     return self.orphans.found_undecided(now);
                 }
-                None => {
-                    // A helper is being started, and this child may be it.
-                    let Some(is_helper) = sys::is_helper(pid) else {
-                        return self.orphans.found_undecided(now);
-                    };
-                    if let Ok(Some(status)) = sys::reap_stranger(pid)
-                        && !is_helper
-                    {
+                None => match sys::reap_orphan(pid) {
+                    OrphanReap::Undecided => return self.orphans.found_undecided(now),
+                    OrphanReap::Orphan(status) => {
                         self.log(Line::ReapedUnknown { pid, status }, workers);
                     }
-                }
+                    OrphanReap::Helper | OrphanReap::Gone => {}
+                },
             }
         }
         self.orphans.found_many(now);

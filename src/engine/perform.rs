@@ -5,7 +5,7 @@ use super::channels::AT_ONCE_MAX;
 use crate::api::audit_line;
 use crate::core::{Action, Input, SignalScope};
 use crate::domain::{QualifiedName, ResourceEvents, StatusChange};
-use crate::effects::{LoaderEffect, OutputEffect, SpawnerEffect};
+use crate::effects::{LoaderEffect, OutputEffect, ScriptEffect, SpawnerEffect};
 use crate::output::{AdoptedStreams, OutputCommand};
 use crate::spawn::SpawnJob;
 
@@ -15,6 +15,7 @@ impl Engine {
             Action::Output(effect) => self.perform_output(effect, workers),
             Action::Spawner(effect) => self.perform_spawner(effect, workers),
             Action::Loader(effect) => self.perform_loader(effect, workers),
+            Action::Script(effect) => self.perform_script(effect, workers),
             Action::Spawn(instance, spec) => {
                 if !self.upgrade.is_draining()
                     && let Some(job) = self.attempts.spawn(instance, spec.resources.clone())
@@ -115,6 +116,14 @@ impl Engine {
         // The next daemon starts these attempts again.
         if !(self.upgrade.is_draining() && matches!(effect, SpawnerEffect::Resolve(..))) {
             workers.spawn.send(SpawnJob::Effect(effect));
+        }
+    }
+
+    /// Sends an effect to the script thread. A next daemon runs the scripts again that it needs.
+    fn perform_script(&mut self, effect: ScriptEffect, workers: &Workers) {
+        if !self.upgrade.is_draining() {
+            let outcome = self.scripts.perform(effect, &workers.spawn);
+            self.follow_ups.extend(outcome);
         }
     }
 

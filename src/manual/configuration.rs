@@ -48,6 +48,11 @@ const SECTIONS: &[(SectionKind, &str, &str)] = &[
         "A program to run: one process, or several with `numprocs`.",
     ),
     (
+        SectionKind::ProgramDefault,
+        "program-default",
+        "Defaults for all programs. It has the keys of `[program:NAME]`; each applies to every `[program:NAME]` and `[fcgi-program:NAME]` that does not have the key itself, and not to event listeners. A key is replaced as a whole: a program with its own `environment` gets no variable from this section. Keys of this section win over those of `[DEFAULT]`. (new)",
+    ),
+    (
         SectionKind::Group,
         "group:NAME",
         "A group of programs. Without a group, each program is a group of its own. Programs of a group start by `priority`, and programs of equal priority start in the order of `programs`.",
@@ -67,6 +72,12 @@ const SECTIONS: &[(SectionKind, &str, &str)] = &[
 /// The introduction of a topic.
 const fn about(topic: Topic) -> Option<&'static str> {
     match topic {
+        Topic::Health => Some(
+            "A health check runs while a process is RUNNING. `status` shows `healthy` or `unhealthy` with the reason. A program has one check: `liveness_check_script` with its keys, or one of `health_http`, `health_tcp` and `health_command`. Commands run as the user of the program, with its environment, directory and cgroup. `https://` is not supported; use a command such as `curl --fail`.",
+        ),
+        Topic::Hooks => Some(
+            "A hook is a command, `tcp://HOST:PORT` or `http://HOST:PORT/PATH` with curl-like options `-H` and `-d`. Commands run as the user of the program, with its environment, directory and cgroup, and with `SUPERVISOR_HOOK` (the name of the key), `SUPERVISOR_PID` if the process exists, and `SUPERVISOR_LAST_HOOK` (`success`, or why the hook before failed). No other program waits for a hook. `https://` is not supported; use a command such as `curl --fail`.",
+        ),
         Topic::Limits => Some(
             "Limits of one process. A `limit_` key takes one number for both limits, or the soft and the hard limit. Without the key, the process has the limits of the daemon.",
         ),
@@ -75,6 +86,9 @@ const fn about(topic: Topic) -> Option<&'static str> {
         ),
         Topic::Privileges => Some(
             "If the kernel refuses a setting, the program does not start; its log of standard error names the key and the missing privilege.",
+        ),
+        Topic::Schedule => Some(
+            "A program with `cron` starts at these times, not with the daemon. `supervisorctl next` prints when, `runs` its last runs, and `run` starts it now. A `stop` ends the present run only. See `SCHEDULES`.",
         ),
         Topic::Run | Topic::Start | Topic::Order | Topic::Ready | Topic::Logs | Topic::Systemd => {
             None
@@ -101,6 +115,22 @@ const KEYS: &str = "\
 Each key has its type, its default and, if the form is not obvious, an example. “(new)” marks keys that Supervisor 4.3.0 does
 not have. “Per process” marks keys whose value is expanded for each process of a section, so that it can contain
 `%(process_num)d`. “Option” is the command line option that overrides the key. `VALUE TYPES` describes the types.";
+
+const ENV_FILES: &str = "\
+`envFiles` and `environment_file` name files of `<KEY>=<value>` lines. The daemon reads them with its own rights at each start of the
+program, so a changed file counts at the next start. A variable of a later file wins over that of an earlier file; `environment`
+wins over all files, and all files win over `environment` of `[supervisord]` and the environment of the daemon. A relative path
+begins at the working directory of the daemon; `~` and `~<user>` are replaced.
+
+Blank lines and lines that begin with `#` are skipped. Blanks around the name and the value are removed, and so is the word
+`export` before the name. A blank before a `#` begins a comment; a `#` within a value belongs to it. Nothing in a value is
+expanded: `$` and `%` stay. A quoted value can continue over several lines. Within double quotes, `\\n`, `\\r`, `\\t`,
+`\\\"`, `\\\\` and `\\u` with four hexadecimal digits are escapes; within single quotes there are none.
+
+A line that is not of this form, a file over 1 MiB and anything but a regular file are a spawn error of the program, which names
+the file and the line; other programs start. `supervisord --check` reads the files too. Values are never logged.
+
+`--env-file` of supervisord(8) has a simpler form: a value is the rest of its line.";
 
 const FILES: &str = "\
 Packages for Debian and its derivatives use `/etc/supervisor/supervisord.conf`, which includes
@@ -210,6 +240,8 @@ pub fn configuration() -> String {
     for kind in types() {
         page.entry(kind.name(), &sentence(kind.expected()));
     }
+    page.section("ENVIRONMENT FILES");
+    page.prose(ENV_FILES);
     core::manual::states(&mut page);
     page.section("EXAMPLES");
     page.prose("A daemon whose programs have files of their own:");

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
 
+use super::env_files::Variables;
 use super::plan::SpawnBase;
 use crate::config::shlex;
 use crate::config::spec::ProcessSpec;
@@ -28,6 +29,7 @@ pub(super) struct ResolvedCommand {
 pub(super) fn resolve_command(
     base: &SpawnBase,
     spec: &ProcessSpec,
+    variables: &Variables<'_>,
 ) -> Result<ResolvedCommand, SpawnError> {
     let cannot_parse = |reason: String| SpawnError::CannotParse {
         command: spec.command.to_string(),
@@ -44,7 +46,7 @@ pub(super) fn resolve_command(
     let (path, metadata) = if word.contains('/') {
         (PathBuf::from(file), std::fs::metadata(file).ok())
     } else {
-        search(&search_path(base, spec), file)
+        search(&search_path(base, variables), file)
     };
     let shown = || from_bytes(path.as_os_str().as_bytes());
     let metadata = metadata.ok_or_else(|| SpawnError::NotFound(shown()))?;
@@ -61,12 +63,8 @@ pub(super) fn resolve_command(
 
 /// The PATH of the program's configuration, even if it is empty; else the daemon's, unless it is empty; else the
 /// default.
-fn search_path(base: &SpawnBase, spec: &ProcessSpec) -> OsString {
-    let configured = spec
-        .environment
-        .iter()
-        .rev()
-        .find(|(name, _)| name == "PATH");
+fn search_path(base: &SpawnBase, variables: &Variables<'_>) -> OsString {
+    let configured = variables.iter().rev().find(|(name, _)| name == "PATH");
     match configured {
         Some((_, value)) => OsStr::from_bytes(&to_bytes(value)).to_owned(),
         None => base.path().unwrap_or_else(|| DEFAULT_PATH.into()),
@@ -88,6 +86,8 @@ fn search(path: &OsStr, word: &OsStr) -> (PathBuf, Option<std::fs::Metadata>) {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::super::testing::spec;
     use super::*;
 
@@ -236,10 +236,9 @@ mod tests {
                 .map(|(name, value)| (*name, value.as_str()))
                 .collect();
             let daemons = daemons.map(fill);
-            let found = resolve_command(
-                &base(daemons.as_deref()),
-                &spec(&fill(command), &environment),
-            );
+            let spec = spec(&fill(command), &environment);
+            let variables = Cow::Borrowed(&*spec.environment);
+            let found = resolve_command(&base(daemons.as_deref()), &spec, &variables);
             let found = found
                 .map(|command| command.path.to_string_lossy().into_owned())
                 .map_err(|error| error.to_string());
@@ -253,8 +252,9 @@ mod tests {
 
     #[test]
     fn prc_14_arguments_are_passed_as_written() {
-        let found =
-            resolve_command(&base(Some("/bin")), &spec("sh -c 'exit 1'", &[])).expect("found");
+        let spec = spec("sh -c 'exit 1'", &[]);
+        let found = resolve_command(&base(Some("/bin")), &spec, &Cow::Borrowed(&[]));
+        let found = found.expect("found");
         assert_eq!(found.words, ["sh", "-c", "exit 1"]);
     }
 

@@ -27,6 +27,8 @@ pub(super) enum HeldSubject {
     Spawn(InstanceId, JobOwner),
     Check(Ticket, JobOwner),
     Sockets(Ticket, Option<JobOwner>),
+    /// A command of a script. The thread `scripts` stops to wait for it by itself.
+    Command(JobOwner),
     /// It cannot be held up.
     Nothing,
 }
@@ -44,6 +46,7 @@ impl HeldSubject {
             SpawnJob::Effect(SpawnerEffect::TrySockets(ticket, group)) => {
                 Self::Sockets(*ticket, JobOwner::of_group(group))
             }
+            SpawnJob::Command(job) => Self::Command(JobOwner::of(&job.spec)),
             SpawnJob::Effect(SpawnerEffect::Release(_)) | SpawnJob::HandOver | SpawnJob::Stop => {
                 Self::Nothing
             }
@@ -53,16 +56,24 @@ impl HeldSubject {
     pub(super) const fn instance(&self) -> Option<InstanceId> {
         match self {
             Self::Resolve(instance, _) | Self::Spawn(instance, _) => Some(*instance),
-            Self::Check(..) | Self::Sockets(..) | Self::Nothing => None,
+            Self::Check(..) | Self::Sockets(..) | Self::Command(_) | Self::Nothing => None,
         }
     }
 
     pub(super) const fn owner(&self) -> Option<&JobOwner> {
         match self {
-            Self::Resolve(_, owner) | Self::Spawn(_, owner) | Self::Check(_, owner) => Some(owner),
+            Self::Resolve(_, owner)
+            | Self::Spawn(_, owner)
+            | Self::Check(_, owner)
+            | Self::Command(owner) => Some(owner),
             Self::Sockets(_, owner) => owner.as_ref(),
             Self::Nothing => None,
         }
+    }
+
+    /// Whether a child may be held up before its exec.
+    const fn makes_child(&self) -> bool {
+        matches!(self, Self::Spawn(..) | Self::Command(_))
     }
 
     /// Whether the requester already got an answer and does not wait.
@@ -91,7 +102,7 @@ impl HeldSubject {
                     result: Err(error),
                 }))
             }
-            Self::Nothing => None,
+            Self::Command(_) | Self::Nothing => None,
         }
     }
 }
@@ -136,7 +147,7 @@ impl HeldWorker {
 
     /// The process is no longer wanted: kills its child.
     pub(super) fn call_off(&mut self, now: Tick) {
-        if matches!(self.subject, HeldSubject::Spawn(..)) {
+        if self.subject.makes_child() {
             self.called_off_at.get_or_insert(now);
             self.kill();
             self.look_at = now.plus_millis(END_MS);
@@ -158,7 +169,7 @@ impl HeldWorker {
     /// Examines a job that was just set aside. Returns why it is held up.
     pub(super) fn first_look(&mut self, now: Tick) -> &'static str {
         self.look_at = now.plus_millis(LOOK_MS);
-        if !matches!(self.subject, HeldSubject::Spawn(..)) {
+        if !self.subject.makes_child() {
             self.look_at = Tick::NEVER;
             RESOLVING
         } else if self.worker.child.is_stopped() {

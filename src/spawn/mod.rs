@@ -4,6 +4,7 @@
 mod bounds;
 mod channel;
 mod command;
+mod env_files;
 mod held_worker;
 mod message;
 mod owner;
@@ -16,7 +17,7 @@ mod thread;
 mod worker;
 
 pub use channel::{NotifyChannel, ReadyPipe};
-pub use message::{SpawnAnswer, SpawnJob};
+pub use message::{CommandJob, CommandStarted, SpawnAnswer, SpawnJob};
 pub use plan::{SpawnBase, SpawnPlan};
 pub use sockets::{SharedSocket, try_sockets};
-pub use thread::{SpawnHandle, SpawnOptions, start};
+pub use thread::{CommandSender, SpawnHandle, SpawnOptions, start};

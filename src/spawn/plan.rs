@@ -8,9 +8,10 @@ use std::os::unix::ffi::OsStrExt;
 use super::bounds::{bounds, ids};
 use super::channel::{ChannelEnds, NotifyChannel, make_channel};
 use super::command::{self, ResolvedCommand};
+use super::env_files::{Variables, configured_variables};
 use super::owner::JobOwner;
 use crate::config::spec::ProcessSpec;
-use crate::domain::{QualifiedName, SpawnError, to_bytes};
+use crate::domain::{Line, QualifiedName, SpawnError, to_bytes};
 use crate::sys::{
     CStrings, ChildIds, Limit, NulByte, RawPlan, Resource, effective_uid, has_controlling_terminal,
 };
@@ -110,6 +111,7 @@ impl SpawnBase {
     fn environment<'a>(
         &'a self,
         spec: &'a ProcessSpec,
+        variables: &'a Variables<'_>,
         given: &'a ChannelEnds,
     ) -> Vec<(&'a OsStr, Cow<'a, [u8]>)> {
         let mut merged: Vec<(&OsStr, Cow<'_, [u8]>)> = self
@@ -131,7 +133,7 @@ impl SpawnBase {
         }
         set("SUPERVISOR_PROCESS_NAME", spec.name.as_str());
         set("SUPERVISOR_GROUP_NAME", spec.group.as_str());
-        for (name, value) in spec.environment.iter() {
+        for (name, value) in variables.iter() {
             set(name, value);
         }
         // Set last: `notify` demands this socket, so a configured variable of that name must not replace it.
@@ -174,15 +176,20 @@ impl SpawnPlan {
         self.channel.take()
     }
 
-    /// Finds the command, looks up the user and its groups, and lays out arguments and environment. May block on the
-    /// file system and on name services.
+    /// Reads the env files, finds the command, looks up the user and its groups, and lays out arguments and environment.
+    /// May block on the file system and on name services. `log` gets warnings.
     ///
     /// # Errors
-    /// The command cannot be parsed, found or executed; or there are no descriptors for the notify channel. A user that
+    /// An env file is bad; the command cannot be parsed, found or executed; or there are no descriptors for the notify channel. A user that
     /// the process cannot change to is no error here: as in Supervisor, the process itself reports it and exits with
     /// status 127.
-    pub fn new(base: &SpawnBase, spec: &ProcessSpec) -> Result<Self, SpawnError> {
-        let ResolvedCommand { path, words } = command::resolve_command(base, spec)?;
+    pub fn new(
+        base: &SpawnBase,
+        spec: &ProcessSpec,
+        log: &mut dyn FnMut(Line),
+    ) -> Result<Self, SpawnError> {
+        let variables = configured_variables(spec, log)?;
+        let ResolvedCommand { path, words } = command::resolve_command(base, spec, &variables)?;
         let bad = |NulByte: NulByte| SpawnError::CannotParse {
             command: spec.command.to_string(),
             reason: NulByte.to_string(),
@@ -193,7 +200,7 @@ impl SpawnPlan {
             argv.push(&[&to_bytes(word)]).map_err(bad)?;
         }
         let (channel, given) = make_channel(spec)?;
-        let environment = base.environment(spec, &given);
+        let environment = base.environment(spec, &variables, &given);
         let bytes = |(name, value): &(&OsStr, Cow<'_, [u8]>)| name.len() + 1 + value.len();
         let bytes = environment.iter().map(bytes).sum();
         let mut envp = CStrings::with_capacity(environment.len(), bytes);
@@ -248,8 +255,12 @@ mod tests {
             .collect()
     }
 
+    fn plan(base: &SpawnBase, spec: &ProcessSpec) -> Result<SpawnPlan, SpawnError> {
+        SpawnPlan::new(base, spec, &mut |_| {})
+    }
+
     fn envp(base: &SpawnBase, spec: &ProcessSpec) -> Vec<String> {
-        let plan = SpawnPlan::new(base, spec).expect("planned");
+        let plan = plan(base, spec).expect("planned");
         plan.raw
             .envp
             .iter()
@@ -331,7 +342,7 @@ mod tests {
             socket: true,
             ..NotifySpec::default()
         };
-        let mut plan = SpawnPlan::new(&base, &spec).expect("planned");
+        let mut plan = plan(&base, &spec).expect("planned");
         let channel = plan.take_channel().expect("made");
         assert!(plan.take_channel().is_none());
         let address = channel.socket.expect("made").address();
@@ -369,8 +380,8 @@ mod tests {
     #[test]
     fn nul_bytes_are_refused_and_secrets_not_shown() {
         let base = SpawnBase::new(environ(&[("PASSWORD", "hidden")]), None, Vec::new());
-        assert!(SpawnPlan::new(&base, &spec("/bin/sh", &[("A", "b\0c")])).is_err());
-        let plan = SpawnPlan::new(&base, &spec("/bin/sh", &[("A", "secret")])).expect("planned");
+        assert!(plan(&base, &spec("/bin/sh", &[("A", "b\0c")])).is_err());
+        let plan = plan(&base, &spec("/bin/sh", &[("A", "secret")])).expect("planned");
         let shown = format!("{plan:?} {base:?}");
         assert!(
             !shown.contains("secret") && !shown.contains("hidden"),

@@ -78,7 +78,9 @@ impl JobQueue {
     fn jobs_like(&mut self, job: &SpawnJob) -> &mut VecDeque<SpawnJob> {
         match job {
             SpawnJob::Spawn(..) => &mut self.spawns,
-            SpawnJob::Effect(_) | SpawnJob::HandOver | SpawnJob::Stop => &mut self.others,
+            SpawnJob::Effect(_) | SpawnJob::Command(_) | SpawnJob::HandOver | SpawnJob::Stop => {
+                &mut self.others
+            }
         }
     }
 

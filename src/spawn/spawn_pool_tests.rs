@@ -169,6 +169,7 @@ fn emptied(queue: &mut JobQueue) -> Vec<String> {
         SpawnJob::Effect(SpawnerEffect::Release(instance)) => format!("release {}", instance.slot),
         SpawnJob::Effect(SpawnerEffect::Check(..)) => "check".to_owned(),
         SpawnJob::Effect(SpawnerEffect::TrySockets(..)) => "try".to_owned(),
+        SpawnJob::Command(_) => "command".to_owned(),
         SpawnJob::HandOver => "hand over".to_owned(),
         SpawnJob::Stop => "stop".to_owned(),
     };
@@ -185,7 +186,7 @@ fn spawns_go_first_and_no_job_follows_a_handoff() {
     };
     let spawn = |slot| {
         let base = SpawnBase::new([], None, Vec::new());
-        let plan = crate::spawn::SpawnPlan::new(&base, &of("a", None, "/bin/true"));
+        let plan = crate::spawn::SpawnPlan::new(&base, &of("a", None, "/bin/true"), &mut |_| {});
         let ends = ChildStdio {
             stdin: None,
             stdout: io::pipe().expect("pipe").1.into(),

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::message::{SpawnAnswer, SpawnJob};
+use super::message::{CommandJob, SpawnAnswer, SpawnJob};
 use super::plan::SpawnBase;
 use super::sockets::{FcgiSockets, SharedSocket};
 use super::spawn_pool::SpawnPool;
@@ -92,10 +92,27 @@ impl SpawnHandle {
         self.0.may_be(instances, pid)
     }
 
+    /// Returns a sender of commands, for another thread.
+    #[must_use]
+    pub fn command_sender(&self) -> CommandSender {
+        CommandSender(self.0.clone())
+    }
+
     /// Ends the threads after the queued jobs, and waits until each of these is done or known to be held up. Held-up
     /// children are killed and not waited for.
     pub fn join(self) {
         self.0.stop();
+    }
+}
+
+/// Sends the commands of scripts to the spawner threads.
+#[derive(Debug, Clone)]
+pub struct CommandSender(Arc<SpawnPool>);
+
+impl CommandSender {
+    /// Queues a command. Never blocks. It is dropped if the threads have ended.
+    pub fn send(&self, job: CommandJob) {
+        self.0.send(SpawnJob::Command(Box::new(job)));
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::thread::Thread;
 
 use super::command;
-use super::message::{SpawnAnswer, SpawnJob};
+use super::env_files::configured_variables;
+use super::message::{CommandJob, SpawnAnswer, SpawnJob};
 use super::plan::SpawnPlan;
 use super::sockets::SocketStep;
 use super::spawn_pool::{HELD_AFTER, SpawnPool};
@@ -15,7 +16,7 @@ use crate::config::spec::{CgroupLimits, FcgiSocket, ProcessKind, ProcessSpec};
 use crate::domain::{Errno, InstanceId, Line, SpawnError};
 use crate::effects::{SpawnerEffect, SpawnerOutcome};
 use crate::heartbeat::Overdue;
-use crate::sys::{ChildStdio, PendingChild, SPAWNER_THREAD, Spawner};
+use crate::sys::{ChildStdio, PendingChild, RegisteredChild, SPAWNER_THREAD, Spawner};
 
 /// A spawner thread, as the pool sees it.
 #[derive(Debug)]
@@ -108,7 +109,8 @@ fn answer(pool: &SpawnPool, spawner: &mut Spawner, job: SpawnJob) -> Option<Spaw
                 ProcessKind::Fcgi(socket) => hold_socket(pool, instance, &spec, socket),
                 ProcessKind::Program | ProcessKind::Listener => Ok(()),
             };
-            match held.and_then(|()| SpawnPlan::new(&pool.base, &spec)) {
+            let mut log = |line| pool.log(line);
+            match held.and_then(|()| SpawnPlan::new(&pool.base, &spec, &mut log)) {
                 Ok(plan) => SpawnAnswer::Resolved(instance, Box::new(plan)),
                 Err(error) => SpawnAnswer::Outcome(SpawnerOutcome::Failed { instance, error }),
             }
@@ -116,7 +118,7 @@ fn answer(pool: &SpawnPool, spawner: &mut Spawner, job: SpawnJob) -> Option<Spaw
         SpawnJob::Effect(SpawnerEffect::Check(ticket, spec)) => {
             SpawnAnswer::Outcome(SpawnerOutcome::Answered {
                 ticket,
-                result: command::resolve_command(&pool.base, &spec).map(drop),
+                result: check(pool, &spec),
             })
         }
         SpawnJob::Spawn(instance, mut plan, mut ends, resources) => {
@@ -149,9 +151,41 @@ fn answer(pool: &SpawnPool, spawner: &mut Spawner, job: SpawnJob) -> Option<Spaw
                 result: tried,
             })
         }
+        SpawnJob::Command(job) => {
+            run_command(pool, spawner, *job);
+            return None;
+        }
         // The pool handles these itself.
         SpawnJob::HandOver | SpawnJob::Stop => return None,
     })
+}
+
+/// Starts a command in the cgroup of its process.
+fn run_command(pool: &SpawnPool, spawner: &mut Spawner, job: CommandJob) {
+    let CommandJob {
+        spec,
+        stdio,
+        started,
+    } = job;
+    let mut log = |line| pool.log(line);
+    started(
+        SpawnPlan::new(&pool.base, &spec, &mut log).and_then(|plan| {
+            let mut child = RegisteredChild::announce();
+            let (pid, pidfd, _) = spawn(pool, spawner, &plan, &stdio, &spec.resources)
+                .map_err(|error| spawn_refused(plan.name.clone(), Errno::from(error)))?;
+            child.started(pid);
+            Ok((child, pid, pidfd))
+        }),
+    );
+}
+
+/// Checks that the command of a process can be executed. What is wrong with its env files is a spawn error of the start
+/// that follows, and says nothing about the command.
+fn check(pool: &SpawnPool, spec: &ProcessSpec) -> Result<(), SpawnError> {
+    let Ok(variables) = configured_variables(spec, &mut |_| {}) else {
+        return Ok(());
+    };
+    command::resolve_command(&pool.base, spec, &variables).map(drop)
 }
 
 /// Gives an instance a hold on the socket of its program. The sockets are not locked while one is made, which may

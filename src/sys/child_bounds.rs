@@ -36,14 +36,7 @@ pub(super) fn apply_bounds(bounds: &ChildBounds) -> Result<(), ChildMessage<'_>>
     if let Some(ConfiguredValue { value, text }) = &bounds.oom_score_adj
         && let Err((errno, right)) = write_oom_score_adj(value.as_bytes())
     {
-        let right = missing_right(errno, right);
-        return Err([
-            b"set ",
-            text.as_bytes(),
-            b": ",
-            errno.name().as_bytes(),
-            right,
-        ]);
+        return Err(not_set(text, errno, right));
     }
     for ConfiguredValue { value, text } in &bounds.limits {
         let &(resource, limit) = value;
@@ -52,14 +45,7 @@ pub(super) fn apply_bounds(bounds: &ChildBounds) -> Result<(), ChildMessage<'_>>
                 Resource::Files => ", needs CAP_SYS_RESOURCE, and at most fs.nr_open",
                 _ => ", needs CAP_SYS_RESOURCE",
             };
-            let right = missing_right(errno, right);
-            return Err([
-                b"set ",
-                text.as_bytes(),
-                b": ",
-                errno.name().as_bytes(),
-                right,
-            ]);
+            return Err(not_set(text, errno, right));
         }
     }
     if let Some(ConfiguredValue { value, text }) = &bounds.nice {
@@ -73,14 +59,8 @@ pub(super) fn apply_bounds(bounds: &ChildBounds) -> Result<(), ChildMessage<'_>>
             )
         };
         if let Err(errno) = result {
-            let right = missing_right(errno, ", needs CAP_SYS_NICE or a higher limit_nice");
-            return Err([
-                b"set ",
-                text.as_bytes(),
-                b": ",
-                errno.name().as_bytes(),
-                right,
-            ]);
+            let right = ", needs CAP_SYS_NICE or a higher limit_nice";
+            return Err(not_set(text, errno, right));
         }
     }
     if let Some(allowed) = bounds.bounding {
@@ -88,6 +68,17 @@ pub(super) fn apply_bounds(bounds: &ChildBounds) -> Result<(), ChildMessage<'_>>
             .map_err(|refused| capability_message(b"drop ", b" (capabilities)", refused))?;
     }
     Ok(())
+}
+
+/// The message about a configured value that could not be set. `right`: the privilege for it.
+fn not_set<'a>(text: &'a str, errno: Errno, right: &'static str) -> ChildMessage<'a> {
+    [
+        b"set ",
+        text.as_bytes(),
+        b": ",
+        errno.name().as_bytes(),
+        missing_right(errno, right),
+    ]
 }
 
 /// Writes the child's OOM score adjustment. The kernel applies it to this child alone although it shares the daemon's

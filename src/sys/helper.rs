@@ -1,17 +1,18 @@
-//! Runs short-lived helper programs of the daemon and reads their output. Helpers are children of the daemon but not
-//! supervised processes, so the code that reaps orphans must ask here first.
+//! Children of the daemon that are no supervised processes: short-lived helper programs, whose output it reads, and the
+//! commands of scripts. The code that reaps orphans must ask here first.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError, TryLockError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::pidfd::{open_pidfd, reap, send_signal};
-use crate::domain::Signal;
+use super::pidfd::{open_pidfd, reap, reap_stranger, send_signal};
+use crate::domain::{ExitStatus, Signal};
 
 /// Maximum number of helpers at a time.
 const HELPERS_MAX: usize = 8;
@@ -20,16 +21,108 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// How long a killed helper may take to exit.
 const KILL_WAIT: Duration = Duration::from_secs(1);
 
-/// The helpers' PIDs, from before they can be seen to exit until they are reaped.
-static RUNNING: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+/// The children that are no supervised processes.
+struct Registry {
+    /// Number of children that are being started and whose PIDs are not known yet.
+    starting: usize,
+    /// The PIDs, from before the children can be seen to exit until somebody has read their status. The value is the
+    /// status of a child that the code that reaps orphans has reaped.
+    children: BTreeMap<i32, Option<ExitStatus>>,
+}
 
-/// Whether `pid` is a helper. `None`: a helper is just being started, so ask again later. Never blocks.
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
+    starting: 0,
+    children: BTreeMap::new(),
+});
+
+fn registry() -> MutexGuard<'static, Registry> {
+    // No code panics while it holds the lock.
+    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What [`reap_orphan`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrphanReap {
+    /// Nothing: the child may be one that is just being started. Ask again later.
+    Undecided,
+    /// It was a helper or the command of a script. Its status is kept for the code that started it.
+    Helper,
+    /// It was an orphan, with this status.
+    Orphan(ExitStatus),
+    /// Nothing: it was reaped by other code.
+    Gone,
+}
+
+/// Reaps a child that has exited and that is no supervised process. Never blocks.
 #[must_use]
-pub fn is_helper(pid: i32) -> Option<bool> {
-    match RUNNING.try_lock() {
-        Ok(running) => Some(running.contains(&pid)),
-        Err(TryLockError::Poisoned(running)) => Some(running.into_inner().contains(&pid)),
-        Err(TryLockError::WouldBlock) => None,
+pub fn reap_orphan(pid: i32) -> OrphanReap {
+    let mut registry = match REGISTRY.try_lock() {
+        Ok(registry) => registry,
+        Err(TryLockError::Poisoned(registry)) => registry.into_inner(),
+        Err(TryLockError::WouldBlock) => return OrphanReap::Undecided,
+    };
+    let is_starting = registry.starting > 0;
+    match registry.children.get_mut(&pid) {
+        Some(status) => {
+            if let Ok(Some(reaped)) = reap_stranger(pid) {
+                *status = Some(reaped);
+            }
+            OrphanReap::Helper
+        }
+        None if is_starting => OrphanReap::Undecided,
+        None => match reap_stranger(pid) {
+            Ok(Some(status)) => OrphanReap::Orphan(status),
+            Ok(None) | Err(_) => OrphanReap::Gone,
+        },
+    }
+}
+
+/// A child that is started elsewhere and is no supervised process, from before its start. Dropping it forgets the child.
+#[derive(Debug)]
+pub struct RegisteredChild {
+    /// `None`: it is not started yet.
+    pid: Option<i32>,
+}
+
+impl RegisteredChild {
+    /// Announces the start of a child.
+    #[must_use]
+    pub fn announce() -> Self {
+        registry().starting += 1;
+        Self { pid: None }
+    }
+
+    /// Records its PID.
+    pub fn started(&mut self, pid: i32) {
+        let mut registry = registry();
+        if self.pid.replace(pid).is_none() {
+            registry.starting -= 1;
+        }
+        registry.children.insert(pid, None);
+    }
+
+    /// Reaps the child if it has exited. `None`: it runs. A status that nobody knows is [`ExitStatus::Unknown`].
+    #[must_use]
+    pub fn reap(&self, pidfd: &OwnedFd) -> Option<ExitStatus> {
+        let registry = registry();
+        let kept = self.pid.and_then(|pid| registry.children.get(&pid));
+        if let Some(Some(status)) = kept {
+            return Some(*status);
+        }
+        match reap(pidfd) {
+            Ok(result) => result.map(|(_, status)| status),
+            Err(_) => Some(ExitStatus::Unknown(0)),
+        }
+    }
+}
+
+impl Drop for RegisteredChild {
+    fn drop(&mut self) {
+        let mut registry = registry();
+        match self.pid {
+            Some(pid) => drop(registry.children.remove(&pid)),
+            None => registry.starting -= 1,
+        }
     }
 }
 
@@ -53,17 +146,37 @@ pub fn output_of(
         let _ = send_signal(&helper.pidfd, Signal::KILL);
         let _ = wait_for(helper.pidfd.as_fd(), Instant::now() + KILL_WAIT);
     }
-    // The code that reaps orphans may have been faster.
-    let _ = reap(&helper.pidfd);
-    let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-    running.remove(&helper.pid);
+    let _ = helper.child.reap(&helper.pidfd);
     result
 }
 
+/// One of the helpers that may run at a time.
+struct HelperSlot;
+
+static HELPERS: AtomicUsize = AtomicUsize::new(0);
+
+impl HelperSlot {
+    fn take() -> io::Result<Self> {
+        let taken = HELPERS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |helpers| {
+            (helpers < HELPERS_MAX).then_some(helpers + 1)
+        });
+        taken
+            .map(|_| Self)
+            .map_err(|_| io::ErrorKind::WouldBlock.into())
+    }
+}
+
+impl Drop for HelperSlot {
+    fn drop(&mut self) {
+        HELPERS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 struct HelperProcess {
-    pid: i32,
+    child: RegisteredChild,
     pidfd: OwnedFd,
     stdout: std::process::ChildStdout,
+    _slot: HelperSlot,
 }
 
 impl HelperProcess {
@@ -72,17 +185,17 @@ impl HelperProcess {
             .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
-        // Hold the lock, so that the helper is not reaped as an orphan before its PID is recorded.
-        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        if running.len() >= HELPERS_MAX {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let mut child = command.spawn()?;
-        let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
-        let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        let pidfd = open_pidfd(pid)?;
-        running.insert(pid);
-        Ok(Self { pid, pidfd, stdout })
+        let slot = HelperSlot::take()?;
+        let mut child = RegisteredChild::announce();
+        let mut spawned = command.spawn()?;
+        let pid = i32::try_from(spawned.id()).map_err(io::Error::other)?;
+        child.started(pid);
+        Ok(Self {
+            child,
+            pidfd: open_pidfd(pid)?,
+            stdout: spawned.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?,
+            _slot: slot,
+        })
     }
 }
 
@@ -158,7 +271,6 @@ mod tests {
             "it was not waited for"
         );
         assert!(run("/nosuch/program", &[], 4, long).is_err());
-        let pids = RUNNING.lock().expect("unpoisoned").clone();
-        assert!(pids.is_empty(), "{pids:?}");
+        assert_eq!(HELPERS.load(Ordering::Relaxed), 0);
     }
 }

@@ -16,6 +16,7 @@ mod clone3;
 mod code_pages;
 mod credentials;
 mod daemonize;
+mod environment;
 mod helper;
 mod inherit;
 mod kernel;
@@ -36,6 +37,7 @@ mod poller;
 pub mod safe_open;
 mod shared;
 mod signals;
+mod small_file;
 mod socket;
 mod socket_file;
 mod spawn;
@@ -60,7 +62,8 @@ pub use daemonize::{
     adopt_streams, detach_stdio, ensure_stdio, fork_to_background, has_controlling_terminal,
     new_session, set_umask,
 };
-pub use helper::{is_helper, output_of};
+pub use environment::set_environment_variable;
+pub use helper::{OrphanReap, RegisteredChild, output_of, reap_orphan};
 pub use inherit::{
     NamedFds, raw_fd_number, read_inherited, read_sealed, replace_image, sealed_memory,
     set_inheritable, take_inherited,
@@ -92,11 +95,12 @@ pub use plan::{CStrings, ChildBounds, ChildIds, ConfiguredValue, NulByte, RawPla
 pub use poller::{Interest, Poller, ReadyFd, Waker};
 pub use shared::{MemoryFile, SharedBuffer};
 pub use signals::{ReceivedSignal, SignalReader, detach_signal, ignore_signals, start_unblocked};
+pub use small_file::{SmallFileError, read_small_file};
 pub use socket::{end_writing, listen_on, own_user_name, peer_is_gone, unix_bound, unix_connected};
 pub use socket_file::{ListeningSocket, SocketFileError as SocketRefusal, listen_at};
 pub use spawn::{FdTableMode, Spawner, StagingFds};
 pub use stdio::ChildStdio;
 pub use thread::{has_thread, open_thread, thread_id};
-pub use time_zone::time_zone;
+pub use time_zone::{cron_zone, read_cron_zone, time_zone};
 pub use timer::Timer;
 pub use watch::FileWatch;

@@ -1,5 +1,6 @@
 //! The zone of local times, found as the C library finds it. It reads one file and searches no directory.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read as _;
@@ -10,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::tz::TimeZone;
 
 use super::now;
-use crate::domain::{Seconds, Tick};
+use crate::domain::{CronZone, Seconds, Tick};
 
 /// The zone file of a host without TZ.
 const LOCALTIME: &str = "/etc/localtime";
@@ -60,6 +61,42 @@ fn zone_of(tz: Option<&OsStr>, directory: &Path) -> TimeZone {
     of_file(&path)
         .or_else(|| of_rules(std::str::from_utf8(name).ok()?))
         .unwrap_or(TimeZone::UTC)
+}
+
+/// Zones of schedules that were read, by name. `None`: the host's own zone.
+static CRON_ZONES: Mutex<BTreeMap<Option<String>, CronZone>> = Mutex::new(BTreeMap::new());
+
+/// Reads the zone of a schedule, now. `None` for `name`: that of [`time_zone`]. Returns `None` if there is no such zone.
+#[must_use]
+pub fn read_cron_zone(name: Option<&str>) -> Option<CronZone> {
+    let zone = match name {
+        None => time_zone(),
+        Some("Local") => time_zone(),
+        Some("UTC") => TimeZone::UTC,
+        Some(name) => {
+            let is_below = !name.starts_with('/') && !name.split('/').any(|part| part == "..");
+            let directory = std::env::var_os("TZDIR").unwrap_or_else(|| ZONES.into());
+            of_file(&Path::new(&directory).join(name))
+                .filter(|_| is_below)
+                .or_else(|| of_rules(name))?
+        }
+    };
+    let zone = CronZone::from(zone);
+    let mut known = CRON_ZONES.lock().unwrap_or_else(PoisonError::into_inner);
+    known.insert(name.map(str::to_owned), zone.clone());
+    Some(zone)
+}
+
+/// The zone of a schedule as it was read last, so that the engine reads no file. A daemon that takes over reads it once.
+/// An unknown zone is UTC.
+#[must_use]
+pub fn cron_zone(name: Option<&str>) -> CronZone {
+    let known = CRON_ZONES.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = known.get(&name.map(str::to_owned)).cloned();
+    drop(known);
+    found
+        .or_else(|| read_cron_zone(name))
+        .unwrap_or(CronZone::UTC)
 }
 
 /// Reads a zone file. `None`: the file does not exist or is not a zone file.

@@ -226,7 +226,9 @@ pub(crate) const STEPS: &[Step] = &[
             "update\t\t\tReload config and add/remove as necessary, and will restart affected programs\n\
              update all\t\tReload config and add/remove as necessary, and will restart affected programs\n\
              update <gname> [...]\tUpdate specific groups\n\
-             update --yes [...]\tThe same without confirmation, even if no program is left\n",
+             update --yes [...]\tThe same without confirmation, even if no program is left\n\
+             update --dry-run [...]\tShow what update would do, as plan does; with --json or -o json as one line of JSON\n\
+             update --if-plan <id> [...]\tThe same only if the plan still has this id; otherwise nothing changes\n",
             0,
         ),
     ),

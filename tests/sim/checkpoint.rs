@@ -49,6 +49,8 @@ fn processes(snapshot: &Snapshot) -> BTreeMap<u64, Value> {
             run["report_at"] = Value::Null;
             // The next daemon begins the next attempt again.
             run["next"] = Value::Null;
+            // The next daemon runs the hook again.
+            run["hook"] = Value::Null;
             // The next daemon repeats an attempt without a process, and the attempt is no longer held up.
             let attempt = run["stage"]
                 .get("Preparing")

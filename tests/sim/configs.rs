@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use supervisord::config::dependency::{depends_on, wait_for};
 use supervisord::config::spec::{
-    AutoRestart, CgroupLimits, Config, DaemonSpec, Dependencies, FcgiSocket, GroupChange,
-    GroupChangeResult, GroupKind, GroupSpec, InternedDefault as _, KillMode, LimitAmount, LogSpec,
-    LogTarget, NotifySpec, ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate,
+    AutoRestart, CgroupLimits, Config, DaemonSpec, Dependencies, ExitWhen, FcgiSocket, GroupChange,
+    GroupChangeResult, GroupKind, GroupSpec, HealthAction, HealthSpec, Hooks, InternedDefault as _,
+    KillMode, LimitAmount, LogSpec, LogTarget, NotifySpec, OnFatal, ProcessKind, ProcessSpec,
+    ProgramSpec, ProgramTemplate, RestartPolicy, Script, UNLIMITED_RETRIES,
 };
-use supervisord::domain::{GroupName, ProcessName, Seconds, Signal};
+use supervisord::domain::{GroupName, Namespec, ProcessName, Seconds, Signal};
 
 use crate::rng::Rng;
 
@@ -131,6 +132,8 @@ pub(crate) fn composition(rng: &mut Rng, order: &GroupChange) -> GroupChangeResu
 }
 
 fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
+    let mut notify = notify(rng);
+    notify.check = rng.one_in(6);
     ProcessSpec {
         command: Arc::from(format!("/bin/p{}", rng.below(3))),
         priority: rng.pick(&[1, 999, 999]),
@@ -141,9 +144,12 @@ fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
             AutoRestart::Unexpected,
         ]),
         startsecs: Seconds(rng.pick(&[-1, 0, 0, 1, 1, 2, 10])),
-        startretries: rng.pick(&[-1, 0, 1, 3, 3, 20]),
+        startretries: rng.pick(&[-1, 0, 1, 3, 3, 20, UNLIMITED_RETRIES]),
         exitcodes: rng.pick::<&[u8]>(&[&[], &[0], &[0, 2]]).into(),
         stopsignal: rng.pick(&[Signal::TERM, Signal::TERM, Signal::KILL]),
+        later_stopsignals: rng
+            .pick::<&[Signal]>(&[&[], &[], &[Signal::ABRT], &[Signal::CONT, Signal::ABRT]])
+            .into(),
         stopwaitsecs: Seconds(rng.pick(&[-5, 0, 1, 3, 10, 10])),
         stopasgroup: rng.percent(20),
         killasgroup: rng.percent(20),
@@ -155,13 +161,39 @@ fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
             ProcessKind::Program
         },
         restart_floor: Seconds(rng.pick(&[0, 1, 1, 5])),
-        notify: notify(rng),
+        restart: restart(rng),
+        // Rare, because each end ends a world.
+        essential: rng.one_in(300),
+        on_fatal: if rng.one_in(100) {
+            OnFatal::Shutdown
+        } else {
+            OnFatal::Nothing
+        },
+        notify,
+        ready_check: notify.check.then(|| Arc::new(check())),
+        health: rng.one_in(4).then(|| Arc::new(health(rng))),
+        hooks: rng.one_in(4).then(|| Arc::new(hooks(rng))),
         resources: resources(rng),
         dependencies: dependencies(rng, group),
         ..ProcessSpec::new(
             ProcessName::parse(&format!("p{place}")).expect("valid"),
             group.clone(),
         )
+    }
+}
+
+/// A random policy of restarts. Most processes have none.
+fn restart(rng: &mut Rng) -> RestartPolicy {
+    if rng.percent(60) {
+        return RestartPolicy::default();
+    }
+    let delay = rng.pick(&[0, 0, 1, 3]);
+    RestartPolicy {
+        pause: Seconds(rng.pick(&[0, 0, 2, 7])),
+        delay: Seconds(delay),
+        delay_max: Seconds(rng.pick(&[0, delay, 10, 100])),
+        jitter_permille: rng.pick(&[0, 0, 100, 1000]),
+        reset_after: Seconds(rng.pick(&[0, 0, 2, 60])),
     }
 }
 
@@ -172,6 +204,7 @@ fn notify(rng: &mut Rng) -> NotifySpec {
     NotifySpec {
         socket,
         ready_fd,
+        check: false,
         ready_timeout: Seconds(rng.pick(&[0, 1, 5, 90])),
         watchdog: Seconds(if socket {
             rng.pick(&[0, 0, 1, 2, 30])
@@ -212,6 +245,45 @@ fn dependencies(rng: &mut Rng, group: &GroupName) -> Arc<Dependencies> {
     dependencies.into_shared()
 }
 
+fn check() -> Script {
+    Script::Command("/bin/check".to_owned())
+}
+
+/// Random hooks.
+fn hooks(rng: &mut Rng) -> Hooks {
+    Hooks {
+        pre_start: rng.one_in(3).then(check),
+        pre_start_required: rng.one_in(2),
+        post_start: rng.one_in(3).then(check),
+        pre_stop: rng.one_in(3).then(check),
+        post_stop: rng.one_in(3).then(check),
+        stop_command: rng.one_in(3).then(check),
+        timeout: Seconds(rng.pick(&[1, 60])),
+        ..Hooks::default()
+    }
+}
+
+/// A random health check.
+fn health(rng: &mut Rng) -> HealthSpec {
+    HealthSpec {
+        script: check(),
+        initial_delay: Seconds(rng.pick(&[0, 0, 5, 60])),
+        period: Seconds(rng.pick(&[1, 5, 30])),
+        timeout: Seconds(rng.pick(&[1, 10])),
+        start_period: Seconds(rng.pick(&[0, 0, 10])),
+        success_threshold: rng.pick(&[1, 2]),
+        failure_threshold: rng.pick(&[1, 3]),
+        on_healthy: rng.one_in(4).then(check),
+        on_unhealthy: match rng.below(5) {
+            0 => HealthAction::None,
+            1 => HealthAction::Restart,
+            2 => HealthAction::Stop,
+            3 => HealthAction::Signal(Signal::TERM),
+            _ => HealthAction::Script(check()),
+        },
+    }
+}
+
 fn resources(rng: &mut Rng) -> Arc<CgroupLimits> {
     let resources = CgroupLimits {
         pids_max: rng.one_in(4).then(|| LimitAmount(Some(rng.below(9) + 1))),
@@ -249,6 +321,12 @@ fn daemon(rng: &mut Rng) -> DaemonSpec {
         minfds: 1024,
         minprocs: 200,
         childlogdir: PathBuf::from("/tmp"),
+        exit_when: match rng.below(40) {
+            0 => ExitWhen::AnyFatal,
+            1 | 2 => ExitWhen::AllExited,
+            3 => ExitWhen::Ended(Namespec::parse(rng.pick(&["g1:*", "g1:p0", "g2"]))),
+            _ => ExitWhen::Never,
+        },
         identifier: format!("id{}", rng.below(3)),
         ..DaemonSpec::empty()
     }

@@ -270,7 +270,7 @@ impl Dependents {
 
 /// All active processes.
 fn active(fleet: &Fleet) -> impl Iterator<Item = (Name, &ProcessSpec)> {
-    fleet.active_groups().flat_map(|group| {
+    fleet.group_specs().flat_map(|group| {
         group.processes.iter().map(|process| {
             let name = (process.group.to_string(), process.name.to_string());
             (name, &**process)
@@ -287,7 +287,7 @@ fn means(fleet: &Fleet, target: &DependencyTarget, name: &Name) -> bool {
         }
         DependencyTarget::Name(text) => {
             **text == *name.0
-                || fleet.active_groups().any(|group| {
+                || fleet.group_specs().any(|group| {
                     group.name.as_str() == name.0
                         && group.programs.iter().any(|program| {
                             program.template.program() == &**text
@@ -311,7 +311,7 @@ fn described<'f>(
     impl Fn(&DependencyTarget) -> Vec<Name> + 'f,
 )> {
     let group = fleet
-        .active_groups()
+        .group_specs()
         .find(|group| group.name.as_str() == name.0)?;
     let mut processes = group.processes.iter();
     let spec = processes.find(|process| process.name.as_str() == name.1)?;

@@ -13,8 +13,11 @@ use supervisord::domain::{
 use supervisord::effects::{OutputEffect, SpawnerEffect, SpawnerOutcome};
 
 use crate::dependencies::Dependents;
+use crate::ends::Ends;
 use crate::listeners::Listeners;
 use crate::notifiers::Notifiers;
+use crate::restarts::Restarts;
+use crate::scripts::Scripts;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -24,8 +27,6 @@ type Name = (String, String);
 #[derive(Debug)]
 struct Told {
     state: ProcessState,
-    /// BACKOFF events since the process last was RUNNING, FATAL or new.
-    failures: u32,
     /// A stop was accepted, and no start was requested since.
     to_stay_down: bool,
 }
@@ -37,8 +38,10 @@ struct SimInstance {
     spec: std::sync::Arc<ProcessSpec>,
     /// Spawned and not yet exited.
     up: bool,
-    /// When the stop signal was sent. `None`: not sent.
+    /// When the last stop signal was sent. `None`: none was sent.
     stop_sent: Option<u64>,
+    /// How many stop signals after the first one were sent.
+    later_sent: usize,
     killed: bool,
 }
 
@@ -67,8 +70,23 @@ pub(crate) struct Invariants {
     dependents: Dependents,
     listeners: Listeners,
     notifiers: Notifiers,
+    scripts: Scripts,
+    restarts: Restarts,
+    ends: Ends,
     /// What has happened at least once. A simulation proves nothing about things that never happen in it.
     seen: BTreeSet<String>,
+}
+
+/// The longest time from a signal of a client to a process that is about to stop until the next signal of the daemon, in
+/// seconds. Hooks before the stop signal may come first.
+fn stop_seconds(spec: &ProcessSpec) -> u64 {
+    let wait = u64::try_from(spec.stopwaitsecs.0).unwrap_or(0);
+    let Some(hooks) = &spec.hooks else {
+        return wait;
+    };
+    let hook = u64::try_from(hooks.timeout.0).unwrap_or(0) + 5;
+    let before = hooks.pre_stop.as_ref().map_or(0, |_| hook);
+    wait + before + hooks.stop_command.as_ref().map_or(0, |_| wait)
 }
 
 fn has_socket(spec: &ProcessSpec) -> bool {
@@ -138,10 +156,19 @@ impl Invariants {
                 }
             }
         }
+        self.scripts.note_input(input);
+        self.restarts.note_input(input);
+        self.ends.note_input(input, self.stopping_told);
         for action in actions {
             self.note_action(action);
             self.listeners.note_action(now.mono.0, action);
             self.notifiers.note_action(now.mono.0, action, input);
+            if let Some(seen) = self.scripts.note_action(action) {
+                self.seen.insert(seen.to_owned());
+            }
+            self.ends.note_action(action);
+            let happened = self.restarts.note_action(now.mono.0, action, input);
+            self.seen.extend(happened.map(str::to_owned));
             match action {
                 // The attempt began early, its start was published since, and the next daemon begins it again.
                 Action::Spawner(SpawnerEffect::Resolve(instance, spec))
@@ -227,7 +254,7 @@ impl Invariants {
                 }
                 Action::Signal {
                     instance, signal, ..
-                } => self.signal(now, *instance, *signal, actions),
+                } => self.signal(now, *instance, *signal, (input, actions)),
                 Action::Publish(event) => {
                     self.dependents.event(event, fleet);
                     self.event(event, fleet);
@@ -285,6 +312,9 @@ impl Invariants {
             assert!(deadline > now.mono, "a deadline is in the past");
         }
         self.notifiers.after(now.mono.0, input, actions);
+        self.scripts.after(now, fleet);
+        let happened = self.ends.after(self.stopping_told);
+        self.seen.extend(happened.map(str::to_owned));
         self.deadlines(now, input);
     }
 
@@ -355,12 +385,7 @@ impl Invariants {
         let name = (spec.group.to_string(), spec.name.to_string());
         let told = self.told.get_mut(&name).expect("known");
         assert_eq!(told.state, ProcessState::Starting);
-        assert!(
-            told.failures == 0 || i64::from(told.failures) <= spec.startretries,
-            "attempt {} of {name:?} with startretries {}",
-            told.failures + 1,
-            spec.startretries
-        );
+        self.restarts.attempt(&name, spec);
         if told.to_stay_down {
             assert!(
                 matches!(input, Input::Spawner(SpawnerOutcome::Answered { .. })),
@@ -378,12 +403,19 @@ impl Invariants {
             spec: std::sync::Arc::clone(spec),
             up: false,
             stop_sent: None,
+            later_sent: 0,
             killed: false,
         };
         self.instances.insert(instance, instance_state);
     }
 
-    fn signal(&mut self, now: Now, instance: InstanceId, signal: Signal, actions: &[Action]) {
+    fn signal(
+        &mut self,
+        now: Now,
+        instance: InstanceId,
+        signal: Signal,
+        (input, actions): (&Input, &[Action]),
+    ) {
         let Some(instance_state) = self.instances.get_mut(&instance) else {
             assert_eq!(
                 signal,
@@ -403,7 +435,37 @@ impl Invariants {
         let stops = signal == instance_state.spec.stopsignal && instance_state.stop_sent.is_none();
         if stops && (entered || told.state == ProcessState::Stopping) {
             instance_state.stop_sent = Some(now.mono.0);
+            return;
+        }
+        let is_of_client = matches!(input, Input::Asked { .. });
+        let is_stopping =
+            told.state == ProcessState::Stopping && instance_state.stop_sent.is_some();
+        let spec = &instance_state.spec;
+        let sent_before = instance_state.later_sent.checked_sub(1);
+        let again = sent_before.map_or(spec.stopsignal, |index| spec.later_stopsignals[index]);
+        if is_stopping && spec.later_stopsignals.contains(&signal) {
+            if matches!(input, Input::Resumed(_)) && signal == again {
+                return;
+            }
+            let next = spec.later_stopsignals.get(instance_state.later_sent);
+            assert_eq!(next, Some(&signal), "a stop signal out of order");
+            let wait = u64::try_from(spec.stopwaitsecs.0).unwrap_or(0) * SECOND;
+            let sent = instance_state.stop_sent.expect("checked");
+            assert!(
+                now.mono.0 >= sent + wait,
+                "{instance:?} gets the next stop signal too early"
+            );
+            instance_state.later_sent += 1;
+            instance_state.stop_sent = Some(now.mono.0);
+            self.seen.insert("later stop signal".to_owned());
         } else if signal == Signal::KILL {
+            assert!(
+                is_of_client
+                    || !is_stopping
+                    || instance_state.killed
+                    || instance_state.later_sent == spec.later_stopsignals.len(),
+                "SIGKILL before the last stop signal: {instance_state:?}"
+            );
             instance_state.killed = true;
         }
     }
@@ -415,13 +477,11 @@ impl Invariants {
                 process,
                 from,
                 to,
-                tries,
                 ..
             } => {
                 let name = (group.to_string(), process.to_string());
                 let told = self.told.entry(name.clone()).or_insert(Told {
                     state: ProcessState::Stopped,
-                    failures: 0,
                     to_stay_down: false,
                 });
                 assert_eq!(told.state, *from, "events do not follow one another");
@@ -443,21 +503,10 @@ impl Invariants {
                     self.reaped
                         .retain(|instance, _| instances.contains_key(instance));
                 }
-                match to {
-                    ProcessState::Backoff => {
-                        told.failures += 1;
-                        assert_eq!(told.failures, *tries);
-                    }
-                    // EXITED follows RUNNING, or UNKNOWN if the process had run for `startsecs`.
-                    ProcessState::Running | ProcessState::Exited | ProcessState::Fatal => {
-                        told.failures = 0;
-                    }
-                    ProcessState::Starting => {
-                        assert!(!self.stopping_told, "a start while everything stops");
-                        assert_eq!(told.failures, *tries);
-                    }
-                    _ => {}
-                }
+                assert!(
+                    *to != ProcessState::Starting || !self.stopping_told,
+                    "a start while everything stops"
+                );
             }
             Change::GroupAdded(group) => {
                 // Every process of the group is new.
@@ -620,7 +669,7 @@ impl Invariants {
             let Some(sent) = instance_state.stop_sent.filter(|_| counts) else {
                 continue;
             };
-            let wait = u64::try_from(instance_state.spec.stopwaitsecs.0).unwrap_or(0) * SECOND;
+            let wait = stop_seconds(&instance_state.spec) * SECOND;
             let told = self.told.get(&instance_state.name).map(|told| told.state);
             assert!(
                 at < sent + wait
@@ -682,7 +731,7 @@ fn is_refused(fault: &Fault) -> bool {
 }
 
 fn has_dependencies(fleet: &Fleet, name: &Name) -> bool {
-    let mut groups = fleet.active_groups();
+    let mut groups = fleet.group_specs();
     groups.any(|group| {
         let is_it = |spec: &&std::sync::Arc<ProcessSpec>| {
             (spec.group.as_str(), spec.name.as_str()) == (name.0.as_str(), name.1.as_str())

@@ -4,10 +4,13 @@
 mod checkpoint;
 mod configs;
 mod dependencies;
+mod ends;
 mod invariants;
 mod listeners;
 mod notifiers;
+mod restarts;
 mod rng;
+mod scripts;
 mod world;
 
 use std::collections::BTreeSet;
@@ -64,6 +67,11 @@ const MUST_HAPPEN: &[&str] = &[
     "PROCESS_STATE_UNKNOWN",
     "PoolOverflow",
     "PrepareNext saved time",
+    "a check",
+    "a cancelled check",
+    "a cancelled hook",
+    "a hook",
+    "a reaction",
     "PrepareNext was in vain",
     "ProcessAdded",
     "ProcessRemoved",
@@ -91,6 +99,13 @@ const MUST_HAPPEN: &[&str] = &[
     "WaitingToStop",
     "WatchdogMissed",
     "WatchdogTriggered",
+    "AllEnded",
+    "ProgramEnded",
+    "delay that has grown",
+    "end of an essential program",
+    "later stop signal",
+    "NextAttempt",
+    "reset after a long run",
     "result ABNORMAL_TERMINATION",
     "result BAD_SIGNAL",
     "result FAILED",

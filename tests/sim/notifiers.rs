@@ -169,8 +169,11 @@ impl Notifiers {
                 notifier.state = *to;
                 match to {
                     ProcessState::Running => {
+                        let is_checked =
+                            notifier.spec.notify.check && matches!(input, Input::Script(_));
                         assert!(
-                            matches!(input, Input::Notified(whose, notice) if whose == instance && notice.announced == Some(NotifiedState::Ready)),
+                            is_checked
+                                || matches!(input, Input::Notified(whose, notice) if whose == instance && notice.announced == Some(NotifiedState::Ready)),
                             "{instance:?} is RUNNING and has not said that it is ready: {input:?}"
                         );
                         notifier.restart_watchdog(at);
@@ -197,6 +200,16 @@ impl Notifiers {
         let stops = notifier.state == ProcessState::Stopping && signal == notifier.spec.stopsignal;
         if stops && !notifier.stop_sent {
             notifier.stop_sent = true;
+            return;
+        }
+        if notifier.state == ProcessState::Stopping
+            && notifier.spec.later_stopsignals.contains(&signal)
+        {
+            assert!(
+                at >= notifier.kill_by || matches!(input, Input::Resumed(_)),
+                "{instance:?} has time left before the next stop signal: {at} {notifier:?}"
+            );
+            notifier.kill_by = at + nanos(notifier.spec.stopwaitsecs.0);
             return;
         }
         let is_polled = matches!(input, Input::NotifyPolled(whose) if *whose == instance);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use supervisord::api::{
     AccessScope, Caller, Grant, LogRef, Permission, Request, RequestTarget, Ticket, Transport,
 };
-use supervisord::config::spec::ProcessSpec;
+use supervisord::config::spec::{GroupSpec, ProcessSpec};
 use supervisord::core::{
     Action, Actions, DaemonOutcome, DaemonSignal, Fleet, Identity, Input, NotifyMessage,
     ResumeKind, Snapshot,
@@ -17,8 +17,8 @@ use supervisord::domain::{
     Signal, SpawnError, SupervisorState, Tick, Verdict, Wall,
 };
 use supervisord::effects::{
-    LoadError, LoadReason, LoaderEffect, LoaderOutcome, OutputEffect, OutputOutcome, SpawnerEffect,
-    SpawnerOutcome,
+    LoadError, LoadReason, LoaderEffect, LoaderOutcome, OutputEffect, OutputOutcome, PlannedUpdate,
+    ScriptEffect, ScriptFailure, ScriptOutcome, SpawnerEffect, SpawnerOutcome,
 };
 
 use crate::checkpoint::Checkpoint;
@@ -37,6 +37,7 @@ enum Thread {
     Output,
     Loader,
     Cgroups,
+    Scripts,
 }
 
 /// A process in the world.
@@ -56,7 +57,7 @@ pub(crate) struct World {
     coming: BTreeMap<(u64, u64), Input>,
     sequence: u64,
     /// When each thread is free again.
-    busy: [u64; 4],
+    busy: [u64; 5],
     alive: BTreeMap<InstanceId, Alive>,
     /// Instances that have exited, for inputs that come too late.
     past: Vec<InstanceId>,
@@ -106,7 +107,7 @@ impl World {
             },
             coming: BTreeMap::new(),
             sequence: 0,
-            busy: [0; 4],
+            busy: [0; 5],
             alive: BTreeMap::new(),
             past: Vec::new(),
             next_ticket: 0,
@@ -197,6 +198,7 @@ impl World {
                 | Input::Spawner(SpawnerOutcome::Failed { .. })
                 | Input::Spawner(SpawnerOutcome::Answered { .. })
                 | Input::Loader(LoaderOutcome::Loaded { .. })
+                | Input::Loader(LoaderOutcome::Planned { .. })
                 | Input::Loader(LoaderOutcome::Composed { .. }) => true,
                 // The output thread may have answered before the handoff, or not.
                 Input::Output(OutputOutcome::Prepared(_))
@@ -403,6 +405,7 @@ impl World {
                 signalled.push(Input::SuccessorExamined { ticket, result });
             }
             Action::Loader(LoaderEffect::Load(reason)) => self.load(reason, fails),
+            Action::Loader(LoaderEffect::Plan(ticket, active)) => self.plan(ticket, active, fails),
             Action::Loader(LoaderEffect::Compose(ticket, order)) => {
                 let result = if fails {
                     Err("broken".to_owned())
@@ -414,6 +417,7 @@ impl World {
                     Input::Loader(LoaderOutcome::Composed { ticket, result }),
                 );
             }
+            Action::Script(effect) => self.script(effect, fails),
             Action::Finish(outcome) => self.finished = Some(outcome),
             Action::Output(OutputEffect::Deliver(instance, _)) => self.answer_event(instance),
             Action::Output(OutputEffect::Read(instance, _)) => self.begin_reading(instance),
@@ -429,6 +433,27 @@ impl World {
             | Action::Publish(_)
             | Action::Answer(..) => {}
         }
+    }
+
+    /// Runs a script in no time, or lets it hang. A cancelled one was answered already, or hangs for ever.
+    fn script(&mut self, effect: ScriptEffect, fails: bool) {
+        let ScriptEffect::Run(run) = effect else {
+            return;
+        };
+        if self.is_handing_off || self.rng.one_in(50) {
+            return;
+        }
+        let failure = match (fails, self.rng.one_in(4)) {
+            (true, _) => Some(ScriptFailure::NotStarted("no such file".to_owned())),
+            (false, true) => Some(ScriptFailure::TimedOut(run.limit)),
+            (false, false) => None,
+        };
+        let outcome = ScriptOutcome::Ended {
+            id: run.id,
+            failure,
+            output: String::new(),
+        };
+        self.answer(Thread::Scripts, Input::Script(outcome));
     }
 
     fn resolve(&mut self, instance: InstanceId, fails: bool) {
@@ -664,6 +689,27 @@ impl World {
         );
     }
 
+    /// Plans an update. The identifier is one that a client of this world expects in half of the cases.
+    fn plan(&mut self, ticket: Ticket, active: Vec<Arc<GroupSpec>>, fails: bool) {
+        let result = if fails {
+            Err(LoadError::of("broken".to_owned()))
+        } else {
+            let id = if self.rng.percent(50) {
+                "expected"
+            } else {
+                "other"
+            };
+            Ok(Box::new(PlannedUpdate {
+                config: configs::config(&mut self.rng, self.size),
+                active,
+                id: id.to_owned(),
+                json: "{}".to_owned(),
+            }))
+        };
+        let planned = LoaderOutcome::Planned { ticket, result };
+        self.answer(Thread::Loader, Input::Loader(planned));
+    }
+
     /// Schedules the answer of a thread after its earlier answers. Returns when.
     fn answer(&mut self, thread: Thread, input: Input) -> u64 {
         let takes = match self.rng.below(10) {
@@ -786,7 +832,7 @@ impl World {
         let (group, process) = self.name();
         let name = format!("{group}:{process}");
         let wait = self.rng.percent(60);
-        let request = match self.rng.below(380) {
+        let request = match self.rng.below(386) {
             0..=89 => Request::Start { target, wait },
             90..=169 => Request::Stop { target, wait },
             170..=199 => Request::Signal {
@@ -837,8 +883,10 @@ impl World {
             },
             360..=361 => Request::Upgrade,
             362 => Request::Generation,
-            364..=371 => Request::StartAlone { target, wait },
-            372..=379 => Request::StopWithDependants { target, wait },
+            370..=377 => Request::StartAlone { target, wait },
+            378..=385 => Request::StopWithDependants { target, wait },
+            363..=364 => Request::PlanUpdate,
+            365..=368 => Request::RereadIfPlan("expected".to_owned()),
             _ => Request::LogFile(LogRef::Daemon),
         };
         self.next_ticket += 1;

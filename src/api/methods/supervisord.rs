@@ -22,8 +22,8 @@ fn rolling_target(text: String) -> RequestTarget {
 /// The methods that Supervisor does not have.
 pub(super) const METHODS: &[Method] = {
     use FaultCode::{
-        AbnormalTermination, AlreadyStarted, BadName, Failed, IncorrectParameters, NoFile,
-        NotExecutable, SpawnError as SpawnErrorFault,
+        AbnormalTermination, AlreadyStarted, BadName, CantReread, Failed, IncorrectParameters,
+        NoFile, NotExecutable, SpawnError as SpawnErrorFault,
     };
     use Permission::{Configure, Control, Shutdown, Status, Update};
     use WireType::{Array, Bool, Struct, Text};
@@ -180,7 +180,7 @@ pub(super) const METHODS: &[Method] = {
                 param(
                     "members",
                     ParamKind::Names,
-                    "Members of the struct of getProcessInfo to return; empty array = all members",
+                    "Members of the struct of getProcessInfo to return; empty array = all members. Also: restarts, lastexit (a text), nextattempt (time of the next automatic start, 0 = none is due)",
                 ),
             ],
             returns: Text,
@@ -199,6 +199,30 @@ pub(super) const METHODS: &[Method] = {
                 };
                 Ok(BoundCall::ProcessTable(request, columns))
             },
+        },
+        Method {
+            names: &["supervisord.planUpdate"],
+            params: &[],
+            returns: Text,
+            result: "JSON: id; groups, each with name, action (add, remove, restart, rescale, live, nothing), scaled, keys and programs; unchanged, an array of group names. A program has section, action, reason and keys. A key has key, section, old, new, hidden (the value may be secret and is not shown), live (the change needs no restart) and place (file:line of the new value)",
+            faults: &[CantReread],
+            permission: Update,
+            doc: "Read the configuration and return what `supervisorctl update` would do. Nothing is changed: the configuration is not accepted, so addProcessGroup does not use it. Two plans with the same id do the same.",
+            bind: |_| Ok(BoundCall::Engine(Request::PlanUpdate)),
+        },
+        Method {
+            names: &["supervisord.reloadConfigIfPlan"],
+            params: &[param(
+                "id",
+                ParamKind::Word,
+                "The id that planUpdate returned",
+            )],
+            returns: Array,
+            result: "[[added, changed, removed]], each an array of group names",
+            faults: &[CantReread, Failed],
+            permission: Update,
+            doc: "The same as supervisor.reloadConfig if the plan of an update still has this id. Otherwise the fault is FAILED, and nothing is changed.",
+            bind: |args| Ok(BoundCall::Engine(Request::RereadIfPlan(args.text()?))),
         },
         Method {
             names: &["supervisord.getConfigProblems"],

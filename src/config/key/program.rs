@@ -3,25 +3,33 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::super::lookup::Lookup;
 use super::super::python::strip;
 use super::super::resources::LimitAmount;
+use super::super::restart_policy::{jitter, start_retries};
+use super::super::script::Script as ParsedScript;
+use super::super::spec::OnFatal as ExitAtFatal;
 use super::super::value::{
-    auto_restart, boolean, byte_size, configured_user, duration, exit_codes, integer, log_targets,
-    octal, rate_limit, ready_fd, seconds, signal,
+    auto_restart, boolean, byte_size, configured_user, duration, env_files, exit_codes, integer,
+    log_targets, octal, process_count, rate_limit, ready_fd, seconds, signal, stop_signals,
 };
-use super::super::{confinement, dependency, resources};
+use super::super::{confinement, dependency, health, resources, schedule};
 use super::row::{
     ConfigKey,
-    Topic::{Cgroup, Limits, Logs, Order, Privileges, Ready, Run, Start, Systemd},
+    Topic::{
+        Cgroup, Health, Hooks, Limits, Logs, Order, Privileges, Ready, Run, Schedule, Start,
+        Systemd,
+    },
     key,
 };
 use super::value_kind::ValueKind::{
-    AutoRestart, Boolean, ByteLimit, ByteSize, Capabilities, CapabilityNames, CpuMax, Dependencies,
-    DependencyTargets, Environment, ExitCodes, Group, Groups, Integer, KillMode, Limit, Logfile,
-    Memory, Name, Nice, NiceLimit, Octal, OomScore, PidsMax, RateLimit, ReadyFd, Seconds, Signal,
-    Text, User, WaitFor, Weight,
+    AutoRestart, Boolean, ByteLimit, ByteSize, Capabilities, CapabilityNames, CpuMax, Cron,
+    CronMissed, CronOverlap, Dependencies, DependencyTargets, Environment, ExitCodes, Group,
+    Groups, HealthAction, Integer, Jitter, KillMode, Limit, List, Logfile, Memory, Name, Nice,
+    NiceLimit, Octal, OnFatal, OomScore, PidsMax, ProcessCount, RateLimit, ReadyFd, Retries,
+    Script, Seconds, Signals, Text, User, WaitFor, Weight,
 };
-use super::values::set;
+use super::values::{ProgramValues, set};
 use crate::domain::Resource;
 
 /// The keys in the order in which they are read: first the keys of the section, then those of each process. Supervisor's
@@ -82,17 +90,17 @@ macro_rules! limit {
 pub(super) const PROGRAM: &[ConfigKey] = &[
     key("command", Text, None, "command line of the program; no shell interprets it").process().topic(Run).example("/usr/bin/python3 -m http.server 8000"),
     key("process_name", Name, Some("%(program_name)s"), "name of each process; needs %(process_num) if numprocs is greater than 1").process().topic(Run).example("%(program_name)s_%(process_num)02d"),
-    key("numprocs", Integer, Some("1"), "number of processes of this program").topic(Run).example("4").program(set!(numprocs = integer)),
+    key("numprocs", ProcessCount, Some("1"), "number of processes of this program; cpus: the number of CPUs that the daemon may use").topic(Run).example("4").program(set!(lookup: numprocs = process_count)),
     key("numprocs_start", Integer, Some("0"), "number of the first process").topic(Run).program(set!(numprocs_start = integer)),
     key("directory", Text, None, "working directory").process().topic(Run).example("/srv/web").program(set!(spec.directory = Some(shared_path))),
     key("umask", Octal, None, "file mode creation mask").topic(Run).example("022").program(set!(spec.umask = Some(octal))),
     key("priority", Integer, Some("999"), "start order: low numbers start first and stop last").topic(Start).example("10").program(set!(spec.priority = integer)),
     key("autostart", Boolean, Some("true"), "start with the daemon").topic(Start).program(set!(spec.autostart = boolean)),
     key("startsecs", Seconds, Some("1"), "seconds that a process must stay up to become RUNNING").topic(Start).program(set!(spec.startsecs = seconds)),
-    key("startretries", Integer, Some("3"), "failed starts that are retried before the process is FATAL").topic(Start).program(set!(spec.startretries = integer)),
+    key("startretries", Retries, Some("3"), "failed starts that are retried before the process is FATAL; unlimited = never FATAL").topic(Start).program(set!(spec.startretries = start_retries)),
     key("autorestart", AutoRestart, Some("unexpected"), "restart after an exit: true, false, or unexpected for a signal or an exit code that is not in exitcodes").topic(Start).program(set!(spec.autorestart = auto_restart)),
     key("exitcodes", ExitCodes, Some("0"), "expected exit codes, for autorestart=unexpected").topic(Start).example("0,2").program(set!(spec.exitcodes = shared_codes)),
-    key("stopsignal", Signal, Some("TERM"), "signal that stops the process").topic(Start).example("QUIT").program(set!(spec.stopsignal = signal)),
+    key("stopsignal", Signals, Some("TERM"), "signal that stops the process; of several, each is sent stopwaitsecs after the one before").topic(Start).example("QUIT").program(stop_signals_of),
     key("stopwaitsecs", Seconds, Some("10"), "seconds between the stop signal and SIGKILL").topic(Start).program(set!(spec.stopwaitsecs = seconds)),
     key("stopasgroup", Boolean, Some("false"), "send the stop signal to the whole process group").topic(Start).program(set!(spec.stopasgroup = boolean)),
     key("killasgroup", Boolean, None, "send SIGKILL to the whole process group; not set: as stopasgroup").topic(Start).example("true").program(set!(killasgroup = Some(boolean))),
@@ -101,11 +109,48 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("restart_with", DependencyTargets, Some(""), "dependencies whose restart restarts this program too").ours().topic(Order).example("web").program(set!(dependencies.restart_with = dependency::restart_with)),
     key("dependent_startup", Boolean, Some("false"), "as in the plug-in supervisord-dependent-startup: start with the daemon although autostart is false, when dependent_startup_wait_for is met").ours().topic(Order).example("true").program(set!(dependencies.starts_with_plugin = boolean)),
     key("dependent_startup_wait_for", WaitFor, Some(""), "with dependent_startup: programs and the states that they must have, separated by blanks").ours().topic(Order).example("web:running").program(set!(dependencies.wait_for = dependency::wait_for)),
+    key("restartpause", Seconds, Some("0"), "minimum seconds between an exit, or a failed start, and the automatic restart; 0 = none").ours().live().topic(Start).example("5").program(set!(spec.restart.pause = duration)),
+    key("restart_delay", Seconds, Some("0"), "seconds before the first automatic restart or retry; 0 = at once after an exit, and one more second after each failed start").ours().live().topic(Start).example("2").program(set!(spec.restart.delay = duration)),
+    key("restart_delay_max", Seconds, Some("0"), "largest delay, up to which restart_delay doubles each time; 0 = restart_delay stays the same").ours().live().topic(Start).example("60").program(set!(spec.restart.delay_max = duration)),
+    key("restart_jitter", Jitter, Some("0"), "largest random addition to the delay, as a part of it").ours().live().topic(Start).example("20%").program(set!(spec.restart.jitter_permille = jitter)),
+    key("restart_reset_after", Seconds, Some("0"), "seconds of RUNNING after which delays and startretries begin again; 0 = as soon as the process is RUNNING").ours().live().topic(Start).example("60").program(set!(spec.restart.reset_after = duration)),
+    key("cron", Cron, None, "when the program runs; then autostart=false, autorestart=false and startsecs=0 are the defaults").ours().topic(Schedule).example("30 3 * * *").program(set!(lookup: cron = Some(schedule::cron))),
+    key("cron_overlap", CronOverlap, Some("skip"), "if the program still runs: skip = no new run, queue = a new run afterwards, kill = stop the program and start it again").ours().topic(Schedule).example("queue").program(set!(cron_overlap = schedule::overlap)),
+    key("cron_missed", CronMissed, Some("skip"), "runs that were due while the daemon did not run, the machine slept or the clock was set forward: skip = not at all, once = one run for all of them").ours().topic(Schedule).example("once").program(set!(cron_missed = schedule::missed)),
+    key("cron_jitter", Seconds, Some("0"), "maximum random delay of each run, so that many hosts do not start at the same moment; never longer than the time to the run after").ours().topic(Schedule).example("300").program(set!(cron_jitter = duration)),
+    key("essential", Boolean, Some("false"), "the daemon stops all programs and exits, with the exit status of the program, when it is FATAL or has exited and is not restarted").ours().live().topic(Start).example("true").program(set!(spec.essential = boolean)),
+    key("on_fatal", OnFatal, Some("none"), "when the process is FATAL: none, or shutdown = the daemon stops all programs and exits with its status").ours().live().topic(Start).example("shutdown").program(set!(spec.on_fatal = ExitAtFatal::parse)),
     key("notify", Boolean, Some("false"), "give the program a NOTIFY_SOCKET; the process is RUNNING when it sends READY=1 (sd_notify(3)), not after startsecs").ours().topic(Ready).example("true").program(set!(spec.notify.socket = boolean)),
     key("ready_fd", ReadyFd, None, "file descriptor, 3 to 1023, passed to the program; the process is RUNNING when it writes a newline to it").ours().topic(Ready).example("3").program(set!(spec.notify.ready_fd = Some(ready_fd))),
     key("ready_timeout", Seconds, None, "readiness timeout with notify or ready_fd: seconds until the start has failed; 0 = none; not set: startsecs if set, else 90").ours().topic(Ready).example("90").program(set!(ready_timeout = Some(duration))),
+    key("ready_check", Script, None, "check after which the process is RUNNING, repeated every second until it succeeds: a command, tcp://HOST:PORT or http://HOST:PORT/PATH").ours().process().topic(Ready).example("tcp://localhost:8080").program(set!(spec.ready_check = Some(shared_script))),
     key("watchdogsecs", Seconds, Some("0"), "watchdog timeout with notify: seconds without WATCHDOG=1 until SIGABRT, then autorestart applies; 0 = off").ours().topic(Ready).example("30").program(set!(spec.notify.watchdog = duration)),
-    key("user", User, None, "user that the program runs as; UID:GID as two numbers needs no entry in the user database").topic(Privileges).example("www-data").program(set!(lookup: spec.user = Some(configured_user))),
+    key("liveness_check_script", Script, None, "health check: a command, tcp://HOST:PORT or http://HOST:PORT/PATH with curl-like options -H and -d").ours().process().topic(Health).example("http://localhost:8080/health -H 'Host: web'").program(set!(health.liveness.script = Some(ParsedScript::parse))),
+    key("liveness_check_initial_delay", Seconds, Some("60"), "seconds from the spawn to the first check").ours().topic(Health).program(set!(health.liveness.initial_delay = duration)),
+    key("liveness_check_period", Seconds, Some("60"), "seconds between two checks").ours().topic(Health).program(set!(health.liveness.period = health::period)),
+    key("liveness_check_timeout", Seconds, Some("30"), "maximum seconds of one check; a command that takes longer is killed and has failed").ours().topic(Health).program(set!(health.liveness.timeout = health::period)),
+    key("liveness_check_success_threshold", Integer, Some("1"), "consecutive successes after which a process is healthy").ours().topic(Health).program(set!(health.liveness.success_threshold = health::threshold)),
+    key("liveness_check_failure_threshold", Integer, Some("3"), "consecutive failures after which a process is unhealthy").ours().topic(Health).program(set!(health.liveness.failure_threshold = health::threshold)),
+    key("liveness_check_success_action", Script, None, "script to run when a process becomes healthy, with SUPERVISOR_HEALTH=healthy").ours().process().topic(Health).example("/usr/local/bin/notify up").program(set!(health.liveness.success_action = Some(ParsedScript::parse))),
+    key("liveness_check_failure_action", HealthAction, Some("restart"), "what follows when a process becomes unhealthy: restart, stop, or a script, which runs with SUPERVISOR_HEALTH=failed").ours().process().topic(Health).program(set!(health.liveness.failure_action = Some(health::failure_action))),
+    key("health_http", Script, None, "health check by an HTTP request: HOST:PORT/PATH with curl-like options -H and -d; healthy with a status of 200 to 399").ours().process().topic(Health).example("localhost:8080/health").program(set!(health.http = Some(health::http))),
+    key("health_tcp", Script, None, "health check by a TCP connection: HOST:PORT").ours().process().topic(Health).example("localhost:5432").program(set!(health.tcp = Some(health::tcp))),
+    key("health_command", Script, None, "health check by a command, which runs as the user of the program; healthy with exit status 0").ours().process().topic(Health).example("/usr/local/bin/check").program(set!(health.command = Some(health::command))),
+    key("health_interval", Seconds, Some("30"), "seconds between two checks; every second until the first success").ours().topic(Health).program(set!(health.interval = health::period)),
+    key("health_timeout", Seconds, Some("10"), "maximum seconds of one check; a command that takes longer is killed and has failed").ours().topic(Health).program(set!(health.timeout = health::period)),
+    key("health_retries", Integer, Some("3"), "consecutive failures after which a process is unhealthy").ours().topic(Health).program(set!(health.retries = health::threshold)),
+    key("health_start_period", Seconds, Some("0"), "seconds from the spawn during which failures do not count, unless the process was healthy before").ours().topic(Health).program(set!(health.start_period = duration)),
+    key("on_unhealthy", HealthAction, Some("restart"), "what follows when a process becomes unhealthy: restart, stop, none or signal:NAME").ours().topic(Health).example("signal:HUP").program(set!(health.on_unhealthy = Some(health::on_unhealthy))),
+    key("pre_start_hook", Script, None, "script before each attempt to start a process; its failure is logged").ours().process().topic(Hooks).example("/usr/local/bin/prepare").program(set!(hooks.pre_start = Some(ParsedScript::parse))),
+    key("pre_start_hook_required", Boolean, Some("false"), "if pre_start_hook fails, the attempt has failed").ours().topic(Hooks).program(set!(hooks.pre_start_required = boolean)),
+    key("post_start_hook", Script, None, "script when a process is RUNNING").ours().process().topic(Hooks).example("/usr/local/bin/announce").program(set!(hooks.post_start = Some(ParsedScript::parse))),
+    key("pre_stop_hook", Script, None, "script when a process is STOPPING, before stop_command and the stop signal").ours().process().topic(Hooks).example("http://localhost:8080/drain -d now").program(set!(hooks.pre_stop = Some(ParsedScript::parse))),
+    key("post_stop_hook", Script, None, "script after the exit of a process, with SUPERVISOR_EXIT_STATUS and SUPERVISOR_EXIT_REASON").ours().process().topic(Hooks).example("/usr/local/bin/clean").program(set!(hooks.post_stop = Some(ParsedScript::parse))),
+    key("stop_command", Script, None, "command that stops a process whose PID is SUPERVISOR_PID; the stop signal follows if it fails, or after stopwaitsecs").ours().process().topic(Hooks).example("/usr/sbin/nginx -s quit").program(set!(hooks.stop_command = Some(ParsedScript::parse))),
+    key("reload_command", Script, None, "command for supervisorctl reload NAME; the PID of the process is SUPERVISOR_PID").ours().process().topic(Hooks).example("/usr/sbin/nginx -s reload").program(set!(hooks.reload_command = Some(ParsedScript::parse))),
+    key("reload_signal", Signals, None, "signal for supervisorctl reload NAME, if there is no reload_command").ours().topic(Hooks).example("HUP").program(set!(hooks.reload_signal = Some(signal))),
+    key("hook_timeout", Seconds, Some("60"), "maximum seconds of one hook; a command that takes longer is killed and has failed").ours().topic(Hooks).program(set!(hooks.timeout = health::period)),
+    key("user", User, None, "user that the program runs as, or USER:GROUP; UID:GID as two numbers needs no entry in the databases").topic(Privileges).example("www-data").program(set!(lookup: spec.user = Some(configured_user))),
     key("redirect_stderr", Boolean, Some("false"), "write standard error to the log of standard output").topic(Logs).program(set!(spec.redirect_stderr = boolean)),
     key("stdout_logfile", Logfile, Some("AUTO"), "log of standard output: a path, NONE, AUTO or journal, or journal and a path").process().topic(Logs).example("/var/log/web.log").twice().program(set!(lookup: stdout.targets = log_targets)),
     key("stdout_logfile_maxbytes", ByteSize, Some("50MB"), "size at which the log is rotated; 0 = never").process().topic(Logs).program(set!(spec.stdout.maxbytes = byte_size)),
@@ -121,8 +166,10 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("stderr_events_enabled", Boolean, Some("false"), "send a PROCESS_LOG_STDERR event for each write").topic(Logs).program(set!(spec.stderr.events = boolean)),
     key("stderr_syslog", Boolean, Some("false"), "send standard error to syslog too").process().topic(Logs).program(set!(stderr.syslog = boolean)),
     key("stderr_journal_rate_limit", RateLimit, Some("0"), "maximum rate of lines sent to the journal; 0 = unlimited").ours().topic(Systemd).example("1000/30s").program(set!(stderr.journal_limit = rate_limit)),
-    key("environment", Environment, Some(""), "environment variables of the program").process().topic(Run).example("PORT=\"8000\",LANG=\"C.UTF-8\""),
-    key("serverurl", Text, None, "value of SUPERVISOR_SERVER_URL; AUTO or not set: the address of the daemon").topic(Run).example("AUTO").program(set!(spec.server_url = child_server_url)),
+    key("environment", Environment, Some(""), "environment variables of the program").process().topic(Run).example("PORT=\"8000\",LANG=\"C.UTF-8\"").secret(),
+    key("envFiles", List, Some(""), "files with KEY=VALUE lines, read at each start, a later file wins over an earlier one and environment over both; the start continues without a missing file").ours().process().topic(Run).example("/etc/web/common.env,/etc/web/local.env").program(set!(lookup: env_files = env_files)),
+    key("environment_file", List, Some(""), "files like those of envFiles, which win over them; a missing file is a spawn error unless its name begins with -").ours().process().topic(Run).example("/etc/web/secrets.env").program(set!(lookup: environment_files = env_files)),
+    key("serverurl", Text, None, "value of SUPERVISOR_SERVER_URL; AUTO or not set: the address of the daemon").topic(Run).example("AUTO").secret().program(set!(spec.server_url = child_server_url)),
     key("limit_nofile", Limit, None, "maximum open files (RLIMIT_NOFILE)").ours().topic(Limits).example("1024:65536").program(limit!(Files)),
     key("limit_nproc", Limit, None, "maximum processes of the user (RLIMIT_NPROC)").ours().topic(Limits).example("512").program(limit!(Processes)),
     key("limit_core", ByteLimit, None, "maximum size of a core dump (RLIMIT_CORE)").ours().topic(Limits).example("infinity").program(limit!(Core)),
@@ -146,17 +193,29 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("capabilities", Capabilities, None, "capabilities that the program and its children can have (the bounding set); root has these and no others").ours().topic(Privileges).example("cap_net_bind_service").program(set!(confinement.capabilities = Some(confinement::capabilities))),
     key("ambient_capabilities", CapabilityNames, None, "capabilities that the program has and passes on although its user is not root").ours().topic(Privileges).example("cap_net_bind_service").program(set!(confinement.ambient_capabilities = Some(confinement::ambient_capabilities))),
     key("no_new_privileges", Boolean, Some("false"), "the program and its children cannot gain privileges, by setuid or otherwise").ours().topic(Privileges).example("true").program(set!(confinement.no_new_privileges = boolean)),
-    key("memory_max", Memory, None, "memory limit; above it the kernel kills processes of the program").ours().topic(Cgroup).example("512MB").program(set!(resources.memory_max = Some(memory_max))),
-    key("memory_high", Memory, None, "memory throttling limit; above it the kernel slows the program down and reclaims memory").ours().topic(Cgroup).example("400MB").program(set!(resources.memory_high = Some(memory_high))),
-    key("cpu_max", CpuMax, None, "CPU time limit, such as 50% or 200% of one CPU").ours().topic(Cgroup).example("50%").program(set!(resources.cpu_max = Some(resources::cpu_max))),
-    key("cpu_weight", Weight, None, "share of CPU time relative to other programs, which have 100").ours().topic(Cgroup).example("200").program(set!(resources.cpu_weight = Some(resources::weight))),
-    key("io_weight", Weight, None, "share of disk bandwidth relative to other programs, which have 100").ours().topic(Cgroup).example("50").program(set!(resources.io_weight = Some(resources::weight))),
-    key("pids_max", PidsMax, None, "maximum number of processes and threads").ours().topic(Cgroup).example("100").program(set!(resources.pids_max = Some(resources::pids_max))),
-    key("kill_mode", KillMode, Some("process"), "orphan processes after an exit: process = they keep running, control-group = they are killed").ours().topic(Cgroup).example("control-group").program(set!(resources.kill_mode = resources::kill_mode)),
+    key("memory_max", Memory, None, "memory limit; above it the kernel kills processes of the program").ours().live().topic(Cgroup).example("512MB").program(set!(resources.memory_max = Some(memory_max))),
+    key("memory_high", Memory, None, "memory throttling limit; above it the kernel slows the program down and reclaims memory").ours().live().topic(Cgroup).example("400MB").program(set!(resources.memory_high = Some(memory_high))),
+    key("cpu_max", CpuMax, None, "CPU time limit, such as 50% or 200% of one CPU").ours().live().topic(Cgroup).example("50%").program(set!(resources.cpu_max = Some(resources::cpu_max))),
+    key("cpu_weight", Weight, None, "share of CPU time relative to other programs, which have 100").ours().live().topic(Cgroup).example("200").program(set!(resources.cpu_weight = Some(resources::weight))),
+    key("io_weight", Weight, None, "share of disk bandwidth relative to other programs, which have 100").ours().live().topic(Cgroup).example("50").program(set!(resources.io_weight = Some(resources::weight))),
+    key("pids_max", PidsMax, None, "maximum number of processes and threads").ours().live().topic(Cgroup).example("100").program(set!(resources.pids_max = Some(resources::pids_max))),
+    key("kill_mode", KillMode, Some("process"), "orphan processes after an exit: process = they keep running, control-group = they are killed").ours().live().topic(Cgroup).example("control-group").program(set!(resources.kill_mode = resources::kill_mode)),
+    key("kill_on_supervisor_exit", Boolean, Some("false"), "the kernel sends the process SIGKILL when the daemon dies; such a process survives no daemon, and supervisorctl upgrade is refused while it runs").ours().topic(Privileges).example("true").program(set!(confinement.kill_on_supervisor_exit = boolean)),
 ];
+
+fn stop_signals_of(values: &mut ProgramValues, text: &str, _: &dyn Lookup) -> Result<(), String> {
+    let (first, later) = stop_signals(text)?;
+    values.spec.stopsignal = first;
+    values.spec.later_stopsignals = Arc::from(later);
+    Ok(())
+}
 
 fn shared_path(text: &str) -> Result<Arc<Path>, String> {
     Ok(Arc::from(Path::new(text)))
+}
+
+fn shared_script(text: &str) -> Result<Arc<ParsedScript>, String> {
+    ParsedScript::parse(text).map(Arc::new)
 }
 
 fn shared_codes(text: &str) -> Result<Arc<[u8]>, String> {

@@ -13,8 +13,14 @@ pub enum Topic {
     Start,
     /// What it depends on.
     Order,
+    /// Runs at fixed times.
+    Schedule,
     /// Readiness and watchdog.
     Ready,
+    /// Health checks.
+    Health,
+    /// Hooks.
+    Hooks,
     /// Logs, and events from output.
     Logs,
     /// systemd: the journal, readiness, D-Bus.
@@ -29,11 +35,14 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic with its title, in the order of the manual page.
-    pub const ALL: [(Self, &'static str); 9] = [
+    pub const ALL: [(Self, &'static str); 12] = [
         (Self::Run, "what runs"),
         (Self::Start, "start and stop"),
         (Self::Order, "dependencies"),
+        (Self::Schedule, "schedules"),
         (Self::Ready, "readiness and watchdog"),
+        (Self::Health, "health checks"),
+        (Self::Hooks, "hooks"),
         (Self::Logs, "logs"),
         (Self::Systemd, "systemd and the journal"),
         (Self::Limits, "resource limits"),
@@ -86,6 +95,10 @@ pub struct ConfigKey {
     /// Whether its value is expanded a second time: an accident in Supervisor, because of which users write `%%%%` for
     /// a percent sign.
     pub(in crate::config) is_expanded_twice: bool,
+    /// Whether its value may contain a secret, so that messages do not show it.
+    pub is_secret: bool,
+    /// Whether an update applies a new value to running processes, without a restart.
+    pub is_live: bool,
 }
 
 pub(super) const fn key(
@@ -106,6 +119,8 @@ pub(super) const fn key(
         example: None,
         field: Field::Step,
         is_expanded_twice: false,
+        is_secret: false,
+        is_live: false,
     }
 }
 
@@ -145,6 +160,16 @@ impl ConfigKey {
 
     pub(super) const fn twice(mut self) -> Self {
         self.is_expanded_twice = true;
+        self
+    }
+
+    pub(super) const fn secret(mut self) -> Self {
+        self.is_secret = true;
+        self
+    }
+
+    pub(super) const fn live(mut self) -> Self {
+        self.is_live = true;
         self
     }
 

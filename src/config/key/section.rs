@@ -21,6 +21,8 @@ pub enum SectionKind {
     InetServer,
     /// `[program:x]`.
     Program,
+    /// `[program-default]`. It has the keys of programs, as defaults for all of them.
+    ProgramDefault,
     /// `[group:x]`.
     Group,
     /// `[eventlistener:x]`. It also has the keys of programs.
@@ -43,6 +45,7 @@ pub(super) const SECTIONS: &[(SectionKind, &str, bool)] = &[
     (SectionKind::UnixServer, "unix_http_server", false),
     (SectionKind::InetServer, "inet_http_server", false),
     (SectionKind::Program, "program:", false),
+    (SectionKind::ProgramDefault, "program-default", true),
     (SectionKind::Group, "group:", false),
     (SectionKind::Listener, "eventlistener:", false),
     (SectionKind::Fcgi, "fcgi-program:", false),
@@ -108,6 +111,7 @@ impl SectionKind {
             Self::UnixServer => UNIX_SERVER,
             Self::InetServer => INET_SERVER,
             Self::Program => PROGRAM,
+            Self::ProgramDefault => &[],
             Self::Group => GROUP,
             Self::Listener => LISTENER,
             Self::Fcgi => FCGI,
@@ -120,7 +124,7 @@ impl SectionKind {
     /// All rows that apply to a section of this kind, its own first.
     pub fn keys(self) -> impl Iterator<Item = &'static ConfigKey> {
         let more = match self {
-            Self::Listener | Self::Fcgi => PROGRAM,
+            Self::Listener | Self::Fcgi | Self::ProgramDefault => PROGRAM,
             _ => &[],
         };
         self.rows().iter().chain(
@@ -133,7 +137,7 @@ impl SectionKind {
     pub(super) const fn order(self) -> &'static [&'static str] {
         match self {
             Self::Daemon => daemon::ORDER,
-            Self::Program => program::ORDER,
+            Self::Program | Self::ProgramDefault => program::ORDER,
             Self::Client => CLIENT_ORDER,
             Self::UnixServer | Self::InetServer => SERVER_ORDER,
             Self::Listener => LISTENER_ORDER,

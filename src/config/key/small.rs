@@ -37,7 +37,7 @@ pub(super) const FCGI_ORDER: &[&str] = &["socket_backlog", "socket_owner", "sock
 pub(super) const CLIENT: &[ConfigKey] = &[
     key("serverurl", Text, Some("http://localhost:9001"), "address of the daemon: http://host:port or unix:///path").flag('s', "serverurl").example("unix:///run/supervisor/supervisor.sock").client(set!(serverurl = text)),
     key("username", Text, None, "user name of the server").flag('u', "username").example("user").client(set!(username = Some(text))),
-    key("password", Text, None, "password of the server").flag('p', "password").example("123").client(set!(password = Some(text))),
+    key("password", Text, None, "password of the server").flag('p', "password").example("123").secret().client(set!(password = Some(text))),
     key("prompt", Text, Some("supervisor"), "prompt of the shell").client(set!(prompt = text)),
     key("history_file", Text, None, "history file of the shell").flag('r', "history_file").example("~/.sc_history").client(set!(history_file = Some(text))),
 ];
@@ -48,7 +48,7 @@ pub(super) const UNIX_SERVER: &[ConfigKey] = &[
     key("chmod", Octal, Some("0700"), "file mode of the socket").example("0770").server(set!(mode = socket_mode)),
     key("chown", UserGroup, None, "owner of the socket: user or user:group").example("nobody:nogroup").server(set!(lookup: owner = socket_owner)),
     key("username", Text, None, "user name that clients must send").example("user").server(set!(username = Some(text))),
-    key("password", Text, None, "password that clients must send, in plain text or as {SHA} and 40 hexadecimal digits").example("123").server(set!(password = Some(text))),
+    key("password", Text, None, "password that clients must send, in plain text or as {SHA} and 40 hexadecimal digits").example("123").secret().server(set!(password = Some(text))),
     key("allow", Text, None, "access rules, one per line: `USER VERB... [on PROCESS...]` or `@GROUP VERB...`; other users are refused, and chmod defaults to 0666").ours().example("root all").server(set!(lookup: allow = Some(allow_rules))),
 ];
 
@@ -56,7 +56,7 @@ pub(super) const UNIX_SERVER: &[ConfigKey] = &[
 pub(super) const INET_SERVER: &[ConfigKey] = &[
     key("port", Address, None, "address to listen on: host:port, or *:port for all interfaces").example("127.0.0.1:9001").server(set!(address = Some(inet_address))),
     key("username", Text, None, "user name that clients must send").example("user").server(set!(username = Some(text))),
-    key("password", Text, None, "password that clients must send, in plain text or as {SHA} and 40 hexadecimal digits").example("123").server(set!(password = Some(text))),
+    key("password", Text, None, "password that clients must send, in plain text or as {SHA} and 40 hexadecimal digits").example("123").secret().server(set!(password = Some(text))),
     key("hosts", List, None, "additional host names under which browsers may reach a server without password").ours().example("status.example.com").server(set!(hosts = host_names)),
 ];
 

@@ -60,7 +60,7 @@ impl KeyTable {
         self.position(name).map(|at| self.rows[at])
     }
 
-    /// The position of the row with this name in [`Self::rows`].
+    /// The position of the row with this name, in any case, in [`Self::rows`].
     pub(in crate::config) fn position(&self, name: &str) -> Option<usize> {
         let mut same = self
             .with_mark(Self::mark(name))
@@ -68,7 +68,10 @@ impl KeyTable {
             .copied()
             .map(usize::from);
         // Compare pointers first: the compiler merges equal string literals, so callers usually pass the row's own.
-        same.find(|&at| std::ptr::eq(self.rows[at].name, name) || self.rows[at].name == name)
+        same.find(|&at| {
+            let known = self.rows[at].name;
+            std::ptr::eq(known, name) || known.eq_ignore_ascii_case(name)
+        })
     }
 
     /// The rows, in the order in which they are read.
@@ -80,17 +83,29 @@ impl KeyTable {
         &self.by_mark[usize::from(self.starts[mark])..usize::from(self.starts[mark + 1])]
     }
 
-    /// The hash of a name: its length and a few of its letters.
+    /// The hash of a name: its length and a few of its letters in lower case.
     fn mark(name: &str) -> usize {
         let bytes = name.as_bytes();
-        let letter = |at: usize| usize::from(bytes.get(at).copied().unwrap_or_default());
         let length = bytes.len();
-        let mark = length * 31
-            + letter(0)
-            + letter(length / 2) * 5
-            + letter(length.wrapping_sub(2)) * 3
-            + letter(length.wrapping_sub(1)) * 7;
-        mark % Self::MARKS
+        let places = [
+            0,
+            length / 4,
+            length / 2,
+            length / 4 * 3,
+            length.wrapping_sub(2),
+            length.wrapping_sub(1),
+        ];
+        let letter = |at: usize| bytes.get(at).copied().unwrap_or_default();
+        let mix = |hash: usize, at| {
+            let letter = letter(at).to_ascii_lowercase();
+            hash.wrapping_mul(31).wrapping_add(usize::from(letter))
+        };
+        // The upper bits of the product depend on all letters.
+        let hash = places
+            .into_iter()
+            .fold(length, mix)
+            .wrapping_mul(0x9E37_79B1);
+        (hash >> 16) % Self::MARKS
     }
 }
 
@@ -105,7 +120,7 @@ mod tests {
         names.extend(["", "x", "Command", "commando", "\u{e9}", "\u{1f600}"]);
         for &(kind, ..) in SECTIONS {
             for name in &names {
-                let searched = kind.keys().find(|key| key.name == *name);
+                let searched = kind.keys().find(|key| key.name.eq_ignore_ascii_case(name));
                 let found = ConfigKey::find(kind, name);
                 assert!(
                     match (found, searched) {

@@ -7,6 +7,8 @@ pub enum ValueKind {
     Text,
     /// An integer.
     Integer,
+    /// A number of processes.
+    ProcessCount,
     /// A number of seconds.
     Seconds,
     /// A boolean word.
@@ -15,10 +17,14 @@ pub enum ValueKind {
     ByteSize,
     /// Octal digits.
     Octal,
-    /// A signal.
-    Signal,
+    /// Signals.
+    Signals,
     /// Exit codes.
     ExitCodes,
+    /// A number of retries.
+    Retries,
+    /// A part of a delay.
+    Jitter,
     /// An existing directory.
     Directory,
     /// A path in an existing directory.
@@ -29,6 +35,10 @@ pub enum ValueKind {
     RateLimit,
     /// A file descriptor that is not a standard stream.
     ReadyFd,
+    /// A command, a TCP address or an HTTP request.
+    Script,
+    /// What follows when a process becomes unhealthy.
+    HealthAction,
     /// A level of the activity log.
     Level,
     /// A user.
@@ -41,6 +51,10 @@ pub enum ValueKind {
     AutoRestart,
     /// `started` or `running`.
     ReadyWhen,
+    /// `none` or `shutdown`.
+    OnFatal,
+    /// `never`, `all-exited`, `any-fatal` or a name.
+    ExitWhen,
     /// `auto`, `system`, `session` or `off`.
     Bus,
     /// A name.
@@ -83,6 +97,12 @@ pub enum ValueKind {
     PidsMax,
     /// `process` or `control-group`.
     KillMode,
+    /// A cron expression.
+    Cron,
+    /// `skip`, `queue` or `kill`.
+    CronOverlap,
+    /// `skip` or `once`.
+    CronMissed,
     /// A level of diagnostics, and levels of modules.
     Diagnostics,
     /// Programs, groups and processes with conditions.
@@ -100,16 +120,21 @@ impl ValueKind {
         match self {
             Self::Text => "string",
             Self::Integer => "integer",
+            Self::ProcessCount => "process count",
             Self::Seconds => "seconds",
             Self::Boolean => "boolean",
             Self::ByteSize => "size",
             Self::Octal => "octal",
-            Self::Signal => "signal",
+            Self::Signals => "signals",
             Self::ExitCodes => "exit codes",
+            Self::Retries => "integer or unlimited",
+            Self::Jitter => "percentage",
             Self::Directory => "directory",
             Self::Path => "path",
             Self::Logfile => "log target",
             Self::RateLimit => "rate",
+            Self::Script => "script",
+            Self::HealthAction => "action",
             Self::Level => "level",
             Self::User => "user",
             Self::UserGroup => "owner",
@@ -127,6 +152,7 @@ impl ValueKind {
             Self::CapabilityNames => "capability names",
             Self::Memory => "memory",
             Self::CpuMax => "CPU time",
+            Self::Cron => "cron expression",
             Self::Diagnostics => "diagnostics level",
             Self::Dependencies => "dependencies",
             Self::DependencyTargets => "names",
@@ -134,6 +160,8 @@ impl ValueKind {
             Self::ReadyFd
             | Self::AutoRestart
             | Self::ReadyWhen
+            | Self::OnFatal
+            | Self::ExitWhen
             | Self::Bus
             | Self::Socket
             | Self::Callable
@@ -141,7 +169,9 @@ impl ValueKind {
             | Self::OomScore
             | Self::Weight
             | Self::PidsMax
-            | Self::KillMode => self.expected(),
+            | Self::KillMode
+            | Self::CronOverlap
+            | Self::CronMissed => self.expected(),
         }
     }
 
@@ -149,7 +179,8 @@ impl ValueKind {
     /// expansion elsewhere.
     pub(in crate::config) fn is_literal(self, text: &str) -> bool {
         let number = text.trim_end().strip_suffix('%');
-        self == Self::CpuMax && number.is_some_and(|number| !number.contains('%'))
+        matches!(self, Self::CpuMax | Self::Jitter)
+            && number.is_some_and(|number| !number.contains('%'))
     }
 
     /// Describes a valid value, for messages after "takes".
@@ -158,11 +189,14 @@ impl ValueKind {
         match self {
             Self::Text => "a string",
             Self::Integer => "a whole number",
+            Self::ProcessCount => "a whole number, or cpus",
             Self::Seconds => "a whole number of seconds",
             Self::Boolean => "one of yes, true, on, 1, no, false, off, 0",
             Self::ByteSize => "a number of bytes such as 1048576, 512KB, 50MB or 1GB",
             Self::Octal => "octal digits such as 022",
-            Self::Signal => "a signal such as TERM, SIGTERM or 15",
+            Self::Signals => "signals such as TERM, SIGTERM or 15, separated by blanks or commas",
+            Self::Retries => "a whole number, or unlimited",
+            Self::Jitter => "a percentage such as 20%, or a fraction such as 0.2",
             Self::ExitCodes => "numbers from 0 to 255, separated by commas",
             Self::Directory => "a directory that exists",
             Self::Path => "a path in a directory that exists",
@@ -173,12 +207,20 @@ impl ValueKind {
                 "lines per time such as 1000/30s, with ms, s, min or h, or 0 for no limit"
             }
             Self::ReadyFd => "a whole number from 3 to 1023",
-            Self::Level => "one of critical, error, warn, info, debug, trace, blather",
-            Self::User => "the name or number of a user of this machine, or UID:GID",
+            Self::Script => {
+                "a command, tcp://HOST:PORT or http://HOST:PORT/PATH with the options -H and -d"
+            }
+            Self::HealthAction => "restart, stop, or what the description of the key says",
+            Self::Level => {
+                "one of critical, error, warn, info, debug, trace, blather, or warning, fatal, panic"
+            }
+            Self::User => "the name or number of a user of this machine, or USER:GROUP or UID:GID",
             Self::UserGroup => "a user of this machine, or user:group",
             Self::Address => "a port, host:port or *:port, with a port from 1 to 65535",
             Self::AutoRestart => "true, false or unexpected",
             Self::ReadyWhen => "started or running",
+            Self::OnFatal => "none or shutdown",
+            Self::ExitWhen => "never, all-exited, any-fatal, or the name of a program or group",
             Self::Bus => "auto, system, session or off",
             Self::Name => "a name without blank, colon and slash",
             Self::List => "strings separated by commas",
@@ -213,6 +255,11 @@ impl ValueKind {
             Self::Weight => "a whole number from 1 to 10000",
             Self::PidsMax => "a whole number from 1, or infinity",
             Self::KillMode => "process or control-group",
+            Self::Cron => {
+                "five fields (minute first) such as 30 3 * * *, six (second first), or @hourly, @daily, @weekly, @monthly, @yearly or @every 1h30m, after an optional CRON_TZ=ZONE"
+            }
+            Self::CronOverlap => "skip, queue or kill",
+            Self::CronMissed => "skip or once",
             Self::Diagnostics => {
                 "one of off, error, warn, info, debug, trace, and after commas MODULE=LEVEL such as engine=debug"
             }

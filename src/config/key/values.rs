@@ -1,10 +1,16 @@
 //! The values that the rows of a section fill in while the section is read.
 
+use std::sync::Arc;
+
 use super::super::confinement::Confinement;
 use super::super::dependency::Dependencies;
+use super::super::health::HealthValues;
+use super::super::hooks::Hooks;
 use super::super::lookup::Lookup;
 use super::super::resources::CgroupLimits;
-use super::super::spec::{DaemonSpec, NamedTargets, ProcessSpec, RateLimit};
+use super::super::spec::{
+    CronMissed, CronOverlap, DaemonSpec, NamedTargets, ProcessSpec, RateLimit,
+};
 use super::super::value::{LogTargets, LogfileValue};
 use super::small::{ClientValues, FcgiValues, GroupValues, ListenerValues, ServerValues};
 use crate::domain::{GroupName, ProcessName, Seconds};
@@ -63,6 +69,15 @@ pub(in crate::config) struct ProgramValues {
     pub(in crate::config) numprocs_start: i64,
     /// `None`: as `stopasgroup`.
     pub(in crate::config) killasgroup: Option<bool>,
+    /// Becomes the schedule of `spec` with the following keys. `None`: the program has no schedule.
+    pub(in crate::config) cron: Option<Arc<str>>,
+    pub(in crate::config) cron_overlap: CronOverlap,
+    pub(in crate::config) cron_missed: CronMissed,
+    pub(in crate::config) cron_jitter: Seconds,
+    /// The paths of `envFiles`.
+    pub(in crate::config) env_files: Vec<String>,
+    /// The paths of `environment_file`, with the `-` of files that may be missing.
+    pub(in crate::config) environment_files: Vec<String>,
     /// `None`: it depends on `startsecs`.
     pub(in crate::config) ready_timeout: Option<Seconds>,
     pub(in crate::config) stdout: StreamValues,
@@ -71,6 +86,10 @@ pub(in crate::config) struct ProgramValues {
     pub(in crate::config) confinement: Confinement,
     pub(in crate::config) resources: CgroupLimits,
     pub(in crate::config) dependencies: Dependencies,
+    /// Becomes the part of `spec` when all keys of the process are read.
+    pub(in crate::config) health: HealthValues,
+    /// As `health`.
+    pub(in crate::config) hooks: Hooks,
 }
 
 /// The values of one stream that its `LogSpec` has in another form.
@@ -100,12 +119,20 @@ impl SectionValues for ProgramValues {
             numprocs: 0,
             numprocs_start: 0,
             killasgroup: None,
+            cron: None,
+            cron_overlap: CronOverlap::Skip,
+            cron_missed: CronMissed::Skip,
+            cron_jitter: Seconds(0),
+            env_files: Vec::new(),
+            environment_files: Vec::new(),
             ready_timeout: None,
             stdout: stream.clone(),
             stderr: stream,
             confinement: Confinement::default(),
             resources: CgroupLimits::default(),
             dependencies: Dependencies::default(),
+            health: HealthValues::default(),
+            hooks: Hooks::default(),
         }
     }
 

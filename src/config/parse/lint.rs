@@ -74,15 +74,6 @@ pub(super) fn lint(reader: &mut ConfigReader<'_>, strict: bool, trusts_nobody: b
 /// The unknown keys of one section, or the unknown section itself.
 fn unknown_words(section: &IniSection) -> Vec<UnknownWord> {
     let name = &section.name;
-    if name == hint::PROGRAM_DEFAULT {
-        return vec![UnknownWord {
-            span: section.span,
-            text: format!("[{name}] is not supported yet"),
-            fate: "; its keys have no effect",
-            hint: String::new(),
-            same: (None, name.clone()),
-        }];
-    }
     let Some(kind) = SectionKind::of(name) else {
         let has_command = section.entries.iter().any(|entry| *entry.key == *"command");
         return vec![UnknownWord {

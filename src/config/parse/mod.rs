@@ -6,19 +6,25 @@
 mod confinement;
 mod daemon;
 mod dependencies;
+mod env_files;
+mod exit_when;
 mod fields;
 mod group;
 mod group_change;
+mod health;
 mod lint;
 mod load;
 mod program;
+mod program_default;
 mod reader;
 mod readiness;
 #[cfg(test)]
 mod resources_tests;
+mod restart;
+mod schedule;
 mod server;
 
 pub(in crate::config) use fields::RowCursor;
 pub use group_change::build_group_change;
-pub use load::load;
+pub use load::{load, load_with_places};
 pub(in crate::config) use reader::{ConfigReader, KeyResult, SectionAt};

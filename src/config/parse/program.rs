@@ -9,11 +9,14 @@ use super::super::hint;
 use super::super::key::{ProgramValues, SectionKind, StreamValues};
 use super::super::python::strip;
 use super::super::spec::{
-    Environment, InternedDefault as _, LogTarget, NUMPROCS_MAX, ProcessKind, ProcessSpec,
-    ProgramSpec,
+    EnvFileSpec, EnvFiles, Environment, IfMissing, InternedDefault as _, LogTarget, NUMPROCS_MAX,
+    NamedTargets, ProcessKind, ProcessSpec, ProgramSpec,
 };
 use super::super::value::{self, LogTargets, LogfileValue};
+use super::health::health;
 use super::readiness::readiness;
+use super::restart::check_restarts;
+use super::schedule::schedule;
 use super::{ConfigReader, KeyResult, RowCursor, SectionAt};
 use crate::domain::{Bytes, Capabilities, Channel, GroupName, Line, ProcessName};
 
@@ -131,9 +134,11 @@ fn common(
     let process_name = several_processes(reader, at, &mut values);
     reader.fields(at, names, rows.to("watchdogsecs"), &mut values);
     readiness(reader, at, &mut values);
+    check_restarts(reader, at, &values);
     reader.fields(at, names, rows.to("ambient_capabilities"), &mut values);
     check_ambient_capabilities(reader, at, &values);
     reader.fields(at, names, rows.rest_of_section(), &mut values);
+    schedule(reader, at, &mut values);
 
     let ProgramValues {
         spec,
@@ -221,8 +226,15 @@ fn process(
     reader.fields(at, names, rows.to("stderr_syslog"), &mut values);
     stream(reader, at, Channel::Stderr, &mut values);
     reader.fields(at, names, rows.rest(), &mut values);
+    health(reader, at, &mut values);
+    let hooks = std::mem::take(&mut values.hooks);
+    values.spec.hooks = hooks.into_shared();
     let ProgramValues {
-        mut spec, stderr, ..
+        mut spec,
+        stderr,
+        env_files,
+        environment_files,
+        ..
     } = values;
     if spec.redirect_stderr {
         if matches!(stderr.targets.file, LogfileValue::File(_)) {
@@ -235,7 +247,11 @@ fn process(
             reader.warn_as(span, Line::ConfigWarning { text });
         }
         spec.stderr.target = LogTarget::None;
-        spec.stderr.named.journal = None;
+        // Clients see the configured value of stderr_syslog.
+        spec.stderr.named = NamedTargets {
+            syslog: spec.stderr.named.syslog,
+            ..NamedTargets::default()
+        };
     }
     let command = reader.text(at, "command", names);
     if command == KeyResult::Absent {
@@ -248,6 +264,7 @@ fn process(
         group: group.clone(),
         kind: kind.clone(),
         command: reader.share(&command.ok()?),
+        env_files: env_file_specs(env_files, environment_files, &own),
         environment: merged(daemon, own),
         ..spec
     }))
@@ -298,6 +315,37 @@ fn variables(
             Vec::new()
         }
     }
+}
+
+/// The env files of a process: first those of `envFiles`. `None`: there are none.
+fn env_file_specs(
+    env_files: Vec<String>,
+    environment_files: Vec<String>,
+    own: &[(String, String)],
+) -> Option<Arc<EnvFiles>> {
+    let weak = env_files.into_iter().map(|path| EnvFileSpec {
+        path,
+        if_missing: IfMissing::Warn,
+    });
+    let strong = environment_files
+        .into_iter()
+        .map(|path| match path.strip_prefix('-') {
+            Some(path) => EnvFileSpec {
+                path: path.to_owned(),
+                if_missing: IfMissing::Ignore,
+            },
+            None => EnvFileSpec {
+                path,
+                if_missing: IfMissing::Fail,
+            },
+        });
+    let files: Vec<EnvFileSpec> = weak.chain(strong).collect();
+    (!files.is_empty()).then(|| {
+        Arc::new(EnvFiles {
+            files,
+            own: Arc::from(own),
+        })
+    })
 }
 
 /// The daemon's variables, overridden by the process's own.

@@ -14,12 +14,13 @@ pub(super) fn readiness(
     let startsecs = values.spec.startsecs;
     let notify = &mut values.spec.notify;
     // A wrong descriptor is already reported; do not also report keys that need one.
-    let tells_ready = notify.socket || reader.entry(at, "ready_fd").is_some();
+    notify.check = reader.entry(at, "ready_check").is_some();
+    let tells_ready = notify.socket || notify.check || reader.entry(at, "ready_fd").is_some();
     if !tells_ready && reader.entry(at, "ready_timeout").is_some() {
         reader.fail_with(
             at,
             "ready_timeout",
-            "ready_timeout needs notify=true or ready_fd".to_owned(),
+            "ready_timeout needs notify=true, ready_fd or ready_check".to_owned(),
             "without them, a program is RUNNING after startsecs",
         );
     }

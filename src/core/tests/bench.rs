@@ -13,7 +13,9 @@ use crate::domain::{
     Change, Envelope, ExitStatus, GroupName, InstanceId, Namespec, Now, Payload, ProcessName,
     Seconds, Tick, Wall,
 };
-use crate::effects::{LoaderEffect, OutputEffect, OutputOutcome, SpawnerEffect, SpawnerOutcome};
+use crate::effects::{
+    LoaderEffect, OutputEffect, OutputOutcome, ScriptEffect, SpawnerEffect, SpawnerOutcome,
+};
 
 pub(super) use crate::config::testing::program;
 
@@ -270,7 +272,23 @@ fn show(action: &Action) -> String {
         Action::Output(OutputEffect::WriteStdin { ticket, data, .. }) => {
             format!("stdin {} {:?}", ticket.0, String::from_utf8_lossy(data))
         }
+        Action::Script(ScriptEffect::Run(run)) => {
+            let variables = run
+                .variables
+                .iter()
+                .map(|(name, value)| format!(" {name}={value}"));
+            format!(
+                "script {} {:?}{}",
+                run.id.0,
+                run.script,
+                variables.collect::<String>()
+            )
+        }
+        Action::Script(ScriptEffect::Cancel(id)) => format!("cancel {}", id.0),
         Action::Loader(LoaderEffect::Load(reason)) => format!("load {reason:?}"),
+        Action::Loader(LoaderEffect::Plan(ticket, active)) => {
+            format!("plan {ticket:?} of {} groups", active.len())
+        }
         Action::Loader(LoaderEffect::Compose(ticket, order)) => match order {
             GroupChange::Rescale {
                 group,

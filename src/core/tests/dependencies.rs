@@ -333,6 +333,7 @@ fn g29_readiness_decides_where_a_process_reports_it() {
             spec.notify = NotifySpec {
                 socket: true,
                 ready_fd: None,
+                check: false,
                 ready_timeout: Seconds(90),
                 watchdog: Seconds(0),
             };

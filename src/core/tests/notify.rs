@@ -18,6 +18,7 @@ fn speaker(spec: &mut ProcessSpec) {
         ready_fd: None,
         ready_timeout: Seconds(5),
         watchdog: Seconds(2),
+        check: false,
     };
     spec.startretries = 1;
     spec.stopwaitsecs = Seconds(3);

@@ -1,4 +1,4 @@
-//! Tests of the written forms of stages. `tests/golden/stages.txt` has what version 5.0 writes for each stage: its JSON,
+//! Tests of the written forms of stages. `tests/golden/stages.txt` has what the daemon writes for each stage: its JSON,
 //! its bytes in a record, and what the core derives from it. Daemons of other versions read both forms, so a line of
 //! that file never changes.
 

@@ -1,8 +1,8 @@
 //! Tests of stopping one process (rows PRC-11, PRC-22 to PRC-25, RPC-18).
 
 use super::bench::{Bench, CAT, exited, stop};
-use crate::core::Input;
-use crate::domain::{Errno, ExitStatus, Seconds, Signal, SpawnError};
+use crate::core::{Input, ResumeKind};
+use crate::domain::{Errno, ExitStatus, InstanceId, Seconds, Signal, SpawnError};
 use crate::effects::{OutputOutcome, SpawnerOutcome};
 
 fn signalled(signal: Signal, result: Result<(), Errno>) -> Input {
@@ -78,6 +78,53 @@ fn prc_23_stopwaitsecs_of_zero_causes_no_hot_loop() {
         assert_eq!(kills.count(), 2, "SIGTERM and SIGKILL");
         assert_eq!(bench.due(), Some(1500));
     }
+}
+
+#[test]
+fn g28_stop_signals_follow_one_another_before_sigkill() {
+    let mut bench = Bench::up(|spec| {
+        spec.later_stopsignals = [2, 3]
+            .map(|n| Signal::from_number(n).expect("valid"))
+            .into();
+        spec.stopwaitsecs = Seconds(3);
+        spec.stopasgroup = true;
+    });
+    bench.give(1000, Input::DeadlineReached);
+    let sent = |name: &str| {
+        [
+            format!("DEBG killing cat (pid 7) process group with signal {name}"),
+            format!("signal 0.1 {name} Group"),
+        ]
+    };
+    let first = bench.ask(5000, stop("cat", false));
+    assert_eq!(first[1], "cat RUNNING->STOPPING pid 7");
+    assert_eq!([first[0].clone(), first[2].clone()], sent("SIGTERM"));
+    // The exits of other processes and answers about signals do not shorten the wait.
+    bench.give(5000, signalled(Signal::TERM, Ok(())));
+    let (slot, incarnation) = (7, 99);
+    let other = Input::Exited {
+        instance: InstanceId { slot, incarnation },
+        status: ExitStatus::Exited(0),
+    };
+    bench.give(6000, other);
+    assert_eq!(bench.due(), Some(8000));
+    assert_eq!(bench.give(8000, Input::DeadlineReached), sent("SIGINT"));
+    assert_eq!(bench.due(), Some(11_000));
+    assert_eq!(bench.state(), "STOPPING");
+    // The previous daemon was killed before it knew that the signal was sent, so it is sent again.
+    let resumed = bench.give(9000, Input::Resumed(ResumeKind::NewDaemon));
+    assert_eq!(resumed.last(), Some(&sent("SIGINT")[1]));
+    assert_eq!(bench.due(), Some(11_000));
+    assert_eq!(bench.give(11_000, Input::DeadlineReached), sent("SIGQUIT"));
+    let killed = bench.give(14_000, Input::DeadlineReached);
+    assert_eq!(killed[0], "WARN killing 'cat' (7) with SIGKILL");
+    assert_eq!(killed[2], "signal 0.1 SIGKILL Process");
+    // SIGKILL is repeated, the list is not.
+    let again = bench.give(17_000, Input::DeadlineReached);
+    assert_eq!(again[2], "signal 0.1 SIGKILL Process");
+    bench.give(17_500, exited(0));
+    let ended = bench.give(17_500, Input::Output(OutputOutcome::Drained(CAT)));
+    assert_eq!(ended[0], "cat STOPPING->STOPPED pid 7");
 }
 
 #[test]

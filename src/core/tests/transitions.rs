@@ -7,12 +7,16 @@ use std::sync::Arc;
 use super::bench::{Bench, CAT, config, program, start, stop};
 use crate::api::{AccessScope, Caller, Grant, Permission, Request, Ticket};
 use crate::config::dependency::depends_on;
-use crate::config::spec::{AutoRestart, Dependencies, NotifySpec, ProcessSpec};
+use crate::config::spec::{
+    AutoRestart, Dependencies, HealthAction, HealthSpec, Hooks, NotifySpec, ProcessSpec, Script,
+};
 use crate::core::dependency_index::DependencyIndex;
 use crate::core::notify_state::NotifyState;
 use crate::core::process::{NextAttempt, Process};
+use crate::core::script_runs::ScriptPurpose;
 use crate::core::stage::{
-    AlivePhase, AttemptStep, Idle, ReapStep, Stage, StageAtExit, StageKind, TerminationReason,
+    AlivePhase, AttemptStep, Idle, PreStopStep, ReapStep, Stage, StageAtExit, StageKind,
+    TerminationReason,
 };
 use crate::core::ticket::SignalPurpose;
 use crate::core::transitions::{Cell, CurrentStage, Step, Trigger, cell, trace};
@@ -23,7 +27,7 @@ use crate::domain::{
     Errno, ExitStatus, InstanceId, ResourceEvents, Seconds, Signal, SpawnError, SupervisorState,
     Tick,
 };
-use crate::effects::{OutputOutcome, SpawnerOutcome};
+use crate::effects::{OutputOutcome, ScriptFailure, ScriptId, ScriptOutcome, SpawnerOutcome};
 
 /// When the deadlines of the stages are, in milliseconds.
 const DUE: u64 = 5000;
@@ -47,6 +51,7 @@ fn stages() -> Vec<Stage> {
     ];
     let steps = [
         AttemptStep::Resolving,
+        AttemptStep::PreStart,
         AttemptStep::Preparing,
         AttemptStep::Spawning,
         AttemptStep::StopPending,
@@ -57,18 +62,28 @@ fn stages() -> Vec<Stage> {
         TerminationReason::NotifiedFailure,
         TerminationReason::WatchdogTimeout,
         TerminationReason::WatchdogTrigger,
+        TerminationReason::Unhealthy,
     ];
     let mut phases = vec![
         AlivePhase::Starting { promote_at: at },
         AlivePhase::AwaitingReady { ready_by: at },
         AlivePhase::Running,
         AlivePhase::Unknown,
+        AlivePhase::PreStop {
+            step: PreStopStep::Hook,
+            until: at,
+        },
+        AlivePhase::PreStop {
+            step: PreStopStep::Command,
+            until: at,
+        },
     ];
     phases.extend(reasons.map(|why| AlivePhase::Terminating { why, kill_at: at }));
     phases.extend([false, true].map(|killed| AlivePhase::Stopping {
         kill_at: at,
         sent: killed,
         killed,
+        signal_index: 0,
     }));
     stages.extend(phases.iter().map(|&phase| Stage::alive(CAT, PID, phase)));
     let mut exits = vec![StageAtExit::TooQuick];
@@ -84,6 +99,34 @@ fn stages() -> Vec<Stage> {
         }));
     }
     stages
+}
+
+/// A health check whose first failure counts.
+fn health(on_unhealthy: HealthAction) -> HealthSpec {
+    HealthSpec {
+        script: Script::Command("check".to_owned()),
+        initial_delay: Seconds(0),
+        period: Seconds(1),
+        timeout: Seconds(5),
+        start_period: Seconds(0),
+        success_threshold: 1,
+        failure_threshold: 1,
+        on_healthy: None,
+        on_unhealthy,
+    }
+}
+
+/// Hooks before the start and before the stop.
+fn hooks(is_required: bool) -> Hooks {
+    let script = || Some(Script::Command("hook".to_owned()));
+    Hooks {
+        pre_start: script(),
+        pre_start_required: is_required,
+        pre_stop: script(),
+        stop_command: script().filter(|_| is_required),
+        timeout: Seconds(5),
+        ..Hooks::default()
+    }
 }
 
 type Configure = fn(&mut ProcessSpec);
@@ -102,6 +145,7 @@ const CONFIGURATIONS: &[Configure] = &[
             ready_fd: None,
             ready_timeout: Seconds(5),
             watchdog: Seconds(5),
+            check: false,
         };
     },
     // The group of that name is configured and not active, so the process waits for it.
@@ -110,6 +154,21 @@ const CONFIGURATIONS: &[Configure] = &[
             depends_on: depends_on("db").expect("valid"),
             ..Dependencies::default()
         });
+    },
+    |spec| {
+        spec.notify.check = true;
+        spec.ready_check = Some(Arc::new(Script::Command("ready".to_owned())));
+        spec.health = Some(Arc::new(health(HealthAction::Restart)));
+    },
+    |spec| {
+        spec.notify.check = true;
+        spec.ready_check = Some(Arc::new(Script::Command("ready".to_owned())));
+        spec.health = Some(Arc::new(health(HealthAction::Stop)));
+    },
+    |spec| spec.hooks = Some(Arc::new(hooks(false))),
+    |spec| {
+        spec.hooks = Some(Arc::new(hooks(true)));
+        spec.health = Some(Arc::new(health(HealthAction::Stop)));
     },
 ];
 
@@ -166,6 +225,9 @@ fn fleet(base: &Snapshot, stage: Stage, extras: Extras) -> Fleet {
     process.run.notify_state = notify
         .tells_ready()
         .then(|| NotifyState::of_running(notify.watchdog, now.mono));
+    process.begin_check_1(now);
+    process.run.hook =
+        matches!(stage.kind(), StageKind::PreStart | StageKind::PreStop).then_some(ScriptId(1));
     process.run.next = extras.next.map(|instance| {
         Box::new(NextAttempt {
             instance,
@@ -246,6 +308,17 @@ fn inputs(on: Trigger) -> Vec<(u64, Vec<Input>)> {
                 (10, vec![Input::Notified(CAT, message)])
             })
             .to_vec(),
+        Trigger::Checked | Trigger::HookEnded => [None, Some(ScriptFailure::HttpStatus(500))]
+            .map(|failure| {
+                let (id, output) = (ScriptId(1), String::new());
+                let ended = ScriptOutcome::Ended {
+                    id,
+                    failure,
+                    output,
+                };
+                (10, vec![Input::Script(ended)])
+            })
+            .to_vec(),
         Trigger::Deadline => {
             let polled = Input::NotifyPolled(CAT);
             vec![(DUE, vec![Input::DeadlineReached, polled])]
@@ -280,6 +353,13 @@ fn inputs(on: Trigger) -> Vec<(u64, Vec<Input>)> {
 fn steps(fleet: &mut Fleet, on: Trigger, ms: u64, inputs: Vec<Input>) -> Vec<Step> {
     let now = Bench::now(ms);
     let mut out = Vec::new();
+    let purpose = match on {
+        Trigger::HookEnded => ScriptPurpose::Hook,
+        _ => ScriptPurpose::Check,
+    };
+    let generation = fleet.slots.get(0).map(|process| process.slot_generation);
+    let generation = generation.expect("cat");
+    fleet.requests.scripts.insert_1(0, generation, purpose);
     let purpose = SignalPurpose::Stop;
     fleet
         .requests

@@ -1,4 +1,5 @@
-//! The log targets of one stream behind one trait, [`LogSink`], and the table of all targets.
+//! The log targets of one stream behind one trait, [`LogSink`]. `config/log_target.rs` has the list of all targets besides
+//! the log file, of which [`open_targets`] is made.
 //!
 //! A chunk reaches the sinks in two steps, because a file may block for as long as its file system does:
 //!
@@ -11,10 +12,8 @@
 //! that cannot take a chunk keeps it, or drops and counts it: see [`Pressure`].
 
 mod file_sink;
-mod journal_sink;
 mod log_sink;
 mod sink_health;
-mod syslog_sink;
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -27,14 +26,23 @@ pub(super) use log_sink::{Connections, LogSink, Pressure, SinkSource};
 use super::in_flight_log::LogMark;
 use super::log_file::LogRules;
 use super::output_state::StreamState;
+use crate::config::log_target::log_targets;
 use crate::domain::{Errno, Line};
 
-/// The targets besides the log file, in the order in which they get a chunk. A new target is a row here, a row in
-/// `config/log_target.rs` for its word, and a file.
-const TARGETS: &[OpenSink] = &[journal_sink::open, syslog_sink::open];
+/// Declares the module of each target's sink and opens the targets of a stream without blocking. `open` in such a module
+/// returns the sinks for its target: an `Option`, or a list if the stream can go to several of them.
+macro_rules! declare {
+    ($($(#[$_about:meta])* $_field:ident: $_settings:ty, in $module:ident, $_add:ident;)*) => {
+        $(mod $module;)*
 
-/// Opens a target for one stream, without blocking. `None`: the stream does not go there.
-type OpenSink = fn(&SinkSource<'_>) -> Option<Box<dyn LogSink>>;
+        fn open_targets(source: &SinkSource<'_>) -> Vec<Box<dyn LogSink>> {
+            let mut sinks = Vec::new();
+            $(sinks.extend($module::open(source));)*
+            sinks
+        }
+    };
+}
+log_targets!(declare);
 
 /// The sinks of one stream.
 #[derive(Debug, Default)]
@@ -42,7 +50,7 @@ pub(super) struct Sinks {
     /// The log file. Most streams have this sink and no other one, so a chunk for it costs neither an allocation nor a
     /// call through a table of functions.
     file: Option<FileSink>,
-    /// The targets of [`TARGETS`].
+    /// The other targets, see [`open_targets`].
     others: Vec<Box<dyn LogSink>>,
 }
 
@@ -81,7 +89,7 @@ impl Sinks {
     fn with_file(source: &SinkSource<'_>, file: Option<FileSink>) -> Self {
         Self {
             file,
-            others: TARGETS.iter().filter_map(|open| open(source)).collect(),
+            others: open_targets(source),
         }
     }
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::api::{ConfigView, MemberSink, ProcessView, push_int};
+use super::last_exit::last_exit;
+use crate::api::{ConfigView, MemberSink, ProcessView, TableWriter, push_int};
 use crate::config::spec::{LogSpec, LogTarget};
 use crate::domain::ProcessState;
 
@@ -63,6 +64,28 @@ pub(in crate::server) fn write_process(
     to.text("description", &scratch.text);
 }
 
+/// Writes the [`DETAIL_MEMBERS`](crate::api::DETAIL_MEMBERS) of one process.
+fn write_details(view: &ProcessView, scratch: &RenderScratch, to: &mut impl MemberSink) {
+    to.int("restarts", i64::try_from(view.restarts).unwrap_or(i64::MAX));
+    to.text("lastexit", &last_exit(view, &scratch.zone.0));
+    to.int("nextattempt", timestamp(view.next_attempt.unwrap_or(0)));
+}
+
+/// Writes one line of a table.
+pub(in crate::server) fn write_row(
+    table: &mut TableWriter,
+    view: &ProcessView,
+    scratch: &mut RenderScratch,
+) {
+    let has_details = table.has_details();
+    table.push_row(|row| {
+        write_process(view, scratch, row);
+        if has_details {
+            write_details(view, scratch, row);
+        }
+    });
+}
+
 /// The `description` of a process in `getProcessInfo`.
 pub(in crate::server) fn description(view: &ProcessView, zone: &TimeZone) -> String {
     let mut text = String::new();
@@ -97,7 +120,10 @@ fn push_description<'z>(view: &ProcessView, zone: impl FnOnce() -> &'z TimeZone,
             out.push_str(view.name.as_str());
             out.push_str("\")");
         }
-        ProcessState::Backoff | ProcessState::Fatal => out.push_str(&view.spawn_error),
+        ProcessState::Backoff | ProcessState::Fatal => {
+            out.push_str(&view.spawn_error);
+            push_next_attempt(view, out);
+        }
         // Only programs with keys that Supervisor does not know depend on others.
         ProcessState::Stopped if !view.dependency_text.is_empty() => {
             out.push_str(&view.dependency_text);
@@ -119,6 +145,7 @@ fn push_description<'z>(view: &ProcessView, zone: impl FnOnce() -> &'z TimeZone,
             if !view.resource_events.is_none() {
                 out.push_str(&format!(", {}", view.resource_events));
             }
+            push_next_attempt(view, out);
         }
         // Empty, as in Supervisor, except for delayed starts and for programs that report a status text.
         ProcessState::Starting | ProcessState::Stopping if !view.spawn_error.is_empty() => {
@@ -127,6 +154,15 @@ fn push_description<'z>(view: &ProcessView, zone: impl FnOnce() -> &'z TimeZone,
         ProcessState::Starting | ProcessState::Stopping | ProcessState::Unknown => {
             out.push_str(&view.status_text);
         }
+    }
+}
+
+/// Appends when the next automatic start is due, for programs with a key of ours that decides about it.
+fn push_next_attempt(view: &ProcessView, out: &mut String) {
+    if let Some(at) = view.next_attempt {
+        out.push_str(", next attempt in ");
+        push_int(out, at.saturating_sub(view.now).max(0));
+        out.push_str(" s");
     }
 }
 
@@ -237,6 +273,7 @@ pub(in crate::server) mod tests {
             dependency_text: String::new(),
             exit_status: 0,
             restarts: 0,
+            next_attempt: None,
             events_discarded: 0,
             exit_reason: None,
             status_text: String::new(),
@@ -340,6 +377,20 @@ pub(in crate::server) mod tests {
                     ..view(Exited, 1, 1_795_194_480, "")
                 },
                 "Nov 20 05:08 PM, killed by the OOM killer",
+            ),
+            (
+                ProcessView {
+                    next_attempt: Some(1_795_203_940),
+                    ..view(Exited, 1, 1_795_194_480, "")
+                },
+                "Nov 20 05:08 PM, next attempt in 12 s",
+            ),
+            (
+                ProcessView {
+                    next_attempt: Some(1),
+                    ..view(Backoff, 1, 0, "why")
+                },
+                "why, next attempt in 0 s",
             ),
             (view(Starting, 1, 0, ""), ""),
             (view(Stopping, 1, 0, ""), ""),

@@ -135,6 +135,8 @@ pub(super) const BUS_METHODS: &[BusMethod] = &[
     call(Manager, "Reexecute", "supervisord.reexecute", "upgrade", Done),
     // Configuration
     call(Manager, "ReloadConfig", "supervisor.reloadConfig", "reread", Difference),
+    call(Manager, "PlanUpdate", "supervisord.planUpdate", "reread", Text),
+    call(Manager, "ReloadConfigIfPlan", "supervisord.reloadConfigIfPlan", "reread", Difference),
     call(Manager, "AddProcessGroup", "supervisor.addProcessGroup", "add", Done),
     call(Manager, "RemoveProcessGroup", "supervisor.removeProcessGroup", "remove", Done),
     BusMethod { kind: Manager, name: "Update", binding: CallBinding::Update, reply: Difference, verb: "update" },
@@ -313,6 +315,7 @@ pub(super) const PROPERTIES: &[BusProperty] = &[
     property(Process, "ExitStatus", "i", true, "Last exit code; -1 after a signal, 0 before the first exit."),
     property(Process, "SpawnError", "s", true, "Error of the last start; empty = no error."),
     property(Process, "Restarts", "t", true, "Number of restarts since the group was added."),
+    property(Process, "NextAttempt", "x", true, "Time of the next automatic start, in seconds since the epoch, if the program has a key such as restart_delay; 0 = none is due."),
     property(Process, "StdoutLogfile", "s", true, "Log file of standard output; empty = no file."),
     property(Process, "StderrLogfile", "s", true, "Log file of standard error; empty = no file."),
 ];

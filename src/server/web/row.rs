@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::usage::ProcessUsage;
 use crate::api::ProcessView;
-use crate::domain::{ExitReason, ExitStatus, ProcessState};
+use crate::domain::ProcessState;
+use crate::server::calls::last_exit::last_exit;
 use crate::server::calls::process_members::description;
 
 /// The contents of a row. The short names are those of the live updates, which may carry a thousand rows.
@@ -63,7 +64,7 @@ impl ProcessRow {
             has_log: view.stdout_logfile.is_some() || view.stderr_logfile.is_some(),
             description: match view.state {
                 ProcessState::Running => format!("pid {}", view.pid),
-                _ => description(view, zone),
+                _ => description_with_time(view, zone),
             },
             pid: view.pid,
             uptime: runs.then_some(view.uptime),
@@ -122,6 +123,7 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         dependency_text,
         exit_status,
         restarts,
+        next_attempt,
         exit_reason: ending,
         status_text,
         resource_events: causes,
@@ -141,6 +143,7 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         && *dependency_text == other.dependency_text
         && *exit_status == other.exit_status
         && *restarts == other.restarts
+        && *next_attempt == other.next_attempt
         && *ending == other.exit_reason
         && *status_text == other.status_text
         && *causes == other.resource_events
@@ -148,6 +151,27 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         && *uid == other.uid
         && *stdout_logfile == other.stdout_logfile
         && *stderr_logfile == other.stderr_logfile
+}
+
+/// The description of a process, with the time of the next attempt in place of the seconds until then, which would have to
+/// be sent to the page again and again.
+fn description_with_time(view: &ProcessView, zone: &TimeZone) -> String {
+    let Some(at) = view.next_attempt else {
+        return description(view, zone);
+    };
+    let next_attempt = None;
+    let mut text = description(
+        &ProcessView {
+            next_attempt,
+            ..view.clone()
+        },
+        zone,
+    );
+    if let Ok(at) = Timestamp::from_second(at) {
+        let at = at.to_zoned(zone.clone());
+        text.push_str(&format!(", next attempt at {}", at.strftime("%H:%M:%S")));
+    }
+    text
 }
 
 /// Whether a button of a row is enabled. Disabled buttons stay in place, so that a double click on one button never
@@ -189,48 +213,6 @@ fn discarded(view: &ProcessView) -> String {
     }
 }
 
-fn last_exit(view: &ProcessView, zone: &TimeZone) -> String {
-    let how = match &view.exit_reason {
-        None => return String::new(),
-        Some(ExitReason::NotSpawned(error)) => return error.to_string(),
-        Some(ExitReason::TooQuick(status)) => format!("{}, too early", short_exit_status(*status)),
-        Some(ExitReason::Unready(status)) => {
-            format!("{}, before it was ready", short_exit_status(*status))
-        }
-        Some(ExitReason::NotReady(status)) => {
-            format!("readiness timeout, {}", short_exit_status(*status))
-        }
-        Some(ExitReason::Watchdog(status)) => format!("watchdog, {}", short_exit_status(*status)),
-        Some(ExitReason::ByItself(status)) => short_exit_status(*status),
-        Some(ExitReason::OnRequest(status)) => format!("stopped, {}", short_exit_status(*status)),
-    };
-    let how = if view.resource_events.is_none() {
-        how
-    } else {
-        format!("{how}, {}", view.resource_events)
-    };
-    match Timestamp::from_second(view.stop) {
-        Ok(stop) => {
-            let stop = stop.to_zoned(zone.clone());
-            format!("{how} · {}", stop.strftime("%b %-d %H:%M"))
-        }
-        Err(_) => how,
-    }
-}
-
-/// The exit status, short enough for a column: only the signal if there was one.
-fn short_exit_status(status: ExitStatus) -> String {
-    match status {
-        ExitStatus::Signalled {
-            signal,
-            dumped: false,
-        } => signal.to_string(),
-        ExitStatus::Signalled { dumped: true, .. }
-        | ExitStatus::Exited(_)
-        | ExitStatus::Unknown(_) => status.to_string(),
-    }
-}
-
 /// Formats thousandths of one CPU as `12.3 %`.
 fn format_percent(permille: u64) -> String {
     if permille >= 1000 {
@@ -267,6 +249,7 @@ pub(super) fn format_uptime(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{ExitReason, ExitStatus};
     use crate::domain::{Signal, SpawnError};
     use crate::server::calls::process_members::tests::cat;
 
@@ -346,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_changed_field_makes_a_different_row() {
-        let changes: [fn(&mut ProcessView); 9] = [
+        let changes: [fn(&mut ProcessView); 10] = [
             |view| view.pid = 8,
             |view| view.state = ProcessState::Stopping,
             |view| view.restarts = 1,
@@ -356,6 +339,7 @@ mod tests {
             |view| view.dependency_text = "x".to_owned(),
             |view| view.events_discarded = 1,
             |view| view.stderr_logfile = None,
+            |view| view.next_attempt = Some(1),
         ];
         for (at, change) in changes.iter().enumerate() {
             let mut view = cat();

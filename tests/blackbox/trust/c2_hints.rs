@@ -66,12 +66,16 @@ const CASES: &[Case] = &[
         "[program-default]\nenvFiles=site.env\n[program:web]\ncommand=sleep\nenvFiles=web.env\n\
          restartPause=3\nstderr_logfile=syslog @udp:logs.example.org:514\n",
         &[
-            "[program-default] is not supported yet",
-            "envFiles in [program:web] is not supported yet",
             "restartPause in [program:web] is not supported yet",
             "syslog servers are not supported",
         ],
-        &["envfiles", "unknown", "case: case"],
+        &[
+            "envfiles",
+            "unknown",
+            "case: case",
+            "envFiles in",
+            "[program-default]",
+        ],
         0,
     ),
     (
@@ -89,20 +93,32 @@ const CASES: &[Case] = &[
         2,
     ),
     (
-        "[supervisord]\nloglevel=warning\n",
+        "[supervisord]\nloglevel=wanr\n",
         &["did you mean warn?"],
         &[],
         2,
     ),
     (
-        "[program:web]\ncommand=sleep\nstopsignal=TERM, KILL\n",
-        &["a list of stop signals is not supported"],
+        "[supervisord]\n[program:web]\ncommand=sleep\nstopsignal=TERM, KILL\n",
+        &["case: ok"],
+        &[],
+        0,
+    ),
+    (
+        "[program:web]\ncommand=sleep\nstopsignal=TERM NOSUCH\n",
+        &["value 'NOSUCH' is not a valid signal name"],
+        &[],
+        2,
+    ),
+    (
+        "[program:web]\ncommand=sleep\nstopsignal=TERM,,KILL\n",
+        &["not a valid list of signals: 'TERM,,KILL': an item is empty"],
         &[],
         2,
     ),
     (
         "[program:web]\ncommand=sleep\nuser=nosuchuser:nosuchgroup\n",
-        &["use user=nosuchuser and group=nosuchgroup"],
+        &["Invalid user name nosuchuser:nosuchgroup", "USER:GROUP"],
         &[],
         2,
     ),

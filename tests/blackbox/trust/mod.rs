@@ -22,7 +22,7 @@ mod d5_all_errors;
 mod d6_update_leaves_scaled_alone;
 mod d7_options;
 mod d8_beside_the_binary;
-mod terminal;
+pub(crate) mod terminal;
 mod users;
 
 use crate::support::runner::Trial;

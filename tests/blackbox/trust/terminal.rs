@@ -11,7 +11,7 @@ use crate::support::daemon::{Side, program, wait_exit};
 use crate::support::{LIMIT, wait_for};
 
 /// One run of our client whose three streams are a terminal.
-pub(super) struct Terminal {
+pub(crate) struct Terminal {
     child: Child,
     keys: File,
     screen: Arc<Mutex<Vec<u8>>>,
@@ -19,7 +19,7 @@ pub(super) struct Terminal {
 
 impl Terminal {
     /// Starts `supervisorctl -c conf` with these arguments.
-    pub(super) fn start(host: &Host, args: &[&str]) -> Result<Self, String> {
+    pub(crate) fn start(host: &Host, args: &[&str]) -> Result<Self, String> {
         let terminal = nix::pty::openpty(None, None).map_err(|e| e.to_string())?;
         let end =
             || -> Result<OwnedFd, String> { terminal.slave.try_clone().map_err(|e| e.to_string()) };
@@ -52,13 +52,13 @@ impl Terminal {
     }
 
     /// Everything shown so far.
-    pub(super) fn screen(&self) -> String {
+    pub(crate) fn screen(&self) -> String {
         let screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&screen).into_owned()
     }
 
     /// Waits until the screen has this text.
-    pub(super) fn wait(&self, text: &str) -> Result<(), String> {
+    pub(crate) fn wait(&self, text: &str) -> Result<(), String> {
         wait_for(&format!("the screen has {text:?}"), LIMIT, || {
             self.screen().contains(text)
         })
@@ -66,14 +66,14 @@ impl Terminal {
     }
 
     /// Presses keys.
-    pub(super) fn press(&mut self, keys: &str) -> Result<(), String> {
+    pub(crate) fn press(&mut self, keys: &str) -> Result<(), String> {
         self.keys
             .write_all(keys.as_bytes())
             .map_err(|e| e.to_string())
     }
 
     /// Interrupts the client, as the key does where the terminal is the controlling one.
-    pub(super) fn interrupt(&self) {
+    pub(crate) fn interrupt(&self) {
         let pid = i32::try_from(self.child.id()).expect("pids fit");
         let _ = nix::sys::signal::kill(
             nix::unistd::Pid::from_raw(pid),
@@ -82,7 +82,7 @@ impl Terminal {
     }
 
     /// Waits until the client exits. Returns its exit code.
-    pub(super) fn end(&mut self) -> Result<i32, String> {
+    pub(crate) fn end(&mut self) -> Result<i32, String> {
         let status = wait_exit(&mut self.child, LIMIT)
             .map_err(|why| format!("{why}; the screen has {:?}", self.screen()))?;
         Ok(status.code().unwrap_or(-1))

@@ -1,0 +1,269 @@
+//! The checks of one process: whether it is ready (`ready_check`) and whether it is healthy (`health_*`,
+//! `liveness_check_*`). One check runs at a time. It runs on the thread `scripts`, and its result comes as an input.
+
+use std::sync::Arc;
+
+use super::Action;
+use super::health_state::HealthState;
+use super::process::{Ctx, LastError, Process};
+use super::script_runs::ScriptPurpose;
+use super::stage::{AlivePhase, Stage, TerminationReason};
+use crate::config::spec::{HealthAction, HealthSpec, Script};
+use crate::domain::{InstanceId, Line, Seconds, Tick};
+use crate::effects::{ScriptEffect, ScriptFailure, ScriptId};
+
+/// Seconds between two checks of readiness, and between two checks of health until the first success.
+const QUICK_PERIOD: Seconds = Seconds(1);
+/// Maximum seconds of one check of readiness.
+const READY_LIMIT: Seconds = Seconds(30);
+/// Maximum seconds of a script that reacts to a change of health.
+const REACTION_LIMIT: Seconds = Seconds(60);
+/// Maximum number of characters of a reason that is kept and shown.
+const REASON_CHARS_MAX: usize = 200;
+
+impl Process {
+    /// Begins the checks of a new instance. Their delays count from its spawn, which is now.
+    pub(super) fn begin_checks(&mut self, ctx: &Ctx<'_>) {
+        let now = ctx.now.mono;
+        let first = match (&self.spec.ready_check, &self.spec.health) {
+            (Some(_), _) => now,
+            (None, Some(health)) => now + health.initial_delay,
+            (None, None) => Tick::NEVER,
+        };
+        self.run.health = (first != Tick::NEVER).then(|| HealthState::new(first));
+    }
+
+    /// Returns the text about the health of a running process. Empty: none.
+    pub(super) fn health_text(&self) -> String {
+        match (&self.run.health, &self.spec.health) {
+            (Some(state), Some(_)) if self.run.stage.is_running() => state.text(),
+            _ => String::new(),
+        }
+    }
+
+    /// Returns when the next check starts. [`Tick::NEVER`]: none is due in this stage, or one runs.
+    pub(super) fn check_deadline(&self) -> Tick {
+        match &self.run.health {
+            Some(state) if state.running.is_none() && self.due_check().is_some() => state.next_at,
+            Some(_) | None => Tick::NEVER,
+        }
+    }
+
+    /// The check that belongs to the current stage, and its time limit. `None`: there is none.
+    fn due_check(&self) -> Option<(InstanceId, Script, Seconds)> {
+        let Stage::Alive {
+            instance, phase, ..
+        } = *self.run.stage
+        else {
+            return None;
+        };
+        match (phase, &self.spec.ready_check, &self.spec.health) {
+            (AlivePhase::AwaitingReady { .. }, Some(check), _) => {
+                Some((instance, Script::clone(check), READY_LIMIT))
+            }
+            (AlivePhase::Running, _, Some(health)) => {
+                Some((instance, health.script.clone(), health.timeout))
+            }
+            _ => None,
+        }
+    }
+
+    /// Starts the check that is due.
+    pub(super) fn start_check(&mut self, ctx: &mut Ctx<'_>) {
+        let Some((instance, script, limit)) = self.due_check() else {
+            return;
+        };
+        let given = (Vec::new(), limit);
+        let id = ctx.run_script(self, instance.slot, ScriptPurpose::Check, &script, given);
+        if let Some(state) = &mut self.run.health {
+            state.running = Some(id);
+        }
+    }
+
+    /// Cancels the check that runs if the stage has none any more.
+    pub(super) fn cancel_stale_check(&mut self, ctx: &mut Ctx<'_>) {
+        let is_stale = self.due_check().is_none();
+        if let Some(state) = &mut self.run.health
+            && is_stale
+            && let Some(id) = state.running.take()
+        {
+            ctx.out.push(Action::Script(ScriptEffect::Cancel(id)));
+        }
+    }
+
+    /// Handles the result of a check.
+    pub(super) fn check_ended(
+        &mut self,
+        id: ScriptId,
+        failure: Option<ScriptFailure>,
+        ctx: &mut Ctx<'_>,
+    ) {
+        let Some(state) = &mut self.run.health else {
+            return;
+        };
+        if state.running != Some(id) {
+            return;
+        }
+        state.running = None;
+        let Stage::Alive {
+            instance,
+            pid,
+            phase,
+        } = *self.run.stage
+        else {
+            return;
+        };
+        match (phase, self.spec.health.clone()) {
+            (AlivePhase::AwaitingReady { .. }, health) => match failure {
+                Some(failure) => {
+                    state.next_at = ctx.now.mono + QUICK_PERIOD;
+                    state.reason = shown(&failure);
+                }
+                None => {
+                    let first = health.map(|health| self.run.spawned_at + health.initial_delay);
+                    self.run.health = first.map(|first| HealthState::new(first.max(ctx.now.mono)));
+                    self.ready(instance, pid, ctx);
+                }
+            },
+            (AlivePhase::Running, Some(health)) => {
+                self.count_check(&health, failure, (instance, pid), ctx);
+            }
+            _ => {}
+        }
+    }
+
+    /// Counts the result of a health check, and acts if the process becomes healthy or unhealthy.
+    fn count_check(
+        &mut self,
+        health: &Arc<HealthSpec>,
+        failure: Option<ScriptFailure>,
+        (instance, pid): (InstanceId, i32),
+        ctx: &mut Ctx<'_>,
+    ) {
+        let now = ctx.now.mono;
+        let Some(state) = &mut self.run.health else {
+            return;
+        };
+        let was = state.is_healthy;
+        match failure {
+            None => {
+                state.failures = 0;
+                state.successes = state.successes.saturating_add(1);
+                state.reason.clear();
+                if state.successes >= health.success_threshold {
+                    state.is_healthy = Some(true);
+                }
+            }
+            Some(failure) => {
+                state.successes = 0;
+                state.reason = shown(&failure);
+                let is_starting = now < self.run.spawned_at + health.start_period;
+                if was.is_some() || !is_starting {
+                    state.failures = state.failures.saturating_add(1);
+                }
+                if state.failures >= health.failure_threshold {
+                    state.is_healthy = Some(false);
+                }
+            }
+        }
+        let is_known = state.is_healthy.is_some();
+        let period = match is_known {
+            true => health.period,
+            false => Seconds(health.period.0.min(QUICK_PERIOD.0)),
+        };
+        // A Go project's check has its own delay instead of a start period, and keeps its period.
+        let is_quick = !is_known && health.initial_delay == Seconds(0);
+        state.next_at = now + if is_quick { period } else { health.period };
+        if state.is_healthy == was {
+            return;
+        }
+        match state.is_healthy {
+            Some(true) => self.became_healthy(health, instance, ctx),
+            Some(false) => self.became_unhealthy(health, (instance, pid), ctx),
+            None => {}
+        }
+    }
+
+    fn became_healthy(&mut self, health: &HealthSpec, instance: InstanceId, ctx: &mut Ctx<'_>) {
+        let name = self.spec.name.clone();
+        Self::log(ctx, Line::Healthy { name });
+        if let Some(script) = &health.on_healthy {
+            self.react(script, "healthy", instance, ctx);
+        }
+    }
+
+    fn became_unhealthy(
+        &mut self,
+        health: &HealthSpec,
+        (instance, pid): (InstanceId, i32),
+        ctx: &mut Ctx<'_>,
+    ) {
+        let Some(state) = &mut self.run.health else {
+            return;
+        };
+        state.failures = 0;
+        let reason = state.reason.clone();
+        if health.initial_delay > Seconds(0) {
+            state.next_at = ctx.now.mono + health.initial_delay;
+        }
+        let name = self.spec.name.clone();
+        let line = Line::Unhealthy { name, pid, reason };
+        Self::log(ctx, line);
+        match &health.on_unhealthy {
+            HealthAction::None => {}
+            HealthAction::Restart => {
+                self.terminate(instance, pid, TerminationReason::Unhealthy, ctx);
+            }
+            HealthAction::Stop => self.send_stop(instance, pid, ctx),
+            HealthAction::Signal(signal) => {
+                let scope = super::SignalScope::Process;
+                Self::push_signal(instance, *signal, scope, ctx);
+            }
+            HealthAction::Script(script) => self.react(script, "failed", instance, ctx),
+        }
+    }
+
+    /// Runs a script because of a change of health.
+    fn react(&self, script: &Script, word: &str, instance: InstanceId, ctx: &mut Ctx<'_>) {
+        let variables = vec![("SUPERVISOR_HEALTH".to_owned(), word.to_owned())];
+        let given = (variables, REACTION_LIMIT);
+        ctx.run_script(self, instance.slot, ScriptPurpose::Reaction, script, given);
+    }
+
+    /// Handles the end of a script whose result changes nothing.
+    pub(super) fn reaction_ended(&self, failure: Option<ScriptFailure>, ctx: &mut Ctx<'_>) {
+        if let Some(failure) = failure {
+            let line = Line::ReactionFailed {
+                name: self.spec.name.clone(),
+                reason: failure.to_string(),
+            };
+            Self::log(ctx, line);
+        }
+    }
+
+    /// Why the process counts as unhealthy, after the daemon terminated it.
+    pub(super) fn unhealthy_error(&self) -> LastError {
+        let reason = self.run.health.as_ref().map(|state| state.reason.clone());
+        LastError::Unhealthy(reason.unwrap_or_default())
+    }
+}
+
+/// A failure as short text in one line. A server or a file name may contain anything.
+fn shown(failure: &ScriptFailure) -> String {
+    let text = failure.to_string();
+    let printable = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    printable.take(REASON_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+impl Process {
+    /// Begins the checks as if the check 1 ran.
+    pub(super) fn begin_check_1(&mut self, now: crate::domain::Now) {
+        let has_checks = self.spec.ready_check.is_some() || self.spec.health.is_some();
+        self.run.health = has_checks.then(|| {
+            let mut state = HealthState::new(now.mono);
+            state.running = Some(ScriptId(1));
+            state
+        });
+    }
+}

@@ -1,0 +1,54 @@
+//! The checks of one instance: what they found, and when the next one is due. `health` changes it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::Tick;
+use crate::effects::ScriptId;
+
+/// The checks of one instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct HealthState {
+    /// When the next check starts.
+    pub(super) next_at: Tick,
+    /// Whether the process is healthy. `None`: not known yet.
+    pub(super) is_healthy: Option<bool>,
+    /// Consecutive successes.
+    #[serde(deserialize_with = "crate::domain::counter::small_counter")]
+    pub(super) successes: u32,
+    /// Consecutive failures.
+    #[serde(deserialize_with = "crate::domain::counter::small_counter")]
+    pub(super) failures: u32,
+    /// Why the last check failed. Empty: it did not.
+    pub(super) reason: String,
+    /// The check that runs. The daemon that leaves kills it, so the next one starts it again.
+    #[serde(default)]
+    pub(super) running: Option<ScriptId>,
+}
+
+impl HealthState {
+    /// Returns the state of a new instance, whose first check starts at `next_at`.
+    pub(super) fn new(next_at: Tick) -> Box<Self> {
+        Box::new(Self {
+            next_at,
+            is_healthy: None,
+            successes: 0,
+            failures: 0,
+            reason: String::new(),
+            running: None,
+        })
+    }
+
+    /// Forgets the check that ran in the previous daemon. It is due at once.
+    pub(super) fn resume(&mut self) {
+        self.running = None;
+    }
+
+    /// What clients see. Empty: nothing is known.
+    pub(super) fn text(&self) -> String {
+        match self.is_healthy {
+            Some(true) => "healthy".to_owned(),
+            Some(false) => format!("unhealthy: {}", self.reason),
+            None => String::new(),
+        }
+    }
+}

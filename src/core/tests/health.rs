@@ -1,0 +1,219 @@
+//! Health checks and checks of readiness.
+
+use std::sync::Arc;
+
+use super::bench::{Bench, CAT, exited, stop};
+use crate::config::spec::{AutoRestart, HealthAction, HealthSpec, ProcessSpec, Script};
+use crate::core::{Input, ResumeKind};
+use crate::domain::Seconds;
+use crate::effects::{OutputOutcome, ScriptFailure, ScriptId, ScriptOutcome};
+
+const FAILED: Option<ScriptFailure> = Some(ScriptFailure::HttpStatus(503));
+
+fn command(text: &str) -> Script {
+    Script::Command(text.to_owned())
+}
+
+/// A check with the defaults of `health_command` and two retries.
+fn health(on_unhealthy: HealthAction) -> HealthSpec {
+    HealthSpec {
+        script: command("check"),
+        initial_delay: Seconds(0),
+        period: Seconds(30),
+        timeout: Seconds(10),
+        start_period: Seconds(0),
+        success_threshold: 1,
+        failure_threshold: 2,
+        on_healthy: None,
+        on_unhealthy,
+    }
+}
+
+/// A process that is RUNNING at 0 ms.
+fn up(change: impl FnOnce(&mut ProcessSpec)) -> Bench {
+    Bench::up(|spec| {
+        spec.startsecs = Seconds(0);
+        change(spec);
+    })
+}
+
+fn ended(bench: &mut Bench, ms: u64, id: u64, failure: Option<ScriptFailure>) -> Vec<String> {
+    let outcome = ScriptOutcome::Ended {
+        id: ScriptId(id),
+        failure,
+        output: String::new(),
+    };
+    bench.give(ms, Input::Script(outcome))
+}
+
+fn status(bench: &Bench) -> String {
+    bench.fleet.view(Bench::now(0))[0].status_text.clone()
+}
+
+#[test]
+fn g45_a_check_makes_a_process_healthy_and_is_repeated() {
+    let mut bench = up(|spec| spec.health = Some(Arc::new(health(HealthAction::Restart))));
+    assert_eq!(
+        (bench.due(), status(&bench).as_str()),
+        (None, ""),
+        "a check runs"
+    );
+    assert_eq!(
+        ended(&mut bench, 40, 1, None),
+        ["INFO healthy: cat passes its health check"]
+    );
+    assert_eq!(
+        (bench.due(), status(&bench).as_str()),
+        (Some(30_040), "healthy")
+    );
+    assert_eq!(
+        bench.give(30_040, Input::DeadlineReached),
+        ["script 2 Command(\"check\")"]
+    );
+    // A late answer to an earlier check, and one that nobody asked for.
+    assert_eq!(ended(&mut bench, 30_050, 1, FAILED), Vec::<String>::new());
+    assert_eq!(ended(&mut bench, 30_050, 77, FAILED), Vec::<String>::new());
+    assert_eq!(ended(&mut bench, 30_060, 2, FAILED), Vec::<String>::new());
+    assert_eq!(status(&bench), "healthy", "one failure is not enough");
+}
+
+#[test]
+fn g46_a_process_that_stays_unhealthy_is_restarted() {
+    let mut bench = up(|spec| {
+        spec.autorestart = AutoRestart::Never;
+        spec.health = Some(Arc::new(health(HealthAction::Restart)));
+    });
+    ended(&mut bench, 0, 1, None);
+    bench.give(30_000, Input::DeadlineReached);
+    ended(&mut bench, 30_000, 2, FAILED);
+    bench.give(60_000, Input::DeadlineReached);
+    assert_eq!(
+        ended(&mut bench, 60_000, 3, FAILED),
+        [
+            "WARN unhealthy: cat (pid 7) failed its health check: HTTP status 503",
+            "DEBG killing cat (pid 7) with signal SIGTERM",
+            "signal 0.1 SIGTERM Process",
+        ]
+    );
+    assert_eq!(
+        (bench.state().as_str(), bench.due()),
+        ("RUNNING", Some(70_000))
+    );
+    // autorestart=false does not matter.
+    bench.give(60_500, exited(0));
+    let lines = bench.give(60_600, Input::Output(OutputOutcome::Drained(CAT)));
+    assert!(
+        lines.contains(&"cat RUNNING->EXITED pid 7 expected false".to_owned()),
+        "{lines:?}"
+    );
+    assert_eq!(bench.state(), "STARTING");
+    bench.bring_up(60_700, 0, 2, 8);
+    assert_eq!(
+        (bench.state().as_str(), status(&bench).as_str()),
+        ("RUNNING", "")
+    );
+}
+
+#[test]
+fn g46_the_action_fires_on_the_change_and_the_delay_applies_again() {
+    let mut bench = up(|spec| {
+        spec.health = Some(Arc::new(HealthSpec {
+            initial_delay: Seconds(60),
+            on_healthy: Some(command("/Up")),
+            ..health(HealthAction::Script(command("/Down")))
+        }));
+    });
+    assert_eq!(bench.due(), Some(60_000));
+    let mut id = 0;
+    let mut check = |bench: &mut Bench, failure| {
+        let ms = bench.due().expect("a check is due");
+        let begun = bench.give(ms, Input::DeadlineReached);
+        let number = begun[0].split(' ').nth(1).expect("an id");
+        id = number.parse().expect("a number");
+        ended(bench, ms, id, failure)
+    };
+    assert_eq!(check(&mut bench, FAILED), Vec::<String>::new());
+    assert_eq!(bench.due(), Some(90_000));
+    assert_eq!(
+        check(&mut bench, FAILED)[1],
+        "script 3 Command(\"/Down\") SUPERVISOR_HEALTH=failed"
+    );
+    assert_eq!(bench.due(), Some(150_000), "the delay again");
+    assert_eq!(status(&bench), "unhealthy: HTTP status 503");
+    for _ in 0..2 {
+        assert_eq!(check(&mut bench, FAILED), Vec::<String>::new(), "no change");
+    }
+    assert_eq!(
+        check(&mut bench, None)[1],
+        "script 7 Command(\"/Up\") SUPERVISOR_HEALTH=healthy"
+    );
+    let due = bench.due().expect("a check is due");
+    assert_eq!(
+        ended(&mut bench, due - 1, 7, FAILED),
+        ["WARN cat: the script for its change of health failed: HTTP status 503"]
+    );
+}
+
+#[test]
+fn failures_in_the_start_period_do_not_count() {
+    let mut bench = up(|spec| {
+        spec.health = Some(Arc::new(HealthSpec {
+            start_period: Seconds(5),
+            failure_threshold: 1,
+            ..health(HealthAction::None)
+        }));
+    });
+    // Before the first success the checks follow each other quickly.
+    for (ms, id) in [(0, 1), (1000, 2), (2000, 3), (3000, 4), (4000, 5)] {
+        assert_eq!(
+            ended(&mut bench, ms, id, FAILED),
+            Vec::<String>::new(),
+            "{id}"
+        );
+        assert_eq!(bench.due(), Some(ms + 1000));
+        bench.give(ms + 1000, Input::DeadlineReached);
+    }
+    let lines = ended(&mut bench, 5000, 6, FAILED);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(status(&bench), "unhealthy: HTTP status 503");
+}
+
+#[test]
+fn a_check_decides_when_a_process_is_ready() {
+    let mut bench = Bench::up(|spec| {
+        spec.notify.check = true;
+        spec.notify.ready_timeout = Seconds(10);
+        spec.ready_check = Some(Arc::new(command("ready")));
+        spec.health = Some(Arc::new(health(HealthAction::Restart)));
+    });
+    assert_eq!(
+        (bench.state().as_str(), bench.due()),
+        ("STARTING", Some(10_000))
+    );
+    ended(&mut bench, 100, 1, FAILED);
+    assert_eq!(bench.due(), Some(1100));
+    bench.give(1100, Input::DeadlineReached);
+    let lines = ended(&mut bench, 1200, 2, None);
+    assert_eq!(
+        lines,
+        [
+            "cat STARTING->RUNNING pid 7",
+            "INFO success: cat entered RUNNING state, process has reported that it is ready",
+            "script 3 Command(\"check\")",
+        ]
+    );
+}
+
+#[test]
+fn a_stop_cancels_the_check_and_the_next_daemon_repeats_it() {
+    let mut bench = up(|spec| spec.health = Some(Arc::new(health(HealthAction::Restart))));
+    let lines = bench.give(10, Input::Resumed(ResumeKind::NewImage));
+    assert!(
+        lines.contains(&"script 1 Command(\"check\")".to_owned()),
+        "{lines:?}"
+    );
+    let lines = bench.ask(20, stop("cat", false));
+    assert!(lines.contains(&"cancel 1".to_owned()), "{lines:?}");
+    let cancelled = Some(ScriptFailure::Cancelled);
+    assert_eq!(ended(&mut bench, 30, 1, cancelled), Vec::<String>::new());
+}

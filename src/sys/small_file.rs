@@ -1,0 +1,89 @@
+//! Reads small regular files that users name in a configuration.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::{Mode, SFlag, fstat};
+
+use super::safe_open::{describe_target, errno, kind, safe_open};
+use crate::domain::Errno;
+
+/// Why a file cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SmallFileError {
+    /// It does not exist.
+    #[error("the file does not exist")]
+    Missing,
+    /// It is not a regular file, but this.
+    #[error("it is {0}, not a regular file")]
+    NotRegular(String),
+    /// It is larger than this number of bytes.
+    #[error("it is larger than {0} bytes")]
+    TooLarge(usize),
+    /// The system refuses.
+    #[error("{0}")]
+    Refused(Errno),
+}
+
+/// Reads a regular file of at most `max` bytes. It opens the file once, without waiting for the writer of a FIFO, and
+/// follows links as [`safe_open`] does.
+///
+/// # Errors
+/// See [`SmallFileError`].
+pub fn read_small_file(path: &Path, max: usize) -> Result<Vec<u8>, SmallFileError> {
+    let refused = |error: Errno| match error.0 {
+        libc::ENOENT => SmallFileError::Missing,
+        _ => SmallFileError::Refused(error),
+    };
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
+    let file = safe_open(path, flags, Mode::empty()).map_err(refused)?;
+    let stat = fstat(&file).map_err(|error| refused(errno(error)))?;
+    if kind(&stat) != SFlag::S_IFREG {
+        let what = describe_target(path, kind(&stat));
+        return Err(SmallFileError::NotRegular(what));
+    }
+    // Files of /proc have size 0, so the size alone decides nothing.
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+    let read = File::from(file).take(limit).read_to_end(&mut bytes);
+    read.map_err(|error| refused(Errno::from(&error)))?;
+    if bytes.len() > max {
+        return Err(SmallFileError::TooLarge(max));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn only_small_regular_files_are_read() {
+        let dir = std::env::temp_dir().join(format!("supervisord-small-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("directory");
+        let path = |name: &str| -> PathBuf { dir.join(name) };
+        std::fs::write(path("small"), "abc").expect("written");
+        let large = File::create(path("large")).expect("made");
+        large.set_len(100 << 20).expect("sparse");
+        nix::unistd::mkfifo(&path("fifo"), Mode::S_IRWXU).expect("made");
+        let read = |path: &Path| read_small_file(path, 3).map_err(|error| error.to_string());
+        assert_eq!(read(&path("small")), Ok(b"abc".to_vec()));
+        for (path, error) in [
+            (path("none"), "the file does not exist"),
+            (path("large"), "it is larger than 3 bytes"),
+            (path("fifo"), "it is a FIFO, not a regular file"),
+            (dir.clone(), "it is a directory, not a regular file"),
+            (
+                PathBuf::from("/dev/zero"),
+                "it is a device, not a regular file",
+            ),
+        ] {
+            assert_eq!(read(&path), Err(error.to_owned()), "{}", path.display());
+        }
+        std::fs::remove_dir_all(dir).expect("removed");
+    }
+}

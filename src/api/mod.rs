@@ -26,7 +26,7 @@ pub use method::{
 };
 pub use methods::METHODS;
 pub use request::{
-    ConfigView, JournalMatch, LogRef, ProcessView, Reply, Request, RequestEffect, RequestTarget,
-    TargetResult,
+    ConfigView, DependencyNeed, DependencyView, JournalMatch, LogRef, ProcessView, Reply, Request,
+    RequestEffect, RequestTarget, TargetResult,
 };
 pub use subject::{NAME_CHARS_MAX, RequestSubject};

@@ -162,6 +162,9 @@ requests! {
     Schedules(names: Vec<String> as Processes) => reads;
     /// Returns [`Reply::Lines`]: the last runs of a process. Fault: BAD_NAME.
     Runs(name: String as Process) => reads;
+    /// Returns [`Reply::Dependencies`] for the processes that the names mean and the caller may see. No names: all that
+    /// depend on others or that others depend on.
+    Dependencies(names: Vec<String> as Processes) => reads;
     /// Returns [`Reply::Configs`] of the configuration read last, ordered by process name.
     AllConfigInfo => reads;
     /// Returns [`Reply::Done`] for one process, else [`Reply::Results`].
@@ -171,6 +174,20 @@ requests! {
         /// Whether to answer only when the process is RUNNING or has failed.
         wait: bool as Value,
     } => changes "start";
+    /// Starts processes without what they depend on. Returns [`Reply::Done`] for one process, else [`Reply::Results`].
+    StartAlone {
+        /// The processes to start.
+        target: RequestTarget as Target,
+        /// Whether to answer only when the process is RUNNING or has failed.
+        wait: bool as Value,
+    } => changes "start";
+    /// Stops processes after everything that depends on them. Returns [`Reply::Results`].
+    StopWithDependants {
+        /// The processes to stop.
+        target: RequestTarget as Target,
+        /// Whether to answer only when the processes have stopped.
+        wait: bool as Value,
+    } => changes "stop";
     /// Returns [`Reply::Done`] for one process, else [`Reply::Results`].
     Stop {
         /// The processes to stop.
@@ -296,6 +313,8 @@ pub enum Reply {
     Processes(Vec<ProcessView>),
     /// Configured processes.
     Configs(Vec<ConfigView>),
+    /// What processes depend on.
+    Dependencies(Vec<DependencyView>),
     /// One result per process that the request acted on.
     Results(Vec<TargetResult>),
     /// How the configuration differs from the active groups.
@@ -333,6 +352,40 @@ pub enum Reply {
     },
 }
 
+/// A process that depends on others, or that others depend on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DependencyView {
+    /// Its name.
+    pub name: ProcessName,
+    /// Its group.
+    pub group: GroupName,
+    /// Its state.
+    pub state: ProcessState,
+    /// What it waits for, or why a dependency ended its start. Empty: it is not held up.
+    pub held_up: String,
+    /// Milliseconds from the start of the first programs of the daemon to its last start. `None`: it was never started.
+    pub started_after: Option<i64>,
+    /// Milliseconds from its last start to RUNNING. `None`: it has not been RUNNING since, or the time is not known.
+    pub ready_after: Option<i64>,
+    /// What it depends on, in the order written.
+    pub needs: Vec<DependencyNeed>,
+    /// The processes that run and depend on it directly.
+    pub running_dependents: Vec<String>,
+}
+
+/// One dependency of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DependencyNeed {
+    /// As written, without the condition.
+    pub target: String,
+    /// What each process must have reached; `up` without a condition.
+    pub condition: String,
+    /// All processes have reached it.
+    pub is_met: bool,
+    /// The processes that the target means now, as `group:process`, or the name alone where both are equal.
+    pub processes: Vec<String>,
+}
+
 /// One process as clients see it. The server renders descriptions and dates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessView {
@@ -352,6 +405,8 @@ pub struct ProcessView {
     pub uptime: u64,
     /// Why the last start or run failed. Empty: it did not.
     pub spawn_error: String,
+    /// What the process waits for, or which of its dependencies failed. Empty: it is not held up by a dependency.
+    pub dependency_text: String,
     /// The last exit code. -1: killed by a signal. 0 also means that there was none.
     pub exit_status: i32,
     /// How many times the process was spawned again since its group was added, automatically or on request.

@@ -105,6 +105,18 @@ const PROGRAM_SYNONYMS: &[(&str, &[&str])] = &[
     ("stdout_capture_maxbytes", &["capture_maxbytes"]),
     ("exitcodes", &["successexitstatus", "success_exit_status"]),
     ("watchdogsecs", &["watchdogsec", "watchdog_sec", "watchdog"]),
+    (
+        "depends_on",
+        &[
+            "depends",
+            "dependencies",
+            "requires",
+            "wants",
+            "after",
+            "needs",
+        ],
+    ),
+    ("restart_with", &["partof", "part_of", "bindsto"]),
 ];
 
 /// The synonyms for `[supervisord]`.
@@ -153,7 +165,6 @@ const GROUP_SYNONYMS: &[(&str, &[&str])] = &[("programs", &["members", "processe
 /// Keys of program sections in the Go re-implementation that are not supported here, in lower case.
 const NOT_YET: &[&str] = &[
     "conf_file",
-    "depends_on",
     "killwaitsecs",
     "restart_cmd_when_binary_changed",
     "restart_cmd_when_file_changed",
@@ -341,6 +352,11 @@ fn closest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w s
         .filter(|&(edits, candidate)| edits <= DISTANCE_MAX && edits < candidate.len())
         .min_by_key(|&(edits, _)| edits)
         .map(|(_, candidate)| candidate)
+}
+
+/// The nearest of the names that a configuration has. `None`: none is close.
+pub(super) fn of_name<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    closest(word, known)
 }
 
 /// The edit distance of two words: inserted, deleted or replaced letters. Returns at most `DISTANCE_MAX + 1`, and then

@@ -64,7 +64,7 @@ fn file(kind: SectionKind, key: &ConfigKey, line: &str) -> String {
             let cron = if is_of_schedule { "cron=@daily\n" } else { "" };
             format!(
                 "[supervisord]\n[program:a]\ncommand=c\nprocess_name=%(process_num)d\nnotify=true\nstdout_logfile={logs}\n\
-                 stderr_logfile={logs}\n{check}{cron}{line}\n"
+                 stderr_logfile={logs}\n{check}{cron}{line}\n[program:p]\ncommand=c\n"
             )
         }
         SectionKind::ProgramDefault => format!("{main}[program-default]\n{line}\n"),
@@ -138,7 +138,14 @@ fn every_row_has_an_effect() {
 
 /// The fields of a value. Fields of its parts have a dot in their names.
 fn fields(value: &Value) -> BTreeMap<String, Value> {
-    const PARTS: &[&str] = &["stdout", "stderr", "notify", "confinement", "resources"];
+    const PARTS: &[&str] = &[
+        "stdout",
+        "stderr",
+        "notify",
+        "confinement",
+        "resources",
+        "dependencies",
+    ];
     let mut fields = BTreeMap::new();
     for (name, value) in value.as_object().expect("a struct") {
         match value.as_object().filter(|_| PARTS.contains(&&**name)) {

@@ -3,6 +3,7 @@
 mod allow;
 pub mod confinement;
 pub mod ctl;
+pub mod dependency;
 pub mod diff;
 pub mod env_file;
 pub mod environment;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use super::confinement::{ConfiguredGroup, Confinement};
+pub use super::dependency::{Dependencies, Dependency, DependencyCondition, DependencyTarget};
 pub use super::exit_when::{ExitWhen, OnFatal};
 pub use super::health::{HealthAction, HealthSpec};
 pub use super::hooks::Hooks;
@@ -495,6 +496,12 @@ pub struct ProcessSpec {
     /// New: the limits of its cgroup. Shared by all programs that have none of these keys.
     #[serde(deserialize_with = "CgroupLimits::deserialize_shared")]
     pub resources: Arc<CgroupLimits>,
+    /// New: what it depends on. Shared by all programs that have none of these keys.
+    #[serde(
+        default = "Dependencies::interned_default",
+        deserialize_with = "Dependencies::deserialize_shared"
+    )]
+    pub dependencies: Arc<Dependencies>,
 }
 
 const fn is_false(value: &bool) -> bool {
@@ -546,7 +553,14 @@ impl ProcessSpec {
             hooks: None,
             confinement: Confinement::interned_default(),
             resources: CgroupLimits::interned_default(),
+            dependencies: Dependencies::interned_default(),
         }
+    }
+
+    /// Returns whether the process starts with the daemon or with its group.
+    #[must_use]
+    pub fn starts_with_group(&self) -> bool {
+        self.autostart || self.dependencies.starts_with_plugin
     }
 }
 

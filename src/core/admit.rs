@@ -1,11 +1,12 @@
 //! Admission of requests: the core refuses, answers or starts each request here. How processes change is not part of
 //! this module.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::pending::Pending;
 use super::rights::{Rights, whole};
-use super::ticket::{AuditContext, Batch, BatchAction};
+use super::ticket::{AuditContext, Batch, BatchAction, BatchMember};
 use super::{Action, Actions, AuditLine, Fleet};
 use crate::api::{
     AccessScope, AuditEntry, Caller, Fault, FaultCode, Grant, LogRef, Reply, Request,
@@ -100,21 +101,19 @@ impl Fleet {
             }
             Request::Schedules(names) => answered(self.schedule_lines(&names, scope, now)),
             Request::Runs(name) => answered(self.run_lines(self.one(&name, rights)?)),
+            Request::Dependencies(names) => answered(self.dependency_views(&names, rights)),
             Request::AllConfigInfo => answered(Reply::Configs(self.config_views(scope))),
             Request::GroupNames => answered(Reply::Names(self.group_names(scope))),
             Request::ConfigProblems => self.admit_config_problems(scope),
             Request::LogFile(log) => self.admit_log_file(log, rights),
-            Request::Start { target, wait } => {
-                self.batch(target, rights, BatchAction::Start { wait })
-            }
-            Request::Stop { target, wait } => {
-                self.batch(target, rights, BatchAction::Stop { wait })
-            }
-            Request::Signal { target, signal } => {
-                let parsed = Signal::parse(&signal).ok();
-                self.batch(target, rights, BatchAction::Signal(parsed, signal))
+            Request::Start { target, wait } => self.start_batch(target, rights, wait),
+            Request::StartAlone { target, wait } => self.alone_batch(target, rights, wait),
+            Request::Stop { target, wait } => self.stop_batch(target, rights, wait),
+            Request::StopWithDependants { target, wait } => {
+                self.dependants_batch(target, rights, wait)
             }
             Request::Reload(target) => self.batch(target, rights, BatchAction::Reload),
+            Request::Signal { target, signal } => self.signal_batch(target, rights, signal),
             Request::ClearLogs(target) => self.admit_clear_logs(target, rights),
             Request::AddGroup(name) => self.admit_add_group(ticket, &name, rights, now, out),
             Request::RemoveGroup(name) => {
@@ -291,7 +290,69 @@ impl Fleet {
         Ok(Admission::Taken)
     }
 
-    /// Creates the batch of a request that acts on processes.
+    /// Creates the batch that starts processes, first what others depend on.
+    fn start_batch(
+        &self,
+        target: RequestTarget,
+        rights: Rights<'_>,
+        wait: bool,
+    ) -> Result<Admission, Fault> {
+        let (slots, one) = self.targets(target, rights)?;
+        let members = self.members_in(self.dependencies_first(slots));
+        let alone = false;
+        let action = BatchAction::Start { wait, alone };
+        Ok(Self::batch_of(members, one, rights, action))
+    }
+
+    /// Creates the batch that starts processes without what they depend on.
+    fn alone_batch(
+        &self,
+        target: RequestTarget,
+        rights: Rights<'_>,
+        wait: bool,
+    ) -> Result<Admission, Fault> {
+        let alone = true;
+        self.batch(target, rights, BatchAction::Start { wait, alone })
+    }
+
+    /// Creates the batch that stops processes, first what depends on others.
+    fn stop_batch(
+        &self,
+        target: RequestTarget,
+        rights: Rights<'_>,
+        wait: bool,
+    ) -> Result<Admission, Fault> {
+        let (slots, one) = self.targets(target, rights)?;
+        let members = self.members_in(self.dependants_first(slots));
+        let action = BatchAction::Stop { wait };
+        Ok(Self::batch_of(members, one, rights, action))
+    }
+
+    /// Creates the batch that stops processes and all that depend on them.
+    fn dependants_batch(
+        &self,
+        target: RequestTarget,
+        rights: Rights<'_>,
+        wait: bool,
+    ) -> Result<Admission, Fault> {
+        let (slots, _) = self.targets(target, rights)?;
+        let members = self.members_in(self.with_dependants(&slots));
+        let action = BatchAction::Stop { wait };
+        Ok(Self::batch_of(members, None, rights, action))
+    }
+
+    /// Creates the batch that sends a signal, which may be no signal.
+    fn signal_batch(
+        &self,
+        target: RequestTarget,
+        rights: Rights<'_>,
+        signal: String,
+    ) -> Result<Admission, Fault> {
+        let parsed = Signal::parse(&signal).ok();
+        self.batch(target, rights, BatchAction::Signal(parsed, signal))
+    }
+
+    /// Creates the batch of a request that acts on processes in the order of their priorities.
     fn batch(
         &self,
         target: RequestTarget,
@@ -299,22 +360,35 @@ impl Fleet {
         action: BatchAction,
     ) -> Result<Admission, Fault> {
         let (slots, one) = self.targets(target, rights)?;
-        Ok(Admission::Batch(Box::new(Batch {
+        Ok(Self::batch_of(self.members_in(slots), one, rights, action))
+    }
+
+    fn members_in(&self, slots: Vec<u32>) -> VecDeque<BatchMember> {
+        slots
+            .into_iter()
+            .filter_map(|slot| self.member(slot))
+            .collect()
+    }
+
+    fn batch_of(
+        queue: VecDeque<BatchMember>,
+        one: Option<String>,
+        rights: Rights<'_>,
+        action: BatchAction,
+    ) -> Admission {
+        Admission::Batch(Box::new(Batch {
             action,
             one,
             scope: rights.scope.clone(),
             audit: None,
-            queue: slots
-                .into_iter()
-                .filter_map(|slot| self.member(slot))
-                .collect(),
+            queue,
             asked: None,
             reached: 0,
             open: 0,
             passed: false,
             first: Vec::new(),
             later: Vec::new(),
-        })))
+        }))
     }
 
     /// Returns the group of this name in the configuration read last if it may be added.
@@ -329,12 +403,14 @@ impl Fleet {
         if self.groups.contains_key(name) {
             return Err(FaultCode::AlreadyAdded.of(name));
         }
+        self.check_new_group(&group)?;
         Ok(group)
     }
 
     /// Adds a group of the configuration and starts its autostart processes.
     fn handle_add_group(&mut self, group: &Arc<GroupSpec>, now: Now, out: &mut Actions) -> Reply {
         self.add_group(group, now, out);
+        self.index_processes(&group.name, None);
         self.autostart(&group.name, now, out);
         Reply::Done
     }

@@ -1,9 +1,12 @@
 //! Batches: requests that act on several processes. The core handles one member after another and answers when all
 //! members have a result.
 
+use super::dependency_index::Due;
+use super::dependency_start::StartedBy;
 use super::pending::Pending;
 use super::process::Process;
 use super::rights::not_permitted;
+use super::stage::{Idle, Stage};
 use super::ticket::{Batch, BatchAction, BatchMember, SignalPurpose, WaitUntil};
 use super::transitions::Trigger;
 use super::{Action, Actions, AuditLine, Fleet, SignalScope};
@@ -103,7 +106,7 @@ impl Fleet {
             }
             return BatchStep::Next;
         };
-        let is_affected = is_affected(&batch.action, process.state());
+        let is_affected = is_affected(&batch.action, process);
         let is_single = batch.one.is_some();
         if !is_single && !batch.covers(&member) {
             if is_affected {
@@ -150,7 +153,7 @@ impl Fleet {
         now: Now,
         out: &mut Actions,
     ) {
-        self.update_process(member.slot, Trigger::Stop, now, out, Process::stop);
+        self.stop_in_order(member.slot, Trigger::Stop, now, out);
         let until = if wait {
             WaitUntil::Stopped
         } else {
@@ -225,11 +228,11 @@ impl Fleet {
         let Some(mut batch) = self.take_batch(ticket) else {
             return;
         };
-        if let (BatchAction::Start { wait }, Some((member, index))) =
+        if let (&BatchAction::Start { wait, alone }, Some((member, index))) =
             (&batch.action, batch.asked.take())
         {
-            let wait = *wait;
-            self.start_checked(ticket, &mut batch, (member, index), (found, wait), now, out);
+            let how = (found, wait, alone);
+            self.start_checked(ticket, &mut batch, (member, index), how, now, out);
         }
         self.requests.pending.insert(ticket, Pending::Batch(batch));
         self.advance_batch(ticket, now, out);
@@ -241,7 +244,7 @@ impl Fleet {
         ticket: Ticket,
         batch: &mut Batch,
         (member, index): (BatchMember, u32),
-        (found, wait): (Result<(), SpawnError>, bool),
+        (found, wait, alone): (Result<(), SpawnError>, bool, bool),
         now: Now,
         out: &mut Actions,
     ) {
@@ -277,15 +280,20 @@ impl Fleet {
                 }
                 ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal => {
                     let slot = member.slot;
-                    self.update_process(slot, Trigger::Start, now, out, |process, ctx| {
-                        process.start(slot, ctx);
-                    });
+                    let scope = batch.scope.clone();
+                    let by = if alone {
+                        StartedBy::Alone
+                    } else {
+                        StartedBy::Client(&scope)
+                    };
+                    self.start_with_dependencies(slot, by, now, out);
                     let until = if wait {
                         WaitUntil::Running
                     } else {
                         WaitUntil::Spawned
                     };
                     self.wait_at(ticket, batch, &member, (index, until), now, out);
+                    self.dependencies.push_due(Due::Blocked(slot));
                     return;
                 }
             },
@@ -401,11 +409,13 @@ impl Fleet {
     }
 }
 
-/// Returns whether an action does something with a process in this state.
-const fn is_affected(action: &BatchAction, state: ProcessState) -> bool {
+/// Returns whether an action does something with a process.
+fn is_affected(action: &BatchAction, process: &Process) -> bool {
+    let state = process.state();
+    let is_waiting = *process.run.stage == Stage::Idle(Idle::Waiting);
     match action {
         BatchAction::Start { .. } => !state.is_running(),
-        BatchAction::Stop { .. } => state.is_running(),
+        BatchAction::Stop { .. } => state.is_running() || is_waiting,
         BatchAction::Signal(..) | BatchAction::Reload => state.is_signallable(),
         BatchAction::Clear => true,
     }

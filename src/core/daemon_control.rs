@@ -104,6 +104,7 @@ impl Fleet {
         out: &mut Actions,
     ) {
         self.configuration.replace(config);
+        self.dependencies.recheck_absent();
         self.changes.is_regrouped = true;
         let ConfigDiff {
             added,
@@ -111,6 +112,7 @@ impl Fleet {
             removed,
             live,
         } = diff(&self.active_groups(), &self.configuration.last_read.groups);
+        let removed = self.groups_in_stop_order(removed);
         if let Some(ticket) = ticket {
             let reply = Reply::Diff {
                 added,

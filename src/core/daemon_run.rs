@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::Reply;
 use crate::config::spec::ExitWhen;
-use crate::domain::SupervisorState;
+use crate::domain::{SupervisorState, Tick};
 
 /// What the core knows of the daemon that it runs in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,8 @@ pub(super) struct DaemonRun {
     pub(super) state: SupervisorState,
     /// The groups of the configuration were added.
     pub(super) has_begun: bool,
+    /// When the first programs were started, on the monotonic clock.
+    pub(super) began_at: Tick,
     /// Everything has stopped and the engine was told to finish.
     pub(super) is_finished: bool,
     /// How many times the state was handed over from one image of the daemon to the next.
@@ -47,6 +49,7 @@ impl DaemonRun {
             identity,
             state: SupervisorState::Running,
             has_begun: false,
+            began_at: Tick(0),
             is_finished: false,
             generation: 0,
             is_upgrading: false,

@@ -320,7 +320,7 @@ impl Process {
             AutoRestart::Never => self.run.stage.is_unhealthy(),
             AutoRestart::Unexpected => !expected,
         };
-        if again && ctx.may_start {
+        if again && ctx.may_start && !self.run.stop_held {
             let floor = self.run.spawned_at + self.spec.restart_floor;
             self.restart_time(Seconds(0), ctx).max(floor)
         } else {

@@ -7,6 +7,8 @@ use super::adopted_process::AdoptedProcess;
 use super::auto_log_names::AutoLogNames;
 use super::daemon_run::{DaemonRun, Identity};
 use super::deadlines::Deadlines;
+use super::dependency_facts::DependencyFacts;
+use super::dependency_index::DependencyIndex;
 use super::event_queues::EventQueues;
 use super::fleet_changes::FleetChanges;
 use super::process::{Ctx, Process};
@@ -18,7 +20,7 @@ use super::slots::{Groups, SlotTable};
 use super::transitions::Trigger;
 use super::{Action, Actions, Input};
 use crate::api::{AccessScope, ProcessView};
-use crate::config::spec::Config;
+use crate::config::spec::{Config, GroupSpec};
 use crate::domain::{GroupName, InstanceId, Now, ProcessState, SupervisorState, Tick};
 use crate::effects::{OutputEffect, SpawnerEffect};
 
@@ -36,6 +38,7 @@ pub struct Fleet {
     /// The number of processes that are not in a stopped state.
     pub(super) unstopped: u32,
     pub(super) deadlines: Deadlines,
+    pub(super) dependencies: DependencyIndex,
     pub(super) requests: Requests,
     pub(super) events: EventQueues,
     pub(super) schedules: Schedules,
@@ -61,6 +64,7 @@ impl Fleet {
             last_incarnation: 0,
             unstopped: 0,
             deadlines: Deadlines::default(),
+            dependencies: DependencyIndex::default(),
             requests: Requests::default(),
             schedules: Schedules::default(),
             shutdown_state: None,
@@ -141,7 +145,7 @@ impl Fleet {
         loop {
             self.run_due_deadlines(now, out);
             self.exit_if_ended(now, out);
-            let went_on = self.go_on(now, out);
+            let went_on = self.continue_dependants(now, out) | self.go_on(now, out);
             self.events.offer(out);
             self.dispatch(now, out);
             let has_run = self.run_schedules(now, out);
@@ -193,11 +197,20 @@ impl Fleet {
 
     /// Returns one process as clients see it.
     pub(super) fn view_process(&self, slot: u32, process: &Process, now: Now) -> ProcessView {
+        let view = process.view(now);
         ProcessView {
             next_run: self.next_run(process, slot, now),
             events_discarded: self.events_discarded(process),
-            ..process.view(now)
+            dependency_text: self
+                .dependency_text(process)
+                .unwrap_or(view.dependency_text),
+            ..view
         }
+    }
+
+    /// Returns the active groups with the configuration from when they were added and later changes at run time.
+    pub fn group_specs(&self) -> impl Iterator<Item = &GroupSpec> {
+        self.groups.values().map(|group| &*group.spec)
     }
 
     /// Returns the configuration read last.
@@ -251,6 +264,8 @@ impl Fleet {
             signals: &mut self.requests.signals,
             scripts: &mut self.requests.scripts,
             may_start: self.daemon.state == SupervisorState::Running,
+            is_linked: self.dependencies.is_linked(slot),
+            must_wait: self.dependencies.must_wait(slot),
             trigger,
         };
         process.run.stage.expect(trigger);
@@ -278,7 +293,12 @@ impl Fleet {
         self.deadlines.replace(slot, armed, deadline);
         if before.is_stopped() != after.is_stopped() {
             let group = process.spec.group.clone();
-            self.count_unstopped(&group, !after.is_stopped());
+            self.count_unstopped(slot, &group, !after.is_stopped());
+        }
+        if let Some(process) = self.slots.get(slot)
+            && !self.dependencies.is_empty()
+        {
+            self.dependencies.update(slot, DependencyFacts::of(process));
         }
         self.note_run(slot, &stage, now, out);
         self.return_held_event(slot, out);
@@ -287,7 +307,7 @@ impl Fleet {
     }
 
     /// Counts a process that has left the stopped states (`is_up`) or entered one of them.
-    fn count_unstopped(&mut self, group: &GroupName, is_up: bool) {
+    fn count_unstopped(&mut self, slot: u32, group: &GroupName, is_up: bool) {
         let Some(group) = self.groups.get_mut(group) else {
             return;
         };
@@ -298,7 +318,7 @@ impl Fleet {
         group.unstopped = count(group.unstopped);
         self.unstopped = count(self.unstopped);
         if let Some(down) = &mut self.shutdown_state
-            && down.level == Some(group.spec.priority)
+            && down.level == Some(*down.raised.get(&slot).unwrap_or(&group.spec.priority))
         {
             down.level_unstopped = count(down.level_unstopped);
         }

@@ -138,6 +138,7 @@ impl Fleet {
             return Err(no_group(name.as_str()));
         }
         self.may_join(name, &made.members)?;
+        self.check_new_program(name, made)?;
         self.set_program(name, made);
         self.add_process(name, &made.processes, now, out);
         Ok(Reply::Done)

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::auto_log_names;
+use super::dependency_start::StartedBy;
 use super::process::Process;
 use super::slots::Group;
-use super::transitions::Trigger;
 use super::{Action, Actions, Fleet};
 use crate::api::FaultCode;
 use crate::config::spec::{GroupSpec, ProcessSpec};
@@ -22,10 +22,12 @@ impl Fleet {
             return;
         }
         self.daemon.has_begun = true;
+        self.daemon.began_at = now.mono;
         let config = Arc::clone(&self.configuration.last_read);
         for group in &config.groups {
             self.add_group(group, now, out);
         }
+        self.index_dependencies();
         Self::publish(out, Change::SupervisorState(SupervisorState::Running));
         self.adopt_all(now, out);
         for group in &config.groups {
@@ -81,13 +83,11 @@ impl Fleet {
         };
         let autostarts = |slot: &u32| {
             let process = self.slots.get(*slot);
-            process.is_some_and(|process| process.spec.autostart)
+            process.is_some_and(|process| process.spec.starts_with_group())
         };
         let slots: Vec<u32> = group.slots.iter().copied().filter(autostarts).collect();
         for slot in slots {
-            self.update_process(slot, Trigger::Start, now, out, |process, ctx| {
-                process.start(slot, ctx);
-            });
+            self.start_with_dependencies(slot, StartedBy::Group, now, out);
         }
     }
 
@@ -101,6 +101,7 @@ impl Fleet {
             self.take_process(slot, out);
         }
         self.events.remove(name, now, out);
+        self.unindex_group(&group.spec);
         Self::publish(out, Change::GroupRemoved(name.clone()));
     }
 
@@ -121,6 +122,7 @@ impl Fleet {
         self.changes.is_regrouped = true;
         let mut process = self.slots.remove(slot)?;
         self.schedules.remove(slot);
+        self.unindex_process(slot, &process);
         self.changes.removed.push(QualifiedName {
             group: process.spec.group.clone(),
             process: process.spec.name.clone(),
@@ -177,9 +179,10 @@ impl Fleet {
         if !files.is_empty() {
             out.push(Action::Output(OutputEffect::CreateLogs(files)));
         }
+        let new: Vec<u32> = seated.iter().map(|&(_, slot)| slot).collect();
         let autostart: Vec<u32> = seated
             .iter()
-            .filter(|(process, _)| process.autostart)
+            .filter(|(process, _)| process.starts_with_group())
             .map(|&(_, slot)| slot)
             .collect();
         let Some(group) = self.groups.get_mut(name) else {
@@ -211,10 +214,9 @@ impl Fleet {
         if let Some(group) = self.groups.get_mut(name) {
             group.by_name = by_name;
         }
+        self.index_processes(name, Some(&new));
         for slot in autostart {
-            self.update_process(slot, Trigger::Start, now, out, |process, ctx| {
-                process.start(slot, ctx);
-            });
+            self.start_with_dependencies(slot, StartedBy::Group, now, out);
         }
     }
 

@@ -12,7 +12,9 @@ changes; the entries list all of them.";
 /// The meaning of a state.
 const fn meaning(state: ProcessState) -> &'static str {
     match state {
-        ProcessState::Stopped => "A request stopped the process, or the process was never started.",
+        ProcessState::Stopped => {
+            "A request stopped the process, the process was never started, or it waits for what it depends on (`depends_on`), as `status` says."
+        }
         ProcessState::Starting => {
             "The process was started, but has not been up for `startsecs` seconds; with `notify` or `ready_fd`, it has not reported readiness."
         }
@@ -38,7 +40,10 @@ const fn meaning(state: ProcessState) -> &'static str {
 /// Returns the words for a step that changes the state.
 const fn words(step: Step) -> &'static str {
     match (step.on, step.from) {
-        (Trigger::Start, _) => "start",
+        (Trigger::Start | Trigger::Deadline, _) if matches!(step.to, StageKind::Waiting) => {
+            "start that waits for a dependency"
+        }
+        (Trigger::Start | Trigger::DependenciesMet, _) => "start",
         (Trigger::Stop, _) => "stop",
         (Trigger::Shutdown, _) => "exit of the daemon",
         (Trigger::Deadline, StageKind::Exited) => "autorestart",
@@ -64,6 +69,7 @@ const fn words(step: Step) -> &'static str {
             | Trigger::Exited
             | Trigger::Emptied
             | Trigger::SignalSent
+            | Trigger::DependencyFailed
             | Trigger::Notified
             | Trigger::Other,
             _,
@@ -234,7 +240,7 @@ pub fn stages() -> String {
             Some((before, _)) if before == step.from => text.push_str(&" ".repeat(21)),
             _ => text.push_str(&format!("{from:<21}")),
         }
-        text.push_str(&format!("{on:<14}→ {:?}\n", step.to));
+        text.push_str(&format!("{on:<17}→ {:?}\n", step.to));
     }
     text + "```\n"
 }

@@ -39,6 +39,10 @@ pub(super) struct Ctx<'a> {
     pub(super) scripts: &'a mut ScriptRuns,
     /// Whether processes may start. False while the daemon stops.
     pub(super) may_start: bool,
+    /// Whether the process depends on others, or others on it.
+    pub(super) is_linked: bool,
+    /// Whether the process must not start now, because something that it depends on is not up.
+    pub(super) must_wait: bool,
     /// Why the stage of the process may change now.
     pub(super) trigger: Trigger,
 }
@@ -78,6 +82,8 @@ pub(super) enum LastError {
     WatchdogTrigger,
     /// The process exited on its own with this unexpected code.
     BadExit(i32),
+    /// Something that the process depends on failed. The text names it and says why.
+    Dependency(String),
     /// The process was unhealthy, for this reason, and was restarted.
     Unhealthy(String),
 }
@@ -100,6 +106,7 @@ impl std::fmt::Display for LastError {
             Self::WatchdogTimeout => f.write_str("Watchdog timeout (watchdogsecs)"),
             Self::WatchdogTrigger => f.write_str("Asked to be killed (WATCHDOG=trigger)"),
             Self::BadExit(code) => write!(f, "Bad exit code {code}"),
+            Self::Dependency(text) => f.write_str(text),
             Self::Unhealthy(reason) => write!(f, "Unhealthy: {reason}"),
         }
     }
@@ -154,6 +161,15 @@ pub(super) struct RunState {
     pub(super) stop: i64,
     /// When the process was last spawned, on the monotonic clock.
     pub(super) spawned_at: Tick,
+    /// When the process last became RUNNING, if others depend on it or it depends on others. 0: never.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) running_at: Tick,
+    /// A stop was requested, and waits until the processes that depend on this one are gone.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(super) stop_held: bool,
+    /// The process is stopped for a restart of its own: a dependency was restarted.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(super) starts_again: bool,
     /// When the next "waiting for … to stop" line is due. [`Tick::NEVER`]: no client waits.
     pub(super) report_at: Tick,
     /// How many times the process was spawned since its group was added.
@@ -184,6 +200,18 @@ pub(super) struct RunState {
     /// The result of the last hook. `None`: none has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) last_hook: Option<String>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+pub(super) const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+pub(super) const fn is_zero(tick: &Tick) -> bool {
+    tick.0 == 0
 }
 
 /// One supervised process.
@@ -223,6 +251,9 @@ impl Process {
                 start: 0,
                 stop: 0,
                 spawned_at: Tick(0),
+                running_at: Tick(0),
+                stop_held: false,
+                starts_again: false,
                 report_at: Tick::NEVER,
                 spawns: 0,
                 exit_reason: None,
@@ -293,11 +324,20 @@ impl Process {
             next_attempt: self.next_attempt(now),
             exit_reason: self.run.exit_reason.clone(),
             status_text: self.status_text(),
+            dependency_text: self.dependency_error().to_owned(),
             events_discarded: 0,
             next_run: None,
             pid: self.run.stage.pid(),
             stdout_logfile: self.logs.stdout.clone(),
             stderr_logfile: self.logs.stderr.clone(),
+        }
+    }
+
+    /// Returns why a dependency ended the last start. Empty: none did.
+    pub(super) fn dependency_error(&self) -> &str {
+        match &self.run.last_error {
+            Some(LastError::Dependency(text)) => text,
+            _ => "",
         }
     }
 

@@ -9,13 +9,14 @@ use serde::{Deserialize, Serialize};
 use super::health_state::HealthState;
 use super::listener_stage::ListenerStage;
 use super::notify_state::NotifyState;
-use super::process::{LastError, Process, RunState};
+use super::process::{LastError, Process, RunState, is_false, is_zero};
 use super::process_record::ProcessRecord;
 use super::record_bytes::{Reader, Writer};
 use super::restart_progress::RestartProgress;
-use super::stage_record::{StageRecord, code_of_stage_at_exit, stage_at_exit_of_code};
+use super::stage_codes::{code_of_stage_at_exit, stage_at_exit_of_code};
+use super::stage_record::StageRecord;
 use super::transitions::CurrentStage;
-use crate::domain::{ExitReason, ResourceEvents, counter};
+use crate::domain::{ExitReason, ResourceEvents, Tick, counter};
 
 /// The first byte of a record: the version of the format.
 const FORM: u8 = 1;
@@ -41,6 +42,12 @@ struct Rest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "tidings")]
     notify_state: Option<Box<NotifyState>>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    running_at: Tick,
+    #[serde(default, skip_serializing_if = "is_false")]
+    stop_held: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    starts_again: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     health: Option<Box<HealthState>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,6 +59,9 @@ struct Rest {
 impl Rest {
     fn is_empty(&self) -> bool {
         self.last_error.is_none()
+            && is_zero(&self.running_at)
+            && !self.stop_held
+            && !self.starts_again
             && self.exit_reason.is_none()
             && self.listener.is_none()
             && self.notify_state.is_none()
@@ -92,6 +102,9 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
         start,
         stop,
         spawned_at,
+        running_at,
+        stop_held,
+        starts_again,
         report_at,
         spawns,
         exit_reason,
@@ -104,7 +117,12 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
         hook: _,
         last_hook,
     } = &process.run;
-    let mut rest = Rest::default();
+    let mut rest = Rest {
+        running_at: *running_at,
+        stop_held: *stop_held,
+        starts_again: *starts_again,
+        ..Rest::default()
+    };
     let mut to = Writer(Vec::with_capacity(160));
     to.u8(FORM);
     to.u32(slot);
@@ -184,7 +202,7 @@ codes! {
     5 = WatchdogTimeout,
     6 = WatchdogTrigger,
     7 = BadExit(i32),
-    json NotSpawned | HeldUp | Unhealthy, short NONE
+    json NotSpawned | HeldUp | Dependency | Unhealthy, short NONE
 }
 
 codes! {
@@ -270,6 +288,9 @@ pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
         start,
         stop,
         spawned_at,
+        running_at: rest.running_at,
+        stop_held: rest.stop_held,
+        starts_again: rest.starts_again,
         report_at,
         spawns,
         exit_reason: exit_reason.resolve(rest.exit_reason)?,

@@ -9,6 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::batch::result;
+use super::dependency_index::Due;
+use super::dependency_start::StartedBy;
 use super::pending::Pending;
 use super::process::Process;
 use super::rights::{Rights, not_permitted};
@@ -232,14 +234,16 @@ impl Fleet {
                 .under_way
                 .insert(index, (member.clone(), named, turn));
         }
-        let trigger = match until {
-            WaitUntil::Stopped | WaitUntil::StopSent => Trigger::Stop,
-            WaitUntil::Running | WaitUntil::Spawned => Trigger::Start,
-        };
-        self.update_process(slot, trigger, now, out, |process, ctx| match until {
-            WaitUntil::Stopped | WaitUntil::StopSent => process.stop(ctx),
-            WaitUntil::Running | WaitUntil::Spawned => process.start(slot, ctx),
-        });
+        match until {
+            WaitUntil::Stopped | WaitUntil::StopSent => {
+                self.stop_in_order(slot, Trigger::Stop, now, out);
+            }
+            WaitUntil::Running | WaitUntil::Spawned => {
+                // The caller may act on the process, and so on what it needs, as far as that is down.
+                let by = StartedBy::Group;
+                self.start_with_dependencies(slot, by, now, out);
+            }
+        }
         let Some(process) = self.slots.get_mut(slot) else {
             return;
         };
@@ -264,6 +268,7 @@ impl Fleet {
             None => {
                 process.run.waiters.push(waiter);
                 self.update_process(slot, Trigger::Other, now, out, Process::report_stop);
+                self.dependencies.push_due(Due::Blocked(slot));
             }
         }
     }

@@ -280,7 +280,7 @@ impl Fleet {
         self.requests.runnable.push(ticket);
         for (index, member) in (0..).zip(leaving) {
             self.call_off_restarts(member.slot, out);
-            self.update_process(member.slot, Trigger::Stop, now, out, Process::stop);
+            self.stop_in_order(member.slot, Trigger::Stop, now, out);
             let Some(process) = self.slots.get_mut(member.slot) else {
                 continue;
             };

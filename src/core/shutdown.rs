@@ -35,6 +35,7 @@ impl Fleet {
         levels.dedup();
         self.shutdown_state = Some(ShutdownState {
             levels,
+            raised: self.raised_levels(),
             level: None,
             level_unstopped: 0,
             report_at: now.mono,
@@ -64,23 +65,38 @@ impl Fleet {
         down.hold_until = Tick::NEVER;
         down.levels.pop();
         down.level = Some(level);
+        let raised = down.raised.clone();
         let mut slots = Vec::new();
-        let mut unstopped: u32 = 0;
         // Differs: groups of equal priority stop at the same time. In the original they stop one after another, and
         // fifty programs that need five seconds each take four minutes (Supervisor#326, #1155).
         for group in in_start_order(&self.groups) {
-            if group.spec.priority == level {
-                slots.extend_from_slice(&group.slots);
-                unstopped = unstopped.saturating_add(group.unstopped);
-            }
+            let level_of = |slot: &u32| raised.get(slot).copied().unwrap_or(group.spec.priority);
+            slots.extend(
+                group
+                    .slots
+                    .iter()
+                    .copied()
+                    .filter(|slot| level_of(slot) == level),
+            );
         }
-        down.level_unstopped = unstopped;
-        for slot in slots.into_iter().rev() {
+        let is_unstopped = |slot: &&u32| {
+            let process = self.slots.get(**slot);
+            process.is_some_and(|process| !process.state().is_stopped())
+        };
+        let unstopped = slots.iter().filter(is_unstopped).count();
+        if let Some(down) = &mut self.shutdown_state {
+            down.level_unstopped = u32::try_from(unstopped).unwrap_or(u32::MAX);
+        }
+        slots.reverse();
+        for slot in self.dependants_first(slots) {
             let Some(process) = self.slots.get(slot) else {
                 continue;
             };
             match process.state() {
                 ProcessState::Starting | ProcessState::Running => {
+                    self.stop_in_order(slot, Trigger::Shutdown, now, out);
+                }
+                ProcessState::Stopped if self.is_waiting(slot) => {
                     self.update_process(slot, Trigger::Shutdown, now, out, Process::stop);
                 }
                 ProcessState::Backoff => {

@@ -1,5 +1,7 @@
 //! The progress of a shutdown. `shutdown` performs it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Tick;
@@ -9,6 +11,9 @@ use crate::domain::Tick;
 pub(super) struct ShutdownState {
     /// Priorities of groups that are not stopped yet, ascending.
     pub(super) levels: Vec<i64>,
+    /// Processes that stop at another priority than that of their group, because of what they depend on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) raised: BTreeMap<u32, i64>,
     /// The priority that is being stopped. `None`: not started yet.
     pub(super) level: Option<i64>,
     /// The number of processes of that priority that are not in a stopped state.

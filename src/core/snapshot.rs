@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::auto_log_names::AutoLogNames;
 use super::listener_pool::ListenerPool;
 use super::pending::Pending;
-use super::process::{Process, RunState};
+use super::process::{Process, RunState, is_zero};
 use super::schedule::ScheduleState;
 use super::script_runs::ScriptRuns;
 use super::shutdown_state::ShutdownState;
@@ -32,6 +32,8 @@ pub struct Snapshot {
     #[serde(rename = "mood")]
     daemon_state: SupervisorState,
     began: bool,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    began_at: Tick,
     finished: bool,
     generation: u32,
     is_upgrading: bool,
@@ -100,6 +102,8 @@ impl Fleet {
     /// Returns a snapshot of the whole state.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
+        #[cfg(debug_assertions)]
+        self.check_dependencies();
         let shot = |&slot: &u32| {
             let process = self.slots.get(slot)?;
             Some(ProcessSnapshot {
@@ -136,6 +140,7 @@ impl Fleet {
             next_config: self.configuration.next.clone(),
             daemon_state: self.daemon.state,
             began: self.daemon.has_begun,
+            began_at: self.daemon.began_at,
             finished: self.daemon.is_finished,
             generation: self.daemon.generation,
             is_upgrading: self.daemon.is_upgrading,
@@ -179,6 +184,7 @@ impl Fleet {
         fleet.configuration.next = snapshot.next_config;
         fleet.daemon.state = snapshot.daemon_state;
         fleet.daemon.has_begun = snapshot.began;
+        fleet.daemon.began_at = snapshot.began_at;
         fleet.daemon.is_finished = snapshot.finished;
         fleet.daemon.generation = snapshot.generation;
         fleet.daemon.is_upgrading = snapshot.is_upgrading;
@@ -227,6 +233,7 @@ impl Fleet {
                 fleet.restore_group(&spec, shot.added, shot.processes);
             }
         }
+        fleet.index_dependencies();
         fleet
     }
 

@@ -68,6 +68,8 @@ pub(super) enum Idle {
         /// When the next attempt starts. [`Tick::NEVER`] while the daemon stops.
         retry_at: Tick,
     },
+    /// STOPPED: a start was requested or is due, and what the process depends on is not up yet.
+    Waiting,
     /// UNKNOWN: an older daemon saw the exit of an UNKNOWN process and left it in this state.
     UnknownGone,
 }
@@ -260,6 +262,7 @@ impl Stage {
                 Idle::Exited { .. } => StageKind::Exited,
                 Idle::Fatal => StageKind::Fatal,
                 Idle::Backoff { .. } => StageKind::Backoff,
+                Idle::Waiting => StageKind::Waiting,
                 Idle::UnknownGone => StageKind::UnknownGone,
             },
             Self::Attempt { step, .. } => match step {
@@ -412,7 +415,7 @@ impl Stage {
             Self::Idle(idle) => match idle {
                 Idle::Exited { restart_at } => restart_at,
                 Idle::Backoff { retry_at } => retry_at,
-                Idle::Stopped | Idle::Fatal | Idle::UnknownGone => Tick::NEVER,
+                Idle::Stopped | Idle::Fatal | Idle::Waiting | Idle::UnknownGone => Tick::NEVER,
             },
             Self::Attempt { .. } => Tick::NEVER,
             Self::Alive { phase, .. } => match phase {
@@ -441,6 +444,8 @@ pub(super) enum StageKind {
     Fatal,
     /// [`Idle::Backoff`].
     Backoff,
+    /// [`Idle::Waiting`].
+    Waiting,
     /// [`Idle::UnknownGone`].
     UnknownGone,
     /// [`AttemptStep::Resolving`].
@@ -483,11 +488,12 @@ pub(super) enum StageKind {
 
 impl StageKind {
     /// Every kind.
-    pub(super) const ALL: [Self; 23] = [
+    pub(super) const ALL: [Self; 24] = [
         Self::Stopped,
         Self::Exited,
         Self::Fatal,
         Self::Backoff,
+        Self::Waiting,
         Self::UnknownGone,
         Self::Resolving,
         Self::PreStart,
@@ -512,7 +518,7 @@ impl StageKind {
     /// Returns the state that clients see.
     pub(super) const fn state(self) -> ProcessState {
         match self {
-            Self::Stopped => ProcessState::Stopped,
+            Self::Stopped | Self::Waiting => ProcessState::Stopped,
             Self::Exited => ProcessState::Exited,
             Self::Fatal => ProcessState::Fatal,
             Self::Backoff => ProcessState::Backoff,

@@ -7,6 +7,9 @@ use super::record_bytes::{Reader, Writer};
 use super::stage::{
     AlivePhase, AttemptStep, Idle, PreStopStep, ReapStep, Stage, StageAtExit, TerminationReason,
 };
+use super::stage_codes::{
+    code_of_stage_at_exit, code_of_termination, stage_at_exit_of_code, termination_of_code,
+};
 use crate::domain::{ExitStatus, InstanceId, Tick};
 
 /// A stage as it is written. The variants and serde names are the JSON that version 5.0 writes, so they never change. A
@@ -87,6 +90,8 @@ pub(super) enum StageRecord {
     Unknown {
         alive: Option<(InstanceId, i32)>,
     },
+    /// Daemons before 5.1 cannot read it.
+    Waiting,
 }
 
 const fn is_first(signal_index: &u8) -> bool {
@@ -101,6 +106,7 @@ impl From<Stage> for StageRecord {
                 Idle::Exited { restart_at } => Self::Exited { restart_at },
                 Idle::Fatal => Self::Fatal,
                 Idle::Backoff { retry_at } => Self::Backoff { retry_at },
+                Idle::Waiting => Self::Waiting,
                 Idle::UnknownGone => Self::Unknown { alive: None },
             },
             Stage::Attempt { instance, step } => match step {
@@ -188,6 +194,7 @@ impl From<StageRecord> for Stage {
             R::Exited { restart_at } => return Self::Idle(Idle::Exited { restart_at }),
             R::Fatal => return Self::Idle(Idle::Fatal),
             R::Backoff { retry_at } => return Self::Idle(Idle::Backoff { retry_at }),
+            R::Waiting => return Self::Idle(Idle::Waiting),
             R::Unknown { alive: None } => return Self::Idle(Idle::UnknownGone),
             R::Resolving(instance) => return Self::attempt(instance, AttemptStep::Resolving),
             R::PreStart(instance) => return Self::attempt(instance, AttemptStep::PreStart),
@@ -331,6 +338,7 @@ impl StageRecord {
                 to.tick(until);
             }
             Self::Stopping { .. } | Self::Reaped { .. } => self.write_late(to),
+            Self::Waiting => to.u8(32),
             Self::Unknown { alive: None } => to.u8(14),
             Self::Unknown {
                 alive: Some((instance, pid)),
@@ -435,6 +443,7 @@ impl StageRecord {
             15 => Self::Unknown {
                 alive: Some(from.process()?),
             },
+            32 => Self::Waiting,
             17 => Self::PreStart(from.instance()?),
             18 => Self::read_pre_stop(from)?,
             _ => return None,
@@ -479,54 +488,4 @@ fn write_later(to: &mut Writer, signal_index: u8) {
     if !is_first(&signal_index) {
         to.u8(signal_index);
     }
-}
-
-/// Returns the code of a stage at exit.
-pub(super) const fn code_of_stage_at_exit(at_exit: StageAtExit) -> u8 {
-    match at_exit {
-        StageAtExit::TooQuick => 0,
-        StageAtExit::Unpromoted => 1,
-        StageAtExit::Unready => 2,
-        StageAtExit::Running => 3,
-        StageAtExit::Stopping => 4,
-        StageAtExit::Unknown => 5,
-        StageAtExit::Failed(why) => 6 + code_of_termination(why),
-    }
-}
-
-/// Returns the stage at exit with this code. `None`: there is none.
-pub(super) const fn stage_at_exit_of_code(code: u8) -> Option<StageAtExit> {
-    Some(match code {
-        0 => StageAtExit::TooQuick,
-        1 => StageAtExit::Unpromoted,
-        2 => StageAtExit::Unready,
-        3 => StageAtExit::Running,
-        4 => StageAtExit::Stopping,
-        5 => StageAtExit::Unknown,
-        _ => match termination_of_code(code - 6) {
-            Some(why) => StageAtExit::Failed(why),
-            None => return None,
-        },
-    })
-}
-
-const fn code_of_termination(why: TerminationReason) -> u8 {
-    match why {
-        TerminationReason::NotReady => 0,
-        TerminationReason::NotifiedFailure => 1,
-        TerminationReason::WatchdogTimeout => 2,
-        TerminationReason::WatchdogTrigger => 3,
-        TerminationReason::Unhealthy => 4,
-    }
-}
-
-const fn termination_of_code(code: u8) -> Option<TerminationReason> {
-    Some(match code {
-        0 => TerminationReason::NotReady,
-        1 => TerminationReason::NotifiedFailure,
-        2 => TerminationReason::WatchdogTimeout,
-        3 => TerminationReason::WatchdogTrigger,
-        4 => TerminationReason::Unhealthy,
-        _ => return None,
-    })
 }

@@ -25,6 +25,11 @@ impl Process {
             | Stage::Reaped { .. } => return,
             Stage::Idle(_) => {}
         }
+        if ctx.must_wait {
+            self.wait_for_dependencies(ctx);
+            return;
+        }
+        self.run.starts_again = false;
         let next = self.run.next.take();
         let instance = match &next {
             Some(next) => next.instance,
@@ -61,6 +66,31 @@ impl Process {
             self.resolved(ctx);
         } else if let Some(why) = held_up {
             self.spawn_held(why, ctx);
+        }
+    }
+
+    /// Enters the stage in which the process waits for what it depends on. The wait is no attempt, so it uses up no retry.
+    fn wait_for_dependencies(&mut self, ctx: &mut Ctx<'_>) {
+        self.run.starts_again = false;
+        self.run.last_error = None;
+        if *self.run.stage != Stage::Idle(Idle::Waiting) {
+            self.enter_stage(Stage::Idle(Idle::Waiting), 0, false, ctx);
+        }
+    }
+
+    /// Leaves the stage in which the process waits: something that it depends on failed. `why` names it.
+    pub(super) fn dependency_failed(&mut self, why: String, ctx: &mut Ctx<'_>) {
+        if *self.run.stage == Stage::Idle(Idle::Waiting) {
+            let name = self.spec.name.clone();
+            Self::log(
+                ctx,
+                Line::DependencyFailed {
+                    name,
+                    why: why.clone(),
+                },
+            );
+            self.run.last_error = Some(LastError::Dependency(why));
+            self.change_stage(Stage::STOPPED, ctx);
         }
     }
 
@@ -220,6 +250,9 @@ impl Process {
 
     /// STARTING → RUNNING, after `startsecs`.
     pub(super) fn promote(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
+        if ctx.is_linked {
+            self.run.running_at = ctx.now.mono;
+        }
         self.note_running(ctx);
         let to = Stage::alive(instance, pid, AlivePhase::Running);
         self.enter_stage(to, pid, false, ctx);

@@ -135,9 +135,10 @@ fn is_awaited(process: &Process, ready_when: ReadyWhen) -> bool {
     match ready_when {
         ReadyWhen::Started => is_at_first_attempt(process),
         ReadyWhen::Running => {
-            process.spec.autostart
+            process.spec.starts_with_group()
                 && match process.state() {
                     ProcessState::Starting | ProcessState::Backoff => true,
+                    ProcessState::Stopped if is_waiting(process) => true,
                     // An exited process was RUNNING before. A process that a client stops is not waited for.
                     ProcessState::Running
                     | ProcessState::Exited
@@ -150,10 +151,15 @@ fn is_awaited(process: &Process, ready_when: ReadyWhen) -> bool {
     }
 }
 
+/// Returns whether the process waits for what it depends on.
+fn is_waiting(process: &Process) -> bool {
+    *process.run.stage == Stage::Idle(Idle::Waiting)
+}
+
 /// Returns whether the process was started with its group and its first attempt has led neither to a process nor to a
 /// failure yet.
 fn is_at_first_attempt(process: &Process) -> bool {
-    process.spec.autostart
+    process.spec.starts_with_group()
         && process.run.spawns == 0
         && process.run.tries == 0
         && process.state() == ProcessState::Starting

@@ -16,6 +16,8 @@ const STOP_REPORT_SECS: Seconds = Seconds(2);
 impl Process {
     /// Asks the process to stop. Nothing changes if it is not running or stops already.
     pub(super) fn stop(&mut self, ctx: &mut Ctx<'_>) {
+        self.run.stop_held = false;
+        self.run.starts_again = false;
         match *self.run.stage {
             Stage::Attempt { instance, step } => self.stop_attempt(instance, step, ctx),
             Stage::Alive {
@@ -41,8 +43,21 @@ impl Process {
                 );
                 self.enter_stage(Stage::STOPPED, 0, false, ctx);
             }
+            Stage::Idle(Idle::Waiting) => self.change_stage(Stage::STOPPED, ctx),
             Stage::Idle(_) => self.cancel_restart(ctx),
         }
+    }
+
+    /// Notes a stop that waits until the processes that depend on this one are gone.
+    pub(super) fn hold_stop(&mut self, _: &mut Ctx<'_>) {
+        self.run.starts_again = false;
+        self.run.stop_held = true;
+    }
+
+    /// Stops the process, which starts again as soon as it has stopped.
+    pub(super) fn stop_to_restart(&mut self, ctx: &mut Ctx<'_>) {
+        self.stop(ctx);
+        self.run.starts_again = true;
     }
 
     /// Stops an attempt. A late answer of the shell will be ignored as stale.
@@ -84,6 +99,7 @@ impl Process {
     /// Differs: the original answers a stop of such a process with "not running" and restarts it a moment later. With a
     /// restart delay that moment is long, and a looping program could hardly be stopped. Here the stop is honoured.
     pub(super) fn cancel_restart(&mut self, ctx: &mut Ctx<'_>) {
+        self.run.starts_again = false;
         if let Stage::Idle(Idle::Exited { .. }) = *self.run.stage {
             let restart_at = Tick::NEVER;
             self.change_stage(Stage::Idle(Idle::Exited { restart_at }), ctx);

@@ -69,6 +69,9 @@ pub(super) enum BatchAction {
     Start {
         /// Whether to answer only when the process is RUNNING or has failed.
         wait: bool,
+        /// Whether to start the process without what it depends on.
+        #[serde(default)]
+        alone: bool,
     },
     /// Stop the process.
     Stop {

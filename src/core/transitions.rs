@@ -53,6 +53,10 @@ pub(super) enum Trigger {
     Resumed,
     /// Consequence of a failed attempt: more than `startretries` retries failed.
     RetriesSpent,
+    /// Consequence of a change of another process: everything that the process waits for is up.
+    DependenciesMet,
+    /// Consequence of a change of another process: something that the process waits for will not be up.
+    DependencyFailed,
     /// Consequence of a stop before the spawn thread creates the process: no process comes into being.
     Cancelled,
     /// Inputs about a process that change no stage: a step that is held up, a foreign notify message, a client that
@@ -76,7 +80,7 @@ use StageKind::{
     AwaitingReady, Backoff, Exited, Fatal, PreStart, PreStop, Preparing, ReapedRunning,
     ReapedStarting, ReapedStopping, ReapedUnknown, ReapedUnpromoted, Resolving, Running, Spawning,
     Starting, StopPending, Stopped, Stopping, TerminatingRunning, TerminatingStarting, Unknown,
-    UnknownGone,
+    UnknownGone, Waiting,
 };
 
 /// Why inputs about an instance do not reach an idle process.
@@ -117,6 +121,14 @@ pub(super) const fn cell(from: StageKind, on: Trigger) -> Cell {
             Backoff => To(&[Fatal]),
             _ => Impossible("it follows a failed attempt, which is in BACKOFF"),
         },
+        Trigger::DependenciesMet => match from {
+            Waiting => To(&[Resolving]),
+            _ => Impossible("only a process that waits is told"),
+        },
+        Trigger::DependencyFailed => match from {
+            Waiting => To(&[Stopped]),
+            _ => Impossible("only a process that waits is told"),
+        },
         Trigger::Cancelled => match from {
             StopPending => To(&[Stopped]),
             _ => Impossible("it follows the stop of an attempt"),
@@ -127,7 +139,9 @@ pub(super) const fn cell(from: StageKind, on: Trigger) -> Cell {
 
 const fn on_start(from: StageKind) -> Cell {
     match from {
-        Stopped | Exited | Fatal => To(&[Resolving]),
+        Stopped | Exited | Fatal => To(&[Resolving, Waiting]),
+        // Without its dependencies, if the request says so.
+        Waiting => To(&[Resolving]),
         Backoff | Resolving | PreStart | Preparing | Spawning | Starting | AwaitingReady
         | Running | TerminatingStarting | TerminatingRunning | ReapedStarting
         | ReapedUnpromoted | ReapedRunning => Ignored("refused: the process is started"),
@@ -144,7 +158,7 @@ const fn on_stop(from: StageKind) -> Cell {
     match from {
         // The automatic restart is cancelled.
         Exited => To(&[Exited]),
-        Backoff => To(&[Stopped]),
+        Backoff | Waiting => To(&[Stopped]),
         Resolving | PreStart | Preparing | Spawning => To(&[StopPending]),
         Starting | AwaitingReady | Running | TerminatingStarting | TerminatingRunning => {
             To(&[PreStop, Stopping])
@@ -160,6 +174,7 @@ const fn on_stop(from: StageKind) -> Cell {
 const fn on_shutdown(from: StageKind) -> Cell {
     match from {
         Backoff => To(&[Fatal]),
+        Waiting => To(&[Stopped]),
         Resolving | PreStart | Preparing | Spawning | Starting | AwaitingReady | Running
         | TerminatingStarting | TerminatingRunning | ReapedStarting | ReapedUnpromoted
         | ReapedRunning => on_stop(from),
@@ -172,7 +187,7 @@ const fn on_shutdown(from: StageKind) -> Cell {
 const fn on_resolved(from: StageKind) -> Cell {
     match from {
         Resolving => To(&[PreStart, Preparing]),
-        Stopped | Exited | Fatal | Backoff | UnknownGone => LATE,
+        Stopped | Exited | Fatal | Backoff | Waiting | UnknownGone => LATE,
         PreStart | Preparing | Spawning | Starting | AwaitingReady | Running
         | TerminatingStarting | TerminatingRunning | PreStop | Stopping | Unknown => {
             Impossible("the shell resolves an instance once")
@@ -187,7 +202,7 @@ const fn on_resolved(from: StageKind) -> Cell {
 const fn on_prepared(from: StageKind) -> Cell {
     match from {
         Preparing => To(&[Spawning]),
-        Stopped | Exited | Fatal | Backoff | UnknownGone => LATE,
+        Stopped | Exited | Fatal | Backoff | Waiting | UnknownGone => LATE,
         Resolving | PreStart => Ignored("preparing began early, and the attempt keeps the answer"),
         Spawning | Starting | AwaitingReady | Running | TerminatingStarting
         | TerminatingRunning | PreStop | Stopping | Unknown => {
@@ -205,7 +220,7 @@ const fn on_spawned(from: StageKind) -> Cell {
         // Preparing: the previous daemon asked for the process and was killed before it wrote that down.
         Preparing | Spawning => To(&[Starting, AwaitingReady, Running]),
         StopPending => To(&[PreStop, Stopping]),
-        Stopped | Exited | Fatal | Backoff | UnknownGone => {
+        Stopped | Exited | Fatal | Backoff | Waiting | UnknownGone => {
             Ignored("the process belongs to an attempt that has ended, and is killed")
         }
         Resolving | PreStart => {
@@ -223,7 +238,7 @@ const fn on_spawn_failed(from: StageKind) -> Cell {
         Resolving => To(&[Resolving, Backoff]),
         PreStart | Preparing | Spawning => To(&[Backoff]),
         StopPending => To(&[Stopped]),
-        Stopped | Exited | Fatal | Backoff | UnknownGone => LATE,
+        Stopped | Exited | Fatal | Backoff | Waiting | UnknownGone => LATE,
         Starting | AwaitingReady | Running | TerminatingStarting | TerminatingRunning | PreStop
         | Stopping | Unknown => Impossible("the shell has spawned the process"),
         ReapedStarting | ReapedUnpromoted | ReapedRunning | ReapedStopping | ReapedUnknown => {
@@ -239,7 +254,7 @@ const fn on_exited(from: StageKind) -> Cell {
         Running | TerminatingRunning => To(&[ReapedRunning]),
         PreStop | Stopping => To(&[ReapedStopping]),
         Unknown => To(&[ReapedUnknown]),
-        Stopped | Exited | Fatal | Backoff | UnknownGone => LATE,
+        Stopped | Exited | Fatal | Backoff | Waiting | UnknownGone => LATE,
         Resolving | PreStart | Preparing | Spawning | StopPending => NO_PROCESS,
         ReapedStarting | ReapedUnpromoted | ReapedRunning | ReapedStopping | ReapedUnknown => {
             Ignored("the previous daemon has reaped the process")
@@ -254,7 +269,7 @@ const fn on_emptied(from: StageKind) -> Cell {
         ReapedRunning => To(&[ReapedRunning]),
         ReapedStopping => To(&[ReapedStopping]),
         ReapedUnknown => To(&[ReapedUnknown]),
-        Stopped | Exited | Fatal | Backoff | UnknownGone => LATE,
+        Stopped | Exited | Fatal | Backoff | Waiting | UnknownGone => LATE,
         Resolving | PreStart | Preparing | Spawning | StopPending => NO_PROCESS,
         Starting | AwaitingReady | Running | TerminatingStarting | TerminatingRunning | PreStop
         | Stopping | Unknown => Impossible("a cgroup is emptied after the exit"),
@@ -270,7 +285,7 @@ const fn on_drained(from: StageKind) -> Cell {
         ReapedStopping => To(&[Stopped]),
         // As in the stage before the refusal.
         ReapedUnknown => To(&[Backoff, Exited, Stopped]),
-        Stopped | Exited | Fatal | Backoff | UnknownGone => LATE,
+        Stopped | Exited | Fatal | Backoff | Waiting | UnknownGone => LATE,
         Resolving | PreStart | Preparing | Spawning | StopPending => NO_PROCESS,
         Starting | AwaitingReady | Running | TerminatingStarting | TerminatingRunning | PreStop
         | Stopping | Unknown => Impossible("the output of a process that runs is not drained"),
@@ -280,7 +295,7 @@ const fn on_drained(from: StageKind) -> Cell {
 const fn on_signal_sent(from: StageKind) -> Cell {
     match from {
         Stopping => To(&[Stopping]),
-        Stopped | Exited | Fatal | Backoff | UnknownGone => LATE,
+        Stopped | Exited | Fatal | Backoff | Waiting | UnknownGone => LATE,
         Resolving | PreStart | Preparing | Spawning | StopPending => NO_PROCESS,
         Starting | AwaitingReady | Running | TerminatingStarting | TerminatingRunning | PreStop
         | Unknown => Ignored("the process does not stop, so its exit tells the rest"),
@@ -294,7 +309,7 @@ const fn on_signal_refused(from: StageKind) -> Cell {
     match from {
         Starting | AwaitingReady | Running | TerminatingStarting | TerminatingRunning | PreStop
         | Stopping => To(&[Unknown]),
-        Stopped | Exited | Fatal | Backoff | UnknownGone => LATE,
+        Stopped | Exited | Fatal | Backoff | Waiting | UnknownGone => LATE,
         Resolving | PreStart | Preparing | Spawning | StopPending => NO_PROCESS,
         Unknown => Ignored("the process is UNKNOWN already"),
         ReapedStarting | ReapedUnpromoted | ReapedRunning | ReapedStopping | ReapedUnknown => {
@@ -308,7 +323,7 @@ const fn on_notified(from: StageKind) -> Cell {
         AwaitingReady => To(&[Running, TerminatingStarting, AwaitingReady]),
         Running => To(&[TerminatingRunning]),
         Stopping => To(&[Stopping]),
-        Stopped | Exited | Fatal | Backoff | UnknownGone => LATE,
+        Stopped | Exited | Fatal | Backoff | Waiting | UnknownGone => LATE,
         Resolving | PreStart | Preparing | Spawning | StopPending => NO_PROCESS,
         Starting | TerminatingStarting | TerminatingRunning | PreStop | Unknown => {
             Ignored("no message changes this stage")
@@ -322,8 +337,8 @@ const fn on_notified(from: StageKind) -> Cell {
 const fn on_deadline(from: StageKind) -> Cell {
     match from {
         // The same stage again: the daemon stops, and no process is started any more.
-        Exited => To(&[Resolving, Exited]),
-        Backoff => To(&[Resolving, Backoff]),
+        Exited => To(&[Resolving, Waiting, Exited]),
+        Backoff => To(&[Resolving, Waiting, Backoff]),
         Starting => To(&[Running]),
         AwaitingReady => To(&[TerminatingStarting]),
         Running => To(&[TerminatingRunning]),
@@ -338,7 +353,7 @@ const fn on_deadline(from: StageKind) -> Cell {
         ReapedRunning => To(&[ReapedRunning, Exited]),
         ReapedStopping => To(&[ReapedStopping, Stopped]),
         ReapedUnknown => To(&[ReapedUnknown, Backoff, Exited, Stopped]),
-        Stopped | Fatal | UnknownGone | Resolving | PreStart | Preparing | Spawning
+        Stopped | Fatal | Waiting | UnknownGone | Resolving | PreStart | Preparing | Spawning
         | StopPending | Unknown => {
             Ignored("the stage has no deadline, but a client may wait for the process")
         }
@@ -348,8 +363,8 @@ const fn on_deadline(from: StageKind) -> Cell {
 const fn on_adopted(from: StageKind) -> Cell {
     match from {
         Stopped => To(&[Starting]),
-        Exited | Fatal | Backoff | UnknownGone | Resolving | PreStart | Preparing | Spawning
-        | StopPending | Starting | AwaitingReady | Running | TerminatingStarting
+        Exited | Fatal | Backoff | Waiting | UnknownGone | Resolving | PreStart | Preparing
+        | Spawning | StopPending | Starting | AwaitingReady | Running | TerminatingStarting
         | TerminatingRunning | PreStop | Stopping | Unknown | ReapedStarting | ReapedUnpromoted
         | ReapedRunning | ReapedStopping | ReapedUnknown => {
             Impossible("a daemon adopts before it starts anything")
@@ -362,7 +377,7 @@ const fn on_resumed(from: StageKind) -> Cell {
         // No process exists, so the attempt starts again.
         Resolving | PreStart | Preparing | Spawning => To(&[Resolving]),
         StopPending | UnknownGone => To(&[Stopped]),
-        Stopped | Exited | Fatal | Backoff => Ignored("there is nothing to take over"),
+        Stopped | Exited | Fatal | Backoff | Waiting => Ignored("there is nothing to take over"),
         Starting | AwaitingReady | Running | TerminatingStarting | TerminatingRunning | PreStop
         | Stopping | Unknown => Ignored("the process is adopted in its stage"),
         ReapedStarting | ReapedUnpromoted | ReapedRunning | ReapedStopping | ReapedUnknown => {
@@ -453,7 +468,7 @@ impl Step {
 
 impl Trigger {
     /// Every trigger.
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::Start,
         Self::Stop,
         Self::Shutdown,
@@ -473,6 +488,8 @@ impl Trigger {
         Self::Adopted,
         Self::Resumed,
         Self::RetriesSpent,
+        Self::DependenciesMet,
+        Self::DependencyFailed,
         Self::Cancelled,
         Self::Other,
     ];

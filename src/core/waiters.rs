@@ -127,11 +127,16 @@ impl Fleet {
         waiting.shrink_to_fit();
         process.run.waiters = waiting;
         let (name, group) = (process.spec.name.clone(), process.spec.group.clone());
+        let reason = match &process.run.last_error {
+            Some(LastError::Dependency(text)) => Some(text.clone()),
+            _ => None,
+        };
         for (waiter, verdict) in over {
             let ticket = waiter.ticket;
-            let fault = verdict
-                .fault
-                .map(|code| self.fault_of(ticket, code, &group, &name));
+            let fault = verdict.fault.map(|code| match &reason {
+                Some(reason) => code.of(reason.as_str()),
+                None => self.fault_of(ticket, code, &group, &name),
+            });
             let place = (waiter.index, verdict.immediate);
             self.settle_member(ticket, place.0, place.1, &name, &group, fault, out);
         }
@@ -141,19 +146,32 @@ impl Fleet {
     ///
     /// Differs: the original tells clients that already waited that the process has stopped.
     pub(super) fn fail_stops(&mut self, slot: u32, text: &str, out: &mut Actions) {
+        let is_stop = |until| matches!(until, WaitUntil::Stopped | WaitUntil::StopSent);
+        self.fail_waiters(slot, is_stop, FaultCode::Failed, text, out);
+    }
+
+    /// Fails the requests that wait for something of a process.
+    pub(super) fn fail_waiters(
+        &mut self,
+        slot: u32,
+        is_concerned: impl Fn(WaitUntil) -> bool,
+        code: FaultCode,
+        text: &str,
+        out: &mut Actions,
+    ) {
         let Some((name, group)) = self.names_of(slot) else {
             return;
         };
         let Some(process) = self.slots.get_mut(slot) else {
             return;
         };
-        let (stops, rest) = std::mem::take(&mut process.run.waiters)
+        let (concerned, rest) = std::mem::take(&mut process.run.waiters)
             .into_iter()
-            .partition(|waiter| matches!(waiter.until, WaitUntil::Stopped | WaitUntil::StopSent));
+            .partition(|waiter| is_concerned(waiter.until));
         process.run.waiters = rest;
-        let stops: Vec<Waiter> = stops;
-        for waiter in stops {
-            let fault = Some(FaultCode::Failed.of(text));
+        let concerned: Vec<Waiter> = concerned;
+        for waiter in concerned {
+            let fault = Some(code.of(text));
             let (ticket, index) = (waiter.ticket, waiter.index);
             self.settle_member(ticket, index, true, &name, &group, fault, out);
         }
@@ -179,6 +197,10 @@ impl Waiter {
         match self.until {
             WaitUntil::Spawned | WaitUntil::Running => {
                 let waited = matches!(self.until, WaitUntil::Running);
+                if matches!(stage, Stage::Idle(Idle::Waiting)) {
+                    // A client that does not wait for RUNNING gets success: the start was accepted.
+                    return if waited { None } else { done(true) };
+                }
                 match &process.run.last_error {
                     Some(LastError::NotSpawned(_)) => return failed(FaultCode::SpawnError, true),
                     Some(
@@ -195,7 +217,7 @@ impl Waiter {
                     }
                     // A client that does not wait for RUNNING gets success now: the start was accepted.
                     Some(LastError::HeldUp(_)) if !waited => return done(false),
-                    Some(LastError::HeldUp(_)) | None => {}
+                    Some(LastError::HeldUp(_) | LastError::Dependency(_)) | None => {}
                 }
                 match process.state() {
                     ProcessState::Starting if matches!(stage, Stage::Attempt { .. }) => None,

@@ -37,6 +37,12 @@ pub(super) struct ActionFlag {
 
 pub(super) const JSON: ActionFlag = flag("--json", "print one line of JSON");
 pub(super) const YES: ActionFlag = flag("--yes", "do not ask for confirmation");
+pub(super) const NO_DEPS: ActionFlag =
+    flag("--no-deps", "start without what the processes depend on");
+pub(super) const WITH_DEPENDENTS: ActionFlag = flag(
+    "--with-dependents",
+    "first stop what depends on the processes",
+);
 pub(super) const DRY_RUN: ActionFlag = flag("--dry-run", "show what the action would do");
 pub(super) const IF_PLAN: ActionFlag = ActionFlag {
     name: "--if-plan",

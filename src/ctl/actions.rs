@@ -1,11 +1,14 @@
 //! ACTIONS: all actions with their help texts and completions.
 
 use super::action::{
-    ActionFlag, ArgKind, CtlAction, DRY_RUN, FOLLOW, IF_PLAN, JSON, OUTPUT, VERBOSE, YES, action,
+    ActionFlag, ArgKind, CtlAction, DRY_RUN, FOLLOW, IF_PLAN, JSON, NO_DEPS, OUTPUT, VERBOSE,
+    WITH_DEPENDENTS, YES, action,
 };
 use super::error::CtlError;
 use super::session::CtlSession;
-use super::{daemon, exit, group, log, plan, process, render, rolling, schedule, status};
+use super::{
+    daemon, dependencies, exit, group, log, plan, process, render, rolling, schedule, status,
+};
 
 /// All actions, sorted by name.
 pub(super) const ACTIONS: &[CtlAction] = &[
@@ -35,6 +38,18 @@ pub(super) const ACTIONS: &[CtlAction] = &[
              clear <name> <name>\tClear multiple process' log files\n\
              clear all\t\tClear all process' log files",
         ),
+    action("critical-chain", dependencies::critical_chain)
+        .about("Show what the last start of a process waited for: the times of the starts, and what is waited for now.")
+        .exits(&[
+            (exit::GENERIC, "unknown process"),
+            (exit::UNIMPLEMENTED, "the daemon does not support the action"),
+        ])
+        .own()
+        .takes(ArgKind::Processes)
+        .help(
+            "critical-chain\t\t\tShow the chain of dependencies that ended last\n\
+             critical-chain <name> [...]\tShow the chains of these processes",
+        ),
     action("exit", exit)
         .about("Leave the shell.")
         .help("exit\tExit the supervisor shell."),
@@ -47,6 +62,26 @@ pub(super) const ACTIONS: &[CtlAction] = &[
         .help(
             "fg <process>\tConnect to a process in foreground mode\n\
              \t\tCtrl-C to exit",
+        ),
+    action("graph", dependencies::graph)
+        .about("Show what processes depend on.")
+        .exits(&[
+            (exit::GENERIC, "unknown process"),
+            (exit::INVALID_ARGUMENTS, "wrong arguments"),
+            (exit::UNIMPLEMENTED, "the daemon does not support the action"),
+        ])
+        .own()
+        .takes(ArgKind::Processes)
+        .flags(&[ActionFlag {
+            name: "-o",
+            argument: true,
+            doc: "print tree, dot or json",
+        }])
+        .help(
+            "graph\t\t\tShow what all processes depend on, as a tree\n\
+             graph <name> [...]\tShow what these processes depend on\n\
+             graph -o dot\t\tThe same for Graphviz\n\
+             graph -o json\t\tThe same as one line of JSON",
         ),
     action("help", help)
         .about("List all actions, or describe one action.")
@@ -253,7 +288,9 @@ pub(super) const ACTIONS: &[CtlAction] = &[
              start <gname>:*\t\tStart all processes in a group\n\
              start <name> <name>\tStart multiple processes or groups\n\
              start all\t\tStart all processes",
-        ),
+        )
+        .flags(&[NO_DEPS])
+        .ours("start --no-deps <name>\tStart a process without what it depends on"),
     action("status", status::status)
         .about("Print the state of processes: name, state, PID and uptime, or the reason why the process does not run.")
         .exits(&[
@@ -283,7 +320,9 @@ pub(super) const ACTIONS: &[CtlAction] = &[
              stop <gname>:*\t\tStop all processes in a group\n\
              stop <name> <name>\tStop multiple processes or groups\n\
              stop all\t\tStop all processes",
-        ),
+        )
+        .flags(&[WITH_DEPENDENTS])
+        .ours("stop --with-dependents <name>\tStop a process after everything that depends on it"),
     action("tail", log::tail)
         .about("Print the end of the log of a process. `-f` follows the log until Ctrl-C; a number is a number of bytes.")
         .exits(&[

@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn ctl_02_completion_goes_by_the_arguments_of_an_action() {
-        let table: [(&str, &[&str]); 24] = [
+        let table: [(&str, &[&str]); 26] = [
             ("seri", &["serialrestart"]),
             (
                 "start ",
@@ -254,7 +254,9 @@ mod tests {
             ("start two:", &["two:*", "two:two"]),
             ("start a", &["all"]),
             ("start x", &[]),
-            ("start -", &[]),
+            ("start -", &["--no-deps"]),
+            ("stop -", &["--with-dependents"]),
+            ("restart -", &[]),
             ("status --", &["--json"]),
             ("status --json n", &["num:*", "num:num_00", "num:num_01"]),
             ("fg n", &["num:num_00", "num:num_01"]),

@@ -7,6 +7,7 @@ mod actions;
 mod client;
 mod completion;
 mod daemon;
+mod dependencies;
 mod error;
 mod exit;
 mod file;

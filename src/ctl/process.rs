@@ -1,9 +1,10 @@
 //! Actions that change processes: `start`, `stop`, `restart`, `signal`, `clear`.
 
+use super::action::{NO_DEPS, WITH_DEPENDENTS};
 use super::error::CtlError;
 use super::exit;
 use super::plan::note_unapplied;
-use super::reply::{self, ProcessOutcome};
+use super::reply::{self, ProcessDependencies, ProcessOutcome};
 use super::session::CtlSession;
 use crate::api::FaultCode;
 use crate::api::xmlrpc::RpcValue;
@@ -19,6 +20,8 @@ enum ResultWording {
     Text,
     /// The name and this text as an error, with the reason from the fault.
     Reason(&'static str),
+    /// The name and this text as an error, with the reason from the fault if a dependency is the reason.
+    Dependency(&'static str),
 }
 
 /// An action on several processes.
@@ -46,7 +49,8 @@ impl ProcessAction {
         match words {
             ResultWording::Plain(text)
             | ResultWording::Error(text)
-            | ResultWording::Reason(text) => Some(text),
+            | ResultWording::Reason(text)
+            | ResultWording::Dependency(text) => Some(text),
             ResultWording::Text => None,
         }
     }
@@ -71,7 +75,8 @@ pub(super) const START: ProcessAction = ProcessAction {
         (FaultCode::SpawnError, ResultWording::Error("spawn error")),
         (
             FaultCode::AbnormalTermination,
-            ResultWording::Error("abnormal termination"),
+            // Supervisor's text is only the name. A reason says which dependency failed.
+            ResultWording::Dependency("abnormal termination"),
         ),
         // Differs: Supervisor prints the exception that it raises for this.
         (FaultCode::Failed, ResultWording::Text),
@@ -159,7 +164,15 @@ pub(super) fn start(session: &mut CtlSession, arguments: &str) -> Result<(), Ctl
     if names.is_empty() {
         return no_names(session, START.no_names);
     }
-    act(session, &START, &names, None)
+    let (options, names) = split_option(&names, NO_DEPS.name);
+    match options {
+        true if names.is_empty() || names.contains(&"all") => session.usage(
+            "Error: start --no-deps requires the names of processes",
+            START.no_names,
+        ),
+        true => start_alone(session, &names),
+        false => act(session, &START, &names, None),
+    }
 }
 
 /// The action `stop name… | group:* | all`.
@@ -171,7 +184,22 @@ pub(super) fn stop(session: &mut CtlSession, arguments: &str) -> Result<(), CtlE
     if names.is_empty() {
         return no_names(session, STOP.no_names);
     }
-    act(session, &STOP, &names, None)
+    let (options, names) = split_option(&names, WITH_DEPENDENTS.name);
+    match options {
+        true if names.is_empty() || names.contains(&"all") => session.usage(
+            "Error: stop --with-dependents requires the names of processes",
+            STOP.no_names,
+        ),
+        true => stop_with_dependents(session, &names),
+        false => {
+            act(session, &STOP, &names, None)?;
+            // With `all` nothing is left that could depend on them.
+            for name in names.iter().filter(|_| !names.contains(&"all")) {
+                note_dependents(session, name)?;
+            }
+            Ok(())
+        }
+    }
 }
 
 /// The action `restart name… | group:* | all`: stops all of them, then starts all.
@@ -222,6 +250,109 @@ pub(super) fn clear(session: &mut CtlSession, arguments: &str) -> Result<(), Ctl
         return no_names(session, CLEAR.no_names);
     }
     act(session, &CLEAR, &names, None)
+}
+
+/// Whether an option is among the words, and the other words.
+fn split_option<'w>(words: &[&'w str], option: &str) -> (bool, Vec<&'w str>) {
+    let names: Vec<&str> = words
+        .iter()
+        .copied()
+        .filter(|word| *word != option)
+        .collect();
+    (names.len() < words.len(), names)
+}
+
+/// Starts processes without what they depend on.
+fn start_alone(session: &mut CtlSession, names: &[&str]) -> Result<(), CtlError> {
+    each(
+        session,
+        &START,
+        "supervisord.startWithoutDependencies",
+        names,
+    )
+}
+
+/// Stops processes after everything that depends on them.
+fn stop_with_dependents(session: &mut CtlSession, names: &[&str]) -> Result<(), CtlError> {
+    each(session, &STOP, "supervisord.stopWithDependents", names)
+}
+
+fn each(
+    session: &mut CtlSession,
+    action: &ProcessAction,
+    method: &str,
+    names: &[&str],
+) -> Result<(), CtlError> {
+    for name in names {
+        let spec = Namespec::parse(name);
+        match session.call(method, vec![RpcValue::text(*name)]) {
+            Ok(answer @ RpcValue::Array(_)) => outcomes(session, action, &answer)?,
+            Err(CtlError::Fault(fault))
+                if fault.code == i64::from(FaultCode::UnknownMethod.code()) =>
+            {
+                session.complain(&format!("{name}: ERROR (the server does not support it)"))?;
+                session.exit = exit::UNIMPLEMENTED;
+                return Ok(());
+            }
+            answer => {
+                let (status, description) = match answer {
+                    Ok(_) => (i64::from(FaultCode::Success.code()), "OK".to_owned()),
+                    Err(CtlError::Fault(fault)) => (fault.code, fault.text),
+                    Err(failure) => return Err(failure),
+                };
+                let outcome = ProcessOutcome {
+                    name: spec.process.unwrap_or_else(|| "*".to_owned()),
+                    group: spec.group,
+                    status,
+                    description,
+                };
+                say_outcome(session, action, &outcome)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Says which processes still run although they depend on one that was stopped. A server without dependencies is not
+/// worth a word.
+fn note_dependents(session: &mut CtlSession, name: &str) -> Result<(), CtlError> {
+    let names = RpcValue::Array(vec![RpcValue::text(name)]);
+    let answer = match session.call("supervisord.getDependencies", vec![names]) {
+        Ok(answer) => answer,
+        Err(failure @ CtlError::Output(_)) => return Err(failure),
+        // The stop itself has succeeded, and the server may not know what this is about.
+        Err(_) => return Ok(()),
+    };
+    for process in reply::all(&answer, ProcessDependencies::read).unwrap_or_default() {
+        if process.dependents.is_empty() {
+            continue;
+        }
+        let (verb, them) = match process.dependents.len() {
+            1 => ("depends", "it"),
+            _ => ("depend", "them"),
+        };
+        session.say(&format!(
+            "{}: note: {} still running and {verb} on it (stop --with-dependents stops {them} first)",
+            process.namespec(),
+            listed(&process.dependents)
+        ))?;
+    }
+    Ok(())
+}
+
+/// A list of names with the verb that follows it.
+fn listed(names: &[String]) -> String {
+    const SHOWN_MAX: usize = 5;
+    match names {
+        [one] => format!("{one} is"),
+        names if names.len() > SHOWN_MAX => format!(
+            "{} and {} more are",
+            names[..SHOWN_MAX].join(", "),
+            names.len() - SHOWN_MAX
+        ),
+        [first @ .., last] => format!("{} and {last} are", first.join(", ")),
+        [] => String::new(),
+    }
 }
 
 pub(super) fn no_names(session: &mut CtlSession, status: u8) -> Result<(), CtlError> {
@@ -317,6 +448,12 @@ fn say_outcome(
         Some(ResultWording::Plain(text)) => format!("{name}: {text}"),
         Some(ResultWording::Error(text)) => format!("{name}: ERROR ({text})"),
         Some(ResultWording::Text) => outcome.description.clone(),
+        Some(ResultWording::Dependency(text)) => {
+            match reason(&outcome.description, &name).filter(|why| why.starts_with("dependency ")) {
+                Some(reason) => format!("{name}: ERROR ({text}: {reason})"),
+                None => format!("{name}: ERROR ({text})"),
+            }
+        }
         Some(ResultWording::Reason(text)) => match reason(&outcome.description, &name) {
             Some(reason) => format!("{name}: ERROR ({text}: {reason})"),
             None => format!("{name}: ERROR ({text})"),

@@ -274,6 +274,58 @@ impl ScaleResult {
     }
 }
 
+/// One process of `supervisord.getDependencies`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ProcessDependencies {
+    pub(super) name: String,
+    pub(super) group: String,
+    pub(super) statename: String,
+    pub(super) held_up: String,
+    /// Milliseconds; -1: never.
+    pub(super) started: i64,
+    /// Milliseconds; -1: unknown.
+    pub(super) ready: i64,
+    pub(super) depends_on: Vec<DependencyOf>,
+    pub(super) dependents: Vec<String>,
+}
+
+/// One dependency of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DependencyOf {
+    pub(super) target: String,
+    pub(super) condition: String,
+    pub(super) met: bool,
+    pub(super) processes: Vec<String>,
+}
+
+impl ProcessDependencies {
+    /// The name as people write it.
+    pub(super) fn namespec(&self) -> String {
+        Namespec::print(&self.group, &self.name)
+    }
+
+    pub(super) fn read(value: &RpcValue) -> Result<Self, CtlError> {
+        let need = |value: &RpcValue| {
+            Ok(DependencyOf {
+                target: text(value, "target")?,
+                condition: text(value, "condition")?,
+                met: boolean(value, "met")?,
+                processes: all(member(value, "processes")?, as_text)?,
+            })
+        };
+        Ok(Self {
+            name: text(value, "name")?,
+            group: text(value, "group")?,
+            statename: text(value, "statename")?,
+            held_up: text(value, "held_up")?,
+            started: int(value, "started")?,
+            ready: int(value, "ready")?,
+            depends_on: all(member(value, "depends_on")?, need)?,
+            dependents: all(member(value, "dependents")?, as_text)?,
+        })
+    }
+}
+
 /// The number of the daemon's upgrades in place, and whether one is in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct UpgradeCount {

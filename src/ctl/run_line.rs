@@ -17,8 +17,11 @@ pub(super) fn run_line(session: &mut CtlSession, line: &str) -> Result<(), CtlEr
     let (word, arguments) = match line.strip_prefix('?') {
         Some(topic) => ("help", topic.trim()),
         None => {
+            let word = line.split_whitespace().next().unwrap_or_default();
+            // Differs: in Supervisor a word ends before a dash, which names of ours contain.
+            let is_whole = word.contains('-') && find_action(word).is_some();
             let end = line
-                .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                .find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && !(is_whole && c == '-'))
                 .unwrap_or(line.len());
             (&line[..end], line[end..].trim())
         }

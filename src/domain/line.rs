@@ -309,6 +309,11 @@ lines! {
     SpawnFailed { #[own] error: String } = Info "spawnerr: {error}";
     EnvFileMissing { name: ProcessName, #[own] path: String } about name = Warn ours "{name}: env file {path} does not exist; starting without it";
     StartHeldUp { name: ProcessName, #[own] why: String } about name = Warn ours "start of {name} is delayed: {why} (other programs are not affected)";
+    WaitingFor { name: ProcessName, what: String } about name = Info ours "{name} is waiting for {what}";
+    DependencyFailed { name: ProcessName, why: String } about name = Warn ours "{name} is not started: {why}";
+    StartedFor { name: ProcessName, dependant: String } about name = Info ours "starting {name}: {dependant} depends on it";
+    RestartedWith { name: ProcessName, dependency: String } about name = Info ours "restarting {name}: its dependency {dependency} was restarted (restart_with)";
+    StopHeld { name: ProcessName, dependants: String } about name = Info ours "{name} stops after {dependants}";
     Success { name: ProcessName, startsecs: i64 } about name = Info "success: {name} entered RUNNING state, process has stayed up for > than {startsecs} seconds (startsecs)";
     Ready { name: ProcessName } about name = Info ours "success: {name} entered RUNNING state, process has reported that it is ready";
     NotReady { name: ProcessName, pid: i32, seconds: i64 } about name = Warn ours "readiness timeout: {name} (pid {pid}) is not ready after {seconds} s; stopping it (ready_timeout)";

@@ -90,7 +90,9 @@ const fn about(topic: Topic) -> Option<&'static str> {
         Topic::Schedule => Some(
             "A program with `cron` starts at these times, not with the daemon. `supervisorctl next` prints when, `runs` its last runs, and `run` starts it now. A `stop` ends the present run only. See `SCHEDULES`.",
         ),
-        Topic::Run | Topic::Start | Topic::Ready | Topic::Logs | Topic::Systemd => None,
+        Topic::Run | Topic::Start | Topic::Order | Topic::Ready | Topic::Logs | Topic::Systemd => {
+            None
+        }
     }
 }
 
@@ -106,7 +108,7 @@ Values can contain `%(here)s` (the directory of the file), `%(ENV_<NAME>)s` (an 
 `%(ENV_<NAME>:-<text>)s` expands to the text if the variable is unset or empty. `%%` is a literal percent sign.
 
 `supervisord --check` prints all errors and warnings with file, line and column. Unknown keys and sections are warnings,
-with `--strict` errors. Keys of other tools, such as `dependent_startup`, are ignored. At start, the log shows at most eight
+with `--strict` errors. Keys of other tools that share the file are ignored. At start, the log shows at most eight
 unknown keys. `echo_supervisord_conf` prints a sample file with all keys.";
 
 const KEYS: &str = "\

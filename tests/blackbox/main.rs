@@ -17,6 +17,7 @@ mod bad_input;
 mod cgroups;
 mod churn;
 mod cron;
+mod dependencies;
 mod diagnostics;
 mod environment;
 mod events;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
     tests.extend(session_bus::tests());
     tests.extend(churn::tests());
     tests.extend(cron::tests());
+    tests.extend(dependencies::tests());
     tests.extend(events::tests());
     tests.extend(real_programs::tests());
     tests.extend(fcgi::tests());

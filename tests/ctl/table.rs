@@ -161,9 +161,39 @@ pub(crate) const STEPS: &[Step] = &[
     Ctl("help", Same),
     Ctl("?", Same),
     Ctl("?_", Same),
-    Ctl("?start", Same),
-    Ctl("?_start", Same),
-    Ctl("help__start", Same),
+    Ctl(
+        "?start",
+        Differs(
+            "start <name>\t\tStart a process\n\
+             start <gname>:*\t\tStart all processes in a group\n\
+             start <name> <name>\tStart multiple processes or groups\n\
+             start all\t\tStart all processes\n\
+             start --no-deps <name>\tStart a process without what it depends on\n",
+            0,
+        ),
+    ),
+    Ctl(
+        "?_start",
+        Differs(
+            "start <name>\t\tStart a process\n\
+             start <gname>:*\t\tStart all processes in a group\n\
+             start <name> <name>\tStart multiple processes or groups\n\
+             start all\t\tStart all processes\n\
+             start --no-deps <name>\tStart a process without what it depends on\n",
+            0,
+        ),
+    ),
+    Ctl(
+        "help__start",
+        Differs(
+            "start <name>\t\tStart a process\n\
+             start <gname>:*\t\tStart all processes in a group\n\
+             start <name> <name>\tStart multiple processes or groups\n\
+             start all\t\tStart all processes\n\
+             start --no-deps <name>\tStart a process without what it depends on\n",
+            0,
+        ),
+    ),
     Ctl("help nosuch", Same),
     Ctl("help start stop", Same),
     Ctl("help add", Same),
@@ -179,7 +209,17 @@ pub(crate) const STEPS: &[Step] = &[
     Ctl("help restart", Same),
     Ctl("help shutdown", Same),
     Ctl("help signal", Same),
-    Ctl("help stop", Same),
+    Ctl(
+        "help stop",
+        Differs(
+            "stop <name>\t\tStop a process\n\
+             stop <gname>:*\t\tStop all processes in a group\n\
+             stop <name> <name>\tStop multiple processes or groups\n\
+             stop all\t\tStop all processes\n\
+             stop --with-dependents <name>\tStop a process after everything that depends on it\n",
+            0,
+        ),
+    ),
     Ctl("help tail", Same),
     Ctl(
         "help update",

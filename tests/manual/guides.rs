@@ -48,8 +48,9 @@ pub(crate) fn tests() -> Vec<Trial> {
 
 /// The guides whose commands run beside a daemon, and the program that they need. README and the recipes have their own
 /// tests.
-const SESSIONS: [(&str, &str); 9] = [
+const SESSIONS: [(&str, &str); 10] = [
     ("control", "sh"),
+    ("dependencies", "sh"),
     ("limits-and-privileges", "sh"),
     ("logs", "sh"),
     ("migrating", "sh"),

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use supervisord::config::dependency::{depends_on, wait_for};
 use supervisord::config::spec::{
-    AutoRestart, CgroupLimits, Config, CronMissed, CronOverlap, DaemonSpec, ExitWhen, FcgiSocket,
-    GroupChange, GroupChangeResult, GroupKind, GroupSpec, HealthAction, HealthSpec, Hooks,
-    InternedDefault as _, KillMode, LimitAmount, LogSpec, LogTarget, NotifySpec, OnFatal,
+    AutoRestart, CgroupLimits, Config, CronMissed, CronOverlap, DaemonSpec, Dependencies, ExitWhen,
+    FcgiSocket, GroupChange, GroupChangeResult, GroupKind, GroupSpec, HealthAction, HealthSpec,
+    Hooks, InternedDefault as _, KillMode, LimitAmount, LogSpec, LogTarget, NotifySpec, OnFatal,
     ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate, RestartPolicy, ScheduleSpec, Script,
     UNLIMITED_RETRIES,
 };
@@ -185,6 +186,7 @@ fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
         hooks: rng.one_in(4).then(|| Arc::new(hooks(rng))),
         resources: resources(rng),
         schedule: (place % 3 == 1).then(|| schedule(rng)),
+        dependencies: dependencies(rng, group),
         ..ProcessSpec::new(
             ProcessName::parse(&format!("p{place}")).expect("valid"),
             group.clone(),
@@ -234,6 +236,37 @@ fn schedule(rng: &mut Rng) -> Arc<ScheduleSpec> {
         missed: rng.pick(&[CronMissed::Skip, CronMissed::Once]),
         jitter: Seconds(rng.pick(&[0, 0, 2, 1000])),
     })
+}
+
+/// Random dependencies on groups with a lower number, so that no mixture of configurations has a cycle.
+fn dependencies(rng: &mut Rng, group: &GroupName) -> Arc<Dependencies> {
+    let number: u64 = group.as_str()[1..].parse().unwrap_or(0);
+    let mut dependencies = Dependencies::default();
+    if number < 2 || !rng.one_in(3) {
+        return dependencies.into_shared();
+    }
+    for _ in 0..=rng.below(2) {
+        let target = format!("g{}", 1 + rng.below(number - 1));
+        let suffix = rng.pick(&["", "", ":*", ":p0", ":p1"]);
+        let condition = rng.pick(&["", "", "", ":started", ":ready", ":healthy", ":exited-ok"]);
+        let text = format!("{target}{suffix}{condition}");
+        let parsed = depends_on(&text).expect("valid");
+        if rng.one_in(3) {
+            let targets = parsed.iter().map(|dependency| dependency.target.clone());
+            dependencies.restart_with.extend(targets);
+        }
+        if rng.one_in(8) {
+            let state = rng.pick(&["running", "exited", "running,exited", "stopped"]);
+            dependencies.starts_with_plugin = true;
+            let text = format!("{target}{suffix}:{state}");
+            dependencies
+                .wait_for
+                .extend(wait_for(&text).expect("valid"));
+        } else {
+            dependencies.depends_on.extend(parsed);
+        }
+    }
+    dependencies.into_shared()
 }
 
 fn check() -> Script {

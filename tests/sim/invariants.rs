@@ -12,6 +12,7 @@ use supervisord::domain::{
 };
 use supervisord::effects::{OutputEffect, SpawnerEffect, SpawnerOutcome};
 
+use crate::dependencies::Dependents;
 use crate::ends::Ends;
 use crate::listeners::Listeners;
 use crate::notifiers::Notifiers;
@@ -67,6 +68,7 @@ pub(crate) struct Invariants {
     looked_into: BTreeSet<InstanceId>,
     stopping_told: bool,
     running_told: bool,
+    dependents: Dependents,
     listeners: Listeners,
     notifiers: Notifiers,
     schedules: Schedules,
@@ -108,6 +110,7 @@ impl Invariants {
                 }
                 if let Some(instance_state) = self.instances.get_mut(instance) {
                     instance_state.up = false;
+                    self.dependents.note_up(&instance_state.name, false);
                 }
                 if let Some(up) = self.holding.get_mut(instance) {
                     *up = false;
@@ -116,9 +119,13 @@ impl Invariants {
             Input::Emptied { instance, .. } => {
                 self.emptying.remove(instance);
             }
+            Input::Spawner(SpawnerOutcome::Answered { ticket, .. }) => {
+                self.dependents.note_checked(*ticket);
+            }
             Input::Spawner(SpawnerOutcome::Spawned { instance, .. }) => {
                 if let Some(instance_state) = self.instances.get_mut(instance) {
                     instance_state.up = true;
+                    self.dependents.note_up(&instance_state.name, true);
                 }
                 if let Some(up) = self.holding.get_mut(instance) {
                     *up = true;
@@ -131,6 +138,26 @@ impl Invariants {
     pub(crate) fn after(&mut self, now: Now, input: &Input, actions: &[Action], fleet: &Fleet) {
         self.listeners.note_input(now.mono.0, input);
         self.notifiers.note_input(now.mono.0, input);
+        if let Input::Asked { request, .. } = input {
+            self.dependents.note_request(request, fleet, now);
+        }
+        let starts = |action: &Action| {
+            matches!(
+                action,
+                Action::Log(Line::WaitingFor { .. } | Line::StartedFor { .. })
+            )
+        };
+        if actions.iter().any(starts) {
+            // A start was accepted for these.
+            for view in fleet.view(now) {
+                let name = (view.group.to_string(), view.name.to_string());
+                if view.dependency_text.starts_with("waiting for ")
+                    && let Some(told) = self.told.get_mut(&name)
+                {
+                    told.to_stay_down = false;
+                }
+            }
+        }
         self.scripts.note_input(input);
         self.restarts.note_input(input);
         self.ends.note_input(input, self.stopping_told);
@@ -230,13 +257,17 @@ impl Invariants {
                 Action::Signal {
                     instance, signal, ..
                 } => self.signal(now, *instance, *signal, (input, actions)),
-                Action::Publish(event) => self.event(event),
+                Action::Publish(event) => {
+                    self.dependents.event(event, fleet);
+                    self.event(event, fleet);
+                }
                 Action::Log(Line::ProcessAdded { name, group }) => {
                     // The process is new.
                     self.told.remove(&(group.to_string(), name.to_string()));
                 }
                 Action::Log(Line::ProcessRemoved { name, group }) => {
                     let name = (group.to_string(), name.to_string());
+                    self.dependents.removed(&name);
                     if let Some(told) = self.told.remove(&name) {
                         assert!(
                             told.state.is_stopped(),
@@ -446,7 +477,7 @@ impl Invariants {
         }
     }
 
-    fn event(&mut self, change: &Change) {
+    fn event(&mut self, change: &Change, fleet: &Fleet) {
         match change {
             Change::ProcessState {
                 group,
@@ -456,12 +487,15 @@ impl Invariants {
                 ..
             } => {
                 let name = (group.to_string(), process.to_string());
-                let told = self.told.entry(name).or_insert(Told {
+                let told = self.told.entry(name.clone()).or_insert(Told {
                     state: ProcessState::Stopped,
                     to_stay_down: false,
                 });
                 assert_eq!(told.state, *from, "events do not follow one another");
-                assert!(legal(*from, *to), "{from} -> {to}");
+                let waits = *to == ProcessState::Stopped
+                    && matches!(from, ProcessState::Exited | ProcessState::Fatal)
+                    && has_dependencies(fleet, &name);
+                assert!(waits || legal(*from, *to), "{name:?} {from} -> {to}");
                 told.state = *to;
                 if matches!(
                     to,
@@ -663,7 +697,8 @@ impl Invariants {
     }
 
     /// Asserts that the views of clients equal the published events.
-    pub(crate) fn compare(&self, views: &[ProcessView]) {
+    pub(crate) fn compare(&self, fleet: &Fleet, views: &[ProcessView]) {
+        self.dependents.compare(fleet, views, self.waiting.iter());
         let mut last = None;
         for view in views {
             let name = (view.group.to_string(), view.name.to_string());
@@ -709,6 +744,17 @@ fn is_left(fault: &Fault) -> bool {
 fn is_refused(fault: &Fault) -> bool {
     let why = fault.extra.as_deref();
     why.is_some_and(|why| why.starts_with("permission denied"))
+}
+
+fn has_dependencies(fleet: &Fleet, name: &Name) -> bool {
+    let mut groups = fleet.group_specs();
+    groups.any(|group| {
+        let is_it = |spec: &&std::sync::Arc<ProcessSpec>| {
+            (spec.group.as_str(), spec.name.as_str()) == (name.0.as_str(), name.1.as_str())
+        };
+        let process = group.processes.iter().find(is_it);
+        process.is_some_and(|process| !process.dependencies.is_empty())
+    })
 }
 
 fn legal(from: ProcessState, to: ProcessState) -> bool {

@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod configs;
+mod dependencies;
 mod ends;
 mod invariants;
 mod listeners;
@@ -36,6 +37,7 @@ const MUST_HAPPEN: &[&str] = &[
     "BAD_NAME",
     "BAD_SIGNAL",
     "CANT_REREAD",
+    "DependencyFailed",
     "DrainLate",
     "FAILED",
     "EventNotSent",
@@ -79,6 +81,7 @@ const MUST_HAPPEN: &[&str] = &[
     "Restart",
     "RestartFloored",
     "RestartRefused",
+    "RestartedWith",
     "RunMadeUp",
     "RunMissed",
     "RunQueued",
@@ -90,11 +93,14 @@ const MUST_HAPPEN: &[&str] = &[
     "SendProblem",
     "Shutdown",
     "SignalMissed",
+    "StartedFor",
+    "StopHeld",
     "TICK_3600",
     "TICK_5",
     "TICK_60",
     "UpgradeRefused",
     "Upgraded",
+    "WaitingFor",
     "WaitingToDie",
     "WaitingToStop",
     "WatchdogMissed",

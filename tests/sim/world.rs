@@ -289,7 +289,8 @@ impl World {
         }
         self.invariants.after(self.now, &input, &out, &self.fleet);
         if self.rng.one_in(10 + self.size) {
-            self.invariants.compare(&self.fleet.view(self.now));
+            self.invariants
+                .compare(&self.fleet, &self.fleet.view(self.now));
             self.invariants.schedules_go_on(self.now, &self.fleet);
         }
         self.perform(out);
@@ -844,7 +845,7 @@ impl World {
         let (group, process) = self.name();
         let name = format!("{group}:{process}");
         let wait = self.rng.percent(60);
-        let request = match self.rng.below(370) {
+        let request = match self.rng.below(386) {
             0..=89 => Request::Start { target, wait },
             90..=169 => Request::Stop { target, wait },
             170..=199 => Request::Signal {
@@ -895,6 +896,8 @@ impl World {
             },
             360..=361 => Request::Upgrade,
             362 => Request::Generation,
+            370..=377 => Request::StartAlone { target, wait },
+            378..=385 => Request::StopWithDependants { target, wait },
             363..=364 => Request::PlanUpdate,
             365..=368 => Request::RereadIfPlan("expected".to_owned()),
             _ => Request::LogFile(LogRef::Daemon),

@@ -2,7 +2,10 @@
 
 use super::super::method::{BoundCall, Method, Param, ParamKind, WireType};
 use super::super::{FaultCode, Permission, Request, RequestTarget, TableColumns};
-use super::params::{DONE, GROUP, GROUP_NAME, PROCESS_OR_GROUP, RESULTS, param, target_request};
+use super::params::{
+    DONE, GROUP, GROUP_NAME, PROCESS_OR_GROUP, RESULTS, START_WAIT, STOP_WAIT, param,
+    target_request,
+};
 use crate::domain::{Foreign, Namespec};
 
 /// Returns the target that one name of a rolling restart means.
@@ -19,7 +22,10 @@ fn rolling_target(text: String) -> RequestTarget {
 
 /// The methods that Supervisor does not have.
 pub(super) const METHODS: &[Method] = {
-    use FaultCode::{BadName, CantReread, Failed, IncorrectParameters, NotRunning};
+    use FaultCode::{
+        AbnormalTermination, AlreadyStarted, BadName, CantReread, Failed, IncorrectParameters,
+        NoFile, NotExecutable, NotRunning, SpawnError as SpawnErrorFault,
+    };
     use Permission::{Configure, Control, Shutdown, Status, Update};
     use WireType::{Array, Bool, Struct, Text};
     &[
@@ -121,6 +127,60 @@ pub(super) const METHODS: &[Method] = {
                 Ok(BoundCall::Engine(Request::RollingRestart {
                     targets,
                     at_once,
+                }))
+            },
+        },
+        Method {
+            names: &["supervisord.startWithoutDependencies"],
+            params: &[PROCESS_OR_GROUP, START_WAIT],
+            returns: Bool,
+            result: "Always true; for `group:*` the result of startProcessGroup",
+            faults: &[
+                BadName,
+                NoFile,
+                NotExecutable,
+                AlreadyStarted,
+                SpawnErrorFault,
+                AbnormalTermination,
+                Failed,
+            ],
+            permission: Control,
+            doc: "Start a process at once, although what it depends on (`depends_on`) is not up, and without starting that. A later automatic restart waits as usual.",
+            bind: |args| {
+                let (name, wait) = (args.text()?, args.truth()?);
+                Ok(target_request(name, |target| Request::StartAlone {
+                    target,
+                    wait,
+                }))
+            },
+        },
+        Method {
+            names: &["supervisord.getDependencies"],
+            params: &[param(
+                "names",
+                ParamKind::Names,
+                "`process`, `group:process`, `group:*`, or an array of those; empty: all processes that depend on others or that others depend on",
+            )],
+            returns: Array,
+            result: "Array of structs: name, group, statename; held_up: what the process waits for, or which dependency failed; started: milliseconds from the start of the daemon's first programs to its last start, -1 = never; ready: milliseconds from then to RUNNING, -1 = unknown; depends_on: array of structs with target, condition, met, and processes; dependents: names of running processes that depend on it",
+            faults: &[],
+            permission: Status,
+            doc: "Return what processes depend on (`depends_on`), and the times of their last starts. `supervisorctl graph` and `supervisorctl critical-chain` use this method.",
+            bind: |args| Ok(BoundCall::Engine(Request::Dependencies(args.names()?))),
+        },
+        Method {
+            names: &["supervisord.stopWithDependents"],
+            params: &[PROCESS_OR_GROUP, STOP_WAIT],
+            returns: Array,
+            result: RESULTS,
+            faults: &[BadName],
+            permission: Control,
+            doc: "Stop a process or a group, and before it everything that runs and depends on it (`depends_on`), directly or not.",
+            bind: |args| {
+                let (name, wait) = (args.text()?, args.truth()?);
+                Ok(target_request(name, |target| Request::StopWithDependants {
+                    target,
+                    wait,
                 }))
             },
         },

@@ -13,20 +13,21 @@ use super::super::value::{
     auto_restart, boolean, byte_size, configured_user, duration, env_files, exit_codes, integer,
     log_targets, octal, process_count, rate_limit, ready_fd, seconds, signal, stop_signals,
 };
-use super::super::{confinement, health, resources, schedule};
+use super::super::{confinement, dependency, health, resources, schedule};
 use super::row::{
     ConfigKey,
     Topic::{
-        Cgroup, Health, Hooks, Limits, Logs, Privileges, Ready, Run, Schedule, Start, Systemd,
+        Cgroup, Health, Hooks, Limits, Logs, Order, Privileges, Ready, Run, Schedule, Start,
+        Systemd,
     },
     key,
 };
 use super::value_kind::ValueKind::{
     AutoRestart, Boolean, ByteLimit, ByteSize, Capabilities, CapabilityNames, CpuMax, Cron,
-    CronMissed, CronOverlap, Environment, ExitCodes, Group, Groups, HealthAction, Integer, Jitter,
-    KillMode, Limit, List, Logfile, Memory, Name, Nice, NiceLimit, Octal, OnFatal, OomScore,
-    PidsMax, ProcessCount, RateLimit, ReadyFd, Retries, Script, Seconds, Signals, Text, User,
-    Weight,
+    CronMissed, CronOverlap, Dependencies, DependencyTargets, Environment, ExitCodes, Group,
+    Groups, HealthAction, Integer, Jitter, KillMode, Limit, List, Logfile, Memory, Name, Nice,
+    NiceLimit, Octal, OnFatal, OomScore, PidsMax, ProcessCount, RateLimit, ReadyFd, Retries,
+    Script, Seconds, Signals, Text, User, WaitFor, Weight,
 };
 use super::values::{ProgramValues, set};
 use crate::domain::Resource;
@@ -104,6 +105,10 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("stopasgroup", Boolean, Some("false"), "send the stop signal to the whole process group").topic(Start).program(set!(spec.stopasgroup = boolean)),
     key("killasgroup", Boolean, None, "send SIGKILL to the whole process group; not set: as stopasgroup").topic(Start).example("true").program(set!(killasgroup = Some(boolean))),
     key("restart_floor", Seconds, Some("1"), "minimum seconds between two starts of an automatic restart; 0 = none").ours().topic(Start).example("10").program(set!(spec.restart_floor = duration)),
+    key("depends_on", Dependencies, Some(""), "programs, groups (GROUP:*) or processes (GROUP:PROCESS) that must be up before this program starts, and that stop after it; each may end in :started, :ready, :healthy or :exited-ok").ours().topic(Order).example("web:ready").program(set!(dependencies.depends_on = dependency::depends_on)),
+    key("restart_with", DependencyTargets, Some(""), "dependencies whose restart restarts this program too").ours().topic(Order).example("web").program(set!(dependencies.restart_with = dependency::restart_with)),
+    key("dependent_startup", Boolean, Some("false"), "as in the plug-in supervisord-dependent-startup: start with the daemon although autostart is false, when dependent_startup_wait_for is met").ours().topic(Order).example("true").program(set!(dependencies.starts_with_plugin = boolean)),
+    key("dependent_startup_wait_for", WaitFor, Some(""), "with dependent_startup: programs and the states that they must have, separated by blanks").ours().topic(Order).example("web:running").program(set!(dependencies.wait_for = dependency::wait_for)),
     key("restartpause", Seconds, Some("0"), "minimum seconds between an exit, or a failed start, and the automatic restart; 0 = none").ours().live().topic(Start).example("5").program(set!(spec.restart.pause = duration)),
     key("restart_delay", Seconds, Some("0"), "seconds before the first automatic restart or retry; 0 = at once after an exit, and one more second after each failed start").ours().live().topic(Start).example("2").program(set!(spec.restart.delay = duration)),
     key("restart_delay_max", Seconds, Some("0"), "largest delay, up to which restart_delay doubles each time; 0 = restart_delay stays the same").ours().live().topic(Start).example("60").program(set!(spec.restart.delay_max = duration)),
@@ -115,8 +120,6 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("cron_overlap", CronOverlap, Some("skip"), "if the program still runs: skip = no new run, queue = a new run afterwards, kill = stop the program and start it again").ours().topic(Schedule).example("queue").program(set!(cron_overlap = schedule::overlap)),
     key("cron_missed", CronMissed, Some("skip"), "runs that were due while the daemon did not run, the machine slept or the clock was set forward: skip = not at all, once = one run for all of them").ours().topic(Schedule).example("once").program(set!(cron_missed = schedule::missed)),
     key("cron_jitter", Seconds, Some("0"), "maximum random delay of each run, so that many hosts do not start at the same moment; never longer than the time to the run after").ours().topic(Schedule).example("300").program(set!(cron_jitter = duration)),
-    key("essential", Boolean, Some("false"), "the daemon stops all programs and exits, with the exit status of the program, when it is FATAL or has exited and is not restarted").ours().live().topic(Start).example("true").program(set!(spec.essential = boolean)),
-    key("on_fatal", OnFatal, Some("none"), "when the process is FATAL: none, or shutdown = the daemon stops all programs and exits with its status").ours().live().topic(Start).example("shutdown").program(set!(spec.on_fatal = ExitAtFatal::parse)),
     key("notify", Boolean, Some("false"), "give the program a NOTIFY_SOCKET; the process is RUNNING when it sends READY=1 (sd_notify(3)), not after startsecs").ours().topic(Ready).example("true").program(set!(spec.notify.socket = boolean)),
     key("ready_fd", ReadyFd, None, "file descriptor, 3 to 1023, passed to the program; the process is RUNNING when it writes a newline to it").ours().topic(Ready).example("3").program(set!(spec.notify.ready_fd = Some(ready_fd))),
     key("ready_timeout", Seconds, None, "readiness timeout with notify or ready_fd: seconds until the start has failed; 0 = none; not set: startsecs if set, else 90").ours().topic(Ready).example("90").program(set!(ready_timeout = Some(duration))),

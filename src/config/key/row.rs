@@ -11,6 +11,8 @@ pub enum Topic {
     Run,
     /// Start, restart and stop.
     Start,
+    /// What it depends on.
+    Order,
     /// Runs at fixed times.
     Schedule,
     /// Readiness and watchdog.
@@ -33,9 +35,10 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic with its title, in the order of the manual page.
-    pub const ALL: [(Self, &'static str); 11] = [
+    pub const ALL: [(Self, &'static str); 12] = [
         (Self::Run, "what runs"),
         (Self::Start, "start and stop"),
+        (Self::Order, "dependencies"),
         (Self::Schedule, "schedules"),
         (Self::Ready, "readiness and watchdog"),
         (Self::Health, "health checks"),

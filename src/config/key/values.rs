@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::confinement::Confinement;
+use super::super::dependency::Dependencies;
 use super::super::health::HealthValues;
 use super::super::hooks::Hooks;
 use super::super::lookup::Lookup;
@@ -84,6 +85,7 @@ pub(in crate::config) struct ProgramValues {
     /// Becomes the part of `spec` when all its keys are read, as `resources`.
     pub(in crate::config) confinement: Confinement,
     pub(in crate::config) resources: CgroupLimits,
+    pub(in crate::config) dependencies: Dependencies,
     /// Becomes the part of `spec` when all keys of the process are read.
     pub(in crate::config) health: HealthValues,
     /// As `health`.
@@ -128,6 +130,7 @@ impl SectionValues for ProgramValues {
             stderr: stream,
             confinement: Confinement::default(),
             resources: CgroupLimits::default(),
+            dependencies: Dependencies::default(),
             health: HealthValues::default(),
             hooks: Hooks::default(),
         }

@@ -11,6 +11,7 @@ use super::super::problem::SourceSpan;
 use super::super::python::{is_space, strip};
 use super::super::spec::{Environment, FcgiSocket, GroupKind, GroupSpec, ProcessKind, ProcessSpec};
 use super::super::value;
+use super::dependencies::check_dependencies;
 use super::program::{NAME_HINT, processes};
 use super::{ConfigReader, RowCursor, SectionAt};
 use crate::domain::{EVENTS, GroupName};
@@ -60,6 +61,7 @@ pub(super) fn read_groups(
         is_new
     });
     warn_of_shared_sockets(reader, &groups);
+    check_dependencies(reader, &groups);
     groups.into_iter().map(Arc::new).collect()
 }
 

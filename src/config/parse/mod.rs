@@ -5,6 +5,7 @@
 
 mod confinement;
 mod daemon;
+mod dependencies;
 mod env_files;
 mod exit_when;
 mod fields;

@@ -144,10 +144,12 @@ fn common(
         spec,
         confinement,
         resources,
+        dependencies,
         ..
     } = &mut values;
     spec.confinement = std::mem::take(confinement).into_shared();
     spec.resources = std::mem::take(resources).into_shared();
+    spec.dependencies = std::mem::take(dependencies).into_shared();
     spec.exitcodes = reader.share_codes(&spec.exitcodes);
     (values, process_name)
 }

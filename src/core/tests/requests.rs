@@ -286,7 +286,7 @@ fn a1_a_batch_has_the_verb_of_its_request() {
     use crate::core::ticket::BatchAction;
 
     let request = |action: &BatchAction| match action {
-        BatchAction::Start { wait } => start("cat", *wait),
+        BatchAction::Start { wait, .. } => start("cat", *wait),
         BatchAction::Stop { wait } => stop("cat", *wait),
         BatchAction::Signal(_, text) => Request::Signal {
             target: RequestTarget::All,
@@ -296,7 +296,10 @@ fn a1_a_batch_has_the_verb_of_its_request() {
         BatchAction::Reload => Request::Reload(RequestTarget::All),
     };
     for action in [
-        BatchAction::Start { wait: true },
+        BatchAction::Start {
+            wait: true,
+            alone: false,
+        },
         BatchAction::Stop { wait: true },
         BatchAction::Signal(None, "HUP".to_owned()),
         BatchAction::Clear,

@@ -4,11 +4,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::bench::{Bench, CAT, start, stop};
+use super::bench::{Bench, CAT, config, program, start, stop};
 use crate::api::{AccessScope, Caller, Grant, Permission, Request, Ticket};
+use crate::config::dependency::depends_on;
 use crate::config::spec::{
-    AutoRestart, HealthAction, HealthSpec, Hooks, NotifySpec, ProcessSpec, Script,
+    AutoRestart, Dependencies, HealthAction, HealthSpec, Hooks, NotifySpec, ProcessSpec, Script,
 };
+use crate::core::dependency_index::DependencyIndex;
 use crate::core::notify_state::NotifyState;
 use crate::core::process::{NextAttempt, Process};
 use crate::core::script_runs::ScriptPurpose;
@@ -44,6 +46,7 @@ fn stages() -> Vec<Stage> {
         Stage::Idle(Idle::Exited { restart_at: at }),
         Stage::Idle(Idle::Fatal),
         Stage::Idle(Idle::Backoff { retry_at: at }),
+        Stage::Idle(Idle::Waiting),
         Stage::Idle(Idle::UnknownGone),
     ];
     let steps = [
@@ -145,6 +148,13 @@ const CONFIGURATIONS: &[Configure] = &[
             check: false,
         };
     },
+    // The group of that name is configured and not active, so the process waits for it.
+    |spec| {
+        spec.dependencies = Arc::new(Dependencies {
+            depends_on: depends_on("db").expect("valid"),
+            ..Dependencies::default()
+        });
+    },
     |spec| {
         spec.notify.check = true;
         spec.ready_check = Some(Arc::new(Script::Command("ready".to_owned())));
@@ -226,6 +236,7 @@ fn fleet(base: &Snapshot, stage: Stage, extras: Extras) -> Fleet {
             held_up: None,
         })
     });
+    fleet.dependencies = DependencyIndex::default();
     Fleet::restore(fleet.snapshot(), now)
 }
 
@@ -330,7 +341,11 @@ fn inputs(on: Trigger) -> Vec<(u64, Vec<Input>)> {
             )]
         }
         // No input stands for these.
-        Trigger::Adopted | Trigger::RetriesSpent | Trigger::Cancelled => vec![(10, vec![])],
+        Trigger::Adopted
+        | Trigger::RetriesSpent
+        | Trigger::DependenciesMet
+        | Trigger::DependencyFailed
+        | Trigger::Cancelled => vec![(10, vec![])],
     }
 }
 
@@ -364,6 +379,12 @@ fn steps(fleet: &mut Fleet, on: Trigger, ms: u64, inputs: Vec<Input>) -> Vec<Ste
             Trigger::RetriesSpent => {
                 fleet.update_process(0, on, now, &mut out, Process::give_up);
             }
+            Trigger::DependenciesMet => fleet.dependencies_met(0, now, &mut out),
+            Trigger::DependencyFailed => {
+                fleet.update_process(0, on, now, &mut out, |process, ctx| {
+                    process.dependency_failed("db is FATAL".to_owned(), ctx);
+                });
+            }
             Trigger::Cancelled => {
                 fleet.update_process(0, on, now, &mut out, Process::cancelled);
             }
@@ -384,7 +405,11 @@ fn the_table_of_transitions_is_what_happens() {
             spec.autostart = false;
             configure(spec);
         });
-        let base = bench.fleet.snapshot();
+        let mut whole = bench.fleet;
+        let last_read = Arc::make_mut(&mut whole.configuration.last_read);
+        let db = config(vec![(999, vec![program("db", "db")])]);
+        last_read.groups.extend(db.groups.iter().cloned());
+        let base = whole.snapshot();
         for stage in stages() {
             let kind = stage.kind();
             kinds.insert(kind);

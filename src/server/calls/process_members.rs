@@ -141,6 +141,10 @@ fn push_state<'z>(view: &ProcessView, zone: &impl Fn() -> &'z TimeZone, out: &mu
             out.push_str(&view.spawn_error);
             push_next_attempt(view, out);
         }
+        // Only programs with keys that Supervisor does not know depend on others.
+        ProcessState::Stopped if !view.dependency_text.is_empty() => {
+            out.push_str(&view.dependency_text);
+        }
         ProcessState::Stopped | ProcessState::Exited => {
             if view.start == 0 {
                 out.push_str("Not started");
@@ -283,6 +287,7 @@ pub(in crate::server) mod tests {
             now: 1_795_203_928,
             uptime: 1,
             spawn_error: String::new(),
+            dependency_text: String::new(),
             exit_status: 0,
             restarts: 0,
             next_attempt: None,

@@ -175,6 +175,8 @@ pub(super) const BUS_METHODS: &[BusMethod] = &[
     call(Manager, "SendProcessStdin", "supervisor.sendProcessStdin", "write-stdin", Done),
     call(Manager, "SendRemoteCommEvent", "supervisor.sendRemoteCommEvent", "event", Done),
     // Changes at run time
+    call(Manager, "StartWithoutDependencies", "supervisord.startWithoutDependencies", "start", Done),
+    call(Manager, "StopWithDependents", "supervisord.stopWithDependents", "stop", Results),
     call(Manager, "SetNumprocs", "supervisord.setNumprocs", "scale", Scaled),
     call(Manager, "ResetNumprocs", "supervisord.resetNumprocs", "scale", Scaled),
     call(Manager, "GetGroupNames", "twiddler.getGroupNames", "status", Names),
@@ -382,6 +384,10 @@ mod tests {
         (
             "supervisord.getConfigProblems",
             "the error of ReloadConfig has the first, and the log has all",
+        ),
+        (
+            "supervisord.getDependencies",
+            "the property Description tells what a process waits for",
         ),
         (
             "supervisord.getGeneration",

@@ -120,6 +120,7 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         now: _,
         uptime: _,
         spawn_error,
+        dependency_text,
         exit_status,
         restarts,
         next_attempt,
@@ -140,6 +141,7 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         && *start == other.start
         && *stop == other.stop
         && *spawn_error == other.spawn_error
+        && *dependency_text == other.dependency_text
         && *exit_status == other.exit_status
         && *restarts == other.restarts
         && *next_attempt == other.next_attempt
@@ -329,13 +331,14 @@ mod tests {
 
     #[test]
     fn a_changed_field_makes_a_different_row() {
-        let changes: [fn(&mut ProcessView); 9] = [
+        let changes: [fn(&mut ProcessView); 10] = [
             |view| view.pid = 8,
             |view| view.state = ProcessState::Stopping,
             |view| view.restarts = 1,
             |view| view.stop = 1,
             |view| view.status_text = "x".to_owned(),
             |view| view.spawn_error = "x".to_owned(),
+            |view| view.dependency_text = "x".to_owned(),
             |view| view.events_discarded = 1,
             |view| view.stderr_logfile = None,
             |view| view.next_attempt = Some(1),

@@ -2,8 +2,8 @@
 
 use crate::api::xmlrpc::RpcValue;
 use crate::api::{
-    ConfigView, PROCESS_MEMBERS, ProcessView, Reply, TableColumns, TableWriter, TargetResult,
-    WireType,
+    ConfigView, DependencyNeed, DependencyView, PROCESS_MEMBERS, ProcessView, Reply, TableColumns,
+    TableWriter, TargetResult, WireType,
 };
 use crate::domain::{GroupName, ProcessName};
 use crate::server::calls::log_parts::LogTail;
@@ -52,6 +52,9 @@ fn render_reply(reply: Reply, returns: WireType) -> RpcValue {
             }
         }
         Reply::Configs(views) => RpcValue::Array(views.iter().map(config_value).collect()),
+        Reply::Dependencies(views) => {
+            RpcValue::Array(views.into_iter().map(dependency_value).collect())
+        }
         Reply::Results(results) => RpcValue::Array(results.iter().map(render_status).collect()),
         Reply::Diff {
             added,
@@ -117,6 +120,38 @@ fn config_value(view: &ConfigView) -> RpcValue {
     let mut members = Vec::new();
     write_config(view, &mut members);
     RpcValue::Struct(members)
+}
+
+fn dependency_value(view: DependencyView) -> RpcValue {
+    let need = |need: DependencyNeed| {
+        struct_value([
+            ("target", RpcValue::Text(need.target)),
+            ("condition", RpcValue::Text(need.condition)),
+            ("met", RpcValue::Bool(need.is_met)),
+            ("processes", texts_value(need.processes)),
+        ])
+    };
+    // XML-RPC integers have 32 bits.
+    let millis = |millis: Option<i64>| {
+        RpcValue::Int(millis.map_or(-1, |millis| millis.min(i64::from(i32::MAX))))
+    };
+    struct_value([
+        ("name", RpcValue::text(view.name.as_str())),
+        ("group", RpcValue::text(view.group.as_str())),
+        ("statename", RpcValue::text(view.state.name())),
+        ("held_up", RpcValue::Text(view.held_up)),
+        ("started", millis(view.started_after)),
+        ("ready", millis(view.ready_after)),
+        (
+            "depends_on",
+            RpcValue::Array(view.needs.into_iter().map(need).collect()),
+        ),
+        ("dependents", texts_value(view.running_dependents)),
+    ])
+}
+
+fn texts_value(texts: Vec<String>) -> RpcValue {
+    RpcValue::Array(texts.into_iter().map(RpcValue::Text).collect())
 }
 
 fn render_status(result: &TargetResult) -> RpcValue {

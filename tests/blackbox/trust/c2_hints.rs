@@ -63,12 +63,9 @@ const CASES: &[Case] = &[
         0,
     ),
     (
-        "[program-default]\nenvFiles=site.env\n[program:web]\ncommand=sleep\nenvFiles=web.env\ndepends_on=db\n\
+        "[program-default]\nenvFiles=site.env\n[program:web]\ncommand=sleep\nenvFiles=web.env\n\
          restartPause=3\nstderr_logfile=syslog @udp:logs.example.org:514\n",
-        &[
-            "depends_on in [program:web] is not supported yet",
-            "syslog servers are not supported",
-        ],
+        &["syslog servers are not supported"],
         &[
             "envfiles",
             "unknown",
@@ -78,6 +75,14 @@ const CASES: &[Case] = &[
             "[program-default]",
         ],
         0,
+    ),
+    (
+        "[program:web]\ncommand=sleep\ndepends_on=dv\n[program:db]\ncommand=sleep\ndepends_on=web\n",
+        &[
+            "case:3:12: error: depends_on in [program:web] names unknown program or group dv; did you mean db?",
+        ],
+        &[],
+        2,
     ),
     (
         "[program:web]\ncommand=sleep\nstdout_logfile=/dev/stdout,/var/log/web.log\n",
@@ -122,7 +127,7 @@ const CASES: &[Case] = &[
         2,
     ),
     (
-        "[supervisord]\n[program:db]\ncommand=sleep\ndependent_startup=true\ndependent_startup_wait_for=x:running\n",
+        "[supervisord]\n[program:db]\ncommand=sleep\ndependent_startup=true\ndependent_startup_wait_for=x:running\n[program:x]\ncommand=sleep\n",
         &["case: ok"],
         &["ignored", "warning"],
         0,

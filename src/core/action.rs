@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::api::{AuditEntry, Caller, Fault, Reply, Ticket};
 use crate::config::spec::{CgroupLimits, ProcessSpec};
 use crate::domain::{Change, InstanceId, Line, ListenerState, LogPaths, Signal};
-use crate::effects::{LoaderEffect, OutputEffect, ScriptEffect, SpawnerEffect};
+use crate::effects::{LoaderEffect, OutputEffect, ScriptEffect, SpawnerEffect, WatchEffect};
 
 /// The actions of one call of `handle`, in order.
 pub type Actions = Vec<Action>;
@@ -50,6 +50,8 @@ pub enum Action {
     Loader(LoaderEffect),
     /// An effect of the script thread.
     Script(ScriptEffect),
+    /// An effect of the watch thread.
+    Watch(WatchEffect),
     /// Adopt an instance that the previous daemon started. Not answered.
     Adopt {
         /// The instance.

@@ -15,6 +15,7 @@ use super::requests::Requests;
 use super::shutdown_state::ShutdownState;
 use super::slots::{Groups, SlotTable};
 use super::transitions::Trigger;
+use super::watch_table::WatchTable;
 use super::{Action, Actions, Input};
 use crate::api::{AccessScope, ProcessView};
 use crate::config::spec::Config;
@@ -37,6 +38,7 @@ pub struct Fleet {
     pub(super) deadlines: Deadlines,
     pub(super) requests: Requests,
     pub(super) events: EventQueues,
+    pub(super) watches: WatchTable,
     /// `None`: the daemon is not stopping.
     pub(super) shutdown_state: Option<ShutdownState>,
     /// What changed since the engine last asked.
@@ -60,6 +62,7 @@ impl Fleet {
             unstopped: 0,
             deadlines: Deadlines::default(),
             requests: Requests::default(),
+            watches: WatchTable::default(),
             shutdown_state: None,
             changes: FleetChanges::new(),
             found: Vec::new(),
@@ -76,6 +79,7 @@ impl Fleet {
             Input::Spawner(outcome) => self.spawner_outcome(outcome, now, out),
             Input::Loader(outcome) => self.loader_outcome(outcome, now, out),
             Input::Script(outcome) => self.script_outcome(outcome, now, out),
+            Input::Watch(outcome) => self.watch_outcome(outcome, now, out),
             Input::Exited { instance, status } => self.exited(instance, status, now, out),
             Input::Emptied {
                 instance,
@@ -122,7 +126,9 @@ impl Fleet {
             Input::Resumed(successor) => self.resumed(successor, now, out),
             Input::Received(signal) => self.received(signal, now, out),
         }
+        self.update_watches(out);
         self.handle_due(now, out);
+        self.update_watches(out);
     }
 
     /// Does everything that is due or has become possible.
@@ -307,6 +313,12 @@ impl Fleet {
         while let Some(slot) = self.deadlines.pop(now.mono) {
             if let Some(process) = self.slots.get_mut(slot) {
                 process.armed = Tick::NEVER;
+            }
+            self.act_on_changes(slot, now, out);
+            if self.slots.get(slot).is_some_and(Process::is_start_due) {
+                self.update_process(slot, Trigger::Start, now, out, |process, ctx| {
+                    process.start_after_change(slot, ctx);
+                });
             }
             self.update_process(slot, Trigger::Deadline, now, out, |process, ctx| {
                 process.deadline_reached(slot, ctx);

@@ -107,6 +107,7 @@ impl Fleet {
         out.push(Action::Output(OutputEffect::Report(
             self.events.output_events,
         )));
+        self.set_watches_again(out);
         let mut adopted: u32 = 0;
         let slots: Vec<u32> = self
             .groups
@@ -136,6 +137,7 @@ impl Process {
         // Only its pipes are left. They are closed together with those of other unknown instances.
         self.run.next = None;
         self.run.hook = None;
+        self.resume_changes(ctx);
         if let Some(state) = &mut self.run.health {
             state.resume();
         }

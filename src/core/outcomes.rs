@@ -6,7 +6,7 @@ use super::script_runs::ScriptPurpose;
 use super::transitions::Trigger;
 use super::{Actions, Fleet};
 use crate::domain::Now;
-use crate::effects::{LoaderOutcome, OutputOutcome, ScriptOutcome, SpawnerOutcome};
+use crate::effects::{LoaderOutcome, OutputOutcome, ScriptOutcome, SpawnerOutcome, WatchId};
 
 impl Fleet {
     pub(super) fn output_outcome(&mut self, outcome: OutputOutcome, now: Now, out: &mut Actions) {
@@ -64,6 +64,19 @@ impl Fleet {
         let Some(owner) = self.requests.scripts.take(id) else {
             return;
         };
+        if let ScriptPurpose::Changed {
+            kind,
+            watch_slot,
+            watch_generation,
+        } = owner.purpose
+        {
+            let watch = WatchId {
+                slot: watch_slot,
+                slot_generation: watch_generation,
+            };
+            let result = (failure, output.as_str());
+            return self.change_script_ended((id, owner), (kind, watch), result, now, out);
+        }
         let is_there = |process: &Process| process.slot_generation == owner.slot_generation;
         if !self.slots.get(owner.slot).is_some_and(is_there) {
             return;
@@ -71,7 +84,9 @@ impl Fleet {
         let trigger = match owner.purpose {
             ScriptPurpose::Hook => Trigger::HookEnded,
             ScriptPurpose::Check => Trigger::Checked,
-            ScriptPurpose::Afterwards | ScriptPurpose::Reaction => Trigger::Other,
+            ScriptPurpose::Afterwards | ScriptPurpose::Reaction | ScriptPurpose::Changed { .. } => {
+                Trigger::Other
+            }
         };
         self.update_process(owner.slot, trigger, now, out, |process, ctx| {
             match owner.purpose {
@@ -79,6 +94,8 @@ impl Fleet {
                 ScriptPurpose::Afterwards => process.afterwards_ended(failure, &output, ctx),
                 ScriptPurpose::Check => process.check_ended(id, failure, ctx),
                 ScriptPurpose::Reaction => process.reaction_ended(failure, ctx),
+                // Handled above, because another process may hold the changes.
+                ScriptPurpose::Changed { .. } => {}
             }
         });
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::change_state::ChangeState;
 use super::health_state::HealthState;
 use super::listener_stage::ListenerStage;
 use super::notify_state::NotifyState;
@@ -184,6 +185,17 @@ pub(super) struct RunState {
     /// The result of the last hook. `None`: none has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) last_hook: Option<String>,
+    /// Changed files of the watch that this process names. `None`: there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) changes: Option<Box<ChangeState>>,
+    /// The process stops because of a changed file, and starts again when it has stopped.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(super) start_again: bool,
+}
+
+/// For values that are not written if they are false.
+pub(super) fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// One supervised process.
@@ -234,6 +246,8 @@ impl Process {
                 health: None,
                 hook: None,
                 last_hook: None,
+                changes: None,
+                start_again: false,
             },
             armed: Tick::NEVER,
         }
@@ -268,6 +282,7 @@ impl Process {
         self.stage_deadline()
             .min(self.run.report_at)
             .min(self.check_deadline())
+            .min(self.change_deadline())
     }
 
     /// Returns the process as clients see it.

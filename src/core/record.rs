@@ -6,10 +6,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::change_state::ChangeState;
 use super::health_state::HealthState;
 use super::listener_stage::ListenerStage;
 use super::notify_state::NotifyState;
-use super::process::{LastError, Process, RunState};
+use super::process::{LastError, Process, RunState, is_false};
 use super::process_record::ProcessRecord;
 use super::record_bytes::{Reader, Writer};
 use super::restart_progress::RestartProgress;
@@ -47,6 +48,10 @@ struct Rest {
     last_hook: Option<String>,
     #[serde(default, skip_serializing_if = "RestartProgress::is_default")]
     restart: RestartProgress,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    changes: Option<Box<ChangeState>>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    start_again: bool,
 }
 
 impl Rest {
@@ -58,6 +63,8 @@ impl Rest {
             && self.health.is_none()
             && self.last_hook.is_none()
             && self.restart.is_default()
+            && self.changes.is_none()
+            && !self.start_again
     }
 }
 
@@ -103,6 +110,8 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
         health,
         hook: _,
         last_hook,
+        changes,
+        start_again,
     } = &process.run;
     let mut rest = Rest::default();
     let mut to = Writer(Vec::with_capacity(160));
@@ -132,6 +141,8 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
     rest.health.clone_from(health);
     rest.last_hook.clone_from(last_hook);
     rest.restart = *restart;
+    rest.changes.clone_from(changes);
+    rest.start_again = *start_again;
     if !rest.is_empty() {
         // Serializing strings and numbers cannot fail.
         to.0.extend(serde_json::to_vec(&rest).unwrap_or_default());
@@ -281,6 +292,8 @@ pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
         health: rest.health,
         hook: None,
         last_hook: rest.last_hook,
+        changes: rest.changes,
+        start_again: rest.start_again,
     };
     Some(ProcessRecord {
         slot,

@@ -25,6 +25,7 @@ impl Process {
             | Stage::Reaped { .. } => return,
             Stage::Idle(_) => {}
         }
+        self.run.start_again = false;
         let next = self.run.next.take();
         let instance = match &next {
             Some(next) => next.instance,

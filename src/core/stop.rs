@@ -16,6 +16,7 @@ const STOP_REPORT_SECS: Seconds = Seconds(2);
 impl Process {
     /// Asks the process to stop. Nothing changes if it is not running or stops already.
     pub(super) fn stop(&mut self, ctx: &mut Ctx<'_>) {
+        self.run.start_again = false;
         match *self.run.stage {
             Stage::Attempt { instance, step } => self.stop_attempt(instance, step, ctx),
             Stage::Alive {
@@ -84,6 +85,7 @@ impl Process {
     /// Differs: the original answers a stop of such a process with "not running" and restarts it a moment later. With a
     /// restart delay that moment is long, and a looping program could hardly be stopped. Here the stop is honoured.
     pub(super) fn cancel_restart(&mut self, ctx: &mut Ctx<'_>) {
+        self.run.start_again = false;
         if let Stage::Idle(Idle::Exited { .. }) = *self.run.stage {
             let restart_at = Tick::NEVER;
             self.change_stage(Stage::Idle(Idle::Exited { restart_at }), ctx);

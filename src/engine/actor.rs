@@ -23,6 +23,7 @@ use super::orphans::OrphanSearch;
 use super::scripts::Scripts;
 use super::systemd::{Notifier, Systemd};
 use super::upgrade::Upgrade;
+use super::watches::Watches;
 use crate::cgroup::CgroupManager;
 use crate::config::spec::{Config, ReadyWhen};
 use crate::core::{Actions, DaemonOutcome, DaemonSignal, Fleet, Input};
@@ -95,6 +96,7 @@ pub struct Engine {
     pub(super) attempts: Attempts,
     pub(super) cgroups: Cgroups,
     pub(super) scripts: Scripts,
+    pub(super) watches: Watches,
     /// When to look for orphans.
     pub(super) orphans: OrphanSearch,
     pub(super) clients: Clients,
@@ -166,6 +168,7 @@ impl Engine {
             attempts: Attempts::default(),
             cgroups: Cgroups::new(parts.cgroup_manager, heartbeats.clone(), sender.clone()),
             scripts: Scripts::new(heartbeats.clone(), sender.clone()),
+            watches: Watches::new(heartbeats.clone(), sender.clone()),
             orphans: OrphanSearch::of_this_process(),
             clients: Clients::default(),
             follow_ups: VecDeque::new(),
@@ -218,6 +221,7 @@ impl Engine {
             if self.advance_upgrade(workers) {
                 self.log_handoff(workers);
                 self.scripts.stop();
+                self.watches.stop();
                 self.close_inbox();
                 return Ok(EngineExit::HandedOff(Box::new(self)));
             }

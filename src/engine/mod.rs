@@ -19,6 +19,7 @@ mod process_watch;
 mod scripts;
 mod systemd;
 mod upgrade;
+mod watches;
 
 pub use actor::{Engine, EngineConfig, EngineExit, StoppedEngine, Workers};
 pub use bus::Publish;

@@ -16,6 +16,7 @@ use crate::listeners::Listeners;
 use crate::notifiers::Notifiers;
 use crate::restarts::Restarts;
 use crate::scripts::Scripts;
+use crate::watches::Watches;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -68,6 +69,7 @@ pub(crate) struct Invariants {
     listeners: Listeners,
     notifiers: Notifiers,
     scripts: Scripts,
+    watches: Watches,
     restarts: Restarts,
     /// What has happened at least once. A simulation proves nothing about things that never happen in it.
     seen: BTreeSet<String>,
@@ -128,11 +130,17 @@ impl Invariants {
         self.listeners.note_input(now.mono.0, input);
         self.notifiers.note_input(now.mono.0, input);
         self.scripts.note_input(input);
+        self.watches.note_input(input);
+        let mut changed = None;
         self.restarts.note_input(input);
         for action in actions {
             self.note_action(action);
             self.listeners.note_action(now.mono.0, action);
             self.notifiers.note_action(now.mono.0, action, input);
+            if let Some(name) = changed.take() {
+                self.restarted_after_change(&name, action);
+            }
+            changed = self.watches.note_action(action);
             if let Some(seen) = self.scripts.note_action(action) {
                 self.seen.insert(seen.to_owned());
             }
@@ -279,6 +287,34 @@ impl Invariants {
         self.notifiers.after(now.mono.0, input, actions);
         self.scripts.after(now, fleet);
         self.deadlines(now, input);
+    }
+
+    /// A process is restarted because of a changed file: its stop follows at once, and it was up.
+    fn restarted_after_change(&mut self, name: &ProcessName, action: &Action) {
+        let Action::Publish(change) = action else {
+            // It stops after its hooks, or its exit decides.
+            return;
+        };
+        let Change::ProcessState {
+            group,
+            process,
+            from,
+            to,
+            ..
+        } = &**change
+        else {
+            return;
+        };
+        assert!(
+            process == name && *to == ProcessState::Stopping,
+            "{name} stays up: {change:?}"
+        );
+        assert!(matches!(
+            from,
+            ProcessState::Starting | ProcessState::Running
+        ));
+        self.watches.restarted(group, process);
+        self.seen.insert("a restart after a change".to_owned());
     }
 
     /// The next daemon takes over: waiting clients were refused, and spawns that were requested and not done were

@@ -9,6 +9,7 @@ mod notifiers;
 mod restarts;
 mod rng;
 mod scripts;
+mod watches;
 mod world;
 
 use std::collections::BTreeSet;
@@ -69,6 +70,8 @@ const MUST_HAPPEN: &[&str] = &[
     "a cancelled hook",
     "a hook",
     "a reaction",
+    "a restart after a change",
+    "FileChanged",
     "PrepareNext was in vain",
     "ProcessAdded",
     "ProcessRemoved",

@@ -19,6 +19,8 @@ pub enum Topic {
     Health,
     /// Hooks.
     Hooks,
+    /// Reactions to changed files.
+    Watch,
     /// Logs, and events from output.
     Logs,
     /// systemd: the journal, readiness, D-Bus.
@@ -33,13 +35,14 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic with its title, in the order of the manual page.
-    pub const ALL: [(Self, &'static str); 11] = [
+    pub const ALL: [(Self, &'static str); 12] = [
         (Self::Run, "what runs"),
         (Self::Start, "start and stop"),
         (Self::Schedule, "schedules"),
         (Self::Ready, "readiness and watchdog"),
         (Self::Health, "health checks"),
         (Self::Hooks, "hooks"),
+        (Self::Watch, "changed files"),
         (Self::Logs, "logs"),
         (Self::Systemd, "systemd and the journal"),
         (Self::Limits, "resource limits"),

@@ -26,3 +26,4 @@ mod start_stop_requests;
 mod status;
 mod stop;
 mod transitions;
+mod watching;

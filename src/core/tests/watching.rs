@@ -77,13 +77,13 @@ fn g23_changes_of_the_binary_restart_once_although_autorestart_is_off() {
         [
             "INFO cat: /bin/cat changed; restarting",
             "DEBG killing cat (pid 7) with signal SIGTERM",
-            "cat RUNNING->STOPPING",
+            "cat RUNNING->STOPPING pid 7",
             "signal 0.1 SIGTERM Process",
         ]
     );
     let lines = gone(&mut bench, 3000);
     assert!(
-        lines.contains(&"cat STOPPING->STOPPED".to_owned()),
+        lines.contains(&"cat STOPPING->STOPPED pid 7".to_owned()),
         "{lines:?}"
     );
     assert!(

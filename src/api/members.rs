@@ -137,22 +137,32 @@ pub const PROCESS_MEMBERS: [&str; 14] = [
     "description",
 ];
 
-/// The set of [`PROCESS_MEMBERS`] that a table has as columns.
+/// Further members of a table, which only clients that name them get, because Supervisor's struct lacks them.
+pub const DETAIL_MEMBERS: [&str; 3] = ["restarts", "lastexit", "nextattempt"];
+
+/// The set of [`PROCESS_MEMBERS`] and [`DETAIL_MEMBERS`] that a table has as columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TableColumns(u16);
+pub struct TableColumns(u32);
+
+/// The columns of a table without names.
+const COLUMNS: u32 = (1 << PROCESS_MEMBERS.len()) - 1;
+
+fn table_members() -> impl Iterator<Item = &'static str> {
+    PROCESS_MEMBERS.into_iter().chain(DETAIL_MEMBERS)
+}
 
 impl TableColumns {
-    /// Returns the columns with these names, in the order of [`PROCESS_MEMBERS`]. Without names: all columns.
+    /// Returns the columns with these names, in the order of the two lists. Without names: all [`PROCESS_MEMBERS`].
     ///
     /// # Errors
     /// The first name that is not a member.
     pub fn of(names: &[String]) -> Result<Self, &str> {
         let mut set = 0;
         for name in names {
-            let at = PROCESS_MEMBERS.iter().position(|member| member == name);
+            let at = table_members().position(|member| member == name);
             set |= 1 << at.ok_or(name.as_str())?;
         }
-        Ok(Self(if set == 0 { u16::MAX } else { set }))
+        Ok(Self(if set == 0 { COLUMNS } else { set }))
     }
 
     fn has(self, at: usize) -> bool {
@@ -197,14 +207,21 @@ impl TableWriter {
             append,
         };
         table.push_row(|row| {
-            for name in PROCESS_MEMBERS {
+            for name in table_members() {
                 row.text(name, name);
             }
         });
         table
     }
 
-    /// Adds a line. `fill` adds all of [`PROCESS_MEMBERS`], in their order.
+    /// Whether a column is one of [`DETAIL_MEMBERS`].
+    #[must_use]
+    pub const fn has_details(&self) -> bool {
+        self.columns.0 > COLUMNS
+    }
+
+    /// Adds a line. `fill` adds all of [`PROCESS_MEMBERS`], in their order, and with [`TableWriter::has_details`] also all
+    /// of [`DETAIL_MEMBERS`].
     pub fn push_row(&mut self, fill: impl FnOnce(&mut RowWriter<'_>)) {
         fill(&mut RowWriter {
             out: &mut self.out,
@@ -410,7 +427,7 @@ mod tests {
                 .map(|name| (*name).to_owned())
                 .collect::<Vec<_>>()
         };
-        assert_eq!(TableColumns::of(&[]), Ok(TableColumns(u16::MAX)));
+        assert_eq!(TableColumns::of(&[]), Ok(TableColumns(COLUMNS)));
         assert_eq!(
             TableColumns::of(&names(&["pid", "name", "pid"])),
             Ok(TableColumns(1 << 12 | 1))

@@ -41,6 +41,13 @@ pub struct Confinement {
     pub ambient_capabilities: Option<Capabilities>,
     /// Executing a file never gives it more privileges (no_new_privs).
     pub no_new_privileges: bool,
+    /// The kernel kills it when the daemon's process ends.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub kill_on_supervisor_exit: bool,
+}
+
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl InternedDefault for Confinement {

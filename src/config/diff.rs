@@ -268,11 +268,16 @@ fn without_small_changes(active: &ProcessSpec, read: &ProcessSpec) -> ProcessSpe
 pub(crate) fn take_live_changes(active: &mut ProcessSpec, read: &ProcessSpec) {
     active.resources = Arc::clone(&read.resources);
     active.restart = read.restart;
+    active.essential = read.essential;
+    active.on_fatal = read.on_fatal;
 }
 
 /// Whether the process differs in values that apply to a running process at once.
 pub(crate) fn has_live_changes(active: &ProcessSpec, read: &ProcessSpec) -> bool {
-    active.resources != read.resources || active.restart != read.restart
+    active.resources != read.resources
+        || active.restart != read.restart
+        || active.essential != read.essential
+        || active.on_fatal != read.on_fatal
 }
 
 /// The active confinement with the names of groups that were read, if they are the same groups.

@@ -322,6 +322,11 @@ fn split(name: &str) -> (&str, &str) {
 }
 
 /// The nearest known word, if its edit distance is at most [`DISTANCE_MAX`].
+/// The name that is closest to `name`. `None`: none is close.
+pub(super) fn closest_name<'n>(name: &str, known: &'n [String]) -> Option<&'n str> {
+    closest(name, known.iter().map(String::as_str))
+}
+
 fn closest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     let lower = word.to_lowercase();
     known

@@ -6,6 +6,7 @@ pub mod ctl;
 pub mod diff;
 pub mod env_file;
 pub mod environment;
+mod exit_when;
 pub mod expand;
 mod glob;
 pub mod health;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use super::confinement::{ConfiguredGroup, Confinement};
+pub use super::exit_when::{ExitWhen, OnFatal};
 pub use super::health::{HealthAction, HealthSpec};
 pub use super::hooks::Hooks;
 pub use super::interned_default::InternedDefault;
@@ -91,6 +92,9 @@ pub struct DaemonSpec {
     pub identifier: String,
     /// `SUPERVISOR_SERVER_URL` for processes whose program does not set it. `None`: there is no server.
     pub server_url: Option<String>,
+    /// Where the last runs of programs are stored. `None`: the directory that systemd names, or nowhere.
+    #[serde(default)]
+    pub state_directory: Option<PathBuf>,
     /// When the daemon reports READY to systemd.
     pub ready_when: ReadyWhen,
     /// The D-Bus that the daemon connects to.
@@ -98,6 +102,9 @@ pub struct DaemonSpec {
     /// Which diagnostics of the daemon are recorded.
     #[serde(default)]
     pub diagnostics: DiagnosticsFilter,
+    /// When the daemon exits by itself.
+    #[serde(default)]
+    pub exit_when: ExitWhen,
 }
 
 impl DaemonSpec {
@@ -123,9 +130,11 @@ impl DaemonSpec {
             environment: Arc::from([]),
             identifier: String::new(),
             server_url: None,
+            state_directory: None,
             ready_when: ReadyWhen::Started,
             dbus: BusChoice::Off,
             diagnostics: DiagnosticsFilter::default(),
+            exit_when: ExitWhen::Never,
         }
     }
 }
@@ -464,6 +473,12 @@ pub struct ProcessSpec {
     /// New: when it runs. `None`: it has no schedule.
     #[serde(default)]
     pub schedule: Option<Arc<ScheduleSpec>>,
+    /// New: the daemon exits when it has exited and is not restarted, or is FATAL.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub essential: bool,
+    /// New: what the daemon does when it is FATAL.
+    #[serde(default, skip_serializing_if = "OnFatal::is_default")]
+    pub on_fatal: OnFatal,
     /// New: how it reports that it is ready and alive.
     pub notify: NotifySpec,
     /// New: a check after which it is ready. `None`: there is none.
@@ -484,6 +499,10 @@ pub struct ProcessSpec {
     /// New: the limits of its cgroup. Shared by all programs that have none of these keys.
     #[serde(deserialize_with = "CgroupLimits::deserialize_shared")]
     pub resources: Arc<CgroupLimits>,
+}
+
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 fn is_empty<T>(items: &[T]) -> bool {
@@ -523,6 +542,8 @@ impl ProcessSpec {
             restart_floor: Seconds(0),
             restart: RestartPolicy::default(),
             schedule: None,
+            essential: false,
+            on_fatal: OnFatal::Nothing,
             notify: NotifySpec::default(),
             ready_check: None,
             health: None,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::api::{AuditEntry, Caller, Fault, Reply, Ticket};
 use crate::config::spec::{CgroupLimits, ProcessSpec};
-use crate::domain::{Change, InstanceId, Line, ListenerState, LogPaths, Signal};
+use crate::domain::{
+    Change, InstanceId, Line, ListenerState, LogPaths, ProgramRuns, QualifiedName, Signal,
+};
 use crate::effects::{LoaderEffect, OutputEffect, ScriptEffect, SpawnerEffect, WatchEffect};
 
 /// The actions of one call of `handle`, in order.
@@ -24,6 +26,8 @@ pub enum SignalScope {
 pub enum DaemonOutcome {
     /// The daemon exits.
     Shutdown,
+    /// The daemon exits with this status, because a program has ended.
+    ShutdownWith(u8),
     /// The daemon starts a new run in the same process.
     Restart,
 }
@@ -102,6 +106,8 @@ pub enum Action {
     Log(Line),
     /// Write a line to the audit trail.
     Audit(AuditLine),
+    /// Store the last runs of a process, where a later daemon finds them.
+    StoreRuns(QualifiedName, Arc<ProgramRuns>),
     /// Publish an event to subscribers.
     Publish(Arc<Change>),
     /// Answer a client.

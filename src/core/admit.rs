@@ -98,6 +98,8 @@ impl Fleet {
             Request::SomeProcessInfo(names) => {
                 answered(self.views(&self.slots_named(&names, scope), now))
             }
+            Request::Schedules(names) => answered(self.schedule_lines(&names, scope, now)),
+            Request::Runs(name) => answered(self.run_lines(self.one(&name, rights)?)),
             Request::AllConfigInfo => answered(Reply::Configs(self.config_views(scope))),
             Request::GroupNames => answered(Reply::Names(self.group_names(scope))),
             Request::ConfigProblems => self.admit_config_problems(scope),
@@ -112,6 +114,7 @@ impl Fleet {
                 let parsed = Signal::parse(&signal).ok();
                 self.batch(target, rights, BatchAction::Signal(parsed, signal))
             }
+            Request::Reload(target) => self.batch(target, rights, BatchAction::Reload),
             Request::ClearLogs(target) => self.admit_clear_logs(target, rights),
             Request::AddGroup(name) => self.admit_add_group(ticket, &name, rights, now, out),
             Request::RemoveGroup(name) => {

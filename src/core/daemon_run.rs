@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::api::Reply;
+use crate::config::spec::ExitWhen;
 use crate::domain::SupervisorState;
 
 /// What the core knows of the daemon that it runs in.
@@ -34,10 +35,14 @@ pub(super) struct DaemonRun {
     pub(super) generation: u32,
     /// A successor was examined and will take over.
     pub(super) is_upgrading: bool,
+    /// When the daemon exits by itself. A new value applies after a restart of the daemon, as for all of `[supervisord]`.
+    pub(super) exit_when: ExitWhen,
+    /// The exit status, if the daemon exits because a program has ended. `None`: no such program has ended.
+    pub(super) exit_status: Option<u8>,
 }
 
 impl DaemonRun {
-    pub(super) const fn new(identity: Identity) -> Self {
+    pub(super) const fn new(identity: Identity, exit_when: ExitWhen) -> Self {
         Self {
             identity,
             state: SupervisorState::Running,
@@ -45,6 +50,8 @@ impl DaemonRun {
             is_finished: false,
             generation: 0,
             is_upgrading: false,
+            exit_when,
+            exit_status: None,
         }
     }
 

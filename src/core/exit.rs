@@ -293,7 +293,7 @@ impl Process {
     }
 
     /// Returns whether the exit status is expected: an exit code in `exitcodes`.
-    fn expects(&self, status: ExitStatus) -> bool {
+    pub(super) fn expects(&self, status: ExitStatus) -> bool {
         match status {
             ExitStatus::Exited(code) => self.spec.exitcodes.contains(&code),
             ExitStatus::Signalled { .. } | ExitStatus::Unknown(_) => false,

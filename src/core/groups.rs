@@ -111,14 +111,18 @@ impl Fleet {
     fn insert_process(&mut self, spec: &Arc<ProcessSpec>, logs: LogPaths) -> u32 {
         self.serial += 1;
         self.changes.is_regrouped = true;
-        self.slots
-            .insert(Process::new(Arc::clone(spec), logs, self.serial))
+        let slot = self
+            .slots
+            .insert(Process::new(Arc::clone(spec), logs, self.serial));
+        self.add_schedule(slot);
+        slot
     }
 
     /// Takes a stopped process out of its slot and answers the clients that wait for it.
     fn take_process(&mut self, slot: u32, out: &mut Actions) -> Option<Process> {
         self.changes.is_regrouped = true;
         let mut process = self.slots.remove(slot)?;
+        self.schedules.remove(slot);
         self.changes.removed.push(QualifiedName {
             group: process.spec.group.clone(),
             process: process.spec.name.clone(),

@@ -13,7 +13,7 @@ use super::stage::{AlivePhase, AttemptStep, Idle, ReapStep, Stage};
 use super::transitions::Trigger;
 use super::{Action, Actions, Fleet, ResumeKind};
 use crate::api::{Fault, FaultCode, Reply, Ticket};
-use crate::domain::{InstanceId, Line, Now, Tick};
+use crate::domain::{InstanceId, Line, Namespec, Now, Tick};
 use crate::effects::{OutputEffect, SpawnerEffect};
 
 impl Fleet {
@@ -22,8 +22,26 @@ impl Fleet {
         if self.daemon.is_upgrading {
             return Err(FaultCode::Failed.of("an upgrade is running"));
         }
+        if let Some(name) = self.tied_to_daemon() {
+            return Err(FaultCode::Failed.of(format!(
+                "{name} has kill_on_supervisor_exit=true and would be killed (stop it first)"
+            )));
+        }
         self.can_hand_off()
             .map_err(|what| FaultCode::Failed.of(format!("not while {what}")))
+    }
+
+    /// Returns a process that the kernel kills when the threads of this daemon end. `None`: there is none.
+    fn tied_to_daemon(&self) -> Option<String> {
+        let tied = |process: &Process| {
+            process.spec.confinement.kill_on_supervisor_exit
+                && process.run.stage.instance().is_some()
+        };
+        let slots = self.groups.values().flat_map(|group| &group.by_name);
+        let mut processes = slots.filter_map(|&slot| self.slots.get(slot));
+        let process = processes.find(|process| tied(process))?;
+        let (group, name) = (process.spec.group.as_str(), process.spec.name.as_str());
+        Some(Namespec::print(group, name))
     }
 
     /// Checks that the daemon may be replaced now. Some operations cannot be continued by a successor.
@@ -104,6 +122,7 @@ impl Fleet {
     pub(super) fn resumed(&mut self, successor: ResumeKind, now: Now, out: &mut Actions) {
         self.daemon.is_upgrading = false;
         self.requests.clear();
+        self.schedules.is_stale = successor == ResumeKind::NewDaemon;
         out.push(Action::Output(OutputEffect::Report(
             self.events.output_events,
         )));

@@ -309,6 +309,7 @@ impl Process {
             exit_reason: self.run.exit_reason.clone(),
             status_text: self.status_text(),
             events_discarded: 0,
+            next_run: None,
             pid: self.run.stage.pid(),
             stdout_logfile: self.logs.stdout.clone(),
             stderr_logfile: self.logs.stderr.clone(),

@@ -158,7 +158,10 @@ impl Fleet {
             SupervisorState::Restarting => DaemonOutcome::Restart,
             SupervisorState::Shutdown | SupervisorState::Running | SupervisorState::Fatal => {
                 self.configuration.next = None;
-                DaemonOutcome::Shutdown
+                match self.daemon.exit_status {
+                    None | Some(0) => DaemonOutcome::Shutdown,
+                    Some(status) => DaemonOutcome::ShutdownWith(status),
+                }
             }
         };
         out.push(Action::Finish(outcome));

@@ -9,6 +9,7 @@ use super::auto_log_names::AutoLogNames;
 use super::listener_pool::ListenerPool;
 use super::pending::Pending;
 use super::process::{Process, RunState};
+use super::schedule::ScheduleState;
 use super::script_runs::ScriptRuns;
 use super::shutdown_state::ShutdownState;
 use super::slots::{Group, SlotEntry, SlotTable, in_added_order};
@@ -17,9 +18,10 @@ use super::ticket::SignalPurpose;
 use super::watch_table::watches_of;
 use super::{Fleet, Identity};
 use crate::api::Ticket;
-use crate::config::spec::{Config, GroupSpec};
+use crate::config::spec::{Config, ExitWhen, GroupSpec};
 use crate::domain::{
-    GroupName, InstanceId, LogPaths, Now, OutputEvents, Signal, SupervisorState, Tick, counter,
+    GroupName, InstanceId, LogPaths, Now, OutputEvents, ProgramRuns, QualifiedName, Signal,
+    SupervisorState, Tick, counter,
 };
 
 /// The whole state of the core. Only [`Fleet::restore`] reads all of it.
@@ -34,6 +36,10 @@ pub struct Snapshot {
     finished: bool,
     generation: u32,
     is_upgrading: bool,
+    #[serde(default)]
+    exit_when: ExitWhen,
+    #[serde(default)]
+    exit_status: Option<u8>,
     names: AutoLogNames,
     made: Vec<(GroupName, Vec<LogPaths>)>,
     /// The active groups, in the order in which they were added.
@@ -60,6 +66,12 @@ pub struct Snapshot {
     #[serde(deserialize_with = "counter::counter")]
     pub(super) event_serial: u64,
     server: Arc<str>,
+    /// The schedules, by slot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    schedules: Vec<(u32, ScheduleState)>,
+    /// The last runs of programs with schedules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    runs: Vec<(QualifiedName, ProgramRuns)>,
 }
 
 /// The state of one group.
@@ -128,6 +140,8 @@ impl Fleet {
             finished: self.daemon.is_finished,
             generation: self.daemon.generation,
             is_upgrading: self.daemon.is_upgrading,
+            exit_when: self.daemon.exit_when.clone(),
+            exit_status: self.daemon.exit_status,
             names: self.configuration.auto_log_names.clone(),
             made: self
                 .configuration
@@ -154,6 +168,8 @@ impl Fleet {
             output_events: self.events.output_events,
             event_serial: self.events.next_serial,
             server: Arc::clone(&self.events.server),
+            schedules: self.schedules.states(),
+            runs: self.all_runs(),
         }
     }
 
@@ -167,6 +183,8 @@ impl Fleet {
         fleet.daemon.is_finished = snapshot.finished;
         fleet.daemon.generation = snapshot.generation;
         fleet.daemon.is_upgrading = snapshot.is_upgrading;
+        fleet.daemon.exit_when = snapshot.exit_when;
+        fleet.daemon.exit_status = snapshot.exit_status;
         fleet.configuration.auto_log_names = snapshot.names;
         fleet.configuration.made = snapshot.made.into_iter().collect();
         fleet.serial = snapshot.serial;
@@ -180,6 +198,8 @@ impl Fleet {
         fleet.events.output_events = snapshot.output_events;
         fleet.events.next_serial = snapshot.event_serial;
         fleet.events.server = snapshot.server;
+        fleet.schedules.restored = snapshot.schedules.into_iter().collect();
+        fleet.schedules.runs = snapshot.runs.into_iter().collect();
         fleet.slots = SlotTable::default();
         for &slot in &snapshot.free {
             fleet.slots.set(slot, SlotEntry::Empty);
@@ -236,6 +256,7 @@ impl Fleet {
             }
             self.slots.set(shot.slot, SlotEntry::Taken(process));
             slots.push(shot.slot);
+            self.add_schedule(shot.slot);
         }
         self.unstopped += unstopped;
         let by_name = self.by_name(&slots);

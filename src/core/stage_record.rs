@@ -330,6 +330,17 @@ impl StageRecord {
                 });
                 to.tick(until);
             }
+            Self::Stopping { .. } | Self::Reaped { .. } => self.write_late(to),
+            Self::Unknown { alive: None } => to.u8(14),
+            Self::Unknown {
+                alive: Some((instance, pid)),
+            } => to.process(15, instance, pid),
+        }
+    }
+
+    /// Writes a process that stops or is reaped.
+    fn write_late(self, to: &mut Writer) {
+        match self {
             Self::Stopping {
                 instance,
                 pid,
@@ -356,13 +367,11 @@ impl StageRecord {
                 to.process(13, instance, pid);
                 to.status(status);
                 to.u8(code_of_stage_at_exit(at_exit));
-                to.u8(code_of_reap_step(reap_step));
+                to.u8(u8::from(reap_step == ReapStep::Draining));
                 to.tick(drain_by);
             }
-            Self::Unknown { alive: None } => to.u8(14),
-            Self::Unknown {
-                alive: Some((instance, pid)),
-            } => to.process(15, instance, pid),
+            // `write` passes no other stage.
+            _ => {}
         }
     }
 
@@ -421,40 +430,46 @@ impl StageRecord {
                     signal_index: if code == 16 { from.u8()? } else { 0 },
                 }
             }
-            13 => {
-                let (instance, pid) = from.process()?;
-                Self::Reaped {
-                    instance,
-                    pid,
-                    status: from.status()?,
-                    at_exit: stage_at_exit_of_code(from.u8()?)?,
-                    reap_step: match from.u8()? {
-                        0 => ReapStep::Emptying,
-                        1 => ReapStep::Draining,
-                        _ => return None,
-                    },
-                    drain_by: from.tick()?,
-                }
-            }
+            13 => Self::read_reaped(from)?,
             14 => Self::Unknown { alive: None },
             15 => Self::Unknown {
                 alive: Some(from.process()?),
             },
             17 => Self::PreStart(from.instance()?),
-            18 => {
-                let (instance, pid) = from.process()?;
-                Self::PreStop {
-                    instance,
-                    pid,
-                    step: match from.u8()? {
-                        0 => PreStopStep::Hook,
-                        1 => PreStopStep::Command,
-                        _ => return None,
-                    },
-                    until: from.tick()?,
-                }
-            }
+            18 => Self::read_pre_stop(from)?,
             _ => return None,
+        })
+    }
+
+    /// Reads a process that is reaped.
+    fn read_reaped(from: &mut Reader<'_>) -> Option<Self> {
+        let (instance, pid) = from.process()?;
+        Some(Self::Reaped {
+            instance,
+            pid,
+            status: from.status()?,
+            at_exit: stage_at_exit_of_code(from.u8()?)?,
+            reap_step: match from.u8()? {
+                0 => ReapStep::Emptying,
+                1 => ReapStep::Draining,
+                _ => return None,
+            },
+            drain_by: from.tick()?,
+        })
+    }
+
+    /// Reads a process whose stop is prepared.
+    fn read_pre_stop(from: &mut Reader<'_>) -> Option<Self> {
+        let (instance, pid) = from.process()?;
+        Some(Self::PreStop {
+            instance,
+            pid,
+            step: match from.u8()? {
+                0 => PreStopStep::Hook,
+                1 => PreStopStep::Command,
+                _ => return None,
+            },
+            until: from.tick()?,
         })
     }
 }
@@ -463,13 +478,6 @@ impl StageRecord {
 fn write_later(to: &mut Writer, signal_index: u8) {
     if !is_first(&signal_index) {
         to.u8(signal_index);
-    }
-}
-
-const fn code_of_reap_step(reap_step: ReapStep) -> u8 {
-    match reap_step {
-        ReapStep::Emptying => 0,
-        ReapStep::Draining => 1,
     }
 }
 

@@ -48,6 +48,10 @@ pub(super) const OUTPUT: ActionFlag = ActionFlag {
     argument: true,
     doc: "output format: json",
 };
+pub(super) const VERBOSE: ActionFlag = flag(
+    "-v",
+    "also print restarts, the last exit and the last error",
+);
 pub(super) const FOLLOW: ActionFlag = flag("-f", "follow the output until Ctrl-C");
 
 pub(super) const fn flag(name: &'static str, doc: &'static str) -> ActionFlag {

@@ -40,6 +40,24 @@ pub(super) fn status(processes: &[&ProcessInfo]) -> Vec<String> {
         .collect()
 }
 
+/// The lines of `status -v` below the line of a process.
+pub(super) fn details(process: &ProcessInfo) -> Vec<String> {
+    let mut lines = Vec::new();
+    let Some(details) = &process.details else {
+        return lines;
+    };
+    lines.push(format!("    restarts: {}", details.restarts));
+    for (name, text) in [
+        ("last exit", &details.lastexit),
+        ("last error", &process.spawnerr),
+    ] {
+        if !text.is_empty() {
+            lines.push(format!("    {name}: {text}"));
+        }
+    }
+    lines
+}
+
 /// One line of `avail`.
 pub(super) fn avail(config: &ConfigInfo) -> String {
     format!(

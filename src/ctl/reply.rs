@@ -25,6 +25,16 @@ pub(super) struct ProcessInfo {
     pub(super) spawnerr: String,
     pub(super) stdout_logfile: String,
     pub(super) stderr_logfile: String,
+    /// The members that Supervisor does not have. `None`: not asked for, or the server does not know them.
+    pub(super) details: Option<ProcessDetails>,
+}
+
+/// What `status -v` shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(super) struct ProcessDetails {
+    pub(super) restarts: i64,
+    pub(super) lastexit: String,
+    pub(super) nextattempt: i64,
 }
 
 impl ProcessInfo {
@@ -43,6 +53,7 @@ impl ProcessInfo {
             spawnerr: text(value, "spawnerr")?,
             stdout_logfile: text(value, "stdout_logfile")?,
             stderr_logfile: text(value, "stderr_logfile")?,
+            details: None,
         })
     }
 
@@ -73,6 +84,7 @@ impl ProcessInfo {
             "spawnerr" => &mut self.spawnerr,
             "stdout_logfile" => &mut self.stdout_logfile,
             "stderr_logfile" => &mut self.stderr_logfile,
+            "lastexit" => &mut self.details_mut().lastexit,
             _ => {
                 let number = match name {
                     "state" => &mut self.state,
@@ -81,6 +93,8 @@ impl ProcessInfo {
                     "stop" => &mut self.stop,
                     "now" => &mut self.now,
                     "exitstatus" => &mut self.exitstatus,
+                    "restarts" => &mut self.details_mut().restarts,
+                    "nextattempt" => &mut self.details_mut().nextattempt,
                     // A column that a later server version has.
                     _ => return Ok(()),
                 };
@@ -90,6 +104,10 @@ impl ProcessInfo {
         };
         *text = member.into_owned();
         Ok(())
+    }
+
+    fn details_mut(&mut self) -> &mut ProcessDetails {
+        self.details.get_or_insert_default()
     }
 
     /// The name as people write it.
@@ -132,6 +150,8 @@ pub(super) struct ProcessJson<'a> {
     exitstatus: i64,
     spawnerr: &'a str,
     logs: LogsJson<'a>,
+    #[serde(flatten)]
+    details: Option<&'a ProcessDetails>,
 }
 
 #[derive(Serialize)]
@@ -159,6 +179,7 @@ impl<'a> From<&'a ProcessInfo> for ProcessJson<'a> {
                 stdout: &process.stdout_logfile,
                 stderr: &process.stderr_logfile,
             },
+            details: process.details.as_ref(),
         }
     }
 }

@@ -235,7 +235,11 @@ fn print_outcomes(session: &mut CtlSession, outcomes: &[ProcessOutcome]) -> Resu
 }
 
 /// Prints why the server refused.
-fn print_refusal(session: &mut CtlSession, what: &str, failure: CtlError) -> Result<(), CtlError> {
+pub(super) fn print_refusal(
+    session: &mut CtlSession,
+    what: &str,
+    failure: CtlError,
+) -> Result<(), CtlError> {
     let CtlError::Fault(fault) = failure else {
         return Err(failure);
     };

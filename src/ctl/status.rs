@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::action::VERBOSE;
 use super::client::RpcClient;
 use super::error::CtlError;
 use super::reply::{self, ProcessInfo, ProcessJson};
@@ -26,6 +27,25 @@ pub(super) fn ask_table(
 
 /// The members that `status` shows.
 const SHOWN: &[&str] = &["name", "group", "state", "statename", "description"];
+/// The members that `status -v` shows.
+const DETAILED: &[&str] = &[
+    "name",
+    "group",
+    "start",
+    "stop",
+    "now",
+    "state",
+    "statename",
+    "spawnerr",
+    "exitstatus",
+    "stdout_logfile",
+    "stderr_logfile",
+    "pid",
+    "description",
+    "restarts",
+    "lastexit",
+    "nextattempt",
+];
 
 /// All processes, with all members.
 pub(super) fn all_processes(session: &mut CtlSession) -> Result<Vec<ProcessInfo>, CtlError> {
@@ -77,10 +97,17 @@ pub(super) fn status(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
         error: &'static str,
     }
 
-    let names = session.words(arguments);
+    let mut names = session.words(arguments);
+    let words = names.len();
+    names.retain(|name| *name != VERBOSE.name);
+    let is_verbose = names.len() < words;
     let everything = names.is_empty() || names.contains(&"all");
     let asked: &[&str] = if everything { &[] } else { &names };
-    let members: &[&str] = if session.json { &[] } else { SHOWN };
+    let members: &[&str] = match (is_verbose, session.json) {
+        (true, _) => DETAILED,
+        (false, true) => &[],
+        (false, false) => SHOWN,
+    };
     let processes = match table(session, asked, members)? {
         Some(processes) => processes,
         None if session.is_up()? => every_struct(session)?,
@@ -128,8 +155,13 @@ pub(super) fn status(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
     for (name, error) in errors {
         session.say(&format!("{name}: ERROR ({error})"))?;
     }
-    for line in render::status(&shown) {
+    for (line, process) in render::status(&shown).into_iter().zip(&shown) {
         session.say(&line)?;
+        if is_verbose {
+            for line in render::details(process) {
+                session.say(&line)?;
+            }
+        }
     }
     Ok(())
 }

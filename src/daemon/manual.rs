@@ -43,7 +43,7 @@ const CONTAINERS: &str = "\
 As PID 1, the daemon reaps orphan processes. SIGTERM, SIGINT and SIGQUIT stop all programs and then the daemon. Run the daemon
 in the foreground. `logfile=/dev/stdout` and `logfile_maxbytes=0` write the activity log to the log of the container;
 `stdout_logfile=/dev/fd/1` and `stdout_logfile_maxbytes=0` do the same for a program. Cgroup limits such as `memory_max` need a
-writable cgroup.";
+writable cgroup. With `exit_when` in `[supervisord]`, the daemon exits when its programs have ended.";
 
 const UPGRADE: &str = "\
 Programs can keep running when the daemon exits:";
@@ -101,6 +101,11 @@ const STATUS: &[(&str, &str)] = &[
     (
         "0",
         "The daemon was asked to exit. With `--check`: the configuration has no errors.",
+    ),
+    (
+        "status of a program",
+        "A program has ended for which the daemon exits (`essential`, `on_fatal` and `exit_when` in supervisord.conf(5)); 128 and \
+         the number of the signal after a signal.",
     ),
     (
         "1",

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::fatal::{Fatal, internal};
-use super::run_threads::{Run, RunThreads};
+use super::run_threads::{Run, RunThreads, state_directory};
 use super::startup::{
     DaemonResources, ReservedFds, StartContext, Started, cold_start, init_process, reserve,
     resume_start,
@@ -39,8 +39,8 @@ enum RunStart {
 
 /// How a run ended.
 enum RunEnd {
-    /// The daemon exits.
-    Shutdown,
+    /// The daemon exits with this status.
+    Shutdown(u8),
     /// Everything has stopped. The next run starts with this configuration.
     Restart(Arc<Config>),
     /// Everything keeps running. The next image takes over.
@@ -92,7 +92,7 @@ fn run_until_shutdown(
         // The descriptors of the last run are free again, except those of a spawn thread that is held up.
         let staging = reserved.take().map_or_else(reserve, Ok)?;
         match run_once(begin, &context, &program, staging, &mut resources)? {
-            RunEnd::Shutdown => {
+            RunEnd::Shutdown(status) => {
                 if let Some(resources) = resources {
                     // Do this last: the scope of the programs ends together with the fd holder that holds it.
                     if let Some(fd_store) = resources.fd_store {
@@ -103,7 +103,7 @@ fn run_until_shutdown(
                         notifier.finish();
                     }
                 }
-                return Ok(ExitCode::SUCCESS);
+                return Ok(ExitCode::from(status));
             }
             RunEnd::Detached => return Ok(ExitCode::SUCCESS),
             RunEnd::Restart(config) => begin = RunStart::Anew(config, None),
@@ -184,7 +184,7 @@ fn run(
         pidfile,
         auto_logs: _auto_logs,
         resources: own,
-        fleet,
+        mut fleet,
         restored,
         sockets,
         in_flight_log,
@@ -206,9 +206,13 @@ fn run(
         socket_check: SocketCheck::default(),
         watch: Watch::begin(config.daemon.logfile.clone(), config.daemon.loglevel)?,
     };
+    let (runs, lines) =
+        state_directory(config).map_or_else(Default::default, |path| engine::read_runs(&path));
+    fleet.add_runs(runs);
     let engine = run.start_engine((fleet, restored), own.signals, notifier)?;
     let sender = engine.sender();
     let output = run.start_output(activity, in_flight_log, sender.clone())?;
+    lines.into_iter().for_each(|line| output.log(line));
     let spawn = run.start_spawn((sockets, staging), sender.clone(), output.clone())?;
     let mut server = run.start_server(servers, sender, &output)?;
 
@@ -302,13 +306,14 @@ fn end_run(
     resources: &mut Option<DaemonResources>,
 ) -> RunEnd {
     let end = match stopped.outcome {
-        DaemonOutcome::Shutdown => RunEnd::Shutdown,
+        DaemonOutcome::Shutdown => RunEnd::Shutdown(0),
+        DaemonOutcome::ShutdownWith(status) => RunEnd::Shutdown(status),
         // The core always returns the configuration that it accepted. The fallback is the current one.
         DaemonOutcome::Restart => {
             RunEnd::Restart(stopped.next_config.unwrap_or_else(|| run.config.clone()))
         }
     };
-    if matches!(end, RunEnd::Shutdown) {
+    if matches!(end, RunEnd::Shutdown(_)) {
         // Do this last: the client that requested the shutdown prints the answer meanwhile.
         peers.wait_for_exit();
     }

@@ -126,6 +126,7 @@ pub(super) fn bounds(spec: &ProcessSpec) -> ChildBounds {
         capabilities,
         ambient_capabilities,
         no_new_privileges,
+        kill_on_supervisor_exit,
     } = &*spec.confinement;
     let limits = limits.iter().map(|&(resource, limit)| ConfiguredValue {
         value: (resource, limit),
@@ -144,6 +145,7 @@ pub(super) fn bounds(spec: &ProcessSpec) -> ChildBounds {
         bounding: capabilities.map(|set| set.bits()),
         ambient: ambient_capabilities.map(|set| set.bits()),
         no_new_privileges: *no_new_privileges,
+        dies_with: kill_on_supervisor_exit.then(std::process::id),
     }
 }
 
@@ -282,6 +284,7 @@ mod tests {
             capabilities: Some(Capabilities::NONE),
             ambient_capabilities: Capabilities::named("chown"),
             no_new_privileges: true,
+            kill_on_supervisor_exit: true,
             ..Confinement::default()
         });
         let expected = ChildBounds {
@@ -300,6 +303,7 @@ mod tests {
             bounding: Some(0),
             ambient: Some(1),
             no_new_privileges: true,
+            dies_with: Some(std::process::id()),
         };
         assert_eq!(bounds(&spec), expected);
     }

@@ -11,7 +11,7 @@ use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 
 use super::capabilities;
 use super::child_bounds::{apply_bounds, set_limit};
-use super::child_calls::{call, fd};
+use super::child_calls::{ask, call, fd};
 use super::child_fds::{close_all_except, dup_inheritable, set_up_stdio, unshare_fds};
 use super::child_ids::set_ids;
 use super::child_message::{ChildMessage, capability_message, errno_message};
@@ -159,6 +159,9 @@ fn apply_plan<'a>(work: &ChildPlan<'a>) -> Result<(), ChildMessage<'a>> {
     if plan.bounds.no_new_privileges {
         capabilities::no_new_privileges().map_err(errno_message(b"set no_new_privileges"))?;
     }
+    if let Some(daemon) = plan.bounds.dies_with {
+        die_with(daemon).map_err(errno_message(b"set kill_on_supervisor_exit"))?;
+    }
     Ok(())
 }
 
@@ -227,6 +230,32 @@ fn change_user<'a>(plan: &'a RawPlan, uid: &'a [u8]) -> Result<(), ChildMessage<
         )?;
     }
     Ok(())
+}
+
+/// Makes the kernel send SIGKILL to this process when its parent ends, which is the thread that made it. Spawn threads live
+/// as long as the daemon.
+///
+/// A change of the user resets the setting, so it comes after that. The exec of a set-user-ID program resets it too.
+///
+/// # Source
+/// PR_SET_PDEATHSIG(2const).
+fn die_with(daemon: u32) -> Result<(), Errno> {
+    let signal = libc::SIGKILL as usize;
+    // SAFETY: no memory involved; the setting is the child's own.
+    unsafe {
+        call(
+            libc::SYS_prctl,
+            [libc::PR_SET_PDEATHSIG as usize, signal, 0, 0],
+        )
+    }?;
+    // SAFETY: no memory involved.
+    let parent = unsafe { ask(libc::SYS_getppid, [0; 5]) }?;
+    // The daemon may have died before the setting was made.
+    if parent == daemon as usize {
+        Ok(())
+    } else {
+        Err(Errno(libc::ESRCH))
+    }
 }
 
 /// Changes to the working directory of the program.

@@ -135,6 +135,8 @@ pub struct ChildBounds {
     pub ambient: Option<u64>,
     /// Whether to set no_new_privs.
     pub no_new_privileges: bool,
+    /// The PID of the daemon, with which the process dies. `None`: it does not.
+    pub dies_with: Option<u32>,
 }
 
 /// The plan of a new process: plain data, made before the clone and only read after it.

@@ -187,6 +187,7 @@ fn confined(ids: ChildIds) -> RawPlan {
         bounding: is_root.then_some(1 << 10),
         ambient: is_root.then_some(1 << 10),
         no_new_privileges: true,
+        dies_with: None,
     };
     plan
 }

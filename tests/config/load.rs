@@ -413,6 +413,8 @@ fn values(kind: ValueKind) -> &'static [&'static str] {
             "65536",
         ],
         ValueKind::ReadyWhen => &["started", "Running", "ready", ""],
+        ValueKind::OnFatal => &["none", "Shutdown", "exec:x", ""],
+        ValueKind::ExitWhen => &["never", "All-Exited", "any-fatal", "nosuch", ""],
         ValueKind::Bus => &["auto", "System", "session", "off", "none", ""],
         ValueKind::AutoRestart => &["true", "0", "Unexpected", "maybe", ""],
         ValueKind::Name => &[

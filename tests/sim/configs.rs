@@ -4,15 +4,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use supervisord::config::spec::{
-    AutoRestart, BinaryWatch, CgroupLimits, ChangeReaction, Config, DaemonSpec, DirectoryWatch,
-    FcgiSocket, GroupChange, GroupChangeResult, GroupKind, GroupSpec, HealthAction, HealthSpec,
-    Hooks, InternedDefault as _, KillMode, LimitAmount, LogSpec, LogTarget, NotifySpec,
-    ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate, RestartPolicy, Script,
-    UNLIMITED_RETRIES, WatchSpec,
+    AutoRestart, BinaryWatch, CgroupLimits, ChangeReaction, Config, CronMissed, CronOverlap,
+    DaemonSpec, DirectoryWatch, ExitWhen, FcgiSocket, GroupChange, GroupChangeResult, GroupKind,
+    GroupSpec, HealthAction, HealthSpec, Hooks, InternedDefault as _, KillMode, LimitAmount,
+    LogSpec, LogTarget, NotifySpec, OnFatal, ProcessKind, ProcessSpec, ProgramSpec,
+    ProgramTemplate, RestartPolicy, ScheduleSpec, Script, UNLIMITED_RETRIES, WatchSpec,
 };
-use supervisord::domain::{GroupName, ProcessName, Seconds, Signal};
+use supervisord::domain::{GroupName, Namespec, ProcessName, Seconds, Signal};
 
 use crate::rng::Rng;
+
+/// The expressions in use, with the longest time between two occurrences in seconds.
+pub(crate) const EXPRESSIONS: &[(&str, i64)] = &[
+    ("* * * * * *", 1),
+    ("*/7 * * * * *", 7),
+    ("* * * * *", 60),
+    ("@hourly", 3600),
+    ("@every 3s", 3),
+    ("@every 90s", 90),
+];
 
 /// A configuration of about `size` processes.
 pub(crate) fn config(rng: &mut Rng, size: u64) -> Arc<Config> {
@@ -162,12 +172,20 @@ fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
         },
         restart_floor: Seconds(rng.pick(&[0, 1, 1, 5])),
         restart: restart(rng),
+        // Rare, because each end ends a world.
+        essential: rng.one_in(300),
+        on_fatal: if rng.one_in(100) {
+            OnFatal::Shutdown
+        } else {
+            OnFatal::Nothing
+        },
         notify,
         ready_check: notify.check.then(|| Arc::new(check())),
         health: rng.one_in(4).then(|| Arc::new(health(rng))),
         hooks: rng.one_in(4).then(|| Arc::new(hooks(rng))),
         watch: rng.one_in(3).then(|| Arc::new(watch(rng))),
         resources: resources(rng),
+        schedule: (place % 3 == 1).then(|| schedule(rng)),
         ..ProcessSpec::new(
             ProcessName::parse(&format!("p{place}")).expect("valid"),
             group.clone(),
@@ -205,6 +223,18 @@ fn notify(rng: &mut Rng) -> NotifySpec {
             0
         }),
     }
+}
+
+/// A random schedule. Every third process has one in every configuration, so that invariants about restarts know which
+/// processes start at any time.
+fn schedule(rng: &mut Rng) -> Arc<ScheduleSpec> {
+    let (cron, _) = rng.pick(EXPRESSIONS);
+    Arc::new(ScheduleSpec {
+        cron: Arc::from(cron),
+        overlap: rng.pick(&[CronOverlap::Skip, CronOverlap::Queue, CronOverlap::Kill]),
+        missed: rng.pick(&[CronMissed::Skip, CronMissed::Once]),
+        jitter: Seconds(rng.pick(&[0, 0, 2, 1000])),
+    })
 }
 
 fn check() -> Script {
@@ -304,6 +334,12 @@ fn daemon(rng: &mut Rng) -> DaemonSpec {
         minfds: 1024,
         minprocs: 200,
         childlogdir: PathBuf::from("/tmp"),
+        exit_when: match rng.below(40) {
+            0 => ExitWhen::AnyFatal,
+            1 | 2 => ExitWhen::AllExited,
+            3 => ExitWhen::Ended(Namespec::parse(rng.pick(&["g1:*", "g1:p0", "g2"]))),
+            _ => ExitWhen::Never,
+        },
         identifier: format!("id{}", rng.below(3)),
         ..DaemonSpec::empty()
     }

@@ -12,9 +12,11 @@ use supervisord::domain::{
 };
 use supervisord::effects::{OutputEffect, SpawnerEffect, SpawnerOutcome};
 
+use crate::ends::Ends;
 use crate::listeners::Listeners;
 use crate::notifiers::Notifiers;
 use crate::restarts::Restarts;
+use crate::schedules::Schedules;
 use crate::scripts::Scripts;
 use crate::watches::Watches;
 
@@ -68,9 +70,11 @@ pub(crate) struct Invariants {
     running_told: bool,
     listeners: Listeners,
     notifiers: Notifiers,
+    schedules: Schedules,
     scripts: Scripts,
     watches: Watches,
     restarts: Restarts,
+    ends: Ends,
     /// What has happened at least once. A simulation proves nothing about things that never happen in it.
     seen: BTreeSet<String>,
 }
@@ -133,6 +137,7 @@ impl Invariants {
         self.watches.note_input(input);
         let mut changed = None;
         self.restarts.note_input(input);
+        self.ends.note_input(input, self.stopping_told);
         for action in actions {
             self.note_action(action);
             self.listeners.note_action(now.mono.0, action);
@@ -144,6 +149,7 @@ impl Invariants {
             if let Some(seen) = self.scripts.note_action(action) {
                 self.seen.insert(seen.to_owned());
             }
+            self.ends.note_action(action);
             let happened = self.restarts.note_action(now.mono.0, action, input);
             self.seen.extend(happened.map(str::to_owned));
             match action {
@@ -285,7 +291,13 @@ impl Invariants {
             assert!(deadline > now.mono, "a deadline is in the past");
         }
         self.notifiers.after(now.mono.0, input, actions);
+        let seen = self.schedules.after(now, actions);
+        let clock_set = matches!(input, Input::ClockSet).then_some("clock set");
+        self.seen
+            .extend(seen.into_iter().chain(clock_set).map(str::to_owned));
         self.scripts.after(now, fleet);
+        let happened = self.ends.after(self.stopping_told);
+        self.seen.extend(happened.map(str::to_owned));
         self.deadlines(now, input);
     }
 
@@ -387,7 +399,8 @@ impl Invariants {
         self.restarts.attempt(&name, spec);
         if told.to_stay_down {
             assert!(
-                matches!(input, Input::Spawner(SpawnerOutcome::Answered { .. })),
+                spec.schedule.is_some()
+                    || matches!(input, Input::Spawner(SpawnerOutcome::Answered { .. })),
                 "a start after an accepted stop, by {input:?}"
             );
             told.to_stay_down = false;
@@ -610,8 +623,12 @@ impl Invariants {
                     group, process, to, ..
                 } = &**change
             {
+                // A schedule may stop a process for its next run at the same moment.
+                let has_schedule = before.iter().chain(after).any(|view| {
+                    view.next_run.is_some() && view.group == *group && view.name == *process
+                });
                 assert!(
-                    *to != ProcessState::Stopping || !stays(group, process),
+                    *to != ProcessState::Stopping || !stays(group, process) || has_schedule,
                     "{group}:{process} stays, and is stopped"
                 );
                 changed.insert((group.to_string(), process.to_string()));
@@ -674,6 +691,11 @@ impl Invariants {
                 "{instance:?} is not killed in time: {at} {instance_state:?} {told:?}"
             );
         }
+    }
+
+    /// Asserts that every schedule goes on.
+    pub(crate) fn schedules_go_on(&self, now: Now, fleet: &Fleet) {
+        self.schedules.go_on(now, fleet);
     }
 
     /// Asserts that the views of clients equal the published events.

@@ -3,11 +3,13 @@
 
 mod checkpoint;
 mod configs;
+mod ends;
 mod invariants;
 mod listeners;
 mod notifiers;
 mod restarts;
 mod rng;
+mod schedules;
 mod scripts;
 mod watches;
 mod world;
@@ -80,6 +82,11 @@ const MUST_HAPPEN: &[&str] = &[
     "Restart",
     "RestartFloored",
     "RestartRefused",
+    "RunMadeUp",
+    "RunMissed",
+    "RunQueued",
+    "RunReplaces",
+    "RunSkipped",
     "SHUTDOWN_STATE",
     "SPAWN_ERROR",
     "STILL_RUNNING",
@@ -95,7 +102,12 @@ const MUST_HAPPEN: &[&str] = &[
     "WaitingToStop",
     "WatchdogMissed",
     "WatchdogTriggered",
+    "a schedule ran",
+    "clock set",
+    "AllEnded",
+    "ProgramEnded",
     "delay that has grown",
+    "end of an essential program",
     "later stop signal",
     "NextAttempt",
     "reset after a long run",

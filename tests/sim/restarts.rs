@@ -98,7 +98,10 @@ impl Restart {
                 } else if may_be_by_hand {
                     self.is_known = false;
                 } else {
-                    assert!(at >= self.not_before, "restarted too early: {at} {self:?}");
+                    assert!(
+                        at >= self.not_before,
+                        "restarted too early: {at} {input:?} from {from:?} {self:?}"
+                    );
                 }
                 if self.is_known {
                     assert_eq!(self.failures, tries, "{self:?}");
@@ -192,7 +195,10 @@ impl Restarts {
             | Action::Spawn(_, spec) => {
                 let name = (spec.group.to_string(), spec.name.to_string());
                 let process = self.processes.entry(name).or_insert_with(Restart::fresh);
-                process.spec = Some((spec.restart, spec.startretries));
+                // A schedule starts its program at any time.
+                let restarts = (spec.restart, spec.startretries);
+                process.spec = spec.schedule.is_none().then_some(restarts);
+                process.is_known &= spec.schedule.is_none();
             }
             Action::Publish(change) => match &**change {
                 Change::ProcessState {

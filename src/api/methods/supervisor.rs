@@ -5,19 +5,9 @@ use super::super::method::{BoundCall, Method, ParamKind, WireType};
 use super::super::{Fault, FaultCode, LogRef, Permission, Request, RequestTarget};
 use super::params::{
     DONE, GROUP, LENGTH, LOG_TEXT, OFFSET, PROCESS, PROCESS_OR_GROUP, RESULTS, SIGNAL, START_WAIT,
-    STOP_WAIT, TAIL_LENGTH, TAIL_OFFSET, TAIL_RESULT, param,
+    STOP_WAIT, TAIL_LENGTH, TAIL_OFFSET, TAIL_RESULT, param, target_request,
 };
 use crate::domain::{API_VERSION, Channel, Namespec, VERSION};
-
-/// Creates a call for one process or, if `text` is a wildcard, for its group.
-fn target_request(text: String, request: impl FnOnce(RequestTarget) -> Request) -> BoundCall {
-    let namespec = Namespec::parse(&text);
-    if namespec.process.is_some() {
-        BoundCall::Engine(request(RequestTarget::One(namespec, text)))
-    } else {
-        BoundCall::Wildcard(request(RequestTarget::Group(namespec.group)), text)
-    }
-}
 
 fn read_log(args: &mut Args, channel: Channel) -> Result<BoundCall, Fault> {
     Ok(BoundCall::ReadLog {

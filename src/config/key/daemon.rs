@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::super::lookup::Lookup;
+use super::super::spec::ExitWhen as Exit;
 use super::super::value::{
     boolean, bus, byte_size, existing_directory, existing_dirpath, integer, log_level, octal,
     ready_when,
@@ -13,8 +14,8 @@ use super::row::{
     key,
 };
 use super::value_kind::ValueKind::{
-    Boolean, Bus, ByteSize, Diagnostics, Directory, Environment, Integer, Level, List, Octal, Path,
-    ReadyWhen, Text, User,
+    Boolean, Bus, ByteSize, Diagnostics, Directory, Environment, ExitWhen, Integer, Level, List,
+    Octal, Path, ReadyWhen, Text, User,
 };
 use super::values::{set, text};
 use crate::domain::DiagnosticsFilter;
@@ -56,10 +57,12 @@ pub(super) const DAEMON: &[ConfigKey] = &[
     key("directory", Directory, None, "working directory of the daemon in the background").flag('d', "directory").topic(Run).example("/tmp").daemon(set!(lookup: spec.directory = Some(directory))),
     key("nocleanup", Boolean, Some("false"), "keep AUTO logs of earlier runs at start").flag('k', "nocleanup").topic(Logs).daemon(set!(spec.nocleanup = boolean)),
     key("childlogdir", Directory, None, "directory of AUTO logs; not set: the directory for temporary files").flag('q', "childlogdir").topic(Logs).example("/tmp").daemon(set!(lookup: childlogdir = Some(existing_directory))),
+    key("state_directory", Directory, None, "directory for what outlasts a restart of the host, such as the last runs of programs with cron; not set: STATE_DIRECTORY from systemd, else this is not stored").ours().topic(Run).example("/tmp").daemon(set!(lookup: spec.state_directory = Some(directory))),
     key("environment", Environment, Some(""), "environment variables for all programs").topic(Run).example("LANG=\"C.UTF-8\",TZ=\"UTC\"").secret(),
     key("strip_ansi", Boolean, Some("false"), "remove ANSI escape sequences from the logs of programs").flag('t', "strip_ansi").topic(Logs).daemon(set!(spec.strip_ansi = boolean)),
     key("ready_when", ReadyWhen, Some("started"), "when systemd is told that the daemon is ready: after all autostart programs were started, or when all are RUNNING or FATAL").ours().topic(Systemd).daemon(set!(spec.ready_when = ready_when)),
     key("dbus", Bus, Some("auto"), "D-Bus to connect to, see org.supervisord.Supervisor1(5); auto: the system bus as root, else the session bus, or no bus if there is none").ours().topic(Systemd).daemon(set!(spec.dbus = bus)),
+    key("exit_when", ExitWhen, Some("never"), "when the daemon stops all programs and exits by itself: all-exited = no program runs or is due to restart, any-fatal = a process is FATAL, or the name of a program or group that has exited and is not restarted").ours().topic(Run).example("all-exited").daemon(set!(spec.exit_when = Exit::parse)),
     key("profile_options", List, None, "ignored, accepted for compatibility").long("profile_options").topic(Run).ignored(),
     key("diagnostics", Diagnostics, Some("off"), "lowest level of events about the daemon itself, which go to the journal or standard error and never to the activity log; SUPERVISORD_DIAGNOSTICS in the environment overrides it").ours().topic(Logs).daemon(set!(spec.diagnostics = DiagnosticsFilter::parse)),
 ];

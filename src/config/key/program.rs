@@ -8,6 +8,7 @@ use super::super::python::strip;
 use super::super::resources::LimitAmount;
 use super::super::restart_policy::{jitter, start_retries};
 use super::super::script::Script as ParsedScript;
+use super::super::spec::OnFatal as ExitAtFatal;
 use super::super::value::{
     auto_restart, boolean, byte_size, configured_user, duration, env_files, exit_codes, integer,
     log_targets, octal, process_count, rate_limit, ready_fd, seconds, signal, stop_signals,
@@ -24,9 +25,9 @@ use super::row::{
 use super::value_kind::ValueKind::{
     AutoRestart, Boolean, ByteLimit, ByteSize, Capabilities, CapabilityNames, CpuMax, Cron,
     CronMissed, CronOverlap, Environment, ExitCodes, Group, Groups, HealthAction, Integer, Jitter,
-    KillMode, Limit, List, Logfile, Memory, Name, Nice, NiceLimit, Octal, OomScore, Patterns,
-    PidsMax, ProcessCount, RateLimit, ReadyFd, Retries, Script, Seconds, Signals, Text, User,
-    Weight,
+    KillMode, Limit, List, Logfile, Memory, Name, Nice, NiceLimit, Octal, OnFatal, OomScore,
+    Patterns, PidsMax, ProcessCount, RateLimit, ReadyFd, Retries, Script, Seconds, Signals, Text,
+    User, Weight,
 };
 use super::values::{ProgramValues, set};
 use crate::domain::Resource;
@@ -109,10 +110,14 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("restart_delay_max", Seconds, Some("0"), "largest delay, up to which restart_delay doubles each time; 0 = restart_delay stays the same").ours().live().topic(Start).example("60").program(set!(spec.restart.delay_max = duration)),
     key("restart_jitter", Jitter, Some("0"), "largest random addition to the delay, as a part of it").ours().live().topic(Start).example("20%").program(set!(spec.restart.jitter_permille = jitter)),
     key("restart_reset_after", Seconds, Some("0"), "seconds of RUNNING after which delays and startretries begin again; 0 = as soon as the process is RUNNING").ours().live().topic(Start).example("60").program(set!(spec.restart.reset_after = duration)),
+    key("essential", Boolean, Some("false"), "the daemon stops all programs and exits, with the exit status of the program, when it is FATAL or has exited and is not restarted").ours().live().topic(Start).example("true").program(set!(spec.essential = boolean)),
+    key("on_fatal", OnFatal, Some("none"), "when the process is FATAL: none, or shutdown = the daemon stops all programs and exits with its status").ours().live().topic(Start).example("shutdown").program(set!(spec.on_fatal = ExitAtFatal::parse)),
     key("cron", Cron, None, "when the program runs; then autostart=false, autorestart=false and startsecs=0 are the defaults").ours().topic(Schedule).example("30 3 * * *").program(set!(lookup: cron = Some(schedule::cron))),
     key("cron_overlap", CronOverlap, Some("skip"), "if the program still runs: skip = no new run, queue = a new run afterwards, kill = stop the program and start it again").ours().topic(Schedule).example("queue").program(set!(cron_overlap = schedule::overlap)),
     key("cron_missed", CronMissed, Some("skip"), "runs that were due while the daemon did not run, the machine slept or the clock was set forward: skip = not at all, once = one run for all of them").ours().topic(Schedule).example("once").program(set!(cron_missed = schedule::missed)),
     key("cron_jitter", Seconds, Some("0"), "maximum random delay of each run, so that many hosts do not start at the same moment; never longer than the time to the run after").ours().topic(Schedule).example("300").program(set!(cron_jitter = duration)),
+    key("essential", Boolean, Some("false"), "the daemon stops all programs and exits, with the exit status of the program, when it is FATAL or has exited and is not restarted").ours().live().topic(Start).example("true").program(set!(spec.essential = boolean)),
+    key("on_fatal", OnFatal, Some("none"), "when the process is FATAL: none, or shutdown = the daemon stops all programs and exits with its status").ours().live().topic(Start).example("shutdown").program(set!(spec.on_fatal = ExitAtFatal::parse)),
     key("notify", Boolean, Some("false"), "give the program a NOTIFY_SOCKET; the process is RUNNING when it sends READY=1 (sd_notify(3)), not after startsecs").ours().topic(Ready).example("true").program(set!(spec.notify.socket = boolean)),
     key("ready_fd", ReadyFd, None, "file descriptor, 3 to 1023, passed to the program; the process is RUNNING when it writes a newline to it").ours().topic(Ready).example("3").program(set!(spec.notify.ready_fd = Some(ready_fd))),
     key("ready_timeout", Seconds, None, "readiness timeout with notify or ready_fd: seconds until the start has failed; 0 = none; not set: startsecs if set, else 90").ours().topic(Ready).example("90").program(set!(ready_timeout = Some(duration))),
@@ -201,6 +206,7 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("io_weight", Weight, None, "share of disk bandwidth relative to other programs, which have 100").ours().live().topic(Cgroup).example("50").program(set!(resources.io_weight = Some(resources::weight))),
     key("pids_max", PidsMax, None, "maximum number of processes and threads").ours().live().topic(Cgroup).example("100").program(set!(resources.pids_max = Some(resources::pids_max))),
     key("kill_mode", KillMode, Some("process"), "orphan processes after an exit: process = they keep running, control-group = they are killed").ours().live().topic(Cgroup).example("control-group").program(set!(resources.kill_mode = resources::kill_mode)),
+    key("kill_on_supervisor_exit", Boolean, Some("false"), "the kernel sends the process SIGKILL when the daemon dies; such a process survives no daemon, and supervisorctl upgrade is refused while it runs").ours().topic(Privileges).example("true").program(set!(confinement.kill_on_supervisor_exit = boolean)),
 ];
 
 fn stop_signals_of(values: &mut ProgramValues, text: &str, _: &dyn Lookup) -> Result<(), String> {

@@ -51,6 +51,10 @@ pub enum ValueKind {
     AutoRestart,
     /// `started` or `running`.
     ReadyWhen,
+    /// `none` or `shutdown`.
+    OnFatal,
+    /// `never`, `all-exited`, `any-fatal` or a name.
+    ExitWhen,
     /// `auto`, `system`, `session` or `off`.
     Bus,
     /// A name.
@@ -147,6 +151,8 @@ impl ValueKind {
             Self::ReadyFd
             | Self::AutoRestart
             | Self::ReadyWhen
+            | Self::OnFatal
+            | Self::ExitWhen
             | Self::Bus
             | Self::Socket
             | Self::Callable
@@ -204,6 +210,8 @@ impl ValueKind {
             Self::Address => "a port, host:port or *:port, with a port from 1 to 65535",
             Self::AutoRestart => "true, false or unexpected",
             Self::ReadyWhen => "started or running",
+            Self::OnFatal => "none or shutdown",
+            Self::ExitWhen => "never, all-exited, any-fatal, or the name of a program or group",
             Self::Bus => "auto, system, session or off",
             Self::Name => "a name without blank, colon and slash",
             Self::List => "strings separated by commas",

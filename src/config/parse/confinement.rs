@@ -109,6 +109,7 @@ fn privileged(
         ambient_capabilities,
         // Any process may give up privileges.
         no_new_privileges: _,
+        kill_on_supervisor_exit: _,
     } = confinement;
     let named = |name| Capabilities::named(name).unwrap_or(Capabilities::ALL);
     let beyond = limits
@@ -222,6 +223,7 @@ mod tests {
             capabilities: Some(set("kill,net_bind_service")),
             ambient_capabilities: Some(set("kill")),
             no_new_privileges: true,
+            kill_on_supervisor_exit: false,
         };
         for head in [
             "[program:a]\ncommand=a\n",

@@ -16,7 +16,8 @@ use super::super::spec::Config;
 use super::super::value;
 use super::confinement::{warn_of_cgroups, warn_of_rights};
 use super::{
-    ConfigReader, KeyResult, SectionAt, daemon, env_files, group, lint, program_default, server,
+    ConfigReader, KeyResult, SectionAt, daemon, env_files, exit_when, group, lint, program_default,
+    server,
 };
 use crate::domain::Line;
 
@@ -68,6 +69,7 @@ pub fn load_with_places(
     let servers = server::read_servers(&mut reader);
     let daemon =
         daemon::resolve_daemon_spec(&mut reader, server_section, &options.overrides, &servers);
+    exit_when::check_exit_when(&mut reader, &daemon, &groups);
     warn_of_rights(&mut reader, &daemon, &groups);
     if options.check {
         // A daemon that starts logs this itself.

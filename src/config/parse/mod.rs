@@ -6,6 +6,7 @@
 mod confinement;
 mod daemon;
 mod env_files;
+mod exit_when;
 mod fields;
 mod group;
 mod group_change;

@@ -2,6 +2,7 @@
 //! [`MethodResult`](method_result::MethodResult) in its own format.
 
 pub(super) mod execute;
+pub(super) mod last_exit;
 pub(super) mod log_parts;
 pub(super) mod method_result;
 pub(super) mod process_members;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::api::{ConfigView, MemberSink, ProcessView, push_int};
+use super::last_exit::last_exit;
+use crate::api::{ConfigView, MemberSink, ProcessView, TableWriter, push_int};
 use crate::config::spec::{LogSpec, LogTarget};
 use crate::domain::ProcessState;
 
@@ -63,6 +64,28 @@ pub(in crate::server) fn write_process(
     to.text("description", &scratch.text);
 }
 
+/// Writes the [`DETAIL_MEMBERS`](crate::api::DETAIL_MEMBERS) of one process.
+fn write_details(view: &ProcessView, scratch: &RenderScratch, to: &mut impl MemberSink) {
+    to.int("restarts", i64::try_from(view.restarts).unwrap_or(i64::MAX));
+    to.text("lastexit", &last_exit(view, &scratch.zone.0));
+    to.int("nextattempt", timestamp(view.next_attempt.unwrap_or(0)));
+}
+
+/// Writes one line of a table.
+pub(in crate::server) fn write_row(
+    table: &mut TableWriter,
+    view: &ProcessView,
+    scratch: &mut RenderScratch,
+) {
+    let has_details = table.has_details();
+    table.push_row(|row| {
+        write_process(view, scratch, row);
+        if has_details {
+            write_details(view, scratch, row);
+        }
+    });
+}
+
 /// The `description` of a process in `getProcessInfo`.
 pub(in crate::server) fn description(view: &ProcessView, zone: &TimeZone) -> String {
     let mut text = String::new();
@@ -74,7 +97,24 @@ pub(in crate::server) fn description(view: &ProcessView, zone: &TimeZone) -> Str
 ///
 /// # Source
 /// Supervisor manual, `getProcessInfo`, `description`.
-fn push_description<'z>(view: &ProcessView, zone: impl FnOnce() -> &'z TimeZone, out: &mut String) {
+fn push_description<'z>(view: &ProcessView, zone: impl Fn() -> &'z TimeZone, out: &mut String) {
+    push_state(view, &zone, out);
+    // Only programs with a schedule, which Supervisor does not know.
+    let shows_next = matches!(
+        view.state,
+        ProcessState::Running | ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal
+    );
+    if let Some(next) = view.next_run.filter(|_| shows_next)
+        && let Ok(next) = Timestamp::from_second(next)
+    {
+        let next = next.to_zoned(zone().clone());
+        out.push_str(", next run ");
+        out.push_str(&next.strftime("%Y-%m-%d %H:%M:%S").to_string());
+    }
+}
+
+/// Appends the description without the next run.
+fn push_state<'z>(view: &ProcessView, zone: &impl Fn() -> &'z TimeZone, out: &mut String) {
     match view.state {
         ProcessState::Running => {
             out.push_str("pid ");
@@ -247,6 +287,7 @@ pub(in crate::server) mod tests {
             restarts: 0,
             next_attempt: None,
             events_discarded: 0,
+            next_run: None,
             exit_reason: None,
             status_text: String::new(),
             resource_events: ResourceEvents::NONE,

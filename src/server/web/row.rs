@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::usage::ProcessUsage;
 use crate::api::ProcessView;
-use crate::domain::{ExitReason, ExitStatus, ProcessState};
+use crate::domain::ProcessState;
+use crate::server::calls::last_exit::last_exit;
 use crate::server::calls::process_members::description;
 
 /// The contents of a row. The short names are those of the live updates, which may carry a thousand rows.
@@ -125,6 +126,7 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         exit_reason: ending,
         status_text,
         resource_events: causes,
+        next_run,
         events_discarded,
         pid,
         uid,
@@ -144,6 +146,7 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         && *ending == other.exit_reason
         && *status_text == other.status_text
         && *causes == other.resource_events
+        && *next_run == other.next_run
         && *events_discarded == other.events_discarded
         && *uid == other.uid
         && *stdout_logfile == other.stdout_logfile
@@ -210,51 +213,6 @@ fn discarded(view: &ProcessView) -> String {
     }
 }
 
-fn last_exit(view: &ProcessView, zone: &TimeZone) -> String {
-    let how = match &view.exit_reason {
-        None => return String::new(),
-        Some(ExitReason::NotSpawned(error)) => return error.to_string(),
-        Some(ExitReason::TooQuick(status)) => format!("{}, too early", short_exit_status(*status)),
-        Some(ExitReason::Unready(status)) => {
-            format!("{}, before it was ready", short_exit_status(*status))
-        }
-        Some(ExitReason::NotReady(status)) => {
-            format!("readiness timeout, {}", short_exit_status(*status))
-        }
-        Some(ExitReason::Watchdog(status)) => format!("watchdog, {}", short_exit_status(*status)),
-        Some(ExitReason::Unhealthy(status)) => {
-            format!("unhealthy, {}", short_exit_status(*status))
-        }
-        Some(ExitReason::ByItself(status)) => short_exit_status(*status),
-        Some(ExitReason::OnRequest(status)) => format!("stopped, {}", short_exit_status(*status)),
-    };
-    let how = if view.resource_events.is_none() {
-        how
-    } else {
-        format!("{how}, {}", view.resource_events)
-    };
-    match Timestamp::from_second(view.stop) {
-        Ok(stop) => {
-            let stop = stop.to_zoned(zone.clone());
-            format!("{how} · {}", stop.strftime("%b %-d %H:%M"))
-        }
-        Err(_) => how,
-    }
-}
-
-/// The exit status, short enough for a column: only the signal if there was one.
-fn short_exit_status(status: ExitStatus) -> String {
-    match status {
-        ExitStatus::Signalled {
-            signal,
-            dumped: false,
-        } => signal.to_string(),
-        ExitStatus::Signalled { dumped: true, .. }
-        | ExitStatus::Exited(_)
-        | ExitStatus::Unknown(_) => status.to_string(),
-    }
-}
-
 /// Formats thousandths of one CPU as `12.3 %`.
 fn format_percent(permille: u64) -> String {
     if permille >= 1000 {
@@ -291,6 +249,7 @@ pub(super) fn format_uptime(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{ExitReason, ExitStatus};
     use crate::domain::{Signal, SpawnError};
     use crate::server::calls::process_members::tests::cat;
 

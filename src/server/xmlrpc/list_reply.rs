@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::api::{ConfigView, ListResponse, ProcessView, TableColumns, TableWriter};
-use crate::server::calls::process_members::{RenderScratch, write_config, write_process};
+use crate::server::calls::process_members::{
+    RenderScratch, write_config, write_process, write_row,
+};
 
 /// Approximate size of one process's struct on the wire, without its variable-length members.
 const PROCESS_BYTES: usize = 1100;
@@ -47,7 +49,7 @@ impl ListWriter<'_> {
             }
             Self::Table(views, table) => {
                 for view in &views[range] {
-                    table.push_row(|row| write_process(view, scratch, row));
+                    write_row(table, view, scratch);
                 }
             }
         }

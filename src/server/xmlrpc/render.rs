@@ -8,7 +8,9 @@ use crate::api::{
 use crate::domain::{GroupName, ProcessName};
 use crate::server::calls::log_parts::LogTail;
 use crate::server::calls::method_result::{MethodResult, namespecs, target_status};
-use crate::server::calls::process_members::{RenderScratch, path_or, write_config, write_process};
+use crate::server::calls::process_members::{
+    RenderScratch, path_or, write_config, write_process, write_row,
+};
 
 /// Renders the result of a method. `returns` is the return type that METHODS declares for the method.
 pub(in crate::server) fn render_result(result: MethodResult, returns: WireType) -> RpcValue {
@@ -106,7 +108,7 @@ fn render_table(views: &[ProcessView], columns: TableColumns) -> RpcValue {
     let mut scratch = RenderScratch::default();
     let mut table = TableWriter::text_table(columns);
     for view in views {
-        table.push_row(|row| write_process(view, &mut scratch, row));
+        write_row(&mut table, view, &mut scratch);
     }
     RpcValue::Text(table.into_text())
 }

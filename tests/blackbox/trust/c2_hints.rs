@@ -67,7 +67,6 @@ const CASES: &[Case] = &[
          restartPause=3\nstderr_logfile=syslog @udp:logs.example.org:514\n",
         &[
             "depends_on in [program:web] is not supported yet",
-            "restartPause in [program:web] is not supported yet",
             "syslog servers are not supported",
         ],
         &[
@@ -75,6 +74,7 @@ const CASES: &[Case] = &[
             "unknown",
             "case: case",
             "envFiles in",
+            "restartPause",
             "[program-default]",
         ],
         0,

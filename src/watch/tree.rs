@@ -241,3 +241,54 @@ fn ended() -> AddWatchFlags {
         | AddWatchFlags::IN_UNMOUNT
         | AddWatchFlags::IN_IGNORED
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::effects::{WatchId, WatchKind};
+    use crate::sys;
+
+    #[test]
+    fn too_many_directories_are_compared_instead() {
+        let dir = std::env::temp_dir().join(format!("supervisord-tree-{}", std::process::id()));
+        fs::create_dir_all(dir.join("a")).expect("made");
+        let id = WatchId {
+            slot: 0,
+            slot_generation: 1,
+        };
+        let spec = DirectoryWatch {
+            path: dir.to_str().expect("UTF-8").to_owned(),
+            patterns: vec!["*".to_owned()],
+            reaction: crate::config::spec::ChangeReaction::Restart,
+        };
+        let now = || sys::now().mono;
+        let mut tree = TreeWatcher::new((id, WatchKind::Directory), &spec);
+        let mut directories = Some(Directories::new().expect("inotify"));
+        let count = |directories: &Option<Directories>| {
+            directories
+                .as_ref()
+                .map(Directories::count)
+                .unwrap_or_default()
+        };
+        tree.begin(&mut directories, now);
+        assert_eq!((count(&directories), tree.due), (2, Tick::NEVER));
+        if let Some(directories) = &mut directories {
+            directories.limit(2);
+        }
+        // A third directory is one too many.
+        fs::create_dir_all(dir.join("b")).expect("made");
+        tree.begin(&mut directories, now);
+        assert_eq!(count(&directories), 0);
+        assert_eq!(tree.limit.as_deref(), Some("more than 2 directories"));
+        assert!(tree.due != Tick::NEVER);
+        assert_eq!(tree.look(&mut directories, now), None);
+        fs::write(dir.join("b/new"), "1").expect("written");
+        assert_eq!(tree.look(&mut directories, now), Some(dir.join("b/new")));
+        fs::remove_dir_all(&dir).expect("removed");
+        assert_eq!(tree.look(&mut directories, now), Some(dir.clone()));
+        assert_eq!(tree.look(&mut directories, now), None);
+        fs::create_dir(&dir).expect("made again");
+        assert_eq!(tree.look(&mut directories, now), Some(dir.clone()));
+        fs::remove_dir_all(&dir).expect("removed");
+    }
+}

@@ -87,7 +87,7 @@ fn g23_changes_of_the_binary_restart_once_although_autorestart_is_off() {
         "{lines:?}"
     );
     assert!(
-        lines.contains(&"cat STOPPED->STARTING".to_owned()),
+        lines.contains(&"cat STOPPED->STARTING tries 0".to_owned()),
         "{lines:?}"
     );
     assert_eq!(bench.state(), "STARTING");

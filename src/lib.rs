@@ -26,3 +26,4 @@ pub mod server;
 pub mod service;
 pub mod spawn;
 pub mod sys;
+pub mod watch;

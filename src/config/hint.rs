@@ -166,13 +166,6 @@ const GROUP_SYNONYMS: &[(&str, &[&str])] = &[("programs", &["members", "processe
 const NOT_YET: &[&str] = &[
     "conf_file",
     "killwaitsecs",
-    "restart_cmd_when_binary_changed",
-    "restart_cmd_when_file_changed",
-    "restart_directory_monitor",
-    "restart_file_pattern",
-    "restart_signal_when_binary_changed",
-    "restart_signal_when_file_changed",
-    "restart_when_binary_changed",
     "syslog_facility",
     "syslog_stderr_priority",
     "syslog_stdout_priority",

@@ -33,12 +33,19 @@ const VALUES: &[&str] = &[
     "my.plugin:make",
 ];
 
-/// The line that a key of a health check or of hooks needs. Empty: it needs none.
+/// The line that a key of a health check, of hooks or of a watch needs. Empty: it needs none.
 fn check_of(key: &str) -> &'static str {
     match key {
         "liveness_check_script" | "health_http" | "health_tcp" | "health_command" => "",
         _ if key.starts_with("liveness_check_") => "liveness_check_script=check\n",
         _ if key.starts_with("health_") || key == "on_unhealthy" => "health_command=check\n",
+        "restart_cmd_when_binary_changed" | "restart_signal_when_binary_changed" => {
+            "restart_when_binary_changed=true\n"
+        }
+        "restart_file_pattern"
+        | "restart_cmd_when_file_changed"
+        | "restart_signal_when_file_changed"
+        | "restart_change_delay" => "restart_directory_monitor=/srv\n",
         "pre_start_hook_required" | "hook_timeout" => "pre_start_hook=hook\n",
         _ => "",
     }

@@ -39,6 +39,7 @@ pub mod spec;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod value;
+pub mod watch;
 
 pub use glob::matches_name;
 pub use parse::{build_group_change, load, load_with_places};

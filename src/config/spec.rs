@@ -21,6 +21,7 @@ pub use super::resources::{CgroupLimits, CpuMax, KillMode, LimitAmount};
 pub use super::restart_policy::{RestartPolicy, UNLIMITED_RETRIES};
 pub use super::schedule::{CronMissed, CronOverlap, ScheduleSpec};
 pub use super::script::Script;
+pub use super::watch::{BinaryWatch, ChangeReaction, DirectoryWatch, WatchSpec};
 use crate::domain::{
     Bytes, DiagnosticsFilter, GroupName, Level, Line, Namespec, Permission, ProcessName, Seconds,
     Signal,
@@ -490,6 +491,9 @@ pub struct ProcessSpec {
     /// New: its hooks. `None`: there are none.
     #[serde(default)]
     pub hooks: Option<Arc<Hooks>>,
+    /// New: which files are watched for it. `None`: there are none.
+    #[serde(default)]
+    pub watch: Option<Arc<WatchSpec>>,
     /// New: its resource limits and its privileges. Shared by all programs that have none of these keys.
     #[serde(deserialize_with = "Confinement::deserialize_shared")]
     pub confinement: Arc<Confinement>,
@@ -551,6 +555,7 @@ impl ProcessSpec {
             ready_check: None,
             health: None,
             hooks: None,
+            watch: None,
             confinement: Confinement::interned_default(),
             resources: CgroupLimits::interned_default(),
             dependencies: Dependencies::interned_default(),

@@ -7,7 +7,7 @@ use crate::config::spec::{CgroupLimits, ProcessSpec};
 use crate::domain::{
     Change, InstanceId, Line, ListenerState, LogPaths, ProgramRuns, QualifiedName, Signal,
 };
-use crate::effects::{LoaderEffect, OutputEffect, ScriptEffect, SpawnerEffect};
+use crate::effects::{LoaderEffect, OutputEffect, ScriptEffect, SpawnerEffect, WatchEffect};
 
 /// The actions of one call of `handle`, in order.
 pub type Actions = Vec<Action>;
@@ -54,6 +54,8 @@ pub enum Action {
     Loader(LoaderEffect),
     /// An effect of the script thread.
     Script(ScriptEffect),
+    /// An effect of the watch thread.
+    Watch(WatchEffect),
     /// Adopt an instance that the previous daemon started. Not answered.
     Adopt {
         /// The instance.

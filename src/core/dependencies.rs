@@ -20,7 +20,7 @@ const NAMES_MAX: usize = 5;
 const REASON_CHARS_MAX: usize = 300;
 
 impl Fleet {
-    /// Makes the index of dependencies from the active groups, and draws the consequences later. Linear in the number of
+    /// Makes the index of dependencies from the active groups. [`Fleet::resumed`] draws the consequences. Linear in the number of
     /// processes and dependencies.
     pub(super) fn index_dependencies(&mut self) {
         let mut groups = self.groups.values();
@@ -45,7 +45,8 @@ impl Fleet {
         for name in names {
             self.add_members(&name, None);
         }
-        self.dependencies.resume();
+        // Targets were met for a moment while they got their members.
+        self.dependencies.forget_due();
     }
 
     /// Adds new processes of an active group to the index. `None`: all its processes.

@@ -476,19 +476,22 @@ impl DependencyIndex {
 
     /// Looks again at processes that wait for something that is not active, because the configuration has changed.
     pub(super) fn recheck_absent(&mut self) {
-        for (id, target) in &self.targets {
-            for dependant in target.dependants.iter().filter(|_| target.is_absent) {
-                if self.is_waiting(*dependant) {
-                    self.due.push_back(Due::Failed(*dependant, *id));
-                }
+        // In the order of `resume`, so that a daemon which takes over tells the same of several reasons.
+        let slots: Vec<u32> = self.links.keys().copied().collect();
+        for slot in slots {
+            if self.is_waiting(slot) {
+                self.begins_to_wait(slot);
             }
         }
     }
 
+    /// Forgets consequences that need not be drawn.
+    pub(super) fn forget_due(&mut self) {
+        self.due.clear();
+    }
+
     /// Adds the consequences that a daemon which takes over must draw first.
     pub(super) fn resume(&mut self) {
-        // Targets were met for a moment while they got their members.
-        self.due.clear();
         let slots: Vec<u32> = self.links.keys().copied().collect();
         for slot in slots {
             let Some(links) = self.links.get(&slot) else {

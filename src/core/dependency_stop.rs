@@ -38,7 +38,7 @@ impl Fleet {
         if !process.run.stop_held || (is_up(process) && !self.dependencies.may_stop(slot)) {
             return;
         }
-        self.update_process(slot, Trigger::Stop, now, out, Process::stop);
+        self.update_process(slot, Trigger::Stop, now, out, Process::stop_after_hold);
         let process = self.slots.get(slot);
         if process.is_some_and(|process| process.run.waiters.iter().any(Waiter::reports)) {
             self.update_process(slot, Trigger::Other, now, out, Process::report_stop);

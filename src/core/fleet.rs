@@ -18,6 +18,7 @@ use super::schedules::Schedules;
 use super::shutdown_state::ShutdownState;
 use super::slots::{Groups, SlotTable};
 use super::transitions::Trigger;
+use super::watch_table::WatchTable;
 use super::{Action, Actions, Input};
 use crate::api::{AccessScope, ProcessView};
 use crate::config::spec::{Config, GroupSpec};
@@ -41,6 +42,7 @@ pub struct Fleet {
     pub(super) dependencies: DependencyIndex,
     pub(super) requests: Requests,
     pub(super) events: EventQueues,
+    pub(super) watches: WatchTable,
     pub(super) schedules: Schedules,
     /// `None`: the daemon is not stopping.
     pub(super) shutdown_state: Option<ShutdownState>,
@@ -66,6 +68,7 @@ impl Fleet {
             deadlines: Deadlines::default(),
             dependencies: DependencyIndex::default(),
             requests: Requests::default(),
+            watches: WatchTable::default(),
             schedules: Schedules::default(),
             shutdown_state: None,
             changes: FleetChanges::new(),
@@ -87,6 +90,7 @@ impl Fleet {
             Input::Spawner(outcome) => self.spawner_outcome(outcome, now, out),
             Input::Loader(outcome) => self.loader_outcome(outcome, now, out),
             Input::Script(outcome) => self.script_outcome(outcome, now, out),
+            Input::Watch(outcome) => self.watch_outcome(outcome, now, out),
             Input::Exited { instance, status } => self.exited(instance, status, now, out),
             Input::Emptied {
                 instance,
@@ -134,7 +138,9 @@ impl Fleet {
             Input::Resumed(successor) => self.resumed(successor, now, out),
             Input::Received(signal) => self.received(signal, now, out),
         }
+        self.update_watches(out);
         self.handle_due(now, out);
+        self.update_watches(out);
     }
 
     /// Does everything that is due or has become possible.
@@ -266,6 +272,7 @@ impl Fleet {
             may_start: self.daemon.state == SupervisorState::Running,
             is_linked: self.dependencies.is_linked(slot),
             must_wait: self.dependencies.must_wait(slot),
+            may_stop: self.dependencies.may_stop(slot),
             trigger,
         };
         process.run.stage.expect(trigger);
@@ -345,6 +352,12 @@ impl Fleet {
         while let Some(slot) = self.deadlines.pop(now.mono) {
             if let Some(process) = self.slots.get_mut(slot) {
                 process.armed = Tick::NEVER;
+            }
+            self.act_on_changes(slot, now, out);
+            if self.slots.get(slot).is_some_and(Process::is_start_due) {
+                self.update_process(slot, Trigger::Start, now, out, |process, ctx| {
+                    process.start_after_change(slot, ctx);
+                });
             }
             self.update_process(slot, Trigger::Deadline, now, out, |process, ctx| {
                 process.deadline_reached(slot, ctx);

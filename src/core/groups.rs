@@ -62,6 +62,7 @@ impl Fleet {
         };
         self.groups.insert(spec.name.clone(), group);
         self.changes.is_regrouped = true;
+        self.note_watches_of(&spec.name);
         self.events.add(spec, now, out);
         Self::publish(out, Change::GroupAdded(spec.name.clone()));
     }
@@ -97,6 +98,7 @@ impl Fleet {
             return;
         };
         self.changes.is_regrouped = true;
+        self.note_watches_of(name);
         for &slot in &group.slots {
             self.take_process(slot, out);
         }
@@ -185,6 +187,7 @@ impl Fleet {
             .filter(|(process, _)| process.starts_with_group())
             .map(|&(_, slot)| slot)
             .collect();
+        self.note_watches_of(name);
         let Some(group) = self.groups.get_mut(name) else {
             return;
         };
@@ -228,6 +231,7 @@ impl Fleet {
         let Some(process) = self.take_process(slot, out) else {
             return;
         };
+        self.note_watches_of(&group);
         debug_assert!(
             process.state().is_stopped(),
             "only stopped processes are removed"

@@ -122,10 +122,12 @@ impl Fleet {
     pub(super) fn resumed(&mut self, successor: ResumeKind, now: Now, out: &mut Actions) {
         self.daemon.is_upgrading = false;
         self.requests.clear();
+        self.dependencies.resume();
         self.schedules.is_stale = successor == ResumeKind::NewDaemon;
         out.push(Action::Output(OutputEffect::Report(
             self.events.output_events,
         )));
+        self.set_watches_again(out);
         let mut adopted: u32 = 0;
         let slots: Vec<u32> = self
             .groups
@@ -155,6 +157,7 @@ impl Process {
         // Only its pipes are left. They are closed together with those of other unknown instances.
         self.run.next = None;
         self.run.hook = None;
+        self.resume_changes(ctx);
         if let Some(state) = &mut self.run.health {
             state.resume();
         }

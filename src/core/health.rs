@@ -214,7 +214,7 @@ impl Process {
             HealthAction::Restart => {
                 self.terminate(instance, pid, TerminationReason::Unhealthy, ctx);
             }
-            HealthAction::Stop => self.send_stop(instance, pid, ctx),
+            HealthAction::Stop => self.stop_in_order(ctx),
             HealthAction::Signal(signal) => {
                 let scope = super::SignalScope::Process;
                 Self::push_signal(instance, *signal, scope, ctx);

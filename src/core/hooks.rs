@@ -279,7 +279,7 @@ impl Process {
         self.run.last_hook = Some(result.chars().take(OUTPUT_CHARS_MAX).collect());
     }
 
-    fn log_failure(
+    pub(super) fn log_failure(
         &self,
         key: &str,
         failure: Option<ScriptFailure>,

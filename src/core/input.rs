@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::NotifyMessage;
 use crate::api::{Caller, Grant, Request, Ticket};
 use crate::domain::{Errno, ExitStatus, InstanceId, ResourceEvents, Signal};
-use crate::effects::{LoaderOutcome, OutputOutcome, ScriptOutcome, SpawnerOutcome};
+use crate::effects::{LoaderOutcome, OutputOutcome, ScriptOutcome, SpawnerOutcome, WatchOutcome};
 
 /// A signal that the daemon received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,8 @@ pub enum Input {
     Loader(LoaderOutcome),
     /// An outcome of the script thread.
     Script(ScriptOutcome),
+    /// A report of the watch thread.
+    Watch(WatchOutcome),
     /// The process exited and was reaped.
     Exited {
         /// The instance.

@@ -13,6 +13,7 @@ mod adopt;
 mod adopted_process;
 mod auto_log_names;
 mod batch;
+mod change_state;
 mod checkpoint;
 mod daemon_control;
 mod daemon_run;
@@ -82,6 +83,8 @@ mod tick;
 mod ticket;
 mod transitions;
 mod waiters;
+mod watch_table;
+mod watching;
 
 pub use action::{Action, Actions, AuditLine, DaemonOutcome, SignalScope};
 pub use adopted_process::AdoptedProcess;

@@ -7,7 +7,7 @@ use super::script_runs::ScriptPurpose;
 use super::transitions::Trigger;
 use super::{Actions, Fleet};
 use crate::domain::Now;
-use crate::effects::{LoaderOutcome, OutputOutcome, ScriptOutcome, SpawnerOutcome};
+use crate::effects::{LoaderOutcome, OutputOutcome, ScriptOutcome, SpawnerOutcome, WatchId};
 
 impl Fleet {
     pub(super) fn output_outcome(&mut self, outcome: OutputOutcome, now: Now, out: &mut Actions) {
@@ -65,6 +65,19 @@ impl Fleet {
         let Some(owner) = self.requests.scripts.take(id) else {
             return;
         };
+        if let ScriptPurpose::Changed {
+            kind,
+            watch_slot,
+            watch_generation,
+        } = owner.purpose
+        {
+            let watch = WatchId {
+                slot: watch_slot,
+                slot_generation: watch_generation,
+            };
+            let result = (failure, output.as_str());
+            return self.change_script_ended((id, owner), (kind, watch), result, now, out);
+        }
         // The client waits for it whatever has become of the process.
         if let ScriptPurpose::Reload(ticket) = owner.purpose {
             let why = failure.map(|failure| described(&failure, &output));
@@ -77,9 +90,10 @@ impl Fleet {
         let trigger = match owner.purpose {
             ScriptPurpose::Hook => Trigger::HookEnded,
             ScriptPurpose::Check => Trigger::Checked,
-            ScriptPurpose::Afterwards | ScriptPurpose::Reaction | ScriptPurpose::Reload(_) => {
-                Trigger::Other
-            }
+            ScriptPurpose::Afterwards
+            | ScriptPurpose::Reaction
+            | ScriptPurpose::Changed { .. }
+            | ScriptPurpose::Reload(_) => Trigger::Other,
         };
         self.update_process(owner.slot, trigger, now, out, |process, ctx| {
             match owner.purpose {
@@ -87,8 +101,8 @@ impl Fleet {
                 ScriptPurpose::Afterwards => process.afterwards_ended(failure, &output, ctx),
                 ScriptPurpose::Check => process.check_ended(id, failure, ctx),
                 ScriptPurpose::Reaction => process.reaction_ended(failure, ctx),
-                // Answered above.
-                ScriptPurpose::Reload(_) => {}
+                // Handled above.
+                ScriptPurpose::Reload(_) | ScriptPurpose::Changed { .. } => {}
             }
         });
     }

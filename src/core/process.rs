@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::change_state::ChangeState;
 use super::health_state::HealthState;
 use super::listener_stage::ListenerStage;
 use super::notify_state::NotifyState;
@@ -43,6 +44,8 @@ pub(super) struct Ctx<'a> {
     pub(super) is_linked: bool,
     /// Whether the process must not start now, because something that it depends on is not up.
     pub(super) must_wait: bool,
+    /// Whether no process that depends on this one is stopping. Otherwise a stop waits for it.
+    pub(super) may_stop: bool,
     /// Why the stage of the process may change now.
     pub(super) trigger: Trigger,
 }
@@ -200,14 +203,17 @@ pub(super) struct RunState {
     /// The result of the last hook. `None`: none has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) last_hook: Option<String>,
+    /// Changed files of the watch that this process names. `None`: there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) changes: Option<Box<ChangeState>>,
+    /// The process stops because of a changed file, and starts again when it has stopped.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(super) restart_after_change: bool,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-pub(super) const fn is_false(value: &bool) -> bool {
-    !*value
+/// For values that are not written if they are false.
+pub(super) fn is_false(value: &bool) -> bool {
+    !value
 }
 
 pub(super) const fn is_zero(tick: &Tick) -> bool {
@@ -265,6 +271,8 @@ impl Process {
                 health: None,
                 hook: None,
                 last_hook: None,
+                changes: None,
+                restart_after_change: false,
             },
             armed: Tick::NEVER,
         }
@@ -299,6 +307,7 @@ impl Process {
         self.stage_deadline()
             .min(self.run.report_at)
             .min(self.check_deadline())
+            .min(self.change_deadline())
     }
 
     /// Returns the process as clients see it.

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::change_state::ChangeState;
 use super::health_state::HealthState;
 use super::listener_stage::ListenerStage;
 use super::notify_state::NotifyState;
@@ -54,6 +55,10 @@ struct Rest {
     last_hook: Option<String>,
     #[serde(default, skip_serializing_if = "RestartProgress::is_default")]
     restart: RestartProgress,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    changes: Option<Box<ChangeState>>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    restart_after_change: bool,
 }
 
 impl Rest {
@@ -68,6 +73,8 @@ impl Rest {
             && self.health.is_none()
             && self.last_hook.is_none()
             && self.restart.is_default()
+            && self.changes.is_none()
+            && !self.restart_after_change
     }
 }
 
@@ -116,6 +123,8 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
         health,
         hook: _,
         last_hook,
+        changes,
+        restart_after_change,
     } = &process.run;
     let mut rest = Rest {
         running_at: *running_at,
@@ -150,6 +159,8 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
     rest.health.clone_from(health);
     rest.last_hook.clone_from(last_hook);
     rest.restart = *restart;
+    rest.changes.clone_from(changes);
+    rest.restart_after_change = *restart_after_change;
     if !rest.is_empty() {
         // Serializing strings and numbers cannot fail.
         to.0.extend(serde_json::to_vec(&rest).unwrap_or_default());
@@ -302,6 +313,8 @@ pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
         health: rest.health,
         hook: None,
         last_hook: rest.last_hook,
+        changes: rest.changes,
+        restart_after_change: rest.restart_after_change,
     };
     Some(ProcessRecord {
         slot,

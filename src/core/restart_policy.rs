@@ -11,9 +11,11 @@ use crate::domain::{Line, Now, Seconds, Tick};
 const IN_A_ROW_MAX: u32 = 1 << 30;
 
 impl Process {
-    /// Begins the delays again for a start that no automatism made.
+    /// Begins the delays again for a start that does not follow an exit or a failed attempt.
     pub(super) fn begin_restarts_again(&mut self, ctx: &Ctx<'_>) {
-        if ctx.trigger == Trigger::Start {
+        // A process that was stopped because of a changed file starts at its deadline.
+        let was_stopped = matches!(*self.run.stage, Stage::Idle(Idle::Stopped));
+        if ctx.trigger == Trigger::Start || was_stopped {
             if self.spec.restart.reset_after.0 > 0 {
                 self.run.tries = 0;
             }

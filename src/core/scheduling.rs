@@ -112,6 +112,8 @@ impl Fleet {
         else {
             return;
         };
+        // A copy of this daemon's own state goes on as it is.
+        let is_of_another_daemon = restored.is_none() || self.schedules.is_stale;
         match restored {
             Some(state) => {
                 schedule.state = state;
@@ -131,7 +133,8 @@ impl Fleet {
                 schedule.begin(last, now);
             }
         }
-        if process.run.stage.instance().is_none()
+        if is_of_another_daemon
+            && process.run.stage.instance().is_none()
             && let Some(runs) = self.schedules.runs.get_mut(&name)
         {
             runs.lose_open_run();
@@ -189,7 +192,7 @@ impl Fleet {
                     CronOverlap::Kill => Line::RunReplaces { name, when },
                 }));
                 if overlap == CronOverlap::Kill {
-                    self.update_process(slot, Trigger::Stop, now, out, Process::stop);
+                    self.update_process(slot, Trigger::Stop, now, out, Process::stop_in_order);
                 }
             }
         }

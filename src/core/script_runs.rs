@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::api::Ticket;
-use crate::effects::ScriptId;
+use crate::effects::{ScriptId, WatchKind};
 
 /// What a script is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,14 @@ pub(super) enum ScriptPurpose {
     Reload(Ticket),
     /// It reacts to a change of health. Nothing depends on its result.
     Reaction,
+    /// It reacts to a changed file of a watch.
+    Changed {
+        kind: WatchKind,
+        #[serde(deserialize_with = "crate::domain::counter::slot")]
+        watch_slot: u32,
+        #[serde(deserialize_with = "crate::domain::counter::counter")]
+        watch_generation: u64,
+    },
 }
 
 /// The process that a script belongs to.

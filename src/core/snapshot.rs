@@ -15,6 +15,7 @@ use super::shutdown_state::ShutdownState;
 use super::slots::{Group, SlotEntry, SlotTable, in_added_order};
 use super::tick::Ticks;
 use super::ticket::SignalPurpose;
+use super::watch_table::watches_of;
 use super::{Fleet, Identity};
 use crate::api::Ticket;
 use crate::config::spec::{Config, ExitWhen, GroupSpec};
@@ -234,6 +235,12 @@ impl Fleet {
             }
         }
         fleet.index_dependencies();
+        for (name, group) in &fleet.groups {
+            let watches = watches_of(group, &fleet.slots);
+            if !watches.is_empty() {
+                fleet.watches.by_group.insert(name.clone(), watches);
+            }
+        }
         fleet
     }
 

@@ -30,6 +30,7 @@ impl Process {
             return;
         }
         self.run.starts_again = false;
+        self.run.restart_after_change = false;
         let next = self.run.next.take();
         let instance = match &next {
             Some(next) => next.instance,

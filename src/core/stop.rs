@@ -18,6 +18,7 @@ impl Process {
     pub(super) fn stop(&mut self, ctx: &mut Ctx<'_>) {
         self.run.stop_held = false;
         self.run.starts_again = false;
+        self.run.restart_after_change = false;
         match *self.run.stage {
             Stage::Attempt { instance, step } => self.stop_attempt(instance, step, ctx),
             Stage::Alive {
@@ -51,7 +52,23 @@ impl Process {
     /// Notes a stop that waits until the processes that depend on this one are gone.
     pub(super) fn hold_stop(&mut self, _: &mut Ctx<'_>) {
         self.run.starts_again = false;
+        self.run.restart_after_change = false;
         self.run.stop_held = true;
+    }
+
+    /// Stops the process, now or when the processes that depend on it are gone.
+    pub(super) fn stop_in_order(&mut self, ctx: &mut Ctx<'_>) {
+        match ctx.may_stop {
+            true => self.stop(ctx),
+            false => self.hold_stop(ctx),
+        }
+    }
+
+    /// Stops a process whose stop was held.
+    pub(super) fn stop_after_hold(&mut self, ctx: &mut Ctx<'_>) {
+        let is_restart = self.run.restart_after_change;
+        self.stop(ctx);
+        self.run.restart_after_change = is_restart;
     }
 
     /// Stops the process, which starts again as soon as it has stopped.
@@ -100,6 +117,7 @@ impl Process {
     /// restart delay that moment is long, and a looping program could hardly be stopped. Here the stop is honoured.
     pub(super) fn cancel_restart(&mut self, ctx: &mut Ctx<'_>) {
         self.run.starts_again = false;
+        self.run.restart_after_change = false;
         if let Stage::Idle(Idle::Exited { .. }) = *self.run.stage {
             let restart_at = Tick::NEVER;
             self.change_stage(Stage::Idle(Idle::Exited { restart_at }), ctx);

@@ -322,6 +322,10 @@ lines! {
     Healthy { name: ProcessName } about name = Info ours "healthy: {name} passes its health check";
     Unhealthy { name: ProcessName, pid: i32, reason: String } about name = Warn ours "unhealthy: {name} (pid {pid}) failed its health check: {reason}";
     HookFailed { name: ProcessName, key: String, reason: String } about name = Warn ours "{name}: {key} failed: {reason}";
+    FileChanged { name: ProcessName, path: String, action: String } about name = Info ours "{name}: {path} changed; {action}";
+    Watching { name: ProcessName, path: String } about name = Debug ours "{name}: watching {path}";
+    WatchLimited { name: ProcessName, path: String, reason: String } about name = Warn ours "{name}: cannot watch {path}: {reason}; comparing its files instead";
+    WatchFailed { name: ProcessName, reason: String } about name = Warn ours "{name}: changed files are not noticed: {reason}";
     ReactionFailed { name: ProcessName, reason: String } about name = Warn ours "{name}: the script for its change of health failed: {reason}";
     NoticeIgnored { name: ProcessName, what: String } about name = Info ours "{name}: ignored notification {what}";
     NoticeForeign { name: ProcessName, sender: i32, uid: u32 } about name = Warn ours "{name}: dropped a notification from process {sender} (uid {uid}), which does not belong to {name}";

@@ -25,6 +25,7 @@ use super::scripts::Scripts;
 use super::systemd::{Notifier, Systemd};
 use super::upgrade::Upgrade;
 use super::wall_clock::WallClock;
+use super::watches::Watches;
 use crate::cgroup::CgroupManager;
 use crate::config::spec::{Config, ReadyWhen};
 use crate::core::{Actions, DaemonOutcome, DaemonSignal, Fleet, Input};
@@ -101,6 +102,7 @@ pub struct Engine {
     pub(super) attempts: Attempts,
     pub(super) cgroups: Cgroups,
     pub(super) scripts: Scripts,
+    pub(super) watches: Watches,
     /// When to look for orphans.
     pub(super) orphans: OrphanSearch,
     pub(super) clients: Clients,
@@ -176,6 +178,7 @@ impl Engine {
             attempts: Attempts::default(),
             cgroups: Cgroups::new(parts.cgroup_manager, heartbeats.clone(), sender.clone()),
             scripts: Scripts::new(heartbeats.clone(), sender.clone()),
+            watches: Watches::new(heartbeats.clone(), sender.clone()),
             orphans: OrphanSearch::of_this_process(),
             clients: Clients::default(),
             follow_ups: VecDeque::new(),
@@ -230,6 +233,7 @@ impl Engine {
             if self.advance_upgrade(workers) {
                 self.log_handoff(workers);
                 self.scripts.stop();
+                self.watches.stop();
                 self.close_inbox();
                 return Ok(EngineExit::HandedOff(Box::new(self)));
             }

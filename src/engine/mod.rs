@@ -21,6 +21,7 @@ mod scripts;
 mod systemd;
 mod upgrade;
 mod wall_clock;
+mod watches;
 
 pub use actor::{Engine, EngineConfig, EngineExit, StoppedEngine, Workers};
 pub use bus::Publish;

@@ -5,7 +5,7 @@ use super::channels::AT_ONCE_MAX;
 use crate::api::audit_line;
 use crate::core::{Action, Input, SignalScope};
 use crate::domain::{QualifiedName, ResourceEvents, StatusChange};
-use crate::effects::{LoaderEffect, OutputEffect, ScriptEffect, SpawnerEffect};
+use crate::effects::{LoaderEffect, OutputEffect, ScriptEffect, SpawnerEffect, WatchEffect};
 use crate::output::{AdoptedStreams, OutputCommand};
 use crate::spawn::SpawnJob;
 
@@ -16,6 +16,7 @@ impl Engine {
             Action::Spawner(effect) => self.perform_spawner(effect, workers),
             Action::Loader(effect) => self.perform_loader(effect, workers),
             Action::Script(effect) => self.perform_script(effect, workers),
+            Action::Watch(effect) => self.perform_watch(effect, workers),
             Action::Spawn(instance, spec) => {
                 if !self.upgrade.is_draining()
                     && let Some(job) = self.attempts.spawn(instance, spec.resources.clone())
@@ -123,6 +124,14 @@ impl Engine {
         if !self.upgrade.is_draining() {
             let outcome = self.scripts.perform(effect, &workers.spawn);
             self.follow_ups.extend(outcome);
+        }
+    }
+
+    /// Sends an effect to the watch thread. A next daemon sets all watches again.
+    fn perform_watch(&mut self, effect: WatchEffect, workers: &Workers) {
+        if !self.upgrade.is_draining() {
+            self.watches
+                .perform(effect, &workers.spawn, &workers.output);
         }
     }
 

@@ -78,6 +78,9 @@ const fn about(topic: Topic) -> Option<&'static str> {
         Topic::Hooks => Some(
             "A hook is a command, `tcp://HOST:PORT` or `http://HOST:PORT/PATH` with curl-like options `-H` and `-d`. Commands run as the user of the program, with its environment, directory and cgroup, and with `SUPERVISOR_HOOK` (the name of the key), `SUPERVISOR_PID` if the process exists, and `SUPERVISOR_LAST_HOOK` (`success`, or why the hook before failed). No other program waits for a hook. `https://` is not supported; use a command such as `curl --fail`.",
         ),
+        Topic::Watch => Some(
+            "The daemon watches files and reacts to their changes. The reaction is the script if there is one, else the signals, else a stop and a start as by `supervisorctl restart`, whatever `autorestart` says. Processes that are stopped, FATAL or in BACKOFF stay as they are. Processes of one program share a watch: the script runs once, with the environment of one of them, `SUPERVISOR_CHANGED_FILE` (the path), `SUPERVISOR_HOOK` (the name of the key) and `SUPERVISOR_PID`. Scripts are written as those of hooks. The daemon does not follow symlinks below the directory. If the kernel cannot report changes (network file systems, or a directory with more than 8192 directories below it), the daemon compares the files every 10 seconds. A directory that does not exist is looked for every 2 seconds, and counts as changed when it is there.",
+        ),
         Topic::Limits => Some(
             "Limits of one process. A `limit_` key takes one number for both limits, or the soft and the hard limit. Without the key, the process has the limits of the daemon.",
         ),

@@ -20,4 +20,4 @@ pub use channel::{NotifyChannel, ReadyPipe};
 pub use message::{CommandJob, CommandStarted, SpawnAnswer, SpawnJob};
 pub use plan::{SpawnBase, SpawnPlan};
 pub use sockets::{SharedSocket, try_sockets};
-pub use thread::{CommandSender, SpawnHandle, SpawnOptions, start};
+pub use thread::{CommandFinder, CommandSender, SpawnHandle, SpawnOptions, start};

@@ -4,14 +4,18 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::command::resolve_command;
+use super::env_files::configured_variables;
 use super::message::{CommandJob, SpawnAnswer, SpawnJob};
 use super::plan::SpawnBase;
 use super::sockets::{FcgiSockets, SharedSocket};
 use super::spawn_pool::SpawnPool;
 use crate::cgroup::CgroupManager;
-use crate::domain::{InstanceId, Line};
+use crate::config::spec::ProcessSpec;
+use crate::domain::{InstanceId, Line, SpawnError};
 use crate::fd_holder::FdStore;
 use crate::heartbeat::Heartbeats;
 use crate::sys::StagingFds;
@@ -98,6 +102,12 @@ impl SpawnHandle {
         CommandSender(self.0.clone())
     }
 
+    /// Returns what finds the executables of commands, for another thread.
+    #[must_use]
+    pub fn command_finder(&self) -> CommandFinder {
+        CommandFinder(self.0.base.clone())
+    }
+
     /// Ends the threads after the queued jobs, and waits until each of these is done or known to be held up. Held-up
     /// children are killed and not waited for.
     pub fn join(self) {
@@ -113,6 +123,22 @@ impl CommandSender {
     /// Queues a command. Never blocks. It is dropped if the threads have ended.
     pub fn send(&self, job: CommandJob) {
         self.0.send(SpawnJob::Command(Box::new(job)));
+    }
+}
+
+/// Finds the executables of commands as the spawner threads do.
+#[derive(Debug, Clone)]
+pub struct CommandFinder(SpawnBase);
+
+impl CommandFinder {
+    /// Returns the executable of a process. May block on the file system.
+    ///
+    /// # Errors
+    /// There is no such executable, or an env file cannot be read.
+    pub fn find(&self, spec: &ProcessSpec) -> Result<PathBuf, SpawnError> {
+        let variables = configured_variables(spec, &mut |_| {})?;
+        let found = resolve_command(&self.0, spec, &variables)?;
+        Ok(found.path)
     }
 }
 

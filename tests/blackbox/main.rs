@@ -42,6 +42,7 @@ mod time_zone;
 mod trust;
 mod update_plans;
 mod upgrade;
+mod watching;
 
 use std::process::ExitCode;
 
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
     tests.extend(notify::tests());
     tests.extend(update_plans::tests());
     tests.extend(upgrade::tests());
+    tests.extend(watching::tests());
     tests.extend(trust::tests());
     tests.extend(diagnostics::tests());
     tests.extend(environment::tests());

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use supervisord::config::dependency::{depends_on, wait_for};
 use supervisord::config::spec::{
-    AutoRestart, CgroupLimits, Config, CronMissed, CronOverlap, DaemonSpec, Dependencies, ExitWhen,
-    FcgiSocket, GroupChange, GroupChangeResult, GroupKind, GroupSpec, HealthAction, HealthSpec,
-    Hooks, InternedDefault as _, KillMode, LimitAmount, LogSpec, LogTarget, NotifySpec, OnFatal,
-    ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate, RestartPolicy, ScheduleSpec, Script,
-    UNLIMITED_RETRIES,
+    AutoRestart, BinaryWatch, CgroupLimits, ChangeReaction, Config, CronMissed, CronOverlap,
+    DaemonSpec, Dependencies, DirectoryWatch, ExitWhen, FcgiSocket, GroupChange, GroupChangeResult,
+    GroupKind, GroupSpec, HealthAction, HealthSpec, Hooks, InternedDefault as _, KillMode,
+    LimitAmount, LogSpec, LogTarget, NotifySpec, OnFatal, ProcessKind, ProcessSpec, ProgramSpec,
+    ProgramTemplate, RestartPolicy, ScheduleSpec, Script, UNLIMITED_RETRIES, WatchSpec,
 };
 use supervisord::domain::{GroupName, Namespec, ProcessName, Seconds, Signal};
 
@@ -184,6 +184,7 @@ fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
         ready_check: notify.check.then(|| Arc::new(check())),
         health: rng.one_in(4).then(|| Arc::new(health(rng))),
         hooks: rng.one_in(4).then(|| Arc::new(hooks(rng))),
+        watch: rng.one_in(3).then(|| Arc::new(watch(rng))),
         resources: resources(rng),
         schedule: (place % 3 == 1).then(|| schedule(rng)),
         dependencies: dependencies(rng, group),
@@ -284,6 +285,27 @@ fn hooks(rng: &mut Rng) -> Hooks {
         stop_command: rng.one_in(3).then(check),
         timeout: Seconds(rng.pick(&[1, 60])),
         ..Hooks::default()
+    }
+}
+
+/// A random watch.
+fn watch(rng: &mut Rng) -> WatchSpec {
+    let reaction = |rng: &mut Rng| match rng.below(4) {
+        0 => ChangeReaction::Script(check()),
+        1 => ChangeReaction::Signals(vec![Signal::CONT]),
+        _ => ChangeReaction::Restart,
+    };
+    WatchSpec {
+        binary: Some(BinaryWatch {
+            file: "/bin/p".to_owned(),
+            reaction: reaction(rng),
+        }),
+        directory: rng.one_in(2).then(|| DirectoryWatch {
+            path: "/srv".to_owned(),
+            patterns: vec!["*".to_owned()],
+            reaction: reaction(rng),
+        }),
+        delay: Seconds(rng.pick(&[0, 1, 1, 10])),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::notifiers::Notifiers;
 use crate::restarts::Restarts;
 use crate::schedules::Schedules;
 use crate::scripts::Scripts;
+use crate::watches::Watches;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -73,6 +74,7 @@ pub(crate) struct Invariants {
     notifiers: Notifiers,
     schedules: Schedules,
     scripts: Scripts,
+    watches: Watches,
     restarts: Restarts,
     ends: Ends,
     /// What has happened at least once. A simulation proves nothing about things that never happen in it.
@@ -159,12 +161,18 @@ impl Invariants {
             }
         }
         self.scripts.note_input(input);
+        self.watches.note_input(input);
+        let mut changed = None;
         self.restarts.note_input(input);
         self.ends.note_input(input, self.stopping_told);
         for action in actions {
             self.note_action(action);
             self.listeners.note_action(now.mono.0, action);
             self.notifiers.note_action(now.mono.0, action, input);
+            if let Some(name) = changed.take() {
+                self.restarted_after_change(&name, action);
+            }
+            changed = self.watches.note_action(action);
             if let Some(seen) = self.scripts.note_action(action) {
                 self.seen.insert(seen.to_owned());
             }
@@ -322,6 +330,34 @@ impl Invariants {
         let happened = self.ends.after(self.stopping_told);
         self.seen.extend(happened.map(str::to_owned));
         self.deadlines(now, input);
+    }
+
+    /// A process is restarted because of a changed file: its stop follows at once, and it was up.
+    fn restarted_after_change(&mut self, name: &ProcessName, action: &Action) {
+        let Action::Publish(change) = action else {
+            // It stops after its hooks, or its exit decides.
+            return;
+        };
+        let Change::ProcessState {
+            group,
+            process,
+            from,
+            to,
+            ..
+        } = &**change
+        else {
+            return;
+        };
+        assert!(
+            process == name && *to == ProcessState::Stopping,
+            "{name} stays up: {change:?}"
+        );
+        assert!(matches!(
+            from,
+            ProcessState::Starting | ProcessState::Running
+        ));
+        self.watches.restarted(group, process);
+        self.seen.insert("a restart after a change".to_owned());
     }
 
     /// The next daemon takes over: waiting clients were refused, and spawns that were requested and not done were

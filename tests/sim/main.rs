@@ -12,6 +12,7 @@ mod restarts;
 mod rng;
 mod schedules;
 mod scripts;
+mod watches;
 mod world;
 
 use std::collections::BTreeSet;
@@ -73,6 +74,8 @@ const MUST_HAPPEN: &[&str] = &[
     "a cancelled hook",
     "a hook",
     "a reaction",
+    "a restart after a change",
+    "FileChanged",
     "PrepareNext was in vain",
     "ProcessAdded",
     "ProcessRemoved",

@@ -86,7 +86,10 @@ impl Notifier {
                 .min(self.extend_until);
             match self.state {
                 ProcessState::Starting => self.ready_by = self.ready_by.max(until),
-                ProcessState::Stopping if !self.killed => self.kill_by = self.kill_by.max(until),
+                // A hook before the stop signal has its own limit, which the process cannot extend.
+                ProcessState::Stopping if self.stop_sent && !self.killed => {
+                    self.kill_by = self.kill_by.max(until);
+                }
                 _ => {}
             }
         }

@@ -92,7 +92,9 @@ impl Restart {
                     matches!(input, Input::Spawner(SpawnerOutcome::Answered { .. }));
                 if is_by_hand || (may_be_by_hand && at < self.not_before) {
                     self.in_a_row = 0;
-                    if reset_after > 0 {
+                    // A retry that waited for a dependency is STOPPED meanwhile, and its tries go on.
+                    let has_waited = from == ProcessState::Stopped && tries == self.failures;
+                    if reset_after > 0 && !has_waited {
                         self.failures = 0;
                     }
                 } else if may_be_by_hand {
@@ -167,10 +169,13 @@ impl Restarts {
 
     /// Notes an input before the actions it caused.
     pub(crate) fn note_input(&mut self, input: &Input) {
-        if let Input::Loader(LoaderOutcome::Loaded {
-            reason: LoadReason::Reread(_),
-            result: Ok(_),
-        }) = input
+        if let Input::Loader(
+            LoaderOutcome::Loaded {
+                reason: LoadReason::Reread(_),
+                result: Ok(_),
+            }
+            | LoaderOutcome::Planned { result: Ok(_), .. },
+        ) = input
         {
             // Policies may have changed while processes run.
             for process in self.processes.values_mut() {

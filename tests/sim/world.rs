@@ -18,7 +18,8 @@ use supervisord::domain::{
 };
 use supervisord::effects::{
     LoadError, LoadReason, LoaderEffect, LoaderOutcome, OutputEffect, OutputOutcome, PlannedUpdate,
-    ScriptEffect, ScriptFailure, ScriptOutcome, SpawnerEffect, SpawnerOutcome,
+    ScriptEffect, ScriptFailure, ScriptOutcome, SpawnerEffect, SpawnerOutcome, WatchEffect,
+    WatchId, WatchKind, WatchOutcome,
 };
 
 use crate::checkpoint::Checkpoint;
@@ -65,6 +66,8 @@ pub(crate) struct World {
     size: u64,
     invariants: Invariants,
     finished: Option<DaemonOutcome>,
+    /// The watches that the thread has.
+    watches: BTreeSet<WatchId>,
     /// Number of group names in use.
     groups: u64,
     /// Percentage of shell operations that fail.
@@ -114,6 +117,7 @@ impl World {
             size,
             invariants: Invariants::default(),
             finished: None,
+            watches: BTreeSet::new(),
             groups: size * 2 + 2,
             failing,
             slow,
@@ -234,6 +238,7 @@ impl World {
             )
         });
         self.invariants.handed_over();
+        self.watches.clear();
         self.fleet = restored(&self.fleet, self.now);
         let successor = self.rng.pick(&[
             ResumeKind::NewImage,
@@ -430,6 +435,12 @@ impl World {
                 );
             }
             Action::Script(effect) => self.script(effect, fails),
+            Action::Watch(WatchEffect::Set { id, .. }) => {
+                self.watches.insert(id);
+            }
+            Action::Watch(WatchEffect::Clear(id)) => {
+                self.watches.remove(&id);
+            }
             Action::Finish(outcome) => self.finished = Some(outcome),
             Action::Output(OutputEffect::Deliver(instance, _)) => self.answer_event(instance),
             Action::Output(OutputEffect::Read(instance, _)) => self.begin_reading(instance),
@@ -467,6 +478,19 @@ impl World {
             output: String::new(),
         };
         self.answer(Thread::Scripts, Input::Script(outcome));
+    }
+
+    /// A file of a watch changes, or of one that has ended.
+    fn changed_file(&mut self) -> Input {
+        let place = self.rng.below(self.watches.len() as u64 + 1);
+        let known = self.watches.iter().nth(usize::try_from(place).unwrap_or(0));
+        let id = known.copied().unwrap_or(WatchId {
+            slot: 0,
+            slot_generation: place,
+        });
+        let kind = self.rng.pick(&[WatchKind::Binary, WatchKind::Directory]);
+        let path = "/srv/file".to_owned();
+        Input::Watch(WatchOutcome::Changed { id, kind, path })
     }
 
     fn resolve(&mut self, instance: InstanceId, fails: bool) {
@@ -752,6 +776,7 @@ impl World {
                 Input::Received(DaemonSignal::Exit(self.rng.pick(&[Signal::TERM])))
             }
             3..=9 => self.stale(),
+            20..=27 => self.changed_file(),
             15..=17 => {
                 let place = self.rng.below(self.alive.len() as u64 + 1);
                 let living = self.alive.keys().nth(usize::try_from(place).unwrap_or(0));

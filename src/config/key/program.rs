@@ -13,12 +13,12 @@ use super::super::value::{
     auto_restart, boolean, byte_size, configured_user, duration, env_files, exit_codes, integer,
     log_targets, octal, process_count, rate_limit, ready_fd, seconds, signal, stop_signals,
 };
-use super::super::{confinement, dependency, health, resources, schedule};
+use super::super::{confinement, dependency, health, resources, schedule, watch};
 use super::row::{
     ConfigKey,
     Topic::{
         Cgroup, Health, Hooks, Limits, Logs, Order, Privileges, Ready, Run, Schedule, Start,
-        Systemd,
+        Systemd, Watch,
     },
     key,
 };
@@ -26,8 +26,8 @@ use super::value_kind::ValueKind::{
     AutoRestart, Boolean, ByteLimit, ByteSize, Capabilities, CapabilityNames, CpuMax, Cron,
     CronMissed, CronOverlap, Dependencies, DependencyTargets, Environment, ExitCodes, Group,
     Groups, HealthAction, Integer, Jitter, KillMode, Limit, List, Logfile, Memory, Name, Nice,
-    NiceLimit, Octal, OnFatal, OomScore, PidsMax, ProcessCount, RateLimit, ReadyFd, Retries,
-    Script, Seconds, Signals, Text, User, WaitFor, Weight,
+    NiceLimit, Octal, OnFatal, OomScore, Patterns, PidsMax, ProcessCount, RateLimit, ReadyFd,
+    Retries, Script, Seconds, Signals, Text, User, WaitFor, Weight,
 };
 use super::values::{ProgramValues, set};
 use crate::domain::Resource;
@@ -150,6 +150,14 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("reload_command", Script, None, "command for supervisorctl reload NAME; the PID of the process is SUPERVISOR_PID").ours().process().topic(Hooks).example("/usr/sbin/nginx -s reload").program(set!(hooks.reload_command = Some(ParsedScript::parse))),
     key("reload_signal", Signals, None, "signal for supervisorctl reload NAME, if there is no reload_command").ours().topic(Hooks).example("HUP").program(set!(hooks.reload_signal = Some(signal))),
     key("hook_timeout", Seconds, Some("60"), "maximum seconds of one hook; a command that takes longer is killed and has failed").ours().topic(Hooks).program(set!(hooks.timeout = health::period)),
+    key("restart_when_binary_changed", Boolean, Some("false"), "watch the executable, found as for a start, and the symlinks that lead to it; a change restarts the processes that are STARTING or RUNNING").ours().topic(Watch).example("true").program(set!(watch.binary = boolean)),
+    key("restart_cmd_when_binary_changed", Script, Some(""), "script that runs instead of the restart; 60 seconds at most").ours().process().topic(Watch).example("/usr/local/bin/changed").program(set!(watch.binary_script = watch::script)),
+    key("restart_signal_when_binary_changed", Signals, Some(""), "signals that are sent to the process groups instead of the restart").ours().topic(Watch).example("HUP").program(set!(watch.binary_signals = watch::signals)),
+    key("restart_directory_monitor", Text, Some(""), "watch this directory and all directories below it; changed files restart the processes that are STARTING or RUNNING").ours().process().topic(Watch).example("/srv/web").program(set!(lookup: watch.directory = watch::directory)),
+    key("restart_file_pattern", Patterns, Some("*"), "names of the files that count, as shell patterns separated by blanks or commas; only a leading dot matches a leading dot").ours().process().topic(Watch).example("*.py *.html").program(set!(watch.patterns = watch::patterns)),
+    key("restart_cmd_when_file_changed", Script, Some(""), "script that runs instead of the restart; 60 seconds at most").ours().process().topic(Watch).example("/usr/local/bin/changed").program(set!(watch.file_script = watch::script)),
+    key("restart_signal_when_file_changed", Signals, Some(""), "signals that are sent to the process groups instead of the restart").ours().topic(Watch).example("HUP").program(set!(watch.file_signals = watch::signals)),
+    key("restart_change_delay", Seconds, Some("1"), "seconds without a further change after which changes count, all together once; a stream of changes counts after ten times as long").ours().topic(Watch).example("5").program(set!(watch.delay = duration)),
     key("user", User, None, "user that the program runs as, or USER:GROUP; UID:GID as two numbers needs no entry in the databases").topic(Privileges).example("www-data").program(set!(lookup: spec.user = Some(configured_user))),
     key("redirect_stderr", Boolean, Some("false"), "write standard error to the log of standard output").topic(Logs).program(set!(spec.redirect_stderr = boolean)),
     key("stdout_logfile", Logfile, Some("AUTO"), "log of standard output: a path, NONE, AUTO or journal, or journal and a path").process().topic(Logs).example("/var/log/web.log").twice().program(set!(lookup: stdout.targets = log_targets)),

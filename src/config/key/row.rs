@@ -21,6 +21,8 @@ pub enum Topic {
     Health,
     /// Hooks.
     Hooks,
+    /// Reactions to changed files.
+    Watch,
     /// Logs, and events from output.
     Logs,
     /// systemd: the journal, readiness, D-Bus.
@@ -35,7 +37,7 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic with its title, in the order of the manual page.
-    pub const ALL: [(Self, &'static str); 12] = [
+    pub const ALL: [(Self, &'static str); 13] = [
         (Self::Run, "what runs"),
         (Self::Start, "start and stop"),
         (Self::Order, "dependencies"),
@@ -43,6 +45,7 @@ impl Topic {
         (Self::Ready, "readiness and watchdog"),
         (Self::Health, "health checks"),
         (Self::Hooks, "hooks"),
+        (Self::Watch, "changed files"),
         (Self::Logs, "logs"),
         (Self::Systemd, "systemd and the journal"),
         (Self::Limits, "resource limits"),

@@ -12,6 +12,7 @@ use super::super::spec::{
     CronMissed, CronOverlap, DaemonSpec, NamedTargets, ProcessSpec, RateLimit,
 };
 use super::super::value::{LogTargets, LogfileValue};
+use super::super::watch::WatchValues;
 use super::small::{ClientValues, FcgiValues, GroupValues, ListenerValues, ServerValues};
 use crate::domain::{GroupName, ProcessName, Seconds};
 
@@ -90,6 +91,8 @@ pub(in crate::config) struct ProgramValues {
     pub(in crate::config) health: HealthValues,
     /// As `health`.
     pub(in crate::config) hooks: Hooks,
+    /// As `health`.
+    pub(in crate::config) watch: WatchValues,
 }
 
 /// The values of one stream that its `LogSpec` has in another form.
@@ -133,6 +136,7 @@ impl SectionValues for ProgramValues {
             dependencies: Dependencies::default(),
             health: HealthValues::default(),
             hooks: Hooks::default(),
+            watch: WatchValues::default(),
         }
     }
 

@@ -234,6 +234,7 @@ fn process(
         stderr,
         env_files,
         environment_files,
+        watch,
         ..
     } = values;
     if spec.redirect_stderr {
@@ -259,11 +260,14 @@ fn process(
         reader.fail(at, "command", sentence);
     }
     let name = process_name(reader, at, names, common);
+    let name = name?;
+    let command = command.ok()?;
     Some(Arc::new(ProcessSpec {
-        name: name?,
+        name,
         group: group.clone(),
         kind: kind.clone(),
-        command: reader.share(&command.ok()?),
+        watch: watch.into_spec(&command),
+        command: reader.share(&command),
         env_files: env_file_specs(env_files, environment_files, &own),
         environment: merged(daemon, own),
         ..spec

@@ -15,6 +15,7 @@ use crate::domain::{
 };
 use crate::effects::{
     LoaderEffect, OutputEffect, OutputOutcome, ScriptEffect, SpawnerEffect, SpawnerOutcome,
+    WatchEffect,
 };
 
 pub(super) use crate::config::testing::program;
@@ -285,6 +286,8 @@ fn show(action: &Action) -> String {
                 variables.collect::<String>()
             )
         }
+        Action::Watch(WatchEffect::Set { id, .. }) => format!("watch {}", id.slot),
+        Action::Watch(WatchEffect::Clear(id)) => format!("unwatch {}", id.slot),
         Action::Script(ScriptEffect::Cancel(id)) => format!("cancel {}", id.0),
         Action::Loader(LoaderEffect::Load(reason)) => format!("load {reason:?}"),
         Action::Loader(LoaderEffect::Plan(ticket, active)) => {

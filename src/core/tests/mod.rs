@@ -29,3 +29,4 @@ mod start_stop_requests;
 mod status;
 mod stop;
 mod transitions;
+mod watching;

@@ -1,0 +1,133 @@
+//! Where paths lead, and which changes of the file system can change that.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use nix::sys::statfs::statfs;
+
+/// Maximum number of symlinks in a path, as in the kernel.
+const LINKS_MAX: usize = 40;
+
+/// An entry of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DirectoryEntry {
+    /// The directory, without symlinks.
+    pub(super) directory: PathBuf,
+    /// The name of the entry.
+    pub(super) name: OsString,
+}
+
+/// Returns the symlinks that the absolute `path` leads over, as far as it leads anywhere.
+pub(super) fn symlinks_of(path: &Path) -> Vec<DirectoryEntry> {
+    let mut found = Vec::new();
+    let mut ahead: Vec<OsString> = Vec::new();
+    push_parts(&mut ahead, path);
+    let mut here = PathBuf::from("/");
+    while let Some(part) = ahead.pop() {
+        if part == ".." {
+            here.pop();
+            continue;
+        }
+        let next = here.join(&part);
+        let Ok(meta) = fs::symlink_metadata(&next) else {
+            break;
+        };
+        if !meta.is_symlink() {
+            here = next;
+            continue;
+        }
+        let Ok(target) = fs::read_link(&next) else {
+            break;
+        };
+        found.push(DirectoryEntry {
+            directory: here.clone(),
+            name: part,
+        });
+        if found.len() >= LINKS_MAX {
+            break;
+        }
+        if target.is_absolute() {
+            here = PathBuf::from("/");
+        }
+        push_parts(&mut ahead, &target);
+    }
+    found
+}
+
+/// Pushes the parts of a path so that the first one is popped first.
+fn push_parts(ahead: &mut Vec<OsString>, path: &Path) {
+    let parts: Vec<OsString> = path
+        .components()
+        .filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir))
+        .map(|part| part.as_os_str().to_owned())
+        .collect();
+    ahead.extend(parts.into_iter().rev());
+}
+
+/// Returns the last entry that the absolute `path` leads to. `None`: it leads nowhere.
+pub(super) fn target_of(path: &Path) -> Option<DirectoryEntry> {
+    let target = fs::canonicalize(path).ok()?;
+    Some(DirectoryEntry {
+        directory: target.parent()?.to_owned(),
+        name: target.file_name()?.to_owned(),
+    })
+}
+
+/// Returns whether files below `path` can change without the kernel reporting it, because other machines or the kernel
+/// itself change them.
+///
+/// # Source
+/// statfs(2), inotify(7) "Limitations and caveats".
+pub(super) fn changes_unseen(path: &Path) -> bool {
+    const NFS: u32 = 0x6969;
+    const FUSE: u32 = 0x6573_5546;
+    const SMB: u32 = 0x517b;
+    const SMB2: u32 = 0xfe53_4d42;
+    const CIFS: u32 = 0xff53_4d42;
+    const AFS: u32 = 0x5346_414f;
+    const CEPH: u32 = 0x00c3_6400;
+    const PLAN_9: u32 = 0x0102_1997;
+    const PROC: u32 = 0x9fa0;
+    const SYSFS: u32 = 0x6265_6572;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the kernel's numbers have 32 bits"
+    )]
+    let kind = statfs(path).map_or(0, |found| found.filesystem_type().0 as u32);
+    [NFS, FUSE, SMB, SMB2, CIFS, AFS, CEPH, PLAN_9, PROC, SYSFS].contains(&kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn every_symlink_of_a_path_is_found() {
+        let dir = std::env::temp_dir().join(format!("supervisord-paths-{}", std::process::id()));
+        fs::create_dir_all(dir.join("releases/1/bin")).expect("made");
+        let dir = fs::canonicalize(dir).expect("there");
+        fs::write(dir.join("releases/1/bin/app"), "").expect("written");
+        symlink("releases/1", dir.join("current")).expect("linked");
+        symlink("../current/bin/app", dir.join("releases/app")).expect("linked");
+        let entry = |directory: &Path, name: &str| DirectoryEntry {
+            directory: directory.to_owned(),
+            name: name.into(),
+        };
+        let path = dir.join("releases/app");
+        assert_eq!(
+            symlinks_of(&path),
+            [entry(&dir.join("releases"), "app"), entry(&dir, "current")]
+        );
+        let bin = dir.join("releases/1/bin");
+        assert_eq!(target_of(&path), Some(entry(&bin, "app")));
+        assert_eq!(target_of(&dir.join("none")), None);
+        symlink("loop", dir.join("loop")).expect("linked");
+        assert_eq!(symlinks_of(&dir.join("loop")).len(), LINKS_MAX);
+        assert!(changes_unseen(Path::new("/proc")));
+        fs::remove_dir_all(dir).expect("removed");
+    }
+}

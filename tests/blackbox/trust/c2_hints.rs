@@ -79,7 +79,8 @@ const CASES: &[Case] = &[
     (
         "[program:web]\ncommand=sleep\ndepends_on=dv\n[program:db]\ncommand=sleep\ndepends_on=web\n",
         &[
-            "case:3:12: error: depends_on in [program:web] names unknown program or group dv; did you mean db?",
+            "case:3:12:",
+            "depends_on in [program:web] names unknown program or group dv; did you mean db?",
         ],
         &[],
         2,

@@ -160,6 +160,11 @@ requests! {
     /// Returns [`Reply::Dependencies`] for the processes that the names mean and the caller may see. No names: all that
     /// depend on others or that others depend on.
     Dependencies(names: Vec<String> as Processes) => reads;
+    /// Returns [`Reply::Lines`]: the schedules of the processes that the names mean and the caller may see; without names,
+    /// of all of those.
+    Schedules(names: Vec<String> as Processes) => reads;
+    /// Returns [`Reply::Lines`]: the last runs of a process. Fault: BAD_NAME.
+    Runs(name: String as Process) => reads;
     /// Returns [`Reply::Configs`] of the configuration read last, ordered by process name.
     AllConfigInfo => reads;
     /// Returns [`Reply::Done`] for one process, else [`Reply::Results`].
@@ -197,6 +202,8 @@ requests! {
         /// The name or number of the signal, as given.
         signal: String as Signal,
     } => changes "signal";
+    /// Returns [`Reply::Done`] for one process, else [`Reply::Results`]. Faults: BAD_NAME, NOT_RUNNING, FAILED.
+    Reload(target: RequestTarget as Target) => changes "reload";
     /// Returns [`Reply::Diff`]. Fault: CANT_REREAD.
     Reread => changes "reread";
     /// Returns [`Reply::Text`]: what an update would do, as JSON. Fault: CANT_REREAD.
@@ -413,6 +420,8 @@ pub struct ProcessView {
     pub status_text: String,
     /// Resource limits that the last instance hit.
     pub resource_events: ResourceEvents,
+    /// When the process runs next, in seconds since the epoch. `None`: it has no schedule.
+    pub next_run: Option<i64>,
     /// For an event listener: how many events its pool has discarded since it was added.
     pub events_discarded: u64,
     /// The PID. 0: not running.

@@ -92,6 +92,9 @@ pub struct DaemonSpec {
     pub identifier: String,
     /// `SUPERVISOR_SERVER_URL` for processes whose program does not set it. `None`: there is no server.
     pub server_url: Option<String>,
+    /// Where the last runs of programs are stored. `None`: the directory that systemd names, or nowhere.
+    #[serde(default)]
+    pub state_directory: Option<PathBuf>,
     /// When the daemon reports READY to systemd.
     pub ready_when: ReadyWhen,
     /// The D-Bus that the daemon connects to.
@@ -127,6 +130,7 @@ impl DaemonSpec {
             environment: Arc::from([]),
             identifier: String::new(),
             server_url: None,
+            state_directory: None,
             ready_when: ReadyWhen::Started,
             dbus: BusChoice::Off,
             diagnostics: DiagnosticsFilter::default(),

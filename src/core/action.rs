@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::api::{AuditEntry, Caller, Fault, Reply, Ticket};
 use crate::config::spec::{CgroupLimits, ProcessSpec};
-use crate::domain::{Change, InstanceId, Line, ListenerState, LogPaths, Signal};
+use crate::domain::{
+    Change, InstanceId, Line, ListenerState, LogPaths, ProgramRuns, QualifiedName, Signal,
+};
 use crate::effects::{LoaderEffect, OutputEffect, ScriptEffect, SpawnerEffect};
 
 /// The actions of one call of `handle`, in order.
@@ -102,6 +104,8 @@ pub enum Action {
     Log(Line),
     /// Write a line to the audit trail.
     Audit(AuditLine),
+    /// Store the last runs of a process, where a later daemon finds them.
+    StoreRuns(QualifiedName, Arc<ProgramRuns>),
     /// Publish an event to subscribers.
     Publish(Arc<Change>),
     /// Answer a client.

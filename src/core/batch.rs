@@ -17,7 +17,7 @@ use crate::domain::{
 use crate::effects::{OutputEffect, SpawnerEffect};
 
 /// Whether the core can continue with a batch now.
-enum BatchStep {
+pub(super) enum BatchStep {
     /// Continue with the next member.
     Next,
     /// Wait for an answer of the shell.
@@ -121,6 +121,9 @@ impl Fleet {
                 self.stop_member(ticket, batch, &member, wait, now, out);
             }
             BatchAction::Stop { .. } => self.cancel_member_restart(batch, &member, now, out),
+            BatchAction::Reload => {
+                return self.reload_member(ticket, batch, member, now, out);
+            }
             BatchAction::Signal(None, text) => {
                 if is_affected || is_single {
                     let index = batch.next_index();
@@ -301,7 +304,7 @@ impl Fleet {
     // Signalling
 
     /// Sends a signal of a client to a member, or records why that is impossible.
-    fn signal_member(
+    pub(super) fn signal_member(
         &mut self,
         ticket: Ticket,
         batch: &mut Batch,
@@ -413,7 +416,7 @@ fn is_affected(action: &BatchAction, process: &Process) -> bool {
     match action {
         BatchAction::Start { .. } => !state.is_running(),
         BatchAction::Stop { .. } => state.is_running() || is_waiting,
-        BatchAction::Signal(..) => state.is_signallable(),
+        BatchAction::Signal(..) | BatchAction::Reload => state.is_signallable(),
         BatchAction::Clear => true,
     }
 }

@@ -14,6 +14,7 @@ use super::fleet_changes::FleetChanges;
 use super::process::{Ctx, Process};
 use super::read_config::ReadConfig;
 use super::requests::Requests;
+use super::schedules::Schedules;
 use super::shutdown_state::ShutdownState;
 use super::slots::{Groups, SlotTable};
 use super::transitions::Trigger;
@@ -40,6 +41,7 @@ pub struct Fleet {
     pub(super) dependencies: DependencyIndex,
     pub(super) requests: Requests,
     pub(super) events: EventQueues,
+    pub(super) schedules: Schedules,
     /// `None`: the daemon is not stopping.
     pub(super) shutdown_state: Option<ShutdownState>,
     /// What changed since the engine last asked.
@@ -64,6 +66,7 @@ impl Fleet {
             deadlines: Deadlines::default(),
             dependencies: DependencyIndex::default(),
             requests: Requests::default(),
+            schedules: Schedules::default(),
             shutdown_state: None,
             changes: FleetChanges::new(),
             found: Vec::new(),
@@ -74,6 +77,10 @@ impl Fleet {
     /// no deadline is in the past afterwards.
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Actions) {
         self.events.offered_up_to = out.len();
+        // Whether restored schedules are complete is known only with this input.
+        if !matches!(input, Input::Resumed(_)) {
+            self.begin_schedules(now);
+        }
         match input {
             Input::DaemonStarted => self.start_groups(now, out),
             Input::Output(outcome) => self.output_outcome(outcome, now, out),
@@ -95,6 +102,7 @@ impl Fleet {
                 result,
             } => self.signalled(instance, signal, result, now, out),
             Input::DeadlineReached => {}
+            Input::ClockSet => self.clock_set(now),
             Input::Asked {
                 ticket,
                 caller,
@@ -140,8 +148,9 @@ impl Fleet {
             let went_on = self.continue_dependants(now, out) | self.go_on(now, out);
             self.events.offer(out);
             self.dispatch(now, out);
+            let has_run = self.run_schedules(now, out);
             let ends = self.exit_if_ended(now, out);
-            if !self.continue_shutdown(now, out) && !went_on && !ends {
+            if !self.continue_shutdown(now, out) && !went_on && !has_run && !ends {
                 break;
             }
         }
@@ -152,11 +161,15 @@ impl Fleet {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Tick> {
         let shutdown = self.shutdown_state.as_ref().map(ShutdownState::due);
-        [self.deadlines.due(), self.events.due()]
-            .into_iter()
-            .chain(shutdown)
-            .filter(|&tick| tick != Tick::NEVER)
-            .min()
+        [
+            self.deadlines.due(),
+            self.events.due(),
+            self.next_interval(),
+        ]
+        .into_iter()
+        .chain(shutdown)
+        .filter(|&tick| tick != Tick::NEVER)
+        .min()
     }
 
     /// Returns all processes, ordered by group and process name.
@@ -173,19 +186,20 @@ impl Fleet {
             self.groups
                 .values()
                 .flat_map(|group| group.by_name.iter())
-                .filter_map(|&slot| self.slots.get(slot))
-                .filter(|process| {
+                .filter_map(|&slot| Some((slot, self.slots.get(slot)?)))
+                .filter(|(_, process)| {
                     scope.covers(process.spec.group.as_str(), process.spec.name.as_str())
                 })
-                .map(|process| self.view_process(process, now)),
+                .map(|(slot, process)| self.view_process(slot, process, now)),
         );
         views
     }
 
     /// Returns one process as clients see it.
-    pub(super) fn view_process(&self, process: &Process, now: Now) -> ProcessView {
+    pub(super) fn view_process(&self, slot: u32, process: &Process, now: Now) -> ProcessView {
         let view = process.view(now);
         ProcessView {
+            next_run: self.next_run(process, slot, now),
             events_discarded: self.events_discarded(process),
             dependency_text: self
                 .dependency_text(process)
@@ -286,6 +300,7 @@ impl Fleet {
         {
             self.dependencies.update(slot, DependencyFacts::of(process));
         }
+        self.note_run(slot, &stage, now, out);
         self.return_held_event(slot, out);
         self.answer_waiters(slot, out);
         self.note_end(slot, stage, out);

@@ -110,8 +110,11 @@ impl Fleet {
     fn insert_process(&mut self, spec: &Arc<ProcessSpec>, logs: LogPaths) -> u32 {
         self.serial += 1;
         self.changes.is_regrouped = true;
-        self.slots
-            .insert(Process::new(Arc::clone(spec), logs, self.serial))
+        let slot = self
+            .slots
+            .insert(Process::new(Arc::clone(spec), logs, self.serial));
+        self.add_schedule(slot);
+        slot
     }
 
     /// Takes a stopped process out of its slot and answers the clients that wait for it.
@@ -119,6 +122,7 @@ impl Fleet {
         self.changes.is_regrouped = true;
         let mut process = self.slots.remove(slot)?;
         self.unindex_process(slot, &process);
+        self.schedules.remove(slot);
         self.changes.removed.push(QualifiedName {
             group: process.spec.group.clone(),
             process: process.spec.name.clone(),

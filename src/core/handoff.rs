@@ -122,6 +122,7 @@ impl Fleet {
     pub(super) fn resumed(&mut self, successor: ResumeKind, now: Now, out: &mut Actions) {
         self.daemon.is_upgrading = false;
         self.requests.clear();
+        self.schedules.is_stale = successor == ResumeKind::NewDaemon;
         out.push(Action::Output(OutputEffect::Report(
             self.events.output_events,
         )));

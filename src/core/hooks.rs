@@ -308,7 +308,7 @@ impl Process {
 }
 
 /// Says why a hook failed, with the end of its output.
-fn described(failure: &ScriptFailure, output: &str) -> String {
+pub(super) fn described(failure: &ScriptFailure, output: &str) -> String {
     let last = output.trim_end().lines().last().unwrap_or_default().trim();
     let last: String = last
         .chars()

@@ -76,6 +76,8 @@ pub enum Input {
     Resumed(ResumeKind),
     /// The deadline of [`super::Fleet::next_deadline`] has passed.
     DeadlineReached,
+    /// The wall clock was set.
+    ClockSet,
     /// A client sent a request.
     Asked {
         /// The ticket. It is answered exactly once with [`super::Action::Answer`].

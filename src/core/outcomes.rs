@@ -1,5 +1,6 @@
 //! Passes the outcomes of effects to the process, the request or the listener concerned.
 
+use super::hooks::described;
 use super::pending::Pending;
 use super::process::Process;
 use super::script_runs::ScriptPurpose;
@@ -64,6 +65,11 @@ impl Fleet {
         let Some(owner) = self.requests.scripts.take(id) else {
             return;
         };
+        // The client waits for it whatever has become of the process.
+        if let ScriptPurpose::Reload(ticket) = owner.purpose {
+            let why = failure.map(|failure| described(&failure, &output));
+            return self.reload_ended(ticket, why, now, out);
+        }
         let is_there = |process: &Process| process.slot_generation == owner.slot_generation;
         if !self.slots.get(owner.slot).is_some_and(is_there) {
             return;
@@ -71,7 +77,9 @@ impl Fleet {
         let trigger = match owner.purpose {
             ScriptPurpose::Hook => Trigger::HookEnded,
             ScriptPurpose::Check => Trigger::Checked,
-            ScriptPurpose::Afterwards | ScriptPurpose::Reaction => Trigger::Other,
+            ScriptPurpose::Afterwards | ScriptPurpose::Reaction | ScriptPurpose::Reload(_) => {
+                Trigger::Other
+            }
         };
         self.update_process(owner.slot, trigger, now, out, |process, ctx| {
             match owner.purpose {
@@ -79,6 +87,8 @@ impl Fleet {
                 ScriptPurpose::Afterwards => process.afterwards_ended(failure, &output, ctx),
                 ScriptPurpose::Check => process.check_ended(id, failure, ctx),
                 ScriptPurpose::Reaction => process.reaction_ended(failure, ctx),
+                // Answered above.
+                ScriptPurpose::Reload(_) => {}
             }
         });
     }

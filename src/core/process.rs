@@ -326,6 +326,7 @@ impl Process {
             status_text: self.status_text(),
             dependency_text: self.dependency_error().to_owned(),
             events_discarded: 0,
+            next_run: None,
             pid: self.run.stage.pid(),
             stdout_logfile: self.logs.stdout.clone(),
             stderr_logfile: self.logs.stderr.clone(),

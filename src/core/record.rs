@@ -13,7 +13,8 @@ use super::process::{LastError, Process, RunState, is_false, is_zero};
 use super::process_record::ProcessRecord;
 use super::record_bytes::{Reader, Writer};
 use super::restart_progress::RestartProgress;
-use super::stage_record::{StageRecord, code_of_stage_at_exit, stage_at_exit_of_code};
+use super::stage_codes::{code_of_stage_at_exit, stage_at_exit_of_code};
+use super::stage_record::StageRecord;
 use super::transitions::CurrentStage;
 use crate::domain::{ExitReason, ResourceEvents, Tick, counter};
 

@@ -158,8 +158,10 @@ impl Fleet {
 
     /// Returns the processes in these slots as clients see them.
     pub(super) fn views(&self, slots: &[u32], now: Now) -> Reply {
-        let processes = slots.iter().filter_map(|&slot| self.slots.get(slot));
-        let views = processes.map(|process| self.view_process(process, now));
+        let processes = slots
+            .iter()
+            .filter_map(|&slot| Some((slot, self.slots.get(slot)?)));
+        let views = processes.map(|(slot, process)| self.view_process(slot, process, now));
         Reply::Processes(views.collect())
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::Ticket;
 use crate::effects::ScriptId;
 
 /// What a script is for.
@@ -15,6 +16,8 @@ pub(super) enum ScriptPurpose {
     Hook,
     /// It is a hook after a start or an exit. Nothing waits for it.
     Afterwards,
+    /// It reloads the process for this request.
+    Reload(Ticket),
     /// It reacts to a change of health. Nothing depends on its result.
     Reaction,
 }

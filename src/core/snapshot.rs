@@ -9,6 +9,7 @@ use super::auto_log_names::AutoLogNames;
 use super::listener_pool::ListenerPool;
 use super::pending::Pending;
 use super::process::{Process, RunState, is_zero};
+use super::schedule::ScheduleState;
 use super::script_runs::ScriptRuns;
 use super::shutdown_state::ShutdownState;
 use super::slots::{Group, SlotEntry, SlotTable, in_added_order};
@@ -18,7 +19,8 @@ use super::{Fleet, Identity};
 use crate::api::Ticket;
 use crate::config::spec::{Config, ExitWhen, GroupSpec};
 use crate::domain::{
-    GroupName, InstanceId, LogPaths, Now, OutputEvents, Signal, SupervisorState, Tick, counter,
+    GroupName, InstanceId, LogPaths, Now, OutputEvents, ProgramRuns, QualifiedName, Signal,
+    SupervisorState, Tick, counter,
 };
 
 /// The whole state of the core. Only [`Fleet::restore`] reads all of it.
@@ -65,6 +67,12 @@ pub struct Snapshot {
     #[serde(deserialize_with = "counter::counter")]
     pub(super) event_serial: u64,
     server: Arc<str>,
+    /// The schedules, by slot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    schedules: Vec<(u32, ScheduleState)>,
+    /// The last runs of programs with schedules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    runs: Vec<(QualifiedName, ProgramRuns)>,
 }
 
 /// The state of one group.
@@ -164,6 +172,8 @@ impl Fleet {
             output_events: self.events.output_events,
             event_serial: self.events.next_serial,
             server: Arc::clone(&self.events.server),
+            schedules: self.schedules.states(),
+            runs: self.all_runs(),
         }
     }
 
@@ -193,6 +203,8 @@ impl Fleet {
         fleet.events.output_events = snapshot.output_events;
         fleet.events.next_serial = snapshot.event_serial;
         fleet.events.server = snapshot.server;
+        fleet.schedules.restored = snapshot.schedules.into_iter().collect();
+        fleet.schedules.runs = snapshot.runs.into_iter().collect();
         fleet.slots = SlotTable::default();
         for &slot in &snapshot.free {
             fleet.slots.set(slot, SlotEntry::Empty);
@@ -244,6 +256,7 @@ impl Fleet {
             }
             self.slots.set(shot.slot, SlotEntry::Taken(process));
             slots.push(shot.slot);
+            self.add_schedule(shot.slot);
         }
         self.unstopped += unstopped;
         let by_name = self.by_name(&slots);

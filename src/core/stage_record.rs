@@ -7,6 +7,9 @@ use super::record_bytes::{Reader, Writer};
 use super::stage::{
     AlivePhase, AttemptStep, Idle, PreStopStep, ReapStep, Stage, StageAtExit, TerminationReason,
 };
+use super::stage_codes::{
+    code_of_stage_at_exit, code_of_termination, stage_at_exit_of_code, termination_of_code,
+};
 use crate::domain::{ExitStatus, InstanceId, Tick};
 
 /// A stage as it is written. The variants and serde names are the JSON that version 5.0 writes, so they never change. A
@@ -334,6 +337,18 @@ impl StageRecord {
                 });
                 to.tick(until);
             }
+            Self::Stopping { .. } | Self::Reaped { .. } => self.write_late(to),
+            Self::Unknown { alive: None } => to.u8(14),
+            Self::Unknown {
+                alive: Some((instance, pid)),
+            } => to.process(15, instance, pid),
+            Self::Waiting => to.u8(32),
+        }
+    }
+
+    /// Writes a process that stops or is reaped.
+    fn write_late(self, to: &mut Writer) {
+        match self {
             Self::Stopping {
                 instance,
                 pid,
@@ -360,14 +375,11 @@ impl StageRecord {
                 to.process(13, instance, pid);
                 to.status(status);
                 to.u8(code_of_stage_at_exit(at_exit));
-                to.u8(code_of_reap_step(reap_step));
+                to.u8(u8::from(reap_step == ReapStep::Draining));
                 to.tick(drain_by);
             }
-            Self::Unknown { alive: None } => to.u8(14),
-            Self::Unknown {
-                alive: Some((instance, pid)),
-            } => to.process(15, instance, pid),
-            Self::Waiting => to.u8(32),
+            // `write` passes no other stage.
+            _ => {}
         }
     }
 
@@ -426,41 +438,47 @@ impl StageRecord {
                     signal_index: if code == 16 { from.u8()? } else { 0 },
                 }
             }
-            13 => {
-                let (instance, pid) = from.process()?;
-                Self::Reaped {
-                    instance,
-                    pid,
-                    status: from.status()?,
-                    at_exit: stage_at_exit_of_code(from.u8()?)?,
-                    reap_step: match from.u8()? {
-                        0 => ReapStep::Emptying,
-                        1 => ReapStep::Draining,
-                        _ => return None,
-                    },
-                    drain_by: from.tick()?,
-                }
-            }
+            13 => Self::read_reaped(from)?,
             14 => Self::Unknown { alive: None },
             15 => Self::Unknown {
                 alive: Some(from.process()?),
             },
             32 => Self::Waiting,
             17 => Self::PreStart(from.instance()?),
-            18 => {
-                let (instance, pid) = from.process()?;
-                Self::PreStop {
-                    instance,
-                    pid,
-                    step: match from.u8()? {
-                        0 => PreStopStep::Hook,
-                        1 => PreStopStep::Command,
-                        _ => return None,
-                    },
-                    until: from.tick()?,
-                }
-            }
+            18 => Self::read_pre_stop(from)?,
             _ => return None,
+        })
+    }
+
+    /// Reads a process that is reaped.
+    fn read_reaped(from: &mut Reader<'_>) -> Option<Self> {
+        let (instance, pid) = from.process()?;
+        Some(Self::Reaped {
+            instance,
+            pid,
+            status: from.status()?,
+            at_exit: stage_at_exit_of_code(from.u8()?)?,
+            reap_step: match from.u8()? {
+                0 => ReapStep::Emptying,
+                1 => ReapStep::Draining,
+                _ => return None,
+            },
+            drain_by: from.tick()?,
+        })
+    }
+
+    /// Reads a process whose stop is prepared.
+    fn read_pre_stop(from: &mut Reader<'_>) -> Option<Self> {
+        let (instance, pid) = from.process()?;
+        Some(Self::PreStop {
+            instance,
+            pid,
+            step: match from.u8()? {
+                0 => PreStopStep::Hook,
+                1 => PreStopStep::Command,
+                _ => return None,
+            },
+            until: from.tick()?,
         })
     }
 }
@@ -470,61 +488,4 @@ fn write_later(to: &mut Writer, signal_index: u8) {
     if !is_first(&signal_index) {
         to.u8(signal_index);
     }
-}
-
-const fn code_of_reap_step(reap_step: ReapStep) -> u8 {
-    match reap_step {
-        ReapStep::Emptying => 0,
-        ReapStep::Draining => 1,
-    }
-}
-
-/// Returns the code of a stage at exit.
-pub(super) const fn code_of_stage_at_exit(at_exit: StageAtExit) -> u8 {
-    match at_exit {
-        StageAtExit::TooQuick => 0,
-        StageAtExit::Unpromoted => 1,
-        StageAtExit::Unready => 2,
-        StageAtExit::Running => 3,
-        StageAtExit::Stopping => 4,
-        StageAtExit::Unknown => 5,
-        StageAtExit::Failed(why) => 6 + code_of_termination(why),
-    }
-}
-
-/// Returns the stage at exit with this code. `None`: there is none.
-pub(super) const fn stage_at_exit_of_code(code: u8) -> Option<StageAtExit> {
-    Some(match code {
-        0 => StageAtExit::TooQuick,
-        1 => StageAtExit::Unpromoted,
-        2 => StageAtExit::Unready,
-        3 => StageAtExit::Running,
-        4 => StageAtExit::Stopping,
-        5 => StageAtExit::Unknown,
-        _ => match termination_of_code(code - 6) {
-            Some(why) => StageAtExit::Failed(why),
-            None => return None,
-        },
-    })
-}
-
-const fn code_of_termination(why: TerminationReason) -> u8 {
-    match why {
-        TerminationReason::NotReady => 0,
-        TerminationReason::NotifiedFailure => 1,
-        TerminationReason::WatchdogTimeout => 2,
-        TerminationReason::WatchdogTrigger => 3,
-        TerminationReason::Unhealthy => 4,
-    }
-}
-
-const fn termination_of_code(code: u8) -> Option<TerminationReason> {
-    Some(match code {
-        0 => TerminationReason::NotReady,
-        1 => TerminationReason::NotifiedFailure,
-        2 => TerminationReason::WatchdogTimeout,
-        3 => TerminationReason::WatchdogTrigger,
-        4 => TerminationReason::Unhealthy,
-        _ => return None,
-    })
 }

@@ -82,6 +82,8 @@ pub(super) enum BatchAction {
     Signal(Option<Signal>, String),
     /// Clear the logs of the process.
     Clear,
+    /// Reload the process in place.
+    Reload,
 }
 
 impl BatchAction {
@@ -92,6 +94,7 @@ impl BatchAction {
             Self::Stop { .. } => "stop",
             Self::Signal(..) => "signal",
             Self::Clear => "clear-logs",
+            Self::Reload => "reload",
         }
     }
 }

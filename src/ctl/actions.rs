@@ -6,7 +6,9 @@ use super::action::{
 };
 use super::error::CtlError;
 use super::session::CtlSession;
-use super::{daemon, dependencies, exit, group, log, plan, process, render, rolling, status};
+use super::{
+    daemon, dependencies, exit, group, log, plan, process, render, rolling, schedule, status,
+};
 
 /// All actions, sorted by name.
 pub(super) const ACTIONS: &[CtlAction] = &[
@@ -99,6 +101,20 @@ pub(super) const ACTIONS: &[CtlAction] = &[
          maintail -100\tlast 100 *bytes* of supervisord main log file\n\
          maintail\tlast 1600 *bytes* of supervisor main log file\n",
     ),
+    action("next", schedule::next)
+        .about("Print when programs with `cron` run next, the earliest first, with the number of runs that were skipped or missed.")
+        .exits(&[
+            (exit::GENERIC, "a named process has no schedule"),
+            (exit::UNIMPLEMENTED, "the daemon does not support the action"),
+        ])
+        .own()
+        .takes(ArgKind::Processes)
+        .flags(&[JSON])
+        .help(
+            "next\t\t\tPrint when programs with cron run next\n\
+             next <name> [...]\tThe same for some processes or groups",
+        )
+        .ours("next --json [...]\tThe same as one line of JSON"),
     action("open", daemon::open)
         .about("Connect the shell to another daemon.")
         .exits(&[
@@ -142,11 +158,13 @@ pub(super) const ACTIONS: &[CtlAction] = &[
         .about("Leave the shell.")
         .help("quit\tExit the supervisor shell."),
     action("reload", daemon::reload)
-        .about("Stop all processes, read the configuration and start the daemon again. If the configuration has an error, nothing is stopped.")
+        .about("Without names: stop all processes, read the configuration and start the daemon again; if the configuration has an error, nothing is stopped. With names: reload these processes in place, by their `reload_command` or `reload_signal`.")
         .exits(&[
-            (exit::GENERIC, "the configuration has an error, or the daemon is stopping"),
+            (exit::GENERIC, "the configuration has an error, the daemon is stopping, or a process could not be reloaded"),
         ])
-        .help("reload \t\tRestart the remote supervisord."),
+        .takes(ArgKind::Processes)
+        .help("reload \t\tRestart the remote supervisord.")
+        .ours("reload <name> [...]\tReload processes in place"),
     action("remove", group::remove)
         .about("Remove groups. All their processes must be stopped.")
         .exits(&[
@@ -176,6 +194,30 @@ pub(super) const ACTIONS: &[CtlAction] = &[
              restart all\t\tRestart all processes\n\
              Note: restart does not reread config files. For that, see reread and update.",
         ),
+    action("run", schedule::run)
+        .about("Start programs with `cron` now. Their schedule does not change.")
+        .exits(&[
+            (exit::GENERIC, "unknown process, or a process without a schedule"),
+            (exit::INVALID_ARGUMENTS, "no name"),
+            (exit::UNIMPLEMENTED, "the daemon does not support the action"),
+            (exit::NOT_RUNNING, "a process could not be started"),
+            (0, "also if a process was already started"),
+        ])
+        .own()
+        .takes(ArgKind::Processes)
+        .help("run <name> [...]\tStart programs with cron now"),
+    action("runs", schedule::runs)
+        .about("Print the last runs of a program with `cron`, at most 50: start, end and result. With `state_directory`, they survive a restart of the host.")
+        .exits(&[
+            (exit::GENERIC, "unknown process"),
+            (exit::INVALID_ARGUMENTS, "not exactly one name"),
+            (exit::UNIMPLEMENTED, "the daemon does not support the action"),
+        ])
+        .own()
+        .takes(ArgKind::Process)
+        .flags(&[JSON])
+        .help("runs <name>\t\tPrint the last runs of a program with cron")
+        .ours("runs --json <name>\tThe same as one line of JSON"),
     action("scale", rolling::scale)
         .about("Set the number of processes of a program.")
         .exits(&[
@@ -262,7 +304,10 @@ pub(super) const ACTIONS: &[CtlAction] = &[
              status <name> <name>\tGet status for multiple named processes\n\
              status\t\t\tGet all process status info",
         )
-        .ours("status --json [...]\tThe same as one line of JSON\n             status -v [...]\t\tAlso restarts, the last exit and the last error"),
+        .ours(
+            "status --json [...]\tThe same as one line of JSON\n\
+             status -v [...]\t\tAlso restarts, the last exit and the last error",
+        ),
     action("stop", process::stop)
         .about("Stop processes and wait until they have exited.")
         .exits(&[

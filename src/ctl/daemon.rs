@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::error::CtlError;
 use super::problems::report_refusal;
 use super::session::CtlSession;
-use super::{exit, render, reply, status};
+use super::{exit, process, render, reply, status};
 use crate::api::FaultCode;
 
 /// The action `shutdown`.
@@ -40,8 +40,9 @@ pub(super) fn shutdown(session: &mut CtlSession, arguments: &str) -> Result<(), 
 
 /// The action `reload`.
 pub(super) fn reload(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
+    // Differs: the original refuses arguments.
     if !arguments.is_empty() {
-        return session.refuse_arguments(exit::GENERIC);
+        return process::reload(session, arguments);
     }
     if !session.confirm("Really restart the remote supervisord process y/N? ")? {
         return Ok(());

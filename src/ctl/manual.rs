@@ -22,8 +22,8 @@ All actions also exit with status 2 for wrong options, 4 if the daemon refuses t
 3 or 5 if the daemon does not offer the API, and 130 after Ctrl-C, unless their entry says otherwise.";
 
 const JSON: &str = "\
-With `--json`, the actions `avail`, `pid`, `plan`, `reread`, `status`, `update` (with `--dry-run`) and `version` print one line of
-JSON to standard output; errors go to standard error. The member `schema` is 1. It increases when a member changes its meaning or is removed; new members can
+With `--json`, the actions `avail`, `next`, `pid`, `plan`, `reread`, `runs`, `status`, `update` (with `--dry-run`) and `version`
+print one line of JSON to standard output; errors go to standard error. The member `schema` is 1. It increases when a member changes its meaning or is removed; new members can
 appear at any time. The exit status is the same as without `--json`.";
 
 const ANSWERS: &[(&str, &str)] = &[
@@ -45,6 +45,15 @@ const ANSWERS: &[(&str, &str)] = &[
     (
         "`reread`",
         "`added`, `changed` and `removed`: arrays of group names.",
+    ),
+    (
+        "`next`",
+        "`schedules`: array of objects with `namespec`, `next` (seconds since the epoch, 0 for never), `next_local` (the same time \
+         in the zone of the schedule), `skipped`, `missed` and `cron`.",
+    ),
+    (
+        "`runs`",
+        "`runs`: array of objects with `start`, `start_local`, `end` (0 if not ended), `end_local` and `result`.",
     ),
     (
         "`plan`, `update --dry-run`",

@@ -26,6 +26,7 @@ mod reply;
 mod rolling;
 mod run;
 mod run_line;
+mod schedule;
 mod session;
 mod shell;
 mod status;

@@ -125,6 +125,21 @@ const SIGNAL: ProcessAction = ProcessAction {
     no_names: exit::GENERIC,
 };
 
+const RELOAD: ProcessAction = ProcessAction {
+    one: "supervisord.reloadProcess",
+    group: Some("supervisord.reloadProcessGroup"),
+    all: "supervisord.reloadAllProcesses",
+    words: &[
+        (FaultCode::Success, ResultWording::Plain("reloaded")),
+        (FaultCode::BadName, ResultWording::Error("no such process")),
+        (FaultCode::NotRunning, ResultWording::Error("not running")),
+        (FaultCode::Failed, ResultWording::Text),
+    ],
+    neutral: None,
+    no_group: exit::GENERIC,
+    no_names: exit::GENERIC,
+};
+
 const CLEAR: ProcessAction = ProcessAction {
     one: "supervisor.clearProcessLogs",
     group: None,
@@ -214,6 +229,15 @@ pub(super) fn signal(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
             SIGNAL.no_names,
         ),
     }
+}
+
+/// The action `reload name… | group:* | all`. Without names, `reload` concerns the daemon.
+pub(super) fn reload(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
+    if !session.is_up()? {
+        return Ok(());
+    }
+    let names: Vec<&str> = arguments.split_whitespace().collect();
+    act(session, &RELOAD, &names, None)
 }
 
 /// The action `clear name… | all`.
@@ -331,7 +355,7 @@ fn listed(names: &[String]) -> String {
     }
 }
 
-fn no_names(session: &mut CtlSession, status: u8) -> Result<(), CtlError> {
+pub(super) fn no_names(session: &mut CtlSession, status: u8) -> Result<(), CtlError> {
     let action = session.running.name;
     session.usage(&format!("Error: {action} requires a process name"), status)
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::fatal::{Fatal, internal};
-use super::run_threads::{Run, RunThreads};
+use super::run_threads::{Run, RunThreads, state_directory};
 use super::startup::{
     DaemonResources, ReservedFds, StartContext, Started, cold_start, init_process, reserve,
     resume_start,
@@ -184,7 +184,7 @@ fn run(
         pidfile,
         auto_logs: _auto_logs,
         resources: own,
-        fleet,
+        mut fleet,
         restored,
         sockets,
         in_flight_log,
@@ -206,9 +206,13 @@ fn run(
         socket_check: SocketCheck::default(),
         watch: Watch::begin(config.daemon.logfile.clone(), config.daemon.loglevel)?,
     };
+    let (runs, lines) =
+        state_directory(config).map_or_else(Default::default, |path| engine::read_runs(&path));
+    fleet.add_runs(runs);
     let engine = run.start_engine((fleet, restored), own.signals, notifier)?;
     let sender = engine.sender();
     let output = run.start_output(activity, in_flight_log, sender.clone())?;
+    lines.into_iter().for_each(|line| output.log(line));
     let spawn = run.start_spawn((sockets, staging), sender.clone(), output.clone())?;
     let mut server = run.start_server(servers, sender, &output)?;
 

@@ -1,7 +1,7 @@
 //! The threads of a run: starts them in order, and stops them in reverse order.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::fatal::{Fatal, internal};
@@ -13,13 +13,23 @@ use crate::cgroup::CgroupManager;
 use crate::config::spec::Config;
 use crate::control::{ControlHandle, EventFeed};
 use crate::core::Fleet;
-use crate::engine::{Engine, EngineConfig, InboxSender, LoaderJobs, Notifier, Workers};
+use crate::engine::{Engine, EngineConfig, InboxSender, LoaderJobs, Notifier, RunStore, Workers};
 use crate::fd_holder::FdStore;
 use crate::handoff::RestoredEngine;
 use crate::output::{self, Activity, OutputCommand, OutputHandle};
 use crate::server::{self, BoundServer, RecentClients, ServerHandle, SocketCheck};
 use crate::spawn::{self, SharedSocket, SpawnBase, SpawnHandle};
 use crate::sys::{Limit, Resource, SharedBuffer, SignalReader};
+
+/// The directory for what outlasts a restart of the host: that of the configuration, else the first that systemd made for
+/// its unit. `None`: there is none.
+pub(super) fn state_directory(config: &Config) -> Option<PathBuf> {
+    config.daemon.state_directory.clone().or_else(|| {
+        let made = std::env::var_os("STATE_DIRECTORY")?;
+        let first = made.to_str()?.split(':').next()?;
+        Path::new(first).is_absolute().then(|| PathBuf::from(first))
+    })
+}
 
 /// The values that the threads of a run have in common.
 pub(super) struct Run<'a> {
@@ -68,6 +78,7 @@ impl Run<'_> {
             cgroup_manager: self.cgroup_manager.clone(),
             heartbeats: self.watch.0.clone(),
             check_sockets: Box::new(move || socket_check.request()),
+            run_store: state_directory(self.config).as_deref().map(RunStore::new),
         })
         .map_err(internal("cannot start the engine"))
     }

@@ -62,6 +62,8 @@ pub mod adr {
     pub mod adr_0029_log_sinks {}
     #[doc = include_str!("adr/0030-effects.md")]
     pub mod adr_0030_effects {}
+    #[doc = include_str!("adr/0031-schedules.md")]
+    pub mod adr_0031_schedules {}
 }
 
 #[doc = include_str!("handoff.md")]

@@ -326,6 +326,13 @@ lines! {
     NoticeIgnored { name: ProcessName, what: String } about name = Info ours "{name}: ignored notification {what}";
     NoticeForeign { name: ProcessName, sender: i32, uid: u32 } about name = Warn ours "{name}: dropped a notification from process {sender} (uid {uid}), which does not belong to {name}";
     NoticesForeign { name: ProcessName, count: u64 } about name = Warn ours "{name}: dropped {count} notifications from processes that do not belong to {name}";
+    RunsUnreadable { #[own] path: String, #[own] error: String } = Warn ours "ignored the stored runs in {path}: {error}";
+    RunsUnwritable { #[own] path: String, #[own] error: String } = Warn ours "cannot store runs in {path}: {error} (retrying at the next run)";
+    RunSkipped { name: ProcessName, #[own] when: String } about name = Info ours "{name}: skipped the run of {when}: the program still runs (cron_overlap=skip)";
+    RunQueued { name: ProcessName, #[own] when: String } about name = Info ours "{name}: the run of {when} waits until the program has ended (cron_overlap=queue)";
+    RunReplaces { name: ProcessName, #[own] when: String } about name = Info ours "{name}: stopping the program for the run of {when} (cron_overlap=kill)";
+    RunMissed { name: ProcessName, #[own] when: String } about name = Warn ours "{name}: missed the run of {when} (cron_missed=skip)";
+    RunMadeUp { name: ProcessName, #[own] when: String } about name = Warn ours "{name}: missed the run of {when}; running now (cron_missed=once)";
     GaveUp { name: ProcessName } about name = Info "gave up: {name} entered FATAL state, too many start retries too quickly";
     ExitedExpected { name: ProcessName, status: ExitStatus } about name = Info "exited: {name} ({status}; expected)";
     ExitedUnexpected { name: ProcessName, status: ExitStatus } about name = Warn "exited: {name} ({status}; not expected)";

@@ -20,9 +20,11 @@ use super::inbox::{Inbox, InboxSender};
 use super::inherited::Inherited;
 use super::loader::{Loader, LoaderJobs};
 use super::orphans::OrphanSearch;
+use super::run_store::RunStore;
 use super::scripts::Scripts;
 use super::systemd::{Notifier, Systemd};
 use super::upgrade::Upgrade;
+use super::wall_clock::WallClock;
 use crate::cgroup::CgroupManager;
 use crate::config::spec::{Config, ReadyWhen};
 use crate::core::{Actions, DaemonOutcome, DaemonSignal, Fleet, Input};
@@ -43,6 +45,8 @@ const TOKEN_SIGNALS: u64 = 1;
 const TOKEN_MONITOR: u64 = 2;
 /// The epoll token of the exit of the fd holder.
 pub(super) const TOKEN_HOLDER: u64 = 3;
+/// The epoll token of the timer on the wall clock.
+pub(super) const TOKEN_WALL: u64 = 4;
 /// How often the engine polls processes whose pidfd the kernel refused to watch, in milliseconds.
 const UNPOLLED_MS: u64 = 100;
 /// Maximum duration of one turn of the loop. A turn computes and does not block. The longest one measured (`update`
@@ -77,6 +81,8 @@ pub struct EngineConfig {
     pub restored: Option<RestoredEngine>,
     /// The store of descriptors for recovery after a crash. `None`: no fd holder.
     pub fd_store: Option<Arc<FdStore>>,
+    /// The store of the last runs of programs. `None`: they are kept in memory only.
+    pub run_store: Option<RunStore>,
 }
 
 /// The engine. It is created first, so that the other threads can get its inbox, and then run.
@@ -108,6 +114,8 @@ pub struct Engine {
     /// The state of the previous daemon, until the loop starts.
     restored: Option<RestoredEngine>,
     pub(super) inherited: Inherited,
+    pub(super) wall_clock: WallClock,
+    pub(super) run_store: Option<RunStore>,
 }
 
 /// Handles of the threads that the engine sends jobs to.
@@ -153,11 +161,13 @@ impl Engine {
             None => None,
         };
         let heartbeats = parts.heartbeats;
+        let mut fleet = parts.fleet;
+        fleet.use_zones(sys::cron_zone);
         Ok(Self {
             poller,
             inbox,
             signals: parts.signals,
-            fleet: parts.fleet,
+            fleet,
             loader: Loader::new(parts.loader, heartbeats.clone()),
             bus: Bus::new(parts.publish),
             systemd: Systemd::new(parts.notifier, parts.ready_when),
@@ -176,6 +186,8 @@ impl Engine {
             checkpoint,
             restored: parts.restored,
             inherited: Inherited::default(),
+            wall_clock: WallClock::default(),
+            run_store: parts.run_store,
             heartbeats,
             sender,
         })
@@ -221,6 +233,7 @@ impl Engine {
                 self.close_inbox();
                 return Ok(EngineExit::HandedOff(Box::new(self)));
             }
+            self.set_wall_timer();
             let timeout = self.timeout();
             heartbeat.idle();
             let ready: Vec<u64> = self
@@ -243,6 +256,7 @@ impl Engine {
             TOKEN_SIGNALS => self.read_signals(workers),
             TOKEN_HOLDER => self.holder_ended(workers),
             TOKEN_MONITOR => self.heartbeats.monitor_ended(),
+            TOKEN_WALL => self.wall_timer_expired(workers),
             _ => match self.children.event(token) {
                 Some(ChildEvent::Exit(instance)) => {
                     self.reap(instance, workers);
@@ -269,7 +283,7 @@ impl Engine {
             self.start_holder();
         }
         let deadline = self.fleet.next_deadline();
-        if deadline.is_some_and(|deadline| deadline <= sys::now().mono) {
+        if deadline.is_some_and(|deadline| deadline <= sys::now().mono) || self.is_wall_due() {
             self.feed(Input::DeadlineReached, workers);
         }
     }
@@ -297,6 +311,10 @@ impl Engine {
             .chain(self.orphans.due())
             .min()
             .map(|at| Duration::from_nanos(at.nanos_since(sys::now().mono)));
+        let deadline = match (deadline, self.wall_timeout()) {
+            (Some(deadline), Some(look)) => Some(deadline.min(look)),
+            (deadline, look) => deadline.or(look),
+        };
         if !self.children.has_unpolled() {
             return deadline;
         }

@@ -16,14 +16,17 @@ mod messages;
 mod orphans;
 mod perform;
 mod process_watch;
+mod run_store;
 mod scripts;
 mod systemd;
 mod upgrade;
+mod wall_clock;
 
 pub use actor::{Engine, EngineConfig, EngineExit, StoppedEngine, Workers};
 pub use bus::Publish;
 pub use descriptors::reserve_descriptors;
 pub use inbox::{AnswerFn, EngineGone, InboxSender, RequestMessage};
 pub use loader::{Compose, Load, LoaderJobs, Plan};
+pub use run_store::{RunStore, read_runs};
 pub use systemd::{Notifier, passed_sockets, store_holder, take_stored_holder};
 pub use upgrade::EngineHandoff;

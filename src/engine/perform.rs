@@ -43,10 +43,8 @@ impl Engine {
             }
             Action::Upgrade(ticket) => self.examine(ticket),
             Action::PollNotify(instance) => {
-                let poller = &self.poller;
-                let notified = self
-                    .children
-                    .read_notifications(instance, AT_ONCE_MAX, poller);
+                let (children, poller) = (&mut self.children, &self.poller);
+                let notified = children.read_notifications(instance, AT_ONCE_MAX, poller);
                 self.follow_ups.extend(notified);
                 self.follow_ups.push_back(Input::NotifyPolled(instance));
             }
@@ -55,8 +53,8 @@ impl Engine {
                 signal,
                 scope,
             } => {
-                let group = scope == SignalScope::Group;
-                let result = self.children.send_signal(instance, signal, group);
+                let is_group = scope == SignalScope::Group;
+                let result = self.children.send_signal(instance, signal, is_group);
                 self.follow_ups.push_back(Input::Signalled {
                     instance,
                     signal,
@@ -75,6 +73,7 @@ impl Engine {
             Action::Limit(instance, limits) => {
                 self.cgroups.limit(instance, limits, &workers.output);
             }
+            Action::StoreRuns(process, runs) => self.store_runs(process, runs, workers),
             Action::Log(line) => workers.output.log(line),
             Action::Audit(audit) => {
                 let line = audit_line(&audit.caller, audit.entry, audit.fault.as_ref());

@@ -116,6 +116,27 @@ Each key has its type, its default and, if the form is not obvious, an example. 
 not have. “Per process” marks keys whose value is expanded for each process of a section, so that it can contain
 `%(process_num)d`. “Option” is the command line option that overrides the key. `VALUE TYPES` describes the types.";
 
+const SCHEDULES: &str = "\
+`cron` has five fields (minute, hour, day of the month, month, day of the week) or six (second first). A field is `*` or `?`,
+a number, a range `<a>-<b>`, a step `*/<n>`, `<a>-<b>/<n>` or `<a>/<n>` (from `<a>` on), or a list of these with commas. Months and
+days have names (`JAN`, `SUN`); Sunday is 0 or 7. If both day fields are restricted, either is enough. `L` is the last day, `1#2`
+the second Monday, `15W` the working day next to the 15th, `5L` the last Friday. `@yearly`, `@monthly`, `@weekly`, `@daily`,
+`@midnight` and `@hourly` are words for whole expressions. `@every 1h30m` is an interval, from the start of the schedule on, on a
+clock that nobody can set. `CRON_TZ=<zone>` or `TZ=<zone>` before the fields names a time zone; otherwise times are those of the
+host, whose zone is read with the configuration. A date that never comes is a configuration error.
+
+A time that summer time skips counts as the moment after the gap. A time that comes twice counts once, unless the hour is a
+wildcard. A run that is due is late after one minute: the daemon did not run, the machine slept, or the clock was set forward; then
+`cron_missed` decides. If the clock is set back by at most three hours, the times that come again have no second run; if it is set
+back further, the schedule starts again.
+
+A run that is due while the program is starting, running or stopping follows `cron_overlap`. With `queue`, at most one run waits,
+and a `stop` by hand drops it. Everything else is as for other programs: `startsecs`, `startretries`, `stopwaitsecs` and the
+environment apply to each run.
+
+The last 50 runs of each program are in `state_directory`, in the directory `runs`. Without a state directory they survive an
+upgrade of the daemon only, and runs that were due while no daemon ran are not noticed.";
+
 const ENV_FILES: &str = "\
 `envFiles` and `environment_file` name files of `<KEY>=<value>` lines. The daemon reads them with its own rights at each start of the
 program, so a changed file counts at the next start. A variable of a later file wins over that of an earlier file; `environment`
@@ -240,6 +261,8 @@ pub fn configuration() -> String {
     for kind in types() {
         page.entry(kind.name(), &sentence(kind.expected()));
     }
+    page.section("SCHEDULES");
+    page.prose(SCHEDULES);
     page.section("ENVIRONMENT FILES");
     page.prose(ENV_FILES);
     core::manual::states(&mut page);

@@ -47,6 +47,7 @@ mod test_fork;
 mod thread;
 mod time_zone;
 mod timer;
+mod wall_timer;
 mod watch;
 
 pub use accounts::{Account, account, own_groups};
@@ -95,7 +96,7 @@ pub use plan::{CStrings, ChildBounds, ChildIds, ConfiguredValue, NulByte, RawPla
 pub use poller::{Interest, Poller, ReadyFd, Waker};
 pub use shared::{MemoryFile, SharedBuffer};
 pub use signals::{ReceivedSignal, SignalReader, detach_signal, ignore_signals, start_unblocked};
-pub use small_file::{SmallFileError, read_small_file};
+pub use small_file::{SmallFileError, read_small_file, replace_small_file};
 pub use socket::{end_writing, listen_on, own_user_name, peer_is_gone, unix_bound, unix_connected};
 pub use socket_file::{ListeningSocket, SocketFileError as SocketRefusal, listen_at};
 pub use spawn::{FdTableMode, Spawner, StagingFds};
@@ -103,4 +104,5 @@ pub use stdio::ChildStdio;
 pub use thread::{has_thread, open_thread, thread_id};
 pub use time_zone::{cron_zone, read_cron_zone, time_zone};
 pub use timer::Timer;
+pub use wall_timer::{WallEvent, WallTimer};
 pub use watch::FileWatch;

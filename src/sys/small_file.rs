@@ -1,13 +1,13 @@
 //! Reads small regular files that users name in a configuration.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag, fstat};
 
-use super::safe_open::{describe_target, errno, kind, safe_open};
+use super::safe_open::{SafePath, describe_target, errno, kind, safe_open};
 use crate::domain::Errno;
 
 /// Why a file cannot be read.
@@ -53,6 +53,33 @@ pub fn read_small_file(path: &Path, max: usize) -> Result<Vec<u8>, SmallFileErro
         return Err(SmallFileError::TooLarge(max));
     }
     Ok(bytes)
+}
+
+/// The end of the name of a file that is being written.
+const UNFINISHED: &str = ".new";
+
+/// Writes a file beside the old one and replaces that, so that a crash leaves one of them. It follows links as
+/// [`safe_open`] does.
+///
+/// # Errors
+/// EACCES, ENOSPC, EROFS, …
+pub fn replace_small_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let refused = |error: Errno| io::Error::from_raw_os_error(error.0);
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(UNFINISHED);
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let mode = Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IRGRP | Mode::S_IROTH;
+    let file = safe_open(Path::new(&unfinished), flags, mode).map_err(refused)?;
+    let mut file = File::from(file);
+    file.set_len(0)?;
+    file.write_all(bytes)?;
+    // The rename must not reach the disk before the content.
+    file.sync_data()?;
+    let place = SafePath::resolve(path);
+    place
+        .and_then(|place| place.rename_suffix(UNFINISHED, ""))
+        .map_err(refused)?;
+    Ok(())
 }
 
 #[cfg(test)]

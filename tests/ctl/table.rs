@@ -110,7 +110,8 @@ pub(crate) const STEPS: &[Step] = &[
     Ctl("status x: y", Same),
     Ctl("status :*", Same),
     Ctl("status *", Same),
-    Ctl("status -v", Same),
+    // For Supervisor, -v is a name.
+    Ctl("status -x", Same),
     Ctl("status é", Same),
     Ctl("status all nosuch", Same),
     Ctl("status all all", Same),
@@ -240,7 +241,8 @@ pub(crate) const STEPS: &[Step] = &[
              status <gname>:*\tGet status for all processes in a group\n\
              status <name> <name>\tGet status for multiple named processes\n\
              status\t\t\tGet all process status info\n\
-             status --json [...]\tThe same as one line of JSON\n",
+             status --json [...]\tThe same as one line of JSON\n\
+             status -v [...]\t\tAlso restarts, the last exit and the last error\n",
             0,
         ),
     ),

@@ -546,11 +546,7 @@ fn headings(page: &str) -> Result<Vec<String>, String> {
 /// Links of README, of the guides and of their translations to files and headings of the repository.
 fn links() -> Result<Outcome, String> {
     let mut all = pages()?;
-    all.extend(
-        TRANSLATED
-            .iter()
-            .map(|page| page.replace(".md", ".zh-CN.md")),
-    );
+    all.extend(translated()?.iter().map(|page| chinese_of(page)));
     let mut wrong = Vec::new();
     for page in all {
         let directory = Path::new(&page).parent().unwrap_or(Path::new(""));
@@ -587,12 +583,22 @@ fn links() -> Result<Outcome, String> {
     }
 }
 
+/// The translation of a page.
+fn chinese_of(page: &str) -> String {
+    page.replace(".md", ".zh-CN.md")
+}
+
 /// Pages that have a translation.
-const TRANSLATED: [&str; 3] = [
-    "README.md",
-    "man/guide/dependencies.md",
-    "man/guide/quick-start.md",
-];
+fn translated() -> Result<Vec<String>, String> {
+    let mut pages = pages()?;
+    pages.retain(|page| root(&chinese_of(page)).exists());
+    for page in ["README.md", "man/guide/quick-start.md"] {
+        if !pages.iter().any(|other| other == page) {
+            return Err(format!("{page} has no translation"));
+        }
+    }
+    Ok(pages)
+}
 
 /// A translation has the same number of headings with the same levels, and the same blocks in the same order.
 fn chinese() -> Result<Outcome, String> {
@@ -600,8 +606,8 @@ fn chinese() -> Result<Outcome, String> {
         let level = |line: &String| line.chars().take_while(|c| *c == '#').count();
         Ok(headings(page)?.iter().map(level).collect())
     };
-    for page in TRANSLATED {
-        let other = page.replace(".md", ".zh-CN.md");
+    for page in &translated()? {
+        let other = chinese_of(page);
         if levels(page)? != levels(&other)? {
             return Err(format!("{other} has other headings than {page}"));
         }

@@ -5,14 +5,25 @@ use std::sync::Arc;
 
 use supervisord::config::dependency::{depends_on, wait_for};
 use supervisord::config::spec::{
-    AutoRestart, CgroupLimits, Config, DaemonSpec, Dependencies, ExitWhen, FcgiSocket, GroupChange,
-    GroupChangeResult, GroupKind, GroupSpec, HealthAction, HealthSpec, Hooks, InternedDefault as _,
-    KillMode, LimitAmount, LogSpec, LogTarget, NotifySpec, OnFatal, ProcessKind, ProcessSpec,
-    ProgramSpec, ProgramTemplate, RestartPolicy, Script, UNLIMITED_RETRIES,
+    AutoRestart, CgroupLimits, Config, CronMissed, CronOverlap, DaemonSpec, Dependencies, ExitWhen,
+    FcgiSocket, GroupChange, GroupChangeResult, GroupKind, GroupSpec, HealthAction, HealthSpec,
+    Hooks, InternedDefault as _, KillMode, LimitAmount, LogSpec, LogTarget, NotifySpec, OnFatal,
+    ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate, RestartPolicy, ScheduleSpec, Script,
+    UNLIMITED_RETRIES,
 };
 use supervisord::domain::{GroupName, Namespec, ProcessName, Seconds, Signal};
 
 use crate::rng::Rng;
+
+/// The expressions in use, with the longest time between two occurrences in seconds.
+pub(crate) const EXPRESSIONS: &[(&str, i64)] = &[
+    ("* * * * * *", 1),
+    ("*/7 * * * * *", 7),
+    ("* * * * *", 60),
+    ("@hourly", 3600),
+    ("@every 3s", 3),
+    ("@every 90s", 90),
+];
 
 /// A configuration of about `size` processes.
 pub(crate) fn config(rng: &mut Rng, size: u64) -> Arc<Config> {
@@ -175,6 +186,7 @@ fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
         hooks: rng.one_in(4).then(|| Arc::new(hooks(rng))),
         resources: resources(rng),
         dependencies: dependencies(rng, group),
+        schedule: (place % 3 == 1).then(|| schedule(rng)),
         ..ProcessSpec::new(
             ProcessName::parse(&format!("p{place}")).expect("valid"),
             group.clone(),
@@ -243,6 +255,18 @@ fn dependencies(rng: &mut Rng, group: &GroupName) -> Arc<Dependencies> {
         }
     }
     dependencies.into_shared()
+}
+
+/// A random schedule. Every third process has one in every configuration, so that invariants about restarts know which
+/// processes start at any time.
+fn schedule(rng: &mut Rng) -> Arc<ScheduleSpec> {
+    let (cron, _) = rng.pick(EXPRESSIONS);
+    Arc::new(ScheduleSpec {
+        cron: Arc::from(cron),
+        overlap: rng.pick(&[CronOverlap::Skip, CronOverlap::Queue, CronOverlap::Kill]),
+        missed: rng.pick(&[CronMissed::Skip, CronMissed::Once]),
+        jitter: Seconds(rng.pick(&[0, 0, 2, 1000])),
+    })
 }
 
 fn check() -> Script {

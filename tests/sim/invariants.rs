@@ -17,6 +17,7 @@ use crate::ends::Ends;
 use crate::listeners::Listeners;
 use crate::notifiers::Notifiers;
 use crate::restarts::Restarts;
+use crate::schedules::Schedules;
 use crate::scripts::Scripts;
 
 const SECOND: u64 = 1_000_000_000;
@@ -70,6 +71,7 @@ pub(crate) struct Invariants {
     dependents: Dependents,
     listeners: Listeners,
     notifiers: Notifiers,
+    schedules: Schedules,
     scripts: Scripts,
     restarts: Restarts,
     ends: Ends,
@@ -312,6 +314,10 @@ impl Invariants {
             assert!(deadline > now.mono, "a deadline is in the past");
         }
         self.notifiers.after(now.mono.0, input, actions);
+        let seen = self.schedules.after(now, actions);
+        let clock_set = matches!(input, Input::ClockSet).then_some("clock set");
+        self.seen
+            .extend(seen.into_iter().chain(clock_set).map(str::to_owned));
         self.scripts.after(now, fleet);
         let happened = self.ends.after(self.stopping_told);
         self.seen.extend(happened.map(str::to_owned));
@@ -388,7 +394,8 @@ impl Invariants {
         self.restarts.attempt(&name, spec);
         if told.to_stay_down {
             assert!(
-                matches!(input, Input::Spawner(SpawnerOutcome::Answered { .. })),
+                spec.schedule.is_some()
+                    || matches!(input, Input::Spawner(SpawnerOutcome::Answered { .. })),
                 "a start after an accepted stop, by {input:?}"
             );
             told.to_stay_down = false;
@@ -614,8 +621,12 @@ impl Invariants {
                     group, process, to, ..
                 } = &**change
             {
+                // A schedule may stop a process for its next run at the same moment.
+                let has_schedule = before.iter().chain(after).any(|view| {
+                    view.next_run.is_some() && view.group == *group && view.name == *process
+                });
                 assert!(
-                    *to != ProcessState::Stopping || !stays(group, process),
+                    *to != ProcessState::Stopping || !stays(group, process) || has_schedule,
                     "{group}:{process} stays, and is stopped"
                 );
                 changed.insert((group.to_string(), process.to_string()));
@@ -678,6 +689,11 @@ impl Invariants {
                 "{instance:?} is not killed in time: {at} {instance_state:?} {told:?}"
             );
         }
+    }
+
+    /// Asserts that every schedule goes on.
+    pub(crate) fn schedules_go_on(&self, now: Now, fleet: &Fleet) {
+        self.schedules.go_on(now, fleet);
     }
 
     /// Asserts that the views of clients equal the published events.

@@ -10,6 +10,7 @@ mod listeners;
 mod notifiers;
 mod restarts;
 mod rng;
+mod schedules;
 mod scripts;
 mod world;
 
@@ -81,6 +82,11 @@ const MUST_HAPPEN: &[&str] = &[
     "RestartFloored",
     "RestartRefused",
     "RestartedWith",
+    "RunMadeUp",
+    "RunMissed",
+    "RunQueued",
+    "RunReplaces",
+    "RunSkipped",
     "SHUTDOWN_STATE",
     "SPAWN_ERROR",
     "STILL_RUNNING",
@@ -99,6 +105,8 @@ const MUST_HAPPEN: &[&str] = &[
     "WaitingToStop",
     "WatchdogMissed",
     "WatchdogTriggered",
+    "a schedule ran",
+    "clock set",
     "AllEnded",
     "ProgramEnded",
     "delay that has grown",

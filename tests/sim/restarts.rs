@@ -85,6 +85,10 @@ impl Restart {
             return None;
         };
         let reset_after = u64::try_from(policy.reset_after.0).expect("not negative") * SECOND;
+        if to == ProcessState::Stopped && from != ProcessState::Stopping {
+            // It may wait for a dependency, and then the next start is no start by hand.
+            self.is_known = false;
+        }
         match to {
             ProcessState::Starting => {
                 let is_by_hand = matches!(from, ProcessState::Stopped | ProcessState::Fatal);
@@ -192,7 +196,10 @@ impl Restarts {
             | Action::Spawn(_, spec) => {
                 let name = (spec.group.to_string(), spec.name.to_string());
                 let process = self.processes.entry(name).or_insert_with(Restart::fresh);
-                process.spec = Some((spec.restart, spec.startretries));
+                // A schedule starts its program at any time.
+                let restarts = (spec.restart, spec.startretries);
+                process.spec = spec.schedule.is_none().then_some(restarts);
+                process.is_known &= spec.schedule.is_none();
             }
             Action::Publish(change) => match &**change {
                 Change::ProcessState {

@@ -161,9 +161,16 @@ impl World {
                 1 => self.rng.below(SECOND),
                 _ => self.rng.below(5 * SECOND),
             };
+        let run = self.fleet.next_wall_deadline().map_or(u64::MAX, |run| {
+            let left = run.0.saturating_sub(self.now.wall.0).max(0);
+            mono.saturating_add(left.unsigned_abs())
+        });
+        let deadline = deadline.min(run);
         let at = deadline.min(answer).min(random).max(mono);
-        self.pass_time(at - mono);
-        if at == answer {
+        if self.pass_time(at - mono) {
+            // The timer on the wall clock tells it first.
+            self.feed(Input::ClockSet);
+        } else if at == answer {
             let (_, input) = self.coming.pop_first().expect("there is one");
             if let Input::Exited { instance, .. } = &input {
                 self.alive.remove(instance);
@@ -237,14 +244,18 @@ impl World {
         self.feed(Input::Resumed(successor));
     }
 
-    fn pass_time(&mut self, nanos: u64) {
+    /// Lets time pass. Returns whether the wall clock was set too.
+    fn pass_time(&mut self, nanos: u64) -> bool {
         self.now.mono.0 += nanos;
         self.now.wall.0 += i64::try_from(nanos).expect("virtual time is short");
         if self.rng.one_in(200) {
-            // An administrator sets the clock. Nothing may depend on it.
-            let jump = i64::try_from(self.rng.below(10_000 * SECOND)).expect("fits");
-            self.now.wall.0 += jump - 5_000_000_000_000;
+            // An administrator sets the clock. Only schedules depend on it.
+            let most = self.rng.pick(&[60, 10_000, 10_000, 200_000]) * SECOND;
+            let jump = i64::try_from(self.rng.below(most)).expect("fits");
+            self.now.wall.0 += jump - i64::try_from(most / 2).expect("fits");
+            return true;
         }
+        false
     }
 
     fn feed(&mut self, input: Input) {
@@ -280,6 +291,7 @@ impl World {
         if self.rng.one_in(10 + self.size) {
             self.invariants
                 .compare(&self.fleet, &self.fleet.view(self.now));
+            self.invariants.schedules_go_on(self.now, &self.fleet);
         }
         self.perform(out);
     }
@@ -428,6 +440,7 @@ impl World {
             | Action::Limit(..)
             | Action::Output(OutputEffect::CreateLogs(_))
             | Action::Output(OutputEffect::ReopenLogs)
+            | Action::StoreRuns(..)
             | Action::Log(_)
             | Action::Audit(_)
             | Action::Publish(_)

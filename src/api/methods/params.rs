@@ -4,19 +4,6 @@ use super::super::method::{BoundCall, Param, ParamKind};
 use super::super::{Request, RequestTarget};
 use crate::domain::Namespec;
 
-/// Creates a call for one process or, if `text` is a wildcard, for its group.
-pub(super) fn target_request(
-    text: String,
-    request: impl FnOnce(RequestTarget) -> Request,
-) -> BoundCall {
-    let namespec = Namespec::parse(&text);
-    if namespec.process.is_some() {
-        BoundCall::Engine(request(RequestTarget::One(namespec, text)))
-    } else {
-        BoundCall::Wildcard(request(RequestTarget::Group(namespec.group)), text)
-    }
-}
-
 /// Creates a required parameter.
 pub(super) const fn param(name: &'static str, kind: ParamKind, doc: &'static str) -> Param {
     Param {
@@ -81,3 +68,16 @@ pub(super) const RESULTS: &str =
 pub(super) const LOG_TEXT: &str = "The text; bytes that are not UTF-8 are replaced";
 pub(super) const TAIL_RESULT: &str =
     "[text, size of the log, true if the log has more bytes than requested]";
+
+/// Creates a call for one process or, if `text` is a wildcard, for its group.
+pub(super) fn target_request(
+    text: String,
+    request: impl FnOnce(RequestTarget) -> Request,
+) -> BoundCall {
+    let namespec = Namespec::parse(&text);
+    if namespec.process.is_some() {
+        BoundCall::Engine(request(RequestTarget::One(namespec, text)))
+    } else {
+        BoundCall::Wildcard(request(RequestTarget::Group(namespec.group)), text)
+    }
+}

@@ -3,7 +3,8 @@
 use super::super::method::{BoundCall, Method, Param, ParamKind, WireType};
 use super::super::{FaultCode, Permission, Request, RequestTarget, TableColumns};
 use super::params::{
-    DONE, GROUP_NAME, PROCESS_OR_GROUP, RESULTS, START_WAIT, STOP_WAIT, param, target_request,
+    DONE, GROUP, GROUP_NAME, PROCESS_OR_GROUP, RESULTS, START_WAIT, STOP_WAIT, param,
+    target_request,
 };
 use crate::domain::{Foreign, Namespec};
 
@@ -23,7 +24,7 @@ fn rolling_target(text: String) -> RequestTarget {
 pub(super) const METHODS: &[Method] = {
     use FaultCode::{
         AbnormalTermination, AlreadyStarted, BadName, CantReread, Failed, IncorrectParameters,
-        NoFile, NotExecutable, SpawnError as SpawnErrorFault,
+        NoFile, NotExecutable, NotRunning, SpawnError as SpawnErrorFault,
     };
     use Permission::{Configure, Control, Shutdown, Status, Update};
     use WireType::{Array, Bool, Struct, Text};
@@ -65,6 +66,40 @@ pub(super) const METHODS: &[Method] = {
             permission: Configure,
             doc: "Give a scaled group its last read configuration, with the numbers of processes in it. Processes that are equal in both keep running. Other processes are stopped and removed, and new ones start with `autostart`. The method returns after all removed processes have stopped. The fault INCORRECT_PARAMETERS means that the group was not scaled. `supervisorctl update` uses this method.",
             bind: |args| Ok(BoundCall::Engine(Request::ResetNumprocs(args.text()?))),
+        },
+        Method {
+            names: &["supervisord.reloadProcess"],
+            params: &[PROCESS_OR_GROUP],
+            returns: Bool,
+            result: "Always true; for `group:*` the result of reloadProcessGroup",
+            faults: &[BadName, NotRunning, Failed],
+            permission: Control,
+            doc: "Reload a process in place: run its `reload_command` and wait for its end, or send its `reload_signal`. The state of the process does not change.",
+            bind: |args| Ok(target_request(args.text()?, Request::Reload)),
+        },
+        Method {
+            names: &["supervisord.reloadProcessGroup"],
+            params: &[GROUP],
+            returns: Array,
+            result: RESULTS,
+            faults: &[BadName],
+            permission: Control,
+            doc: "Reload the running processes of a group that have `reload_command` or `reload_signal`, one after another.",
+            bind: |args| {
+                Ok(BoundCall::Engine(Request::Reload(RequestTarget::Group(
+                    args.text()?,
+                ))))
+            },
+        },
+        Method {
+            names: &["supervisord.reloadAllProcesses"],
+            params: &[],
+            returns: Array,
+            result: RESULTS,
+            faults: &[],
+            permission: Control,
+            doc: "Reload all running processes that have `reload_command` or `reload_signal`, one after another.",
+            bind: |_| Ok(BoundCall::Engine(Request::Reload(RequestTarget::All))),
         },
         Method {
             names: &["supervisord.rollingRestart"],
@@ -199,6 +234,34 @@ pub(super) const METHODS: &[Method] = {
                 };
                 Ok(BoundCall::ProcessTable(request, columns))
             },
+        },
+        Method {
+            names: &["supervisord.getSchedules"],
+            params: &[param(
+                "names",
+                ParamKind::Names,
+                "`process`, `group:process`, `group:*`, or an array of those; empty: all processes. A word that names no process means the group of that name",
+            )],
+            returns: Array,
+            result: "One string per process with `cron`, sorted by group and name, of members separated by tabs: name, time of the next run in seconds since the epoch (0 = none), the same time in the zone of the schedule, number of runs skipped because the program still ran, number of times that runs were missed, the expression",
+            faults: &[],
+            permission: Status,
+            doc: "Return when programs with `cron` run next. Unknown names and processes without a schedule are omitted.",
+            bind: |args| Ok(BoundCall::Engine(Request::Schedules(args.names()?))),
+        },
+        Method {
+            names: &["supervisord.getRuns"],
+            params: &[param(
+                "name",
+                ParamKind::Namespec,
+                "Name of a process, as `process` or `group:process`",
+            )],
+            returns: Array,
+            result: "One string per run, the oldest first, of members separated by tabs: start in seconds since the epoch, the same time in the zone of the schedule, end in both forms (0 and empty = not ended), the result",
+            faults: &[BadName],
+            permission: Status,
+            doc: "Return the last runs of a program with `cron`, at most 50. With a state directory, they survive a restart of the host.",
+            bind: |args| Ok(BoundCall::Engine(Request::Runs(args.text()?))),
         },
         Method {
             names: &["supervisord.planUpdate"],

@@ -57,6 +57,7 @@ pub(super) const DAEMON: &[ConfigKey] = &[
     key("directory", Directory, None, "working directory of the daemon in the background").flag('d', "directory").topic(Run).example("/tmp").daemon(set!(lookup: spec.directory = Some(directory))),
     key("nocleanup", Boolean, Some("false"), "keep AUTO logs of earlier runs at start").flag('k', "nocleanup").topic(Logs).daemon(set!(spec.nocleanup = boolean)),
     key("childlogdir", Directory, None, "directory of AUTO logs; not set: the directory for temporary files").flag('q', "childlogdir").topic(Logs).example("/tmp").daemon(set!(lookup: childlogdir = Some(existing_directory))),
+    key("state_directory", Directory, None, "directory for what outlasts a restart of the host, such as the last runs of programs with cron; not set: STATE_DIRECTORY from systemd, else this is not stored").ours().topic(Run).example("/tmp").daemon(set!(lookup: spec.state_directory = Some(directory))),
     key("environment", Environment, Some(""), "environment variables for all programs").topic(Run).example("LANG=\"C.UTF-8\",TZ=\"UTC\"").secret(),
     key("strip_ansi", Boolean, Some("false"), "remove ANSI escape sequences from the logs of programs").flag('t', "strip_ansi").topic(Logs).daemon(set!(spec.strip_ansi = boolean)),
     key("ready_when", ReadyWhen, Some("started"), "when systemd is told that the daemon is ready: after all autostart programs were started, or when all are RUNNING or FATAL").ours().topic(Systemd).daemon(set!(spec.ready_when = ready_when)),

@@ -24,10 +24,10 @@ use super::row::{
 };
 use super::value_kind::ValueKind::{
     AutoRestart, Boolean, ByteLimit, ByteSize, Capabilities, CapabilityNames, CpuMax, Cron,
-    CronMissed, CronOverlap, Dependencies, DependencyTargets, Environment, ExitCodes, Group,
-    Groups, HealthAction, Integer, Jitter, KillMode, Limit, List, Logfile, Memory, Name, Nice,
-    NiceLimit, Octal, OnFatal, OomScore, PidsMax, ProcessCount, RateLimit, ReadyFd, Retries,
-    Script, Seconds, Signals, Text, User, WaitFor, Weight,
+    CronMissed, CronOverlap, Dependencies, Environment, ExitCodes, Group, Groups, HealthAction,
+    Integer, Jitter, KillMode, Limit, List, Logfile, Memory, Name, Nice, NiceLimit, Octal, OnFatal,
+    OomScore, PidsMax, ProcessCount, RateLimit, ReadyFd, Retries, Script, Seconds, Signals, Text,
+    User, WaitFor, Weight,
 };
 use super::values::{ProgramValues, set};
 use crate::domain::Resource;
@@ -106,7 +106,7 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("killasgroup", Boolean, None, "send SIGKILL to the whole process group; not set: as stopasgroup").topic(Start).example("true").program(set!(killasgroup = Some(boolean))),
     key("restart_floor", Seconds, Some("1"), "minimum seconds between two starts of an automatic restart; 0 = none").ours().topic(Start).example("10").program(set!(spec.restart_floor = duration)),
     key("depends_on", Dependencies, Some(""), "programs, groups (GROUP:*) or processes (GROUP:PROCESS) that must be up before this program starts, and that stop after it; each may end in :started, :ready, :healthy or :exited-ok").ours().topic(Order).example("web:ready").program(set!(dependencies.depends_on = dependency::depends_on)),
-    key("restart_with", DependencyTargets, Some(""), "dependencies whose restart restarts this program too").ours().topic(Order).example("web").program(set!(dependencies.restart_with = dependency::restart_with)),
+    key("restart_with", Dependencies, Some(""), "dependencies whose restart restarts this program too").ours().topic(Order).example("web").program(set!(dependencies.restart_with = dependency::restart_with)),
     key("dependent_startup", Boolean, Some("false"), "as in the plug-in supervisord-dependent-startup: start with the daemon although autostart is false, when dependent_startup_wait_for is met").ours().topic(Order).example("true").program(set!(dependencies.starts_with_plugin = boolean)),
     key("dependent_startup_wait_for", WaitFor, Some(""), "with dependent_startup: programs and the states that they must have, separated by blanks").ours().topic(Order).example("web:running").program(set!(dependencies.wait_for = dependency::wait_for)),
     key("restartpause", Seconds, Some("0"), "minimum seconds between an exit, or a failed start, and the automatic restart; 0 = none").ours().live().topic(Start).example("5").program(set!(spec.restart.pause = duration)),
@@ -114,6 +114,8 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("restart_delay_max", Seconds, Some("0"), "largest delay, up to which restart_delay doubles each time; 0 = restart_delay stays the same").ours().live().topic(Start).example("60").program(set!(spec.restart.delay_max = duration)),
     key("restart_jitter", Jitter, Some("0"), "largest random addition to the delay, as a part of it").ours().live().topic(Start).example("20%").program(set!(spec.restart.jitter_permille = jitter)),
     key("restart_reset_after", Seconds, Some("0"), "seconds of RUNNING after which delays and startretries begin again; 0 = as soon as the process is RUNNING").ours().live().topic(Start).example("60").program(set!(spec.restart.reset_after = duration)),
+    key("essential", Boolean, Some("false"), "the daemon stops all programs and exits, with the exit status of the program, when it is FATAL or has exited and is not restarted").ours().live().topic(Start).example("true").program(set!(spec.essential = boolean)),
+    key("on_fatal", OnFatal, Some("none"), "when the process is FATAL: none, or shutdown = the daemon stops all programs and exits with its status").ours().live().topic(Start).example("shutdown").program(set!(spec.on_fatal = ExitAtFatal::parse)),
     key("cron", Cron, None, "when the program runs; then autostart=false, autorestart=false and startsecs=0 are the defaults").ours().topic(Schedule).example("30 3 * * *").program(set!(lookup: cron = Some(schedule::cron))),
     key("cron_overlap", CronOverlap, Some("skip"), "if the program still runs: skip = no new run, queue = a new run afterwards, kill = stop the program and start it again").ours().topic(Schedule).example("queue").program(set!(cron_overlap = schedule::overlap)),
     key("cron_missed", CronMissed, Some("skip"), "runs that were due while the daemon did not run, the machine slept or the clock was set forward: skip = not at all, once = one run for all of them").ours().topic(Schedule).example("once").program(set!(cron_missed = schedule::missed)),

@@ -107,8 +107,6 @@ pub enum ValueKind {
     Diagnostics,
     /// Programs, groups and processes with conditions.
     Dependencies,
-    /// Programs, groups and processes.
-    DependencyTargets,
     /// Programs with states.
     WaitFor,
 }
@@ -154,8 +152,7 @@ impl ValueKind {
             Self::CpuMax => "CPU time",
             Self::Cron => "cron expression",
             Self::Diagnostics => "diagnostics level",
-            Self::Dependencies => "dependencies",
-            Self::DependencyTargets => "names",
+            Self::Dependencies => "programs",
             Self::WaitFor => "names and states",
             Self::ReadyFd
             | Self::AutoRestart
@@ -264,11 +261,7 @@ impl ValueKind {
                 "one of off, error, warn, info, debug, trace, and after commas MODULE=LEVEL such as engine=debug"
             }
             Self::Dependencies => {
-                "programs, groups (GROUP:*) or processes (GROUP:PROCESS), each with an optional :started, :ready, :healthy \
-                 or :exited-ok, separated by commas or blanks"
-            }
-            Self::DependencyTargets => {
-                "programs, groups (GROUP:*) or processes (GROUP:PROCESS), separated by commas or blanks"
+                "programs, GROUP:* or GROUP:PROCESS, separated by commas or blanks"
             }
             Self::WaitFor => "PROGRAM:STATE such as rsyslogd:running, separated by blanks",
         }

@@ -253,6 +253,7 @@ fn show(action: &Action) -> String {
             scope,
         } => format!("signal {} {signal} {scope:?}", instance(of)),
         Action::PollNotify(of) => format!("heed {}", instance(of)),
+        Action::StoreRuns(process, _) => format!("store-runs {process}"),
         Action::Empty { instance: of, kill } => format!("empty {} {kill}", instance(of)),
         Action::Limit(of, _) => format!("limit {}", instance(of)),
         Action::Output(OutputEffect::Drain(of)) => format!("drain {}", instance(of)),

@@ -259,7 +259,7 @@ impl Shell {
     fn look(&self, name: &str) -> String {
         let slot = self.slot(name);
         let process = self.fleet.slots.get(slot).expect("known");
-        let view = self.fleet.view_process(process, Bench::now(self.ms));
+        let view = self.fleet.view_process(slot, process, Bench::now(self.ms));
         match &*view.dependency_text {
             "" => view.state.to_string(),
             text => format!("{} {text}", view.state),

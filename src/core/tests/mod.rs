@@ -22,6 +22,7 @@ mod requests;
 mod restart_policy;
 mod rolling;
 mod scaling;
+mod schedules;
 mod sockets;
 mod stage_record;
 mod start_stop_requests;

@@ -293,6 +293,7 @@ fn a1_a_batch_has_the_verb_of_its_request() {
             signal: text.clone(),
         },
         BatchAction::Clear => Request::ClearLogs(RequestTarget::All),
+        BatchAction::Reload => Request::Reload(RequestTarget::All),
     };
     for action in [
         BatchAction::Start {
@@ -302,6 +303,7 @@ fn a1_a_batch_has_the_verb_of_its_request() {
         BatchAction::Stop { wait: true },
         BatchAction::Signal(None, "HUP".to_owned()),
         BatchAction::Clear,
+        BatchAction::Reload,
     ] {
         let verb = request(&action).effect().audit_verb();
         assert_eq!(Some(action.audit_verb()), verb);

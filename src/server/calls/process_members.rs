@@ -97,7 +97,24 @@ pub(in crate::server) fn description(view: &ProcessView, zone: &TimeZone) -> Str
 ///
 /// # Source
 /// Supervisor manual, `getProcessInfo`, `description`.
-fn push_description<'z>(view: &ProcessView, zone: impl FnOnce() -> &'z TimeZone, out: &mut String) {
+fn push_description<'z>(view: &ProcessView, zone: impl Fn() -> &'z TimeZone, out: &mut String) {
+    push_state(view, &zone, out);
+    // Only programs with a schedule, which Supervisor does not know.
+    let shows_next = matches!(
+        view.state,
+        ProcessState::Running | ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal
+    );
+    if let Some(next) = view.next_run.filter(|_| shows_next)
+        && let Ok(next) = Timestamp::from_second(next)
+    {
+        let next = next.to_zoned(zone().clone());
+        out.push_str(", next run ");
+        out.push_str(&next.strftime("%Y-%m-%d %H:%M:%S").to_string());
+    }
+}
+
+/// Appends the description without the next run.
+fn push_state<'z>(view: &ProcessView, zone: &impl Fn() -> &'z TimeZone, out: &mut String) {
     match view.state {
         ProcessState::Running => {
             out.push_str("pid ");
@@ -275,6 +292,7 @@ pub(in crate::server) mod tests {
             restarts: 0,
             next_attempt: None,
             events_discarded: 0,
+            next_run: None,
             exit_reason: None,
             status_text: String::new(),
             resource_events: ResourceEvents::NONE,

@@ -160,6 +160,7 @@ pub(super) fn reply_values(outcome: ReplyType, result: MethodResult) -> Option<B
             .map(|names| names_variant(namespecs(&group, &names)))
             .into(),
         (ReplyType::Names, Reply::Names(names)) => vec![group_names(&names)],
+        (ReplyType::Lines, Reply::Lines(lines)) => vec![names_variant(lines.into_iter())],
         _ => return None,
     })
 }
@@ -303,6 +304,7 @@ mod tests {
                 removed: Vec::new(),
             },
             ReplyType::Names => Reply::Names(vec![group]),
+            ReplyType::Lines => Reply::Lines(vec!["a\0b".to_owned()]),
         }
     }
 

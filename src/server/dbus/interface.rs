@@ -59,6 +59,8 @@ pub(super) enum ReplyType {
     Scaled,
     /// Group names.
     Names,
+    /// Lines of text.
+    Lines,
 }
 
 impl ReplyType {
@@ -76,6 +78,7 @@ impl ReplyType {
             Self::Tail => &[("text", "s"), ("size", "x"), ("overflow", "b")],
             Self::Scaled => &[("added", "as"), ("removed", "as")],
             Self::Names => &[("names", "as")],
+            Self::Lines => &[("lines", "as")],
         }
     }
 }
@@ -117,7 +120,9 @@ const fn call(
 }
 
 use ObjectKind::{Group, Manager, Process};
-use ReplyType::{Difference, Done, Info, Infos, Names, Number, Results, Scaled, State, Tail, Text};
+use ReplyType::{
+    Difference, Done, Info, Infos, Lines, Names, Number, Results, Scaled, State, Tail, Text,
+};
 
 /// All methods.
 #[rustfmt::skip] // One row, one line.
@@ -127,6 +132,8 @@ pub(super) const BUS_METHODS: &[BusMethod] = &[
     call(Manager, "GetSupervisorVersion", "supervisor.getSupervisorVersion", "status", Text),
     call(Manager, "GetIdentification", "supervisor.getIdentification", "status", Text),
     call(Manager, "GetState", "supervisor.getState", "status", State),
+    call(Manager, "GetSchedules", "supervisord.getSchedules", "status", Lines),
+    call(Manager, "GetRuns", "supervisord.getRuns", "status", Lines),
     call(Manager, "GetPID", "supervisor.getPID", "status", Number),
     call(Manager, "ReadLog", "supervisor.readLog", "read-log", Text),
     call(Manager, "ClearLog", "supervisor.clearLog", "clear-log", Done),
@@ -154,6 +161,9 @@ pub(super) const BUS_METHODS: &[BusMethod] = &[
     call(Manager, "SignalProcess", "supervisor.signalProcess", "signal", Done),
     call(Manager, "SignalProcessGroup", "supervisor.signalProcessGroup", "signal", Results),
     call(Manager, "SignalAllProcesses", "supervisor.signalAllProcesses", "signal", Results),
+    call(Manager, "ReloadProcess", "supervisord.reloadProcess", "reload", Done),
+    call(Manager, "ReloadProcessGroup", "supervisord.reloadProcessGroup", "reload", Results),
+    call(Manager, "ReloadAllProcesses", "supervisord.reloadAllProcesses", "reload", Results),
     call(Manager, "RollingRestart", "supervisord.rollingRestart", "restart", Results),
     // Logs of processes, and talk
     call(Manager, "ReadProcessStdoutLog", "supervisor.readProcessStdoutLog", "read-log", Text),
@@ -177,12 +187,14 @@ pub(super) const BUS_METHODS: &[BusMethod] = &[
     call(Group, "Start", "supervisor.startProcessGroup", "start", Results),
     call(Group, "Stop", "supervisor.stopProcessGroup", "stop", Results),
     call(Group, "Signal", "supervisor.signalProcessGroup", "signal", Results),
+    call(Group, "Reload", "supervisord.reloadProcessGroup", "reload", Results),
     call(Group, "RollingRestart", "supervisord.rollingRestart", "restart", Results),
     call(Group, "Remove", "supervisor.removeProcessGroup", "remove", Done),
     // One process
     call(Process, "GetInfo", "supervisor.getProcessInfo", "status", Info),
     call(Process, "Start", "supervisor.startProcess", "start", Done),
     call(Process, "Stop", "supervisor.stopProcess", "stop", Done),
+    call(Process, "Reload", "supervisord.reloadProcess", "reload", Done),
     call(Process, "Restart", "supervisord.rollingRestart", "restart", Done),
     call(Process, "Signal", "supervisor.signalProcess", "signal", Done),
     call(Process, "ReadStdoutLog", "supervisor.readProcessStdoutLog", "read-log", Text),

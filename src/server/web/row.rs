@@ -127,6 +127,7 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         exit_reason: ending,
         status_text,
         resource_events: causes,
+        next_run,
         events_discarded,
         pid,
         uid,
@@ -147,6 +148,7 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         && *ending == other.exit_reason
         && *status_text == other.status_text
         && *causes == other.resource_events
+        && *next_run == other.next_run
         && *events_discarded == other.events_discarded
         && *uid == other.uid
         && *stdout_logfile == other.stdout_logfile

@@ -1,0 +1,273 @@
+//! Hooks and health checks with real commands, users and servers.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use crate::host::Host;
+use crate::support::runner::{Outcome, Trial};
+use crate::support::wire::Value;
+use crate::support::{LIMIT, expect, is_root, wait_for};
+
+/// The tests of this file.
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![
+        Trial::new("scripts::g44_hooks_run_around_start_and_stop", hooks),
+        Trial::new(
+            "scripts::g44_a_hook_that_hangs_is_killed_and_delays_only_its_program",
+            hanging,
+        ),
+        Trial::new(
+            "scripts::g44_a_required_hook_that_fails_is_a_failed_start",
+            required,
+        ),
+        Trial::new(
+            "scripts::g45_an_unhealthy_http_server_is_restarted",
+            unhealthy,
+        ),
+        Trial::new("scripts::g46_actions_run_on_the_change_of_health", actions),
+        Trial::new(
+            "scripts::a_program_is_running_when_its_check_succeeds",
+            ready_check,
+        ),
+        Trial::new("scripts::an_upgrade_repeats_the_hook_of_a_stop", upgraded),
+        Trial::new("scripts::g44_commands_run_as_the_user_of_the_program", user),
+        Trial::new(
+            "scripts::reload_with_names_reloads_programs_in_place",
+            reload,
+        ),
+    ]
+}
+
+fn hooks() -> Result<Outcome, String> {
+    let host = Host::start(
+        "[program:cat]\ncommand=sh -c 'echo run >> {dir}/said; exec sleep 1000'\nautostart=false\nstartsecs=0\n\
+         pre_start_hook=sh -c 'echo $SUPERVISOR_HOOK $SUPERVISOR_PROCESS_NAME $WORD >> {dir}/said'\n\
+         post_start_hook=sh -c 'echo $SUPERVISOR_HOOK $SUPERVISOR_LAST_HOOK >> {dir}/said'\n\
+         pre_stop_hook=sh -c 'echo $SUPERVISOR_HOOK; exit 3'\n\
+         stop_command=sh -c 'echo $SUPERVISOR_HOOK >> {dir}/said; kill -USR1 $SUPERVISOR_PID'\n\
+         post_stop_hook=sh -c 'echo $SUPERVISOR_HOOK $SUPERVISOR_EXIT_REASON >> {dir}/said'\n\
+         environment=WORD=\"a b\"\n",
+    )?;
+    host.expect_ctl(&["start", "cat"], 0, &["cat: started"])?;
+    let started = "pre_start_hook cat a b\nrun\npost_start_hook success\n";
+    // The program and its hook after the start run side by side.
+    wait_for("the start", LIMIT, || {
+        host.place.read("said").len() == started.len()
+    })?;
+    let said = host.place.read("said");
+    expect(said.starts_with("pre_start_hook cat a b\n"), &said)?;
+    host.expect_ctl(&["stop", "cat"], 0, &["cat: stopped"])?;
+    wait_for("the hook after the stop", LIMIT, || {
+        host.place
+            .read("said")
+            .ends_with("stop_command\npost_stop_hook stopped\n")
+    })?;
+    let log = host.place.read("log");
+    expect(
+        log.contains("cat: pre_stop_hook failed: exit status 3 (pre_stop_hook)"),
+        &log,
+    )?;
+    expect(
+        log.contains("stopped: cat (terminated by SIGUSR1)") && !log.contains("SIGTERM"),
+        &log,
+    )?;
+    Ok(Outcome::Passed)
+}
+
+fn hanging() -> Result<Outcome, String> {
+    let host = Host::start(
+        "[program:slow]\ncommand={test_child} forever\nautostart=false\nstartsecs=0\nhook_timeout=1\n\
+         pre_start_hook=sh -c 'sleep 1000 & echo $! > {dir}/pid; wait'\n\
+         [program:quick]\ncommand={test_child} forever\nautostart=false\nstartsecs=0\n",
+    )?;
+    host.daemon()?;
+    host.expect_ctl(&["start", "quick"], 0, &["quick: started"])?;
+    host.expect_ctl(&["start", "slow"], 0, &["slow: started"])?;
+    let log = host.place.read("log");
+    expect(
+        log.contains("slow: pre_start_hook failed: not finished after 1 s"),
+        &log,
+    )?;
+    let pid = host.place.read("pid");
+    let path = format!("/proc/{}", pid.trim());
+    wait_for("the end of the hook's child", LIMIT, || {
+        !std::path::Path::new(&path).exists()
+    })?;
+    Ok(Outcome::Passed)
+}
+
+fn required() -> Result<Outcome, String> {
+    let host = Host::start(
+        "[program:cat]\ncommand={test_child} forever\nautostart=false\nstartretries=0\n\
+         pre_start_hook=sh -c 'echo disk is full; exit 4'\npre_start_hook_required=true\n",
+    )?;
+    let reason = "pre_start_hook failed: exit status 4 (disk is full)";
+    host.expect_ctl(&["start", "cat"], 7, &["cat: ERROR (spawn error)"])?;
+    host.daemon()?.wait_state("cat", "FATAL")?;
+    let shown = host.ctl(&["status", "cat"])?.stdout;
+    expect(shown.contains(reason), &shown)?;
+    let log = host.place.read("log");
+    expect(log.contains(&format!("spawnerr: {reason}")), &log)?;
+    Ok(Outcome::Passed)
+}
+
+/// A server that answers each request with a status, which can be changed. Returns its port.
+fn server(status: Arc<AtomicU16>) -> Result<u16, String> {
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
+    let port = listener
+        .local_addr()
+        .map_err(|error| error.to_string())?
+        .port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request);
+            let status = status.load(Ordering::SeqCst);
+            let _ = write!(stream, "HTTP/1.1 {status} X\r\n\r\n");
+        }
+    });
+    Ok(port)
+}
+
+fn unhealthy() -> Result<Outcome, String> {
+    let status = Arc::new(AtomicU16::new(200));
+    let port = server(status.clone())?;
+    let host = Host::start(&format!(
+        "[program:web]\ncommand={{test_child}} forever\nstartsecs=0\nautorestart=false\n\
+         health_http=127.0.0.1:{port}/health\nhealth_interval=1\nhealth_retries=2\n"
+    ))?;
+    let shows = |text: &str| {
+        wait_for(text, LIMIT, || {
+            let shown = host.ctl(&["status", "web"]).map(|got| got.stdout);
+            shown.is_ok_and(|shown| shown.contains(text))
+        })
+    };
+    shows(", healthy")?;
+    let before = host.ctl(&["pid", "web"])?.stdout;
+    status.store(503, Ordering::SeqCst);
+    host.wait_file("log", "failed its health check: HTTP status 503")?;
+    // The next instance is checked too.
+    status.store(204, Ordering::SeqCst);
+    wait_for("a restart", LIMIT, || {
+        host.ctl(&["pid", "web"])
+            .is_ok_and(|got| got.code == 0 && got.stdout != before)
+    })?;
+    shows(", healthy")?;
+    let log = host.place.read("log");
+    expect(
+        log.matches("healthy: web passes its health check").count() >= 2,
+        &log,
+    )?;
+    Ok(Outcome::Passed)
+}
+
+fn actions() -> Result<Outcome, String> {
+    let host = Host::start(
+        "[program:web]\ncommand={test_child} forever\nstartsecs=0\n\
+         liveness_check_script=script://test -e {dir}/UP\nliveness_check_initial_delay=0\nliveness_check_period=1\n\
+         liveness_check_failure_threshold=1\n\
+         liveness_check_success_action=sh -c 'echo $SUPERVISOR_HEALTH >> {dir}/Said'\n\
+         liveness_check_failure_action=sh -c 'echo $SUPERVISOR_HEALTH >> {dir}/Said'\n",
+    )?;
+    host.wait_file("Said", "failed\n")?;
+    let pid = host.ctl(&["pid", "web"])?.stdout;
+    std::fs::write(host.place.path().join("UP"), "").map_err(|error| error.to_string())?;
+    host.wait_file("Said", "failed\nhealthy\n")?;
+    std::fs::remove_file(host.place.path().join("UP")).map_err(|error| error.to_string())?;
+    host.wait_file("Said", "failed\nhealthy\nfailed\n")?;
+    expect(host.ctl(&["pid", "web"])?.stdout == pid, "it was restarted")?;
+    Ok(Outcome::Passed)
+}
+
+fn ready_check() -> Result<Outcome, String> {
+    let host = Host::start(
+        "[program:db]\ncommand={test_child} forever\nready_check=test -e {dir}/ready\n",
+    )?;
+    let daemon = host.daemon()?;
+    // One check has failed.
+    wait_for("a first check", LIMIT, || {
+        host.ctl(&["status", "db"])
+            .is_ok_and(|got| got.stdout.contains("STARTING"))
+    })?;
+    std::fs::write(host.place.path().join("ready"), "").map_err(|error| error.to_string())?;
+    daemon.wait_state("db", "RUNNING")?;
+    host.wait_file("log", "process has reported that it is ready")?;
+    Ok(Outcome::Passed)
+}
+
+fn upgraded() -> Result<Outcome, String> {
+    let host = Host::start(
+        "[program:cat]\ncommand={test_child} forever\nstartsecs=0\n\
+         pre_stop_hook=sh -c 'echo x >> {dir}/runs; while ! test -e {dir}/go; do sleep 0.05; done'\n",
+    )?;
+    let daemon = host.daemon()?;
+    daemon.wait_state("cat", "RUNNING")?;
+    let pid = host.ctl(&["pid", "cat"])?.stdout;
+    let params = [Value::Text("cat".to_owned()), Value::Bool(false)];
+    daemon
+        .call("supervisor.stopProcess", &params)
+        .map_err(|error| format!("{error:?}"))?;
+    host.wait_file("runs", "x\n")?;
+    host.expect_ctl(&["upgrade"], 0, &["Upgraded supervisord, now "])?;
+    host.wait_file("runs", "x\nx\n")?;
+    expect(
+        std::path::Path::new(&format!("/proc/{}", pid.trim())).exists(),
+        "the program was stopped before its hook had ended",
+    )?;
+    std::fs::write(host.place.path().join("go"), "").map_err(|error| error.to_string())?;
+    host.daemon()?.wait_state("cat", "STOPPED")?;
+    Ok(Outcome::Passed)
+}
+
+fn user() -> Result<Outcome, String> {
+    if !is_root() {
+        return Ok(Outcome::Skipped("only root can change the user".to_owned()));
+    }
+    let host = Host::start(
+        "[program:cat]\ncommand={test_child} forever\nuser=nobody\nstartsecs=0\n\
+         pre_start_hook=sh -c 'id -un; exit 1'\nhealth_command=sh -c 'id -un; exit 1'\nhealth_retries=1\non_unhealthy=none\n",
+    )?;
+    host.wait_file("log", "cat: pre_start_hook failed: exit status 1 (nobody)")?;
+    host.wait_file("log", "failed its health check: exit status 1")?;
+    Ok(Outcome::Passed)
+}
+
+fn reload() -> Result<Outcome, String> {
+    let host = Host::start(
+        "[program:web]\ncommand={test_child} forever\nstartsecs=0\n\
+         reload_command=sh -c 'echo $SUPERVISOR_PID > {dir}/reloaded; test -e {dir}/good || echo bad option >&2 && test -e {dir}/good'\n\
+         [program:db]\ncommand={test_child} on HUP say,HUP say up forever\nstartsecs=0\nreload_signal=HUP\nstdout_logfile={dir}/said\n\
+         [program:plain]\ncommand={test_child} forever\nstartsecs=0\n\
+         [program:down]\ncommand={test_child} forever\nautostart=false\nreload_signal=HUP\n",
+    )?;
+    host.wait_file("said", "up\n")?;
+    let pid = host.ctl(&["pid", "web"])?.stdout;
+    let failed = "web: reload_command failed: exit status 1 (bad option)";
+    host.expect_ctl(&["reload", "web"], 1, &[failed])?;
+    expect(
+        host.place.read("reloaded") == pid,
+        host.place.read("reloaded"),
+    )?;
+    std::fs::write(host.place.path().join("good"), "").map_err(|error| error.to_string())?;
+    host.expect_ctl(
+        &["reload", "web", "db"],
+        0,
+        &["web: reloaded", "db: reloaded"],
+    )?;
+    host.wait_file("said", "up\nHUP\n")?;
+    host.expect_ctl(&["reload", "all"], 0, &["web: reloaded"])?;
+    host.wait_file("said", "up\nHUP\nHUP\n")?;
+    let none = "plain has neither reload_command nor reload_signal";
+    host.expect_ctl(&["reload", "plain"], 1, &[none])?;
+    host.expect_ctl(&["reload", "down"], 7, &["down: ERROR (not running)"])?;
+    host.expect_ctl(
+        &["reload", "nosuch"],
+        1,
+        &["nosuch: ERROR (no such process)"],
+    )?;
+    expect(host.ctl(&["pid", "web"])?.stdout == pid, "it was restarted")?;
+    Ok(Outcome::Passed)
+}

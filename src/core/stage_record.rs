@@ -338,6 +338,7 @@ impl StageRecord {
                 to.tick(until);
             }
             Self::Stopping { .. } | Self::Reaped { .. } => self.write_late(to),
+            Self::Waiting => to.u8(32),
             Self::Unknown { alive: None } => to.u8(14),
             Self::Unknown {
                 alive: Some((instance, pid)),

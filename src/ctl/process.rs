@@ -131,6 +131,10 @@ const RELOAD: ProcessAction = ProcessAction {
     all: "supervisord.reloadAllProcesses",
     words: &[
         (FaultCode::Success, ResultWording::Plain("reloaded")),
+        (
+            FaultCode::UnknownMethod,
+            ResultWording::Error("the server does not support it"),
+        ),
         (FaultCode::BadName, ResultWording::Error("no such process")),
         (FaultCode::NotRunning, ResultWording::Error("not running")),
         (FaultCode::Failed, ResultWording::Text),

@@ -151,7 +151,11 @@ pub(crate) const STEPS: &[Step] = &[
     Ctl("avail x", Same),
     Ctl("reread x", Same),
     Ctl("shutdown x", Same),
-    Ctl("reload x", Same),
+    // The fake daemon does not know the method, as the reference does not.
+    Ctl(
+        "reload x",
+        Differs("x: ERROR (the server does not support it)\n", 1),
+    ),
     Ctl("version x", Same),
     Ctl("fg a b", Same),
     Ctl("tail a b c d", Same),
@@ -204,7 +208,14 @@ pub(crate) const STEPS: &[Step] = &[
     Ctl("help maintail", Same),
     Ctl("help open", Same),
     Ctl("help quit", Same),
-    Ctl("help reload", Same),
+    Ctl(
+        "help reload",
+        Differs(
+            "reload \t\tRestart the remote supervisord.\n\
+             reload <name> [...]\tReload processes in place\n",
+            0,
+        ),
+    ),
     Ctl("help remove", Same),
     Ctl("help restart", Same),
     Ctl("help shutdown", Same),

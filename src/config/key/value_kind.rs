@@ -225,6 +225,29 @@ impl ValueKind {
             Self::Environment => "pairs such as KEY=\"value\",OTHER=\"value\"",
             Self::Socket => "tcp://host:port or unix:///absolute/path",
             Self::Callable => "module:callable",
+            Self::Cron => {
+                "five fields (minute first) such as 30 3 * * *, six (second first), or @hourly, @daily, @weekly, @monthly, @yearly or @every 1h30m, after an optional CRON_TZ=ZONE"
+            }
+            Self::CronOverlap => "skip, queue or kill",
+            Self::CronMissed => "skip or once",
+            Self::Diagnostics => {
+                "one of off, error, warn, info, debug, trace, and after commas MODULE=LEVEL such as engine=debug"
+            }
+            Self::Dependencies => {
+                "programs, groups (GROUP:*) or processes (GROUP:PROCESS), each with an optional :started, :ready, :healthy \
+                 or :exited-ok, separated by commas or blanks"
+            }
+            Self::DependencyTargets => {
+                "programs, groups (GROUP:*) or processes (GROUP:PROCESS), separated by commas or blanks"
+            }
+            Self::WaitFor => "PROGRAM:STATE such as rsyslogd:running, separated by blanks",
+            kind => kind.expected_of_limit(),
+        }
+    }
+
+    /// The same for limits and privileges.
+    const fn expected_of_limit(self) -> &'static str {
+        match self {
             Self::Limit => "N or SOFT:HARD, each a whole number or infinity",
             Self::ByteLimit => {
                 "N or SOFT:HARD, each a number of bytes such as 65536, 512K, 50MB or 1G, or infinity"

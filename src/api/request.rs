@@ -157,14 +157,14 @@ requests! {
     /// Returns [`Reply::Processes`] for the processes that the names mean and the caller may see, ordered by group and
     /// process name.
     SomeProcessInfo(names: Vec<String> as Processes) => reads;
-    /// Returns [`Reply::Dependencies`] for the processes that the names mean and the caller may see. No names: all that
-    /// depend on others or that others depend on.
-    Dependencies(names: Vec<String> as Processes) => reads;
     /// Returns [`Reply::Lines`]: the schedules of the processes that the names mean and the caller may see; without names,
     /// of all of those.
     Schedules(names: Vec<String> as Processes) => reads;
     /// Returns [`Reply::Lines`]: the last runs of a process. Fault: BAD_NAME.
     Runs(name: String as Process) => reads;
+    /// Returns [`Reply::Dependencies`] for the processes that the names mean and the caller may see. No names: all that
+    /// depend on others or that others depend on.
+    Dependencies(names: Vec<String> as Processes) => reads;
     /// Returns [`Reply::Configs`] of the configuration read last, ordered by process name.
     AllConfigInfo => reads;
     /// Returns [`Reply::Done`] for one process, else [`Reply::Results`].

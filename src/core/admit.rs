@@ -99,9 +99,9 @@ impl Fleet {
             Request::SomeProcessInfo(names) => {
                 answered(self.views(&self.slots_named(&names, scope), now))
             }
-            Request::Dependencies(names) => answered(self.dependency_views(&names, rights)),
             Request::Schedules(names) => answered(self.schedule_lines(&names, scope, now)),
             Request::Runs(name) => answered(self.run_lines(self.one(&name, rights)?)),
+            Request::Dependencies(names) => answered(self.dependency_views(&names, rights)),
             Request::AllConfigInfo => answered(Reply::Configs(self.config_views(scope))),
             Request::GroupNames => answered(Reply::Names(self.group_names(scope))),
             Request::ConfigProblems => self.admit_config_problems(scope),
@@ -112,8 +112,8 @@ impl Fleet {
             Request::StopWithDependants { target, wait } => {
                 self.dependants_batch(target, rights, wait)
             }
-            Request::Signal { target, signal } => self.signal_batch(target, rights, signal),
             Request::Reload(target) => self.batch(target, rights, BatchAction::Reload),
+            Request::Signal { target, signal } => self.signal_batch(target, rights, signal),
             Request::ClearLogs(target) => self.admit_clear_logs(target, rights),
             Request::AddGroup(name) => self.admit_add_group(ticket, &name, rights, now, out),
             Request::RemoveGroup(name) => {

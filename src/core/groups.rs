@@ -121,8 +121,8 @@ impl Fleet {
     fn take_process(&mut self, slot: u32, out: &mut Actions) -> Option<Process> {
         self.changes.is_regrouped = true;
         let mut process = self.slots.remove(slot)?;
-        self.unindex_process(slot, &process);
         self.schedules.remove(slot);
+        self.unindex_process(slot, &process);
         self.changes.removed.push(QualifiedName {
             group: process.spec.group.clone(),
             process: process.spec.name.clone(),

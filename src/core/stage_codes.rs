@@ -1,4 +1,4 @@
-//! The codes of parts of a stage in records.
+//! The numbers that stand for words in the written form of a stage. They never change.
 
 use super::stage::{StageAtExit, TerminationReason};
 

@@ -343,7 +343,6 @@ impl StageRecord {
             Self::Unknown {
                 alive: Some((instance, pid)),
             } => to.process(15, instance, pid),
-            Self::Waiting => to.u8(32),
         }
     }
 

@@ -51,8 +51,8 @@ fn main() -> ExitCode {
     tests.extend(allow::tests());
     tests.extend(session_bus::tests());
     tests.extend(churn::tests());
-    tests.extend(dependencies::tests());
     tests.extend(cron::tests());
+    tests.extend(dependencies::tests());
     tests.extend(events::tests());
     tests.extend(real_programs::tests());
     tests.extend(fcgi::tests());

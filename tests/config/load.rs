@@ -383,7 +383,8 @@ fn values(kind: ValueKind) -> &'static [&'static str] {
         ValueKind::CronOverlap => &["skip", "x"],
         ValueKind::CronMissed => &["once", "x"],
         ValueKind::Diagnostics => &["off", "WARN,engine=trace", "loud", "info,engine", ""],
-        ValueKind::Dependencies => &["p", "p:ready, nosuch", "a:b:c", "p:*", ":", ""],
+        ValueKind::Dependencies => &["p", "p:ready, nosuch", "a:b:c", ""],
+        ValueKind::DependencyTargets => &["p", "p:*", ":", ""],
         ValueKind::WaitFor => &["p:running", "p:exited nosuch", "p:up", ""],
         ValueKind::Script => &[
             "check -a",

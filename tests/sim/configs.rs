@@ -185,8 +185,8 @@ fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
         health: rng.one_in(4).then(|| Arc::new(health(rng))),
         hooks: rng.one_in(4).then(|| Arc::new(hooks(rng))),
         resources: resources(rng),
-        dependencies: dependencies(rng, group),
         schedule: (place % 3 == 1).then(|| schedule(rng)),
+        dependencies: dependencies(rng, group),
         ..ProcessSpec::new(
             ProcessName::parse(&format!("p{place}")).expect("valid"),
             group.clone(),
@@ -226,6 +226,18 @@ fn notify(rng: &mut Rng) -> NotifySpec {
     }
 }
 
+/// A random schedule. Every third process has one in every configuration, so that invariants about restarts know which
+/// processes start at any time.
+fn schedule(rng: &mut Rng) -> Arc<ScheduleSpec> {
+    let (cron, _) = rng.pick(EXPRESSIONS);
+    Arc::new(ScheduleSpec {
+        cron: Arc::from(cron),
+        overlap: rng.pick(&[CronOverlap::Skip, CronOverlap::Queue, CronOverlap::Kill]),
+        missed: rng.pick(&[CronMissed::Skip, CronMissed::Once]),
+        jitter: Seconds(rng.pick(&[0, 0, 2, 1000])),
+    })
+}
+
 /// Random dependencies on groups with a lower number, so that no mixture of configurations has a cycle.
 fn dependencies(rng: &mut Rng, group: &GroupName) -> Arc<Dependencies> {
     let number: u64 = group.as_str()[1..].parse().unwrap_or(0);
@@ -255,18 +267,6 @@ fn dependencies(rng: &mut Rng, group: &GroupName) -> Arc<Dependencies> {
         }
     }
     dependencies.into_shared()
-}
-
-/// A random schedule. Every third process has one in every configuration, so that invariants about restarts know which
-/// processes start at any time.
-fn schedule(rng: &mut Rng) -> Arc<ScheduleSpec> {
-    let (cron, _) = rng.pick(EXPRESSIONS);
-    Arc::new(ScheduleSpec {
-        cron: Arc::from(cron),
-        overlap: rng.pick(&[CronOverlap::Skip, CronOverlap::Queue, CronOverlap::Kill]),
-        missed: rng.pick(&[CronMissed::Skip, CronMissed::Once]),
-        jitter: Seconds(rng.pick(&[0, 0, 2, 1000])),
-    })
 }
 
 fn check() -> Script {

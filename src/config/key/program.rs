@@ -24,10 +24,10 @@ use super::row::{
 };
 use super::value_kind::ValueKind::{
     AutoRestart, Boolean, ByteLimit, ByteSize, Capabilities, CapabilityNames, CpuMax, Cron,
-    CronMissed, CronOverlap, Dependencies, Environment, ExitCodes, Group, Groups, HealthAction,
-    Integer, Jitter, KillMode, Limit, List, Logfile, Memory, Name, Nice, NiceLimit, Octal, OnFatal,
-    OomScore, PidsMax, ProcessCount, RateLimit, ReadyFd, Retries, Script, Seconds, Signals, Text,
-    User, WaitFor, Weight,
+    CronMissed, CronOverlap, Dependencies, DependencyTargets, Environment, ExitCodes, Group,
+    Groups, HealthAction, Integer, Jitter, KillMode, Limit, List, Logfile, Memory, Name, Nice,
+    NiceLimit, Octal, OnFatal, OomScore, PidsMax, ProcessCount, RateLimit, ReadyFd, Retries,
+    Script, Seconds, Signals, Text, User, WaitFor, Weight,
 };
 use super::values::{ProgramValues, set};
 use crate::domain::Resource;
@@ -106,7 +106,7 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("killasgroup", Boolean, None, "send SIGKILL to the whole process group; not set: as stopasgroup").topic(Start).example("true").program(set!(killasgroup = Some(boolean))),
     key("restart_floor", Seconds, Some("1"), "minimum seconds between two starts of an automatic restart; 0 = none").ours().topic(Start).example("10").program(set!(spec.restart_floor = duration)),
     key("depends_on", Dependencies, Some(""), "programs, groups (GROUP:*) or processes (GROUP:PROCESS) that must be up before this program starts, and that stop after it; each may end in :started, :ready, :healthy or :exited-ok").ours().topic(Order).example("web:ready").program(set!(dependencies.depends_on = dependency::depends_on)),
-    key("restart_with", Dependencies, Some(""), "dependencies whose restart restarts this program too").ours().topic(Order).example("web").program(set!(dependencies.restart_with = dependency::restart_with)),
+    key("restart_with", DependencyTargets, Some(""), "dependencies whose restart restarts this program too").ours().topic(Order).example("web").program(set!(dependencies.restart_with = dependency::restart_with)),
     key("dependent_startup", Boolean, Some("false"), "as in the plug-in supervisord-dependent-startup: start with the daemon although autostart is false, when dependent_startup_wait_for is met").ours().topic(Order).example("true").program(set!(dependencies.starts_with_plugin = boolean)),
     key("dependent_startup_wait_for", WaitFor, Some(""), "with dependent_startup: programs and the states that they must have, separated by blanks").ours().topic(Order).example("web:running").program(set!(dependencies.wait_for = dependency::wait_for)),
     key("restartpause", Seconds, Some("0"), "minimum seconds between an exit, or a failed start, and the automatic restart; 0 = none").ours().live().topic(Start).example("5").program(set!(spec.restart.pause = duration)),

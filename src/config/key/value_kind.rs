@@ -107,6 +107,8 @@ pub enum ValueKind {
     Diagnostics,
     /// Programs, groups and processes with conditions.
     Dependencies,
+    /// Programs, groups and processes.
+    DependencyTargets,
     /// Programs with states.
     WaitFor,
 }
@@ -152,7 +154,8 @@ impl ValueKind {
             Self::CpuMax => "CPU time",
             Self::Cron => "cron expression",
             Self::Diagnostics => "diagnostics level",
-            Self::Dependencies => "programs",
+            Self::Dependencies => "dependencies",
+            Self::DependencyTargets => "names",
             Self::WaitFor => "names and states",
             Self::ReadyFd
             | Self::AutoRestart
@@ -275,18 +278,7 @@ impl ValueKind {
             Self::Weight => "a whole number from 1 to 10000",
             Self::PidsMax => "a whole number from 1, or infinity",
             Self::KillMode => "process or control-group",
-            Self::Cron => {
-                "five fields (minute first) such as 30 3 * * *, six (second first), or @hourly, @daily, @weekly, @monthly, @yearly or @every 1h30m, after an optional CRON_TZ=ZONE"
-            }
-            Self::CronOverlap => "skip, queue or kill",
-            Self::CronMissed => "skip or once",
-            Self::Diagnostics => {
-                "one of off, error, warn, info, debug, trace, and after commas MODULE=LEVEL such as engine=debug"
-            }
-            Self::Dependencies => {
-                "programs, GROUP:* or GROUP:PROCESS, separated by commas or blanks"
-            }
-            Self::WaitFor => "PROGRAM:STATE such as rsyslogd:running, separated by blanks",
+            _ => "",
         }
     }
 }

@@ -171,10 +171,14 @@ impl Restarts {
 
     /// Notes an input before the actions it caused.
     pub(crate) fn note_input(&mut self, input: &Input) {
-        if let Input::Loader(LoaderOutcome::Loaded {
-            reason: LoadReason::Reread(_),
-            result: Ok(_),
-        }) = input
+        if let Input::Loader(
+            LoaderOutcome::Loaded {
+                reason: LoadReason::Reread(_),
+                result: Ok(_),
+            }
+            // A plan that is accepted is a reread.
+            | LoaderOutcome::Planned { result: Ok(_), .. },
+        ) = input
         {
             // Policies may have changed while processes run.
             for process in self.processes.values_mut() {

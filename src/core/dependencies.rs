@@ -43,7 +43,7 @@ impl Fleet {
         }
         let names: Vec<GroupName> = self.groups.keys().cloned().collect();
         for name in names {
-            self.add_members(&name, None);
+            self.add_members(&name);
         }
         // Targets were met for a moment while they got their members.
         self.dependencies.forget_due();
@@ -53,7 +53,8 @@ impl Fleet {
     pub(super) fn index_processes(&mut self, group: &GroupName, slots: Option<&[u32]>) {
         let all = || self.groups.get(group).map(|group| group.slots.clone());
         let own = slots.map_or_else(|| all().unwrap_or_default(), <[u32]>::to_vec);
-        self.add_members(group, slots);
+        // A change of the programs may concern the other processes too.
+        self.add_members(group);
         for slot in own {
             self.add_needs(slot, true);
         }
@@ -85,8 +86,8 @@ impl Fleet {
         );
     }
 
-    /// Adds processes of a group as members of the targets that mean them. `None`: all its processes.
-    fn add_members(&mut self, name: &GroupName, only: Option<&[u32]>) {
+    /// Makes the processes of a group members of the targets that mean them.
+    pub(super) fn add_members(&mut self, name: &GroupName) {
         if self.dependencies.is_empty() {
             return;
         }
@@ -95,7 +96,7 @@ impl Fleet {
         };
         let spec = std::sync::Arc::clone(&group.spec);
         let titles = titles(&spec);
-        let slots = only.map_or_else(|| group.slots.clone(), <[u32]>::to_vec);
+        let slots = group.slots.clone();
         for name in names_of_group(&spec) {
             self.dependencies.set_absent(&name, false);
         }
@@ -103,10 +104,10 @@ impl Fleet {
             let Some(process) = self.slots.get(slot) else {
                 continue;
             };
-            let title = titles.get(&process.spec.name).copied();
-            let names = names_of_process(name, &process.spec.name, title);
+            let own = titles.get(&process.spec.name).map_or(&[][..], |own| own);
+            let names = names_of_process(name, &process.spec.name, own);
             let facts = DependencyFacts::of(process);
-            self.dependencies.add_member(slot, facts, &names);
+            self.dependencies.set_member(slot, facts, &names);
             let own = names.last().expect("a process has a name");
             self.dependencies.set_absent(own, false);
         }
@@ -169,8 +170,7 @@ impl Fleet {
         made: &GroupChangeResult,
     ) -> Result<(), Fault> {
         for process in &made.processes {
-            let title = Some(made.template.program());
-            let names = names_of_process(group, &process.name, title);
+            let names = names_of_process(group, &process.name, &[made.template.program()]);
             for Dependency { target, .. } in process.dependencies.all() {
                 let (_, is_there) = members(&self.groups, &self.slots, &target);
                 if names.contains(&target) {
@@ -351,17 +351,18 @@ fn names_of_group(spec: &GroupSpec) -> Vec<DependencyTarget> {
 fn names_of_process(
     group: &GroupName,
     process: &ProcessName,
-    title: Option<&str>,
+    titles: &[&str],
 ) -> Vec<DependencyTarget> {
     let group = group.as_str();
     let mut names = vec![
         DependencyTarget::Name(group.into()),
         DependencyTarget::Group(group.into()),
     ];
+    let others = titles.iter();
     names.extend(
-        title
-            .filter(|title| *title != group)
-            .map(|title| DependencyTarget::Name(title.into())),
+        others
+            .filter(|title| **title != group)
+            .map(|title| DependencyTarget::Name((*title).into())),
     );
     names.push(DependencyTarget::Process(
         group.into(),
@@ -370,15 +371,18 @@ fn names_of_process(
     names
 }
 
-/// The program of each process of a group.
-fn titles(spec: &GroupSpec) -> HashMap<&ProcessName, &str> {
-    let programs = spec.programs.iter();
-    programs
-        .flat_map(|program| {
-            let title = program.template.program();
-            program.members.iter().map(move |member| (member, title))
-        })
-        .collect()
+/// The programs of each process of a group. A program that was added at run time can have a process of another one.
+fn titles(spec: &GroupSpec) -> HashMap<&ProcessName, Vec<&str>> {
+    let mut titles: HashMap<&ProcessName, Vec<&str>> = HashMap::new();
+    for program in &spec.programs {
+        for member in &program.members {
+            titles
+                .entry(member)
+                .or_default()
+                .push(program.template.program());
+        }
+    }
+    titles
 }
 
 /// The processes that a name means, and whether something active has the name.

@@ -64,7 +64,8 @@ impl DependencyFacts {
             is_waiting: matches!(stage, Stage::Idle(Idle::Waiting)),
             is_stopping: state == ProcessState::Stopping || (process.run.stop_held && !is_idle),
             is_stop_held: process.run.stop_held,
-            starts_again: process.run.starts_again && is_idle,
+            // One that has exited by itself instead is restarted by its own rules.
+            starts_again: process.run.starts_again && matches!(stage, Stage::Idle(Idle::Stopped)),
         }
     }
 

@@ -193,13 +193,19 @@ impl DependencyIndex {
         }
     }
 
-    /// Makes a process a member of all targets with one of these names.
-    pub(super) fn add_member(
+    /// Makes a process a member of all targets with one of these names, and of no other.
+    pub(super) fn set_member(
         &mut self,
         slot: u32,
         facts: DependencyFacts,
         names: &[DependencyTarget],
     ) {
+        for id in self.member_of(slot).to_vec() {
+            let target = self.targets.get(&id);
+            if target.is_some_and(|target| !names.contains(&target.name)) {
+                self.leave(slot, id);
+            }
+        }
         for name in names {
             for id in self.named(name).to_vec() {
                 self.join(slot, facts, id);
@@ -368,6 +374,23 @@ impl DependencyIndex {
             target.members.insert(slot);
             target.unmet += u32::from(!facts.meets(condition));
             target.failed += u32::from(facts.fails(condition));
+        });
+    }
+
+    fn leave(&mut self, slot: u32, id: TargetId) {
+        let condition = self.targets.get(&id).map(|target| target.condition);
+        let (Some(condition), Some(links)) = (condition, self.links.get_mut(&slot)) else {
+            return;
+        };
+        links.member_of.retain(|&other| other != id);
+        let facts = links.facts;
+        if links.member_of.is_empty() && links.needs.is_empty() {
+            self.links.remove(&slot);
+        }
+        self.change_target(id, |target| {
+            target.members.remove(&slot);
+            target.unmet -= u32::from(!facts.meets(condition));
+            target.failed -= u32::from(facts.fails(condition));
         });
     }
 

@@ -180,6 +180,7 @@ impl Fleet {
                 scaled: false,
             }),
         }
+        self.add_members(name);
     }
 
     /// Answers a request and closes its ticket.

@@ -380,9 +380,12 @@ impl Fleet {
             self.set_program(&scaling.group, wanted);
         }
         if let Some(group) = self.groups.get_mut(&scaling.group) {
+            let before = Arc::clone(&group.spec);
             let programs = &mut Arc::make_mut(&mut group.spec).programs;
             if !scaling.whole.is_empty() {
                 *programs = scaling.whole;
+                self.add_members(&scaling.group);
+                self.unindex_group(&before);
             } else if let Some(program) = programs
                 .iter_mut()
                 .find(|program| program.template == wanted.template)

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::dependency_start::StartedBy;
 use super::process::Process;
 use super::schedule::{DueRun, PendingRun, Schedule, mixed};
 use super::stage::{Idle, Stage};
@@ -169,9 +170,7 @@ impl Fleet {
         }
         match readiness(self.slots.get(slot)) {
             Readiness::Startable => {
-                self.update_process(slot, Trigger::Start, now, out, |process, ctx| {
-                    process.start(slot, ctx);
-                });
+                self.start_with_dependencies(slot, StartedBy::Group, now, out);
             }
             Readiness::Busy => {
                 let pending = match overlap {
@@ -192,7 +191,7 @@ impl Fleet {
                     CronOverlap::Kill => Line::RunReplaces { name, when },
                 }));
                 if overlap == CronOverlap::Kill {
-                    self.update_process(slot, Trigger::Stop, now, out, Process::stop_in_order);
+                    self.stop_in_order(slot, Trigger::Stop, now, out);
                 }
             }
         }
@@ -212,9 +211,7 @@ impl Fleet {
         self.schedules
             .change(slot, |schedule| schedule.state.pending = None);
         if pending == PendingRun::Killing || !is_stopped {
-            self.update_process(slot, Trigger::Start, now, out, |process, ctx| {
-                process.start(slot, ctx);
-            });
+            self.start_with_dependencies(slot, StartedBy::Group, now, out);
         }
         true
     }

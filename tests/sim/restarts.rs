@@ -85,6 +85,10 @@ impl Restart {
             return None;
         };
         let reset_after = u64::try_from(policy.reset_after.0).expect("not negative") * SECOND;
+        if to == ProcessState::Stopped && from != ProcessState::Stopping {
+            // It may wait for a dependency, and then the next start is no start by hand.
+            self.is_known = false;
+        }
         match to {
             ProcessState::Starting => {
                 let is_by_hand = matches!(from, ProcessState::Stopped | ProcessState::Fatal);
@@ -174,6 +178,7 @@ impl Restarts {
                 reason: LoadReason::Reread(_),
                 result: Ok(_),
             }
+            // A plan that is accepted is a reread.
             | LoaderOutcome::Planned { result: Ok(_), .. },
         ) = input
         {

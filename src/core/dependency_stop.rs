@@ -2,11 +2,10 @@
 //! stop too are gone.
 
 use super::process::Process;
-use super::stage::Stage;
 use super::ticket::Waiter;
 use super::transitions::Trigger;
 use super::{Action, Actions, Fleet};
-use crate::domain::{Line, Now, ProcessState};
+use crate::domain::{Line, Now};
 
 impl Fleet {
     /// Stops a process, or lets its stop wait for processes that depend on it and are being stopped.
@@ -17,17 +16,13 @@ impl Fleet {
         now: Now,
         out: &mut Actions,
     ) {
-        let must_wait =
-            !self.dependencies.may_stop(slot) && self.slots.get(slot).is_some_and(is_up);
-        if !must_wait {
-            self.update_process(slot, trigger, now, out, Process::stop);
-            return;
-        }
-        if let Some((name, _)) = self.names_of(slot) {
+        let must_wait = !self.dependencies.may_stop(slot)
+            && self.slots.get(slot).is_some_and(Process::can_be_held);
+        if must_wait && let Some((name, _)) = self.names_of(slot) {
             let dependants = self.stopping_dependants(slot);
             out.push(Action::Log(Line::StopHeld { name, dependants }));
         }
-        self.update_process(slot, Trigger::Other, now, out, Process::hold_stop);
+        self.update_process(slot, trigger, now, out, Process::stop_in_order);
     }
 
     /// Stops a process whose stop has waited long enough, or that has gone down meanwhile.
@@ -35,7 +30,7 @@ impl Fleet {
         let Some(process) = self.slots.get(slot) else {
             return;
         };
-        if !process.run.stop_held || (is_up(process) && !self.dependencies.may_stop(slot)) {
+        if !process.run.stop_held || (process.can_be_held() && !self.dependencies.may_stop(slot)) {
             return;
         }
         self.update_process(slot, Trigger::Stop, now, out, Process::stop_after_hold);
@@ -63,9 +58,4 @@ impl Fleet {
         };
         first.unwrap_or_default() + more
     }
-}
-
-/// Returns whether the process exists and does not stop yet. An attempt without a process is stopped at once.
-fn is_up(process: &Process) -> bool {
-    matches!(*process.run.stage, Stage::Alive { .. }) && process.state() != ProcessState::Stopping
 }

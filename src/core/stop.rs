@@ -49,19 +49,20 @@ impl Process {
         }
     }
 
-    /// Notes a stop that waits until the processes that depend on this one are gone.
-    pub(super) fn hold_stop(&mut self, _: &mut Ctx<'_>) {
+    /// Stops the process, now or when the processes that depend on it and are being stopped are gone.
+    pub(super) fn stop_in_order(&mut self, ctx: &mut Ctx<'_>) {
+        if ctx.may_stop || !self.can_be_held() {
+            self.stop(ctx);
+            return;
+        }
         self.run.starts_again = false;
         self.run.restart_after_change = false;
         self.run.stop_held = true;
     }
 
-    /// Stops the process, now or when the processes that depend on it are gone.
-    pub(super) fn stop_in_order(&mut self, ctx: &mut Ctx<'_>) {
-        match ctx.may_stop {
-            true => self.stop(ctx),
-            false => self.hold_stop(ctx),
-        }
+    /// Returns whether the process exists and does not stop yet. An attempt without a process is stopped at once.
+    pub(super) fn can_be_held(&self) -> bool {
+        matches!(*self.run.stage, Stage::Alive { .. }) && self.state() != ProcessState::Stopping
     }
 
     /// Stops a process whose stop was held.

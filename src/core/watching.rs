@@ -170,10 +170,22 @@ impl Fleet {
             return;
         };
         for &slot in &up {
-            self.update_process(slot, Trigger::Stop, now, out, |process, ctx| {
-                process.restart_after_change(&path, ctx);
-            });
+            self.restart_after_change(slot, &path, now, out);
         }
+    }
+
+    /// Stops a process, which starts again when it has stopped. The reaction to another process may have changed it.
+    fn restart_after_change(&mut self, slot: u32, path: &str, now: Now, out: &mut Actions) {
+        if !self.slots.get(slot).is_some_and(Process::follows_changes) {
+            return;
+        }
+        self.update_process(slot, Trigger::Other, now, out, |process, ctx| {
+            process.log_change(path, "restarting", ctx);
+        });
+        self.stop_in_order(slot, Trigger::Stop, now, out);
+        self.update_process(slot, Trigger::Other, now, out, |process, _| {
+            process.run.restart_after_change = true;
+        });
     }
 
     /// Runs the script of a watch for the process in `slot`.
@@ -355,14 +367,5 @@ impl Process {
         for &signal in signals {
             Self::push_signal(instance, signal, SignalScope::Group, ctx);
         }
-    }
-
-    fn restart_after_change(&mut self, path: &str, ctx: &mut Ctx<'_>) {
-        if !self.follows_changes() {
-            return;
-        }
-        self.log_change(path, "restarting", ctx);
-        self.stop_in_order(ctx);
-        self.run.restart_after_change = true;
     }
 }

@@ -2,63 +2,22 @@
 //! waits for `pre_start_hook`, a stop for `pre_stop_hook` and `stop_command`; nothing waits for the others.
 
 use super::Action;
+use super::hook::Hook;
 use super::process::{Ctx, Process};
 use super::script_runs::ScriptPurpose;
 use super::stage::{AlivePhase, AttemptStep, PreStopStep, Stage};
-use crate::config::spec::{Hooks, Script};
-use crate::domain::{ExitReason, ExitStatus, InstanceId, Line, Seconds, SpawnError};
+use crate::domain::{ExitReason, ExitStatus, Foreign, InstanceId, Line, Seconds, SpawnError};
 use crate::effects::{OutputEffect, ScriptEffect, ScriptFailure, ScriptId};
 
 /// How much later than the time limit of a hook its process stops to wait for it. The thread that runs scripts answers in
 /// time, unless very many scripts wait.
 const HOOK_GRACE: Seconds = Seconds(5);
-/// Maximum number of characters of a hook's output in a message.
-const OUTPUT_CHARS_MAX: usize = 200;
-
-/// A hook, named after its key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hook {
-    PreStart,
-    PostStart,
-    PreStop,
-    PostStop,
-    StopCommand,
-}
-
-impl Hook {
-    const fn key(self) -> &'static str {
-        match self {
-            Self::PreStart => "pre_start_hook",
-            Self::PostStart => "post_start_hook",
-            Self::PreStop => "pre_stop_hook",
-            Self::PostStop => "post_stop_hook",
-            Self::StopCommand => "stop_command",
-        }
-    }
-
-    const fn of_step(step: PreStopStep) -> Self {
-        match step {
-            PreStopStep::Hook => Self::PreStop,
-            PreStopStep::Command => Self::StopCommand,
-        }
-    }
-
-    const fn of(self, hooks: &Hooks) -> Option<&Script> {
-        match self {
-            Self::PreStart => hooks.pre_start.as_ref(),
-            Self::PostStart => hooks.post_start.as_ref(),
-            Self::PreStop => hooks.pre_stop.as_ref(),
-            Self::PostStop => hooks.post_stop.as_ref(),
-            Self::StopCommand => hooks.stop_command.as_ref(),
-        }
-    }
-}
 
 impl Process {
     /// Runs a hook if the program has it. `variables` are added to those of all hooks.
-    fn run_hook(
+    pub(super) fn run_hook(
         &self,
-        hook: Hook,
+        (hook, purpose): (Hook, ScriptPurpose),
         slot: u32,
         variables: Vec<(String, String)>,
         ctx: &mut Ctx<'_>,
@@ -77,11 +36,12 @@ impl Process {
             Hook::StopCommand => Seconds(self.spec.stopwaitsecs.0.max(1)),
             _ => hooks.timeout,
         };
-        let purpose = match hook {
-            Hook::PreStart | Hook::PreStop | Hook::StopCommand => ScriptPurpose::Hook,
-            Hook::PostStart | Hook::PostStop => ScriptPurpose::Afterwards,
-        };
         Some(ctx.run_script(self, slot, purpose, script, (all, limit)))
+    }
+
+    /// Runs a hook that the process waits for.
+    fn await_hook(&mut self, hook: Hook, slot: u32, ctx: &mut Ctx<'_>) {
+        self.run.hook = self.run_hook((hook, ScriptPurpose::Hook), slot, Vec::new(), ctx);
     }
 
     /// Returns whether the program has a hook before its start.
@@ -93,12 +53,14 @@ impl Process {
     /// Begins `pre_start_hook` of an attempt whose command was found.
     pub(super) fn begin_pre_start(&mut self, instance: InstanceId, ctx: &mut Ctx<'_>) {
         self.change_stage(Stage::attempt(instance, AttemptStep::PreStart), ctx);
-        self.run.hook = self.run_hook(Hook::PreStart, instance.slot, Vec::new(), ctx);
+        self.await_hook(Hook::PreStart, instance.slot, ctx);
     }
 
     /// Runs `post_start_hook` of a process that has become RUNNING.
     pub(super) fn run_post_start(&self, instance: InstanceId, ctx: &mut Ctx<'_>) {
-        self.run_hook(Hook::PostStart, instance.slot, Vec::new(), ctx);
+        let hook = Hook::PostStart;
+        let purpose = ScriptPurpose::Afterwards(hook);
+        self.run_hook((hook, purpose), instance.slot, Vec::new(), ctx);
     }
 
     /// Runs `post_stop_hook` of a process that has exited.
@@ -124,7 +86,9 @@ impl Process {
             ("SUPERVISOR_EXIT_CODE".to_owned(), status.code().to_string()),
             ("SUPERVISOR_EXIT_REASON".to_owned(), reason.to_owned()),
         ];
-        self.run_hook(Hook::PostStop, instance.slot, variables, ctx);
+        let hook = Hook::PostStop;
+        let purpose = ScriptPurpose::Afterwards(hook);
+        self.run_hook((hook, purpose), instance.slot, variables, ctx);
     }
 
     /// Begins what runs before the stop signal. Returns whether there is anything.
@@ -160,7 +124,7 @@ impl Process {
         let until = ctx.now.mono + wait;
         let phase = AlivePhase::PreStop { step, until };
         self.enter_stage(Stage::alive(instance, pid, phase), pid, false, ctx);
-        self.run.hook = self.run_hook(hook, instance.slot, Vec::new(), ctx);
+        self.await_hook(hook, instance.slot, ctx);
         true
     }
 
@@ -184,8 +148,7 @@ impl Process {
 
     /// Repeats the hook that the previous daemon did not finish.
     pub(super) fn repeat_stop_step(&mut self, step: PreStopStep, slot: u32, ctx: &mut Ctx<'_>) {
-        let hook = Hook::of_step(step);
-        self.run.hook = self.run_hook(hook, slot, Vec::new(), ctx);
+        self.await_hook(Hook::of_step(step), slot, ctx);
     }
 
     /// Cancels the hook that nothing waits for any more.
@@ -266,17 +229,18 @@ impl Process {
     /// Handles the end of a hook that nothing waits for.
     pub(super) fn afterwards_ended(
         &mut self,
+        hook: Hook,
         failure: Option<ScriptFailure>,
         output: &str,
         ctx: &mut Ctx<'_>,
     ) {
         self.note_hook_result(failure.as_ref());
-        self.log_failure("hook", failure, output, ctx);
+        self.log_failure(hook.key(), failure, output, ctx);
     }
 
     fn note_hook_result(&mut self, failure: Option<&ScriptFailure>) {
-        let result = failure.map_or_else(|| "success".to_owned(), ToString::to_string);
-        self.run.last_hook = Some(result.chars().take(OUTPUT_CHARS_MAX).collect());
+        let result = failure.map_or_else(|| "success".to_owned(), |failure| described(failure, ""));
+        self.run.last_hook = Some(result);
     }
 
     pub(super) fn log_failure(
@@ -307,16 +271,12 @@ impl Process {
     }
 }
 
-/// Says why a hook failed, with the end of its output.
+/// Says why a script failed, with the last line of its output. Both may contain anything, so they are escaped and
+/// bounded.
 pub(super) fn described(failure: &ScriptFailure, output: &str) -> String {
     let last = output.trim_end().lines().last().unwrap_or_default().trim();
-    let last: String = last
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(OUTPUT_CHARS_MAX)
-        .collect();
     match last.is_empty() {
-        true => failure.to_string(),
-        false => format!("{failure} ({last})"),
+        true => Foreign(failure).to_string(),
+        false => Foreign(format_args!("{failure} ({last})")).to_string(),
     }
 }

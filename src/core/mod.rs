@@ -35,6 +35,7 @@ mod groups;
 mod handoff;
 mod health;
 mod health_state;
+mod hook;
 mod hooks;
 mod input;
 mod instance_input;

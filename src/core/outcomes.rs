@@ -78,7 +78,7 @@ impl Fleet {
             let result = (failure, output.as_str());
             return self.change_script_ended((id, owner), (kind, watch), result, now, out);
         }
-        // The client waits for it whatever has become of the process.
+        // The client gets an answer even if the process is gone.
         if let ScriptPurpose::Reload(ticket) = owner.purpose {
             let why = failure.map(|failure| described(&failure, &output));
             return self.reload_ended(ticket, why, now, out);
@@ -90,7 +90,7 @@ impl Fleet {
         let trigger = match owner.purpose {
             ScriptPurpose::Hook => Trigger::HookEnded,
             ScriptPurpose::Check => Trigger::Checked,
-            ScriptPurpose::Afterwards
+            ScriptPurpose::Afterwards(_)
             | ScriptPurpose::Reaction
             | ScriptPurpose::Changed { .. }
             | ScriptPurpose::Reload(_) => Trigger::Other,
@@ -98,7 +98,9 @@ impl Fleet {
         self.update_process(owner.slot, trigger, now, out, |process, ctx| {
             match owner.purpose {
                 ScriptPurpose::Hook => process.hook_ended(id, failure, &output, ctx),
-                ScriptPurpose::Afterwards => process.afterwards_ended(failure, &output, ctx),
+                ScriptPurpose::Afterwards(hook) => {
+                    process.afterwards_ended(hook, failure, &output, ctx)
+                }
                 ScriptPurpose::Check => process.check_ended(id, failure, ctx),
                 ScriptPurpose::Reaction => process.reaction_ended(failure, ctx),
                 // Handled above.

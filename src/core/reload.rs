@@ -1,8 +1,8 @@
 //! Reloads of processes in place, by `reload_command` or `reload_signal`. A batch reloads one process after another.
 
 use super::batch::{BatchStep, result};
+use super::hook::Hook;
 use super::pending::Pending;
-use super::process::{Ctx, Process};
 use super::script_runs::ScriptPurpose;
 use super::ticket::{Batch, BatchMember};
 use super::transitions::Trigger;
@@ -39,7 +39,8 @@ impl Fleet {
             (true, true, _) => {
                 let slot = member.slot;
                 self.update_process(slot, Trigger::Other, now, out, |process, ctx| {
-                    process.run_reload_command(ticket, slot, ctx);
+                    let purpose = ScriptPurpose::Reload(ticket);
+                    process.run_hook((Hook::ReloadCommand, purpose), slot, Vec::new(), ctx);
                 });
                 let index = batch.next_index();
                 batch.asked = Some((member, index));
@@ -81,23 +82,5 @@ impl Fleet {
         }
         self.requests.pending.insert(ticket, Pending::Batch(batch));
         self.advance_batch(ticket, now, out);
-    }
-}
-
-impl Process {
-    /// Runs `reload_command` for a client.
-    fn run_reload_command(&self, ticket: Ticket, slot: u32, ctx: &mut Ctx<'_>) {
-        let Some(hooks) = &self.spec.hooks else {
-            return;
-        };
-        let Some(script) = &hooks.reload_command else {
-            return;
-        };
-        let mut variables = vec![("SUPERVISOR_HOOK".to_owned(), "reload_command".to_owned())];
-        if let Some((_, pid)) = self.run.stage.reachable() {
-            variables.push(("SUPERVISOR_PID".to_owned(), pid.to_string()));
-        }
-        let purpose = ScriptPurpose::Reload(ticket);
-        ctx.run_script(self, slot, purpose, script, (variables, hooks.timeout));
     }
 }

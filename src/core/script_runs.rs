@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::hook::Hook;
 use crate::api::Ticket;
 use crate::effects::{ScriptId, WatchKind};
 
@@ -15,7 +16,7 @@ pub(super) enum ScriptPurpose {
     /// It is a hook that the process waits for.
     Hook,
     /// It is a hook after a start or an exit. Nothing waits for it.
-    Afterwards,
+    Afterwards(Hook),
     /// It reloads the process for this request.
     Reload(Ticket),
     /// It reacts to a change of health. Nothing depends on its result.

@@ -9,6 +9,9 @@ use super::script::Script;
 use super::value;
 use crate::domain::{Seconds, Signal};
 
+/// The largest period of the keys `health_*` until the first result.
+const QUICK_PERIOD: Seconds = Seconds(1);
+
 /// The health check of a program. It runs while a process is RUNNING, one check at a time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HealthSpec {
@@ -16,7 +19,9 @@ pub struct HealthSpec {
     pub script: Script,
     /// From the spawn to the first check.
     pub initial_delay: Seconds,
-    /// From the end of one check to the next.
+    /// From the end of one check to the next, until the process is known to be healthy or unhealthy.
+    pub first_period: Seconds,
+    /// From the end of one check to the next afterwards.
     pub period: Seconds,
     /// Maximum duration of one check.
     pub timeout: Seconds,
@@ -104,6 +109,7 @@ impl HealthValues {
             (Some(script), _) => HealthSpec {
                 script,
                 initial_delay: liveness.initial_delay,
+                first_period: liveness.period,
                 period: liveness.period,
                 timeout: liveness.timeout,
                 start_period: Seconds(0),
@@ -115,6 +121,7 @@ impl HealthValues {
             (None, Some(script)) => HealthSpec {
                 script,
                 initial_delay: Seconds(0),
+                first_period: Seconds(interval.0.min(QUICK_PERIOD.0)),
                 period: interval,
                 timeout,
                 start_period,
@@ -224,6 +231,31 @@ mod tests {
         );
         assert!(on_unhealthy("signal:nosuch").is_err());
         assert!(on_unhealthy("/opt/x").is_err());
+    }
+
+    #[test]
+    fn g46_only_our_own_keys_check_quickly_at_first() {
+        let check = command("check").ok();
+        let liveness = HealthValues {
+            liveness: LivenessValues {
+                script: check.clone(),
+                period: Seconds(60),
+                ..LivenessValues::default()
+            },
+            ..HealthValues::default()
+        };
+        let ours = HealthValues {
+            command: check,
+            interval: Seconds(60),
+            ..HealthValues::default()
+        };
+        for (values, first) in [(liveness, 60), (ours, 1)] {
+            let spec = values.into_spec().expect("a check");
+            assert_eq!(
+                (spec.first_period, spec.period),
+                (Seconds(first), Seconds(60))
+            );
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Action;
 use super::health_state::HealthState;
+use super::hooks::described;
 use super::process::{Ctx, LastError, Process};
 use super::script_runs::ScriptPurpose;
 use super::stage::{AlivePhase, Stage, TerminationReason};
@@ -12,14 +13,12 @@ use crate::config::spec::{HealthAction, HealthSpec, Script};
 use crate::domain::{InstanceId, Line, Seconds, Tick};
 use crate::effects::{ScriptEffect, ScriptFailure, ScriptId};
 
-/// Seconds between two checks of readiness, and between two checks of health until the first success.
-const QUICK_PERIOD: Seconds = Seconds(1);
+/// Seconds between two checks of readiness.
+const READY_PERIOD: Seconds = Seconds(1);
 /// Maximum seconds of one check of readiness.
 const READY_LIMIT: Seconds = Seconds(30);
 /// Maximum seconds of a script that reacts to a change of health.
 const REACTION_LIMIT: Seconds = Seconds(60);
-/// Maximum number of characters of a reason that is kept and shown.
-const REASON_CHARS_MAX: usize = 200;
 
 impl Process {
     /// Begins the checks of a new instance. Their delays count from its spawn, which is now.
@@ -50,7 +49,7 @@ impl Process {
     }
 
     /// The check that belongs to the current stage, and its time limit. `None`: there is none.
-    fn due_check(&self) -> Option<(InstanceId, Script, Seconds)> {
+    fn due_check(&self) -> Option<(InstanceId, &Script, Seconds)> {
         let Stage::Alive {
             instance, phase, ..
         } = *self.run.stage
@@ -59,10 +58,10 @@ impl Process {
         };
         match (phase, &self.spec.ready_check, &self.spec.health) {
             (AlivePhase::AwaitingReady { .. }, Some(check), _) => {
-                Some((instance, Script::clone(check), READY_LIMIT))
+                Some((instance, check, READY_LIMIT))
             }
             (AlivePhase::Running, _, Some(health)) => {
-                Some((instance, health.script.clone(), health.timeout))
+                Some((instance, &health.script, health.timeout))
             }
             _ => None,
         }
@@ -74,7 +73,7 @@ impl Process {
             return;
         };
         let given = (Vec::new(), limit);
-        let id = ctx.run_script(self, instance.slot, ScriptPurpose::Check, &script, given);
+        let id = ctx.run_script(self, instance.slot, ScriptPurpose::Check, script, given);
         if let Some(state) = &mut self.run.health {
             state.running = Some(id);
         }
@@ -116,8 +115,8 @@ impl Process {
         match (phase, self.spec.health.clone()) {
             (AlivePhase::AwaitingReady { .. }, health) => match failure {
                 Some(failure) => {
-                    state.next_at = ctx.now.mono + QUICK_PERIOD;
-                    state.reason = shown(&failure);
+                    state.next_at = ctx.now.mono + READY_PERIOD;
+                    state.reason = described(&failure, "");
                 }
                 None => {
                     let first = health.map(|health| self.run.spawned_at + health.initial_delay);
@@ -156,7 +155,7 @@ impl Process {
             }
             Some(failure) => {
                 state.successes = 0;
-                state.reason = shown(&failure);
+                state.reason = described(&failure, "");
                 let is_starting = now < self.run.spawned_at + health.start_period;
                 if was.is_some() || !is_starting {
                     state.failures = state.failures.saturating_add(1);
@@ -166,14 +165,11 @@ impl Process {
                 }
             }
         }
-        let is_known = state.is_healthy.is_some();
-        let period = match is_known {
-            true => health.period,
-            false => Seconds(health.period.0.min(QUICK_PERIOD.0)),
+        let period = match state.is_healthy {
+            Some(_) => health.period,
+            None => health.first_period,
         };
-        // A Go project's check has its own delay instead of a start period, and keeps its period.
-        let is_quick = !is_known && health.initial_delay == Seconds(0);
-        state.next_at = now + if is_quick { period } else { health.period };
+        state.next_at = now + period;
         if state.is_healthy == was {
             return;
         }
@@ -246,13 +242,6 @@ impl Process {
         let reason = self.run.health.as_ref().map(|state| state.reason.clone());
         LastError::Unhealthy(reason.unwrap_or_default())
     }
-}
-
-/// A failure as short text in one line. A server or a file name may contain anything.
-fn shown(failure: &ScriptFailure) -> String {
-    let text = failure.to_string();
-    let printable = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    printable.take(REASON_CHARS_MAX).collect()
 }
 
 #[cfg(test)]

@@ -314,6 +314,7 @@ fn health(rng: &mut Rng) -> HealthSpec {
     HealthSpec {
         script: check(),
         initial_delay: Seconds(rng.pick(&[0, 0, 5, 60])),
+        first_period: Seconds(1),
         period: Seconds(rng.pick(&[1, 5, 30])),
         timeout: Seconds(rng.pick(&[1, 10])),
         start_period: Seconds(rng.pick(&[0, 0, 10])),

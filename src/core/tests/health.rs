@@ -19,6 +19,7 @@ fn health(on_unhealthy: HealthAction) -> HealthSpec {
     HealthSpec {
         script: command("check"),
         initial_delay: Seconds(0),
+        first_period: Seconds(1),
         period: Seconds(30),
         timeout: Seconds(10),
         start_period: Seconds(0),
@@ -119,6 +120,7 @@ fn g46_the_action_fires_on_the_change_and_the_delay_applies_again() {
     let mut bench = up(|spec| {
         spec.health = Some(Arc::new(HealthSpec {
             initial_delay: Seconds(60),
+            first_period: Seconds(30),
             on_healthy: Some(command("/Up")),
             ..health(HealthAction::Script(command("/Down")))
         }));

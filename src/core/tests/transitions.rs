@@ -106,6 +106,7 @@ fn health(on_unhealthy: HealthAction) -> HealthSpec {
     HealthSpec {
         script: Script::Command("check".to_owned()),
         initial_delay: Seconds(0),
+        first_period: Seconds(1),
         period: Seconds(1),
         timeout: Seconds(5),
         start_period: Seconds(0),

@@ -174,7 +174,7 @@ impl Schedule {
             NextRun::Never | NextRun::At { .. } | NextRun::After { .. } => return None,
         };
         if matches!(self.expression, CronExpression::Calendar { .. }) {
-            // A late run stands for all occurrences up to now.
+            // One late run replaces all occurrences up to now.
             self.state.last = Some(if due.is_late { now.wall } else { due.when });
         }
         self.plan(now);

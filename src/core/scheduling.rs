@@ -179,7 +179,7 @@ impl Fleet {
                     CronOverlap::Kill => Some(PendingRun::Killing),
                 };
                 self.schedules.change(slot, |schedule| {
-                    // A run that waits already stands for this one too.
+                    // At most one run waits, so this one is skipped.
                     if pending.is_none() || schedule.state.pending.is_some() {
                         schedule.state.skipped += 1;
                     }

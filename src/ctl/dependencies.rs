@@ -237,7 +237,10 @@ impl Graph {
         lines
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a line, and where it stands")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one line of the tree and its position"
+    )]
     fn branch<'g>(
         &'g self,
         name: &'g str,

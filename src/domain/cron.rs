@@ -9,7 +9,7 @@ use jiff::{Timestamp, Zoned, tz::TimeZone};
 
 use super::{Wall, python_repr};
 
-/// The words for whole expressions. Each stands for six fields.
+/// Words for whole expressions, with the six fields that each means.
 const WORDS: &[(&str, &str)] = &[
     ("@yearly", "0 0 0 1 1 *"),
     ("@annually", "0 0 0 1 1 *"),

@@ -25,8 +25,8 @@ const TOKEN_EVENTS: u64 = 1;
 /// The pause after changes. Many changes at a time then cost one report.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Sends effects to the thread. When it is dropped, the thread ends. Nobody waits for that, because a file system may
-/// not respond.
+/// Sends effects to the thread. Dropping it ends the thread, without waiting: a file system that does not respond may
+/// block the thread.
 #[derive(Debug)]
 pub struct WatchHandle {
     /// `None`: the thread was told to end.

@@ -14,7 +14,7 @@ use crate::domain::{Seconds, Tick};
 
 /// Seconds between two comparisons of stamps.
 const COMPARE_SECS: Seconds = Seconds(10);
-/// The time between two comparisons is at least so many times the duration of one.
+/// The pause between two comparisons is at least this many times as long as a comparison takes.
 const COMPARE_SHARE: u64 = 50;
 /// Seconds between two looks for a directory that does not exist.
 const MISSING_SECS: Seconds = Seconds(2);

@@ -37,7 +37,7 @@ impl Key {
 
 /// A program of a group, or all programs that one name means.
 struct Node {
-    /// `None`: the node stands for the nodes that its edges lead to.
+    /// `None`: the node is a name that means several programs, to which its edges lead.
     program: Option<Program>,
     edges: Vec<(usize, Key)>,
 }

@@ -22,36 +22,12 @@ impl Timer {
     /// # Errors
     /// EMFILE, ENOMEM.
     pub fn new() -> io::Result<Self> {
-        let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
-        // SAFETY: no memory is involved.
-        let fd = unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) };
-        if fd == -1 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: a new descriptor that no other code knows.
-        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+        create(libc::CLOCK_MONOTONIC).map(Self)
     }
 
     /// Sets the timer, replacing the previous time. The time may be in the past.
     pub fn set(&self, at: Tick) {
-        const SECOND: u64 = 1_000_000_000;
-        // 0 would disarm the timer.
-        let nanos = at.0.max(1);
-        // SAFETY: all fields are integers.
-        let mut value: libc::itimerspec = unsafe { std::mem::zeroed() };
-        value.it_value.tv_sec = libc::time_t::try_from(nanos / SECOND).unwrap_or(libc::time_t::MAX);
-        // Less than a second, so it fits.
-        value.it_value.tv_nsec = libc::c_long::try_from(nanos % SECOND).unwrap_or(0);
-        // SAFETY: the descriptor is open and the struct is live; the old value is not requested. The call cannot fail
-        // then.
-        unsafe {
-            libc::timerfd_settime(
-                self.0.as_raw_fd(),
-                libc::TFD_TIMER_ABSTIME,
-                &raw const value,
-                std::ptr::null_mut(),
-            )
-        };
+        set(&self.0, at.0, 0);
     }
 
     /// Makes the timer unreadable until it expires again.
@@ -59,6 +35,42 @@ impl Timer {
         // EAGAIN: it has not expired.
         let _ = nix::unistd::read(&self.0, &mut [0; 8]);
     }
+}
+
+/// Creates a timer descriptor on a clock.
+///
+/// # Errors
+/// EMFILE, ENOMEM.
+pub(super) fn create(clock: libc::clockid_t) -> io::Result<OwnedFd> {
+    let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
+    // SAFETY: no memory is involved.
+    let fd = unsafe { libc::timerfd_create(clock, flags) };
+    if fd == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a new descriptor that no other code knows.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Sets a timer descriptor to a time on its clock, in nanoseconds. `flags` are added to TFD_TIMER_ABSTIME.
+pub(super) fn set(timer: &OwnedFd, nanos: u64, flags: libc::c_int) {
+    const SECOND: u64 = 1_000_000_000;
+    // 0 would disarm the timer.
+    let nanos = nanos.max(1);
+    // SAFETY: all fields are integers.
+    let mut value: libc::itimerspec = unsafe { std::mem::zeroed() };
+    value.it_value.tv_sec = libc::time_t::try_from(nanos / SECOND).unwrap_or(libc::time_t::MAX);
+    // Less than a second, so it fits.
+    value.it_value.tv_nsec = libc::c_long::try_from(nanos % SECOND).unwrap_or(0);
+    // SAFETY: the descriptor is open and the struct is live; the old value is not requested. The call cannot fail then.
+    unsafe {
+        libc::timerfd_settime(
+            timer.as_raw_fd(),
+            libc::TFD_TIMER_ABSTIME | flags,
+            &raw const value,
+            std::ptr::null_mut(),
+        )
+    };
 }
 
 impl AsFd for Timer {

@@ -1,12 +1,9 @@
 //! A timer on the wall clock that also tells when the clock is set.
-#![expect(
-    unsafe_code,
-    reason = "timerfd, which nix has with a feature that nothing else needs"
-)]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use super::timer;
 use crate::domain::Wall;
 
 /// A timer descriptor. It is readable from the time on to which it was last set, and when the wall clock was set.
@@ -33,37 +30,15 @@ impl WallTimer {
     /// # Errors
     /// EMFILE, ENOMEM.
     pub fn new() -> io::Result<Self> {
-        let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
-        // SAFETY: no memory is involved.
-        let fd = unsafe { libc::timerfd_create(libc::CLOCK_REALTIME, flags) };
-        if fd == -1 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: a new descriptor that no other code knows.
-        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+        timer::create(libc::CLOCK_REALTIME).map(Self)
     }
 
     /// Sets the timer, replacing the previous time. The time may be in the past. `None`: it only tells that the clock
     /// was set.
     pub fn set(&self, at: Option<Wall>) {
-        const SECOND: i64 = 1_000_000_000;
-        // 0 would disarm the timer, and negative numbers are refused.
-        let nanos = at.map_or(i64::MAX, |at| at.0.max(1));
-        // SAFETY: all fields are integers.
-        let mut value: libc::itimerspec = unsafe { std::mem::zeroed() };
-        value.it_value.tv_sec = libc::time_t::try_from(nanos / SECOND).unwrap_or(libc::time_t::MAX);
-        // Less than a second, so it fits.
-        value.it_value.tv_nsec = libc::c_long::try_from(nanos % SECOND).unwrap_or(0);
-        // SAFETY: the descriptor is open and the struct is live; the old value is not requested. The call cannot fail
-        // then.
-        unsafe {
-            libc::timerfd_settime(
-                self.0.as_raw_fd(),
-                libc::TFD_TIMER_ABSTIME | libc::TFD_TIMER_CANCEL_ON_SET,
-                &raw const value,
-                std::ptr::null_mut(),
-            )
-        };
+        // A time before the epoch is in the past too.
+        let nanos = at.map_or(i64::MAX, |at| at.0).max(0).unsigned_abs();
+        timer::set(&self.0, nanos, libc::TFD_TIMER_CANCEL_ON_SET);
     }
 
     /// Takes the reason why the timer is readable.

@@ -1,7 +1,7 @@
 //! Parameters and texts that several methods share.
 
 use super::super::method::{BoundCall, Param, ParamKind};
-use super::super::{Request, RequestTarget};
+use super::super::{FaultCode, Request, RequestTarget};
 use crate::domain::Namespec;
 
 /// Creates a required parameter.
@@ -68,6 +68,17 @@ pub(super) const RESULTS: &str =
 pub(super) const LOG_TEXT: &str = "The text; bytes that are not UTF-8 are replaced";
 pub(super) const TAIL_RESULT: &str =
     "[text, size of the log, true if the log has more bytes than requested]";
+
+/// The faults of a method that starts one process.
+pub(super) const START_FAULTS: &[FaultCode] = &[
+    FaultCode::BadName,
+    FaultCode::NoFile,
+    FaultCode::NotExecutable,
+    FaultCode::AlreadyStarted,
+    FaultCode::SpawnError,
+    FaultCode::AbnormalTermination,
+    FaultCode::Failed,
+];
 
 /// Creates a call for one process or, if `text` is a wildcard, for its group.
 pub(super) fn target_request(

@@ -4,8 +4,9 @@ use super::super::argument::Args;
 use super::super::method::{BoundCall, Method, ParamKind, WireType};
 use super::super::{Fault, FaultCode, LogRef, Permission, Request, RequestTarget};
 use super::params::{
-    DONE, GROUP, LENGTH, LOG_TEXT, OFFSET, PROCESS, PROCESS_OR_GROUP, RESULTS, SIGNAL, START_WAIT,
-    STOP_WAIT, TAIL_LENGTH, TAIL_OFFSET, TAIL_RESULT, param, target_request,
+    DONE, GROUP, LENGTH, LOG_TEXT, OFFSET, PROCESS, PROCESS_OR_GROUP, RESULTS, SIGNAL,
+    START_FAULTS, START_WAIT, STOP_WAIT, TAIL_LENGTH, TAIL_OFFSET, TAIL_RESULT, param,
+    target_request,
 };
 use crate::domain::{API_VERSION, Channel, Namespec, VERSION};
 
@@ -28,8 +29,7 @@ fn tail_log(args: &mut Args, channel: Channel) -> Result<BoundCall, Fault> {
 /// The methods of Supervisor.
 pub(super) const METHODS: &[Method] = {
     use FaultCode::{
-        AbnormalTermination, AlreadyAdded, AlreadyStarted, BadArguments, BadName, BadSignal,
-        CantReread, Failed, NoFile, NotExecutable, NotRunning, SpawnError as SpawnErrorFault,
+        AlreadyAdded, BadArguments, BadName, BadSignal, CantReread, Failed, NoFile, NotRunning,
         StillRunning,
     };
     use Permission::{Control, ReadLogs, Shutdown, Signal, Status, Update};
@@ -200,15 +200,7 @@ pub(super) const METHODS: &[Method] = {
             params: &[PROCESS_OR_GROUP, START_WAIT],
             returns: Bool,
             result: "Always true; for `group:*` the result of startProcessGroup",
-            faults: &[
-                BadName,
-                NoFile,
-                NotExecutable,
-                AlreadyStarted,
-                SpawnErrorFault,
-                AbnormalTermination,
-                Failed,
-            ],
+            faults: START_FAULTS,
             permission: Control,
             doc: "Start a process. With `wait`, the method returns when the process is RUNNING or the start has failed; the daemon may still retry a failed start.",
             bind: |args| {

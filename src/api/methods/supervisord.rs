@@ -3,7 +3,7 @@
 use super::super::method::{BoundCall, Method, Param, ParamKind, WireType};
 use super::super::{FaultCode, Permission, Request, RequestTarget, TableColumns};
 use super::params::{
-    DONE, GROUP, GROUP_NAME, PROCESS_OR_GROUP, RESULTS, START_WAIT, STOP_WAIT, param,
+    DONE, GROUP, GROUP_NAME, PROCESS_OR_GROUP, RESULTS, START_FAULTS, START_WAIT, STOP_WAIT, param,
     target_request,
 };
 use crate::domain::{Foreign, Namespec};
@@ -22,10 +22,7 @@ fn rolling_target(text: String) -> RequestTarget {
 
 /// The methods that Supervisor does not have.
 pub(super) const METHODS: &[Method] = {
-    use FaultCode::{
-        AbnormalTermination, AlreadyStarted, BadName, CantReread, Failed, IncorrectParameters,
-        NoFile, NotExecutable, NotRunning, SpawnError as SpawnErrorFault,
-    };
+    use FaultCode::{BadName, CantReread, Failed, IncorrectParameters, NotRunning};
     use Permission::{Configure, Control, Shutdown, Status, Update};
     use WireType::{Array, Bool, Struct, Text};
     &[
@@ -135,15 +132,7 @@ pub(super) const METHODS: &[Method] = {
             params: &[PROCESS_OR_GROUP, START_WAIT],
             returns: Bool,
             result: "Always true; for `group:*` the result of startProcessGroup",
-            faults: &[
-                BadName,
-                NoFile,
-                NotExecutable,
-                AlreadyStarted,
-                SpawnErrorFault,
-                AbnormalTermination,
-                Failed,
-            ],
+            faults: START_FAULTS,
             permission: Control,
             doc: "Start a process at once, although what it depends on (`depends_on`) is not up, and without starting that. A later automatic restart waits as usual.",
             bind: |args| {

@@ -1,12 +1,11 @@
 //! Admission of requests: the core refuses, answers or starts each request here. How processes change is not part of
 //! this module.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::pending::Pending;
 use super::rights::{Rights, whole};
-use super::ticket::{AuditContext, Batch, BatchAction, BatchMember};
+use super::ticket::{AuditContext, Batch, BatchAction};
 use super::{Action, Actions, AuditLine, Fleet};
 use crate::api::{
     AccessScope, AuditEntry, Caller, Fault, FaultCode, Grant, LogRef, Reply, Request,
@@ -297,11 +296,11 @@ impl Fleet {
         rights: Rights<'_>,
         wait: bool,
     ) -> Result<Admission, Fault> {
-        let (slots, one) = self.targets(target, rights)?;
-        let members = self.members_in(self.dependencies_first(slots));
         let alone = false;
         let action = BatchAction::Start { wait, alone };
-        Ok(Self::batch_of(members, one, rights, action))
+        self.batch_in_order(target, rights, action, |slots| {
+            self.dependencies_first(slots)
+        })
     }
 
     /// Creates the batch that starts processes without what they depend on.
@@ -322,13 +321,11 @@ impl Fleet {
         rights: Rights<'_>,
         wait: bool,
     ) -> Result<Admission, Fault> {
-        let (slots, one) = self.targets(target, rights)?;
-        let members = self.members_in(self.dependants_first(slots));
         let action = BatchAction::Stop { wait };
-        Ok(Self::batch_of(members, one, rights, action))
+        self.batch_in_order(target, rights, action, |slots| self.dependants_first(slots))
     }
 
-    /// Creates the batch that stops processes and all that depend on them.
+    /// Creates the batch that stops processes and all that depend on them. It has a result for each.
     fn dependants_batch(
         &self,
         target: RequestTarget,
@@ -336,9 +333,8 @@ impl Fleet {
         wait: bool,
     ) -> Result<Admission, Fault> {
         let (slots, _) = self.targets(target, rights)?;
-        let members = self.members_in(self.with_dependants(&slots));
-        let action = BatchAction::Stop { wait };
-        Ok(Self::batch_of(members, None, rights, action))
+        let slots = self.with_dependants(&slots);
+        Ok(self.batch_of(slots, None, rights, BatchAction::Stop { wait }))
     }
 
     /// Creates the batch that sends a signal, which may be no signal.
@@ -359,19 +355,24 @@ impl Fleet {
         rights: Rights<'_>,
         action: BatchAction,
     ) -> Result<Admission, Fault> {
-        let (slots, one) = self.targets(target, rights)?;
-        Ok(Self::batch_of(self.members_in(slots), one, rights, action))
+        self.batch_in_order(target, rights, action, |slots| slots)
     }
 
-    fn members_in(&self, slots: Vec<u32>) -> VecDeque<BatchMember> {
-        slots
-            .into_iter()
-            .filter_map(|slot| self.member(slot))
-            .collect()
+    /// Creates the batch of a request that acts on processes in the order that `order` gives them.
+    fn batch_in_order(
+        &self,
+        target: RequestTarget,
+        rights: Rights<'_>,
+        action: BatchAction,
+        order: impl FnOnce(Vec<u32>) -> Vec<u32>,
+    ) -> Result<Admission, Fault> {
+        let (slots, one) = self.targets(target, rights)?;
+        Ok(self.batch_of(order(slots), one, rights, action))
     }
 
     fn batch_of(
-        queue: VecDeque<BatchMember>,
+        &self,
+        slots: Vec<u32>,
         one: Option<String>,
         rights: Rights<'_>,
         action: BatchAction,
@@ -381,7 +382,10 @@ impl Fleet {
             one,
             scope: rights.scope.clone(),
             audit: None,
-            queue,
+            queue: slots
+                .into_iter()
+                .filter_map(|slot| self.member(slot))
+                .collect(),
             asked: None,
             reached: 0,
             open: 0,

@@ -81,6 +81,16 @@ fn version_is(machine: &Machine, version: &str) -> Result<(), String> {
     expect(said.trim() == version, format!("the daemon is {said}"))
 }
 
+/// Waits until Supervisor answers: its unit is active before its socket exists.
+fn supervisor_answers(machine: &Machine) -> Result<(), String> {
+    wait_for("Supervisor answers", LIMIT, || {
+        machine
+            .run(&["supervisorctl", "version"])
+            .is_ok_and(|done| done.code == 0)
+    })?;
+    version_is(machine, "4.2.5")
+}
+
 fn fresh(machine: &Machine) -> Result<(), String> {
     let said = install(machine, OURS)?;
     expect(!said.contains("warning"), said)?;
@@ -201,6 +211,17 @@ fn removed(machine: &Machine) -> Result<(), String> {
     install(machine, OURS)?;
     running(machine, &["web"])?;
     machine.sh("systemctl is-active supervisord.service >/dev/null; echo mine > /var/log/supervisor/mine.log")?;
+    // A run of a program with cron, which the state directory has.
+    machine.write(
+        "/etc/supervisor/conf.d/web.conf",
+        "[program:job]\ncommand=/bin/true\ncron=@yearly\n",
+    )?;
+    machine.sh("supervisorctl update && supervisorctl run job")?;
+    wait_for("the run is stored", LIMIT, || {
+        machine
+            .sh("ls /var/lib/supervisor/runs")
+            .is_ok_and(|files| files.contains("job"))
+    })?;
     apt(machine, "purge supervisord")?;
     let left = machine.sh(
         "find / -xdev \\( -name '*supervisor*' -o -path '/etc/supervisor/*' \\) -not -path '/proc/*' -not -path '/sys/*' \
@@ -230,12 +251,7 @@ fn supervisor(machine: &Machine, port: u16) -> Result<String, String> {
     }
     // A setting of the administrator, which must stay.
     machine.sh(&format!("printf '\\n[inet_http_server]\\nport=127.0.0.1:{port}\\n' >>/etc/supervisor/supervisord.conf; systemctl restart supervisor"))?;
-    wait_for("Supervisor answers", LIMIT, || {
-        machine
-            .run(&["supervisorctl", "version"])
-            .is_ok_and(|done| done.code == 0)
-    })?;
-    version_is(machine, "4.2.5")?;
+    supervisor_answers(machine)?;
     running(machine, &["a", "b", "c"])?;
     machine.property("supervisor.service", "MainPID")
 }
@@ -270,7 +286,7 @@ fn takeover(machine: &Machine) -> Result<(), String> {
     machine.wait_property(UNIT, "ActiveState", "active")?;
 
     apt(machine, "install supervisor")?;
-    version_is(machine, "4.2.5")?;
+    supervisor_answers(machine)?;
     running(machine, &["a", "b", "c"])?;
     expect(
         files(machine)? == files_before,

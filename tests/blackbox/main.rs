@@ -25,6 +25,7 @@ mod fcgi;
 mod guide_configs;
 mod host;
 mod limits;
+mod metrics;
 mod namespace;
 mod notify;
 mod pid_one;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
     tests.extend(cron::tests());
     tests.extend(dependencies::tests());
     tests.extend(events::tests());
+    tests.extend(metrics::tests());
     tests.extend(real_programs::tests());
     tests.extend(fcgi::tests());
     tests.extend(plugins::tests());

@@ -12,7 +12,7 @@ use super::spec::{
 use crate::domain::{GroupName, ProcessName};
 
 /// What `update` does with a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupAction {
     /// The group is added.

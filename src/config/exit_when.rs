@@ -51,7 +51,7 @@ impl ExitWhen {
 }
 
 /// What the daemon does when a process is FATAL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum OnFatal {
     /// Nothing.
     #[default]

@@ -13,7 +13,7 @@ use crate::domain::{Seconds, Signal};
 const QUICK_PERIOD: Seconds = Seconds(1);
 
 /// The health check of a program. It runs while a process is RUNNING, one check at a time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HealthSpec {
     /// The check.
     pub script: Script,
@@ -38,7 +38,7 @@ pub struct HealthSpec {
 }
 
 /// What follows when a process becomes unhealthy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum HealthAction {
     /// Nothing: the state is only shown.
     None,

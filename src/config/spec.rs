@@ -166,7 +166,7 @@ pub enum ReadyWhen {
 pub type Environment = Arc<[(String, String)]>;
 
 /// A user as configured and as looked up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ConfiguredUser {
     /// As configured.
     pub name: String,
@@ -312,7 +312,7 @@ impl ProgramTemplate {
 }
 
 /// The kind of a group.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum GroupKind {
     /// `[group:x]` or a plain `[program:x]`.
     Programs,
@@ -330,7 +330,7 @@ pub enum GroupKind {
 }
 
 /// The listening socket of an `[fcgi-program:x]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FcgiSocket {
     /// The text after the colon of the section's name. Together with the group's name it identifies the socket.
     pub program: Arc<str>,
@@ -391,7 +391,7 @@ pub struct GroupChangeResult {
 }
 
 /// When a process that exited by itself is restarted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AutoRestart {
     /// `true`.
     Always,
@@ -402,7 +402,7 @@ pub enum AutoRestart {
 }
 
 /// The kind of a process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ProcessKind {
     /// An ordinary program.
     Program,
@@ -414,7 +414,7 @@ pub enum ProcessKind {
 }
 
 /// One process, with all values expanded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ProcessSpec {
     /// The name, unique in its group.
     pub name: ProcessName,
@@ -570,7 +570,7 @@ impl ProcessSpec {
 }
 
 /// The env files of a process. Their variables override those of `[supervisord] environment`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EnvFiles {
     /// The files. A later one overrides an earlier one.
     pub files: Vec<EnvFileSpec>,
@@ -579,7 +579,7 @@ pub struct EnvFiles {
 }
 
 /// One env file of a process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EnvFileSpec {
     /// The path, relative to the daemon's working directory.
     pub path: String,
@@ -588,7 +588,7 @@ pub struct EnvFileSpec {
 }
 
 /// What happens to a start if an env file is missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum IfMissing {
     /// It continues with a warning: `envFiles`.
     Warn,
@@ -599,7 +599,7 @@ pub enum IfMissing {
 }
 
 /// How a process reports that it is ready and alive. By default it reports nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct NotifySpec {
     /// It gets a socket for the protocol of sd_notify(3).
     pub socket: bool,
@@ -629,7 +629,7 @@ impl NotifySpec {
 }
 
 /// The log of one stream of a process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LogSpec {
     /// The file.
     pub target: LogTarget,
@@ -662,7 +662,7 @@ impl LogSpec {
 }
 
 /// A number of lines per interval.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RateLimit {
     /// At least 1.
     pub lines: u32,
@@ -680,7 +680,7 @@ impl std::fmt::Display for RateLimit {
 }
 
 /// The file of a stream's log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum LogTarget {
     /// No file.
     None,

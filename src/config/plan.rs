@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::diff::{GroupAction, compare, is_rescaled, is_same_process};
+use super::diff::{
+    GroupAction, PartialUpdate, compare, is_rescaled, is_same_process, partial_update,
+};
 use super::ini::{Ini, IniEntry};
 use super::key::{ConfigKey, SectionKind};
 use super::spec::{GroupSpec, ProcessSpec, ProgramSpec, ProgramTemplate};
@@ -32,6 +34,9 @@ pub struct GroupPlan {
     pub action: GroupAction,
     /// The group was scaled. If `update` gets its name, it gives the group its configured processes.
     pub scaled: bool,
+    /// How many processes are restarted at a time, each time waiting until they are ready. 0: all.
+    #[serde(default)]
+    pub rolling: u32,
     /// Changed keys of the group itself.
     pub keys: Vec<KeyChange>,
     /// The programs of the group.
@@ -107,6 +112,14 @@ pub fn plan(active: &[Arc<GroupSpec>], read: &[Arc<GroupSpec>], places: &KeyPlac
         let Some(spec) = group.read.or(group.active) else {
             continue;
         };
+        let rolling = match (group.active, group.read) {
+            (Some(active), Some(read))
+                if partial_update(active, read) == Some(PartialUpdate::Rolling) =>
+            {
+                read.rolling
+            }
+            _ => 0,
+        };
         let scaled = match (group.active, group.read) {
             (Some(active), Some(read)) => is_rescaled(active, read),
             _ => false,
@@ -123,6 +136,7 @@ pub fn plan(active: &[Arc<GroupSpec>], read: &[Arc<GroupSpec>], places: &KeyPlac
             active: group.active,
             read: group.read,
             action: group.action,
+            is_rolling: rolling > 0,
             places,
         };
         let programs = changes.programs();
@@ -130,6 +144,7 @@ pub fn plan(active: &[Arc<GroupSpec>], read: &[Arc<GroupSpec>], places: &KeyPlac
             name: spec.name.clone(),
             action: group.action,
             scaled,
+            rolling,
             keys: changes.group_keys(&programs),
             programs,
         });
@@ -149,8 +164,9 @@ fn meaning(group: &GroupSpec) -> impl Hash {
         kind,
         processes,
         programs: _,
+        rolling,
     } = group;
-    (name, *priority, kind, processes)
+    (name, *priority, kind, processes, *rolling)
 }
 
 /// One group that changes.
@@ -158,6 +174,8 @@ struct Changes<'a> {
     active: Option<&'a Arc<GroupSpec>>,
     read: Option<&'a Arc<GroupSpec>>,
     action: GroupAction,
+    /// Only the processes that changed restart.
+    is_rolling: bool,
     places: &'a KeyPlaces,
 }
 
@@ -206,6 +224,7 @@ impl Changes<'_> {
         let action = match self.action {
             GroupAction::Live if !has_live => GroupAction::Nothing,
             GroupAction::Rescale if is_same => GroupAction::Nothing,
+            GroupAction::Restart if is_same && self.is_rolling => GroupAction::Nothing,
             action => action,
         };
         let reason = match action {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::confinement::{ConfiguredGroup, Confinement};
 pub use super::dependency::{Dependencies, Dependency, DependencyCondition, DependencyTarget};
-pub use super::exit_when::{ExitWhen, OnFatal};
+pub use super::exit_when::{ExitWhen, FatalScript, OnFatal};
 pub use super::health::{HealthAction, HealthSpec};
 pub use super::hooks::Hooks;
 pub use super::interned_default::InternedDefault;
@@ -268,6 +268,9 @@ pub struct GroupSpec {
     pub processes: Vec<Arc<ProcessSpec>>,
     /// The sections that its processes were made of.
     pub programs: Vec<ProgramSpec>,
+    /// New: how many processes an update restarts at a time; 0: all of them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rolling: u32,
 }
 
 /// Maximum number of processes of one section, or of one group that changes at run time. Supervisor has no limit and
@@ -506,6 +509,14 @@ pub struct ProcessSpec {
         deserialize_with = "Dependencies::deserialize_shared"
     )]
     pub dependencies: Arc<Dependencies>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+const fn is_zero(value: &u32) -> bool {
+    *value == 0
 }
 
 const fn is_false(value: &bool) -> bool {

@@ -34,6 +34,7 @@ mod plugins;
 mod programs;
 mod real_programs;
 mod restarts;
+mod rolling;
 mod run_time_changes;
 mod scripts;
 mod service_manager;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
     tests.extend(pid_one::tests());
     tests.extend(guide_configs::tests());
     tests.extend(restarts::tests());
+    tests.extend(rolling::tests());
     tests.extend(run_time_changes::tests());
     tests.extend(scripts::tests());
     tests.extend(limits::tests());

@@ -37,6 +37,7 @@ mod run_time_changes;
 mod scripts;
 mod service_manager;
 mod session_bus;
+mod source_document;
 mod subcommands;
 mod time_zone;
 mod trust;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
     tests.extend(trust::tests());
     tests.extend(diagnostics::tests());
     tests.extend(environment::tests());
+    tests.extend(source_document::tests());
     tests.extend(subcommands::tests());
     tests.extend(time_zone::tests());
     support::runner::run(tests)

@@ -22,6 +22,7 @@ mod diagnostics;
 mod environment;
 mod events;
 mod fcgi;
+mod go_defects;
 mod guide_configs;
 mod host;
 mod limits;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
     tests.extend(plugins::tests());
     tests.extend(pidproxy::tests());
     tests.extend(pid_one::tests());
+    tests.extend(go_defects::tests());
     tests.extend(guide_configs::tests());
     tests.extend(restarts::tests());
     tests.extend(run_time_changes::tests());

@@ -26,6 +26,7 @@ mod go_defects;
 mod guide_configs;
 mod host;
 mod limits;
+mod metrics;
 mod namespace;
 mod notify;
 mod pid_one;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
     tests.extend(cron::tests());
     tests.extend(dependencies::tests());
     tests.extend(events::tests());
+    tests.extend(metrics::tests());
     tests.extend(real_programs::tests());
     tests.extend(fcgi::tests());
     tests.extend(plugins::tests());

@@ -26,6 +26,8 @@ const STAT_BYTES_MAX: usize = 1024;
 pub(in crate::server) struct ProcessUsage {
     /// CPU time since the previous sample, in thousandths of one CPU. `None`: this is the first sample.
     pub(in crate::server) cpu_permille: Option<u64>,
+    /// CPU time since the process was started, in milliseconds.
+    pub(in crate::server) cpu_millis: u64,
     /// Resident memory in bytes.
     pub(in crate::server) memory: u64,
 }
@@ -151,6 +153,7 @@ fn next_sample(stat: &ProcStat, last: Option<&UsageSample>) -> UsageSample {
         ticks: stat.ticks,
         usage: ProcessUsage {
             cpu_permille,
+            cpu_millis: stat.ticks.saturating_mul(1000) / ticks_per_second,
             memory: stat.pages.saturating_mul(page_bytes),
         },
     }

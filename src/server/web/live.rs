@@ -313,6 +313,7 @@ mod tests {
             let cpu_permille = None;
             let usage = ProcessUsage {
                 cpu_permille,
+                cpu_millis: 0,
                 memory,
             };
             (pid, usage)

@@ -49,7 +49,8 @@ class Fleet:
 
     @property
     def size(self):
-        return sum(program.count for program in self.programs)
+        """The number of processes that are started."""
+        return sum(program.count for program in self.programs if program.autostart)
 
 
 class Peer:

@@ -1,10 +1,10 @@
 //! `/metrics`, read by the programs that read it on real hosts: promtool, node_exporter and Prometheus.
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 use crate::host::Host;
 use crate::programs::installed;
+use crate::source_document::free_port;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::{Address, Answer, Connection};
 use crate::support::{LIMIT, expect, wait_for};
@@ -49,12 +49,6 @@ fn scrape(address: &Address) -> Result<String, String> {
     let answer = get(address, "")?;
     expect(answer.code() == 200, format!("{answer:?}"))?;
     String::from_utf8(answer.body).map_err(|error| error.to_string())
-}
-
-fn free_port() -> Result<u16, String> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
-    Ok(address.port())
 }
 
 /// A program that ends with the test.

@@ -173,17 +173,17 @@ fn exits() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// `startsecs` and `stopwaitsecs` count from the start or stop, not from the upgrade: the process that began four
-/// seconds before the upgrade finishes before the one that began after it and takes two seconds less. Counted from the
+/// `startsecs` and `stopwaitsecs` count from the start or stop, not from the upgrade: the process that began six
+/// seconds before the upgrade finishes before the one that began after it and takes four seconds less. Counted from the
 /// upgrade it would be the last.
 fn deadlines() -> Result<Outcome, String> {
-    const BEFORE: Duration = Duration::from_secs(4);
-    const LASTS: Duration = Duration::from_secs(8);
+    const BEFORE: Duration = Duration::from_secs(6);
+    const LASTS: Duration = Duration::from_secs(16);
     let mut host = Host::start(
-        "[program:mule]\ncommand={test_child} ignore TERM forever\nstartsecs=0\nstopwaitsecs=8\n\
-         [program:slow]\ncommand={test_child} forever\nstartsecs=8\nautostart=false\n\
-         [program:later_mule]\ncommand={test_child} ignore TERM forever\nstartsecs=0\nstopwaitsecs=6\n\
-         [program:later_slow]\ncommand={test_child} forever\nstartsecs=6\nautostart=false\n",
+        "[program:mule]\ncommand={test_child} ignore TERM forever\nstartsecs=0\nstopwaitsecs=16\n\
+         [program:slow]\ncommand={test_child} forever\nstartsecs=16\nautostart=false\n\
+         [program:later_mule]\ncommand={test_child} ignore TERM forever\nstartsecs=0\nstopwaitsecs=12\n\
+         [program:later_slow]\ncommand={test_child} forever\nstartsecs=12\nautostart=false\n",
     )?;
     for name in ["mule", "later_mule"] {
         host.daemon()?.wait_state(name, "RUNNING")?;

@@ -8,7 +8,7 @@ use supervisord::core::{
     Action, IgnoredNotify, Input, NotifiedState, NotifyMessage, WatchdogNotify,
 };
 use supervisord::domain::{Change, InstanceId, ProcessState, Signal};
-use supervisord::effects::{SpawnerEffect, SpawnerOutcome};
+use supervisord::effects::{LineWatchKind, OutputOutcome, SpawnerEffect, SpawnerOutcome};
 
 use crate::rng::Rng;
 
@@ -174,8 +174,14 @@ impl Notifiers {
                     ProcessState::Running => {
                         let is_checked =
                             notifier.spec.notify.check && matches!(input, Input::Script(_));
+                        let is_in_log = notifier.spec.notify.log
+                            && matches!(
+                                input,
+                                Input::Output(OutputOutcome::LineMatched { instance: whose, kind: LineWatchKind::Ready, .. }) if whose == instance
+                            );
                         assert!(
                             is_checked
+                                || is_in_log
                                 || matches!(input, Input::Notified(whose, notice) if whose == instance && notice.announced == Some(NotifiedState::Ready)),
                             "{instance:?} is RUNNING and has not said that it is ready: {input:?}"
                         );

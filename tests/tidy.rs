@@ -80,10 +80,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("zbus", &["server/dbus/", "cgroup/bus.rs"]),
     ("sd_notify", &["engine/systemd.rs"]),
     ("subtle", &["control/auth.rs"]),
-    (
-        "sha1",
-        &["control/auth.rs", "cgroup/name.rs", "config/plan.rs"],
-    ),
+    ("sha1", &["control/auth.rs", "cgroup/name.rs"]),
     ("maud", &["server/web/"]),
     (
         "jiff",

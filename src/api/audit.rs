@@ -121,7 +121,7 @@ fn quoted_name(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Transport;
+    use crate::api::{RollingLimits, Transport};
     use crate::domain::Namespec;
 
     fn caller() -> Caller {
@@ -183,7 +183,11 @@ mod tests {
         };
         let request = Request::RollingRestart {
             targets: (0..100_000).map(target).collect(),
-            at_once: 1,
+            limits: RollingLimits {
+                at_once: 1,
+                max_failures: 0,
+                healthy: false,
+            },
         };
         let entry = request.audit_entry().expect("a change");
         assert!(entry.target.len() < 2000, "{}", entry.target.len());

@@ -60,7 +60,7 @@ pub enum ParamKind {
     Count,
     /// A level of the activity log, by its four letters or its number. Default: INFO.
     Level,
-    /// A struct of single values. Each becomes a text.
+    /// A struct of single values. Each becomes a text. Default: empty.
     Options,
 }
 
@@ -83,13 +83,8 @@ impl ParamKind {
             Self::Truth => Some(("true", ArgValue::Truth(true))),
             Self::Count => Some(("1", ArgValue::Count(1))),
             Self::Level => Some(("INFO", ArgValue::Level(Level::Info))),
-            Self::Namespec
-            | Self::Word
-            | Self::Data
-            | Self::Int
-            | Self::List
-            | Self::Names
-            | Self::Options => None,
+            Self::Options => Some(("{}", ArgValue::Options(Vec::new()))),
+            Self::Namespec | Self::Word | Self::Data | Self::Int | Self::List | Self::Names => None,
         }
     }
 }
@@ -517,8 +512,8 @@ mod tests {
     #[test]
     fn a_rolling_restart_takes_one_name_or_several() {
         let roll = |given| match bind("supervisord.rollingRestart", given) {
-            Ok(BoundCall::Engine(Request::RollingRestart { targets, at_once })) => {
-                Ok((targets, at_once))
+            Ok(BoundCall::Engine(Request::RollingRestart { targets, limits })) => {
+                Ok((targets, limits.at_once))
             }
             Ok(other) => panic!("{other:?}"),
             Err(fault) => Err(fault),
@@ -549,6 +544,53 @@ mod tests {
             RpcValue::Int(1 << 40),
         ] {
             assert!(roll(vec![RpcValue::text("cat"), count]).is_err());
+        }
+    }
+
+    #[test]
+    fn a_rolling_restart_takes_options() {
+        let roll = |options: &[(&str, RpcValue)]| {
+            let members = options.iter();
+            let members = members.map(|(name, value)| ((*name).to_owned(), value.clone()));
+            let given = vec![
+                RpcValue::text("cat"),
+                RpcValue::Int(1),
+                RpcValue::Struct(members.collect()),
+            ];
+            match bind("supervisord.rollingRestart", given) {
+                Ok(BoundCall::Engine(Request::RollingRestart { limits, .. })) => {
+                    Ok((limits.max_failures, limits.healthy))
+                }
+                Ok(other) => panic!("{other:?}"),
+                Err(fault) => Err(fault.to_string()),
+            }
+        };
+        let failures = |value| ("max_failures", value);
+        let wait = |word: &str| ("wait", RpcValue::text(word));
+        assert_eq!(roll(&[]), Ok((0, false)));
+        assert_eq!(
+            roll(&[failures(RpcValue::Int(2)), wait("healthy")]),
+            Ok((2, true))
+        );
+        assert_eq!(
+            roll(&[failures(RpcValue::text("3")), wait("ready")]),
+            Ok((3, false))
+        );
+        for (wrong, why) in [
+            (
+                wait("soon"),
+                "INCORRECT_PARAMETERS: wait takes ready or healthy, not soon",
+            ),
+            (
+                failures(RpcValue::Int(-1)),
+                "INCORRECT_PARAMETERS: max_failures takes a number of processes, not -1",
+            ),
+            (
+                ("pause", RpcValue::Int(1)),
+                "INCORRECT_PARAMETERS: no option pause",
+            ),
+        ] {
+            assert_eq!(roll(&[wrong]), Err(why.to_owned()));
         }
     }
 

@@ -27,6 +27,6 @@ pub use method::{
 pub use methods::METHODS;
 pub use request::{
     ConfigView, DependencyNeed, DependencyView, JournalMatch, LogRef, ProcessView, Reply, Request,
-    RequestEffect, RequestTarget, TargetResult,
+    RequestEffect, RequestTarget, RollingLimits, TargetResult,
 };
 pub use subject::{NAME_CHARS_MAX, RequestSubject};

@@ -24,6 +24,17 @@ pub enum RequestTarget {
     All,
 }
 
+/// How many processes a rolling restart restarts at a time, and when it halts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollingLimits {
+    /// How many processes may restart at the same time.
+    pub at_once: u32,
+    /// How many processes may fail before no further process is restarted.
+    pub max_failures: u32,
+    /// Whether to wait for the health checks too.
+    pub healthy: bool,
+}
+
 /// A log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LogRef {
@@ -278,12 +289,16 @@ requests! {
     } => reshapes "set-numprocs";
     /// Returns [`Reply::Scaled`]. Faults: BAD_NAME, INCORRECT_PARAMETERS, FAILED.
     ResetNumprocs(group: String as Group) => reshapes "reset-numprocs";
+    /// Returns [`Reply::Lines`]: which of these groups an update can change without stopping all of them, and how.
+    PartialUpdates(groups: Vec<String> as Processes) => reads;
+    /// Returns [`Reply::Results`]. Faults: BAD_NAME, INCORRECT_PARAMETERS, FAILED.
+    UpdateGroup(group: String as Group) => reshapes "update-group";
     /// Returns [`Reply::Results`]. Faults: BAD_NAME, FAILED.
     RollingRestart {
         /// The targets. A process that several of them name is restarted once.
         targets: Vec<RequestTarget> as Targets,
-        /// The number of processes restarted at the same time, at least 1.
-        at_once: u32 as Value,
+        /// How many at a time, and when it halts.
+        limits: RollingLimits as Value,
     } => changes "rolling-restart";
 }
 

@@ -13,7 +13,7 @@ use crate::domain::{Capabilities, Limit, Resource, Unit, python_repr};
 pub const EXTRA_GROUPS_MAX: usize = 1024;
 
 /// A group as configured and as looked up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ConfiguredGroup {
     /// As configured.
     pub name: String,
@@ -22,7 +22,7 @@ pub struct ConfiguredGroup {
 }
 
 /// The resource limits and privileges of a program.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Confinement {
     /// Limits, in the order of [`Resource::ALL`].
     pub limits: Vec<(Resource, Limit)>,

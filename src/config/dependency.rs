@@ -10,7 +10,7 @@ use super::interned_default::InternedDefault;
 use crate::domain::{ProcessState, python_repr};
 
 /// The keys of a program about other programs. Every default changes nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Dependencies {
     /// `depends_on`.
     pub depends_on: Vec<Dependency>,

@@ -12,7 +12,7 @@ use super::spec::{
 use crate::domain::{GroupName, ProcessName};
 
 /// What `update` does with a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupAction {
     /// The group is added.
@@ -21,7 +21,8 @@ pub enum GroupAction {
     Remove,
     /// The group is stopped, removed and added again.
     Restart,
-    /// The group was scaled. Its processes are made as configured; those that are equal keep running.
+    /// The group was scaled, or only numbers of processes changed. Its processes are made as configured; those that are
+    /// equal keep running.
     Rescale,
     /// No process restarts. Changed limits are applied to running processes when the configuration is read.
     Live,
@@ -71,7 +72,7 @@ pub fn compare<'a>(
 /// What `update` does with a group that is in both.
 fn action(active: &GroupSpec, read: &GroupSpec) -> GroupAction {
     if !is_same(active, read) {
-        return match is_rescaled(active, read) {
+        return match is_rescaled(active, read) || is_resized(active, read) {
             true => GroupAction::Rescale,
             false => GroupAction::Restart,
         };
@@ -103,6 +104,80 @@ pub fn is_rescaled(active: &GroupSpec, read: &GroupSpec) -> bool {
         && active.kind == read.kind
         && active.priority == read.priority
         && names(active) != names(read)
+}
+
+/// Whether the programs of a group have other numbers of processes, and the processes that both have are equal.
+// Differs: Supervisor restarts the whole group.
+#[must_use]
+pub fn is_resized(active: &GroupSpec, read: &GroupSpec) -> bool {
+    let sections = |group: &GroupSpec| {
+        let programs = group.programs.iter();
+        let sections = programs.map(|program| Arc::clone(&program.template.section));
+        sections.collect::<BTreeSet<_>>()
+    };
+    if active.priority != read.priority
+        || !is_same_kind(&active.kind, &read.kind)
+        || sections(active) != sections(read)
+        || names(active) == names(read)
+    {
+        return false;
+    }
+    let by_name = by_name(&active.processes);
+    let find = |name: &ProcessName| {
+        let place = by_name.binary_search_by_key(&name, |process| &process.name);
+        place.ok().and_then(|place| by_name.get(place))
+    };
+    let mut common = 0_usize;
+    read.processes.iter().all(|read| match find(&read.name) {
+        Some(active) => {
+            common += 1;
+            is_same_process(active, read)
+        }
+        None => true,
+    }) && common > 0
+}
+
+/// Whether an update of the group can replace its processes one by one, as `rolling` of the read group asks. A socket that
+/// processes share cannot change like this.
+#[must_use]
+pub fn is_rollable(active: &GroupSpec, read: &GroupSpec) -> bool {
+    if read.rolling == 0
+        || matches!(read.kind, GroupKind::Listeners { .. })
+        || !is_same_kind(&active.kind, &read.kind)
+    {
+        return false;
+    }
+    let by_name = by_name(&active.processes);
+    read.processes.iter().all(|read| {
+        let place = by_name.binary_search_by_key(&&read.name, |process| &process.name);
+        let active = place.ok().and_then(|place| by_name.get(place));
+        active.is_none_or(|active| match (&active.kind, &read.kind) {
+            (ProcessKind::Fcgi(old), ProcessKind::Fcgi(new)) => is_same_socket(old, new),
+            (old, new) => old == new,
+        })
+    })
+}
+
+/// How `update` can change a group without stopping all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartialUpdate {
+    /// Some processes at a time.
+    Rolling,
+    /// Only the processes that are not in both.
+    Rescale,
+}
+
+/// How `update` can change an active group to the read one without stopping all of it. `None`: there is nothing to
+/// change, or the group changes as a whole.
+#[must_use]
+pub fn partial_update(active: &GroupSpec, read: &GroupSpec) -> Option<PartialUpdate> {
+    let action = action(active, read);
+    let is_changed = matches!(action, GroupAction::Restart | GroupAction::Rescale);
+    let is_scaled = action == GroupAction::Rescale || is_rescaled(active, read);
+    if (is_changed || is_scaled) && is_rollable(active, read) {
+        return Some(PartialUpdate::Rolling);
+    }
+    is_scaled.then_some(PartialUpdate::Rescale)
 }
 
 /// The names of the processes of a group.
@@ -149,6 +224,7 @@ fn is_same(active: &GroupSpec, read: &GroupSpec) -> bool {
         kind,
         processes,
         programs: _,
+        rolling: _,
     } = read;
     if active.priority != *priority || !is_same_kind(&active.kind, kind) {
         return false;
@@ -269,7 +345,7 @@ pub(crate) fn take_live_changes(active: &mut ProcessSpec, read: &ProcessSpec) {
     active.resources = Arc::clone(&read.resources);
     active.restart = read.restart;
     active.essential = read.essential;
-    active.on_fatal = read.on_fatal;
+    active.on_fatal.clone_from(&read.on_fatal);
 }
 
 /// Whether the process differs in values that apply to a running process at once.
@@ -345,6 +421,51 @@ mod tests {
         let new = "[program:c]\ncommand=x\n[program:b]\ncommand=y\n[program:z]\ncommand=z\npriority=1\n[program:y]\ncommand=y\n";
         assert_eq!(shown(old, new), "+z,y ~b,c -a");
         assert_eq!(shown(old, old), "+ ~ -");
+    }
+
+    fn actions(active: &str, read: &str) -> Vec<GroupAction> {
+        let (active, read) = (groups(active), groups(read));
+        let compared = compare(&active, &read);
+        compared.iter().map(|group| group.action).collect()
+    }
+
+    #[test]
+    fn a_change_of_numprocs_alone_touches_only_the_difference() {
+        let text = |number: u8, command: &str, more: &str| {
+            format!(
+                "[program:a]\ncommand={command}\nprocess_name=a%(process_num)d\nnumprocs={number}\n{more}"
+            )
+        };
+        let base = text(3, "a", "");
+        for (read, action) in [
+            (text(5, "a", ""), GroupAction::Rescale),
+            (text(1, "a", ""), GroupAction::Rescale),
+            // Another window of the same numbers.
+            (text(3, "a", "numprocs_start=2\n"), GroupAction::Rescale),
+            (text(3, "a", "numprocs_start=9\n"), GroupAction::Restart),
+            (text(0, "a", ""), GroupAction::Restart),
+            (text(5, "b", ""), GroupAction::Restart),
+            (text(5, "a", "priority=3\n"), GroupAction::Restart),
+            (text(5, "a", "essential=true\n"), GroupAction::Rescale),
+        ] {
+            assert_eq!(actions(&base, &read), [action], "{read}");
+        }
+        let counts = text(2, "a %(numprocs)d", "");
+        let more = text(3, "a %(numprocs)d", "");
+        assert_eq!(actions(&counts, &more), [GroupAction::Restart]);
+        // One program of a group.
+        let group = |number| {
+            format!(
+                "{}[program:b]\ncommand=b\n[group:g]\nprograms=a,b\n",
+                text(number, "a", "")
+            )
+        };
+        assert_eq!(actions(&group(2), &group(4)), [GroupAction::Rescale]);
+        let without = group(2).replace("programs=a,b", "programs=a");
+        assert_eq!(
+            actions(&group(2), &without),
+            [GroupAction::Add, GroupAction::Restart]
+        );
     }
 
     #[test]

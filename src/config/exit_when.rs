@@ -1,9 +1,12 @@
 //! When the end of a program ends the daemon: the keys `exit_when` of the daemon and `on_fatal` of programs.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::python::strip;
-use crate::domain::{Namespec, python_repr};
+use super::script::Script;
+use crate::domain::{Namespec, Seconds, python_repr};
 
 /// When the daemon exits by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -51,13 +54,24 @@ impl ExitWhen {
 }
 
 /// What the daemon does when a process is FATAL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum OnFatal {
     /// Nothing.
     #[default]
     Nothing,
     /// It stops all programs and exits.
     Shutdown,
+    /// It runs this script once.
+    Exec(Arc<FatalScript>),
+}
+
+/// The script that runs when a process is FATAL.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FatalScript {
+    /// The script.
+    pub script: Script,
+    /// Its maximum duration: `hook_timeout`.
+    pub limit: Seconds,
 }
 
 impl OnFatal {
@@ -67,15 +81,35 @@ impl OnFatal {
         *self == Self::default()
     }
 
-    /// Parses `none` or `shutdown`, in any case.
+    /// Parses `none` or `shutdown`, in any case, or `exec:` and a script, whose limit [`OnFatal::with_limit`] sets.
     ///
     /// # Errors
-    /// Any other word.
+    /// Any other word, or a script that is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
+        const EXEC: &str = "exec:";
+        let word = strip(text);
+        if let (Some(prefix), Some(script)) = (word.get(..EXEC.len()), word.get(EXEC.len()..))
+            && prefix.eq_ignore_ascii_case(EXEC)
+        {
+            let script = Script::parse(strip(script))?;
+            let limit = Seconds(0);
+            return Ok(Self::Exec(Arc::new(FatalScript { script, limit })));
+        }
         match strip(text).to_lowercase().as_str() {
             "none" => Ok(Self::Nothing),
             "shutdown" => Ok(Self::Shutdown),
             _ => Err(format!("invalid 'on_fatal' value {}", python_repr(text))),
+        }
+    }
+
+    /// Sets the maximum duration of the script, if there is one.
+    pub(in crate::config) fn with_limit(self, limit: Seconds) -> Self {
+        match self {
+            Self::Exec(mut script) => {
+                Arc::make_mut(&mut script).limit = limit;
+                Self::Exec(script)
+            }
+            other => other,
         }
     }
 }
@@ -95,6 +129,23 @@ mod tests {
         assert!(!named("web", "g", "web"));
         assert!(!named("All-Exited", "all-exited", "all-exited"));
         assert!(ExitWhen::parse(" ").is_err());
-        assert!(OnFatal::parse("exec:x").is_err());
+    }
+
+    #[test]
+    fn on_fatal_runs_a_script_within_the_limit_of_hooks() {
+        for (text, script) in [
+            ("exec:/bin/page me", "/bin/page me"),
+            (" EXEC: tcp://localhost:1 ", "tcp://localhost:1"),
+        ] {
+            let parsed = OnFatal::parse(text).expect(text).with_limit(Seconds(7));
+            let script = Script::parse(script).expect(script);
+            let limit = Seconds(7);
+            let expected = OnFatal::Exec(Arc::new(FatalScript { script, limit }));
+            assert_eq!(parsed, expected, "{text}");
+        }
+        assert_eq!(OnFatal::parse("ShutDown"), Ok(OnFatal::Shutdown));
+        for wrong in ["", "exec", "exec:", "exec: ", "exec:'x", "run:x", "ü"] {
+            assert!(OnFatal::parse(wrong).is_err(), "{wrong}");
+        }
     }
 }

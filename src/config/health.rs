@@ -13,7 +13,7 @@ use crate::domain::{LinePattern, Seconds, Signal};
 const QUICK_PERIOD: Seconds = Seconds(1);
 
 /// The health check of a program. It runs while a process is RUNNING, one check at a time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HealthSpec {
     /// The check.
     #[serde(rename = "script")]
@@ -39,7 +39,7 @@ pub struct HealthSpec {
 }
 
 /// What tells whether a process is healthy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum HealthCheck {
     /// A script that succeeds. Version 5.0.0 wrote it without the name of this variant.
@@ -53,7 +53,7 @@ pub enum HealthCheck {
 }
 
 /// What follows when a process becomes unhealthy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum HealthAction {
     /// Nothing: the state is only shown.
     None,

@@ -8,7 +8,7 @@ use super::script::Script;
 use crate::domain::{Seconds, Signal};
 
 /// The hooks of a program, and how it stops and reloads.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Hooks {
     /// Runs before each attempt to start a process, when its command was found.
     pub pre_start: Option<Script>,

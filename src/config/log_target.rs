@@ -27,7 +27,7 @@ pub(crate) use log_targets;
 macro_rules! declare {
     ($($(#[$about:meta])* $field:ident: $settings:ty, in $_module:ident, $add:ident;)*) => {
         /// The targets of one stream besides its log file. The default: none.
-        #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
         pub struct NamedTargets {
             $($(#[$about])* pub $field: $settings,)*
         }
@@ -52,7 +52,7 @@ fn add_syslog(syslog: &mut bool, item: &str) -> bool {
 }
 
 /// How a stream is written to the journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct JournalSpec {
     /// Maximum rate. Further lines are dropped and counted. `None`: no limit by the daemon.
     pub limit: Option<RateLimit>,

@@ -1,12 +1,14 @@
 //! What `update` would do: the differences between the active groups and a configuration, with the changed keys.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sha1::{Digest as _, Sha1};
 
-use super::diff::{GroupAction, compare, is_rescaled, is_same_process};
+use super::diff::{
+    GroupAction, PartialUpdate, compare, is_rescaled, is_same_process, partial_update,
+};
 use super::ini::{Ini, IniEntry};
 use super::key::{ConfigKey, SectionKind};
 use super::spec::{GroupSpec, ProcessSpec, ProgramSpec, ProgramTemplate};
@@ -32,6 +34,9 @@ pub struct GroupPlan {
     pub action: GroupAction,
     /// The group was scaled. If `update` gets its name, it gives the group its configured processes.
     pub scaled: bool,
+    /// How many processes are restarted at a time, each time waiting until they are ready. 0: all.
+    #[serde(default)]
+    pub rolling: u32,
     /// Changed keys of the group itself.
     pub keys: Vec<KeyChange>,
     /// The programs of the group.
@@ -101,11 +106,19 @@ impl KeyPlaces {
 /// Plans the update of the active groups to those that were read. `places`: the text that was read.
 #[must_use]
 pub fn plan(active: &[Arc<GroupSpec>], read: &[Arc<GroupSpec>], places: &KeyPlaces) -> UpdatePlan {
-    let mut hash = Sha1::new();
+    let mut hasher = DefaultHasher::new();
     let (mut groups, mut unchanged) = (Vec::new(), Vec::new());
     for group in compare(active, read) {
         let Some(spec) = group.read.or(group.active) else {
             continue;
+        };
+        let rolling = match (group.active, group.read) {
+            (Some(active), Some(read))
+                if partial_update(active, read) == Some(PartialUpdate::Rolling) =>
+            {
+                read.rolling
+            }
+            _ => 0,
         };
         let scaled = match (group.active, group.read) {
             (Some(active), Some(read)) => is_rescaled(active, read),
@@ -115,28 +128,15 @@ pub fn plan(active: &[Arc<GroupSpec>], read: &[Arc<GroupSpec>], places: &KeyPlac
             unchanged.push(spec.name.clone());
             continue;
         }
-        // The sections are left out, because they only made the processes.
-        let meaning = |group: &Arc<GroupSpec>| {
-            let GroupSpec {
-                name,
-                priority,
-                kind,
-                processes,
-                programs: _,
-            } = &**group;
-            // Strings and numbers are always serialized.
-            serde_json::to_vec(&(name, priority, kind, processes)).unwrap_or_default()
-        };
         for side in [group.active, group.read] {
-            let bytes = side.map(meaning).unwrap_or_default();
-            hash.update((bytes.len() as u64).to_le_bytes());
-            hash.update(bytes);
+            side.map(|group| meaning(group)).hash(&mut hasher);
         }
-        hash.update([group.action as u8]);
+        group.action.hash(&mut hasher);
         let changes = Changes {
             active: group.active,
             read: group.read,
             action: group.action,
+            is_rolling: rolling > 0,
             places,
         };
         let programs = changes.programs();
@@ -144,30 +144,38 @@ pub fn plan(active: &[Arc<GroupSpec>], read: &[Arc<GroupSpec>], places: &KeyPlac
             name: spec.name.clone(),
             action: group.action,
             scaled,
+            rolling,
             keys: changes.group_keys(&programs),
             programs,
         });
     }
-    let digest = hash.finalize();
-    let id = digest
-        .iter()
-        .take(ID_BYTES)
-        .map(|byte| format!("{byte:02x}"));
     UpdatePlan {
-        id: id.collect(),
+        id: format!("{:016x}", hasher.finish()),
         groups,
         unchanged,
     }
 }
 
-/// The length of a plan's identifier in bytes. Each is two digits.
-const ID_BYTES: usize = 8;
+/// What a group does. The sections are left out, because they only made the processes.
+fn meaning(group: &GroupSpec) -> impl Hash {
+    let GroupSpec {
+        name,
+        priority,
+        kind,
+        processes,
+        programs: _,
+        rolling,
+    } = group;
+    (name, *priority, kind, processes, *rolling)
+}
 
 /// One group that changes.
 struct Changes<'a> {
     active: Option<&'a Arc<GroupSpec>>,
     read: Option<&'a Arc<GroupSpec>>,
     action: GroupAction,
+    /// Only the processes that changed restart.
+    is_rolling: bool,
     places: &'a KeyPlaces,
 }
 
@@ -216,6 +224,7 @@ impl Changes<'_> {
         let action = match self.action {
             GroupAction::Live if !has_live => GroupAction::Nothing,
             GroupAction::Rescale if is_same => GroupAction::Nothing,
+            GroupAction::Restart if is_same && self.is_rolling => GroupAction::Nothing,
             action => action,
         };
         let reason = match action {
@@ -238,20 +247,10 @@ impl Changes<'_> {
     fn keys(&self, old: &ProgramTemplate, new: &ProgramTemplate) -> Vec<KeyChange> {
         let section = &*new.section;
         let kind = SectionKind::of(section).unwrap_or(SectionKind::Program);
-        let [before, after] = [old, new].map(|template| {
-            let options = template.options.iter();
-            options
-                .map(|(key, value)| (&**key, &**value))
-                .collect::<HashMap<_, _>>()
-        });
-        let names: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
-        let changed = names
+        let mut keys: Vec<KeyChange> = changed_options(&old.options, &new.options)
             .into_iter()
-            .filter(|key| before.get(key) != after.get(key));
-        let mut keys: Vec<KeyChange> = changed
-            .filter_map(|key| {
+            .filter_map(|(key, values)| {
                 let row = ConfigKey::find(kind, key)?;
-                let values = [&before, &after].map(|options| options.get(key).copied());
                 Some(self.change(section, row, values))
             })
             .collect();
@@ -298,6 +297,37 @@ impl Changes<'_> {
             live: false,
         }]
     }
+}
+
+/// The keys whose values differ, sorted, each with its old and its new value. Keys of one list are different.
+fn changed_options<'a>(
+    old: &'a [(Arc<str>, Arc<str>)],
+    new: &'a [(Arc<str>, Arc<str>)],
+) -> Vec<(&'a str, [Option<&'a str>; 2])> {
+    // Most sections have the same keys in the same order.
+    let mut changed: Vec<(&str, [Option<&str>; 2])> = Vec::new();
+    let is_aligned = old.len() == new.len()
+        && old
+            .iter()
+            .zip(new)
+            .all(|((old_key, _), (new_key, _))| old_key == new_key);
+    if is_aligned {
+        for ((key, before), (_, after)) in old.iter().zip(new) {
+            if before != after {
+                changed.push((key, [Some(before), Some(after)]));
+            }
+        }
+    } else {
+        let mut both: BTreeMap<&str, [Option<&str>; 2]> = BTreeMap::new();
+        for (side, options) in [old, new].into_iter().enumerate() {
+            for (key, value) in options {
+                both.entry(key).or_default()[side] = Some(value);
+            }
+        }
+        changed.extend(both.into_iter().filter(|(_, [old, new])| old != new));
+    }
+    changed.sort_unstable_by_key(|(key, _)| *key);
+    changed
 }
 
 /// A program that is added or removed as a whole.

@@ -22,7 +22,7 @@ const PERIOD_MICROS_MAX: u64 = 1_000_000;
 const PERCENT_MAX: u64 = 1_000_000;
 
 /// A limit. `None`: unlimited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LimitAmount(pub Option<u64>);
 
 impl fmt::Display for LimitAmount {
@@ -36,7 +36,7 @@ impl fmt::Display for LimitAmount {
 }
 
 /// CPU time per period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CpuMax {
     /// In microseconds, summed over all CPUs.
     pub quota: LimitAmount,
@@ -52,7 +52,7 @@ impl fmt::Display for CpuMax {
 }
 
 /// What happens to processes that a process leaves behind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum KillMode {
     /// They keep running, as in Supervisor.
     #[default]
@@ -62,7 +62,7 @@ pub enum KillMode {
 }
 
 /// The limits of a process's cgroup. All of them can be changed while the process runs.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct CgroupLimits {
     /// Memory in bytes at which the kernel kills.
     pub memory_max: Option<LimitAmount>,

@@ -11,7 +11,7 @@ pub const UNLIMITED_RETRIES: i64 = i32::MAX as i64;
 
 /// When a process is restarted automatically. By default Supervisor's rules apply: at once after an exit, and one more
 /// second after each failed start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct RestartPolicy {
     /// Minimum time between an exit and the restart.
     pub pause: Seconds,

@@ -8,7 +8,7 @@ use super::lookup::Lookup;
 use crate::domain::{CronExpression, Seconds, Wall, python_repr};
 
 /// The schedule of a program.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ScheduleSpec {
     /// The expression as configured. It was parsed when the configuration was read.
     pub cron: Arc<str>,
@@ -21,7 +21,7 @@ pub struct ScheduleSpec {
 }
 
 /// What happens if a program still runs when its next run is due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum CronOverlap {
     /// The new run is skipped.
     #[default]
@@ -33,7 +33,7 @@ pub enum CronOverlap {
 }
 
 /// What happens to runs that were due while the daemon was not there, the machine slept or the clock jumped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum CronMissed {
     /// They do not happen.
     #[default]

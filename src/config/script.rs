@@ -25,7 +25,7 @@ const OPTIONS: &[&str] = &[
 ];
 
 /// What a program's hook, check or action does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Script {
     /// Runs this command without a shell, as the program's user. Succeeds with exit status 0.
     Command(String),
@@ -36,7 +36,7 @@ pub enum Script {
 }
 
 /// The address of a TCP server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HostPort {
     /// A host name or an IP address, an IPv6 address without its brackets.
     pub host: String,
@@ -45,7 +45,7 @@ pub struct HostPort {
 }
 
 /// An HTTP request of a script.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HttpScript {
     /// The server.
     pub server: HostPort,
@@ -58,7 +58,7 @@ pub struct HttpScript {
 }
 
 /// The body of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum HttpBody {
     /// This text.
     Text(String),

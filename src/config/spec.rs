@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::confinement::{ConfiguredGroup, Confinement};
 pub use super::dependency::{Dependencies, Dependency, DependencyCondition, DependencyTarget};
-pub use super::exit_when::{ExitWhen, OnFatal};
+pub use super::exit_when::{ExitWhen, FatalScript, OnFatal};
 pub use super::health::{HealthAction, HealthCheck, HealthSpec};
 pub use super::hooks::Hooks;
 pub use super::interned_default::InternedDefault;
@@ -166,7 +166,7 @@ pub enum ReadyWhen {
 pub type Environment = Arc<[(String, String)]>;
 
 /// A user as configured and as looked up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ConfiguredUser {
     /// As configured.
     pub name: String,
@@ -268,6 +268,9 @@ pub struct GroupSpec {
     pub processes: Vec<Arc<ProcessSpec>>,
     /// The sections that its processes were made of.
     pub programs: Vec<ProgramSpec>,
+    /// New: how many processes an update restarts at a time; 0: all of them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rolling: u32,
 }
 
 /// Maximum number of processes of one section, or of one group that changes at run time. Supervisor has no limit and
@@ -312,7 +315,7 @@ impl ProgramTemplate {
 }
 
 /// The kind of a group.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum GroupKind {
     /// `[group:x]` or a plain `[program:x]`.
     Programs,
@@ -330,7 +333,7 @@ pub enum GroupKind {
 }
 
 /// The listening socket of an `[fcgi-program:x]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FcgiSocket {
     /// The text after the colon of the section's name. Together with the group's name it identifies the socket.
     pub program: Arc<str>,
@@ -391,7 +394,7 @@ pub struct GroupChangeResult {
 }
 
 /// When a process that exited by itself is restarted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AutoRestart {
     /// `true`.
     Always,
@@ -402,7 +405,7 @@ pub enum AutoRestart {
 }
 
 /// The kind of a process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ProcessKind {
     /// An ordinary program.
     Program,
@@ -414,7 +417,7 @@ pub enum ProcessKind {
 }
 
 /// One process, with all values expanded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ProcessSpec {
     /// The name, unique in its group.
     pub name: ProcessName,
@@ -511,6 +514,14 @@ pub struct ProcessSpec {
     pub dependencies: Arc<Dependencies>,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+const fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
 const fn is_false(value: &bool) -> bool {
     !*value
 }
@@ -574,7 +585,7 @@ impl ProcessSpec {
 }
 
 /// The env files of a process. Their variables override those of `[supervisord] environment`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EnvFiles {
     /// The files. A later one overrides an earlier one.
     pub files: Vec<EnvFileSpec>,
@@ -583,7 +594,7 @@ pub struct EnvFiles {
 }
 
 /// One env file of a process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EnvFileSpec {
     /// The path, relative to the daemon's working directory.
     pub path: String,
@@ -592,7 +603,7 @@ pub struct EnvFileSpec {
 }
 
 /// What happens to a start if an env file is missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum IfMissing {
     /// It continues with a warning: `envFiles`.
     Warn,
@@ -603,7 +614,7 @@ pub enum IfMissing {
 }
 
 /// How a process reports that it is ready and alive. By default it reports nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct NotifySpec {
     /// It gets a socket for the protocol of sd_notify(3).
     pub socket: bool,
@@ -636,7 +647,7 @@ impl NotifySpec {
 }
 
 /// The log of one stream of a process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LogSpec {
     /// The file.
     pub target: LogTarget,
@@ -669,7 +680,7 @@ impl LogSpec {
 }
 
 /// A number of lines per interval.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RateLimit {
     /// At least 1.
     pub lines: u32,
@@ -687,7 +698,7 @@ impl std::fmt::Display for RateLimit {
 }
 
 /// The file of a stream's log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum LogTarget {
     /// No file.
     None,

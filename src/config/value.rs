@@ -581,6 +581,21 @@ pub fn url(text: &str) -> Result<String, String> {
     }
 }
 
+/// Parses `off` in any case, which is 0, or a number of processes of at least 1.
+///
+/// # Errors
+/// It is neither.
+pub fn rolling(text: &str) -> Result<u32, String> {
+    if strip(text).eq_ignore_ascii_case("off") {
+        return Ok(0);
+    }
+    match integer(text)? {
+        number if number < 1 => Err(format!("{number} is below lower bound (1)")),
+        number => u32::try_from(number)
+            .map_err(|_| format!("{number} is above upper bound ({})", u32::MAX)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Debug;

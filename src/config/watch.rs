@@ -12,7 +12,7 @@ use super::{absolute, expand_user};
 use crate::domain::{Seconds, Signal};
 
 /// What is watched for a program. The processes of a program with equal values share one watch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct WatchSpec {
     /// The executable.
     pub binary: Option<BinaryWatch>,
@@ -23,7 +23,7 @@ pub struct WatchSpec {
 }
 
 /// A watch of the executable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BinaryWatch {
     /// The first word of the command.
     pub file: String,
@@ -32,7 +32,7 @@ pub struct BinaryWatch {
 }
 
 /// A watch of a directory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DirectoryWatch {
     /// An absolute path.
     pub path: String,
@@ -43,7 +43,7 @@ pub struct DirectoryWatch {
 }
 
 /// What follows a change of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ChangeReaction {
     /// This script runs.
     Script(Script),

@@ -132,9 +132,11 @@ impl Fleet {
             Request::ResetNumprocs(group) => {
                 taken(self.reset_numprocs(ticket, &group, (rights, now), out))
             }
-            Request::RollingRestart { targets, at_once } => {
-                taken(self.start_rolling(ticket, targets, at_once, rights))
+            Request::RollingRestart { targets, limits } => {
+                taken(self.start_rolling(ticket, targets, limits, rights))
             }
+            Request::PartialUpdates(names) => answered(self.partial_updates(&names, scope)),
+            Request::UpdateGroup(name) => taken(self.start_update(ticket, &name, rights)),
             Request::WriteStdin { name, data } => self.admit_stdin(ticket, name, data, rights, out),
             Request::Reread => self.admit_load(ticket, Pending::Reread, scope, out),
             Request::PlanUpdate => self.admit_plan(ticket, None, scope, out),

@@ -110,19 +110,7 @@ impl Process {
 
     /// Returns the exit status that the daemon gets from the program, which has ended.
     fn status_for_daemon(&self) -> u8 {
-        let status = match &self.run.exit_reason {
-            Some(ExitReason::NotSpawned(_)) | None => None,
-            Some(
-                ExitReason::TooQuick(status)
-                | ExitReason::Unready(status)
-                | ExitReason::NotReady(status)
-                | ExitReason::Watchdog(status)
-                | ExitReason::Unhealthy(status)
-                | ExitReason::ByItself(status)
-                | ExitReason::OnRequest(status),
-            ) => Some(*status),
-        };
-        match status {
+        match self.last_exit() {
             // A program that is FATAL has failed, whatever it says.
             Some(ExitStatus::Exited(0)) if self.state() == ProcessState::Fatal => FAILURE,
             Some(ExitStatus::Exited(code)) => code,

@@ -277,6 +277,9 @@ impl Fleet {
         };
         process.run.stage.expect(trigger);
         act(process, &mut ctx);
+        if before != ProcessState::Fatal && process.state() == ProcessState::Fatal {
+            process.run_fatal_script(slot, &mut ctx);
+        }
         process.cancel_stale_check(&mut ctx);
         process.cancel_stale_hook(&mut ctx);
         if !process.run.stage.recovers_same_as(&stage) {

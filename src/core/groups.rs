@@ -164,6 +164,27 @@ impl Fleet {
         if !self.groups.contains_key(name) {
             return;
         }
+        for process in processes {
+            out.push(Action::Log(Line::ProcessAdded {
+                name: process.name.clone(),
+                group: name.clone(),
+            }));
+        }
+        let new = self.seat_processes(name, processes, out);
+        for (process, slot) in processes.iter().zip(new) {
+            if process.starts_with_group() {
+                self.start_with_dependencies(slot, StartedBy::Group, now, out);
+            }
+        }
+    }
+
+    /// Inserts processes into an active group without starting them. Returns their slots.
+    pub(super) fn seat_processes(
+        &mut self,
+        name: &GroupName,
+        processes: &[Arc<ProcessSpec>],
+        out: &mut Actions,
+    ) -> Vec<u32> {
         let mut files = Vec::new();
         let mut seated = Vec::with_capacity(processes.len());
         for process in processes {
@@ -173,23 +194,14 @@ impl Fleet {
             files.extend([&made.stdout, &made.stderr].into_iter().flatten().cloned());
             let slot = self.insert_process(process, auto_log_names::paths(process, Some(&made)));
             seated.push((Arc::clone(process), slot));
-            out.push(Action::Log(Line::ProcessAdded {
-                name: process.name.clone(),
-                group: name.clone(),
-            }));
         }
         if !files.is_empty() {
             out.push(Action::Output(OutputEffect::CreateLogs(files)));
         }
         let new: Vec<u32> = seated.iter().map(|&(_, slot)| slot).collect();
-        let autostart: Vec<u32> = seated
-            .iter()
-            .filter(|(process, _)| process.starts_with_group())
-            .map(|&(_, slot)| slot)
-            .collect();
         self.note_watches_of(name);
         let Some(group) = self.groups.get_mut(name) else {
-            return;
+            return new;
         };
         let spec = Arc::make_mut(&mut group.spec);
         let old = std::mem::take(&mut spec.processes);
@@ -218,33 +230,38 @@ impl Fleet {
             group.by_name = by_name;
         }
         self.index_processes(name, Some(&new));
-        for slot in autostart {
-            self.start_with_dependencies(slot, StartedBy::Group, now, out);
-        }
+        new
     }
 
     /// Removes a stopped process from its active group.
     pub(super) fn remove_process(&mut self, slot: u32, out: &mut Actions) {
-        let Some((name, group)) = self.names_of(slot) else {
-            return;
-        };
-        let Some(process) = self.take_process(slot, out) else {
-            return;
-        };
+        if let Some((name, group)) = self.unseat_process(slot, out) {
+            out.push(Action::Log(Line::ProcessRemoved { name, group }));
+        }
+    }
+
+    /// Removes a stopped process from its active group, without a line in the log. Returns its names.
+    pub(super) fn unseat_process(
+        &mut self,
+        slot: u32,
+        out: &mut Actions,
+    ) -> Option<(ProcessName, GroupName)> {
+        let (name, group) = self.names_of(slot)?;
+        let process = self.take_process(slot, out)?;
         self.note_watches_of(&group);
         debug_assert!(
             process.state().is_stopped(),
             "only stopped processes are removed"
         );
-        if let Some(group) = self.groups.get_mut(&group) {
-            let spec = Arc::make_mut(&mut group.spec);
+        if let Some(active) = self.groups.get_mut(&group) {
+            let spec = Arc::make_mut(&mut active.spec);
             // Search from the end, where the processes are that a shrinking program removes.
-            if let Some(place) = group.slots.iter().rposition(|&other| other == slot) {
-                group.slots.remove(place);
+            if let Some(place) = active.slots.iter().rposition(|&other| other == slot) {
+                active.slots.remove(place);
                 spec.processes.remove(place);
             }
-            if let Some(place) = group.by_name.iter().rposition(|&other| other == slot) {
-                group.by_name.remove(place);
+            if let Some(place) = active.by_name.iter().rposition(|&other| other == slot) {
+                active.by_name.remove(place);
             }
             for program in &mut spec.programs {
                 if let Some(place) = program.members.iter().rposition(|member| *member == name) {
@@ -252,7 +269,7 @@ impl Fleet {
                 }
             }
         }
-        out.push(Action::Log(Line::ProcessRemoved { name, group }));
+        Some((name, group))
     }
 
     /// Returns the slot of a process. `None`: the group or the process does not exist.

@@ -139,7 +139,7 @@ impl Fleet {
             .collect();
         for slot in slots {
             self.update_process(slot, Trigger::Resumed, now, out, |process, ctx| {
-                adopted += u32::from(process.resumed(ctx));
+                adopted += u32::from(process.resumed(slot, ctx));
             });
         }
         if successor == ResumeKind::NewImage {
@@ -171,13 +171,14 @@ impl Process {
     }
 
     /// Continues after the previous daemon has ended. Returns whether the process runs.
-    fn resumed(&mut self, ctx: &mut Ctx<'_>) -> bool {
+    fn resumed(&mut self, slot: u32, ctx: &mut Ctx<'_>) -> bool {
         self.run.waiters.clear();
         self.run.report_at = Tick::NEVER;
         // Only its pipes are left. They are closed together with those of other unknown instances.
         self.run.next = None;
         self.run.hook = None;
         self.resume_changes(ctx);
+        self.resume_fatal_script(slot, ctx);
         if let Some(state) = &mut self.run.health {
             state.resume();
         }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::Action;
-use super::health_state::HealthState;
+use super::health_state::{HealthState, HealthVerdict};
 use super::hooks::described;
 use super::process::{Ctx, LastError, Process};
 use super::script_runs::ScriptPurpose;
@@ -64,6 +64,43 @@ impl Process {
             (Some(state), Some(_)) if is_up => state.health(),
             (None, Some(_)) if is_up => ProcessHealth::Starting,
             _ => ProcessHealth::None,
+        }
+    }
+
+    /// Returns whether the process, which is to be RUNNING, passes its health check. A process whose checks succeed and
+    /// fail in turns has failed after as many results as both thresholds allow, so that nobody waits for ever.
+    pub(super) fn health_verdict(&self) -> HealthVerdict {
+        let (Some(health), Some(state)) = (&self.spec.health, &self.run.health) else {
+            return HealthVerdict::Passed;
+        };
+        let limit = health
+            .success_threshold
+            .saturating_add(health.failure_threshold);
+        match state.is_healthy {
+            Some(true) => HealthVerdict::Passed,
+            Some(false) => HealthVerdict::Failed,
+            None if state.undecided >= limit => HealthVerdict::Failed,
+            None => HealthVerdict::Unknown,
+        }
+    }
+
+    /// Returns why the process is not up after its start. Empty: no reason is known.
+    pub(super) fn start_failure(&self) -> String {
+        let health = self
+            .run
+            .health
+            .as_ref()
+            .filter(|_| self.spec.health.is_some());
+        match (&self.run.last_error, health) {
+            (Some(error), _) => error.to_string(),
+            (None, Some(state)) => match state.is_healthy {
+                Some(_) => state.text(),
+                None if state.undecided > 0 => {
+                    format!("not healthy after {} checks", state.undecided)
+                }
+                None => String::new(),
+            },
+            (None, None) => String::new(),
         }
     }
 
@@ -239,6 +276,10 @@ impl Process {
             return;
         };
         let was = state.is_healthy;
+        let is_starting = now < self.run.spawned_at + health.start_period;
+        if was.is_none() && (failure.is_none() || !is_starting) {
+            state.undecided = state.undecided.saturating_add(1);
+        }
         match failure {
             None => {
                 state.failures = 0;
@@ -251,7 +292,6 @@ impl Process {
             Some(failure) => {
                 state.successes = 0;
                 state.reason = described(&failure, "");
-                let is_starting = now < self.run.spawned_at + health.start_period;
                 if was.is_some() || !is_starting {
                     state.failures = state.failures.saturating_add(1);
                 }

@@ -5,6 +5,17 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{ProcessHealth, Tick};
 use crate::effects::ScriptId;
 
+/// What the health checks of an instance say about its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HealthVerdict {
+    /// The process is healthy, or has no health check.
+    Passed,
+    /// The process is unhealthy, or its checks contradict each other.
+    Failed,
+    /// Not known yet.
+    Unknown,
+}
+
 /// The checks of one instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct HealthState {
@@ -18,6 +29,9 @@ pub(super) struct HealthState {
     /// Consecutive failures.
     #[serde(deserialize_with = "crate::domain::counter::small_counter")]
     pub(super) failures: u32,
+    /// How many results counted before the process was known to be healthy or not.
+    #[serde(default, deserialize_with = "crate::domain::counter::small_counter")]
+    pub(super) undecided: u32,
     /// Why the last check failed. Empty: it did not.
     pub(super) reason: String,
     /// The check that runs. The daemon that leaves kills it, so the next one starts it again.
@@ -33,6 +47,7 @@ impl HealthState {
             is_healthy: None,
             successes: 0,
             failures: 0,
+            undecided: 0,
             reason: String::new(),
             running: None,
         })

@@ -27,7 +27,7 @@ impl Fleet {
         }
     }
 
-    fn take_over_of_group(&mut self, read: &GroupSpec, out: &mut Actions) {
+    pub(super) fn take_over_of_group(&mut self, read: &GroupSpec, out: &mut Actions) {
         let Some(group) = self.groups.get_mut(&read.name) else {
             return;
         };

@@ -96,11 +96,16 @@ impl Fleet {
         if !self.slots.get(owner.slot).is_some_and(is_there) {
             return;
         }
+        if owner.purpose == ScriptPurpose::Fatal {
+            // Its record must not say that it still runs.
+            self.changes.slots.push(owner.slot);
+        }
         let trigger = match owner.purpose {
             ScriptPurpose::Hook => Trigger::HookEnded,
             ScriptPurpose::Check => Trigger::Checked,
             ScriptPurpose::Afterwards(_)
             | ScriptPurpose::Reaction
+            | ScriptPurpose::Fatal
             | ScriptPurpose::Changed { .. }
             | ScriptPurpose::Reload(_) => Trigger::Other,
         };
@@ -111,6 +116,7 @@ impl Fleet {
                     process.afterwards_ended(hook, failure, &output, ctx)
                 }
                 ScriptPurpose::Check => process.check_ended(id, failure, ctx),
+                ScriptPurpose::Fatal => process.fatal_script_ended(id, failure, &output, ctx),
                 ScriptPurpose::Reaction => process.reaction_ended(failure, ctx),
                 // Handled above.
                 ScriptPurpose::Reload(_) | ScriptPurpose::Changed { .. } => {}

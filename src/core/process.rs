@@ -203,6 +203,9 @@ pub(super) struct RunState {
     /// The result of the last hook. `None`: none has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) last_hook: Option<String>,
+    /// The script of `on_fatal` that runs. The daemon that leaves kills it, so the next one runs it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) fatal_script: Option<ScriptId>,
     /// Changed files of the watch that this process names. `None`: there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) changes: Option<Box<ChangeState>>,
@@ -271,6 +274,7 @@ impl Process {
                 health: None,
                 hook: None,
                 last_hook: None,
+                fatal_script: None,
                 changes: None,
                 restart_after_change: false,
             },

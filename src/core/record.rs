@@ -18,6 +18,7 @@ use super::stage_codes::{code_of_stage_at_exit, stage_at_exit_of_code};
 use super::stage_record::StageRecord;
 use super::transitions::CurrentStage;
 use crate::domain::{ExitReason, ResourceEvents, Tick, counter};
+use crate::effects::ScriptId;
 
 /// The first byte of a record: the version of the format.
 const FORM: u8 = 1;
@@ -59,6 +60,8 @@ struct Rest {
     changes: Option<Box<ChangeState>>,
     #[serde(default, skip_serializing_if = "is_false")]
     restart_after_change: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fatal_script: Option<ScriptId>,
 }
 
 impl Rest {
@@ -75,6 +78,7 @@ impl Rest {
             && self.restart.is_default()
             && self.changes.is_none()
             && !self.restart_after_change
+            && self.fatal_script.is_none()
     }
 }
 
@@ -123,6 +127,7 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
         health,
         hook: _,
         last_hook,
+        fatal_script,
         changes,
         restart_after_change,
     } = &process.run;
@@ -161,6 +166,7 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
     rest.restart = *restart;
     rest.changes.clone_from(changes);
     rest.restart_after_change = *restart_after_change;
+    rest.fatal_script = *fatal_script;
     if !rest.is_empty() {
         // Serializing strings and numbers cannot fail.
         to.0.extend(serde_json::to_vec(&rest).unwrap_or_default());
@@ -313,6 +319,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
         health: rest.health,
         hook: None,
         last_hook: rest.last_hook,
+        fatal_script: rest.fatal_script,
         changes: rest.changes,
         restart_after_change: rest.restart_after_change,
     };

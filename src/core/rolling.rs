@@ -14,12 +14,12 @@ use super::dependency_start::StartedBy;
 use super::pending::Pending;
 use super::process::Process;
 use super::rights::{Rights, not_permitted};
-use super::rolling_restart::{RollingRestart, RollingTurn};
+use super::rolling_restart::{Replaced, RollingRestart, RollingTurn, name_of, rolling_fault};
 use super::ticket::{BatchMember, WaitUntil, Waiter};
 use super::transitions::Trigger;
 use super::{Action, Actions, Fleet};
-use crate::api::{Fault, FaultCode, Reply, RequestTarget, Ticket};
-use crate::domain::{Namespec, Now, ProcessState, SupervisorState};
+use crate::api::{Fault, FaultCode, Reply, RequestTarget, RollingLimits, Ticket};
+use crate::domain::{Now, ProcessState, SupervisorState};
 use crate::effects::SpawnerEffect;
 
 impl Fleet {
@@ -28,7 +28,7 @@ impl Fleet {
         &mut self,
         ticket: Ticket,
         targets: Vec<RequestTarget>,
-        at_once: u32,
+        limits: RollingLimits,
         rights: Rights<'_>,
     ) -> Result<(), Fault> {
         let mut queue = VecDeque::new();
@@ -67,12 +67,9 @@ impl Fleet {
             )));
         }
         let rolling = RollingRestart {
-            at_once,
             queue,
-            under_way: BTreeMap::new(),
-            turns: 0,
             results,
-            failed: None,
+            ..RollingRestart::new(limits)
         };
         self.requests
             .pending
@@ -81,31 +78,21 @@ impl Fleet {
         Ok(())
     }
 
-    fn is_active(&self, member: &BatchMember) -> bool {
+    pub(super) fn is_active(&self, member: &BatchMember) -> bool {
         let process = self.slots.get(member.slot);
         process.is_some_and(|process| process.state().is_running())
     }
 
-    /// Returns the slot generations of processes that a rolling restart has queued or is restarting.
-    fn rolled(&self) -> BTreeSet<u64> {
-        let mut found = BTreeSet::new();
-        for pending in self.requests.pending.values() {
-            if let Pending::Rolling(rolling) = pending {
-                found.extend(
-                    rolling
-                        .queue
-                        .iter()
-                        .map(|(member, _)| member.slot_generation),
-                );
-                found.extend(
-                    rolling
-                        .under_way
-                        .values()
-                        .map(|(member, ..)| member.slot_generation),
-                );
-            }
-        }
-        found
+    /// Returns the slot generations of processes that rolling restarts have queued or are restarting.
+    pub(super) fn rolled(&self) -> BTreeSet<u64> {
+        let pending = self.requests.pending.values();
+        let rolling = pending.filter_map(|pending| match pending {
+            Pending::Rolling(rolling) => Some(rolling),
+            _ => None,
+        });
+        rolling
+            .flat_map(|rolling| rolling.slot_generations())
+            .collect()
     }
 
     /// Prevents rolling restarts from starting a process that a client has asked to stop.
@@ -163,6 +150,10 @@ impl Fleet {
             } else if rolling.has_room() {
                 if let Some((member, named)) = rolling.queue.pop_front() {
                     self.begin_turn(ticket, member, named, out);
+                } else if let Some(update) = &mut rolling.update
+                    && let Some(step) = update.steps.pop_front()
+                {
+                    self.begin_update_step(ticket, step, now, out);
                 }
             } else if rolling.under_way.is_empty() {
                 self.end_rolling(ticket, out);
@@ -173,7 +164,7 @@ impl Fleet {
     }
 
     /// Returns the rolling restart of a ticket.
-    fn rolling(&mut self, ticket: Ticket) -> Option<&mut RollingRestart> {
+    pub(super) fn rolling(&mut self, ticket: Ticket) -> Option<&mut RollingRestart> {
         match self.requests.pending.get_mut(&ticket) {
             Some(Pending::Rolling(rolling)) => Some(rolling),
             Some(_) | None => None,
@@ -194,8 +185,7 @@ impl Fleet {
                 .get(member.slot)
                 .map(|process| process.spec.clone());
             if let (Some(rolling), Some(spec)) = (self.rolling(ticket), spec) {
-                let index = rolling.turns;
-                rolling.turns += 1;
+                let index = rolling.next_turn_index();
                 rolling
                     .under_way
                     .insert(index, (member, named, RollingTurn::Checking));
@@ -216,35 +206,93 @@ impl Fleet {
         else {
             return;
         };
-        let next = self.next_turn(&member, named, turn);
-        let (until, turn) = match next {
-            NextRollingStep::Leave => return,
+        let was_active = turn == RollingTurn::Stopped;
+        match self.next_turn(&member, named, turn) {
+            NextRollingStep::Leave => {}
             NextRollingStep::Fail(fault) => {
                 if let Some(rolling) = self.rolling(ticket) {
                     rolling.end_turn(result(&member, Some(fault)));
                 }
-                return;
             }
-            NextRollingStep::Stop => (WaitUntil::Stopped, RollingTurn::Stopping),
-            NextRollingStep::Start => (WaitUntil::Running, RollingTurn::Starting),
-        };
+            NextRollingStep::Stop => self.stop_turn(ticket, index, member, named, now, out),
+            NextRollingStep::Start => {
+                let is_update = self
+                    .rolling(ticket)
+                    .is_some_and(|rolling| rolling.update.is_some());
+                let replaced = match is_update {
+                    true => self.replace_for_update(ticket, &member, was_active, out),
+                    false => Replaced::By(member.clone()),
+                };
+                match replaced {
+                    Replaced::By(member) => {
+                        self.start_turn(ticket, index, member, named, now, out);
+                    }
+                    Replaced::Done(fault) => {
+                        if let Some(rolling) = self.rolling(ticket) {
+                            rolling.end_turn(result(&member, fault));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Stops a process of a rolling restart.
+    fn stop_turn(
+        &mut self,
+        ticket: Ticket,
+        index: u32,
+        member: BatchMember,
+        named: bool,
+        now: Now,
+        out: &mut Actions,
+    ) {
         let slot = member.slot;
         if let Some(rolling) = self.rolling(ticket) {
-            rolling
-                .under_way
-                .insert(index, (member.clone(), named, turn));
+            let turn = (member.clone(), named, RollingTurn::Stopping);
+            rolling.under_way.insert(index, turn);
         }
-        match until {
-            WaitUntil::Stopped | WaitUntil::StopSent => {
-                self.stop_in_order(slot, Trigger::Stop, now, out);
+        self.stop_in_order(slot, Trigger::Stop, now, out);
+        let until = WaitUntil::Stopped;
+        self.await_turn(ticket, index, &member, until, now, out);
+    }
+
+    /// Starts a process of a rolling restart.
+    pub(super) fn start_turn(
+        &mut self,
+        ticket: Ticket,
+        index: u32,
+        member: BatchMember,
+        named: bool,
+        now: Now,
+        out: &mut Actions,
+    ) {
+        let slot = member.slot;
+        let mut until = WaitUntil::Running;
+        if let Some(rolling) = self.rolling(ticket) {
+            if rolling.healthy {
+                until = WaitUntil::Healthy;
             }
-            WaitUntil::Running | WaitUntil::Spawned => {
-                // The caller may act on the process, and so on what it needs, as far as that is down.
-                let by = StartedBy::Group;
-                self.start_with_dependencies(slot, by, now, out);
-            }
+            let turn = (member.clone(), named, RollingTurn::Starting);
+            rolling.under_way.insert(index, turn);
         }
-        let Some(process) = self.slots.get_mut(slot) else {
+        // The caller may act on the process, and so on what it needs, as far as that is down.
+        let by = StartedBy::Group;
+        self.start_with_dependencies(slot, by, now, out);
+        self.await_turn(ticket, index, &member, until, now, out);
+    }
+
+    /// Waits for a process of a rolling restart.
+    fn await_turn(
+        &mut self,
+        ticket: Ticket,
+        index: u32,
+        member: &BatchMember,
+        until: WaitUntil,
+        now: Now,
+        out: &mut Actions,
+    ) {
+        let Some(process) = self.slots.get_mut(member.slot) else {
             return;
         };
         let waiter = Waiter {
@@ -254,19 +302,16 @@ impl Fleet {
         };
         match waiter.verdict(process) {
             Some(verdict) => {
-                let fault = verdict.fault.map(|code| code.of(name_of(&member)));
-                self.settle_member(
-                    ticket,
-                    index,
-                    false,
-                    &member.process,
-                    &member.group,
-                    fault,
-                    out,
-                );
+                let why = process.start_failure();
+                let fault = verdict
+                    .fault
+                    .map(|code| rolling_fault(code, &name_of(member), &why));
+                let (process, group) = (&member.process, &member.group);
+                self.settle_member(ticket, index, false, process, group, fault, out);
             }
             None => {
                 process.run.waiters.push(waiter);
+                let slot = member.slot;
                 self.update_process(slot, Trigger::Other, now, out, Process::report_stop);
                 self.dependencies.push_due(Due::Blocked(slot));
             }
@@ -343,16 +388,21 @@ impl Fleet {
         let RollingRestart {
             queue,
             mut results,
-            failed,
+            failures,
+            update,
             ..
         } = *rolling;
-        if let Some(failed) = failed {
+        if !failures.is_empty() {
+            let failed = failures.join(", ");
             for (member, named) in queue {
                 if named || (self.is_here(&member) && self.is_active(&member)) {
                     let text = format!("not restarted: {failed} failed before it");
                     results.push(result(&member, Some(FaultCode::Failed.of(text))));
                 }
             }
+        }
+        if let Some(update) = update {
+            self.end_update(*update, &mut results, &failures, out);
         }
         out.push(Action::Answer(ticket, Ok(Reply::Results(results))));
     }
@@ -372,8 +422,4 @@ enum NextRollingStep {
 
 fn unknown(name: &str) -> Fault {
     FaultCode::Failed.of(format!("{name} is in an unknown process state"))
-}
-
-fn name_of(member: &BatchMember) -> String {
-    Namespec::print(member.group.as_str(), member.process.as_str())
 }

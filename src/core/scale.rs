@@ -13,7 +13,7 @@ use super::ticket::{BatchMember, WaitUntil, Waiter};
 use super::transitions::Trigger;
 use super::{Action, Actions, Fleet};
 use crate::api::{Fault, FaultCode, Reply, Ticket};
-use crate::config::diff::is_same_process;
+use crate::config::diff::{is_resized, is_same_process};
 use crate::config::spec::{GroupChange, GroupChangeResult, NUMPROCS_MAX, ProcessSpec};
 use crate::domain::{GroupName, Namespec, Now, ProcessName, SupervisorState};
 use crate::effects::LoaderEffect;
@@ -88,8 +88,10 @@ impl Fleet {
                 "{numprocs} is out of range (a program has 0 to {NUMPROCS_MAX} processes)"
             )));
         }
-        let under_way = self.requests.pending.values().any(|pending| {
-            matches!(pending, Pending::Scaling(other) if other.group == name && other.program == program)
+        let under_way = self.requests.pending.values().any(|pending| match pending {
+            Pending::Scaling(other) => other.group == name && other.program == program,
+            Pending::Rolling(rolling) => rolling.is_update_of(&name),
+            _ => false,
         });
         if under_way {
             let text = format!("{text}: another request is scaling it");
@@ -145,15 +147,17 @@ impl Fleet {
         let [first, ..] = read.programs.as_slice() else {
             return Err(no_group(text));
         };
-        let is_scaled = active.spec.programs.iter().any(|program| program.scaled);
-        if !is_scaled || active.spec.kind != read.kind || active.spec.priority != read.priority {
+        let is_scaled = active.spec.programs.iter().any(|program| program.scaled)
+            && active.spec.kind == read.kind
+            && active.spec.priority == read.priority;
+        if !is_scaled && !is_resized(&active.spec, &read) {
             return Err(FaultCode::IncorrectParameters.of(format!("{text} was not scaled")));
         }
-        let under_way = self
-            .requests
-            .pending
-            .values()
-            .any(|pending| matches!(pending, Pending::Scaling(other) if other.group == name));
+        let under_way = self.requests.pending.values().any(|pending| match pending {
+            Pending::Scaling(other) => other.group == name,
+            Pending::Rolling(rolling) => rolling.is_update_of(&name),
+            _ => false,
+        });
         if under_way {
             let text = format!("{text}: another request is scaling it");
             return Err(FaultCode::Failed.of(text));
@@ -384,8 +388,17 @@ impl Fleet {
             let programs = &mut Arc::make_mut(&mut group.spec).programs;
             if !scaling.whole.is_empty() {
                 *programs = scaling.whole;
+                let programs = programs.clone();
                 self.add_members(&scaling.group);
                 self.unindex_group(&before);
+                // Processes that stayed may differ in what applies to them at once.
+                let read = Arc::clone(&self.configuration.last_read);
+                let mut read = read.groups.iter();
+                if let Some(read) = read.find(|group| group.name == scaling.group)
+                    && read.programs == programs
+                {
+                    self.take_over_of_group(read, out);
+                }
             } else if let Some(program) = programs
                 .iter_mut()
                 .find(|program| program.template == wanted.template)

@@ -17,6 +17,8 @@ pub(super) enum ScriptPurpose {
     Hook,
     /// It is a hook after a start or an exit. Nothing waits for it.
     Afterwards(Hook),
+    /// It reacts to a process that is FATAL.
+    Fatal,
     /// It reloads the process for this request.
     Reload(Ticket),
     /// It reacts to a change of health. Nothing depends on its result.

@@ -15,6 +15,8 @@ pub(super) enum WaitUntil {
     Spawned,
     /// The process is RUNNING, or the attempt failed.
     Running,
+    /// The process is RUNNING and its health check succeeds, or one of both failed. Without a health check: as `Running`.
+    Healthy,
     /// The stop signal was sent.
     StopSent,
     /// The process has stopped.
@@ -39,6 +41,24 @@ pub(super) struct WaitResult {
     pub(super) fault: Option<FaultCode>,
     /// Whether the original would have known the result within the call. Such results come first in the answer.
     pub(super) immediate: bool,
+}
+
+impl WaitResult {
+    /// Returns success.
+    pub(super) const fn done(immediate: bool) -> Self {
+        Self {
+            fault: None,
+            immediate,
+        }
+    }
+
+    /// Returns a failure.
+    pub(super) const fn failed(code: FaultCode, immediate: bool) -> Self {
+        Self {
+            fault: Some(code),
+            immediate,
+        }
+    }
 }
 
 impl Waiter {

@@ -1,8 +1,10 @@
 //! Requests that wait for a process: registers them with the process, and records their results.
 
 use super::batch::result;
+use super::health_state::HealthVerdict;
 use super::pending::Pending;
 use super::process::{LastError, Process};
+use super::rolling_restart::rolling_fault;
 use super::stage::{AlivePhase, Idle, Stage};
 use super::ticket::{Batch, BatchMember, WaitResult, WaitUntil, Waiter};
 use super::transitions::Trigger;
@@ -131,10 +133,19 @@ impl Fleet {
             Some(LastError::Dependency(text)) => Some(text.clone()),
             _ => None,
         };
+        let why = process.start_failure();
         for (waiter, verdict) in over {
             let ticket = waiter.ticket;
+            let is_rolling = matches!(
+                self.requests.pending.get(&ticket),
+                Some(Pending::Rolling(_))
+            );
             let fault = verdict.fault.map(|code| match &reason {
                 Some(reason) => code.of(reason.as_str()),
+                None if is_rolling => {
+                    let named = Namespec::print(group.as_str(), name.as_str());
+                    rolling_fault(code, &named, &why)
+                }
                 None => self.fault_of(ticket, code, &group, &name),
             });
             let place = (waiter.index, verdict.immediate);
@@ -181,61 +192,10 @@ impl Fleet {
 impl Waiter {
     /// Returns the result if the wait is over.
     pub(super) fn verdict(&self, process: &Process) -> Option<WaitResult> {
-        let done = |immediate| {
-            Some(WaitResult {
-                fault: None,
-                immediate,
-            })
-        };
-        let failed = |code, immediate| {
-            Some(WaitResult {
-                fault: Some(code),
-                immediate,
-            })
-        };
         let stage: &Stage = &process.run.stage;
         match self.until {
-            WaitUntil::Spawned | WaitUntil::Running => {
-                let waited = matches!(self.until, WaitUntil::Running);
-                if matches!(stage, Stage::Idle(Idle::Waiting)) {
-                    // A client that does not wait for RUNNING gets success: the start was accepted.
-                    return if waited { None } else { done(true) };
-                }
-                match &process.run.last_error {
-                    Some(LastError::NotSpawned(_)) => return failed(FaultCode::SpawnError, true),
-                    Some(
-                        LastError::TooQuick
-                        | LastError::Unready
-                        | LastError::NotReady
-                        | LastError::NotifiedFailure
-                        | LastError::WatchdogTimeout
-                        | LastError::WatchdogTrigger
-                        | LastError::BadExit(_)
-                        | LastError::Unhealthy(_),
-                    ) => {
-                        return failed(FaultCode::SpawnError, false);
-                    }
-                    // A client that does not wait for RUNNING gets success now: the start was accepted.
-                    Some(LastError::HeldUp(_)) if !waited => return done(false),
-                    Some(LastError::HeldUp(_) | LastError::Dependency(_)) | None => {}
-                }
-                match process.state() {
-                    ProcessState::Starting if matches!(stage, Stage::Attempt { .. }) => None,
-                    ProcessState::Running if stage.is_running() => {
-                        let at_once =
-                            process.spec.startsecs.0 <= 0 && !process.spec.notify.tells_ready();
-                        done(!waited || at_once)
-                    }
-                    // The process is being terminated, or it is reaped and its exit is not published yet.
-                    ProcessState::Starting | ProcessState::Running if waited => None,
-                    ProcessState::Starting | ProcessState::Running => done(true),
-                    ProcessState::Stopped
-                    | ProcessState::Exited
-                    | ProcessState::Fatal
-                    | ProcessState::Backoff
-                    | ProcessState::Stopping
-                    | ProcessState::Unknown => failed(FaultCode::AbnormalTermination, !waited),
-                }
+            WaitUntil::Spawned | WaitUntil::Running | WaitUntil::Healthy => {
+                self.start_verdict(process)
             }
             WaitUntil::StopSent => match stage {
                 Stage::Alive {
@@ -251,10 +211,12 @@ impl Waiter {
                 Stage::Idle(_)
                 | Stage::Attempt { .. }
                 | Stage::Alive { .. }
-                | Stage::Reaped { .. } => done(true),
+                | Stage::Reaped { .. } => Some(WaitResult::done(true)),
             },
             WaitUntil::Stopped => match process.state() {
-                ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal => done(false),
+                ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal => {
+                    Some(WaitResult::done(false))
+                }
                 // The handling of the refused signal settles it with its own text.
                 ProcessState::Unknown => None,
                 ProcessState::Starting
@@ -262,6 +224,60 @@ impl Waiter {
                 | ProcessState::Backoff
                 | ProcessState::Stopping => None,
             },
+        }
+    }
+
+    /// Returns the result of a wait for a start if the wait is over.
+    fn start_verdict(&self, process: &Process) -> Option<WaitResult> {
+        let done = |immediate| Some(WaitResult::done(immediate));
+        let failed = |code, immediate| Some(WaitResult::failed(code, immediate));
+        let stage: &Stage = &process.run.stage;
+        let waited = !matches!(self.until, WaitUntil::Spawned);
+        if matches!(stage, Stage::Idle(Idle::Waiting)) {
+            // A client that does not wait for RUNNING gets success: the start was accepted.
+            return if waited { None } else { done(true) };
+        }
+        match &process.run.last_error {
+            Some(LastError::NotSpawned(_)) => return failed(FaultCode::SpawnError, true),
+            Some(
+                LastError::TooQuick
+                | LastError::Unready
+                | LastError::NotReady
+                | LastError::NotifiedFailure
+                | LastError::WatchdogTimeout
+                | LastError::WatchdogTrigger
+                | LastError::BadExit(_)
+                | LastError::Unhealthy(_),
+            ) => {
+                return failed(FaultCode::SpawnError, false);
+            }
+            // A client that does not wait for RUNNING gets success now: the start was accepted.
+            Some(LastError::HeldUp(_)) if !waited => return done(false),
+            Some(LastError::HeldUp(_) | LastError::Dependency(_)) | None => {}
+        }
+        let health = match self.until {
+            WaitUntil::Healthy => process.health_verdict(),
+            _ => HealthVerdict::Passed,
+        };
+        match process.state() {
+            ProcessState::Starting if matches!(stage, Stage::Attempt { .. }) => None,
+            ProcessState::Running if health == HealthVerdict::Failed => {
+                failed(FaultCode::Failed, false)
+            }
+            ProcessState::Running if health == HealthVerdict::Unknown => None,
+            ProcessState::Running if stage.is_running() => {
+                let at_once = process.spec.startsecs.0 <= 0 && !process.spec.notify.tells_ready();
+                done(!waited || at_once)
+            }
+            // The process is being terminated, or it is reaped and its exit is not published yet.
+            ProcessState::Starting | ProcessState::Running if waited => None,
+            ProcessState::Starting | ProcessState::Running => done(true),
+            ProcessState::Stopped
+            | ProcessState::Exited
+            | ProcessState::Fatal
+            | ProcessState::Backoff
+            | ProcessState::Stopping
+            | ProcessState::Unknown => failed(FaultCode::AbnormalTermination, !waited),
         }
     }
 }

@@ -58,6 +58,25 @@ pub(super) const VERBOSE: ActionFlag = flag(
     "-v",
     "also print restarts, the last exit and the last error",
 );
+pub(super) const ROLLING: ActionFlag = flag(
+    "--rolling",
+    "restart processes one after another, each when the previous one is up",
+);
+pub(super) const COUNT: ActionFlag = ActionFlag {
+    name: "-n",
+    argument: true,
+    doc: "restart COUNT processes at a time",
+};
+pub(super) const MAX_FAILURES: ActionFlag = ActionFlag {
+    name: "--max-failures",
+    argument: true,
+    doc: "continue until more than COUNT processes have failed",
+};
+pub(super) const WAIT: ActionFlag = ActionFlag {
+    name: "--wait",
+    argument: true,
+    doc: "wait until each process is ready, or healthy",
+};
 pub(super) const FOLLOW: ActionFlag = flag("-f", "follow the output until Ctrl-C");
 
 pub(super) const fn flag(name: &'static str, doc: &'static str) -> ActionFlag {

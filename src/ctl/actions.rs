@@ -1,8 +1,8 @@
 //! ACTIONS: all actions with their help texts and completions.
 
 use super::action::{
-    ActionFlag, ArgKind, CtlAction, DRY_RUN, FOLLOW, IF_PLAN, JSON, NO_DEPS, OUTPUT, VERBOSE,
-    WITH_DEPENDENTS, YES, action,
+    ActionFlag, ArgKind, COUNT, CtlAction, DRY_RUN, FOLLOW, IF_PLAN, JSON, MAX_FAILURES, NO_DEPS,
+    OUTPUT, ROLLING, VERBOSE, WAIT, WITH_DEPENDENTS, YES, action,
 };
 use super::error::CtlError;
 use super::session::CtlSession;
@@ -179,11 +179,11 @@ pub(super) const ACTIONS: &[CtlAction] = &[
         ])
         .flags(&[JSON]).help("reread \t\t\tReload the daemon's configuration files without add/remove")
         .ours("reread --json\t\tThe same as one line of JSON"),
-    action("restart", process::restart)
-        .about("Stop and start processes.")
+    action("restart", rolling::restart)
+        .about("Stop and start processes. With `--rolling`, a process is stopped only when the previous one is up again; after a failure, the remaining processes are left untouched.")
         .exits(&[
-            (exit::GENERIC, "unknown process"),
-            (exit::INVALID_ARGUMENTS, "unknown group"),
+            (exit::GENERIC, "unknown process, or with `--rolling` a process that is not healthy"),
+            (exit::INVALID_ARGUMENTS, "unknown group, or wrong options"),
             (exit::NOT_RUNNING, "a process could not be started"),
         ])
         .takes(ArgKind::Processes)
@@ -193,6 +193,15 @@ pub(super) const ACTIONS: &[CtlAction] = &[
              restart <name> <name>\tRestart multiple processes or groups\n\
              restart all\t\tRestart all processes\n\
              Note: restart does not reread config files. For that, see reread and update.",
+        )
+        .flags(&[ROLLING, COUNT, MAX_FAILURES, WAIT])
+        .ours(
+            "restart --rolling <name> [...]\tRestart processes one after another; patterns such as web_* are allowed\n\
+             restart --rolling -n <count> ...\t<count> processes at a time\n\
+             restart --rolling --max-failures <count> ...\tContinue until more than <count> processes have failed (default 0)\n\
+             restart --rolling --wait healthy ...\tWait until the health check of each process succeeds, or fails; a process \
+             without a health check need only be ready (default: --wait ready)\n\
+             Note: options come before the names. Processes that are not reached after a failure stay as they are.",
         ),
     action("run", schedule::run)
         .about("Start programs with `cron` now. Their schedule does not change.")
@@ -242,17 +251,15 @@ pub(super) const ACTIONS: &[CtlAction] = &[
         ])
         .own()
         .takes(ArgKind::Processes)
-        .flags(&[ActionFlag {
-            name: "-n",
-            argument: true,
-            doc: "restart COUNT processes at a time",
-        }])
+        .flags(&[COUNT, MAX_FAILURES, WAIT])
         .help(
             "serialrestart <name> [...]\tRestart processes one after another, waiting until each is RUNNING\n\
              serialrestart <gname>:*\t\tThe same for all running processes of a group\n\
              serialrestart <pattern>\t\tThe same for all names that match, such as web_*\n\
              serialrestart all\t\tThe same for all running processes\n\
              serialrestart -n <count> ...\t<count> processes at a time\n\
+             serialrestart --max-failures <count> ...\tContinue until more than <count> processes have failed\n\
+             serialrestart --wait healthy ...\tWait until each process is healthy, not only ready\n\
              Note: the restart stops at the first failure and leaves the remaining processes untouched; it continues if you disconnect.",
         ),
     action("shutdown", daemon::shutdown)
@@ -447,7 +454,7 @@ mod tests {
             );
             assert_eq!(
                 action.flags.contains(&FOLLOW),
-                help.contains("-f"),
+                word(&FOLLOW),
                 "{}",
                 action.name
             );

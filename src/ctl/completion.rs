@@ -256,7 +256,10 @@ mod tests {
             ("start x", &[]),
             ("start -", &["--no-deps"]),
             ("stop -", &["--with-dependents"]),
-            ("restart -", &[]),
+            (
+                "restart -",
+                &["--rolling", "-n", "--max-failures", "--wait"],
+            ),
             ("status --", &["--json"]),
             ("status --json n", &["num:*", "num:num_00", "num:num_01"]),
             ("fg n", &["num:num_00", "num:num_01"]),

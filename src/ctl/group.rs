@@ -9,8 +9,8 @@ use super::error::CtlError;
 use super::plan::{UpdateWords, print_plan};
 use super::problems::{report_problems, report_refusal};
 use super::reply::{self, ConfigInfo, ProcessInfo, ProcessOutcome, ReloadResult, ScaleResult};
+use super::rolling::{print_outcomes, print_refusal};
 use super::session::CtlSession;
-use super::status::all_processes;
 use super::{exit, render};
 use crate::api::FaultCode;
 use crate::api::xmlrpc::RpcValue;
@@ -144,17 +144,19 @@ pub(super) fn update(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
     remove_groups(session, difference.removed.iter().filter(is_wanted))?;
     let asked = wanted.iter().copied().filter(|name| *name != "all");
     let changed = difference.changed.iter().filter(is_wanted);
-    let mut reshaped = BTreeSet::new();
+    let mut done = BTreeSet::new();
     let candidates: BTreeSet<&str> = asked.chain(changed.map(String::as_str)).collect();
-    if !candidates.is_empty() {
-        for name in reshaped_groups(session, &candidates)? {
-            if unscale(session, &name)? {
-                reshaped.insert(name);
-            }
+    for (name, is_rolling) in partial_updates(session, &candidates)? {
+        let is_done = match is_rolling {
+            true => update_rolling(session, &name)?,
+            false => unscale(session, &name)?,
+        };
+        if is_done {
+            done.insert(name);
         }
     }
     let changed = difference.changed.iter().filter(is_wanted);
-    for name in changed.filter(|name| !reshaped.contains(*name)) {
+    for name in changed.filter(|name| !done.contains(*name)) {
         session.call("supervisor.stopProcessGroup", vec![RpcValue::text(name)])?;
         session.say(&format!("{name}: stopped"))?;
         session.call("supervisor.removeProcessGroup", vec![RpcValue::text(name)])?;
@@ -189,31 +191,58 @@ fn remove_groups<'a>(
     Ok(())
 }
 
-/// The groups whose processes differ from their configuration, perhaps because they were scaled.
-fn reshaped_groups(
+/// The groups of `candidates` that can be updated without stopping all their processes, in order, and whether this is done
+/// with some processes at a time. Empty if the server does not support it.
+fn partial_updates(
     session: &mut CtlSession,
-    groups: &BTreeSet<&str>,
-) -> Result<Vec<String>, CtlError> {
-    fn insert_name(into: &mut BTreeMap<String, BTreeSet<String>>, group: String, name: String) {
-        into.entry(group).or_default().insert(name);
+    candidates: &BTreeSet<&str>,
+) -> Result<BTreeMap<String, bool>, CtlError> {
+    if candidates.is_empty() {
+        return Ok(BTreeMap::new());
     }
-    let (mut live, mut read) = (BTreeMap::new(), BTreeMap::new());
-    for process in all_processes(session)? {
-        insert_name(&mut live, process.group, process.name);
-    }
-    let answer = session.call("supervisor.getAllConfigInfo", Vec::new())?;
-    for config in reply::all(&answer, ConfigInfo::read)? {
-        insert_name(&mut read, config.group, config.name);
-    }
-    live.retain(|group, names| {
-        groups.contains(group.as_str()) && read.get(group).is_some_and(|read| read != names)
+    let names = candidates
+        .iter()
+        .map(|name| RpcValue::text(*name))
+        .collect();
+    let params = vec![RpcValue::Array(names)];
+    let answer = match session.call("supervisord.getPartialUpdates", params) {
+        Err(failure) if failure.is_fault(FaultCode::UnknownMethod) => return Ok(BTreeMap::new()),
+        answer => answer?,
+    };
+    let lines = reply::all(&answer, reply::as_text)?;
+    let groups = lines.iter().filter_map(|line| {
+        let (name, how) = line.split_once('\t')?;
+        Some((name.to_owned(), how == "rolling"))
     });
-    Ok(live.into_keys().collect())
+    Ok(groups.collect())
 }
 
-/// Resets a scaled group to its configured number of processes, without touching processes that both have. Returns
-/// whether it did. False: the group was not scaled, or the server does not support it.
-// Differs: Supervisor has no `scale`. Groups with other changes restart completely, as in Supervisor.
+/// Updates a group with `rolling`. Returns whether it was done or halted. False: the group changes as a whole.
+fn update_rolling(session: &mut CtlSession, name: &str) -> Result<bool, CtlError> {
+    let params = vec![RpcValue::text(name)];
+    let outcomes = match session.call("supervisord.updateProcessGroup", params) {
+        Ok(answer) => reply::all(&answer, ProcessOutcome::read)?,
+        // The group has changed since.
+        Err(failure) if failure.is_fault(FaultCode::IncorrectParameters) => return Ok(false),
+        Err(failure) => {
+            print_refusal(session, name, failure)?;
+            return Ok(true);
+        }
+    };
+    print_outcomes(session, &outcomes, "updated")?;
+    let is_done = |outcome: &ProcessOutcome| outcome.status == i64::from(FaultCode::Success.code());
+    match outcomes.iter().all(is_done) {
+        true => session.say(&format!("{name}: updated process group"))?,
+        false => session.complain(&format!(
+            "{name}: ERROR (update halted; the other processes keep their previous configuration)"
+        ))?,
+    }
+    Ok(true)
+}
+
+/// Gives a group its configured numbers of processes, without touching processes that both have. Returns whether it did.
+/// False: the group has other changes.
+// Differs: Supervisor restarts the whole group. Groups with other changes restart completely, as in Supervisor.
 fn unscale(session: &mut CtlSession, name: &str) -> Result<bool, CtlError> {
     let done = match session.call("supervisord.resetNumprocs", vec![RpcValue::text(name)]) {
         Ok(answer) => ScaleResult::read(&answer)?,

@@ -58,7 +58,7 @@ const ANSWERS: &[(&str, &str)] = &[
     (
         "`plan`, `update --dry-run`",
         "`id`: hash of all groups that differ, as they are and as they would be. `groups`: array of objects with `name`, `action`, \
-         `scaled` (true if `update` would give the group its configured processes, when it gets its name), `keys` and `programs`. \
+         `scaled` (true if `update` would give the group its configured processes, when it gets its name), `rolling` (how many processes `update` restarts at a time; 0: all), `keys` and `programs`. \
          `unchanged`: array of group names. A program has `section`, `action`, `reason` (null if the keys are the reason) and `keys`. \
          A key has `key`, `section`, `old` and `new` (as written; null if not set or hidden), `hidden` (true for `environment`, \
          `serverurl` and passwords, whose values are not shown), `live` (true if the change needs no restart) and `place` \
@@ -290,6 +290,7 @@ mod tests {
             name: crate::domain::GroupName::parse("g").expect("valid"),
             action: GroupAction::Restart,
             scaled: false,
+            rolling: 0,
             keys: Vec::new(),
             programs: vec![program.clone()],
         };

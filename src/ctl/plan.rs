@@ -174,7 +174,11 @@ fn summary(plan: &UpdatePlan) -> String {
 }
 
 fn print_group(session: &mut CtlSession, group: &GroupPlan) -> Result<(), CtlError> {
-    session.say(&format!("{}: {}", group.name, verb(group.action)))?;
+    let rolling = match group.rolling {
+        0 => String::new(),
+        count => format!(" ({count} at a time)"),
+    };
+    session.say(&format!("{}: {}{rolling}", group.name, verb(group.action)))?;
     for change in &group.keys {
         session.say(&format!("  {}", change_line(change)))?;
     }

@@ -3,9 +3,11 @@
 
 use std::time::{Duration, Instant};
 
+use super::action::{COUNT, MAX_FAILURES, ROLLING, WAIT};
 use super::error::CtlError;
 use super::exit;
-use super::process::START;
+use super::plan::note_unapplied;
+use super::process::{self, START};
 use super::reply::{self, ProcessInfo, ProcessOutcome, ScaleResult, UpgradeCount};
 use super::session::CtlSession;
 use super::status::all_processes;
@@ -67,36 +69,114 @@ pub(super) fn serialrestart(session: &mut CtlSession, arguments: &str) -> Result
     if !session.is_up()? {
         return Ok(());
     }
-    let mut words: Vec<&str> = arguments.split_whitespace().collect();
-    let mut at_once = 1;
-    if let Some(rest) = words.first().and_then(|word| word.strip_prefix("-n")) {
-        let (count, taken) = match rest {
-            "" => (words.get(1).copied().unwrap_or_default(), 2),
-            rest => (rest, 1),
+    roll(session, "serialrestart", arguments)
+}
+
+/// The action `restart`: with `--rolling` one process after another, otherwise as in Supervisor.
+pub(super) fn restart(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
+    if !arguments
+        .split_whitespace()
+        .any(|word| word == ROLLING.name)
+    {
+        return process::restart(session, arguments);
+    }
+    if !session.is_up()? {
+        return Ok(());
+    }
+    roll(session, "restart", arguments)
+}
+
+/// The words of a rolling restart.
+#[derive(Debug, PartialEq, Eq)]
+struct RollingWords<'a> {
+    at_once: i32,
+    max_failures: i32,
+    healthy: bool,
+    names: Vec<&'a str>,
+}
+
+impl<'a> RollingWords<'a> {
+    /// Sorts the words. Options come before the names.
+    ///
+    /// # Errors
+    /// What an option requires, or that there is no name.
+    fn parse(arguments: &'a str) -> Result<Self, String> {
+        let mut parsed = Self {
+            at_once: 1,
+            max_failures: 0,
+            healthy: false,
+            names: Vec::new(),
         };
-        match count.parse::<i32>() {
-            Ok(count) if count > 0 => at_once = count,
-            _ => {
-                return session.usage(
-                    &format!(
-                        "Error: serialrestart -n requires a number of at least 1, not '{count}'"
-                    ),
-                    exit::INVALID_ARGUMENTS,
-                );
+        let mut words = arguments.split_whitespace().peekable();
+        while let Some(word) = words.next_if(|word| word.starts_with('-')) {
+            if word == ROLLING.name {
+                continue;
+            }
+            let options = [COUNT.name, MAX_FAILURES.name, WAIT.name];
+            let found = options.iter().find_map(|name| {
+                let rest = word.strip_prefix(name)?;
+                Some((*name, rest.strip_prefix('=').unwrap_or(rest)))
+            });
+            let Some((option, rest)) = found else {
+                return Err(format!("has no option {word}"));
+            };
+            let value = match rest {
+                "" => words.next().unwrap_or_default(),
+                rest => rest,
+            };
+            let number = value.parse::<i32>().ok();
+            if option == COUNT.name {
+                let count = number.filter(|&count| count > 0);
+                parsed.at_once = count
+                    .ok_or_else(|| format!("-n requires a number of at least 1, not '{value}'"))?;
+            } else if option == MAX_FAILURES.name {
+                let count = number.filter(|&count| count >= 0);
+                parsed.max_failures =
+                    count.ok_or_else(|| format!("{option} requires a number, not '{value}'"))?;
+            } else {
+                parsed.healthy = match value {
+                    "healthy" => true,
+                    "ready" => false,
+                    _ => return Err(format!("{option} requires ready or healthy, not '{value}'")),
+                };
             }
         }
-        words.drain(..taken.min(words.len()));
+        parsed.names = words.collect();
+        match parsed.names.is_empty() {
+            true => Err("requires a process name".to_owned()),
+            false => Ok(parsed),
+        }
     }
-    if words.is_empty() {
-        return session.usage(
-            "Error: serialrestart requires a process name",
-            exit::INVALID_ARGUMENTS,
-        );
+
+    /// The parameters of the method besides the names. Those with their default are left out, for older daemons.
+    fn params(&self) -> Vec<RpcValue> {
+        let at_once = RpcValue::Int(i64::from(self.at_once));
+        if self.max_failures == 0 && !self.healthy {
+            return vec![at_once];
+        }
+        let wait = if self.healthy { "healthy" } else { "ready" };
+        let max_failures = RpcValue::Int(i64::from(self.max_failures));
+        let options = vec![
+            ("max_failures".to_owned(), max_failures),
+            ("wait".to_owned(), RpcValue::text(wait)),
+        ];
+        vec![at_once, RpcValue::Struct(options)]
     }
+}
+
+/// Restarts processes one after another, for the action `name`.
+fn roll(session: &mut CtlSession, name: &str, arguments: &str) -> Result<(), CtlError> {
+    let words = match RollingWords::parse(arguments) {
+        Ok(words) => words,
+        Err(what) => {
+            let text = format!("Error: {name} {what}");
+            return session.usage(&text, exit::INVALID_ARGUMENTS);
+        }
+    };
     let processes = all_processes(session)?;
     let mut names = Vec::new();
     let mut is_known = true;
-    for word in words {
+    for &word in &words.names {
         match resolve_names(word, &processes) {
             Ok(found) => names.extend(found),
             Err(what) => {
@@ -110,10 +190,18 @@ pub(super) fn serialrestart(session: &mut CtlSession, arguments: &str) -> Result
         return Ok(());
     }
     let names = names.into_iter().map(RpcValue::Text).collect();
-    let params = vec![RpcValue::Array(names), RpcValue::Int(i64::from(at_once))];
+    let mut params = vec![RpcValue::Array(names)];
+    params.extend(words.params());
     match session.call("supervisord.rollingRestart", params) {
-        Ok(answer) => print_outcomes(session, &reply::all(&answer, ProcessOutcome::read)?),
-        Err(failure) => print_refusal(session, "serialrestart", failure),
+        Ok(answer) => {
+            let outcomes = reply::all(&answer, ProcessOutcome::read)?;
+            if outcomes.is_empty() {
+                return session.say("nothing to restart: no running process has this name");
+            }
+            print_outcomes(session, &outcomes, "restarted")?;
+            note_unapplied(session, &words.names)
+        }
+        Err(failure) => print_refusal(session, name, failure),
     }
 }
 
@@ -206,24 +294,29 @@ fn resolve_names(word: &str, processes: &[ProcessInfo]) -> Result<Vec<String>, &
     }
 }
 
-fn print_outcomes(session: &mut CtlSession, outcomes: &[ProcessOutcome]) -> Result<(), CtlError> {
-    if outcomes.is_empty() {
-        return session.say("nothing to restart: no running process has this name");
-    }
+/// Prints one line per process. `done`: the word for success.
+pub(super) fn print_outcomes(
+    session: &mut CtlSession,
+    outcomes: &[ProcessOutcome],
+    done: &str,
+) -> Result<(), CtlError> {
     let mut status = None;
     for outcome in outcomes {
         let name = Namespec::print(&outcome.group, &outcome.name);
         let text = if outcome.status == i64::from(FaultCode::Success.code()) {
-            "restarted".to_owned()
+            done.to_owned()
         } else {
             // Processes that were left unchanged follow the one that failed and do not change the exit status.
             status = status.or(exit::of_result(outcome.status, None));
-            let known = START.word(outcome.status);
-            let text = known.unwrap_or_else(|| bare(&outcome.description));
-            if text.starts_with("not restarted") {
-                text.to_owned()
-            } else {
-                format!("ERROR ({text})")
+            let description = bare(&outcome.description);
+            // A reason follows the name of the process.
+            let reason = description.strip_prefix(&format!("{name}: "));
+            match (START.word(outcome.status), reason) {
+                (None, None) if description.starts_with("not ") => description.to_owned(),
+                (None, None) => format!("ERROR ({description})"),
+                (None, Some(reason)) => format!("ERROR ({reason})"),
+                (Some(word), None) => format!("ERROR ({word})"),
+                (Some(word), Some(reason)) => format!("ERROR ({word}: {reason})"),
             }
         };
         session.say(&format!("{name}: {text}"))?;
@@ -297,6 +390,50 @@ mod tests {
             let expected =
                 expected.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
             assert_eq!(resolve_names(word, &processes()), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn options_of_a_rolling_restart_come_before_the_names() {
+        let parsed = |at_once, max_failures, healthy, names: &[&'static str]| {
+            Ok(RollingWords {
+                at_once,
+                max_failures,
+                healthy,
+                names: names.into(),
+            })
+        };
+        for (text, expected) in [
+            ("a", parsed(1, 0, false, &["a"])),
+            ("--rolling -n2 a b", parsed(2, 0, false, &["a", "b"])),
+            (
+                "-n 3 --max-failures 2 --wait healthy all",
+                parsed(3, 2, true, &["all"]),
+            ),
+            (
+                "--wait=healthy --max-failures=1 --wait=ready a",
+                parsed(1, 1, false, &["a"]),
+            ),
+            ("a -n 2", parsed(1, 0, false, &["a", "-n", "2"])),
+        ] {
+            assert_eq!(RollingWords::parse(text), expected, "{text}");
+        }
+        for (text, why) in [
+            ("", "requires a process name"),
+            ("--rolling", "requires a process name"),
+            ("-n 0 a", "-n requires a number of at least 1, not '0'"),
+            ("-n", "-n requires a number of at least 1, not ''"),
+            (
+                "--max-failures -1 a",
+                "--max-failures requires a number, not '-1'",
+            ),
+            (
+                "--wait soon a",
+                "--wait requires ready or healthy, not 'soon'",
+            ),
+            ("--fast a", "has no option --fast"),
+        ] {
+            assert_eq!(RollingWords::parse(text), Err(why.to_owned()), "{text}");
         }
     }
 

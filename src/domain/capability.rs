@@ -54,7 +54,7 @@ const NAMES: [&str; 41] = [
 ];
 
 /// A set of capabilities. `Display` writes it in the syntax of the configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Capabilities(u64);
 
 impl Capabilities {

@@ -322,6 +322,7 @@ lines! {
     Healthy { name: ProcessName } about name = Info ours "healthy: {name} passes its health check";
     Unhealthy { name: ProcessName, pid: i32, reason: String } about name = Warn ours "unhealthy: {name} (pid {pid}) failed its health check: {reason}";
     HookFailed { name: ProcessName, key: String, reason: String } about name = Warn ours "{name}: {key} failed: {reason}";
+    FatalScriptDone { name: ProcessName } about name = Info ours "{name}: on_fatal succeeded";
     FileChanged { name: ProcessName, path: String, action: String } about name = Info ours "{name}: {path} changed; {action}";
     Watching { name: ProcessName, path: String } about name = Debug ours "{name}: watching {path}";
     WatchLimited { name: ProcessName, path: String, reason: String } about name = Warn ours "{name}: cannot watch {path}: {reason}; comparing its files instead";
@@ -412,6 +413,8 @@ lines! {
     WrongPassword { peer: String } = Warn ours "wrong user name or password from {peer}";
     WrongPasswords { count: u64, peer: String } = Warn ours "{count} more wrong user names or passwords from {peer}";
     ProcessAdded { name: ProcessName, group: GroupName } about name in group = Info ours "added process '{name}' to group '{group}'";
+    ProcessUpdated { name: ProcessName, group: GroupName } about name in group = Info ours "updated process '{name}' of group '{group}'";
+    UpdateHalted { group: GroupName, #[own] failed: String, reason: String, count: usize } about group = Warn ours "update of group '{group}' halted: {failed} failed: {reason}; {count} processes keep their previous configuration (correct the configuration and update again)";
     ProcessRemoved { name: ProcessName, group: GroupName } about name in group = Info ours "removed process '{name}' from group '{group}'";
     SaidCritical { text: String } = Critical "{text}";
     SaidError { text: String } = Error "{text}";

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A text that a line contains. `*` stands for any text; every other character stands for itself. Brackets are common in
 /// lines of logs, so they have no meaning here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LinePattern(Arc<str>);
 

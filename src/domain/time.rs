@@ -64,11 +64,15 @@ pub struct Now {
 }
 
 /// Seconds of a configuration key. They may be negative, as in Supervisor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
 pub struct Seconds(pub i64);
 
 /// Bytes of a configuration key. They may be negative, as in Supervisor. ≤ 0 means no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
 pub struct Bytes(pub i64);
 
 impl Bytes {

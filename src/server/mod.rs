@@ -9,6 +9,7 @@ mod calls;
 mod client_stream;
 pub mod dbus;
 mod http;
+mod metrics;
 mod options;
 mod recent_clients;
 mod reject_peer;

@@ -866,6 +866,7 @@ mod tests {
                 priority: 999,
                 kind: crate::config::spec::GroupKind::Programs,
                 processes: vec![process.clone(), process],
+                rolling: 0,
             })
         };
         let mut lines = Vec::new();

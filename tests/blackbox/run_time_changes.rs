@@ -461,7 +461,7 @@ fn failing() -> Result<Outcome, String> {
     host.expect_ctl(
         &["serialrestart", "w"],
         7,
-        &["w:w0: restarted\nw:w1: ERROR (spawn error)\nw:w2: not restarted: w:w1 failed before it\n"],
+        &["w:w0: restarted\nw:w1: ERROR (spawn error: Exited too quickly (process log may have details))\nw:w2: not restarted: w:w1 failed before it\n"],
     )?;
     let after = pids(&host, "w")?;
     expect(

@@ -26,6 +26,14 @@ pub(crate) fn tests() -> Vec<Trial> {
             "scripts::g45_an_unhealthy_http_server_is_restarted",
             unhealthy,
         ),
+        Trial::new(
+            "scripts::on_fatal_runs_a_command_once_as_the_user_of_the_program",
+            fatal,
+        ),
+        Trial::new(
+            "scripts::an_upgrade_repeats_the_command_of_on_fatal",
+            fatal_across_upgrade,
+        ),
         Trial::new("scripts::g46_actions_run_on_the_change_of_health", actions),
         Trial::new(
             "scripts::a_program_is_running_when_its_check_succeeds",
@@ -232,6 +240,65 @@ fn user() -> Result<Outcome, String> {
     )?;
     host.wait_file("log", "cat: pre_start_hook failed: exit status 1 (nobody)")?;
     host.wait_file("log", "failed its health check: exit status 1")?;
+    Ok(Outcome::Passed)
+}
+
+fn fatal() -> Result<Outcome, String> {
+    let user = if is_root() { "user=nobody\n" } else { "" };
+    let config = |on_fatal: &str| {
+        format!(
+            "[program:vital]\ncommand={{test_child}} exit 3\nautostart=false\nstartretries=1\nhook_timeout=2\n{user}\
+             environment=WORD=\"a b\"\n{on_fatal}\n\
+             [program:other]\ncommand={{test_child}} forever\nstartsecs=0\n"
+        )
+    };
+    let host = Host::start(&config(
+        "on_fatal=exec:sh -c 'echo `id -un` $SUPERVISOR_HOOK $SUPERVISOR_PROCESS_NAME $SUPERVISOR_EXIT_CODE $WORD: $SUPERVISOR_LAST_ERROR; exit 5'",
+    ))?;
+    host.expect_ctl(&["start", "vital"], 7, &["vital: ERROR (spawn error)"])?;
+    host.daemon()?.wait_state("vital", "FATAL")?;
+    let said = "on_fatal vital 3 a b: Exited too quickly (process log may have details))\n";
+    host.wait_file("log", said)?;
+    let log = host.place.read("log");
+    let failed = match is_root() {
+        true => "vital: on_fatal failed: exit status 5 (nobody on_fatal",
+        false => "vital: on_fatal failed: exit status 5 (",
+    };
+    expect(
+        log.contains(failed) && log.matches("on_fatal failed").count() == 1,
+        &log,
+    )?;
+    // A change of the key needs no restart. A command that hangs is killed.
+    host.configure(&config(
+        "on_fatal=exec:sh -c 'echo $$ > /dev/stderr; exec sleep 1000'",
+    ))?;
+    host.expect_ctl(&["plan"], 2, &["vital: live\n"])?;
+    host.expect_ctl(&["update"], 0, &[])?;
+    host.expect_ctl(&["start", "vital"], 7, &["vital: ERROR (spawn error)"])?;
+    host.wait_file("log", "vital: on_fatal failed: not finished after 2 s")?;
+    host.configure(&config("on_fatal=exec:true"))?;
+    host.expect_ctl(&["update"], 0, &[])?;
+    host.expect_ctl(&["start", "vital"], 7, &["vital: ERROR (spawn error)"])?;
+    host.wait_file("log", "vital: on_fatal succeeded")?;
+    host.daemon()?.wait_state("other", "RUNNING")?;
+    Ok(Outcome::Passed)
+}
+
+fn fatal_across_upgrade() -> Result<Outcome, String> {
+    let host = Host::start(
+        "[program:vital]\ncommand={test_child} exit 3\nautostart=false\nstartretries=0\n\
+         on_fatal=exec:sh -c 'echo run >> {dir}/said; while ! test -e {dir}/go; do sleep 0.1; done'\n",
+    )?;
+    host.expect_ctl(&["start", "vital"], 7, &["vital: ERROR (spawn error)"])?;
+    host.wait_file("said", "run\n")?;
+    host.expect_ctl(&["upgrade"], 0, &["Upgraded supervisord, now "])?;
+    host.wait_file("said", "run\nrun\n")?;
+    host.place.write("go", "")?;
+    host.wait_file("log", "vital: on_fatal succeeded")?;
+    // The next daemon has nothing to repeat.
+    host.expect_ctl(&["upgrade"], 0, &["Upgraded supervisord, now "])?;
+    host.expect_ctl(&["status"], 3, &["FATAL"])?;
+    expect(host.place.read("said") == "run\nrun\n", "it ran again")?;
     Ok(Outcome::Passed)
 }
 

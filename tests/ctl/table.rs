@@ -217,7 +217,22 @@ pub(crate) const STEPS: &[Step] = &[
         ),
     ),
     Ctl("help remove", Same),
-    Ctl("help restart", Same),
+    Ctl(
+        "help restart",
+        Differs(
+            "restart <name>\t\tRestart a process\n\
+             restart <gname>:*\tRestart all processes in a group\n\
+             restart <name> <name>\tRestart multiple processes or groups\n\
+             restart all\t\tRestart all processes\n\
+             Note: restart does not reread config files. For that, see reread and update.\n\
+             restart --rolling <name> [...]\tRestart processes one after another; patterns such as web_* are allowed\n\
+             restart --rolling -n <count> ...\t<count> processes at a time\n\
+             restart --rolling --max-failures <count> ...\tContinue until more than <count> processes have failed (default 0)\n\
+             restart --rolling --wait healthy ...\tWait until the health check of each process succeeds, or fails; a process without a health check need only be ready (default: --wait ready)\n\
+             Note: options come before the names. Processes that are not reached after a failure stay as they are.\n",
+            0,
+        ),
+    ),
     Ctl("help shutdown", Same),
     Ctl("help signal", Same),
     Ctl(

@@ -48,11 +48,12 @@ pub(crate) fn tests() -> Vec<Trial> {
 
 /// The guides whose commands run beside a daemon, and the program that they need. README and the recipes have their own
 /// tests.
-const SESSIONS: [(&str, &str); 10] = [
+const SESSIONS: [(&str, &str); 11] = [
     ("control", "sh"),
     ("dependencies", "sh"),
     ("limits-and-privileges", "sh"),
     ("logs", "sh"),
+    ("metrics", "curl"),
     ("migrating", "sh"),
     ("quick-start", "python3"),
     ("readiness", "python3"),

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use supervisord::config::dependency::{depends_on, wait_for};
 use supervisord::config::spec::{
     AutoRestart, BinaryWatch, CgroupLimits, ChangeReaction, Config, CronMissed, CronOverlap,
-    DaemonSpec, Dependencies, DirectoryWatch, ExitWhen, FcgiSocket, GroupChange, GroupChangeResult,
-    GroupKind, GroupSpec, HealthAction, HealthCheck, HealthSpec, Hooks, InternedDefault as _,
-    KillMode, LimitAmount, LogSpec, LogTarget, NotifySpec, OnFatal, ProcessKind, ProcessSpec,
-    ProgramSpec, ProgramTemplate, RestartPolicy, ScheduleSpec, Script, UNLIMITED_RETRIES,
-    WatchSpec,
+    DaemonSpec, Dependencies, DirectoryWatch, ExitWhen, FatalScript, FcgiSocket, GroupChange,
+    GroupChangeResult, GroupKind, GroupSpec, HealthAction, HealthCheck, HealthSpec, Hooks,
+    InternedDefault as _, KillMode, LimitAmount, LogSpec, LogTarget, NotifySpec, OnFatal,
+    ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate, RestartPolicy, ScheduleSpec, Script,
+    UNLIMITED_RETRIES, WatchSpec,
 };
 use supervisord::domain::{GroupName, LinePattern, Namespec, ProcessName, Seconds, Signal};
 
@@ -51,6 +51,9 @@ pub(crate) fn config(rng: &mut Rng, size: u64) -> Arc<Config> {
         is_implied: false,
     })
 }
+
+/// The largest `rolling` of a group.
+pub(crate) const ROLLING_MAX: u32 = 2;
 
 fn group(rng: &mut Rng, number: u64, members: u64) -> GroupSpec {
     let name = GroupName::parse(&format!("g{number}")).expect("valid");
@@ -100,6 +103,7 @@ fn group(rng: &mut Rng, number: u64, members: u64) -> GroupSpec {
             members,
             scaled: false,
         }],
+        rolling: rng.pick(&[0, 0, 1, ROLLING_MAX]),
     }
 }
 
@@ -176,10 +180,13 @@ fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
         restart: restart(rng),
         // Rare, because each end ends a world.
         essential: rng.one_in(300),
-        on_fatal: if rng.one_in(100) {
-            OnFatal::Shutdown
-        } else {
-            OnFatal::Nothing
+        on_fatal: match rng.below(100) {
+            0 => OnFatal::Shutdown,
+            1..=20 => OnFatal::Exec(Arc::new(FatalScript {
+                script: check(),
+                limit: Seconds(60),
+            })),
+            _ => OnFatal::Nothing,
         },
         notify,
         ready_log: LinePattern::parse("ready").ok().filter(|_| notify.log),

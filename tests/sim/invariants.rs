@@ -12,6 +12,7 @@ use supervisord::domain::{
 };
 use supervisord::effects::{OutputEffect, SpawnerEffect, SpawnerOutcome};
 
+use crate::configs::ROLLING_MAX;
 use crate::dependencies::Dependents;
 use crate::ends::Ends;
 use crate::listeners::Listeners;
@@ -273,7 +274,9 @@ impl Invariants {
                     // The process is new.
                     self.told.remove(&(group.to_string(), name.to_string()));
                 }
-                Action::Log(Line::ProcessRemoved { name, group }) => {
+                Action::Log(
+                    Line::ProcessRemoved { name, group } | Line::ProcessUpdated { name, group },
+                ) => {
                     let name = (group.to_string(), name.to_string());
                     self.dependents.removed(&name);
                     if let Some(told) = self.told.remove(&name) {
@@ -592,10 +595,15 @@ impl Invariants {
                 .map_or(ProcessState::Stopped, |told| told.state),
             RequestTarget::Group(_) | RequestTarget::All => ProcessState::Stopped,
         };
-        if let (Request::RollingRestart { at_once, .. }, Ok(Reply::Results(results))) =
-            (request, answer)
-        {
-            self.rolled(*at_once, results);
+        if let Ok(Reply::Results(results)) = answer {
+            match request {
+                Request::RollingRestart { limits, .. } => {
+                    self.rolled(limits.at_once, limits.max_failures, results);
+                }
+                // Groups of the simulator have at most this `rolling`.
+                Request::UpdateGroup(_) => self.rolled(ROLLING_MAX, 0, results),
+                _ => {}
+            }
         }
         if answer != Ok(&Reply::Done) {
             return;
@@ -619,12 +627,12 @@ impl Invariants {
         }
     }
 
-    /// A rolling restart restarts no further process after a failure.
-    fn rolled(&self, at_once: u32, results: &[TargetResult]) {
+    /// A rolling restart restarts no further process after more failures than permitted.
+    fn rolled(&self, at_once: u32, max_failures: u32, results: &[TargetResult]) {
         let fault = |result: &TargetResult| result.fault.clone();
-        let failed = results
-            .iter()
-            .position(|result| fault(result).is_some_and(|fault| !is_refused(&fault)));
+        let failed = (0..results.len())
+            .filter(|&place| fault(&results[place]).is_some_and(|fault| !is_refused(&fault)))
+            .nth(max_failures as usize);
         let Some(failed) = failed else { return };
         let later = &results[failed + 1..];
         let more = later
@@ -770,10 +778,9 @@ impl Invariants {
 
 /// The restart was not tried, because another one has failed.
 fn is_left(fault: &Fault) -> bool {
-    fault
-        .extra
-        .as_ref()
-        .is_some_and(|text| text.starts_with("not restarted"))
+    let left = ["not restarted", "not updated", "not added", "not removed"];
+    let text = fault.extra.as_deref().unwrap_or_default();
+    left.iter().any(|words| text.starts_with(words))
 }
 
 /// The restart was refused before it began.

@@ -227,7 +227,9 @@ impl Restarts {
                 _ => {}
             },
             Action::Log(
-                Line::ProcessAdded { name, group } | Line::ProcessRemoved { name, group },
+                Line::ProcessAdded { name, group }
+                | Line::ProcessUpdated { name, group }
+                | Line::ProcessRemoved { name, group },
             ) => {
                 self.processes
                     .remove(&(group.to_string(), name.to_string()));

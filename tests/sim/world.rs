@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use supervisord::api::{
-    AccessScope, Caller, Grant, LogRef, Permission, Request, RequestTarget, Ticket, Transport,
+    AccessScope, Caller, Grant, LogRef, Permission, Request, RequestTarget, RollingLimits, Ticket,
+    Transport,
 };
 use supervisord::config::spec::{GroupSpec, ProcessSpec};
 use supervisord::core::{
@@ -882,7 +883,7 @@ impl World {
         let (group, process) = self.name();
         let name = format!("{group}:{process}");
         let wait = self.rng.percent(60);
-        let request = match self.rng.below(386) {
+        let request = match self.rng.below(396) {
             0..=89 => Request::Start { target, wait },
             90..=169 => Request::Stop { target, wait },
             170..=199 => Request::Signal {
@@ -929,8 +930,14 @@ impl World {
             },
             347..=359 => Request::RollingRestart {
                 targets: vec![target, self.target()],
-                at_once: self.rng.pick(&[1, 1, 2, 100]),
+                limits: RollingLimits {
+                    at_once: self.rng.pick(&[1, 1, 2, 100]),
+                    max_failures: self.rng.pick(&[0, 0, 1, 3]),
+                    healthy: self.rng.percent(40),
+                },
             },
+            386..=393 => Request::UpdateGroup(group),
+            394..=395 => Request::PartialUpdates(vec![group]),
             360..=361 => Request::Upgrade,
             362 => Request::Generation,
             370..=377 => Request::StartAlone { target, wait },

@@ -1,7 +1,9 @@
 //! The methods `supervisord.*`, which Supervisor does not have: changes at run time, upgrades, compact states.
 
 use super::super::method::{BoundCall, Method, Param, ParamKind, WireType};
-use super::super::{FaultCode, Permission, Request, RequestTarget, TableColumns};
+use super::super::{
+    Fault, FaultCode, Permission, Request, RequestTarget, RollingLimits, TableColumns,
+};
 use super::params::{
     DONE, GROUP, GROUP_NAME, PROCESS_OR_GROUP, RESULTS, START_FAULTS, START_WAIT, STOP_WAIT, param,
     target_request,
@@ -18,6 +20,39 @@ fn rolling_target(text: String) -> RequestTarget {
         Some(_) => RequestTarget::One(namespec, text),
         None => RequestTarget::Group(namespec.group),
     }
+}
+
+/// Returns the limits of a rolling restart with these options.
+fn rolling_limits(at_once: u32, options: Vec<(String, String)>) -> Result<RollingLimits, Fault> {
+    let (mut max_failures, mut healthy) = (0, false);
+    for (name, value) in options {
+        let wrong = |what: &str| {
+            let text = format!("{name} takes {what}, not {}", Foreign(&value));
+            FaultCode::IncorrectParameters.of(text)
+        };
+        match name.as_str() {
+            "max_failures" => {
+                let number = value.parse();
+                max_failures = number.map_err(|_| wrong("a number of processes"))?;
+            }
+            "wait" => {
+                healthy = match value.as_str() {
+                    "healthy" => true,
+                    "ready" => false,
+                    _ => return Err(wrong("ready or healthy")),
+                }
+            }
+            _ => {
+                let text = format!("no option {}", Foreign(&name));
+                return Err(FaultCode::IncorrectParameters.of(text));
+            }
+        }
+    }
+    Ok(RollingLimits {
+        at_once,
+        max_failures,
+        healthy,
+    })
 }
 
 /// The methods that Supervisor does not have.
@@ -60,8 +95,8 @@ pub(super) const METHODS: &[Method] = {
             returns: Struct,
             result: "added and removed: arrays of process names `group:process`",
             faults: &[BadName, IncorrectParameters, Failed],
-            permission: Configure,
-            doc: "Give a scaled group its last read configuration, with the numbers of processes in it. Processes that are equal in both keep running. Other processes are stopped and removed, and new ones start with `autostart`. The method returns after all removed processes have stopped. The fault INCORRECT_PARAMETERS means that the group was not scaled. `supervisorctl update` uses this method.",
+            permission: Update,
+            doc: "Give a group that was scaled, or of which only numbers of processes changed, its last read configuration. Processes that are equal in both keep running. Other processes are stopped and removed, and new ones start with `autostart`. The method returns after all removed processes have stopped. The fault INCORRECT_PARAMETERS means that the group was not scaled and has other changes, or none. `supervisorctl update` uses this method.",
             bind: |args| Ok(BoundCall::Engine(Request::ResetNumprocs(args.text()?))),
         },
         Method {
@@ -112,18 +147,25 @@ pub(super) const METHODS: &[Method] = {
                     optional: true,
                     doc: "Number of processes that are restarted at a time",
                 },
+                Param {
+                    name: "options",
+                    kind: ParamKind::Options,
+                    optional: true,
+                    doc: "max_failures: how many processes may fail before the rest is left unchanged, 0 if missing; wait: `ready` (RUNNING, and ready if the program tells) or `healthy` (also its health check succeeds; a process without one need only be ready), `ready` if missing",
+                },
             ],
             returns: Array,
             result: RESULTS,
             faults: &[BadName, Failed],
             permission: Control,
-            doc: "Restart processes one after another, low priority first: a process is stopped only when the previous one is RUNNING again. Processes of a group or of `all` that do not run are not started. After the first failure, the remaining processes are not restarted, and their results say so. The restart continues if the client disconnects.",
+            doc: "Restart processes one after another, low priority first: a process is stopped only when the previous one is RUNNING again, or healthy. Processes of a group or of `all` that do not run are not started. After the first failure, or after more than max_failures, the remaining processes are not restarted, and their results say so. The restart continues if the client disconnects.",
             bind: |args| {
                 let (names, at_once) = (args.names()?, args.count()?);
                 let targets = names.into_iter().map(rolling_target).collect();
+                let limits = rolling_limits(at_once, args.options()?)?;
                 Ok(BoundCall::Engine(Request::RollingRestart {
                     targets,
-                    at_once,
+                    limits,
                 }))
             },
         },
@@ -261,6 +303,30 @@ pub(super) const METHODS: &[Method] = {
             permission: Update,
             doc: "Read the configuration and return what `supervisorctl update` would do. Nothing is changed: the configuration is not accepted, so addProcessGroup does not use it. Two plans with the same id do the same.",
             bind: |_| Ok(BoundCall::Engine(Request::PlanUpdate)),
+        },
+        Method {
+            names: &["supervisord.getPartialUpdates"],
+            params: &[param(
+                "groups",
+                ParamKind::Names,
+                "Name of a group, or an array of names",
+            )],
+            returns: Array,
+            result: "One string per group that can be updated in part, of members separated by a tab: name; rolling (by updateProcessGroup) or rescale (by resetNumprocs)",
+            faults: &[],
+            permission: Status,
+            doc: "Return which of these groups differ from the last read configuration and can be updated without stopping all their processes. The others are stopped, removed and added, as in Supervisor.",
+            bind: |args| Ok(BoundCall::Engine(Request::PartialUpdates(args.names()?))),
+        },
+        Method {
+            names: &["supervisord.updateProcessGroup"],
+            params: &[GROUP_NAME],
+            returns: Array,
+            result: RESULTS,
+            faults: &[BadName, IncorrectParameters, Failed],
+            permission: Update,
+            doc: "Give an active group with `rolling` its last read configuration, `rolling` processes at a time: those that changed are stopped, get their configuration and are started, new ones are added, and at last others are removed. Each must be ready, and healthy if it has a health check, before the next one. After the first failure, the remaining processes keep running with their previous configuration, and their results say so. `supervisorctl update` uses this method.",
+            bind: |args| Ok(BoundCall::Engine(Request::UpdateGroup(args.text()?))),
         },
         Method {
             names: &["supervisord.reloadConfigIfPlan"],

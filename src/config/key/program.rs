@@ -8,10 +8,11 @@ use super::super::python::strip;
 use super::super::resources::LimitAmount;
 use super::super::restart_policy::{jitter, start_retries};
 use super::super::script::Script as ParsedScript;
-use super::super::spec::OnFatal as ExitAtFatal;
+use super::super::spec::OnFatal as OnFatalAction;
 use super::super::value::{
     auto_restart, boolean, byte_size, configured_user, duration, env_files, exit_codes, integer,
-    log_targets, octal, process_count, rate_limit, ready_fd, seconds, signal, stop_signals,
+    log_targets, octal, process_count, rate_limit, ready_fd, rolling, seconds, signal,
+    stop_signals,
 };
 use super::super::{confinement, dependency, health, resources, schedule, watch};
 use super::row::{
@@ -27,7 +28,7 @@ use super::value_kind::ValueKind::{
     CronMissed, CronOverlap, Dependencies, DependencyTargets, Environment, ExitCodes, Group,
     Groups, HealthAction, Integer, Jitter, KillMode, Limit, List, Logfile, Memory, Name, Nice,
     NiceLimit, Octal, OnFatal, OomScore, Pattern, Patterns, PidsMax, ProcessCount, RateLimit,
-    ReadyFd, Retries, Script, Seconds, Signals, Text, User, WaitFor, Weight,
+    ReadyFd, Retries, Rolling, Script, Seconds, Signals, Text, User, WaitFor, Weight,
 };
 use super::values::{ProgramValues, set};
 use crate::domain::{LinePattern, Resource};
@@ -92,6 +93,7 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("process_name", Name, Some("%(program_name)s"), "name of each process; needs %(process_num) if numprocs is greater than 1").process().topic(Run).example("%(program_name)s_%(process_num)02d"),
     key("numprocs", ProcessCount, Some("1"), "number of processes of this program; cpus: the number of CPUs that the daemon may use").topic(Run).example("4").program(set!(lookup: numprocs = process_count)),
     key("numprocs_start", Integer, Some("0"), "number of the first process").topic(Run).program(set!(numprocs_start = integer)),
+    key("rolling", Rolling, Some("off"), "number of processes of this program that an update restarts at a time, each time waiting until they are ready, and healthy if they have a health check; off = all at once; in a [group:x] the key of the group counts").ours().live().topic(Start).example("1").program(set!(rolling = rolling)),
     key("directory", Text, None, "working directory").process().topic(Run).example("/srv/web").program(set!(spec.directory = Some(shared_path))),
     key("umask", Octal, None, "file mode creation mask").topic(Run).example("022").program(set!(spec.umask = Some(octal))),
     key("priority", Integer, Some("999"), "start order: low numbers start first and stop last").topic(Start).example("10").program(set!(spec.priority = integer)),
@@ -115,7 +117,7 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("restart_jitter", Jitter, Some("0"), "largest random addition to the delay, as a part of it").ours().live().topic(Start).example("20%").program(set!(spec.restart.jitter_permille = jitter)),
     key("restart_reset_after", Seconds, Some("0"), "seconds of RUNNING after which delays and startretries begin again; 0 = as soon as the process is RUNNING").ours().live().topic(Start).example("60").program(set!(spec.restart.reset_after = duration)),
     key("essential", Boolean, Some("false"), "the daemon stops all programs and exits, with the exit status of the program, when it is FATAL or has exited and is not restarted").ours().live().topic(Start).example("true").program(set!(spec.essential = boolean)),
-    key("on_fatal", OnFatal, Some("none"), "when the process is FATAL: none, or shutdown = the daemon stops all programs and exits with its status").ours().live().topic(Start).example("shutdown").program(set!(spec.on_fatal = ExitAtFatal::parse)),
+    key("on_fatal", OnFatal, Some("none"), "when the process is FATAL: none, shutdown = the daemon stops all programs and exits with its status, or exec: and a script that runs once, at most hook_timeout seconds").ours().live().process().topic(Start).example("shutdown").program(set!(spec.on_fatal = OnFatalAction::parse)),
     key("cron", Cron, None, "when the program runs; then autostart=false, autorestart=false and startsecs=0 are the defaults").ours().topic(Schedule).example("30 3 * * *").program(set!(lookup: cron = Some(schedule::cron))),
     key("cron_overlap", CronOverlap, Some("skip"), "if the program still runs: skip = no new run, queue = a new run afterwards, kill = stop the program and start it again").ours().topic(Schedule).example("queue").program(set!(cron_overlap = schedule::overlap)),
     key("cron_missed", CronMissed, Some("skip"), "runs that were due while the daemon did not run, the machine slept or the clock was set forward: skip = not at all, once = one run for all of them").ours().topic(Schedule).example("once").program(set!(cron_missed = schedule::missed)),

@@ -10,7 +10,7 @@ use super::super::value::{
 };
 use super::row::{ConfigKey, key};
 use super::value_kind::ValueKind::{
-    Address, Callable, Integer, List, Octal, Path, Patterns, Socket, Text, UserGroup,
+    Address, Callable, Integer, List, Octal, Path, Patterns, Rolling, Socket, Text, UserGroup,
 };
 use super::values::{Field, SectionValues, Setter, set, setter_of, text};
 
@@ -64,6 +64,7 @@ pub(super) const INET_SERVER: &[ConfigKey] = &[
 pub(super) const GROUP: &[ConfigKey] = &[
     key("programs", List, None, "programs of the group").example("web,worker").group(set!(programs = items)),
     key("priority", Integer, Some("999"), "start order: low numbers start first and stop last").group(set!(priority = integer)),
+    key("rolling", Rolling, Some("off"), "number of processes that an update restarts at a time, each time waiting until they are ready, and healthy if they have a health check; off = the whole group at once").ours().example("1").group(set!(rolling = value::rolling)),
 ];
 
 #[rustfmt::skip] // One row, one line.
@@ -183,6 +184,7 @@ fn allow_rules(text: &str, lookup: &dyn Lookup) -> Result<Arc<[AllowRule]>, Stri
 pub(in crate::config) struct GroupValues {
     pub(in crate::config) programs: Vec<String>,
     pub(in crate::config) priority: i64,
+    pub(in crate::config) rolling: u32,
 }
 
 impl SectionValues for GroupValues {

@@ -51,7 +51,9 @@ pub enum ValueKind {
     AutoRestart,
     /// `started` or `running`.
     ReadyWhen,
-    /// `none` or `shutdown`.
+    /// `off` or a number of processes.
+    Rolling,
+    /// `none`, `shutdown`, or `exec:` and a script.
     OnFatal,
     /// `never`, `all-exited`, `any-fatal` or a name.
     ExitWhen,
@@ -163,6 +165,7 @@ impl ValueKind {
             Self::ReadyFd
             | Self::AutoRestart
             | Self::ReadyWhen
+            | Self::Rolling
             | Self::OnFatal
             | Self::ExitWhen
             | Self::Bus
@@ -222,7 +225,8 @@ impl ValueKind {
             Self::Address => "a port, host:port or *:port, with a port from 1 to 65535",
             Self::AutoRestart => "true, false or unexpected",
             Self::ReadyWhen => "started or running",
-            Self::OnFatal => "none or shutdown",
+            Self::Rolling => "off, or a whole number of at least 1",
+            Self::OnFatal => "none, shutdown, or exec: and a script",
             Self::ExitWhen => "never, all-exited, any-fatal, or the name of a program or group",
             Self::Bus => "auto, system, session or off",
             Self::Name => "a name without blank, colon and slash",

@@ -68,6 +68,8 @@ pub(in crate::config) struct ProgramValues {
     pub(in crate::config) spec: ProcessSpec,
     pub(in crate::config) numprocs: i64,
     pub(in crate::config) numprocs_start: i64,
+    /// The group of the program reads it.
+    pub(in crate::config) rolling: u32,
     /// `None`: as `stopasgroup`.
     pub(in crate::config) killasgroup: Option<bool>,
     /// Becomes the schedule of `spec` with the following keys. `None`: the program has no schedule.
@@ -121,6 +123,7 @@ impl SectionValues for ProgramValues {
             spec: ProcessSpec::new(name, group),
             numprocs: 0,
             numprocs_start: 0,
+            rolling: 0,
             killasgroup: None,
             cron: None,
             cron_overlap: CronOverlap::Skip,

@@ -149,7 +149,11 @@ fn group(
     let name = name(reader, at);
     let mut values: GroupValues = reader.defaults(at.kind);
     reader.fields(at, &here, RowCursor::new(at.kind).rest(), &mut values);
-    let GroupValues { programs, priority } = values;
+    let GroupValues {
+        programs,
+        priority,
+        rolling,
+    } = values;
     // Supervisor's message names the section it looked at last, which is that of the previous member.
     let mut label = section.to_owned();
     let mut members = Vec::new();
@@ -193,6 +197,7 @@ fn group(
         priority,
         kind: GroupKind::Programs,
         programs: Vec::new(),
+        rolling,
     })
 }
 
@@ -205,6 +210,7 @@ fn program(
     let here = reader.only_here();
     let name = name(reader, at);
     let priority = reader.integer(at, "priority", &here);
+    let rolling = rolling(reader, at);
     let members = processes(reader, section, &name, &ProcessKind::Program, daemon);
     Some(GroupSpec {
         processes: unique(reader, members, section),
@@ -212,7 +218,15 @@ fn program(
         priority,
         kind: GroupKind::Programs,
         programs: Vec::new(),
+        rolling,
     })
+}
+
+/// The `rolling` of a program that forms its own group.
+fn rolling(reader: &mut ConfigReader<'_>, at: SectionAt<'_>) -> u32 {
+    let here = reader.only_here();
+    let rolling = reader.value(at, "rolling", &here, value::rolling);
+    rolling.ok().unwrap_or_default()
 }
 
 fn listener(
@@ -267,6 +281,7 @@ fn listener(
             result_handler,
         },
         programs: Vec::new(),
+        rolling: 0,
     })
 }
 
@@ -326,6 +341,7 @@ fn fcgi(reader: &mut ConfigReader<'_>, section: &str, daemon: &Environment) -> O
     let here = reader.only_here();
     let name = name(reader, at);
     let priority = reader.integer(at, "priority", &here);
+    let rolling = rolling(reader, at);
     let lookup = reader.lookup;
     // Supervisor reports a wrong user here, without section and file, before errors of the socket.
     reader.value(at, "user", &here, |text| value::run_as(text, lookup));
@@ -338,6 +354,7 @@ fn fcgi(reader: &mut ConfigReader<'_>, section: &str, daemon: &Environment) -> O
     let members = processes(reader, section, &name, &kind, daemon);
     Some(GroupSpec {
         programs: Vec::new(),
+        rolling,
         kind: GroupKind::Fcgi(socket?),
         processes: unique(reader, members, section),
         name,

@@ -228,6 +228,7 @@ fn process(
     reader.fields(at, names, rows.rest(), &mut values);
     health(reader, at, &mut values);
     let hooks = std::mem::take(&mut values.hooks);
+    values.spec.on_fatal = std::mem::take(&mut values.spec.on_fatal).with_limit(hooks.timeout);
     values.spec.hooks = hooks.into_shared();
     let ProgramValues {
         mut spec,

@@ -29,6 +29,7 @@ pub(super) fn config(groups: Vec<(i64, Vec<ProcessSpec>)>) -> Arc<Config> {
             kind: GroupKind::Programs,
             processes: processes.into_iter().map(Arc::new).collect(),
             programs: Vec::new(),
+            rolling: 0,
         })
     };
     Arc::new(Config {
@@ -75,6 +76,7 @@ pub(in crate::core) fn pool(
             result_handler: RESULT_HANDLER.to_owned(),
         },
         processes: processes.collect(),
+        rolling: 0,
     }
 }
 

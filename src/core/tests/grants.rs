@@ -2,7 +2,7 @@
 
 use super::bench::{Bench, CAT, config, program, stop};
 use super::requests::last;
-use crate::api::{AccessScope, Request, RequestTarget};
+use crate::api::{AccessScope, Request, RequestTarget, RollingLimits};
 use crate::core::Input;
 use crate::domain::Signal;
 
@@ -202,7 +202,11 @@ fn a5_an_invisible_process_does_not_exist() {
         },
         |name| Request::RollingRestart {
             targets: vec![RequestTarget::One(Namespec::parse(&name), name)],
-            at_once: 1,
+            limits: RollingLimits {
+                at_once: 1,
+                max_failures: 0,
+                healthy: false,
+            },
         },
         Request::AddGroup,
         Request::RemoveGroup,

@@ -1,7 +1,7 @@
 //! Tests of the requests that the next daemon repeats in each stage of a process.
 
 use super::bench::{Bench, CAT, config, exited, one, program, start, stop};
-use crate::api::{Request, Ticket};
+use crate::api::{Request, RollingLimits, Ticket};
 use crate::config::spec::AutoRestart;
 use crate::core::{DaemonSignal, Input, ResumeKind};
 use crate::domain::{Errno, ExitStatus, InstanceId, Seconds, Signal, SpawnError};
@@ -361,7 +361,11 @@ fn an_upgrade_is_refused_during_work_that_cannot_be_interrupted() {
         1,
         Request::RollingRestart {
             targets: vec![one("cat")],
-            at_once: 1,
+            limits: RollingLimits {
+                at_once: 1,
+                max_failures: 0,
+                healthy: false,
+            },
         },
     );
     assert_eq!(

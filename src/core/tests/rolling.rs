@@ -1,10 +1,13 @@
 //! Tests of rolling restarts.
 
 use super::bench::{Bench, config, exited, one, program, stop};
-use crate::api::{AccessScope, Request, RequestTarget, Ticket};
+use crate::api::{AccessScope, Request, RequestTarget, RollingLimits, Ticket};
+use std::sync::Arc;
+
+use crate::config::spec::{HealthAction, HealthCheck, HealthSpec, Script};
 use crate::core::{DaemonOutcome, Input};
-use crate::domain::{ExitStatus, InstanceId, Signal, SpawnError};
-use crate::effects::{OutputOutcome, SpawnerOutcome};
+use crate::domain::{ExitStatus, InstanceId, Seconds, Signal, SpawnError};
+use crate::effects::{OutputOutcome, ScriptFailure, ScriptId, ScriptOutcome, SpawnerOutcome};
 
 /// Returns a fleet with a group `g` of processes `p0` …, all RUNNING since 0 ms. Slot n has PID 100 + n and incarnation
 /// n + 1.
@@ -23,7 +26,11 @@ fn running(count: u32) -> Bench {
 fn roll(target: RequestTarget, at_once: u32) -> Request {
     Request::RollingRestart {
         targets: vec![target],
-        at_once,
+        limits: RollingLimits {
+            at_once,
+            max_failures: 0,
+            healthy: false,
+        },
     }
 }
 
@@ -104,7 +111,7 @@ fn a_failure_ends_the_rolling_restart_and_leaves_the_rest_running() {
     let lines = bench.give(1200, Input::Output(OutputOutcome::Drained(instance)));
     assert_eq!(
         lines[lines.len() - 1],
-        "answer 1 [\"g:p0 SPAWN_ERROR: g:p0\", \"g:p1 FAILED: not restarted: g:p0 failed before it\", \"g:p2 FAILED: not \
+        "answer 1 [\"g:p0 SPAWN_ERROR: g:p0: Exited too quickly (process log may have details)\", \"g:p1 FAILED: not restarted: g:p0 failed before it\", \"g:p2 FAILED: not \
          restarted: g:p0 failed before it\"]"
     );
     assert_eq!(states(&bench), ["BACKOFF", "RUNNING", "RUNNING"]);
@@ -178,7 +185,7 @@ fn processes_under_way_are_started_after_a_failure() {
     assert_eq!(
         answer.map(String::as_str),
         Some(
-            "answer 1 [\"g:p0 SPAWN_ERROR: g:p0\", \"g:p1 OK\", \"g:p2 FAILED: not restarted: g:p0 failed before it\"]"
+            "answer 1 [\"g:p0 SPAWN_ERROR: g:p0: command is empty\", \"g:p1 OK\", \"g:p2 FAILED: not restarted: g:p0 failed before it\"]"
         )
     );
 }
@@ -242,7 +249,11 @@ fn a_process_named_twice_restarts_once() {
     let mut bench = running(1);
     let request = Request::RollingRestart {
         targets: vec![RequestTarget::All, group(), one("g:p0")],
-        at_once: 9,
+        limits: RollingLimits {
+            at_once: 9,
+            max_failures: 0,
+            healthy: false,
+        },
     };
     assert_eq!(bench.ask(1000, request), ["check 1 p0"]);
 }
@@ -321,4 +332,148 @@ fn a_process_in_backoff_restarts_immediately() {
     bench.ask(200, roll(RequestTarget::All, 1));
     let lines = bench.give(200, found(1));
     assert!(lines.contains(&"resolve 0.2".to_owned()), "{lines:?}");
+}
+
+/// A fleet as [`running`] with a health check of each process. The check n + 1 of p`n` runs.
+fn checked(count: u32, threshold: (u32, u32)) -> Bench {
+    let processes = (0..count).map(|n| {
+        let mut spec = program("g", &format!("p{n}"));
+        spec.startsecs = Seconds(0);
+        spec.health = Some(Arc::new(HealthSpec {
+            check: HealthCheck::Script(Script::Command("check".to_owned())),
+            initial_delay: Seconds(0),
+            first_period: Seconds(1),
+            period: Seconds(30),
+            timeout: Seconds(10),
+            start_period: Seconds(0),
+            success_threshold: threshold.0,
+            failure_threshold: threshold.1,
+            on_healthy: None,
+            on_unhealthy: HealthAction::None,
+        }));
+        spec
+    });
+    let mut bench = Bench::new(config(vec![(999, processes.collect())]));
+    bench.give(0, Input::DaemonStarted);
+    for slot in 0..count {
+        let pid = i32::try_from(100 + slot).expect("small");
+        bench.bring_up(0, slot, u64::from(slot) + 1, pid);
+    }
+    bench
+}
+
+fn check_ended(bench: &mut Bench, ms: u64, id: u64, failure: Option<ScriptFailure>) -> Vec<String> {
+    let outcome = ScriptOutcome::Ended {
+        id: ScriptId(id),
+        failure,
+        output: String::new(),
+    };
+    bench.give(ms, Input::Script(outcome))
+}
+
+fn answer_of(lines: &[String]) -> Option<&str> {
+    let mut lines = lines.iter();
+    let answer = lines.find(|line| line.starts_with("answer 1"));
+    answer.map(String::as_str)
+}
+
+fn healthy(max_failures: u32) -> Request {
+    Request::RollingRestart {
+        targets: vec![group()],
+        limits: RollingLimits {
+            at_once: 1,
+            max_failures,
+            healthy: true,
+        },
+    }
+}
+
+#[test]
+fn the_next_process_stops_when_the_previous_one_is_healthy() {
+    let mut bench = checked(2, (1, 2));
+    bench.ask(0, healthy(0));
+    bench.give(0, found(1));
+    stops(&mut bench, 100, 0, 1);
+    bench.bring_up(100, 0, 3, 200);
+    assert_eq!(states(&bench), ["RUNNING", "RUNNING"], "not healthy yet");
+    let lines = check_ended(&mut bench, 200, 3, None);
+    assert_eq!(lines[lines.len() - 1], "check 1 p1", "only now");
+    bench.give(200, found(1));
+    stops(&mut bench, 300, 1, 2);
+    bench.bring_up(300, 1, 4, 201);
+    // One failure is not enough to know.
+    let failure = || Some(ScriptFailure::HttpStatus(503));
+    assert_eq!(answer_of(&check_ended(&mut bench, 400, 4, failure())), None);
+    bench.give(1400, Input::DeadlineReached);
+    let lines = check_ended(&mut bench, 1400, 5, failure());
+    assert_eq!(
+        answer_of(&lines),
+        Some("answer 1 [\"g:p0 OK\", \"g:p1 FAILED: g:p1: unhealthy: HTTP status 503\"]")
+    );
+}
+
+#[test]
+fn checks_that_contradict_each_other_do_not_hold_a_rolling_restart_for_ever() {
+    let mut bench = checked(1, (2, 2));
+    bench.ask(0, healthy(0));
+    bench.give(0, found(1));
+    stops(&mut bench, 0, 0, 1);
+    bench.bring_up(0, 0, 2, 200);
+    let mut answer = None;
+    for round in 0..4_u32 {
+        let now = u64::from(round) * 1000;
+        bench.give(now, Input::DeadlineReached);
+        let failure = (round % 2 == 0).then_some(ScriptFailure::HttpStatus(503));
+        let lines = check_ended(&mut bench, now, u64::from(round) + 2, failure);
+        answer = answer_of(&lines).map(str::to_owned);
+        assert_eq!(answer.is_some(), round == 3, "{round}: {lines:?}");
+    }
+    assert_eq!(
+        answer.as_deref(),
+        Some("answer 1 [\"g:p0 FAILED: g:p0: not healthy after 4 checks\"]")
+    );
+}
+
+#[test]
+fn a_process_without_a_health_check_need_only_be_ready() {
+    let mut bench = running(1);
+    bench.ask(1000, healthy(0));
+    bench.give(1000, found(1));
+    stops(&mut bench, 1000, 0, 1);
+    bench.bring_up(1000, 0, 2, 200);
+    let lines = bench.give(2000, Input::DeadlineReached);
+    assert_eq!(answer_of(&lines), Some("answer 1 [\"g:p0 OK\"]"));
+}
+
+#[test]
+fn a_rolling_restart_goes_on_until_too_many_have_failed() {
+    let mut bench = running(4);
+    bench.ask(
+        1000,
+        Request::RollingRestart {
+            targets: vec![group()],
+            limits: RollingLimits {
+                at_once: 1,
+                max_failures: 1,
+                healthy: false,
+            },
+        },
+    );
+    let mut last = Vec::new();
+    for (slot, incarnation) in [(0, 5), (1, 6)] {
+        bench.give(1000, found(1));
+        stops(&mut bench, 1000, slot, u64::from(slot) + 1);
+        let instance = InstanceId { slot, incarnation };
+        let error = SpawnError::Empty;
+        last = bench.give(
+            1000,
+            Input::Spawner(SpawnerOutcome::Failed { instance, error }),
+        );
+    }
+    let answer = answer_of(&last).unwrap_or_default();
+    assert!(
+        answer.contains("g:p2 FAILED: not restarted: g:p0, g:p1 failed before it"),
+        "{last:?}"
+    );
+    assert_eq!(states(&bench)[2..], ["RUNNING", "RUNNING"]);
 }

@@ -69,6 +69,7 @@ pub(super) fn of(group: &str, programs: Vec<GroupChangeResult>) -> Arc<Config> {
                 scaled: false,
             })
             .collect(),
+        rolling: 0,
     }));
     base
 }

@@ -5,4 +5,6 @@ pub(super) mod execute;
 pub(super) mod last_exit;
 pub(super) mod log_parts;
 pub(super) mod method_result;
+pub(super) mod process_list;
 pub(super) mod process_members;
+pub(super) mod process_usage;

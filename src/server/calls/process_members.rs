@@ -314,6 +314,7 @@ pub(in crate::server) mod tests {
             kind: GroupKind::Programs,
             processes: vec![process.clone()],
             programs: Vec::new(),
+            rolling: 0,
         });
         ConfigView {
             group,

@@ -146,6 +146,8 @@ pub(super) const BUS_METHODS: &[BusMethod] = &[
     call(Manager, "ReloadConfigIfPlan", "supervisord.reloadConfigIfPlan", "reread", Difference),
     call(Manager, "AddProcessGroup", "supervisor.addProcessGroup", "add", Done),
     call(Manager, "RemoveProcessGroup", "supervisor.removeProcessGroup", "remove", Done),
+    call(Manager, "UpdateProcessGroup", "supervisord.updateProcessGroup", "update", Results),
+    call(Manager, "GetPartialUpdates", "supervisord.getPartialUpdates", "status", Lines),
     BusMethod { kind: Manager, name: "Update", binding: CallBinding::Update, reply: Difference, verb: "update" },
     call(Manager, "GetAllConfigInfo", "supervisor.getAllConfigInfo", "avail", Infos),
     // States
@@ -165,6 +167,7 @@ pub(super) const BUS_METHODS: &[BusMethod] = &[
     call(Manager, "ReloadProcessGroup", "supervisord.reloadProcessGroup", "reload", Results),
     call(Manager, "ReloadAllProcesses", "supervisord.reloadAllProcesses", "reload", Results),
     call(Manager, "RollingRestart", "supervisord.rollingRestart", "restart", Results),
+    call(Manager, "RollingRestartWith", "supervisord.rollingRestart", "restart", Results),
     // Logs of processes, and talk
     call(Manager, "ReadProcessStdoutLog", "supervisor.readProcessStdoutLog", "read-log", Text),
     call(Manager, "ReadProcessStderrLog", "supervisor.readProcessStderrLog", "read-log", Text),
@@ -189,6 +192,7 @@ pub(super) const BUS_METHODS: &[BusMethod] = &[
     call(Group, "Signal", "supervisor.signalProcessGroup", "signal", Results),
     call(Group, "Reload", "supervisord.reloadProcessGroup", "reload", Results),
     call(Group, "RollingRestart", "supervisord.rollingRestart", "restart", Results),
+    call(Group, "RollingRestartWith", "supervisord.rollingRestart", "restart", Results),
     call(Group, "Remove", "supervisor.removeProcessGroup", "remove", Done),
     // One process
     call(Process, "GetInfo", "supervisor.getProcessInfo", "status", Info),
@@ -232,14 +236,15 @@ impl BusMethod {
                 doc: "Groups to update; empty = all groups that differ",
             }];
         }
-        // Restarting a single process takes no options of a rolling restart.
-        let taken = if self.kind == Process && self.reply == Done && self.verb == "restart" {
-            0
-        } else {
-            usize::MAX
-        };
         let params = self.method().map_or(&[][..], |method| method.params);
-        let params = params.iter().skip(self.kind.implied_params()).take(taken);
+        let taken = match self.name {
+            // Restarting a single process takes no options of a rolling restart.
+            "Restart" if self.kind == Process => 1,
+            // The signature is older than the options.
+            "RollingRestart" => 2,
+            _ => params.len(),
+        };
+        let params = params.iter().take(taken).skip(self.kind.implied_params());
         params
             .map(|param| BusArgument {
                 name: param.name,
@@ -263,7 +268,7 @@ impl BusMethod {
         match self.binding {
             CallBinding::Method(_) => self.method().map_or("", |method| method.doc),
             CallBinding::Update => {
-                "Read the configuration and apply the differences: removed and changed groups are stopped and removed, new and changed groups are added."
+                "Read the configuration and apply the differences: removed and changed groups are stopped and removed, new and changed groups are added. Of a group with `rolling`, some processes at a time are restarted, and if only numbers of processes changed, the others are not touched."
             }
         }
     }
@@ -465,6 +470,8 @@ mod tests {
             (Manager, "Update", "as"),
             (Group, "Start", "b"),
             (Group, "RollingRestart", "u"),
+            (Group, "RollingRestartWith", "ua{ss}"),
+            (Manager, "RollingRestartWith", "asua{ss}"),
             (Process, "Restart", ""),
             (Process, "Stop", "b"),
             (Process, "TailStdoutLog", "xx"),

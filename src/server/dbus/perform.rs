@@ -144,7 +144,7 @@ fn check_single_process(call: &BusMethod, bound: &BoundCall) -> Result<(), Fault
 mod tests {
     use super::super::interface::find_method;
     use super::*;
-    use crate::api::RequestTarget;
+    use crate::api::{RequestTarget, RollingLimits};
     use crate::domain::Namespec;
 
     fn bound(object: &BusObject, name: &str, given: Vec<RpcValue>) -> Result<BoundCall, Fault> {
@@ -162,7 +162,11 @@ mod tests {
         let restart = |target| {
             Ok(BoundCall::Engine(Request::RollingRestart {
                 targets: vec![target],
-                at_once: 1,
+                limits: RollingLimits {
+                    at_once: 1,
+                    max_failures: 0,
+                    healthy: false,
+                },
             }))
         };
         assert_eq!(bound(&process, "Restart", vec![]), restart(one()));
@@ -207,7 +211,11 @@ mod tests {
                     Namespec::parse("all:all"),
                     "all:all".to_owned()
                 )],
-                at_once: 1,
+                limits: RollingLimits {
+                    at_once: 1,
+                    max_failures: 0,
+                    healthy: false
+                },
             }))
         );
     }

@@ -43,9 +43,11 @@ impl BusConnection {
         };
         let [added, changed, removed] = [added, changed, removed].map(chosen);
         let mut stuck = Vec::new();
-        for name in removed.iter().chain(&changed) {
+        let partial = self.update_in_part(caller, &changed, &mut stuck).await?;
+        let whole = changed.iter().filter(|name| !partial.contains(*name));
+        for name in removed.iter().chain(whole) {
             if !self.stop_group(caller, name).await? {
-                stuck.push(name.as_str());
+                stuck.push(name.to_string());
                 continue;
             }
             let name = name.to_string();
@@ -64,7 +66,10 @@ impl BusConnection {
                 .await?;
         }
         if !stuck.is_empty() {
-            let text = format!("processes could not be stopped, of {}", stuck.join(", "));
+            let text = format!(
+                "processes could not be stopped or updated, of {}",
+                stuck.join(", ")
+            );
             return Err(FaultCode::Failed.of(text));
         }
         Ok(Reply::Diff {
@@ -72,6 +77,48 @@ impl BusConnection {
             changed,
             removed,
         })
+    }
+
+    /// Updates the groups of `changed` that can be updated without stopping all their processes. Returns them; `stuck`
+    /// gets those with a process that failed.
+    async fn update_in_part(
+        &self,
+        caller: &Caller,
+        changed: &[GroupName],
+        stuck: &mut Vec<String>,
+    ) -> Result<BTreeSet<GroupName>, Fault> {
+        let names = changed.iter().map(GroupName::to_string).collect();
+        let request = Request::PartialUpdates(names);
+        let mut partial = BTreeSet::new();
+        let reply = self.audited_step(caller, "supervisord.getPartialUpdates", request);
+        let Reply::Lines(lines) = reply.await? else {
+            return Err(FaultCode::Failed.bare());
+        };
+        for line in &lines {
+            let Some((text, how)) = line.split_once('\t') else {
+                continue;
+            };
+            let Some(name) = changed.iter().find(|name| name.as_str() == text) else {
+                continue;
+            };
+            let (method, request) = match how {
+                "rolling" => (
+                    "supervisord.updateProcessGroup",
+                    Request::UpdateGroup(text.to_owned()),
+                ),
+                _ => (
+                    "supervisord.resetNumprocs",
+                    Request::ResetNumprocs(text.to_owned()),
+                ),
+            };
+            if let Reply::Results(results) = self.audited_step(caller, method, request).await?
+                && results.iter().any(|result| result.fault.is_some())
+            {
+                stuck.push(text.to_owned());
+            }
+            partial.insert(name.clone());
+        }
+        Ok(partial)
     }
 
     /// Stops a group. Returns whether all its processes have stopped.

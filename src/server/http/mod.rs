@@ -1,4 +1,4 @@
-//! HTTP: `router` checks access and gives a request to its endpoint: XML-RPC, the web page, or `logtail`.
+//! HTTP: `router` checks access and gives a request to its endpoint: XML-RPC, metrics, the web page, or `logtail`.
 
 pub(super) mod connection;
 pub(super) mod counted_io;

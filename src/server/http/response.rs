@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
+use crate::api::{Fault, FaultCode};
 use crate::output::LogFileId;
 use crate::server::budget::{BusyGuard, ConnectionGuard};
 
@@ -61,6 +62,15 @@ pub(in crate::server) enum CustomBody {
 }
 
 impl HandlerResponse {
+    /// The error page for a fault that a list of processes ended with.
+    // Differs: while the daemon is stopping, Supervisor's pages answer 500.
+    pub(in crate::server) fn fault(fault: &Fault) -> Self {
+        Self::Error(match fault.code {
+            FaultCode::ShutdownState => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::FORBIDDEN,
+        })
+    }
+
     /// Returns the same response with its body charged to the client's memory budget until it is sent. If the budget
     /// has no room, the response is 503.
     pub(in crate::server) fn with_budget(self, place: &Arc<ConnectionGuard>) -> Self {

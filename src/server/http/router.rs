@@ -18,7 +18,7 @@ use crate::api::Caller;
 use crate::control::{self, PasswordCheck};
 use crate::domain::Line;
 use crate::server::budget::BusyGuard;
-use crate::server::{web, xmlrpc};
+use crate::server::{metrics, web, xmlrpc};
 
 /// How much is still read of a refused request: bytes and time.
 const DRAIN_MAX: usize = 256 << 20;
@@ -123,6 +123,8 @@ async fn route_request(
         logtail::follow_process_log(connection, caller, head, &path).await
     } else if path.starts_with("/mainlogtail") {
         logtail::follow_main_log(connection, caller, head).await
+    } else if path == metrics::PATH {
+        metrics::answer_scrape(connection, &caller, head).await
     } else {
         web::handle_page(connection, caller, head, body, &path).await
     }

@@ -17,6 +17,7 @@ fn rpc_01_every_path_asks_for_the_password() {
         "/logtail/cat",
         "/mainlogtail",
         "/ok.html",
+        "/metrics",
         "/nope",
     ] {
         for header in [
@@ -102,6 +103,10 @@ fn rpc_04_bad_requests_have_supervisors_statuses() {
         ("GET /logtail/cat/stdout/x HTTP/1.1\r\n\r\n", 404),
         ("GET /mainlogtail HTTP/1.1\r\n\r\n", 404),
         ("GARBAGE\r\n\r\n", 400),
+        ("GET /metrics HTTP/1.1\r\n\r\n", 200),
+        ("HEAD /metrics HTTP/1.1\r\n\r\n", 200),
+        ("GET /metrics/ HTTP/1.1\r\n\r\n", 404),
+        ("POST /metrics HTTP/1.1\r\nContent-Length: 0\r\n\r\n", 405),
         ("GET /ok.html HTTP/1.1\r\n\r\n", 200),
         ("GET /ok.html?x=1 HTTP/1.0\r\n\r\n", 200),
     ];

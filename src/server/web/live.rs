@@ -16,13 +16,13 @@ use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 use super::live_updates::LiveUpdates;
 use super::page_response::protection_headers;
-use super::process_list::{list_processes, pids};
 use super::row::{ProcessRow, is_same};
-use super::usage::ProcessUsage;
 use crate::api::{AccessScope, Caller, FaultCode, Permission, ProcessView, Request};
 use crate::control::{self, ControlHandle};
 use crate::server::blocking_pool::run_blocking;
 use crate::server::budget::QuotaPermit;
+use crate::server::calls::process_list::{list_processes, pids};
+use crate::server::calls::process_usage::ProcessUsage;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::{CustomBody, CustomResponse, HandlerResponse};
 
@@ -313,6 +313,7 @@ mod tests {
             let cpu_permille = None;
             let usage = ProcessUsage {
                 cpu_permille,
+                cpu_millis: 0,
                 memory,
             };
             (pid, usage)

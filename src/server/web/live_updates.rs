@@ -6,9 +6,9 @@ use std::sync::atomic::AtomicBool;
 use hyper::body::Bytes;
 use tokio::sync::broadcast;
 
-use super::usage::UsageSampler;
 use crate::control::EventFeed;
 use crate::server::budget::ClientQuota;
+use crate::server::calls::process_usage::UsageSampler;
 
 /// Maximum number of concurrent actions, all clients together. Each runs to its end, even if its client disconnects.
 const ACTIONS_MAX: usize = 256;
@@ -28,7 +28,8 @@ pub(in crate::server) struct LiveUpdates {
     pub(super) streams: Arc<ClientQuota>,
     /// Quota of the actions that pages run.
     pub(super) actions: Arc<ClientQuota>,
-    pub(super) sampler: Arc<UsageSampler>,
+    /// The use of processes, which scrapes of metrics share.
+    pub(in crate::server) sampler: Arc<UsageSampler>,
 }
 
 impl LiveUpdates {

@@ -9,7 +9,6 @@ use super::action_outcome::unexpected;
 use super::form::Form;
 use super::page_response::html_page;
 use super::perform_action::call_method;
-use super::process_list::{fault_response, list_processes};
 use super::table::clear_question;
 use super::{page, row};
 use crate::api::{Caller, Fault, FaultCode, LogRef, Permission, Reply, Request};
@@ -17,6 +16,7 @@ use crate::control;
 use crate::domain::Channel;
 use crate::output::{self, LogFileId, ReadError};
 use crate::server::calls::log_parts::{self, LogSource};
+use crate::server::calls::process_list::list_processes;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::percent_encoding::url_quoted;
 use crate::server::http::response::HandlerResponse;
@@ -221,7 +221,7 @@ pub(super) async fn group_log_page(
     let group = form.get("group").unwrap_or("");
     let views = match list_processes(&connection.shared.control, &caller).await {
         Ok(views) => views,
-        Err(fault) => return fault_response(&fault),
+        Err(fault) => return HandlerResponse::fault(&fault),
     };
     let members: Vec<_> = views
         .iter()

@@ -18,11 +18,9 @@ mod page;
 mod page_actions;
 mod page_response;
 mod perform_action;
-mod process_list;
 mod row;
 mod status;
 mod table;
-mod usage;
 
 use std::sync::Arc;
 

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::usage::ProcessUsage;
 use crate::api::ProcessView;
 use crate::domain::{ProcessHealth, ProcessState};
 use crate::server::calls::last_exit::last_exit;
 use crate::server::calls::process_members::description;
+use crate::server::calls::process_usage::ProcessUsage;
 
 /// The contents of a row. The short names are those of the live updates, which may carry a thousand rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

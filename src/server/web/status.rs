@@ -9,12 +9,12 @@ use maud::{Markup, html};
 
 use super::form::Form;
 use super::page_response::html_page;
-use super::process_list::{fault_response, list_processes, pids};
 use super::row::ProcessRow;
 use super::{links, page, page_actions, table};
 use crate::api::{Caller, ProcessView};
 use crate::domain::ProcessState;
 use crate::server::blocking_pool::run_blocking;
+use crate::server::calls::process_list::{list_processes, pids};
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::percent_encoding::url_quoted;
 use crate::server::http::response::HandlerResponse;
@@ -60,7 +60,7 @@ pub(super) async fn status_page(
     };
     let views = match list_processes(control, &caller).await {
         Ok(views) => views,
-        Err(fault) => return fault_response(&fault),
+        Err(fault) => return HandlerResponse::fault(&fault),
     };
     let sampler = &connection.shared.live.sampler;
     let usages = sampler.sample_usage(pids(&views)).await;

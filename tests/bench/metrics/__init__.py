@@ -1,5 +1,5 @@
 """All metrics by the names that --only accepts, in the order of the table."""
-from metrics import logs, requests, resources, restarts, starts
+from metrics import dependencies, logs, requests, resources, restarts, starts
 
 METRICS = {
     "lines-100": logs.lines_100,
@@ -14,6 +14,9 @@ METRICS = {
     "start-1000-confd": starts.start_1000_confd,
     "start-5000": starts.start_5000,
     "start-5000-confd": starts.start_5000_confd,
+    "chain-1000": dependencies.chain,
+    "star-1000": dependencies.star,
+    "plan-10000": dependencies.plan,
     "first-child": starts.first_child,
     "first-rpc": starts.first_rpc,
     "status-100": requests.status_100,

@@ -15,27 +15,29 @@ def up(bench, count, separate, wall):
     return up_with(bench, metric, count, separate)
 
 
+def until_up(daemon, fifo, count):
+    """Starts a daemon. Returns the time until the last of `count` programs has stamped, and the CPU time, in ms; stops it."""
+    try:
+        began = daemon.start()
+        last = max(ns for ns, _ in fifo.stamps(count))
+        time.sleep(0.2)
+        return [(last - began) / 1e6], daemon.cpu_ns() / 1e6
+    finally:
+        daemon.stop()
+        fifo.close()
+
+
 def up_with(bench, metric, count, separate=False):
     contenders = bench.contenders(metric, None, count)
 
     def turn(daemon):
         fifo = bench.work.fifo()
         daemon.prepare(Fleet([Program("p", [bench.work.child, "stamp", fifo.path], count)], separate))
-        return measured(daemon, fifo)
+        return until_up(daemon, fifo, count)
 
     def limit():
         fifo = bench.work.fifo()
-        return measured(bench.limit("start", bench.work.child, fifo.path, count), fifo)
-
-    def measured(daemon, fifo):
-        try:
-            began = daemon.start()
-            last = max(ns for ns, _ in fifo.stamps(count))
-            time.sleep(0.2)
-            return [(last - began) / 1e6], daemon.cpu_ns() / 1e6
-        finally:
-            daemon.stop()
-            fifo.close()
+        return until_up(bench.limit("start", bench.work.child, fifo.path, count), fifo, count)
 
     turns = {name: lambda daemon=daemon: turn(daemon) for name, daemon in contenders.items()}
     bench.in_turn(metric, {**turns, "limit": limit})

@@ -31,6 +31,10 @@ class Program:
     log: Log | None = None
     #: Minimum run time in seconds before an immediate restart; `None`: the supervisor's default.
     floor: float | None = None
+    #: The name of a program that must be up first. Empty: none. Only our adapter supports it.
+    depends_on: str = ""
+    #: Whether it starts with the supervisor. Only our adapter supports False.
+    autostart: bool = True
 
     def names(self):
         return [self.name] if self.count == 1 else [f"{self.name}{number}" for number in range(self.count)]
@@ -45,7 +49,8 @@ class Fleet:
 
     @property
     def size(self):
-        return sum(program.count for program in self.programs)
+        """The number of processes that are started."""
+        return sum(program.count for program in self.programs if program.autostart)
 
 
 class Peer:

@@ -39,9 +39,10 @@ class Configured(Peer):
                   f"stdout_logfile_backups={program.log.backups}"
         many = f"numprocs={count}\nprocess_name={name}%(process_num)d\n" if count > 1 else ""
         return (f"[program:{name}]\ncommand={' '.join(map(str, program.command))}\n{many}autorestart=true\nstartsecs=0\n"
-                f"stdout_logfile={log}\nredirect_stderr=true\n{self.floor(program)}")
+                f"stdout_logfile={log}\nredirect_stderr=true\n{self.more_keys(program)}")
 
-    def floor(self, program):
+    def more_keys(self, program):
+        """Lines that only our daemon understands."""
         return ""
 
     def one(self):
@@ -52,7 +53,7 @@ class Configured(Peer):
 
     def client(self, action, name=""):
         words = {"status": ["status"], "status-one": ["status", self.one()], "restart-one": ["restart", self.one()],
-                 "restart-all": ["restart", "all"]}[action]
+                 "restart-all": ["restart", "all"], "plan": ["plan"]}[action]
         return [self.control(), "-c", self.conf, *words]
 
 
@@ -80,8 +81,10 @@ class Ours(Configured):
     def command(self):
         return [self.program(), "-c", self.conf]
 
-    def floor(self, program):
-        return "" if program.floor is None else f"restart_floor={program.floor:g}\n"
+    def more_keys(self, program):
+        keys = "" if program.floor is None else f"restart_floor={program.floor:g}\n"
+        keys += f"depends_on={program.depends_on}\n" if program.depends_on else ""
+        return keys + ("" if program.autostart else "autostart=false\n")
 
 
 class Supervisor(Configured):

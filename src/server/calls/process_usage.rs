@@ -23,11 +23,13 @@ const STAT_BYTES_MAX: usize = 1024;
 
 /// CPU and memory use of one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ProcessUsage {
+pub(in crate::server) struct ProcessUsage {
     /// CPU time since the previous sample, in thousandths of one CPU. `None`: this is the first sample.
-    pub(super) cpu_permille: Option<u64>,
+    pub(in crate::server) cpu_permille: Option<u64>,
+    /// CPU time since the process was started, in milliseconds.
+    pub(in crate::server) cpu_millis: u64,
     /// Resident memory in bytes.
-    pub(super) memory: u64,
+    pub(in crate::server) memory: u64,
 }
 
 /// One sample of a process.
@@ -43,7 +45,7 @@ struct UsageSample {
 
 /// The last sample of each process that was part of the last request.
 #[derive(Debug, Default)]
-pub(super) struct UsageSampler {
+pub(in crate::server) struct UsageSampler {
     inner: Mutex<SamplerState>,
 }
 
@@ -56,7 +58,7 @@ struct SamplerState {
 
 impl UsageSampler {
     /// Returns the use of the processes `pids` by their last samples. Reads /proc on a helper thread.
-    pub(super) async fn sample_usage(
+    pub(in crate::server) async fn sample_usage(
         self: &Arc<Self>,
         pids: Vec<i32>,
     ) -> HashMap<i32, ProcessUsage> {
@@ -67,7 +69,7 @@ impl UsageSampler {
     }
 
     /// Forgets all samples, because no page is connected.
-    pub(super) fn forget(&self) {
+    pub(in crate::server) fn forget(&self) {
         *self.lock() = SamplerState::default();
     }
 
@@ -151,6 +153,7 @@ fn next_sample(stat: &ProcStat, last: Option<&UsageSample>) -> UsageSample {
         ticks: stat.ticks,
         usage: ProcessUsage {
             cpu_permille,
+            cpu_millis: stat.ticks.saturating_mul(1000) / ticks_per_second,
             memory: stat.pages.saturating_mul(page_bytes),
         },
     }

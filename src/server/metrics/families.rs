@@ -1,0 +1,349 @@
+//! FAMILIES: each metric, declared once.
+
+use std::collections::HashMap;
+
+use super::exposition::{ExpositionWriter, MetricKind, TextFormat};
+use crate::api::ProcessView;
+use crate::domain::ProcessState;
+use crate::server::calls::process_usage::ProcessUsage;
+
+/// Approximate size of the metrics of one process in bytes.
+pub(super) const PROCESS_BYTES: usize = 1 << 10;
+
+/// Takes the labels and the value of a sample.
+type TakeSample<'a> = dyn FnMut(&[(&str, &str)], f64) + 'a;
+
+/// What a scrape shows.
+pub(super) struct Scrape {
+    /// Sorted by group and name.
+    processes: Vec<ProcessView>,
+    usages: HashMap<i32, ProcessUsage>,
+    /// The PID of the daemon.
+    own: i32,
+}
+
+/// A process in a scrape.
+#[derive(Clone, Copy)]
+struct Scraped<'a> {
+    view: &'a ProcessView,
+    /// `None`: it does not run, or was not sampled yet.
+    usage: Option<ProcessUsage>,
+}
+
+/// Where the samples of a family come from.
+enum Source {
+    /// Each process gives one sample, or none, with the labels `group` and `name`.
+    Process(fn(Scraped<'_>) -> Option<f64>),
+    /// Each process gives any number of samples, with a label of their own besides.
+    Labelled(&'static str, fn(&ProcessView) -> Vec<&'static str>),
+    /// The number of processes in each state, with the label `state`.
+    States,
+    /// One sample with the label `version`.
+    Build,
+    /// One sample of the daemon itself.
+    Daemon(fn(ProcessUsage) -> f64),
+}
+
+/// A family: its name, kind, help and source.
+struct Family(&'static str, MetricKind, &'static str, Source);
+
+use MetricKind::{Counter, Gauge, InheritedCounter};
+
+/// Sorted by name. The first four have the names, types and texts of node_exporter and of the Go project.
+const FAMILIES: &[Family] = &[
+    Family(
+        "node_supervisord_exit_status",
+        Gauge,
+        "Process Exit Status",
+        Source::Process(|of| Some(f64::from(of.view.exit_status))),
+    ),
+    Family(
+        "node_supervisord_start_time_seconds",
+        InheritedCounter,
+        "Process start time",
+        Source::Process(|of| is_up(of.view).then_some(seconds(of.view.start))),
+    ),
+    Family(
+        "node_supervisord_state",
+        Gauge,
+        "Process State",
+        Source::Process(|of| Some(f64::from(of.view.state.code()))),
+    ),
+    Family(
+        "node_supervisord_up",
+        Gauge,
+        "Process Up",
+        Source::Process(|of| Some(f64::from(u8::from(is_up(of.view))))),
+    ),
+    Family(
+        "process_cpu_seconds_total",
+        Counter,
+        "CPU time of the daemon in seconds.",
+        Source::Daemon(cpu_seconds),
+    ),
+    Family(
+        "process_resident_memory_bytes",
+        Gauge,
+        "Resident memory of the daemon in bytes.",
+        Source::Daemon(memory_bytes),
+    ),
+    Family(
+        "supervisord_build_info",
+        Gauge,
+        "1, with the version of the daemon.",
+        Source::Build,
+    ),
+    Family(
+        "supervisord_process_cpu_seconds_total",
+        Counter,
+        "CPU time of the running process in seconds, without its children.",
+        Source::Process(|of| of.usage.map(cpu_seconds)),
+    ),
+    Family(
+        "supervisord_process_events_discarded_total",
+        Counter,
+        "Events that the pool of the event listener has discarded.",
+        Source::Process(|of| {
+            (of.view.events_discarded > 0).then_some(count(of.view.events_discarded))
+        }),
+    ),
+    Family(
+        "supervisord_process_exit_time_seconds",
+        Gauge,
+        "When the process last exited, in seconds since the epoch.",
+        Source::Process(|of| (of.view.stop > 0).then_some(seconds(of.view.stop))),
+    ),
+    Family(
+        "supervisord_process_limit_hit",
+        Gauge,
+        "1 for each limit that the last instance of the process hit.",
+        Source::Labelled("limit", |view| {
+            view.resource_events.each().map(|(word, _)| word).collect()
+        }),
+    ),
+    Family(
+        "supervisord_process_next_attempt_time_seconds",
+        Gauge,
+        "When the next automatic start is due, in seconds since the epoch.",
+        Source::Process(|of| of.view.next_attempt.map(seconds)),
+    ),
+    Family(
+        "supervisord_process_next_run_time_seconds",
+        Gauge,
+        "When the process runs next by its schedule, in seconds since the epoch.",
+        Source::Process(|of| of.view.next_run.map(seconds)),
+    ),
+    Family(
+        "supervisord_process_resident_memory_bytes",
+        Gauge,
+        "Resident memory of the running process in bytes, without its children.",
+        Source::Process(|of| of.usage.map(memory_bytes)),
+    ),
+    Family(
+        "supervisord_process_restarts_total",
+        Counter,
+        "How many times the process was started again since its group was added.",
+        Source::Process(|of| Some(count(of.view.restarts))),
+    ),
+    Family(
+        "supervisord_processes",
+        Gauge,
+        "Number of processes in each state.",
+        Source::States,
+    ),
+];
+
+/// As node_exporter does, a process that is being stopped is up.
+fn is_up(view: &ProcessView) -> bool {
+    matches!(
+        view.state,
+        ProcessState::Starting | ProcessState::Running | ProcessState::Stopping
+    )
+}
+
+/// A time. Prometheus stores all values as f64, which is exact for seconds.
+#[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
+fn seconds(time: i64) -> f64 {
+    time as f64
+}
+
+/// A counter. Prometheus stores all values as f64, which is exact below 2^53.
+#[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
+fn count(number: u64) -> f64 {
+    number as f64
+}
+
+fn cpu_seconds(usage: ProcessUsage) -> f64 {
+    count(usage.cpu_millis) / 1000.0
+}
+
+fn memory_bytes(usage: ProcessUsage) -> f64 {
+    count(usage.memory)
+}
+
+impl Scrape {
+    pub(super) fn new(
+        mut processes: Vec<ProcessView>,
+        usages: HashMap<i32, ProcessUsage>,
+        own: i32,
+    ) -> Self {
+        processes.sort_by(|a, b| {
+            (a.group.as_str(), a.name.as_str()).cmp(&(b.group.as_str(), b.name.as_str()))
+        });
+        Self {
+            processes,
+            usages,
+            own,
+        }
+    }
+
+    /// The text of all families that have a sample.
+    pub(super) fn written(&self, format: TextFormat) -> String {
+        let mut to = ExpositionWriter::new(format, self.processes.len() * PROCESS_BYTES);
+        for Family(name, kind, help, source) in FAMILIES {
+            let mut has_head = false;
+            self.each_sample(source, &mut |labels, value| {
+                if !has_head {
+                    to.family(name, *kind, help);
+                    has_head = true;
+                }
+                to.sample(name, labels, value);
+            });
+        }
+        to.finish()
+    }
+
+    fn each_sample(&self, source: &Source, give: &mut TakeSample<'_>) {
+        match source {
+            Source::Process(value) => {
+                for view in &self.processes {
+                    let usage = self.usages.get(&view.pid).copied();
+                    let usage = usage.filter(|_| view.pid != 0);
+                    if let Some(value) = value(Scraped { view, usage }) {
+                        give(&labels_of(view), value);
+                    }
+                }
+            }
+            Source::Labelled(label, words) => {
+                for view in &self.processes {
+                    for word in words(view) {
+                        let [group, name] = labels_of(view);
+                        give(&[group, (label, word), name], 1.0);
+                    }
+                }
+            }
+            Source::States => {
+                for state in ProcessState::ALL {
+                    let those = self.processes.iter().filter(|view| view.state == state);
+                    give(&[("state", state.name())], count(those.count() as u64));
+                }
+            }
+            Source::Build => give(&[("version", crate::domain::VERSION)], 1.0),
+            Source::Daemon(value) => {
+                if let Some(usage) = self.usages.get(&self.own) {
+                    give(&[], value(*usage));
+                }
+            }
+        }
+    }
+}
+
+fn labels_of(view: &ProcessView) -> [(&'static str, &str); 2] {
+    [("group", view.group.as_str()), ("name", view.name.as_str())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{ProcessName, ResourceEvents};
+    use crate::server::calls::process_members::tests::cat;
+
+    fn named(name: &str, state: ProcessState) -> ProcessView {
+        ProcessView {
+            name: ProcessName::parse(name).expect("valid"),
+            state,
+            ..cat()
+        }
+    }
+
+    fn written(processes: Vec<ProcessView>) -> String {
+        let usage = ProcessUsage {
+            cpu_permille: None,
+            cpu_millis: 1_250,
+            memory: 4096,
+        };
+        let usages = HashMap::from([(7, usage), (1, usage)]);
+        Scrape::new(processes, usages, 1).written(TextFormat::Text)
+    }
+
+    #[test]
+    fn families_are_sorted_and_counters_end_in_total() {
+        let names: Vec<&str> = FAMILIES.iter().map(|family| family.0).collect();
+        assert!(names.is_sorted());
+        for Family(name, kind, help, _) in FAMILIES {
+            assert_eq!(*kind == Counter, name.ends_with("_total"), "{name}");
+            assert!(!help.contains(['\\', '\n']), "{name}");
+        }
+    }
+
+    #[test]
+    fn m01_the_four_families_are_those_of_node_exporter() {
+        let stopped = ProcessView {
+            exit_status: 3,
+            pid: 0,
+            ..named("b", ProcessState::Exited)
+        };
+        let text = written(vec![stopped, named("a", ProcessState::Stopping)]);
+        let inherited: Vec<&str> = text
+            .lines()
+            .filter(|line| line.contains("node_supervisord_"))
+            .collect();
+        assert_eq!(
+            inherited,
+            [
+                "# HELP node_supervisord_exit_status Process Exit Status",
+                "# TYPE node_supervisord_exit_status gauge",
+                "node_supervisord_exit_status{group=\"cat\",name=\"a\"} 0",
+                "node_supervisord_exit_status{group=\"cat\",name=\"b\"} 3",
+                "# HELP node_supervisord_start_time_seconds Process start time",
+                "# TYPE node_supervisord_start_time_seconds counter",
+                "node_supervisord_start_time_seconds{group=\"cat\",name=\"a\"} 1795203927",
+                "# HELP node_supervisord_state Process State",
+                "# TYPE node_supervisord_state gauge",
+                "node_supervisord_state{group=\"cat\",name=\"a\"} 40",
+                "node_supervisord_state{group=\"cat\",name=\"b\"} 100",
+                "# HELP node_supervisord_up Process Up",
+                "# TYPE node_supervisord_up gauge",
+                "node_supervisord_up{group=\"cat\",name=\"a\"} 1",
+                "node_supervisord_up{group=\"cat\",name=\"b\"} 0",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_family_without_a_sample_is_left_out() {
+        let text = written(vec![named("a", ProcessState::Running)]);
+        for absent in ["_limit_hit", "_next_run_time", "_events_discarded"] {
+            assert!(!text.contains(absent), "{text}");
+        }
+        for present in [
+            "supervisord_process_cpu_seconds_total{group=\"cat\",name=\"a\"} 1.25\n",
+            "supervisord_process_resident_memory_bytes{group=\"cat\",name=\"a\"} 4096\n",
+            "process_cpu_seconds_total 1.25\n",
+            "supervisord_processes{state=\"RUNNING\"} 1\n",
+            "supervisord_processes{state=\"FATAL\"} 0\n",
+        ] {
+            assert!(text.contains(present), "{text}");
+        }
+        let limited = ProcessView {
+            resource_events: ResourceEvents {
+                oom_kill: true,
+                ..ResourceEvents::NONE
+            },
+            ..named("a", ProcessState::Running)
+        };
+        assert!(written(vec![limited]).contains(
+            "supervisord_process_limit_hit{group=\"cat\",limit=\"oom_kill\",name=\"a\"} 1\n"
+        ));
+    }
+}

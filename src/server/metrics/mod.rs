@@ -1,0 +1,129 @@
+//! `/metrics`: the processes and the daemon, in the text formats of Prometheus. `families` declares each metric once;
+//! `exposition` writes them.
+
+mod exposition;
+mod families;
+
+use std::sync::Arc;
+
+use hyper::header::{self, HeaderMap};
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
+
+use crate::api::Caller;
+use crate::server::blocking_pool::run_blocking;
+use crate::server::calls::process_list::{list_processes, pids};
+use crate::server::http::connection::HttpConnection;
+use crate::server::http::response::{self, CustomBody, CustomResponse, HandlerResponse};
+use exposition::TextFormat;
+use families::{PROCESS_BYTES, Scrape};
+
+/// The address.
+pub(in crate::server) const PATH: &str = "/metrics";
+
+/// Answers a scrape. It needs the permission that `status` needs.
+pub(in crate::server) async fn answer_scrape(
+    connection: &Arc<HttpConnection>,
+    caller: &Caller,
+    head: &Parts,
+) -> HandlerResponse {
+    let format = TextFormat::of(&head.headers);
+    match head.method {
+        Method::GET => {}
+        Method::HEAD => return whole(format, CustomBody::None(None)),
+        _ => return wrong_method(),
+    }
+    let Some(_large) = connection.guard.acquire_large().await else {
+        return HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE);
+    };
+    let control = &connection.shared.control;
+    let processes = match list_processes(control, caller).await {
+        Ok(processes) => processes,
+        Err(fault) => return HandlerResponse::fault(&fault),
+    };
+    let own = i32::try_from(std::process::id()).unwrap_or_default();
+    let mut sampled = pids(&processes);
+    sampled.push(own);
+    let usages = connection.shared.live.sampler.sample_usage(sampled).await;
+    let count = processes.len();
+    let written = run_blocking(move || Scrape::new(processes, usages, own).written(format));
+    let text = written.await;
+    connection.shared.reclaim.count_freed(count * PROCESS_BYTES);
+    match text {
+        Some(text) => whole(format, CustomBody::Whole(text.into())),
+        None => HandlerResponse::Error(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+fn whole(format: TextFormat, body: CustomBody) -> HandlerResponse {
+    HandlerResponse::Made(Box::new(CustomResponse {
+        status: StatusCode::OK,
+        content_type: format.content_type(),
+        headers: vec![(header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned())],
+        body,
+    }))
+}
+
+fn wrong_method() -> HandlerResponse {
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    HandlerResponse::Made(Box::new(CustomResponse {
+        status,
+        content_type: "text/html",
+        headers: vec![(header::ALLOW, "GET, HEAD".to_owned())],
+        body: CustomBody::Whole(response::error_page(status)),
+    }))
+}
+
+impl TextFormat {
+    /// The format that a client accepts: OpenMetrics if it names it, as Prometheus does first.
+    fn of(headers: &HeaderMap) -> Self {
+        let accepts = headers
+            .get_all(header::ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|kind| {
+                let mut parts = kind.split(';').map(str::trim);
+                parts.next() == Some("application/openmetrics-text")
+                    && !parts.any(|part| {
+                        part.strip_prefix("q=")
+                            .and_then(|q| q.trim().parse::<f32>().ok())
+                            == Some(0.0)
+                    })
+            });
+        if accepts {
+            Self::OpenMetrics
+        } else {
+            Self::Text
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_format_is_what_the_client_accepts() {
+        let of = |accept: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, accept.parse().expect("a header"));
+            TextFormat::of(&headers)
+        };
+        assert_eq!(TextFormat::of(&HeaderMap::new()), TextFormat::Text);
+        for (accept, format) in [
+            ("*/*", TextFormat::Text),
+            ("text/plain;version=0.0.4", TextFormat::Text),
+            (
+                "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+                TextFormat::OpenMetrics,
+            ),
+            (
+                "text/plain, application/openmetrics-text; q=0",
+                TextFormat::Text,
+            ),
+        ] {
+            assert_eq!(of(accept), format, "{accept}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! `/metrics`, read by the programs that read it on real hosts: promtool, node_exporter and Prometheus.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+
+use crate::host::Host;
+use crate::programs::installed;
+use crate::support::runner::{Outcome, Trial};
+use crate::support::wire::{Address, Answer, Connection};
+use crate::support::{LIMIT, expect, wait_for};
+
+/// The tests of this file.
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![
+        Trial::new("metrics::m01_node_exporter_shows_the_same", node_exporter),
+        Trial::new("metrics::promtool_finds_nothing_else", promtool),
+        Trial::new("metrics::prometheus_scrapes_openmetrics", prometheus),
+        Trial::new("metrics::the_password_of_the_server_is_needed", password),
+    ]
+}
+
+/// Programs in several states, one of them with a name that must be escaped.
+const PROGRAMS: &str = "[program:web]\ncommand={test_child} forever\nstartsecs=0\n\
+    [program:quo\"te]\ncommand={test_child} forever\nstartsecs=0\n\
+    [program:job]\ncommand=/bin/sh -c \"exit 3\"\nautorestart=false\nstartsecs=0\n\
+    [program:off]\ncommand=/bin/true\nautostart=false\n";
+
+fn host() -> Result<Host, String> {
+    let host = Host::start(PROGRAMS)?;
+    let daemon = host.daemon()?;
+    daemon.wait_state("web", "RUNNING")?;
+    daemon.wait_state("job", "EXITED")?;
+    Ok(host)
+}
+
+fn get(address: &Address, headers: &str) -> Result<Answer, String> {
+    let asked = || {
+        let mut connection = Connection::open(address)?;
+        // 1.0, so that a Go program does not send chunks.
+        connection.send(format!("GET /metrics HTTP/1.0\r\nHost: x\r\n{headers}\r\n").as_bytes())?;
+        connection.answer()
+    };
+    asked()
+        .map_err(|error| error.to_string())?
+        .ok_or_else(|| "no answer".to_owned())
+}
+
+fn scrape(address: &Address) -> Result<String, String> {
+    let answer = get(address, "")?;
+    expect(answer.code() == 200, format!("{answer:?}"))?;
+    String::from_utf8(answer.body).map_err(|error| error.to_string())
+}
+
+fn free_port() -> Result<u16, String> {
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    Ok(address.port())
+}
+
+/// A program that ends with the test.
+struct Background(Child);
+
+impl Background {
+    fn start(command: &mut Command) -> Result<Self, String> {
+        let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().map(Self).map_err(|error| error.to_string())
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The lines about the families that both have, with their values in one form: Go writes large ones with an exponent.
+fn inherited(text: &str) -> Vec<String> {
+    text.lines()
+        .filter(|line| line.contains("node_supervisord_"))
+        .map(|line| match line.rsplit_once(' ') {
+            Some((what, value)) if !line.starts_with('#') => match value.parse::<f64>() {
+                Ok(value) => format!("{what} {value}"),
+                Err(_) => line.to_owned(),
+            },
+            _ => line.to_owned(),
+        })
+        .collect()
+}
+
+fn node_exporter() -> Result<Outcome, String> {
+    let Some(exporter) = installed("prometheus-node-exporter") else {
+        return Ok(Outcome::Skipped(
+            "prometheus-node-exporter is not installed".to_owned(),
+        ));
+    };
+    let host = host()?;
+    let port = free_port()?;
+    let address = host.daemon()?.address.clone();
+    let Address::Unix(socket) = &address else {
+        return Err(format!("{address:?}"));
+    };
+    let _running = Background::start(Command::new(exporter).args([
+        "--collector.disable-defaults",
+        "--collector.supervisord",
+        &format!("--collector.supervisord.url=unix://{}", socket.display()),
+        &format!("--web.listen-address=127.0.0.1:{port}"),
+    ]))?;
+    let theirs = || scrape(&Address::Port(port)).unwrap_or_default();
+    wait_for("node_exporter shows the processes", LIMIT, || {
+        theirs().contains("node_supervisord_up{")
+    })?;
+    let (theirs, ours) = (theirs(), scrape(&address)?);
+    expect(
+        inherited(&theirs) == inherited(&ours),
+        format!("node_exporter:\n{theirs}\nours:\n{ours}"),
+    )?;
+    Ok(Outcome::Passed)
+}
+
+fn promtool() -> Result<Outcome, String> {
+    let Some(promtool) = installed("promtool") else {
+        return Ok(Outcome::Skipped("promtool is not installed".to_owned()));
+    };
+    let host = host()?;
+    let text = scrape(&host.daemon()?.address)?;
+    let file = host.place.write("metrics", &text)?;
+    let input = std::fs::File::open(file).map_err(|error| error.to_string())?;
+    let done = Command::new(&promtool)
+        .args(["check", "metrics"])
+        .stdin(input)
+        .output()
+        .map_err(|error| error.to_string())?;
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr)
+    );
+    // The inherited name of a counter, which dashboards expect.
+    let complaints: Vec<&str> = said
+        .lines()
+        .filter(|line| !line.contains("node_supervisord_start_time_seconds"))
+        .collect();
+    expect(
+        complaints.is_empty() && said.lines().count() == 1 && done.status.code() == Some(3),
+        format!("{:?}: {said}\n{text}", done.status),
+    )?;
+    // The files that the guide shows.
+    let guide = include_str!("../../man/guide/metrics.md");
+    for (name, kind) in [("prometheus.yml", "config"), ("alerts.yml", "rules")] {
+        let block = guide
+            .split_once(&format!("\n# {name}\n"))
+            .and_then(|(_, rest)| rest.split_once("```"))
+            .map(|(block, _)| block)
+            .ok_or_else(|| format!("the guide has no {name}"))?;
+        let done = Command::new(&promtool)
+            .args(["check", kind])
+            .arg(host.place.write(name, block)?)
+            .output()
+            .map_err(|error| error.to_string())?;
+        expect(done.status.success(), format!("{name}: {done:?}"))?;
+    }
+    Ok(Outcome::Passed)
+}
+
+fn prometheus() -> Result<Outcome, String> {
+    let Some(prometheus) = installed("prometheus") else {
+        return Ok(Outcome::Skipped("prometheus is not installed".to_owned()));
+    };
+    let (ours, theirs) = (free_port()?, free_port()?);
+    let host = Host::start(&format!(
+        "[inet_http_server]\nport=127.0.0.1:{ours}\nusername=scraper\npassword=secret\n{PROGRAMS}"
+    ))?;
+    let config = host.place.write(
+        "prometheus.yml",
+        &format!(
+            "scrape_configs:\n- job_name: supervisord\n  scrape_interval: 1s\n\
+             \x20 basic_auth: {{username: scraper, password: secret}}\n\
+             \x20 static_configs: [{{targets: ['127.0.0.1:{ours}']}}]\n"
+        ),
+    )?;
+    let _running = Background::start(Command::new(prometheus).args([
+        format!("--config.file={}", config.display()),
+        format!("--storage.tsdb.path={}", host.place.join("tsdb").display()),
+        format!("--web.listen-address=127.0.0.1:{theirs}"),
+    ]))?;
+    let query = |expression: &str| {
+        let asked = || {
+            let mut connection = Connection::open(&Address::Port(theirs))?;
+            let request =
+                format!("GET /api/v1/query?query={expression} HTTP/1.1\r\nHost: x\r\n\r\n");
+            connection.send(request.as_bytes())?;
+            connection.answer()
+        };
+        let answer = asked().ok().flatten();
+        answer.map_or_else(String::new, |answer| {
+            String::from_utf8_lossy(&answer.body).into_owned()
+        })
+    };
+    wait_for("Prometheus has the processes", LIMIT, || {
+        let found = query("node_supervisord_up==1");
+        found.contains("quo\\\"te") && found.contains("\"web\"")
+    })
+    .map_err(|why| format!("{why}: {}", query("up")))?;
+    wait_for("Prometheus has our counters", LIMIT, || {
+        query("supervisord_process_restarts_total").contains("\"off\"")
+    })?;
+    let answer = get(
+        &Address::Port(ours),
+        "Authorization: Basic c2NyYXBlcjpzZWNyZXQ=\r\nAccept: application/openmetrics-text\r\n",
+    )?;
+    expect(
+        answer.body.ends_with(b"\n# EOF\n")
+            && answer.header("Content-Type").is_some_and(|kind| {
+                kind.starts_with("application/openmetrics-text; version=1.0.0")
+            }),
+        format!("{answer:?}"),
+    )?;
+    Ok(Outcome::Passed)
+}
+
+fn password() -> Result<Outcome, String> {
+    let port = free_port()?;
+    let _host = Host::start(&format!(
+        "[inet_http_server]\nport=127.0.0.1:{port}\nusername=u\npassword=p\n{PROGRAMS}"
+    ))?;
+    let answer = get(&Address::Port(port), "")?;
+    expect(answer.code() == 401, format!("{answer:?}"))?;
+    let answer = get(&Address::Port(port), "Authorization: Basic dTpw\r\n")?;
+    expect(answer.code() == 200, format!("{answer:?}"))?;
+    Ok(Outcome::Passed)
+}

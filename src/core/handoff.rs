@@ -139,6 +139,7 @@ impl Fleet {
             .collect();
         for slot in slots {
             self.update_process(slot, Trigger::Resumed, now, out, |process, ctx| {
+                process.await_line_longer(ctx);
                 adopted += u32::from(process.resumed(slot, ctx));
             });
         }
@@ -211,7 +212,6 @@ impl Process {
                 (instance, self.spec.clone())
             }
         };
-        self.await_line_longer(ctx);
         ctx.out.push(Action::Adopt {
             instance,
             pid: self.run.stage.pid(),

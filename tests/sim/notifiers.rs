@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use supervisord::api::Request;
 use supervisord::config::spec::ProcessSpec;
 use supervisord::core::{
     Action, IgnoredNotify, Input, NotifiedState, NotifyMessage, WatchdogNotify,
@@ -202,8 +203,16 @@ impl Notifiers {
         let Some(notifier) = self.instances.get_mut(&instance) else {
             return;
         };
-        if matches!(input, Input::Asked { .. }) && notifier.state != ProcessState::Stopping {
-            // The signal of a client.
+        // The signal of a client, which is no stop signal even if it is the same one.
+        let is_signal = matches!(
+            input,
+            Input::Asked {
+                request: Request::Signal { .. },
+                ..
+            }
+        );
+        let is_asked = matches!(input, Input::Asked { .. });
+        if is_signal || (is_asked && notifier.state != ProcessState::Stopping) {
             return;
         }
         let stops = notifier.state == ProcessState::Stopping && signal == notifier.spec.stopsignal;

@@ -87,7 +87,7 @@ const EXTRAS: &[ExtraOption] = &[
         Some(DAEMON),
         "",
         true,
-        "run in the background, whatever the configuration says",
+        "run in the background, whatever the configuration says; -d as the last argument means the same",
     ),
     extra(
         None,
@@ -124,7 +124,17 @@ pub fn parse_options(args: &[String], lookup: &dyn Lookup) -> Result<DaemonOptio
         .map(|extra| extra.opt)
         .chain(keys().map(|(_, opt)| opt))
         .collect();
-    let (given, rest) = getopt(args, &table)?;
+    let (given, rest) = match getopt(args, &table) {
+        // Differs: the Go implementation runs in the background with `-d`, which as the last argument is an error in
+        // Supervisor. With a directory after it, it is Supervisor's.
+        Err(error) if error == "option -d requires argument" && ends_with_go_daemon(args) => {
+            let mut args = args.to_vec();
+            args.pop();
+            args.push(format!("--{DAEMON}"));
+            getopt(&args, &table)?
+        }
+        parsed => parsed?,
+    };
     // Differs: a subcommand as the first argument is handled before this. Supervisor has none.
     if !rest.is_empty() {
         let words: Vec<String> = rest.iter().map(|word| python_repr(word)).collect();
@@ -152,6 +162,11 @@ pub fn parse_options(args: &[String], lookup: &dyn Lookup) -> Result<DaemonOptio
         }
     }
     Ok(options)
+}
+
+/// Whether the last argument is the `-d` of the Go implementation, and not one of several letters.
+fn ends_with_go_daemon(args: &[String]) -> bool {
+    args.last().is_some_and(|last| last == "-d")
 }
 
 fn apply_special(
@@ -412,6 +427,23 @@ mod tests {
             let line = format!("--{} {value}", opt.long.unwrap_or_default());
             assert!(run(&line).is_ok(), "{line}");
         }
+    }
+
+    #[test]
+    fn g03_d_as_the_last_argument_runs_in_the_background() {
+        for (line, config, directory, nodaemon) in [
+            ("-c a -d", Some("a"), None, Some(false)),
+            ("-c a -d /tmp", Some("a"), Some("/tmp"), None),
+            ("-c -d", Some("-d"), None, None),
+            ("--daemon", None, None, Some(false)),
+        ] {
+            let options = run(line).expect(line);
+            assert_eq!(options.config_path.as_deref(), config, "{line}");
+            assert_eq!(options.overrides.directory.as_deref(), directory, "{line}");
+            assert_eq!(options.overrides.nodaemon, nodaemon, "{line}");
+        }
+        assert!(run("-n -d").is_err(), "both modes");
+        assert!(run("-nd").is_err(), "letters of Supervisor");
     }
 
     #[test]

@@ -22,6 +22,19 @@ pub(crate) fn tests() -> Vec<Trial> {
         Trial::new("dependencies::g71_a_sonic_file_starts_in_its_order", sonic),
         Trial::new("dependencies::waiting_survives_an_upgrade", upgrade),
         Trial::new("dependencies::an_update_keeps_the_order", update),
+        Trial::new(
+            "dependencies::g29_priorities_order_who_needs_nobody",
+            priorities,
+        ),
+        Trial::new(
+            "dependencies::g29_a_dependency_removed_by_an_update_is_named",
+            removed,
+        ),
+        Trial::new(
+            "dependencies::g29_a_dependency_that_is_never_ready_delays_nobody_else",
+            never_ready,
+        ),
+        Trial::new("dependencies::g29_a_scaled_program_means_all_of_it", scaled),
     ]
 }
 
@@ -358,6 +371,155 @@ fn update() -> Result<Outcome, String> {
     expect(
         host.place.read("order") == "a\nb\n",
         host.place.read("order"),
+    )?;
+    host.expect_well()?;
+    Ok(Outcome::Passed)
+}
+
+/// The Go implementation starts programs with dependencies before all others, and equal ones in a random order.
+fn priorities() -> Result<Outcome, String> {
+    let sleep = |name: &str, more: &str| {
+        format!("[program:{name}]\ncommand=/bin/sleep 1000\nstartsecs=0\n{more}{QUIET}")
+    };
+    let text = [
+        sleep("m", "depends_on=n\n"),
+        sleep("n", ""),
+        sleep("early", "priority=1\n"),
+        sleep("c", ""),
+        sleep("a", ""),
+        sleep("b", ""),
+        sleep("late", "priority=1000\n"),
+    ]
+    .concat();
+    for _ in 0..3 {
+        let mut host = Host::start(&text)?;
+        for name in ["m", "late"] {
+            host.daemon()?.wait_state(name, "RUNNING")?;
+        }
+        let order = spawned(&host);
+        let at = |name: &str| order.iter().position(|other| other == name);
+        expect(
+            order.len() == 7
+                && at("early") == Some(0)
+                && at("n") < at("m")
+                && at("a") < at("b")
+                && at("b") < at("c")
+                && at("c") < at("n")
+                && at("n") < at("late"),
+            format!("{order:?}"),
+        )?;
+        host.expect_well()?;
+    }
+    Ok(Outcome::Passed)
+}
+
+fn removed() -> Result<Outcome, String> {
+    let web = format!("[program:web]\ncommand=/bin/sleep 1000\n{QUIET}");
+    let db = format!(
+        "[program:db]\ncommand={{test_child}} forever\nready_fd=3\nready_timeout=0\n{QUIET}"
+    );
+    let other = format!("[program:other]\ncommand=/bin/sleep 1000\nstartsecs=0\n{QUIET}");
+    let mut host = Host::start(&format!("{web}depends_on=db\n{db}{other}"))?;
+    wait_status(&host, "web", "waiting for db (STARTING)")?;
+    host.daemon()?.wait_state("other", "RUNNING")?;
+    let pid = host.daemon()?.pid_of("other");
+    // A file in which the name is still used is refused, and nothing changes.
+    host.configure(&format!("{web}depends_on=db\n{other}"))?;
+    host.expect_ctl(&["update"], 1, &["names unknown program or group db"])?;
+    wait_status(&host, "web", "waiting for db (STARTING)")?;
+    // Only the dependency goes: by hand, while web waits for it.
+    host.configure(&format!("{web}depends_on=db\n{db}{other}"))?;
+    host.expect_ctl(&["stop", "db"], 0, &["db: stopped"])?;
+    wait_status(&host, "web", "STOPPED   waiting for db (STOPPED)")?;
+    host.expect_ctl(&["remove", "db"], 0, &["db: removed process group"])?;
+    let got = host.ctl(&["start", "web"])?;
+    expect(
+        got.code != 0 && got.stdout.contains("db"),
+        format!("{got:?}"),
+    )?;
+    // Both changes in one file: web needs nobody and starts.
+    host.configure(&format!("{web}{other}"))?;
+    host.expect_ctl(&["update"], 0, &["web: updated process group"])?;
+    host.daemon()?.wait_state("web", "RUNNING")?;
+    expect(
+        host.daemon()?.pid_of("other") == pid,
+        "an unchanged program was restarted",
+    )?;
+    host.expect_well()?;
+    Ok(Outcome::Passed)
+}
+
+fn never_ready() -> Result<Outcome, String> {
+    let mut host = Host::start(&format!(
+        "[program:web]\ncommand=/bin/sleep 1000\ndepends_on=api\n{QUIET}\
+         [program:api]\ncommand=/bin/sleep 1000\ndepends_on=db:ready\n{QUIET}\
+         [program:db]\ncommand={{test_child}} forever\nready_fd=3\nready_timeout=1\nstartretries=1\nautostart=false\n\
+         stopwaitsecs=1\n{QUIET}\
+         [program:forever]\ncommand={{test_child}} forever\nready_fd=3\nready_timeout=0\n{QUIET}\
+         [program:behind]\ncommand=/bin/sleep 1000\ndepends_on=forever\n{QUIET}\
+         [program:alone]\ncommand=/bin/sleep 1000\nstartsecs=0\n{QUIET}"
+    ))?;
+    host.daemon()?.wait_state("alone", "RUNNING")?;
+    wait_status(&host, "behind", "STOPPED   waiting for forever (STARTING)")?;
+    // One with a limit fails, and the chain says why.
+    wait_status(&host, "db", "FATAL")?;
+    wait_status(
+        &host,
+        "web",
+        "STOPPED   dependency api is STOPPED: dependency db is FATAL",
+    )?;
+    wait_status(&host, "behind", "STOPPED   waiting for forever (STARTING)")?;
+    // Nobody who waits holds up a stop, a start or the end of the daemon.
+    host.expect_ctl(&["restart", "alone"], 0, &["alone: started"])?;
+    host.expect_ctl(&["stop", "forever"], 0, &["forever: stopped"])?;
+    wait_status(&host, "behind", "STOPPED   waiting for forever (STOPPED)")?;
+    host.expect_ctl(&["start", "--no-deps", "behind"], 0, &["behind: started"])?;
+    host.expect_ctl(&["shutdown"], 0, &["Shut down"])?;
+    let code = host.daemon.as_mut().ok_or("none")?.wait_exit(LIMIT)?;
+    expect(code == 0, format!("exit {code}"))?;
+    Ok(Outcome::Passed)
+}
+
+/// All processes of a program count, also those that `scale` adds; one that goes is not waited for.
+fn scaled() -> Result<Outcome, String> {
+    let mut host = Host::start(&format!(
+        "[program:web]\ncommand=/bin/sleep 1000\ndepends_on=pool\nautostart=false\n{QUIET}\
+         [program:pool]\ncommand={{test_child}} wait {{dir}}/go%(process_num)d newline 3 forever\nready_fd=3\n\
+         ready_timeout=600\nprocess_name=p%(process_num)d\nnumprocs=2\n{QUIET}"
+    ))?;
+    let start = || -> Result<(), String> {
+        let params = [
+            crate::support::wire::Value::Text("web".to_owned()),
+            crate::support::wire::Value::Bool(false),
+        ];
+        let answer = host.daemon()?.call("supervisor.startProcess", &params);
+        answer.map(drop).map_err(|error| error.to_string())
+    };
+    start()?;
+    wait_status(&host, "web", "pool:p0 (STARTING)")?;
+    host.place.write("go0", "")?;
+    wait_status(&host, "web", "STOPPED   waiting for pool:p1 (STARTING)")?;
+    host.expect_ctl(&["scale", "pool", "3"], 0, &[])?;
+    host.place.write("go1", "")?;
+    wait_status(&host, "web", "STOPPED   waiting for pool:p2 (STARTING)")?;
+    // Without the new one, nobody is left to wait for.
+    let scaling = host.ctl(&["scale", "pool", "2"])?;
+    expect(scaling.code == 0, format!("{scaling:?}"))?;
+    wait_for("web is started or told why not", LIMIT, || {
+        let shown = host.ctl(&["status", "web"]).map(|got| got.stdout);
+        shown.is_ok_and(|shown| shown.contains("RUNNING") || shown.contains("pool:p2"))
+    })?;
+    if host.daemon()?.state("web") != "RUNNING" {
+        host.expect_ctl(&["start", "web"], 0, &["web: started"])?;
+    }
+    host.daemon()?.wait_state("web", "RUNNING")?;
+    // And stops before all of them.
+    host.expect_ctl(&["stop", "all"], 0, &["web: stopped"])?;
+    let log = host.place.read("log");
+    let web = log.rfind("stopped: web");
+    expect(
+        web.is_some() && web < log.rfind("stopped: p0") && web < log.rfind("stopped: p1"),
+        log.clone(),
     )?;
     host.expect_well()?;
     Ok(Outcome::Passed)

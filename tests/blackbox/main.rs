@@ -22,6 +22,7 @@ mod diagnostics;
 mod environment;
 mod events;
 mod fcgi;
+mod go_defects;
 mod guide_configs;
 mod host;
 mod limits;
@@ -40,6 +41,7 @@ mod run_time_changes;
 mod scripts;
 mod service_manager;
 mod session_bus;
+mod source_document;
 mod subcommands;
 mod time_zone;
 mod trust;
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
     tests.extend(plugins::tests());
     tests.extend(pidproxy::tests());
     tests.extend(pid_one::tests());
+    tests.extend(go_defects::tests());
     tests.extend(guide_configs::tests());
     tests.extend(restarts::tests());
     tests.extend(rolling::tests());
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
     tests.extend(trust::tests());
     tests.extend(diagnostics::tests());
     tests.extend(environment::tests());
+    tests.extend(source_document::tests());
     tests.extend(subcommands::tests());
     tests.extend(time_zone::tests());
     support::runner::run(tests)

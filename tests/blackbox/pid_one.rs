@@ -14,6 +14,10 @@ pub(crate) fn tests() -> Vec<Trial> {
             container,
         ),
         Trial::new("pid_one::children_inherited_by_exec_are_reaped", inherited),
+        Trial::new(
+            "pid_one::g58_a_thousand_orphans_take_no_exit_status",
+            thousand,
+        ),
     ]
 }
 
@@ -75,6 +79,56 @@ fn container() -> Result<Outcome, String> {
     expect(
         got.code == 0 && got.stdout.contains("RUNNING"),
         format!("{got:?}"),
+    )?;
+    host.expect_ctl(&["shutdown"], 0, &["Shut down"])?;
+    let code = host.daemon.as_mut().ok_or("none")?.wait_exit(LIMIT)?;
+    expect(code == 0, format!("PID 1 ended with {code}"))?;
+    Ok(Outcome::Passed)
+}
+
+/// The Go implementation loses exit statuses to its own reaper of orphans.
+fn thousand() -> Result<Outcome, String> {
+    const ORPHANS: usize = 1000;
+    const PROGRAMS: usize = 10;
+    if !is_root() {
+        return Ok(Outcome::Skipped("a PID namespace needs root".to_owned()));
+    }
+    let exits: String = (0..PROGRAMS)
+        .map(|number| {
+            format!(
+                "[program:p{number}]\ncommand=/bin/sh -c \"sleep 0.1; exit {}\"\nstartsecs=0\nautorestart=true\n\
+                 restart_floor=0\n",
+                30 + number
+            )
+        })
+        .collect();
+    let maker = format!(
+        "[program:maker]\ncommand=/bin/sh -c 'i=0; while [ $i -lt {ORPHANS} ]; do (sleep 0.2 &); i=$((i + 1)); done'\n\
+         startsecs=0\nautorestart=false\n"
+    );
+    let Some((mut host, inside)) = namespace::container(&(exits + &maker))? else {
+        return Ok(Outcome::Skipped(
+            "this machine allows no PID namespaces".to_owned(),
+        ));
+    };
+    let reaped = || host.place.read("log").matches("reaped unknown pid").count();
+    wait_for("all orphans are reaped", LIMIT, || reaped() >= ORPHANS)
+        .map_err(|why| format!("{why} ({})", reaped()))?;
+    host.wait_file("log", "exited: maker (exit status 0; expected)")?;
+    let log = host.place.read("log");
+    for number in 0..PROGRAMS {
+        let exited = format!("exited: p{number} ");
+        let exact = format!("{exited}(exit status {}; not expected)", 30 + number);
+        let (all, right) = (log.matches(&exited).count(), log.matches(&exact).count());
+        expect(
+            all > 0 && all == right,
+            format!("{right} of {all} statuses of p{number} are right"),
+        )?;
+    }
+    expect(reaped() == ORPHANS, "a program was reaped as an orphan")?;
+    expect(
+        proc::zombies(inside) <= PROGRAMS,
+        "orphans are left as zombies",
     )?;
     host.expect_ctl(&["shutdown"], 0, &["Shut down"])?;
     let code = host.daemon.as_mut().ok_or("none")?.wait_exit(LIMIT)?;

@@ -21,13 +21,13 @@ pub(crate) fn tests() -> Vec<Trial> {
             aux_02_broken_pidfiles_do_no_harm,
         ),
         Trial::new(
-            "pidproxy::redis_runs_in_the_background",
+            "pidproxy::g60_redis_runs_in_the_background",
             aux_02_redis_runs_in_the_background,
         ),
     ];
     for side in [Side::Ours, Side::Reference] {
         tests.push(Trial::new(
-            format!("pidproxy::signals_and_statuses::{side:?}"),
+            format!("pidproxy::g60_signals_and_statuses::{side:?}"),
             move || aux_02_signals_and_statuses(side),
         ));
     }

@@ -79,6 +79,21 @@ pub(crate) fn open_to_all(host: &Host, name: &str) -> Result<PathBuf, String> {
     Ok(path)
 }
 
+/// The directory with the programs of the newest PostgreSQL. `None`: not installed.
+pub(crate) fn postgresql() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
+    let mut found: Vec<PathBuf> = versions
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
+        .filter(|bin| {
+            ["postgres", "initdb", "psql"]
+                .iter()
+                .all(|name| bin.join(name).exists())
+        })
+        .collect();
+    found.sort();
+    found.pop()
+}
+
 /// The line that makes a program run as `name`, if that is possible.
 fn user_line(name: &str, uid: Option<u32>) -> String {
     uid.map_or_else(String::new, |_| format!("user={name}\n"))

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use crate::host::Host;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::Value;
-use crate::support::{LIMIT, expect, is_root, wait_for};
+use crate::support::{LIMIT, expect, is_root, proc, wait_for};
 
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
@@ -44,6 +44,16 @@ pub(crate) fn tests() -> Vec<Trial> {
         Trial::new(
             "scripts::reload_with_names_reloads_programs_in_place",
             reload,
+        ),
+        Trial::new("scripts::g44_a_hook_that_forks_holds_nobody_up", forking),
+        Trial::new("scripts::g45_a_check_that_floods_is_bounded", flooding),
+        Trial::new(
+            "scripts::g45_g46_each_kind_of_check_leaves_nothing_open",
+            kinds,
+        ),
+        Trial::new(
+            "scripts::g46_the_delay_counts_from_the_spawn",
+            initial_delay,
         ),
     ]
 }
@@ -336,5 +346,211 @@ fn reload() -> Result<Outcome, String> {
         &["nosuch: ERROR (no such process)"],
     )?;
     expect(host.ctl(&["pid", "web"])?.stdout == pid, "it was restarted")?;
+    Ok(Outcome::Passed)
+}
+
+/// One hook leaves a process in the background that holds its output, one forks as fast as it can until its time is over.
+fn forking() -> Result<Outcome, String> {
+    let mut host = Host::start(
+        "[program:back]\ncommand={test_child} forever\nautostart=false\nstartsecs=0\n\
+         pre_start_hook=sh -c 'sleep 1000 & echo $! > {dir}/back'\n\
+         [program:bomb]\ncommand={test_child} forever\nautostart=false\nstartsecs=0\nhook_timeout=1\n\
+         pre_start_hook=sh -c 'while :; do sleep 1001 & echo $! >> {dir}/bomb; sleep 0.01; done'\n\
+         [program:quick]\ncommand={test_child} forever\nautostart=false\nstartsecs=0\n",
+    )?;
+    host.expect_ctl(&["start", "back"], 0, &["back: started"])?;
+    let back: i32 = host.place.read("back").trim().parse().unwrap_or(0);
+    expect(proc::alive(back), "the process in the background")?;
+    let daemon = host.daemon()?;
+    let params = [Value::Text("bomb".to_owned()), Value::Bool(false)];
+    daemon
+        .call("supervisor.startProcess", &params)
+        .map_err(|error| error.to_string())?;
+    host.expect_ctl(&["start", "quick"], 0, &["quick: started"])?;
+    host.wait_file("log", "bomb: pre_start_hook failed: not finished after 1 s")?;
+    host.daemon()?.wait_state("bomb", "RUNNING")?;
+    let children = host.place.read("bomb");
+    wait_for("the end of all processes of the hook", LIMIT, || {
+        let mut pids = children.lines().filter_map(|pid| pid.parse().ok());
+        !pids.any(proc::alive)
+    })?;
+    expect(
+        children.lines().count() > 5,
+        format!("it forked {} times", children.lines().count()),
+    )?;
+    host.expect_ctl(&["stop", "all"], 0, &["bomb: stopped"])?;
+    let _ = nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(back),
+        nix::sys::signal::Signal::SIGKILL,
+    );
+    host.expect_well()?;
+    Ok(Outcome::Passed)
+}
+
+fn flooding() -> Result<Outcome, String> {
+    let mut host = Host::start(
+        "[program:loud]\ncommand={test_child} forever\nstartsecs=0\nhealth_command=yes flood\nhealth_interval=1\n\
+         health_timeout=1\nhealth_retries=2\non_unhealthy=none\n\
+         [program:quick]\ncommand={test_child} forever\nautostart=false\nstartsecs=0\n",
+    )?;
+    let pid = host.ctl(&["pid", "loud"])?.stdout;
+    host.wait_file("log", "failed its health check: not finished after 1 s")?;
+    let memory = proc::resident_kib(host.daemon()?.pid());
+    for _ in 0..5 {
+        host.expect_ctl(&["start", "quick"], 0, &["quick: started"])?;
+        host.expect_ctl(&["stop", "quick"], 0, &["quick: stopped"])?;
+    }
+    wait_for("it is shown as unhealthy", LIMIT, || {
+        host.ctl(&["status", "loud"])
+            .is_ok_and(|got| got.stdout.contains("unhealthy: not finished after 1 s"))
+    })?;
+    let more = proc::resident_kib(host.daemon()?.pid()).saturating_sub(memory);
+    expect(more < 20 << 10, format!("{more} KiB more"))?;
+    let size = host.place.read("log").len();
+    expect(
+        size < 64 << 10,
+        format!("{size} bytes in the log: {}", host.log_end()),
+    )?;
+    expect(
+        host.ctl(&["pid", "loud"])?.stdout == pid,
+        "on_unhealthy=none",
+    )?;
+    host.expect_well()?;
+    Ok(Outcome::Passed)
+}
+
+/// A check by script, by TCP and by HTTP with a header and data: healthy, failing, and one that does not answer. The Go
+/// implementation leaves sockets open, and commands alive.
+fn kinds() -> Result<Outcome, String> {
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
+    let port = listener
+        .local_addr()
+        .map_err(|error| error.to_string())?
+        .port();
+    let (said, requests) = std::sync::mpsc::channel();
+    // The server keeps the connections that it does not answer, so only the daemon can close them.
+    let _server = std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut request = Vec::new();
+            let mut chunk = [0; 1024];
+            while let Ok(count) = stream.read(&mut chunk) {
+                request.extend_from_slice(&chunk[..count]);
+                if count == 0 || request.ends_with(b"ping") {
+                    break;
+                }
+            }
+            let request = String::from_utf8_lossy(&request).into_owned();
+            if request.starts_with("POST /hang") {
+                kept.push(stream);
+            } else if !request.is_empty() {
+                let _ = stream.write_all(b"HTTP/1.1 204 X\r\n\r\n");
+            }
+            let _ = said.send(request);
+        }
+    });
+    let liveness = |name: &str, script: &str| {
+        format!(
+            "[program:{name}]\ncommand={{test_child}} forever\nstartsecs=0\nliveness_check_script={script}\n\
+             liveness_check_initial_delay=0\nliveness_check_period=1\nliveness_check_timeout=1\n\
+             liveness_check_failure_threshold=2\nliveness_check_failure_action=/bin/true\n"
+        )
+    };
+    let url = format!("http://127.0.0.1:{port}");
+    let mut host = Host::start(
+        &[
+            liveness("script", "script:///bin/test -e {dir}/Up"),
+            liveness("word", "/bin/test -e {dir}/Up"),
+            liveness("slow", "sh -c 'sleep 1003 & echo $! >> {dir}/slow; wait'"),
+            liveness("tcp", &format!("tcp://127.0.0.1:{port}")),
+            liveness("closed", "tcp://127.0.0.1:1"),
+            liveness("http", &format!("{url}/ok -H 'X-Word: a b' -d ping")),
+            liveness("hang", &format!("{url}/hang --header 'X: y' --data ping")),
+        ]
+        .concat(),
+    )?;
+    let shows = |name: &str, text: &str| {
+        let mut last = String::new();
+        wait_for(&format!("{name} is {text}"), LIMIT, || {
+            last = host
+                .ctl(&["status", name])
+                .map_or_else(|why| why, |got| got.stdout);
+            last.contains(text)
+        })
+        .map_err(|why| format!("{why}: {last}"))
+    };
+    for name in ["script", "word"] {
+        shows(name, "unhealthy: exit status 1")?;
+    }
+    shows("slow", "unhealthy: not finished after 1 s")?;
+    shows("closed", "unhealthy: cannot connect to 127.0.0.1:1")?;
+    shows("hang", "unhealthy: not finished after 1 s")?;
+    shows("tcp", ", healthy")?;
+    shows("http", ", healthy")?;
+    host.place.write("Up", "")?;
+    for name in ["script", "word"] {
+        shows(name, ", healthy")?;
+    }
+    let request = requests
+        .try_iter()
+        .find(|request| request.starts_with("POST /ok"))
+        .unwrap_or_default();
+    expect(
+        request.contains("X-Word: a b\r\n") && request.ends_with("\r\n\r\nping"),
+        request,
+    )?;
+    // After many more checks there are no more descriptors, and the commands that took too long are gone.
+    let pid = host.daemon()?.pid();
+    let before = proc::descriptors(pid);
+    let runs = host.place.read("slow").lines().count();
+    wait_for("more checks", LIMIT, || {
+        host.place.read("slow").lines().count() >= runs + 4
+    })?;
+    let after = proc::descriptors(pid);
+    expect(
+        after <= before + 8,
+        format!("{before} descriptors, then {after}"),
+    )?;
+    let slow = host.place.read("slow");
+    let first: Vec<i32> = slow
+        .lines()
+        .take(runs)
+        .filter_map(|pid| pid.parse().ok())
+        .collect();
+    wait_for("the end of the commands", LIMIT, || {
+        !first.iter().any(|&pid| proc::alive(pid))
+    })?;
+    host.expect_well()?;
+    Ok(Outcome::Passed)
+}
+
+/// The Go implementation counts the delay from its own start.
+fn initial_delay() -> Result<Outcome, String> {
+    let mut host = Host::start(
+        "[program:web]\ncommand=sh -c 'date +%%s%%N >> {dir}/spawned; exec sleep 1000'\nautostart=false\nstartsecs=0\n\
+         liveness_check_script=sh -c 'date +%%s%%N >> {dir}/checked'\nliveness_check_initial_delay=2\n\
+         liveness_check_period=60\n[program:clock]\ncommand={test_child} sleep 3000 touch {dir}/over forever\n",
+    )?;
+    // The daemon and the section are older than the delay.
+    wait_for("three seconds", LIMIT, || host.place.join("over").exists())?;
+    expect(!host.place.join("checked").exists(), "a check of nobody")?;
+    for runs in 1..=2 {
+        let action = if runs == 1 { "start" } else { "restart" };
+        host.expect_ctl(&[action, "web"], 0, &["web: started"])?;
+        wait_for("a check", LIMIT, || {
+            host.place.read("checked").lines().count() == runs
+        })?;
+    }
+    let times = |name: &str| -> Vec<u64> {
+        let text = host.place.read(name);
+        text.lines().filter_map(|line| line.parse().ok()).collect()
+    };
+    // A process says when it runs its command, shortly after the spawn.
+    for (spawned, checked) in times("spawned").iter().zip(times("checked")) {
+        let gap = checked.saturating_sub(*spawned);
+        expect(gap >= 1_000_000_000, format!("checked after {gap} ns"))?;
+    }
+    host.expect_well()?;
     Ok(Outcome::Passed)
 }

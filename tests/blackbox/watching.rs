@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::host::Host;
 use crate::support::runner::{Outcome, Trial};
-use crate::support::{LIMIT, expect, wait_for};
+use crate::support::{LIMIT, expect, is_root, proc, wait_for};
 
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
@@ -29,6 +29,15 @@ pub(crate) fn tests() -> Vec<Trial> {
             vanished,
         ),
         Trial::new("watching::watches_follow_upgrades_and_updates", followed),
+        Trial::new("watching::g26_a_hundred_thousand_files", many_files),
+        Trial::new(
+            "watching::g27_a_command_runs_as_the_user_of_its_program",
+            as_user,
+        ),
+        Trial::new(
+            "watching::g25_g27_signals_do_not_wait_for_stopwaitsecs",
+            several_signals,
+        ),
     ]
 }
 
@@ -410,6 +419,107 @@ fn followed() -> Result<Outcome, String> {
             && count(&host, "/other/x changed; restarting") == 1,
         host.log_end(),
     )?;
+    host.expect_well()?;
+    Ok(Outcome::Passed)
+}
+
+/// One directory with very many files: setting the watch holds nobody up, changes are seen, memory does not grow with
+/// the number of files by much.
+fn many_files() -> Result<Outcome, String> {
+    const FILES: usize = 100_000;
+    let mut host = Host::new(&format!(
+        "[program:a]\ncommand=/bin/sleep 1000\nrestart_directory_monitor={{dir}}/tree\nrestart_file_pattern=*.py\n{QUICK}\
+         [program:other]\ncommand=/bin/sleep 1000\nautostart=false\n{QUICK}"
+    ))?;
+    make(&host, "tree/new")?;
+    for number in 0..FILES {
+        fs::File::create(host.place.join(&format!("tree/{number}.txt")))
+            .map_err(|e| e.to_string())?;
+    }
+    host.go_with(|command| {
+        command.args(["-e", "debug"]);
+    })?;
+    let first = up(&host, &["a"])?;
+    let memory = proc::resident_kib(host.daemon()?.pid());
+    // More of them change than the kernel has room for in its queue, and none counts.
+    for number in 0..FILES / 5 {
+        fs::write(host.place.join(&format!("tree/{number}.txt")), "2")
+            .map_err(|e| e.to_string())?;
+    }
+    host.expect_ctl(&["start", "other"], 0, &["other: started"])?;
+    let second = {
+        write(&host, "tree/new/app.py", "1")?;
+        restarted(&host, "a", first[0])?
+    };
+    let now = host.daemon()?.pid_of("a");
+    // The kernel's queue may have overflowed, which counts as a change.
+    expect(
+        count(&host, "changed; restarting") <= 2,
+        format!("{} {now} {second}: {}", first[0], host.log_end()),
+    )?;
+    let more = proc::resident_kib(host.daemon()?.pid()).saturating_sub(memory);
+    expect(more < 40 << 10, format!("{more} KiB more"))?;
+    // A directory that vanishes with all of them.
+    fs::remove_dir_all(host.place.join("tree")).map_err(|e| e.to_string())?;
+    host.expect_ctl(&["restart", "other"], 0, &["other: started"])?;
+    make(&host, "tree")?;
+    write(&host, "tree/app.py", "2")?;
+    restarted(&host, "a", now)?;
+    host.expect_well()?;
+    Ok(Outcome::Passed)
+}
+
+/// The Go implementation runs these commands as root, in its own environment and directory.
+fn as_user() -> Result<Outcome, String> {
+    if !is_root() {
+        return Ok(Outcome::Skipped("only root can change the user".to_owned()));
+    }
+    let mut host = Host::new(&format!(
+        "[program:a]\ncommand=/bin/sleep 1000\nuser=nobody\ndirectory={{dir}}/tree\nenvironment=WORD=own\n\
+         restart_directory_monitor={{dir}}/tree\n\
+         restart_cmd_when_file_changed=sh -c 'echo $(id -un) $WORD $(pwd) $SUPERVISOR_PROCESS_NAME > /{{dir}}/open/told'\n{QUICK}"
+    ))?;
+    make(&host, "tree")?;
+    crate::programs::open_to_all(&host, "open")?;
+    host.go_with(|command| {
+        command.args(["-e", "debug"]);
+    })?;
+    up(&host, &["a"])?;
+    write(&host, "tree/x", "1")?;
+    let expected = format!("nobody own {}/tree a\n", host.place.text());
+    wait_for("the command", LIMIT, || {
+        host.place.read("open/told") == expected
+    })
+    .map_err(|why| {
+        format!(
+            "{why}: {:?}; {}",
+            host.place.read("open/told"),
+            host.log_end()
+        )
+    })?;
+    host.expect_well()?;
+    Ok(Outcome::Passed)
+}
+
+/// The Go implementation waits stopwaitsecs after each signal, ten minutes here.
+fn several_signals() -> Result<Outcome, String> {
+    let mut host = Host::new(&format!(
+        "[program:a]\ncommand={{test_child}} on HUP say,HUP on USR1 say,USR1 on USR2 say,USR2 say up forever\n\
+         restart_directory_monitor={{dir}}/tree\nrestart_signal_when_file_changed=USR1 SIGUSR2, HUP\nstopwaitsecs=600\n\
+         {}stdout_logfile={{dir}}/said\n",
+        QUICK.replace("stdout_logfile=NONE\n", "")
+    ))?;
+    make(&host, "tree")?;
+    host.go_with(|command| {
+        command.args(["-e", "debug"]);
+    })?;
+    let first = up(&host, &["a"])?;
+    host.wait_file("said", "up\n")?;
+    write(&host, "tree/x", "1")?;
+    for signal in ["USR1\n", "USR2\n", "HUP\n"] {
+        host.wait_file("said", signal)?;
+    }
+    expect(host.daemon()?.pid_of("a") == first[0], "it was restarted")?;
     host.expect_well()?;
     Ok(Outcome::Passed)
 }

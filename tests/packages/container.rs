@@ -39,7 +39,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             |engine| runs(engine, Manner::Confined),
         ),
         trial(
-            "container::orphans_are_reaped_and_exit_statuses_are_exact",
+            "container::g58_orphans_are_reaped_and_exit_statuses_are_exact",
             orphans,
         ),
         trial(
@@ -51,7 +51,10 @@ pub(crate) fn tests() -> Vec<Trial> {
             "container::users_and_hosts_are_found_without_libraries",
             names,
         ),
-        skippable("container::a_static_binary_loads_no_library", no_library),
+        skippable(
+            "container::g59_a_static_binary_loads_no_library",
+            no_library,
+        ),
     ];
     for (signal, manner) in [
         ("INT", Manner::Plain),

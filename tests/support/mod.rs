@@ -14,6 +14,7 @@ pub mod notifier;
 pub mod numbered;
 pub mod proc;
 pub mod runner;
+pub mod source_document;
 pub mod temp_dir;
 pub mod test_child;
 pub mod thread;

@@ -17,6 +17,7 @@ mod dialogues;
 mod journal;
 mod outages;
 mod service;
+mod source_document;
 mod stops;
 mod subcommands;
 mod survival;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     tests.extend(adoption::tests());
     tests.extend(outages::tests());
     tests.extend(stops::tests());
+    tests.extend(source_document::tests());
     tests.extend(trust_c6::tests());
     tests.extend(dialogues::tests());
     tests.extend(subcommands::tests());

@@ -9,7 +9,7 @@ use crate::support::{LIMIT, expect, wait_for};
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
-        ("a_service_can_be_installed_and_removed", lived),
+        ("g07_a_service_can_be_installed_and_removed", lived),
         ("unusual_paths_work", odd),
         ("only_root_is_allowed", not_root),
         ("units_of_others_are_left_alone", foreign),

@@ -142,12 +142,17 @@ impl Bench {
 
     /// Handles an input and returns the actions as text. Signals are answered at once, as the engine does.
     pub(super) fn give(&mut self, ms: u64, input: Input) -> Vec<String> {
+        self.give_at(Self::now(ms), input)
+    }
+
+    /// The same, with a wall clock that was set.
+    pub(super) fn give_at(&mut self, now: Now, input: Input) -> Vec<String> {
         let mut out = Vec::new();
-        self.fleet.handle(Self::now(ms), input, &mut out);
+        self.fleet.handle(now, input, &mut out);
         // A fleet restored from a snapshot must continue in the same way.
         let bytes = serde_json::to_vec(&self.fleet.snapshot()).expect("can be written");
         let snapshot: Snapshot = serde_json::from_slice(&bytes).expect("can be read");
-        self.fleet = Fleet::restore(snapshot, Self::now(ms));
+        self.fleet = Fleet::restore(snapshot, now);
         out.iter().map(show).collect()
     }
 

@@ -156,6 +156,26 @@ fn prc_04_autorestart_follows_the_exit_code() {
     }
 }
 
+/// The cases in which the newest Go implementation stores another state than its older one.
+#[test]
+fn a10_an_exit_after_an_hour_follows_autorestart() {
+    use AutoRestart::{Always, Never, Unexpected};
+    const HOUR: u64 = 3_600_000;
+    for (policy, expected) in [
+        (Always, "STARTING"),
+        (Unexpected, "EXITED"),
+        (Never, "EXITED"),
+    ] {
+        let mut bench = Bench::up(|spec| spec.autorestart = policy);
+        bench.give(1003, Input::DeadlineReached);
+        assert_eq!(bench.state(), "RUNNING");
+        bench.give(HOUR, exited(0));
+        let lines = bench.give(HOUR, Input::Output(OutputOutcome::Drained(CAT)));
+        assert_eq!(lines[0], "cat RUNNING->EXITED pid 7 expected true");
+        assert_eq!(bench.state(), expected, "{policy:?}");
+    }
+}
+
 #[test]
 fn prc_05_a_restart_waits_for_restart_floor() {
     // (floor, time of the exit, time of the restart)

@@ -6,9 +6,11 @@ use super::bench::{Bench, CAT, config, exited, program, start, stop};
 use crate::config::spec::{
     AutoRestart, BinaryWatch, ChangeReaction, DirectoryWatch, ProcessSpec, Script, WatchSpec,
 };
-use crate::core::{Input, ResumeKind};
+use crate::core::{Action, Input, ResumeKind};
 use crate::domain::{Seconds, Signal};
-use crate::effects::{OutputOutcome, ScriptId, ScriptOutcome, WatchId, WatchKind, WatchOutcome};
+use crate::effects::{
+    OutputOutcome, ScriptEffect, ScriptId, ScriptOutcome, WatchId, WatchKind, WatchOutcome,
+};
 
 fn watch(binary: ChangeReaction, directory: Option<ChangeReaction>) -> Option<Arc<WatchSpec>> {
     Some(Arc::new(WatchSpec {
@@ -153,6 +155,26 @@ fn g24_a_script_runs_instead_and_not_twice_at_a_time() {
         .iter()
         .any(|line| line.contains("SUPERVISOR_CHANGED_FILE=/srv/b"));
     assert!(again, "{lines:?}");
+}
+
+/// The Go implementation lets it run for ever.
+#[test]
+fn g24_a_script_may_run_for_sixty_seconds() {
+    let script = ChangeReaction::Script(Script::Command("/rebuild".to_owned()));
+    let mut bench = up(script, None);
+    changed(&mut bench, 0, WatchKind::Binary, "/bin/cat");
+    let mut out = Vec::new();
+    bench
+        .fleet
+        .handle(Bench::now(1000), Input::DeadlineReached, &mut out);
+    let limits: Vec<Seconds> = out
+        .iter()
+        .filter_map(|action| match action {
+            Action::Script(ScriptEffect::Run(run)) => Some(run.limit),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(limits, [Seconds(60)]);
 }
 
 #[test]

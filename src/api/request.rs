@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::Fault;
 use crate::config::spec::{GroupSpec, ProcessSpec};
 use crate::domain::{
-    Channel, ExitReason, GroupName, Level, Namespec, ProcessName, ProcessState, ResourceEvents,
-    SupervisorState,
+    Channel, ExitReason, GroupName, Level, Namespec, ProcessHealth, ProcessName, ProcessState,
+    ResourceEvents, SupervisorState,
 };
 
 /// The target of a request.
@@ -420,6 +420,8 @@ pub struct ProcessView {
     pub uptime: u64,
     /// Why the last start or run failed. Empty: it did not.
     pub spawn_error: String,
+    /// Its health.
+    pub health: ProcessHealth,
     /// What the process waits for, or which of its dependencies failed. Empty: it is not held up by a dependency.
     pub dependency_text: String,
     /// The last exit code. -1: killed by a signal. 0 also means that there was none.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::python::integer;
 use super::script::Script;
 use super::value;
-use crate::domain::{Seconds, Signal};
+use crate::domain::{LinePattern, Seconds, Signal};
 
 /// The largest period of the keys `health_*` until the first result.
 const QUICK_PERIOD: Seconds = Seconds(1);
@@ -16,7 +16,8 @@ const QUICK_PERIOD: Seconds = Seconds(1);
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HealthSpec {
     /// The check.
-    pub script: Script,
+    #[serde(rename = "script")]
+    pub check: HealthCheck,
     /// From the spawn to the first check.
     pub initial_delay: Seconds,
     /// From the end of one check to the next, until the process is known to be healthy or unhealthy.
@@ -35,6 +36,20 @@ pub struct HealthSpec {
     pub on_healthy: Option<Script>,
     /// What follows when the process becomes unhealthy.
     pub on_unhealthy: HealthAction,
+}
+
+/// What tells whether a process is healthy.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum HealthCheck {
+    /// A script that succeeds. Version 5.0.0 wrote it without the name of this variant.
+    Script(Script),
+    /// The absence of lines in the output of the process.
+    Log {
+        /// A line that matches makes the process unhealthy at once. It is healthy again when no line has matched for
+        /// [`HealthSpec::period`].
+        log: LinePattern,
+    },
 }
 
 /// What follows when a process becomes unhealthy.
@@ -59,6 +74,7 @@ pub(in crate::config) struct HealthValues {
     pub(in crate::config) http: Option<Script>,
     pub(in crate::config) tcp: Option<Script>,
     pub(in crate::config) command: Option<Script>,
+    pub(in crate::config) log: Option<LinePattern>,
     pub(in crate::config) interval: Seconds,
     pub(in crate::config) timeout: Seconds,
     pub(in crate::config) retries: u32,
@@ -87,6 +103,7 @@ impl HealthValues {
             ("health_http", self.http.is_some()),
             ("health_tcp", self.tcp.is_some()),
             ("health_command", self.command.is_some()),
+            ("health_log", self.log.is_some()),
         ]
         .into_iter()
         .filter_map(|(key, is_set)| is_set.then_some(key))
@@ -99,15 +116,18 @@ impl HealthValues {
             http,
             tcp,
             command,
+            log,
             interval,
             timeout,
             retries,
             start_period,
             on_unhealthy,
         } = self;
-        let spec = match (liveness.script, http.or(tcp).or(command)) {
+        let script = http.or(tcp).or(command).map(HealthCheck::Script);
+        let ours = script.or(log.map(|log| HealthCheck::Log { log }));
+        let spec = match (liveness.script, ours) {
             (Some(script), _) => HealthSpec {
-                script,
+                check: HealthCheck::Script(script),
                 initial_delay: liveness.initial_delay,
                 first_period: liveness.period,
                 period: liveness.period,
@@ -118,8 +138,8 @@ impl HealthValues {
                 on_healthy: liveness.success_action,
                 on_unhealthy: liveness.failure_action.unwrap_or(HealthAction::Restart),
             },
-            (None, Some(script)) => HealthSpec {
-                script,
+            (None, Some(check)) => HealthSpec {
+                check,
                 initial_delay: Seconds(0),
                 first_period: Seconds(interval.0.min(QUICK_PERIOD.0)),
                 period: interval,

@@ -36,7 +36,11 @@ const VALUES: &[&str] = &[
 /// The line that a key of a health check, of hooks or of a watch needs. Empty: it needs none.
 fn check_of(key: &str) -> &'static str {
     match key {
-        "liveness_check_script" | "health_http" | "health_tcp" | "health_command" => "",
+        "liveness_check_script"
+        | "health_http"
+        | "health_tcp"
+        | "health_command"
+        | "health_log" => "",
         _ if key.starts_with("liveness_check_") => "liveness_check_script=check\n",
         _ if key.starts_with("health_") || key == "on_unhealthy" => "health_command=check\n",
         "restart_cmd_when_binary_changed" | "restart_signal_when_binary_changed" => {
@@ -69,8 +73,10 @@ fn file(kind: SectionKind, key: &ConfigKey, line: &str) -> String {
             let check = check_of(key.name);
             let is_of_schedule = key.topic == Some(Topic::Schedule) && key.name != "cron";
             let cron = if is_of_schedule { "cron=@daily\n" } else { "" };
+            // Only this way to be ready excludes the others.
+            let notify = key.name != "ready_log";
             format!(
-                "[supervisord]\n[program:a]\ncommand=c\nprocess_name=%(process_num)d\nnotify=true\nstdout_logfile={logs}\n\
+                "[supervisord]\n[program:a]\ncommand=c\nprocess_name=%(process_num)d\nnotify={notify}\nstdout_logfile={logs}\n\
                  stderr_logfile={logs}\n{check}{cron}{line}\n[program:p]\ncommand=c\n"
             )
         }

@@ -230,7 +230,8 @@ mod tests {
             .filter(|line| !line.starts_with(";programs=") && !line.starts_with(";user="))
             // A program has one check.
             .filter(|line| !line.starts_with(";liveness_") && !line.starts_with(";health_tcp="))
-            .filter(|line| !line.starts_with(";health_http="))
+            .filter(|line| !line.starts_with(";health_http=") && !line.starts_with(";health_log="))
+            .filter(|line| !line.starts_with(";ready_log="))
             .filter(|line| !line.starts_with(";chown=") && !line.starts_with(";group="))
             .map(|line| format!("{}\n", line.strip_prefix(';').unwrap_or(line)))
             .collect();

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use super::confinement::{ConfiguredGroup, Confinement};
 pub use super::dependency::{Dependencies, Dependency, DependencyCondition, DependencyTarget};
 pub use super::exit_when::{ExitWhen, FatalScript, OnFatal};
-pub use super::health::{HealthAction, HealthSpec};
+pub use super::health::{HealthAction, HealthCheck, HealthSpec};
 pub use super::hooks::Hooks;
 pub use super::interned_default::InternedDefault;
 pub use super::log_target::{JournalSpec, NamedTargets};
@@ -23,8 +23,8 @@ pub use super::schedule::{CronMissed, CronOverlap, ScheduleSpec};
 pub use super::script::Script;
 pub use super::watch::{BinaryWatch, ChangeReaction, DirectoryWatch, WatchSpec};
 use crate::domain::{
-    Bytes, DiagnosticsFilter, GroupName, Level, Line, Namespec, Permission, ProcessName, Seconds,
-    Signal,
+    Bytes, DiagnosticsFilter, GroupName, Level, Line, LinePattern, Namespec, Permission,
+    ProcessName, Seconds, Signal,
 };
 
 /// A whole configuration.
@@ -488,6 +488,9 @@ pub struct ProcessSpec {
     /// New: a check after which it is ready. `None`: there is none.
     #[serde(default)]
     pub ready_check: Option<Arc<Script>>,
+    /// New: what a line of its output contains when it is ready. `None`: no line says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_log: Option<LinePattern>,
     /// New: its health check. `None`: there is none.
     #[serde(default)]
     pub health: Option<Arc<HealthSpec>>,
@@ -564,6 +567,7 @@ impl ProcessSpec {
             on_fatal: OnFatal::Nothing,
             notify: NotifySpec::default(),
             ready_check: None,
+            ready_log: None,
             health: None,
             hooks: None,
             watch: None,
@@ -623,6 +627,9 @@ pub struct NotifySpec {
     /// It is ready when [`ProcessSpec::ready_check`] succeeds.
     #[serde(default)]
     pub check: bool,
+    /// It is ready when a line of its output matches [`ProcessSpec::ready_log`].
+    #[serde(default)]
+    pub log: bool,
 }
 
 /// Valid numbers for [`NotifySpec::ready_fd`]: not the standard streams, and below every usual limit of open files.
@@ -635,7 +642,7 @@ impl NotifySpec {
     /// Whether it becomes RUNNING when it reports readiness, instead of after `startsecs`.
     #[must_use]
     pub const fn tells_ready(&self) -> bool {
-        self.socket || self.check || self.ready_fd.is_some()
+        self.socket || self.check || self.log || self.ready_fd.is_some()
     }
 }
 

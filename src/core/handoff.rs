@@ -13,8 +13,11 @@ use super::stage::{AlivePhase, AttemptStep, Idle, ReapStep, Stage};
 use super::transitions::Trigger;
 use super::{Action, Actions, Fleet, ResumeKind};
 use crate::api::{Fault, FaultCode, Reply, Ticket};
-use crate::domain::{InstanceId, Line, Namespec, Now, Tick};
+use crate::domain::{InstanceId, Line, Namespec, Now, Seconds, Tick};
 use crate::effects::{OutputEffect, SpawnerEffect};
+
+/// The least time that a process with `ready_log` has after a handoff until it must be ready.
+const READY_GRACE: Seconds = Seconds(2);
 
 impl Fleet {
     /// Checks that an upgrade may be requested now.
@@ -136,6 +139,7 @@ impl Fleet {
             .collect();
         for slot in slots {
             self.update_process(slot, Trigger::Resumed, now, out, |process, ctx| {
+                process.await_line_longer(ctx);
                 adopted += u32::from(process.resumed(slot, ctx));
             });
         }
@@ -150,6 +154,23 @@ impl Fleet {
 }
 
 impl Process {
+    /// Gives a process with `ready_log` some time: its line may be in the pipe since before the deadline.
+    fn await_line_longer(&mut self, ctx: &Ctx<'_>) {
+        let is_awaited = matches!(
+            *self.run.stage,
+            Stage::Alive {
+                phase: AlivePhase::AwaitingReady { .. },
+                ..
+            }
+        );
+        if self.spec.notify.log
+            && is_awaited
+            && let Some(to) = self.run.stage.extended(ctx.now.mono + READY_GRACE)
+        {
+            self.change_stage(to, ctx);
+        }
+    }
+
     /// Continues after the previous daemon has ended. Returns whether the process runs.
     fn resumed(&mut self, slot: u32, ctx: &mut Ctx<'_>) -> bool {
         self.run.waiters.clear();

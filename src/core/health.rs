@@ -1,5 +1,6 @@
-//! The checks of one process: whether it is ready (`ready_check`) and whether it is healthy (`health_*`,
-//! `liveness_check_*`). One check runs at a time. It runs on the thread `scripts`, and its result comes as an input.
+//! The checks of one process: whether it is ready (`ready_check`, `ready_log`) and whether it is healthy (`health_*`,
+//! `liveness_check_*`). One script runs at a time. It runs on the thread `scripts`, and its result comes as an input. The
+//! output threads look for the lines of `ready_log` and `health_log`.
 
 use std::sync::Arc;
 
@@ -9,9 +10,9 @@ use super::hooks::described;
 use super::process::{Ctx, LastError, Process};
 use super::script_runs::ScriptPurpose;
 use super::stage::{AlivePhase, Stage, TerminationReason};
-use crate::config::spec::{HealthAction, HealthSpec, Script};
-use crate::domain::{InstanceId, Line, Seconds, Tick};
-use crate::effects::{ScriptEffect, ScriptFailure, ScriptId};
+use crate::config::spec::{HealthAction, HealthCheck, HealthSpec, Script};
+use crate::domain::{Change, InstanceId, Line, ProcessHealth, ProcessState, Seconds, Tick};
+use crate::effects::{LineWatchKind, ScriptEffect, ScriptFailure, ScriptId};
 
 /// Seconds between two checks of readiness.
 const READY_PERIOD: Seconds = Seconds(1);
@@ -20,13 +21,29 @@ const READY_LIMIT: Seconds = Seconds(30);
 /// Maximum seconds of a script that reacts to a change of health.
 const REACTION_LIMIT: Seconds = Seconds(60);
 
+/// What a stage checks.
+enum DueCheck<'a> {
+    /// This script, with this time limit.
+    Script(&'a Script, Seconds),
+    /// That no line of the output has matched for some time, which is over when the check is due.
+    QuietLog,
+}
+
+/// The time from the spawn to the first health check.
+fn first_delay(health: &HealthSpec) -> Seconds {
+    match health.check {
+        HealthCheck::Script(_) => health.initial_delay,
+        HealthCheck::Log { .. } => health.start_period,
+    }
+}
+
 impl Process {
     /// Begins the checks of a new instance. Their delays count from its spawn, which is now.
     pub(super) fn begin_checks(&mut self, ctx: &Ctx<'_>) {
         let now = ctx.now.mono;
         let first = match (&self.spec.ready_check, &self.spec.health) {
             (Some(_), _) => now,
-            (None, Some(health)) => now + health.initial_delay,
+            (None, Some(health)) => now + first_delay(health),
             (None, None) => Tick::NEVER,
         };
         self.run.health = (first != Tick::NEVER).then(|| HealthState::new(first));
@@ -37,6 +54,16 @@ impl Process {
         match (&self.run.health, &self.spec.health) {
             (Some(state), Some(_)) if self.run.stage.is_running() => state.text(),
             _ => String::new(),
+        }
+    }
+
+    /// Returns the health of the process as clients see it.
+    pub(super) fn health(&self) -> ProcessHealth {
+        let is_up = matches!(self.state(), ProcessState::Starting | ProcessState::Running);
+        match (&self.run.health, &self.spec.health) {
+            (Some(state), Some(_)) if is_up => state.health(),
+            (None, Some(_)) if is_up => ProcessHealth::Starting,
+            _ => ProcessHealth::None,
         }
     }
 
@@ -85,8 +112,8 @@ impl Process {
         }
     }
 
-    /// The check that belongs to the current stage, and its time limit. `None`: there is none.
-    fn due_check(&self) -> Option<(InstanceId, &Script, Seconds)> {
+    /// The check that belongs to the current stage. `None`: there is none.
+    fn due_check(&self) -> Option<(InstanceId, DueCheck<'_>)> {
         let Stage::Alive {
             instance, phase, ..
         } = *self.run.stage
@@ -95,19 +122,25 @@ impl Process {
         };
         match (phase, &self.spec.ready_check, &self.spec.health) {
             (AlivePhase::AwaitingReady { .. }, Some(check), _) => {
-                Some((instance, check, READY_LIMIT))
+                Some((instance, DueCheck::Script(check, READY_LIMIT)))
             }
-            (AlivePhase::Running, _, Some(health)) => {
-                Some((instance, &health.script, health.timeout))
-            }
+            (AlivePhase::Running, _, Some(health)) => Some((
+                instance,
+                match &health.check {
+                    HealthCheck::Script(script) => DueCheck::Script(script, health.timeout),
+                    HealthCheck::Log { .. } => DueCheck::QuietLog,
+                },
+            )),
             _ => None,
         }
     }
 
     /// Starts the check that is due.
     pub(super) fn start_check(&mut self, ctx: &mut Ctx<'_>) {
-        let Some((instance, script, limit)) = self.due_check() else {
-            return;
+        let (instance, script, limit) = match self.due_check() {
+            Some((instance, DueCheck::Script(script, limit))) => (instance, script, limit),
+            Some((instance, DueCheck::QuietLog)) => return self.log_was_quiet(instance, ctx),
+            None => return,
         };
         let given = (Vec::new(), limit);
         let id = ctx.run_script(self, instance.slot, ScriptPurpose::Check, script, given);
@@ -116,14 +149,80 @@ impl Process {
         }
     }
 
+    /// Begins the health checks of a process that is ready. A check of readiness that still runs must not count as one.
+    pub(super) fn begin_health_checks(&mut self, ctx: &mut Ctx<'_>) {
+        self.cancel_check(ctx);
+        let health = self.spec.health.as_ref();
+        let first = health.map(|health| self.run.spawned_at + first_delay(health));
+        self.run.health = first.map(|first| HealthState::new(first.max(ctx.now.mono)));
+    }
+
     /// Cancels the check that runs if the stage has none any more.
     pub(super) fn cancel_stale_check(&mut self, ctx: &mut Ctx<'_>) {
-        let is_stale = self.due_check().is_none();
+        if self.due_check().is_none() {
+            self.cancel_check(ctx);
+        }
+    }
+
+    fn cancel_check(&mut self, ctx: &mut Ctx<'_>) {
         if let Some(state) = &mut self.run.health
-            && is_stale
             && let Some(id) = state.running.take()
         {
             ctx.out.push(Action::Script(ScriptEffect::Cancel(id)));
+        }
+    }
+
+    /// Makes the process healthy, because no line of its output has matched `health_log` for long enough.
+    fn log_was_quiet(&mut self, instance: InstanceId, ctx: &mut Ctx<'_>) {
+        let (Some(state), Some(health)) = (&mut self.run.health, self.spec.health.clone()) else {
+            return;
+        };
+        state.next_at = Tick::NEVER;
+        state.failures = 0;
+        state.reason.clear();
+        state.is_healthy = Some(true);
+        self.became_healthy(&health, instance, ctx);
+    }
+
+    /// Handles a line of output that matches `ready_log` or `health_log`.
+    pub(super) fn line_matched(&mut self, kind: LineWatchKind, line: &str, ctx: &mut Ctx<'_>) {
+        let Stage::Alive {
+            instance,
+            pid,
+            phase,
+        } = *self.run.stage
+        else {
+            return;
+        };
+        match (kind, phase) {
+            (LineWatchKind::Ready, AlivePhase::AwaitingReady { .. }) if self.spec.notify.log => {
+                self.ready(instance, pid, ctx);
+            }
+            (LineWatchKind::Unhealthy, AlivePhase::Running) => {
+                self.count_unhealthy_line(line, (instance, pid), ctx);
+            }
+            // A line before the process is RUNNING or while it stops says nothing about its health.
+            _ => {}
+        }
+    }
+
+    /// Makes the process unhealthy because of a line of its output, and lets it recover in `health_interval`.
+    fn count_unhealthy_line(&mut self, line: &str, process: (InstanceId, i32), ctx: &mut Ctx<'_>) {
+        let now = ctx.now.mono;
+        let (Some(state), Some(health)) = (&mut self.run.health, self.spec.health.clone()) else {
+            return;
+        };
+        let is_starting = now < self.run.spawned_at + health.start_period;
+        if !matches!(health.check, HealthCheck::Log { .. })
+            || (state.is_healthy.is_none() && is_starting)
+        {
+            return;
+        }
+        state.next_at = now + health.period;
+        state.reason = format!("log line: {line}");
+        if state.is_healthy != Some(false) {
+            state.is_healthy = Some(false);
+            self.became_unhealthy(&health, process, ctx);
         }
     }
 
@@ -150,16 +249,12 @@ impl Process {
             return;
         };
         match (phase, self.spec.health.clone()) {
-            (AlivePhase::AwaitingReady { .. }, health) => match failure {
+            (AlivePhase::AwaitingReady { .. }, _) => match failure {
                 Some(failure) => {
                     state.next_at = ctx.now.mono + READY_PERIOD;
                     state.reason = described(&failure, "");
                 }
-                None => {
-                    let first = health.map(|health| self.run.spawned_at + health.initial_delay);
-                    self.run.health = first.map(|first| HealthState::new(first.max(ctx.now.mono)));
-                    self.ready(instance, pid, ctx);
-                }
+                None => self.ready(instance, pid, ctx),
             },
             (AlivePhase::Running, Some(health)) => {
                 self.count_check(&health, failure, (instance, pid), ctx);
@@ -223,6 +318,7 @@ impl Process {
     fn became_healthy(&mut self, health: &HealthSpec, instance: InstanceId, ctx: &mut Ctx<'_>) {
         let name = self.spec.name.clone();
         Self::log(ctx, Line::Healthy { name });
+        self.publish_health(true, String::new(), ctx);
         if let Some(script) = &health.on_healthy {
             self.react(script, "healthy", instance, ctx);
         }
@@ -243,8 +339,13 @@ impl Process {
             state.next_at = ctx.now.mono + health.initial_delay;
         }
         let name = self.spec.name.clone();
-        let line = Line::Unhealthy { name, pid, reason };
+        let line = Line::Unhealthy {
+            name,
+            pid,
+            reason: reason.clone(),
+        };
         Self::log(ctx, line);
+        self.publish_health(false, reason, ctx);
         match &health.on_unhealthy {
             HealthAction::None => {}
             HealthAction::Restart => {
@@ -257,6 +358,18 @@ impl Process {
             }
             HealthAction::Script(script) => self.react(script, "failed", instance, ctx),
         }
+    }
+
+    /// Publishes that the health has changed.
+    fn publish_health(&self, is_healthy: bool, reason: String, ctx: &mut Ctx<'_>) {
+        ctx.out
+            .push(Action::Publish(Arc::new(Change::ProcessHealth {
+                group: self.spec.group.clone(),
+                process: self.spec.name.clone(),
+                is_healthy,
+                pid: self.run.stage.pid(),
+                reason,
+            })));
     }
 
     /// Runs a script because of a change of health.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::Tick;
+use crate::domain::{ProcessHealth, Tick};
 use crate::effects::ScriptId;
 
 /// What the health checks of an instance say about its start.
@@ -58,7 +58,16 @@ impl HealthState {
         self.running = None;
     }
 
-    /// What clients see. Empty: nothing is known.
+    /// The health as clients see it.
+    pub(super) fn health(&self) -> ProcessHealth {
+        match self.is_healthy {
+            Some(true) => ProcessHealth::Healthy,
+            Some(false) => ProcessHealth::Unhealthy(self.reason.clone()),
+            None => ProcessHealth::Starting,
+        }
+    }
+
+    /// What clients see after the uptime. Empty: nothing is known.
     pub(super) fn text(&self) -> String {
         match self.is_healthy {
             Some(true) => "healthy".to_owned(),

@@ -141,6 +141,7 @@ impl Process {
     /// Makes a process RUNNING after it reported that it is ready.
     pub(super) fn ready(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
         self.note_running(ctx);
+        self.begin_health_checks(ctx);
         let to = Stage::alive(instance, pid, AlivePhase::Running);
         self.enter_stage(to, pid, false, ctx);
         let name = self.spec.name.clone();

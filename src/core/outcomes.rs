@@ -31,6 +31,15 @@ impl Fleet {
                 data,
                 captured,
             } => self.wrote(instance, channel, data, captured, out),
+            OutputOutcome::LineMatched {
+                instance,
+                kind,
+                line,
+            } => {
+                self.update_instance(instance, Trigger::Checked, now, out, |process, ctx| {
+                    process.line_matched(kind, &line, ctx);
+                });
+            }
             OutputOutcome::ListenerOutput(instance, output) => {
                 self.listener_output(instance, output, now, out);
             }

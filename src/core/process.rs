@@ -338,6 +338,7 @@ impl Process {
             exit_reason: self.run.exit_reason.clone(),
             status_text: self.status_text(),
             dependency_text: self.dependency_error().to_owned(),
+            health: self.health(),
             events_discarded: 0,
             next_run: None,
             pid: self.run.stage.pid(),

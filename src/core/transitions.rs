@@ -41,7 +41,7 @@ pub(super) enum Trigger {
     SignalRefused,
     /// The process sent a notify message.
     Notified,
-    /// A check of readiness or health has ended.
+    /// A check of readiness or health has ended, or a line of output counts as one.
     Checked,
     /// A hook that the process waits for has ended.
     HookEnded,
@@ -378,8 +378,10 @@ const fn on_resumed(from: StageKind) -> Cell {
         Resolving | PreStart | Preparing | Spawning => To(&[Resolving]),
         StopPending | UnknownGone => To(&[Stopped]),
         Stopped | Exited | Fatal | Backoff | Waiting => Ignored("there is nothing to take over"),
-        Starting | AwaitingReady | Running | TerminatingStarting | TerminatingRunning | PreStop
-        | Stopping | Unknown => Ignored("the process is adopted in its stage"),
+        // With `ready_log`: its output since is read before the deadline takes effect.
+        AwaitingReady => To(&[AwaitingReady]),
+        Starting | Running | TerminatingStarting | TerminatingRunning | PreStop | Stopping
+        | Unknown => Ignored("the process is adopted in its stage"),
         ReapedStarting | ReapedUnpromoted | ReapedRunning | ReapedStopping | ReapedUnknown => {
             Ignored("the step is asked for again")
         }

@@ -30,8 +30,8 @@ const ANSWERS: &[(&str, &str)] = &[
     (
         "`status`",
         "`processes`: array of objects with `group`, `name`, `namespec`, `state` (its name), `statecode`, `pid` (0 if none), \
-         `description`, `start`, `stop` and `now` (seconds since the epoch, 0 for never), `exitstatus`, `spawnerr`, and `logs` \
-         with the paths `stdout` and `stderr`. With `-v` also `restarts`, `lastexit` and `nextattempt` (seconds since the epoch, 0 \
+         `description`, `start`, `stop` and `now` (seconds since the epoch, 0 for never), `exitstatus`, `spawnerr`, `logs` \
+         with the paths `stdout` and `stderr`, and `health` (`none`, `starting`, `healthy` or `unhealthy`). With `-v` also `restarts`, `lastexit` and `nextattempt` (seconds since the epoch, 0 \
          if none is due). `errors`, if a name is unknown: array of objects with `name` and `error`.",
     ),
     (

@@ -25,7 +25,9 @@ pub(super) struct ProcessInfo {
     pub(super) spawnerr: String,
     pub(super) stdout_logfile: String,
     pub(super) stderr_logfile: String,
-    /// The members that Supervisor does not have. `None`: not asked for, or the server does not know them.
+    /// `none`, `starting`, `healthy` or `unhealthy`. `None`: not asked for, or the server does not know it.
+    pub(super) health: Option<String>,
+    /// What `status -v` shows besides. `None`: not asked for, or the server does not know them.
     pub(super) details: Option<ProcessDetails>,
 }
 
@@ -53,6 +55,7 @@ impl ProcessInfo {
             spawnerr: text(value, "spawnerr")?,
             stdout_logfile: text(value, "stdout_logfile")?,
             stderr_logfile: text(value, "stderr_logfile")?,
+            health: None,
             details: None,
         })
     }
@@ -85,6 +88,7 @@ impl ProcessInfo {
             "stdout_logfile" => &mut self.stdout_logfile,
             "stderr_logfile" => &mut self.stderr_logfile,
             "lastexit" => &mut self.details_mut().lastexit,
+            "health" => self.health.get_or_insert_default(),
             _ => {
                 let number = match name {
                     "state" => &mut self.state,
@@ -150,6 +154,8 @@ pub(super) struct ProcessJson<'a> {
     exitstatus: i64,
     spawnerr: &'a str,
     logs: LogsJson<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<&'a str>,
     #[serde(flatten)]
     details: Option<&'a ProcessDetails>,
 }
@@ -179,6 +185,7 @@ impl<'a> From<&'a ProcessInfo> for ProcessJson<'a> {
                 stdout: &process.stdout_logfile,
                 stderr: &process.stderr_logfile,
             },
+            health: process.health.as_deref(),
             details: process.details.as_ref(),
         }
     }

@@ -27,7 +27,9 @@ pub(super) fn ask_table(
 
 /// The members that `status` shows.
 const SHOWN: &[&str] = &["name", "group", "state", "statename", "description"];
-/// The members that `status -v` shows.
+/// The members that `status --json` shows, and besides with `-v` all others.
+const JSON: &[&str] = DETAILED.split_at(DETAILED.len() - 3).0;
+/// The members that `status -v` shows. The last three are not in the JSON without `-v`.
 const DETAILED: &[&str] = &[
     "name",
     "group",
@@ -42,6 +44,7 @@ const DETAILED: &[&str] = &[
     "stderr_logfile",
     "pid",
     "description",
+    "health",
     "restarts",
     "lastexit",
     "nextattempt",
@@ -105,7 +108,7 @@ pub(super) fn status(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
     let asked: &[&str] = if everything { &[] } else { &names };
     let members: &[&str] = match (is_verbose, session.json) {
         (true, _) => DETAILED,
-        (false, true) => &[],
+        (false, true) => JSON,
         (false, false) => SHOWN,
     };
     let processes = match table(session, asked, members)? {

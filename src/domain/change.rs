@@ -115,6 +115,15 @@ changes! {
             #[serde(rename = "causes")]
             resource_events: ResourceEvents,
         }
+        /// The health of a process changed.
+        ProcessHealth {
+            /// Whether the process is healthy now.
+            is_healthy: bool,
+            /// The PID of the process.
+            pid: i32,
+            /// Why the process is unhealthy. Empty: it is not.
+            reason: String,
+        }
         /// A process wrote bytes between capture tokens.
         ProcessCommunication {
             /// The stream.
@@ -229,6 +238,13 @@ pub enum StatusChange {
         /// The PID. 0: none.
         pid: i32,
     },
+    /// The health of a process changed.
+    Health {
+        /// Its group.
+        group: GroupName,
+        /// Its name.
+        process: ProcessName,
+    },
     /// The daemon changed state.
     Supervisor(SupervisorState),
     /// A group was added or removed.
@@ -255,6 +271,10 @@ impl Change {
                 to: *to,
                 pid: *pid,
             }),
+            Self::ProcessHealth { group, process, .. } => Some(StatusChange::Health {
+                group: group.clone(),
+                process: process.clone(),
+            }),
             Self::SupervisorState(state) => Some(StatusChange::Supervisor(*state)),
             Self::GroupAdded(_) | Self::GroupRemoved(_) => Some(StatusChange::Groups),
             Self::ProcessCommunication { .. }
@@ -270,6 +290,7 @@ impl Change {
         let data = match self {
             Self::ProcessCommunication { data, .. } | Self::ProcessLog { data, .. } => data.len(),
             Self::RemoteCommunication { kind, data } => kind.len() + data.len(),
+            Self::ProcessHealth { reason, .. } => reason.len(),
             Self::ProcessState { .. }
             | Self::SupervisorState(_)
             | Self::GroupAdded(_)

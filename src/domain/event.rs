@@ -108,6 +108,13 @@ events! {
     PROCESS_STATE_UNKNOWN in PROCESS_STATE: "A process is UNKNOWN: the kernel refused to deliver a signal to it."
         = Change::ProcessState { to: ProcessState::Unknown, process, group, from, .. }
         => "processname:{process} groupname:{group} from_state:{from_state}", from_state = from;
+    PROCESS_HEALTH in EVENT: "The health of a process with a health check changed. Supervisor does not have these events.";
+    PROCESS_HEALTH_HEALTHY in PROCESS_HEALTH: "A process became healthy, for the first time since its start or again."
+        = Change::ProcessHealth { is_healthy: true, process, group, pid, .. }
+        => "processname:{process} groupname:{group} pid:{pid}";
+    PROCESS_HEALTH_UNHEALTHY in PROCESS_HEALTH: "A process became unhealthy."
+        = Change::ProcessHealth { is_healthy: false, process, group, pid, reason }
+        => "processname:{process} groupname:{group} pid:{pid}\n{reason}";
     PROCESS_COMMUNICATION in EVENT: "A process wrote text between the capture tokens.";
     PROCESS_COMMUNICATION_STDOUT in PROCESS_COMMUNICATION: "A process wrote text between the capture tokens to standard output."
         = Change::ProcessCommunication { channel: Channel::Stdout, process, group, pid, data }
@@ -167,6 +174,7 @@ pub const EVENT_VALUES: &[(&str, &str)] = &[
         "type",
         "The type that the client of sendRemoteCommEvent chose.",
     ),
+    ("reason", "Why the health check failed."),
     ("when", "Seconds since the epoch, a multiple of the period."),
     (
         "causes",
@@ -312,6 +320,16 @@ mod tests {
         }
     }
 
+    fn health(is_healthy: bool, reason: &str) -> Change {
+        Change::ProcessHealth {
+            group: group(),
+            process: process(),
+            is_healthy,
+            pid: 7,
+            reason: reason.to_owned(),
+        }
+    }
+
     fn communication(channel: Channel, data: &[u8]) -> Change {
         Change::ProcessCommunication {
             group: group(),
@@ -360,6 +378,14 @@ mod tests {
             (
                 log(Channel::Stderr, b""),
                 "processname:cat_00 groupname:cats pid:7 channel:stderr\n".to_owned(),
+            ),
+            (
+                health(true, ""),
+                "processname:cat_00 groupname:cats pid:7".to_owned(),
+            ),
+            (
+                health(false, "HTTP status 503"),
+                "processname:cat_00 groupname:cats pid:7\nHTTP status 503".to_owned(),
             ),
             (remote, "type:té\nsome\ndata\n".to_owned()),
             (

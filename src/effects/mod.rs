@@ -17,7 +17,7 @@ mod spawner;
 mod watch;
 
 pub use loader::{LoadError, LoadReason, LoaderEffect, LoaderOutcome, PlannedUpdate};
-pub use output::{OutputEffect, OutputOutcome};
+pub use output::{LineWatchKind, OutputEffect, OutputOutcome};
 pub use script::{
     SCRIPT_OUTPUT_MAX, ScriptEffect, ScriptFailure, ScriptId, ScriptOutcome, ScriptRun,
 };

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::api::Ticket;
 use crate::config::spec::ProcessSpec;
 use crate::domain::{
@@ -58,6 +60,15 @@ pub enum OutputEffect {
     Report(OutputEvents),
 }
 
+/// What a line of output that the output threads look for says about its process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LineWatchKind {
+    /// It matches `ready_log`: the process is ready.
+    Ready,
+    /// It matches `health_log`: the process is unhealthy.
+    Unhealthy,
+}
+
 /// What the output threads answer or report.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OutputOutcome {
@@ -84,6 +95,16 @@ pub enum OutputOutcome {
         data: Arc<[u8]>,
         /// Whether the bytes were between capture tokens.
         captured: bool,
+    },
+    /// A process wrote a line that matches `ready_log` or `health_log`. Of many lines in a short time, only some are
+    /// reported.
+    LineMatched {
+        /// The instance.
+        instance: InstanceId,
+        /// What the line says.
+        kind: LineWatchKind,
+        /// The beginning of the line, without control characters.
+        line: String,
     },
     /// An event listener wrote a protocol message.
     ListenerOutput(InstanceId, ListenerOutput),

@@ -12,7 +12,7 @@ use crate::config::ConfigErrors;
 use crate::config::spec::Config;
 use crate::core::{Input, Snapshot};
 use crate::domain::{Channel, Errno, ExitStatus, InstanceId, Line, ListenerOutput, ResourceEvents};
-use crate::effects::{OutputOutcome, SpawnerOutcome};
+use crate::effects::{LineWatchKind, OutputOutcome, SpawnerOutcome};
 use crate::output::OutputState;
 use crate::spawn::SharedSocket;
 use crate::sys::{Limit, NamedFds, Resource};
@@ -95,6 +95,8 @@ pub enum PendingReport {
     NotDelivered(InstanceId, Errno),
     /// Output for an event. `true`: it was captured.
     Wrote(InstanceId, Channel, Arc<[u8]>, bool),
+    /// A line of output that means something.
+    LineMatched(InstanceId, LineWatchKind, String),
 }
 
 impl Handoff {
@@ -148,6 +150,11 @@ impl PendingReport {
                 data,
                 captured,
             } => Some(Self::Wrote(instance, channel, data, captured)),
+            OutputOutcome::LineMatched {
+                instance,
+                kind,
+                line,
+            } => Some(Self::LineMatched(instance, kind, line)),
             // Attempts start again, and the clients are gone.
             OutputOutcome::Prepared(_)
             | OutputOutcome::PrepareFailed(..)
@@ -177,6 +184,11 @@ impl PendingReport {
             Self::NotDelivered(instance, error) => {
                 Input::Output(OutputOutcome::NotDelivered(instance, error))
             }
+            Self::LineMatched(instance, kind, line) => Input::Output(OutputOutcome::LineMatched {
+                instance,
+                kind,
+                line,
+            }),
             Self::Wrote(instance, channel, data, captured) => Input::Output(OutputOutcome::Wrote {
                 instance,
                 channel,

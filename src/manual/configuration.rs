@@ -73,7 +73,7 @@ const SECTIONS: &[(SectionKind, &str, &str)] = &[
 const fn about(topic: Topic) -> Option<&'static str> {
     match topic {
         Topic::Health => Some(
-            "A health check runs while a process is RUNNING. `status` shows `healthy` or `unhealthy` with the reason. A program has one check: `liveness_check_script` with its keys, or one of `health_http`, `health_tcp` and `health_command`. Commands run as the user of the program, with its environment, directory and cgroup. `https://` is not supported; use a command such as `curl --fail`.",
+            "A health check runs while a process is RUNNING. `status` shows `healthy` or `unhealthy` with the reason. A program has one check: `liveness_check_script` with its keys, or one of `health_http`, `health_tcp`, `health_command` and `health_log`. Commands run as the user of the program, with its environment, directory and cgroup. `https://` is not supported; use a command such as `curl --fail`.",
         ),
         Topic::Hooks => Some(
             "A hook is a command, `tcp://HOST:PORT` or `http://HOST:PORT/PATH` with curl-like options `-H` and `-d`. Commands run as the user of the program, with its environment, directory and cgroup, and with `SUPERVISOR_HOOK` (the name of the key), `SUPERVISOR_PID` if the process exists, and `SUPERVISOR_LAST_HOOK` (`success`, or why the hook before failed). No other program waits for a hook. `https://` is not supported; use a command such as `curl --fail`.",

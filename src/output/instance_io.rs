@@ -140,6 +140,24 @@ impl InstanceIo {
         }
     }
 
+    /// Reports the lines of both streams that were found.
+    pub(super) fn report_lines(&mut self, shared: &Shared) {
+        let mut is_ready = false;
+        for stream in self.streams.iter_mut().flatten() {
+            is_ready |= stream.report_lines(shared);
+        }
+        if is_ready {
+            self.end_ready_watch();
+        }
+    }
+
+    /// Ends the watch for readiness of both streams: one of them has said that the process is ready.
+    pub(super) fn end_ready_watch(&mut self) {
+        for stream in self.streams.iter_mut().flatten() {
+            stream.end_ready_watch();
+        }
+    }
+
     /// Whether this instance writes to one of these logs.
     pub(super) fn shares_log_with(&self, paths: &LogPaths) -> bool {
         let ours = [&self.paths.stdout, &self.paths.stderr];

@@ -16,6 +16,7 @@ mod instance_io;
 mod job;
 mod journal;
 mod journal_reader;
+mod line_watch;
 mod log_file;
 pub mod manual;
 mod message;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::encoded;
 use super::in_flight_log::UnflushedChunk;
+use super::line_watch::LineWatchState;
 use super::protocol::ListenerProtocol;
 use crate::config::spec::ProcessSpec;
 use crate::domain::{Channel, FdName, InstanceId, ListenerState, LogPaths};
@@ -39,6 +40,8 @@ pub(super) struct StreamState {
     pub(super) capture: Option<CaptureState>,
     pub(super) journal: Option<EntriesState>,
     pub(super) protocol: Option<Box<ListenerProtocol>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) line_watch: Option<LineWatchState>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

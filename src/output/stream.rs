@@ -12,6 +12,7 @@ use super::ansi;
 use super::capture::{CapturePiece, CaptureScanner, CaptureStore};
 use super::in_flight_log::InFlightEntry;
 use super::in_flight_log::UnflushedChunk;
+use super::line_watch::LineWatch;
 use super::output_state::{CaptureState, StreamState};
 use super::protocol::ListenerProtocol;
 use super::sinks::{Connections, LogSink, SinkSource, Sinks};
@@ -95,6 +96,8 @@ pub(super) struct Stream {
     capture: Option<Box<(CaptureScanner, CaptureStore)>>,
     /// The protocol parser of an event listener's standard output. `None`: not a listener.
     pub(super) protocol: Option<Box<ListenerProtocol>>,
+    /// `None`: no line of the stream means anything to the daemon.
+    line_watch: Option<Box<LineWatch>>,
 }
 
 impl Stream {
@@ -122,6 +125,7 @@ impl Stream {
                 .limit()
                 .map(|limit| Box::new((CaptureScanner::default(), CaptureStore::new(limit)))),
             protocol: None,
+            line_watch: LineWatch::new(source.instance, source.spec),
         }
     }
 
@@ -178,6 +182,9 @@ impl Stream {
         strip: bool,
         lines: &mut Vec<Line>,
     ) -> Option<Vec<Part>> {
+        if let Some(watch) = &mut self.line_watch {
+            watch.scan(data);
+        }
         if self.protocol.is_none()
             && let Some(capture) = &mut self.capture
         {
@@ -215,6 +222,18 @@ impl Stream {
     /// Whether the stream has a capture scanner, which may hold bytes back.
     pub(super) const fn has_capture(&self) -> bool {
         self.capture.is_some()
+    }
+
+    /// Reports the lines that were found. Returns whether the process has become ready.
+    pub(super) fn report_lines(&mut self, shared: &Shared) -> bool {
+        let watch = self.line_watch.as_mut();
+        let report = |outcome| (shared.report)(OutputReport::Outcome(outcome));
+        watch.is_some_and(|watch| watch.report(&report))
+    }
+
+    /// Ends the watch for readiness.
+    pub(super) fn end_ready_watch(&mut self) {
+        self.line_watch.take_if(|watch| watch.end_ready());
     }
 
     /// Sends one chunk, as read, everywhere but to the log.
@@ -276,6 +295,7 @@ impl Stream {
                 }
             }),
             protocol: self.protocol.take(),
+            line_watch: self.line_watch.take().map(|watch| watch.hand_over()),
             ..state
         }
     }
@@ -294,6 +314,13 @@ impl Stream {
         let recovered = unflushed.recover(unread, log.as_deref());
         let missing = recovered.missing();
         let mut published = None;
+        // The previous daemon may have been killed before its core knew of the line.
+        if let Some(watch) = &mut self.line_watch {
+            watch.scan(&recovered.data[..recovered.data.len() - missing.len()]);
+            if is_plain {
+                watch.scan(missing);
+            }
+        }
         if !missing.is_empty() {
             if is_plain {
                 self.sinks.write(missing, lines);
@@ -319,6 +346,9 @@ impl Stream {
         if let (Some(capture), Some(left)) = (&mut self.capture, state.capture) {
             capture.0 = CaptureScanner::resumed(left.held, left.is_inside);
             capture.1.push(&left.captured);
+        }
+        if let (Some(watch), Some(left)) = (&mut self.line_watch, state.line_watch) {
+            watch.resume(left);
         }
         if let (Some(protocol), Some(left)) = (&mut self.protocol, state.protocol) {
             *protocol = left;

@@ -61,6 +61,32 @@ pub(super) fn resolve_command(
     }
 }
 
+/// Returns the files that decide which one a command executes: those that come first in the search path and do not exist,
+/// and then the one that exists. Empty: the command cannot be split.
+pub(super) fn command_places(
+    base: &SpawnBase,
+    spec: &ProcessSpec,
+    variables: &Variables<'_>,
+) -> Vec<PathBuf> {
+    let words = shlex::shlex_split(&spec.command).unwrap_or_default();
+    let Some(word) = words.first().map(|word| to_bytes(word)) else {
+        return Vec::new();
+    };
+    let file = OsStr::from_bytes(&word);
+    if word.contains(&b'/') {
+        return vec![PathBuf::from(file)];
+    }
+    let mut places = Vec::new();
+    for path in search_places(&search_path(base, variables), file) {
+        let is_there = std::fs::metadata(&path).is_ok();
+        places.push(path);
+        if is_there {
+            break;
+        }
+    }
+    places
+}
+
 /// The PATH of the program's configuration, even if it is empty; else the daemon's, unless it is empty; else the
 /// default.
 fn search_path(base: &SpawnBase, variables: &Variables<'_>) -> OsString {
@@ -71,11 +97,16 @@ fn search_path(base: &SpawnBase, variables: &Variables<'_>) -> OsString {
     }
 }
 
-/// The first directory that has the file wins, even if the file cannot be executed.
-fn search(path: &OsStr, word: &OsStr) -> (PathBuf, Option<std::fs::Metadata>) {
+/// The file in each directory of a search path.
+fn search_places(path: &OsStr, word: &OsStr) -> impl Iterator<Item = PathBuf> {
     path.as_bytes()
         .split(|&byte| byte == b':')
-        .map(|directory| Path::new(OsStr::from_bytes(directory)).join(word))
+        .map(move |directory| Path::new(OsStr::from_bytes(directory)).join(word))
+}
+
+/// The first directory that has the file wins, even if the file cannot be executed.
+fn search(path: &OsStr, word: &OsStr) -> (PathBuf, Option<std::fs::Metadata>) {
+    search_places(path, word)
         .find_map(|path| {
             std::fs::metadata(&path)
                 .ok()
@@ -256,6 +287,27 @@ mod tests {
         let found = resolve_command(&base(Some("/bin")), &spec, &Cow::Borrowed(&[]));
         let found = found.expect("found");
         assert_eq!(found.words, ["sh", "-c", "exit 1"]);
+    }
+
+    #[test]
+    fn places_end_with_the_file_that_is_executed() {
+        let home = Home::new("places");
+        let places = |command: &str, path: &str| {
+            let spec = spec(command, &[("PATH", &fill(path, &home))]);
+            let found = command_places(&base(None), &spec, &Cow::Borrowed(&*spec.environment));
+            let found = found.iter().map(|path| path.to_string_lossy().into_owned());
+            found.collect::<Vec<_>>()
+        };
+        let expected = |list: &[&str]| {
+            list.iter()
+                .map(|text| fill(text, &home))
+                .collect::<Vec<_>>()
+        };
+        let tried = ["/nonexistent/other", "{}/other", "{}/second/other"];
+        assert_eq!(places("other x", BOTH), expected(&tried));
+        assert_eq!(places("none", "/a:/b"), ["/a/none", "/b/none"]);
+        assert_eq!(places("/a/b c", BOTH), ["/a/b"]);
+        assert_eq!(places("a 'b", BOTH), [""; 0]);
     }
 
     /// The same table, run by the reference.

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::command::resolve_command;
+use super::command::{command_places, resolve_command};
 use super::env_files::configured_variables;
 use super::message::{CommandJob, SpawnAnswer, SpawnJob};
 use super::plan::SpawnBase;
@@ -139,6 +139,17 @@ impl CommandFinder {
         let variables = configured_variables(spec, &mut |_| {})?;
         let found = resolve_command(&self.0, spec, &variables)?;
         Ok(found.path)
+    }
+
+    /// Returns the files that decide which one is executed, in the order of the search path. The last one exists, if any
+    /// of them does. May block on the file system.
+    #[must_use]
+    pub fn places(&self, spec: &ProcessSpec) -> Vec<PathBuf> {
+        let variables = configured_variables(spec, &mut |_| {});
+        variables.map_or_else(
+            |_| Vec::new(),
+            |variables| command_places(&self.0, spec, &variables),
+        )
     }
 }
 

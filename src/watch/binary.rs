@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nix::sys::inotify::AddWatchFlags;
 
 use super::directories::{Directories, DirectoryEvent, Owner};
-use super::paths::{DirectoryEntry, changes_unseen, symlinks_of, target_of};
+use super::paths::{DirectoryEntry, changes_unseen, entries_of, names_by_directory};
 use super::stamps::Stamp;
 use crate::config::spec::ProcessSpec;
 use crate::domain::{Seconds, Tick};
@@ -14,6 +14,8 @@ use crate::spawn::CommandFinder;
 
 /// Seconds between two looks at a file that the kernel does not report.
 const COMPARE_SECS: Seconds = Seconds(10);
+/// Maximum number of entries that decide which file is executed. A long search path has some dozens.
+const ENTRIES_MAX: usize = 500;
 /// Seconds between two looks for a file that does not exist.
 const MISSING_SECS: Seconds = Seconds(2);
 
@@ -67,14 +69,18 @@ impl BinaryWatcher {
         directories: &mut Option<Directories>,
         now: Tick,
     ) -> Option<PathBuf> {
+        let entries = self.find_entries();
+        let is_seen = self.watch_entries(entries, directories);
         let found = self.finder.find(&self.spec).ok();
         let found = found.and_then(|path| std::path::absolute(path).ok());
         let is_found = found.is_some();
-        // Without the file, its former place is watched.
+        // Without the file, messages name its former place.
         self.path = found.or_else(|| self.path.take());
-        let is_seen = self.watch_entries(directories);
+        // What changed before it was watched has no event.
+        let is_late = self.find_entries() != self.entries;
         self.due = match (is_found, is_seen) {
             (false, _) => now + MISSING_SECS,
+            (true, _) if is_late => now + MISSING_SECS,
             (true, false) => now + COMPARE_SECS,
             (true, true) => Tick::NEVER,
         };
@@ -85,37 +91,40 @@ impl BinaryWatcher {
         (before != stamp).then(|| path.clone())
     }
 
-    /// Watches the directories of the file and of the symlinks that lead to it. Returns whether the kernel reports all
-    /// their changes.
-    fn watch_entries(&mut self, directories: &mut Option<Directories>) -> bool {
-        let Some(path) = &self.path else {
-            return false;
-        };
-        let target = target_of(path);
-        // Without the file, also the symlinks that led to it are watched.
-        let former = match target {
-            Some(_) => Vec::new(),
-            None => std::mem::take(&mut self.entries),
-        };
-        let mut entries = symlinks_of(path);
-        entries.extend(target);
-        entries.extend(former.into_iter().filter(|entry| entry.directory.is_dir()));
-        entries.dedup();
-        entries.truncate(100);
+    /// Returns the entries that decide which file is executed: the way to the file, and to those files that would come
+    /// before it in the search path.
+    fn find_entries(&self) -> Vec<DirectoryEntry> {
+        let places = self.finder.places(&self.spec).into_iter();
+        let places = places.filter_map(|path| std::path::absolute(path).ok());
+        let mut entries: Vec<DirectoryEntry> = Vec::new();
+        for entry in places.flat_map(|path| entries_of(&path)) {
+            if entries.len() < ENTRIES_MAX && !entries.contains(&entry) {
+                entries.push(entry);
+            }
+        }
+        entries
+    }
+
+    /// Watches `entries`. Returns whether the kernel reports all their changes.
+    fn watch_entries(
+        &mut self,
+        entries: Vec<DirectoryEntry>,
+        directories: &mut Option<Directories>,
+    ) -> bool {
         let Some(directories) = directories else {
             self.entries = entries;
             return false;
         };
-        let mut is_seen = !entries.is_empty();
-        for gone in self.entries.iter().filter(|old| {
-            let is_there = |entry: &DirectoryEntry| entry.directory == old.directory;
-            !entries.iter().any(is_there)
-        }) {
-            directories.remove_below(self.owner, &gone.directory);
+        let wanted = names_by_directory(&entries);
+        for gone in names_by_directory(&self.entries).keys() {
+            if !wanted.contains_key(gone) {
+                directories.remove_below(self.owner, gone);
+            }
         }
-        for entry in &entries {
-            is_seen &= directories.add(self.owner, &entry.directory).is_ok()
-                && !changes_unseen(&entry.directory);
+        let mut is_seen = !entries.is_empty();
+        for (directory, names) in wanted {
+            is_seen &= directories.add(self.owner, directory, Some(names)).is_ok()
+                && !changes_unseen(directory);
         }
         self.entries = entries;
         is_seen

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 
 use crate::effects::{WatchId, WatchKind};
 
@@ -32,11 +32,31 @@ pub(super) struct DirectoryEvent {
     pub(super) mask: AddWatchFlags,
 }
 
+/// One owner of a watched directory.
+#[derive(Debug)]
+struct DirectoryOwner {
+    owner: Owner,
+    /// The path with which the owner added the directory.
+    directory: PathBuf,
+    /// The entries that the owner wants to hear of. `None`: all. Thousands of programs may watch the way to their
+    /// executables, of which a busy directory such as /tmp is a part.
+    names: Option<Vec<OsString>>,
+}
+
+impl DirectoryOwner {
+    fn wants(&self, event: &InotifyEvent) -> bool {
+        match (&self.names, &event.name) {
+            (Some(names), Some(name)) => names.contains(name),
+            _ => true,
+        }
+    }
+}
+
 /// The directories that the kernel watches.
 #[derive(Debug)]
 pub(super) struct Directories {
     inotify: Inotify,
-    owners: HashMap<WatchDescriptor, Vec<(Owner, PathBuf)>>,
+    owners: HashMap<WatchDescriptor, Vec<DirectoryOwner>>,
     paths: HashMap<Owner, HashMap<PathBuf, WatchDescriptor>>,
     per_owner_max: usize,
 }
@@ -53,14 +73,20 @@ impl Directories {
         })
     }
 
-    /// Watches a directory for an owner.
+    /// Watches a directory for an owner. `names`: the entries that the owner wants to hear of, instead of those before;
+    /// `None`: all.
     ///
     /// # Errors
     /// Why it cannot be watched.
     ///
     /// # Source
     /// inotify(7).
-    pub(super) fn add(&mut self, owner: Owner, directory: &Path) -> Result<(), String> {
+    pub(super) fn add(
+        &mut self,
+        owner: Owner,
+        directory: &Path,
+        names: Option<Vec<OsString>>,
+    ) -> Result<(), String> {
         let has = self.paths.get(&owner).map_or(0, HashMap::len);
         if has >= self.per_owner_max {
             return Err(format!("more than {} directories", self.per_owner_max));
@@ -89,9 +115,14 @@ impl Directories {
             self.release(old, owner, directory);
         }
         let owners = self.owners.entry(descriptor).or_default();
-        let known = |(other, path): &(Owner, PathBuf)| *other == owner && path == directory;
-        if !owners.iter().any(known) {
-            owners.push((owner, directory.to_owned()));
+        let mut known = owners.iter_mut();
+        match known.find(|known| known.owner == owner && known.directory == directory) {
+            Some(known) => known.names = names,
+            None => owners.push(DirectoryOwner {
+                owner,
+                directory: directory.to_owned(),
+                names,
+            }),
         }
         Ok(())
     }
@@ -120,7 +151,7 @@ impl Directories {
         let Some(owners) = self.owners.get_mut(&descriptor) else {
             return;
         };
-        owners.retain(|(other, known)| *other != owner || known != path);
+        owners.retain(|known| known.owner != owner || known.directory != path);
         if owners.is_empty() {
             self.owners.remove(&descriptor);
             // EINVAL: the directory is gone, and its watch with it.
@@ -143,20 +174,22 @@ impl Directories {
                     continue;
                 }
                 let is_gone = event.mask.contains(AddWatchFlags::IN_IGNORED);
-                let owners = match is_gone {
-                    true => self.owners.remove(&event.wd).unwrap_or_default(),
-                    false => self.owners.get(&event.wd).cloned().unwrap_or_default(),
+                let Some(owners) = self.owners.get(&event.wd) else {
+                    continue;
                 };
-                for (owner, directory) in owners {
-                    if is_gone && let Some(paths) = self.paths.get_mut(&owner) {
-                        paths.remove(&directory);
+                for known in owners.iter().filter(|known| known.wants(&event)) {
+                    if is_gone && let Some(paths) = self.paths.get_mut(&known.owner) {
+                        paths.remove(&known.directory);
                     }
                     found.push(Some(DirectoryEvent {
-                        owner,
-                        directory,
+                        owner: known.owner,
+                        directory: known.directory.clone(),
                         name: event.name.clone(),
                         mask: event.mask,
                     }));
+                }
+                if is_gone {
+                    self.owners.remove(&event.wd);
                 }
             }
         }

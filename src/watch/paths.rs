@@ -1,5 +1,6 @@
 //! Where paths lead, and which changes of the file system can change that.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -18,18 +19,24 @@ pub(super) struct DirectoryEntry {
     pub(super) name: OsString,
 }
 
-/// Returns the symlinks that the absolute `path` leads over, as far as it leads anywhere.
-pub(super) fn symlinks_of(path: &Path) -> Vec<DirectoryEntry> {
+/// Returns the entries that decide where the absolute `path` leads: each directory, symlink and file on the way, and the
+/// first that does not exist.
+pub(super) fn entries_of(path: &Path) -> Vec<DirectoryEntry> {
     let mut found = Vec::new();
     let mut ahead: Vec<OsString> = Vec::new();
     push_parts(&mut ahead, path);
     let mut here = PathBuf::from("/");
+    let mut links = 0;
     while let Some(part) = ahead.pop() {
         if part == ".." {
             here.pop();
             continue;
         }
         let next = here.join(&part);
+        found.push(DirectoryEntry {
+            directory: here.clone(),
+            name: part,
+        });
         let Ok(meta) = fs::symlink_metadata(&next) else {
             break;
         };
@@ -37,14 +44,11 @@ pub(super) fn symlinks_of(path: &Path) -> Vec<DirectoryEntry> {
             here = next;
             continue;
         }
+        links += 1;
         let Ok(target) = fs::read_link(&next) else {
             break;
         };
-        found.push(DirectoryEntry {
-            directory: here.clone(),
-            name: part,
-        });
-        if found.len() >= LINKS_MAX {
+        if links >= LINKS_MAX {
             break;
         }
         if target.is_absolute() {
@@ -55,6 +59,18 @@ pub(super) fn symlinks_of(path: &Path) -> Vec<DirectoryEntry> {
     found
 }
 
+/// Returns the names in each directory of `entries`.
+pub(super) fn names_by_directory(entries: &[DirectoryEntry]) -> BTreeMap<&Path, Vec<OsString>> {
+    let mut names: BTreeMap<&Path, Vec<OsString>> = BTreeMap::new();
+    for entry in entries {
+        let names = names.entry(&entry.directory).or_default();
+        if !names.contains(&entry.name) {
+            names.push(entry.name.clone());
+        }
+    }
+    names
+}
+
 /// Pushes the parts of a path so that the first one is popped first.
 fn push_parts(ahead: &mut Vec<OsString>, path: &Path) {
     let parts: Vec<OsString> = path
@@ -63,15 +79,6 @@ fn push_parts(ahead: &mut Vec<OsString>, path: &Path) {
         .map(|part| part.as_os_str().to_owned())
         .collect();
     ahead.extend(parts.into_iter().rev());
-}
-
-/// Returns the last entry that the absolute `path` leads to. `None`: it leads nowhere.
-pub(super) fn target_of(path: &Path) -> Option<DirectoryEntry> {
-    let target = fs::canonicalize(path).ok()?;
-    Some(DirectoryEntry {
-        directory: target.parent()?.to_owned(),
-        name: target.file_name()?.to_owned(),
-    })
 }
 
 /// Returns whether files below `path` can change without the kernel reporting it, because other machines or the kernel
@@ -106,27 +113,48 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_symlink_of_a_path_is_found() {
+    fn every_step_of_a_path_is_found() {
         let dir = std::env::temp_dir().join(format!("supervisord-paths-{}", std::process::id()));
         fs::create_dir_all(dir.join("releases/1/bin")).expect("made");
         let dir = fs::canonicalize(dir).expect("there");
         fs::write(dir.join("releases/1/bin/app"), "").expect("written");
         symlink("releases/1", dir.join("current")).expect("linked");
         symlink("../current/bin/app", dir.join("releases/app")).expect("linked");
-        let entry = |directory: &Path, name: &str| DirectoryEntry {
-            directory: directory.to_owned(),
-            name: name.into(),
+        // Without the directories above.
+        let entries = |path: &Path| {
+            let below = |entry: &DirectoryEntry| entry.directory.starts_with(&dir);
+            let shown = |entry: DirectoryEntry| {
+                let directory = entry.directory.strip_prefix(&dir).expect("below");
+                directory
+                    .join(entry.name)
+                    .to_str()
+                    .expect("UTF-8")
+                    .to_owned()
+            };
+            let found = entries_of(path).into_iter();
+            found.filter(below).map(shown).collect::<Vec<_>>()
         };
-        let path = dir.join("releases/app");
+        let target = [
+            "current",
+            "releases",
+            "releases/1",
+            "releases/1/bin",
+            "releases/1/bin/app",
+        ];
+        assert_eq!(entries(&dir.join("current/bin/app")), target);
+        let linked = [&["releases", "releases/app"][..], &target].concat();
+        assert_eq!(entries(&dir.join("releases/app")), linked);
         assert_eq!(
-            symlinks_of(&path),
-            [entry(&dir.join("releases"), "app"), entry(&dir, "current")]
+            entries(&dir.join("none/app")),
+            ["none"],
+            "the first that is missing"
         );
-        let bin = dir.join("releases/1/bin");
-        assert_eq!(target_of(&path), Some(entry(&bin, "app")));
-        assert_eq!(target_of(&dir.join("none")), None);
+        let all = entries_of(&dir.join("none"));
+        assert_eq!(all[0].directory, Path::new("/"));
+        let names = names_by_directory(&all);
+        assert_eq!(names.get(&*dir), Some(&vec![OsString::from("none")]));
         symlink("loop", dir.join("loop")).expect("linked");
-        assert_eq!(symlinks_of(&dir.join("loop")).len(), LINKS_MAX);
+        assert_eq!(entries(&dir.join("loop")).len(), LINKS_MAX);
         assert!(changes_unseen(Path::new("/proc")));
         fs::remove_dir_all(dir).expect("removed");
     }

@@ -1,13 +1,14 @@
 //! The watch of one directory with everything below it.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::inotify::AddWatchFlags;
 
 use super::binary::is_being_written;
 use super::directories::{Directories, DirectoryEvent, Owner};
-use super::paths::{DirectoryEntry, changes_unseen, symlinks_of};
+use super::paths::{DirectoryEntry, changes_unseen, entries_of, names_by_directory};
 use super::stamps::{Stamps, is_counted};
 use crate::config::spec::DirectoryWatch;
 use crate::domain::{Seconds, Tick};
@@ -19,6 +20,25 @@ const COMPARE_SHARE: u64 = 50;
 /// Seconds between two looks for a directory that does not exist.
 const MISSING_SECS: Seconds = Seconds(2);
 
+/// The directory to which a path leads. Another directory may take its place, with the same path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct TreeTarget {
+    path: PathBuf,
+    /// Device and inode.
+    file: (u64, u64),
+}
+
+impl TreeTarget {
+    fn find(root: &Path) -> Option<Self> {
+        let path = fs::canonicalize(root).ok()?;
+        let meta = fs::metadata(&path).ok()?;
+        meta.is_dir().then(|| Self {
+            path,
+            file: (meta.dev(), meta.ino()),
+        })
+    }
+}
+
 /// The watch of one directory.
 #[derive(Debug)]
 pub(super) struct TreeWatcher {
@@ -27,9 +47,9 @@ pub(super) struct TreeWatcher {
     root: PathBuf,
     patterns: Vec<String>,
     /// Where `root` leads. `None`: it does not exist.
-    target: Option<PathBuf>,
-    /// The symlinks on the way.
-    links: Vec<DirectoryEntry>,
+    target: Option<TreeTarget>,
+    /// The entries on the way: directories, and symlinks.
+    entries: Vec<DirectoryEntry>,
     /// The stamps of all files, if the kernel does not report all changes.
     stamps: Option<Stamps>,
     /// Why the kernel does not watch the directory, until it was logged.
@@ -45,7 +65,7 @@ impl TreeWatcher {
             root: PathBuf::from(&spec.path),
             patterns: spec.patterns.clone(),
             target: None,
-            links: Vec::new(),
+            entries: Vec::new(),
             stamps: None,
             limit: None,
             due: Tick::NEVER,
@@ -63,20 +83,16 @@ impl TreeWatcher {
             directories.remove_all(self.owner);
         }
         self.stamps = None;
-        let target = fs::canonicalize(&self.root).ok();
-        self.target = target.filter(|target| target.is_dir());
-        let links = symlinks_of(&self.root);
-        // The link that was removed may be made again.
-        if self.target.is_some() || !links.is_empty() {
-            self.links = links;
-        }
+        self.entries = entries_of(&self.root);
+        let mut is_seen = directories.is_some();
         if let Some(directories) = directories {
-            for link in &self.links {
-                // A symlink in a directory that cannot be watched leads to the same place until the next start.
-                let _ = directories.add(self.owner, &link.directory);
+            for (directory, names) in names_by_directory(&self.entries) {
+                is_seen &= directories.add(self.owner, directory, Some(names)).is_ok();
             }
         }
-        let Some(target) = self.target.clone() else {
+        // After that, so that every later change of the way has an event.
+        self.target = TreeTarget::find(&self.root);
+        let Some(target) = self.target.as_ref().map(|target| target.path.clone()) else {
             self.due = now() + MISSING_SECS;
             return;
         };
@@ -85,7 +101,12 @@ impl TreeWatcher {
             None => Some("too many inotify instances".to_owned()),
         };
         if refused.is_none() && !changes_unseen(&target) {
-            self.due = Tick::NEVER;
+            // What changed on the way before it was watched has no event.
+            is_seen &= entries_of(&self.root) == self.entries;
+            self.due = match is_seen {
+                true => Tick::NEVER,
+                false => now() + COMPARE_SECS,
+            };
             return;
         }
         if refused.is_some()
@@ -119,7 +140,7 @@ impl TreeWatcher {
         let mut ahead = vec![directory.to_owned()];
         while let Some(directory) = ahead.pop() {
             // First the watch: what is created meanwhile is seen twice rather than never.
-            if let Err(error) = directories.add(self.owner, &directory) {
+            if let Err(error) = directories.add(self.owner, &directory, None) {
                 if directory.is_dir() {
                     return Err(error);
                 }
@@ -149,7 +170,7 @@ impl TreeWatcher {
             let is_other = self.target.is_some() && self.target != before;
             return is_other.then(|| self.root.clone());
         }
-        let target = self.target.clone()?;
+        let target = self.target.as_ref()?.path.clone();
         let Some(name) = &event.name else {
             let is_root = event.directory == target;
             if is_root && event.mask.intersects(ended()) {
@@ -176,12 +197,13 @@ impl TreeWatcher {
         Some(path)
     }
 
-    /// Returns whether a symlink on the way leads to another place now.
+    /// Returns whether the path leads to another directory now.
     fn is_target_moved(&self, event: &DirectoryEvent) -> bool {
-        let is_it = |link: &DirectoryEntry| {
-            link.directory == event.directory && event.name.as_ref() == Some(&link.name)
+        let is_it = |entry: &DirectoryEntry| {
+            entry.directory == event.directory && event.name.as_ref() == Some(&entry.name)
         };
-        self.links.iter().any(is_it) && fs::canonicalize(&self.root).ok() != self.target
+        self.entries.iter().any(is_it)
+            && (TreeTarget::find(&self.root) != self.target || self.target.is_none())
     }
 
     /// Handles the event of a directory below the watched one.
@@ -214,16 +236,14 @@ impl TreeWatcher {
         directories: &mut Option<Directories>,
         now: impl Fn() -> Tick,
     ) -> Option<PathBuf> {
-        let Some(target) = self.target.clone().filter(|target| target.is_dir()) else {
+        let before = TreeTarget::find(&self.root);
+        if before != self.target || before.is_none() {
             let was_there = self.target.is_some();
             self.begin(directories, now);
             let is_back = self.target.is_some();
             return (is_back || was_there).then(|| self.root.clone());
-        };
-        if fs::canonicalize(&self.root).ok().as_ref() != Some(&target) {
-            self.begin(directories, now);
-            return Some(self.root.clone());
         }
+        let target = before?.path;
         let begun = now();
         let changed = self
             .stamps
@@ -271,15 +291,18 @@ mod tests {
                 .unwrap_or_default()
         };
         tree.begin(&mut directories, now);
-        assert_eq!((count(&directories), tree.due), (2, Tick::NEVER));
+        // The kernel watches the way to the directory too.
+        let above = dir.ancestors().count() - 1;
+        assert_eq!((count(&directories), tree.due), (above + 2, Tick::NEVER));
         if let Some(directories) = &mut directories {
-            directories.limit(2);
+            directories.limit(above + 2);
         }
         // A third directory is one too many.
         fs::create_dir_all(dir.join("b")).expect("made");
         tree.begin(&mut directories, now);
-        assert_eq!(count(&directories), 0);
-        assert_eq!(tree.limit.as_deref(), Some("more than 2 directories"));
+        assert_eq!(count(&directories), above);
+        let limit = format!("more than {} directories", above + 2);
+        assert_eq!(tree.limit, Some(limit));
         assert!(tree.due != Tick::NEVER);
         assert_eq!(tree.look(&mut directories, now), None);
         fs::write(dir.join("b/new"), "1").expect("written");

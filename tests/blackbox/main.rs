@@ -29,6 +29,7 @@ mod limits;
 mod metrics;
 mod namespace;
 mod notify;
+mod output_lines;
 mod pid_one;
 mod pidproxy;
 mod plugins;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
     tests.extend(cgroups::tests());
     tests.extend(service_manager::tests());
     tests.extend(notify::tests());
+    tests.extend(output_lines::tests());
     tests.extend(update_plans::tests());
     tests.extend(upgrade::tests());
     tests.extend(watching::tests());

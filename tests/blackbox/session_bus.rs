@@ -266,7 +266,10 @@ fn calls() -> Result {
 }
 
 fn signals() -> Result {
-    let (bus, host) = joined(PROGRAMS)?;
+    let (bus, host) = joined(&format!(
+        "{PROGRAMS}[program:sick]\ncommand={{test_child}} wait {{dir}}/sick say 'ERROR <1>' forever\nstartsecs=0\n\
+         health_log=ERROR\non_unhealthy=none\n"
+    ))?;
     let heard = host.place.join("heard");
     let file = File::create(&heard).map_err(|error| error.to_string())?;
     let mut monitor = Command::new("gdbus")
@@ -281,6 +284,8 @@ fn signals() -> Result {
                 .map_err(|why| format!("{why}\n{}", host.place.read("heard")))
         };
         told("is owned by")?;
+        host.place.write("sick", "")?;
+        told("'Health': <'unhealthy'>")?;
         bus.done("StopProcess sb web true")?;
         let web = "/org/supervisord/Supervisor1/group/web/web: ";
         told(&format!(

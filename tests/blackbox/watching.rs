@@ -21,6 +21,13 @@ pub(crate) fn tests() -> Vec<Trial> {
             file_reactions,
         ),
         Trial::new("watching::deployments_by_symlink_are_noticed", deployment),
+        Trial::new("watching::g23_the_search_path_decides_again", search_path),
+        Trial::new("watching::directories_above_are_replaced", parents),
+        Trial::new("watching::links_to_links_are_followed", links),
+        Trial::new(
+            "watching::a_directory_in_use_vanishes_and_comes_back",
+            vanished,
+        ),
         Trial::new("watching::watches_follow_upgrades_and_updates", followed),
         Trial::new("watching::g26_a_hundred_thousand_files", many_files),
         Trial::new(
@@ -236,6 +243,147 @@ fn deployment() -> Result<Outcome, String> {
     restarted(&host, "a", second[0])?;
     restarted(&host, "b", second[1])?;
     expect(count(&host, "changed; restarting") == 4, host.log_end())?;
+    host.expect_well()?;
+    Ok(Outcome::Passed)
+}
+
+fn rename(host: &Host, from: &str, to: &str) -> Result<(), String> {
+    fs::rename(host.place.join(from), host.place.join(to)).map_err(|e| format!("{from}: {e}"))
+}
+
+fn search_path() -> Result<Outcome, String> {
+    let mut host = Host::new(&format!(
+        "[program:a]\ncommand=app 1000\nenvironment=PATH=\"{{dir}}/new/first:{{dir}}/second:{{dir}}\"\n\
+         restart_when_binary_changed=true\n{QUICK}"
+    ))?;
+    make(&host, "second")?;
+    install(&host, "second/app")?;
+    host.go_with(|command| {
+        command.args(["-e", "debug"]);
+    })?;
+    let first = up(&host, &["a"])?;
+    // A directory that comes earlier in the path gets the command.
+    make(&host, "new/first")?;
+    install(&host, "new/first/app")?;
+    let second = restarted(&host, "a", first[0])?;
+    // And loses it again.
+    rename(&host, "new", "old")?;
+    let third = restarted(&host, "a", second)?;
+    install(&host, "second/app")?;
+    restarted(&host, "a", third)?;
+    expect(
+        count(&host, "/new/first/app changed; restarting") == 1
+            && count(&host, "/second/app changed; restarting") == 2,
+        host.log_end(),
+    )?;
+    host.expect_well()?;
+    Ok(Outcome::Passed)
+}
+
+fn parents() -> Result<Outcome, String> {
+    let mut host = Host::new(&format!(
+        "[program:a]\ncommand={{dir}}/live/v/bin/app 1000\nrestart_when_binary_changed=true\n{QUICK}\
+         [program:b]\ncommand=/bin/sleep 1000\nrestart_directory_monitor={{dir}}/live/v/static\n{QUICK}"
+    ))?;
+    for place in ["live", "next"] {
+        make(&host, &format!("{place}/v/bin"))?;
+        make(&host, &format!("{place}/v/static"))?;
+        install(&host, &format!("{place}/v/bin/app"))?;
+    }
+    host.go_with(|command| {
+        command.args(["-e", "debug"]);
+    })?;
+    let first = up(&host, &["a", "b"])?;
+    rename(&host, "live", "before")?;
+    rename(&host, "next", "live")?;
+    let second = [
+        restarted(&host, "a", first[0])?,
+        restarted(&host, "b", first[1])?,
+    ];
+    // The new directories are watched, not those that were moved away.
+    write(&host, "before/v/static/x", "1")?;
+    install(&host, "before/v/bin/app")?;
+    write(&host, "live/v/static/y", "1")?;
+    restarted(&host, "b", second[1])?;
+    install(&host, "live/v/bin/app")?;
+    restarted(&host, "a", second[0])?;
+    expect(
+        count(&host, "changed; restarting") == 4 && count(&host, "/static/y changed") == 1,
+        host.log_end(),
+    )?;
+    host.expect_well()?;
+    Ok(Outcome::Passed)
+}
+
+fn links() -> Result<Outcome, String> {
+    let mut host = Host::new(&format!(
+        "[program:a]\ncommand={{dir}}/live/bin/app 1000\nrestart_when_binary_changed=true\n{QUICK}\
+         [program:b]\ncommand=/bin/sleep 1000\nrestart_directory_monitor={{dir}}/live/bin\n{QUICK}"
+    ))?;
+    for release in ["1", "2", "3"] {
+        make(&host, &format!("releases/{release}/bin"))?;
+        install(&host, &format!("releases/{release}/bin/app"))?;
+    }
+    let link = |host: &Host, name: &str, to: &str| {
+        let new = host.place.join("new");
+        symlink(to, &new)
+            .and_then(|()| fs::rename(&new, host.place.join(name)))
+            .map_err(|e| format!("{name}: {e}"))
+    };
+    // live leads to current, which leads to a release.
+    link(&host, "current", "releases/1")?;
+    link(&host, "live", "current")?;
+    host.go_with(|command| {
+        command.args(["-e", "debug"]);
+    })?;
+    let first = up(&host, &["a", "b"])?;
+    link(&host, "current", "releases/2")?;
+    let second = [
+        restarted(&host, "a", first[0])?,
+        restarted(&host, "b", first[1])?,
+    ];
+    link(&host, "live", "releases/3")?;
+    let third = [
+        restarted(&host, "a", second[0])?,
+        restarted(&host, "b", second[1])?,
+    ];
+    // Nothing depends on this link any more.
+    link(&host, "current", "releases/1")?;
+    install(&host, "releases/3/bin/app")?;
+    restarted(&host, "a", third[0])?;
+    restarted(&host, "b", third[1])?;
+    expect(count(&host, "changed; restarting") == 6, host.log_end())?;
+    host.expect_well()?;
+    Ok(Outcome::Passed)
+}
+
+fn vanished() -> Result<Outcome, String> {
+    // The kernel reports the end of a directory only when nobody uses it any more, and the process does.
+    let mut host = Host::new(&format!(
+        "[program:b]\ncommand={{test_child}} on HUP touch,{{dir}}/hup forever\ndirectory={{dir}}/site\n\
+         restart_directory_monitor={{dir}}/site\nrestart_signal_when_file_changed=HUP\n{QUICK}"
+    ))?;
+    make(&host, "site")?;
+    write(&host, "site/x", "1")?;
+    host.go_with(|command| {
+        command.args(["-e", "debug"]);
+    })?;
+    let pids = up(&host, &["b"])?;
+    fs::remove_dir_all(host.place.join("site")).map_err(|e| e.to_string())?;
+    let told = |path: &str| {
+        let text = format!("{path} changed; sending SIGHUP");
+        wait_for(&text, LIMIT, || count(&host, &text) == 1)
+            .map_err(|why| format!("{why}; log:\n{}", host.log_end()))
+    };
+    told("/site/x")?;
+    make(&host, "site")?;
+    told("/site")?;
+    write(&host, "site/new", "1")?;
+    told("/site/new")?;
+    expect(
+        host.daemon()?.pid_of("b") == pids[0],
+        "the program was restarted",
+    )?;
     host.expect_well()?;
     Ok(Outcome::Passed)
 }

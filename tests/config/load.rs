@@ -386,6 +386,7 @@ fn values(kind: ValueKind) -> &'static [&'static str] {
         ValueKind::Dependencies => &["p", "p:ready, nosuch", "a:b:c", ""],
         ValueKind::DependencyTargets => &["p", "p:*", ":", ""],
         ValueKind::WaitFor => &["p:running", "p:exited nosuch", "p:up", ""],
+        ValueKind::Pattern => &["up", "*", "[a]* b", ""],
         ValueKind::Script => &[
             "check -a",
             "tcp://h:1",

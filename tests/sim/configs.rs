@@ -7,12 +7,12 @@ use supervisord::config::dependency::{depends_on, wait_for};
 use supervisord::config::spec::{
     AutoRestart, BinaryWatch, CgroupLimits, ChangeReaction, Config, CronMissed, CronOverlap,
     DaemonSpec, Dependencies, DirectoryWatch, ExitWhen, FatalScript, FcgiSocket, GroupChange,
-    GroupChangeResult, GroupKind, GroupSpec, HealthAction, HealthSpec, Hooks, InternedDefault as _,
-    KillMode, LimitAmount, LogSpec, LogTarget, NotifySpec, OnFatal, ProcessKind, ProcessSpec,
-    ProgramSpec, ProgramTemplate, RestartPolicy, ScheduleSpec, Script, UNLIMITED_RETRIES,
-    WatchSpec,
+    GroupChangeResult, GroupKind, GroupSpec, HealthAction, HealthCheck, HealthSpec, Hooks,
+    InternedDefault as _, KillMode, LimitAmount, LogSpec, LogTarget, NotifySpec, OnFatal,
+    ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate, RestartPolicy, ScheduleSpec, Script,
+    UNLIMITED_RETRIES, WatchSpec,
 };
-use supervisord::domain::{GroupName, Namespec, ProcessName, Seconds, Signal};
+use supervisord::domain::{GroupName, LinePattern, Namespec, ProcessName, Seconds, Signal};
 
 use crate::rng::Rng;
 
@@ -189,6 +189,7 @@ fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
             _ => OnFatal::Nothing,
         },
         notify,
+        ready_log: LinePattern::parse("ready").ok().filter(|_| notify.log),
         ready_check: notify.check.then(|| Arc::new(check())),
         health: rng.one_in(4).then(|| Arc::new(health(rng))),
         hooks: rng.one_in(4).then(|| Arc::new(hooks(rng))),
@@ -226,6 +227,7 @@ fn notify(rng: &mut Rng) -> NotifySpec {
         socket,
         ready_fd,
         check: false,
+        log: rng.one_in(8),
         ready_timeout: Seconds(rng.pick(&[0, 1, 5, 90])),
         watchdog: Seconds(if socket {
             rng.pick(&[0, 0, 1, 2, 30])
@@ -320,7 +322,12 @@ fn watch(rng: &mut Rng) -> WatchSpec {
 /// A random health check.
 fn health(rng: &mut Rng) -> HealthSpec {
     HealthSpec {
-        script: check(),
+        check: match rng.below(3) {
+            0 => HealthCheck::Log {
+                log: LinePattern::parse("ERROR").expect("valid"),
+            },
+            _ => HealthCheck::Script(check()),
+        },
         initial_delay: Seconds(rng.pick(&[0, 0, 5, 60])),
         first_period: Seconds(1),
         period: Seconds(rng.pick(&[1, 5, 30])),

@@ -74,6 +74,8 @@ const MUST_HAPPEN: &[&str] = &[
     "a cancelled hook",
     "a hook",
     "a reaction",
+    "a healthy process",
+    "an unhealthy process",
     "a restart after a change",
     "FileChanged",
     "FatalScriptDone",

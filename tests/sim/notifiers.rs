@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use supervisord::api::Request;
 use supervisord::config::spec::ProcessSpec;
 use supervisord::core::{
     Action, IgnoredNotify, Input, NotifiedState, NotifyMessage, WatchdogNotify,
 };
 use supervisord::domain::{Change, InstanceId, ProcessState, Signal};
-use supervisord::effects::{SpawnerEffect, SpawnerOutcome};
+use supervisord::effects::{LineWatchKind, OutputOutcome, SpawnerEffect, SpawnerOutcome};
 
 use crate::rng::Rng;
 
@@ -174,8 +175,14 @@ impl Notifiers {
                     ProcessState::Running => {
                         let is_checked =
                             notifier.spec.notify.check && matches!(input, Input::Script(_));
+                        let is_in_log = notifier.spec.notify.log
+                            && matches!(
+                                input,
+                                Input::Output(OutputOutcome::LineMatched { instance: whose, kind: LineWatchKind::Ready, .. }) if whose == instance
+                            );
                         assert!(
                             is_checked
+                                || is_in_log
                                 || matches!(input, Input::Notified(whose, notice) if whose == instance && notice.announced == Some(NotifiedState::Ready)),
                             "{instance:?} is RUNNING and has not said that it is ready: {input:?}"
                         );
@@ -196,8 +203,16 @@ impl Notifiers {
         let Some(notifier) = self.instances.get_mut(&instance) else {
             return;
         };
-        if matches!(input, Input::Asked { .. }) && notifier.state != ProcessState::Stopping {
-            // The signal of a client.
+        // The signal of a client, which is no stop signal even if it is the same one.
+        let is_signal = matches!(
+            input,
+            Input::Asked {
+                request: Request::Signal { .. },
+                ..
+            }
+        );
+        let is_asked = matches!(input, Input::Asked { .. });
+        if is_signal || (is_asked && notifier.state != ProcessState::Stopping) {
             return;
         }
         let stops = notifier.state == ProcessState::Stopping && signal == notifier.spec.stopsignal;

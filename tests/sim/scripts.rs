@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use supervisord::core::{Action, Fleet, Input};
-use supervisord::domain::{Now, ProcessState, Tick};
+use supervisord::domain::{Change, Now, ProcessState, Tick};
 use supervisord::effects::{ScriptEffect, ScriptId, ScriptOutcome};
 
 /// Group and name of a process.
@@ -14,6 +14,8 @@ type Name = (String, String);
 pub(crate) struct Scripts {
     checks: BTreeMap<ScriptId, Name>,
     hooks: BTreeSet<ScriptId>,
+    /// Whether a process that is up was healthy at its last change.
+    health: BTreeMap<Name, bool>,
     last: Option<ScriptId>,
 }
 
@@ -62,6 +64,27 @@ impl Scripts {
                 let known = self.checks.remove(id);
                 assert!(known.is_some(), "a cancelled script does not run: {id:?}");
                 Some("a cancelled check")
+            }
+            Action::Publish(change) => self.note_change(change),
+            _ => None,
+        }
+    }
+
+    /// Checks that each event about the health of a process tells of a change.
+    fn note_change(&mut self, change: &Change) -> Option<&'static str> {
+        let name = (change.group()?.to_string(), change.process()?.to_string());
+        match change {
+            Change::ProcessHealth { is_healthy, .. } => {
+                let before = self.health.insert(name.clone(), *is_healthy);
+                assert_ne!(before, Some(*is_healthy), "{name:?} has no new health");
+                Some(match is_healthy {
+                    true => "a healthy process",
+                    false => "an unhealthy process",
+                })
+            }
+            Change::ProcessState { .. } => {
+                self.health.remove(&name);
+                None
             }
             _ => None,
         }

@@ -18,9 +18,9 @@ use supervisord::domain::{
     Signal, SpawnError, SupervisorState, Tick, Verdict, Wall,
 };
 use supervisord::effects::{
-    LoadError, LoadReason, LoaderEffect, LoaderOutcome, OutputEffect, OutputOutcome, PlannedUpdate,
-    ScriptEffect, ScriptFailure, ScriptOutcome, SpawnerEffect, SpawnerOutcome, WatchEffect,
-    WatchId, WatchKind, WatchOutcome,
+    LineWatchKind, LoadError, LoadReason, LoaderEffect, LoaderOutcome, OutputEffect, OutputOutcome,
+    PlannedUpdate, ScriptEffect, ScriptFailure, ScriptOutcome, SpawnerEffect, SpawnerOutcome,
+    WatchEffect, WatchId, WatchKind, WatchOutcome,
 };
 
 use crate::checkpoint::Checkpoint;
@@ -778,6 +778,18 @@ impl World {
             }
             3..=9 => self.stale(),
             20..=27 => self.changed_file(),
+            30..=37 => {
+                let place = self.rng.below(self.alive.len() as u64 + 1);
+                let living = self.alive.keys().nth(usize::try_from(place).unwrap_or(0));
+                let instance = living.copied().unwrap_or_else(|| self.some_instance());
+                Input::Output(OutputOutcome::LineMatched {
+                    instance,
+                    kind: self
+                        .rng
+                        .pick(&[LineWatchKind::Ready, LineWatchKind::Unhealthy]),
+                    line: "a line".to_owned(),
+                })
+            }
             15..=17 => {
                 let place = self.rng.below(self.alive.len() as u64 + 1);
                 let living = self.alive.keys().nth(usize::try_from(place).unwrap_or(0));

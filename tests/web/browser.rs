@@ -98,6 +98,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             Trial::new(format!("browser::{name}"), move || run(CONFIG, look, check))
         })
         .collect();
+    tests.push(Trial::new("browser::health_is_shown_and_kept_up", health));
     tests.push(Trial::new("browser::pictures_are_taken", pictures));
     tests
 }
@@ -119,6 +120,38 @@ fn run(config: &str, look: Look, check: Check) -> Result<Outcome, String> {
         console.is_empty(),
         format!("the console contains {console:?}"),
     )?;
+    Ok(Outcome::Passed)
+}
+
+/// The badge appears with the page, changes with the health, and its title says why.
+fn health() -> Result<Outcome, String> {
+    if let Some(why) = missing() {
+        return Ok(Outcome::Skipped(why));
+    }
+    let scene = Scene::start(
+        Side::Ours,
+        "[program:web]\ncommand={test_child} wait {dir}/sick say 'ERROR <b>db</b>' forever\nstartsecs=0\n\
+         health_log=ERROR\nhealth_interval=1000\non_unhealthy=none\n\
+         [program:plain]\ncommand={test_child} forever\nstartsecs=0\n",
+    )?;
+    scene.daemon.wait_state("plain", "RUNNING")?;
+    let browser = Browser::open(Look::DESK)?;
+    browser.go(&scene.url(""))?;
+    live(&browser)?;
+    let badge = |name: &str| format!("document.querySelector('tr[data-n=\"{name}\"] .health')");
+    let (web, plain) = (badge("web:web"), badge("plain:plain"));
+    browser.wait(&format!("{web}.textContent === 'healthy'"))?;
+    let height = format!("{web}.closest('tr').offsetHeight === {plain}.closest('tr').offsetHeight");
+    browser.wait(&format!("{plain}.textContent === '' && {height}"))?;
+    scene.place.write("sick", "")?;
+    browser.wait(&format!("{web}.textContent === 'unhealthy'"))?;
+    browser.wait(&format!("{web}.title === 'log line: ERROR <b>db</b>'"))?;
+    browser.wait(&format!(
+        "getComputedStyle({web}).display !== 'none' && {height}"
+    ))?;
+    // A page that is loaded now says the same.
+    browser.go(&scene.url(""))?;
+    browser.wait(&format!("{web}.title === 'log line: ERROR <b>db</b>'"))?;
     Ok(Outcome::Passed)
 }
 

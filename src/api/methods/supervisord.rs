@@ -246,7 +246,7 @@ pub(super) const METHODS: &[Method] = {
                 param(
                     "members",
                     ParamKind::Names,
-                    "Members of the struct of getProcessInfo to return; empty array = all members. Also: restarts, lastexit (a text), nextattempt (time of the next automatic start, 0 = none is due)",
+                    "Members of the struct of getProcessInfo to return; empty array = all members. Also: restarts, lastexit (a text), nextattempt (time of the next automatic start, 0 = none is due), health (none, starting, healthy or unhealthy)",
                 ),
             ],
             returns: Text,

@@ -27,11 +27,11 @@ use super::value_kind::ValueKind::{
     AutoRestart, Boolean, ByteLimit, ByteSize, Capabilities, CapabilityNames, CpuMax, Cron,
     CronMissed, CronOverlap, Dependencies, DependencyTargets, Environment, ExitCodes, Group,
     Groups, HealthAction, Integer, Jitter, KillMode, Limit, List, Logfile, Memory, Name, Nice,
-    NiceLimit, Octal, OnFatal, OomScore, Patterns, PidsMax, ProcessCount, RateLimit, ReadyFd,
-    Retries, Rolling, Script, Seconds, Signals, Text, User, WaitFor, Weight,
+    NiceLimit, Octal, OnFatal, OomScore, Pattern, Patterns, PidsMax, ProcessCount, RateLimit,
+    ReadyFd, Retries, Rolling, Script, Seconds, Signals, Text, User, WaitFor, Weight,
 };
 use super::values::{ProgramValues, set};
-use crate::domain::Resource;
+use crate::domain::{LinePattern, Resource};
 
 /// The keys in the order in which they are read: first the keys of the section, then those of each process. Supervisor's
 /// keys come first, in its order, so that the first error is the one at which it would have stopped. Further keys
@@ -124,8 +124,9 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("cron_jitter", Seconds, Some("0"), "maximum random delay of each run, so that many hosts do not start at the same moment; never longer than the time to the run after").ours().topic(Schedule).example("300").program(set!(cron_jitter = duration)),
     key("notify", Boolean, Some("false"), "give the program a NOTIFY_SOCKET; the process is RUNNING when it sends READY=1 (sd_notify(3)), not after startsecs").ours().topic(Ready).example("true").program(set!(spec.notify.socket = boolean)),
     key("ready_fd", ReadyFd, None, "file descriptor, 3 to 1023, passed to the program; the process is RUNNING when it writes a newline to it").ours().topic(Ready).example("3").program(set!(spec.notify.ready_fd = Some(ready_fd))),
-    key("ready_timeout", Seconds, None, "readiness timeout with notify or ready_fd: seconds until the start has failed; 0 = none; not set: startsecs if set, else 90").ours().topic(Ready).example("90").program(set!(ready_timeout = Some(duration))),
+    key("ready_timeout", Seconds, None, "readiness timeout with notify, ready_fd, ready_check or ready_log: seconds until the start has failed; 0 = none; not set: startsecs if set, else 90").ours().topic(Ready).example("90").program(set!(ready_timeout = Some(duration))),
     key("ready_check", Script, None, "check after which the process is RUNNING, repeated every second until it succeeds: a command, tcp://HOST:PORT or http://HOST:PORT/PATH").ours().process().topic(Ready).example("tcp://localhost:8080").program(set!(spec.ready_check = Some(shared_script))),
+    key("ready_log", Pattern, None, "text that a line of standard output or standard error contains when the process is RUNNING; * stands for any text").ours().process().topic(Ready).example("listening on *:8080").program(set!(spec.ready_log = Some(LinePattern::parse))),
     key("watchdogsecs", Seconds, Some("0"), "watchdog timeout with notify: seconds without WATCHDOG=1 until SIGABRT, then autorestart applies; 0 = off").ours().topic(Ready).example("30").program(set!(spec.notify.watchdog = duration)),
     key("liveness_check_script", Script, None, "health check: a command, tcp://HOST:PORT or http://HOST:PORT/PATH with curl-like options -H and -d").ours().process().topic(Health).example("http://localhost:8080/health -H 'Host: web'").program(set!(health.liveness.script = Some(ParsedScript::parse))),
     key("liveness_check_initial_delay", Seconds, Some("60"), "seconds from the spawn to the first check").ours().topic(Health).program(set!(health.liveness.initial_delay = duration)),
@@ -138,6 +139,7 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("health_http", Script, None, "health check by an HTTP request: HOST:PORT/PATH with curl-like options -H and -d; healthy with a status of 200 to 399").ours().process().topic(Health).example("localhost:8080/health").program(set!(health.http = Some(health::http))),
     key("health_tcp", Script, None, "health check by a TCP connection: HOST:PORT").ours().process().topic(Health).example("localhost:5432").program(set!(health.tcp = Some(health::tcp))),
     key("health_command", Script, None, "health check by a command, which runs as the user of the program; healthy with exit status 0").ours().process().topic(Health).example("/usr/local/bin/check").program(set!(health.command = Some(health::command))),
+    key("health_log", Pattern, None, "health check by the output: a line that contains this text makes the process unhealthy at once, and it is healthy again when no line has matched for health_interval seconds; * stands for any text").ours().process().topic(Health).example("FATAL: * connection lost").program(set!(health.log = Some(LinePattern::parse))),
     key("health_interval", Seconds, Some("30"), "seconds between two checks; every second until it is known whether the process is healthy").ours().topic(Health).program(set!(health.interval = health::period)),
     key("health_timeout", Seconds, Some("10"), "maximum seconds of one check; a command that takes longer is killed and has failed").ours().topic(Health).program(set!(health.timeout = health::period)),
     key("health_retries", Integer, Some("3"), "consecutive failures after which a process is unhealthy").ours().topic(Health).program(set!(health.retries = health::threshold)),

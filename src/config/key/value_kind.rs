@@ -63,6 +63,8 @@ pub enum ValueKind {
     Name,
     /// Texts separated by commas.
     List,
+    /// A part of a line of output.
+    Pattern,
     /// File name patterns separated by whitespace.
     Patterns,
     /// `KEY="value"` pairs.
@@ -143,6 +145,7 @@ impl ValueKind {
             Self::Address => "address",
             Self::Name => "name",
             Self::List => "list",
+            Self::Pattern => "pattern",
             Self::Patterns => "patterns",
             Self::Environment => "variables",
             Self::Limit => "limit",
@@ -228,6 +231,7 @@ impl ValueKind {
             Self::Bus => "auto, system, session or off",
             Self::Name => "a name without blank, colon and slash",
             Self::List => "strings separated by commas",
+            Self::Pattern => "text that a line contains, in which * stands for any text",
             Self::Patterns => "file name patterns separated by blanks, not commas",
             Self::Environment => "pairs such as KEY=\"value\",OTHER=\"value\"",
             Self::Socket => "tcp://host:port or unix:///absolute/path",

@@ -13,13 +13,15 @@ const SETTINGS: &[(&str, &[&str])] = &[
     ("liveness_check_success_action", LIVENESS),
     ("liveness_check_failure_action", LIVENESS),
     ("health_interval", HEALTH),
-    ("health_timeout", HEALTH),
-    ("health_retries", HEALTH),
+    // A line that matches is found at once and counts at once.
+    ("health_timeout", HEALTH_SCRIPT),
+    ("health_retries", HEALTH_SCRIPT),
     ("health_start_period", HEALTH),
     ("on_unhealthy", HEALTH),
 ];
 const LIVENESS: &[&str] = &["liveness_check_script"];
-const HEALTH: &[&str] = &["health_http", "health_tcp", "health_command"];
+const HEALTH: &[&str] = &["health_http", "health_tcp", "health_command", "health_log"];
+const HEALTH_SCRIPT: &[&str] = &["health_http", "health_tcp", "health_command"];
 
 /// Makes the health check of one process when all its keys are read.
 pub(super) fn health(reader: &mut ConfigReader<'_>, at: SectionAt<'_>, values: &mut ProgramValues) {
@@ -38,7 +40,7 @@ pub(super) fn health(reader: &mut ConfigReader<'_>, at: SectionAt<'_>, values: &
         let is_set = |key: &&str| reader.entry(at, key).is_some();
         if is_set(key) && !checks.iter().any(is_set) {
             let sentence = format!("{key} needs {}", checks.join(" or "));
-            reader.fail_with(at, key, sentence, "without a check it has no effect");
+            reader.fail_with(at, key, sentence, "without such a check it has no effect");
         }
     }
     values.spec.health = health.into_spec();

@@ -697,6 +697,7 @@ mod tests {
                 ready_timeout: Seconds(ready_timeout),
                 watchdog: Seconds(watchdog),
                 check: false,
+                log: false,
             })
         };
         for (text, expected) in [
@@ -723,8 +724,21 @@ mod tests {
             ("ready_fd=-1", "ready_fd -1 is not from 3 to 1023"),
             (
                 "ready_timeout=3",
-                "ready_timeout needs notify=true, ready_fd or ready_check",
+                "ready_timeout needs notify=true, ready_fd, ready_check or ready_log",
             ),
+            (
+                "ready_log=up\nready_fd=3",
+                "ready_fd and ready_log cannot be set together",
+            ),
+            (
+                "ready_log=up\nnotify=true",
+                "notify and ready_log cannot be set together",
+            ),
+            (
+                "ready_check=true\nready_log=up",
+                "ready_check and ready_log cannot be set together",
+            ),
+            ("ready_log=", "the pattern is empty"),
             (
                 "notify=true\nready_timeout=-1",
                 "-1 is below lower bound (0)",

@@ -15,12 +15,27 @@ pub(super) fn readiness(
     let notify = &mut values.spec.notify;
     // A wrong descriptor is already reported; do not also report keys that need one.
     notify.check = reader.entry(at, "ready_check").is_some();
-    let tells_ready = notify.socket || notify.check || reader.entry(at, "ready_fd").is_some();
+    notify.log = reader.entry(at, "ready_log").is_some();
+    let has_fd = reader.entry(at, "ready_fd").is_some();
+    let others = [
+        ("notify", notify.socket),
+        ("ready_fd", has_fd),
+        ("ready_check", notify.check),
+    ];
+    if let Some((other, _)) = others.iter().find(|(_, is_set)| notify.log && *is_set) {
+        reader.fail_with(
+            at,
+            "ready_log",
+            format!("{other} and ready_log cannot be set together"),
+            "a program with ready_log is RUNNING when a line matches",
+        );
+    }
+    let tells_ready = notify.socket || notify.check || notify.log || has_fd;
     if !tells_ready && reader.entry(at, "ready_timeout").is_some() {
         reader.fail_with(
             at,
             "ready_timeout",
-            "ready_timeout needs notify=true, ready_fd or ready_check".to_owned(),
+            "ready_timeout needs notify=true, ready_fd, ready_check or ready_log".to_owned(),
             "without them, a program is RUNNING after startsecs",
         );
     }

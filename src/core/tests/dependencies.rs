@@ -334,6 +334,7 @@ fn g29_readiness_decides_where_a_process_reports_it() {
                 socket: true,
                 ready_fd: None,
                 check: false,
+                log: false,
                 ready_timeout: Seconds(90),
                 watchdog: Seconds(0),
             };

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use super::bench::{Bench, CAT, exited, stop};
-use crate::config::spec::{AutoRestart, HealthAction, HealthSpec, ProcessSpec, Script};
+use crate::config::spec::{
+    AutoRestart, HealthAction, HealthCheck, HealthSpec, ProcessSpec, Script,
+};
 use crate::core::{Input, ResumeKind};
-use crate::domain::Seconds;
-use crate::effects::{OutputOutcome, ScriptFailure, ScriptId, ScriptOutcome};
+use crate::domain::{LinePattern, ProcessHealth, Seconds};
+use crate::effects::{LineWatchKind, OutputOutcome, ScriptFailure, ScriptId, ScriptOutcome};
 
 const FAILED: Option<ScriptFailure> = Some(ScriptFailure::HttpStatus(503));
 
@@ -17,7 +19,7 @@ fn command(text: &str) -> Script {
 /// A check with the defaults of `health_command` and two retries.
 fn health(on_unhealthy: HealthAction) -> HealthSpec {
     HealthSpec {
-        script: command("check"),
+        check: HealthCheck::Script(command("check")),
         initial_delay: Seconds(0),
         first_period: Seconds(1),
         period: Seconds(30),
@@ -61,7 +63,10 @@ fn g45_a_check_makes_a_process_healthy_and_is_repeated() {
     );
     assert_eq!(
         ended(&mut bench, 40, 1, None),
-        ["INFO healthy: cat passes its health check"]
+        [
+            "INFO healthy: cat passes its health check",
+            "PROCESS_HEALTH_HEALTHY",
+        ]
     );
     assert_eq!(
         (bench.due(), status(&bench).as_str()),
@@ -92,6 +97,7 @@ fn g46_a_process_that_stays_unhealthy_is_restarted() {
         ended(&mut bench, 60_000, 3, FAILED),
         [
             "WARN unhealthy: cat (pid 7) failed its health check: HTTP status 503",
+            "PROCESS_HEALTH_UNHEALTHY",
             "DEBG killing cat (pid 7) with signal SIGTERM",
             "signal 0.1 SIGTERM Process",
         ]
@@ -137,7 +143,7 @@ fn g46_the_action_fires_on_the_change_and_the_delay_applies_again() {
     assert_eq!(check(&mut bench, FAILED), Vec::<String>::new());
     assert_eq!(bench.due(), Some(90_000));
     assert_eq!(
-        check(&mut bench, FAILED)[1],
+        check(&mut bench, FAILED)[2],
         "script 3 Command(\"/Down\") SUPERVISOR_HEALTH=failed"
     );
     assert_eq!(bench.due(), Some(150_000), "the delay again");
@@ -146,7 +152,7 @@ fn g46_the_action_fires_on_the_change_and_the_delay_applies_again() {
         assert_eq!(check(&mut bench, FAILED), Vec::<String>::new(), "no change");
     }
     assert_eq!(
-        check(&mut bench, None)[1],
+        check(&mut bench, None)[2],
         "script 7 Command(\"/Up\") SUPERVISOR_HEALTH=healthy"
     );
     let due = bench.due().expect("a check is due");
@@ -176,7 +182,7 @@ fn failures_in_the_start_period_do_not_count() {
         bench.give(ms + 1000, Input::DeadlineReached);
     }
     let lines = ended(&mut bench, 5000, 6, FAILED);
-    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines.len(), 2, "{lines:?}");
     assert_eq!(status(&bench), "unhealthy: HTTP status 503");
 }
 
@@ -218,4 +224,143 @@ fn a_stop_cancels_the_check_and_the_next_daemon_repeats_it() {
     assert!(lines.contains(&"cancel 1".to_owned()), "{lines:?}");
     let cancelled = Some(ScriptFailure::Cancelled);
     assert_eq!(ended(&mut bench, 30, 1, cancelled), Vec::<String>::new());
+}
+
+/// A check of the output with the default interval.
+fn health_log(on_unhealthy: HealthAction) -> HealthSpec {
+    HealthSpec {
+        check: HealthCheck::Log {
+            log: LinePattern::parse("ERROR").expect("valid"),
+        },
+        ..health(on_unhealthy)
+    }
+}
+
+fn matched(bench: &mut Bench, ms: u64, kind: LineWatchKind, line: &str) -> Vec<String> {
+    let outcome = OutputOutcome::LineMatched {
+        instance: CAT,
+        kind,
+        line: line.to_owned(),
+    };
+    bench.give(ms, Input::Output(outcome))
+}
+
+fn health_of(bench: &Bench) -> ProcessHealth {
+    bench.fleet.view(Bench::now(0))[0].health.clone()
+}
+
+#[test]
+fn a_line_decides_when_a_process_is_ready() {
+    let mut bench = Bench::up(|spec| {
+        spec.notify.log = true;
+        spec.notify.ready_timeout = Seconds(10);
+        spec.ready_log = LinePattern::parse("ready").ok();
+    });
+    assert_eq!(
+        (bench.state().as_str(), bench.due()),
+        ("STARTING", Some(10_000))
+    );
+    let nothing = Vec::<String>::new();
+    assert_eq!(
+        matched(&mut bench, 5, LineWatchKind::Unhealthy, "x"),
+        nothing
+    );
+    assert_eq!(
+        matched(&mut bench, 10, LineWatchKind::Ready, "is ready"),
+        [
+            "cat STARTING->RUNNING pid 7",
+            "INFO success: cat entered RUNNING state, process has reported that it is ready",
+        ]
+    );
+    assert_eq!(
+        matched(&mut bench, 20, LineWatchKind::Ready, "is ready"),
+        nothing,
+        "standard error says so too"
+    );
+}
+
+#[test]
+fn a_line_that_waits_in_the_pipe_is_read_before_the_deadline_counts() {
+    let mut bench = Bench::up(|spec| {
+        spec.notify.log = true;
+        spec.notify.ready_timeout = Seconds(10);
+        spec.ready_log = LinePattern::parse("ready").ok();
+    });
+    bench.give(60_000, Input::Resumed(ResumeKind::NewDaemon));
+    assert_eq!(bench.due(), Some(62_000));
+    matched(&mut bench, 60_010, LineWatchKind::Ready, "ready");
+    assert_eq!(bench.state(), "RUNNING");
+}
+
+#[test]
+fn a_line_makes_a_process_unhealthy_until_it_is_quiet() {
+    let mut bench = up(|spec| spec.health = Some(Arc::new(health_log(HealthAction::None))));
+    assert_eq!(health_of(&bench), ProcessHealth::Healthy, "no line yet");
+    assert_eq!(bench.due(), None);
+    assert_eq!(
+        matched(&mut bench, 5_000, LineWatchKind::Unhealthy, "ERROR no db"),
+        [
+            "WARN unhealthy: cat (pid 7) failed its health check: log line: ERROR no db",
+            "PROCESS_HEALTH_UNHEALTHY",
+        ]
+    );
+    assert_eq!(status(&bench), "unhealthy: log line: ERROR no db");
+    assert_eq!(bench.due(), Some(35_000));
+    let again = matched(&mut bench, 20_000, LineWatchKind::Unhealthy, "ERROR disk");
+    assert_eq!(again, Vec::<String>::new(), "no change");
+    let reason = ProcessHealth::Unhealthy("log line: ERROR disk".to_owned());
+    assert_eq!((health_of(&bench), bench.due()), (reason, Some(50_000)));
+    bench.give(50_000, Input::DeadlineReached);
+    assert_eq!(
+        (health_of(&bench), bench.due()),
+        (ProcessHealth::Healthy, None)
+    );
+    bench.ask(51_000, stop("cat", false));
+    assert_eq!(health_of(&bench), ProcessHealth::None);
+}
+
+#[test]
+fn a_line_restarts_a_process_but_not_in_the_start_period() {
+    let mut bench = up(|spec| {
+        spec.health = Some(Arc::new(HealthSpec {
+            start_period: Seconds(10),
+            ..health_log(HealthAction::Restart)
+        }));
+    });
+    assert_eq!(bench.due(), Some(10_000));
+    assert_eq!(health_of(&bench), ProcessHealth::Starting);
+    let early = matched(&mut bench, 9_000, LineWatchKind::Unhealthy, "ERROR no db");
+    assert_eq!(early, Vec::<String>::new());
+    bench.give(10_000, Input::DeadlineReached);
+    assert_eq!(health_of(&bench), ProcessHealth::Healthy);
+    let lines = matched(&mut bench, 11_000, LineWatchKind::Unhealthy, "ERROR no db");
+    assert!(
+        lines.contains(&"signal 0.1 SIGTERM Process".to_owned()),
+        "{lines:?}"
+    );
+    assert_eq!(bench.state(), "RUNNING", "until it exits");
+    let late = matched(&mut bench, 11_500, LineWatchKind::Unhealthy, "ERROR");
+    assert_eq!(late, Vec::<String>::new());
+}
+
+#[test]
+fn a_check_of_readiness_that_still_runs_is_no_health_check() {
+    let mut bench = Bench::up(|spec| {
+        spec.notify.check = true;
+        spec.notify.log = true;
+        spec.ready_check = Some(Arc::new(command("ready")));
+        spec.health = Some(Arc::new(health(HealthAction::Restart)));
+    });
+    let lines = matched(&mut bench, 100, LineWatchKind::Ready, "ready");
+    let (cancelled, begun) = (
+        "cancel 1".to_owned(),
+        "script 2 Command(\"check\")".to_owned(),
+    );
+    assert!(
+        lines.contains(&cancelled) && lines.contains(&begun),
+        "{lines:?}"
+    );
+    let late = ended(&mut bench, 200, 1, FAILED);
+    assert_eq!(late, Vec::<String>::new());
+    assert_eq!(health_of(&bench), ProcessHealth::Starting);
 }

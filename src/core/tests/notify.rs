@@ -19,6 +19,7 @@ fn speaker(spec: &mut ProcessSpec) {
         ready_timeout: Seconds(5),
         watchdog: Seconds(2),
         check: false,
+        log: false,
     };
     spec.startretries = 1;
     spec.stopwaitsecs = Seconds(3);

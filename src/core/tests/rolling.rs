@@ -4,7 +4,7 @@ use super::bench::{Bench, config, exited, one, program, stop};
 use crate::api::{AccessScope, Request, RequestTarget, RollingLimits, Ticket};
 use std::sync::Arc;
 
-use crate::config::spec::{HealthAction, HealthSpec, Script};
+use crate::config::spec::{HealthAction, HealthCheck, HealthSpec, Script};
 use crate::core::{DaemonOutcome, Input};
 use crate::domain::{ExitStatus, InstanceId, Seconds, Signal, SpawnError};
 use crate::effects::{OutputOutcome, ScriptFailure, ScriptId, ScriptOutcome, SpawnerOutcome};
@@ -340,7 +340,7 @@ fn checked(count: u32, threshold: (u32, u32)) -> Bench {
         let mut spec = program("g", &format!("p{n}"));
         spec.startsecs = Seconds(0);
         spec.health = Some(Arc::new(HealthSpec {
-            script: Script::Command("check".to_owned()),
+            check: HealthCheck::Script(Script::Command("check".to_owned())),
             initial_delay: Seconds(0),
             first_period: Seconds(1),
             period: Seconds(30),

@@ -8,7 +8,8 @@ use super::bench::{Bench, CAT, config, program, start, stop};
 use crate::api::{AccessScope, Caller, Grant, Permission, Request, Ticket};
 use crate::config::dependency::depends_on;
 use crate::config::spec::{
-    AutoRestart, Dependencies, HealthAction, HealthSpec, Hooks, NotifySpec, ProcessSpec, Script,
+    AutoRestart, Dependencies, HealthAction, HealthCheck, HealthSpec, Hooks, NotifySpec,
+    ProcessSpec, Script,
 };
 use crate::core::dependency_index::DependencyIndex;
 use crate::core::notify_state::NotifyState;
@@ -24,8 +25,8 @@ use crate::core::{
     AdoptedProcess, DaemonSignal, Fleet, Input, NotifyMessage, ResumeKind, Snapshot,
 };
 use crate::domain::{
-    Errno, ExitStatus, InstanceId, ResourceEvents, Seconds, Signal, SpawnError, SupervisorState,
-    Tick,
+    Errno, ExitStatus, InstanceId, LinePattern, ResourceEvents, Seconds, Signal, SpawnError,
+    SupervisorState, Tick,
 };
 use crate::effects::{OutputOutcome, ScriptFailure, ScriptId, ScriptOutcome, SpawnerOutcome};
 
@@ -104,7 +105,7 @@ fn stages() -> Vec<Stage> {
 /// A health check whose first failure counts.
 fn health(on_unhealthy: HealthAction) -> HealthSpec {
     HealthSpec {
-        script: Script::Command("check".to_owned()),
+        check: HealthCheck::Script(Script::Command("check".to_owned())),
         initial_delay: Seconds(0),
         first_period: Seconds(1),
         period: Seconds(1),
@@ -147,7 +148,12 @@ const CONFIGURATIONS: &[Configure] = &[
             ready_timeout: Seconds(5),
             watchdog: Seconds(5),
             check: false,
+            log: false,
         };
+    },
+    |spec| {
+        spec.notify.log = true;
+        spec.ready_log = LinePattern::parse("ready").ok();
     },
     // The group of that name is configured and not active, so the process waits for it.
     |spec| {

@@ -155,6 +155,7 @@ impl Reactor {
                             stream.publish(&data, parts, &mut self.shared);
                         }
                     }
+                    run.report_lines(&self.shared);
                     settle_stdin(&self.poller, place, run);
                     for stream in run.streams.iter_mut().flatten() {
                         stream.send_waiting(&mut self.shared);
@@ -191,8 +192,13 @@ impl Reactor {
         {
             run.read_failed[index(channel)] = false;
             stream.publish(read_buffer.data(count), parts, &mut self.shared);
+            let is_ready = stream.report_lines(&self.shared);
             read_buffer.mark_flushed();
-            if stream.sinks.is_rotation_due() {
+            let is_rotation_due = stream.sinks.is_rotation_due();
+            if is_ready {
+                run.end_ready_watch();
+            }
+            if is_rotation_due {
                 let device = run.devices[index(channel)];
                 return self.start_rotation(
                     place,

@@ -69,6 +69,7 @@ fn write_details(view: &ProcessView, scratch: &RenderScratch, to: &mut impl Memb
     to.int("restarts", i64::try_from(view.restarts).unwrap_or(i64::MAX));
     to.text("lastexit", &last_exit(view, &scratch.zone.0));
     to.int("nextattempt", timestamp(view.next_attempt.unwrap_or(0)));
+    to.text("health", view.health.name());
 }
 
 /// Writes one line of a table.
@@ -273,7 +274,7 @@ fn log_file<'a>(spec: &'a LogSpec, made_up: Option<&'a Arc<Path>>) -> Cow<'a, st
 pub(in crate::server) mod tests {
     use super::*;
     use crate::config::spec::{GroupKind, GroupSpec, ProcessSpec};
-    use crate::domain::{GroupName, ProcessName, ResourceEvents};
+    use crate::domain::{GroupName, ProcessHealth, ProcessName, ResourceEvents};
 
     /// A running process.
     pub(in crate::server) fn cat() -> ProcessView {
@@ -288,6 +289,7 @@ pub(in crate::server) mod tests {
             uptime: 1,
             spawn_error: String::new(),
             dependency_text: String::new(),
+            health: ProcessHealth::None,
             exit_status: 0,
             restarts: 0,
             next_attempt: None,

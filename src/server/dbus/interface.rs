@@ -333,6 +333,7 @@ pub(super) const PROPERTIES: &[BusProperty] = &[
     property(Process, "SpawnError", "s", true, "Error of the last start; empty = no error."),
     property(Process, "Restarts", "t", true, "Number of restarts since the group was added."),
     property(Process, "NextAttempt", "x", true, "Time of the next automatic start, in seconds since the epoch, if the program has a key such as restart_delay; 0 = none is due."),
+    property(Process, "Health", "s", true, "`none` (no health check, or not up), `starting` (not known yet), `healthy` or `unhealthy`."),
     property(Process, "StdoutLogfile", "s", true, "Log file of standard output; empty = no file."),
     property(Process, "StderrLogfile", "s", true, "Log file of standard error; empty = no file."),
 ];

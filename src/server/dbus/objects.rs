@@ -164,6 +164,7 @@ pub(super) fn process_properties(view: &ProcessView) -> PropertyMap {
         ("SpawnError", text_variant(&view.spawn_error)),
         ("Restarts", Variant::from(view.restarts)),
         ("NextAttempt", Variant::from(view.next_attempt.unwrap_or(0))),
+        ("Health", text_variant(view.health.name())),
         ("StdoutLogfile", file(view.stdout_logfile.as_ref())),
         ("StderrLogfile", file(view.stderr_logfile.as_ref())),
     ])

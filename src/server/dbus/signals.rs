@@ -31,8 +31,8 @@ const SENT_AT_ONCE: usize = 64;
 struct ChangeBatch {
     /// The StateChanged signals, in order.
     moves: Vec<Message>,
-    /// The last state of each changed process, and its PID.
-    changed: BTreeMap<(GroupName, ProcessName), (ProcessState, i32)>,
+    /// The last state of each changed process, and its PID. `None`: another property has changed.
+    changed: BTreeMap<(GroupName, ProcessName), Option<(ProcessState, i32)>>,
     state: Option<SupervisorState>,
     lost: u64,
     /// Whether groups or processes were added or removed.
@@ -104,7 +104,10 @@ impl ChangeBatch {
                 let signal =
                     Message::signal(object.path(), object.kind().interface(), STATE_CHANGED);
                 self.moves.extend(signal.build(&values).ok());
-                self.changed.insert((group, process), (to, pid));
+                self.changed.insert((group, process), Some((to, pid)));
+            }
+            StatusChange::Health { group, process } => {
+                self.changed.entry((group, process)).or_default();
             }
             StatusChange::Supervisor(state) => self.state = Some(state),
             StatusChange::Groups => self.reshaped = true,
@@ -159,7 +162,10 @@ impl ChangeBatch {
             }
             // The engine is stopping and does not answer. The events themselves contain the state and the PID.
             None => {
-                for ((group, process), (state, pid)) in &self.changed {
+                for ((group, process), moved) in &self.changed {
+                    let Some((state, pid)) = moved else {
+                        continue;
+                    };
                     let object = BusObject::Process(group.to_string(), process.to_string());
                     let properties = property_dict(vec![
                         ("State", text_variant(state.name())),
@@ -359,8 +365,23 @@ mod tests {
         batch.add_change(moved("cat", Stopped, Starting, 0), &cats);
         batch.add_change(moved("cat", Starting, Running, 7), &cats);
         assert_eq!(batch.moves.len(), 2);
-        assert_eq!(batch.changed.values().collect::<Vec<_>>(), [&(Running, 7)]);
+        assert_eq!(
+            batch.changed.values().collect::<Vec<_>>(),
+            [&Some((Running, 7))]
+        );
         assert!(!batch.reshaped && batch.lost == 0);
+        // Properties besides the state change too.
+        let (group, process) = (GroupName::parse("cat"), ProcessName::parse("cat"));
+        let (group, process) = (group.expect("valid"), process.expect("valid"));
+        let health = FeedItem::Change(StatusChange::Health { group, process });
+        batch.add_change(health.clone(), &cats);
+        assert_eq!(
+            batch.changed.values().collect::<Vec<_>>(),
+            [&Some((Running, 7))]
+        );
+        let mut other = ChangeBatch::default();
+        other.add_change(health, &cats);
+        assert_eq!(other.changed.values().collect::<Vec<_>>(), [&None]);
         // An unknown process and lost events.
         batch.add_change(moved("new", Stopped, Starting, 0), &cats);
         batch.add_change(FeedItem::Lost(5), &cats);

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::api::ProcessView;
-use crate::domain::ProcessState;
+use crate::domain::{ProcessHealth, ProcessState};
 use crate::server::calls::last_exit::last_exit;
 use crate::server::calls::process_members::description;
 use crate::server::calls::process_usage::ProcessUsage;
@@ -31,6 +31,12 @@ pub(super) struct ProcessRow {
     /// The description of `getProcessInfo`, without the uptime, which the page counts itself.
     #[serde(rename = "d")]
     pub(super) description: String,
+    /// Its health as the badge shows it. Empty: there is no badge.
+    #[serde(rename = "h")]
+    pub(super) health: &'static str,
+    /// Why it is unhealthy. Empty: it is not.
+    #[serde(rename = "w")]
+    pub(super) health_reason: String,
     /// PID. 0: not running.
     #[serde(rename = "p")]
     pub(super) pid: i32,
@@ -66,6 +72,8 @@ impl ProcessRow {
                 ProcessState::Running => format!("pid {}", view.pid),
                 _ => description_with_time(view, zone),
             },
+            health: health_badge(&view.health),
+            health_reason: view.health.reason().to_owned(),
             pid: view.pid,
             uptime: runs.then_some(view.uptime),
             restarts: view.restarts,
@@ -86,6 +94,8 @@ impl ProcessRow {
             offers,
             has_log,
             description,
+            health,
+            health_reason,
             pid,
             uptime,
             restarts,
@@ -99,6 +109,8 @@ impl ProcessRow {
             && *offers == other.offers
             && *has_log == other.has_log
             && *description == other.description
+            && *health == other.health
+            && *health_reason == other.health_reason
             && *pid == other.pid
             && uptime.is_some() == other.uptime.is_some()
             && *restarts == other.restarts
@@ -120,6 +132,7 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         now: _,
         uptime: _,
         spawn_error,
+        health,
         dependency_text,
         exit_status,
         restarts,
@@ -141,6 +154,7 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         && *start == other.start
         && *stop == other.stop
         && *spawn_error == other.spawn_error
+        && *health == other.health
         && *dependency_text == other.dependency_text
         && *exit_status == other.exit_status
         && *restarts == other.restarts
@@ -153,6 +167,14 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         && *uid == other.uid
         && *stdout_logfile == other.stdout_logfile
         && *stderr_logfile == other.stderr_logfile
+}
+
+/// The badge for the health of a process. Nothing is shown before anything is known, which the state tells well enough.
+const fn health_badge(health: &ProcessHealth) -> &'static str {
+    match health {
+        ProcessHealth::None | ProcessHealth::Starting => "",
+        ProcessHealth::Healthy | ProcessHealth::Unhealthy(_) => health.name(),
+    }
 }
 
 /// The description of a process, with the time of the next attempt in place of the seconds until then, which would have to
@@ -331,7 +353,8 @@ mod tests {
 
     #[test]
     fn a_changed_field_makes_a_different_row() {
-        let changes: [fn(&mut ProcessView); 10] = [
+        let changes: [fn(&mut ProcessView); 11] = [
+            |view| view.health = ProcessHealth::Healthy,
             |view| view.pid = 8,
             |view| view.state = ProcessState::Stopping,
             |view| view.restarts = 1,

@@ -106,7 +106,10 @@ fn render_row(view: &ProcessView, row: &ProcessRow, is_single: bool, hidden: boo
     html! {
         tr role="row" class=[(!is_single).then_some("member")] data-n=(row.id) data-o=(row.offers) data-l=(u8::from(row.has_log)) hidden[hidden] {
             td.name role="cell" { a href={ "tail.html?processname=" (link) "&limit=" (LOG_BYTES) } title=(namespec) { (view.name) } }
-            td.state role="cell" { span class=(row.class) title=(row.description) { (row.state) } }
+            td.state role="cell" {
+                span class=(row.class) title=(row.description) { (row.state) }
+                span class={ "health " (row.health) } title=(row.health_reason) { (row.health) }
+            }
             td.pid role="cell" { @if row.pid != 0 { (row.pid) } }
             td.uptime role="cell" data-u=[row.uptime] { @if let Some(seconds) = row.uptime { (format_uptime(seconds)) } }
             td.restarts role="cell" { (row.restarts) }
@@ -131,7 +134,7 @@ fn render_row(view: &ProcessView, row: &ProcessRow, is_single: bool, hidden: boo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{GroupName, ProcessName};
+    use crate::domain::{GroupName, ProcessHealth, ProcessName};
     use crate::server::calls::process_members::tests::cat;
     use jiff::tz::TimeZone;
 
@@ -143,6 +146,7 @@ mod tests {
             group: GroupName::parse("g<i>").expect("valid"),
             state: ProcessState::Fatal,
             spawn_error: "<script>".to_owned(),
+            health: ProcessHealth::Unhealthy("<script>\"".to_owned()),
             ..cat()
         };
         let row = ProcessRow::new(&view, None, &TimeZone::UTC);

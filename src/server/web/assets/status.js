@@ -29,7 +29,7 @@
         const line = { tr, group, state: "", id: tr.dataset.n.toLowerCase(), since: null };
         for (const cell of CELLS) line[cell + "Cell"] = tr.querySelector("td." + cell);
         line.buttons = [...tr.querySelectorAll("td.action button")];
-        line.state = line.stateCell.textContent;
+        line.state = line.stateCell.firstElementChild.textContent;
         const uptime = line.uptimeCell.dataset.u;
         if (uptime !== undefined) line.since = now - Number(uptime);
         lines.set(tr.dataset.n, line);
@@ -116,6 +116,10 @@
       for (const button of line.buttons) button.disabled = !isEnabled(row.o, button.classList);
     }
     line.stateCell.firstElementChild.title = row.d;
+    const health = line.stateCell.lastElementChild;
+    put(health, row.h);
+    health.className = "health " + row.h;
+    health.title = row.w;
     put(line.pidCell, row.p ? String(row.p) : "");
     line.since = row.u === null ? null : now - row.u;
     put(line.uptimeCell, row.u === null ? "" : span(row.u));

@@ -351,6 +351,8 @@ impl Process {
             HealthAction::Restart => {
                 self.terminate(instance, pid, TerminationReason::Unhealthy, ctx);
             }
+            // A daemon that exits stops everything already, in an order of its own.
+            HealthAction::Stop if !ctx.may_start => {}
             HealthAction::Stop => self.stop_in_order(ctx),
             HealthAction::Signal(signal) => {
                 let scope = super::SignalScope::Process;

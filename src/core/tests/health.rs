@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::bench::{Bench, CAT, exited, stop};
+use super::bench::{Bench, CAT, config, exited, program, stop};
 use crate::config::spec::{
     AutoRestart, HealthAction, HealthCheck, HealthSpec, ProcessSpec, Script,
 };
-use crate::core::{Input, ResumeKind};
-use crate::domain::{LinePattern, ProcessHealth, Seconds};
+use crate::core::{DaemonSignal, Input, ResumeKind};
+use crate::domain::{LinePattern, ProcessHealth, Seconds, Signal};
 use crate::effects::{LineWatchKind, OutputOutcome, ScriptFailure, ScriptId, ScriptOutcome};
 
 const FAILED: Option<ScriptFailure> = Some(ScriptFailure::HttpStatus(503));
@@ -363,4 +363,34 @@ fn a_check_of_readiness_that_still_runs_is_no_health_check() {
     let late = ended(&mut bench, 200, 1, FAILED);
     assert_eq!(late, Vec::<String>::new());
     assert_eq!(health_of(&bench), ProcessHealth::Starting);
+}
+
+#[test]
+fn an_unhealthy_process_is_not_stopped_before_its_turn_when_the_daemon_exits() {
+    let process = |name: &str| ProcessSpec {
+        startsecs: Seconds(0),
+        health: Some(Arc::new(HealthSpec {
+            failure_threshold: 1,
+            ..health(HealthAction::Stop)
+        })),
+        ..program(name, name)
+    };
+    let mut bench = Bench::new(config(vec![
+        (1, vec![process("first")]),
+        (999, vec![process("last")]),
+    ]));
+    bench.give(0, Input::DaemonStarted);
+    bench.bring_up(0, 0, 1, 7);
+    bench.bring_up(0, 1, 2, 8);
+    let stopping = bench.give(0, Input::Received(DaemonSignal::Exit(Signal::TERM)));
+    assert!(
+        stopping
+            .iter()
+            .any(|line| line.contains("last RUNNING->STOPPING"))
+    );
+    let lines = ended(&mut bench, 0, 1, FAILED);
+    assert!(
+        lines[0].starts_with("WARN unhealthy: first ") && !lines.concat().contains("STOPPING"),
+        "{lines:?}"
+    );
 }

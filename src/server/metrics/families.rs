@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::exposition::{ExpositionWriter, MetricKind, TextFormat};
 use crate::api::ProcessView;
-use crate::domain::ProcessState;
+use crate::domain::{ProcessHealth, ProcessState};
 use crate::server::calls::process_usage::ProcessUsage;
 
 /// Approximate size of the metrics of one process in bytes.
@@ -112,6 +112,16 @@ const FAMILIES: &[Family] = &[
         Gauge,
         "When the process last exited, in seconds since the epoch.",
         Source::Process(|of| (of.view.stop > 0).then_some(seconds(of.view.stop))),
+    ),
+    Family(
+        "supervisord_process_healthy",
+        Gauge,
+        "1 if the health check of the process succeeds, 0 if it fails.",
+        Source::Process(|of| match of.view.health {
+            ProcessHealth::None | ProcessHealth::Starting => None,
+            ProcessHealth::Healthy => Some(1.0),
+            ProcessHealth::Unhealthy(_) => Some(0.0),
+        }),
     ),
     Family(
         "supervisord_process_limit_hit",
@@ -323,7 +333,12 @@ mod tests {
     #[test]
     fn a_family_without_a_sample_is_left_out() {
         let text = written(vec![named("a", ProcessState::Running)]);
-        for absent in ["_limit_hit", "_next_run_time", "_events_discarded"] {
+        for absent in [
+            "_limit_hit",
+            "_next_run_time",
+            "_events_discarded",
+            "_healthy",
+        ] {
             assert!(!text.contains(absent), "{text}");
         }
         for present in [
@@ -335,6 +350,14 @@ mod tests {
         ] {
             assert!(text.contains(present), "{text}");
         }
+        let unhealthy = ProcessView {
+            health: ProcessHealth::Unhealthy("HTTP status 503".to_owned()),
+            ..named("a", ProcessState::Running)
+        };
+        assert!(
+            written(vec![unhealthy])
+                .contains("supervisord_process_healthy{group=\"cat\",name=\"a\"} 0\n")
+        );
         let limited = ProcessView {
             resource_events: ResourceEvents {
                 oom_kill: true,

@@ -3,10 +3,12 @@
 pub mod check;
 mod env_file;
 mod fatal;
+mod init;
 pub mod machine;
 pub mod manual;
 mod pidfile;
 mod previous_daemon;
+mod print;
 mod reload;
 mod run_loop;
 mod run_threads;

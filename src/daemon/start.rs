@@ -3,22 +3,22 @@
 //! An error in any of them ends the daemon with status 2 and all reasons on standard error.
 
 use std::ffi::OsStr;
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::fatal::{Fatal, USAGE, fail};
 use super::machine::Machine;
+use super::print::print;
 use super::startup::StartContext;
-use super::{check, env_file, reload, run_loop, startup};
+use super::{check, env_file, init, reload, run_loop, startup};
 use crate::cli::completion::{Completion, CompletionRequest};
 use crate::cli::options;
 use crate::cli::subcommand::{Subcommand, SubcommandRequest, SubcommandText};
 use crate::config::options::DaemonOptions;
 use crate::config::spec::Config;
 use crate::config::{self, ConfigErrors, render, search};
-use crate::domain::{Line, VERSION};
+use crate::domain::{COMMIT, Line, VERSION};
 use crate::handoff::{self, Handoff, RecoverySource};
 use crate::{diagnostics, engine, fd_holder, import, pidproxy, service, sys};
 
@@ -100,6 +100,9 @@ fn run_subcommand(subcommand: &Subcommand, argv0: &str, args: &[String]) -> Exit
     match request {
         SubcommandRequest::Import(args) => import::run_import(argv0, &args, &machine),
         SubcommandRequest::Service(args) => service::run_service(argv0, &args, &machine),
+        SubcommandRequest::Init(args) => init::run_init(argv0, &args),
+        // The Go project's two lines.
+        SubcommandRequest::Version => print(&format!("Version: {VERSION}\n Commit: {COMMIT}\n")),
     }
 }
 
@@ -222,10 +225,4 @@ fn checked(path: &str, result: &Result<Config, ConfigErrors>) -> ExitCode {
             ExitCode::from(USAGE)
         }
     }
-}
-
-fn print(text: &str) -> ExitCode {
-    // A closed pipe, as in `supervisord --help | head`, is no error.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    ExitCode::SUCCESS
 }

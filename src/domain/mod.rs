@@ -57,5 +57,10 @@ pub use time::{Bytes, Now, Seconds, Tick, Wall};
 
 /// The version of the product, as shown by `-v`, `supervisorctl version` and `getSupervisorVersion`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The commit that this was built from, if the builder named it in SUPERVISORD_COMMIT.
+pub const COMMIT: &str = match option_env!("SUPERVISORD_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
 /// The version of the XML-RPC interface. It is Supervisor's, since its clients check for exactly this value.
 pub const API_VERSION: &str = "3.0";

@@ -10,6 +10,8 @@ pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("subcommands::import_translates_units_to_sections", import),
         Trial::new("subcommands::mistakes_are_usage_errors", mistakes),
+        Trial::new("subcommands::g05_version_has_two_lines", version),
+        Trial::new("subcommands::g06_the_written_sample_loads", init),
         Trial::new(
             "subcommands::without_systemd_there_is_no_service",
             no_systemd,
@@ -69,6 +71,56 @@ fn import() -> Result<Outcome, String> {
         .write("conf", &format!("[supervisord]\n{}", got.stdout))?;
     let got = supervisord(&host, &["--check", "--strict", "-c", "conf"], None)?;
     expect(got.code == 0, format!("{got:?}"))?;
+    Ok(Outcome::Passed)
+}
+
+fn version() -> Result<Outcome, String> {
+    let got = supervisord(&Host::new("")?, &["version"], None)?;
+    let expected = format!("Version: {}\n Commit: ", env!("CARGO_PKG_VERSION"));
+    expect(
+        got.code == 0 && got.stdout.starts_with(&expected) && got.stdout.lines().count() == 2,
+        format!("{got:?}"),
+    )?;
+    Ok(Outcome::Passed)
+}
+
+fn init() -> Result<Outcome, String> {
+    let host = Host::new("")?;
+    let got = supervisord(&host, &["init", "-o", "new.conf"], None)?;
+    expect(
+        got.code == 0 && got.stdout.is_empty() && got.stderr.is_empty(),
+        format!("{got:?}"),
+    )?;
+    let written = host.place.read("new.conf");
+    let got = supervisord(&host, &["--check", "--strict", "-c", "new.conf"], None)?;
+    expect(got.code == 0 && got.stderr.is_empty(), format!("{got:?}"))?;
+    // It overwrites nothing, and follows no link.
+    host.place.write("mine.conf", "mine")?;
+    for name in ["mine.conf", "link.conf"] {
+        if name == "link.conf" {
+            std::os::unix::fs::symlink("nowhere.conf", host.place.join(name))
+                .map_err(|error| error.to_string())?;
+        }
+        let got = supervisord(&host, &["init", "--output", name], None)?;
+        expect(
+            got.code == 1
+                && got
+                    .stderr
+                    .contains(&format!("cannot write {name}: it exists already")),
+            format!("{got:?}"),
+        )?;
+    }
+    expect(
+        host.place.read("mine.conf") == "mine" && !host.place.join("nowhere.conf").exists(),
+        "a file was changed",
+    )?;
+    let got = supervisord(&host, &["init", "-o", "-"], None)?;
+    expect(got.code == 0 && got.stdout == written, "another sample")?;
+    let got = supervisord(&host, &["init"], None)?;
+    expect(
+        got.code == 2 && got.stderr.contains("--output"),
+        format!("{got:?}"),
+    )?;
     Ok(Outcome::Passed)
 }
 

@@ -2,7 +2,9 @@
 //! known about it derives from that: parsing, help, completion and manual.
 
 mod import;
+mod init;
 mod service;
+mod version;
 
 use std::sync::OnceLock;
 
@@ -14,15 +16,22 @@ use super::completion::{self, Candidate, Completion, NameSource, WordPosition};
 use super::getopt::OptionSpec;
 use super::options::OptionRow;
 pub use import::ImportArgs;
+pub use init::InitArgs;
 pub use service::{ServiceAction, ServiceArgs};
 
 /// All subcommands, in the order of the help text.
-pub static SUBCOMMANDS: [Subcommand; 2] = [
+pub static SUBCOMMANDS: [Subcommand; 4] = [
     Subcommand::new(import::NAME, import::command, |matches| {
         SubcommandRequest::Import(import::args(matches))
     }),
     Subcommand::new(service::NAME, service::command, |matches| {
         SubcommandRequest::Service(service::args(matches))
+    }),
+    Subcommand::new(init::NAME, init::command, |matches| {
+        SubcommandRequest::Init(init::args(matches))
+    }),
+    Subcommand::new(version::NAME, version::command, |_| {
+        SubcommandRequest::Version
     }),
 ];
 
@@ -43,6 +52,10 @@ pub enum SubcommandRequest {
     Import(ImportArgs),
     /// Install the daemon as a systemd service, or control the service.
     Service(ServiceArgs),
+    /// Write a sample configuration.
+    Init(InitArgs),
+    /// Print the version.
+    Version,
 }
 
 /// What to print instead of running the subcommand.

@@ -138,6 +138,10 @@ impl Fleet {
             let Some(Pending::Rolling(rolling)) = self.requests.pending.get_mut(&ticket) else {
                 return;
             };
+            // A daemon that exits changes no group: it stops them by the priorities that they had when it began.
+            if self.shutdown_state.is_some() && rolling.update.is_some() {
+                return;
+            }
             let due = rolling
                 .under_way
                 .iter()

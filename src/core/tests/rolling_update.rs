@@ -6,8 +6,8 @@ use super::bench::{Bench, stop};
 use super::scaling::{ended, instance, made, of, pool, there};
 use crate::api::{Request, Ticket};
 use crate::config::spec::{Config, ProcessSpec};
-use crate::core::Input;
-use crate::domain::{Seconds, SpawnError};
+use crate::core::{DaemonSignal, Input};
+use crate::domain::{Seconds, Signal, SpawnError};
 use crate::effects::{LoadReason, LoaderOutcome, OutputOutcome, SpawnerOutcome};
 
 /// A configuration of the group `g` with `count` processes, changed by `change`, that is updated one by one.
@@ -233,4 +233,20 @@ fn a_process_that_was_stopped_gets_its_configuration_and_starts_with_the_group()
             "autostart={autostart}"
         );
     }
+}
+
+#[test]
+fn an_exit_of_the_daemon_ends_an_update() {
+    let mut bench = pool(2);
+    bench.give(1000, Input::DeadlineReached);
+    read(&mut bench, 1, rolling(2, slower));
+    bench.ask(2000, update());
+    found(&mut bench, 2);
+    bench.give(2000, Input::Received(DaemonSignal::Exit(Signal::TERM)));
+    gone(&mut bench, 0, 1);
+    assert_eq!(updated(&bench), 0);
+    assert_eq!(
+        gone(&mut bench, 1, 2).last().map(String::as_str),
+        Some("finish Shutdown")
+    );
 }

@@ -1,5 +1,6 @@
 //! The core in virtual time, with random configurations, failures, clients and clocks. A failing test prints the seed
-//! of its world: `SIM_SEED=n` runs only that world, `SIM_STEPS=n` sets the total number of inputs.
+//! of its world: `SIM_SEED=n` runs only that world, `SIM_STEPS=n` sets the total number of inputs,
+//! `SIM_FIRST=n` the first world.
 
 mod checkpoint;
 mod configs;
@@ -137,7 +138,7 @@ const MUST_HAPPEN: &[&str] = &[
 fn every_invariant_holds_in_random_worlds() {
     let steps = number("SIM_STEPS").unwrap_or(STEPS);
     let only = number("SIM_SEED");
-    let mut seed = only.unwrap_or(1);
+    let mut seed = only.or(number("SIM_FIRST")).unwrap_or(1);
     let mut done = 0;
     let mut seen = BTreeSet::new();
     while done < steps {

@@ -272,6 +272,8 @@ impl Notifiers {
         let is_done = match notifier.state {
             ProcessState::Starting => at < notifier.ready_by || notifier.failed,
             ProcessState::Running => at < notifier.beat_by || notifier.failed,
+            // A hook before the stop signal has its own limit.
+            ProcessState::Stopping if !notifier.stop_sent && notifier.spec.hooks.is_some() => true,
             ProcessState::Stopping => at < notifier.kill_by || notifier.killed,
             _ => true,
         };

@@ -378,7 +378,10 @@ pub(super) fn as_text(value: &RpcValue) -> Result<String, CtlError> {
     }
 }
 
-/// Reads a number.
+/// Reads a number; a truth value counts as 0 or 1.
+///
+/// # Errors
+/// The value is of another type.
 pub(super) fn as_int(value: &RpcValue) -> Result<i64, CtlError> {
     match value {
         RpcValue::Int(number) => Ok(*number),

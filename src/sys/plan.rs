@@ -111,10 +111,10 @@ pub enum ChildIds {
     },
 }
 
-/// A value for the kernel, and its configured text.
+/// A value of a system call, and the text that it was configured with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfiguredValue<T> {
-    /// The value for the kernel.
+    /// The value that the system call gets.
     pub value: T,
     /// The configured text, for the message "couldn't set …".
     pub text: String,

@@ -72,7 +72,7 @@ pub fn load_with_places(
     exit_when::check_exit_when(&mut reader, &daemon, &groups);
     warn_of_rights(&mut reader, &daemon, &groups);
     if options.check {
-        // A daemon that starts logs this itself.
+        // A daemon that starts logs these warnings when it has read the files and found the cgroup.
         warn_of_cgroups(&mut reader, &groups);
         env_files::check_env_files(&mut reader, &groups);
     }

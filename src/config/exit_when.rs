@@ -81,7 +81,7 @@ impl OnFatal {
         *self == Self::default()
     }
 
-    /// Parses `none` or `shutdown`, in any case, or `exec:` and a script, whose limit [`OnFatal::with_limit`] sets.
+    /// Parses `none` or `shutdown`, in any case, or `exec:` and a script, whose limit `with_limit` sets.
     ///
     /// # Errors
     /// Any other word, or a script that is wrong.

@@ -37,6 +37,9 @@ pub(crate) struct Dependents {
     /// Requests whose command the shell has looked up, so that the start was tried.
     checked: BTreeSet<Ticket>,
     is_stopping: bool,
+    /// Processes whose stop may have been asked for before the shutdown, and waits for one that depends on them. It does
+    /// not wait for processes that were started since.
+    held: BTreeSet<Name>,
 }
 
 impl Dependents {
@@ -104,7 +107,10 @@ impl Dependents {
                 self.seen.retain(|name, _| name.0 != group);
                 self.up.retain(|name| name.0 != group);
             }
-            Change::SupervisorState(state) if state.code() < 1 => self.is_stopping = true,
+            Change::SupervisorState(state) if state.code() < 1 && !self.is_stopping => {
+                self.is_stopping = true;
+                self.held = self.waited_for(fleet);
+            }
             _ => {}
         }
     }
@@ -174,11 +180,26 @@ impl Dependents {
             );
             assert!(
                 !self.is_stopping
+                    || self.held.contains(name)
                     || !self.up.contains(&dependant)
                     || matches!(state, ProcessState::Unknown | ProcessState::Stopped),
                 "stop is the exact reverse: {name:?} stops before {dependant:?}, which is {state}"
             );
         }
+    }
+
+    /// The processes that something depends on which is being stopped now.
+    fn waited_for(&self, fleet: &Fleet) -> BTreeSet<Name> {
+        let stopping: Vec<_> = active(fleet)
+            .filter(|(name, _)| self.state(name).state == ProcessState::Stopping)
+            .collect();
+        let is_waited_for = |name: &&Name| {
+            stopping.iter().any(|(_, spec)| {
+                let mut needs = spec.dependencies.all();
+                needs.any(|need| means(fleet, &need.target, name))
+            })
+        };
+        self.up.iter().filter(is_waited_for).cloned().collect()
     }
 
     /// Checks the processes that wait now. `starts`: the pending requests to start one process and wait for it.

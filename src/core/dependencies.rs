@@ -20,8 +20,8 @@ const NAMES_MAX: usize = 5;
 const REASON_CHARS_MAX: usize = 300;
 
 impl Fleet {
-    /// Makes the index of dependencies from the active groups. [`Fleet::resumed`] draws the consequences. Linear in the number of
-    /// processes and dependencies.
+    /// Makes the index of dependencies from the active groups. [`Fleet::resumed`] draws the consequences. Linear in the
+    /// number of processes and dependencies.
     pub(super) fn index_dependencies(&mut self) {
         let mut groups = self.groups.values();
         let is_none = |group: &Group| {

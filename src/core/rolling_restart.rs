@@ -181,7 +181,7 @@ impl RollingRestart {
         self.results.push(settled);
     }
 
-    /// Returns whether so many processes failed that no further process is restarted.
+    /// Returns whether more processes failed than `max_failures` allows. No further process is restarted then.
     pub(super) fn is_halted(&self) -> bool {
         u32::try_from(self.failures.len()).map_or(true, |count| count > self.max_failures)
     }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// A text that a line contains. `*` stands for any text; every other character stands for itself. Brackets are common in
-/// lines of logs, so they have no meaning here.
+/// A pattern. A line matches if it contains the pattern's text; `*` matches any text in between.
+///
+/// Other characters have no special meaning. Brackets, for example, are common in logs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LinePattern(Arc<str>);

@@ -469,7 +469,7 @@ fn never_ready() -> Result<Outcome, String> {
         "STOPPED   dependency api is STOPPED: dependency db is FATAL",
     )?;
     wait_status(&host, "behind", "STOPPED   waiting for forever (STARTING)")?;
-    // Nobody who waits holds up a stop, a start or the end of the daemon.
+    // While a program waits, others can be stopped and started, and the daemon can exit.
     host.expect_ctl(&["restart", "alone"], 0, &["alone: started"])?;
     host.expect_ctl(&["stop", "forever"], 0, &["forever: stopped"])?;
     wait_status(&host, "behind", "STOPPED   waiting for forever (STOPPED)")?;

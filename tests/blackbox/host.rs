@@ -189,6 +189,14 @@ impl Host {
     }
 }
 
+/// A TCP port of the loopback address that nobody uses now.
+pub(crate) fn free_port() -> Result<u16, String> {
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .map_err(|error| error.to_string())
+}
+
 /// A file of this directory.
 pub(crate) fn source(name: &str) -> Result<String, String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))

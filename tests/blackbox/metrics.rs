@@ -2,9 +2,8 @@
 
 use std::process::{Child, Command, Stdio};
 
-use crate::host::Host;
+use crate::host::{Host, free_port};
 use crate::programs::installed;
-use crate::source_document::free_port;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::{Address, Answer, Connection};
 use crate::support::{LIMIT, expect, wait_for};

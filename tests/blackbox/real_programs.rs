@@ -5,9 +5,8 @@ use std::path::Path;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-use crate::host::Host;
+use crate::host::{Host, free_port};
 use crate::programs::{self, Program};
-use crate::source_document::free_port;
 use crate::support::daemon::run;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, is_root, proc, wait_for};

@@ -1,9 +1,8 @@
 //! What the Chinese README of the Go implementation promises about programs: every key and every command.
 
-use std::net::TcpListener;
 use std::path::Path;
 
-use crate::host::Host;
+use crate::host::{Host, free_port};
 use crate::namespace;
 use crate::support::daemon::{Daemon, Side, program, run};
 use crate::support::runner::{Outcome, Trial};
@@ -76,15 +75,6 @@ impl DocumentHost for Place<'_> {
             _ => Err(format!("{script}: {code}: {output}")),
         }
     }
-}
-
-/// A port that is free.
-pub(crate) fn free_port() -> Result<u16, String> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-    listener
-        .local_addr()
-        .map(|address| address.port())
-        .map_err(|error| error.to_string())
 }
 
 /// A directory with the configuration, and the command that starts the daemon with low limits.

@@ -70,7 +70,7 @@ impl Scripts {
         }
     }
 
-    /// Checks that each event about the health of a process tells of a change.
+    /// Checks that a process whose event says that it is healthy was not healthy before, and the reverse.
     fn note_change(&mut self, change: &Change) -> Option<&'static str> {
         let name = (change.group()?.to_string(), change.process()?.to_string());
         match change {

@@ -97,6 +97,21 @@ impl HandlerResponse {
     }
 }
 
+/// A response with a status and headers of its own.
+pub(in crate::server) fn custom_response(
+    status: StatusCode,
+    content_type: &'static str,
+    headers: Vec<(HeaderName, String)>,
+    body: impl Into<Bytes>,
+) -> HandlerResponse {
+    HandlerResponse::Made(Box::new(CustomResponse {
+        status,
+        content_type,
+        headers,
+        body: CustomBody::Whole(body.into()),
+    }))
+}
+
 /// The error page of `status`.
 pub(in crate::server) fn error_page(status: StatusCode) -> Bytes {
     let reason = status.canonical_reason().unwrap_or("Unknown");

@@ -14,7 +14,7 @@ use crate::api::Caller;
 use crate::server::blocking_pool::run_blocking;
 use crate::server::calls::process_list::{list_processes, pids};
 use crate::server::http::connection::HttpConnection;
-use crate::server::http::response::{self, CustomBody, CustomResponse, HandlerResponse};
+use crate::server::http::response::{self, CustomBody, HandlerResponse, custom_response};
 use exposition::TextFormat;
 use families::{PROCESS_BYTES, Scrape};
 
@@ -30,7 +30,8 @@ pub(in crate::server) async fn answer_scrape(
     let format = TextFormat::of(&head.headers);
     match head.method {
         Method::GET => {}
-        Method::HEAD => return whole(format, CustomBody::None(None)),
+        // The headers alone, for which no process is asked.
+        Method::HEAD => return exposition_head(format),
         _ => return wrong_method(),
     }
     let Some(_large) = connection.guard.acquire_large().await else {
@@ -50,28 +51,30 @@ pub(in crate::server) async fn answer_scrape(
     let text = written.await;
     connection.shared.reclaim.count_freed(count * PROCESS_BYTES);
     match text {
-        Some(text) => whole(format, CustomBody::Whole(text.into())),
+        Some(text) => exposition_response(format, text),
         None => HandlerResponse::Error(StatusCode::INTERNAL_SERVER_ERROR),
     }
 }
 
-fn whole(format: TextFormat, body: CustomBody) -> HandlerResponse {
-    HandlerResponse::Made(Box::new(CustomResponse {
-        status: StatusCode::OK,
-        content_type: format.content_type(),
-        headers: vec![(header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned())],
-        body,
-    }))
+/// The response with this text.
+fn exposition_response(format: TextFormat, text: String) -> HandlerResponse {
+    let headers = vec![(header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned())];
+    custom_response(StatusCode::OK, format.content_type(), headers, text)
+}
+
+/// The head of that response. The length is not known without the text.
+fn exposition_head(format: TextFormat) -> HandlerResponse {
+    let mut answer = exposition_response(format, String::new());
+    if let HandlerResponse::Made(made) = &mut answer {
+        made.body = CustomBody::None(None);
+    }
+    answer
 }
 
 fn wrong_method() -> HandlerResponse {
     let status = StatusCode::METHOD_NOT_ALLOWED;
-    HandlerResponse::Made(Box::new(CustomResponse {
-        status,
-        content_type: "text/html",
-        headers: vec![(header::ALLOW, "GET, HEAD".to_owned())],
-        body: CustomBody::Whole(response::error_page(status)),
-    }))
+    let headers = vec![(header::ALLOW, "GET, HEAD".to_owned())];
+    custom_response(status, "text/html", headers, response::error_page(status))
 }
 
 impl TextFormat {

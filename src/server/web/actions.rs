@@ -10,12 +10,12 @@ use super::confirmation::{confirmation_page, has_token};
 use super::csrf::forbidden;
 use super::form::Form;
 use super::page_actions::{ActionTarget, find_action};
-use super::page_response::{custom_response, protection_headers, redirect};
+use super::page_response::{protection_headers, redirect};
 use super::perform_action::{perform_action, run_to_completion};
 use crate::api::Caller;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::percent_encoding::url_quoted;
-use crate::server::http::response::HandlerResponse;
+use crate::server::http::response::{HandlerResponse, custom_response};
 
 /// Answers POST of one of our forms: 303 to the page with a message, or JSON for the page's script.
 pub(super) async fn handle_form(

@@ -30,9 +30,8 @@ use hyper::{Method, StatusCode};
 
 use crate::api::Caller;
 use crate::server::http::connection::HttpConnection;
-use crate::server::http::response::{CustomBody, HandlerResponse};
+use crate::server::http::response::{CustomBody, HandlerResponse, custom_response};
 use form::Form;
-use page_response::custom_response;
 
 pub(super) use assets::assets_modified;
 pub(super) use csrf::{csrf_refusal, own_host_names};

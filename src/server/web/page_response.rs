@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use hyper::header::{self, HeaderName};
 
-use crate::server::http::response::{self, CustomBody, CustomResponse, HandlerResponse};
+use crate::server::http::response::{self, HandlerResponse, custom_response};
 
 /// Content security policy: load only from this server, nothing inline, never shown in a frame.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -42,20 +42,6 @@ pub(super) fn protection_headers() -> Vec<(HeaderName, String)> {
     ]
     .map(|(name, value)| (name, value.to_owned()))
     .into()
-}
-
-pub(super) fn custom_response(
-    status: StatusCode,
-    content_type: &'static str,
-    headers: Vec<(HeaderName, String)>,
-    body: impl Into<hyper::body::Bytes>,
-) -> HandlerResponse {
-    HandlerResponse::Made(Box::new(CustomResponse {
-        status,
-        content_type,
-        headers,
-        body: CustomBody::Whole(body.into()),
-    }))
 }
 
 /// A redirect: the error page of `status` with a `Location` header.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::{expect_same, pids, upgrade};
-use crate::host::Host;
+use crate::host::{Host, free_port};
 use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::{self, Address, CallError, Connection, Value};
@@ -70,13 +70,6 @@ impl Tally {
             Err(error) => self.wrong.push(format!("{:?} {error}", error.kind())),
         }
     }
-}
-
-fn free_port() -> Result<u16, String> {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(|error| error.to_string())
 }
 
 fn crowd() -> Result<Outcome, String> {

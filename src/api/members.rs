@@ -138,7 +138,13 @@ pub const PROCESS_MEMBERS: [&str; 14] = [
 ];
 
 /// Further members of a table, which only clients that name them get, because Supervisor's struct lacks them.
-pub const DETAIL_MEMBERS: [&str; 4] = ["restarts", "lastexit", "nextattempt", "health"];
+pub const DETAIL_MEMBERS: [&str; 5] = [
+    "restarts",
+    "lastexit",
+    "nextattempt",
+    "health",
+    "logtargets",
+];
 
 /// The set of [`PROCESS_MEMBERS`] and [`DETAIL_MEMBERS`] that a table has as columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -316,12 +316,9 @@ pub(super) fn of_value(kind: ValueKind, value: &str) -> Option<String> {
 /// A warning about a valid log file that the Go re-implementation interprets differently.
 pub(super) fn of_logfile(value: &str) -> Option<&'static str> {
     let lower = value.trim().to_lowercase();
-    let is_remote = lower
-        .strip_prefix("syslog")
-        .is_some_and(|rest| rest.trim_start().starts_with('@'));
-    is_remote.then_some(
-        "is taken as a file name: syslog servers are not supported; use syslog or journal",
-    )
+    let rest = lower.strip_prefix("syslog")?;
+    let means_server = rest.starts_with([' ', '\t', ':']);
+    means_server.then_some("is taken as a file name; write syslog @HOST for a syslog server")
 }
 
 /// Splits a section's name after its colon.

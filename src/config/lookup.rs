@@ -137,9 +137,11 @@ mod fake {
         fn default() -> Self {
             Self {
                 files: BTreeMap::new(),
-                dirs: ["/", "/etc", "/tmp", "/start", "/home/me", "/var/log"]
-                    .map(str::to_owned)
-                    .into(),
+                dirs: [
+                    "/", "/dev", "/etc", "/tmp", "/start", "/home/me", "/var/log",
+                ]
+                .map(str::to_owned)
+                .into(),
                 env: vec![("HOME".to_owned(), "/home/me".to_owned())],
                 uid: 1000,
                 capabilities: Capabilities::NONE,

@@ -15,7 +15,10 @@ pub use super::exit_when::{ExitWhen, FatalScript, OnFatal};
 pub use super::health::{HealthAction, HealthCheck, HealthSpec};
 pub use super::hooks::Hooks;
 pub use super::interned_default::InternedDefault;
-pub use super::log_target::{JournalSpec, NamedTargets};
+pub use super::log_target::{
+    JournalSpec, NamedTargets, SyslogForm, SyslogFormat, SyslogFraming, SyslogServer,
+    SyslogTransport,
+};
 use super::problem::ConfigProblem;
 pub use super::resources::{CgroupLimits, CpuMax, KillMode, LimitAmount};
 pub use super::restart_policy::{RestartPolicy, UNLIMITED_RETRIES};
@@ -659,6 +662,12 @@ pub struct LogSpec {
     pub capture_maxbytes: Bytes,
     /// Publish PROCESS_LOG events.
     pub events: bool,
+    /// Further files of a list of targets. None of them can be read back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_files: Vec<Arc<Path>>,
+    /// The form of the messages for syslog.
+    #[serde(default, skip_serializing_if = "SyslogForm::is_default")]
+    pub syslog_form: SyslogForm,
     /// The targets besides the file.
     #[serde(flatten)]
     pub named: NamedTargets,
@@ -674,8 +683,20 @@ impl LogSpec {
             backups: 0,
             capture_maxbytes: Bytes(0),
             events: false,
+            more_files: Vec::new(),
+            syslog_form: SyslogForm::default(),
             named: NamedTargets::default(),
         }
+    }
+
+    /// Whether the log is a list of targets that must not wait for each other. The local syslog does not count, because
+    /// it never makes another target wait.
+    #[must_use]
+    pub fn is_list(&self) -> bool {
+        let first = !matches!(self.target, LogTarget::None | LogTarget::Empty);
+        let journal = self.named.journal.is_some();
+        let servers = self.named.servers.len();
+        usize::from(first) + self.more_files.len() + usize::from(journal) + servers > 1
     }
 }
 
@@ -704,6 +725,8 @@ pub enum LogTarget {
     None,
     /// No file, because the value is empty. Clients see the empty value.
     Empty,
+    /// The last output, in the memory of the daemon.
+    Memory,
     /// A file with a generated name in `childlogdir`, which exists as long as the group.
     Auto,
     /// This file, as configured (relative to the daemon's working directory).

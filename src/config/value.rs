@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::log_target::{self, NamedTargets};
 use super::lookup::Lookup;
 use super::path::{dirname, expand_user};
 pub use super::python::integer;
@@ -435,14 +434,17 @@ pub fn host_names(text: &str) -> Result<Vec<String>, String> {
 }
 
 /// The value of a `*_logfile` key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum LogfileValue {
     /// `NONE` or `OFF`.
+    #[default]
     None,
     /// `AUTO`.
     Auto,
     /// `syslog`.
     Syslog,
+    /// `memory`, which only a program's log can be.
+    Memory,
     /// A path. An empty path means no file.
     File(String),
 }
@@ -460,57 +462,10 @@ pub fn logfile(text: &str, lookup: &dyn Lookup) -> Result<LogfileValue, String> 
     }
 }
 
-/// All targets of a `*_logfile` key of a program.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogTargets {
-    /// The file, or one of the words.
-    pub file: LogfileValue,
-    /// The other targets, but not the word `syslog` by itself.
-    pub named: NamedTargets,
-}
-
 /// Whether this is the word for the journal, in any case.
 #[must_use]
 pub fn is_journal(text: &str) -> bool {
     matches!(text.to_lowercase().as_str(), "journal" | "journald")
-}
-
-/// Parses what [`logfile`] takes, the word of another target such as `journal`, or a list of targets: at most one file
-/// (a path or AUTO) with words of targets. A text with commas is a list only if one of its items is the word of a
-/// target, because a path may contain commas.
-///
-/// # Errors
-/// A directory that does not exist; in a list: an empty item, NONE, or a second file.
-// Differs: Supervisor takes both for file names.
-pub fn log_targets(text: &str, lookup: &dyn Lookup) -> Result<LogTargets, String> {
-    let mut targets = LogTargets {
-        file: LogfileValue::None,
-        named: NamedTargets::default(),
-    };
-    if !text.eq_ignore_ascii_case(log_target::SYSLOG) && targets.named.add(text) {
-        return Ok(targets);
-    }
-    let items = list(text);
-    if items.len() < 2 || !items.iter().any(|item| log_target::is_target(item)) {
-        targets.file = logfile(text, lookup)?;
-        return Ok(targets);
-    }
-    for item in &items {
-        if targets.named.add(item) {
-            continue;
-        }
-        match logfile(item, lookup)? {
-            LogfileValue::None => return Err(format!("{item} is not allowed in the list {text}")),
-            LogfileValue::File(path) if path.is_empty() => {
-                return Err(format!("the list {text} has an empty item"));
-            }
-            _ if targets.file != LogfileValue::None => {
-                return Err(format!("the list {text} has more than one file"));
-            }
-            file => targets.file = file,
-        }
-    }
-    Ok(targets)
 }
 
 /// Parses `LINES/TIME`, or 0 for no limit. The time is a number of seconds or has a unit (ms, s, sec, min, h), and is
@@ -601,7 +556,6 @@ mod tests {
     use std::fmt::Debug;
 
     use super::super::lookup::Fake;
-    use super::super::spec::JournalSpec;
     use super::*;
 
     fn check<T: Debug + PartialEq>(
@@ -738,54 +692,6 @@ mod tests {
                 ("", Ok(LogfileValue::File(String::new()))),
                 (
                     "~/no/x",
-                    Err("The directory named as part of the path ~/no/x does not exist"),
-                ),
-            ],
-        );
-    }
-
-    #[test]
-    fn a_log_accepts_files_journal_and_syslog() {
-        let machine = Fake::default();
-        let with_journal = |journal: bool| NamedTargets {
-            journal: journal.then_some(JournalSpec { limit: None }),
-            ..NamedTargets::default()
-        };
-        let of = |file, journal, syslog| {
-            Ok(LogTargets {
-                file,
-                named: NamedTargets {
-                    syslog,
-                    ..with_journal(journal)
-                },
-            })
-        };
-        let file = |path: &str| LogfileValue::File(path.to_owned());
-        check(
-            |text| log_targets(text, &machine),
-            &[
-                ("journal", of(LogfileValue::None, true, false)),
-                ("Journald", of(LogfileValue::None, true, false)),
-                ("syslog", of(LogfileValue::Syslog, false, false)),
-                ("journal, ~/x.log", of(file("/home/me/x.log"), true, false)),
-                ("AUTO,journald", of(LogfileValue::Auto, true, false)),
-                ("x.log,syslog,journal", of(file("x.log"), true, true)),
-                // No item is a keyword, so the value is one path, as in Supervisor.
-                ("a,b.log", of(file("a,b.log"), false, false)),
-                ("a,journal.log", of(file("a,journal.log"), false, false)),
-                ("auto,none", of(file("auto,none"), false, false)),
-                ("./journal", of(file("./journal"), false, false)),
-                ("journal,", Err("the list journal, has an empty item")),
-                (
-                    "journal, OFF",
-                    Err("OFF is not allowed in the list journal, OFF"),
-                ),
-                (
-                    "a.log,journal,AUTO",
-                    Err("the list a.log,journal,AUTO has more than one file"),
-                ),
-                (
-                    "journal,~/no/x",
                     Err("The directory named as part of the path ~/no/x does not exist"),
                 ),
             ],

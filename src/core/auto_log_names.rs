@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::config::spec::{DaemonSpec, LogTarget, ProcessSpec};
-use crate::domain::{Channel, LogPaths};
+use crate::domain::{Channel, LogPaths, memory_log};
 
 /// The characters of the random part.
 const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789_";
@@ -56,7 +56,7 @@ impl AutoLogNames {
     pub(super) fn make(&mut self, spec: &ProcessSpec, daemon: &DaemonSpec) -> LogPaths {
         let mut one = |target: &LogTarget, channel| match target {
             LogTarget::Auto => Some(self.path(spec, channel, daemon)),
-            LogTarget::None | LogTarget::Empty | LogTarget::File(_) => None,
+            LogTarget::None | LogTarget::Empty | LogTarget::Memory | LogTarget::File(_) => None,
         };
         LogPaths {
             stdout: one(&spec.stdout.target, Channel::Stdout),
@@ -67,7 +67,8 @@ impl AutoLogNames {
 
 /// Returns the log paths of `spec`. `made` holds the generated ones.
 pub(super) fn paths(spec: &ProcessSpec, made: Option<&LogPaths>) -> LogPaths {
-    let one = |target: &LogTarget, made: Option<&Arc<Path>>| match target {
+    let one = |target: &LogTarget, channel, made: Option<&Arc<Path>>| match target {
+        LogTarget::Memory => Some(memory_log(&spec.group, &spec.name, channel)),
         LogTarget::None | LogTarget::Empty => None,
         LogTarget::File(path) => Some(Arc::clone(path)),
         LogTarget::Auto => made.map(Arc::clone),
@@ -75,10 +76,12 @@ pub(super) fn paths(spec: &ProcessSpec, made: Option<&LogPaths>) -> LogPaths {
     LogPaths {
         stdout: one(
             &spec.stdout.target,
+            Channel::Stdout,
             made.and_then(|paths| paths.stdout.as_ref()),
         ),
         stderr: one(
             &spec.stderr.target,
+            Channel::Stderr,
             made.and_then(|paths| paths.stderr.as_ref()),
         ),
     }

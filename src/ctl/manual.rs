@@ -31,7 +31,7 @@ const ANSWERS: &[(&str, &str)] = &[
         "`status`",
         "`processes`: array of objects with `group`, `name`, `namespec`, `state` (its name), `statecode`, `pid` (0 if none), \
          `description`, `start`, `stop` and `now` (seconds since the epoch, 0 for never), `exitstatus`, `spawnerr`, `logs` \
-         with the paths `stdout` and `stderr`, and `health` (`none`, `starting`, `healthy` or `unhealthy`). With `-v` also `restarts`, `lastexit` and `nextattempt` (seconds since the epoch, 0 \
+         with the paths `stdout` and `stderr`, and `health` (`none`, `starting`, `healthy` or `unhealthy`). With `-v` also `restarts`, `lastexit`, `logtargets` and `nextattempt` (seconds since the epoch, 0 \
          if none is due). `errors`, if a name is unknown: array of objects with `name` and `error`.",
     ),
     (

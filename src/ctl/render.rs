@@ -55,6 +55,13 @@ pub(super) fn details(process: &ProcessInfo) -> Vec<String> {
             lines.push(format!("    {name}: {text}"));
         }
     }
+    for of in &details.logtargets {
+        let fails = if of.fails { ", writing fails" } else { "" };
+        lines.push(format!(
+            "    {} to {}: {} bytes, {} dropped{fails}",
+            of.stream, of.target, of.written, of.dropped
+        ));
+    }
     lines
 }
 

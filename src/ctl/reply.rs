@@ -37,6 +37,35 @@ pub(super) struct ProcessDetails {
     pub(super) restarts: i64,
     pub(super) lastexit: String,
     pub(super) nextattempt: i64,
+    pub(super) logtargets: Vec<LogTargetInfo>,
+}
+
+/// A log target of a process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct LogTargetInfo {
+    pub(super) stream: String,
+    pub(super) target: String,
+    pub(super) written: u64,
+    pub(super) dropped: u64,
+    pub(super) fails: bool,
+}
+
+impl LogTargetInfo {
+    /// Parses a line of the member `logtargets`. `None`: it has another form.
+    fn parse(line: &str) -> Option<Self> {
+        let (stream, rest) = line.split_once('\t')?;
+        let mut numbers = rest.rsplitn(4, '\t');
+        let fails = numbers.next()? == "1";
+        let dropped = numbers.next()?.parse().ok()?;
+        let written = numbers.next()?.parse().ok()?;
+        Some(Self {
+            stream: stream.to_owned(),
+            target: numbers.next()?.to_owned(),
+            written,
+            dropped,
+            fails,
+        })
+    }
 }
 
 impl ProcessInfo {
@@ -89,6 +118,11 @@ impl ProcessInfo {
             "stderr_logfile" => &mut self.stderr_logfile,
             "lastexit" => &mut self.details_mut().lastexit,
             "health" => self.health.get_or_insert_default(),
+            "logtargets" => {
+                let targets = member.lines().filter_map(LogTargetInfo::parse);
+                self.details_mut().logtargets = targets.collect();
+                return Ok(());
+            }
             _ => {
                 let number = match name {
                     "state" => &mut self.state,

@@ -48,6 +48,7 @@ const DETAILED: &[&str] = &[
     "restarts",
     "lastexit",
     "nextattempt",
+    "logtargets",
 ];
 
 /// All processes, with all members.

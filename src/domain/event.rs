@@ -184,7 +184,7 @@ pub const EVENT_VALUES: &[(&str, &str)] = &[
 ];
 
 /// One of the two output streams of a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Channel {
     /// Standard output. It includes standard error with `redirect_stderr`.
     Stdout,

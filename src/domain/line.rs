@@ -382,6 +382,10 @@ lines! {
     CannotCreateLog { #[own] path: String, error: Errno } = Error ours "cannot create {path}: {error}";
     SyslogFailed { error: Errno } = Error ours "cannot send to syslog: {error} (lines are discarded until sending works again)";
     SyslogRecovered { lost: u64 } = Warn ours "sending to syslog works again; {lost} lines were lost";
+    SyslogServerFailed { #[own] server: String, #[own] error: String } = Error ours "cannot send to {server}: {error} (lines wait for the server, and beyond 1 MiB the oldest are dropped)";
+    SyslogServerDrops { #[own] server: String } = Warn ours "{server} takes lines too slowly: dropping the oldest lines";
+    SyslogServerRecovered { #[own] server: String, lost: u64 } = Warn ours "sending to {server} works again; {lost} bytes were lost";
+    TargetDrops { name: ProcessName, channel: String, #[own] path: String } about name = Warn ours "{name}: {path} takes {channel} too slowly: dropping output for it (other targets are not affected)";
     JournalAway { error: Errno } = Warn ours "cannot send to the journal: {error} (lines are discarded until sending works again)";
     JournalBack {} = Warn ours "sending to the journal works again";
     LogHangs { name: ProcessName, seconds: u64 } about name = Warn ours "{name}: writing a log has blocked for {seconds} s: its file system does not respond (other programs are not affected)";

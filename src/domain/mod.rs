@@ -41,7 +41,7 @@ pub use exit::{ExitReason, ExitStatus, ResourceEvents, SpawnError};
 pub use fd_name::{FdName, INSTANCE_LETTERS};
 pub use foreign::{Escaped, FOREIGN_CHARS_MAX, Foreign, is_deceptive};
 pub use health::ProcessHealth;
-pub use instance::{InstanceId, LogPaths};
+pub use instance::{InstanceId, LogPaths, is_memory_log, memory_log};
 pub use line::{LINES, Level, Line, LineDoc};
 pub use line_pattern::LinePattern;
 pub use listener::{ListenerOutput, ListenerState, Verdict};

@@ -21,7 +21,12 @@ fn needed(config: &Config) -> u64 {
 }
 
 fn of_process(spec: &ProcessSpec) -> u64 {
-    let is_file = |target: &LogTarget| matches!(target, LogTarget::Auto | LogTarget::File(_));
+    let is_file = |target: &LogTarget| {
+        matches!(
+            target,
+            LogTarget::Auto | LogTarget::File(_) | LogTarget::Memory
+        )
+    };
     let held = [
         // The pidfd, and the pipe of standard output.
         true,
@@ -33,7 +38,8 @@ fn of_process(spec: &ProcessSpec) -> u64 {
         spec.notify.socket,
         spec.notify.ready_fd.is_some(),
     ];
-    held.into_iter().map(u64::from).sum()
+    let more = spec.stdout.more_files.len() + spec.stderr.more_files.len();
+    held.into_iter().map(u64::from).sum::<u64>() + more as u64
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use super::activity_journal::ActivityJournal;
 use super::journal;
 use super::log_file::{LogFile, LogRules, WriteStop, remove};
-use super::syslog::{Syslog, SyslogChange};
+use super::syslog::{Syslog, SyslogChange, SyslogHead};
 use crate::domain::{Bytes, Errno, Level, Line, Wall};
 use crate::sys::{self, safe_open::REFUSED};
 
@@ -148,7 +148,7 @@ impl Activity {
         self.format(wall, line);
         let text = self.scratch.as_bytes();
         match &mut self.target {
-            ActivityTarget::Syslog(syslog) => drop(syslog.send(wall, "", text)),
+            ActivityTarget::Syslog(syslog) => drop(syslog.send(wall, &SyslogHead::daemon(), text)),
             ActivityTarget::File(outlet) => outlet.put_line(text, wall, &mut self.clock),
             ActivityTarget::Journal(activity_journal) => activity_journal.send(line),
         }
@@ -186,7 +186,9 @@ impl Activity {
             let text = self.scratch.as_bytes();
             match &mut self.target {
                 ActivityTarget::File(outlet) => outlet.put_line(text, wall, &mut self.clock),
-                ActivityTarget::Syslog(syslog) => drop(syslog.send(wall, "", text)),
+                ActivityTarget::Syslog(syslog) => {
+                    drop(syslog.send(wall, &SyslogHead::daemon(), text))
+                }
                 // The journal never gets a second copy.
                 ActivityTarget::Journal(_) => {}
             }

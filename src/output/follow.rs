@@ -10,6 +10,7 @@ use std::str::FromStr;
 use std::time::UNIX_EPOCH;
 
 use super::tail::{open, slice};
+use crate::domain::is_memory_log;
 
 /// Number of bytes before the end of the file at which following starts.
 const HEAD_BYTES: u64 = 1024;
@@ -49,6 +50,10 @@ impl LogFileId {
     /// The identity of the file at `path`. `None`: there is none, or it cannot be examined.
     #[must_use]
     pub fn at(path: &Path) -> Option<Self> {
+        if is_memory_log(path) {
+            let (file, _) = open(path).ok()??;
+            return file.metadata().ok().map(|meta| Self::of(&meta));
+        }
         path.metadata().ok().map(|meta| Self::of(&meta))
     }
 

@@ -32,6 +32,7 @@ use super::output_state::OutputHandoff;
 use super::pipe_reads::READ_BYTES;
 use super::reactor::{RETRY, Reactor};
 use super::read_buffer::ReadBuffer;
+use super::syslog_server;
 use crate::domain::{FdName, Line};
 use crate::fd_holder::FdStore;
 use crate::heartbeat::{Heartbeat, Heartbeats, Overdue};
@@ -43,6 +44,8 @@ const CALL_BOUND: Duration = Duration::from_millis(10);
 const TURN_BOUND: Duration = Duration::from_secs(30);
 /// Timer slack of the threads, in nanoseconds: how late the kernel may end a wait.
 const TIMER_SLACK_NANOS: std::ffi::c_ulong = 5_000;
+/// How long the end waits for syslog servers that work.
+const FLUSH_TIME: Duration = Duration::from_secs(1);
 /// Maximum number of threads. Each device that hangs can block [`super::stalls::SHARE`] of them.
 const THREADS_MAX: usize = 32;
 /// Commands handled before descriptors get their turn again.
@@ -466,6 +469,7 @@ impl OutputThread {
 
 /// Ends the threads: standbys at once, hanging threads when their calls return.
 fn end(hub: &Hub, left: Option<OutputHandoff>) {
+    syslog_server::flush_all(FLUSH_TIME);
     lock(&hub.roles).has_ended = true;
     hub.changed.notify_all();
     if let Some(ended) = lock(&hub.ended).take() {

@@ -57,6 +57,9 @@ mod word {
     pub(super) const INODE: usize = 7;
     pub(super) const LENGTH: usize = 8;
     pub(super) const MARK: [usize; 2] = [9, 10];
+    /// The number of further logs. Each has three words from [`MORE`] on: device, inode and length.
+    pub(super) const MORE_COUNT: usize = 11;
+    pub(super) const MORE: usize = 12;
 }
 
 /// Flag bits of [`word::SLOT`], above the slot.
@@ -77,13 +80,19 @@ pub(super) struct LogMark {
     pub(super) length: u64,
 }
 
+/// Maximum number of logs of one stream whose marks are recorded. Others get a chunk again if the daemon is killed.
+const LOGS_MAX: usize = 4;
+
+/// The marks of the log files of one stream.
+pub(super) type LogMarks = [Option<LogMark>; LOGS_MAX];
+
 /// The stream that is about to be read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct InFlightEntry {
     pub(super) instance: InstanceId,
     pub(super) channel: Channel,
-    /// The log to which the bytes go unchanged. `None`: the destination is no plain file, or the bytes are changed.
-    pub(super) log: Option<LogMark>,
+    /// The logs to which the bytes go unchanged. None: no destination is a plain file, or the bytes are changed.
+    pub(super) logs: LogMarks,
 }
 
 /// The writing side of an in-flight log.
@@ -136,12 +145,22 @@ impl InFlightLog {
         if guessed {
             what |= GUESSED;
         }
-        if let Some(log) = entry.log {
+        let mut logs = entry.logs.iter().flatten();
+        if let Some(log) = logs.next() {
             what |= HAS_LOG;
             words[word::DEVICE].store(log.device, Ordering::Relaxed);
             words[word::INODE].store(log.inode, Ordering::Relaxed);
             words[word::LENGTH].store(log.length, Ordering::Relaxed);
         }
+        let mut more = 0;
+        for log in logs {
+            let at = word::MORE + 3 * more;
+            words[at].store(log.device, Ordering::Relaxed);
+            words[at + 1].store(log.inode, Ordering::Relaxed);
+            words[at + 2].store(log.length, Ordering::Relaxed);
+            more += 1;
+        }
+        words[word::MORE_COUNT].store(more as u64, Ordering::Relaxed);
         words[word::SLOT].store(what, Ordering::Relaxed);
         words[word::INCARNATION].store(incarnation, Ordering::Relaxed);
         words[word::COUNT].store(count as u64, Ordering::Relaxed);
@@ -221,6 +240,9 @@ pub struct UnflushedChunk {
     #[serde(with = "super::encoded")]
     data: Vec<u8>,
     log: Option<LogMark>,
+    /// The further logs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    more: Vec<LogMark>,
 }
 
 /// What the buffer tells about a read.
@@ -298,7 +320,16 @@ impl UnflushedChunk {
             reason = "the lower half is the slot"
         )]
         let slot = what as u32;
+        let more = usize::try_from(get(word::MORE_COUNT)).unwrap_or(usize::MAX);
+        let more = (0..more.min(LOGS_MAX - 1)).map(|number| word::MORE + 3 * number);
         Ok(Some(Self {
+            more: more
+                .map(|at| LogMark {
+                    device: get(at),
+                    inode: get(at + 1),
+                    length: get(at + 2),
+                })
+                .collect(),
             instance: InstanceId {
                 slot,
                 incarnation: get(word::INCARNATION),
@@ -322,6 +353,16 @@ impl UnflushedChunk {
     #[must_use]
     pub const fn has_log(&self) -> bool {
         self.log.is_some()
+    }
+
+    /// The marks of the logs.
+    pub(super) fn marks(&self) -> LogMarks {
+        let mut marks = LogMarks::default();
+        let all = self.log.iter().chain(&self.more);
+        for (place, mark) in marks.iter_mut().zip(all) {
+            *place = Some(*mark);
+        }
+        marks
     }
 
     /// Compares the bytes with the pipe and the log. `unread`: how many bytes the pipe holds now (see [`sys::unread`]);
@@ -382,6 +423,12 @@ fn compare_marks<'a>(data: &'a [u8], mark: &[u8; MARK_BYTES]) -> (TakenFromPipe,
         .take_while(|&at| data[at] == mark[at])
         .count();
     (TakenFromPipe::Overwritten, &data[..count - left])
+}
+
+/// How many of the first bytes of `data` the log at `path` has, if it is one of these logs. 0 if it is none.
+pub(super) fn written_of(marks: &LogMarks, path: &Path, data: &[u8]) -> usize {
+    let mut all = marks.iter().flatten();
+    all.find_map(|&mark| written(mark, path, data)).unwrap_or(0)
 }
 
 /// How many of the first bytes of `data` are in the file of `mark`, be it the log at `path` or its first backup.

@@ -91,7 +91,7 @@ fn test_child() {
     let entry = InFlightEntry {
         instance: INSTANCE,
         channel: Channel::Stderr,
-        log: file.mark(),
+        logs: [file.mark(), None, None, None],
     };
     let count = sys::unread(&pipe).expect("told");
     in_flight_log.mark_reading(&entry, count, false);
@@ -141,7 +141,7 @@ fn work(pipe: &OwnedFd, mut buffer: SharedBuffer, log: &Path) {
         let entry = InFlightEntry {
             instance: INSTANCE,
             channel: Channel::Stdout,
-            log: mark,
+            logs: [mark, None, None, None],
         };
         match read_buffer
             .read(pipe, IN_FLIGHT_LOG_BYTES, || entry)
@@ -302,7 +302,7 @@ fn left(count: usize, data: &[u8], guessed: bool, log: Option<LogMark>) -> Share
     let entry = InFlightEntry {
         instance: INSTANCE,
         channel: Channel::Stdout,
-        log,
+        logs: [log, None, None, None],
     };
     in_flight_log.mark_reading(&entry, count, guessed);
     in_flight_log.bytes()[..data.len()].copy_from_slice(data);
@@ -369,7 +369,7 @@ fn packet_mode_recovers_no_foreign_data() {
     let entry = InFlightEntry {
         instance: INSTANCE,
         channel: Channel::Stdout,
-        log: None,
+        logs: [None, None, None, None],
     };
     assert_eq!(
         read_buffer.read(&reader, IN_FLIGHT_LOG_BYTES, || entry),

@@ -75,6 +75,8 @@ pub(super) struct InstanceIo {
     pub(super) polled: [bool; 2],
     /// The pacing of each pipe's reads.
     pub(super) reads: [PipeReads; 2],
+    /// Whether the log of each stream waits for a timer.
+    pub(super) sink_rests: [bool; 2],
     /// Whether a read failed and was logged.
     pub(super) read_failed: [bool; 2],
     /// Whether the process exists, so that its pipes are read.
@@ -124,6 +126,7 @@ impl InstanceIo {
             streams: Streams::default(),
             pipes: Pipes::default(),
             polled: [false; 2],
+            sink_rests: [false; 2],
             reads: [PipeReads::new(), PipeReads::new()],
             read_failed: [false; 2],
             reading: false,

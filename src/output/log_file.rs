@@ -13,7 +13,9 @@ use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::{Whence, ftruncate, geteuid, lseek, write};
 
 use super::in_flight_log::{LogMark, mark_of};
-use crate::domain::{Bytes, Errno};
+use super::memory_log;
+use super::own_stream::{self, OwnStreamWriter};
+use crate::domain::{Bytes, Errno, is_memory_log};
 use crate::sys::safe_open::{self, SafePath, errno};
 
 /// Maximum bytes that a descriptor takes without blocking when poll(2) reports room (PIPE_BUF, pipe(7)).
@@ -85,6 +87,8 @@ pub(super) struct LogFile {
     /// The file was renamed by a rotation, and the new one could not be opened yet.
     orphaned: bool,
     seekable: bool,
+    /// `None`: it is not one of the daemon's own streams.
+    own: Option<OwnStreamWriter>,
 }
 
 impl LogFile {
@@ -93,7 +97,14 @@ impl LogFile {
     /// # Errors
     /// As open(2); ELOOP also for a symbolic link that [`safe_open`] does not follow.
     pub(super) fn open(rules: LogRules) -> Result<Self, Errno> {
-        match open_append(&rules) {
+        // A plain file that is standard output or standard error has one position for all writers.
+        if let Some(Ok(fd)) = own_descriptor(&rules.path)
+            && fstat(&fd).is_ok_and(|stat| safe_open::kind(&stat) == SFlag::S_IFREG)
+        {
+            return Self::with(rules, fd, true).map(Self::own);
+        }
+        let is_own = own_stream::number(&rules.path).is_some();
+        let opened = match open_append(&rules) {
             Ok(fd) => Self::with(rules, fd, false),
             Err(error) => match own_descriptor(&rules.path) {
                 // It is a socket or has another owner, so it cannot be opened by name; but it is already open as a
@@ -101,7 +112,17 @@ impl LogFile {
                 Some(fd) => Self::with(rules, fd?, true),
                 None => Err(error),
             },
+        };
+        match is_own {
+            true => opened.map(Self::own),
+            false => opened,
         }
+    }
+
+    /// Makes the file a writer to one of the daemon's own streams.
+    fn own(mut self) -> Self {
+        self.own = own_stream::number(&self.rules.path).map(OwnStreamWriter::new);
+        self
     }
 
     /// The daemon's standard output.
@@ -146,6 +167,7 @@ impl LogFile {
             rotate_at,
             orphaned: false,
             seekable,
+            own: None,
         })
     }
 
@@ -186,6 +208,15 @@ impl LogFile {
             self.fd = fd;
             self.orphaned = false;
         }
+        if let Some(mut own) = self.own.take() {
+            let (done, error) = own.write(data, &|data| self.write_once(data));
+            self.own = Some(own);
+            return match error {
+                None => (done, None),
+                Some(nix::errno::Errno::EAGAIN) => (done, Some(WriteStop::Full)),
+                Some(error) => (done, Some(WriteStop::Failed(errno(error)))),
+            };
+        }
         let mut done = 0;
         while done < data.len() {
             match self.write_once(&data[done..]) {
@@ -197,6 +228,20 @@ impl LogFile {
             }
         }
         (done, None)
+    }
+
+    /// Writes the beginning of a line that is held for one of the daemon's own streams, at the end of a stream.
+    pub(super) fn finish(&mut self) {
+        if let Some(mut own) = self.own.take() {
+            own.finish(&|data| self.write_once(data));
+        }
+    }
+
+    /// Takes the beginning of a line that is held for one of the daemon's own streams.
+    pub(super) fn take_held(&mut self) -> Vec<u8> {
+        self.own
+            .as_mut()
+            .map_or_else(Vec::new, OwnStreamWriter::take_held)
     }
 
     fn write_once(&self, data: &[u8]) -> nix::Result<usize> {
@@ -315,7 +360,10 @@ impl LogFile {
     /// # Errors
     /// As open(2). The old file stays open.
     pub(super) fn reopen(&mut self) -> Result<(), Errno> {
-        if self.manner == WriteMode::Shared || self.manner == WriteMode::Socket {
+        if self.manner == WriteMode::Shared
+            || self.manner == WriteMode::Socket
+            || self.own.is_some()
+        {
             return Ok(());
         }
         *self = Self::open(self.rules.clone())?;
@@ -329,6 +377,12 @@ impl LogFile {
 /// As unlink(2).
 // Differs: Supervisor removes any kind of file. Here a pipe or a device node stays, because others use it.
 pub(super) fn remove(path: &Path) -> Result<(), Errno> {
+    if is_memory_log(path) {
+        return match memory_log::find(path) {
+            Some(log) => log.clear().map_err(|error| Errno::from(&error)),
+            None => Ok(()),
+        };
+    }
     match std::fs::metadata(path) {
         Ok(meta) if !meta.is_file() && !meta.is_dir() => return Ok(()),
         _ if safe_open::is_system_tree(path) => return Ok(()),
@@ -374,15 +428,10 @@ fn open_append(rules: &LogRules) -> Result<OwnedFd, Errno> {
 
 /// A duplicate of the daemon's standard output or standard error, if `path` names one of them.
 fn own_descriptor(path: &Path) -> Option<Result<OwnedFd, Errno>> {
-    match path.to_str()? {
-        "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1" => {
-            Some(duplicate(std::io::stdout().as_fd()))
-        }
-        "/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2" => {
-            Some(duplicate(std::io::stderr().as_fd()))
-        }
-        _ => None,
-    }
+    Some(match own_stream::number(path)? {
+        0 => duplicate(std::io::stdout().as_fd()),
+        _ => duplicate(std::io::stderr().as_fd()),
+    })
 }
 
 fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {

@@ -113,7 +113,8 @@ fn rules(spec: &ProcessSpec, channel: Channel, paths: &LogPaths) -> Option<LogRu
         Channel::Stdout => (&spec.stdout, &paths.stdout),
         Channel::Stderr => (&spec.stderr, &paths.stderr),
     };
-    path.as_ref().map(|path| LogRules {
+    let path = path.as_ref().filter(|_| log.target != LogTarget::Memory);
+    path.map(|path| LogRules {
         path: path.clone(),
         maxbytes: log.maxbytes,
         backups: log.backups,

@@ -14,7 +14,7 @@ use super::sinks::{Connections, SinkSource, Sinks};
 use super::stream::{Shared, Stream};
 use super::testing::TempDir;
 use super::{Activity, tail};
-use crate::config::spec::{LogSpec, LogTarget, NamedTargets};
+use crate::config::spec::{LogSpec, LogTarget};
 use crate::config::testing::program;
 use crate::domain::{Bytes, Channel, InstanceId, Level, OutputEvents};
 use crate::effects::OutputOutcome;
@@ -174,12 +174,9 @@ fn ours(case: &Case) -> String {
     };
     let mut spec = program("x", "x");
     spec.stdout = LogSpec {
-        target: LogTarget::None,
-        maxbytes: Bytes(0),
-        backups: 0,
         capture_maxbytes: Bytes(case.b),
         events: true,
-        named: NamedTargets::default(),
+        ..LogSpec::new(LogTarget::None)
     };
     let rules = LogRules {
         path: log.as_path().into(),

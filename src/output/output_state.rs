@@ -42,6 +42,37 @@ pub(super) struct StreamState {
     pub(super) protocol: Option<Box<ListenerProtocol>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) line_watch: Option<LineWatchState>,
+    /// What other targets of a list have besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) targets: Vec<TargetState>,
+}
+
+/// Bytes of one target of a list.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct TargetState {
+    /// The path or the name of the target.
+    target: String,
+    #[serde(with = "encoded")]
+    bytes: Vec<u8>,
+}
+
+impl TargetState {
+    /// `None`: there are no bytes.
+    pub(super) fn of(target: &impl ToString, bytes: Vec<u8>) -> Option<Self> {
+        (!bytes.is_empty()).then(|| Self {
+            target: target.to_string(),
+            bytes,
+        })
+    }
+}
+
+impl StreamState {
+    /// Takes the bytes of a target.
+    pub(super) fn take_target(&mut self, target: &impl ToString) -> Vec<u8> {
+        let target = target.to_string();
+        let found = self.targets.iter_mut().find(|state| state.target == target);
+        found.map_or_else(Vec::new, |state| std::mem::take(&mut state.bytes))
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -10,8 +10,7 @@ use super::OutputReport;
 use super::activity_queue::ActivityQueue;
 use super::ansi;
 use super::capture::{CapturePiece, CaptureScanner, CaptureStore};
-use super::in_flight_log::InFlightEntry;
-use super::in_flight_log::UnflushedChunk;
+use super::in_flight_log::{InFlightEntry, LogMarks, UnflushedChunk};
 use super::line_watch::LineWatch;
 use super::output_state::{CaptureState, StreamState};
 use super::protocol::ListenerProtocol;
@@ -168,9 +167,9 @@ impl Stream {
         InFlightEntry {
             instance: self.instance,
             channel: self.channel,
-            log: match as_it_is {
-                true => self.sinks.mark(),
-                false => None,
+            logs: match as_it_is {
+                true => self.sinks.marks(),
+                false => LogMarks::default(),
             },
         }
     }
@@ -311,6 +310,7 @@ impl Stream {
     ) -> Option<(Vec<u8>, Option<Vec<Part>>)> {
         let log = self.sinks.log_path();
         let is_plain = unflushed.has_log();
+        let marks = unflushed.marks();
         let recovered = unflushed.recover(unread, log.as_deref());
         let missing = recovered.missing();
         let mut published = None;
@@ -321,10 +321,10 @@ impl Stream {
                 watch.scan(missing);
             }
         }
-        if !missing.is_empty() {
+        if !recovered.data.is_empty() {
             if is_plain {
-                self.sinks.write(missing, lines);
-            } else {
+                self.sinks.write_missing(&recovered.data, &marks, lines);
+            } else if !missing.is_empty() {
                 let parts = self.write(missing, strip, lines);
                 published = Some((missing.to_vec(), parts));
             }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::config::spec::SyslogForm;
 use crate::domain::{Errno, Line, Wall};
 use crate::sys;
 
@@ -15,6 +16,37 @@ use crate::sys;
 const PRIORITY: u8 = 14;
 /// The syslog identifier, whatever name the daemon was started by.
 const IDENT: &str = "supervisord";
+/// What the messages of a stream begin with, apart from the time.
+#[derive(Debug)]
+pub(super) struct SyslogHead {
+    priority: u8,
+    ident: String,
+}
+
+impl SyslogHead {
+    /// The head of the daemon's own messages.
+    pub(super) fn daemon() -> Self {
+        Self {
+            priority: PRIORITY,
+            ident: format!("{IDENT}: "),
+        }
+    }
+
+    /// Without keys: the form of Supervisor. With a tag: the form of the Go re-implementation, with the PID of the
+    /// daemon.
+    pub(super) fn new(form: &SyslogForm, name: &str) -> Self {
+        let facility = form.facility.unwrap_or(PRIORITY / 8);
+        let ident = match &form.tag {
+            None => format!("{IDENT}: {name} "),
+            Some(tag) => format!("{tag}[{}]: ", std::process::id()),
+        };
+        Self {
+            priority: facility * 8 + form.severity.unwrap_or(PRIORITY % 8),
+            ident,
+        }
+    }
+}
+
 /// Maximum bytes that wait for syslog. Further lines are dropped and counted.
 const QUEUE_BYTES_MAX: usize = 1 << 20;
 
@@ -69,15 +101,16 @@ impl Syslog {
         }
     }
 
-    /// Sends one record per line of `text`, each with `prefix`. Ignores newlines at the end. Returns how many bytes of
+    /// Sends one record per line of `text`, each with `head`. Ignores newlines at the end. Returns how many bytes of
     /// `text` the queue had no room for.
-    pub(super) fn send(&mut self, wall: Wall, prefix: &str, text: &[u8]) -> usize {
+    pub(super) fn send(&mut self, wall: Wall, head: &SyslogHead, text: &[u8]) -> usize {
         let mut dropped = 0;
         let end = text
             .iter()
             .rposition(|&byte| byte != b'\n')
             .map_or(0, |last| last + 1);
-        let head = format!("<{PRIORITY}>{} {IDENT}: {prefix}", self.stamp(wall));
+        let SyslogHead { priority, ident } = head;
+        let head = format!("<{priority}>{} {ident}", self.stamp(wall));
         for line in text[..end].split(|&byte| byte == b'\n') {
             let mut record = head.clone().into_bytes();
             record.extend_from_slice(line);
@@ -194,6 +227,30 @@ mod tests {
     use super::*;
     use crate::output::testing::TempDir;
 
+    /// The head of a stream without keys. With an empty name for tests that do not care.
+    fn head(name: &str) -> SyslogHead {
+        SyslogHead::new(&SyslogForm::default(), name)
+    }
+
+    #[test]
+    fn g41_the_keys_change_priority_and_tag_of_the_local_syslog() {
+        let form = SyslogForm {
+            facility: Some(16),
+            severity: Some(3),
+            tag: Some("shop".into()),
+            ..SyslogForm::default()
+        };
+        let head = SyslogHead::new(&form, "cat");
+        let ident = format!("shop[{}]: ", std::process::id());
+        assert_eq!((head.priority, head.ident), (131, ident));
+        let only_severity = SyslogForm {
+            severity: Some(4),
+            ..SyslogForm::default()
+        };
+        let head = SyslogHead::new(&only_severity, "cat");
+        assert_eq!((head.priority, &*head.ident), (12, "supervisord: cat "));
+    }
+
     fn received(socket: &UnixDatagram) -> Vec<String> {
         socket.set_nonblocking(true).expect("a socket");
         let mut buffer = vec![0; 1 << 17];
@@ -210,8 +267,8 @@ mod tests {
         let path = dir.path("log");
         let socket = UnixDatagram::bind(&path).expect("bound");
         let mut syslog = Syslog::at(&path);
-        syslog.send(Wall(0), "cat ", b"one\n\ntwo\xff\n\n");
-        syslog.send(Wall(0), "cat ", b"\n");
+        syslog.send(Wall(0), &head("cat"), b"one\n\ntwo\xff\n\n");
+        syslog.send(Wall(0), &head("cat"), b"\n");
         let lines = received(&socket);
         let texts: Vec<_> = lines
             .iter()
@@ -236,12 +293,12 @@ mod tests {
         let dir = TempDir::new("syslog-gone");
         let path = dir.path("log");
         let mut syslog = Syslog::at(&path);
-        syslog.send(Wall(0), "", b"lost");
+        syslog.send(Wall(0), &head("cat"), b"lost");
         assert_eq!(syslog.check(), Some(SyslogChange::Failed(Errno::NOENT)));
-        syslog.send(Wall(0), "", b"lost too");
+        syslog.send(Wall(0), &head("cat"), b"lost too");
         assert_eq!(syslog.check(), None);
         let socket = UnixDatagram::bind(&path).expect("bound");
-        syslog.send(Wall(0), "", b"found");
+        syslog.send(Wall(0), &head("cat"), b"found");
         assert_eq!(syslog.check(), Some(SyslogChange::Recovered(2)));
         assert_eq!(received(&socket).len(), 1);
     }
@@ -254,7 +311,7 @@ mod tests {
         let mut syslog = Syslog::at(&path);
         let line = [b'x'; 1000];
         for _ in 0..3000 {
-            syslog.send(Wall(0), "", &line);
+            syslog.send(Wall(0), &head("cat"), &line);
         }
         assert!(syslog.is_waiting());
         assert!(syslog.queued_bytes <= QUEUE_BYTES_MAX);

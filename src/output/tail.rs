@@ -8,6 +8,8 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
+use super::memory_log;
+use crate::domain::is_memory_log;
 use crate::sys::safe_open;
 
 /// Maximum bytes that one call returns.
@@ -107,6 +109,12 @@ fn window(size: u64, offset: i64, length: i64) -> (u64, u64, bool) {
 
 /// Opens a file and returns its size. `None`: it is no plain file, so reading it might never end.
 pub(super) fn open(path: &Path) -> io::Result<Option<(File, u64)>> {
+    if is_memory_log(path) {
+        let log = memory_log::find(path).ok_or(io::ErrorKind::NotFound)?;
+        let file = log.open()?;
+        let size = file.metadata()?.len();
+        return Ok(Some((file, size)));
+    }
     // The same rules as for writing logs: a symbolic link that another user planted must not give access to a file.
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
     let file = safe_open::safe_open(path, flags, Mode::empty())

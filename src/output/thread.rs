@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::hub::{self, HubStart};
+use super::late_lines;
 use super::orders::{OutputInbox, OutputOrders, WAKER};
 use super::output_state::OutputHandoff;
 use super::reactor::Reactor;
@@ -55,6 +56,7 @@ pub fn start(
 ) -> io::Result<OutputHandle> {
     let poller = Poller::new()?;
     let waker = Waker::new(&poller, WAKER)?;
+    late_lines::set_waker(waker.clone());
     let (commands, received) = mpsc::channel();
     let inbox = Arc::new(OutputInbox::default());
     let level = options.activity.level();

@@ -342,7 +342,7 @@ fn details() -> Result<Outcome, String> {
     }
     let json = host.ctl(&["status", "-v", "--json", "fine"])?.stdout;
     expect(
-        json.contains("\"restarts\":0,\"lastexit\":\"\",\"nextattempt\":0"),
+        json.contains("\"restarts\":0,\"lastexit\":\"\",\"nextattempt\":0,\"logtargets\":["),
         json,
     )?;
     let plain = host.ctl(&["status", "fine"])?.stdout;

@@ -93,6 +93,7 @@ fn stream(spec: &LogSpec) -> Value {
     let target = match &spec.target {
         LogTarget::None => Value::Null,
         LogTarget::Empty => json!(""),
+        LogTarget::Memory => json!("memory"),
         LogTarget::Auto => json!("AUTO"),
         LogTarget::File(path) => json!(path),
     };

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::super::log_list::log_targets;
+use super::super::log_target;
 use super::super::lookup::Lookup;
 use super::super::python::strip;
 use super::super::resources::LimitAmount;
@@ -11,8 +13,7 @@ use super::super::script::Script as ParsedScript;
 use super::super::spec::OnFatal as OnFatalAction;
 use super::super::value::{
     auto_restart, boolean, byte_size, configured_user, duration, env_files, exit_codes, integer,
-    log_targets, octal, process_count, rate_limit, ready_fd, rolling, seconds, signal,
-    stop_signals,
+    octal, process_count, rate_limit, ready_fd, rolling, seconds, signal, stop_signals,
 };
 use super::super::{confinement, dependency, health, resources, schedule, watch};
 use super::row::{
@@ -28,7 +29,8 @@ use super::value_kind::ValueKind::{
     CronMissed, CronOverlap, Dependencies, DependencyTargets, Environment, ExitCodes, Group,
     Groups, HealthAction, Integer, Jitter, KillMode, Limit, List, Logfile, Memory, Name, Nice,
     NiceLimit, Octal, OnFatal, OomScore, Pattern, Patterns, PidsMax, ProcessCount, RateLimit,
-    ReadyFd, Retries, Rolling, Script, Seconds, Signals, Text, User, WaitFor, Weight,
+    ReadyFd, Retries, Rolling, Script, Seconds, Signals, SyslogFacility, SyslogFormat,
+    SyslogFraming, SyslogPriority, Text, User, WaitFor, Weight,
 };
 use super::values::{ProgramValues, set};
 use crate::domain::{LinePattern, Resource};
@@ -164,20 +166,26 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("restart_change_delay", Seconds, Some("1"), "seconds without a further change after which changes count, all together once; a stream of changes counts after ten times as long").ours().topic(Watch).example("5").program(set!(watch.delay = duration)),
     key("user", User, None, "user that the program runs as, or USER:GROUP; UID:GID as two numbers needs no entry in the databases").topic(Privileges).example("www-data").program(set!(lookup: spec.user = Some(configured_user))),
     key("redirect_stderr", Boolean, Some("false"), "write standard error to the log of standard output").topic(Logs).program(set!(spec.redirect_stderr = boolean)),
-    key("stdout_logfile", Logfile, Some("AUTO"), "log of standard output: a path, NONE, AUTO or journal, or journal and a path").process().topic(Logs).example("/var/log/web.log").twice().program(set!(lookup: stdout.targets = log_targets)),
+    key("stdout_logfile", Logfile, Some("AUTO"), "log of standard output: a path, NONE, AUTO, journal, memory, or a list of these with syslog and syslog servers").process().topic(Logs).example("/var/log/web.log").twice().program(set!(lookup: stdout.targets = log_targets)),
     key("stdout_logfile_maxbytes", ByteSize, Some("50MB"), "size at which the log is rotated; 0 = never").process().topic(Logs).program(set!(spec.stdout.maxbytes = byte_size)),
     key("stdout_logfile_backups", Integer, Some("10"), "number of rotated logs to keep; 0 = truncate the log instead").process().topic(Logs).program(set!(spec.stdout.backups = integer)),
     key("stdout_capture_maxbytes", ByteSize, Some("0"), "maximum bytes captured between the tokens of a PROCESS_COMMUNICATION event; 0 = no capture").topic(Logs).example("1MB").program(set!(spec.stdout.capture_maxbytes = byte_size)),
     key("stdout_events_enabled", Boolean, Some("false"), "send a PROCESS_LOG_STDOUT event for each write").topic(Logs).program(set!(spec.stdout.events = boolean)),
     key("stdout_syslog", Boolean, Some("false"), "send standard output to syslog too").process().topic(Logs).program(set!(stdout.syslog = boolean)),
     key("stdout_journal_rate_limit", RateLimit, Some("0"), "maximum rate of lines sent to the journal; 0 = unlimited").ours().topic(Systemd).example("1000/30s").program(set!(stdout.journal_limit = rate_limit)),
-    key("stderr_logfile", Logfile, Some("AUTO"), "log of standard error: a path, NONE, AUTO or journal, or journal and a path").process().topic(Logs).example("/var/log/web.err").twice().program(set!(lookup: stderr.targets = log_targets)),
+    key("stderr_logfile", Logfile, Some("AUTO"), "log of standard error: a path, NONE, AUTO, journal, memory, or a list of these with syslog and syslog servers").process().topic(Logs).example("/var/log/web.err").twice().program(set!(lookup: stderr.targets = log_targets)),
     key("stderr_logfile_maxbytes", ByteSize, Some("50MB"), "size at which the log is rotated; 0 = never").process().topic(Logs).program(set!(spec.stderr.maxbytes = byte_size)),
     key("stderr_logfile_backups", Integer, Some("10"), "number of rotated logs to keep; 0 = truncate the log instead").process().topic(Logs).program(set!(spec.stderr.backups = integer)),
     key("stderr_capture_maxbytes", ByteSize, Some("0"), "maximum bytes captured between the tokens of a PROCESS_COMMUNICATION event; 0 = no capture").topic(Logs).example("1MB").program(set!(spec.stderr.capture_maxbytes = byte_size)),
     key("stderr_events_enabled", Boolean, Some("false"), "send a PROCESS_LOG_STDERR event for each write").topic(Logs).program(set!(spec.stderr.events = boolean)),
     key("stderr_syslog", Boolean, Some("false"), "send standard error to syslog too").process().topic(Logs).program(set!(stderr.syslog = boolean)),
     key("stderr_journal_rate_limit", RateLimit, Some("0"), "maximum rate of lines sent to the journal; 0 = unlimited").ours().topic(Systemd).example("1000/30s").program(set!(stderr.journal_limit = rate_limit)),
+    key("syslog_facility", SyslogFacility, None, "facility of the messages for syslog; not set: USER for syslog, LOCAL0 for a server").ours().topic(Logs).example("daemon").program(set!(syslog_form.facility = Some(log_target::facility))),
+    key("syslog_tag", Text, None, "tag of the messages for syslog; not set: the name of the process").ours().process().topic(Logs).example("web").program(set!(syslog_form.tag = Some(log_target::tag))),
+    key("syslog_stdout_priority", SyslogPriority, None, "priority of the lines of standard output for syslog; not set: INFO for syslog, NOTICE for a server").ours().topic(Logs).example("info").program(set!(stdout.syslog_priority = Some(log_target::severity))),
+    key("syslog_stderr_priority", SyslogPriority, None, "priority of the lines of standard error for syslog; not set: INFO for syslog, NOTICE for a server").ours().topic(Logs).example("err").program(set!(stderr.syslog_priority = Some(log_target::severity))),
+    key("syslog_format", SyslogFormat, Some("rfc3164"), "form of the messages for syslog servers").ours().topic(Logs).example("rfc5424").program(set!(syslog_form.format = log_target::syslog_format)),
+    key("syslog_framing", SyslogFraming, Some("newline"), "where a message for a syslog server ends in a TCP connection (RFC 6587)").ours().topic(Logs).example("octet-counting").program(set!(syslog_form.framing = log_target::syslog_framing)),
     key("environment", Environment, Some(""), "environment variables of the program").process().topic(Run).example("PORT=\"8000\",LANG=\"C.UTF-8\"").secret(),
     key("envFiles", List, Some(""), "files with KEY=VALUE lines, read at each start, a later file wins over an earlier one and environment over both; the start continues without a missing file").ours().process().topic(Run).example("/etc/web/common.env,/etc/web/local.env").program(set!(lookup: env_files = env_files)),
     key("environment_file", List, Some(""), "files like those of envFiles, which win over them; a missing file is a spawn error unless its name begins with -").ours().process().topic(Run).example("/etc/web/secrets.env").program(set!(lookup: environment_files = env_files)),

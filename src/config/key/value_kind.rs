@@ -115,6 +115,14 @@ pub enum ValueKind {
     DependencyTargets,
     /// Programs with states.
     WaitFor,
+    /// A facility of syslog.
+    SyslogFacility,
+    /// A priority of syslog.
+    SyslogPriority,
+    /// `rfc3164` or `rfc5424`.
+    SyslogFormat,
+    /// `newline` or `octet-counting`.
+    SyslogFraming,
 }
 
 impl ValueKind {
@@ -162,6 +170,8 @@ impl ValueKind {
             Self::Dependencies => "dependencies",
             Self::DependencyTargets => "names",
             Self::WaitFor => "names and states",
+            Self::SyslogFacility => "facility",
+            Self::SyslogPriority => "priority",
             Self::ReadyFd
             | Self::AutoRestart
             | Self::ReadyWhen
@@ -177,7 +187,9 @@ impl ValueKind {
             | Self::PidsMax
             | Self::KillMode
             | Self::CronOverlap
-            | Self::CronMissed => self.expected(),
+            | Self::CronMissed
+            | Self::SyslogFormat
+            | Self::SyslogFraming => self.expected(),
         }
     }
 
@@ -207,7 +219,7 @@ impl ValueKind {
             Self::Directory => "a directory that exists",
             Self::Path => "a path in a directory that exists",
             Self::Logfile => {
-                "a path in a directory that exists, NONE, AUTO, syslog or journal, or a list such as journal, /var/log/x.log"
+                "a path in a directory that exists, NONE, AUTO, syslog, journal, memory or syslog @[udp:|tcp:]HOST[:PORT], or a list such as journal, /var/log/x.log"
             }
             Self::RateLimit => {
                 "lines per time such as 1000/30s, with ms, s, min or h, or 0 for no limit"
@@ -252,6 +264,12 @@ impl ValueKind {
                 "programs, groups (GROUP:*) or processes (GROUP:PROCESS), separated by commas or blanks"
             }
             Self::WaitFor => "PROGRAM:STATE such as rsyslogd:running, separated by blanks",
+            Self::SyslogFacility => {
+                "kern, user, mail, daemon, auth, local0 to local7 or another facility of syslog"
+            }
+            Self::SyslogPriority => "emerg, alert, crit, err, warning, notice, info or debug",
+            Self::SyslogFormat => "rfc3164 or rfc5424",
+            Self::SyslogFraming => "newline or octet-counting",
             kind => kind.expected_of_limit(),
         }
     }

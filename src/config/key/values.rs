@@ -6,12 +6,10 @@ use super::super::confinement::Confinement;
 use super::super::dependency::Dependencies;
 use super::super::health::HealthValues;
 use super::super::hooks::Hooks;
+use super::super::log_list::LogTargets;
 use super::super::lookup::Lookup;
 use super::super::resources::CgroupLimits;
-use super::super::spec::{
-    CronMissed, CronOverlap, DaemonSpec, NamedTargets, ProcessSpec, RateLimit,
-};
-use super::super::value::{LogTargets, LogfileValue};
+use super::super::spec::{CronMissed, CronOverlap, DaemonSpec, ProcessSpec, RateLimit, SyslogForm};
 use super::super::watch::WatchValues;
 use super::small::{ClientValues, FcgiValues, GroupValues, ListenerValues, ServerValues};
 use crate::domain::{GroupName, ProcessName, Seconds};
@@ -83,6 +81,8 @@ pub(in crate::config) struct ProgramValues {
     pub(in crate::config) environment_files: Vec<String>,
     /// `None`: it depends on `startsecs`.
     pub(in crate::config) ready_timeout: Option<Seconds>,
+    /// Without the priority, which each stream has.
+    pub(in crate::config) syslog_form: SyslogForm,
     pub(in crate::config) stdout: StreamValues,
     pub(in crate::config) stderr: StreamValues,
     /// Becomes the part of `spec` when all its keys are read, as `resources`.
@@ -105,17 +105,17 @@ pub(in crate::config) struct StreamValues {
     pub(in crate::config) syslog: bool,
     /// `None`: no limit.
     pub(in crate::config) journal_limit: Option<RateLimit>,
+    /// The priority of its messages for syslog. `None`: the default of the target.
+    pub(in crate::config) syslog_priority: Option<u8>,
 }
 
 impl SectionValues for ProgramValues {
     fn empty() -> Self {
         let stream = StreamValues {
-            targets: LogTargets {
-                file: LogfileValue::None,
-                named: NamedTargets::default(),
-            },
+            targets: LogTargets::default(),
             syslog: false,
             journal_limit: None,
+            syslog_priority: None,
         };
         let name = ProcessName::parse("").expect("an empty name holds no forbidden character");
         let group = GroupName::parse("").expect("an empty name holds no forbidden character");
@@ -132,6 +132,7 @@ impl SectionValues for ProgramValues {
             env_files: Vec::new(),
             environment_files: Vec::new(),
             ready_timeout: None,
+            syslog_form: SyslogForm::default(),
             stdout: stream.clone(),
             stderr: stream,
             confinement: Confinement::default(),

@@ -494,13 +494,13 @@ mod tests {
         };
         let config = at(
             "[program-default]\nenvFiles=a\n[program:a]\ncommand=c\nkillWaitSecs=1\nmyKey=1\ndependent_startup=true\n\
-             [program:b]\ncommand=c\nmyKey=1\ndependent_startup_wait_for=a\nstderr_logfile=syslog @udp:h:514\n",
+             [program:b]\ncommand=c\nmyKey=1\ndependent_startup_wait_for=a\nstderr_logfile=syslog udp:h:514\n",
         )
         .expect("valid");
         assert_eq!(
             text(&config)[1..],
             [
-                "/etc/s.conf:12:16: syslog @udp:h:514 is taken as a file name: syslog servers are not supported; use syslog or journal",
+                "/etc/s.conf:12:16: syslog udp:h:514 is taken as a file name; write syslog @HOST for a syslog server",
                 "/etc/s.conf:5:1: killWaitSecs in [program:a] is not supported yet; it has no effect",
                 "/etc/s.conf:6:1: unknown key myKey in [program:a] is ignored (and in 1 more places)",
             ]

@@ -7,12 +7,13 @@ use super::super::environment;
 use super::super::expand::{ExpandNames, ExpandValue, VARIABLE};
 use super::super::hint;
 use super::super::key::{ProgramValues, SectionKind, StreamValues};
+use super::super::log_list::LogTargets;
 use super::super::python::strip;
 use super::super::spec::{
     EnvFileSpec, EnvFiles, Environment, IfMissing, InternedDefault as _, LogTarget, NUMPROCS_MAX,
-    NamedTargets, ProcessKind, ProcessSpec, ProgramSpec,
+    NamedTargets, ProcessKind, ProcessSpec, ProgramSpec, SyslogForm,
 };
-use super::super::value::{self, LogTargets, LogfileValue};
+use super::super::value::{self, LogfileValue};
 use super::health::health;
 use super::readiness::readiness;
 use super::restart::check_restarts;
@@ -226,6 +227,7 @@ fn process(
     reader.fields(at, names, rows.to("stderr_syslog"), &mut values);
     stream(reader, at, Channel::Stderr, &mut values);
     reader.fields(at, names, rows.rest(), &mut values);
+    syslog_form(&mut values);
     health(reader, at, &mut values);
     let hooks = std::mem::take(&mut values.hooks);
     values.spec.on_fatal = std::mem::take(&mut values.spec.on_fatal).with_limit(hooks.timeout);
@@ -249,6 +251,7 @@ fn process(
             reader.warn_as(span, Line::ConfigWarning { text });
         }
         spec.stderr.target = LogTarget::None;
+        spec.stderr.more_files = Vec::new();
         // Clients see the configured value of stderr_syslog.
         spec.stderr.named = NamedTargets {
             syslog: spec.stderr.named.syslog,
@@ -368,6 +371,17 @@ fn merged(daemon: &Environment, own: Vec<(String, String)>) -> Environment {
     Arc::from(all)
 }
 
+/// Gives both logs the form of their messages for syslog.
+fn syslog_form(values: &mut ProgramValues) {
+    let form = std::mem::take(&mut values.syslog_form);
+    let of = |stream: &StreamValues| SyslogForm {
+        severity: stream.syslog_priority,
+        ..form.clone()
+    };
+    values.spec.stdout.syslog_form = of(&values.stdout);
+    values.spec.stderr.syslog_form = of(&values.stderr);
+}
+
 /// Turns the targets of a stream into its log, and warns about targets that are probably not meant.
 fn stream(
     reader: &mut ConfigReader<'_>,
@@ -382,9 +396,14 @@ fn stream(
         Channel::Stderr => (&mut values.stderr, &mut values.spec.stderr),
     };
     let StreamValues {
-        targets: LogTargets { file, named },
+        targets: LogTargets {
+            file,
+            more_files,
+            named,
+        },
         syslog,
         journal_limit,
+        ..
     } = stream;
     if let LogfileValue::File(path) = file
         && let Some(what) = hint::of_logfile(path)
@@ -392,6 +411,7 @@ fn stream(
         let text = format!("{path} {what}");
         reader.warn(reader.span_of(at, &key("logfile")), text);
     }
+    log.more_files.clone_from(more_files);
     log.named = named.clone();
     log.named.syslog |= *syslog;
     if let Some(journal) = &mut log.named.journal {
@@ -422,6 +442,7 @@ fn stream(
     }
     log.target = match file {
         LogfileValue::Auto => LogTarget::Auto,
+        LogfileValue::Memory => LogTarget::Memory,
         LogfileValue::File(path) if !path.is_empty() => LogTarget::File(Arc::from(Path::new(path))),
         LogfileValue::File(_) => LogTarget::Empty,
         LogfileValue::None | LogfileValue::Syslog => LogTarget::None,

@@ -27,6 +27,7 @@ use super::instance_io::{
     unpoll_sink,
 };
 use super::job::{LongRotation, StreamAct};
+use super::late_lines;
 use super::output_state::OutputHandoff;
 use super::sinks::Connections;
 use super::stalls::{StallSubject, Stalls, TOLD_AFTER};
@@ -45,6 +46,9 @@ const TELL_AFTER: Duration = Duration::from_millis(50);
 const READ_RETRY: Duration = Duration::from_secs(1);
 /// Interval of retries for descriptors that epoll cannot wait for.
 pub(super) const RETRY: Duration = Duration::from_millis(50);
+
+/// Interval of looks at a log that another thread writes.
+const WRITER_RETRY: Duration = Duration::from_millis(5);
 
 /// The epoll token of the journal's socket. No instance has this token.
 const JOURNAL: u64 = u64::MAX - 1;
@@ -193,6 +197,7 @@ impl Reactor {
             self.shared.connections.flush();
             self.shared.check_connections();
         }
+        self.shared.log_all(late_lines::take());
         self.await_journal();
         for subject in self.stalls.take_untold() {
             self.tell_stall(subject);
@@ -223,7 +228,12 @@ impl Reactor {
         for (_, token) in due {
             match self.find(token) {
                 Some((place, FdRole::Pipe(channel))) => self.on_rested(place, channel),
-                Some((place, FdRole::Sink(channel))) => self.on_room(place, channel),
+                Some((place, FdRole::Sink(channel))) => {
+                    if let Some(run) = &mut self.runs[place as usize] {
+                        run.sink_rests[index(channel)] = false;
+                    }
+                    self.on_room(place, channel);
+                }
                 Some((_, FdRole::Stdin)) | None => {}
             }
         }
@@ -414,12 +424,16 @@ impl Reactor {
             }
             if stream.sinks.file_waits() && !stream.sink_polled {
                 let fd = stream.sinks.fd();
+                let has_fd = fd.is_some();
                 let role = token(FdRole::Sink(channel));
                 stream.sink_polled =
                     fd.is_some_and(|fd| self.poller.add(fd, role, Interest::Write).is_ok());
-                if !stream.sink_polled {
-                    // epoll cannot wait for this descriptor: retry on a timer.
-                    self.resting.push((Instant::now() + RETRY, role));
+                if !stream.sink_polled
+                    && !std::mem::replace(&mut run.sink_rests[index(channel)], true)
+                {
+                    // epoll cannot wait for this descriptor, or another thread waits for it: retry on a timer.
+                    let retry = if has_fd { RETRY } else { WRITER_RETRY };
+                    self.resting.push((Instant::now() + retry, role));
                 }
             }
             let (file_waits, waits) = (stream.sinks.file_waits(), stream.is_waiting());

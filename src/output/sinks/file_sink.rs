@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::log_sink::{Connections, LogSink, Pressure};
 use super::sink_health::{SinkHealth, TargetName};
-use crate::domain::{Channel, Errno, Line, ProcessName};
+use crate::domain::{Channel, Errno, GroupName, Line, ProcessName};
 use crate::output::in_flight_log::LogMark;
 use crate::output::log_file::{self, LogFile, LogRules, Rotation, WriteStop};
 use crate::output::output_state::StreamState;
@@ -76,7 +76,28 @@ impl FileSink {
         sink
     }
 
-    fn unopened(name: ProcessName, channel: Channel, rules: LogRules) -> Self {
+    /// Uses the counters that clients see.
+    pub(super) fn registered(mut self, group: &GroupName) -> Self {
+        self.health.register(group);
+        self
+    }
+
+    /// Opens the file. If that fails, each chunk tries again.
+    pub(super) fn open_now(&mut self, lines: &mut Vec<Line>) {
+        match LogFile::open(self.rules.clone()) {
+            Ok(file) => self.file = Some(file),
+            Err(error) => self.health.fail(0, error, lines),
+        }
+    }
+
+    /// Takes the bytes that wait for a slow reader.
+    pub(super) fn take_waiting(&mut self) -> Vec<u8> {
+        let mut bytes = self.file.as_mut().map_or_else(Vec::new, LogFile::take_held);
+        bytes.append(&mut self.waiting);
+        bytes
+    }
+
+    pub(super) fn unopened(name: ProcessName, channel: Channel, rules: LogRules) -> Self {
         let target = TargetName::Path(rules.path.clone());
         Self {
             health: SinkHealth::new(name, channel, target),
@@ -246,12 +267,14 @@ impl LogSink for FileSink {
     fn close(&mut self, lines: &mut Vec<Line>) {
         let waiting = std::mem::take(&mut self.waiting);
         self.health.close(waiting.len(), lines);
-        self.file = None;
+        if let Some(mut file) = self.file.take() {
+            file.finish();
+        }
     }
 
     /// Logs the lost bytes now, because their count is not a part of the state.
     fn hand_over(&mut self, state: &mut StreamState, _to: &mut Connections, lines: &mut Vec<Line>) {
-        state.sink = std::mem::take(&mut self.waiting);
+        state.sink = self.take_waiting();
         self.close(lines);
     }
 

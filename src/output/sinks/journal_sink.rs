@@ -57,6 +57,9 @@ impl JournalSink {
             spec,
             channel,
         } = *source;
+        let target = TargetName::Words("the journal");
+        let mut health = SinkHealth::new(spec.name.clone(), channel, target);
+        health.register(&spec.group);
         let mut head = Vec::new();
         let (name, group) = (spec.name.as_str(), spec.group.as_str());
         field(&mut head, fields::IDENTIFIER, name.as_bytes());
@@ -65,7 +68,7 @@ impl JournalSink {
         field(&mut head, fields::STREAM, channel.name().as_bytes());
         field_of(&mut head, fields::INCARNATION, &instance.incarnation);
         Self {
-            health: SinkHealth::new(spec.name.clone(), channel, TargetName::Words("the journal")),
+            health,
             head,
             held: Vec::new(),
             scanned: 0,

@@ -10,6 +10,7 @@ use crate::config::spec::{LogSpec, ProcessKind, ProcessSpec};
 use crate::domain::{Channel, Errno, InstanceId, Line};
 use crate::output::in_flight_log::LogMark;
 use crate::output::journal::Journal;
+use crate::output::log_file::LogRules;
 use crate::output::output_state::StreamState;
 use crate::output::syslog::{Syslog, SyslogChange};
 
@@ -27,6 +28,17 @@ impl<'a> SinkSource<'a> {
         match self.channel {
             Channel::Stdout => &self.spec.stdout,
             Channel::Stderr => &self.spec.stderr,
+        }
+    }
+
+    /// The settings of a file of this stream.
+    pub(super) fn rules(&self, path: Arc<Path>) -> LogRules {
+        let log = self.log();
+        LogRules {
+            path,
+            maxbytes: log.maxbytes,
+            backups: log.backups,
+            private: false,
         }
     }
 
@@ -64,6 +76,14 @@ pub(in crate::output) trait LogSink: Debug + Send {
 
     /// Writes a chunk to a file, or keeps it for [`LogSink::flush`].
     fn write(&mut self, _data: &[u8], _lines: &mut Vec<Line>) {}
+
+    /// Waits until the chunks are in the file, if another thread writes it.
+    fn await_written(&mut self) {}
+
+    /// Whether nothing should be read from the pipe for a moment, because another thread still writes.
+    fn holds_reads(&self) -> bool {
+        false
+    }
 
     /// Tries to write the bytes that wait.
     fn flush(&mut self, _lines: &mut Vec<Line>) {}

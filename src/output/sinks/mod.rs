@@ -12,7 +12,10 @@
 //! that cannot take a chunk keeps it, or drops and counts it: see [`Pressure`].
 
 mod file_sink;
+mod file_writer;
 mod log_sink;
+mod memory_sink;
+mod queued_file;
 mod sink_health;
 
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -22,8 +25,9 @@ use std::sync::Arc;
 use file_sink::FileSink;
 pub(super) use journal_sink::LINE_BYTES_MAX;
 pub(super) use log_sink::{Connections, LogSink, Pressure, SinkSource};
+use queued_file::QueuedFile;
 
-use super::in_flight_log::LogMark;
+use super::in_flight_log::{LogMarks, written_of};
 use super::log_file::LogRules;
 use super::output_state::StreamState;
 use crate::config::log_target::log_targets;
@@ -36,7 +40,7 @@ macro_rules! declare {
         $(mod $module;)*
 
         fn open_targets(source: &SinkSource<'_>) -> Vec<Box<dyn LogSink>> {
-            let mut sinks = Vec::new();
+            let mut sinks: Vec<_> = memory_sink::open(source).into_iter().collect();
             $(sinks.extend($module::open(source));)*
             sinks
         }
@@ -65,6 +69,10 @@ impl Sinks {
         lines: &mut Vec<Line>,
     ) -> Result<Self, Errno> {
         let name = &source.spec.name;
+        if source.log().is_list() {
+            return Ok(Self::of_list(source, rules));
+        }
+        let rules = rules.or_else(|| Self::only_file(source));
         let file = rules
             .map(|rules| FileSink::open(name.clone(), source.channel, rules, lines))
             .transpose()?;
@@ -77,6 +85,10 @@ impl Sinks {
         rules: Option<LogRules>,
         lines: &mut Vec<Line>,
     ) -> Self {
+        if source.log().is_list() {
+            return Self::of_list(source, rules);
+        }
+        let rules = rules.or_else(|| Self::only_file(source));
         let file = rules.map(|rules| {
             let name = &source.spec.name;
             FileSink::open(name.clone(), source.channel, rules.clone(), lines).unwrap_or_else(
@@ -88,8 +100,27 @@ impl Sinks {
 
     fn with_file(source: &SinkSource<'_>, file: Option<FileSink>) -> Self {
         Self {
-            file,
+            file: file.map(|file| file.registered(&source.spec.group)),
             others: open_targets(source),
+        }
+    }
+
+    /// The only file of a list whose other items name no target, such as `/dev/stdout, /dev/null`.
+    fn only_file(source: &SinkSource<'_>) -> Option<LogRules> {
+        let path = source.log().more_files.first()?;
+        Some(source.rules(path.clone()))
+    }
+
+    /// Opens a list of targets, none of which waits for another one.
+    fn of_list(source: &SinkSource<'_>, rules: Option<LogRules>) -> Self {
+        let more = source.log().more_files.iter();
+        let more = more.map(|path| source.rules(path.clone()));
+        let files = rules.into_iter().chain(more);
+        let files =
+            files.map(|rules| -> Box<dyn LogSink> { Box::new(QueuedFile::open(source, rules)) });
+        Self {
+            file: None,
+            others: files.chain(open_targets(source)).collect(),
         }
     }
 
@@ -107,9 +138,10 @@ impl Sinks {
         file.chain(others.map(|sink| -> &mut dyn LogSink { &mut **sink }))
     }
 
-    /// Whether the log file waits for a slow reader.
+    /// Whether a log file waits for a slow reader.
     pub(super) fn file_waits(&self) -> bool {
         self.file.as_ref().is_some_and(LogSink::is_waiting)
+            || self.others.iter().any(|sink| sink.holds_reads())
     }
 
     /// Whether a sink waits for a connection and exerts back-pressure.
@@ -139,9 +171,28 @@ impl Sinks {
         self.each().find_map(LogSink::device)
     }
 
-    /// See [`LogSink::mark`].
-    pub(super) fn mark(&self) -> Option<LogMark> {
-        self.file.as_ref().and_then(LogSink::mark)
+    /// See [`LogSink::mark`]. One for each file.
+    pub(super) fn marks(&self) -> LogMarks {
+        let mut marks = LogMarks::default();
+        let all = self.each().filter_map(LogSink::mark);
+        for (place, mark) in marks.iter_mut().zip(all) {
+            *place = Some(mark);
+        }
+        marks
+    }
+
+    /// Writes to each file what it lacks of a chunk that was in flight when these were the marks.
+    pub(super) fn write_missing(&mut self, data: &[u8], marks: &LogMarks, lines: &mut Vec<Line>) {
+        for sink in self.each_mut() {
+            let Some(path) = sink.log_path() else {
+                continue;
+            };
+            let missing = &data[written_of(marks, &path, data)..];
+            if !missing.is_empty() {
+                sink.write(missing, lines);
+            }
+        }
+        self.others.iter_mut().for_each(|sink| sink.await_written());
     }
 
     /// Writes a chunk: step 1.
@@ -151,6 +202,9 @@ impl Sinks {
         }
         for sink in &mut self.others {
             sink.write(data, lines);
+        }
+        for sink in &mut self.others {
+            sink.await_written();
         }
     }
 

@@ -1,28 +1,11 @@
 //! The counters of one sink, and the log lines about its failures and losses.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
-use crate::domain::{Channel, Errno, Line, ProcessName};
-
-/// The name of a target in log lines.
-#[derive(Debug, Clone)]
-pub(super) enum TargetName {
-    /// The path of a file.
-    Path(Arc<Path>),
-    /// Words such as "the journal".
-    Words(&'static str),
-}
-
-impl fmt::Display for TargetName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Path(path) => path.display().fmt(f),
-            Self::Words(words) => f.write_str(words),
-        }
-    }
-}
+use crate::domain::{Channel, Errno, GroupName, Line, ProcessName};
+pub(super) use crate::output::target_stats::TargetName;
+use crate::output::target_stats::{self, TargetCounters};
 
 /// The counters of one sink and its state of failures. `Display`: one line for people.
 #[derive(Debug)]
@@ -30,10 +13,8 @@ pub(in super::super) struct SinkHealth {
     name: ProcessName,
     channel: Channel,
     target: TargetName,
-    /// Bytes that the target took.
-    written: u64,
-    /// Bytes lost, in all.
-    lost: u64,
+    /// Bytes that the target took, and bytes lost.
+    counters: Arc<TargetCounters>,
     /// Bytes lost since the last log line about lost bytes.
     untold: u64,
     /// How often the target began to fail.
@@ -42,17 +23,27 @@ pub(in super::super) struct SinkHealth {
 }
 
 impl SinkHealth {
-    pub(super) const fn new(name: ProcessName, channel: Channel, target: TargetName) -> Self {
+    pub(super) fn new(name: ProcessName, channel: Channel, target: TargetName) -> Self {
         Self {
             name,
             channel,
             target,
-            written: 0,
-            lost: 0,
+            counters: Arc::default(),
             untold: 0,
             failures: 0,
             is_failing: false,
         }
+    }
+
+    /// Uses the counters that clients see.
+    pub(super) fn register(&mut self, group: &GroupName) {
+        let process = (group, &self.name);
+        self.counters = target_stats::register(process, self.channel, self.target.clone());
+    }
+
+    /// The counters, for a thread that writes to the target.
+    pub(super) fn counters(&self) -> &Arc<TargetCounters> {
+        &self.counters
     }
 
     /// Whether the last attempt failed.
@@ -76,27 +67,32 @@ impl SinkHealth {
     }
 
     /// Counts bytes that the target took.
-    pub(super) const fn count_written(&mut self, bytes: usize) {
-        self.written = self.written.saturating_add(bytes as u64);
+    pub(super) fn count_written(&mut self, bytes: usize) {
+        self.counters.count_written(bytes);
     }
 
     /// Counts bytes that a failure lost, which the next log line reports. Returns whether the failure is new.
-    pub(super) const fn lose(&mut self, bytes: usize) -> bool {
+    pub(super) fn lose(&mut self, bytes: usize) -> bool {
         self.count_lost(bytes);
         let is_new = !self.is_failing;
-        self.is_failing = true;
+        self.set_failing(true);
         self.failures += is_new as u64;
         is_new
     }
 
-    const fn count_lost(&mut self, bytes: usize) {
-        self.lost = self.lost.saturating_add(bytes as u64);
+    fn set_failing(&mut self, is_failing: bool) {
+        self.is_failing = is_failing;
+        self.counters.set_failing(is_failing);
+    }
+
+    fn count_lost(&mut self, bytes: usize) {
+        self.counters.count_dropped(bytes);
         self.untold = self.untold.saturating_add(bytes as u64);
     }
 
     /// Counts dropped bytes that log lines of a shared connection report.
-    pub(super) const fn count_dropped(&mut self, bytes: usize) {
-        self.lost = self.lost.saturating_add(bytes as u64);
+    pub(super) fn count_dropped(&mut self, bytes: usize) {
+        self.counters.count_dropped(bytes);
     }
 
     /// Counts lost bytes and a failure. The first failure in a row is logged.
@@ -113,7 +109,7 @@ impl SinkHealth {
 
     /// Ends a failure and logs the bytes that were lost.
     pub(super) fn recover(&mut self, lines: &mut Vec<Line>) {
-        self.is_failing = false;
+        self.set_failing(false);
         lines.push(Line::SinkRecovered {
             name: self.name(),
             channel: self.channel(),
@@ -124,7 +120,7 @@ impl SinkHealth {
 
     /// Ends a failure. Logs the bytes that were lost, if there are any.
     pub(super) fn recover_from_loss(&mut self, lines: &mut Vec<Line>) {
-        self.is_failing = false;
+        self.set_failing(false);
         if self.untold > 0 {
             self.recover(lines);
         }
@@ -143,13 +139,32 @@ impl SinkHealth {
         }
     }
 
+    /// The log line that output is dropped because the target is too slow.
+    pub(super) fn drops(&self) -> Line {
+        Line::TargetDrops {
+            name: self.name(),
+            channel: self.channel(),
+            path: self.target(),
+        }
+    }
+
+    /// The log line that the target has caught up.
+    pub(super) fn recovered(&self, lost: u64) -> Line {
+        Line::SinkRecovered {
+            name: self.name(),
+            channel: self.channel(),
+            path: self.target(),
+            lost,
+        }
+    }
+
     /// Passes the counters on to subscribers of `tracing`, at the end of a sink.
     pub(super) fn trace(&self) {
         tracing::debug!(
             target: "supervisord::output",
             process = self.name.as_str(),
-            written = self.written,
-            lost = self.lost,
+            written = self.counters.written(),
+            lost = self.counters.dropped(),
             failures = self.failures,
             message = %self,
         );
@@ -165,8 +180,8 @@ impl fmt::Display for SinkHealth {
             self.name,
             self.channel.name(),
             self.target,
-            self.written,
-            self.lost,
+            self.counters.written(),
+            self.counters.dropped(),
             self.failures
         )
     }

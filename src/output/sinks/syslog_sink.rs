@@ -3,14 +3,14 @@
 use super::log_sink::{Connections, LogSink, Pressure, SinkSource};
 use super::sink_health::{SinkHealth, TargetName};
 use crate::domain::Line;
+use crate::output::syslog::SyslogHead;
 use crate::sys;
 
 /// The stream's part of syslog.
 #[derive(Debug)]
 struct SyslogSink {
     health: SinkHealth,
-    /// What each line begins with.
-    prefix: String,
+    head: SyslogHead,
 }
 
 /// Opens syslog for a stream, if it is configured. The standard output of an event listener never goes there.
@@ -19,9 +19,12 @@ pub(super) fn open(source: &SinkSource<'_>) -> Option<Box<dyn LogSink>> {
         return None;
     }
     let name = source.spec.name.clone();
+    let form = &source.log().syslog_form;
+    let mut health = SinkHealth::new(name.clone(), source.channel, TargetName::Words("syslog"));
+    health.register(&source.spec.group);
     Some(Box::new(SyslogSink {
-        prefix: format!("{name} "),
-        health: SinkHealth::new(name, source.channel, TargetName::Words("syslog")),
+        head: SyslogHead::new(form, name.as_str()),
+        health,
     }))
 }
 
@@ -36,7 +39,7 @@ impl LogSink for SyslogSink {
     }
 
     fn send(&mut self, data: &[u8], to: &mut Connections, _lines: &mut Vec<Line>) {
-        let dropped = to.syslog.send(sys::now().wall, &self.prefix, data);
+        let dropped = to.syslog.send(sys::now().wall, &self.head, data);
         self.health
             .count_written(data.len().saturating_sub(dropped));
         self.health.count_dropped(dropped);

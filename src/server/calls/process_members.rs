@@ -13,6 +13,7 @@ use super::last_exit::last_exit;
 use crate::api::{ConfigView, MemberSink, ProcessView, TableWriter, push_int};
 use crate::config::spec::{LogSpec, LogTarget};
 use crate::domain::ProcessState;
+use crate::output::{self, TargetStats};
 
 pub(in crate::server) fn path_or<'a>(path: Option<&'a Arc<Path>>, none: &'a str) -> Cow<'a, str> {
     path.map_or(Cow::Borrowed(none), |path| path.to_string_lossy())
@@ -70,6 +71,23 @@ fn write_details(view: &ProcessView, scratch: &RenderScratch, to: &mut impl Memb
     to.text("lastexit", &last_exit(view, &scratch.zone.0));
     to.int("nextattempt", timestamp(view.next_attempt.unwrap_or(0)));
     to.text("health", view.health.name());
+    to.text("logtargets", &log_targets(view));
+}
+
+/// The log targets of a process: a line for each, with tabs.
+fn log_targets(view: &ProcessView) -> String {
+    let targets = output::target_stats(&view.group, &view.name);
+    let lines = targets.into_iter().map(|of| {
+        let (stream, fails) = (of.channel.name(), u8::from(of.is_failing));
+        let TargetStats {
+            target,
+            written,
+            dropped,
+            ..
+        } = of;
+        format!("{stream}\t{target}\t{written}\t{dropped}\t{fails}")
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Writes one line of a table.
@@ -265,6 +283,7 @@ fn log_file<'a>(spec: &'a LogSpec, made_up: Option<&'a Arc<Path>>) -> Cow<'a, st
         }
         LogTarget::None => Cow::Borrowed("none"),
         LogTarget::Empty => Cow::Borrowed(""),
+        LogTarget::Memory => Cow::Borrowed("memory"),
         LogTarget::Auto => path_or(made_up, "auto"),
         LogTarget::File(path) => path.to_string_lossy(),
     }

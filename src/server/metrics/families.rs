@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::exposition::{ExpositionWriter, MetricKind, TextFormat};
 use crate::api::ProcessView;
 use crate::domain::{ProcessHealth, ProcessState};
+use crate::output::TargetStats;
 use crate::server::calls::process_usage::ProcessUsage;
 
 /// Approximate size of the metrics of one process in bytes.
@@ -18,6 +19,8 @@ pub(super) struct Scrape {
     /// Sorted by group and name.
     processes: Vec<ProcessView>,
     usages: HashMap<i32, ProcessUsage>,
+    /// The log targets of these processes.
+    targets: Vec<TargetStats>,
     /// The PID of the daemon.
     own: i32,
 }
@@ -38,6 +41,8 @@ enum Source {
     Labelled(&'static str, fn(&ProcessView) -> Vec<&'static str>),
     /// The number of processes in each state, with the label `state`.
     States,
+    /// Each log target gives one sample, with the labels `group`, `name`, `stream` and `target`.
+    LogTarget(fn(&TargetStats) -> u64),
     /// One sample with the label `version`.
     Build,
     /// One sample of the daemon itself.
@@ -92,6 +97,18 @@ const FAMILIES: &[Family] = &[
         Gauge,
         "1, with the version of the daemon.",
         Source::Build,
+    ),
+    Family(
+        "supervisord_log_bytes_total",
+        Counter,
+        "Bytes of output that the log target took.",
+        Source::LogTarget(|target| target.written),
+    ),
+    Family(
+        "supervisord_log_dropped_bytes_total",
+        Counter,
+        "Bytes of output that were dropped because the log target failed or was too slow.",
+        Source::LogTarget(|target| target.dropped),
     ),
     Family(
         "supervisord_process_cpu_seconds_total",
@@ -195,14 +212,24 @@ impl Scrape {
     pub(super) fn new(
         mut processes: Vec<ProcessView>,
         usages: HashMap<i32, ProcessUsage>,
+        targets: Vec<TargetStats>,
         own: i32,
     ) -> Self {
         processes.sort_by(|a, b| {
             (a.group.as_str(), a.name.as_str()).cmp(&(b.group.as_str(), b.name.as_str()))
         });
+        let is_shown = |target: &TargetStats| {
+            let of = (target.group.as_str(), target.name.as_str());
+            let key = |view: &ProcessView| {
+                (view.group.as_str().cmp(of.0)).then_with(|| view.name.as_str().cmp(of.1))
+            };
+            processes.binary_search_by(key).is_ok()
+        };
+        let targets = targets.into_iter().filter(is_shown).collect();
         Self {
             processes,
             usages,
+            targets,
             own,
         }
     }
@@ -248,6 +275,17 @@ impl Scrape {
                     give(&[("state", state.name())], count(those.count() as u64));
                 }
             }
+            Source::LogTarget(value) => {
+                for of in &self.targets {
+                    let labels = [
+                        ("group", of.group.as_str()),
+                        ("name", of.name.as_str()),
+                        ("stream", of.channel.name()),
+                        ("target", &of.target),
+                    ];
+                    give(&labels, count(value(of)));
+                }
+            }
             Source::Build => give(&[("version", crate::domain::VERSION)], 1.0),
             Source::Daemon(value) => {
                 if let Some(usage) = self.usages.get(&self.own) {
@@ -265,7 +303,7 @@ fn labels_of(view: &ProcessView) -> [(&'static str, &str); 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ProcessName, ResourceEvents};
+    use crate::domain::{Channel, ProcessName, ResourceEvents};
     use crate::server::calls::process_members::tests::cat;
 
     fn named(name: &str, state: ProcessState) -> ProcessView {
@@ -283,7 +321,7 @@ mod tests {
             memory: 4096,
         };
         let usages = HashMap::from([(7, usage), (1, usage)]);
-        Scrape::new(processes, usages, 1).written(TextFormat::Text)
+        Scrape::new(processes, usages, Vec::new(), 1).written(TextFormat::Text)
     }
 
     #[test]
@@ -328,6 +366,34 @@ mod tests {
                 "node_supervisord_up{group=\"cat\",name=\"b\"} 0",
             ]
         );
+    }
+
+    #[test]
+    fn l07_each_log_target_has_counters() {
+        let target = |name: &str, target: &str| TargetStats {
+            group: named(name, ProcessState::Running).group,
+            name: ProcessName::parse(name).expect("valid"),
+            channel: Channel::Stderr,
+            target: target.to_owned(),
+            written: 12,
+            dropped: 3,
+            is_failing: false,
+        };
+        let targets = vec![
+            target("a", "syslog @udp:h:514"),
+            target("a", "/var/log/\"a\""),
+            target("hidden", "/x"),
+        ];
+        let processes = vec![named("a", ProcessState::Running)];
+        let text = Scrape::new(processes, HashMap::new(), targets, 1).written(TextFormat::Text);
+        let of_a = "{group=\"cat\",name=\"a\",stream=\"stderr\",target=";
+        for (family, value) in [("log_bytes_total", 12), ("log_dropped_bytes_total", 3)] {
+            for target in ["syslog @udp:h:514", "/var/log/\\\"a\\\""] {
+                let sample = format!("supervisord_{family}{of_a}\"{target}\"}} {value}\n");
+                assert!(text.contains(&sample), "{sample} in {text}");
+            }
+        }
+        assert!(!text.contains("hidden"), "{text}");
     }
 
     #[test]

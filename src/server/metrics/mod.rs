@@ -47,7 +47,10 @@ pub(in crate::server) async fn answer_scrape(
     sampled.push(own);
     let usages = connection.shared.live.sampler.sample_usage(sampled).await;
     let count = processes.len();
-    let written = run_blocking(move || Scrape::new(processes, usages, own).written(format));
+    let written = run_blocking(move || {
+        let targets = crate::output::all_target_stats();
+        Scrape::new(processes, usages, targets, own).written(format)
+    });
     let text = written.await;
     connection.shared.reclaim.count_freed(count * PROCESS_BYTES);
     match text {

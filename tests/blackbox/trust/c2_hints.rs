@@ -64,8 +64,8 @@ const CASES: &[Case] = &[
     ),
     (
         "[program-default]\nenvFiles=site.env\n[program:web]\ncommand=sleep\nenvFiles=web.env\n\
-         restartPause=3\nstderr_logfile=syslog @udp:logs.example.org:514\n",
-        &["syslog servers are not supported"],
+         restartPause=3\nstderr_logfile=syslog udp:logs.example.org:514\n",
+        &["write syslog @HOST for a syslog server"],
         &[
             "envfiles",
             "unknown",

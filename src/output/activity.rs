@@ -8,6 +8,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde::Serialize;
 
 use super::activity_journal::ActivityJournal;
 use super::journal;
@@ -148,7 +149,9 @@ impl Activity {
         self.format(wall, line);
         let text = self.scratch.as_bytes();
         match &mut self.target {
-            ActivityTarget::Syslog(syslog) => drop(syslog.send(wall, &SyslogHead::daemon(), text)),
+            ActivityTarget::Syslog(syslog) => {
+                syslog.send(wall, &SyslogHead::daemon(), text);
+            }
             ActivityTarget::File(outlet) => outlet.put_line(text, wall, &mut self.clock),
             ActivityTarget::Journal(activity_journal) => activity_journal.send(line),
         }
@@ -187,7 +190,7 @@ impl Activity {
             match &mut self.target {
                 ActivityTarget::File(outlet) => outlet.put_line(text, wall, &mut self.clock),
                 ActivityTarget::Syslog(syslog) => {
-                    drop(syslog.send(wall, &SyslogHead::daemon(), text))
+                    syslog.send(wall, &SyslogHead::daemon(), text);
                 }
                 // The journal never gets a second copy.
                 ActivityTarget::Journal(_) => {}
@@ -197,9 +200,7 @@ impl Activity {
 
     fn format(&mut self, wall: Wall, line: &Line) {
         self.scratch.clear();
-        self.clock.stamp(wall, &mut self.scratch);
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.scratch, " {} {line}", line.level().letters());
+        self.clock.write(wall, line, &mut self.scratch);
     }
 
     /// Whether lines wait for a slow reader: [`Activity::flush`] should be called soon.
@@ -341,8 +342,7 @@ impl ActivityOutlet {
         if self.lost > 0 {
             let line = Line::LinesDropped { lost: self.lost };
             let mut told = String::new();
-            clock.stamp(wall, &mut told);
-            let _ = writeln!(told, " {} {line}", line.level().letters());
+            clock.write(wall, &line, &mut told);
             if !self.write_text(told.as_bytes()) {
                 self.lost += 1;
                 return;
@@ -406,6 +406,8 @@ impl ActivityOutlet {
 /// Formats wall time, once per second.
 #[derive(Debug)]
 struct Clock {
+    /// Each line is a JSON object.
+    is_json: bool,
     zone: TimeZone,
     second: Option<i64>,
     text: String,
@@ -414,10 +416,23 @@ struct Clock {
 impl Clock {
     fn new(zone: TimeZone) -> Self {
         Self {
+            is_json: std::env::var_os(FORMAT).is_some_and(|format| format == "json"),
             zone,
             second: None,
             text: String::new(),
         }
+    }
+
+    /// Appends a line of the log, with its newline.
+    fn write(&mut self, wall: Wall, line: &Line, out: &mut String) {
+        // Writing to a String cannot fail.
+        if self.is_json {
+            let text = serde_json::to_string(&JsonLine::new(wall, line)).unwrap_or_default();
+            let _ = writeln!(out, "{text}");
+            return;
+        }
+        self.stamp(wall, out);
+        let _ = writeln!(out, " {} {line}", line.level().letters());
     }
 
     /// Appends `YYYY-MM-DD HH:MM:SS,mmm`.
@@ -442,6 +457,34 @@ impl Clock {
         }
         let millis = wall.0.rem_euclid(1_000_000_000) / 1_000_000;
         let _ = write!(out, "{},{millis:03}", self.text);
+    }
+}
+
+/// The environment variable of the Go re-implementation. With `json` each line of the log is a JSON object.
+const FORMAT: &str = "LOG_FORMAT";
+
+/// A line of the log as a JSON object.
+#[derive(Serialize)]
+struct JsonLine<'a> {
+    ts: String,
+    level: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process: Option<&'a str>,
+    message: String,
+}
+
+impl<'a> JsonLine<'a> {
+    fn new(wall: Wall, line: &'a Line) -> Self {
+        let time = Timestamp::from_nanosecond(wall.0.into()).unwrap_or_default();
+        Self {
+            ts: time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
+            level: line.level().name(),
+            group: line.group().map(|group| group.as_str()),
+            process: line.process().map(|process| process.as_str()),
+            message: line.to_string(),
+        }
     }
 }
 
@@ -470,6 +513,25 @@ mod tests {
             clock.stamp(Wall(wall), &mut text);
             assert_eq!(text, expected);
         }
+    }
+
+    #[test]
+    fn g61_each_line_is_a_json_object() {
+        let mut clock = Clock::new(TimeZone::UTC);
+        clock.is_json = true;
+        let mut text = String::new();
+        let line = Line::ReopenFailed {
+            path: "/a \"b\"\n".to_owned(),
+            error: Errno::NOENT,
+        };
+        clock.write(Wall(1_500_000_000), &line, &mut text);
+        assert!(text.ends_with("}\n") && text.lines().count() == 1, "{text}");
+        let read: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(read["ts"], "1970-01-01T00:00:01.500Z");
+        assert_eq!(
+            (&read["level"], &read["message"]),
+            (&"error".into(), &line.to_string().into())
+        );
     }
 
     #[test]

@@ -298,7 +298,7 @@ impl Reactor {
             {
                 stream.queued = false;
                 stream.send_waiting(&mut self.shared);
-                waits = stream.sinks.connection_waits();
+                waits = stream.sinks.wants_connection();
             }
             self.update_poll(place, channel);
             if waits {
@@ -419,7 +419,7 @@ impl Reactor {
         let (generation, reading) = (run.generation, run.reading);
         let token = |role| token(place, generation, role);
         if let Some(stream) = &mut run.streams[index(channel)] {
-            if stream.sinks.connection_waits() && !std::mem::replace(&mut stream.queued, true) {
+            if stream.sinks.wants_connection() && !std::mem::replace(&mut stream.queued, true) {
                 self.queue.push_back(token(FdRole::Pipe(channel)));
             }
             if stream.sinks.file_waits() && !stream.sink_polled {

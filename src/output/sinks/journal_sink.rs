@@ -5,7 +5,9 @@
 
 use std::time::Instant;
 
+use super::file_writer::HANGS_AFTER;
 use super::log_sink::{Connections, LogSink, Pressure, SinkSource};
+use super::overflow::Overflow;
 use super::sink_health::{SinkHealth, TargetName};
 use crate::config::spec::{JournalSpec, RateLimit};
 use crate::domain::Line;
@@ -36,6 +38,8 @@ struct JournalSink {
     scanned: usize,
     /// Whether `held` waits for journald.
     waiting: bool,
+    /// The journal is one of several targets. `None`: journald may hold up the process.
+    lag: Option<JournalLag>,
     /// Whether the stream has ended: the remaining bytes are a line.
     ended: bool,
     /// The priority of the entry with which the present line began, if the line was split. `None`: a new line.
@@ -73,6 +77,7 @@ impl JournalSink {
             held: Vec::new(),
             scanned: 0,
             waiting: false,
+            lag: source.log().is_list().then(JournalLag::default),
             ended: false,
             continues: None,
             limiter: journal.limit.map(Limiter::new),
@@ -82,6 +87,10 @@ impl JournalSink {
 
     /// Takes one chunk.
     fn send_chunk(&mut self, data: &[u8], journal: &mut Journal, lines: &mut Vec<Line>) {
+        let data = match &mut self.lag {
+            Some(lag) => lag.admit(data, self.held.len(), &mut self.health, lines),
+            None => data,
+        };
         if !self.held.is_empty() {
             self.held.extend_from_slice(data);
             if !self.waiting {
@@ -91,6 +100,17 @@ impl JournalSink {
         }
         let used = self.send_lines(data, journal, lines);
         self.held.extend_from_slice(&data[used..]);
+        self.note_lag();
+    }
+
+    /// Notes whether journald is behind.
+    fn note_lag(&mut self) {
+        if let Some(lag) = &mut self.lag {
+            match self.waiting {
+                true => _ = lag.since.get_or_insert_with(Instant::now),
+                false => lag.since = None,
+            }
+        }
     }
 
     /// Sends as much as possible.
@@ -102,6 +122,7 @@ impl JournalSink {
             held.shrink_to(ROOM_KEPT);
         }
         self.held = held;
+        self.note_lag();
     }
 
     /// Sends the lines of `data`. Returns how many of its bytes are processed.
@@ -233,7 +254,10 @@ impl LogSink for JournalSink {
     }
 
     fn pressure(&self) -> Pressure {
-        Pressure::Holds
+        match &self.lag {
+            Some(lag) if lag.is_late() => Pressure::Drops,
+            _ => Pressure::Holds,
+        }
     }
 
     /// Whether journald is slow or briefly away.
@@ -282,6 +306,38 @@ impl LogSink for JournalSink {
             self.held = left.held;
             self.continues = left.continues;
         }
+    }
+}
+
+/// How far the journal is behind as one of several targets, none of which may hold up the process for long.
+#[derive(Debug, Default)]
+struct JournalLag {
+    /// Since when bytes wait. `None`: none do.
+    since: Option<Instant>,
+    overflow: Overflow,
+}
+
+impl JournalLag {
+    fn is_late(&self) -> bool {
+        self.since
+            .is_some_and(|since| since.elapsed() >= HANGS_AFTER)
+    }
+
+    /// Returns the part of `data` that is kept, and counts the rest.
+    fn admit<'a>(
+        &mut self,
+        data: &'a [u8],
+        held: usize,
+        health: &mut SinkHealth,
+        lines: &mut Vec<Line>,
+    ) -> &'a [u8] {
+        let is_late = self.is_late();
+        let admitted = self.overflow.admit(data, (held, LINE_BYTES_MAX), is_late);
+        let dropped = data.len() - admitted.len();
+        if dropped > 0 && health.lose(dropped) {
+            lines.push(health.drops());
+        }
+        admitted
     }
 }
 

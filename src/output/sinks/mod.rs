@@ -15,6 +15,7 @@ mod file_sink;
 mod file_writer;
 mod log_sink;
 mod memory_sink;
+mod overflow;
 mod queued_file;
 mod sink_health;
 
@@ -149,6 +150,11 @@ impl Sinks {
         self.others
             .iter()
             .any(|sink| sink.pressure() == Pressure::Holds && sink.is_waiting())
+    }
+
+    /// Whether a sink has bytes for a connection that is slow.
+    pub(super) fn wants_connection(&self) -> bool {
+        self.others.iter().any(|sink| sink.is_waiting())
     }
 
     /// Whether any sink needs step 2.

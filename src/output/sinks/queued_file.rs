@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::file_sink::FileSink;
 use super::file_writer::{FileWork, FileWriter, HANGS_AFTER, ROOM, WorkState};
 use super::log_sink::{Connections, LogSink, Pressure, SinkSource};
+use super::overflow::Overflow;
 use super::sink_health::{SinkHealth, TargetName};
 use crate::domain::{Errno, Line};
 use crate::output::in_flight_log::LogMark;
@@ -52,8 +53,7 @@ struct FileQueueState {
     is_slow: bool,
     /// Since when the queue is not empty.
     behind_since: Option<Instant>,
-    /// Whether output is dropped until the queue is half empty and a line ends. The second value: a line has ended.
-    dropping: Option<bool>,
+    overflow: Overflow,
     /// Bytes that were dropped since the last log line about it.
     lost: u64,
     is_told: bool,
@@ -78,30 +78,6 @@ impl FileQueueState {
         }
         self.behind_since.get_or_insert_with(Instant::now);
         self.orders.push_back(order);
-    }
-
-    /// Returns the part of `data` that the queue takes.
-    fn admitted<'a>(&mut self, data: &'a [u8]) -> &'a [u8] {
-        if let Some(line_ended) = self.dropping {
-            if self.bytes > QUEUE_BYTES_MAX / 2 {
-                self.dropping = Some(data.last() == Some(&b'\n'));
-                return &[];
-            }
-            let from = match line_ended {
-                true => Some(0),
-                false => data.iter().position(|&byte| byte == b'\n').map(|at| at + 1),
-            };
-            let Some(from) = from else { return &[] };
-            self.dropping = None;
-            return &data[from..];
-        }
-        if !self.is_late() || self.bytes + data.len() <= QUEUE_BYTES_MAX {
-            return data;
-        }
-        let room = QUEUE_BYTES_MAX.saturating_sub(self.bytes).min(data.len());
-        let end = data[..room].iter().rposition(|&byte| byte == b'\n');
-        self.dropping = Some(data.last() == Some(&b'\n'));
-        &data[..end.map_or(0, |at| at + 1)]
     }
 }
 
@@ -296,7 +272,10 @@ impl LogSink for QueuedFile {
 
     fn write(&mut self, data: &[u8], _lines: &mut Vec<Line>) {
         let mut state = lock(&self.queue.state);
-        let admitted = state.admitted(data);
+        let (waiting, is_late) = (state.bytes, state.is_late());
+        let admitted = state
+            .overflow
+            .admit(data, (waiting, QUEUE_BYTES_MAX), is_late);
         let dropped = data.len() - admitted.len();
         if dropped > 0 {
             self.health.count_dropped(dropped);

@@ -9,8 +9,10 @@ use super::*;
 use crate::config::spec::{LogTarget, ProcessSpec};
 use crate::config::testing::program;
 use crate::domain::{Bytes, Channel, InstanceId};
+use crate::output::in_flight_log::{InFlightEntry, InFlightLog, UnflushedChunk};
 use crate::output::target_stats;
 use crate::output::testing::{Held, TempDir, eventually};
+use crate::sys::SharedBuffer;
 
 fn rules(path: &Path) -> LogRules {
     LogRules {
@@ -160,6 +162,53 @@ fn l07_a_file_that_hangs_drops_whole_lines_and_stops_no_other_target() {
     eventually("it works again", || {
         reader.read(&mut piece).is_ok_and(|count| count == 6)
     });
+}
+
+/// After kill -9 the next daemon gives each file what it lacks.
+#[test]
+fn g40_each_file_of_a_list_has_its_own_mark() {
+    let dir = TempDir::new("list-killed");
+    let files = [dir.path("a"), dir.path("b"), dir.path("c")];
+    let spec = spec(&dir, &files);
+    let mut sinks = opened(&spec);
+    let mut lines = Vec::new();
+    sinks.write(b"one\n", &mut lines);
+    let buffer = SharedBuffer::new("test", 4096).expect("memory");
+    let same = buffer.file().try_clone().expect("a descriptor");
+    let mut in_flight = InFlightLog::new(buffer).expect("begun");
+    let entry = InFlightEntry {
+        instance: source(&spec).instance,
+        channel: Channel::Stdout,
+        logs: sinks.marks(),
+    };
+    in_flight.mark_reading(&entry, 4, false);
+    in_flight.bytes()[..4].copy_from_slice(b"two\n");
+    in_flight.mark_read(4);
+    sinks.close(&mut lines);
+    // The daemon is killed when the first file has all, the second a part, and the third nothing.
+    for (path, text) in files.iter().zip(["two\n", "tw", ""]) {
+        let mut file = std::fs::OpenOptions::new()
+            .append(true)
+            .open(path)
+            .expect("there");
+        std::io::Write::write_all(&mut file, text.as_bytes()).expect("written");
+    }
+    let mut buffer = SharedBuffer::open(same).expect("the same");
+    let chunk = UnflushedChunk::find(&mut buffer)
+        .expect("valid")
+        .expect("in flight");
+    // A daemon that hands its state over writes it as text.
+    let chunk = serde_json::to_string(&chunk).expect("written");
+    let chunk: UnflushedChunk = serde_json::from_str(&chunk).expect("read");
+    let marks = chunk.marks();
+    let recovered = chunk.recover(Some(0), Some(&files[0]));
+    let mut sinks = opened(&spec);
+    sinks.write_missing(&recovered.data, &marks, &mut lines);
+    for path in &files {
+        let text = std::fs::read_to_string(path).expect("there");
+        assert_eq!(text, "one\ntwo\n", "{}", path.display());
+    }
+    assert_eq!(lines, []);
 }
 
 #[test]

@@ -36,11 +36,11 @@ const HANG: Duration = Duration::from_secs(9);
 const STRACE_ENDS: Duration = Duration::from_secs(3);
 
 /// Makes the daemon's writes to some files take an hour, until it drops.
-struct Stall(Child);
+pub(crate) struct Stall(Child);
 
 impl Stall {
     /// `None`: this host does not let one process trace another.
-    fn begin(host: &Host, files: &[PathBuf]) -> Result<Option<Self>, String> {
+    pub(crate) fn begin(host: &Host, files: &[PathBuf]) -> Result<Option<Self>, String> {
         let pid = host.daemon()?.pid();
         let mut command = Command::new("strace");
         command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=write"]);

@@ -8,7 +8,7 @@ mod a5_allow_tells_nothing;
 mod a7_include_directories;
 mod a8_import_fifo;
 mod a8_tail_on_a_terminal;
-mod b2_log_that_hangs;
+pub(crate) mod b2_log_that_hangs;
 mod b5_answer_before_exit;
 mod b6_reject_storm;
 mod b7_unknown_is_left;

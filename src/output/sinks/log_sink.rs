@@ -77,6 +77,16 @@ pub(in crate::output) trait LogSink: Debug + Send {
     /// Writes a chunk to a file, or keeps it for [`LogSink::flush`].
     fn write(&mut self, _data: &[u8], _lines: &mut Vec<Line>) {}
 
+    /// As [`LogSink::write`], if no other target of the stream takes bytes now. Nobody else waits then.
+    fn write_alone(&mut self, data: &[u8], lines: &mut Vec<Line>) {
+        self.write(data, lines);
+    }
+
+    /// Whether the target is behind for so long that nobody waits for it.
+    fn is_late(&self) -> bool {
+        false
+    }
+
     /// Waits until the chunks are in the file, if another thread writes it.
     fn await_written(&mut self) {}
 

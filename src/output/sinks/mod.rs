@@ -206,8 +206,14 @@ impl Sinks {
         if let Some(file) = &mut self.file {
             file.write(data, lines);
         }
+        let is_alone = self.file.is_none()
+            && self.others.len() > 1
+            && self.others.iter().filter(|sink| !sink.is_late()).count() == 1;
         for sink in &mut self.others {
-            sink.write(data, lines);
+            match is_alone && !sink.is_late() {
+                true => sink.write_alone(data, lines),
+                false => sink.write(data, lines),
+            }
         }
         for sink in &mut self.others {
             sink.await_written();

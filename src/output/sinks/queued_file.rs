@@ -290,6 +290,36 @@ impl LogSink for QueuedFile {
         }
     }
 
+    /// Writes in this thread, which saves the change to another thread and a copy.
+    fn write_alone(&mut self, data: &[u8], lines: &mut Vec<Line>) {
+        let is_idle = {
+            let state = lock(&self.queue.state);
+            state.is_empty() && !state.is_scheduled
+        };
+        let Ok(mut sink) = self.queue.sink.try_lock() else {
+            return self.write(data, lines);
+        };
+        if !is_idle {
+            drop(sink);
+            return self.write(data, lines);
+        }
+        sink.write(data, lines);
+        sink.rotate_now(lines);
+        drop(sink.take_replaced());
+        let mark = sink.mark().map(|mark| (mark, Instant::now()));
+        let is_waiting = sink.is_waiting();
+        drop(sink);
+        lock(&self.queue.state).mark = mark;
+        if is_waiting {
+            // The writer waits for the slow reader.
+            self.order(FileOrder::Mark);
+        }
+    }
+
+    fn is_late(&self) -> bool {
+        lock(&self.queue.state).is_late()
+    }
+
     fn await_written(&mut self) {
         self.wait();
     }

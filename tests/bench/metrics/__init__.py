@@ -4,6 +4,7 @@ from metrics import dependencies, logs, requests, resources, restarts, starts
 METRICS = {
     "lines-100": logs.lines_100,
     "log-rotating": logs.log_rotating,
+    "multi-target": logs.multi_target,
     "late-lines": logs.late_lines,
     "process-list": requests.process_list,
     "restart-25": restarts.restart_25,

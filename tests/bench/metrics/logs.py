@@ -3,6 +3,8 @@ import os
 import time
 
 from metric import Bar, Lineup, Metric
+from metrics.dependencies import ours_alone
+from peers import Ours
 from peers.base import Fleet, Log, Program, ServiceDirectories
 from work import Failed, wait_for
 
@@ -21,16 +23,21 @@ def empty(directory, current):
             os.unlink(entry.path)
 
 
-def measure(bench, metric, size, total, max_bytes, backups):
-    """MB/s by the writer's own stamps, and the daemon's CPU seconds for each GB."""
+def measure(bench, metric, size, total, max_bytes, backups, beside=""):
+    """MB/s by the writer's own stamps, and the daemon's CPU seconds for each GB. `beside`: a second target of our daemon, whose
+    limit is our daemon without it."""
     ability = "rotate" if max_bytes else "log"
     with Lineup(metric) as lineup:
         scenes = {}
-        for name, daemon in {**bench.contenders(metric, ability), "limit": None}.items():
+        if beside:
+            contenders = {"ours": Ours(bench.work), "limit": Ours(bench.work)}
+        else:
+            contenders = {**bench.contenders(metric, ability), "limit": None}
+        for name, daemon in contenders.items():
             fifo = bench.work.fifo()
-            log = Log(bench.work.fresh(), "current", max_bytes, backups)
+            log = Log(bench.work.fresh(), "current", max_bytes, backups, beside if name == "ours" else "")
             scene = scenes[name] = {"fifo": fifo, "log": log}
-            if name == "limit":
+            if not daemon:
                 daemon = bench.limit("copy", fifo.path, log.path, total, size, max_bytes, backups, bench.work.child)
             else:
                 words = [bench.work.child, "lines", fifo.path, total, size]
@@ -80,6 +87,19 @@ def log_rotating(bench):
                     f"{total // 1_000_000} MB a repetition; the limit renames and deletes as well; multilog has 16 MB files, "
                     "as many bytes of them")
     measure(bench, metric, 4096, total, 50_000_000, 3)
+    return [metric]
+
+
+def multi_target(bench):
+    total = bench.pick(64, 300) * 1_000_000
+    metric = Metric("multi-target", "4 KiB writes to a file, beside a FIFO that nobody reads", "MB/s", "higher", "CPU s/GB",
+                    [Bar("wall", ">=", 0.95, "limit")], "limit: our daemon with the file alone")
+    if ours_alone(bench, metric):
+        hanging = os.path.join(bench.work.fresh(), "hangs")
+        os.mkfifo(hanging)
+        reader = os.open(hanging, os.O_RDWR | os.O_CLOEXEC)
+        measure(bench, metric, 4096, total, 0, 0, hanging)
+        os.close(reader)
     return [metric]
 
 

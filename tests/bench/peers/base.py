@@ -16,6 +16,8 @@ class Log:
     name: str = "current"
     max_bytes: int = 0
     backups: int = 0
+    #: Further targets. Only our adapter supports them.
+    beside: str = ""
 
     @property
     def path(self):

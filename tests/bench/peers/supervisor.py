@@ -35,7 +35,8 @@ class Configured(Peer):
     def section(self, program, name, count):
         log = "NONE"
         if program.log:
-            log = f"{program.log.path}\nstdout_logfile_maxbytes={program.log.max_bytes}\n" \
+            beside = f",{program.log.beside}" if program.log.beside else ""
+            log = f"{program.log.path}{beside}\nstdout_logfile_maxbytes={program.log.max_bytes}\n" \
                   f"stdout_logfile_backups={program.log.backups}"
         many = f"numprocs={count}\nprocess_name={name}%(process_num)d\n" if count > 1 else ""
         return (f"[program:{name}]\ncommand={' '.join(map(str, program.command))}\n{many}autorestart=true\nstartsecs=0\n"

@@ -194,7 +194,8 @@ impl LogFile {
     /// The state of the file before the next chunk, by which the next daemon can tell how much of the chunk was
     /// written. `None`: no plain file, or fstat(2) failed.
     pub(super) fn mark(&self) -> Option<LogMark> {
-        if self.manner != WriteMode::Plain || self.orphaned {
+        let holds = self.own.as_ref().is_some_and(OwnStreamWriter::holds);
+        if self.manner != WriteMode::Plain || self.orphaned || holds {
             return None;
         }
         mark_of(self.fd.as_fd()).ok().flatten()

@@ -144,6 +144,11 @@ impl OwnStreamWriter {
         }
     }
 
+    /// Whether the beginning of a line is held.
+    pub(super) const fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// Takes the beginning of a line.
     pub(super) fn take_held(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.held)

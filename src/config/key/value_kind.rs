@@ -123,6 +123,12 @@ pub enum ValueKind {
     SyslogFormat,
     /// `newline` or `octet-counting`.
     SyslogFraming,
+    /// Conditions of programs.
+    Conditions,
+    /// `text` or `json`.
+    ReportFormat,
+    /// Exits per time.
+    Flapping,
 }
 
 impl ValueKind {
@@ -172,6 +178,8 @@ impl ValueKind {
             Self::WaitFor => "names and states",
             Self::SyslogFacility => "facility",
             Self::SyslogPriority => "priority",
+            Self::Conditions => "conditions",
+            Self::Flapping => "exits per time",
             Self::ReadyFd
             | Self::AutoRestart
             | Self::ReadyWhen
@@ -188,6 +196,7 @@ impl ValueKind {
             | Self::KillMode
             | Self::CronOverlap
             | Self::CronMissed
+            | Self::ReportFormat
             | Self::SyslogFormat
             | Self::SyslogFraming => self.expected(),
         }
@@ -304,6 +313,11 @@ impl ValueKind {
             Self::Weight => "a whole number from 1 to 10000",
             Self::PidsMax => "a whole number from 1, or infinity",
             Self::KillMode => "process or control-group",
+            Self::Conditions => {
+                "one or more of fatal, exited, unhealthy, flapping and recovered, separated by commas"
+            }
+            Self::ReportFormat => "text or json",
+            Self::Flapping => "2 to 100 exits per time such as 5/10min, with s, min or h",
             _ => "",
         }
     }

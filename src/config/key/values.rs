@@ -11,6 +11,7 @@ use super::super::lookup::Lookup;
 use super::super::resources::CgroupLimits;
 use super::super::spec::{CronMissed, CronOverlap, DaemonSpec, ProcessSpec, RateLimit, SyslogForm};
 use super::super::watch::WatchValues;
+use super::notify::NotificationValues;
 use super::small::{ClientValues, FcgiValues, GroupValues, ListenerValues, ServerValues};
 use crate::domain::{GroupName, ProcessName, Seconds};
 
@@ -34,6 +35,8 @@ pub(in crate::config) enum Field {
     Listener(Setter<ListenerValues>),
     /// It is stored in the values of the socket of an fcgi program.
     Fcgi(Setter<FcgiValues>),
+    /// It is stored in the values of a notification.
+    Notification(Setter<NotificationValues>),
     /// A step in `parse` reads it by its name, because its value depends on more than its text.
     Step,
     /// It is accepted and has no effect.

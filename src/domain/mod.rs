@@ -37,7 +37,7 @@ pub use diagnostics::{DiagnosticsFilter, DiagnosticsLevel};
 pub use envelope::Envelope;
 pub use errno::Errno;
 pub use event::{Channel, EVENT_VALUES, EVENTS, EventType, OutputEvents, Payload};
-pub use exit::{ExitReason, ExitStatus, ResourceEvents, SpawnError};
+pub use exit::{ExitCounts, ExitReason, ExitStatus, ResourceEvents, SpawnError};
 pub use fd_name::{FdName, INSTANCE_LETTERS};
 pub use foreign::{Escaped, FOREIGN_CHARS_MAX, Foreign, is_deceptive};
 pub use health::ProcessHealth;

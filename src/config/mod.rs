@@ -22,6 +22,7 @@ mod keys_tests;
 pub mod log_options;
 pub(crate) mod log_target;
 pub mod lookup;
+mod notification;
 pub mod options;
 mod parse;
 mod path;

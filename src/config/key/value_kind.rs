@@ -127,6 +127,12 @@ pub enum ValueKind {
     DependencyTargets,
     /// Programs with states.
     WaitFor,
+    /// Conditions of programs.
+    Conditions,
+    /// `text` or `json`.
+    ReportFormat,
+    /// Exits per time.
+    Flapping,
 }
 
 impl ValueKind {
@@ -178,6 +184,8 @@ impl ValueKind {
             Self::Dependencies => "dependencies",
             Self::DependencyTargets => "names",
             Self::WaitFor => "names and states",
+            Self::Conditions => "conditions",
+            Self::Flapping => "exits per time",
             Self::ReadyFd
             | Self::AutoRestart
             | Self::ReadyWhen
@@ -195,7 +203,8 @@ impl ValueKind {
             | Self::CronOverlap
             | Self::CronMissed
             | Self::LogFormat
-            | Self::LogZone => self.expected(),
+            | Self::LogZone
+            | Self::ReportFormat => self.expected(),
         }
     }
 
@@ -304,6 +313,11 @@ impl ValueKind {
             Self::Weight => "a whole number from 1 to 10000",
             Self::PidsMax => "a whole number from 1, or infinity",
             Self::KillMode => "process or control-group",
+            Self::Conditions => {
+                "one or more of fatal, exited, unhealthy, flapping and recovered, separated by commas"
+            }
+            Self::ReportFormat => "text or json",
+            Self::Flapping => "2 to 100 exits per time such as 5/10min, with s, min or h",
             kind => kind.expected_of_log(),
         }
     }

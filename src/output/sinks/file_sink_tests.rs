@@ -352,8 +352,6 @@ fn l03_closed_files_are_compressed_and_the_oldest_removed() {
         if let Some(closed) = sink.take_closed() {
             closed.tidy(&mut lines);
         }
-        // The order of the files is that of their times.
-        std::thread::sleep(std::time::Duration::from_millis(2));
     }
     assert_eq!(lines, []);
     let names: Vec<_> = files(&dir).into_iter().map(|(name, _)| name).collect();

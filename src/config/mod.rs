@@ -20,6 +20,7 @@ pub mod key;
 #[cfg(test)]
 mod keys_tests;
 pub mod log_list;
+pub mod log_options;
 pub(crate) mod log_target;
 pub mod lookup;
 mod notification;

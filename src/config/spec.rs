@@ -15,6 +15,7 @@ pub use super::exit_when::{ExitWhen, FatalScript, OnFatal};
 pub use super::health::{HealthAction, HealthCheck, HealthSpec};
 pub use super::hooks::Hooks;
 pub use super::interned_default::InternedDefault;
+pub use super::log_options::LogOptions;
 pub use super::log_target::{
     JournalSpec, NamedTargets, SyslogForm, SyslogFormat, SyslogFraming, SyslogServer,
     SyslogTransport,
@@ -675,6 +676,9 @@ pub struct LogSpec {
     /// The targets besides the file.
     #[serde(flatten)]
     pub named: NamedTargets,
+    /// How its files are written, named and kept. `None`: all options are the defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<Arc<LogOptions>>,
 }
 
 impl LogSpec {
@@ -690,6 +694,7 @@ impl LogSpec {
             more_files: Vec::new(),
             syslog_form: SyslogForm::default(),
             named: NamedTargets::default(),
+            options: None,
         }
     }
 

@@ -27,7 +27,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag, fstat};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Channel, Errno, InstanceId};
+use crate::domain::{Channel, Errno, InstanceId, Wall};
 use crate::sys::safe_open::{self, errno};
 use crate::sys::{self, SharedBuffer};
 
@@ -57,15 +57,21 @@ mod word {
     pub(super) const INODE: usize = 7;
     pub(super) const LENGTH: usize = 8;
     pub(super) const MARK: [usize; 2] = [9, 10];
-    /// The number of further logs. Each has three words from [`MORE`] on: device, inode and length.
-    pub(super) const MORE_COUNT: usize = 11;
-    pub(super) const MORE: usize = 12;
+    /// The time of the chunk, if a log has another form than the bytes.
+    pub(super) const TIME: usize = 11;
+    /// Which of the further logs have marks, and from the bit [`super::RENDERED_BITS`] on which of them have another form than
+    /// the bytes. Each has three words from [`MORE`] on: device, inode and length.
+    pub(super) const MORE_LOGS: usize = 12;
+    pub(super) const MORE: usize = 13;
 }
 
 /// Flag bits of [`word::SLOT`], above the slot.
 const STDERR: u64 = 1 << 32;
 const HAS_LOG: u64 = 1 << 33;
 const GUESSED: u64 = 1 << 34;
+const IS_RENDERED: u64 = 1 << 35;
+/// The first bit of [`word::MORE_LOGS`] for logs that have another form than the bytes.
+const RENDERED_BITS: usize = 8;
 
 const IDLE: u64 = 0;
 const READING: u64 = 1;
@@ -78,6 +84,9 @@ pub(super) struct LogMark {
     pub(super) inode: u64,
     /// In bytes.
     pub(super) length: u64,
+    /// The time with which the chunk is rendered. `None`: the log gets the bytes as they are.
+    #[serde(default)]
+    pub(super) rendered_at: Option<Wall>,
 }
 
 /// Maximum number of logs of one stream whose marks are recorded. Others get a chunk again if the daemon is killed.
@@ -91,7 +100,8 @@ pub(super) type LogMarks = [Option<LogMark>; LOGS_MAX];
 pub(super) struct InFlightEntry {
     pub(super) instance: InstanceId,
     pub(super) channel: Channel,
-    /// The logs to which the bytes go unchanged. None: no destination is a plain file, or the bytes are changed.
+    /// The logs to which the bytes go, unchanged or rendered, in the order of the files of the stream. `None`: the
+    /// destination is no plain file, or the bytes are changed in another way.
     pub(super) logs: LogMarks,
 }
 
@@ -145,22 +155,33 @@ impl InFlightLog {
         if guessed {
             what |= GUESSED;
         }
-        let mut logs = entry.logs.iter().flatten();
-        if let Some(log) = logs.next() {
+        let [first, further @ ..] = &entry.logs;
+        if let Some(log) = first {
             what |= HAS_LOG;
             words[word::DEVICE].store(log.device, Ordering::Relaxed);
             words[word::INODE].store(log.inode, Ordering::Relaxed);
             words[word::LENGTH].store(log.length, Ordering::Relaxed);
         }
         let mut more = 0;
-        for log in logs {
-            let at = word::MORE + 3 * more;
-            words[at].store(log.device, Ordering::Relaxed);
-            words[at + 1].store(log.inode, Ordering::Relaxed);
-            words[at + 2].store(log.length, Ordering::Relaxed);
-            more += 1;
+        for (number, log) in further.iter().enumerate() {
+            if let Some(log) = log {
+                more |= 1 << number;
+                more |= u64::from(log.rendered_at.is_some()) << (number + RENDERED_BITS);
+                let at = word::MORE + 3 * number;
+                words[at].store(log.device, Ordering::Relaxed);
+                words[at + 1].store(log.inode, Ordering::Relaxed);
+                words[at + 2].store(log.length, Ordering::Relaxed);
+            }
         }
-        words[word::MORE_COUNT].store(more as u64, Ordering::Relaxed);
+        words[word::MORE_LOGS].store(more, Ordering::Relaxed);
+        if first.is_some_and(|log| log.rendered_at.is_some()) {
+            what |= IS_RENDERED;
+        }
+        // One chunk has one time in all logs.
+        let time = entry.logs.iter().flatten().find_map(|log| log.rendered_at);
+        if let Some(time) = time {
+            words[word::TIME].store(time.0.cast_unsigned(), Ordering::Relaxed);
+        }
         words[word::SLOT].store(what, Ordering::Relaxed);
         words[word::INCARNATION].store(incarnation, Ordering::Relaxed);
         words[word::COUNT].store(count as u64, Ordering::Relaxed);
@@ -240,9 +261,9 @@ pub struct UnflushedChunk {
     #[serde(with = "super::encoded")]
     data: Vec<u8>,
     log: Option<LogMark>,
-    /// The further logs.
+    /// The further logs, in the order of the files of the stream.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    more: Vec<LogMark>,
+    more: Vec<Option<LogMark>>,
 }
 
 /// What the buffer tells about a read.
@@ -320,16 +341,21 @@ impl UnflushedChunk {
             reason = "the lower half is the slot"
         )]
         let slot = what as u32;
-        let more = usize::try_from(get(word::MORE_COUNT)).unwrap_or(usize::MAX);
-        let more = (0..more.min(LOGS_MAX - 1)).map(|number| word::MORE + 3 * number);
+        let time = Wall(get(word::TIME).cast_signed());
+        let more_logs = get(word::MORE_LOGS);
+        let bit = |number: usize| more_logs >> number & 1 == 1;
+        let more = |number: usize| {
+            let at = word::MORE + 3 * number;
+            bit(number).then(|| LogMark {
+                device: get(at),
+                inode: get(at + 1),
+                length: get(at + 2),
+                rendered_at: bit(number + RENDERED_BITS).then_some(time),
+            })
+        };
+        let has_more = more_logs != 0;
         Ok(Some(Self {
-            more: more
-                .map(|at| LogMark {
-                    device: get(at),
-                    inode: get(at + 1),
-                    length: get(at + 2),
-                })
-                .collect(),
+            more: (0..LOGS_MAX - 1).filter(|_| has_more).map(more).collect(),
             instance: InstanceId {
                 slot,
                 incarnation: get(word::INCARNATION),
@@ -345,22 +371,23 @@ impl UnflushedChunk {
                 device: get(word::DEVICE),
                 inode: get(word::INODE),
                 length: get(word::LENGTH),
+                rendered_at: (what & IS_RENDERED != 0).then_some(time),
             }),
         }))
     }
 
-    /// Whether the bytes go to a log file unchanged.
+    /// Whether the bytes go to a log file, unchanged or rendered.
     #[must_use]
-    pub const fn has_log(&self) -> bool {
-        self.log.is_some()
+    pub fn has_log(&self) -> bool {
+        self.log.is_some() || self.more.iter().any(Option::is_some)
     }
 
-    /// The marks of the logs.
+    /// The logs before the chunk, in the order of the files of the stream.
     pub(super) fn marks(&self) -> LogMarks {
         let mut marks = LogMarks::default();
-        let all = self.log.iter().chain(&self.more);
+        let all = std::iter::once(self.log).chain(self.more.iter().copied());
         for (place, mark) in marks.iter_mut().zip(all) {
-            *place = Some(*mark);
+            *place = mark;
         }
         marks
     }
@@ -425,15 +452,9 @@ fn compare_marks<'a>(data: &'a [u8], mark: &[u8; MARK_BYTES]) -> (TakenFromPipe,
     (TakenFromPipe::Overwritten, &data[..count - left])
 }
 
-/// How many of the first bytes of `data` the log at `path` has, if it is one of these logs. 0 if it is none.
-pub(super) fn written_of(marks: &LogMarks, path: &Path, data: &[u8]) -> usize {
-    let mut all = marks.iter().flatten();
-    all.find_map(|&mark| written(mark, path, data)).unwrap_or(0)
-}
-
 /// How many of the first bytes of `data` are in the file of `mark`, be it the log at `path` or its first backup.
 /// `None`: neither is that file.
-fn written(mark: LogMark, path: &Path, data: &[u8]) -> Option<usize> {
+pub(super) fn written(mark: LogMark, path: &Path, data: &[u8]) -> Option<usize> {
     let mut backup = path.as_os_str().to_owned();
     backup.push(".1");
     [path.to_owned(), PathBuf::from(backup)]
@@ -478,6 +499,7 @@ pub(super) fn mark_of(fd: std::os::fd::BorrowedFd<'_>) -> Result<Option<LogMark>
         device: stat.st_dev,
         inode: stat.st_ino,
         length: u64::try_from(stat.st_size).unwrap_or(0),
+        rendered_at: None,
     }))
 }
 

@@ -183,6 +183,7 @@ fn ours(case: &Case) -> String {
         maxbytes: Bytes(0),
         backups: 0,
         private: false,
+        options: None,
     };
     let source = SinkSource {
         instance: InstanceId {
@@ -280,6 +281,7 @@ fn out_04_out_05_rotation_matches_the_reference() {
             maxbytes: Bytes(case.a),
             backups: case.b,
             private: false,
+            options: None,
         })
         .expect("opened");
         for chunk in &case.chunks {

@@ -26,6 +26,7 @@ mod go_defects;
 mod guide_configs;
 mod host;
 mod limits;
+mod log_files;
 mod log_targets;
 mod metrics;
 mod namespace;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
     let mut tests = bad_input::tests();
     tests.extend(allow::tests());
     tests.extend(log_targets::tests());
+    tests.extend(log_files::tests());
     tests.extend(session_bus::tests());
     tests.extend(churn::tests());
     tests.extend(cron::tests());

@@ -48,10 +48,11 @@ pub(crate) fn tests() -> Vec<Trial> {
 
 /// The guides whose commands run beside a daemon, and the program that they need. README and the recipes have their own
 /// tests.
-const SESSIONS: [(&str, &str); 11] = [
+const SESSIONS: [(&str, &str); 12] = [
     ("control", "sh"),
     ("dependencies", "sh"),
     ("limits-and-privileges", "sh"),
+    ("log-targets", "sh"),
     ("logs", "sh"),
     ("metrics", "curl"),
     ("migrating", "sh"),

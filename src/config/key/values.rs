@@ -7,6 +7,7 @@ use super::super::dependency::Dependencies;
 use super::super::health::HealthValues;
 use super::super::hooks::Hooks;
 use super::super::log_list::LogTargets;
+use super::super::log_options::{LogForm, LogOptions};
 use super::super::lookup::Lookup;
 use super::super::resources::CgroupLimits;
 use super::super::spec::{CronMissed, CronOverlap, DaemonSpec, ProcessSpec, RateLimit, SyslogForm};
@@ -86,6 +87,8 @@ pub(in crate::config) struct ProgramValues {
     pub(in crate::config) ready_timeout: Option<Seconds>,
     /// Without the priority, which each stream has.
     pub(in crate::config) syslog_form: SyslogForm,
+    /// The options that both streams have in common.
+    pub(in crate::config) logs: LogOptions,
     pub(in crate::config) stdout: StreamValues,
     pub(in crate::config) stderr: StreamValues,
     /// Becomes the part of `spec` when all its keys are read, as `resources`.
@@ -110,6 +113,10 @@ pub(in crate::config) struct StreamValues {
     pub(in crate::config) journal_limit: Option<RateLimit>,
     /// The priority of its messages for syslog. `None`: the default of the target.
     pub(in crate::config) syslog_priority: Option<u8>,
+    /// The form of its lines. `None`: that of the program.
+    pub(in crate::config) form: Option<LogForm>,
+    /// Becomes a part of the `LogSpec` when all keys of the process are read.
+    pub(in crate::config) options: LogOptions,
 }
 
 impl SectionValues for ProgramValues {
@@ -119,6 +126,8 @@ impl SectionValues for ProgramValues {
             syslog: false,
             journal_limit: None,
             syslog_priority: None,
+            form: None,
+            options: LogOptions::default(),
         };
         let name = ProcessName::parse("").expect("an empty name holds no forbidden character");
         let group = GroupName::parse("").expect("an empty name holds no forbidden character");
@@ -136,6 +145,7 @@ impl SectionValues for ProgramValues {
             environment_files: Vec::new(),
             ready_timeout: None,
             syslog_form: SyslogForm::default(),
+            logs: LogOptions::default(),
             stdout: stream.clone(),
             stderr: stream,
             confinement: Confinement::default(),

@@ -11,6 +11,7 @@
 //! A sink implements the methods of one step; the others do nothing by default. No sink waits for another one. A sink
 //! that cannot take a chunk keeps it, or drops and counts it: see [`Pressure`].
 
+mod file_recovery;
 mod file_sink;
 mod file_writer;
 mod log_sink;
@@ -28,11 +29,12 @@ pub(super) use journal_sink::LINE_BYTES_MAX;
 pub(super) use log_sink::{Connections, LogSink, Pressure, SinkSource};
 use queued_file::QueuedFile;
 
-use super::in_flight_log::{LogMarks, written_of};
+use super::closed_logs::ClosedLogs;
+use super::in_flight_log::{LogMarks, written};
 use super::log_file::LogRules;
 use super::output_state::StreamState;
 use crate::config::log_target::log_targets;
-use crate::domain::{Errno, Line};
+use crate::domain::{Errno, Line, Now, Wall};
 
 /// Declares the module of each target's sink and opens the targets of a stream without blocking. `open` in such a module
 /// returns the sinks for its target: an `Option`, or a list if the stream can go to several of them.
@@ -69,14 +71,16 @@ impl Sinks {
         rules: Option<LogRules>,
         lines: &mut Vec<Line>,
     ) -> Result<Self, Errno> {
-        let name = &source.spec.name;
         if source.log().is_list() {
-            return Ok(Self::of_list(source, rules));
+            return Ok(Self::of_list(source, rules, true));
         }
         let rules = rules.or_else(|| Self::only_file(source));
-        let file = rules
-            .map(|rules| FileSink::open(name.clone(), source.channel, rules, lines))
+        let mut file = rules
+            .map(|rules| FileSink::open(source, rules, lines))
             .transpose()?;
+        if let Some(file) = &mut file {
+            file.close_foreign_line(lines);
+        }
         Ok(Self::with_file(source, file))
     }
 
@@ -87,14 +91,12 @@ impl Sinks {
         lines: &mut Vec<Line>,
     ) -> Self {
         if source.log().is_list() {
-            return Self::of_list(source, rules);
+            return Self::of_list(source, rules, false);
         }
         let rules = rules.or_else(|| Self::only_file(source));
         let file = rules.map(|rules| {
-            let name = &source.spec.name;
-            FileSink::open(name.clone(), source.channel, rules.clone(), lines).unwrap_or_else(
-                |error| FileSink::failing(name.clone(), source.channel, rules, error, lines),
-            )
+            FileSink::open(source, rules.clone(), lines)
+                .unwrap_or_else(|error| FileSink::failing(source, rules, error, lines))
         });
         Self::with_file(source, file)
     }
@@ -112,13 +114,13 @@ impl Sinks {
         Some(source.rules(path.clone()))
     }
 
-    /// Opens a list of targets, none of which waits for another one.
-    fn of_list(source: &SinkSource<'_>, rules: Option<LogRules>) -> Self {
+    /// Opens a list of targets, none of which waits for another one. `is_new`: of a new instance.
+    fn of_list(source: &SinkSource<'_>, rules: Option<LogRules>, is_new: bool) -> Self {
         let more = source.log().more_files.iter();
         let more = more.map(|path| source.rules(path.clone()));
         let files = rules.into_iter().chain(more);
-        let files =
-            files.map(|rules| -> Box<dyn LogSink> { Box::new(QueuedFile::open(source, rules)) });
+        let files = files
+            .map(|rules| -> Box<dyn LogSink> { Box::new(QueuedFile::open(source, rules, is_new)) });
         Self {
             file: None,
             others: files.chain(open_targets(source)).collect(),
@@ -177,25 +179,54 @@ impl Sinks {
         self.each().find_map(LogSink::device)
     }
 
-    /// See [`LogSink::mark`]. One for each file.
+    /// See [`LogSink::mark`]. In the order of the files.
     pub(super) fn marks(&self) -> LogMarks {
         let mut marks = LogMarks::default();
-        let all = self.each().filter_map(LogSink::mark);
-        for (place, mark) in marks.iter_mut().zip(all) {
-            *place = Some(mark);
+        let files = self.each().filter(|sink| sink.log_path().is_some());
+        for (place, sink) in marks.iter_mut().zip(files) {
+            *place = sink.mark();
         }
         marks
     }
 
-    /// Writes to each file what it lacks of a chunk that was in flight when these were the marks.
+    /// See [`LogSink::prepare`].
+    pub(super) fn prepare(&mut self, now: Now, lines: &mut Vec<Line>) {
+        self.each_mut().for_each(|sink| sink.prepare(now, lines));
+    }
+
+    /// See [`LogSink::next_date`].
+    pub(super) fn next_date(&self) -> Option<Wall> {
+        self.each().filter_map(LogSink::next_date).min()
+    }
+
+    /// See [`LogSink::take_closed`].
+    pub(super) fn take_closed(&mut self) -> Vec<ClosedLogs> {
+        self.each_mut().filter_map(LogSink::take_closed).collect()
+    }
+
+    /// Whether a sink must find out itself what it lacks: see [`LogSink::recovers`].
+    pub(super) fn recovers(&self) -> bool {
+        self.each().any(LogSink::recovers)
+    }
+
+    /// Writes to each file what it lacks of a chunk that was in flight when these were the marks. The other sinks get the
+    /// whole chunk.
     pub(super) fn write_missing(&mut self, data: &[u8], marks: &LogMarks, lines: &mut Vec<Line>) {
+        let mut marks = marks.iter().copied();
         for sink in self.each_mut() {
             let Some(path) = sink.log_path() else {
+                sink.write(data, lines);
                 continue;
             };
-            let missing = &data[written_of(marks, &path, data)..];
-            if !missing.is_empty() {
-                sink.write(missing, lines);
+            match marks.next().flatten() {
+                Some(mark) if sink.recovers() => sink.write_recovered(data, mark, lines),
+                mark => {
+                    let has = mark.and_then(|mark| written(mark, &path, data));
+                    let missing = &data[has.unwrap_or(0)..];
+                    if !missing.is_empty() {
+                        sink.write(missing, lines);
+                    }
+                }
             }
         }
         self.others.iter_mut().for_each(|sink| sink.await_written());

@@ -16,25 +16,35 @@ use super::file_writer::{FileWork, FileWriter, HANGS_AFTER, ROOM, WorkState};
 use super::log_sink::{Connections, LogSink, Pressure, SinkSource};
 use super::overflow::Overflow;
 use super::sink_health::{SinkHealth, TargetName};
-use crate::domain::{Errno, Line};
+use crate::domain::{Errno, Line, Now, Tick, Wall};
+use crate::output::closed_logs::ClosedLogs;
 use crate::output::in_flight_log::LogMark;
 use crate::output::late_lines;
 use crate::output::log_file::LogRules;
 use crate::output::output_state::{StreamState, TargetState};
-use crate::sys::Poller;
 use crate::sys::safe_open::errno;
+use crate::sys::{self, Poller};
 
 /// Maximum bytes that wait for a file that hangs.
 const QUEUE_BYTES_MAX: usize = 256 << 10;
+/// How often a file that is written is checked for having been moved away, in nanoseconds.
+const LOOK_NANOS: u64 = 1_000_000_000;
 /// A mark that is older than this is renewed, because another process may have changed the file.
 const MARK_TIME: Duration = Duration::from_millis(100);
 
 /// What the writer does with a file.
 #[derive(Debug)]
 enum FileOrder {
-    Open,
-    Write(Arc<[u8]>),
-    Mark,
+    /// The value: for a new instance.
+    Open(bool),
+    /// The time of the chunk, if it is known.
+    Write(Arc<[u8]>, Option<Wall>),
+    /// Write what the file lacks of this chunk, which began at this mark.
+    Recover(Arc<[u8]>, LogMark),
+    /// Continue with the state of a previous daemon.
+    Resume(Box<StreamState>),
+    SetPid(i32),
+    Prepare(Now),
     Reopen,
     Clear,
     Close,
@@ -58,6 +68,8 @@ struct FileQueueState {
     lost: u64,
     is_told: bool,
     device: Option<u64>,
+    next_date: Option<Wall>,
+    closed: Option<ClosedLogs>,
     mark: Option<(LogMark, Instant)>,
     cleared: Option<Result<(), Errno>>,
 }
@@ -67,18 +79,36 @@ impl FileQueueState {
         self.orders.is_empty() && self.present.is_none()
     }
 
+    /// Takes over what the sink tells about its file.
+    fn learn(&mut self, sink: &mut FileSink) {
+        self.mark = sink.mark().map(|mark| (mark, Instant::now()));
+        self.device = sink.device();
+        self.next_date = sink.next_date();
+        self.closed = sink.take_closed().or(self.closed.take());
+    }
+
     fn is_late(&self) -> bool {
         self.behind_since
             .is_some_and(|since| since.elapsed() >= HANGS_AFTER)
     }
 
     fn push(&mut self, order: FileOrder) {
-        if let FileOrder::Write(data) = &order {
+        if let FileOrder::Write(data, _) | FileOrder::Recover(data, _) = &order {
             self.bytes += data.len();
         }
         self.behind_since.get_or_insert_with(Instant::now);
         self.orders.push_back(order);
     }
+}
+
+/// Writes a chunk, and does a rotation that takes long.
+fn write_chunk(sink: &mut FileSink, data: &[u8], time: Option<Wall>, lines: &mut Vec<Line>) {
+    if let Some(time) = time {
+        sink.set_time(time);
+    }
+    sink.write(data, lines);
+    sink.rotate_now(lines);
+    drop(sink.take_replaced());
 }
 
 /// The queue of one file, which the sink and the writer share.
@@ -107,7 +137,7 @@ impl FileQueue {
         let order = {
             let mut state = lock(&self.state);
             let order = state.orders.pop_front()?;
-            if let FileOrder::Write(data) = &order {
+            if let FileOrder::Write(data, _) | FileOrder::Recover(data, _) = &order {
                 state.bytes -= data.len();
                 state.present = Some(data.clone());
             }
@@ -115,23 +145,24 @@ impl FileQueue {
         };
         let mut cleared = None;
         match order {
-            FileOrder::Open => sink.open_now(lines),
-            FileOrder::Write(data) => {
-                sink.write(&data, lines);
-                sink.rotate_now(lines);
-                drop(sink.take_replaced());
+            FileOrder::Open(is_new) => {
+                sink.open_now(lines);
+                if is_new {
+                    sink.close_foreign_line(lines);
+                }
             }
-            FileOrder::Mark => {}
+            FileOrder::Write(data, time) => write_chunk(sink, &data, time, lines),
+            FileOrder::Recover(data, mark) => sink.write_recovered(&data, mark, lines),
+            FileOrder::Resume(mut state) => sink.resume(&mut state, lines),
+            FileOrder::SetPid(pid) => sink.set_pid(pid),
+            FileOrder::Prepare(now) => sink.prepare(now, lines),
             FileOrder::Reopen => sink.reopen(lines),
             FileOrder::Clear => cleared = Some(sink.clear(lines)),
             FileOrder::Close => sink.close(lines),
         }
-        let mark = sink.mark().map(|mark| (mark, Instant::now()));
-        let device = sink.device();
         let is_waiting = sink.is_waiting();
         let mut state = lock(&self.state);
-        state.mark = mark;
-        state.device = device;
+        state.learn(sink);
         state.cleared = cleared.or(state.cleared);
         if !is_waiting {
             state.present = None;
@@ -194,6 +225,13 @@ impl FileWork for FileQueue {
 pub(super) struct QueuedFile {
     health: SinkHealth,
     path: Arc<Path>,
+    /// The lines have another form than the bytes.
+    is_rendered: bool,
+    recovers: bool,
+    /// When the next chunk is read. `None`: not known yet.
+    time: Option<Wall>,
+    /// When the path was last checked.
+    prepared: Tick,
     queue: Arc<FileQueue>,
     /// `None`: no thread could be started, so the caller writes.
     writer: Option<Arc<FileWriter>>,
@@ -201,13 +239,14 @@ pub(super) struct QueuedFile {
 
 impl QueuedFile {
     /// Opens the file. A file that cannot be opened is no error: each chunk tries again.
-    pub(super) fn open(source: &SinkSource<'_>, rules: LogRules) -> Self {
+    pub(super) fn open(source: &SinkSource<'_>, rules: LogRules, is_new: bool) -> Self {
         let (spec, channel) = (source.spec, source.channel);
         let path = rules.path.clone();
         let target = TargetName::Path(path.clone());
         let mut health = SinkHealth::new(spec.name.clone(), channel, target);
         health.register(&spec.group);
-        let sink = FileSink::unopened(spec.name.clone(), channel, rules).registered(&spec.group);
+        let sink = FileSink::unopened(source, rules).registered(&spec.group);
+        let (is_rendered, recovers) = (sink.is_rendered(), sink.recovers());
         let queue = Arc::new(FileQueue {
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -217,10 +256,14 @@ impl QueuedFile {
         let file = Self {
             health,
             path,
+            is_rendered,
+            recovers,
+            time: None,
+            prepared: Tick(0),
             queue,
             writer,
         };
-        file.order(FileOrder::Open);
+        file.order(FileOrder::Open(is_new));
         file.wait();
         file
     }
@@ -286,7 +329,7 @@ impl LogSink for QueuedFile {
         }
         drop(state);
         if !admitted.is_empty() {
-            self.order(FileOrder::Write(Arc::from(admitted)));
+            self.order(FileOrder::Write(Arc::from(admitted), self.time));
         }
     }
 
@@ -303,16 +346,13 @@ impl LogSink for QueuedFile {
             drop(sink);
             return self.write(data, lines);
         }
-        sink.write(data, lines);
-        sink.rotate_now(lines);
-        drop(sink.take_replaced());
-        let mark = sink.mark().map(|mark| (mark, Instant::now()));
+        write_chunk(&mut sink, data, self.time, lines);
+        lock(&self.queue.state).learn(&mut sink);
         let is_waiting = sink.is_waiting();
         drop(sink);
-        lock(&self.queue.state).mark = mark;
         if is_waiting {
             // The writer waits for the slow reader.
-            self.order(FileOrder::Mark);
+            self.order(FileOrder::Prepare(sys::now()));
         }
     }
 
@@ -332,26 +372,67 @@ impl LogSink for QueuedFile {
         lock(&self.queue.state).device
     }
 
+    /// Looks at the path and the date if the last look is a while ago.
+    fn prepare(&mut self, now: Now, _lines: &mut Vec<Line>) {
+        self.time = Some(now.wall);
+        let is_due = {
+            let state = lock(&self.queue.state);
+            if !state.is_empty() {
+                return;
+            }
+            let is_old = state.mark.is_some_and(|(_, at)| at.elapsed() >= MARK_TIME);
+            is_old || state.next_date.is_some_and(|date| date <= now.wall)
+        };
+        if is_due || now.mono.nanos_since(self.prepared) >= LOOK_NANOS {
+            self.prepared = now.mono;
+            self.order(FileOrder::Prepare(now));
+            self.wait();
+        }
+    }
+
+    fn next_date(&self) -> Option<Wall> {
+        lock(&self.queue.state).next_date
+    }
+
+    fn flush(&mut self, _lines: &mut Vec<Line>) {
+        let is_due = {
+            let state = lock(&self.queue.state);
+            let date = state.next_date.filter(|_| state.is_empty());
+            date.is_some_and(|date| date <= sys::now().wall)
+        };
+        if is_due {
+            self.order(FileOrder::Prepare(sys::now()));
+            self.wait();
+        }
+    }
+
+    fn take_closed(&mut self) -> Option<ClosedLogs> {
+        lock(&self.queue.state).closed.take()
+    }
+
+    fn recovers(&self) -> bool {
+        self.recovers
+    }
+
+    fn write_recovered(&mut self, data: &[u8], mark: LogMark, _lines: &mut Vec<Line>) {
+        self.order(FileOrder::Recover(Arc::from(data), mark));
+    }
+
+    fn set_pid(&mut self, pid: i32) {
+        if self.is_rendered {
+            self.order(FileOrder::SetPid(pid));
+        }
+    }
+
     /// `None` also while the file is behind: the bytes that wait for it do not outlast the daemon, so the next daemon
     /// writes the chunk in any case.
     fn mark(&self) -> Option<LogMark> {
-        let is_old = {
-            let state = lock(&self.queue.state);
-            if !state.is_empty() {
-                return None;
-            }
-            let (_, at) = state.mark?;
-            at.elapsed() >= MARK_TIME
-        };
-        if is_old {
-            self.order(FileOrder::Mark);
-            self.wait();
-        }
         let state = lock(&self.queue.state);
-        state
-            .mark
-            .filter(|_| state.is_empty())
-            .map(|(mark, _)| mark)
+        let (mark, _) = state.mark.filter(|_| state.is_empty())?;
+        Some(LogMark {
+            rendered_at: self.time.filter(|_| self.is_rendered),
+            ..mark
+        })
     }
 
     fn reopen(&mut self, _lines: &mut Vec<Line>) {
@@ -372,42 +453,48 @@ impl LogSink for QueuedFile {
         self.wait();
     }
 
-    fn hand_over(
-        &mut self,
-        state: &mut StreamState,
-        _to: &mut Connections,
-        _lines: &mut Vec<Line>,
-    ) {
+    fn hand_over(&mut self, state: &mut StreamState, to: &mut Connections, lines: &mut Vec<Line>) {
         self.wait();
-        let mut bytes = Vec::new();
+        let mut raw = Vec::new();
+        let mut own = StreamState::default();
         {
             let mut queue = lock(&self.queue.state);
             // A write that hangs may have written a part of the present chunk: the file gets that part twice.
-            let present = match self.queue.sink.try_lock() {
-                Ok(mut sink) => Some(sink.take_waiting()),
-                Err(_) => queue.present.as_ref().map(|data| data.to_vec()),
-            };
-            bytes.extend(present.unwrap_or_default());
+            match self.queue.sink.try_lock() {
+                Ok(mut sink) => sink.hand_over(&mut own, to, lines),
+                Err(_) => raw.extend(queue.present.iter().flat_map(|data| data.to_vec())),
+            }
             for order in std::mem::take(&mut queue.orders) {
-                if let FileOrder::Write(data) = order {
-                    bytes.extend_from_slice(&data);
+                if let FileOrder::Write(data, _) | FileOrder::Recover(data, _) = order {
+                    raw.extend_from_slice(&data);
                 }
             }
             queue.bytes = 0;
             queue.present = None;
         }
         let path = self.path.display();
-        state.targets.extend(TargetState::of(&path, bytes));
-        self.order(FileOrder::Close);
-        self.wait();
+        let parts = [("waiting ", own.sink), ("line ", own.line), ("", raw)];
+        for (what, bytes) in parts {
+            let name = format!("{what}{path}");
+            state.targets.extend(TargetState::of(&name, bytes));
+        }
     }
 
     fn resume(&mut self, state: &mut StreamState, _lines: &mut Vec<Line>) {
-        let bytes = state.take_target(&self.path.display());
-        if !bytes.is_empty() {
-            self.order(FileOrder::Write(Arc::from(bytes)));
-            self.wait();
+        let path = self.path.display();
+        let own = StreamState {
+            sink: state.take_target(&format!("waiting {path}")),
+            line: state.take_target(&format!("line {path}")),
+            ..StreamState::default()
+        };
+        let raw = state.take_target(&path);
+        if !own.sink.is_empty() || !own.line.is_empty() {
+            self.order(FileOrder::Resume(Box::new(own)));
         }
+        if !raw.is_empty() {
+            self.order(FileOrder::Write(Arc::from(raw), None));
+        }
+        self.wait();
     }
 }
 

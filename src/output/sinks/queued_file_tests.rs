@@ -20,6 +20,7 @@ fn rules(path: &Path) -> LogRules {
         maxbytes: Bytes(0),
         backups: 0,
         private: false,
+        options: None,
     }
 }
 

@@ -90,6 +90,11 @@ impl SinkHealth {
         self.untold = self.untold.saturating_add(bytes as u64);
     }
 
+    /// Counts further bytes that a failure lost.
+    pub(super) fn fail_more(&mut self, bytes: usize) {
+        self.count_lost(bytes);
+    }
+
     /// Counts dropped bytes that log lines of a shared connection report.
     pub(super) fn count_dropped(&mut self, bytes: usize) {
         self.counters.count_dropped(bytes);

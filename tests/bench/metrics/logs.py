@@ -23,13 +23,15 @@ def empty(directory, current):
             os.unlink(entry.path)
 
 
-def measure(bench, metric, size, total, max_bytes, backups, beside=""):
-    """MB/s by the writer's own stamps, and the daemon's CPU seconds for each GB. `beside`: a second target of our daemon, whose
-    limit is our daemon without it."""
+def measure(bench, metric, size, total, max_bytes, backups, forms=None, beside=""):
+    """MB/s by the writer's own stamps, and the daemon's CPU seconds for each GB. `forms`: the forms of lines that our daemon is
+    compared with itself in, by contender. `beside`: a second target of our daemon, whose limit is our daemon without it."""
     ability = "rotate" if max_bytes else "log"
     with Lineup(metric) as lineup:
         scenes = {}
-        if beside:
+        if forms:
+            contenders = {name: Ours(bench.work) for name in forms}
+        elif beside:
             contenders = {"ours": Ours(bench.work), "limit": Ours(bench.work)}
         else:
             contenders = {**bench.contenders(metric, ability), "limit": None}
@@ -37,11 +39,11 @@ def measure(bench, metric, size, total, max_bytes, backups, beside=""):
             fifo = bench.work.fifo()
             log = Log(bench.work.fresh(), "current", max_bytes, backups, beside if name == "ours" else "")
             scene = scenes[name] = {"fifo": fifo, "log": log}
-            if not daemon:
+            if daemon is None:
                 daemon = bench.limit("copy", fifo.path, log.path, total, size, max_bytes, backups, bench.work.child)
             else:
                 words = [bench.work.child, "lines", fifo.path, total, size]
-                daemon.prepare(Fleet([Program("w", words, log=log)]))
+                daemon.prepare(Fleet([Program("w", words, log=log, log_format=forms[name] if forms else "")]))
 
             def ready(_, scene=scene):
                 scene["writer"] = scene["fifo"].stamps(1)[0][1]
@@ -78,6 +80,24 @@ def lines_100(bench):
                     "read and write")
     measure(bench, metric, 100, total, 0, 0)
     return [metric]
+
+
+def formed(bench, form, least):
+    total = bench.pick(16, 100) * 1_000_000
+    metric = Metric(f"lines-{form}", f"the same with log_format={form}", "MB/s", "higher", "CPU s/GB",
+                    [Bar("wall", ">=", least, "limit")],
+                    f"{total // 1_000_000} MB from the program a repetition; the limit is our daemon with log_format=plain")
+    if ours_alone(bench, metric):
+        measure(bench, metric, 100, total, 0, 0, {"ours": form, "limit": "plain"})
+    return [metric]
+
+
+def lines_prefix(bench):
+    return formed(bench, "prefix", 0.5)
+
+
+def lines_json(bench):
+    return formed(bench, "json", 0.5)
 
 
 def log_rotating(bench):

@@ -115,7 +115,7 @@ impl LogFile {
             return Self::open_dated(rules, Box::new(dates), now);
         }
         // A plain file that is standard output or standard error has one position for all writers.
-        if let Some(Ok(fd)) = own_descriptor(&rules.path)
+        if let Some(Ok(fd)) = own_stream::descriptor(&rules.path)
             && fstat(&fd).is_ok_and(|stat| safe_open::kind(&stat) == SFlag::S_IFREG)
         {
             return Self::with(rules, fd, true).map(Self::own);
@@ -123,7 +123,7 @@ impl LogFile {
         let is_own = own_stream::number(&rules.path).is_some();
         let opened = match open_append(&rules, &rules.path) {
             Ok(fd) => Self::with(rules, fd, false),
-            Err(error) => match own_descriptor(&rules.path) {
+            Err(error) => match own_stream::descriptor(&rules.path) {
                 // It is a socket or has another owner, so it cannot be opened by name; but it is already open as a
                 // standard stream.
                 Some(fd) => Self::with(rules, fd?, true),
@@ -173,7 +173,7 @@ impl LogFile {
             private: false,
             options: None,
         };
-        let fd = duplicate(std::io::stdout().as_fd())?;
+        let fd = own_stream::duplicate(std::io::stdout().as_fd())?;
         match safe_open::kind(&fstat(&fd).map_err(errno)?) {
             // With its own file description it cannot block, whatever other writers do.
             SFlag::S_IFIFO | SFlag::S_IFCHR => Self::open(rules),
@@ -255,26 +255,19 @@ impl LogFile {
             self.fd = fd;
             self.orphaned = false;
         }
-        if let Some(mut own) = self.own.take() {
-            let (done, error) = own.write(data, &|data| self.write_once(data));
-            self.own = Some(own);
-            return match error {
-                None => (done, None),
-                Some(nix::errno::Errno::EAGAIN) => (done, Some(WriteStop::Full)),
-                Some(error) => (done, Some(WriteStop::Failed(errno(error)))),
-            };
-        }
-        let mut done = 0;
-        while done < data.len() {
-            match self.write_once(&data[done..]) {
-                Ok(0) => return (done, Some(WriteStop::Failed(errno(nix::errno::Errno::EIO)))),
-                Ok(count) => done += count,
-                Err(nix::errno::Errno::EINTR) => {}
-                Err(nix::errno::Errno::EAGAIN) => return (done, Some(WriteStop::Full)),
-                Err(error) => return (done, Some(WriteStop::Failed(errno(error)))),
+        let (done, error) = match self.own.take() {
+            Some(mut own) => {
+                let result = own.write(data, &|data| self.write_once(data));
+                self.own = Some(own);
+                result
             }
-        }
-        (done, None)
+            None => own_stream::write_all(data, &|data| self.write_once(data)),
+        };
+        let stop = error.map(|error| match error {
+            nix::errno::Errno::EAGAIN => WriteStop::Full,
+            error => WriteStop::Failed(errno(error)),
+        });
+        (done, stop)
     }
 
     /// Writes the beginning of a line that is held for one of the daemon's own streams, at the end of a stream.
@@ -665,19 +658,6 @@ fn set_owner(fd: &OwnedFd, options: &LogOptions) -> Result<(), Errno> {
         fchmod(fd, Mode::from_bits_truncate(mode)).map_err(errno)?;
     }
     Ok(())
-}
-
-/// A duplicate of the daemon's standard output or standard error, if `path` names one of them.
-fn own_descriptor(path: &Path) -> Option<Result<OwnedFd, Errno>> {
-    Some(match own_stream::number(path)? {
-        0 => duplicate(std::io::stdout().as_fd()),
-        _ => duplicate(std::io::stderr().as_fd()),
-    })
-}
-
-fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    // F_DUPFD_CLOEXEC at 3 or above: child processes do not inherit it, and it is never a standard descriptor.
-    fd.try_clone_to_owned().map_err(Errno::from)
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! The daemon's standard output and standard error as log targets. If several streams write to one of them, each line
 //! stays whole: a stream writes only whole lines, and a line that the reader took in part is continued before any other.
 
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno as Nix;
+
+use crate::domain::Errno;
 
 /// Maximum length of a line in bytes that stays whole.
 const LINE_BYTES_MAX: usize = 64 << 10;
@@ -42,7 +45,7 @@ pub(super) fn number(path: &Path) -> Option<usize> {
 }
 
 /// Writes as much as possible. Returns the number of bytes and the error, which is EAGAIN if the reader is slow.
-fn write_all(data: &[u8], raw: &dyn Fn(&[u8]) -> nix::Result<usize>) -> (usize, Option<Nix>) {
+pub(super) fn write_all(data: &[u8], raw: &dyn Fn(&[u8]) -> nix::Result<usize>) -> (usize, Option<Nix>) {
     let mut done = 0;
     while done < data.len() {
         match raw(&data[done..]) {
@@ -53,6 +56,23 @@ fn write_all(data: &[u8], raw: &dyn Fn(&[u8]) -> nix::Result<usize>) -> (usize, 
         }
     }
     (done, None)
+}
+
+/// A duplicate of the daemon's standard output or standard error, if `path` names one of them.
+pub(super) fn descriptor(path: &Path) -> Option<Result<OwnedFd, Errno>> {
+    Some(match number(path)? {
+        0 => duplicate(std::io::stdout().as_fd()),
+        _ => duplicate(std::io::stderr().as_fd()),
+    })
+}
+
+/// Duplicates a standard stream.
+///
+/// # Errors
+/// EBADF or EMFILE.
+pub(super) fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    // F_DUPFD_CLOEXEC at 3 or above: child processes do not inherit it, and it is never a standard descriptor.
+    fd.try_clone_to_owned().map_err(Errno::from)
 }
 
 impl OwnStream {

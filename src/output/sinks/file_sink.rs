@@ -4,6 +4,8 @@
 //! While writes fail, bytes are counted as lost and each later chunk tries again. While the reader is slow, bytes wait
 //! here and the caller stops reading the pipe, so that the process blocks.
 
+mod queued;
+
 use std::cell::RefCell;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -12,7 +14,7 @@ use std::sync::Arc;
 use super::file_recovery::{end_of, missing_part};
 use super::log_sink::{Connections, LogSink, Pressure, SinkSource};
 use super::sink_health::{SinkHealth, TargetName};
-use crate::domain::{Errno, GroupName, Line, Now, Tick, Wall};
+use crate::domain::{Errno, Line, Now, Tick, Wall};
 use crate::output::closed_logs::ClosedLogs;
 use crate::output::in_flight_log::LogMark;
 use crate::output::line_form::{LINE_BYTES_MAX, LineForm, LineState, PIECE_BYTES, TAIL_BYTES};
@@ -80,12 +82,8 @@ impl FileSink {
         lines: &mut Vec<Line>,
     ) -> Result<Self, Errno> {
         let mut sink = Self::unopened(source, rules);
-        match LogFile::open(sink.rules.clone()) {
-            Ok(file) => {
-                sink.closed = ClosedLogs::new(&sink.rules, file.live());
-                sink.file = Some(file);
-                sink.read_end();
-            }
+        match sink.try_open() {
+            Ok(()) => {}
             // Differs: Supervisor and all its programs wait until the pipe has a reader.
             Err(error) if error.0 == nix::errno::Errno::ENXIO as i32 => {
                 sink.health.fail(0, error, lines);
@@ -111,35 +109,6 @@ impl FileSink {
         let mut sink = Self::unopened(source, rules);
         sink.health.fail(0, error, lines);
         sink
-    }
-
-    /// Uses the counters that clients see.
-    pub(super) fn registered(mut self, group: &GroupName) -> Self {
-        self.health.register(group);
-        self
-    }
-
-    /// Opens the file. If that fails, each chunk tries again.
-    pub(super) fn open_now(&mut self, lines: &mut Vec<Line>) {
-        match LogFile::open(self.rules.clone()) {
-            Ok(file) => {
-                self.closed = ClosedLogs::new(&self.rules, file.live());
-                self.file = Some(file);
-                self.read_end();
-            }
-            Err(error) => self.health.fail(0, error, lines),
-        }
-    }
-
-    /// Whether the lines have another form than the bytes.
-    pub(super) const fn is_rendered(&self) -> bool {
-        self.form.is_some()
-    }
-
-    /// Sets the time of the next chunk.
-    pub(super) fn set_time(&mut self, time: Wall) {
-        self.time = Some(time);
-        self.clock = time;
     }
 
     pub(super) fn unopened(source: &SinkSource<'_>, rules: LogRules) -> Self {

@@ -130,12 +130,13 @@ fn count(number: i64) -> Option<RpcValue> {
     is_count.then_some(RpcValue::Int(number))
 }
 
-/// The value of a segment of the path. Names in it are separated by commas.
+/// The value of a segment of the path. Names in it are separated by commas, which many clients encode.
 fn segment_value(param: &Param, segment: &str) -> Result<RpcValue, Fault> {
+    let text = percent_decoded(segment);
     if param.kind == ParamKind::Names {
-        return names_value(param, segment.split(',').map(percent_decoded));
+        return names_value(param, text.split(',').map(str::to_owned));
     }
-    text_value(param, percent_decoded(segment))
+    text_value(param, text)
 }
 
 /// The value of a list of names.

@@ -158,24 +158,21 @@ fn operation_id(name: &'static str) -> String {
 
 fn address_param(param: &Param, place: &str) -> Value {
     let is_path = place == "path";
-    let mut schema = param_schema(param.kind, ParamPlace::Address);
-    if is_path && param.kind == ParamKind::Names {
-        schema["minItems"] = 1.into();
+    let is_list = param.kind == ParamKind::Names;
+    let (mut kind, mut doc) = (param.kind, param.doc.to_owned());
+    if is_path && is_list {
+        // Clients that are generated from a document cannot write a list into a path.
+        kind = ParamKind::Word;
+        doc.push_str("; in the path, names are separated by commas");
     }
-    let mut described = json!({
+    json!({
         "name": param.name,
         "in": place,
         // A list in a query may be empty.
-        "required": is_path || (!param.optional && param.kind != ParamKind::Names),
-        "description": param.doc,
-        "schema": schema,
-    });
-    if param.kind == ParamKind::Names {
-        // Names in a path are separated by commas, in a query the parameter is repeated.
-        described["style"] = (if is_path { "simple" } else { "form" }).into();
-        described["explode"] = (!is_path).into();
-    }
-    described
+        "required": is_path || !(param.optional || is_list),
+        "description": doc,
+        "schema": param_schema(kind, ParamPlace::Address),
+    })
 }
 
 fn query_param(param: &QueryParam) -> Value {
@@ -307,10 +304,7 @@ mod tests {
             .collect();
         assert_eq!(names, ["state", "group", "name", "usage"]);
         let restart = &document["paths"]["/processes/{names}/restart"]["post"]["parameters"][0];
-        assert_eq!(
-            (&restart["style"], &restart["explode"]),
-            (&json!("simple"), &json!(false))
-        );
+        assert_eq!(restart["schema"]["type"], "string");
     }
 
     #[test]

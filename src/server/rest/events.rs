@@ -12,7 +12,7 @@ use std::sync::Arc;
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderName};
 use hyper::http::request::Parts;
-use hyper::{Method as Verb, StatusCode};
+use hyper::{Method as HttpMethod, StatusCode};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, sleep};
@@ -21,14 +21,12 @@ use super::problem::{Problem, no_room};
 use super::process_query::names_process;
 use super::query::{Query, QueryKind, QueryParam};
 use crate::api::{AccessScope, Caller, Fault, FaultCode, Permission};
-use crate::control::{self, ChangeBatch, ChangeHistory, EventFeed, NumberedChange};
+use crate::control::{self, ChangeBatch, ChangeHistory, NumberedChange};
 use crate::domain::{Change, ChangeValue, EVENTS, EventType};
-use crate::server::budget::{ClientQuota, QuotaPermit};
+use crate::server::budget::QuotaPermit;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::{CustomBody, CustomResponse, HandlerResponse};
 
-/// Maximum number of streams, all clients together. Never more than half of the connections, because these stay open.
-const STREAMS_MAX: usize = 256;
 /// Maximum silence of a stream. The comment that ends it shows proxies and clients that the connection is alive, and
 /// shows us that a client has gone.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -62,23 +60,6 @@ pub(super) const PARAMS: [&QueryParam; 2] = [&TYPES, &NAME];
 
 fn type_names() -> Vec<&'static str> {
     EVENTS.iter().map(|event| event.name).collect()
-}
-
-/// What all streams share.
-pub(in crate::server) struct EventStreams {
-    feed: EventFeed,
-    quota: Arc<ClientQuota>,
-}
-
-impl EventStreams {
-    /// For a server with at most `connections_max` connections.
-    pub(in crate::server) fn new(feed: EventFeed, connections_max: usize) -> Self {
-        let streams = STREAMS_MAX.min(connections_max / 2).max(1);
-        Self {
-            feed,
-            quota: ClientQuota::new(streams),
-        }
-    }
 }
 
 /// Which changes a client gets.
@@ -169,7 +150,7 @@ pub(super) fn stream_events(
             no_room("this client or all clients together have too many streams of events")
         })?;
     let (sender, chunks) = mpsc::channel(1);
-    if head.method != Verb::HEAD {
+    if head.method != HttpMethod::HEAD {
         // The history begins before the response does, so no change after it is lost.
         let cursor = Cursor::new(streams.feed.history(), last);
         tokio::spawn(send_events(
@@ -353,6 +334,7 @@ async fn send_events(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::EventFeed;
     use crate::domain::{GroupName, Namespec, ProcessName, ProcessState, ResourceEvents};
 
     fn exited(group: &str, process: &str) -> Change {

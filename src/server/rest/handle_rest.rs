@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderMap};
 use hyper::http::request::Parts;
-use hyper::{Method as Verb, StatusCode};
+use hyper::{Method as HttpMethod, StatusCode};
 
 use super::arguments::{self, BODY_MAX, BodyObject};
 use super::json::CONTENT_TYPE as JSON;
@@ -41,7 +41,7 @@ pub(in crate::server) async fn handle_rest(
 ) -> HandlerResponse {
     let answered = respond(connection, &caller, head, body).await;
     let response = answered.unwrap_or_else(Problem::into_response);
-    match head.method == Verb::HEAD {
+    match head.method == HttpMethod::HEAD {
         true => without_body(response),
         false => response,
     }
@@ -71,7 +71,7 @@ async fn respond(
             StatusCode::NOT_FOUND,
             "no such path (all paths: /api/v1/openapi.json)",
         )),
-        Resolved::WrongVerb(allowed) => {
+        Resolved::WrongMethod(allowed) => {
             let allowed = allowed.join(", ");
             let detail = format!("this path has {allowed}");
             let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail);
@@ -110,7 +110,7 @@ async fn call(
         ResultKind::Process => ProcessQuery::take_one(&mut query)?,
         _ => ProcessQuery::default(),
     };
-    let members = match head.method == Verb::POST {
+    let members = match head.method == HttpMethod::POST {
         true => Some(read_object(connection, &head.headers, body).await?),
         false => None,
     };

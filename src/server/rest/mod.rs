@@ -5,6 +5,7 @@
 
 mod arguments;
 mod document;
+mod event_streams;
 mod events;
 mod handle_rest;
 mod json;
@@ -16,6 +17,6 @@ mod render;
 mod routes;
 mod schemas;
 
-pub(super) use events::EventStreams;
+pub(super) use event_streams::EventStreams;
 pub(super) use handle_rest::handle_rest;
 pub(super) use routes::is_below;

@@ -1,6 +1,6 @@
 //! Finds what answers a path: a method of METHODS, the stream of events, or the document.
 
-use hyper::Method as Verb;
+use hyper::Method as HttpMethod;
 
 use crate::api::{METHODS, Method, RpcInterfaces};
 
@@ -54,8 +54,8 @@ impl Route {
         self.path.split('/').filter_map(braced)
     }
 
-    fn answers(&self, verb: &Verb) -> bool {
-        verb == self.verb || (verb == Verb::HEAD && self.verb == "GET")
+    fn answers(&self, verb: &HttpMethod) -> bool {
+        verb == self.verb || (verb == HttpMethod::HEAD && self.verb == "GET")
     }
 }
 
@@ -81,12 +81,16 @@ pub(super) type PathParam<'p> = (&'static str, &'p str);
 pub(super) enum Resolved<'p> {
     Found(Endpoint, Vec<PathParam<'p>>),
     /// The path has other verbs.
-    WrongVerb(Vec<&'static str>),
+    WrongMethod(Vec<&'static str>),
     Unknown,
 }
 
 /// Finds the route of a path, which is relative to [`PREFIX`] and percent-encoded.
-pub(super) fn resolve<'p>(interface: &RpcInterfaces, verb: &Verb, path: &'p str) -> Resolved<'p> {
+pub(super) fn resolve<'p>(
+    interface: &RpcInterfaces,
+    verb: &HttpMethod,
+    path: &'p str,
+) -> Resolved<'p> {
     let mut allowed = Vec::new();
     for route in routes(interface) {
         let Some(params) = match_path(route.path, path) else {
@@ -102,7 +106,7 @@ pub(super) fn resolve<'p>(interface: &RpcInterfaces, verb: &Verb, path: &'p str)
     }
     match allowed.is_empty() {
         true => Resolved::Unknown,
-        false => Resolved::WrongVerb(allowed),
+        false => Resolved::WrongMethod(allowed),
     }
 }
 
@@ -204,32 +208,40 @@ mod tests {
 
     #[test]
     fn paths_are_found_or_name_their_verbs() {
-        let find = |verb: &Verb, path| match resolve(&ALL, verb, path) {
+        let find = |verb: &HttpMethod, path| match resolve(&ALL, verb, path) {
             Resolved::Found(Endpoint::Call(method), params) => {
                 format!("{} {params:?}", method.names[0])
             }
             Resolved::Found(Endpoint::Events, _) => "events".to_owned(),
             Resolved::Found(Endpoint::Document, _) => "document".to_owned(),
-            Resolved::WrongVerb(allowed) => format!("not {}", allowed.join(", ")),
+            Resolved::WrongMethod(allowed) => format!("not {}", allowed.join(", ")),
             Resolved::Unknown => "unknown".to_owned(),
         };
         for (verb, path, expected) in [
-            (Verb::GET, "/processes", "supervisor.getAllProcessInfo []"),
-            (Verb::HEAD, "/processes", "supervisor.getAllProcessInfo []"),
             (
-                Verb::GET,
+                HttpMethod::GET,
+                "/processes",
+                "supervisor.getAllProcessInfo []",
+            ),
+            (
+                HttpMethod::HEAD,
+                "/processes",
+                "supervisor.getAllProcessInfo []",
+            ),
+            (
+                HttpMethod::GET,
                 "/processes/a%2Fb",
                 "supervisor.getProcessInfo [(\"name\", \"a%2Fb\")]",
             ),
-            (Verb::DELETE, "/processes", "not GET, HEAD"),
-            (Verb::GET, "/all/start", "not POST"),
-            (Verb::PUT, "/events", "not POST, GET, HEAD"),
-            (Verb::GET, "/events", "events"),
-            (Verb::GET, "/openapi.json", "document"),
-            (Verb::GET, "/processes/", "unknown"),
-            (Verb::GET, "/processes//stdout", "unknown"),
-            (Verb::GET, "", "unknown"),
-            (Verb::GET, "/", "unknown"),
+            (HttpMethod::DELETE, "/processes", "not GET, HEAD"),
+            (HttpMethod::GET, "/all/start", "not POST"),
+            (HttpMethod::PUT, "/events", "not POST, GET, HEAD"),
+            (HttpMethod::GET, "/events", "events"),
+            (HttpMethod::GET, "/openapi.json", "document"),
+            (HttpMethod::GET, "/processes/", "unknown"),
+            (HttpMethod::GET, "/processes//stdout", "unknown"),
+            (HttpMethod::GET, "", "unknown"),
+            (HttpMethod::GET, "/", "unknown"),
         ] {
             assert_eq!(find(&verb, path), expected, "{verb} {path}");
         }
@@ -237,7 +249,7 @@ mod tests {
             supervisor: true,
             twiddler: None,
         };
-        let found = resolve(&without, &Verb::GET, "/twiddler/groups");
+        let found = resolve(&without, &HttpMethod::GET, "/twiddler/groups");
         assert!(matches!(found, Resolved::Unknown));
         assert!(is_below("/api/v1") && is_below("/api/v1/x") && !is_below("/api/v11"));
     }

@@ -26,6 +26,7 @@ mod go_defects;
 mod guide_configs;
 mod host;
 mod limits;
+mod log_files;
 mod metrics;
 mod namespace;
 mod notifications;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
     support::test_child::run_if_asked();
     let mut tests = bad_input::tests();
     tests.extend(allow::tests());
+    tests.extend(log_files::tests());
     tests.extend(session_bus::tests());
     tests.extend(churn::tests());
     tests.extend(cron::tests());

@@ -37,6 +37,7 @@ mod pidproxy;
 mod plugins;
 mod programs;
 mod real_programs;
+mod rest;
 mod restarts;
 mod rolling;
 mod run_time_changes;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
     tests.extend(pid_one::tests());
     tests.extend(go_defects::tests());
     tests.extend(guide_configs::tests());
+    tests.extend(rest::tests());
     tests.extend(restarts::tests());
     tests.extend(rolling::tests());
     tests.extend(run_time_changes::tests());

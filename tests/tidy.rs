@@ -19,7 +19,7 @@ const FLOORS: &[&[&str]] = &[
     &["handoff", "manual", "scripts", "watch"],
     &["engine"],
     &["control"],
-    &["server"],
+    &["server", "ctl"],
     &["daemon"],
 ];
 

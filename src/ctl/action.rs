@@ -77,6 +77,11 @@ pub(super) const WAIT: ActionFlag = ActionFlag {
     argument: true,
     doc: "wait until each process is ready, or healthy",
 };
+pub(super) const STREAM: ActionFlag = ActionFlag {
+    name: "-t",
+    argument: true,
+    doc: "the stream: stdout or stderr",
+};
 pub(super) const FOLLOW: ActionFlag = flag("-f", "follow the output until Ctrl-C");
 
 pub(super) const fn flag(name: &'static str, doc: &'static str) -> ActionFlag {

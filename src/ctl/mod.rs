@@ -12,6 +12,7 @@ mod error;
 mod exit;
 mod file;
 mod follow;
+mod go_actions;
 mod group;
 mod http;
 mod log;
@@ -32,4 +33,5 @@ mod shell;
 mod status;
 mod terminal;
 
-pub use run::run;
+pub use completion::complete_subcommand;
+pub use run::{run, run_subcommand};

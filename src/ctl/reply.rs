@@ -239,7 +239,7 @@ impl ProcessOutcome {
 }
 
 /// The result of `reloadConfig`: group names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct ReloadResult {
     pub(super) added: Vec<String>,
     pub(super) changed: Vec<String>,

@@ -17,6 +17,7 @@ mod bad_input;
 mod cgroups;
 mod churn;
 mod cron;
+mod ctl_subcommand;
 mod dependencies;
 mod diagnostics;
 mod environment;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
     tests.extend(session_bus::tests());
     tests.extend(churn::tests());
     tests.extend(cron::tests());
+    tests.extend(ctl_subcommand::tests());
     tests.extend(dependencies::tests());
     tests.extend(events::tests());
     tests.extend(metrics::tests());

@@ -60,6 +60,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("httparse", &["ctl/http.rs", "scripts/request.rs"]),
     ("tracing_journald", &["diagnostics/"]),
     ("tracing_subscriber", &["diagnostics/"]),
+    ("regex_lite", &["ctl/log_lines.rs"]),
     ("rustyline", &["ctl/shell.rs"]),
     (
         "nix",

@@ -17,6 +17,7 @@ mod change_state;
 mod checkpoint;
 mod daemon_control;
 mod daemon_run;
+mod dead_instances;
 mod deadlines;
 mod dependencies;
 mod dependency_facts;

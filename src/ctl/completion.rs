@@ -341,7 +341,7 @@ mod tests {
         };
         for (line, expected) in [
             ("ctl sta", &["start", "start-group", "status"][..]),
-            ("-c f ctl log", &["logtail"]),
+            ("-c f ctl log", &["logs", "logtail"]),
             ("ctl -s unix:///x sto", &["stop", "stop-group"]),
             ("ctl --pas", &["--password"]),
             ("ctl help relo", &["reload"]),

@@ -27,8 +27,8 @@ const GO: &str = "\
 `reload` means something else there.";
 
 const JSON: &str = "\
-With `--json`, the actions `avail`, `next`, `pid`, `plan`, `reread`, `runs`, `status`, `update` (with `--dry-run`) and `version`
-print one line of JSON to standard output; errors go to standard error. The member `schema` is 1. It increases when a member changes its meaning or is removed; new members can
+With `--json`, the actions `avail`, `logs`, `next`, `pid`, `plan`, `reread`, `runs`, `status`, `update` (with `--dry-run`) and `version`
+print one line of JSON to standard output (`logs`: one for each line of the logs); errors go to standard error. The member `schema` is 1. It increases when a member changes its meaning or is removed; new members can
 appear at any time. The exit status is the same as without `--json`.";
 
 const ANSWERS: &[(&str, &str)] = &[
@@ -36,7 +36,7 @@ const ANSWERS: &[(&str, &str)] = &[
         "`status`",
         "`processes`: array of objects with `group`, `name`, `namespec`, `state` (its name), `statecode`, `pid` (0 if none), \
          `description`, `start`, `stop` and `now` (seconds since the epoch, 0 for never), `exitstatus`, `spawnerr`, `logs` \
-         with the paths `stdout` and `stderr`, and `health` (`none`, `starting`, `healthy` or `unhealthy`). With `-v` also `restarts`, `lastexit` and `nextattempt` (seconds since the epoch, 0 \
+         with the paths `stdout` and `stderr`, and `health` (`none`, `starting`, `healthy` or `unhealthy`). With `-v` also `restarts`, `lastexit`, `laststderr` (array of objects with `pid`, `exited`, `exit` and `text`: what dead instances wrote last to standard error) and `nextattempt` (seconds since the epoch, 0 \
          if none is due). `errors`, if a name is unknown: array of objects with `name` and `error`.",
     ),
     (

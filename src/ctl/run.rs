@@ -8,7 +8,7 @@ use super::go_actions::ActionSet;
 use super::options::{self, CtlCommandLine, CtlOptions};
 use super::run_line::run_line;
 use super::session::CtlSession;
-use super::{completion, exit, file, shell};
+use super::{completion, exit, file, logs, shell};
 use crate::cli::completion::CompletionRequest;
 use crate::cli::subcommand::CtlArgs;
 
@@ -50,7 +50,7 @@ pub fn run_subcommand(program: &str, args: CtlArgs) -> u8 {
     match effective_options(program, line) {
         Ok(options) => {
             let mut session = new_session(&options);
-            let result = run_line(&mut session, ActionSet::Go, &options.words.join(" "));
+            let result = run_line(&mut session, ActionSet::Go, &line_of(&options.words));
             exit_status(result.map(|()| session.exit))
         }
         Err(status) => status,
@@ -102,11 +102,19 @@ fn act(options: &CtlOptions) -> u8 {
         run_line(
             &mut session,
             ActionSet::Supervisorctl,
-            &options.words.join(" "),
+            &line_of(&options.words),
         )
         .map(|()| session.exit)
     };
     exit_status(result)
+}
+
+/// The line of an action with its arguments. Only `logs` reads quotes, for patterns with blanks.
+fn line_of(words: &[String]) -> String {
+    match words.first().is_some_and(|word| word == logs::NAME) {
+        true => logs::quoted_line(words),
+        false => words.join(" "),
+    }
 }
 
 /// The exit status of a session. Prints why it failed.

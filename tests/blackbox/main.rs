@@ -27,6 +27,7 @@ mod go_defects;
 mod guide_configs;
 mod host;
 mod limits;
+mod logs;
 mod metrics;
 mod namespace;
 mod notify;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
     tests.extend(run_time_changes::tests());
     tests.extend(scripts::tests());
     tests.extend(limits::tests());
+    tests.extend(logs::tests());
     tests.extend(cgroups::tests());
     tests.extend(service_manager::tests());
     tests.extend(notify::tests());

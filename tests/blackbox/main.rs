@@ -30,6 +30,7 @@ mod limits;
 mod logs;
 mod metrics;
 mod namespace;
+mod notifications;
 mod notify;
 mod output_lines;
 mod pid_one;
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
     tests.extend(logs::tests());
     tests.extend(cgroups::tests());
     tests.extend(service_manager::tests());
+    tests.extend(notifications::tests());
     tests.extend(notify::tests());
     tests.extend(output_lines::tests());
     tests.extend(update_plans::tests());

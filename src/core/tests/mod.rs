@@ -16,6 +16,7 @@ mod health;
 mod hooks;
 mod lifecycle;
 mod next_attempt;
+mod notifications;
 mod notify;
 mod plan;
 mod record;

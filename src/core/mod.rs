@@ -41,6 +41,7 @@ mod hook;
 mod hooks;
 mod input;
 mod instance_input;
+mod last_stderr;
 mod limits;
 mod listener;
 mod listener_pool;

@@ -105,7 +105,11 @@ fn history() -> Result<Outcome, String> {
         (&["logs", "--grep", "(", "web"], 2, "bad pattern"),
         (&["logs", "-x", "web"], 2, "no option -x"),
         (&["logs", "-n", "many", "web"], 2, "number of lines"),
-        (&["logs", "nope", "quiet"], 1, "nope: ERROR (no such process)"),
+        (
+            &["logs", "nope", "quiet"],
+            1,
+            "nope: ERROR (no such process)",
+        ),
         // A log without times cannot be selected by time.
         (&["logs", "--since", "10m", "web:web_0"], 1, ""),
     ] {

@@ -240,7 +240,7 @@ async fn send_journal(
             }
         }
     }
-    // Ending journalctl waits for it.
+    // Dropping it kills journalctl and waits for its exit.
     let _ = run_blocking(move || drop(follower)).await;
 }
 

@@ -27,6 +27,7 @@ mod go_defects;
 mod guide_configs;
 mod host;
 mod limits;
+mod log_files;
 mod logs;
 mod metrics;
 mod namespace;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
     support::test_child::run_if_asked();
     let mut tests = bad_input::tests();
     tests.extend(allow::tests());
+    tests.extend(log_files::tests());
     tests.extend(session_bus::tests());
     tests.extend(churn::tests());
     tests.extend(cron::tests());

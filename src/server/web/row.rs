@@ -142,6 +142,10 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         resource_events: causes,
         next_run,
         events_discarded,
+        // No part of the page.
+        events_waiting: _,
+        exits: _,
+        has_cgroup: _,
         pid,
         uid,
         stdout_logfile,

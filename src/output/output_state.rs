@@ -48,6 +48,9 @@ pub(super) struct StreamState {
     /// What other targets of a list have besides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) targets: Vec<TargetState>,
+    /// The last bytes, if they are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "encoded")]
+    pub(super) last: Vec<u8>,
 }
 
 /// Bytes of one target of a list.

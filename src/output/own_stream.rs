@@ -45,7 +45,10 @@ pub(super) fn number(path: &Path) -> Option<usize> {
 }
 
 /// Writes as much as possible. Returns the number of bytes and the error, which is EAGAIN if the reader is slow.
-pub(super) fn write_all(data: &[u8], raw: &dyn Fn(&[u8]) -> nix::Result<usize>) -> (usize, Option<Nix>) {
+pub(super) fn write_all(
+    data: &[u8],
+    raw: &dyn Fn(&[u8]) -> nix::Result<usize>,
+) -> (usize, Option<Nix>) {
     let mut done = 0;
     while done < data.len() {
         match raw(&data[done..]) {

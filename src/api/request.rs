@@ -441,6 +441,9 @@ pub struct ProcessView {
     pub next_run: Option<i64>,
     /// For an event listener: how many events its pool has discarded since it was added.
     pub events_discarded: u64,
+    /// Whether the process is as it should be after the start of the daemon: RUNNING and not unhealthy, or exited as
+    /// expected without a restart. `None`: it does not start with the daemon.
+    pub ready: Option<bool>,
     /// The PID. 0: not running.
     pub pid: i32,
     /// The UID of the user in its section. `None`: the daemon's own user.

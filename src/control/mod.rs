@@ -4,6 +4,9 @@ mod auth;
 mod events;
 mod handle;
 
-pub use auth::{PageToken, PasswordCheck, access_for_peer, check_password, grant_for};
+pub use auth::{
+    Login, PageToken, PasswordCheck, ServerLogins, access_for_login, access_for_peer,
+    check_password, grant_for, new_token,
+};
 pub use events::{EventFeed, FeedItem, Subscription};
 pub use handle::{ControlHandle, EngineGone, RequestMessage};

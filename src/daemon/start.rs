@@ -11,7 +11,7 @@ use super::fatal::{Fatal, USAGE, fail};
 use super::machine::Machine;
 use super::print::print;
 use super::startup::StartContext;
-use super::{check, env_file, init, reload, run_loop, startup};
+use super::{check, env_file, healthcheck, init, reload, run_loop, startup, token};
 use crate::cli::completion::{Completion, CompletionRequest};
 use crate::cli::options;
 use crate::cli::subcommand::{Subcommand, SubcommandRequest, SubcommandText};
@@ -101,6 +101,10 @@ fn run_subcommand(subcommand: &Subcommand, argv0: &str, args: &[String]) -> Exit
         SubcommandRequest::Import(args) => import::run_import(argv0, &args, &machine),
         SubcommandRequest::Service(args) => service::run_service(argv0, &args, &machine),
         SubcommandRequest::Init(args) => init::run_init(argv0, &args),
+        SubcommandRequest::Healthcheck(args) => {
+            healthcheck::run_healthcheck(argv0, &args, &machine)
+        }
+        SubcommandRequest::Token(args) => token::run_token(argv0, &args),
         // The Go project's two lines.
         SubcommandRequest::Version => print(&format!("Version: {VERSION}\n Commit: {COMMIT}\n")),
     }

@@ -171,8 +171,7 @@ fn prepare_sockets(servers: Vec<BoundServer>) -> io::Result<ServerSockets> {
         sockets.endpoints.push(Endpoint {
             listener,
             recreated,
-            credentials: parts.credentials.map(Arc::new),
-            allow: parts.allow,
+            logins: Arc::new(parts.logins),
             token: Arc::new(PageToken::new(
                 [sys::random_seed()?, sys::random_seed()?],
                 jiff::Timestamp::now().as_millisecond(),

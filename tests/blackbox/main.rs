@@ -24,6 +24,7 @@ mod events;
 mod fcgi;
 mod go_defects;
 mod guide_configs;
+mod health;
 mod host;
 mod limits;
 mod metrics;
@@ -44,10 +45,12 @@ mod session_bus;
 mod source_document;
 mod subcommands;
 mod time_zone;
+mod tokens;
 mod trust;
 mod update_plans;
 mod upgrade;
 mod watching;
+mod web_client;
 
 use std::process::ExitCode;
 
@@ -55,6 +58,8 @@ fn main() -> ExitCode {
     support::test_child::run_if_asked();
     let mut tests = bad_input::tests();
     tests.extend(allow::tests());
+    tests.extend(health::tests());
+    tests.extend(tokens::tests());
     tests.extend(session_bus::tests());
     tests.extend(churn::tests());
     tests.extend(cron::tests());

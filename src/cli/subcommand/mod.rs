@@ -1,9 +1,11 @@
 //! SUBCOMMANDS: the subcommands of `supervisord`, which its first argument selects. Each is a clap command, and all that is
 //! known about it derives from that: parsing, help, completion and manual.
 
+mod healthcheck;
 mod import;
 mod init;
 mod service;
+mod token;
 mod version;
 
 use std::sync::OnceLock;
@@ -15,12 +17,14 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use super::completion::{self, Candidate, Completion, NameSource, WordPosition};
 use super::getopt::OptionSpec;
 use super::options::OptionRow;
+pub use healthcheck::HealthcheckArgs;
 pub use import::ImportArgs;
 pub use init::InitArgs;
 pub use service::{ServiceAction, ServiceArgs};
+pub use token::TokenArgs;
 
 /// All subcommands, in the order of the help text.
-pub static SUBCOMMANDS: [Subcommand; 4] = [
+pub static SUBCOMMANDS: [Subcommand; 6] = [
     Subcommand::new(import::NAME, import::command, |matches| {
         SubcommandRequest::Import(import::args(matches))
     }),
@@ -29,6 +33,12 @@ pub static SUBCOMMANDS: [Subcommand; 4] = [
     }),
     Subcommand::new(init::NAME, init::command, |matches| {
         SubcommandRequest::Init(init::args(matches))
+    }),
+    Subcommand::new(healthcheck::NAME, healthcheck::command, |matches| {
+        SubcommandRequest::Healthcheck(healthcheck::args(matches))
+    }),
+    Subcommand::new(token::NAME, token::command, |matches| {
+        SubcommandRequest::Token(token::args(matches))
     }),
     Subcommand::new(version::NAME, version::command, |_| {
         SubcommandRequest::Version
@@ -54,6 +64,10 @@ pub enum SubcommandRequest {
     Service(ServiceArgs),
     /// Write a sample configuration.
     Init(InitArgs),
+    /// Ask the running daemon whether its programs are ready.
+    Healthcheck(HealthcheckArgs),
+    /// Make a token.
+    Token(TokenArgs),
     /// Print the version.
     Version,
 }

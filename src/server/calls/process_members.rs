@@ -295,6 +295,7 @@ pub(in crate::server) mod tests {
             next_attempt: None,
             events_discarded: 0,
             next_run: None,
+            ready: Some(true),
             exit_reason: None,
             status_text: String::new(),
             resource_events: ResourceEvents::NONE,

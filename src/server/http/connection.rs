@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::counted_io::HeadCounter;
+use super::endpoint_logins::EndpointLogins;
 use super::throttle::PasswordThrottle;
 use crate::api::{Caller, RpcInterfaces};
-use crate::config::spec::Credentials;
 use crate::control::{ControlHandle, PageToken};
 use crate::server::LogFn;
 use crate::server::budget::{BudgetClient, ClientQuota, ConnectionGuard};
@@ -42,7 +42,7 @@ pub(in crate::server) struct ServerContext {
 /// One HTTP connection.
 pub(in crate::server) struct HttpConnection {
     pub(in crate::server) shared: Arc<ServerContext>,
-    pub(in crate::server) credentials: Option<Arc<Credentials>>,
+    pub(in crate::server) logins: Arc<EndpointLogins>,
     /// The token in the forms of this server's page.
     pub(in crate::server) token: Arc<PageToken>,
     /// The caller as the transport identifies it. The user name comes with each request.

@@ -91,7 +91,7 @@ pub(in crate::server) fn csrf_refusal(
     }
     let visitor = RequestOrigin::of(&head.headers);
     let is_open_port =
-        connection.caller.transport == Transport::Inet && connection.credentials.is_none();
+        connection.caller.transport == Transport::Inet && !connection.logins.are_required();
     if visitor != RequestOrigin::Program && is_open_port {
         let host = head.headers.get(header::HOST);
         let host = host_without_port(host.and_then(|host| host.to_str().ok()).unwrap_or(""));

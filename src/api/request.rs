@@ -237,6 +237,8 @@ requests! {
     Generation => reads;
     /// Returns [`Reply::LogFile`] or [`Reply::Journal`]. Fault: BAD_NAME.
     LogFile(log: LogRef as Log) => reads;
+    /// Returns [`Reply::Text`]: the path of the program's own configuration file. Faults: BAD_NAME, NO_FILE.
+    ConfFile(name: String as Process) => reads;
     /// Returns [`Reply::Done`]. Faults: NO_FILE, FAILED.
     ClearDaemonLog => changes "clear-log";
     /// Returns [`Reply::Done`] for one process, [`Reply::Results`] for all. Faults: BAD_NAME, FAILED.

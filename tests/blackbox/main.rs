@@ -23,6 +23,7 @@ mod environment;
 mod events;
 mod fcgi;
 mod go_defects;
+mod go_routes;
 mod guide_configs;
 mod health;
 mod host;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
     support::test_child::run_if_asked();
     let mut tests = bad_input::tests();
     tests.extend(allow::tests());
+    tests.extend(go_routes::tests());
     tests.extend(health::tests());
     tests.extend(tokens::tests());
     tests.extend(session_bus::tests());

@@ -13,6 +13,7 @@ use crate::server::LogFn;
 use crate::server::budget::{BudgetClient, ClientQuota, ConnectionGuard};
 use crate::server::buffer_pool::BufferPool;
 use crate::server::client_stream::ClientStream;
+use crate::server::go_routes::OwnNode;
 use crate::server::recent_clients::RecentClients;
 use crate::server::web::LiveUpdates;
 
@@ -33,6 +34,8 @@ pub(in crate::server) struct ServerContext {
     pub(in crate::server) reclaim: Arc<BufferPool>,
     /// Live updates for open pages.
     pub(in crate::server) live: Arc<LiveUpdates>,
+    /// This node in the Go project's addresses.
+    pub(in crate::server) node: OwnNode,
     /// When the page's static files were last changed, in seconds since the epoch.
     pub(in crate::server) assets_modified: i64,
     /// True when the server stops.

@@ -17,6 +17,7 @@ use super::request_body::drain_body;
 use super::response::{self, HandlerResponse, ReplyBody};
 use crate::domain::Line;
 use crate::server::budget::BusyGuard;
+use crate::server::go_routes::GoRoute;
 use crate::server::health::HealthProbe;
 use crate::server::{metrics, web, xmlrpc};
 
@@ -113,6 +114,8 @@ async fn route_request(
         logtail::follow_main_log(connection, caller, head).await
     } else if path == metrics::PATH {
         metrics::answer_scrape(connection, &caller, head).await
+    } else if let Some(route) = GoRoute::at(&path) {
+        route.answer(connection, caller, head, body).await
     } else {
         web::handle_page(connection, caller, head, body, &path).await
     }

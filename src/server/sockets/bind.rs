@@ -108,6 +108,7 @@ impl BoundServer {
                 }
                 ServerAddress::Inet { .. } | ServerAddress::Unix { .. } => spec.hosts.clone(),
             },
+            nodename: spec.nodename.clone(),
             passed: place,
         })
     }

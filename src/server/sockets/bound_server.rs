@@ -18,6 +18,8 @@ pub struct BoundServer {
     pub(super) file_spec: Option<SocketFileSpec>,
     /// Configured host names of the server.
     pub(super) names: Vec<String>,
+    /// Configured name of this node. `None`: not set.
+    pub(super) nodename: Option<String>,
     /// Index of its socket among those passed by the service manager.
     pub(super) passed: Option<usize>,
 }
@@ -56,6 +58,7 @@ impl BoundServer {
             file_spec: self.file_spec,
             passed: self.passed,
             names: self.names,
+            nodename: self.nodename,
         }
     }
 }
@@ -70,4 +73,6 @@ pub(in crate::server) struct BoundServerParts {
     pub(in crate::server) passed: Option<usize>,
     /// Configured host names of the server.
     pub(in crate::server) names: Vec<String>,
+    /// Configured name of this node. `None`: not set.
+    pub(in crate::server) nodename: Option<String>,
 }

@@ -110,6 +110,20 @@ pub(in crate::server) fn csrf_refusal(
     None
 }
 
+/// Whether a request without a form of ours may change something: it comes from a program, or a browser says that one of
+/// our pages sent it. Browsers say so with each POST and PUT.
+pub(in crate::server) fn may_change(headers: &HeaderMap) -> bool {
+    match RequestOrigin::of(headers) {
+        RequestOrigin::Program => true,
+        RequestOrigin::OwnPage => {
+            let site = headers.get("sec-fetch-site");
+            site.is_some_and(|site| site.as_bytes() == b"same-origin")
+                || site.is_none() && headers.contains_key(header::ORIGIN)
+        }
+        RequestOrigin::ForeignPage => false,
+    }
+}
+
 /// A refusal with its reason.
 pub(super) fn forbidden(why: &str) -> HandlerResponse {
     let content = html! {
@@ -215,6 +229,33 @@ mod tests {
         ];
         for (given, expected) in table {
             assert_eq!(visitor(given), *expected, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn only_programs_and_our_pages_may_change_something() {
+        for (given, may) in [
+            (&[][..], true),
+            (&[("user-agent", "curl/8.5.0")], true),
+            (&[("sec-fetch-site", "same-origin")], true),
+            (
+                &[("origin", "http://box:9001"), ("accept-language", "de")],
+                true,
+            ),
+            // An address that was typed, or a browser that does not say where the request comes from.
+            (&[("sec-fetch-site", "none")], false),
+            (&[("user-agent", "Mozilla/5.0")], false),
+            (&[("referer", "http://box:9001/")], false),
+            (&[("sec-fetch-site", "cross-site")], false),
+            (&[("origin", "http://evil.example")], false),
+            (&[("origin", "null")], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, header::HeaderValue::from_static("box:9001"));
+            for (name, value) in given {
+                headers.insert(*name, header::HeaderValue::from_static(value));
+            }
+            assert_eq!(may_change(&headers), may, "{given:?}");
         }
     }
 

@@ -4,9 +4,9 @@
 //! NAME sha256:DIGEST VERB… [on PROCESS…]
 //!
 //! # a dashboard, which reads everything
-//! grafana sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae status logs
+//! grafana sha256:836e13ca2df0f504f8eb517bdbd24b24a4c8d390ca350741c28294c0b15aae27 status logs
 //! # a pipeline, which restarts one group
-//! ci sha256:fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9 control on web:*
+//! ci sha256:c89d2e3f752676a3451ecd4b631300887bf2107465b1dff9694348823dc124ed control on web:*
 //! ```
 //!
 //! The file has only the digest of a token, so that a copy of the file is no use to its reader. A token is 32 random

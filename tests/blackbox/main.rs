@@ -38,6 +38,7 @@ mod plugins;
 mod programs;
 mod real_programs;
 mod restarts;
+mod reverse_proxy;
 mod rolling;
 mod run_time_changes;
 mod scripts;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
     tests.extend(allow::tests());
     tests.extend(go_routes::tests());
     tests.extend(health::tests());
+    tests.extend(reverse_proxy::tests());
     tests.extend(tokens::tests());
     tests.extend(session_bus::tests());
     tests.extend(churn::tests());

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use hyper::http::request::Parts;
 use hyper::{StatusCode, header};
-use maud::html;
 
 use super::reply::{fault_response, headers, json_error, refusal, text_response};
 use crate::api::{Caller, Fault, FaultCode, LogRef, Permission, Reply, Request};
@@ -137,14 +136,11 @@ pub(super) async fn log_files(
         Ok(files) => files,
         Err(answer) => return answer,
     };
-    let list = html! {
-        pre {
-            @for (file, _) in &files {
-                a href={ "./" (url_quoted(file)) } { (file) } "\n"
-            }
-        }
-    };
-    let text = list.into_string();
+    let links = files.iter().map(|(file, _)| {
+        let shown = file.replace('&', "&amp;").replace('<', "&lt;");
+        format!("<a href=\"./{}\">{shown}</a>\n", url_quoted(file))
+    });
+    let text = format!("<pre>\n{}</pre>\n", links.collect::<String>());
     custom_response(StatusCode::OK, "text/html;charset=utf-8", headers(), text)
 }
 

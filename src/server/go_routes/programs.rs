@@ -266,8 +266,8 @@ async fn change_in_parts(
     let mut failed = Vec::new();
     for part in programs.chunks(AT_ONCE) {
         let mut tasks = JoinSet::new();
-        for (_, name) in part.iter().cloned() {
-            let (control, caller) = (control.clone(), caller.clone());
+        for (_, name) in part {
+            let (control, caller, name) = (control.clone(), caller.clone(), name.clone());
             tasks.spawn(async move { change_one(&control, &caller, change, &name).await });
         }
         for outcome in tasks.join_all().await {

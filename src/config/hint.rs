@@ -162,6 +162,16 @@ const INCLUDE_SYNONYMS: &[(&str, &[&str])] = &[("files", &["include", "path", "p
 /// The synonyms for `[group:x]`.
 const GROUP_SYNONYMS: &[(&str, &[&str])] = &[("programs", &["members", "processes"])];
 
+/// The synonyms for `[notify:x]`.
+const NOTIFY_SYNONYMS: &[(&str, &[&str])] = &[
+    ("on", &["events", "conditions", "when", "states"]),
+    ("command", &["cmd", "exec", "run", "url", "webhook"]),
+    (
+        "programs",
+        &["program", "processes", "groups", "on_programs"],
+    ),
+];
+
 /// Keys of program sections in the Go re-implementation that are not supported here, in lower case.
 const NOT_YET: &[&str] = &[
     "killwaitsecs",
@@ -208,6 +218,7 @@ pub(super) fn of_key(kind: SectionKind, key: &str) -> Option<String> {
         | SectionKind::ProgramDefault
         | SectionKind::Listener
         | SectionKind::Fcgi => PROGRAM_SYNONYMS,
+        SectionKind::Notify => NOTIFY_SYNONYMS,
         SectionKind::RpcInterface | SectionKind::CtlPlugin => &[],
     };
     let is_key = |name: &str| kind.keys().any(|known| known.name == name);

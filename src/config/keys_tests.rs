@@ -89,6 +89,7 @@ fn file(kind: SectionKind, key: &ConfigKey, line: &str) -> String {
             format!("{main}[fcgi-program:f]\ncommand=c\nsocket=unix:///x\n{line}\n")
         }
         SectionKind::Include => format!("{main}[include]\nfiles=/tmp/*.ini\n{line}\n"),
+        SectionKind::Notify => format!("{main}[notify:n]\ncommand=c\n{line}\n"),
         SectionKind::RpcInterface => {
             let factory = "supervisor.rpcinterface:make_main_rpcinterface";
             format!(

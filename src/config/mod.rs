@@ -21,6 +21,7 @@ pub mod key;
 mod keys_tests;
 pub(crate) mod log_target;
 pub mod lookup;
+mod notification;
 pub mod options;
 mod parse;
 mod path;

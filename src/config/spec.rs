@@ -16,6 +16,7 @@ pub use super::health::{HealthAction, HealthCheck, HealthSpec};
 pub use super::hooks::Hooks;
 pub use super::interned_default::InternedDefault;
 pub use super::log_target::{JournalSpec, NamedTargets};
+pub use super::notification::{FlappingLimit, NotificationSpec, ReportCondition, ReportFormat};
 use super::problem::ConfigProblem;
 pub use super::resources::{CgroupLimits, CpuMax, KillMode, LimitAmount};
 pub use super::restart_policy::{RestartPolicy, UNLIMITED_RETRIES};
@@ -41,6 +42,9 @@ pub struct Config {
     pub twiddler: Option<Vec<String>>,
     /// Groups by (priority, name), ascending.
     pub groups: Vec<Arc<GroupSpec>>,
+    /// `[notify:x]` sections, in file order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notifications: Vec<NotificationSpec>,
     /// Lines for the log at start: warnings and included files.
     pub notes: Vec<Line>,
     /// All warnings with their places, by file and line. Not part of a handoff.

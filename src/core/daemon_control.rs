@@ -10,7 +10,9 @@ use crate::config::diff::{ConfigDiff, diff};
 use crate::config::spec::{Config, GroupSpec};
 use crate::config::{WARNING, warning_lines};
 use crate::domain::{Errno, Line, Now, SupervisorState};
-use crate::effects::{LoadError, LoadReason, LoaderEffect, OutputEffect, PlannedUpdate};
+use crate::effects::{
+    LoadError, LoadReason, LoaderEffect, OutputEffect, PlannedUpdate, ScriptEffect,
+};
 
 impl Fleet {
     /// Handles a signal to the daemon.
@@ -103,6 +105,9 @@ impl Fleet {
         before: &[String],
         out: &mut Actions,
     ) {
+        for run in self.notifications.replace(&config.notifications) {
+            out.push(Action::Script(ScriptEffect::Cancel(run)));
+        }
         self.configuration.replace(config);
         self.dependencies.recheck_absent();
         self.changes.is_regrouped = true;

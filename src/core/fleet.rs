@@ -11,6 +11,7 @@ use super::dependency_facts::DependencyFacts;
 use super::dependency_index::DependencyIndex;
 use super::event_queues::EventQueues;
 use super::fleet_changes::FleetChanges;
+use super::notification_table::Notifications;
 use super::process::{Ctx, Process};
 use super::read_config::ReadConfig;
 use super::requests::Requests;
@@ -44,6 +45,7 @@ pub struct Fleet {
     pub(super) events: EventQueues,
     pub(super) watches: WatchTable,
     pub(super) schedules: Schedules,
+    pub(super) notifications: Notifications,
     /// `None`: the daemon is not stopping.
     pub(super) shutdown_state: Option<ShutdownState>,
     /// What changed since the engine last asked.
@@ -70,6 +72,7 @@ impl Fleet {
             requests: Requests::default(),
             watches: WatchTable::default(),
             schedules: Schedules::default(),
+            notifications: Notifications::new(&config.notifications),
             shutdown_state: None,
             changes: FleetChanges::new(),
             found: Vec::new(),
@@ -80,6 +83,7 @@ impl Fleet {
     /// no deadline is in the past afterwards.
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Actions) {
         self.events.offered_up_to = out.len();
+        self.notifications.observed_up_to = out.len();
         // Whether restored schedules are complete is known only with this input.
         if !matches!(input, Input::Resumed(_)) {
             self.begin_schedules(now);
@@ -150,6 +154,9 @@ impl Fleet {
         }
         loop {
             self.run_due_deadlines(now, out);
+            // Before a shutdown begins because of one of the changes.
+            self.observe_changes(now, out);
+            self.send_reports(now, out);
             self.exit_if_ended(now, out);
             let went_on = self.continue_dependants(now, out) | self.go_on(now, out);
             self.events.offer(out);
@@ -171,6 +178,7 @@ impl Fleet {
             self.deadlines.due(),
             self.events.due(),
             self.next_interval(),
+            self.notifications.due(),
         ]
         .into_iter()
         .chain(shutdown)

@@ -130,6 +130,7 @@ impl Fleet {
         out.push(Action::Output(OutputEffect::Report(
             self.events.output_events,
         )));
+        self.resume_notifications(now);
         self.set_watches_again(out);
         let mut adopted: u32 = 0;
         let slots: Vec<u32> = self

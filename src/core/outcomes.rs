@@ -72,6 +72,7 @@ impl Fleet {
             output,
         } = outcome;
         let Some(owner) = self.requests.scripts.take(id) else {
+            self.report_ended(id, failure.as_ref(), &output, out);
             return;
         };
         if let ScriptPurpose::Changed {

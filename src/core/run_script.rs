@@ -30,6 +30,7 @@ impl Ctx<'_> {
             script: script.clone(),
             spec: Arc::clone(&process.spec),
             variables,
+            input: String::new(),
             limit,
         });
         self.out.push(Action::Script(ScriptEffect::Run(run)));

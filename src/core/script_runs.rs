@@ -53,13 +53,19 @@ pub(super) struct ScriptRuns {
 impl ScriptRuns {
     /// Adds a script that is about to run.
     pub(super) fn add(&mut self, owner: ScriptOwner) -> ScriptId {
-        self.last += 1;
-        let id = ScriptId(self.last);
+        let id = self.new_id();
         self.running.insert(id, owner);
         id
     }
 
-    /// Takes the owner of a script that has ended. `None`: the script belongs to the previous daemon.
+    /// Makes an id for a script that belongs to no process.
+    pub(super) fn new_id(&mut self) -> ScriptId {
+        self.last += 1;
+        ScriptId(self.last)
+    }
+
+    /// Takes the owner of a script that has ended. `None`: the script belongs to the previous daemon or
+    /// to no process.
     pub(super) fn take(&mut self, id: ScriptId) -> Option<ScriptOwner> {
         self.running.remove(&id)
     }

@@ -40,6 +40,7 @@ impl Fleet {
             level_unstopped: 0,
             report_at: now.mono,
             hold_until: Tick::NEVER,
+            await_reports_until: None,
         });
     }
 
@@ -53,7 +54,9 @@ impl Fleet {
             return false;
         }
         let Some(&level) = down.levels.last() else {
-            self.finish(out);
+            if !self.awaits_reports(now) {
+                self.finish(out);
+            }
             return false;
         };
         if self.events_are_out(level) && self.hold_for_listeners(now) {
@@ -166,6 +169,7 @@ impl Fleet {
         self.daemon.is_finished = true;
         if let Some(down) = &mut self.shutdown_state {
             down.report_at = Tick::NEVER;
+            down.await_reports_until = None;
         }
         for ticket in std::mem::take(&mut self.requests.pending).into_keys() {
             out.push(Action::Answer(ticket, Err(FaultCode::ShutdownState.bare())));

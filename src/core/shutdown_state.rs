@@ -23,6 +23,9 @@ pub(super) struct ShutdownState {
     /// Until when the next priority waits for its listeners to handle their events. [`Tick::NEVER`]: it has no such
     /// listeners or was not reached.
     pub(super) hold_until: Tick,
+    /// Until when the exit waits for notifications, after all processes have stopped. `None`: not reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) await_reports_until: Option<Tick>,
 }
 
 impl ShutdownState {
@@ -30,6 +33,7 @@ impl ShutdownState {
     pub(super) fn due(&self) -> Tick {
         // Before the first priority is reached, no process is waited for.
         let report = self.level.map_or(Tick::NEVER, |_| self.report_at);
-        report.min(self.hold_until)
+        let reports = self.await_reports_until.unwrap_or(Tick::NEVER);
+        report.min(self.hold_until).min(reports)
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::auto_log_names::AutoLogNames;
 use super::listener_pool::ListenerPool;
+use super::notification_state::NotificationState;
 use super::pending::Pending;
 use super::process::{Process, RunState, is_zero};
 use super::schedule::ScheduleState;
@@ -74,6 +75,9 @@ pub struct Snapshot {
     /// The last runs of programs with schedules.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     runs: Vec<(QualifiedName, ProgramRuns)>,
+    /// The notifications, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    notifications: Vec<(String, NotificationState)>,
 }
 
 /// The state of one group.
@@ -175,6 +179,7 @@ impl Fleet {
             server: Arc::clone(&self.events.server),
             schedules: self.schedules.states(),
             runs: self.all_runs(),
+            notifications: self.notifications.states(),
         }
     }
 
@@ -205,6 +210,7 @@ impl Fleet {
         fleet.events.next_serial = snapshot.event_serial;
         fleet.events.server = snapshot.server;
         fleet.schedules.restored = snapshot.schedules.into_iter().collect();
+        fleet.notifications.restore(snapshot.notifications);
         fleet.schedules.runs = snapshot.runs.into_iter().collect();
         fleet.slots = SlotTable::default();
         for &slot in &snapshot.free {

@@ -322,6 +322,9 @@ lines! {
     Healthy { name: ProcessName } about name = Info ours "healthy: {name} passes its health check";
     Unhealthy { name: ProcessName, pid: i32, reason: String } about name = Warn ours "unhealthy: {name} (pid {pid}) failed its health check: {reason}";
     HookFailed { name: ProcessName, key: String, reason: String } about name = Warn ours "{name}: {key} failed: {reason}";
+    NotificationSent { notification: String, count: u64 } = Info ours "notify {notification}: reported {count}";
+    NotificationFailed { notification: String, reason: String } = Warn ours "notify {notification}: {reason}; trying again";
+    NotificationLost { notification: String, count: u64, tries: u32, reason: String } = Error ours "notify {notification}: {reason}; {count} not reported after {tries} attempts";
     FatalScriptDone { name: ProcessName } about name = Info ours "{name}: on_fatal succeeded";
     FileChanged { name: ProcessName, path: String, action: String } about name = Info ours "{name}: {path} changed; {action}";
     Watching { name: ProcessName, path: String } about name = Debug ours "{name}: watching {path}";

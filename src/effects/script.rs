@@ -26,6 +26,8 @@ pub struct ScriptRun {
     pub spec: Arc<ProcessSpec>,
     /// Variables of a command beside those of the process.
     pub variables: Vec<(String, String)>,
+    /// What a command reads on standard input. Empty: nothing.
+    pub input: String,
     /// How long it may take. The process group of a command that takes longer is killed.
     pub limit: Seconds,
 }

@@ -67,6 +67,11 @@ const SECTIONS: &[(SectionKind, &str, &str)] = &[
         "fcgi-program:NAME",
         "A FastCGI program. All keys of programs are valid here too, and a group can contain it. All its processes accept connections from one listening socket, which is their file descriptor 0. The daemon creates the socket when the first process starts and closes it after the exit of the last process; the file of a unix socket is not removed.",
     ),
+    (
+        SectionKind::Notify,
+        "notify:NAME",
+        "Reports to people what needs attention. The command gets the report on standard input, and these variables: `SUPERVISOR_NOTIFY` (NAME), `SUPERVISOR_NOTIFY_SUBJECT` (one line, such as `web:web_0 is FATAL`), `SUPERVISOR_NOTIFY_CONDITIONS` and `SUPERVISOR_NOTIFY_COUNT` (the number of items). The first item is reported at once; what happens within `interval` seconds after it is in one later report, in which equal items are counted. A condition that continues is reported once. Items beyond 100 in one report are counted only. If the command fails three times, the log says so and the report is lost. A change of the section takes effect with `reread` or `update`. The process that is FATAL for `on_fatal=shutdown` can be reported only if the command ends before the daemon exits. (new)",
+    ),
 ];
 
 /// The introduction of a topic.

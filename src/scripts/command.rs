@@ -66,18 +66,28 @@ impl Drop for CommandProcess {
     }
 }
 
+/// A command, and what it gets.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Command<'a> {
+    pub(super) text: &'a str,
+    /// Variables besides those of the process.
+    pub(super) variables: &'a [(String, String)],
+    /// What it reads on standard input. Empty: nothing.
+    pub(super) input: &'a str,
+}
+
 /// Runs `command` as the process described by `spec`, and waits for its exit. When `stop` is ready, its process group is
 /// killed.
 pub(super) async fn run(
     sender: &CommandSender,
     spec: &ProcessSpec,
-    (command, variables): (&str, &[(String, String)]),
+    command: Command<'_>,
     stop: impl Future<Output = ScriptFailure>,
 ) -> CommandResult {
     let mut output = Vec::new();
     let mut stop = std::pin::pin!(stop);
     let started = tokio::select! {
-        started = start(sender, spec, command, variables) => started,
+        started = start(sender, spec, command) => started,
         why = &mut stop => Err(why),
     };
     let (mut process, mut pipe) = match started {
@@ -111,16 +121,20 @@ pub(super) async fn run(
 async fn start(
     sender: &CommandSender,
     spec: &ProcessSpec,
-    command: &str,
-    variables: &[(String, String)],
+    command: Command<'_>,
 ) -> Result<(CommandProcess, pipe::Receiver), ScriptFailure> {
     let failed = |error: std::io::Error| ScriptFailure::NotStarted(error.to_string());
     let (reader, writer) = std::io::pipe().map_err(failed)?;
+    // A memory file, unlike a pipe, needs nobody who writes while the command reads.
+    let stdin = match command.input {
+        "" => None,
+        text => Some(sys::sealed_memory("notification", text.as_bytes()).map_err(failed)?),
+    };
     let (result, started) = oneshot::channel();
     sender.send(CommandJob {
-        spec: Arc::new(spec_of(spec, command, variables)),
+        spec: Arc::new(spec_of(spec, command)),
         stdio: ChildStdio {
-            stdin: None,
+            stdin,
             stdout: writer.into(),
             stderr: None,
             ready: None,
@@ -161,11 +175,11 @@ async fn start(
 }
 
 /// Describes the command as a process like `spec` that has no pipes, sockets or channels of its own.
-fn spec_of(spec: &ProcessSpec, command: &str, variables: &[(String, String)]) -> ProcessSpec {
+fn spec_of(spec: &ProcessSpec, command: Command<'_>) -> ProcessSpec {
     let mut environment = spec.environment.to_vec();
-    environment.extend_from_slice(variables);
+    environment.extend_from_slice(command.variables);
     ProcessSpec {
-        command: Arc::from(command),
+        command: Arc::from(command.text),
         kind: ProcessKind::Program,
         notify: NotifySpec::default(),
         environment: environment.into(),

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
-use super::command::{self, CommandResult};
+use super::command::{self, Command, CommandResult};
 use super::request;
 use crate::config::script::Script;
 use crate::effects::{ScriptEffect, ScriptFailure, ScriptId, ScriptOutcome, ScriptRun};
@@ -164,7 +164,11 @@ async fn execute(
     };
     let failure = match &run.script {
         Script::Command(text) => {
-            let command = (text.as_str(), run.variables.as_slice());
+            let command = Command {
+                text,
+                variables: &run.variables,
+                input: &run.input,
+            };
             return command::run(&shared.commands, &run.spec, command, stop).await;
         }
         Script::Tcp(server) => tokio::select! {

@@ -28,6 +28,7 @@ struct Bench {
     outcomes: Receiver<ScriptOutcome>,
     spawn: SpawnHandle,
     next: u64,
+    input: String,
 }
 
 impl Bench {
@@ -56,6 +57,7 @@ impl Bench {
             outcomes,
             spawn,
             next: 0,
+            input: String::new(),
         }
     }
 
@@ -73,6 +75,7 @@ impl Bench {
             script: Script::parse(script).expect(script),
             spec: Arc::new(spec),
             variables: vec![("B".to_owned(), "2".to_owned())],
+            input: self.input.clone(),
             limit: Seconds(limit),
         })));
         id
@@ -236,5 +239,16 @@ fn g45_tcp_and_http_checks_tell_good_servers_from_bad_ones() {
     assert!(shown.starts_with(&format!(
         "cannot connect to 127.0.0.1:{port}: Connection refused"
     )));
+    bench.stop();
+}
+
+#[test]
+fn a_command_reads_its_input_to_the_end() {
+    let mut bench = Bench::new();
+    bench.input = "line\n".repeat(50_000);
+    let (failure, output) = bench.run("wc -c", 10);
+    assert_eq!((failure, output.trim()), (None, "250000"));
+    // A command that reads nothing is no failure.
+    assert_eq!(bench.run("true", 10), (None, String::new()));
     bench.stop();
 }

@@ -30,6 +30,7 @@ mod host;
 mod limits;
 mod metrics;
 mod namespace;
+mod notifications;
 mod notify;
 mod output_lines;
 mod pid_one;
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
     tests.extend(limits::tests());
     tests.extend(cgroups::tests());
     tests.extend(service_manager::tests());
+    tests.extend(notifications::tests());
     tests.extend(notify::tests());
     tests.extend(output_lines::tests());
     tests.extend(update_plans::tests());

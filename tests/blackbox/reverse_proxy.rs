@@ -124,9 +124,9 @@ fn nginx(is_unix: bool) -> Result<Outcome, String> {
         .map(|name| format!("{name}_temp_path {dir}/nginx-{name};\n"))
         .concat();
     let conf = format!(
-        "daemon off;\nuser root;\npid {dir}/nginx.pid;\nerror_log {dir}/nginx.err;\nevents {{}}\nhttp {{\naccess_log off;\n{paths}{server_block}}}\n"
+        "daemon off;\nmaster_process off;\npid {dir}/nginx.pid;\nerror_log {dir}/nginx.err;\nevents {{}}\nhttp {{\naccess_log off;\n{paths}{server_block}}}\n"
     );
-    // Without root, nginx ignores the user.
+    // One process, which ends with the test.
     host.place
         .write("nginx.conf", &here(&conf, &host, tls, server))?;
     let mut command = Command::new(nginx);

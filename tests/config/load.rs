@@ -417,6 +417,9 @@ fn values(kind: ValueKind) -> &'static [&'static str] {
             "65536",
         ],
         ValueKind::ReadyWhen => &["started", "Running", "ready", ""],
+        ValueKind::Conditions => &["fatal", "FATAL,exited", "dead", ""],
+        ValueKind::ReportFormat => &["text", "json", "xml"],
+        ValueKind::Flapping => &["5/10min", "1/s", ""],
         ValueKind::OnFatal => &[
             "none",
             "Shutdown",
@@ -561,6 +564,7 @@ fn every_key_accepts_and_refuses_the_same_values_as_supervisor() {
             ],
             SectionKind::Include => vec![format!("{MAIN}[include]\n@\n")],
             SectionKind::RpcInterface => vec![format!("{MAIN}[rpcinterface:supervisor]\n@\n")],
+            SectionKind::Notify => vec![format!("{MAIN}[notify:n]\ncommand=c\n@\n")],
             // It has no rows of its own, and the reference ignores it.
             SectionKind::ProgramDefault => continue,
             SectionKind::Client | SectionKind::CtlPlugin => continue,

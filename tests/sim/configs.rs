@@ -6,11 +6,11 @@ use std::sync::Arc;
 use supervisord::config::dependency::{depends_on, wait_for};
 use supervisord::config::spec::{
     AutoRestart, BinaryWatch, CgroupLimits, ChangeReaction, Config, CronMissed, CronOverlap,
-    DaemonSpec, Dependencies, DirectoryWatch, ExitWhen, FatalScript, FcgiSocket, GroupChange,
-    GroupChangeResult, GroupKind, GroupSpec, HealthAction, HealthCheck, HealthSpec, Hooks,
-    InternedDefault as _, KillMode, LimitAmount, LogSpec, LogTarget, NotifySpec, OnFatal,
-    ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate, RestartPolicy, ScheduleSpec, Script,
-    UNLIMITED_RETRIES, WatchSpec,
+    DaemonSpec, Dependencies, DirectoryWatch, ExitWhen, FatalScript, FcgiSocket, FlappingLimit,
+    GroupChange, GroupChangeResult, GroupKind, GroupSpec, HealthAction, HealthCheck, HealthSpec,
+    Hooks, InternedDefault as _, KillMode, LimitAmount, LogSpec, LogTarget, NotificationSpec,
+    NotifySpec, OnFatal, ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate, ReportCondition,
+    ReportFormat, RestartPolicy, ScheduleSpec, Script, UNLIMITED_RETRIES, WatchSpec,
 };
 use supervisord::domain::{GroupName, LinePattern, Namespec, ProcessName, Seconds, Signal};
 
@@ -49,6 +49,7 @@ pub(crate) fn config(rng: &mut Rng, size: u64) -> Arc<Config> {
         warnings: Vec::new(),
         listed: Vec::new(),
         is_implied: false,
+        notifications: notifications(rng),
     })
 }
 
@@ -278,6 +279,44 @@ fn dependencies(rng: &mut Rng, group: &GroupName) -> Arc<Dependencies> {
         }
     }
     dependencies.into_shared()
+}
+
+/// No notification, or up to two.
+fn notifications(rng: &mut Rng) -> Vec<NotificationSpec> {
+    let count = if rng.one_in(2) { rng.below(3) } else { 0 };
+    (0..count).map(|number| notification(rng, number)).collect()
+}
+
+fn notification(rng: &mut Rng, number: u64) -> NotificationSpec {
+    let name = format!("n{number}");
+    let process = ProcessSpec::new(
+        ProcessName::parse(&name).expect("valid"),
+        GroupName::parse(&name).expect("valid"),
+    );
+    let mut on: Vec<ReportCondition> = ReportCondition::ALL
+        .iter()
+        .filter(|_| !rng.one_in(3))
+        .map(|&(condition, _)| condition)
+        .collect();
+    if on.is_empty() {
+        on.push(ReportCondition::Fatal);
+    }
+    NotificationSpec {
+        on,
+        programs: match rng.one_in(3) {
+            true => vec![Namespec::parse("g1")],
+            false => Vec::new(),
+        },
+        format: rng.pick(&[ReportFormat::Text, ReportFormat::Json]),
+        interval: Seconds(rng.pick(&[1, 10, 60])),
+        flapping: FlappingLimit {
+            exits: rng.pick(&[2, 5]),
+            seconds: rng.pick(&[5, 600]),
+        },
+        script: check(),
+        timeout: Seconds(60),
+        process: Arc::new(process),
+    }
 }
 
 fn check() -> Script {

@@ -14,6 +14,8 @@ type Name = (String, String);
 pub(crate) struct Scripts {
     checks: BTreeMap<ScriptId, Name>,
     hooks: BTreeSet<ScriptId>,
+    /// Runs of notifications, with their names.
+    reports: BTreeMap<ScriptId, String>,
     /// Whether a process that is up was healthy at its last change.
     health: BTreeMap<Name, bool>,
     last: Option<ScriptId>,
@@ -26,6 +28,7 @@ impl Scripts {
             Input::Script(ScriptOutcome::Ended { id, .. }) => {
                 self.checks.remove(id);
                 self.hooks.remove(id);
+                self.reports.remove(id);
             }
             // The daemon that leaves kills them.
             Input::Resumed(_) => *self = Self::default(),
@@ -45,6 +48,14 @@ impl Scripts {
                 // Checks have no variables.
                 match run.variables.first().map(|(name, _)| name.as_str()) {
                     Some("SUPERVISOR_HEALTH") => return Some("a reaction"),
+                    Some("SUPERVISOR_NOTIFY") => {
+                        let name = run.spec.name.to_string();
+                        let is_there = self.reports.values().any(|other| *other == name);
+                        assert!(!is_there, "two reports of {name} at a time");
+                        assert!(!run.input.is_empty(), "an empty report");
+                        self.reports.insert(run.id, name);
+                        return Some("a report");
+                    }
                     Some(_) => {
                         self.hooks.insert(run.id);
                         return Some("a hook");
@@ -60,6 +71,9 @@ impl Scripts {
             Action::Script(ScriptEffect::Cancel(id)) => {
                 if self.hooks.remove(id) {
                     return Some("a cancelled hook");
+                }
+                if self.reports.remove(id).is_some() {
+                    return Some("a cancelled report");
                 }
                 let known = self.checks.remove(id);
                 assert!(known.is_some(), "a cancelled script does not run: {id:?}");

@@ -2,6 +2,7 @@
 //! keys, the manual page and the sample configuration derive from these rows.
 
 mod daemon;
+mod notify;
 mod program;
 mod row;
 mod section;
@@ -12,6 +13,7 @@ mod values;
 
 use std::sync::OnceLock;
 
+pub(super) use notify::NotificationValues;
 pub use row::{ConfigKey, ExpandScope, KeyFlag, Topic};
 use section::SECTIONS;
 pub use section::SectionKind;
@@ -102,6 +104,7 @@ mod tests {
                 "[program:x] command",
                 "[program:x] process_name",
                 "[program:x] environment",
+                "[notify:x] environment",
                 // Sections that accept any key.
                 "[rpcinterface:x] supervisor.rpcinterface_factory",
                 "[ctlplugin:x] supervisor.ctl_factory",

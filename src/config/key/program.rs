@@ -224,7 +224,7 @@ fn stop_signals_of(values: &mut ProgramValues, text: &str, _: &dyn Lookup) -> Re
     Ok(())
 }
 
-fn shared_path(text: &str) -> Result<Arc<Path>, String> {
+pub(super) fn shared_path(text: &str) -> Result<Arc<Path>, String> {
     Ok(Arc::from(Path::new(text)))
 }
 

@@ -1,5 +1,6 @@
 //! One key: its row.
 
+use super::notify::NotificationValues;
 use super::small::{ClientValues, FcgiValues, GroupValues, ListenerValues, ServerValues};
 use super::value_kind::ValueKind;
 use super::values::{DaemonValues, Field, ProgramValues, Setter};
@@ -208,6 +209,11 @@ impl ConfigKey {
 
     pub(super) const fn fcgi(mut self, setter: Setter<FcgiValues>) -> Self {
         self.field = Field::Fcgi(setter);
+        self
+    }
+
+    pub(super) const fn notification(mut self, setter: Setter<NotificationValues>) -> Self {
+        self.field = Field::Notification(setter);
         self
     }
 

@@ -1,6 +1,7 @@
 //! The kinds of sections, and the rows that each has.
 
 use super::daemon::{self, DAEMON};
+use super::notify::NOTIFY;
 use super::program::{self, PROGRAM};
 use super::row::ConfigKey;
 use super::small::{
@@ -31,6 +32,8 @@ pub enum SectionKind {
     Fcgi,
     /// `[include]`.
     Include,
+    /// `[notify:x]`.
+    Notify,
     /// `[rpcinterface:x]`. Accepts any key; the factory gets them.
     RpcInterface,
     /// `[ctlplugin:x]`. Accepts any key; the factory gets them.
@@ -49,6 +52,7 @@ pub(super) const SECTIONS: &[(SectionKind, &str, bool)] = &[
     (SectionKind::Group, "group:", false),
     (SectionKind::Listener, "eventlistener:", false),
     (SectionKind::Fcgi, "fcgi-program:", false),
+    (SectionKind::Notify, "notify:", false),
     (SectionKind::RpcInterface, "rpcinterface:", false),
     (SectionKind::CtlPlugin, "ctlplugin:", false),
 ];
@@ -116,6 +120,7 @@ impl SectionKind {
             Self::Listener => LISTENER,
             Self::Fcgi => FCGI,
             Self::Include => INCLUDE,
+            Self::Notify => NOTIFY,
             Self::RpcInterface => RPC_INTERFACE,
             Self::CtlPlugin => CTL_PLUGIN,
         }
@@ -143,7 +148,9 @@ impl SectionKind {
             Self::Listener => LISTENER_ORDER,
             Self::Fcgi => FCGI_ORDER,
             // The rows of these have the order already.
-            Self::Group | Self::Include | Self::RpcInterface | Self::CtlPlugin => &[],
+            Self::Group | Self::Include | Self::Notify | Self::RpcInterface | Self::CtlPlugin => {
+                &[]
+            }
         }
     }
 

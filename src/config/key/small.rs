@@ -224,7 +224,7 @@ impl SectionValues for GroupValues {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a setter needs a parser")]
-fn items(text: &str) -> Result<Vec<String>, String> {
+pub(super) fn items(text: &str) -> Result<Vec<String>, String> {
     Ok(value::list(text))
 }
 

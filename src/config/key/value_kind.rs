@@ -115,6 +115,12 @@ pub enum ValueKind {
     DependencyTargets,
     /// Programs with states.
     WaitFor,
+    /// Conditions of programs.
+    Conditions,
+    /// `text` or `json`.
+    ReportFormat,
+    /// Exits per time.
+    Flapping,
 }
 
 impl ValueKind {
@@ -162,6 +168,8 @@ impl ValueKind {
             Self::Dependencies => "dependencies",
             Self::DependencyTargets => "names",
             Self::WaitFor => "names and states",
+            Self::Conditions => "conditions",
+            Self::Flapping => "exits per time",
             Self::ReadyFd
             | Self::AutoRestart
             | Self::ReadyWhen
@@ -177,7 +185,8 @@ impl ValueKind {
             | Self::PidsMax
             | Self::KillMode
             | Self::CronOverlap
-            | Self::CronMissed => self.expected(),
+            | Self::CronMissed
+            | Self::ReportFormat => self.expected(),
         }
     }
 
@@ -286,6 +295,11 @@ impl ValueKind {
             Self::Weight => "a whole number from 1 to 10000",
             Self::PidsMax => "a whole number from 1, or infinity",
             Self::KillMode => "process or control-group",
+            Self::Conditions => {
+                "one or more of fatal, exited, unhealthy, flapping and recovered, separated by commas"
+            }
+            Self::ReportFormat => "text or json",
+            Self::Flapping => "2 to 100 exits per time such as 5/10min, with s, min or h",
             _ => "",
         }
     }

@@ -13,6 +13,7 @@ use super::super::spec::{
 };
 use super::super::value::{LogTargets, LogfileValue};
 use super::super::watch::WatchValues;
+use super::notify::NotificationValues;
 use super::small::{ClientValues, FcgiValues, GroupValues, ListenerValues, ServerValues};
 use crate::domain::{GroupName, ProcessName, Seconds};
 
@@ -36,6 +37,8 @@ pub(in crate::config) enum Field {
     Listener(Setter<ListenerValues>),
     /// It is stored in the values of the socket of an fcgi program.
     Fcgi(Setter<FcgiValues>),
+    /// It is stored in the values of a notification.
+    Notification(Setter<NotificationValues>),
     /// A step in `parse` reads it by its name, because its value depends on more than its text.
     Step,
     /// It is accepted and has no effect.

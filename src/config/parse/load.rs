@@ -16,8 +16,8 @@ use super::super::spec::Config;
 use super::super::value;
 use super::confinement::{warn_of_cgroups, warn_of_rights};
 use super::{
-    ConfigReader, KeyResult, SectionAt, daemon, env_files, exit_when, group, lint, program_default,
-    server,
+    ConfigReader, KeyResult, SectionAt, daemon, env_files, exit_when, group, lint, notification,
+    program_default, server,
 };
 use crate::domain::Line;
 
@@ -67,6 +67,8 @@ pub fn load_with_places(
     program_default::apply_program_default(&mut reader);
     let groups = group::read_groups(&mut reader, &server_section.spec.environment);
     let servers = server::read_servers(&mut reader);
+    let notifications =
+        notification::read_notifications(&mut reader, &server_section.spec.environment);
     let daemon =
         daemon::resolve_daemon_spec(&mut reader, server_section, &options.overrides, &servers);
     exit_when::check_exit_when(&mut reader, &daemon, &groups);
@@ -90,6 +92,7 @@ pub fn load_with_places(
         rpc_interfaces,
         twiddler,
         groups,
+        notifications,
         notes,
         warnings,
         listed: listed.into_iter().map(|(_, path)| path).collect(),

@@ -14,6 +14,7 @@ mod group_change;
 mod health;
 mod lint;
 mod load;
+mod notification;
 mod program;
 mod program_default;
 mod reader;

@@ -215,7 +215,7 @@ fn process(
     (group, kind): (&GroupName, &ProcessKind),
     daemon: &Environment,
 ) -> Option<Arc<ProcessSpec>> {
-    let own = variables(reader, at, names);
+    let own = own_environment(reader, at, names);
     for (name, value) in &own {
         names.insert(format!("ENV_{name}"), ExpandValue::Text(value.clone()));
     }
@@ -303,7 +303,8 @@ fn process_name(
     }
 }
 
-fn variables(
+/// Parses the key `environment` of a section.
+pub(super) fn own_environment(
     reader: &mut ConfigReader<'_>,
     at: SectionAt<'_>,
     names: &ExpandNames,

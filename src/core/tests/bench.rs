@@ -50,6 +50,7 @@ pub(super) fn config(groups: Vec<(i64, Vec<ProcessSpec>)>) -> Arc<Config> {
         warnings: Vec::new(),
         listed: Vec::new(),
         is_implied: false,
+        notifications: Vec::new(),
     })
 }
 
@@ -287,10 +288,14 @@ fn show(action: &Action) -> String {
                 .iter()
                 .map(|(name, value)| format!(" {name}={value}"));
             format!(
-                "script {} {:?}{}",
+                "script {} {:?}{}{}",
                 run.id.0,
                 run.script,
-                variables.collect::<String>()
+                variables.collect::<String>(),
+                match run.input.is_empty() {
+                    true => String::new(),
+                    false => format!(" < {:?}", run.input),
+                }
             )
         }
         Action::Watch(WatchEffect::Set { id, .. }) => format!("watch {}", id.slot),

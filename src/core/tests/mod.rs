@@ -15,6 +15,7 @@ mod health;
 mod hooks;
 mod lifecycle;
 mod next_attempt;
+mod notifications;
 mod notify;
 mod plan;
 mod record;

@@ -77,6 +77,7 @@ const HOMES: &[(&str, &[&str])] = &[
         ],
     ),
     ("croner", &["domain/cron.rs"]),
+    ("flate2", &["output/closed_logs.rs"]),
     ("zbus", &["server/dbus/", "cgroup/bus.rs"]),
     ("sd_notify", &["engine/systemd.rs"]),
     ("subtle", &["control/auth.rs"]),
@@ -87,6 +88,7 @@ const HOMES: &[(&str, &[&str])] = &[
         "jiff",
         &[
             "domain/cron.rs",
+            "domain/log_calendar.rs",
             "sys/time_zone.rs",
             "output/",
             "server/",

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::Fault;
 use crate::config::spec::{GroupSpec, ProcessSpec};
 use crate::domain::{
-    Channel, ExitReason, GroupName, Level, Namespec, ProcessHealth, ProcessName, ProcessState,
-    ResourceEvents, SupervisorState,
+    Channel, ExitCounts, ExitReason, GroupName, Level, Namespec, ProcessHealth, ProcessName,
+    ProcessState, ResourceEvents, SupervisorState,
 };
 
 /// The target of a request.
@@ -446,6 +446,12 @@ pub struct ProcessView {
     /// Whether the process is as it should be after the start of the daemon: RUNNING and not unhealthy, or exited as
     /// expected without a restart. `None`: it does not start with the daemon.
     pub ready: Option<bool>,
+    /// How many events wait in the pool of the process. 0 if it is no listener.
+    pub events_waiting: u64,
+    /// How often its attempts ended, by reason, since its group was added.
+    pub exits: ExitCounts,
+    /// Whether it has keys that need a cgroup of its own.
+    pub has_cgroup: bool,
     /// The PID. 0: not running.
     pub pid: i32,
     /// The UID of the user in its section. `None`: the daemon's own user.

@@ -19,6 +19,7 @@ mod interned_default;
 pub mod key;
 #[cfg(test)]
 mod keys_tests;
+pub mod log_options;
 pub(crate) mod log_target;
 pub mod lookup;
 mod notification;

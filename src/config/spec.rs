@@ -15,6 +15,7 @@ pub use super::exit_when::{ExitWhen, FatalScript, OnFatal};
 pub use super::health::{HealthAction, HealthCheck, HealthSpec};
 pub use super::hooks::Hooks;
 pub use super::interned_default::InternedDefault;
+pub use super::log_options::LogOptions;
 pub use super::log_target::{JournalSpec, NamedTargets};
 pub use super::notification::{FlappingLimit, NotificationSpec, ReportCondition, ReportFormat};
 use super::problem::ConfigProblem;
@@ -678,6 +679,9 @@ pub struct LogSpec {
     /// The targets besides the file.
     #[serde(flatten)]
     pub named: NamedTargets,
+    /// How its files are written, named and kept. `None`: all options are the defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<Arc<LogOptions>>,
 }
 
 impl LogSpec {
@@ -691,6 +695,7 @@ impl LogSpec {
             capture_maxbytes: Bytes(0),
             events: false,
             named: NamedTargets::default(),
+            options: None,
         }
     }
 }

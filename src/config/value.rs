@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use super::log_options;
 use super::log_target::{self, NamedTargets};
 use super::lookup::Lookup;
 use super::path::{dirname, expand_user};
 pub use super::python::integer;
 use super::python::{int, strip};
 use super::spec::{AutoRestart, BusChoice, ConfiguredUser, READY_FDS, RateLimit, ReadyWhen};
-use crate::domain::{Bytes, Level, Seconds, Signal, python_repr};
+use crate::domain::{Bytes, DATE_TOKEN, Level, Seconds, Signal, python_repr};
 
 /// Parses a number of seconds.
 ///
@@ -447,7 +448,8 @@ pub enum LogfileValue {
     File(String),
 }
 
-/// Parses `NONE`, `OFF`, `AUTO` or `syslog` in any case, or a path whose directory exists.
+/// Parses `NONE`, `OFF`, `AUTO` or `syslog` in any case, or a path whose directory exists, except for
+/// directories with [`DATE_TOKEN`] in their names.
 ///
 /// # Errors
 /// The directory does not exist.
@@ -456,6 +458,11 @@ pub fn logfile(text: &str, lookup: &dyn Lookup) -> Result<LogfileValue, String> 
         "none" | "off" => Ok(LogfileValue::None),
         "auto" => Ok(LogfileValue::Auto),
         "syslog" => Ok(LogfileValue::Syslog),
+        _ if text.contains(DATE_TOKEN) => {
+            // Differs: in Supervisor, the token is a part of the name.
+            existing_dirpath(log_options::before_date(text), lookup)?;
+            Ok(LogfileValue::File(expand_user(text, lookup)))
+        }
         _ => existing_dirpath(text, lookup).map(LogfileValue::File),
     }
 }

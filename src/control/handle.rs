@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, oneshot};
 use tracing::Instrument as _;
 
+use super::call_statistics::CallStatistics;
 use crate::api::{
     Caller, Fault, FaultCode, Grant, Method, Reply, Request, RequestEffect, audit_line,
 };
@@ -24,6 +25,8 @@ pub struct ControlHandle {
     log: Arc<dyn Fn(Line) + Send + Sync>,
     /// Notified when processes were added to or removed from an active group. No event reports that.
     reshaped: Arc<Notify>,
+    /// The calls so far.
+    statistics: Arc<CallStatistics>,
 }
 
 impl ControlHandle {
@@ -38,6 +41,7 @@ impl ControlHandle {
         Self {
             log: Arc::new(log),
             reshaped: Arc::default(),
+            statistics: Arc::default(),
             put: Arc::new(put),
             places: Arc::new(tokio::sync::Semaphore::new(Self::INBOX_QUESTIONS_MAX)),
         }
@@ -65,6 +69,12 @@ impl ControlHandle {
         if let Some(entry) = request.audit_entry() {
             (self.log)(audit_line(caller, entry, Some(fault)));
         }
+    }
+
+    /// Returns the calls so far.
+    #[must_use]
+    pub fn statistics(&self) -> &CallStatistics {
+        &self.statistics
     }
 
     /// Waits until processes were added to or removed from an active group. No event reports that. Only one task may

@@ -1,6 +1,7 @@
 //! The Control API: permissions, requests to the engine and the event feed. All endpoints use it.
 
 mod auth;
+mod call_statistics;
 mod events;
 mod handle;
 
@@ -8,5 +9,6 @@ pub use auth::{
     Login, PageToken, PasswordCheck, ServerLogins, access_for_login, access_for_peer,
     check_password, grant_for, new_token,
 };
+pub use call_statistics::{CallStatistics, MethodCalls};
 pub use events::{EventFeed, FeedItem, Subscription};
 pub use handle::{ControlHandle, EngineGone, RequestMessage};

@@ -31,7 +31,7 @@ impl Process {
             counts_as = self.stage_of_unknown(ctx);
             self.run.stage_before_unknown = Some(counts_as);
         }
-        self.run.exit_reason = Some(match counts_as {
+        let reason = match counts_as {
             StageAtExit::TooQuick => ExitReason::TooQuick(status),
             StageAtExit::Unready => ExitReason::Unready(status),
             StageAtExit::Failed(
@@ -45,7 +45,8 @@ impl Process {
                 ExitReason::ByItself(status)
             }
             StageAtExit::Stopping => ExitReason::OnRequest(status),
-        });
+        };
+        self.set_exit_reason(reason);
         self.log_foreign_count(ctx);
         // Processes left in the cgroup may hold the pipes and still write, so they are handled first.
         let reap_step = if self.spec.resources.is_some() {

@@ -11,6 +11,7 @@ use super::dependency_facts::DependencyFacts;
 use super::dependency_index::DependencyIndex;
 use super::event_queues::EventQueues;
 use super::fleet_changes::FleetChanges;
+use super::listener_pool::ListenerPool;
 use super::notification_table::Notifications;
 use super::process::{Ctx, Process};
 use super::read_config::ReadConfig;
@@ -214,7 +215,8 @@ impl Fleet {
         let view = process.view(now);
         ProcessView {
             next_run: self.next_run(process, slot, now),
-            events_discarded: self.events_discarded(process),
+            events_discarded: self.pool_of(process).map_or(0, |pool| pool.discarded),
+            events_waiting: self.pool_of(process).map_or(0, ListenerPool::waiting),
             dependency_text: self
                 .dependency_text(process)
                 .unwrap_or(view.dependency_text),

@@ -73,14 +73,8 @@ impl Process {
         if self.spec.hooks.is_none() {
             return;
         }
-        let reason = match self.run.exit_reason {
-            Some(ExitReason::OnRequest(_)) => "stopped",
-            Some(ExitReason::Watchdog(_)) => "watchdog",
-            Some(ExitReason::Unhealthy(_)) => "unhealthy",
-            Some(ExitReason::NotReady(_) | ExitReason::Unready(_)) => "not-ready",
-            Some(ExitReason::TooQuick(_)) => "too-quick",
-            Some(ExitReason::ByItself(_) | ExitReason::NotSpawned(_)) | None => "exited",
-        };
+        let reason = self.run.exit_reason.as_ref();
+        let reason = reason.map_or("exited", ExitReason::word);
         let variables = vec![
             ("SUPERVISOR_EXIT_STATUS".to_owned(), status.to_string()),
             ("SUPERVISOR_EXIT_CODE".to_owned(), status.code().to_string()),

@@ -10,6 +10,7 @@
 //! An event belongs to its pool until a listener has acknowledged it. A rejection, a protocol error or the exit of the
 //! listener puts the event back at the head of the pool's queue.
 
+use super::listener_pool::ListenerPool;
 use super::listener_stage::ListenerStage;
 use super::process::Process;
 use super::{Action, Actions, Fleet};
@@ -193,12 +194,10 @@ impl Fleet {
         }
     }
 
-    /// Returns how many events the pool of a process has discarded. 0 if the process is no listener.
-    pub(super) fn events_discarded(&self, process: &Process) -> u64 {
-        let group = process.run.listener.as_ref().map(|_| &process.spec.group);
-        group
-            .and_then(|group| self.events.pool(group))
-            .map_or(0, |pool| pool.discarded)
+    /// Returns the pool of a process. `None`: the process is no listener.
+    pub(super) fn pool_of(&self, process: &Process) -> Option<&ListenerPool> {
+        process.run.listener.as_ref()?;
+        self.events.pool(&process.spec.group)
     }
 
     /// Returns whether events wait for a usable listener of this priority, or such a listener has one in progress.

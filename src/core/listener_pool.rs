@@ -165,6 +165,11 @@ impl ListenerPool {
         self.bytes = 0;
     }
 
+    /// Returns how many events wait.
+    pub(super) fn waiting(&self) -> u64 {
+        self.waiting.len() as u64
+    }
+
     /// Returns whether an event waits.
     pub(super) fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()

@@ -19,8 +19,8 @@ use super::{Action, Actions};
 use crate::api::ProcessView;
 use crate::config::spec::{ProcessKind, ProcessSpec};
 use crate::domain::{
-    Change, ExitReason, InstanceId, Line, LogPaths, Now, ProcessState, ResourceEvents, Signal,
-    SpawnError, Tick,
+    Change, ExitCounts, ExitReason, InstanceId, Line, LogPaths, Now, ProcessState, ResourceEvents,
+    Signal, SpawnError, Tick,
 };
 use crate::effects::ScriptId;
 
@@ -181,6 +181,9 @@ pub(super) struct RunState {
     /// How the last attempt ended. It is kept while the next one runs.
     #[serde(rename = "ending")]
     pub(super) exit_reason: Option<ExitReason>,
+    /// How often attempts ended, by reason.
+    #[serde(default, skip_serializing_if = "ExitCounts::is_zero")]
+    pub(super) exits: ExitCounts,
     /// Resource limits that the last instance hit. Empty while the first instance runs.
     #[serde(rename = "causes")]
     pub(super) resource_events: ResourceEvents,
@@ -266,6 +269,7 @@ impl Process {
                 report_at: Tick::NEVER,
                 spawns: 0,
                 exit_reason: None,
+                exits: ExitCounts::default(),
                 resource_events: ResourceEvents::NONE,
                 relimit: false,
                 waiters: Vec::new(),
@@ -339,7 +343,10 @@ impl Process {
             status_text: self.status_text(),
             dependency_text: self.dependency_error().to_owned(),
             health: self.health(),
+            exits: self.run.exits,
+            has_cgroup: self.spec.resources.is_some(),
             events_discarded: 0,
+            events_waiting: 0,
             next_run: None,
             ready: self.spec.starts_with_group().then(|| self.is_ready()),
             pid: self.run.stage.pid(),
@@ -354,6 +361,12 @@ impl Process {
             Some(LastError::Dependency(text)) => text,
             _ => "",
         }
+    }
+
+    /// Records how an attempt to run the process ended.
+    pub(super) fn set_exit_reason(&mut self, reason: ExitReason) {
+        self.run.exits.add(&reason);
+        self.run.exit_reason = Some(reason);
     }
 
     /// Enters the stage `to` and publishes the change if the state differs. `pid` and `expected` go into the event.

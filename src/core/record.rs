@@ -17,11 +17,13 @@ use super::restart_progress::RestartProgress;
 use super::stage_codes::{code_of_stage_at_exit, stage_at_exit_of_code};
 use super::stage_record::StageRecord;
 use super::transitions::CurrentStage;
-use crate::domain::{ExitReason, ResourceEvents, Tick, counter};
+use crate::domain::{ExitCounts, ExitReason, ResourceEvents, Tick, counter};
 use crate::effects::ScriptId;
 
 /// The first byte of a record: the version of the format.
-const FORM: u8 = 1;
+const FORM: u8 = 2;
+/// The version without counts of exits.
+const FORM_WITHOUT_EXITS: u8 = 1;
 /// The first byte of a JSON record.
 const BRACE: u8 = b'{';
 /// The code of an absent value.
@@ -119,6 +121,7 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
         report_at,
         spawns,
         exit_reason,
+        exits,
         resource_events,
         relimit,
         waiters: _,
@@ -157,6 +160,9 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
     to.u64(*spawns);
     to.u8(code_of_resource_events(*resource_events));
     to.u8(u8::from(*relimit));
+    for count in exits.0 {
+        to.u32(count);
+    }
     rest.last_error = write_last_error(&mut to, last_error.as_ref(), is_short);
     rest.exit_reason = write_exit_reason(&mut to, exit_reason.as_ref(), is_short);
     rest.listener = write_listener(&mut to, listener.as_ref(), is_short);
@@ -268,7 +274,8 @@ pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
         return serde_json::from_slice(bytes).ok();
     }
     let mut from = Reader(bytes);
-    if from.u8()? != FORM {
+    let form = from.u8()?;
+    if !matches!(form, FORM | FORM_WITHOUT_EXITS) {
         return None;
     }
     let slot = counter::checked_slot(from.u32()?)?;
@@ -287,6 +294,12 @@ pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
     let spawns = counter::checked(from.u64()?)?;
     let resource_events = resource_events_of_code(from.u8()?)?;
     let relimit = from.bool()?;
+    let mut exits = ExitCounts::default();
+    if form == FORM {
+        for count in &mut exits.0 {
+            *count = from.u32()?;
+        }
+    }
     let last_error = read_last_error(&mut from)?;
     let exit_reason = read_exit_reason(&mut from)?;
     let listener = read_listener(&mut from)?;
@@ -311,6 +324,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
         report_at,
         spawns,
         exit_reason: exit_reason.resolve(rest.exit_reason)?,
+        exits,
         resource_events,
         relimit,
         waiters: Vec::new(),

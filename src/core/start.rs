@@ -290,7 +290,7 @@ impl Process {
                 error: error.to_string(),
             },
         );
-        self.run.exit_reason = Some(ExitReason::NotSpawned(Box::new(error.clone())));
+        self.set_exit_reason(ExitReason::NotSpawned(Box::new(error.clone())));
         self.run.last_error = Some(LastError::NotSpawned(Box::new(error)));
         if step == AttemptStep::StopPending {
             self.enter_stage(Stage::STOPPED, 0, false, ctx);

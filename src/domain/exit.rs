@@ -122,6 +122,63 @@ pub enum ExitReason {
     OnRequest(ExitStatus),
 }
 
+impl ExitReason {
+    /// A word for each kind of reason. Kinds that people need not tell apart share a word.
+    pub const WORDS: [&str; 7] = [
+        "exited",
+        "stopped",
+        "too-quick",
+        "not-ready",
+        "watchdog",
+        "unhealthy",
+        "not-spawned",
+    ];
+
+    /// Returns the index of the reason's word in [`ExitReason::WORDS`].
+    const fn index(&self) -> usize {
+        match self {
+            Self::ByItself(_) => 0,
+            Self::OnRequest(_) => 1,
+            Self::TooQuick(_) => 2,
+            Self::Unready(_) | Self::NotReady(_) => 3,
+            Self::Watchdog(_) => 4,
+            Self::Unhealthy(_) => 5,
+            Self::NotSpawned(_) => 6,
+        }
+    }
+
+    /// Returns the word for the reason.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        Self::WORDS[self.index()]
+    }
+}
+
+/// How many attempts to run a process ended for each reason, in the order of [`ExitReason::WORDS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ExitCounts(pub [u32; ExitReason::WORDS.len()]);
+
+impl ExitCounts {
+    /// Counts an end.
+    pub const fn add(&mut self, reason: &ExitReason) {
+        let count = &mut self.0[reason.index()];
+        *count = count.saturating_add(1);
+    }
+
+    /// Returns whether nothing was counted.
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Returns the words with their counts, without those that are 0.
+    pub fn each(self) -> impl Iterator<Item = (&'static str, u32)> {
+        let counts = ExitReason::WORDS.into_iter().zip(self.0);
+        counts.filter(|&(_, count)| count > 0)
+    }
+}
+
 /// Why a process could not be spawned. `Display` is Supervisor's `spawnerr`. Supervisor quotes and escapes unusual
 /// paths; only the common cases of that are reproduced (see [`python_repr`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

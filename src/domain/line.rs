@@ -380,6 +380,7 @@ lines! {
     NotRotated { name: ProcessName, channel: String, #[own] path: String } about name = Info ours "{name}: {channel} log {path} is not a regular file and is never rotated";
     SinkLost { name: ProcessName, channel: String, #[own] path: String, lost: u64 } about name = Error ours "{name}: {lost} bytes of {channel} for {path} were lost";
     RotateFailed { name: ProcessName, channel: String, #[own] path: String, error: Errno } about name = Error ours "{name}: cannot rotate {channel} log {path}: {error} (the file grows until rotation works)";
+    CompressFailed { #[own] path: String, error: Errno } = Error ours "cannot compress {path}: {error} (the file stays as it is)";
     ReopenFailed { #[own] path: String, error: Errno } = Error ours "cannot reopen {path}: {error} (writing continues in the old file)";
     LogRefused { #[own] path: String } = Error ours "cannot write to {path}: permission denied: a symbolic link in the path belongs to a user who has no rights over its target";
     CannotCreateLog { #[own] path: String, error: Errno } = Error ours "cannot create {path}: {error}";

@@ -91,6 +91,7 @@ impl Activity {
                 maxbytes,
                 backups,
                 private: false,
+                options: None,
             });
             ActivityTarget::File(ActivityOutlet::new(file.map_err(|error| {
                 if error == REFUSED {
@@ -607,6 +608,7 @@ mod tests {
             maxbytes: Bytes(0),
             backups: 0,
             private: false,
+            options: None,
         })
         .expect("opened");
         log.write(Wall(0), &Line::Started { pid: 9 });

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::UNIX_EPOCH;
 
+use super::log_dates::live_path;
 use super::tail::{open, slice};
 
 /// Number of bytes before the end of the file at which following starts.
@@ -49,7 +50,7 @@ impl LogFileId {
     /// The identity of the file at `path`. `None`: there is none, or it cannot be examined.
     #[must_use]
     pub fn at(path: &Path) -> Option<Self> {
-        path.metadata().ok().map(|meta| Self::of(&meta))
+        live_path(path).metadata().ok().map(|meta| Self::of(&meta))
     }
 
     fn of(meta: &Metadata) -> Self {
@@ -132,7 +133,7 @@ impl Follower {
             return Ok(newer);
         }
         for number in 1..=BACKUPS_SEARCHED_MAX {
-            let mut name = path.as_os_str().to_owned();
+            let mut name = live_path(path).as_os_str().to_owned();
             name.push(format!(".{number}"));
             let Ok(mut backup) = Self::open_from(Path::new(&name), 0) else {
                 break;
@@ -173,7 +174,7 @@ impl Follower {
             Chunk::Nothing => {}
             found => return Ok(found),
         }
-        let Ok(meta) = self.path.metadata() else {
+        let Ok(meta) = live_path(&self.path).metadata() else {
             return Ok(Chunk::Nothing);
         };
         if LogFileId::of(&meta) == self.id {

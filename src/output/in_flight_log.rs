@@ -27,7 +27,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag, fstat};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Channel, Errno, InstanceId};
+use crate::domain::{Channel, Errno, InstanceId, Wall};
 use crate::sys::safe_open::{self, errno};
 use crate::sys::{self, SharedBuffer};
 
@@ -57,12 +57,15 @@ mod word {
     pub(super) const INODE: usize = 7;
     pub(super) const LENGTH: usize = 8;
     pub(super) const MARK: [usize; 2] = [9, 10];
+    /// The time of the chunk, if the log has another form than the bytes.
+    pub(super) const TIME: usize = 11;
 }
 
 /// Flag bits of [`word::SLOT`], above the slot.
 const STDERR: u64 = 1 << 32;
 const HAS_LOG: u64 = 1 << 33;
 const GUESSED: u64 = 1 << 34;
+const IS_RENDERED: u64 = 1 << 35;
 
 const IDLE: u64 = 0;
 const READING: u64 = 1;
@@ -75,6 +78,9 @@ pub(super) struct LogMark {
     pub(super) inode: u64,
     /// In bytes.
     pub(super) length: u64,
+    /// The time with which the chunk is rendered. `None`: the log gets the bytes as they are.
+    #[serde(default)]
+    pub(super) rendered_at: Option<Wall>,
 }
 
 /// The stream that is about to be read.
@@ -82,7 +88,8 @@ pub(super) struct LogMark {
 pub(super) struct InFlightEntry {
     pub(super) instance: InstanceId,
     pub(super) channel: Channel,
-    /// The log to which the bytes go unchanged. `None`: the destination is no plain file, or the bytes are changed.
+    /// The log to which the bytes go, unchanged or rendered. `None`: the destination is no plain file, or the bytes are
+    /// changed in another way.
     pub(super) log: Option<LogMark>,
 }
 
@@ -141,6 +148,10 @@ impl InFlightLog {
             words[word::DEVICE].store(log.device, Ordering::Relaxed);
             words[word::INODE].store(log.inode, Ordering::Relaxed);
             words[word::LENGTH].store(log.length, Ordering::Relaxed);
+            if let Some(time) = log.rendered_at {
+                what |= IS_RENDERED;
+                words[word::TIME].store(time.0.cast_unsigned(), Ordering::Relaxed);
+            }
         }
         words[word::SLOT].store(what, Ordering::Relaxed);
         words[word::INCARNATION].store(incarnation, Ordering::Relaxed);
@@ -314,14 +325,20 @@ impl UnflushedChunk {
                 device: get(word::DEVICE),
                 inode: get(word::INODE),
                 length: get(word::LENGTH),
+                rendered_at: (what & IS_RENDERED != 0).then(|| Wall(get(word::TIME).cast_signed())),
             }),
         }))
     }
 
-    /// Whether the bytes go to a log file unchanged.
+    /// Whether the bytes go to a log file, unchanged or rendered.
     #[must_use]
     pub const fn has_log(&self) -> bool {
         self.log.is_some()
+    }
+
+    /// The log before the chunk. `None`: it is no plain file.
+    pub(super) const fn mark(&self) -> Option<LogMark> {
+        self.log
     }
 
     /// Compares the bytes with the pipe and the log. `unread`: how many bytes the pipe holds now (see [`sys::unread`]);
@@ -431,6 +448,7 @@ pub(super) fn mark_of(fd: std::os::fd::BorrowedFd<'_>) -> Result<Option<LogMark>
         device: stat.st_dev,
         inode: stat.st_ino,
         length: u64::try_from(stat.st_size).unwrap_or(0),
+        rendered_at: None,
     }))
 }
 

@@ -110,6 +110,11 @@ pub(super) struct DrainState {
 }
 
 impl InstanceIo {
+    /// Whether a job has the streams. False: a job waits for its turn.
+    pub(super) fn is_in_job(&self) -> bool {
+        self.busy && self.streams.iter().all(Option::is_none)
+    }
+
     /// An instance without descriptors.
     pub(super) fn new(
         instance: InstanceId,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::Activity;
 use super::activity_queue::{Order, carry_out};
+use super::closed_logs::ClosedLogs;
 use super::instance_io::{Pipes, Streams, index};
 use super::log_file;
 use super::open_streams::{self, Opening, Published};
@@ -73,6 +74,8 @@ pub(super) enum OutputJob {
     CreateLogs(Vec<Arc<Path>>),
     /// Delete backups that have no name any more, by closing them.
     Delete(Vec<OwnedFd>),
+    /// Compress and remove closed files.
+    Tidy(ClosedLogs),
     /// Remove the logs of a slot without an instance.
     RemoveLogs(Ticket, LogPaths),
 }
@@ -96,6 +99,8 @@ pub(super) struct OutputJobDone {
     pub(super) lines: Vec<Line>,
     /// Replaced backups for [`OutputJob::Delete`].
     pub(super) replaced: Vec<OwnedFd>,
+    /// Logs with closed files for [`OutputJob::Tidy`].
+    pub(super) closed: Vec<ClosedLogs>,
 }
 
 /// The result of each kind of [`OutputJob`].
@@ -109,6 +114,7 @@ pub(super) enum OutputJobOutcome {
     Activity(Box<Activity>, Vec<(Ticket, Result<(), Errno>)>),
     CreatedLogs,
     Deleted,
+    Tidied,
     RemovedLogs(Ticket, Result<(), Errno>),
 }
 
@@ -135,6 +141,7 @@ impl OutputJob {
     pub(super) fn run(self, read_buffer: &mut ReadBuffer, settings: &JobSettings) -> OutputJobDone {
         let mut lines = Vec::new();
         let mut replaced = Vec::new();
+        let mut closed = Vec::new();
         let result = match self {
             Self::Streams {
                 place,
@@ -156,6 +163,7 @@ impl OutputJob {
                 let then = context.perform(act);
                 for stream in streams.iter_mut().flatten() {
                     replaced.extend(stream.sinks.take_replaced());
+                    closed.extend(stream.sinks.take_closed());
                 }
                 if !settings.leaves_deletion {
                     // Closed after every job, so that backups beyond the configured number do not accumulate.
@@ -186,6 +194,10 @@ impl OutputJob {
                 drop(replaced);
                 OutputJobOutcome::Deleted
             }
+            Self::Tidy(closed) => {
+                closed.tidy(&mut lines);
+                OutputJobOutcome::Tidied
+            }
             Self::RemoveLogs(ticket, logs) => {
                 let mut result = Ok(());
                 for path in [&logs.stdout, &logs.stderr].into_iter().flatten() {
@@ -198,6 +210,7 @@ impl OutputJob {
             result,
             lines,
             replaced,
+            closed,
         }
     }
 }
@@ -346,6 +359,7 @@ fn read_chunk(
     lines: &mut Vec<Line>,
 ) -> (nix::Result<usize>, Option<Vec<Part>>) {
     let strip = settings.strip_ansi;
+    stream.sinks.prepare(sys::now(), lines);
     let result = read_buffer.read(pipe, settings.read_bytes, || stream.entry(strip));
     let parts = match result {
         Ok(count) if count > 0 => stream.write(read_buffer.data(count), strip, lines),

@@ -15,6 +15,7 @@ fn rules(path: &Path, maxbytes: i64, backups: i64) -> LogRules {
         maxbytes: Bytes(maxbytes),
         backups,
         private: false,
+        options: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::instance_io::{CHANNELS, Pipes, Streams, index};
+use super::log_dates::live_path;
 use super::log_file::LogRules;
 use super::output_state::AdoptedStreams;
 use super::protocol::ListenerProtocol;
@@ -37,7 +38,7 @@ pub(super) fn open(
         }
         let rules = rules(spec, channel, paths);
         if let Some(rules) = rules.as_ref().filter(|_| opening.is_early) {
-            std::fs::metadata(&rules.path).map_err(|error| Errno::from(&error))?;
+            std::fs::metadata(live_path(&rules.path)).map_err(|error| Errno::from(&error))?;
         }
         let source = SinkSource {
             instance,
@@ -118,5 +119,6 @@ fn rules(spec: &ProcessSpec, channel: Channel, paths: &LogPaths) -> Option<LogRu
         maxbytes: log.maxbytes,
         backups: log.backups,
         private: log.target == LogTarget::Auto,
+        options: log.options.clone(),
     })
 }

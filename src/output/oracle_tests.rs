@@ -180,12 +180,14 @@ fn ours(case: &Case) -> String {
         capture_maxbytes: Bytes(case.b),
         events: true,
         named: NamedTargets::default(),
+        options: None,
     };
     let rules = LogRules {
         path: log.as_path().into(),
         maxbytes: Bytes(0),
         backups: 0,
         private: false,
+        options: None,
     };
     let source = SinkSource {
         instance: InstanceId {
@@ -283,6 +285,7 @@ fn out_04_out_05_rotation_matches_the_reference() {
             maxbytes: Bytes(case.a),
             backups: case.b,
             private: false,
+            options: None,
         })
         .expect("opened");
         for chunk in &case.chunks {

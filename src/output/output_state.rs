@@ -37,6 +37,9 @@ pub(super) struct StreamState {
     /// Bytes that wait for the log.
     #[serde(with = "encoded")]
     pub(super) sink: Vec<u8>,
+    /// The beginning of a line for a log that gets whole lines.
+    #[serde(default, with = "encoded", skip_serializing_if = "Vec::is_empty")]
+    pub(super) line: Vec<u8>,
     pub(super) capture: Option<CaptureState>,
     pub(super) journal: Option<EntriesState>,
     pub(super) protocol: Option<Box<ListenerProtocol>>,

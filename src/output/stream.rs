@@ -17,7 +17,7 @@ use super::output_state::{CaptureState, StreamState};
 use super::protocol::ListenerProtocol;
 use super::sinks::{Connections, LogSink, SinkSource, Sinks};
 use crate::domain::{
-    Channel, Errno, InstanceId, Level, Line, OutputEvents, ProcessName, decoded, python_bytes,
+    Channel, Errno, InstanceId, Level, Line, OutputEvents, ProcessName, Wall, decoded, python_bytes,
 };
 use crate::effects::OutputOutcome;
 use crate::fd_holder::FdStore;
@@ -90,6 +90,8 @@ pub(super) struct Stream {
     pub(super) sinks: Sinks,
     /// Whether the log file is in the epoll set, waiting for room.
     pub(super) sink_polled: bool,
+    /// The date for which the reactor waits to change the log file. `None`: it does not.
+    pub(super) next_date: Option<Wall>,
     /// Whether the stream is in the reactor's queue for the journal.
     pub(super) queued: bool,
     events: bool,
@@ -118,6 +120,7 @@ impl Stream {
             channel: source.channel,
             sinks,
             sink_polled: false,
+            next_date: None,
             queued: false,
             events: log.events,
             capture: log
@@ -311,6 +314,17 @@ impl Stream {
     ) -> Option<(Vec<u8>, Option<Vec<Part>>)> {
         let log = self.sinks.log_path();
         let is_plain = unflushed.has_log();
+        if let Some(mark) = unflushed.mark()
+            && self.sinks.recovers()
+        {
+            let recovered = unflushed.recover(unread, None);
+            if let Some(watch) = &mut self.line_watch {
+                watch.scan(&recovered.data);
+            }
+            self.sinks.write_recovered(&recovered.data, mark, lines);
+            self.tell_lost(recovered.lost, lines);
+            return None;
+        }
         let recovered = unflushed.recover(unread, log.as_deref());
         let missing = recovered.missing();
         let mut published = None;
@@ -329,14 +343,18 @@ impl Stream {
                 published = Some((missing.to_vec(), parts));
             }
         }
-        if recovered.lost > 0 {
+        self.tell_lost(recovered.lost, lines);
+        published
+    }
+
+    fn tell_lost(&self, lost: usize, lines: &mut Vec<Line>) {
+        if lost > 0 {
             lines.push(Line::BytesLost {
                 name: self.name.clone(),
                 channel: self.channel.name().to_owned(),
-                lost: recovered.lost,
+                lost,
             });
         }
-        published
     }
 
     /// Continues with the state of a previous daemon. State for which the configuration has no place any more is

@@ -25,7 +25,7 @@ impl Reactor {
             };
             self.places.remove(&run.instance);
             remove_pipes(&self.poller, &mut run);
-            if run.busy {
+            if run.is_in_job() {
                 self.save_hanging(&run, &mut handoff);
             }
             let instance_state = self.instance_state(run, &mut handoff);

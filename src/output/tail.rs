@@ -8,6 +8,7 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
+use super::log_dates;
 use crate::sys::safe_open;
 
 /// Maximum bytes that one call returns.
@@ -39,7 +40,7 @@ pub enum ReadError {
 /// Supervisor manual, `readLog` and `readProcessStdoutLog`.
 pub fn read(path: &Path, offset: i64, length: i64) -> Result<Vec<u8>, ReadError> {
     let opened = open(path);
-    if opened.is_err() && path.metadata().is_err() {
+    if opened.is_err() && log_dates::live_path(path).metadata().is_err() {
         return Err(ReadError::NoFile);
     }
     if length < 0 || (offset < 0 && length != 0) {
@@ -109,7 +110,7 @@ fn window(size: u64, offset: i64, length: i64) -> (u64, u64, bool) {
 pub(super) fn open(path: &Path) -> io::Result<Option<(File, u64)>> {
     // The same rules as for writing logs: a symbolic link that another user planted must not give access to a file.
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
-    let file = safe_open::safe_open(path, flags, Mode::empty())
+    let file = safe_open::safe_open(&log_dates::live_path(path), flags, Mode::empty())
         .map(File::from)
         .map_err(|error| io::Error::from_raw_os_error(error.0))?;
     let meta = file.metadata()?;

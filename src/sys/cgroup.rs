@@ -50,8 +50,20 @@ impl Cgroup {
     /// # Source
     /// proc_pid_mountinfo(5), cgroups(7), "/proc files".
     pub fn own_cgroup() -> io::Result<(Self, String)> {
+        Self::find("self")
+    }
+
+    /// As [`Cgroup::own_cgroup`], for the process `pid`.
+    ///
+    /// # Errors
+    /// As [`Cgroup::own_cgroup`], and ENOENT or ESRCH: there is no such process.
+    pub fn cgroup_of(pid: i32) -> io::Result<(Self, String)> {
+        Self::find(&pid.to_string())
+    }
+
+    fn find(process: &str) -> io::Result<(Self, String)> {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
-        let groups = std::fs::read_to_string("/proc/self/cgroup")?;
+        let groups = std::fs::read_to_string(format!("/proc/{process}/cgroup"))?;
         let (point, own) = find_mount(&mounts, &groups).ok_or(io::ErrorKind::NotFound)?;
         let top = File::open(point)?;
         Ok((Self { fd: top.into() }, own))

@@ -17,7 +17,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat, renameat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, mkdirat};
 use nix::unistd::{UnlinkatFlags, geteuid, linkat, unlinkat};
 
 use crate::domain::Errno;
@@ -158,6 +158,23 @@ impl SafePath {
         unlinkat(&self.dir, self.name.as_os_str(), UnlinkatFlags::NoRemoveDir).map_err(errno)
     }
 
+    /// Removes the directory at this path if it is empty.
+    ///
+    /// # Errors
+    /// ENOTEMPTY, ENOTDIR, EACCES, …
+    pub fn remove_directory(&self) -> Result<(), Errno> {
+        unlinkat(&self.dir, self.name.as_os_str(), UnlinkatFlags::RemoveDir).map_err(errno)
+    }
+
+    /// Opens the file with these flags and, if it is created, this mode. A link is not followed.
+    ///
+    /// # Errors
+    /// EEXIST, EACCES, ENOSPC, …
+    pub fn create(&self, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno> {
+        let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+        openat(&self.dir, self.name.as_os_str(), flags, mode).map_err(errno)
+    }
+
     /// Renames, in this directory, name + `from` to name + `to`, replacing the target. Returns false if the source
     /// does not exist.
     ///
@@ -280,6 +297,16 @@ pub fn open_directory(path: &Path) -> Result<OwnedFd, Errno> {
         Mode::empty(),
     )
     .map_err(errno)
+}
+
+/// Makes a directory, with mode 0777 less the umask.
+///
+/// # Errors
+/// EEXIST: the path exists. [`REFUSED`]; ENOENT, EACCES, …
+pub fn make_directory(path: &Path) -> Result<(), Errno> {
+    let place = SafePath::resolve(path)?;
+    let mode = Mode::from_bits_truncate(0o777);
+    mkdirat(&place.dir, place.name.as_os_str(), mode).map_err(errno)
 }
 
 /// Opens `path` with these flags (never O_TRUNC, which would act before our checks) and, if it is created, with this

@@ -29,7 +29,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 /// The mount point of cgroup2, if directories can be made there and the daemon will use it (no systemd here).
-fn top() -> Result<PathBuf, Outcome> {
+pub(crate) fn top() -> Result<PathBuf, Outcome> {
     let skipped = |why: &str| Err(Outcome::Skipped(why.to_owned()));
     if PathBuf::from("/run/systemd/system").is_dir() {
         return skipped("systemd arranges the cgroups of this machine");

@@ -28,6 +28,7 @@ mod guide_configs;
 mod health;
 mod host;
 mod limits;
+mod log_files;
 mod metrics;
 mod namespace;
 mod notifications;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
     tests.extend(health::tests());
     tests.extend(reverse_proxy::tests());
     tests.extend(tokens::tests());
+    tests.extend(log_files::tests());
     tests.extend(session_bus::tests());
     tests.extend(churn::tests());
     tests.extend(cron::tests());

@@ -12,8 +12,14 @@ use crate::support::{LIMIT, expect, wait_for};
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("metrics::m01_node_exporter_shows_the_same", node_exporter),
+        Trial::new(
+            "metrics::m02_numbers_of_process_info_are_int_and_texts_are_string",
+            types,
+        ),
         Trial::new("metrics::promtool_finds_nothing_else", promtool),
         Trial::new("metrics::prometheus_scrapes_openmetrics", prometheus),
+        Trial::new("metrics::cgroups_count_children_too", cgroups),
+        Trial::new("metrics::exits_and_calls_are_counted", counted),
         Trial::new("metrics::the_password_of_the_server_is_needed", password),
     ]
 }
@@ -107,6 +113,134 @@ fn node_exporter() -> Result<Outcome, String> {
     expect(
         inherited(&theirs) == inherited(&ours),
         format!("node_exporter:\n{theirs}\nours:\n{ours}"),
+    )?;
+    Ok(Outcome::Passed)
+}
+
+/// node_exporter crashes if a member has another type.
+fn types() -> Result<Outcome, String> {
+    const CALL: &str = "<?xml version='1.0'?><methodCall><methodName>supervisor.getAllProcessInfo</methodName><params/></methodCall>";
+    let host = host()?;
+    let mut connection =
+        Connection::open(&host.daemon()?.address).map_err(|error| error.to_string())?;
+    let request = format!(
+        "POST /RPC2 HTTP/1.0\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n{CALL}",
+        CALL.len()
+    );
+    connection
+        .send(request.as_bytes())
+        .map_err(|error| error.to_string())?;
+    let answer = connection.answer().map_err(|error| error.to_string())?;
+    let answer = answer.ok_or("no answer")?;
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    let members: Vec<&str> = text.split("<member>").skip(1).collect();
+    for (name, kind) in [
+        ("start", "int"),
+        ("stop", "int"),
+        ("now", "int"),
+        ("state", "int"),
+        ("exitstatus", "int"),
+        ("pid", "int"),
+        ("name", "string"),
+        ("group", "string"),
+        ("statename", "string"),
+        ("spawnerr", "string"),
+        ("logfile", "string"),
+        ("description", "string"),
+    ] {
+        let of_name = format!("<name>{name}</name>");
+        let those: Vec<&&str> = members
+            .iter()
+            .filter(|member| member.contains(&of_name))
+            .collect();
+        let begin = format!("<value><{kind}>");
+        expect(
+            those.len() == 4 && those.iter().all(|member| member.contains(&begin)),
+            format!("{name}: {those:?}"),
+        )?;
+    }
+    Ok(Outcome::Passed)
+}
+
+/// The value of a sample that begins with `what`.
+fn value(text: &str, what: &str) -> Option<f64> {
+    let mut lines = text.lines();
+    lines.find_map(|line| line.strip_prefix(what)?.trim().parse().ok())
+}
+
+fn cgroups() -> Result<Outcome, String> {
+    if let Err(skipped) = crate::cgroups::top() {
+        return Ok(skipped);
+    }
+    let host = Host::start(
+        "[program:busy]\ncommand=sh -c \"(while :; do :; done) & exec sleep 1000\"\nkill_mode=control-group\nstartsecs=0\n\
+         [program:plain]\ncommand={test_child} forever\nstartsecs=0\n",
+    )?;
+    let address = &host.daemon()?.address;
+    let busy = "{group=\"busy\",name=\"busy\"}";
+    wait_for("CPU time of the child", LIMIT, || {
+        let text = scrape(address).unwrap_or_default();
+        let of_cgroup = value(
+            &text,
+            &format!("supervisord_cgroup_cpu_seconds_total{busy}"),
+        );
+        let of_shell = value(
+            &text,
+            &format!("supervisord_process_cpu_seconds_total{busy}"),
+        );
+        of_cgroup.is_some_and(|time| time > 0.2) && of_shell.is_some_and(|time| time < 0.1)
+    })?;
+    let text = scrape(address)?;
+    expect(
+        !text.contains("supervisord_cgroup_cpu_seconds_total{group=\"plain\""),
+        &text,
+    )?;
+    Ok(Outcome::Passed)
+}
+
+fn counted() -> Result<Outcome, String> {
+    let host = Host::start(
+        "[program:job]\ncommand=/bin/sh -c \"exit 3\"\nautorestart=false\nstartsecs=0\n\
+         [program:quick]\ncommand=/bin/sh -c \"exit 3\"\nstartsecs=10\nstartretries=1\n\
+         [program:web]\ncommand={test_child} forever\nstartsecs=0\n\
+         [program:none]\ncommand=/no/such/program\nstartretries=0\n",
+    )?;
+    let daemon = host.daemon()?;
+    daemon.wait_state("job", "EXITED")?;
+    daemon.wait_state("quick", "FATAL")?;
+    daemon.wait_state("none", "FATAL")?;
+    for _ in 0..2 {
+        host.expect_ctl(&["restart", "web"], 0, &["web: started"])?;
+    }
+    let exits = |text: &str, name: &str, reason: &str| {
+        let labels = format!("{{group=\"{name}\",name=\"{name}\",reason=\"{reason}\"}}");
+        value(text, &format!("supervisord_process_exits_total{labels}"))
+    };
+    let check = |text: &str| {
+        expect(
+            exits(text, "job", "exited") == Some(1.0)
+                && exits(text, "quick", "too-quick") == Some(2.0)
+                && exits(text, "web", "stopped") == Some(2.0)
+                && exits(text, "none", "not-spawned") == Some(1.0),
+            text,
+        )
+    };
+    let text = scrape(&daemon.address)?;
+    check(&text)?;
+    let stops = "supervisord_calls_total{method=\"supervisor.stopProcess\"}";
+    expect(
+        value(&text, stops) == Some(2.0)
+            && value(&text, "supervisord_handoffs_total") == Some(0.0)
+            && value(&text, "process_open_fds").is_some_and(|fds| fds > 5.0),
+        &text,
+    )?;
+    // An upgrade keeps the counts of processes, and counts itself.
+    host.expect_ctl(&["upgrade"], 0, &["Upgraded supervisord, now "])?;
+    let text = scrape(&daemon.address)?;
+    check(&text)?;
+    expect(
+        value(&text, "supervisord_handoffs_total") == Some(1.0),
+        &text,
     )?;
     Ok(Outcome::Passed)
 }

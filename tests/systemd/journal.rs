@@ -8,7 +8,10 @@ type Result<T = ()> = std::result::Result<T, String>;
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        trial("journal::lines_have_priority_stream_and_process", fields),
+        trial(
+            "journal::l05_lines_have_priority_stream_and_process",
+            fields,
+        ),
         trial("journal::any_bytes_and_long_lines_become_entries", bytes),
         trial("journal::a_restart_of_journald_loses_nothing", restarted),
         trial("journal::a_killed_journald_loses_no_line_of_ours", killed),

@@ -13,9 +13,9 @@ use super::super::spec::OnFatal as OnFatalAction;
 use super::super::value::{
     auto_restart, boolean, byte_size, configured_user, duration, env_files, exit_codes, integer,
     log_targets, octal, process_count, rate_limit, ready_fd, rolling, seconds, signal,
-    stop_signals,
+    stop_signals, user,
 };
-use super::super::{confinement, dependency, health, resources, schedule, watch};
+use super::super::{confinement, dependency, health, log_options, resources, schedule, watch};
 use super::row::{
     ConfigKey,
     Topic::{
@@ -26,10 +26,11 @@ use super::row::{
 };
 use super::value_kind::ValueKind::{
     AutoRestart, Boolean, ByteLimit, ByteSize, Capabilities, CapabilityNames, CpuMax, Cron,
-    CronMissed, CronOverlap, Dependencies, DependencyTargets, Environment, ExitCodes, Group,
-    Groups, HealthAction, Integer, Jitter, KillMode, Limit, List, Logfile, Memory, Name, Nice,
-    NiceLimit, Octal, OnFatal, OomScore, Pattern, Patterns, PidsMax, ProcessCount, RateLimit,
-    ReadyFd, Retries, Rolling, Script, Seconds, Signals, Text, User, WaitFor, Weight,
+    CronMissed, CronOverlap, DateFormat, Dependencies, DependencyTargets, Environment, ExitCodes,
+    Group, Groups, HealthAction, Integer, Jitter, KillMode, Limit, List, LogFormat, LogKeep,
+    LogOwner, LogRotation, LogZone, Logfile, Memory, Name, Nice, NiceLimit, Octal, OnFatal,
+    OomScore, Pattern, Patterns, PidsMax, ProcessCount, RateLimit, ReadyFd, Retries, Rolling,
+    Script, Seconds, Signals, Text, User, WaitFor, Weight,
 };
 use super::values::{ProgramValues, set};
 use crate::domain::{LinePattern, Resource};
@@ -179,6 +180,27 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("stderr_events_enabled", Boolean, Some("false"), "send a PROCESS_LOG_STDERR event for each write").topic(Logs).program(set!(spec.stderr.events = boolean)),
     key("stderr_syslog", Boolean, Some("false"), "send standard error to syslog too").process().topic(Logs).program(set!(stderr.syslog = boolean)),
     key("stderr_journal_rate_limit", RateLimit, Some("0"), "maximum rate of lines sent to the journal; 0 = unlimited").ours().topic(Systemd).example("1000/30s").program(set!(stderr.journal_limit = rate_limit)),
+    key("log_format", LogFormat, Some("plain"), "form of the lines in log files, /dev/stdout and /dev/stderr: plain = as the program writes them (also raw), prefix = with time, name, stream and PID before each line, json = one JSON object per line").ours().topic(Logs).example("json").program(set!(logs.form = log_options::form)),
+    key("log_prefix", Text, Some(""), "with log_format=prefix: the text before each line in place of time, name, stream and PID").ours().process().topic(Logs).example("%(program_name)s").program(set!(logs.prefix = log_options::prefix)),
+    key("json_merge", Boolean, Some("false"), "with log_format=json: a line of the program that is a JSON object keeps its fields, and gets the others with the prefix supervisor.").ours().topic(Logs).program(set!(logs.json_merge = boolean)),
+    key("json_time_key", Text, Some("ts"), "with log_format=json: name of the field with the time").ours().topic(Logs).example("@timestamp").program(set!(logs.json_time_key = log_options::json_key)),
+    key("logfile_timezone", LogZone, Some("local"), "time zone of the dates in names of log files and of the times in their lines").ours().topic(Logs).example("UTC").program(set!(logs.utc = log_options::is_utc)),
+    key("stdout_log_format", LogFormat, None, "form of the lines of standard output; not set: as log_format").ours().topic(Logs).example("json").program(set!(stdout.form = Some(log_options::form))),
+    key("stdout_logfile_mode", Octal, None, "mode of the log files that the daemon creates; not set: 0666 less the umask, or 0600 for AUTO").ours().topic(Logs).example("0640").program(set!(stdout.options.mode = Some(log_options::mode))),
+    key("stdout_logfile_owner", LogOwner, None, "user that owns the log files that the daemon creates; not set: the user of the daemon").ours().topic(Logs).example("root").program(set!(lookup: stdout.options.owner = Some(user))),
+    key("stdout_logfile_group", Group, None, "group of the log files that the daemon creates; not set: as the kernel gives it").ours().topic(Logs).example("root").program(set!(lookup: stdout.options.group = Some(log_options::group))),
+    key("stdout_logfile_rotate", LogRotation, Some("size"), "when a new log file begins: at the size stdout_logfile_maxbytes, or hourly, daily, weekly or monthly; daily+size = both").ours().topic(Logs).example("daily").program(set!(stdout.options.rotate = log_options::rotate)),
+    key("stdout_logfile_datefmt", DateFormat, None, "date in the name of a log file, in the form of strftime(3), in place of {date} in its path; not set: %%Y-%%m-%%d, with hourly %%Y-%%m-%%dT%%H").ours().topic(Logs).example("%%Y%%m%%d").program(set!(stdout.options.date_format = Some(log_options::date_format))),
+    key("stdout_logfile_keep", LogKeep, Some("0"), "closed log files with a date that stay: an age such as 14d, or a number; 0 = all").ours().topic(Logs).example("14d").program(set!(stdout.options.keep = log_options::keep)),
+    key("stdout_logfile_compress", Boolean, Some("false"), "compress closed log files with gzip, in the background").ours().topic(Logs).program(set!(stdout.options.compress = boolean)),
+    key("stderr_log_format", LogFormat, None, "form of the lines of standard error; not set: as log_format").ours().topic(Logs).example("json").program(set!(stderr.form = Some(log_options::form))),
+    key("stderr_logfile_mode", Octal, None, "mode of the log files that the daemon creates; not set: 0666 less the umask, or 0600 for AUTO").ours().topic(Logs).example("0640").program(set!(stderr.options.mode = Some(log_options::mode))),
+    key("stderr_logfile_owner", LogOwner, None, "user that owns the log files that the daemon creates; not set: the user of the daemon").ours().topic(Logs).example("root").program(set!(lookup: stderr.options.owner = Some(user))),
+    key("stderr_logfile_group", Group, None, "group of the log files that the daemon creates; not set: as the kernel gives it").ours().topic(Logs).example("root").program(set!(lookup: stderr.options.group = Some(log_options::group))),
+    key("stderr_logfile_rotate", LogRotation, Some("size"), "when a new log file begins: at the size stderr_logfile_maxbytes, or hourly, daily, weekly or monthly; daily+size = both").ours().topic(Logs).example("daily").program(set!(stderr.options.rotate = log_options::rotate)),
+    key("stderr_logfile_datefmt", DateFormat, None, "date in the name of a log file, in the form of strftime(3), in place of {date} in its path; not set: %%Y-%%m-%%d, with hourly %%Y-%%m-%%dT%%H").ours().topic(Logs).example("%%Y%%m%%d").program(set!(stderr.options.date_format = Some(log_options::date_format))),
+    key("stderr_logfile_keep", LogKeep, Some("0"), "closed log files with a date that stay: an age such as 14d, or a number; 0 = all").ours().topic(Logs).example("14d").program(set!(stderr.options.keep = log_options::keep)),
+    key("stderr_logfile_compress", Boolean, Some("false"), "compress closed log files with gzip, in the background").ours().topic(Logs).program(set!(stderr.options.compress = boolean)),
     key("environment", Environment, Some(""), "environment variables of the program").process().topic(Run).example("PORT=\"8000\",LANG=\"C.UTF-8\"").secret(),
     key("envFiles", List, Some(""), "files with KEY=VALUE lines, read at each start, a later file wins over an earlier one and environment over both; the start continues without a missing file").ours().process().topic(Run).example("/etc/web/common.env,/etc/web/local.env").program(set!(lookup: env_files = env_files)),
     key("environment_file", List, Some(""), "files like those of envFiles, which win over them; a missing file is a spawn error unless its name begins with -").ours().process().topic(Run).example("/etc/web/secrets.env").program(set!(lookup: environment_files = env_files)),

@@ -31,6 +31,18 @@ pub enum ValueKind {
     Path,
     /// A path in an existing directory, or a word for a log target.
     Logfile,
+    /// `plain`, `prefix` or `json`.
+    LogFormat,
+    /// `size`, a period, or both.
+    LogRotation,
+    /// A date in the form of strftime(3).
+    DateFormat,
+    /// A number of files or their age.
+    LogKeep,
+    /// A user that files are given to.
+    LogOwner,
+    /// `local` or `UTC`.
+    LogZone,
     /// Lines per interval.
     RateLimit,
     /// A file descriptor that is not a standard stream.
@@ -143,6 +155,10 @@ impl ValueKind {
             Self::Path => "path",
             Self::Logfile => "log target",
             Self::RateLimit => "rate",
+            Self::LogRotation => "rotation",
+            Self::DateFormat => "date format",
+            Self::LogKeep => "number or age",
+            Self::LogOwner => "user name",
             Self::Script => "script",
             Self::HealthAction => "action",
             Self::Level => "level",
@@ -186,6 +202,8 @@ impl ValueKind {
             | Self::KillMode
             | Self::CronOverlap
             | Self::CronMissed
+            | Self::LogFormat
+            | Self::LogZone
             | Self::ReportFormat => self.expected(),
         }
     }
@@ -300,6 +318,21 @@ impl ValueKind {
             }
             Self::ReportFormat => "text or json",
             Self::Flapping => "2 to 100 exits per time such as 5/10min, with s, min or h",
+            kind => kind.expected_of_log(),
+        }
+    }
+
+    /// The same for log files.
+    const fn expected_of_log(self) -> &'static str {
+        match self {
+            Self::LogFormat => "plain, prefix or json",
+            Self::LogRotation => {
+                "size, hourly, daily, weekly or monthly, or a period and size such as daily+size"
+            }
+            Self::DateFormat => "a date such as %%Y-%%m-%%d, without slash",
+            Self::LogKeep => "a number of files, or an age such as 12h, 14d or 8w",
+            Self::LogOwner => "the name or number of a user of this machine",
+            Self::LogZone => "local or UTC",
             _ => "",
         }
     }

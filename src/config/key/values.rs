@@ -6,6 +6,7 @@ use super::super::confinement::Confinement;
 use super::super::dependency::Dependencies;
 use super::super::health::HealthValues;
 use super::super::hooks::Hooks;
+use super::super::log_options::{LogForm, LogOptions};
 use super::super::lookup::Lookup;
 use super::super::resources::CgroupLimits;
 use super::super::spec::{
@@ -86,6 +87,8 @@ pub(in crate::config) struct ProgramValues {
     pub(in crate::config) environment_files: Vec<String>,
     /// `None`: it depends on `startsecs`.
     pub(in crate::config) ready_timeout: Option<Seconds>,
+    /// The options that both streams have in common.
+    pub(in crate::config) logs: LogOptions,
     pub(in crate::config) stdout: StreamValues,
     pub(in crate::config) stderr: StreamValues,
     /// Becomes the part of `spec` when all its keys are read, as `resources`.
@@ -108,6 +111,10 @@ pub(in crate::config) struct StreamValues {
     pub(in crate::config) syslog: bool,
     /// `None`: no limit.
     pub(in crate::config) journal_limit: Option<RateLimit>,
+    /// The form of its lines. `None`: that of the program.
+    pub(in crate::config) form: Option<LogForm>,
+    /// Becomes a part of the `LogSpec` when all keys of the process are read.
+    pub(in crate::config) options: LogOptions,
 }
 
 impl SectionValues for ProgramValues {
@@ -119,6 +126,8 @@ impl SectionValues for ProgramValues {
             },
             syslog: false,
             journal_limit: None,
+            form: None,
+            options: LogOptions::default(),
         };
         let name = ProcessName::parse("").expect("an empty name holds no forbidden character");
         let group = GroupName::parse("").expect("an empty name holds no forbidden character");
@@ -135,6 +144,7 @@ impl SectionValues for ProgramValues {
             env_files: Vec::new(),
             environment_files: Vec::new(),
             ready_timeout: None,
+            logs: LogOptions::default(),
             stdout: stream.clone(),
             stderr: stream,
             confinement: Confinement::default(),

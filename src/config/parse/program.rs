@@ -7,6 +7,7 @@ use super::super::environment;
 use super::super::expand::{ExpandNames, ExpandValue, VARIABLE};
 use super::super::hint;
 use super::super::key::{ProgramValues, SectionKind, StreamValues};
+use super::super::log_options::{LogForm, LogOptions};
 use super::super::python::strip;
 use super::super::spec::{
     EnvFileSpec, EnvFiles, Environment, IfMissing, InternedDefault as _, LogTarget, NUMPROCS_MAX,
@@ -227,6 +228,8 @@ fn process(
     stream(reader, at, Channel::Stderr, &mut values);
     reader.fields(at, names, rows.rest(), &mut values);
     health(reader, at, &mut values);
+    log_options(&mut values, &common.program);
+    warn_of_owners(reader, at, &values);
     let hooks = std::mem::take(&mut values.hooks);
     values.spec.on_fatal = std::mem::take(&mut values.spec.on_fatal).with_limit(hooks.timeout);
     values.spec.hooks = hooks.into_shared();
@@ -369,6 +372,45 @@ fn merged(daemon: &Environment, own: Vec<(String, String)>) -> Environment {
     Arc::from(all)
 }
 
+/// Gives each stream the options that both have in common.
+fn log_options(values: &mut ProgramValues, program: &str) {
+    let common = &values.logs;
+    for (stream, log) in [
+        (&values.stdout, &mut values.spec.stdout),
+        (&values.stderr, &mut values.spec.stderr),
+    ] {
+        let form = stream.form.unwrap_or(common.form);
+        let options = LogOptions {
+            form,
+            program: (form == LogForm::Json).then(|| Arc::from(program)),
+            prefix: common.prefix.clone(),
+            json_merge: common.json_merge,
+            json_time_key: common.json_time_key.clone(),
+            utc: common.utc,
+            ..stream.options.clone()
+        };
+        log.options = options.into_shared();
+    }
+}
+
+/// Warns about owners of logs that only root can set.
+fn warn_of_owners(reader: &mut ConfigReader<'_>, at: SectionAt<'_>, values: &ProgramValues) {
+    let uid = reader.lookup.uid();
+    for (channel, stream) in [
+        (Channel::Stdout, &values.stdout),
+        (Channel::Stderr, &values.stderr),
+    ] {
+        if uid != 0 && stream.options.owner.is_some_and(|owner| owner != uid) {
+            let key = format!("{}_logfile_owner", channel.name());
+            let text = format!(
+                "{key} in [{}] needs privileges that supervisord has only as root; the program may fail to start",
+                at.section
+            );
+            reader.warn(reader.span_of(at, &key), text);
+        }
+    }
+}
+
 /// Turns the targets of a stream into its log, and warns about targets that are probably not meant.
 fn stream(
     reader: &mut ConfigReader<'_>,
@@ -386,6 +428,7 @@ fn stream(
         targets: LogTargets { file, named },
         syslog,
         journal_limit,
+        ..
     } = stream;
     if let LogfileValue::File(path) = file
         && let Some(what) = hint::of_logfile(path)

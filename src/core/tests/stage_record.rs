@@ -15,7 +15,9 @@ const GOLDEN: &str = include_str!("../../../tests/golden/stages.txt");
 /// A JSON record with `STAGE` in place of the stage.
 const RECORD: &str = r#"{"slot":3,"tenure":4,"run":{"stage":STAGE,"tries":0,"trouble":null,"exit_status":0,"start":1,"stop":2,"spawned_at":5,"report_at":6,"spawns":7,"ending":null,"causes":{"oom_kill":false,"pids_max":false,"memory_high":false},"relimit":false,"waiters":[],"hearing":null,"tidings":null},"lives":9,"event_serial":2}"#;
 /// Bytes of a record before its stage, and after it.
-const AROUND: (usize, usize) = (29, 54);
+const AROUND: (usize, usize) = (29, 82);
+/// Bytes of the counts of exits, and those after them. Version 5.0 has no such counts.
+const EXITS: (usize, usize) = (28, 3);
 
 /// Returns the bytes of a record.
 fn encode(record: &ProcessRecord) -> Vec<u8> {
@@ -36,6 +38,11 @@ fn line_of(json: &str) -> String {
     let bytes = encode(&record);
     let again = ProcessRecord::decode(&bytes).expect(json);
     assert_eq!(again, record);
+    let mut without_exits = bytes.clone();
+    let end = bytes.len() - EXITS.1;
+    without_exits.drain(end - EXITS.0..end);
+    without_exits[0] = 1;
+    assert_eq!(ProcessRecord::decode(&without_exits), Some(again.clone()));
     let written = serde_json::to_string(&again).expect("can be written");
     assert_eq!(written, text);
     let stage = record.run.stage;

@@ -51,8 +51,7 @@ impl Reactor {
                 None
             }
             ReactorEnd::HandOver { by } => {
-                let is_busy = |run: &InstanceIo| run.busy;
-                if by > now && self.runs.iter().flatten().any(is_busy) {
+                if by > now && self.runs.iter().flatten().any(InstanceIo::is_in_job) {
                     self.ending = Some(ReactorEnd::HandOver { by });
                     return None;
                 }

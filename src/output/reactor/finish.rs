@@ -1,12 +1,13 @@
 //! Applies the results of jobs on files to the reactor.
 
+use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno as Nix;
 
 use super::prepare::spawn_error;
 use super::{READ_RETRY, Reactor};
-use crate::domain::{Channel, Line};
+use crate::domain::{Channel, Line, Wall};
 use crate::effects::{OutputEffect, OutputOutcome};
 use crate::output::instance_io::{
     CHANNELS, FdRole, Streams, close_stdin, index, is_waiting, remove_pipes, settle_stdin, token,
@@ -18,7 +19,18 @@ use crate::output::read_buffer::ReadBuffer;
 use crate::output::stalls::TOLD_AFTER;
 use crate::output::stream::Part;
 use crate::output::{OutputCommand, OutputReport};
+use crate::sys;
 use crate::sys::safe_open::errno;
+
+/// Longest wait for a date. The wall clock may be set, or the machine may sleep.
+const DATE_WAIT: Duration = Duration::from_secs(300);
+
+/// The moment at which a date begins, or an earlier one at which the clock is read again.
+fn when(date: Wall) -> Instant {
+    let wait = date.0.saturating_sub(sys::now().wall.0);
+    let wait = Duration::from_nanos(wait.max(0).unsigned_abs());
+    Instant::now() + wait.min(DATE_WAIT)
+}
 
 /// If a helper's job on a slow file is shorter than this, the file works again.
 const QUICK: Duration = Duration::from_millis(5);
@@ -40,6 +52,11 @@ impl Reactor {
         let is_quick = hung.is_none_or(|(time, _)| time < QUICK);
         self.shared.log_all(done.lines);
         self.replaced.extend(done.replaced);
+        for closed in done.closed {
+            if !self.closed.iter().any(|waiting| waiting.is_same(&closed)) {
+                self.closed.push_back(closed);
+            }
+        }
         match done.result {
             OutputJobOutcome::Activity(activity, cleared) => {
                 self.shared.activity.put_back(activity);
@@ -59,6 +76,7 @@ impl Reactor {
             }
             OutputJobOutcome::CreatedLogs => {}
             OutputJobOutcome::Deleted => self.deletes = false,
+            OutputJobOutcome::Tidied => self.tidies = false,
             OutputJobOutcome::RemovedLogs(ticket, result) => {
                 (self.shared.report)(OutputReport::Outcome(OutputOutcome::Answered {
                     ticket,
@@ -100,6 +118,15 @@ impl Reactor {
                 // The stream's turn at the journal may have passed during the job.
                 let token = token(place, generation, FdRole::Pipe(channel));
                 stream.queued = self.queue.contains(&token);
+            }
+            if let Some(stream) = &mut run.streams[index(channel)] {
+                let next = stream.sinks.next_date();
+                if next != stream.next_date {
+                    stream.next_date = next;
+                    let token = token(place, generation, FdRole::Sink(channel));
+                    self.dates
+                        .extend(next.map(|date| Reverse((when(date), token))));
+                }
             }
         }
         if let Some(time) = told {

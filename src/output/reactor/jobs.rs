@@ -1,6 +1,6 @@
 //! Which thread does which job: queued work becomes jobs for the owner of the reactor and for helper threads.
 
-use super::{Reactor, ReactorTask};
+use super::{Reactor, ReactorEnd, ReactorTask};
 use crate::output::instance_io::index;
 use crate::output::job::{JobSettings, LongRotation, OutputJob, StreamAct};
 use crate::output::pipe_reads::READ_BYTES;
@@ -51,6 +51,10 @@ impl Reactor {
         if self.slow_activity && self.shared.activity.is_due() {
             return self.activity_job(thread, true);
         }
+        // Under load, one job of a slow instance follows the other. The next daemon goes on with what they read.
+        if matches!(self.ending, Some(ReactorEnd::HandOver { .. })) {
+            return None;
+        }
         while let Some(task) = self.slow.pop_front() {
             let devices = self.devices(&task);
             if self.stalls.is_used_up(devices) {
@@ -79,15 +83,23 @@ impl Reactor {
             self.stalls.begin(thread, StallSubject::Paths, [0; 2], true);
             return Some(OutputJob::Delete(std::mem::take(&mut self.replaced)));
         }
+        if !self.tidies
+            && let Some(closed) = self.closed.pop_front()
+        {
+            self.tidies = true;
+            self.stalls.begin(thread, StallSubject::Paths, [0; 2], true);
+            return Some(OutputJob::Tidy(closed));
+        }
         None
     }
 
     /// Whether [`Reactor::next_slow_job`] has work.
     pub(in crate::output) fn wants_help(&self) -> bool {
-        !self.slow.is_empty()
+        (!self.slow.is_empty() && !matches!(self.ending, Some(ReactorEnd::HandOver { .. })))
             || (self.slow_activity && self.shared.activity.is_due())
             || self.next_rotation().is_some()
             || (!self.deletes && !self.replaced.is_empty())
+            || (!self.tidies && !self.closed.is_empty())
     }
 
     /// Whether the owner has work that no epoll event announces.

@@ -16,12 +16,14 @@ mod finish;
 mod jobs;
 mod prepare;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::activity_queue::{ActivityQueue, Order};
+use super::closed_logs::ClosedLogs;
 use super::instance_io::{
     CHANNELS, FdRole, InstanceIo, close_stdin, index, is_waiting, settle_stdin, token, unpoll_pipe,
     unpoll_sink,
@@ -97,6 +99,12 @@ pub(super) struct Reactor {
     pub(super) rotating: Vec<u64>,
     /// Replaced backups that another thread deletes by closing them.
     pub(super) replaced: Vec<OwnedFd>,
+    /// Logs with closed files that another thread compresses and removes.
+    pub(super) closed: VecDeque<ClosedLogs>,
+    /// Whether a thread does that.
+    pub(super) tidies: bool,
+    /// When the log of which token goes on to the file of another date.
+    pub(super) dates: BinaryHeap<Reverse<(Instant, u64)>>,
     /// Whether a thread is deleting replaced backups.
     pub(super) deletes: bool,
     pub(super) stalls: Stalls,
@@ -143,6 +151,9 @@ impl Reactor {
             rotations: VecDeque::new(),
             rotating: Vec::new(),
             replaced: Vec::new(),
+            closed: VecDeque::new(),
+            tidies: false,
+            dates: BinaryHeap::new(),
             deletes: false,
             stalls: Stalls::default(),
             slow_activity: false,
@@ -177,7 +188,9 @@ impl Reactor {
             | ReactorEnd::HandedOver { by, .. } => *by,
         });
         let rests = self.resting.iter().map(|&(when, _)| when);
+        let date = self.dates.peek().map(|&Reverse((when, _))| when);
         ends.chain(rests)
+            .chain(date)
             .chain(ending)
             .chain(self.stalls.next_untold())
             .min()
@@ -197,6 +210,7 @@ impl Reactor {
         for subject in self.stalls.take_untold() {
             self.tell_stall(subject);
         }
+        self.begin_dates();
         if self.draining.is_empty() && self.resting.is_empty() {
             return;
         }
@@ -225,6 +239,35 @@ impl Reactor {
                 Some((place, FdRole::Pipe(channel))) => self.on_rested(place, channel),
                 Some((place, FdRole::Sink(channel))) => self.on_room(place, channel),
                 Some((_, FdRole::Stdin)) | None => {}
+            }
+        }
+    }
+
+    /// Lets logs go on to the file of another date.
+    fn begin_dates(&mut self) {
+        if self.dates.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        while let Some(&Reverse((when, token))) = self.dates.peek()
+            && when <= now
+        {
+            self.dates.pop();
+            let Some((place, FdRole::Sink(channel))) = self.find(token) else {
+                continue;
+            };
+            let Some(run) = &mut self.runs[place as usize] else {
+                continue;
+            };
+            if run.busy {
+                // The job has the log.
+                self.dates.push(Reverse((now + RETRY, token)));
+                continue;
+            }
+            if let Some(stream) = &mut run.streams[index(channel)] {
+                // The end of the job waits for the next date.
+                stream.next_date = None;
+                self.on_room(place, channel);
             }
         }
     }

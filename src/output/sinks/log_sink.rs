@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::sink_health::SinkHealth;
 use crate::config::spec::{LogSpec, ProcessKind, ProcessSpec};
-use crate::domain::{Channel, Errno, InstanceId, Line};
+use crate::domain::{Channel, Errno, InstanceId, Line, Now, Wall};
+use crate::output::closed_logs::ClosedLogs;
 use crate::output::in_flight_log::LogMark;
 use crate::output::journal::Journal;
 use crate::output::output_state::StreamState;
@@ -61,6 +62,27 @@ pub(in crate::output) trait LogSink: Debug + Send {
     }
 
     // Step 1, in a job: these may block.
+
+    /// Called before a chunk is read: goes on to the file of another date, or to a new file if the log was moved away.
+    fn prepare(&mut self, _now: Now, _lines: &mut Vec<Line>) {}
+
+    /// When [`LogSink::flush`] must be called although nothing is read, because another file begins. `None`: never.
+    fn next_date(&self) -> Option<Wall> {
+        None
+    }
+
+    /// Takes the closed files that are to be compressed or removed.
+    fn take_closed(&mut self) -> Option<ClosedLogs> {
+        None
+    }
+
+    /// Whether [`LogSink::write_recovered`] must write what a previous daemon may not have written.
+    fn recovers(&self) -> bool {
+        false
+    }
+
+    /// Writes the part of a chunk that the log lacks. `mark`: the log before the chunk.
+    fn write_recovered(&mut self, _data: &[u8], _mark: LogMark, _lines: &mut Vec<Line>) {}
 
     /// Writes a chunk to a file, or keeps it for [`LogSink::flush`].
     fn write(&mut self, _data: &[u8], _lines: &mut Vec<Line>) {}

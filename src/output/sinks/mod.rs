@@ -11,6 +11,7 @@
 //! A sink implements the methods of one step; the others do nothing by default. No sink waits for another one. A sink
 //! that cannot take a chunk keeps it, or drops and counts it: see [`Pressure`].
 
+mod file_recovery;
 mod file_sink;
 mod log_sink;
 mod sink_health;
@@ -23,11 +24,12 @@ use file_sink::FileSink;
 pub(super) use journal_sink::LINE_BYTES_MAX;
 pub(super) use log_sink::{Connections, LogSink, Pressure, SinkSource};
 
+use super::closed_logs::ClosedLogs;
 use super::in_flight_log::LogMark;
 use super::log_file::LogRules;
 use super::output_state::StreamState;
 use crate::config::log_target::log_targets;
-use crate::domain::{Errno, Line};
+use crate::domain::{Errno, Line, Now, Wall};
 
 /// Declares the module of each target's sink and opens the targets of a stream without blocking. `open` in such a module
 /// returns the sinks for its target: an `Option`, or a list if the stream can go to several of them.
@@ -64,10 +66,12 @@ impl Sinks {
         rules: Option<LogRules>,
         lines: &mut Vec<Line>,
     ) -> Result<Self, Errno> {
-        let name = &source.spec.name;
-        let file = rules
-            .map(|rules| FileSink::open(name.clone(), source.channel, rules, lines))
+        let mut file = rules
+            .map(|rules| FileSink::open(source, rules, lines))
             .transpose()?;
+        if let Some(file) = &mut file {
+            file.close_foreign_line(lines);
+        }
         Ok(Self::with_file(source, file))
     }
 
@@ -78,10 +82,8 @@ impl Sinks {
         lines: &mut Vec<Line>,
     ) -> Self {
         let file = rules.map(|rules| {
-            let name = &source.spec.name;
-            FileSink::open(name.clone(), source.channel, rules.clone(), lines).unwrap_or_else(
-                |error| FileSink::failing(name.clone(), source.channel, rules, error, lines),
-            )
+            FileSink::open(source, rules.clone(), lines)
+                .unwrap_or_else(|error| FileSink::failing(source, rules, error, lines))
         });
         Self::with_file(source, file)
     }
@@ -142,6 +144,38 @@ impl Sinks {
     /// See [`LogSink::mark`].
     pub(super) fn mark(&self) -> Option<LogMark> {
         self.file.as_ref().and_then(LogSink::mark)
+    }
+
+    /// See [`LogSink::prepare`].
+    pub(super) fn prepare(&mut self, now: Now, lines: &mut Vec<Line>) {
+        if let Some(file) = &mut self.file {
+            file.prepare(now, lines);
+        }
+    }
+
+    /// See [`LogSink::next_date`].
+    pub(super) fn next_date(&self) -> Option<Wall> {
+        self.file.as_ref().and_then(LogSink::next_date)
+    }
+
+    /// See [`LogSink::take_closed`].
+    pub(super) fn take_closed(&mut self) -> Option<ClosedLogs> {
+        self.file.as_mut().and_then(LogSink::take_closed)
+    }
+
+    /// See [`LogSink::recovers`].
+    pub(super) fn recovers(&self) -> bool {
+        self.file.as_ref().is_some_and(LogSink::recovers)
+    }
+
+    /// See [`LogSink::write_recovered`]. The other sinks get the whole chunk.
+    pub(super) fn write_recovered(&mut self, data: &[u8], mark: LogMark, lines: &mut Vec<Line>) {
+        if let Some(file) = &mut self.file {
+            file.write_recovered(data, mark, lines);
+        }
+        for sink in &mut self.others {
+            sink.write(data, lines);
+        }
     }
 
     /// Writes a chunk: step 1.

@@ -94,6 +94,11 @@ impl SinkHealth {
         self.untold = self.untold.saturating_add(bytes as u64);
     }
 
+    /// Counts further bytes that a failure lost.
+    pub(super) const fn fail_more(&mut self, bytes: usize) {
+        self.count_lost(bytes);
+    }
+
     /// Counts dropped bytes that log lines of a shared connection report.
     pub(super) const fn count_dropped(&mut self, bytes: usize) {
         self.lost = self.lost.saturating_add(bytes as u64);

@@ -71,6 +71,7 @@ fn written(others: Vec<Box<dyn LogSink>>) -> (Sinks, String) {
         maxbytes: Bytes(0),
         backups: 0,
         private: false,
+        options: None,
     };
     let mut lines = Vec::new();
     let mut sinks = Sinks::open(&source, Some(rules), &mut lines).expect("opened");

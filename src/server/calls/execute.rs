@@ -1,5 +1,7 @@
 //! Executes bound calls: authorises them, asks the engine, and reads the logs that they ask for.
 
+use std::time::Instant;
+
 use super::log_parts;
 use super::method_result::MethodResult;
 use crate::api::{
@@ -20,7 +22,10 @@ pub(in crate::server) async fn ask_engine(
     request: Request,
 ) -> Result<Reply, Fault> {
     let grant = control.grant(caller, method, &request)?;
-    control.call(caller.clone(), grant, request).await
+    let begin = Instant::now();
+    let reply = control.call(caller.clone(), grant, request).await;
+    control.statistics().record(method, begin.elapsed());
+    reply
 }
 
 /// What the execution of a call needs besides the call.

@@ -1,6 +1,7 @@
 //! Calls of METHODS, the same for every endpoint: an endpoint reads a call, has it executed here, and renders the
 //! [`MethodResult`](method_result::MethodResult) in its own format.
 
+pub(super) mod cgroup_usage;
 pub(super) mod execute;
 pub(super) mod last_exit;
 pub(super) mod log_parts;

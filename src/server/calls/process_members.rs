@@ -274,7 +274,7 @@ fn log_file<'a>(spec: &'a LogSpec, made_up: Option<&'a Arc<Path>>) -> Cow<'a, st
 pub(in crate::server) mod tests {
     use super::*;
     use crate::config::spec::{GroupKind, GroupSpec, ProcessSpec};
-    use crate::domain::{GroupName, ProcessHealth, ProcessName, ResourceEvents};
+    use crate::domain::{ExitCounts, GroupName, ProcessHealth, ProcessName, ResourceEvents};
 
     /// A running process.
     pub(in crate::server) fn cat() -> ProcessView {
@@ -294,6 +294,9 @@ pub(in crate::server) mod tests {
             restarts: 0,
             next_attempt: None,
             events_discarded: 0,
+            events_waiting: 0,
+            exits: ExitCounts::default(),
+            has_cgroup: false,
             next_run: None,
             ready: Some(true),
             exit_reason: None,

@@ -236,18 +236,33 @@ fn files_of(log: &Path) -> Vec<(String, PathBuf)> {
         .collect()
 }
 
-/// Whether a file is the log `base` or one of its backups: `base.1`, `base.1.gz`.
+/// Whether a file is the log `base` or one of its backups: `base.1`, `base.2026-11-30`, `base.2026-11-30.1.gz`. In `base`,
+/// `{date}` stands for any date.
 fn is_of_log(name: &str, base: &str) -> bool {
-    let Some(rest) = name.strip_prefix(base) else {
+    let is_date = |c: char| c.is_ascii_digit() || matches!(c, '-' | '_');
+    let rest = match base.split_once("{date}") {
+        None => name.strip_prefix(base),
+        Some((before, after)) => name.strip_prefix(before).and_then(|rest| {
+            let rest = rest.strip_prefix(|c: char| c.is_ascii_digit())?;
+            let rest = rest.trim_start_matches(is_date);
+            match rest.strip_suffix(".gz") {
+                Some(whole) if whole == after => Some(""),
+                _ => rest.strip_prefix(after),
+            }
+        }),
+    };
+    let Some(rest) = rest else {
         return false;
     };
     if rest.is_empty() {
         return true;
     }
     let rest = rest.strip_suffix(".gz").unwrap_or(rest);
-    rest.strip_prefix('.').is_some_and(|number| {
-        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-    })
+    let numbers = rest.strip_prefix('.').unwrap_or_default();
+    !numbers.is_empty()
+        && numbers
+            .split('.')
+            .all(|part| part.starts_with(|c: char| c.is_ascii_digit()) && part.chars().all(is_date))
 }
 
 /// Answers `/conf/PROGRAM` with the file that `conf_file` names. Such files have passwords, so the permission to see states
@@ -322,6 +337,10 @@ mod tests {
             ("a.log.1", true),
             ("a.log.12", true),
             ("a.log.3.gz", true),
+            ("a.log.2026-11-30", true),
+            ("a.log.2026-11-30.1.gz", true),
+            ("a.log.-1", false),
+            ("a.log.1..2", false),
             ("a.log.gz", false),
             ("a.log.", false),
             ("a.log.1x", false),
@@ -331,6 +350,16 @@ mod tests {
             ("supervisord.conf", false),
         ] {
             assert_eq!(is_of_log(name, "a.log"), is_listed, "{name}");
+        }
+        for (name, is_listed) in [
+            ("a-2026-11-30.log", true),
+            ("a-2026-11-30_14.log.1", true),
+            ("a-2026-11-30.log.gz", true),
+            ("a-.log", false),
+            ("a-x.log", false),
+            ("a-2026-11-30.conf", false),
+        ] {
+            assert_eq!(is_of_log(name, "a-{date}.log"), is_listed, "{name}");
         }
     }
 }

@@ -1,10 +1,13 @@
 //! FAMILIES: each metric, declared once.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::exposition::{ExpositionWriter, MetricKind, TextFormat};
 use crate::api::ProcessView;
+use crate::control::MethodCalls;
 use crate::domain::{ProcessHealth, ProcessState};
+use crate::server::calls::cgroup_usage::{CgroupUsage, PRESSURES};
 use crate::server::calls::process_usage::ProcessUsage;
 
 /// Approximate size of the metrics of one process in bytes.
@@ -16,10 +19,24 @@ type TakeSample<'a> = dyn FnMut(&[(&str, &str)], f64) + 'a;
 /// What a scrape shows.
 pub(super) struct Scrape {
     /// Sorted by group and name.
-    processes: Vec<ProcessView>,
-    usages: HashMap<i32, ProcessUsage>,
-    /// The PID of the daemon.
-    own: i32,
+    pub(super) processes: Vec<ProcessView>,
+    pub(super) usages: HashMap<i32, ProcessUsage>,
+    pub(super) cgroups: HashMap<i32, CgroupUsage>,
+    pub(super) daemon: DaemonFigures,
+}
+
+/// Figures of the daemon itself.
+pub(super) struct DaemonFigures {
+    /// `None`: not sampled.
+    pub(super) usage: Option<ProcessUsage>,
+    /// How long the engine took to answer the question for the processes.
+    pub(super) engine_answer: Duration,
+    /// How many times the daemon was replaced in place. `None`: not known.
+    pub(super) generation: Option<u32>,
+    /// The number of open descriptors. `None`: not known.
+    pub(super) open_fds: Option<u64>,
+    /// The calls so far, by method.
+    pub(super) calls: Vec<(&'static str, MethodCalls)>,
 }
 
 /// A process in a scrape.
@@ -28,6 +45,8 @@ struct Scraped<'a> {
     view: &'a ProcessView,
     /// `None`: it does not run, or was not sampled yet.
     usage: Option<ProcessUsage>,
+    /// `None`: it has no cgroup of its own.
+    cgroup: Option<&'a CgroupUsage>,
 }
 
 /// Where the samples of a family come from.
@@ -35,13 +54,15 @@ enum Source {
     /// Each process gives one sample, or none, with the labels `group` and `name`.
     Process(fn(Scraped<'_>) -> Option<f64>),
     /// Each process gives any number of samples, with a label of their own besides.
-    Labelled(&'static str, fn(&ProcessView) -> Vec<&'static str>),
+    Labelled(&'static str, fn(Scraped<'_>) -> Vec<(&'static str, f64)>),
     /// The number of processes in each state, with the label `state`.
     States,
     /// One sample with the label `version`.
     Build,
-    /// One sample of the daemon itself.
-    Daemon(fn(ProcessUsage) -> f64),
+    /// One sample of the daemon itself, or none.
+    Daemon(fn(&DaemonFigures) -> Option<f64>),
+    /// Each method that was called gives one sample, with the label `method`.
+    Calls(fn(MethodCalls) -> f64),
 }
 
 /// A family: its name, kind, help and source.
@@ -79,19 +100,91 @@ const FAMILIES: &[Family] = &[
         "process_cpu_seconds_total",
         Counter,
         "CPU time of the daemon in seconds.",
-        Source::Daemon(cpu_seconds),
+        Source::Daemon(|daemon| daemon.usage.map(cpu_seconds)),
+    ),
+    Family(
+        "process_open_fds",
+        Gauge,
+        "Number of open file descriptors of the daemon.",
+        Source::Daemon(|daemon| daemon.open_fds.map(count)),
     ),
     Family(
         "process_resident_memory_bytes",
         Gauge,
         "Resident memory of the daemon in bytes.",
-        Source::Daemon(memory_bytes),
+        Source::Daemon(|daemon| daemon.usage.map(memory_bytes)),
     ),
     Family(
         "supervisord_build_info",
         Gauge,
         "1, with the version of the daemon.",
         Source::Build,
+    ),
+    Family(
+        "supervisord_call_seconds_total",
+        Counter,
+        "Time from the calls of the method to the answers of the engine, in seconds.",
+        Source::Calls(|calls| calls.time.as_secs_f64()),
+    ),
+    Family(
+        "supervisord_calls_total",
+        Counter,
+        "Number of calls of the method that the engine answered.",
+        Source::Calls(|calls| count(calls.count)),
+    ),
+    Family(
+        "supervisord_cgroup_cpu_seconds_total",
+        Counter,
+        "CPU time of the cgroup of the process in seconds, with its children.",
+        Source::Process(|of| of.cgroup?.cpu_micros.map(micros)),
+    ),
+    Family(
+        "supervisord_cgroup_memory_bytes",
+        Gauge,
+        "Memory of the cgroup of the process in bytes, with its children and their page cache.",
+        Source::Process(|of| of.cgroup?.memory.map(count)),
+    ),
+    Family(
+        "supervisord_cgroup_pids",
+        Gauge,
+        "Number of processes and threads in the cgroup of the process.",
+        Source::Process(|of| of.cgroup?.pids.map(count)),
+    ),
+    Family(
+        "supervisord_cgroup_pressure_seconds_total",
+        Counter,
+        "Time in which the cgroup of the process had to wait for the resource, in seconds.",
+        Source::Labelled("resource", |of| {
+            let pressures = of.cgroup.map(|cgroup| cgroup.pressures);
+            let pressures = pressures.unwrap_or_default().into_iter().zip(PRESSURES);
+            pressures
+                .filter_map(|(total, (resource, _))| Some((resource, micros(total?))))
+                .collect()
+        }),
+    ),
+    Family(
+        "supervisord_cgroup_read_bytes_total",
+        Counter,
+        "Bytes that the cgroup of the process read from block devices.",
+        Source::Process(|of| of.cgroup?.read_bytes.map(count)),
+    ),
+    Family(
+        "supervisord_cgroup_written_bytes_total",
+        Counter,
+        "Bytes that the cgroup of the process wrote to block devices.",
+        Source::Process(|of| of.cgroup?.written_bytes.map(count)),
+    ),
+    Family(
+        "supervisord_engine_answer_seconds",
+        Gauge,
+        "How long the engine took to answer this scrape, in seconds.",
+        Source::Daemon(|daemon| Some(daemon.engine_answer.as_secs_f64())),
+    ),
+    Family(
+        "supervisord_handoffs_total",
+        Counter,
+        "How many times the daemon was replaced in place by a new one.",
+        Source::Daemon(|daemon| daemon.generation.map(f64::from)),
     ),
     Family(
         "supervisord_process_cpu_seconds_total",
@@ -108,10 +201,27 @@ const FAMILIES: &[Family] = &[
         }),
     ),
     Family(
+        "supervisord_process_events_waiting",
+        Gauge,
+        "Events that wait in the pool of the event listener.",
+        Source::Process(|of| (of.view.events_waiting > 0).then_some(count(of.view.events_waiting))),
+    ),
+    Family(
         "supervisord_process_exit_time_seconds",
         Gauge,
         "When the process last exited, in seconds since the epoch.",
         Source::Process(|of| (of.view.stop > 0).then_some(seconds(of.view.stop))),
+    ),
+    Family(
+        "supervisord_process_exits_total",
+        Counter,
+        "How many attempts to run the process ended, by reason, since its group was added.",
+        Source::Labelled("reason", |of| {
+            let counts = of.view.exits.each();
+            counts
+                .map(|(reason, count)| (reason, f64::from(count)))
+                .collect()
+        }),
     ),
     Family(
         "supervisord_process_healthy",
@@ -127,8 +237,9 @@ const FAMILIES: &[Family] = &[
         "supervisord_process_limit_hit",
         Gauge,
         "1 for each limit that the last instance of the process hit.",
-        Source::Labelled("limit", |view| {
-            view.resource_events.each().map(|(word, _)| word).collect()
+        Source::Labelled("limit", |of| {
+            let events = of.view.resource_events.each();
+            events.map(|(word, _)| (word, 1.0)).collect()
         }),
     ),
     Family(
@@ -191,19 +302,25 @@ fn memory_bytes(usage: ProcessUsage) -> f64 {
     count(usage.memory)
 }
 
+fn micros(number: u64) -> f64 {
+    count(number) / 1_000_000.0
+}
+
 impl Scrape {
-    pub(super) fn new(
-        mut processes: Vec<ProcessView>,
-        usages: HashMap<i32, ProcessUsage>,
-        own: i32,
-    ) -> Self {
-        processes.sort_by(|a, b| {
+    /// Sorts the processes by group and name.
+    pub(super) fn sort(&mut self) {
+        self.processes.sort_by(|a, b| {
             (a.group.as_str(), a.name.as_str()).cmp(&(b.group.as_str(), b.name.as_str()))
         });
-        Self {
-            processes,
-            usages,
-            own,
+    }
+
+    fn scraped<'a>(&'a self, view: &'a ProcessView) -> Scraped<'a> {
+        let runs = view.pid != 0;
+        let usage = self.usages.get(&view.pid).filter(|_| runs);
+        Scraped {
+            view,
+            usage: usage.copied(),
+            cgroup: self.cgroups.get(&view.pid).filter(|_| runs),
         }
     }
 
@@ -227,18 +344,18 @@ impl Scrape {
         match source {
             Source::Process(value) => {
                 for view in &self.processes {
-                    let usage = self.usages.get(&view.pid).copied();
-                    let usage = usage.filter(|_| view.pid != 0);
-                    if let Some(value) = value(Scraped { view, usage }) {
+                    if let Some(value) = value(self.scraped(view)) {
                         give(&labels_of(view), value);
                     }
                 }
             }
             Source::Labelled(label, words) => {
                 for view in &self.processes {
-                    for word in words(view) {
+                    for (word, value) in words(self.scraped(view)) {
                         let [group, name] = labels_of(view);
-                        give(&[group, (label, word), name], 1.0);
+                        let mut labels = [group, (label, word), name];
+                        labels.sort_unstable();
+                        give(&labels, value);
                     }
                 }
             }
@@ -250,8 +367,13 @@ impl Scrape {
             }
             Source::Build => give(&[("version", crate::domain::VERSION)], 1.0),
             Source::Daemon(value) => {
-                if let Some(usage) = self.usages.get(&self.own) {
-                    give(&[], value(*usage));
+                if let Some(value) = value(&self.daemon) {
+                    give(&[], value);
+                }
+            }
+            Source::Calls(value) => {
+                for &(method, calls) in &self.daemon.calls {
+                    give(&[("method", method)], value(calls));
                 }
             }
         }
@@ -282,8 +404,26 @@ mod tests {
             cpu_millis: 1_250,
             memory: 4096,
         };
-        let usages = HashMap::from([(7, usage), (1, usage)]);
-        Scrape::new(processes, usages, 1).written(TextFormat::Text)
+        let mut scrape = Scrape {
+            processes,
+            usages: HashMap::from([(7, usage)]),
+            cgroups: HashMap::new(),
+            daemon: DaemonFigures {
+                usage: Some(usage),
+                engine_answer: Duration::from_millis(2),
+                generation: Some(3),
+                open_fds: None,
+                calls: vec![(
+                    "supervisor.getState",
+                    MethodCalls {
+                        count: 2,
+                        time: Duration::from_millis(500),
+                    },
+                )],
+            },
+        };
+        scrape.sort();
+        scrape.written(TextFormat::Text)
     }
 
     #[test]
@@ -345,6 +485,10 @@ mod tests {
             "supervisord_process_cpu_seconds_total{group=\"cat\",name=\"a\"} 1.25\n",
             "supervisord_process_resident_memory_bytes{group=\"cat\",name=\"a\"} 4096\n",
             "process_cpu_seconds_total 1.25\n",
+            "supervisord_engine_answer_seconds 0.002\n",
+            "supervisord_handoffs_total 3\n",
+            "supervisord_calls_total{method=\"supervisor.getState\"} 2\n",
+            "supervisord_call_seconds_total{method=\"supervisor.getState\"} 0.5\n",
             "supervisord_processes{state=\"RUNNING\"} 1\n",
             "supervisord_processes{state=\"FATAL\"} 0\n",
         ] {

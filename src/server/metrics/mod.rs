@@ -5,20 +5,23 @@ mod exposition;
 mod families;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use hyper::header::{self, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 
-use crate::api::Caller;
+use crate::api::{Caller, Reply, Request, find_method};
+use crate::control::ControlHandle;
 use crate::server::blocking_pool::run_blocking;
+use crate::server::calls::execute::ask_engine;
 use crate::server::calls::process_list::{list_processes, pids};
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::{
     CustomBody, HandlerResponse, custom_response, method_not_allowed,
 };
 use exposition::TextFormat;
-use families::{PROCESS_BYTES, Scrape};
+use families::{DaemonFigures, PROCESS_BYTES, Scrape};
 
 /// The address.
 pub(in crate::server) const PATH: &str = "/metrics";
@@ -40,21 +43,61 @@ pub(in crate::server) async fn answer_scrape(
         return HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE);
     };
     let control = &connection.shared.control;
+    let begin = Instant::now();
     let processes = match list_processes(control, caller).await {
         Ok(processes) => processes,
         Err(fault) => return HandlerResponse::fault(&fault),
     };
+    let engine_answer = begin.elapsed();
     let own = i32::try_from(std::process::id()).unwrap_or_default();
     let mut sampled = pids(&processes);
     sampled.push(own);
     let usages = connection.shared.live.sampler.sample_usage(sampled).await;
+    let cgroups = connection.shared.live.cgroups.sample(&processes).await;
     let count = processes.len();
-    let written = run_blocking(move || Scrape::new(processes, usages, own).written(format));
+    let mut scrape = Scrape {
+        processes,
+        cgroups,
+        daemon: DaemonFigures {
+            usage: usages.get(&own).copied(),
+            engine_answer,
+            generation: generation(control, caller).await,
+            open_fds: None,
+            calls: control.statistics().all(),
+        },
+        usages,
+    };
+    let written = run_blocking(move || {
+        scrape.daemon.open_fds = open_fds();
+        scrape.sort();
+        scrape.written(format)
+    });
     let text = written.await;
     connection.shared.reclaim.count_freed(count * PROCESS_BYTES);
     match text {
         Some(text) => exposition_response(format, text),
         None => HandlerResponse::Error(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+/// How many times the daemon was replaced in place. `None`: the caller may not ask.
+async fn generation(control: &ControlHandle, caller: &Caller) -> Option<u32> {
+    let method = find_method("supervisord.getGeneration")?;
+    match ask_engine(control, caller, method, Request::Generation).await {
+        Ok(Reply::Generation { generation, .. }) => Some(generation),
+        _ => None,
+    }
+}
+
+/// The number of open descriptors of this process. `None`: /proc is not mounted.
+///
+/// # Source
+/// proc_pid_fd(5): since Linux 6.2 the size of the directory is that number.
+fn open_fds() -> Option<u64> {
+    const FDS: &str = "/proc/self/fd";
+    match std::fs::metadata(FDS).ok()?.len() {
+        0 => Some(std::fs::read_dir(FDS).ok()?.count() as u64),
+        count => Some(count),
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::broadcast;
 
 use crate::control::EventFeed;
 use crate::server::budget::ClientQuota;
+use crate::server::calls::cgroup_usage::CgroupSampler;
 use crate::server::calls::process_usage::UsageSampler;
 
 /// Maximum number of concurrent actions, all clients together. Each runs to its end, even if its client disconnects.
@@ -30,6 +31,8 @@ pub(in crate::server) struct LiveUpdates {
     pub(super) actions: Arc<ClientQuota>,
     /// The use of processes, which scrapes of metrics share.
     pub(in crate::server) sampler: Arc<UsageSampler>,
+    /// Samples cgroups for metrics.
+    pub(in crate::server) cgroups: Arc<CgroupSampler>,
 }
 
 impl LiveUpdates {
@@ -43,6 +46,7 @@ impl LiveUpdates {
             streams: ClientQuota::new(streams),
             actions: ClientQuota::new(ACTIONS_MAX),
             sampler: Arc::default(),
+            cgroups: Arc::default(),
         })
     }
 }

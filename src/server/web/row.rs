@@ -143,6 +143,10 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         next_run,
         events_discarded,
         ready: _,
+        // No part of the page.
+        events_waiting: _,
+        exits: _,
+        has_cgroup: _,
         pid,
         uid,
         stdout_logfile,

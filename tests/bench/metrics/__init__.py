@@ -3,6 +3,8 @@ from metrics import dependencies, logs, requests, resources, restarts, starts
 
 METRICS = {
     "lines-100": logs.lines_100,
+    "lines-prefix": logs.lines_prefix,
+    "lines-json": logs.lines_json,
     "log-rotating": logs.log_rotating,
     "late-lines": logs.late_lines,
     "process-list": requests.process_list,

@@ -3,6 +3,8 @@ import os
 import time
 
 from metric import Bar, Lineup, Metric
+from metrics.dependencies import ours_alone
+from peers import Ours
 from peers.base import Fleet, Log, Program, ServiceDirectories
 from work import Failed, wait_for
 
@@ -21,20 +23,25 @@ def empty(directory, current):
             os.unlink(entry.path)
 
 
-def measure(bench, metric, size, total, max_bytes, backups):
-    """MB/s by the writer's own stamps, and the daemon's CPU seconds for each GB."""
+def measure(bench, metric, size, total, max_bytes, backups, forms=None):
+    """MB/s by the writer's own stamps, and the daemon's CPU seconds for each GB. `forms`: the forms of lines that our daemon is
+    compared with itself in, by contender."""
     ability = "rotate" if max_bytes else "log"
     with Lineup(metric) as lineup:
         scenes = {}
-        for name, daemon in {**bench.contenders(metric, ability), "limit": None}.items():
+        if forms:
+            contenders = {name: Ours(bench.work) for name in forms}
+        else:
+            contenders = {**bench.contenders(metric, ability), "limit": None}
+        for name, daemon in contenders.items():
             fifo = bench.work.fifo()
             log = Log(bench.work.fresh(), "current", max_bytes, backups)
             scene = scenes[name] = {"fifo": fifo, "log": log}
-            if name == "limit":
+            if daemon is None:
                 daemon = bench.limit("copy", fifo.path, log.path, total, size, max_bytes, backups, bench.work.child)
             else:
                 words = [bench.work.child, "lines", fifo.path, total, size]
-                daemon.prepare(Fleet([Program("w", words, log=log)]))
+                daemon.prepare(Fleet([Program("w", words, log=log, log_format=forms[name] if forms else "")]))
 
             def ready(_, scene=scene):
                 scene["writer"] = scene["fifo"].stamps(1)[0][1]
@@ -71,6 +78,24 @@ def lines_100(bench):
                     "read and write")
     measure(bench, metric, 100, total, 0, 0)
     return [metric]
+
+
+def formed(bench, form, least):
+    total = bench.pick(16, 100) * 1_000_000
+    metric = Metric(f"lines-{form}", f"the same with log_format={form}", "MB/s", "higher", "CPU s/GB",
+                    [Bar("wall", ">=", least, "limit")],
+                    f"{total // 1_000_000} MB from the program a repetition; the limit is our daemon with log_format=plain")
+    if ours_alone(bench, metric):
+        measure(bench, metric, 100, total, 0, 0, {"ours": form, "limit": "plain"})
+    return [metric]
+
+
+def lines_prefix(bench):
+    return formed(bench, "prefix", 0.5)
+
+
+def lines_json(bench):
+    return formed(bench, "json", 0.5)
 
 
 def log_rotating(bench):

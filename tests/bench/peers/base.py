@@ -33,6 +33,8 @@ class Program:
     floor: float | None = None
     #: The name of a program that must be up first. Empty: none. Only our adapter supports it.
     depends_on: str = ""
+    #: The form of the lines in the log. Empty: as the program writes them. Only our adapter supports others.
+    log_format: str = ""
     #: Whether it starts with the supervisor. Only our adapter supports False.
     autostart: bool = True
 

@@ -84,6 +84,7 @@ class Ours(Configured):
     def more_keys(self, program):
         keys = "" if program.floor is None else f"restart_floor={program.floor:g}\n"
         keys += f"depends_on={program.depends_on}\n" if program.depends_on else ""
+        keys += f"log_format={program.log_format}\n" if program.log_format else ""
         return keys + ("" if program.autostart else "autostart=false\n")
 
 

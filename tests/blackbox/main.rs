@@ -28,6 +28,7 @@ mod host;
 mod limits;
 mod log_files;
 mod metrics;
+mod multivisor;
 mod namespace;
 mod notifications;
 mod notify;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
     tests.extend(dependencies::tests());
     tests.extend(events::tests());
     tests.extend(metrics::tests());
+    tests.extend(multivisor::tests());
     tests.extend(real_programs::tests());
     tests.extend(fcgi::tests());
     tests.extend(plugins::tests());

@@ -375,7 +375,6 @@ const RETIRED: &[(&str, &str)] = &[
     ("Door", "BusContext"),
     ("Purse", "RateKey"),
     ("Refusal", "BusError, SocketFileError"),
-    ("Visitor", "RequestOrigin"),
     ("Spoken", "ParsedArgs"),
     ("Verb", "Subcommand, PageAction"),
     ("Cast", "Sides"),

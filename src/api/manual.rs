@@ -35,6 +35,33 @@ curl --unix-socket /run/supervisor/supervisor.sock http://localhost/RPC2 \
     -d '<methodCall><methodName>supervisor.getState</methodName></methodCall>'
 "#;
 
+const REST: &str = "\
+Each server also answers HTTP requests with JSON below `/api/v1`. The entry of a method names its route; `system.multicall` has
+none. A name in braces is a parameter in the path, percent-encoded. GET takes the other parameters from the query, where a
+list is a parameter given several times. POST takes them from a JSON object with the content type `application/json`, at most
+1 MiB; without parameters the body may be absent. GET changes nothing, and only POST changes something.
+
+The result is the JSON form of the XML-RPC result. Four results have names for what is a position there: `added`, `changed` and
+`removed` of reloadConfig; `text`, `offset` and `overflow` of the end of a log; the members of a process table; and the plan
+itself instead of its text. A process has the members of getProcessInfo and of getProcessTable.
+
+`GET /api/v1/processes` also takes `state` (one or more states), `group` (a name), `name` (a pattern with `*`, `?` and `[abc]` for
+`process` or `group:process`) and `usage` (1: with CPU and memory). `GET /api/v1/processes/{name}` takes `usage`.
+
+`GET /api/v1/openapi.json` returns an OpenAPI 3.1 document of all routes. `GET /api/v1/events` is a stream of server-sent events, one
+for each change that event listeners could get (supervisord-events(7)): the event is the type, the data is JSON. `types` (types or
+parents, separated by commas) and `name` (a pattern) select events. A client that sends `Last-Event-ID` goes on after that event, within
+the last 4096 changes; the event `missed` has the number of changes that were lost, or null if the daemon is another one. TICK,
+PROCESS_LOG and PROCESS_COMMUNICATION occur only while an event listener subscribes to them.
+
+An error is a JSON object of problem details (RFC 9457) with `type`, `title`, `status`, `detail`, and for a fault `fault` (its name) and
+`code`. Its status is that of the fault, but 403 if a permission is missing. An unknown path is 404, an unknown HTTP method 405 with `Allow`, a body that is not JSON 415, and a
+longer body 413. Requests from pages of other servers are refused (403). Permissions and audit lines are those of XML-RPC.";
+
+const REST_CURL: &str = r#"
+curl --unix-socket /run/supervisor/supervisor.sock http://localhost/api/v1/daemon/state
+"#;
+
 const TITLES: [(&str, &str); 4] = [
     ("supervisor", "Methods of Supervisor"),
     ("supervisord", "Methods that Supervisor does not have"),
@@ -68,12 +95,17 @@ pub fn page() -> String {
     );
     for fault in FaultCode::ALL {
         page.entry(&format!("{} `{}`", fault.code(), fault.name()), fault.doc());
+        page.more(&format!("REST: status {}.", fault.status()));
     }
+    page.section("REST");
+    page.prose(REST);
     page.section("EXAMPLES");
     page.prose("In Python:");
     page.example(Example::Text, PYTHON);
     page.prose("In a shell:");
     page.example(Example::Machine, CURL);
+    page.prose("The same without XML:");
+    page.example(Example::Machine, REST_CURL);
     page.see_also(&[("curl", 1)])
 }
 
@@ -108,7 +140,7 @@ fn method_entry(page: &mut Page, method: &Method) {
         &format!(
             "`{name}`({}) → {}",
             params.join(", "),
-            method.returns.name()
+            method.returns.wire().name()
         ),
         method.doc,
     );
@@ -125,6 +157,9 @@ fn method_entry(page: &mut Page, method: &Method) {
         facts.push(format!("Faults: {}.", names.join(", ")));
     }
     facts.push(format!("Permission: `{}`.", method.permission.word()));
+    if let Some((verb, path)) = method.route.split_once(' ') {
+        facts.push(format!("REST: `{verb} /api/v1{path}`."));
+    }
     if !others.is_empty() {
         let others: Vec<String> = others.iter().map(|name| format!("`{name}`")).collect();
         facts.push(format!("Other names: {}.", others.join(", ")));

@@ -165,7 +165,10 @@ impl TableColumns {
         Ok(Self(if set == 0 { COLUMNS } else { set }))
     }
 
-    fn has(self, at: usize) -> bool {
+    /// Returns whether the table has the member at this position of [`PROCESS_MEMBERS`], followed by
+    /// [`DETAIL_MEMBERS`].
+    #[must_use]
+    pub const fn has(self, at: usize) -> bool {
         self.0 >> at & 1 == 1
     }
 }

@@ -7,7 +7,7 @@
 
 use super::argument::{ArgValue, Args, convert_argument};
 use super::xmlrpc::RpcValue;
-use super::{Fault, FaultCode, LogRef, METHODS, Permission, Request, TableColumns};
+use super::{Fault, FaultCode, LogRef, METHODS, Permission, Request, ResultKind, TableColumns};
 use crate::domain::Level;
 
 /// An XML-RPC type, as in `system.methodSignature`.
@@ -116,14 +116,17 @@ pub struct Method {
     pub names: &'static [&'static str],
     /// The parameters in order. Optional ones come last.
     pub params: &'static [Param],
-    /// The type of the result.
-    pub returns: WireType,
+    /// The kind of the result.
+    pub returns: ResultKind,
     /// The description of the result.
     pub result: &'static str,
     /// The faults of the method, besides UNKNOWN_METHOD, INCORRECT_PARAMETERS and SHUTDOWN_STATE.
     pub faults: &'static [FaultCode],
     /// The permission that a caller needs.
     pub permission: Permission,
+    /// The HTTP method and the path below `/api/v1`, such as `GET /processes/{name}`. A name in braces is a parameter. Only
+    /// methods that change nothing have GET. Empty: no route.
+    pub route: &'static str,
     /// The description.
     pub doc: &'static str,
     /// Creates the call from the arguments, which are converted and complete.
@@ -245,15 +248,27 @@ impl Method {
         if given.len() < required || given.len() > self.params.len() {
             return Err(FaultCode::IncorrectParameters.bare());
         }
+        self.bind_optional_arguments(given.into_iter().map(Some).collect())
+    }
+
+    /// Checks and converts arguments, of which optional ones may be absent in any place.
+    ///
+    /// # Errors
+    /// The same as those of [`Method::bind_arguments`].
+    pub fn bind_optional_arguments(
+        &self,
+        given: Vec<Option<RpcValue>>,
+    ) -> Result<BoundCall, Fault> {
         let mut given = given.into_iter();
         let converted: Result<Vec<ArgValue>, Fault> = self
             .params
             .iter()
-            .map(|param| match given.next() {
+            .map(|param| match given.next().flatten() {
                 Some(value) => convert_argument(param.kind, value),
                 None => param
                     .kind
                     .default()
+                    .filter(|_| param.optional)
                     .map(|(_, value)| value)
                     .ok_or_else(|| FaultCode::IncorrectParameters.bare()),
             })
@@ -264,7 +279,7 @@ impl Method {
     /// Returns `[return type, parameter types…]`.
     #[must_use]
     pub fn signature(&self) -> Vec<&'static str> {
-        std::iter::once(self.returns.name())
+        std::iter::once(self.returns.wire().name())
             .chain(self.params.iter().map(|param| param.kind.wire().name()))
             .collect()
     }
@@ -288,7 +303,7 @@ impl Method {
             let kind = kind.wire().name();
             text.push_str(&format!("@param {kind} {name}  {doc}{default}\n"));
         }
-        let kind = self.returns.name();
+        let kind = self.returns.wire().name();
         text.push_str(&format!("@return {kind} result  {}\n", self.result));
         if !self.faults.is_empty() {
             let faults: Vec<_> = self

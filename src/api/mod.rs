@@ -10,13 +10,14 @@ mod members;
 mod method;
 mod methods;
 mod request;
+mod result_kind;
 mod subject;
 pub mod xmlrpc;
 
 pub use argument::{NAMES_MAX, OPTIONS_BYTES_MAX};
 pub use audit::{AuditEntry, audit_line};
 pub use caller::{Access, AccessScope, Caller, Grant, Permission, Ticket, Transport};
-pub use fault::{Fault, FaultCode};
+pub use fault::{Fault, FaultCode, PERMISSION_DENIED};
 pub use members::{
     DETAIL_MEMBERS, ListResponse, MemberSink, PROCESS_MEMBERS, TableColumns, TableWriter, push_int,
     read_table,
@@ -29,4 +30,5 @@ pub use request::{
     ConfigView, DependencyNeed, DependencyView, JournalMatch, LogRef, ProcessView, Reply, Request,
     RequestEffect, RequestTarget, RollingLimits, TargetResult,
 };
+pub use result_kind::ResultKind;
 pub use subject::{NAME_CHARS_MAX, RequestSubject};

@@ -7,6 +7,7 @@ use tokio::sync::broadcast::{
     error::{RecvError, TryRecvError},
 };
 
+use super::ChangeHistory;
 use crate::domain::{Change, StatusChange};
 
 /// Maximum number of changes that wait for the slowest subscriber. A thousand processes that restart at once cause four
@@ -16,7 +17,10 @@ const WAITING_MAX: usize = 4096;
 /// The feed that servers subscribe to. Clones are cheap and share the queue. The first subscriber creates the queue,
 /// because it takes 420 KiB and a daemon without a bus and without an open page does not need it.
 #[derive(Debug, Clone, Default)]
-pub struct EventFeed(Arc<OnceLock<Sender<StatusChange>>>);
+pub struct EventFeed {
+    statuses: Arc<OnceLock<Sender<StatusChange>>>,
+    history: Arc<OnceLock<ChangeHistory>>,
+}
 
 /// An item that a subscriber receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,10 +42,13 @@ impl EventFeed {
         Self::default()
     }
 
-    /// Passes a change to all subscribers, if it has a [status](Change::status). Without subscribers it costs almost
-    /// nothing. It never blocks.
+    /// Passes a change to all subscribers, if it has a [status](Change::status), and to the history. Without subscribers
+    /// and without a history it costs almost nothing. It never blocks.
     pub fn publish(&self, change: &Change) {
-        if let Some(sender) = self.0.get()
+        if let Some(history) = self.history.get() {
+            history.push(change);
+        }
+        if let Some(sender) = self.statuses.get()
             && sender.receiver_count() > 0
             && let Some(status) = change.status()
         {
@@ -53,14 +60,22 @@ impl EventFeed {
     /// Subscribes to all changes from now on.
     #[must_use]
     pub fn subscribe(&self) -> Subscription {
-        let sender = self.0.get_or_init(|| broadcast::channel(WAITING_MAX).0);
+        let sender = self
+            .statuses
+            .get_or_init(|| broadcast::channel(WAITING_MAX).0);
         Subscription(sender.subscribe())
     }
 
     /// Returns the number of subscribers.
     #[must_use]
     pub fn subscriber_count(&self) -> usize {
-        self.0.get().map_or(0, Sender::receiver_count)
+        self.statuses.get().map_or(0, Sender::receiver_count)
+    }
+
+    /// Returns the history of all changes. The first call creates it, so it begins with that call.
+    #[must_use]
+    pub fn history(&self) -> &ChangeHistory {
+        self.history.get_or_init(ChangeHistory::new)
     }
 }
 
@@ -98,7 +113,7 @@ mod tests {
         let feed = EventFeed::new();
         let publisher = feed.clone();
         publisher.publish(&added());
-        assert!(feed.0.get().is_none(), "nobody listens");
+        assert!(feed.statuses.get().is_none(), "nobody listens");
         let mut slow = feed.subscribe();
         assert_eq!(slow.try_next(), None, "from now on");
         for _ in 0..WAITING_MAX + 3 {

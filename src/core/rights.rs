@@ -1,6 +1,6 @@
 //! What the caller of a request may act on.
 
-use crate::api::{AccessScope, Fault, FaultCode};
+use crate::api::{AccessScope, Fault, FaultCode, PERMISSION_DENIED};
 use crate::domain::{GroupName, ProcessName};
 
 /// What the caller of one request may act on and may see.
@@ -71,7 +71,7 @@ fn permitted(covered: bool, what: &str) -> Result<(), Fault> {
 
 /// The fault for a request that the grant does not cover.
 pub(super) fn not_permitted(what: &str) -> Fault {
-    FaultCode::Failed.of(format!("permission denied: {what}"))
+    FaultCode::Failed.of(format!("{PERMISSION_DENIED}{what}"))
 }
 
 /// Checks that the grant covers everything. Requests about the daemon itself need this.

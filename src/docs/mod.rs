@@ -64,6 +64,8 @@ pub mod adr {
     pub mod adr_0030_effects {}
     #[doc = include_str!("adr/0031-schedules.md")]
     pub mod adr_0031_schedules {}
+    #[doc = include_str!("adr/0033-rest.md")]
+    pub mod adr_0033_rest {}
 }
 
 #[doc = include_str!("handoff.md")]

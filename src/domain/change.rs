@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::change_value::{ChangeField as _, ChangeValue};
 use super::{Channel, GroupName, ProcessName, ProcessState, ResourceEvents, SupervisorState};
 
 /// Declares [`Change`] and its written form from rows, by the subject of a change. The fields of a process's row come
@@ -50,6 +51,21 @@ macro_rules! changes {
                 match self {
                     $(Self::$Process { process, .. })|* => Some(process),
                     $(Self::$Group(_))|* $(| Self::$Message { .. })* $(| Self::$Value(_))* => None,
+                }
+            }
+        }
+
+        impl Change {
+            /// Calls `use_field` with the name and the value of each field besides group and process, in the order of the
+            /// row. A value without a name is the `state`.
+            pub fn each_field(&self, mut use_field: impl FnMut(&'static str, ChangeValue<'_>)) {
+                match self {
+                    $(Self::$Process { group: _, process: _, $($field),* } => {
+                        $(use_field(stringify!($field), $field.value());)*
+                    })*
+                    $(Self::$Group(_))|* => {}
+                    $(Self::$Message { $($part),* } => { $(use_field(stringify!($part), $part.value());)* })*
+                    $(Self::$Value(state) => use_field("state", state.value()),)*
                 }
             }
         }
@@ -356,6 +372,29 @@ mod tests {
                 change
             );
         }
+        let mut fields = Vec::new();
+        Change::ProcessState {
+            group: group(),
+            process: process(),
+            from: ProcessState::Running,
+            to: ProcessState::Exited,
+            tries: 1,
+            pid: 7,
+            expected: true,
+            resource_events: ResourceEvents::NONE,
+        }
+        .each_field(|name, value| fields.push(format!("{name}={value:?}")));
+        assert_eq!(
+            fields,
+            [
+                "from=Text(\"RUNNING\")",
+                "to=Text(\"EXITED\")",
+                "tries=Int(1)",
+                "pid=Int(7)",
+                "expected=Truth(true)",
+                "resource_events=Words([])",
+            ]
+        );
         for wrong in [
             r#""GroupAdded""#,
             r#"{"Tick":{"period":7,"when":7}}"#,

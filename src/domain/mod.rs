@@ -4,6 +4,7 @@
 mod bytes;
 mod capability;
 mod change;
+mod change_value;
 pub mod counter;
 mod cron;
 mod diagnostics;
@@ -33,6 +34,7 @@ mod time;
 pub use bytes::{byte_of, from_bytes, to_bytes};
 pub use capability::Capabilities;
 pub use change::{Change, StatusChange, TickPeriod};
+pub use change_value::ChangeValue;
 pub use cron::{CronExpression, CronZone, ZoneOf};
 pub use diagnostics::{DiagnosticsFilter, DiagnosticsLevel};
 pub use envelope::Envelope;

@@ -13,6 +13,7 @@ mod metrics;
 mod options;
 mod recent_clients;
 mod reject_peer;
+mod rest;
 mod runtime_heartbeat;
 mod sockets;
 mod thread;

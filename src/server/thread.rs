@@ -22,6 +22,7 @@ use super::http::logtail::FOLLOWERS_MAX;
 use super::http::throttle::PasswordThrottle;
 use super::options::{ServerLimits, ServerOptions};
 use super::recent_clients::RecentClients;
+use super::rest::EventStreams;
 use super::runtime_heartbeat::RuntimeHeartbeat;
 use super::sockets::bound_server::{BoundServer, Listener};
 use super::sockets::listener_copies::{ListenerCopies, ListenerCopy, lock};
@@ -210,6 +211,7 @@ impl ServerWork {
             peers: bus.peers.clone(),
             reclaim: Arc::<BufferPool>::default(),
             live: LiveUpdates::new(bus.feed.clone(), limits.connections_max),
+            event_streams: EventStreams::new(bus.feed.clone(), limits.connections_max),
             assets_modified: web::assets_modified(),
             stop: bus.stop.clone(),
         });

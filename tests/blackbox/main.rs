@@ -38,6 +38,7 @@ mod pidproxy;
 mod plugins;
 mod programs;
 mod real_programs;
+mod rest;
 mod restarts;
 mod rolling;
 mod run_time_changes;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
     tests.extend(pid_one::tests());
     tests.extend(go_defects::tests());
     tests.extend(guide_configs::tests());
+    tests.extend(rest::tests());
     tests.extend(restarts::tests());
     tests.extend(rolling::tests());
     tests.extend(run_time_changes::tests());

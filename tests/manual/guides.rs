@@ -48,7 +48,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 
 /// The guides whose commands run beside a daemon, and the program that they need. README and the recipes have their own
 /// tests.
-const SESSIONS: [(&str, &str); 11] = [
+const SESSIONS: [(&str, &str); 12] = [
     ("control", "sh"),
     ("dependencies", "sh"),
     ("limits-and-privileges", "sh"),
@@ -57,6 +57,7 @@ const SESSIONS: [(&str, &str); 11] = [
     ("migrating", "sh"),
     ("quick-start", "python3"),
     ("readiness", "python3"),
+    ("rest", "curl"),
     ("security", "sha1sum"),
     ("upgrade", "sh"),
     ("web-page", "curl"),

@@ -1,8 +1,8 @@
 //! The methods `supervisor.*`: those of Supervisor itself.
 
 use super::super::argument::Args;
-use super::super::method::{BoundCall, Method, ParamKind, WireType};
-use super::super::{Fault, FaultCode, LogRef, Permission, Request, RequestTarget};
+use super::super::method::{BoundCall, Method, ParamKind};
+use super::super::{Fault, FaultCode, LogRef, Permission, Request, RequestTarget, ResultKind};
 use super::params::{
     DONE, GROUP, LENGTH, LOG_TEXT, OFFSET, PROCESS, PROCESS_OR_GROUP, RESULTS, SIGNAL,
     START_FAULTS, START_WAIT, STOP_WAIT, TAIL_LENGTH, TAIL_OFFSET, TAIL_RESULT, param,
@@ -33,7 +33,9 @@ pub(super) const METHODS: &[Method] = {
         StillRunning,
     };
     use Permission::{Control, ReadLogs, Shutdown, Signal, Status, Update};
-    use WireType::{Array, Bool, Int, Struct, Text};
+    use ResultKind::{
+        Configs, Diff, Done, DoneOrResults, Int, Process, Processes, Results, State, Tail, Text,
+    };
     &[
         // The daemon
         Method {
@@ -43,6 +45,7 @@ pub(super) const METHODS: &[Method] = {
             result: "The version",
             faults: &[],
             permission: Status,
+            route: "GET /daemon/api-version",
             doc: "Return the version of the API. The version is that of Supervisor and changes only with incompatible changes.",
             bind: |_| Ok(BoundCall::Constant(API_VERSION)),
         },
@@ -53,6 +56,7 @@ pub(super) const METHODS: &[Method] = {
             result: "The version",
             faults: &[],
             permission: Status,
+            route: "GET /daemon/version",
             doc: "Return the version of the daemon.",
             bind: |_| Ok(BoundCall::Constant(VERSION)),
         },
@@ -63,16 +67,18 @@ pub(super) const METHODS: &[Method] = {
             result: "The `identifier` of `[supervisord]`",
             faults: &[],
             permission: Status,
+            route: "GET /daemon/identification",
             doc: "Return the name of this instance, so that clients can distinguish several daemons.",
             bind: |_| Ok(BoundCall::Engine(Request::Identification)),
         },
         Method {
             names: &["supervisor.getState"],
             params: &[],
-            returns: Struct,
+            returns: State,
             result: "statecode and statename: 1 RUNNING",
             faults: &[],
             permission: Status,
+            route: "GET /daemon/state",
             doc: "Return the state of the daemon. While the daemon stops or restarts, this method and all others except sendRemoteCommEvent return the fault SHUTDOWN_STATE.",
             bind: |_| Ok(BoundCall::Engine(Request::State)),
         },
@@ -83,6 +89,7 @@ pub(super) const METHODS: &[Method] = {
             result: "The PID",
             faults: &[],
             permission: Status,
+            route: "GET /daemon/pid",
             doc: "Return the PID of the daemon.",
             bind: |_| Ok(BoundCall::Engine(Request::Pid)),
         },
@@ -93,6 +100,7 @@ pub(super) const METHODS: &[Method] = {
             result: LOG_TEXT,
             faults: &[BadArguments, NoFile, Failed],
             permission: ReadLogs,
+            route: "GET /daemon/log",
             doc: "Read the activity log of the daemon. Rotated logs are not included.",
             bind: |args| {
                 Ok(BoundCall::ReadLog {
@@ -105,30 +113,33 @@ pub(super) const METHODS: &[Method] = {
         Method {
             names: &["supervisor.clearLog"],
             params: &[],
-            returns: Bool,
+            returns: Done,
             result: DONE,
             faults: &[NoFile, Failed],
             permission: Control,
+            route: "POST /daemon/log/clear",
             doc: "Clear the activity log of the daemon.",
             bind: |_| Ok(BoundCall::Engine(Request::ClearDaemonLog)),
         },
         Method {
             names: &["supervisor.shutdown"],
             params: &[],
-            returns: Bool,
+            returns: Done,
             result: DONE,
             faults: &[],
             permission: Shutdown,
+            route: "POST /daemon/shutdown",
             doc: "Stop all processes and shut down the daemon. The method returns before the shutdown begins.",
             bind: |_| Ok(BoundCall::Engine(Request::Shutdown)),
         },
         Method {
             names: &["supervisor.restart"],
             params: &[],
-            returns: Bool,
+            returns: Done,
             result: DONE,
             faults: &[CantReread],
             permission: Shutdown,
+            route: "POST /daemon/restart",
             doc: "Stop all processes, read the configuration and start the daemon again. The method returns before the restart begins. If the configuration has an error, nothing is stopped.",
             bind: |_| Ok(BoundCall::Engine(Request::Restart)),
         },
@@ -136,40 +147,44 @@ pub(super) const METHODS: &[Method] = {
         Method {
             names: &["supervisor.reloadConfig"],
             params: &[],
-            returns: Array,
+            returns: Diff,
             result: "[[added, changed, removed]], each an array of group names",
             faults: &[CantReread],
             permission: Update,
+            route: "POST /config/reread",
             doc: "Read the configuration and return the differences from the active groups. No process is started or stopped; addProcessGroup and removeProcessGroup apply the differences.",
             bind: |_| Ok(BoundCall::Engine(Request::Reread)),
         },
         Method {
             names: &["supervisor.addProcessGroup"],
             params: &[GROUP],
-            returns: Bool,
+            returns: Done,
             result: DONE,
             faults: &[BadName, AlreadyAdded, Failed],
             permission: Update,
+            route: "POST /groups/{name}/add",
             doc: "Activate a group of the last read configuration. Its processes with `autostart` start.",
             bind: |args| Ok(BoundCall::Engine(Request::AddGroup(args.text()?))),
         },
         Method {
             names: &["supervisor.removeProcessGroup"],
             params: &[GROUP],
-            returns: Bool,
+            returns: Done,
             result: DONE,
             faults: &[BadName, StillRunning],
             permission: Update,
+            route: "POST /groups/{name}/remove",
             doc: "Remove a group. All its processes must be stopped.",
             bind: |args| Ok(BoundCall::Engine(Request::RemoveGroup(args.text()?))),
         },
         Method {
             names: &["supervisor.getAllConfigInfo"],
             params: &[],
-            returns: Array,
+            returns: Configs,
             result: "One struct per configured process",
             faults: &[],
             permission: Status,
+            route: "GET /config",
             doc: "Return the last read configuration of all processes. `inuse` is true if the group is active.",
             bind: |_| Ok(BoundCall::Engine(Request::AllConfigInfo)),
         },
@@ -177,20 +192,22 @@ pub(super) const METHODS: &[Method] = {
         Method {
             names: &["supervisor.getProcessInfo"],
             params: &[PROCESS],
-            returns: Struct,
+            returns: Process,
             result: "name, group, description, start, stop, now, state, statename, spawnerr, exitstatus, logfile, stdout_logfile, stderr_logfile, pid",
             faults: &[BadName],
             permission: Status,
+            route: "GET /processes/{name}",
             doc: "Return the state of a process. Times are seconds since the epoch, 0 for never.",
             bind: |args| Ok(BoundCall::Engine(Request::ProcessInfo(args.text()?))),
         },
         Method {
             names: &["supervisor.getAllProcessInfo"],
             params: &[],
-            returns: Array,
+            returns: Processes,
             result: "Structs as from getProcessInfo, sorted by group and name",
             faults: &[],
             permission: Status,
+            route: "GET /processes",
             doc: "Return the states of all processes.",
             bind: |_| Ok(BoundCall::Engine(Request::AllProcessInfo)),
         },
@@ -198,10 +215,11 @@ pub(super) const METHODS: &[Method] = {
         Method {
             names: &["supervisor.startProcess"],
             params: &[PROCESS_OR_GROUP, START_WAIT],
-            returns: Bool,
+            returns: DoneOrResults,
             result: "Always true; for `group:*` the result of startProcessGroup",
             faults: START_FAULTS,
             permission: Control,
+            route: "POST /processes/{name}/start",
             doc: "Start a process. With `wait`, the method returns when the process is RUNNING or the start has failed; the daemon may still retry a failed start.",
             bind: |args| {
                 let (name, wait) = (args.text()?, args.truth()?);
@@ -214,10 +232,11 @@ pub(super) const METHODS: &[Method] = {
         Method {
             names: &["supervisor.startProcessGroup"],
             params: &[GROUP, START_WAIT],
-            returns: Array,
+            returns: Results,
             result: RESULTS,
             faults: &[BadName],
             permission: Control,
+            route: "POST /groups/{name}/start",
             doc: "Start all processes of a group that do not run, low priority first.",
             bind: |args| {
                 Ok(BoundCall::Engine(Request::Start {
@@ -229,10 +248,11 @@ pub(super) const METHODS: &[Method] = {
         Method {
             names: &["supervisor.startAllProcesses"],
             params: &[START_WAIT],
-            returns: Array,
+            returns: Results,
             result: RESULTS,
             faults: &[],
             permission: Control,
+            route: "POST /all/start",
             doc: "Start all processes that do not run, low priority first.",
             bind: |args| {
                 Ok(BoundCall::Engine(Request::Start {
@@ -245,10 +265,11 @@ pub(super) const METHODS: &[Method] = {
         Method {
             names: &["supervisor.stopProcess"],
             params: &[PROCESS_OR_GROUP, STOP_WAIT],
-            returns: Bool,
+            returns: DoneOrResults,
             result: "Always true; for `group:*` the result of stopProcessGroup",
             faults: &[BadName, NotRunning, Failed],
             permission: Control,
+            route: "POST /processes/{name}/stop",
             doc: "Stop a process with `stopsignal`, then with SIGKILL after `stopwaitsecs`.",
             bind: |args| {
                 let (name, wait) = (args.text()?, args.truth()?);
@@ -261,10 +282,11 @@ pub(super) const METHODS: &[Method] = {
         Method {
             names: &["supervisor.stopProcessGroup"],
             params: &[GROUP, STOP_WAIT],
-            returns: Array,
+            returns: Results,
             result: RESULTS,
             faults: &[BadName],
             permission: Control,
+            route: "POST /groups/{name}/stop",
             doc: "Stop all running processes of a group.",
             bind: |args| {
                 Ok(BoundCall::Engine(Request::Stop {
@@ -276,10 +298,11 @@ pub(super) const METHODS: &[Method] = {
         Method {
             names: &["supervisor.stopAllProcesses"],
             params: &[STOP_WAIT],
-            returns: Array,
+            returns: Results,
             result: RESULTS,
             faults: &[],
             permission: Control,
+            route: "POST /all/stop",
             doc: "Stop all running processes.",
             bind: |args| {
                 Ok(BoundCall::Engine(Request::Stop {
@@ -292,10 +315,11 @@ pub(super) const METHODS: &[Method] = {
         Method {
             names: &["supervisor.signalProcess"],
             params: &[PROCESS_OR_GROUP, SIGNAL],
-            returns: Bool,
+            returns: DoneOrResults,
             result: "Always true; for `group:*` the result of signalProcessGroup",
             faults: &[BadName, BadSignal, NotRunning, Failed],
             permission: Signal,
+            route: "POST /processes/{name}/signal",
             doc: "Send a signal to a process. The signal does not change the state of the process.",
             bind: |args| {
                 let (name, signal) = (args.text()?, args.text()?);
@@ -308,10 +332,11 @@ pub(super) const METHODS: &[Method] = {
         Method {
             names: &["supervisor.signalProcessGroup"],
             params: &[GROUP, SIGNAL],
-            returns: Array,
+            returns: Results,
             result: RESULTS,
-            faults: &[BadName],
+            faults: &[BadName, BadSignal],
             permission: Signal,
+            route: "POST /groups/{name}/signal",
             doc: "Send a signal to all running processes of a group.",
             bind: |args| {
                 Ok(BoundCall::Engine(Request::Signal {
@@ -323,10 +348,11 @@ pub(super) const METHODS: &[Method] = {
         Method {
             names: &["supervisor.signalAllProcesses"],
             params: &[SIGNAL],
-            returns: Array,
+            returns: Results,
             result: RESULTS,
-            faults: &[],
+            faults: &[BadSignal],
             permission: Signal,
+            route: "POST /all/signal",
             doc: "Send a signal to all running processes.",
             bind: |args| {
                 Ok(BoundCall::Engine(Request::Signal {
@@ -346,6 +372,7 @@ pub(super) const METHODS: &[Method] = {
             result: LOG_TEXT,
             faults: &[BadName, BadArguments, NoFile, Failed],
             permission: ReadLogs,
+            route: "GET /processes/{name}/stdout",
             doc: "Read the log of standard output of a process.",
             bind: |args| read_log(args, Channel::Stdout),
         },
@@ -356,6 +383,7 @@ pub(super) const METHODS: &[Method] = {
             result: LOG_TEXT,
             faults: &[BadName, BadArguments, NoFile, Failed],
             permission: ReadLogs,
+            route: "GET /processes/{name}/stderr",
             doc: "Read the log of standard error of a process.",
             bind: |args| read_log(args, Channel::Stderr),
         },
@@ -365,30 +393,33 @@ pub(super) const METHODS: &[Method] = {
                 "supervisor.tailProcessLog",
             ],
             params: &[PROCESS, TAIL_OFFSET, TAIL_LENGTH],
-            returns: Array,
+            returns: Tail,
             result: TAIL_RESULT,
-            faults: &[BadName],
+            faults: &[BadName, Failed],
             permission: ReadLogs,
+            route: "GET /processes/{name}/stdout/tail",
             doc: "Read the last `length` bytes of the log of standard output of a process. To follow the log, call again with the returned offset.",
             bind: |args| tail_log(args, Channel::Stdout),
         },
         Method {
             names: &["supervisor.tailProcessStderrLog"],
             params: &[PROCESS, TAIL_OFFSET, TAIL_LENGTH],
-            returns: Array,
+            returns: Tail,
             result: TAIL_RESULT,
-            faults: &[BadName],
+            faults: &[BadName, Failed],
             permission: ReadLogs,
+            route: "GET /processes/{name}/stderr/tail",
             doc: "Read the last `length` bytes of the log of standard error of a process. To follow the log, call again with the returned offset.",
             bind: |args| tail_log(args, Channel::Stderr),
         },
         Method {
             names: &["supervisor.clearProcessLogs", "supervisor.clearProcessLog"],
             params: &[PROCESS],
-            returns: Bool,
+            returns: Done,
             result: DONE,
             faults: &[BadName, Failed],
             permission: Control,
+            route: "POST /processes/{name}/logs/clear",
             doc: "Clear the logs of a process.",
             bind: |args| {
                 let name = args.text()?;
@@ -403,10 +434,11 @@ pub(super) const METHODS: &[Method] = {
         Method {
             names: &["supervisor.clearAllProcessLogs"],
             params: &[],
-            returns: Array,
+            returns: Results,
             result: RESULTS,
             faults: &[],
             permission: Control,
+            route: "POST /all/logs/clear",
             doc: "Clear the logs of all processes.",
             bind: |_| Ok(BoundCall::Engine(Request::ClearLogs(RequestTarget::All))),
         },
@@ -421,10 +453,11 @@ pub(super) const METHODS: &[Method] = {
                     "Text, written as UTF-8, or base64 for arbitrary bytes",
                 ),
             ],
-            returns: Bool,
+            returns: Done,
             result: DONE,
             faults: &[BadName, NotRunning, NoFile, Failed],
             permission: Control,
+            route: "POST /processes/{name}/stdin",
             doc: "Write to the standard input of a running process.",
             bind: |args| {
                 Ok(BoundCall::Engine(Request::WriteStdin {
@@ -439,10 +472,11 @@ pub(super) const METHODS: &[Method] = {
                 param("type", ParamKind::Word, "Value of `type` in the event"),
                 param("data", ParamKind::Word, "The body of the event"),
             ],
-            returns: Bool,
+            returns: Done,
             result: DONE,
             faults: &[],
             permission: Control,
+            route: "POST /events",
             doc: "Send an event REMOTE_COMMUNICATION to all subscribed event listeners. Accepted even while the daemon stops.",
             bind: |args| {
                 Ok(BoundCall::Engine(Request::RemoteEvent {

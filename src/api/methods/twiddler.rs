@@ -1,7 +1,7 @@
 //! The methods `twiddler.*` of the plug-in supervisor_twiddler.
 
-use super::super::method::{BoundCall, Method, Param, ParamKind, WireType};
-use super::super::{FaultCode, Permission, Request};
+use super::super::method::{BoundCall, Method, Param, ParamKind};
+use super::super::{FaultCode, Permission, Request, ResultKind};
 use super::params::{DONE, GROUP_NAME, param};
 
 /// The interface version that supervisor_twiddler reports.
@@ -11,7 +11,7 @@ const TWIDDLER_VERSION: &str = "1.0";
 pub(super) const METHODS: &[Method] = {
     use FaultCode::{BadName, Failed, IncorrectParameters, NotInWhitelist, StillRunning};
     use Permission::{Configure, Control, Status};
-    use WireType::{Array, Bool, Text};
+    use ResultKind::{Done, Text, Texts};
     &[
         Method {
             names: &["twiddler.getAPIVersion"],
@@ -20,16 +20,18 @@ pub(super) const METHODS: &[Method] = {
             result: "The version",
             faults: &[NotInWhitelist],
             permission: Status,
+            route: "GET /twiddler/api-version",
             doc: "Return the version of the API of supervisor_twiddler.",
             bind: |_| Ok(BoundCall::Constant(TWIDDLER_VERSION)),
         },
         Method {
             names: &["twiddler.getGroupNames"],
             params: &[],
-            returns: Array,
+            returns: Texts,
             result: "Names, in the order in which the groups were added",
             faults: &[NotInWhitelist],
             permission: Status,
+            route: "GET /twiddler/groups",
             doc: "Return the names of all active groups.",
             bind: |_| Ok(BoundCall::Engine(Request::GroupNames)),
         },
@@ -44,10 +46,11 @@ pub(super) const METHODS: &[Method] = {
                     doc: "Level: `CRIT`, `ERRO`, `WARN`, `INFO`, `DEBG`, `TRAC`, `BLAT`, or its number",
                 },
             ],
-            returns: Bool,
+            returns: Done,
             result: DONE,
             faults: &[NotInWhitelist],
             permission: Control,
+            route: "POST /twiddler/log",
             doc: "Write a line to the activity log of the daemon.",
             bind: |args| {
                 let (message, level) = (args.text()?, args.level()?);
@@ -65,10 +68,11 @@ pub(super) const METHODS: &[Method] = {
                     "Keys and values as in a section [program:x]",
                 ),
             ],
-            returns: Bool,
+            returns: Done,
             result: DONE,
             faults: &[NotInWhitelist, BadName, IncorrectParameters, Failed],
             permission: Configure,
+            route: "POST /twiddler/groups/{group_name}/add-program",
             doc: "Add a program to an active group, without a configuration file, until the group is removed or updated. Its processes with `autostart` start.",
             bind: |args| {
                 Ok(BoundCall::Engine(Request::AddProgram {
@@ -88,10 +92,11 @@ pub(super) const METHODS: &[Method] = {
                     "Process, without its group",
                 ),
             ],
-            returns: Bool,
+            returns: Done,
             result: DONE,
             faults: &[NotInWhitelist, BadName, StillRunning],
             permission: Configure,
+            route: "POST /twiddler/groups/{group_name}/remove-process",
             doc: "Remove a process from an active group. The process must be stopped. It returns when its group is added again.",
             bind: |args| {
                 Ok(BoundCall::Engine(Request::RemoveProcess {

@@ -65,7 +65,11 @@ pub(in crate::server) fn write_process(
 }
 
 /// Writes the [`DETAIL_MEMBERS`](crate::api::DETAIL_MEMBERS) of one process.
-fn write_details(view: &ProcessView, scratch: &RenderScratch, to: &mut impl MemberSink) {
+pub(in crate::server) fn write_details(
+    view: &ProcessView,
+    scratch: &RenderScratch,
+    to: &mut impl MemberSink,
+) {
     to.int("restarts", i64::try_from(view.restarts).unwrap_or(i64::MAX));
     to.text("lastexit", &last_exit(view, &scratch.zone.0));
     to.int("nextattempt", timestamp(view.next_attempt.unwrap_or(0)));

@@ -14,6 +14,7 @@ use crate::server::budget::{BudgetClient, ClientQuota, ConnectionGuard};
 use crate::server::buffer_pool::BufferPool;
 use crate::server::client_stream::ClientStream;
 use crate::server::recent_clients::RecentClients;
+use crate::server::rest::EventStreams;
 use crate::server::web::LiveUpdates;
 
 /// State shared by all connections.
@@ -33,6 +34,8 @@ pub(in crate::server) struct ServerContext {
     pub(in crate::server) reclaim: Arc<BufferPool>,
     /// Live updates for open pages.
     pub(in crate::server) live: Arc<LiveUpdates>,
+    /// The streams of events of the REST interface.
+    pub(in crate::server) event_streams: EventStreams,
     /// When the page's static files were last changed, in seconds since the epoch.
     pub(in crate::server) assets_modified: i64,
     /// True when the server stops.

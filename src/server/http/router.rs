@@ -18,7 +18,7 @@ use crate::api::Caller;
 use crate::control::{self, PasswordCheck};
 use crate::domain::Line;
 use crate::server::budget::BusyGuard;
-use crate::server::{metrics, web, xmlrpc};
+use crate::server::{metrics, rest, web, xmlrpc};
 
 /// How much is still read of a refused request: bytes and time.
 const DRAIN_MAX: usize = 256 << 20;
@@ -117,6 +117,8 @@ async fn route_request(
     let path = percent_decoded(head.uri.path());
     if path.starts_with("/RPC2") {
         xmlrpc::handle_rpc(connection, caller, head, body).await
+    } else if rest::is_below(&path) {
+        rest::handle_rest(connection, caller, head, body).await
     } else if let Some(refusal) = web::csrf_refusal(connection, head, &path) {
         refusal
     } else if path.starts_with("/logtail") {

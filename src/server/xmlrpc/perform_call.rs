@@ -98,7 +98,7 @@ async fn call_list(
         (Reply::Processes(views), Some(columns)) => ListReply::Table(views, columns),
         (Reply::Configs(views), None) => ListReply::Configs(views),
         (reply, _) => {
-            let value = render_value(MethodResult::Reply(reply), method.returns).await?;
+            let value = render_value(MethodResult::Reply(reply), method.returns.wire()).await?;
             return Ok((CallResult::Value(value), large));
         }
     };
@@ -178,7 +178,7 @@ async fn call_method(
         client: connection.guard.client,
     };
     let result = context.execute(called, bound).await?;
-    render_value(result, called.returns).await
+    render_value(result, called.returns.wire()).await
 }
 
 /// Renders a result, on a helper thread if that takes long.

@@ -65,7 +65,7 @@ struct ActivityOutlet {
     lost: u64,
     failing: bool,
     /// Closed files to compress or remove.
-    closed: Option<ClosedLogs>,
+    closed: Option<Box<ClosedLogs>>,
 }
 
 impl Activity {
@@ -254,7 +254,7 @@ impl Activity {
     /// Takes the closed files that must be compressed or removed.
     pub(super) fn take_closed(&mut self) -> Option<ClosedLogs> {
         match &mut self.target {
-            ActivityTarget::File(outlet) => outlet.closed.take(),
+            ActivityTarget::File(outlet) => outlet.closed.take().map(|closed| *closed),
             ActivityTarget::Syslog(_) | ActivityTarget::Journal(_) => None,
         }
     }
@@ -335,7 +335,7 @@ impl ActivityOutlet {
     fn new(file: LogFile) -> Self {
         Self {
             // A daemon that was killed may have left some unfinished.
-            closed: ClosedLogs::new(file.rules(), file.live()),
+            closed: ClosedLogs::new(file.rules(), file.live()).map(Box::new),
             file,
             batches: false,
             batch: Vec::new(),
@@ -377,7 +377,7 @@ impl ActivityOutlet {
         }
         self.write_batch();
         self.file.next_file(now)?;
-        self.closed = ClosedLogs::new(self.file.rules(), self.file.live());
+        self.closed = ClosedLogs::new(self.file.rules(), self.file.live()).map(Box::new);
         Ok(())
     }
 
@@ -385,7 +385,7 @@ impl ActivityOutlet {
     /// that.
     fn rotate(&mut self) {
         if matches!(self.file.rotate_if_due(), Ok(Rotation::Done(_))) {
-            self.closed = ClosedLogs::new(self.file.rules(), self.file.live());
+            self.closed = ClosedLogs::new(self.file.rules(), self.file.live()).map(Box::new);
         }
     }
 
@@ -610,6 +610,37 @@ mod tests {
         assert_eq!(size("log.1").expect("rotated"), 120);
         assert_eq!(size("log.2").expect("rotated"), 120);
         assert!(size("log.3").is_err());
+    }
+
+    #[test]
+    fn a_date_that_cannot_begin_is_reported_once_in_the_old_file() {
+        let dir = TempDir::new("activity-date");
+        std::fs::create_dir(dir.path("logs")).expect("made");
+        let mut spec = DaemonSpec::empty();
+        spec.logfile = dir.path("logs/{date}/log");
+        spec.logfile_options.utc = true;
+        let mut log = Activity::of_daemon(&spec).expect("opened");
+        std::fs::rename(dir.path("logs"), dir.path("moved")).expect("renamed");
+        let later = Wall(log.next_date().expect("a date").0 + 1);
+        for pid in [7, 8] {
+            log.write(later, &Line::Started { pid });
+        }
+        let entry = std::fs::read_dir(dir.path("moved")).expect("there").next();
+        let old = entry.expect("a date").expect("read").path().join("log");
+        let text = std::fs::read_to_string(old).expect("written");
+        let starts: Vec<_> = text.lines().map(|line| &line[24..44]).collect();
+        let expected = [
+            "ERRO cannot reopen /",
+            "INFO supervisord sta",
+            "INFO supervisord sta",
+        ];
+        assert_eq!(starts, expected, "{text}");
+        std::fs::rename(dir.path("moved"), dir.path("logs")).expect("renamed");
+        let again = Wall(log.next_date().expect("a date").0 + 1);
+        log.write(again, &Line::Started { pid: 9 });
+        let count = std::fs::read_dir(dir.path("logs")).map(Iterator::count);
+        assert_eq!(count.expect("there"), 2, "the next date works");
+        assert!(log.next_date() > Some(again));
     }
 
     #[test]

@@ -19,7 +19,6 @@ use crate::output::read_buffer::ReadBuffer;
 use crate::output::stalls::TOLD_AFTER;
 use crate::output::stream::Part;
 use crate::output::{OutputCommand, OutputReport};
-use crate::sys;
 use crate::sys::safe_open::errno;
 
 /// If a helper's job on a slow file is shorter than this, the file works again.

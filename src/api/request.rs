@@ -173,6 +173,14 @@ requests! {
     Schedules(names: Vec<String> as Processes) => reads;
     /// Returns [`Reply::Lines`]: the last runs of a process. Fault: BAD_NAME.
     Runs(name: String as Process) => reads;
+    /// Returns [`Reply::Lines`]: what the newest dead instances of the processes that the names mean wrote last to standard
+    /// error. No names: all processes. Fault: FAILED.
+    LastStderr {
+        /// The names.
+        names: Vec<String> as Processes,
+        /// Maximum number of instances per process. 0: all.
+        most: u32 as Value,
+    } => reads;
     /// Returns [`Reply::Dependencies`] for the processes that the names mean and the caller may see. No names: all that
     /// depend on others or that others depend on.
     Dependencies(names: Vec<String> as Processes) => reads;
@@ -237,6 +245,8 @@ requests! {
     Generation => reads;
     /// Returns [`Reply::LogFile`] or [`Reply::Journal`]. Fault: BAD_NAME.
     LogFile(log: LogRef as Log) => reads;
+    /// Returns [`Reply::Text`]: the path of the program's own configuration file. Faults: BAD_NAME, NO_FILE.
+    ConfFile(name: String as Process) => reads;
     /// Returns [`Reply::Done`]. Faults: NO_FILE, FAILED.
     ClearDaemonLog => changes "clear-log";
     /// Returns [`Reply::Done`] for one process, [`Reply::Results`] for all. Faults: BAD_NAME, FAILED.
@@ -441,6 +451,9 @@ pub struct ProcessView {
     pub next_run: Option<i64>,
     /// For an event listener: how many events its pool has discarded since it was added.
     pub events_discarded: u64,
+    /// Whether the process is as it should be after the start of the daemon: RUNNING and not unhealthy, or exited as
+    /// expected without a restart. `None`: it does not start with the daemon.
+    pub ready: Option<bool>,
     /// How many events wait in the pool of the process. 0 if it is no listener.
     pub events_waiting: u64,
     /// How often its attempts ended, by reason, since its group was added.

@@ -103,7 +103,9 @@ fn file(kind: SectionKind, key: &ConfigKey, line: &str) -> String {
 }
 
 fn read(text: &str) -> Option<Config> {
-    let machine = Fake::default().with("/etc/s.conf", text);
+    let machine = Fake::default()
+        .with("/etc/s.conf", text)
+        .with("/etc/supervisor/tokens", "");
     load("/etc/s.conf", &DaemonOptions::default(), &machine).ok()
 }
 
@@ -111,7 +113,7 @@ fn read(text: &str) -> Option<Config> {
 fn meaning(kind: SectionKind, text: &str) -> Option<Value> {
     if matches!(kind, SectionKind::Client | SectionKind::CtlPlugin) {
         let machine = Fake::default().with("/etc/s.conf", text);
-        let spec = ctl_spec("/etc/s.conf", &machine).ok()?;
+        let spec = ctl_spec("/etc/s.conf", &machine, true).ok()?;
         let password = spec.password.clone();
         return Some(json!([format!("{spec:?}"), password]));
     }

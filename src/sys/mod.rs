@@ -64,7 +64,7 @@ pub use daemonize::{
     new_session, set_umask,
 };
 pub use environment::set_environment_variable;
-pub use helper::{OrphanReap, RegisteredChild, output_of, reap_orphan};
+pub use helper::{FollowedHelper, OrphanReap, RegisteredChild, output_of, reap_orphan};
 pub use inherit::{
     NamedFds, raw_fd_number, read_inherited, read_sealed, replace_image, sealed_memory,
     set_inheritable, take_inherited,
@@ -96,7 +96,9 @@ pub use plan::{CStrings, ChildBounds, ChildIds, ConfiguredValue, NulByte, RawPla
 pub use poller::{Interest, Poller, ReadyFd, Waker};
 pub use shared::{MemoryFile, SharedBuffer};
 pub use signals::{ReceivedSignal, SignalReader, detach_signal, ignore_signals, start_unblocked};
-pub use small_file::{SmallFileError, read_small_file, replace_small_file};
+pub use small_file::{
+    FileStamp, SmallFileError, read_secret_file, read_small_file, replace_small_file,
+};
 pub use socket::{end_writing, listen_on, own_user_name, peer_is_gone, unix_bound, unix_connected};
 pub use socket_file::{ListeningSocket, SocketFileError as SocketRefusal, listen_at};
 pub use spawn::{FdTableMode, Spawner, StagingFds};

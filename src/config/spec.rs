@@ -68,6 +68,9 @@ pub struct DaemonSpec {
     pub logfile_maxbytes: Bytes,
     /// Number of old logs to keep; 0: truncate.
     pub logfile_backups: i64,
+    /// How the files of the log are named and kept besides.
+    #[serde(default)]
+    pub logfile_options: LogOptions,
     /// The lowest level that is logged.
     pub loglevel: Level,
     /// An absolute path.
@@ -121,6 +124,7 @@ impl DaemonSpec {
             logfile: PathBuf::new(),
             logfile_maxbytes: Bytes(0),
             logfile_backups: 0,
+            logfile_options: LogOptions::default(),
             loglevel: Level::Info,
             pidfile: PathBuf::new(),
             umask: 0,

@@ -190,6 +190,11 @@ impl LogFile {
         })
     }
 
+    /// The settings of the file.
+    pub(super) const fn rules(&self) -> &LogRules {
+        &self.rules
+    }
+
     /// The path by which the file was opened.
     pub(super) fn path(&self) -> &Arc<Path> {
         &self.rules.path

@@ -32,6 +32,7 @@ mod limits;
 mod log_files;
 mod logs;
 mod metrics;
+mod multivisor;
 mod namespace;
 mod notifications;
 mod notify;
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
     tests.extend(dependencies::tests());
     tests.extend(events::tests());
     tests.extend(metrics::tests());
+    tests.extend(multivisor::tests());
     tests.extend(real_programs::tests());
     tests.extend(fcgi::tests());
     tests.extend(plugins::tests());

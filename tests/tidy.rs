@@ -19,7 +19,7 @@ const FLOORS: &[&[&str]] = &[
     &["handoff", "manual", "scripts", "watch"],
     &["engine"],
     &["control"],
-    &["server"],
+    &["server", "ctl"],
     &["daemon"],
 ];
 
@@ -60,6 +60,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("httparse", &["ctl/http.rs", "scripts/request.rs"]),
     ("tracing_journald", &["diagnostics/"]),
     ("tracing_subscriber", &["diagnostics/"]),
+    ("regex_lite", &["ctl/log_lines.rs"]),
     ("rustyline", &["ctl/shell.rs"]),
     (
         "nix",

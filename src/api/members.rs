@@ -337,8 +337,25 @@ pub fn read_table(text: &str) -> Option<(Vec<&str>, Vec<TableRow<'_>>)> {
     Some((names, rows))
 }
 
+/// Writes the characters that end a member or a line as `\\\\`, `\\t`, `\\n` and `\\r`.
+#[must_use]
+pub fn escape_member(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / 16);
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\t' => out.push_str("\\t"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// Removes the escapes from a member. `None`: an invalid escape.
-fn unescape_member(text: &str) -> Option<Cow<'_, str>> {
+#[must_use]
+pub fn unescape_member(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('\\') {
         return Some(Cow::Borrowed(text));
     }

@@ -19,8 +19,8 @@ pub use audit::{AuditEntry, audit_line};
 pub use caller::{Access, AccessScope, Caller, Grant, Permission, Ticket, Transport};
 pub use fault::{Fault, FaultCode, PERMISSION_DENIED};
 pub use members::{
-    DETAIL_MEMBERS, ListResponse, MemberSink, PROCESS_MEMBERS, TableColumns, TableWriter, push_int,
-    read_table,
+    DETAIL_MEMBERS, ListResponse, MemberSink, PROCESS_MEMBERS, TableColumns, TableWriter,
+    escape_member, push_int, read_table, unescape_member,
 };
 pub use method::{
     BoundCall, Method, Param, ParamKind, RpcInterfaces, WireType, find_method, method_names,

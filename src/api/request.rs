@@ -173,6 +173,14 @@ requests! {
     Schedules(names: Vec<String> as Processes) => reads;
     /// Returns [`Reply::Lines`]: the last runs of a process. Fault: BAD_NAME.
     Runs(name: String as Process) => reads;
+    /// Returns [`Reply::Lines`]: what the newest dead instances of the processes that the names mean wrote last to standard
+    /// error. No names: all processes. Fault: FAILED.
+    LastStderr {
+        /// The names.
+        names: Vec<String> as Processes,
+        /// Maximum number of instances per process. 0: all.
+        most: u32 as Value,
+    } => reads;
     /// Returns [`Reply::Dependencies`] for the processes that the names mean and the caller may see. No names: all that
     /// depend on others or that others depend on.
     Dependencies(names: Vec<String> as Processes) => reads;

@@ -61,14 +61,19 @@ impl Default for CtlSpec {
     }
 }
 
-/// Reads the section from the file at `path`, which messages name as given.
+/// Reads the section from the file at `path`, which messages name as given. `is_required`: a file without the section is
+/// an error.
 ///
 /// # Errors
 /// All errors in it.
-pub fn ctl_spec(path: &str, lookup: &dyn Lookup) -> Result<CtlSpec, ConfigErrors> {
+pub fn ctl_spec(
+    path: &str,
+    lookup: &dyn Lookup,
+    is_required: bool,
+) -> Result<CtlSpec, ConfigErrors> {
     let mut reader = ConfigReader::open(path, lookup)?;
     let section = SectionKind::Client.prefix();
-    if reader.ini.section(section).is_none() {
+    if reader.ini.section(section).is_none() && is_required {
         reader.report.add(
             SourceSpan::default(),
             ".ini file does not include supervisorctl section",
@@ -184,7 +189,7 @@ mod tests {
 
     fn spec(text: &str) -> Result<CtlSpec, String> {
         let machine = Fake::default().with("/etc/s.conf", text);
-        ctl_spec("/etc/s.conf", &machine).map_err(|errors| errors.first)
+        ctl_spec("/etc/s.conf", &machine, true).map_err(|errors| errors.first)
     }
 
     #[test]
@@ -278,7 +283,7 @@ mod tests {
             let kept = own_sections(text.as_bytes()).unwrap_or_else(|| text.to_owned());
             let shown = |text: &str| {
                 let machine = Fake::default().with("/etc/s.conf", text);
-                ctl_spec("/etc/s.conf", &machine)
+                ctl_spec("/etc/s.conf", &machine, true)
                     .map_err(|errors| (errors.first.clone(), format!("{:?}", errors.all)))
             };
             assert_eq!(shown(&kept), shown(text), "{text}");
@@ -290,7 +295,7 @@ mod tests {
         let machine = Fake::default()
             .with("/etc/s.conf", "[supervisorctl]\n[include]\nfiles=x.conf")
             .with("/etc/x.conf", "[supervisorctl]\nprompt=no\n");
-        let spec = ctl_spec("/etc/s.conf", &machine).expect("valid");
+        let spec = ctl_spec("/etc/s.conf", &machine, true).expect("valid");
         assert_eq!(spec.prompt, "supervisor");
     }
 
@@ -300,7 +305,7 @@ mod tests {
             ("/no", "could not find config file /no"),
             ("/tmp", "could not read config file /tmp"),
         ] {
-            let errors = ctl_spec(path, &Fake::default()).expect_err(path);
+            let errors = ctl_spec(path, &Fake::default(), true).expect_err(path);
             assert_eq!(errors.first, expected);
         }
     }

@@ -111,7 +111,7 @@ fn read(text: &str) -> Option<Config> {
 fn meaning(kind: SectionKind, text: &str) -> Option<Value> {
     if matches!(kind, SectionKind::Client | SectionKind::CtlPlugin) {
         let machine = Fake::default().with("/etc/s.conf", text);
-        let spec = ctl_spec("/etc/s.conf", &machine).ok()?;
+        let spec = ctl_spec("/etc/s.conf", &machine, true).ok()?;
         let password = spec.password.clone();
         return Some(json!([format!("{spec:?}"), password]));
     }

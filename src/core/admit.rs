@@ -99,6 +99,7 @@ impl Fleet {
                 answered(self.views(&self.slots_named(&names, scope), now))
             }
             Request::Schedules(names) => answered(self.schedule_lines(&names, scope, now)),
+            Request::LastStderr { names, most } => answered(self.last_stderr(&names, most, scope)?),
             Request::Runs(name) => answered(self.run_lines(self.one(&name, rights)?)),
             Request::Dependencies(names) => answered(self.dependency_views(&names, rights)),
             Request::AllConfigInfo => answered(Reply::Configs(self.config_views(scope))),

@@ -30,6 +30,12 @@ impl Process {
             let text = Foreign(error).to_string();
             variables.push(("SUPERVISOR_LAST_ERROR".to_owned(), text));
         }
+        if let Some(line) = self.last_stderr_line() {
+            variables.push((
+                "SUPERVISOR_LAST_STDERR".to_owned(),
+                Foreign(line).to_string(),
+            ));
+        }
         if let Some(result) = &self.run.last_hook {
             variables.push(("SUPERVISOR_LAST_HOOK".to_owned(), result.clone()));
         }

@@ -16,6 +16,9 @@ impl Fleet {
             OutputOutcome::PrepareFailed(instance, error) => {
                 self.spawn_failed(instance, error, now, out);
             }
+            OutputOutcome::LastStderr { instance, data } => {
+                self.keep_last_stderr(instance, &data);
+            }
             OutputOutcome::Drained(instance) => self.drained(instance, now, out),
             OutputOutcome::Answered { ticket, result } => {
                 match self.requests.pending.get(&ticket) {

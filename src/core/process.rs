@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::change_state::ChangeState;
+use super::dead_instances::DeadInstances;
 use super::health_state::HealthState;
 use super::listener_stage::ListenerStage;
 use super::notify_state::NotifyState;
@@ -237,6 +238,8 @@ pub(super) struct Process {
     pub(super) slot_generation: u64,
     /// The state that changes.
     pub(super) run: RunState,
+    /// What dead instances wrote last. Not a part of [`RunState`]: the record of each step would become too long.
+    pub(super) dead: DeadInstances,
     /// The deadline entered for this process in the fleet's list of timers.
     pub(super) armed: Tick,
 }
@@ -282,6 +285,7 @@ impl Process {
                 changes: None,
                 restart_after_change: false,
             },
+            dead: DeadInstances::default(),
             armed: Tick::NEVER,
         }
     }

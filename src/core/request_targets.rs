@@ -55,6 +55,21 @@ impl Fleet {
         found
     }
 
+    /// Returns the slots of the processes that `names` mean and `scope` covers, as [`Fleet::slots_named`]; without names, of
+    /// all processes.
+    pub(super) fn slots_asked(&self, names: &[String], scope: &AccessScope) -> Vec<u32> {
+        if !names.is_empty() {
+            return self.slots_named(names, scope);
+        }
+        let all = self.groups.values().flat_map(|group| group.by_name.clone());
+        let is_seen = |slot: &u32| {
+            self.slots.get(*slot).is_some_and(|process| {
+                scope.covers(process.spec.group.as_str(), process.spec.name.as_str())
+            })
+        };
+        all.filter(is_seen).collect()
+    }
+
     /// Returns the instance that accepts standard input for the process `name`.
     pub(super) fn stdin_of(&self, name: &str, rights: Rights<'_>) -> Result<InstanceId, Fault> {
         let slot = self.one(name, rights)?;

@@ -263,18 +263,7 @@ impl Fleet {
 
     /// Returns the schedules of the processes that `names` mean, one per line. No names: all.
     pub(super) fn schedule_lines(&self, names: &[String], scope: &AccessScope, now: Now) -> Reply {
-        let slots = match names {
-            [] => {
-                let all = self.groups.values().flat_map(|group| group.by_name.clone());
-                let is_seen = |slot: &u32| {
-                    self.slots.get(*slot).is_some_and(|process| {
-                        scope.covers(process.spec.group.as_str(), process.spec.name.as_str())
-                    })
-                };
-                all.filter(is_seen).collect()
-            }
-            names => self.slots_named(names, scope),
-        };
+        let slots = self.slots_asked(names, scope);
         let line = |&slot: &u32| {
             let process = self.slots.get(slot)?;
             let schedule = self.schedules.get(slot)?;

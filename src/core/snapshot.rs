@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::auto_log_names::AutoLogNames;
+use super::dead_instances::DeadInstances;
 use super::listener_pool::ListenerPool;
 use super::notification_state::NotificationState;
 use super::pending::Pending;
@@ -101,6 +102,8 @@ pub(super) struct ProcessSnapshot {
     pub(super) slot_generation: u64,
     logs: LogPaths,
     pub(super) run: RunState,
+    #[serde(default, skip_serializing_if = "DeadInstances::is_empty")]
+    dead: DeadInstances,
 }
 
 impl Fleet {
@@ -116,6 +119,7 @@ impl Fleet {
                 slot_generation: process.slot_generation,
                 logs: process.logs.clone(),
                 run: process.run.clone(),
+                dead: process.dead.clone(),
             })
         };
         let read: BTreeMap<&GroupName, &Arc<GroupSpec>> = self
@@ -261,6 +265,7 @@ impl Fleet {
         for (shot, spec) in processes.into_iter().zip(&spec.processes) {
             let mut process = Process::new(Arc::clone(spec), shot.logs, shot.slot_generation);
             process.run = shot.run;
+            process.dead = shot.dead;
             process.armed = process.deadline();
             self.deadlines
                 .replace(shot.slot, Tick::NEVER, process.armed);

@@ -324,6 +324,14 @@ impl Process {
                     name: self.spec.name.clone(),
                 },
             );
+            if let Some(text) = self.last_stderr_line() {
+                let (name, text) = (self.spec.name.clone(), text.to_owned());
+                let line = match self.spec.redirect_stderr {
+                    true => Line::LastOutputLine { name, text },
+                    false => Line::LastStderrLine { name, text },
+                };
+                Self::log(ctx, line);
+            }
         } else {
             self.log_next_attempt(ctx);
         }

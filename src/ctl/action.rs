@@ -56,7 +56,7 @@ pub(super) const OUTPUT: ActionFlag = ActionFlag {
 };
 pub(super) const VERBOSE: ActionFlag = flag(
     "-v",
-    "also print restarts, the last exit and the last error",
+    "also print restarts, the last exit, the last error and the last stderr",
 );
 pub(super) const ROLLING: ActionFlag = flag(
     "--rolling",
@@ -77,7 +77,28 @@ pub(super) const WAIT: ActionFlag = ActionFlag {
     argument: true,
     doc: "wait until each process is ready, or healthy",
 };
+pub(super) const STREAM: ActionFlag = ActionFlag {
+    name: "-t",
+    argument: true,
+    doc: "the stream: stdout or stderr",
+};
 pub(super) const FOLLOW: ActionFlag = flag("-f", "follow the output until Ctrl-C");
+
+pub(super) const LINES: ActionFlag = ActionFlag {
+    name: "-n",
+    argument: true,
+    doc: "number of lines of each log",
+};
+pub(super) const SINCE: ActionFlag = ActionFlag {
+    name: "--since",
+    argument: true,
+    doc: "lines of the last time, such as 10m, 2h or 1d",
+};
+pub(super) const GREP: ActionFlag = ActionFlag {
+    name: "--grep",
+    argument: true,
+    doc: "lines that match a regular expression",
+};
 
 pub(super) const fn flag(name: &'static str, doc: &'static str) -> ActionFlag {
     ActionFlag {

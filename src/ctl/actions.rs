@@ -1,13 +1,13 @@
 //! ACTIONS: all actions with their help texts and completions.
 
 use super::action::{
-    ActionFlag, ArgKind, COUNT, CtlAction, DRY_RUN, FOLLOW, IF_PLAN, JSON, MAX_FAILURES, NO_DEPS,
-    OUTPUT, ROLLING, VERBOSE, WAIT, WITH_DEPENDENTS, YES, action,
+    ActionFlag, ArgKind, COUNT, CtlAction, DRY_RUN, FOLLOW, GREP, IF_PLAN, JSON, LINES,
+    MAX_FAILURES, NO_DEPS, OUTPUT, ROLLING, SINCE, VERBOSE, WAIT, WITH_DEPENDENTS, YES, action,
 };
 use super::error::CtlError;
 use super::session::CtlSession;
 use super::{
-    daemon, dependencies, exit, group, log, plan, process, render, rolling, schedule, status,
+    daemon, dependencies, exit, group, log, logs, plan, process, render, rolling, schedule, status,
 };
 
 /// All actions, sorted by name.
@@ -91,6 +91,25 @@ pub(super) const ACTIONS: &[CtlAction] = &[
             "help\t\tPrint a list of available actions\n\
              help <action>\tPrint help for <action>",
         ),
+    action(logs::NAME, logs::logs)
+        .about("Print the end of the logs of many processes, standard output and standard error together, each line with the name of its process. The history of several logs is in order of time if each line begins with a time (RFC 3339 with its zone, as `log_format=prefix` and `json` write it); otherwise one log follows another, in order of the names. With `-f`, new lines are shown in the order in which they arrive, until Ctrl-C. `--since` needs such times, or a log in the journal: for a log without times it says so and selects nothing. `--grep` takes a regular expression, whose search takes linear time; with it, `-n` counts the lines that match. A terminal that is too slow loses lines, and the output says how many; a pipe gets all. A log that is only in the journal is shown too. Supervisor 4.3.0 as the server can only follow from the last 1024 bytes of each log on.")
+        .exits(&[
+            (exit::GENERIC, "unknown process, no log, a log without times for `--since`, or the daemon has exited"),
+            (exit::INVALID_ARGUMENTS, "wrong options, or no name"),
+        ])
+        .own()
+        .takes(ArgKind::Processes)
+        .flags(&[FOLLOW, LINES, SINCE, GREP, JSON])
+        .help(
+            "logs <name> [...]\t\tPrint the last 10 lines of stdout and stderr of processes\n\
+             logs <gname>:*\t\t\tThe same for all processes in a group\n\
+             logs all\t\t\tThe same for all processes\n\
+             logs -f ...\t\t\tAlso print new lines as they arrive (Ctrl-C to exit)\n\
+             logs -n <count> ...\t\tThe last <count> lines of each log\n\
+             logs --since <time> ...\t\tThe lines of the last 90s, 10m, 2h or 1d, where the log has times\n\
+             logs --grep <pattern> ...\tThe lines that match a regular expression",
+        )
+        .ours("logs --json ...\t\t\tOne line of JSON for each line"),
     action("maintail", log::maintail)
         .about("Print the end of the activity log of the daemon. `-f` follows the log until Ctrl-C; a number is a number of bytes.")
         .exits(&[
@@ -313,7 +332,7 @@ pub(super) const ACTIONS: &[CtlAction] = &[
         )
         .ours(
             "status --json [...]\tThe same as one line of JSON\n\
-             status -v [...]\t\tAlso restarts, the last exit and the last error",
+             status -v [...]\t\tAlso restarts, the last exit, the last error, and the last lines of stderr of the last instance",
         ),
     action("stop", process::stop)
         .about("Stop processes and wait until they have exited.")
@@ -522,6 +541,7 @@ mod tests {
             all,
             [
                 "clear",
+                "logs",
                 "pid",
                 "restart",
                 "serialrestart",

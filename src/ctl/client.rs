@@ -260,13 +260,15 @@ impl RpcClient {
         Ok(answer?)
     }
 
-    /// Requests `path` on a new connection. The caller reads the response.
+    /// Requests `path` on a new connection. The caller reads the response. `query`: empty, or what follows the question mark.
     ///
     /// # Errors
     /// Connecting or sending failed.
-    pub(super) fn get(&self, path: &str) -> Result<ServerStream, CtlError> {
+    pub(super) fn get(&self, path: &str, query: &str) -> Result<ServerStream, CtlError> {
         let place = ServerUrl::of(&self.url)?;
-        let mut request = self.request(&format!("GET {}", encoded(path)), &place);
+        let mark = if query.is_empty() { "" } else { "?" };
+        let line = format!("GET {}{mark}{query}", encoded(path));
+        let mut request = self.request(&line, &place);
         request.push_str("Accept: */*\r\n\r\n");
         let mut stream = place.connect()?;
         stream.write_all(request.as_bytes()).map_err(CtlError::Io)?;

@@ -6,13 +6,16 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::action::{ArgKind, CtlAction};
-use super::actions::{self, ACTIONS};
 use super::client::RpcClient;
 use super::file;
+use super::go_actions::ActionSet;
 use super::options::{self, CtlCommandLine};
 use super::reply::{self, ProcessInfo};
 use super::status::ask_table;
 use crate::cli::completion::{self, Candidate, Completion, CompletionRequest, WordPosition};
+use crate::cli::getopt::OptionSpec;
+use crate::cli::options::OptionRow;
+use crate::cli::subcommand::{Subcommand, SubcommandRequest};
 use crate::domain::{Channel, Signal};
 
 /// Time limit for reading the file and asking the server together, because a user is waiting after a key press.
@@ -57,8 +60,43 @@ pub(super) fn complete_command_line(request: &CompletionRequest) -> Completion {
             .unwrap_or_default(),
         WordPosition::Word(first) => {
             let behind: Vec<&str> = before[first..].iter().map(String::as_str).collect();
-            complete_word(&behind, word, || {
-                known_processes(&request.program, &before[..first])
+            complete_word(ActionSet::Supervisorctl, &behind, word, || {
+                let line = CtlCommandLine::read(&before[..first]).ok();
+                known_processes(&request.program, line)
+            })
+        }
+    }
+}
+
+/// Completes a word of the command line of `supervisord`, which selects `ctl`.
+#[must_use]
+pub fn complete_subcommand(request: &CompletionRequest) -> Completion {
+    let CompletionRequest { before, word, .. } = request;
+    let selected = Subcommand::of_command_line(before);
+    let Some((subcommand, arguments)) = selected.filter(|(it, _)| it.is_client()) else {
+        return Completion::default();
+    };
+    let rows: Vec<OptionRow> = subcommand.options().collect();
+    let table: Vec<OptionSpec> = rows.iter().map(|row| row.opt).collect();
+    match completion::word_position(&arguments, word, &table) {
+        WordPosition::Option => {
+            completion::options(rows.iter().map(|row| (row.opt, &*row.doc)), word)
+        }
+        WordPosition::Value { index, joined } => {
+            completion::values(rows[index].value, &joined, word)
+        }
+        WordPosition::Word(first) => {
+            let behind: Vec<&str> = arguments[first..].iter().map(String::as_str).collect();
+            complete_word(ActionSet::Go, &behind, word, || {
+                let mut words = arguments[..first].to_vec();
+                // Their action does not matter.
+                words.push("status".to_owned());
+                let parsed = subcommand.parse_args(&request.program, &words).ok();
+                let line = parsed.and_then(|request| match request {
+                    SubcommandRequest::Ctl(args) => Some(CtlCommandLine::of_subcommand(args)),
+                    _ => None,
+                });
+                known_processes(&request.program, line)
             })
         }
     }
@@ -66,14 +104,15 @@ pub(super) fn complete_command_line(request: &CompletionRequest) -> Completion {
 
 /// Completes `word` after an action and its arguments in `before`. If `before` is empty, `word` is an action.
 pub(super) fn complete_word(
+    actions: ActionSet,
     before: &[&str],
     word: &str,
     live: impl FnOnce() -> Vec<KnownProcess>,
 ) -> Completion {
     let Some((name, before)) = before.split_first() else {
-        return action_candidates(word);
+        return action_candidates(actions, word);
     };
-    let Some(action) = actions::find_action(name) else {
+    let Some(action) = actions.find_action(name) else {
         return Completion::default();
     };
     let mut place = 0;
@@ -98,7 +137,7 @@ pub(super) fn complete_word(
         return Completion::of(flags.map(|flag| Candidate::new(flag.name, flag.doc)), word);
     }
     match (action.takes, place) {
-        (ArgKind::Topic, 0) => action_candidates(word),
+        (ArgKind::Topic, 0) => action_candidates(actions, word),
         (ArgKind::Group, 0) | (ArgKind::Groups, _) => {
             let groups = all_candidate(action)
                 .into_iter()
@@ -141,8 +180,9 @@ fn sorted(candidates: impl Iterator<Item = Candidate>, word: &str) -> Completion
     Completion::of(candidates, word)
 }
 
-fn action_candidates(word: &str) -> Completion {
-    let known = ACTIONS.iter().filter(|action| !action.help.is_empty());
+fn action_candidates(actions: ActionSet, word: &str) -> Completion {
+    let all = actions.actions().into_iter();
+    let known = all.filter(|action| !action.help.is_empty());
     Completion::of(
         known.map(|action| Candidate::new(action.name, action.brief())),
         word,
@@ -201,14 +241,14 @@ pub(super) fn query_processes(client: &mut RpcClient) -> Vec<KnownProcess> {
         .collect()
 }
 
-/// All processes of the server that the options and the configuration file select. Empty if it does not answer in
-/// time. Slower look-ups end with this process.
-fn known_processes(program: &str, options: &[String]) -> Vec<KnownProcess> {
-    let (program, options) = (program.to_owned(), options.to_vec());
+/// All processes of the server that the command line and the configuration file select. Empty if the server does not
+/// answer in time. Slower look-ups end with this process.
+fn known_processes(program: &str, line: Option<CtlCommandLine>) -> Vec<KnownProcess> {
+    let program = program.to_owned();
     let (tell, told) = mpsc::channel();
     let asking = std::thread::Builder::new().spawn(move || {
-        let client = CtlCommandLine::read(&options).ok().and_then(|line| {
-            let section = file::read_ctl_section(line.file.as_deref(), &program).ok()?;
+        let client = line.and_then(|line| {
+            let section = file::read_ctl_section(&line, &program).ok()?;
             let options = line.over(section);
             let credentials = options.username.zip(options.password);
             Some(RpcClient::new(&options.url, credentials))
@@ -238,7 +278,9 @@ mod tests {
                 KnownProcess::new("two", "two", "RUNNING"),
             ]
         };
-        let candidates = complete_word(&before, word, live).candidates.into_iter();
+        let candidates = complete_word(ActionSet::Supervisorctl, &before, word, live)
+            .candidates
+            .into_iter();
         candidates.map(|candidate| candidate.text).collect()
     }
 
@@ -284,6 +326,35 @@ mod tests {
     }
 
     #[test]
+    fn g08_the_words_of_ctl_are_completed() {
+        let offered = |line: &str| {
+            let mut before: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            let word = before.pop().unwrap_or_default();
+            let program = "supervisord".to_owned();
+            let request = CompletionRequest {
+                program,
+                before,
+                word,
+            };
+            let found = complete_subcommand(&request).candidates.into_iter();
+            found.map(|candidate| candidate.text).collect::<Vec<_>>()
+        };
+        for (line, expected) in [
+            ("ctl sta", &["start", "start-group", "status"][..]),
+            ("-c f ctl log", &["logs", "logtail"]),
+            ("ctl -s unix:///x sto", &["stop", "stop-group"]),
+            ("ctl --pas", &["--password"]),
+            ("ctl help relo", &["reload"]),
+            ("ctl qui", &[]),
+            ("ctl logtail -", &["-t"]),
+            ("ctl status --j", &["--json"]),
+            ("import sta", &[]),
+        ] {
+            assert_eq!(offered(line), expected, "{line}");
+        }
+    }
+
+    #[test]
     fn candidates_have_descriptions() {
         let live = || {
             vec![
@@ -292,19 +363,19 @@ mod tests {
             ]
         };
         assert_eq!(
-            complete_word(&["stop"], "num", live).to_string(),
+            complete_word(ActionSet::Supervisorctl, &["stop"], "num", live).to_string(),
             "num:*\t2 processes\nnum:num_00\tSTOPPED\nnum:num_01\tRUNNING\n"
         );
         assert_eq!(
-            complete_word(&["update"], "n", live).to_string(),
+            complete_word(ActionSet::Supervisorctl, &["update"], "n", live).to_string(),
             "num\t2 processes\n"
         );
         assert_eq!(
-            complete_word(&["signal"], "KI", live).to_string(),
+            complete_word(ActionSet::Supervisorctl, &["signal"], "KI", live).to_string(),
             "KILL\t9\n"
         );
         assert_eq!(
-            complete_word(&[], "shut", Vec::new).to_string(),
+            complete_word(ActionSet::Supervisorctl, &[], "shut", Vec::new).to_string(),
             "shutdown\tShut the remote supervisord down.\n"
         );
     }

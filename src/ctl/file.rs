@@ -4,6 +4,7 @@
 use std::io::{self, Read};
 use std::path::Path;
 
+use super::options::CtlCommandLine;
 use crate::config::ctl::{CtlSpec, ctl_spec, own_sections};
 use crate::config::lookup::{Lookup, LookupError, UserEntry};
 use crate::config::{ConfigErrors, search};
@@ -11,21 +12,24 @@ use crate::config::{ConfigErrors, search};
 /// Maximum size of a configuration file in bytes. A larger one is an error.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
-/// Reads the section `[supervisorctl]`. Without a named or found file, returns the defaults. `program`: the name
-/// under which this program was called.
+/// Reads the section `[supervisorctl]` of the file that the command line names, or else of the file that is found. Without
+/// a file, returns the defaults. `program`: the name under which this program was called.
 ///
 /// # Errors
 /// All errors of the file.
 pub(super) fn read_ctl_section(
-    named: Option<&str>,
+    line: &CtlCommandLine,
     program: &str,
 ) -> Result<CtlSpec, ConfigErrors> {
     let machine = CtlLookup;
-    let found = match named {
-        Some(path) => Some(path.to_owned()),
+    let found = match &line.file {
+        Some(path) => Some(path.clone()),
         None => search::find_config(program, &machine),
     };
-    found.map_or_else(|| Ok(CtlSpec::default()), |path| ctl_spec(&path, &machine))
+    found.map_or_else(
+        || Ok(CtlSpec::default()),
+        |path| ctl_spec(&path, &machine, line.needs_section),
+    )
 }
 
 struct CtlLookup;

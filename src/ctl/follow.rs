@@ -35,7 +35,7 @@ impl LogFeed {
     /// Requests the log. `None`: the request failed, and the error has been printed.
     fn open(client: &RpcClient, path: &str) -> Result<Option<Self>, CtlError> {
         let url = format!("{}{path}", client.url());
-        match client.get(path) {
+        match client.get(path, "") {
             Ok(stream) => Ok(Some(Self {
                 url,
                 stream,

@@ -130,6 +130,43 @@ pub(super) fn update(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
             }
         }
     }
+    apply(session, &words, &difference, true).map(drop)
+}
+
+/// The action `reload` of Go's command line: applies the differences and prints the groups that changed.
+pub(super) fn apply_changes(session: &mut CtlSession) -> Result<(), CtlError> {
+    let read = session.call("supervisor.reloadConfig", Vec::new());
+    let difference = match read {
+        Ok(answer) => ReloadResult::read(&answer)?,
+        Err(failure) if failure.is_fault(FaultCode::ShutdownState) => {
+            return session.refuse("ERROR: already shutting down");
+        }
+        Err(failure) => return report_refusal(session, failure),
+    };
+    report_problems(session)?;
+    let done = apply(session, &UpdateWords::default(), &difference, false)?;
+    for (what, names) in [
+        ("Added", &done.added),
+        ("Changed", &done.changed),
+        ("Removed", &done.removed),
+    ] {
+        if !names.is_empty() {
+            session.say(&format!("{what} Groups: {}", names.join(",")))?;
+        }
+    }
+    Ok(())
+}
+
+/// Applies the differences that the words select, and returns those that were applied as a whole. `tells`: prints a line
+/// for each step, not only for failures.
+fn apply(
+    session: &mut CtlSession,
+    words: &UpdateWords<'_>,
+    difference: &ReloadResult,
+    tells: bool,
+) -> Result<ReloadResult, CtlError> {
+    let (wanted, everything) = (&words.names, words.is_everything());
+    let mut applied = ReloadResult::default();
     let is_wanted = |name: &&String| everything || wanted.contains(name.as_str());
     let leaving: Vec<&str> = difference
         .removed
@@ -138,43 +175,59 @@ pub(super) fn update(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
         .map(String::as_str)
         .collect();
     if !words.is_sure && !leaving.is_empty() && !confirm_empty(session, &leaving)? {
-        return session.refuse("update: cancelled, nothing changed");
+        session.refuse("update: cancelled, nothing changed")?;
+        return Ok(applied);
     }
 
-    remove_groups(session, difference.removed.iter().filter(is_wanted))?;
+    applied.removed = remove_groups(session, difference.removed.iter().filter(is_wanted), tells)?;
     let asked = wanted.iter().copied().filter(|name| *name != "all");
     let changed = difference.changed.iter().filter(is_wanted);
     let mut done = BTreeSet::new();
     let candidates: BTreeSet<&str> = asked.chain(changed.map(String::as_str)).collect();
     for (name, is_rolling) in partial_updates(session, &candidates)? {
-        let is_done = match is_rolling {
-            true => update_rolling(session, &name)?,
-            false => unscale(session, &name)?,
+        let result = match is_rolling {
+            true => update_rolling(session, &name, tells)?,
+            false => unscale(session, &name, tells)?,
         };
-        if is_done {
+        if result == PartialResult::Updated {
+            applied.changed.push(name.clone());
+        }
+        if result != PartialResult::WholeGroup {
             done.insert(name);
         }
     }
     let changed = difference.changed.iter().filter(is_wanted);
     for name in changed.filter(|name| !done.contains(*name)) {
         session.call("supervisor.stopProcessGroup", vec![RpcValue::text(name)])?;
-        session.say(&format!("{name}: stopped"))?;
+        tell(session, tells, &format!("{name}: stopped"))?;
         session.call("supervisor.removeProcessGroup", vec![RpcValue::text(name)])?;
         session.call("supervisor.addProcessGroup", vec![RpcValue::text(name)])?;
-        session.say(&format!("{name}: updated process group"))?;
+        tell(session, tells, &format!("{name}: updated process group"))?;
+        applied.changed.push(name.clone());
     }
     for name in difference.added.iter().filter(is_wanted) {
         session.call("supervisor.addProcessGroup", vec![RpcValue::text(name)])?;
-        session.say(&format!("{name}: added process group"))?;
+        tell(session, tells, &format!("{name}: added process group"))?;
+        applied.added.push(name.clone());
     }
-    Ok(())
+    Ok(applied)
 }
 
-/// Stops and removes groups. A group with a process that cannot be stopped stays.
+/// Prints a line if `tells`.
+fn tell(session: &mut CtlSession, tells: bool, line: &str) -> Result<(), CtlError> {
+    match tells {
+        true => session.say(line),
+        false => Ok(()),
+    }
+}
+
+/// Stops and removes groups, and returns those that were removed. A group with a process that cannot be stopped stays.
 fn remove_groups<'a>(
     session: &mut CtlSession,
     names: impl Iterator<Item = &'a String>,
-) -> Result<(), CtlError> {
+    tells: bool,
+) -> Result<Vec<String>, CtlError> {
+    let mut removed = Vec::new();
     for name in names {
         let answer = session.call("supervisor.stopProcessGroup", vec![RpcValue::text(name)])?;
         let failed = reply::all(&answer, ProcessOutcome::read)?
@@ -184,11 +237,23 @@ fn remove_groups<'a>(
             session.refuse(&format!("{name}: has problems; not removing"))?;
             continue;
         }
-        session.say(&format!("{name}: stopped"))?;
+        tell(session, tells, &format!("{name}: stopped"))?;
         session.call("supervisor.removeProcessGroup", vec![RpcValue::text(name)])?;
-        session.say(&format!("{name}: removed process group"))?;
+        tell(session, tells, &format!("{name}: removed process group"))?;
+        removed.push(name.clone());
     }
-    Ok(())
+    Ok(removed)
+}
+
+/// What an update of some processes of a group did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PartialResult {
+    /// The group is up to date.
+    Updated,
+    /// The update failed; the reason was printed.
+    Halted,
+    /// Nothing: the group must change as a whole.
+    WholeGroup,
 }
 
 /// The groups of `candidates` that can be updated without stopping all their processes, in order, and whether this is done
@@ -217,33 +282,42 @@ fn partial_updates(
     Ok(groups.collect())
 }
 
-/// Updates a group with `rolling`. Returns whether it was done or halted. False: the group changes as a whole.
-fn update_rolling(session: &mut CtlSession, name: &str) -> Result<bool, CtlError> {
+/// Updates a group with `rolling`.
+fn update_rolling(
+    session: &mut CtlSession,
+    name: &str,
+    tells: bool,
+) -> Result<PartialResult, CtlError> {
     let params = vec![RpcValue::text(name)];
     let outcomes = match session.call("supervisord.updateProcessGroup", params) {
         Ok(answer) => reply::all(&answer, ProcessOutcome::read)?,
         // The group has changed since.
-        Err(failure) if failure.is_fault(FaultCode::IncorrectParameters) => return Ok(false),
+        Err(failure) if failure.is_fault(FaultCode::IncorrectParameters) => {
+            return Ok(PartialResult::WholeGroup);
+        }
         Err(failure) => {
             print_refusal(session, name, failure)?;
-            return Ok(true);
+            return Ok(PartialResult::Halted);
         }
     };
-    print_outcomes(session, &outcomes, "updated")?;
     let is_done = |outcome: &ProcessOutcome| outcome.status == i64::from(FaultCode::Success.code());
-    match outcomes.iter().all(is_done) {
-        true => session.say(&format!("{name}: updated process group"))?,
-        false => session.complain(&format!(
-            "{name}: ERROR (update halted; the other processes keep their previous configuration)"
-        ))?,
+    let are_done = outcomes.iter().all(is_done);
+    if tells || !are_done {
+        print_outcomes(session, &outcomes, "updated")?;
     }
-    Ok(true)
+    if are_done {
+        tell(session, tells, &format!("{name}: updated process group"))?;
+        return Ok(PartialResult::Updated);
+    }
+    session.complain(&format!(
+        "{name}: ERROR (update halted; the other processes keep their previous configuration)"
+    ))?;
+    Ok(PartialResult::Halted)
 }
 
-/// Gives a group its configured numbers of processes, without touching processes that both have. Returns whether it did.
-/// False: the group has other changes.
+/// Gives a group its configured numbers of processes, without touching processes that both have.
 // Differs: Supervisor restarts the whole group. Groups with other changes restart completely, as in Supervisor.
-fn unscale(session: &mut CtlSession, name: &str) -> Result<bool, CtlError> {
+fn unscale(session: &mut CtlSession, name: &str, tells: bool) -> Result<PartialResult, CtlError> {
     let done = match session.call("supervisord.resetNumprocs", vec![RpcValue::text(name)]) {
         Ok(answer) => ScaleResult::read(&answer)?,
         Err(failure) => {
@@ -253,19 +327,19 @@ fn unscale(session: &mut CtlSession, name: &str) -> Result<bool, CtlError> {
                 FaultCode::BadName,
             ];
             return match unknown.iter().any(|&code| failure.is_fault(code)) {
-                true => Ok(false),
+                true => Ok(PartialResult::WholeGroup),
                 false => Err(failure),
             };
         }
     };
     for process in &done.removed {
-        session.say(&format!("{process}: removed"))?;
+        tell(session, tells, &format!("{process}: removed"))?;
     }
     for process in &done.added {
-        session.say(&format!("{process}: added"))?;
+        tell(session, tells, &format!("{process}: added"))?;
     }
-    session.say(&format!("{name}: updated process group"))?;
-    Ok(true)
+    tell(session, tells, &format!("{name}: updated process group"))?;
+    Ok(PartialResult::Updated)
 }
 
 /// Whether the groups `leaving` may be stopped and removed. A configuration without any program is more likely an

@@ -11,6 +11,8 @@ use crate::api::xmlrpc::RpcValue;
 
 /// Default number of bytes shown.
 const BYTES_DEFAULT: i64 = 1600;
+/// Number of bytes that `logtail` shows.
+const GO_BYTES: i64 = 10240;
 
 /// The amount in `tail -AMOUNT`.
 enum TailAmount {
@@ -134,6 +136,30 @@ pub(super) fn tail(session: &mut CtlSession, arguments: &str) -> Result<(), CtlE
             ],
         ),
     }
+}
+
+/// The action `logtail [-t stdout|stderr] name` of Go's command line.
+// Differs: Go prints the first bytes of the file.
+pub(super) fn logtail(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
+    let mut words = arguments.split_whitespace();
+    let mut stream = "stdout";
+    let mut names = Vec::new();
+    while let Some(word) = words.next() {
+        match word.strip_prefix("-t") {
+            Some("") => stream = words.next().unwrap_or_default(),
+            Some(joined) => stream = joined.strip_prefix('=').unwrap_or(joined),
+            None => names.push(word),
+        }
+    }
+    let [name] = names.as_slice() else {
+        let text = "Error: logtail requires one process name";
+        return session.usage(text, exit::INVALID_ARGUMENTS);
+    };
+    if !matches!(stream, "stdout" | "stderr") {
+        let text = format!("Error: bad channel '{stream}'");
+        return session.usage(&text, exit::INVALID_ARGUMENTS);
+    }
+    tail(session, &format!("-{GO_BYTES} {name} {stream}"))
 }
 
 /// The action `maintail [-f | -N]`.

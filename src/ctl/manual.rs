@@ -2,6 +2,7 @@
 
 use super::action::CtlAction;
 use super::actions::ACTIONS;
+use super::go_actions::GO_ACTIONS;
 use super::{exit, options};
 use crate::domain::roff::{Example, Page};
 
@@ -21,9 +22,13 @@ if no process has this name. Quote the asterisk in a shell.
 All actions also exit with status 2 for wrong options, 4 if the daemon refuses the connection, 7 if the socket does not exist,
 3 or 5 if the daemon does not offer the API, and 130 after Ctrl-C, unless their entry says otherwise.";
 
+const GO: &str = "\
+`supervisord ctl` (supervisord(8)) accepts these actions, and all others but those of the shell. They are those of the Go project; \
+`reload` means something else there.";
+
 const JSON: &str = "\
-With `--json`, the actions `avail`, `next`, `pid`, `plan`, `reread`, `runs`, `status`, `update` (with `--dry-run`) and `version`
-print one line of JSON to standard output; errors go to standard error. The member `schema` is 1. It increases when a member changes its meaning or is removed; new members can
+With `--json`, the actions `avail`, `logs`, `next`, `pid`, `plan`, `reread`, `runs`, `status`, `update` (with `--dry-run`) and `version`
+print one line of JSON to standard output (`logs`: one for each line of the logs); errors go to standard error. The member `schema` is 1. It increases when a member changes its meaning or is removed; new members can
 appear at any time. The exit status is the same as without `--json`.";
 
 const ANSWERS: &[(&str, &str)] = &[
@@ -31,7 +36,7 @@ const ANSWERS: &[(&str, &str)] = &[
         "`status`",
         "`processes`: array of objects with `group`, `name`, `namespec`, `state` (its name), `statecode`, `pid` (0 if none), \
          `description`, `start`, `stop` and `now` (seconds since the epoch, 0 for never), `exitstatus`, `spawnerr`, `logs` \
-         with the paths `stdout` and `stderr`, and `health` (`none`, `starting`, `healthy` or `unhealthy`). With `-v` also `restarts`, `lastexit` and `nextattempt` (seconds since the epoch, 0 \
+         with the paths `stdout` and `stderr`, and `health` (`none`, `starting`, `healthy` or `unhealthy`). With `-v` also `restarts`, `lastexit`, `laststderr` (array of objects with `pid`, `exited`, `exit` and `text`: what dead instances wrote last to standard error) and `nextattempt` (seconds since the epoch, 0 \
          if none is due). `errors`, if a name is unknown: array of objects with `name` and `error`.",
     ),
     (
@@ -178,6 +183,11 @@ pub fn page() -> String {
             described(&mut page, action);
         }
     }
+    page.part("Actions of supervisord ctl");
+    page.prose(GO);
+    for action in GO_ACTIONS.iter().filter(|action| action.listed) {
+        described(&mut page, action);
+    }
     page.section("JSON");
     page.prose(JSON);
     for (action, members) in ANSWERS {
@@ -317,7 +327,9 @@ mod tests {
 
     #[test]
     fn every_action_is_described_with_known_exit_statuses() {
-        for action in ACTIONS.iter().filter(|action| !action.help.is_empty()) {
+        let own = GO_ACTIONS.iter().filter(|action| action.listed);
+        let all = ACTIONS.iter().filter(|action| !action.help.is_empty());
+        for action in all.chain(own) {
             assert!(action.about.ends_with('.'), "{}", action.name);
             for (status, what) in action.exits {
                 let is_known = exit::STATUSES.iter().any(|(known, _)| known == status);

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::action::VERBOSE;
 use crate::cli::getopt::{OptionSpec, ParsedOption, getopt};
+use crate::cli::subcommand::CtlArgs;
 use crate::config::ctl::CtlSpec;
 use crate::domain::python_repr;
 
@@ -30,6 +32,8 @@ pub(super) struct CtlOptions {
 pub(super) struct CtlCommandLine {
     /// The configuration file to read. `None`: search for one.
     pub(super) file: Option<String>,
+    /// Whether a configuration file without `[supervisorctl]` is an error. It is in Supervisor, but not in Go.
+    pub(super) needs_section: bool,
     help: bool,
     interactive: bool,
     url: Option<String>,
@@ -111,12 +115,40 @@ impl CtlCommandLine {
         let (given, words) = getopt(arguments, &table)?;
         let mut line = Self {
             words,
+            needs_section: true,
             ..Self::default()
         };
         for option in &given {
             line.set(table[option.index].short, option)?;
         }
         Ok(line)
+    }
+
+    /// The command line of `supervisord ctl`.
+    pub(super) fn of_subcommand(args: CtlArgs) -> Self {
+        let mut words = args.words;
+        if args.is_verbose && words.first().is_some_and(|word| word == "status") {
+            words.insert(1, VERBOSE.name.to_owned());
+        }
+        Self {
+            file: args.configuration,
+            url: args.url,
+            username: args.user,
+            password: args.password,
+            words,
+            ..Self::default()
+        }
+    }
+
+    /// Checks the address of the server, as [`CtlCommandLine::read`] does.
+    ///
+    /// # Errors
+    /// The message for a usage error.
+    pub(super) fn check_url(&self) -> Result<(), String> {
+        match self.url.as_deref().filter(|url| !is_url(url)) {
+            None => Ok(()),
+            Some(url) => Err(bad_url("-s", url)),
+        }
     }
 
     fn set(&mut self, short: Option<char>, option: &ParsedOption) -> Result<(), String> {
@@ -138,11 +170,7 @@ impl CtlCommandLine {
             }
             Some('s') => {
                 if !is_url(&value) {
-                    return Err(format!(
-                        "invalid value for {} {value}: value {value} is not a URL",
-                        option.spelled,
-                        value = python_repr(&value)
-                    ));
+                    return Err(bad_url(&option.spelled, &value));
                 }
                 once(&mut self.url, value, option)
             }
@@ -173,6 +201,13 @@ impl CtlCommandLine {
             words: self.words,
         }
     }
+}
+
+fn bad_url(option: &str, value: &str) -> String {
+    format!(
+        "invalid value for {option} {value}: value {value} is not a URL",
+        value = python_repr(value)
+    )
 }
 
 /// Whether Supervisor accepts the text as a URL: a scheme, and something after the slashes.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::printable;
 use super::reply::{ConfigInfo, ProcessInfo};
 use crate::api::xmlrpc::WireFault;
 use crate::domain::{Namespec, python_repr};
@@ -10,6 +11,8 @@ use crate::domain::{Namespec, python_repr};
 const SCHEMA: u32 = 1;
 /// Minimum width of namespecs in `status`, in columns. Three blanks follow.
 const NAME_COLUMNS_MIN: usize = 30;
+/// Maximum number of lines of standard error that `status -v` shows of a process.
+const STDERR_LINES_MAX: usize = 10;
 /// Width of the list of actions.
 const HELP_COLUMNS: usize = 79;
 
@@ -54,6 +57,17 @@ pub(super) fn details(process: &ProcessInfo) -> Vec<String> {
         if !text.is_empty() {
             lines.push(format!("    {name}: {text}"));
         }
+    }
+    if let Some(last) = details.laststderr.last() {
+        let ago = process.now.saturating_sub(last.exited).max(0);
+        lines.push(format!(
+            "    last stderr, of pid {} ({}, {ago} s ago):",
+            last.pid, last.exit
+        ));
+        let text = printable::all(last.text.trim_end());
+        let all: Vec<&str> = text.lines().collect();
+        let shown = &all[all.len().saturating_sub(STDERR_LINES_MAX)..];
+        lines.extend(shown.iter().map(|line| format!("      {line}")));
     }
     lines
 }

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::error::CtlError;
-use crate::api::read_table;
 use crate::api::xmlrpc::RpcValue;
+use crate::api::{read_table, unescape_member};
 use crate::domain::{Namespec, ProcessState};
 
 /// One process, as in `getProcessInfo`.
@@ -37,6 +37,40 @@ pub(super) struct ProcessDetails {
     pub(super) restarts: i64,
     pub(super) lastexit: String,
     pub(super) nextattempt: i64,
+    /// What dead instances wrote last to standard error, the oldest first.
+    pub(super) laststderr: Vec<LastStderr>,
+}
+
+/// What a dead instance wrote last to standard error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct LastStderr {
+    #[serde(skip)]
+    pub(super) namespec: String,
+    pub(super) pid: i64,
+    pub(super) exited: i64,
+    pub(super) exit: String,
+    pub(super) text: String,
+}
+
+impl LastStderr {
+    /// Reads a line of `supervisord.getLastStderr`.
+    pub(super) fn read(value: &RpcValue) -> Result<Self, CtlError> {
+        let line = as_text(value)?;
+        let members: Vec<&str> = line.split('\t').collect();
+        let [namespec, pid, exited, exit, text] = members.as_slice() else {
+            return Err(unexpected("five members"));
+        };
+        let number = |text: &str| text.parse().map_err(|_| unexpected("a number"));
+        Ok(Self {
+            namespec: (*namespec).to_owned(),
+            pid: number(pid)?,
+            exited: number(exited)?,
+            exit: (*exit).to_owned(),
+            text: unescape_member(text)
+                .ok_or_else(|| unexpected("a member"))?
+                .into_owned(),
+        })
+    }
 }
 
 impl ProcessInfo {
@@ -110,7 +144,7 @@ impl ProcessInfo {
         Ok(())
     }
 
-    fn details_mut(&mut self) -> &mut ProcessDetails {
+    pub(super) fn details_mut(&mut self) -> &mut ProcessDetails {
         self.details.get_or_insert_default()
     }
 
@@ -239,7 +273,7 @@ impl ProcessOutcome {
 }
 
 /// The result of `reloadConfig`: group names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct ReloadResult {
     pub(super) added: Vec<String>,
     pub(super) changed: Vec<String>,
@@ -375,6 +409,14 @@ pub(super) fn as_text(value: &RpcValue) -> Result<String, CtlError> {
         RpcValue::Text(text) => Ok(text.clone()),
         RpcValue::Bytes(bytes) => Ok(String::from_utf8_lossy(bytes).into_owned()),
         _ => Err(unexpected("a string")),
+    }
+}
+
+/// Reads the result of `tailProcess…Log`: the text, the length of the log in bytes, and whether the text is only its end.
+pub(super) fn log_tail(value: &RpcValue) -> Result<(String, i64, bool), CtlError> {
+    match list(value)? {
+        [text, size, overflow] => Ok((as_text(text)?, as_int(size)?, as_int(overflow)? != 0)),
+        _ => Err(unexpected("three members")),
     }
 }
 

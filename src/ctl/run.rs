@@ -4,11 +4,13 @@ use std::io::Write;
 
 use super::client::RpcClient;
 use super::error::CtlError;
+use super::go_actions::ActionSet;
 use super::options::{self, CtlCommandLine, CtlOptions};
 use super::run_line::run_line;
 use super::session::CtlSession;
-use super::{completion, exit, file, shell};
+use super::{completion, exit, file, logs, shell};
 use crate::cli::completion::CompletionRequest;
+use crate::cli::subcommand::CtlArgs;
 
 /// Runs the program and returns its exit status. The first argument is the program's name.
 #[must_use]
@@ -31,19 +33,48 @@ pub fn run(arguments: &[String]) -> u8 {
         let written = std::io::stdout().write_all(options::usage(program).as_bytes());
         return if written.is_ok() { 0 } else { exit::GENERIC };
     }
-    match file::read_ctl_section(line.file.as_deref(), program) {
+    match effective_options(program, line) {
+        Ok(options) => act(&options),
+        Err(status) => status,
+    }
+}
+
+/// Runs `supervisord ctl` and returns its exit status. `program`: the name of supervisord as it was called. There is no
+/// shell, whose line editor would make the daemon's binary larger.
+#[must_use]
+pub fn run_subcommand(program: &str, args: CtlArgs) -> u8 {
+    let line = CtlCommandLine::of_subcommand(args);
+    if let Err(text) = line.check_url() {
+        return usage_error(&format!("{program} ctl"), &text);
+    }
+    match effective_options(program, line) {
+        Ok(options) => {
+            let mut session = new_session(&options);
+            let result = run_line(&mut session, ActionSet::Go, &line_of(&options.words));
+            exit_status(result.map(|()| session.exit))
+        }
+        Err(status) => status,
+    }
+}
+
+/// The options of the command line and of the configuration file. Prints warnings and errors of the file.
+///
+/// # Errors
+/// The exit status.
+fn effective_options(program: &str, line: CtlCommandLine) -> Result<CtlOptions, u8> {
+    match file::read_ctl_section(&line, program) {
         Ok(section) => {
             for warning in &section.warnings {
                 let _ = writeln!(std::io::stderr(), "Warning: {warning}");
             }
-            act(&line.over(section))
+            Ok(line.over(section))
         }
         Err(errors) => {
             let status = usage_error(program, &errors.first);
             for problem in errors.all.iter().filter(|problem| problem.line > 0) {
                 let _ = writeln!(std::io::stderr(), "{problem}");
             }
-            status
+            Err(status)
         }
     }
 }
@@ -57,15 +88,37 @@ fn usage_error(program: &str, text: &str) -> u8 {
     exit::INVALID_ARGUMENTS
 }
 
-fn act(options: &CtlOptions) -> u8 {
+fn new_session(options: &CtlOptions) -> CtlSession {
     let credentials = options.username.clone().zip(options.password.clone());
     let client = RpcClient::new(&options.url, credentials);
-    let mut session = CtlSession::new(client, options.interactive);
+    CtlSession::new(client, options.interactive)
+}
+
+fn act(options: &CtlOptions) -> u8 {
+    let mut session = new_session(options);
     let result = if options.words.is_empty() {
         shell::run(&mut session, &options.prompt, options.history.as_deref()).map(|()| 0)
     } else {
-        run_line(&mut session, &options.words.join(" ")).map(|()| session.exit)
+        run_line(
+            &mut session,
+            ActionSet::Supervisorctl,
+            &line_of(&options.words),
+        )
+        .map(|()| session.exit)
     };
+    exit_status(result)
+}
+
+/// The line of an action with its arguments. Only `logs` reads quotes, for patterns with blanks.
+fn line_of(words: &[String]) -> String {
+    match words.first().is_some_and(|word| word == logs::NAME) {
+        true => logs::quoted_line(words),
+        false => words.join(" "),
+    }
+}
+
+/// The exit status of a session. Prints why it failed.
+fn exit_status(result: Result<u8, CtlError>) -> u8 {
     result.unwrap_or_else(|failure| {
         if !is_quiet(&failure) {
             let _ = writeln!(std::io::stderr(), "error: {failure}");

@@ -1,25 +1,29 @@
 //! Runs one command line: finds its action, checks the options, and asks for credentials if the server wants them.
 
 use super::action::CtlAction;
-use super::actions::find_action;
 use super::error::CtlError;
 use super::exit;
+use super::go_actions::ActionSet;
 use super::reply::{self, ConfigInfo, ProcessInfo};
 use super::session::{CtlSession, RunningAction};
 use crate::domain::Namespec;
 
-/// Runs one command line. Errors are printed and set [`CtlSession::exit`].
+/// Runs one command line, with one of these actions. Errors are printed and set [`CtlSession::exit`].
 ///
 /// # Errors
 /// Only [`CtlError::Output`].
-pub(super) fn run_line(session: &mut CtlSession, line: &str) -> Result<(), CtlError> {
+pub(super) fn run_line(
+    session: &mut CtlSession,
+    actions: ActionSet,
+    line: &str,
+) -> Result<(), CtlError> {
     let line = line.trim();
     let (word, arguments) = match line.strip_prefix('?') {
         Some(topic) => ("help", topic.trim()),
         None => {
             let word = line.split_whitespace().next().unwrap_or_default();
             // Differs: in Supervisor a word ends before a dash, which names of ours contain.
-            let is_whole = word.contains('-') && find_action(word).is_some();
+            let is_whole = word.contains('-') && actions.find_action(word).is_some();
             let end = line
                 .find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && !(is_whole && c == '-'))
                 .unwrap_or(line.len());
@@ -29,7 +33,7 @@ pub(super) fn run_line(session: &mut CtlSession, line: &str) -> Result<(), CtlEr
     if line.is_empty() {
         return Ok(());
     }
-    let Some(action) = find_action(word) else {
+    let Some(action) = actions.find_action(word) else {
         session.say(&format!("*** Unknown syntax: {line}"))?;
         session.exit = exit::GENERIC;
         return session.flush();

@@ -17,6 +17,7 @@ use rustyline::{CompletionType, Config, Context, Editor, Helper};
 use super::client::RpcClient;
 use super::completion::{self, KnownProcess};
 use super::error::CtlError;
+use super::go_actions::ActionSet;
 use super::run_line::run_line;
 use super::session::{self, CtlSession};
 
@@ -34,7 +35,7 @@ pub(super) fn run(
 ) -> Result<(), CtlError> {
     let prompt = format!("{prompt}> ");
     session.leave_on_interrupt()?;
-    run_line(session, "status")?;
+    run_line(session, ActionSet::Supervisorctl, "status")?;
     if session::is_at_terminal() {
         run_edited(session, &prompt, history)
     } else {
@@ -46,7 +47,7 @@ pub(super) fn run(
 fn run_piped(session: &mut CtlSession, prompt: &str) -> Result<(), CtlError> {
     while !session.leaving {
         match session.ask(prompt) {
-            Ok(line) => run_line(session, &line)?,
+            Ok(line) => run_line(session, ActionSet::Supervisorctl, &line)?,
             Err(CtlError::EndOfInput) => {
                 session.say("")?;
                 return session.flush();
@@ -85,7 +86,7 @@ fn run_edited(
                 if let Some(file) = history {
                     append_history(file, &line);
                 }
-                run_line(session, &line)?;
+                run_line(session, ActionSet::Supervisorctl, &line)?;
             }
             // The editor has moved to the next line, as the empty line does elsewhere.
             Err(ReadlineError::Eof | ReadlineError::Interrupted) => return Ok(()),
@@ -171,7 +172,7 @@ fn candidates(before: &str, word: &str, live: impl FnOnce() -> Vec<KnownProcess>
     let words: Vec<&str> = before[..before.len() - word.len()]
         .split_whitespace()
         .collect();
-    let offers = completion::complete_word(&words, word, live).candidates;
+    let offers = completion::complete_word(ActionSet::Supervisorctl, &words, word, live).candidates;
     let texts = offers.into_iter().map(|offer| offer.text + " ");
     texts.collect()
 }

@@ -1,11 +1,13 @@
 //! Actions that show processes: `status` and `pid`. The list of processes, for other actions too.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::action::VERBOSE;
 use super::client::RpcClient;
 use super::error::CtlError;
-use super::reply::{self, ProcessInfo, ProcessJson};
+use super::reply::{self, LastStderr, ProcessInfo, ProcessJson};
 use super::session::CtlSession;
 use super::{exit, render};
 use crate::api::FaultCode;
@@ -111,7 +113,7 @@ pub(super) fn status(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
         (false, true) => JSON,
         (false, false) => SHOWN,
     };
-    let processes = match table(session, asked, members)? {
+    let mut processes = match table(session, asked, members)? {
         Some(processes) => processes,
         None if session.is_up()? => every_struct(session)?,
         None => {
@@ -119,27 +121,13 @@ pub(super) fn status(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
             return Ok(());
         }
     };
-    let mut shown: Vec<&ProcessInfo> = Vec::new();
-    let mut errors = Vec::new();
-    if everything {
-        shown.extend(&processes);
-    } else {
-        for name in names {
-            let spec = Namespec::parse(name);
-            let before = shown.len();
-            shown.extend(processes.iter().filter(|process| process.is_in(&spec)));
-            if shown.len() == before && !name.contains(':') {
-                // Differs: a name without a colon that is no process but a group selects the whole group.
-                shown.extend(processes.iter().filter(|process| process.group == name));
-            }
-            if shown.len() == before {
-                errors.push(match spec.process {
-                    Some(_) => (name, "no such process"),
-                    None => (&name[..spec.group.len()], "no such group"),
-                });
-            }
-        }
+    if is_verbose && session.has_tables {
+        add_last_stderr(session, asked, &mut processes)?;
     }
+    let (shown, errors) = match everything {
+        true => (processes.iter().collect(), Vec::new()),
+        false => select(&processes, &names),
+    };
     if !errors.is_empty() {
         session.exit = exit::STATUS_UNKNOWN;
     }
@@ -164,6 +152,57 @@ pub(super) fn status(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
             for line in render::details(process) {
                 session.say(&line)?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// The processes that `names` select, in the order of the names, and the unknown names with what is wrong.
+pub(super) fn select<'p, 'n>(
+    processes: &'p [ProcessInfo],
+    names: &[&'n str],
+) -> (Vec<&'p ProcessInfo>, Vec<(&'n str, &'static str)>) {
+    let mut shown: Vec<&ProcessInfo> = Vec::new();
+    let mut errors = Vec::new();
+    for &name in names {
+        let spec = Namespec::parse(name);
+        let before = shown.len();
+        shown.extend(processes.iter().filter(|process| process.is_in(&spec)));
+        if shown.len() == before && !name.contains(':') {
+            // Differs: a name without a colon that is no process but a group selects the whole group.
+            shown.extend(processes.iter().filter(|process| process.group == name));
+        }
+        if shown.len() == before {
+            errors.push(match spec.process {
+                Some(_) => (name, "no such process"),
+                None => (&name[..spec.group.len()], "no such group"),
+            });
+        }
+    }
+    (shown, errors)
+}
+
+/// Adds to the processes what their dead instances wrote last to standard error: the newest one, with JSON all. Adds
+/// nothing if the server is older or the user may not read logs.
+fn add_last_stderr(
+    session: &mut CtlSession,
+    names: &[&str],
+    processes: &mut [ProcessInfo],
+) -> Result<(), CtlError> {
+    let names = names.iter().map(|name| RpcValue::text(*name)).collect();
+    let most = if session.json { 0 } else { 1 };
+    let params = vec![RpcValue::Array(names), RpcValue::Int(most)];
+    let answer = match session.call("supervisord.getLastStderr", params) {
+        Err(CtlError::Fault(_)) => return Ok(()),
+        answer => answer?,
+    };
+    let mut by_name: BTreeMap<String, Vec<LastStderr>> = BTreeMap::new();
+    for last in reply::all(&answer, LastStderr::read)? {
+        by_name.entry(last.namespec.clone()).or_default().push(last);
+    }
+    for process in processes {
+        if let Some(found) = by_name.remove(&process.namespec()) {
+            process.details_mut().laststderr = found;
         }
     }
     Ok(())

@@ -20,7 +20,7 @@ use crate::config::spec::Config;
 use crate::config::{self, ConfigErrors, render, search};
 use crate::domain::{COMMIT, Line, VERSION};
 use crate::handoff::{self, Handoff, RecoverySource};
-use crate::{diagnostics, engine, fd_holder, import, pidproxy, service, sys};
+use crate::{ctl, diagnostics, engine, fd_holder, import, pidproxy, service, sys};
 
 /// Runs the daemon or another command that `args` (with argv\[0\]) request.
 #[must_use]
@@ -36,11 +36,9 @@ pub fn run(args: &[String]) -> ExitCode {
     }
     // Differs: Supervisor has no subcommands. After the first argument these words are positional arguments and are
     // refused.
-    if let Some(subcommand) = args
-        .get(1)
-        .and_then(|word| Subcommand::find_subcommand(word))
-    {
-        return run_subcommand(subcommand, argv0, args.get(2..).unwrap_or_default());
+    let arguments = args.get(1..).unwrap_or_default();
+    if let Some((subcommand, arguments)) = Subcommand::of_command_line(arguments) {
+        return run_subcommand(subcommand, argv0, &arguments);
     }
     match handoff::read_inherited() {
         Ok(None) => {}
@@ -101,6 +99,7 @@ fn run_subcommand(subcommand: &Subcommand, argv0: &str, args: &[String]) -> Exit
         SubcommandRequest::Import(args) => import::run_import(argv0, &args, &machine),
         SubcommandRequest::Service(args) => service::run_service(argv0, &args, &machine),
         SubcommandRequest::Init(args) => init::run_init(argv0, &args),
+        SubcommandRequest::Ctl(args) => ExitCode::from(ctl::run_subcommand(argv0, args)),
         // The Go project's two lines.
         SubcommandRequest::Version => print(&format!("Version: {VERSION}\n Commit: {COMMIT}\n")),
     }
@@ -111,8 +110,15 @@ fn completion(request: &CompletionRequest) -> Completion {
     match request.name() {
         "" | "echo_supervisord_conf" => Completion::default(),
         "pidproxy" => pidproxy::complete(request),
+        _ if is_for_client(request) => ctl::complete_subcommand(request),
         _ => options::complete(request),
     }
+}
+
+/// Whether the word to complete belongs to `ctl`.
+fn is_for_client(request: &CompletionRequest) -> bool {
+    let selected = Subcommand::of_command_line(&request.before);
+    selected.is_some_and(|(subcommand, _)| subcommand.is_client())
 }
 
 /// Continues where an earlier image of this process ended.

@@ -342,6 +342,8 @@ lines! {
     RunMissed { name: ProcessName, #[own] when: String } about name = Warn ours "{name}: missed the run of {when} (cron_missed=skip)";
     RunMadeUp { name: ProcessName, #[own] when: String } about name = Warn ours "{name}: missed the run of {when}; running now (cron_missed=once)";
     GaveUp { name: ProcessName } about name = Info "gave up: {name} entered FATAL state, too many start retries too quickly";
+    LastStderrLine { name: ProcessName, text: String } about name = Info ours "{name}: last line of standard error: {text}";
+    LastOutputLine { name: ProcessName, text: String } about name = Info ours "{name}: last line of output: {text}";
     ExitedExpected { name: ProcessName, status: ExitStatus } about name = Info "exited: {name} ({status}; expected)";
     ExitedUnexpected { name: ProcessName, status: ExitStatus } about name = Warn "exited: {name} ({status}; not expected)";
     StoppedExpected { name: ProcessName, status: ExitStatus } about name = Info "stopped: {name} ({status})";

@@ -76,6 +76,14 @@ pub enum OutputOutcome {
     Prepared(InstanceId),
     /// The pipes could not be made or a log could not be opened. Nothing is left of the attempt.
     PrepareFailed(InstanceId, SpawnError),
+    /// What the instance wrote last to standard error, or to its common output with `redirect_stderr`. Comes directly before
+    /// `Drained`, and not if there is nothing.
+    LastStderr {
+        /// The instance.
+        instance: InstanceId,
+        /// The bytes: at most 4 KiB.
+        data: Arc<[u8]>,
+    },
     /// All output written before the exit is in the logs, and everything is closed.
     Drained(InstanceId),
     /// The result of an effect for a client.

@@ -331,6 +331,7 @@ impl Engine {
         match &input {
             Input::Output(
                 OutputOutcome::Wrote { .. }
+                | OutputOutcome::LastStderr { .. }
                 | OutputOutcome::ListenerOutput(..)
                 | OutputOutcome::Answered { .. },
             ) => {}

@@ -155,8 +155,10 @@ impl PendingReport {
                 kind,
                 line,
             } => Some(Self::LineMatched(instance, kind, line)),
-            // Attempts start again, and the clients are gone.
-            OutputOutcome::Prepared(_)
+            // Attempts start again, and the clients are gone. The end of standard error is not worth a form that an older
+            // daemon cannot read.
+            OutputOutcome::LastStderr { .. }
+            | OutputOutcome::Prepared(_)
             | OutputOutcome::PrepareFailed(..)
             | OutputOutcome::Answered { .. } => None,
         }

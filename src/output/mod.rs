@@ -17,6 +17,7 @@ mod instance_io;
 mod job;
 mod journal;
 mod journal_reader;
+mod last_bytes;
 mod line_form;
 mod line_watch;
 mod log_dates;
@@ -48,7 +49,9 @@ pub use activity::Activity;
 pub use cleanup::AutoLogs;
 pub use follow::{Chunk, Follower, LogFileId};
 pub use in_flight_log::{IN_FLIGHT_LOG_BYTES, InFlightError, RecoveredChunk, UnflushedChunk};
-pub use journal_reader::{JOURNAL_READ_BYTES_MAX, follow_command, read_journal};
+pub use journal_reader::{
+    JOURNAL_READ_BYTES_MAX, JournalFollower, JournalSpan, follow_command, read_journal,
+};
 pub use message::{OutputCommand, OutputReport};
 pub use output_state::{AdoptedStreams, InstanceState, OutputHandoff, OutputState};
 pub use tail::{READ_BYTES_MAX, ReadError, read, tail};

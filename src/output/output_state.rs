@@ -45,6 +45,9 @@ pub(super) struct StreamState {
     pub(super) protocol: Option<Box<ListenerProtocol>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) line_watch: Option<LineWatchState>,
+    /// The last bytes, if they are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "encoded")]
+    pub(super) last: Vec<u8>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

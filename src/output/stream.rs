@@ -12,6 +12,7 @@ use super::ansi;
 use super::capture::{CapturePiece, CaptureScanner, CaptureStore};
 use super::in_flight_log::InFlightEntry;
 use super::in_flight_log::UnflushedChunk;
+use super::last_bytes::LastBytes;
 use super::line_watch::LineWatch;
 use super::output_state::{CaptureState, StreamState};
 use super::protocol::ListenerProtocol;
@@ -100,6 +101,8 @@ pub(super) struct Stream {
     pub(super) protocol: Option<Box<ListenerProtocol>>,
     /// `None`: no line of the stream means anything to the daemon.
     line_watch: Option<Box<LineWatch>>,
+    /// The end of standard error, or of the whole output with `redirect_stderr`. `None`: another stream has it.
+    last: Option<LastBytes>,
 }
 
 impl Stream {
@@ -129,6 +132,8 @@ impl Stream {
                 .map(|limit| Box::new((CaptureScanner::default(), CaptureStore::new(limit)))),
             protocol: None,
             line_watch: LineWatch::new(source.instance, source.spec),
+            last: (source.channel == Channel::Stderr || source.spec.redirect_stderr)
+                .then(LastBytes::default),
         }
     }
 
@@ -198,7 +203,7 @@ impl Stream {
             self.write_parts(&parts, lines);
             return Some(parts);
         }
-        self.sinks.write(&stripped(data, strip), lines);
+        self.write_text(&stripped(data, strip), lines);
         None
     }
 
@@ -217,9 +222,22 @@ impl Stream {
     fn write_parts(&mut self, parts: &[Part], lines: &mut Vec<Line>) {
         for part in parts {
             if let Part::Outside(text) = part {
-                self.sinks.write(text, lines);
+                self.write_text(text, lines);
             }
         }
+    }
+
+    /// Writes a text to the log, and keeps its end.
+    fn write_text(&mut self, text: &[u8], lines: &mut Vec<Line>) {
+        if let Some(last) = &mut self.last {
+            last.push(text);
+        }
+        self.sinks.write(text, lines);
+    }
+
+    /// The last bytes that the stream wrote to its log. `None`: another stream of the instance has what counts.
+    pub(super) fn last_bytes(&self) -> Option<Vec<u8>> {
+        self.last.as_ref().map(LastBytes::bytes)
     }
 
     /// Whether the stream has a capture scanner, which may hold bytes back.
@@ -283,6 +301,7 @@ impl Stream {
     /// Turns the stream into its state for the next daemon.
     pub(super) fn hand_over(mut self, shared: &mut Shared) -> StreamState {
         let mut lines = Vec::new();
+        let last = self.last_bytes().unwrap_or_default();
         let mut state = StreamState::default();
         self.sinks
             .hand_over(&mut state, &mut shared.connections, &mut lines);
@@ -299,6 +318,7 @@ impl Stream {
             }),
             protocol: self.protocol.take(),
             line_watch: self.line_watch.take().map(|watch| watch.hand_over()),
+            last,
             ..state
         }
     }
@@ -337,7 +357,7 @@ impl Stream {
         }
         if !missing.is_empty() {
             if is_plain {
-                self.sinks.write(missing, lines);
+                self.write_text(missing, lines);
             } else {
                 let parts = self.write(missing, strip, lines);
                 published = Some((missing.to_vec(), parts));
@@ -364,6 +384,9 @@ impl Stream {
         if let (Some(capture), Some(left)) = (&mut self.capture, state.capture) {
             capture.0 = CaptureScanner::resumed(left.held, left.is_inside);
             capture.1.push(&left.captured);
+        }
+        if let Some(last) = &mut self.last {
+            *last = LastBytes::resumed(&state.last);
         }
         if let (Some(watch), Some(left)) = (&mut self.line_watch, state.line_watch) {
             watch.resume(left);

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::pidfd::{open_pidfd, reap, reap_stranger, send_signal};
@@ -16,6 +17,8 @@ use crate::domain::{ExitStatus, Signal};
 
 /// Maximum number of helpers at a time.
 const HELPERS_MAX: usize = 8;
+/// Maximum number of helpers at a time whose output is read as it comes. They run for as long as somebody reads.
+const FOLLOWED_MAX: usize = 16;
 /// Number of bytes per read.
 const CHUNK_BYTES: usize = 64 << 10;
 /// How long a killed helper may take to exit.
@@ -138,7 +141,8 @@ pub fn output_of(
     limit: Duration,
 ) -> io::Result<Vec<u8>> {
     let until = Instant::now() + limit;
-    let helper = HelperProcess::start(command, stdin)?;
+    let slot = HelperSlot::take(&HELPERS, HELPERS_MAX)?;
+    let helper = HelperProcess::start(command, stdin, slot)?;
     let result = last_bytes(helper.stdout, keep, until)
         .and_then(|bytes| wait_for(helper.pidfd.as_fd(), until).map(|()| bytes));
     if result.is_err() {
@@ -150,28 +154,90 @@ pub fn output_of(
     result
 }
 
+/// A helper whose output is read as it comes. Dropping it kills the helper and waits for its end.
+#[derive(Debug)]
+pub struct FollowedHelper(HelperProcess);
+
+impl FollowedHelper {
+    /// Starts `command` without standard input.
+    ///
+    /// # Errors
+    /// The errors of spawning a process. `WouldBlock`: too many such helpers run already.
+    pub fn start(command: &mut Command) -> io::Result<Self> {
+        let slot = HelperSlot::take(&FOLLOWED, FOLLOWED_MAX)?;
+        let helper = HelperProcess::start(command, Stdio::null(), slot)?;
+        set_nonblocking(helper.stdout.as_fd())?;
+        Ok(Self(helper))
+    }
+
+    /// Reads what the helper has written, at most `most` bytes, without waiting. Empty: nothing new. `None`: the helper
+    /// has closed its output.
+    ///
+    /// # Errors
+    /// As read(2).
+    pub fn read_available(&mut self, most: usize) -> io::Result<Option<Vec<u8>>> {
+        let mut data = vec![0; most];
+        match self.0.stdout.read(&mut data) {
+            Ok(0) => Ok(None),
+            Ok(count) => {
+                data.truncate(count);
+                Ok(Some(data))
+            }
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
+                Ok(Some(Vec::new()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for FollowedHelper {
+    fn drop(&mut self) {
+        let helper = &self.0;
+        // It may have exited by itself.
+        let _ = send_signal(&helper.pidfd, Signal::KILL);
+        let _ = wait_for(helper.pidfd.as_fd(), Instant::now() + KILL_WAIT);
+        let _ = helper.child.reap(&helper.pidfd);
+    }
+}
+
+fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
+    fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    Ok(())
+}
+
 /// One of the helpers that may run at a time.
-struct HelperSlot;
+#[derive(Debug)]
+struct HelperSlot(&'static AtomicUsize);
 
 static HELPERS: AtomicUsize = AtomicUsize::new(0);
+static FOLLOWED: AtomicUsize = AtomicUsize::new(0);
 
 impl HelperSlot {
-    fn take() -> io::Result<Self> {
-        let taken = HELPERS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |helpers| {
-            (helpers < HELPERS_MAX).then_some(helpers + 1)
+    /// Takes one of `most`, which `taken` counts.
+    fn take(count: &'static AtomicUsize, most: usize) -> io::Result<Self> {
+        let taken = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |helpers| {
+            (helpers < most).then_some(helpers + 1)
         });
         taken
-            .map(|_| Self)
+            .map(|_| Self(count))
             .map_err(|_| io::ErrorKind::WouldBlock.into())
     }
 }
 
 impl Drop for HelperSlot {
     fn drop(&mut self) {
-        HELPERS.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
+#[derive(Debug)]
 struct HelperProcess {
     child: RegisteredChild,
     pidfd: OwnedFd,
@@ -180,12 +246,11 @@ struct HelperProcess {
 }
 
 impl HelperProcess {
-    fn start(command: &mut Command, stdin: Stdio) -> io::Result<Self> {
+    fn start(command: &mut Command, stdin: Stdio, slot: HelperSlot) -> io::Result<Self> {
         command
             .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
-        let slot = HelperSlot::take()?;
         let mut child = RegisteredChild::announce();
         let mut spawned = command.spawn()?;
         let pid = i32::try_from(spawned.id()).map_err(io::Error::other)?;
@@ -272,5 +337,28 @@ mod tests {
         );
         assert!(run("/nosuch/program", &[], 4, long).is_err());
         assert_eq!(HELPERS.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_followed_helper_ends_with_its_reader() {
+        let script = "echo one; sleep 0.05; echo two; exec sleep 1000";
+        let started = FollowedHelper::start(Command::new("sh").args(["-c", script]));
+        let mut helper = started.expect("started");
+        let mut text = Vec::new();
+        let until = Instant::now() + Duration::from_secs(20);
+        while text != b"one\ntwo\n" {
+            assert!(Instant::now() < until, "{text:?}");
+            text.extend(helper.read_available(100).expect("read").expect("open"));
+        }
+        let begun = Instant::now();
+        drop(helper);
+        assert!(begun.elapsed() < Duration::from_secs(10), "it was killed");
+        let started = FollowedHelper::start(&mut Command::new("true"));
+        let mut helper = started.expect("started");
+        while helper.read_available(100).expect("read").is_some() {
+            assert!(Instant::now() < until, "its output stays open");
+        }
+        drop(helper);
+        assert_eq!(FOLLOWED.load(Ordering::Relaxed), 0);
     }
 }

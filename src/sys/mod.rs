@@ -64,7 +64,7 @@ pub use daemonize::{
     new_session, set_umask,
 };
 pub use environment::set_environment_variable;
-pub use helper::{OrphanReap, RegisteredChild, output_of, reap_orphan};
+pub use helper::{FollowedHelper, OrphanReap, RegisteredChild, output_of, reap_orphan};
 pub use inherit::{
     NamedFds, raw_fd_number, read_inherited, read_sealed, replace_image, sealed_memory,
     set_inheritable, take_inherited,

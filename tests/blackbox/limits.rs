@@ -14,7 +14,10 @@ use crate::support::runner::{Outcome, Trial};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("limits::programs_have_their_configured_limits", all_keys),
+        Trial::new(
+            "limits::t09_programs_have_their_configured_limits",
+            all_keys,
+        ),
         Trial::new("limits::a_refusal_names_its_key", refusal),
         Trial::new(
             "limits::limits_that_need_no_root_work_without_root",

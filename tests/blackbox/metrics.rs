@@ -12,6 +12,10 @@ use crate::support::{LIMIT, expect, wait_for};
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("metrics::m01_node_exporter_shows_the_same", node_exporter),
+        Trial::new(
+            "metrics::m02_numbers_of_process_info_are_int_and_texts_are_string",
+            types,
+        ),
         Trial::new("metrics::promtool_finds_nothing_else", promtool),
         Trial::new("metrics::prometheus_scrapes_openmetrics", prometheus),
         Trial::new("metrics::cgroups_count_children_too", cgroups),
@@ -110,6 +114,51 @@ fn node_exporter() -> Result<Outcome, String> {
         inherited(&theirs) == inherited(&ours),
         format!("node_exporter:\n{theirs}\nours:\n{ours}"),
     )?;
+    Ok(Outcome::Passed)
+}
+
+/// node_exporter crashes if a member has another type.
+fn types() -> Result<Outcome, String> {
+    const CALL: &str = "<?xml version='1.0'?><methodCall><methodName>supervisor.getAllProcessInfo</methodName><params/></methodCall>";
+    let host = host()?;
+    let mut connection =
+        Connection::open(&host.daemon()?.address).map_err(|error| error.to_string())?;
+    let request = format!(
+        "POST /RPC2 HTTP/1.0\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n{CALL}",
+        CALL.len()
+    );
+    connection
+        .send(request.as_bytes())
+        .map_err(|error| error.to_string())?;
+    let answer = connection.answer().map_err(|error| error.to_string())?;
+    let answer = answer.ok_or("no answer")?;
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    let members: Vec<&str> = text.split("<member>").skip(1).collect();
+    for (name, kind) in [
+        ("start", "int"),
+        ("stop", "int"),
+        ("now", "int"),
+        ("state", "int"),
+        ("exitstatus", "int"),
+        ("pid", "int"),
+        ("name", "string"),
+        ("group", "string"),
+        ("statename", "string"),
+        ("spawnerr", "string"),
+        ("logfile", "string"),
+        ("description", "string"),
+    ] {
+        let of_name = format!("<name>{name}</name>");
+        let those: Vec<&&str> = members
+            .iter()
+            .filter(|member| member.contains(&of_name))
+            .collect();
+        let begin = format!("<value><{kind}>");
+        expect(
+            those.len() == 4 && those.iter().all(|member| member.contains(&begin)),
+            format!("{name}: {those:?}"),
+        )?;
+    }
     Ok(Outcome::Passed)
 }
 

@@ -610,7 +610,7 @@ fn cfg_66_the_client_section_matches_the_reference() {
         let dir = place.lay(number, &[("s.conf", text)]);
         let asked = json!({"cwd": dir, "args": ["-c", "s.conf", "status"]});
         let expected = oracle.ask("client", &[asked]).remove(0);
-        let given = match ctl_spec("s.conf", &seen(&dir)) {
+        let given = match ctl_spec("s.conf", &seen(&dir), true) {
             Ok(spec) => json!({
                 "serverurl": spec.serverurl,
                 "username": spec.username,

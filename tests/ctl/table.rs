@@ -268,7 +268,7 @@ pub(crate) const STEPS: &[Step] = &[
              status <name> <name>\tGet status for multiple named processes\n\
              status\t\t\tGet all process status info\n\
              status --json [...]\tThe same as one line of JSON\n\
-             status -v [...]\t\tAlso restarts, the last exit and the last error\n",
+             status -v [...]\t\tAlso restarts, the last exit, the last error, and the last lines of stderr of the last instance\n",
             0,
         ),
     ),

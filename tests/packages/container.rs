@@ -31,11 +31,11 @@ autostart=false
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = vec![
-        trial("container::it_starts_logs_and_stops", |engine| {
+        trial("container::t01_t06_it_starts_logs_and_stops", |engine| {
             runs(engine, Manner::Plain)
         }),
         trial(
-            "container::it_runs_without_capabilities_or_user_name_on_a_read_only_root",
+            "container::t04_t11_it_runs_without_capabilities_or_user_name_on_a_read_only_root",
             |engine| runs(engine, Manner::Confined),
         ),
         trial(
@@ -46,13 +46,13 @@ pub(crate) fn tests() -> Vec<Trial> {
             "container::a_broken_configuration_is_reported_and_ends_the_container",
             broken,
         ),
-        trial("container::the_health_check_asks_the_daemon", health),
+        trial("container::t10_the_health_check_asks_the_daemon", health),
         trial(
             "container::users_and_hosts_are_found_without_libraries",
             names,
         ),
         skippable(
-            "container::g59_a_static_binary_loads_no_library",
+            "container::g59_t07_a_static_binary_loads_no_library",
             no_library,
         ),
     ];

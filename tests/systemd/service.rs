@@ -29,7 +29,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             "a_wrong_configuration_is_reported_and_a_fix_is_enough",
             wrong,
         ),
-        ("the_classic_unit_works", classic),
+        ("u02_the_classic_unit_works", classic),
     ];
     list.iter()
         .map(|&(name, test)| trial(format!("service::{name}"), test))

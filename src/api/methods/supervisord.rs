@@ -58,7 +58,7 @@ fn rolling_limits(at_once: u32, options: Vec<(String, String)>) -> Result<Rollin
 /// The methods that Supervisor does not have.
 pub(super) const METHODS: &[Method] = {
     use FaultCode::{BadName, CantReread, Failed, IncorrectParameters, NotRunning};
-    use Permission::{Configure, Control, Shutdown, Status, Update};
+    use Permission::{Configure, Control, ReadLogs, Shutdown, Status, Update};
     use ResultKind::{
         Dependencies, Diff, Done, DoneOrResults, Generation, Plan, Results, Scaled, Table, Texts,
     };
@@ -309,6 +309,33 @@ pub(super) const METHODS: &[Method] = {
             route: "GET /processes/{name}/runs",
             doc: "Return the last runs of a program with `cron`, at most 50. With a state directory, they survive a restart of the host.",
             bind: |args| Ok(BoundCall::Engine(Request::Runs(args.text()?))),
+        },
+        Method {
+            names: &["supervisord.getLastStderr"],
+            params: &[
+                param(
+                    "names",
+                    ParamKind::Names,
+                    "`process`, `group:process`, `group:*`, or an array of those; empty: all processes. A word that names no process means the group of that name",
+                ),
+                param(
+                    "most",
+                    ParamKind::Int,
+                    "Maximum number of instances of each process, the newest; 0 = all that are kept",
+                ),
+            ],
+            returns: Texts,
+            result: "One string per dead instance, sorted by group and name, then the oldest first, of members separated by tabs: name of the process, PID, time of the exit in seconds since the epoch, how it exited, the text, in which backslash, tab, line feed and carriage return are escaped as `\\\\`, `\\t`, `\\n`, `\\r`",
+            faults: &[IncorrectParameters, Failed],
+            permission: ReadLogs,
+            route: "GET /last-stderr",
+            doc: "Return what dead instances wrote last to standard error, at most 4 KiB of each; with `redirect_stderr`, the end of the common output. The daemon keeps the last eight instances of each process that wrote anything, fewer if it has more than 512 processes. An upgrade keeps them, a crash of the daemon does not. Unknown names are omitted.",
+            bind: |args| {
+                let (names, most) = (args.names()?, args.int()?);
+                let most = u32::try_from(most)
+                    .map_err(|_| IncorrectParameters.of(format!("most is {most}")))?;
+                Ok(BoundCall::Engine(Request::LastStderr { names, most }))
+            },
         },
         Method {
             names: &["supervisord.planUpdate"],

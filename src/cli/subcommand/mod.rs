@@ -1,6 +1,7 @@
 //! SUBCOMMANDS: the subcommands of `supervisord`, which its first argument selects. Each is a clap command, and all that is
 //! known about it derives from that: parsing, help, completion and manual.
 
+mod ctl;
 mod import;
 mod init;
 mod service;
@@ -15,12 +16,16 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use super::completion::{self, Candidate, Completion, NameSource, WordPosition};
 use super::getopt::OptionSpec;
 use super::options::OptionRow;
+pub use ctl::CtlArgs;
 pub use import::ImportArgs;
 pub use init::InitArgs;
 pub use service::{ServiceAction, ServiceArgs};
 
 /// All subcommands, in the order of the help text.
-pub static SUBCOMMANDS: [Subcommand; 4] = [
+pub static SUBCOMMANDS: [Subcommand; 5] = [
+    Subcommand::new(ctl::NAME, ctl::command, |matches| {
+        SubcommandRequest::Ctl(ctl::args(matches))
+    }),
     Subcommand::new(import::NAME, import::command, |matches| {
         SubcommandRequest::Import(import::args(matches))
     }),
@@ -48,6 +53,8 @@ pub struct Subcommand {
 /// What a valid command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubcommandRequest {
+    /// Control a running daemon.
+    Ctl(CtlArgs),
     /// Convert systemd units to program sections.
     Import(ImportArgs),
     /// Install the daemon as a systemd service, or control the service.
@@ -113,6 +120,35 @@ impl Subcommand {
             .find(|subcommand| subcommand.name == name)
     }
 
+    /// The subcommand that a command line (without argv\[0\]) selects, with its arguments. `-c FILE` may precede `ctl`, as in
+    /// Go. `None`: the command line is that of the daemon.
+    #[must_use]
+    pub fn of_command_line(args: &[String]) -> Option<(&'static Self, Vec<String>)> {
+        let (first, rest) = args.split_first()?;
+        if let Some(subcommand) = Self::find_subcommand(first) {
+            return Some((subcommand, rest.to_vec()));
+        }
+        let is_separate = first == "-c" || first == "--configuration";
+        let is_joined = first.starts_with("--configuration=")
+            || first.len() > 2 && first.starts_with("-c") && !first.starts_with("--");
+        let at = match (is_separate, is_joined) {
+            (true, _) => 2,
+            (false, true) => 1,
+            (false, false) => return None,
+        };
+        let behind = args.get(at..)?;
+        (behind.first()? == ctl::NAME).then(|| {
+            let arguments = args[..at].iter().chain(&behind[1..]);
+            Self::find_subcommand(ctl::NAME).map(|it| (it, arguments.cloned().collect()))
+        })?
+    }
+
+    /// Whether it is `ctl`, whose words the room `ctl` completes.
+    #[must_use]
+    pub fn is_client(&self) -> bool {
+        self.name == ctl::NAME
+    }
+
     fn command(&self) -> &Command {
         self.command.get_or_init(self.build)
     }
@@ -128,6 +164,8 @@ impl Subcommand {
         args: &[String],
     ) -> Result<SubcommandRequest, SubcommandText> {
         let command = self.command().clone();
+        let moved = self.is_client().then(|| ctl::options_first(args));
+        let args = moved.as_deref().unwrap_or(args);
         let matches = command
             .bin_name(format!("{argv0} {}", self.name))
             .no_binary_name(true)
@@ -352,6 +390,39 @@ mod tests {
     }
 
     #[test]
+    fn g09_options_of_ctl_are_accepted_everywhere() {
+        let expected = CtlArgs {
+            url: Some("unix:///s".to_owned()),
+            user: Some("u".to_owned()),
+            password: Some("p".to_owned()),
+            configuration: Some("f".to_owned()),
+            is_verbose: true,
+            words: ["status", "a", "--json"].map(str::to_owned).into(),
+        };
+        for line in [
+            "ctl -c f -s unix:///s -u u -P p -v status a --json",
+            "ctl status -v a -sunix:///s --json --user u -Pp -cf",
+            "-c f ctl --serverurl=unix:///s status a --json --user=u --password p --verbose",
+            "--configuration=f ctl -vsunix:///s -uu -Pp status a --json",
+            "-cf ctl -s unix:///s -u u -P p -v -- status a --json",
+        ] {
+            let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            let (subcommand, args) = Subcommand::of_command_line(&args).expect("ctl");
+            let read = subcommand.parse_args("supervisord", &args);
+            assert_eq!(read, Ok(SubcommandRequest::Ctl(expected.clone())), "{line}");
+        }
+        let read = read("ctl", "tail -f a -- -s");
+        let Ok(SubcommandRequest::Ctl(args)) = read else {
+            panic!("{read:?}");
+        };
+        assert_eq!(args.words, ["tail", "-f", "a", "-s"]);
+        for line in ["-c f status", "-c", "-c f", "-n ctl", "-c f import"] {
+            let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            assert!(Subcommand::of_command_line(&args).is_none(), "{line}");
+        }
+    }
+
+    #[test]
     fn mistakes_name_what_is_wrong_and_the_usage() {
         for (line, told) in [
             ("service install -x", "unexpected argument '-x'"),
@@ -369,6 +440,9 @@ mod tests {
             ("service --name a", "required arguments were not provided"),
             ("service", "uninstall"),
             ("import", "<UNIT>..."),
+            ("ctl -x status", "unexpected argument '-x'"),
+            ("ctl -s", "a value is required for '--serverurl <URL>'"),
+            ("ctl -v", "required arguments were not provided"),
         ] {
             let (subcommand, line) = line.split_once(' ').unwrap_or((line, ""));
             let Err(SubcommandText::Mistake(text)) = read(subcommand, line) else {

@@ -4,6 +4,7 @@ mod adopt;
 pub(super) mod bench;
 mod cgroups;
 mod daemon;
+mod dead_instances;
 mod dependencies;
 mod essential;
 mod events;

@@ -99,6 +99,14 @@ impl Reactor {
         if let Some(run) = &mut self.runs[place as usize]
             && !std::mem::replace(&mut run.told, true)
         {
+            let last = run.streams.iter().flatten();
+            let last = last.filter_map(|stream| stream.last_bytes()).next();
+            if let Some(data) = last.filter(|data| !data.is_empty()) {
+                (self.shared.report)(OutputReport::Outcome(OutputOutcome::LastStderr {
+                    instance: run.instance,
+                    data: data.into(),
+                }));
+            }
             (self.shared.report)(OutputReport::Outcome(OutputOutcome::Drained(run.instance)));
         }
     }

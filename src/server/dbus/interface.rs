@@ -173,6 +173,7 @@ pub(super) const BUS_METHODS: &[BusMethod] = &[
     call(Manager, "ReadProcessStderrLog", "supervisor.readProcessStderrLog", "read-log", Text),
     call(Manager, "TailProcessStdoutLog", "supervisor.tailProcessStdoutLog", "read-log", Tail),
     call(Manager, "TailProcessStderrLog", "supervisor.tailProcessStderrLog", "read-log", Tail),
+    call(Manager, "GetLastStderr", "supervisord.getLastStderr", "read-log", Lines),
     call(Manager, "ClearProcessLogs", "supervisor.clearProcessLogs", "clear-logs", Done),
     call(Manager, "ClearAllProcessLogs", "supervisor.clearAllProcessLogs", "clear-logs", Results),
     call(Manager, "SendProcessStdin", "supervisor.sendProcessStdin", "write-stdin", Done),

@@ -13,7 +13,7 @@ use super::connection::HttpConnection;
 use super::response::HandlerResponse;
 use crate::api::{Caller, FaultCode, JournalMatch, LogRef, Permission, Request};
 use crate::domain::Channel;
-use crate::output::{self, Chunk, Follower, LogFileId};
+use crate::output::{self, Chunk, Follower, JournalFollower, JournalSpan, LogFileId};
 use crate::server::blocking_pool::run_blocking;
 use crate::server::budget::QuotaPermit;
 use crate::server::calls::log_parts::{self, LogSource};
@@ -21,8 +21,12 @@ use crate::{control, sys};
 
 /// Maximum number of followed logs, all clients together. Trusted clients have a second quota of the same size.
 pub(in crate::server) const FOLLOWERS_MAX: usize = 256;
-/// Maximum number of bytes shown of a log in the journal: the same as of a log file.
+/// Maximum number of bytes shown of a log in the journal that cannot be followed: the same as of a log file.
 const JOURNAL_BYTES: u64 = 1024;
+/// Number of entries shown of a log in the journal before what follows.
+const JOURNAL_LINES: usize = 10;
+/// Pause between two reads of a journalctl that does not follow.
+const JOURNAL_PAUSE: Duration = Duration::from_millis(10);
 /// Pause between two reads of a log.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -48,7 +52,7 @@ pub(super) async fn follow_process_log(
     match channel {
         Some(channel) => {
             let of = LogRef::Process(name.to_owned(), channel);
-            follow_log(connection, caller, method, of, ReadPosition::of(head)).await
+            follow_log(connection, caller, head, of).await
         }
         None => only_get(method, HandlerResponse::Error(StatusCode::NOT_FOUND)),
     }
@@ -60,14 +64,7 @@ pub(super) async fn follow_main_log(
     caller: Caller,
     head: &Parts,
 ) -> HandlerResponse {
-    follow_log(
-        connection,
-        caller,
-        &head.method,
-        LogRef::Daemon,
-        ReadPosition::of(head),
-    )
-    .await
+    follow_log(connection, caller, head, LogRef::Daemon).await
 }
 
 /// How far the client has read the log by other means. Supervisor does not have it.
@@ -106,11 +103,10 @@ fn only_get(method: &Method, answer: HandlerResponse) -> HandlerResponse {
 async fn follow_log(
     connection: &Arc<HttpConnection>,
     caller: Caller,
-    method: &Method,
+    head: &Parts,
     of: LogRef,
-    from: Option<ReadPosition>,
 ) -> HandlerResponse {
-    if method != Method::GET {
+    if head.method != Method::GET {
         return HandlerResponse::Error(StatusCode::BAD_REQUEST);
     }
     let main = of == LogRef::Daemon;
@@ -128,8 +124,9 @@ async fn follow_log(
     let path = match source {
         LogSource::Nowhere => return HandlerResponse::Error(StatusCode::NOT_FOUND),
         LogSource::File(path) => path,
-        LogSource::Journal(of) => return journal_tail(of).await,
+        LogSource::Journal(of) => return follow_journal(connection, of, journal_span(head)).await,
     };
+    let from = ReadPosition::of(head);
     let Some(place) = connection.shared.followers.acquire(connection.guard.client) else {
         return HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE);
     };
@@ -155,25 +152,96 @@ async fn follow_log(
     }
 }
 
-/// Answers with the end of a log in the journal and the command that follows the log. The server does not follow the
-/// journal itself, because each client would need a `journalctl` process.
-async fn journal_tail(of: JournalMatch) -> HandlerResponse {
-    let text = run_blocking(move || {
-        let read = output::read_journal(&of, JOURNAL_BYTES);
-        let mut text = read.unwrap_or_default();
-        let hint = format!("==> in the journal: {} <==\n", output::follow_command(&of));
-        text.extend_from_slice(hint.as_bytes());
-        text
+/// Which entries of a log in the journal the address asks for: `?lines=⟨count⟩` or `?since=⟨seconds since the epoch⟩`, and
+/// `&follow=0` for a response that ends. Supervisor does not have it.
+fn journal_span(head: &Parts) -> JournalSpan {
+    let query = head.uri.query().unwrap_or_default();
+    let value = |name| query.split('&').find_map(|part| part.strip_prefix(name));
+    JournalSpan {
+        since: value("since=").and_then(|text| text.parse().ok()),
+        lines: value("lines=")
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(JOURNAL_LINES),
+        follows: value("follow=") != Some("0"),
+    }
+}
+
+/// Follows a log that is only in the journal, by a journalctl of its own. If that cannot be started, answers with the end
+/// of the log and the command that follows it.
+async fn follow_journal(
+    connection: &Arc<HttpConnection>,
+    of: JournalMatch,
+    span: JournalSpan,
+) -> HandlerResponse {
+    let Some(place) = connection.shared.followers.acquire(connection.guard.client) else {
+        return HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE);
+    };
+    let opened = run_blocking({
+        let of = of.clone();
+        move || JournalFollower::open(&of, span).ok()
     });
     let (sender, chunks) = mpsc::channel(1);
-    // The channel has room for this single message.
-    let _ = sender.try_send(text.await.unwrap_or_default().into());
+    match opened.await.flatten() {
+        Some(follower) => {
+            let sending = send_journal(connection.clone(), follower, span.follows, sender, place);
+            tokio::spawn(sending);
+        }
+        None => {
+            let text = run_blocking(move || {
+                let read = output::read_journal(&of, JOURNAL_BYTES);
+                let mut text = read.unwrap_or_default();
+                let hint = format!("==> in the journal: {} <==\n", output::follow_command(&of));
+                text.extend_from_slice(hint.as_bytes());
+                text
+            });
+            // The channel has room for this single message.
+            let _ = sender.try_send(text.await.unwrap_or_default().into());
+        }
+    }
     HandlerResponse::Log {
         modified: sys::now().wall.secs(),
         chunks,
         main: false,
         file: None,
     }
+}
+
+/// Sends what journalctl writes until the client disconnects, the server stops or journalctl ends.
+async fn send_journal(
+    connection: Arc<HttpConnection>,
+    mut follower: JournalFollower,
+    follows: bool,
+    sender: mpsc::Sender<Bytes>,
+    _place: QuotaPermit,
+) {
+    let mut stop = connection.shared.stop.clone();
+    // A response that ends is read without pauses.
+    let pause = if follows { PAUSE } else { JOURNAL_PAUSE };
+    while let Ok(Some(chunk)) = follower.poll() {
+        let idle = chunk.is_empty();
+        if !idle {
+            // If the budget has no room for the chunk, close the stream: this client is a slow reader.
+            let Some(chunk) = connection.guard.budget_bytes(chunk) else {
+                break;
+            };
+            tokio::select! {
+                sent = sender.send(chunk) => if sent.is_err() { break },
+                _ = stop.wait_for(|stop| *stop) => break,
+            }
+        }
+        if connection.stream.peer_is_gone() {
+            break;
+        }
+        if idle {
+            tokio::select! {
+                () = sleep(pause) => {},
+                () = sender.closed() => break,
+                _ = stop.wait_for(|stop| *stop) => break,
+            }
+        }
+    }
+    // Dropping it kills journalctl and waits for its exit.
+    let _ = run_blocking(move || drop(follower)).await;
 }
 
 fn open_follower(path: &Path, from: Option<ReadPosition>) -> Option<(Follower, i64)> {

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 
 use super::action_outcome::unexpected;
 use super::form::Form;
+use super::last_stderr::last_stderr;
 use super::page_response::html_page;
 use super::perform_action::call_method;
 use super::table::clear_question;
@@ -70,6 +71,8 @@ struct LogSubject<'a> {
     /// Whether the daemon chose the channel, because the address names none.
     is_chosen: bool,
     note: Option<&'static str>,
+    /// What ended instances wrote last. `None`: nothing is known.
+    ended: Option<Markup>,
 }
 
 impl<'a> LogSubject<'a> {
@@ -87,6 +90,7 @@ impl<'a> LogSubject<'a> {
             channel: Some(channel),
             is_chosen: asked.is_none(),
             note: None,
+            ended: None,
         }
     }
 
@@ -173,6 +177,7 @@ pub(super) async fn process_log_page(
         let ask = clear_question(process.name.as_str(), process.group.as_str());
         subject.clear = has_log.then(|| (format!("clear {name}"), ask));
         subject.restart = Some(format!("restart {name}"));
+        subject.ended = last_stderr(connection, caller, name).await;
     }
     if asked.is_none() && channel == Channel::Stderr {
         subject.note = Some("Standard output is empty. Standard error is shown.");
@@ -207,6 +212,7 @@ pub(super) async fn daemon_log_page(
         channel: None,
         is_chosen: true,
         note: None,
+        ended: None,
     };
     let html = render_log(connection, &subject, limit, search, true, &found);
     html_page(StatusCode::OK, html)
@@ -399,6 +405,7 @@ fn render_log(
             "\n" (shown)
         }
         button #newer.script type="button" hidden {}
+        @if let Some(ended) = &subject.ended { (ended) }
     };
     page::render_frame(&subject.title, &["log.js"], &bar, &content)
 }

@@ -10,6 +10,7 @@ mod assets;
 mod confirmation;
 mod csrf;
 mod form;
+mod last_stderr;
 mod links;
 mod live;
 mod live_updates;

@@ -254,7 +254,7 @@ fn log_servers(config: &Config, activity: &mut Activity) {
         for name in &config.rpc_interfaces {
             activity.write(sys::now().wall, &Line::RpcInterface { name: name.clone() });
         }
-        if server.credentials.is_none() {
+        if server.credentials.is_none() && server.tokens_file.is_none() {
             let section = server.section.clone();
             activity.write(sys::now().wall, &Line::NoAuthentication { section });
         }

@@ -83,6 +83,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sd_notify", &["engine/systemd.rs"]),
     ("subtle", &["control/auth.rs"]),
     ("sha1", &["control/auth.rs", "cgroup/name.rs"]),
+    ("sha2", &["control/auth.rs"]),
     ("maud", &["server/web/"]),
     (
         "jiff",

@@ -49,6 +49,9 @@ pub struct Caller {
     pub pid: Option<i32>,
     /// The user name of basic authentication.
     pub login: Option<String>,
+    /// The name of the token with which the request was authenticated.
+    #[serde(default)]
+    pub token: Option<String>,
     /// The unique connection name on D-Bus, which is never reused.
     pub bus_name: Option<String>,
     /// The maximum that the rules of the server permit. `None`: the server has no rules.
@@ -63,6 +66,7 @@ impl Caller {
         gid: None,
         pid: None,
         login: None,
+        token: None,
         bus_name: None,
         access: None,
     };
@@ -79,6 +83,9 @@ impl Caller {
         }
         if let Some(login) = &self.login {
             who.push_str(&format!(" login={}", python_repr(login)));
+        }
+        if let Some(token) = &self.token {
+            who.push_str(&format!(" token={}", python_repr(token)));
         }
         if let Some(name) = &self.bus_name {
             who.push_str(&format!(" name={name}"));
@@ -137,6 +144,24 @@ impl AccessScope {
         self.covers_some(group, |_| true)
     }
 
+    /// Returns the processes that both cover.
+    fn intersection(&self, other: &Self) -> Self {
+        let (names, others) = match (self, other) {
+            (Self::All, scope) | (scope, Self::All) => return scope.clone(),
+            (Self::Only(names), Self::Only(others)) => (names, others),
+        };
+        let pairs = names
+            .iter()
+            .flat_map(|name| others.iter().map(move |other| (name, other)));
+        let common = pairs.filter_map(|(name, other)| match (&name.process, &other.process) {
+            _ if name.group != other.group => None,
+            (None, _) => Some(other.clone()),
+            (_, None) => Some(name.clone()),
+            (Some(process), Some(same)) => (process == same).then(|| name.clone()),
+        });
+        Self::Only(common.collect())
+    }
+
     fn covers_some(&self, group: &str, fits: impl Fn(Option<&str>) -> bool) -> bool {
         match self {
             Self::All => true,
@@ -165,6 +190,19 @@ impl Access {
             AccessScope::Only(names) if names.is_empty() => None,
             scope => Some(scope),
         }
+    }
+
+    /// Returns what both permit.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        let both = Permission::ALL.iter().filter_map(|(permission, _)| {
+            let scope = self
+                .scope(*permission)?
+                .intersection(&other.scope(*permission)?);
+            let is_empty = matches!(&scope, AccessScope::Only(names) if names.is_empty());
+            (!is_empty).then_some((*permission, scope))
+        });
+        Self(both.collect())
     }
 
     /// Returns the processes for which the caller has any permission.
@@ -201,5 +239,37 @@ impl Grant {
             permission,
             scope: AccessScope::All,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_intersection_permits_what_both_permit() {
+        use Permission::{Control, ReadLogs, Shutdown, Status};
+        let only = |names: &[&str]| {
+            AccessScope::Only(names.iter().map(|name| Namespec::parse(name)).collect())
+        };
+        let socket = Access(vec![
+            (Status, AccessScope::All),
+            (Control, only(&["web:*", "g:a", "g:b", "x"])),
+            (ReadLogs, only(&["web:*"])),
+        ]);
+        let token = Access(vec![
+            (Status, only(&["web:*"])),
+            (Control, only(&["web:1", "g:*", "y"])),
+            (ReadLogs, only(&["x"])),
+            (Shutdown, AccessScope::All),
+        ]);
+        let expected = [
+            (Status, only(&["web:*"])),
+            (Control, only(&["web:1", "g:a", "g:b"])),
+        ];
+        for both in [socket.intersection(&token), token.intersection(&socket)] {
+            assert_eq!(both.0, expected);
+        }
+        assert!(socket.intersection(&Access(Vec::new())).is_empty());
     }
 }

@@ -245,6 +245,8 @@ requests! {
     Generation => reads;
     /// Returns [`Reply::LogFile`] or [`Reply::Journal`]. Fault: BAD_NAME.
     LogFile(log: LogRef as Log) => reads;
+    /// Returns [`Reply::Text`]: the path of the program's own configuration file. Faults: BAD_NAME, NO_FILE.
+    ConfFile(name: String as Process) => reads;
     /// Returns [`Reply::Done`]. Faults: NO_FILE, FAILED.
     ClearDaemonLog => changes "clear-log";
     /// Returns [`Reply::Done`] for one process, [`Reply::Results`] for all. Faults: BAD_NAME, FAILED.
@@ -449,6 +451,9 @@ pub struct ProcessView {
     pub next_run: Option<i64>,
     /// For an event listener: how many events its pool has discarded since it was added.
     pub events_discarded: u64,
+    /// Whether the process is as it should be after the start of the daemon: RUNNING and not unhealthy, or exited as
+    /// expected without a restart. `None`: it does not start with the daemon.
+    pub ready: Option<bool>,
     /// How many events wait in the pool of the process. 0 if it is no listener.
     pub events_waiting: u64,
     /// How often its attempts ended, by reason, since its group was added.

@@ -201,7 +201,9 @@ fn set(
     let directory = |text: &str| value::existing_directory(text, lookup);
     let over = &mut options.overrides;
     match key {
-        "logfile" => set_once(&mut over.logfile, given, path),
+        "logfile" => set_once(&mut over.logfile, given, |text| {
+            value::log_path(text, lookup)
+        }),
         "logfile_maxbytes" => set_once(&mut over.logfile_maxbytes, given, value::byte_size),
         "logfile_backups" => set_once(&mut over.logfile_backups, given, value::integer),
         "loglevel" => set_once(&mut over.loglevel, given, value::log_level),

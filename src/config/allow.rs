@@ -1,4 +1,4 @@
-//! Parses `allow=` of a unix server: which users may do what with which processes. One rule per line, or separated by
+//! Parses `allow=` of a server: which users may do what with which processes. One rule per line, or separated by
 //! commas:
 //!
 //! ```text
@@ -12,6 +12,9 @@
 //! A user is a name or a uid; a group begins with `@` (a percent sign would begin an expansion). `all` means every
 //! verb. Any permission on a process includes `status`. The order of rules does not matter: what one rule allows is
 //! allowed.
+//!
+//! The users of a unix server are those of the host, as the kernel reports them. Those of a TCP server are the names with
+//! which clients log in.
 
 use super::lookup::Lookup;
 use super::spec::{AllowRule, AllowSubject};
@@ -26,18 +29,40 @@ const RULES_MAX: usize = 1000;
 /// # Errors
 /// A message that names the rule and what is wrong with it.
 pub(super) fn rules(text: &str, lookup: &dyn Lookup) -> Result<Vec<AllowRule>, String> {
-    let rules: Vec<AllowRule> = text
-        .split([',', '\n'])
-        .map(str::trim)
-        .filter(|rule| !rule.is_empty())
-        .map(|rule| one(rule, lookup).map_err(|why| format!("Invalid allow rule '{rule}': {why}")))
-        .collect::<Result<_, _>>()?;
+    let rules = rules_for(text, |name| who(name, lookup))?;
     if rules.is_empty() {
         return Err(
             "allow has no rule, so only root and the user of supervisord have access (add a rule)"
                 .to_owned(),
         );
     }
+    Ok(rules)
+}
+
+/// Parses the rules of a TCP server.
+///
+/// # Errors
+/// A message that names the rule and what is wrong with it.
+pub(super) fn login_rules(text: &str) -> Result<Vec<AllowRule>, String> {
+    let rules = rules_for(text, login)?;
+    if rules.is_empty() {
+        return Err("allow has no rule, so nobody has access (add a rule)".to_owned());
+    }
+    Ok(rules)
+}
+
+fn rules_for(
+    text: &str,
+    subject: impl Fn(&str) -> Result<AllowSubject, String>,
+) -> Result<Vec<AllowRule>, String> {
+    let rules: Vec<AllowRule> = text
+        .split([',', '\n'])
+        .map(str::trim)
+        .filter(|rule| !rule.is_empty())
+        .map(|rule| {
+            one(rule, &subject).map_err(|why| format!("Invalid allow rule '{rule}': {why}"))
+        })
+        .collect::<Result<_, _>>()?;
     if rules.len() > RULES_MAX {
         return Err(format!(
             "too many allow rules: {} (maximum {RULES_MAX})",
@@ -47,12 +72,38 @@ pub(super) fn rules(text: &str, lookup: &dyn Lookup) -> Result<Vec<AllowRule>, S
     Ok(rules)
 }
 
-fn one(rule: &str, lookup: &dyn Lookup) -> Result<AllowRule, String> {
+fn one(
+    rule: &str,
+    subject: impl Fn(&str) -> Result<AllowSubject, String>,
+) -> Result<AllowRule, String> {
     let words: Vec<&str> = rule.split_whitespace().collect();
     let (&name, rest) = words.split_first().ok_or("the rule is empty")?;
-    let (verbs, on) = match rest.iter().position(|word| *word == "on") {
-        Some(at) => (&rest[..at], Some(&rest[at + 1..])),
-        None => (rest, None),
+    let AllowedActions {
+        permissions,
+        processes,
+    } = allowed_actions(name, rest)?;
+    Ok(AllowRule {
+        who: subject(name)?,
+        permissions,
+        processes,
+    })
+}
+
+/// What a rule allows.
+pub(super) struct AllowedActions {
+    pub(super) permissions: Vec<Permission>,
+    /// `None`: all processes, and the daemon itself.
+    pub(super) processes: Option<Vec<Namespec>>,
+}
+
+/// Parses `VERB… [on PROCESS…]`, the words after `name`.
+///
+/// # Errors
+/// What is wrong with them.
+pub(super) fn allowed_actions(name: &str, words: &[&str]) -> Result<AllowedActions, String> {
+    let (verbs, on) = match words.iter().position(|word| *word == "on") {
+        Some(at) => (&words[..at], Some(&words[at + 1..])),
+        None => (words, None),
     };
     if verbs.is_empty() {
         return Err(format!("no verb after {name} (verbs: {})", known()));
@@ -75,11 +126,20 @@ fn one(rule: &str, lookup: &dyn Lookup) -> Result<AllowRule, String> {
         Some([]) => return Err("names of processes or groups must follow \"on\"".to_owned()),
         Some(names) => Some(names.iter().map(|name| Namespec::parse(name)).collect()),
     };
-    Ok(AllowRule {
-        who: who(name, lookup)?,
+    Ok(AllowedActions {
         permissions,
         processes,
     })
+}
+
+fn login(name: &str) -> Result<AllowSubject, String> {
+    match name {
+        "*" => Ok(AllowSubject::Everybody),
+        _ if name.starts_with('@') => Err(format!(
+            "{name} is a group of users of the host, whom a TCP server does not know (name the username of the section, or *)"
+        )),
+        _ => Ok(AllowSubject::Login(name.to_owned())),
+    }
 }
 
 fn who(name: &str, lookup: &dyn Lookup) -> Result<AllowSubject, String> {
@@ -145,6 +205,27 @@ mod tests {
             ("* on web", "no verb after *"),
         ] {
             let error = read(text).expect_err(text);
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn rules_of_a_tcp_server_name_logins() {
+        let login = |name: &str| AllowSubject::Login(name.to_owned());
+        let who = |text: &str| {
+            let rules = login_rules(text)?;
+            Ok::<_, String>(rules.into_iter().map(|rule| rule.who).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            who("0 control, nosuch status\n* status"),
+            Ok(vec![login("0"), login("nosuch"), AllowSubject::Everybody])
+        );
+        for (text, part) in [
+            ("", "nobody has access"),
+            ("@staff status", "@staff is a group of users of the host"),
+            ("u dance", "Invalid allow rule 'u dance': unknown verb"),
+        ] {
+            let error = who(text).expect_err(text);
             assert!(error.contains(part), "{text}: {error}");
         }
     }

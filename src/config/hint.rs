@@ -174,7 +174,6 @@ const NOTIFY_SYNONYMS: &[(&str, &[&str])] = &[
 
 /// Keys of program sections in the Go re-implementation that are not supported here, in lower case.
 const NOT_YET: &[&str] = &[
-    "conf_file",
     "killwaitsecs",
     "syslog_facility",
     "syslog_stderr_priority",
@@ -196,7 +195,7 @@ fn has_programs(kind: SectionKind) -> bool {
 pub(super) fn is_not_yet(kind: SectionKind, key: &str) -> bool {
     match kind {
         kind if has_programs(kind) => NOT_YET.contains(&key),
-        SectionKind::InetServer => matches!(key, "nodename" | "remotes"),
+        SectionKind::InetServer => key == "remotes",
         _ => false,
     }
 }

@@ -103,7 +103,9 @@ fn file(kind: SectionKind, key: &ConfigKey, line: &str) -> String {
 }
 
 fn read(text: &str) -> Option<Config> {
-    let machine = Fake::default().with("/etc/s.conf", text);
+    let machine = Fake::default()
+        .with("/etc/s.conf", text)
+        .with("/etc/supervisor/tokens", "");
     load("/etc/s.conf", &DaemonOptions::default(), &machine).ok()
 }
 

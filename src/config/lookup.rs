@@ -77,6 +77,15 @@ pub trait Lookup {
         self.read(path)
             .map(|bytes| crate::domain::from_bytes(&bytes))
     }
+    /// Reads a file with secrets, which must be a regular file of at most [`super::tokens::TOKENS_BYTES_MAX`] bytes that
+    /// nobody but its owner can read.
+    ///
+    /// # Errors
+    /// It is missing, or cannot be trusted or read.
+    fn secret_file(&self, path: &str) -> Result<String, LookupError> {
+        self.read(path)
+            .map(|bytes| crate::domain::from_bytes(&bytes))
+    }
     /// The working directory, absolute.
     fn cwd(&self) -> String;
     /// The home directory of a user. `None` for `user`: of this process's user.

@@ -41,6 +41,7 @@ pub mod shlex;
 pub mod spec;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod tokens;
 pub mod value;
 pub mod watch;
 

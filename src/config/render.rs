@@ -200,7 +200,9 @@ mod tests {
     use super::*;
 
     fn loaded(text: &str) -> super::super::spec::Config {
-        let machine = Fake::default().with("/etc/s.conf", text);
+        let machine = Fake::default()
+            .with("/etc/s.conf", text)
+            .with("/etc/supervisor/tokens", "");
         load("/etc/s.conf", &DaemonOptions::default(), &machine).expect("valid")
     }
 

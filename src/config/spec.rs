@@ -71,6 +71,9 @@ pub struct DaemonSpec {
     pub logfile_maxbytes: Bytes,
     /// Number of old logs to keep; 0: truncate.
     pub logfile_backups: i64,
+    /// How the files of the log are named and kept besides.
+    #[serde(default)]
+    pub logfile_options: LogOptions,
     /// The lowest level that is logged.
     pub loglevel: Level,
     /// An absolute path.
@@ -124,6 +127,7 @@ impl DaemonSpec {
             logfile: PathBuf::new(),
             logfile_maxbytes: Bytes(0),
             logfile_backups: 0,
+            logfile_options: LogOptions::default(),
             loglevel: Level::Info,
             pidfile: PathBuf::new(),
             umask: 0,
@@ -193,12 +197,18 @@ pub struct ServerSpec {
     pub section: String,
     /// The address it listens at.
     pub address: ServerAddress,
-    /// The rules of a unix server. `None`: every peer that can connect may do everything, as in Supervisor.
+    /// The rules of the server. `None`: every client with access may do everything, as in Supervisor.
     pub allow: Option<Arc<[AllowRule]>>,
     /// User name and password. The password is plain, or `{SHA}` and 40 hex digits. `None`: no authentication.
     pub credentials: Option<Credentials>,
     /// Host names, besides the host's own, that browsers may use, in lower case.
     pub hosts: Vec<String>,
+    /// The file with the tokens that the server accepts. `None`: no tokens.
+    #[serde(default)]
+    pub tokens_file: Option<PathBuf>,
+    /// The name of this node in the Go project's addresses. `None`: the host name.
+    #[serde(default)]
+    pub nodename: Option<String>,
 }
 
 /// One rule of `allow=`.
@@ -213,7 +223,7 @@ pub struct AllowRule {
 }
 
 /// The peers that a rule applies to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AllowSubject {
     /// Every peer.
     Everybody,
@@ -221,6 +231,8 @@ pub enum AllowSubject {
     User(u32),
     /// Members of a group, by gid.
     Group(u32),
+    /// Clients of a TCP server that log in with this name.
+    Login(String),
 }
 
 /// User name and password of a server.
@@ -437,6 +449,9 @@ pub struct ProcessSpec {
     pub command: Arc<str>,
     /// The working directory, entered after the change of user.
     pub directory: Option<Arc<Path>>,
+    /// The program's own configuration file, which clients may read. `None`: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conf_file: Option<Arc<Path>>,
     /// `None`: inherit.
     pub umask: Option<u32>,
     /// Processes with lower priority start first.
@@ -549,6 +564,7 @@ impl ProcessSpec {
             kind: ProcessKind::Program,
             command: Arc::from(""),
             directory: None,
+            conf_file: None,
             umask: None,
             priority: 0,
             autostart: false,

@@ -460,12 +460,20 @@ pub fn logfile(text: &str, lookup: &dyn Lookup) -> Result<LogfileValue, String> 
         "none" | "off" => Ok(LogfileValue::None),
         "auto" => Ok(LogfileValue::Auto),
         "syslog" => Ok(LogfileValue::Syslog),
-        _ if text.contains(DATE_TOKEN) => {
-            // Differs: in Supervisor, the token is a part of the name.
-            existing_dirpath(log_options::before_date(text), lookup)?;
-            Ok(LogfileValue::File(expand_user(text, lookup)))
-        }
-        _ => existing_dirpath(text, lookup).map(LogfileValue::File),
+        _ => log_path(text, lookup).map(LogfileValue::File),
+    }
+}
+
+/// Parses the path of a log, whose directory exists, except for directories with [`DATE_TOKEN`] in their names.
+///
+/// # Errors
+/// The directory does not exist.
+// Differs: in Supervisor, the token is a part of the name.
+pub fn log_path(text: &str, lookup: &dyn Lookup) -> Result<String, String> {
+    match text.contains(DATE_TOKEN) {
+        true => existing_dirpath(log_options::before_date(text), lookup)
+            .map(|_| expand_user(text, lookup)),
+        false => existing_dirpath(text, lookup),
     }
 }
 

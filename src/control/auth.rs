@@ -3,36 +3,59 @@
 //! Of HTTP it knows only the value of the `Authorization` header.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sha1::{Digest, Sha1};
+use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::api::{Access, AccessScope, Caller, Fault, FaultCode, Grant, Permission, Transport};
 use crate::config::spec::{AllowRule, AllowSubject, Credentials};
+use crate::config::tokens::TokenSpec;
+use crate::domain::Namespec;
 use crate::sys;
 
-/// The result of checking the password of a request.
+/// How a request was authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PasswordCheck {
-    /// Accepted, under this user name if the server requires one.
-    Welcome(Option<String>),
+pub enum Login<'a> {
+    /// The server requires no authentication.
+    Anonymous,
+    /// By the user name and the password of the server.
+    User(&'a str),
+    /// By this token.
+    Token(&'a TokenSpec),
+}
+
+/// The result of checking the password or the token of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PasswordCheck<'a> {
+    /// Accepted.
+    Welcome(Login<'a>),
     /// No credentials, or wrong ones.
     Challenge,
     /// The header cannot be decoded.
     Undecodable,
 }
 
-/// Checks the value of an `Authorization` header. It takes the same time whether the user name or the password is
-/// wrong.
+/// What a server accepts as proof of identity.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ServerLogins<'a> {
+    /// The user name and the password. `None`: no password.
+    pub credentials: Option<&'a Credentials>,
+    /// The tokens. `None`: the server has no tokens file.
+    pub tokens: Option<&'a [TokenSpec]>,
+}
+
+/// Checks the value of an `Authorization` header: a user name and a password, the name of a token and the token, or a
+/// token alone. It takes the same time whether the name or the secret is wrong.
 ///
 /// # Source
-/// RFC 7617.
+/// RFC 7617, RFC 6750.
 // Differs: credentials without a colon are challenged. Supervisor answers 500.
 #[must_use]
-pub fn check_password(wanted: Option<&Credentials>, header: Option<&[u8]>) -> PasswordCheck {
-    let Some(wanted) = wanted else {
-        return PasswordCheck::Welcome(None);
-    };
+pub fn check_password<'a>(wanted: ServerLogins<'a>, header: Option<&[u8]>) -> PasswordCheck<'a> {
+    if wanted.credentials.is_none() && wanted.tokens.is_none() {
+        return PasswordCheck::Welcome(Login::Anonymous);
+    }
     let Some(header) = header else {
         return PasswordCheck::Challenge;
     };
@@ -41,16 +64,37 @@ pub fn check_password(wanted: Option<&Credentials>, header: Option<&[u8]>) -> Pa
         Some(at) => header.split_at(at),
         None => (header, &[][..]),
     };
+    let rest = rest.trim_ascii();
+    if scheme.eq_ignore_ascii_case(b"bearer") {
+        let found = find_token(wanted.tokens.unwrap_or_default(), rest, None);
+        return match found {
+            Some(token) => PasswordCheck::Welcome(Login::Token(token)),
+            None => PasswordCheck::Challenge,
+        };
+    }
     if !scheme.eq_ignore_ascii_case(b"basic") {
         return PasswordCheck::Challenge;
     }
-    let Ok(decoded) = STANDARD.decode(rest.trim_ascii()) else {
+    let Ok(decoded) = STANDARD.decode(rest) else {
         return PasswordCheck::Undecodable;
     };
     let Some(colon) = decoded.iter().position(|&byte| byte == b':') else {
         return PasswordCheck::Challenge;
     };
     let (user, password) = (&decoded[..colon], &decoded[colon + 1..]);
+    let token = find_token(wanted.tokens.unwrap_or_default(), password, Some(user));
+    match wanted.credentials {
+        Some(wanted) if bool::from(is_right_password(wanted, user, password)) => {
+            PasswordCheck::Welcome(Login::User(&wanted.username))
+        }
+        _ => match token {
+            Some(token) => PasswordCheck::Welcome(Login::Token(token)),
+            None => PasswordCheck::Challenge,
+        },
+    }
+}
+
+fn is_right_password(wanted: &Credentials, user: &[u8], password: &[u8]) -> Choice {
     let right_user = digests_match(user, wanted.username.as_bytes());
     let right_password = match wanted.password.strip_prefix("{SHA}") {
         Some(hex) => to_hex(&Sha1::digest(password))
@@ -58,10 +102,66 @@ pub fn check_password(wanted: Option<&Credentials>, header: Option<&[u8]>) -> Pa
             .ct_eq(hex.as_bytes()),
         None => digests_match(password, wanted.password.as_bytes()),
     };
-    if bool::from(right_user & right_password) {
-        PasswordCheck::Welcome(Some(wanted.username.clone()))
-    } else {
-        PasswordCheck::Challenge
+    right_user & right_password
+}
+
+/// Compares with all tokens, so that the time does not reveal which one is similar. `name`: the name that the token must
+/// have. `None`: any.
+fn find_token<'a>(
+    tokens: &'a [TokenSpec],
+    given: &[u8],
+    name: Option<&[u8]>,
+) -> Option<&'a TokenSpec> {
+    let digest = Sha256::digest(given);
+    let mut found = None;
+    for token in tokens {
+        let has_name = match name {
+            Some(name) => digests_match(name, token.name.as_bytes()),
+            None => Choice::from(1),
+        };
+        if bool::from(digest.as_slice().ct_eq(&token.digest) & has_name) {
+            found = Some(token);
+        }
+    }
+    found
+}
+
+/// Creates a token from 32 random bytes. Returns the token and its digest.
+#[must_use]
+pub fn new_token(random: [u8; 32]) -> (String, [u8; 32]) {
+    let token = URL_SAFE_NO_PAD.encode(random);
+    let digest = Sha256::digest(&token).into();
+    (token, digest)
+}
+
+/// Returns what the rules of a server let a caller do that was authenticated with `login`. `None`: everything. `peer`:
+/// the same for the peer of the connection, which a token cannot extend.
+#[must_use]
+pub fn access_for_login(
+    rules: Option<&[AllowRule]>,
+    peer: &Caller,
+    login: &Login<'_>,
+) -> Option<Access> {
+    match login {
+        Login::Token(token) => {
+            let granted = granted_by(&token.permissions, token.processes.as_ref());
+            let granted = Access(granted.collect());
+            Some(match &peer.access {
+                Some(access) => access.intersection(&granted),
+                None => granted,
+            })
+        }
+        Login::User(_) | Login::Anonymous if peer.transport == Transport::Inet => {
+            let concerned = rules?.iter().filter(|rule| match &rule.who {
+                AllowSubject::Everybody => true,
+                AllowSubject::Login(name) => {
+                    matches!(login, Login::User(user) if name == user)
+                }
+                AllowSubject::User(_) | AllowSubject::Group(_) => false,
+            });
+            Some(granted_by_rules(concerned))
+        }
+        Login::User(_) | Login::Anonymous => peer.access.clone(),
     }
 }
 
@@ -144,16 +244,43 @@ pub fn access_for_peer(rules: &[AllowRule], uid: u32, gid: u32, groups: &[u32]) 
         AllowSubject::Everybody => true,
         AllowSubject::User(user) => user == uid,
         AllowSubject::Group(group) => group == gid || groups.contains(&group),
+        AllowSubject::Login(_) => false,
     });
-    let granted = concerned.flat_map(|rule| {
-        let scope = match &rule.processes {
-            None => AccessScope::All,
-            Some(names) => AccessScope::Only(names.clone()),
-        };
-        let permissions = rule.permissions.iter();
-        permissions.map(move |&permission| (permission, scope.clone()))
-    });
-    Some(Access(granted.collect()))
+    Some(granted_by_rules(concerned))
+}
+
+fn granted_by_rules<'a>(rules: impl Iterator<Item = &'a AllowRule>) -> Access {
+    let granted = rules.flat_map(|rule| granted_by(&rule.permissions, rule.processes.as_ref()));
+    Access(granted.collect())
+}
+
+fn granted_by<'a>(
+    permissions: &'a [Permission],
+    processes: Option<&Vec<Namespec>>,
+) -> impl Iterator<Item = (Permission, AccessScope)> + use<'a> {
+    let scope = match processes {
+        None => AccessScope::All,
+        Some(names) => AccessScope::Only(names.clone()),
+    };
+    let permissions = permissions.iter();
+    permissions.map(move |&permission| (permission, scope.clone()))
+}
+
+/// Says that the rules do not give a permission to a caller, and where they are.
+fn missing_permission(caller: &Caller, permission: Permission) -> String {
+    let (who, rules) = match (&caller.token, caller.transport, &caller.login) {
+        (Some(token), _, _) => (format!("token {token}"), "tokens_file"),
+        (None, Transport::Inet, Some(login)) => {
+            (format!("user {login}"), "allow= in [inet_http_server]")
+        }
+        (None, Transport::Inet, None) => ("everybody".to_owned(), "allow= in [inet_http_server]"),
+        (None, _, _) => (
+            format!("user {}", caller.uid.unwrap_or_default()),
+            "allow= in [unix_http_server]",
+        ),
+    };
+    let word = permission.word();
+    format!("permission denied: {who} has no permission {word} ({rules})")
 }
 
 /// The same as [`grant_for`] for a daemon that runs as the user `own`.
@@ -162,11 +289,7 @@ fn grant_as(caller: &Caller, permission: Permission, own: u32) -> Result<Grant, 
         // The rules say whom they trust with each permission, including `configure`.
         return match access.scope(permission) {
             Some(scope) => Ok(Grant { permission, scope }),
-            None => Err(FaultCode::Failed.of(format!(
-                "permission denied: user {} has no permission {} (allow= in [unix_http_server])",
-                caller.uid.unwrap_or_default(),
-                permission.word()
-            ))),
+            None => Err(FaultCode::Failed.of(missing_permission(caller, permission))),
         };
     }
     match permission {
@@ -205,7 +328,6 @@ fn may_configure(caller: &Caller, own: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Namespec;
 
     #[test]
     fn rpc_01_basic_credentials_are_checked() {
@@ -213,7 +335,11 @@ mod tests {
             username: "u".to_owned(),
             password: "p:é".to_owned(),
         };
-        let welcome = || PasswordCheck::Welcome(Some("u".to_owned()));
+        let server = ServerLogins {
+            credentials: Some(&plain),
+            tokens: None,
+        };
+        let welcome = || PasswordCheck::Welcome(Login::User("u"));
         let basic = |scheme: &str, text: &str| format!("{scheme} {}", STANDARD.encode(text));
         let table = [
             ("right", basic("Basic", "u:p:é"), welcome()),
@@ -244,15 +370,164 @@ mod tests {
         ];
         for (name, header, expected) in table {
             assert_eq!(
-                check_password(Some(&plain), Some(header.as_bytes())),
+                check_password(server, Some(header.as_bytes())),
                 expected,
                 "{name}"
             );
         }
-        assert_eq!(check_password(Some(&plain), None), PasswordCheck::Challenge);
+        assert_eq!(check_password(server, None), PasswordCheck::Challenge);
         assert_eq!(
-            check_password(None, Some(b"Basic !!!")),
-            PasswordCheck::Welcome(None)
+            check_password(ServerLogins::default(), Some(b"Basic !!!")),
+            PasswordCheck::Welcome(Login::Anonymous)
+        );
+    }
+
+    #[test]
+    fn tokens_are_checked_alone_and_as_a_password() {
+        let plain = Credentials {
+            username: "u".to_owned(),
+            password: "p".to_owned(),
+        };
+        let (first, digest) = new_token([7; 32]);
+        let (second, other) = new_token([8; 32]);
+        assert_eq!(first.len(), 43);
+        let spec = |name: &str, digest| TokenSpec {
+            name: name.to_owned(),
+            digest,
+            permissions: vec![Permission::Status],
+            processes: None,
+        };
+        let tokens = [spec("a", digest), spec("b", other)];
+        let server = ServerLogins {
+            credentials: Some(&plain),
+            tokens: Some(&tokens),
+        };
+        let basic = |text: String| format!("Basic {}", STANDARD.encode(text));
+        for (header, expected) in [
+            (format!("Bearer {first}"), Some("a")),
+            (format!("bEARER  {second} "), Some("b")),
+            (basic(format!("b:{second}")), Some("b")),
+            (basic("u:p".to_owned()), Some("u")),
+            (basic(format!("a:{second}")), None),
+            (basic(format!("u:{second}")), None),
+            (format!("Bearer {}", &first[1..]), None),
+            ("Bearer".to_owned(), None),
+            ("Bearer p".to_owned(), None),
+            (format!("Token {first}"), None),
+        ] {
+            let login = match check_password(server, Some(header.as_bytes())) {
+                PasswordCheck::Welcome(Login::Token(token)) => Some(token.name.as_str()),
+                PasswordCheck::Welcome(Login::User(name)) => Some(name),
+                PasswordCheck::Challenge => None,
+                other => panic!("{header}: {other:?}"),
+            };
+            assert_eq!(login, expected, "{header}");
+        }
+        // A file without a token, or one that cannot be read, opens nothing.
+        let empty = ServerLogins {
+            credentials: None,
+            tokens: Some(&[]),
+        };
+        for header in [None, Some(&b"Bearer "[..]), Some(b"Basic Og==")] {
+            assert_eq!(check_password(empty, header), PasswordCheck::Challenge);
+        }
+    }
+
+    #[test]
+    fn logins_are_bounded_by_rules_and_tokens() {
+        use Permission::{Configure, Control, Status};
+        let rule = |who, permission| AllowRule {
+            who,
+            permissions: vec![permission],
+            processes: None,
+        };
+        let rules = [
+            rule(AllowSubject::Login("u".to_owned()), Control),
+            rule(AllowSubject::Everybody, Status),
+        ];
+        let token = TokenSpec {
+            name: "t".to_owned(),
+            digest: [0; 32],
+            permissions: vec![Control, Configure],
+            processes: None,
+        };
+        let inet = Caller {
+            transport: Transport::Inet,
+            ..Caller::DAEMON
+        };
+        let may = |rules: Option<&[AllowRule]>, peer: &Caller, login: &Login<'_>| {
+            let access = access_for_login(rules, peer, login);
+            let caller = Caller {
+                login: matches!(login, Login::User(_)).then(|| "u".to_owned()),
+                access,
+                ..peer.clone()
+            };
+            let all = [Status, Control, Configure].into_iter();
+            all.filter(|&permission| grant_as(&caller, permission, 0).is_ok())
+                .collect::<Vec<_>>()
+        };
+        let rules = Some(&rules[..]);
+        for (name, rules, peer, login, expected) in [
+            (
+                "no rules",
+                None,
+                &inet,
+                Login::User("u"),
+                &[Status, Control, Configure][..],
+            ),
+            (
+                "open port",
+                None,
+                &inet,
+                Login::Anonymous,
+                &[Status, Control],
+            ),
+            (
+                "its rule",
+                rules,
+                &inet,
+                Login::User("u"),
+                &[Status, Control],
+            ),
+            ("another", rules, &inet, Login::User("v"), &[Status]),
+            ("nobody", rules, &inet, Login::Anonymous, &[Status]),
+            (
+                "a token",
+                rules,
+                &inet,
+                Login::Token(&token),
+                &[Control, Configure],
+            ),
+            (
+                "a token alone",
+                None,
+                &inet,
+                Login::Token(&token),
+                &[Control, Configure],
+            ),
+        ] {
+            assert_eq!(may(rules, peer, &login), expected, "{name}");
+        }
+        // A token cannot extend what the rules of a unix socket give to the peer.
+        let peer = Caller {
+            transport: Transport::Unix,
+            uid: Some(1000),
+            access: Some(Access(vec![
+                (Status, AccessScope::All),
+                (Control, AccessScope::All),
+            ])),
+            ..Caller::DAEMON
+        };
+        assert_eq!(may(None, &peer, &Login::Token(&token)), [Control]);
+        assert_eq!(may(None, &peer, &Login::User("u")), [Status, Control]);
+        let root = Caller {
+            access: None,
+            uid: Some(0),
+            ..peer
+        };
+        assert_eq!(
+            may(None, &root, &Login::Token(&token)),
+            [Control, Configure]
         );
     }
 
@@ -288,6 +563,7 @@ mod tests {
             gid: uid,
             pid: Some(1),
             login: login.map(str::to_owned),
+            token: None,
             bus_name: None,
             access: None,
         };
@@ -377,6 +653,7 @@ mod tests {
                 gid: Some(gid),
                 pid: Some(1),
                 login: None,
+                token: None,
                 bus_name: None,
                 access: access_for_peer(&rules, uid, gid, groups),
             };
@@ -415,7 +692,12 @@ mod tests {
             ("{sha}a9993e364706816aba3e25717850c26c9cd0d89d", false),
         ];
         for (password, right) in table {
-            let verdict = check_password(Some(&with(password)), Some(given.as_bytes()));
+            let credentials = with(password);
+            let server = ServerLogins {
+                credentials: Some(&credentials),
+                tokens: None,
+            };
+            let verdict = check_password(server, Some(given.as_bytes()));
             assert_eq!(verdict != PasswordCheck::Challenge, right, "{password}");
         }
     }

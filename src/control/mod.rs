@@ -6,7 +6,10 @@ mod change_history;
 mod events;
 mod handle;
 
-pub use auth::{PageToken, PasswordCheck, access_for_peer, check_password, grant_for};
+pub use auth::{
+    Login, PageToken, PasswordCheck, ServerLogins, access_for_login, access_for_peer,
+    check_password, grant_for, new_token,
+};
 pub use call_statistics::{CallStatistics, MethodCalls};
 pub use change_history::{ChangeBatch, ChangeHistory, NumberedChange};
 pub use events::{EventFeed, FeedItem, Subscription};

@@ -105,6 +105,7 @@ impl Fleet {
             Request::AllConfigInfo => answered(Reply::Configs(self.config_views(scope))),
             Request::GroupNames => answered(Reply::Names(self.group_names(scope))),
             Request::ConfigProblems => self.admit_config_problems(scope),
+            Request::ConfFile(name) => self.admit_conf_file(&name, rights),
             Request::LogFile(log) => self.admit_log_file(log, rights),
             Request::Start { target, wait } => self.start_batch(target, rights, wait),
             Request::StartAlone { target, wait } => self.alone_batch(target, rights, wait),
@@ -161,6 +162,16 @@ impl Fleet {
     fn admit_config_problems(&self, scope: &AccessScope) -> Result<Admission, Fault> {
         whole(scope)?;
         answered(Reply::Lines(self.configuration.problems.clone()))
+    }
+
+    /// Returns where the configuration file of a program is.
+    fn admit_conf_file(&self, name: &str, rights: Rights<'_>) -> Result<Admission, Fault> {
+        let slot = self.one(name, rights)?;
+        let process = self.slots.get(slot);
+        match process.and_then(|process| process.spec.conf_file.as_deref()) {
+            Some(path) => answered(Reply::Text(path.to_string_lossy().into_owned())),
+            None => Err(FaultCode::NoFile.of("the program has no conf_file")),
+        }
     }
 
     /// Returns where a log is.

@@ -6,7 +6,9 @@ use super::process::Process;
 use super::stage::{Idle, Stage};
 use super::{Action, Actions, Fleet};
 use crate::config::spec::{ExitWhen, OnFatal, ProcessKind};
-use crate::domain::{ExitReason, ExitStatus, Line, Now, ProcessState, SupervisorState, Tick};
+use crate::domain::{
+    ExitReason, ExitStatus, Line, Now, ProcessHealth, ProcessState, SupervisorState, Tick,
+};
 
 /// The exit status of the daemon for a program whose own is 0 although it failed, or is unknown.
 const FAILURE: u8 = 1;
@@ -102,6 +104,16 @@ impl Stage {
 }
 
 impl Process {
+    /// Returns whether the process is up and not unhealthy, or has done its work.
+    pub(super) fn is_ready(&self) -> bool {
+        match self.state() {
+            ProcessState::Running => {
+                matches!(self.health(), ProcessHealth::None | ProcessHealth::Healthy)
+            }
+            _ => self.run.stage.has_ended() && self.ended_as_expected(),
+        }
+    }
+
     /// Returns whether the program, which has ended, exited with an expected code.
     fn ended_as_expected(&self) -> bool {
         self.state() == ProcessState::Exited

@@ -86,9 +86,16 @@ impl Fleet {
 impl Process {
     /// The last line with text that the last instance wrote to standard error, as written. `None`: it wrote none.
     pub(super) fn last_stderr_line(&self) -> Option<&str> {
-        let dead = self.dead.newest(1).next()?;
-        let is_last = dead.exited == self.run.stop;
-        let mut lines = dead.stderr.lines().rev().map(str::trim);
-        lines.find(|line| !line.is_empty()).filter(|_| is_last)
+        self.last_stderr_lines().next()
+    }
+
+    /// The lines with text that the last instance wrote last to standard error, as written, the newest first.
+    pub(super) fn last_stderr_lines(&self) -> impl Iterator<Item = &str> {
+        let dead = self.dead.newest(1).next();
+        let of_last = dead.filter(|dead| dead.exited == self.run.stop);
+        let lines = of_last
+            .into_iter()
+            .flat_map(|dead| dead.stderr.lines().rev());
+        lines.map(str::trim).filter(|line| !line.is_empty())
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::hooks::described;
 use super::notification_state::{AfterFailure, ProcessKey, ProcessNews, TRIES_MAX};
-use super::report::ReportItem;
+use super::report::{ReportItem, STDERR_LINES_MAX};
 use super::{Action, Actions, Fleet};
 use crate::config::script::{HttpBody, Script};
 use crate::config::spec::{ReportCondition, ReportFormat};
@@ -42,30 +42,33 @@ impl Fleet {
     }
 
     fn record_news(&mut self, key: &ProcessKey, news: ProcessNews, reason: &str, now: Now) {
-        let (reason, exit) = self.facts_of(key, reason);
+        let facts = self.facts_of(key, reason);
         for (spec, state) in &mut self.notifications.list {
             if spec.is_about(key.0.as_str(), key.1.as_str()) {
                 state.record(spec, key, news, now, |condition| {
-                    item(key, condition, now, (&reason, &exit))
+                    item(key, condition, now, &facts)
                 });
             }
         }
     }
 
-    /// The reason to give for a condition, and how the last instance exited.
-    fn facts_of(&self, (group, process): &ProcessKey, reason: &str) -> (String, String) {
+    fn facts_of(&self, (group, process): &ProcessKey, reason: &str) -> ProcessFacts {
         let slot = self.find(group.as_str(), process.as_str());
-        let found = slot.and_then(|slot| self.slots.get(slot));
-        let error = found.and_then(|process| process.run.last_error.as_ref());
-        let exit = found.and_then(super::process::Process::last_exit);
-        let reason = match (reason, error) {
-            ("", Some(error)) => error.to_string(),
-            (reason, _) => reason.to_owned(),
+        let Some(process) = slot.and_then(|slot| self.slots.get(slot)) else {
+            return ProcessFacts::default();
         };
-        (
-            reason,
-            exit.map_or_else(String::new, |exit| exit.to_string()),
-        )
+        let exit = process.last_exit();
+        let lines = process.last_stderr_lines().take(STDERR_LINES_MAX);
+        let mut stderr: Vec<String> = lines.map(str::to_owned).collect();
+        stderr.reverse();
+        ProcessFacts {
+            reason: match (reason, &process.run.last_error) {
+                ("", Some(error)) => error.to_string(),
+                (reason, _) => reason.to_owned(),
+            },
+            exit: exit.map_or_else(String::new, |exit| exit.to_string()),
+            stderr,
+        }
     }
 
     /// Sends the reports that are due.
@@ -79,7 +82,7 @@ impl Fleet {
         for (spec, state) in &mut notifications {
             state.retain(|(group, process)| self.find(group.as_str(), process.as_str()).is_some());
             state.end_flapping(spec, now, |key, condition| {
-                item(key, condition, now, ("", ""))
+                item(key, condition, now, &ProcessFacts::default())
             });
             let id = self.requests.scripts.new_id();
             let Some(report) = state.take_due(spec, id, now) else {
@@ -181,26 +184,33 @@ impl Fleet {
     }
 }
 
+/// What a report says about a process besides its condition.
+#[derive(Default)]
+struct ProcessFacts {
+    reason: String,
+    exit: String,
+    stderr: Vec<String>,
+}
+
 fn item(
     (group, process): &ProcessKey,
     condition: ReportCondition,
     now: Now,
-    (reason, exit): (&str, &str),
+    facts: &ProcessFacts,
 ) -> ReportItem {
     // A process that is well again has no error.
     let is_well = condition == ReportCondition::Recovered;
-    let unless_well = |text: &str| match is_well {
-        true => String::new(),
-        false => text.to_owned(),
-    };
+    let nothing = ProcessFacts::default();
+    let facts = if is_well { &nothing } else { facts };
     ReportItem {
         condition,
         group: group.clone(),
         process: process.clone(),
         when: now.wall,
         count: 1,
-        reason: unless_well(reason),
-        exit: unless_well(exit),
+        reason: facts.reason.clone(),
+        exit: facts.exit.clone(),
+        stderr: facts.stderr.clone(),
     }
 }
 

@@ -352,6 +352,7 @@ impl Process {
             events_discarded: 0,
             events_waiting: 0,
             next_run: None,
+            ready: self.spec.starts_with_group().then(|| self.is_ready()),
             pid: self.run.stage.pid(),
             stdout_logfile: self.logs.stdout.clone(),
             stderr_logfile: self.logs.stderr.clone(),

@@ -8,6 +8,8 @@ use serde_json::json;
 use crate::config::spec::{ReportCondition, ReportFormat};
 use crate::domain::{CronZone, Foreign, GroupName, Namespec, ProcessName, Wall};
 
+/// Maximum number of lines of standard error of one item.
+pub(super) const STDERR_LINES_MAX: usize = 10;
 /// Maximum number of items of one report. Further ones are counted only.
 pub(super) const ITEMS_MAX: usize = 100;
 
@@ -26,6 +28,9 @@ pub(super) struct ReportItem {
     pub(super) reason: String,
     /// How the last instance exited. Empty: not known, or it has not exited.
     pub(super) exit: String,
+    /// The last lines that the last instance wrote to standard error, as written, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) stderr: Vec<String>,
 }
 
 impl ReportItem {
@@ -149,6 +154,9 @@ impl Report {
                 let _ = write!(text, ", {} times", item.count);
             }
             text.push('\n');
+            for line in &item.stderr {
+                let _ = writeln!(text, "    {}", Foreign(line));
+            }
         }
         if self.omitted > 0 {
             let _ = writeln!(text, "and {} more", self.omitted);
@@ -170,6 +178,7 @@ impl Report {
                     "count": item.count,
                     "reason": item.reason,
                     "exit": item.exit,
+                    "stderr": item.stderr,
                 })
             })
             .collect();
@@ -197,6 +206,7 @@ mod tests {
             count: 1,
             reason: String::new(),
             exit: String::new(),
+            stderr: Vec::new(),
         }
     }
 
@@ -235,6 +245,7 @@ mod tests {
         report.add(ReportItem {
             reason: format!("\x1b[2Jx\n{}", "y".repeat(1000)),
             exit: "exit status 1".to_owned(),
+            stderr: vec!["\x1b]0;title".to_owned(), "cannot open port 80".to_owned()],
             ..item(ReportCondition::Unhealthy, "web")
         });
         let text = report.text("a\nb", &CronZone::UTC);
@@ -242,7 +253,11 @@ mod tests {
             text.starts_with("web is unhealthy: \\u{1b}[2Jx\\ny"),
             "{text}"
         );
-        assert!(text.len() < 400 && text.lines().count() == 3, "{text}");
+        assert!(text.len() < 450 && text.lines().count() == 5, "{text}");
+        assert!(
+            text.contains("\n    \\u{1b}]0;title\n    cannot open port 80\n"),
+            "{text}"
+        );
         let json = report.render(ReportFormat::Json, ("ops", "supervisor"), &CronZone::UTC);
         let read: serde_json::Value = serde_json::from_str(&json).expect("JSON");
         assert_eq!(read["items"][0]["condition"], "unhealthy");

@@ -13,6 +13,7 @@ use nix::unistd::{AccessFlags, Gid, Group, Uid, User as NixUser, access, gethost
 use crate::cgroup;
 use crate::config::env_file::ENV_FILE_BYTES_MAX;
 use crate::config::lookup::{Lookup, LookupError, UserEntry};
+use crate::config::tokens::TOKENS_BYTES_MAX;
 use crate::domain::{Capabilities, CronZone, Resource, from_bytes};
 use crate::sys;
 
@@ -257,6 +258,18 @@ impl Lookup for Machine {
     fn env_file(&self, path: &str) -> Result<String, LookupError> {
         match sys::read_small_file(&self.full(path), ENV_FILE_BYTES_MAX) {
             Ok(bytes) => Ok(from_bytes(&bytes)),
+            Err(error @ sys::SmallFileError::Missing) => {
+                Err(LookupError::Missing(error.to_string()))
+            }
+            Err(error) => Err(LookupError::Unreadable(error.to_string())),
+        }
+    }
+
+    fn secret_file(&self, path: &str) -> Result<String, LookupError> {
+        match sys::read_secret_file(&self.full(path), TOKENS_BYTES_MAX, None) {
+            Ok(read) => Ok(from_bytes(
+                &read.map(|(_, bytes)| bytes).unwrap_or_default(),
+            )),
             Err(error @ sys::SmallFileError::Missing) => {
                 Err(LookupError::Missing(error.to_string()))
             }

@@ -3,6 +3,7 @@
 pub mod check;
 mod env_file;
 mod fatal;
+mod healthcheck;
 mod init;
 pub mod machine;
 pub mod manual;
@@ -14,6 +15,7 @@ mod run_loop;
 mod run_threads;
 mod start;
 mod startup;
+mod token;
 mod watch;
 
 pub use start::run;

@@ -11,7 +11,7 @@ use super::fatal::{Fatal, USAGE, fail};
 use super::machine::Machine;
 use super::print::print;
 use super::startup::StartContext;
-use super::{check, env_file, init, reload, run_loop, startup};
+use super::{check, env_file, healthcheck, init, reload, run_loop, startup, token};
 use crate::cli::completion::{Completion, CompletionRequest};
 use crate::cli::options;
 use crate::cli::subcommand::{Subcommand, SubcommandRequest, SubcommandText};
@@ -100,6 +100,10 @@ fn run_subcommand(subcommand: &Subcommand, argv0: &str, args: &[String]) -> Exit
         SubcommandRequest::Service(args) => service::run_service(argv0, &args, &machine),
         SubcommandRequest::Init(args) => init::run_init(argv0, &args),
         SubcommandRequest::Ctl(args) => ExitCode::from(ctl::run_subcommand(argv0, args)),
+        SubcommandRequest::Healthcheck(args) => {
+            healthcheck::run_healthcheck(argv0, &args, &machine)
+        }
+        SubcommandRequest::Token(args) => token::run_token(argv0, &args),
         // The Go project's two lines.
         SubcommandRequest::Version => print(&format!("Version: {VERSION}\n Commit: {COMMIT}\n")),
     }

@@ -199,7 +199,7 @@ fn bind_servers(
 
 /// Opens the activity log and writes the lines that waited for it.
 fn open_first_log(spec: &DaemonSpec, mut notes: Vec<Line>) -> Result<Activity, Fatal> {
-    let mut activity = open_log(spec).map_err(|error| {
+    let mut activity = Activity::of_daemon(spec).map_err(|error| {
         Fatal::Internal(format!(
             "cannot open the log {}: {error}",
             spec.logfile.display()
@@ -254,7 +254,7 @@ fn log_servers(config: &Config, activity: &mut Activity) {
         for name in &config.rpc_interfaces {
             activity.write(sys::now().wall, &Line::RpcInterface { name: name.clone() });
         }
-        if server.credentials.is_none() {
+        if server.credentials.is_none() && server.tokens_file.is_none() {
             let section = server.section.clone();
             activity.write(sys::now().wall, &Line::NoAuthentication { section });
         }
@@ -301,7 +301,7 @@ pub(super) fn resume_start(
             ..DaemonResources::new(std::mem::take(&mut handoff.limits))?
         },
     };
-    let mut activity = match open_log(spec) {
+    let mut activity = match Activity::of_daemon(spec) {
         Ok(activity) => activity,
         Err(_) => Activity::open(Path::new("/dev/null"), Bytes(0), 0, spec.loglevel, false)
             .map_err(internal("cannot open the null device"))?,
@@ -445,18 +445,6 @@ fn become_user(spec: &DaemonSpec) -> Result<Vec<Line>, Fatal> {
             Ok(vec![Line::SetUid { uid: user.uid }])
         }
     }
-}
-
-/// Opens the activity log. In the foreground it is also copied to standard output, unless `silent` is set.
-fn open_log(spec: &DaemonSpec) -> std::io::Result<Activity> {
-    let copy = spec.nodaemon && !spec.silent;
-    Activity::open(
-        &spec.logfile,
-        spec.logfile_maxbytes,
-        spec.logfile_backups,
-        spec.loglevel,
-        copy,
-    )
 }
 
 /// Puts the daemon into the background. There is no other thread yet.

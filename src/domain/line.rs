@@ -422,6 +422,8 @@ lines! {
     Access { peer: String, request: String, status: u16, bytes: u64, time: String } = Trace "{peer} - - [{time}] \"{request}\" {status} {bytes}";
     WrongPassword { peer: String } = Warn ours "wrong user name or password from {peer}";
     WrongPasswords { count: u64, peer: String } = Warn ours "{count} more wrong user names or passwords from {peer}";
+    TokensRead { count: usize, #[own] path: String } = Info ours "read {count} tokens from {path}";
+    TokensRefused { #[own] path: String, #[own] why: String } = Error ours "cannot use tokens_file {path}: {why}; no token is accepted until it is corrected";
     ProcessAdded { name: ProcessName, group: GroupName } about name in group = Info ours "added process '{name}' to group '{group}'";
     ProcessUpdated { name: ProcessName, group: GroupName } about name in group = Info ours "updated process '{name}' of group '{group}'";
     UpdateHalted { group: GroupName, #[own] failed: String, reason: String, count: usize } about group = Warn ours "update of group '{group}' halted: {failed} failed: {reason}; {count} processes keep their previous configuration (correct the configuration and update again)";

@@ -11,9 +11,12 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::activity_journal::ActivityJournal;
+use super::closed_logs::ClosedLogs;
 use super::journal;
-use super::log_file::{LogFile, LogRules, WriteStop, remove};
+use super::log_dates::live_path;
+use super::log_file::{LogFile, LogRules, Rotation, WriteStop, remove};
 use super::syslog::{Syslog, SyslogChange, SyslogHead};
+use crate::config::spec::DaemonSpec;
 use crate::domain::{Bytes, Errno, Level, Line, Wall};
 use crate::sys::{self, safe_open::REFUSED};
 
@@ -62,13 +65,30 @@ struct ActivityOutlet {
     /// Lines lost since the last line about lost lines.
     lost: u64,
     failing: bool,
+    /// Closed files to compress or remove.
+    closed: Option<Box<ClosedLogs>>,
 }
 
 impl Activity {
+    /// Opens the log of `[supervisord]`. In the foreground it is also copied to standard output, unless `silent` is set.
+    ///
+    /// # Errors
+    /// As open(2).
+    pub fn of_daemon(spec: &DaemonSpec) -> io::Result<Self> {
+        let rules = LogRules {
+            path: spec.logfile.as_path().into(),
+            maxbytes: spec.logfile_maxbytes,
+            backups: spec.logfile_backups,
+            private: false,
+            options: spec.logfile_options.clone().into_shared(),
+        };
+        Self::with(rules, spec.loglevel, spec.nodaemon && !spec.silent)
+    }
+
     /// Opens the log: a file, which rotates at `maxbytes` (≤ 0: never) and keeps `backups` old files, or one of the
     /// words `syslog` and `journal`. Lines below `level` are not written. `copy_to_stdout`: standard output gets every
     /// line too, if it is open. If standard output is the journal, the copy has structured fields; if the log is the
-    /// journal too, there is no copy.
+    /// journal too, there is no copy. A path with a date means the file that was written last.
     ///
     /// # Errors
     /// As open(2).
@@ -82,18 +102,25 @@ impl Activity {
         level: Level,
         copy_to_stdout: bool,
     ) -> io::Result<Self> {
-        let mut target = if target == Path::new("syslog") {
+        let rules = LogRules {
+            path: live_path(target).into(),
+            maxbytes,
+            backups,
+            private: false,
+            options: None,
+        };
+        Self::with(rules, level, copy_to_stdout)
+    }
+
+    fn with(rules: LogRules, level: Level, copy_to_stdout: bool) -> io::Result<Self> {
+        let target = rules.path.clone();
+        let is_utc = rules.options.as_ref().is_some_and(|options| options.utc);
+        let mut target = if *target == *Path::new("syslog") {
             ActivityTarget::Syslog(Box::new(Syslog::new()))
-        } else if target == Path::new("journal") {
+        } else if *target == *Path::new("journal") {
             ActivityTarget::Journal(Box::new(ActivityJournal::new()))
         } else {
-            let file = LogFile::open(LogRules {
-                path: target.into(),
-                maxbytes,
-                backups,
-                private: false,
-                options: None,
-            });
+            let file = LogFile::open(rules);
             ActivityTarget::File(ActivityOutlet::new(file.map_err(|error| {
                 if error == REFUSED {
                     let line = Line::LogRefused {
@@ -124,7 +151,10 @@ impl Activity {
             level,
             target,
             copy,
-            clock: Clock::new(sys::time_zone()),
+            clock: Clock::new(match is_utc {
+                true => TimeZone::UTC,
+                false => sys::time_zone(),
+            }),
             scratch: String::new(),
         })
     }
@@ -147,6 +177,7 @@ impl Activity {
         if !self.enabled(line.level()) {
             return;
         }
+        self.begin_date(wall);
         self.format(wall, line);
         let text = self.scratch.as_bytes();
         match &mut self.target {
@@ -202,6 +233,33 @@ impl Activity {
     fn format(&mut self, wall: Wall, line: &Line) {
         self.scratch.clear();
         self.clock.write(wall, line, &mut self.scratch);
+    }
+
+    /// When the log goes on to the file of another date. `None`: never.
+    pub(super) fn next_date(&self) -> Option<Wall> {
+        match &self.target {
+            ActivityTarget::File(outlet) => outlet.file.next_date(),
+            ActivityTarget::Syslog(_) | ActivityTarget::Journal(_) => None,
+        }
+    }
+
+    /// Goes on to the file of another date if that of `now` is another one. After an error, the next attempt comes with
+    /// the next date.
+    pub(super) fn begin_date(&mut self, now: Wall) {
+        if let ActivityTarget::File(outlet) = &mut self.target
+            && let Err(error) = outlet.begin_date(now)
+        {
+            let path = outlet.file.path().display().to_string();
+            self.write(now, &Line::ReopenFailed { path, error });
+        }
+    }
+
+    /// Takes the closed files that must be compressed or removed.
+    pub(super) fn take_closed(&mut self) -> Option<ClosedLogs> {
+        match &mut self.target {
+            ActivityTarget::File(outlet) => outlet.closed.take().map(|closed| *closed),
+            ActivityTarget::Syslog(_) | ActivityTarget::Journal(_) => None,
+        }
     }
 
     /// Whether lines wait for a slow reader: [`Activity::flush`] should be called soon.
@@ -263,7 +321,7 @@ impl Activity {
     pub(super) fn clear(&mut self, wall: Wall) -> Result<(), Errno> {
         let path = match &self.target {
             ActivityTarget::Syslog(_) | ActivityTarget::Journal(_) => return Err(Errno::NOENT),
-            ActivityTarget::File(outlet) => outlet.file.path().clone(),
+            ActivityTarget::File(outlet) => outlet.file.live().clone(),
         };
         std::fs::metadata(&path).map_err(Errno::from)?;
         remove(&path)?;
@@ -279,6 +337,8 @@ impl Activity {
 impl ActivityOutlet {
     fn new(file: LogFile) -> Self {
         Self {
+            // A daemon that was killed may have left some unfinished.
+            closed: ClosedLogs::new(file.rules(), file.live()).map(Box::new),
             file,
             batches: false,
             batch: Vec::new(),
@@ -313,6 +373,25 @@ impl ActivityOutlet {
         true
     }
 
+    /// Goes on to the file of another date if that of `now` is another one.
+    fn begin_date(&mut self, now: Wall) -> Result<(), Errno> {
+        if !self.file.is_date_over(now) {
+            return Ok(());
+        }
+        self.write_batch();
+        self.file.next_file(now)?;
+        self.closed = ClosedLogs::new(self.file.rules(), self.file.live()).map(Box::new);
+        Ok(())
+    }
+
+    /// Rotates the file if it has reached its limit. If that fails, the log grows: there is no better place to report
+    /// that.
+    fn rotate(&mut self) {
+        if matches!(self.file.rotate_if_due(), Ok(Rotation::Done(_))) {
+            self.closed = ClosedLogs::new(self.file.rules(), self.file.live()).map(Box::new);
+        }
+    }
+
     fn write_batch(&mut self) {
         if self.batch.is_empty() {
             return;
@@ -328,7 +407,7 @@ impl ActivityOutlet {
                 self.failing = true;
             }
             (written, Some(WriteStop::Full)) => self.waiting.extend_from_slice(&batch[written..]),
-            (_, None) => drop(self.file.rotate_if_due()),
+            (_, None) => self.rotate(),
         }
         // Keep the buffer for its capacity.
         self.batch = batch;
@@ -379,8 +458,7 @@ impl ActivityOutlet {
             }
             (_, None) => {
                 self.failing = false;
-                // If the rotation fails, the log grows: there is no better place to report that.
-                let _ = self.file.rotate_if_due();
+                self.rotate();
                 true
             }
         }
@@ -596,6 +674,37 @@ mod tests {
         assert_eq!(size("log.1").expect("rotated"), 120);
         assert_eq!(size("log.2").expect("rotated"), 120);
         assert!(size("log.3").is_err());
+    }
+
+    #[test]
+    fn a_date_that_cannot_begin_is_reported_once_in_the_old_file() {
+        let dir = TempDir::new("activity-date");
+        std::fs::create_dir(dir.path("logs")).expect("made");
+        let mut spec = DaemonSpec::empty();
+        spec.logfile = dir.path("logs/{date}/log");
+        spec.logfile_options.utc = true;
+        let mut log = Activity::of_daemon(&spec).expect("opened");
+        std::fs::rename(dir.path("logs"), dir.path("moved")).expect("renamed");
+        let later = Wall(log.next_date().expect("a date").0 + 1);
+        for pid in [7, 8] {
+            log.write(later, &Line::Started { pid });
+        }
+        let entry = std::fs::read_dir(dir.path("moved")).expect("there").next();
+        let old = entry.expect("a date").expect("read").path().join("log");
+        let text = std::fs::read_to_string(old).expect("written");
+        let starts: Vec<_> = text.lines().map(|line| &line[24..44]).collect();
+        let expected = [
+            "ERRO cannot reopen /",
+            "INFO supervisord sta",
+            "INFO supervisord sta",
+        ];
+        assert_eq!(starts, expected, "{text}");
+        std::fs::rename(dir.path("moved"), dir.path("logs")).expect("renamed");
+        let again = Wall(log.next_date().expect("a date").0 + 1);
+        log.write(again, &Line::Started { pid: 9 });
+        let count = std::fs::read_dir(dir.path("logs")).map(Iterator::count);
+        assert_eq!(count.expect("there"), 2, "the next date works");
+        assert!(log.next_date() > Some(again));
     }
 
     #[test]

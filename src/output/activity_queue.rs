@@ -28,6 +28,8 @@ pub(super) enum Order {
     Clear(Ticket),
     /// Write the lines that wait for a slow reader.
     Flush,
+    /// Go on to the file of another date, even if no line is written.
+    BeginDate,
 }
 
 /// The activity log and its queue.
@@ -100,6 +102,11 @@ impl ActivityQueue {
         self.waits && self.activity.is_some()
     }
 
+    /// When the log goes on to the file of another date. `None`: never, or a job has the log.
+    pub(super) fn next_date(&self) -> Option<Wall> {
+        self.activity.as_ref()?.next_date()
+    }
+
     /// Whether everything is written.
     pub(super) fn is_idle(&self) -> bool {
         self.activity.is_some() && self.orders.is_empty() && self.lost == 0 && !self.waits
@@ -152,6 +159,7 @@ pub(super) fn carry_out(
             Order::Reopen => activity.reopen(sys::now().wall),
             Order::Clear(ticket) => cleared.push((ticket, activity.clear(sys::now().wall))),
             Order::Flush => activity.flush(),
+            Order::BeginDate => activity.begin_date(sys::now().wall),
         }
     }
     activity.set_batches(false);

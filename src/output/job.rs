@@ -177,6 +177,7 @@ impl OutputJob {
             }
             Self::Activity(mut activity, orders) => {
                 let cleared = carry_out(&mut activity, orders);
+                closed.extend(activity.take_closed());
                 OutputJobOutcome::Activity(activity, cleared)
             }
             Self::CreateLogs(paths) => {

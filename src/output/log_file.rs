@@ -99,7 +99,7 @@ pub(super) struct LogFile {
     orphaned: bool,
     seekable: bool,
     /// `None`: it is not one of the daemon's own streams.
-    own: Option<OwnStreamWriter>,
+    own: Option<Box<OwnStreamWriter>>,
 }
 
 impl LogFile {
@@ -120,7 +120,6 @@ impl LogFile {
         {
             return Self::with(rules, fd, true).map(Self::own);
         }
-        let is_own = own_stream::number(&rules.path).is_some();
         let opened = match open_append(&rules, &rules.path) {
             Ok(fd) => Self::with(rules, fd, false),
             Err(error) => match own_stream::descriptor(&rules.path) {
@@ -130,15 +129,13 @@ impl LogFile {
                 None => Err(error),
             },
         };
-        match is_own {
-            true => opened.map(Self::own),
-            false => opened,
-        }
+        opened.map(Self::own)
     }
 
-    /// Makes the file a writer to one of the daemon's own streams.
+    /// Makes the file a writer to one of the daemon's own streams, if it is one.
     fn own(mut self) -> Self {
-        self.own = own_stream::number(&self.rules.path).map(OwnStreamWriter::new);
+        self.own = own_stream::number(&self.rules.path)
+            .map(|number| Box::new(OwnStreamWriter::new(number)));
         self
     }
 
@@ -212,6 +209,11 @@ impl LogFile {
         })
     }
 
+    /// The settings of the file.
+    pub(super) const fn rules(&self) -> &LogRules {
+        &self.rules
+    }
+
     /// The path by which the file was opened.
     pub(super) fn path(&self) -> &Arc<Path> {
         &self.rules.path
@@ -240,7 +242,7 @@ impl LogFile {
     /// The state of the file before the next chunk, by which the next daemon can tell how much of the chunk was
     /// written. `None`: no plain file, or fstat(2) failed.
     pub(super) fn mark(&self) -> Option<LogMark> {
-        let holds = self.own.as_ref().is_some_and(OwnStreamWriter::holds);
+        let holds = self.own.as_ref().is_some_and(|own| own.holds());
         if self.manner != WriteMode::Plain || self.orphaned || holds {
             return None;
         }
@@ -281,7 +283,7 @@ impl LogFile {
     pub(super) fn take_held(&mut self) -> Vec<u8> {
         self.own
             .as_mut()
-            .map_or_else(Vec::new, OwnStreamWriter::take_held)
+            .map_or_else(Vec::new, |own| own.take_held())
     }
 
     fn write_once(&self, data: &[u8]) -> nix::Result<usize> {

@@ -21,11 +21,12 @@ use super::budget::{Budget, BudgetClient, ConnectionGuard};
 use super::client_stream::ClientStream;
 use super::http::connection::{HttpConnection, ServerContext};
 use super::http::counted_io::CountedIo;
+use super::http::endpoint_logins::EndpointLogins;
 use super::http::{router, wrong_password};
 use super::options::ServerLimits;
 use super::reject_peer::PeerRejector;
 use crate::api::{Access, Caller, Transport};
-use crate::config::spec::{AllowRule, Credentials};
+use crate::config::spec::AllowRule;
 use crate::control::{self, PageToken};
 use crate::domain::Line;
 use crate::sys;
@@ -60,8 +61,7 @@ pub(super) struct Endpoint {
     pub(super) listener: AsyncListener,
     /// Delivers the re-created socket. `None`: the socket is not ours to re-create.
     pub(super) recreated: Option<UnboundedReceiver<UnixListener>>,
-    pub(super) credentials: Option<Arc<Credentials>>,
-    pub(super) allow: Option<Arc<[AllowRule]>>,
+    pub(super) logins: Arc<EndpointLogins>,
     pub(super) token: Arc<PageToken>,
 }
 
@@ -104,8 +104,7 @@ async fn accept_loop(
     let Endpoint {
         mut listener,
         mut recreated,
-        credentials,
-        allow,
+        logins,
         token,
     } = served;
     // The old socket, whose file is gone. Clients in its backlog are still served.
@@ -138,7 +137,8 @@ async fn accept_loop(
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let Ok((stream, caller, peer, client)) = identify_peer(accepted, allow.as_deref()) else {
+        let Ok((stream, caller, peer, client)) = identify_peer(accepted, logins.rules.as_deref())
+        else {
             continue;
         };
         let stream = match stream {
@@ -154,7 +154,7 @@ async fn accept_loop(
         let place = Arc::new(place);
         let connection = Arc::new(HttpConnection {
             shared: shared.clone(),
-            credentials: credentials.clone(),
+            logins: logins.clone(),
             token: token.clone(),
             caller,
             peer,
@@ -221,6 +221,7 @@ fn identify_peer(
                 gid: None,
                 pid: None,
                 login: None,
+                token: None,
                 bus_name: None,
                 access: None,
             };
@@ -236,6 +237,7 @@ fn identify_peer(
                 gid: Some(peer.gid),
                 pid: Some(peer.pid),
                 login: None,
+                token: None,
                 bus_name: None,
                 access: rules.and_then(|rules| {
                     control::access_for_peer(rules, peer.uid, peer.gid, &peer.groups)

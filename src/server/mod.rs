@@ -8,6 +8,8 @@ mod buffer_pool;
 mod calls;
 mod client_stream;
 pub mod dbus;
+mod go_routes;
+mod health;
 mod http;
 mod metrics;
 mod options;

@@ -17,6 +17,7 @@ use super::blocking_pool;
 use super::budget::ClientQuota;
 use super::buffer_pool::BufferPool;
 use super::dbus::{self, BusContext};
+use super::go_routes::OwnNode;
 use super::http::connection::ServerContext;
 use super::http::logtail::FOLLOWERS_MAX;
 use super::http::throttle::PasswordThrottle;
@@ -58,6 +59,8 @@ struct ServerSockets {
     files: Vec<MonitoredFile>,
     /// Configured host names.
     host_names: Vec<String>,
+    /// The first configured name of this node.
+    node_name: Option<String>,
 }
 
 /// What the thread needs for its work.
@@ -69,6 +72,7 @@ struct ServerWork {
     copies: ListenerCopies,
     files: Vec<MonitoredFile>,
     host_names: Vec<String>,
+    node_name: Option<String>,
     limits: ServerLimits,
     socket_check: SocketCheck,
     is_handing_over: Arc<AtomicBool>,
@@ -104,6 +108,7 @@ pub fn spawn_thread(options: ServerOptions) -> io::Result<ServerHandle> {
         copies: copies.clone(),
         files: sockets.files,
         host_names: sockets.host_names,
+        node_name: sockets.node_name,
         limits: options.limits,
         socket_check: options.socket_check,
         is_handing_over: is_handing_over.clone(),
@@ -147,6 +152,7 @@ fn prepare_sockets(servers: Vec<BoundServer>) -> io::Result<ServerSockets> {
     for server in servers {
         let parts = server.into_parts();
         sockets.host_names.extend(parts.names);
+        sockets.node_name = sockets.node_name.or(parts.nodename);
         let socket = match &parts.listener {
             Listener::Inet(listener) => listener.as_fd().try_clone_to_owned()?,
             Listener::Unix(listener) => listener.as_fd().try_clone_to_owned()?,
@@ -172,8 +178,7 @@ fn prepare_sockets(servers: Vec<BoundServer>) -> io::Result<ServerSockets> {
         sockets.endpoints.push(Endpoint {
             listener,
             recreated,
-            credentials: parts.credentials.map(Arc::new),
-            allow: parts.allow,
+            logins: Arc::new(parts.logins),
             token: Arc::new(PageToken::new(
                 [sys::random_seed()?, sys::random_seed()?],
                 jiff::Timestamp::now().as_millisecond(),
@@ -194,6 +199,7 @@ impl ServerWork {
             copies,
             files,
             host_names,
+            node_name,
             limits,
             socket_check,
             is_handing_over,
@@ -201,11 +207,13 @@ impl ServerWork {
         } = self;
         pulse.start(&heartbeats, runtime.handle());
         let host_names = [web::own_host_names(), host_names].concat();
+        let node_name = node_name.or_else(|| host_names.first().cloned());
         let shared = Arc::new(ServerContext {
             control: bus.control.clone(),
             log: bus.log.clone(),
             interface: bus.interface.clone(),
             host_names,
+            node: OwnNode::new(node_name.unwrap_or_default()),
             throttle: PasswordThrottle::default(),
             followers: ClientQuota::new(FOLLOWERS_MAX),
             peers: bus.peers.clone(),

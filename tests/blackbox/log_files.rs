@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use crate::host::Host;
 use crate::support::daemon::{Side, program, run};
 use crate::support::runner::{Outcome, Trial};
+use crate::support::wire::Value;
 use crate::support::{LIMIT, expect, is_root, wait_for};
 
 /// The tests of this file.
@@ -17,6 +19,14 @@ pub(crate) fn tests() -> Vec<Trial> {
         Trial::new("log_files::l01_the_shell_wrapper_runs_unchanged", wrapper),
         Trial::new("log_files::l02_a_new_directory_with_each_date", dated),
         Trial::new("log_files::l03_closed_logs_are_compressed", compressed),
+        Trial::new(
+            "log_files::l02_activity_log_in_a_directory_with_each_date",
+            activity_dated,
+        ),
+        Trial::new(
+            "log_files::l03_closed_activity_logs_are_compressed_and_removed",
+            activity_closed,
+        ),
         Trial::new("log_files::l04_logrotate_create", || {
             logrotate("create", true)
         }),
@@ -236,6 +246,129 @@ fn compressed() -> Result<Outcome, String> {
     let text = run(gzip, host.place.path(), None, LIMIT)?.stdout;
     let is_whole = text.ends_with('\n') && text.lines().count() > 10;
     expect(is_whole, format!("{packed}: {text:?}"))?;
+    host.expect_well()?;
+    Ok(Outcome::Passed)
+}
+
+/// The activity log goes on to a new directory without a line, and readers follow. Times are in UTC although the host is
+/// elsewhere.
+fn activity_dated() -> Result<Outcome, String> {
+    let mut host = Host::new(
+        "[supervisord]\nlogfile={dir}/logs/{date}/daemon.log\nlogfile_datefmt=%%Y-%%m-%%dT%%H%%M%%S\n\
+         logfile_timezone=UTC\n[program:quiet]\ncommand={test_child} forever\nstartsecs=0\n",
+    )?;
+    fs::create_dir(host.place.join("logs")).map_err(|error| error.to_string())?;
+    host.go_with(|command| {
+        command.env("TZ", "Asia/Kolkata");
+    })?;
+    let logs = || in_directories(&host, "logs", "daemon.log");
+    wait_for("four dates", LIMIT, || logs().len() >= 4)?;
+    let all = || logs().concat();
+    wait_for("a line", LIMIT, || all().contains("spawned: 'quiet'"))?;
+    for text in logs() {
+        expect(
+            text.is_empty() || text.ends_with('\n'),
+            format!("a line is split: {text:?}"),
+        )?;
+    }
+    let empty = logs().iter().filter(|text| text.is_empty()).count();
+    expect(empty > 0, format!("no file without a line: {:?}", logs()))?;
+    // Both the name of the directory and the time of the line are in UTC.
+    let entries = fs::read_dir(host.place.join("logs")).map_err(|error| error.to_string())?;
+    let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+    names.sort();
+    let name = names[0].to_string_lossy().into_owned();
+    let line = all();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.map_err(|error| error.to_string())?.as_secs();
+    for (what, hours, minutes) in [(&name, 11..13, 13..15), (&line, 11..13, 14..16)] {
+        let part = |range| {
+            what.get(range)
+                .and_then(|text: &str| text.parse::<u64>().ok())
+        };
+        let (hours, minutes) = (
+            part(hours).ok_or("no hour")?,
+            part(minutes).ok_or("no minute")?,
+        );
+        let ago = (now % 86400 + 86400 - (hours * 60 + minutes) * 60) % 86400;
+        expect(ago < 3600, format!("{what} is not in UTC: {ago} s ago"))?;
+    }
+    // The log is read and cleared by its name.
+    host.expect_ctl(&["stop", "quiet"], 0, &["stopped"])?;
+    host.daemon()?
+        .call("supervisor.readLog", &[Value::Int(0), Value::Int(0)])
+        .map_err(|error| error.to_string())?;
+    host.daemon()?
+        .call("supervisor.clearLog", &[])
+        .map_err(|error| error.to_string())?;
+    host.expect_ctl(&["upgrade"], 0, &["Upgraded supervisord, now "])?;
+    wait_for("the next daemon's line", LIMIT, || {
+        all().contains("re-executed: version")
+    })?;
+    let count = logs().len();
+    wait_for("the next daemon's dates", LIMIT, || {
+        logs().len() >= count + 2
+    })?;
+    host.expect_well()?;
+    Ok(Outcome::Passed)
+}
+
+/// An activity log of an earlier day gets its date at the start and is compressed; older ones go.
+fn activity_closed() -> Result<Outcome, String> {
+    let mut host = Host::new(
+        "[supervisord]\nlogfile_rotate=daily+size\nlogfile_maxbytes=400\nlogfile_keep=3\nlogfile_compress=true\n\
+         [program:quiet]\ncommand={test_child} forever\nstartsecs=0\n",
+    )?;
+    let days = |count: u64| std::time::SystemTime::now() - Duration::from_secs(count * 86400);
+    for (name, age) in [
+        ("log", 2),
+        ("log.2001-01-01", 9),
+        ("log.2001-01-02", 8),
+        ("log.other", 9),
+    ] {
+        let path = host.place.write(name, &format!("{name}\n"))?;
+        let file = fs::File::options().append(true).open(path);
+        file.and_then(|file| file.set_modified(days(age)))
+            .map_err(|error| error.to_string())?;
+    }
+    host.go()?;
+    let names = || {
+        let entries = fs::read_dir(host.place.path())
+            .into_iter()
+            .flatten()
+            .flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<_> = names.filter(|name| name.starts_with("log.2")).collect();
+        names.sort();
+        names
+    };
+    // Lines fill further files of today, and three closed ones stay.
+    let mut turns = 0;
+    wait_for("three compressed files", LIMIT, || {
+        turns += 1;
+        let restarted = host
+            .ctl(&["restart", "quiet"])
+            .is_ok_and(|done| done.code == 0);
+        let names = names();
+        restarted && turns > 8 && names.len() == 3 && names.iter().all(|name| name.ends_with(".gz"))
+    })
+    .map_err(|why| format!("{why}: {:?}", names()))?;
+    let texts: Vec<String> = names()
+        .iter()
+        .map(|name| {
+            let mut gzip = Command::new("gzip");
+            gzip.arg("-dc").arg(host.place.join(name));
+            run(gzip, host.place.path(), None, LIMIT).map(|done| done.stdout)
+        })
+        .collect::<Result<_, _>>()?;
+    for text in &texts {
+        let is_whole = text.ends_with('\n') && text.len() >= 400 && text.starts_with("20");
+        expect(is_whole, format!("{:?}: {text:?}", names()))?;
+    }
+    expect(
+        host.place.join("log.other").exists(),
+        "another file is gone",
+    )?;
     host.expect_well()?;
     Ok(Outcome::Passed)
 }

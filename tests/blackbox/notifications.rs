@@ -29,7 +29,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 /// A program that is FATAL until the file `good` exists.
-const VITAL: &str = "[program:vital]\ncommand=sh -c 'test -e {dir}/good && exec sleep 1000; exit 3'\nstartretries=0\nstartsecs=1\n\
+const VITAL: &str = "[program:vital]\ncommand=sh -c 'test -e {dir}/good && exec sleep 1000; echo no port; echo cannot listen >&2; exit 3'\nstartretries=0\nstartsecs=1\n\
     autostart=false\nenvironment=OF_PROGRAM=\"1\"\n";
 
 /// A command that appends its input and its variables to the file `mail`.
@@ -59,9 +59,10 @@ fn fatal() -> Result<Outcome, String> {
     let user = if is_root() {
         "nobody"
     } else {
-        rest.get(7).copied().unwrap_or_default()
+        rest.get(8).copied().unwrap_or_default()
     };
     let expected = [
+        "    cannot listen",
         "",
         "supervisord supervisor",
         "SUPERVISOR_NOTIFY=ops",
@@ -132,7 +133,8 @@ fn url() -> Result<Outcome, String> {
             && report["notification"] == "hook"
             && item["process"] == "vital"
             && item["condition"] == "fatal"
-            && item["exit"] == "exit status 3",
+            && item["exit"] == "exit status 3"
+            && item["stderr"][0] == "cannot listen",
         body,
     )?;
     host.wait_file("log", "notify hook: reported 1")?;

@@ -629,7 +629,10 @@ fn tool(name: &str) -> Result<PathBuf, Outcome> {
 
 /// Runs a tool to its end.
 fn succeeds(host: &Host, mut command: Command) -> Result<String, String> {
-    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    // schemathesis writes a cache into its directory.
+    command
+        .current_dir(host.place.path())
+        .env("PYTHONDONTWRITEBYTECODE", "1");
     let done = run(command, host.place.path(), None, Duration::from_secs(300))?;
     let said = format!("{}{}", done.stdout, done.stderr);
     expect(done.code == 0, said.clone())?;

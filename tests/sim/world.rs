@@ -965,6 +965,7 @@ impl World {
                 gid: Some(0),
                 pid: None,
                 login: None,
+                token: None,
                 bus_name: None,
                 access: None,
             },

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::machine::{BINARIES, Machine};
-use super::{LIMIT, wait_for};
+use super::{LIMIT, expect, wait_for};
 
-/// Number of writers, and lines a second of each.
+/// Number of writers.
 pub const WRITERS: usize = 50;
+/// How many of the writers have logs of JSON lines.
+const JSON_WRITERS: usize = 5;
 
 /// The test binary as a program inside the machine.
 pub fn test_child() -> Result<String, String> {
@@ -22,16 +24,27 @@ pub fn test_child() -> Result<String, String> {
 /// writes nothing.
 pub fn programs() -> Result<String, String> {
     let test_child = test_child()?;
+    let plain = WRITERS - JSON_WRITERS;
     Ok(format!(
         "[program:w]
 command={test_child} tell /run/stop 1000
 process_name=w%(process_num)02d
-numprocs={WRITERS}
+numprocs={plain}
 startsecs=0
 autorestart=false
 stdout_logfile=/var/log/w%(process_num)02d.log
 stdout_logfile_maxbytes=1MB
 stdout_logfile_backups=50
+[program:json]
+command={test_child} tell /run/stop 2000
+process_name=json%(process_num)02d
+numprocs={JSON_WRITERS}
+startsecs=0
+autorestart=false
+stdout_logfile=/var/log/wjson%(process_num)02d.log
+stdout_log_format=json
+stdout_logfile_maxbytes=1MB
+stdout_logfile_backups=500
 [program:dies]
 command={test_child} wait /run/die exit 3
 startsecs=0
@@ -71,7 +84,7 @@ pub fn complete(machine: &Machine, writers: usize) -> Result<u64, String> {
         })
     })?;
     // The oldest backup has the highest number.
-    let counts = machine.sh("for log in /var/log/w*.log; do
+    let counts = machine.sh("for log in /var/log/w[0-9]*.log; do
              cat $(ls $log.* 2>/dev/null | sort -t. -k3,3 -rn) $log | awk -v file=$log '
                  ended { print file, \"after the end\", $0; exit 1 }
                  $0 == \"end\" { ended = 1; next }
@@ -79,13 +92,53 @@ pub fn complete(machine: &Machine, writers: usize) -> Result<u64, String> {
                  { n++ }
                  END { if (!ended) { print file, \"no end at\", n; exit 1 } print n }'
          done")?;
-    let counts: Vec<u64> = counts
+    let mut counts: Vec<u64> = counts
         .lines()
         .filter_map(|line| line.parse().ok())
         .collect();
+    let logs = machine.sh("ls /var/log/ | grep -E '^wjson[0-9]*[.]log$' || true")?;
+    for log in logs.lines() {
+        let text = machine.sh(&format!(
+            "cd /var/log; cat $(ls {log}.* 2>/dev/null | sort -t. -k3,3 -rn) {log}"
+        ))?;
+        counts.push(json_lines(&text).map_err(|why| format!("{log}: {why}"))?);
+    }
     if counts.len() == writers {
         Ok(counts.iter().sum())
     } else {
         Err(format!("{counts:?}"))
     }
+}
+
+/// Checks that each line is a JSON object with the fields of its form, that all are of one process, and that their
+/// messages are the numbers from 0 on and then `end`. Returns how many numbers there are.
+pub fn json_lines(text: &str) -> Result<u64, String> {
+    let mut count = 0;
+    let mut first_pid = None;
+    let mut has_ended = false;
+    for line in text.lines() {
+        let object: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(line).map_err(|error| format!("{error}: {line:?}"))?;
+        for field in ["ts", "program", "group", "process", "stream"] {
+            let is_text = object.get(field).is_some_and(serde_json::Value::is_string);
+            expect(is_text, format!("no {field}: {line}"))?;
+        }
+        let pid = object.get("pid").and_then(serde_json::Value::as_i64);
+        let is_same = pid.is_some() && pid == *first_pid.get_or_insert(pid);
+        expect(is_same, format!("not of process {first_pid:?}: {line}"))?;
+        let message = object.get("message").and_then(serde_json::Value::as_str);
+        expect(!has_ended, format!("after the end: {line}"))?;
+        if message == Some("end") {
+            has_ended = true;
+            continue;
+        }
+        let number = message.and_then(|text| text.parse().ok());
+        expect(
+            number == Some(count),
+            format!("{line} where {count} should be"),
+        )?;
+        count += 1;
+    }
+    expect(has_ended, format!("no end after {count} lines"))?;
+    Ok(count)
 }

@@ -2,9 +2,11 @@
 //! known about it derives from that: parsing, help, completion and manual.
 
 mod ctl;
+mod healthcheck;
 mod import;
 mod init;
 mod service;
+mod token;
 mod version;
 
 use std::sync::OnceLock;
@@ -17,12 +19,14 @@ use super::completion::{self, Candidate, Completion, NameSource, WordPosition};
 use super::getopt::OptionSpec;
 use super::options::OptionRow;
 pub use ctl::CtlArgs;
+pub use healthcheck::HealthcheckArgs;
 pub use import::ImportArgs;
 pub use init::InitArgs;
 pub use service::{ServiceAction, ServiceArgs};
+pub use token::TokenArgs;
 
 /// All subcommands, in the order of the help text.
-pub static SUBCOMMANDS: [Subcommand; 5] = [
+pub static SUBCOMMANDS: [Subcommand; 7] = [
     Subcommand::new(ctl::NAME, ctl::command, |matches| {
         SubcommandRequest::Ctl(ctl::args(matches))
     }),
@@ -34,6 +38,12 @@ pub static SUBCOMMANDS: [Subcommand; 5] = [
     }),
     Subcommand::new(init::NAME, init::command, |matches| {
         SubcommandRequest::Init(init::args(matches))
+    }),
+    Subcommand::new(healthcheck::NAME, healthcheck::command, |matches| {
+        SubcommandRequest::Healthcheck(healthcheck::args(matches))
+    }),
+    Subcommand::new(token::NAME, token::command, |matches| {
+        SubcommandRequest::Token(token::args(matches))
     }),
     Subcommand::new(version::NAME, version::command, |_| {
         SubcommandRequest::Version
@@ -61,6 +71,10 @@ pub enum SubcommandRequest {
     Service(ServiceArgs),
     /// Write a sample configuration.
     Init(InitArgs),
+    /// Ask the running daemon whether its programs are ready.
+    Healthcheck(HealthcheckArgs),
+    /// Make a token.
+    Token(TokenArgs),
     /// Print the version.
     Version,
 }

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use super::super::log_options;
 use super::super::lookup::Lookup;
 use super::super::spec::ExitWhen as Exit;
 use super::super::value::{
-    boolean, bus, byte_size, existing_directory, existing_dirpath, integer, log_level, octal,
-    ready_when,
+    boolean, bus, byte_size, existing_directory, existing_dirpath, integer, log_level, log_path,
+    octal, ready_when,
 };
 use super::row::{
     ConfigKey,
@@ -14,8 +15,8 @@ use super::row::{
     key,
 };
 use super::value_kind::ValueKind::{
-    Boolean, Bus, ByteSize, Diagnostics, Directory, Environment, ExitWhen, Integer, Level, List,
-    Octal, Path, ReadyWhen, Text, User,
+    Boolean, Bus, ByteSize, DateFormat, Diagnostics, Directory, Environment, ExitWhen, Integer,
+    Level, List, LogKeep, LogRotation, LogZone, Octal, Path, ReadyWhen, Text, User,
 };
 use super::values::{set, text};
 use crate::domain::DiagnosticsFilter;
@@ -42,7 +43,7 @@ pub(super) const ORDER: &[&str] = &[
 
 #[rustfmt::skip] // One row, one line.
 pub(super) const DAEMON: &[ConfigKey] = &[
-    key("logfile", Path, Some("supervisord.log"), "path of the activity log, or syslog or journal").flag('l', "logfile").topic(Logs).example("/var/log/supervisor/supervisord.log").daemon(set!(lookup: logfile = existing_dirpath)),
+    key("logfile", Path, Some("supervisord.log"), "path of the activity log, or syslog or journal").flag('l', "logfile").topic(Logs).example("/var/log/supervisor/supervisord.log").daemon(set!(lookup: logfile = log_path)),
     key("logfile_maxbytes", ByteSize, Some("50MB"), "size at which the activity log is rotated; 0 = never").flag('y', "logfile_maxbytes").topic(Logs).daemon(set!(spec.logfile_maxbytes = byte_size)),
     key("logfile_backups", Integer, Some("10"), "number of rotated activity logs to keep; 0 = truncate the log instead").flag('z', "logfile_backups").topic(Logs).daemon(set!(spec.logfile_backups = integer)),
     key("loglevel", Level, Some("info"), "lowest level of lines in the activity log").flag('e', "loglevel").topic(Logs).daemon(set!(spec.loglevel = log_level)),
@@ -64,6 +65,11 @@ pub(super) const DAEMON: &[ConfigKey] = &[
     key("dbus", Bus, Some("auto"), "D-Bus to connect to, see org.supervisord.Supervisor1(5); auto: the system bus as root, else the session bus, or no bus if there is none").ours().topic(Systemd).daemon(set!(spec.dbus = bus)),
     key("exit_when", ExitWhen, Some("never"), "when the daemon stops all programs and exits by itself: all-exited = no program runs or is due to restart, any-fatal = a process is FATAL, or the name of a program or group that has exited and is not restarted").ours().topic(Run).example("all-exited").daemon(set!(spec.exit_when = Exit::parse)),
     key("profile_options", List, None, "ignored, accepted for compatibility").long("profile_options").topic(Run).ignored(),
+    key("logfile_timezone", LogZone, Some("local"), "time zone of the dates in names of activity logs and of the times in their lines").ours().topic(Logs).example("UTC").daemon(set!(spec.logfile_options.utc = log_options::is_utc)),
+    key("logfile_rotate", LogRotation, Some("size"), "when a new activity log begins: at the size logfile_maxbytes, or hourly, daily, weekly or monthly; daily+size = both").ours().topic(Logs).example("daily").daemon(set!(spec.logfile_options.rotate = log_options::rotate)),
+    key("logfile_datefmt", DateFormat, None, "date in the name of an activity log, in the form of strftime(3), in place of {date} in its path; not set: %%Y-%%m-%%d, with hourly %%Y-%%m-%%dT%%H").ours().topic(Logs).example("%%Y%%m%%d").daemon(set!(spec.logfile_options.date_format = Some(log_options::date_format))),
+    key("logfile_keep", LogKeep, Some("0"), "closed activity logs with a date that stay: an age such as 14d, or a number; 0 = all").ours().topic(Logs).example("14d").daemon(set!(spec.logfile_options.keep = log_options::keep)),
+    key("logfile_compress", Boolean, Some("false"), "compress closed activity logs with gzip, in the background").ours().topic(Logs).daemon(set!(spec.logfile_options.compress = boolean)),
     key("diagnostics", Diagnostics, Some("off"), "lowest level of events about the daemon itself, which go to the journal or standard error and never to the activity log; SUPERVISORD_DIAGNOSTICS in the environment overrides it").ours().topic(Logs).daemon(set!(spec.diagnostics = DiagnosticsFilter::parse)),
 ];
 

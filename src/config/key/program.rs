@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::super::log_list::log_targets;
 use super::super::log_target;
 use super::super::lookup::Lookup;
+use super::super::path::{absolute, expand_user};
 use super::super::python::strip;
 use super::super::resources::LimitAmount;
 use super::super::restart_policy::{jitter, start_retries};
@@ -211,6 +212,7 @@ pub(super) const PROGRAM: &[ConfigKey] = &[
     key("environment", Environment, Some(""), "environment variables of the program").process().topic(Run).example("PORT=\"8000\",LANG=\"C.UTF-8\"").secret(),
     key("envFiles", List, Some(""), "files with KEY=VALUE lines, read at each start, a later file wins over an earlier one and environment over both; the start continues without a missing file").ours().process().topic(Run).example("/etc/web/common.env,/etc/web/local.env").program(set!(lookup: env_files = env_files)),
     key("environment_file", List, Some(""), "files like those of envFiles, which win over them; a missing file is a spawn error unless its name begins with -").ours().process().topic(Run).example("/etc/web/secrets.env").program(set!(lookup: environment_files = env_files)),
+    key("conf_file", Text, None, "configuration file of the program itself, which clients with the permission update can read at /conf/PROGRAM; supervisord does not use it").ours().topic(Run).example("/etc/web/web.conf").program(set!(lookup: spec.conf_file = Some(own_file))),
     key("serverurl", Text, None, "value of SUPERVISOR_SERVER_URL; AUTO or not set: the address of the daemon").topic(Run).example("AUTO").secret().program(set!(spec.server_url = child_server_url)),
     key("limit_nofile", Limit, None, "maximum open files (RLIMIT_NOFILE)").ours().topic(Limits).example("1024:65536").program(limit!(Files)),
     key("limit_nproc", Limit, None, "maximum processes of the user (RLIMIT_NPROC)").ours().topic(Limits).example("512").program(limit!(Processes)),
@@ -254,6 +256,14 @@ fn stop_signals_of(values: &mut ProgramValues, text: &str, _: &dyn Lookup) -> Re
 
 pub(super) fn shared_path(text: &str) -> Result<Arc<Path>, String> {
     Ok(Arc::from(Path::new(text)))
+}
+
+fn own_file(text: &str, lookup: &dyn Lookup) -> Result<Arc<Path>, String> {
+    if text.trim().is_empty() {
+        return Err("conf_file has no path".to_owned());
+    }
+    let path = absolute(&expand_user(text.trim(), lookup), lookup);
+    Ok(Arc::from(Path::new(&path)))
 }
 
 fn shared_script(text: &str) -> Result<Arc<ParsedScript>, String> {

@@ -50,6 +50,7 @@ pub(super) const UNIX_SERVER: &[ConfigKey] = &[
     key("username", Text, None, "user name that clients must send").example("user").server(set!(username = Some(text))),
     key("password", Text, None, "password that clients must send, in plain text or as {SHA} and 40 hexadecimal digits").example("123").secret().server(set!(password = Some(text))),
     key("allow", Text, None, "access rules, one per line: `USER VERB... [on PROCESS...]` or `@GROUP VERB...`; other users are refused, and chmod defaults to 0666").ours().example("root all").server(set!(lookup: allow = Some(allow_rules))),
+    TOKENS_FILE,
 ];
 
 #[rustfmt::skip] // One row, one line.
@@ -58,7 +59,13 @@ pub(super) const INET_SERVER: &[ConfigKey] = &[
     key("username", Text, None, "user name that clients must send").example("user").server(set!(username = Some(text))),
     key("password", Text, None, "password that clients must send, in plain text or as {SHA} and 40 hexadecimal digits").example("123").secret().server(set!(password = Some(text))),
     key("hosts", List, None, "additional host names under which browsers may reach a server without password").ours().example("status.example.com").server(set!(hosts = host_names)),
+    key("allow", Text, None, "access rules, one per line: `NAME VERB... [on PROCESS...]`, where NAME is the username of this section, or * for everybody").ours().example("* status logs").server(set!(allow = Some(login_rules))),
+    TOKENS_FILE,
+    key("nodename", Text, None, "name of this host in the addresses that end in /NODE/PROGRAM, such as /program/start/NODE/PROGRAM; not set: the host name").ours().example("web-1").server(set!(nodename = Some(node_name))),
 ];
+
+#[rustfmt::skip] // One row, one line.
+const TOKENS_FILE: ConfigKey = key("tokens_file", Path, None, "file with the tokens that clients may send instead of user name and password, one per line: `NAME sha256:DIGEST VERB... [on PROCESS...]`; nobody but its owner may read it").ours().example("/etc/supervisor/tokens").server(set!(tokens_file = Some(text)));
 
 #[rustfmt::skip] // One row, one line.
 pub(super) const GROUP: &[ConfigKey] = &[
@@ -155,6 +162,10 @@ pub(in crate::config) struct ServerValues {
     /// `None`: not set, which is not the same as no rule.
     pub(in crate::config) allow: Option<Arc<[AllowRule]>>,
     pub(in crate::config) hosts: Vec<String>,
+    /// The path as written. `None`: not set.
+    pub(in crate::config) tokens_file: Option<String>,
+    /// `None`: not set.
+    pub(in crate::config) nodename: Option<String>,
 }
 
 impl SectionValues for ServerValues {
@@ -177,6 +188,21 @@ fn socket_owner(text: &str, lookup: &dyn Lookup) -> Result<SocketOwner, String> 
 
 fn allow_rules(text: &str, lookup: &dyn Lookup) -> Result<Arc<[AllowRule]>, String> {
     allow::rules(text, lookup).map(Arc::from)
+}
+
+fn login_rules(text: &str) -> Result<Arc<[AllowRule]>, String> {
+    allow::login_rules(text).map(Arc::from)
+}
+
+/// A name that can be a part of an address.
+fn node_name(text: &str) -> Result<String, String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '@');
+    match text.is_empty() || !text.chars().all(is_part) {
+        true => Err(format!(
+            "Invalid nodename '{text}': it may have letters, digits and .-_@ only"
+        )),
+        false => Ok(text.to_owned()),
+    }
 }
 
 /// The values of `[group:x]`.

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use super::super::expand::ExpandNames;
 use super::super::key::{SectionKind, ServerValues};
+use super::super::lookup::LookupError;
 use super::super::path::{absolute, expand_user};
 use super::super::python::strip;
-use super::super::spec::{Credentials, ServerAddress, ServerSpec};
+use super::super::spec::{AllowRule, AllowSubject, Credentials, ServerAddress, ServerSpec};
+use super::super::tokens;
 use super::{ConfigReader, RowCursor, SectionAt};
 
 /// The default file mode with rules in `allow=`.
@@ -35,13 +37,18 @@ fn inet(reader: &mut ConfigReader<'_>, section: String) -> Option<ServerSpec> {
     if reader.entry(at, "port").is_none() {
         reader.fail(at, "port", format!("section [{section}] has no port value"));
     }
-    reader.fields(at, &nothing, rows.rest(), &mut values);
+    let here = reader.only_here();
+    reader.fields(at, &here, rows.rest(), &mut values);
+    check_logins(reader, at, credentials.as_ref(), values.allow.as_deref());
+    let tokens_file = tokens_file(reader, at, values.tokens_file);
     let (host, port) = values.address?;
     Some(ServerSpec {
         address: ServerAddress::Inet { host, port },
         credentials,
         hosts: values.hosts,
-        allow: None,
+        allow: values.allow,
+        tokens_file,
+        nodename: values.nodename,
         section,
     })
 }
@@ -59,7 +66,9 @@ fn unix(reader: &mut ConfigReader<'_>, section: String) -> Option<ServerSpec> {
     }
     reader.fields(at, &nothing, rows.to("password"), &mut values);
     let credentials = credentials(reader, at, &mut values);
-    reader.fields(at, &nothing, rows.rest(), &mut values);
+    reader.fields(at, &nothing, rows.to("chmod"), &mut values);
+    reader.fields(at, &here, rows.rest(), &mut values);
+    let tokens_file = tokens_file(reader, at, values.tokens_file);
     // With rules, the file mode need not restrict access: the rules decide by the peer's uid from the kernel.
     let says_mode = reader.entry(at, "chmod").is_some();
     let mode = if says_mode || values.allow.is_none() {
@@ -79,8 +88,56 @@ fn unix(reader: &mut ConfigReader<'_>, section: String) -> Option<ServerSpec> {
         credentials,
         hosts: Vec::new(),
         allow: values.allow,
+        tokens_file,
+        nodename: None,
         section,
     })
+}
+
+/// Checks that the rules of a TCP server name its user name only. A token has its permissions in its file.
+fn check_logins(
+    reader: &mut ConfigReader<'_>,
+    at: SectionAt<'_>,
+    credentials: Option<&Credentials>,
+    rules: Option<&[AllowRule]>,
+) {
+    let known = credentials.map(|known| known.username.as_str());
+    let unknown = rules
+        .into_iter()
+        .flatten()
+        .find_map(|rule| match &rule.who {
+            AllowSubject::Login(name) if Some(name.as_str()) != known => Some(name),
+            _ => None,
+        });
+    if let Some(name) = unknown {
+        let text = format!(
+            "allow names {name}, which is not the username of section [{}] (a token has its permissions in tokens_file)",
+            at.section
+        );
+        reader.fail(at, "allow", text);
+    }
+}
+
+/// The path of the tokens file, which must be readable and valid.
+fn tokens_file(
+    reader: &mut ConfigReader<'_>,
+    at: SectionAt<'_>,
+    written: Option<String>,
+) -> Option<PathBuf> {
+    let lookup = reader.lookup;
+    let path = absolute(&expand_user(strip(&written?), lookup), lookup);
+    let problem = match lookup.secret_file(&path) {
+        Ok(text) => match tokens::parse(&text) {
+            Ok(_) => return Some(PathBuf::from(path)),
+            Err(error) => format!("{path}:{}: {}", error.line, error.reason),
+        },
+        Err(LookupError::Missing(_)) => format!(
+            "tokens_file {path} does not exist (create it with mode 0600; `supervisord token` prints lines for it)"
+        ),
+        Err(LookupError::Unreadable(why)) => format!("cannot read tokens_file {path}: {why}"),
+    };
+    reader.fail(at, "tokens_file", problem);
+    None
 }
 
 /// Checks that user name and password are both set, or neither. An empty user name turns authentication off, as in

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno as Nix;
 
 use super::prepare::spawn_error;
-use super::{READ_RETRY, Reactor};
-use crate::domain::{Channel, Line, Wall};
+use super::{READ_RETRY, Reactor, when};
+use crate::domain::{Channel, Line};
 use crate::effects::{OutputEffect, OutputOutcome};
 use crate::output::instance_io::{
     CHANNELS, FdRole, Streams, close_stdin, index, is_waiting, remove_pipes, settle_stdin, token,
@@ -19,18 +19,7 @@ use crate::output::read_buffer::ReadBuffer;
 use crate::output::stalls::TOLD_AFTER;
 use crate::output::stream::Part;
 use crate::output::{OutputCommand, OutputReport};
-use crate::sys;
 use crate::sys::safe_open::errno;
-
-/// Longest wait for a date. The wall clock may be set, or the machine may sleep.
-const DATE_WAIT: Duration = Duration::from_secs(300);
-
-/// The moment at which a date begins, or an earlier one at which the clock is read again.
-fn when(date: Wall) -> Instant {
-    let wait = date.0.saturating_sub(sys::now().wall.0);
-    let wait = Duration::from_nanos(wait.max(0).unsigned_abs());
-    Instant::now() + wait.min(DATE_WAIT)
-}
 
 /// If a helper's job on a slow file is shorter than this, the file works again.
 const QUICK: Duration = Duration::from_millis(5);
@@ -60,6 +49,7 @@ impl Reactor {
         match done.result {
             OutputJobOutcome::Activity(activity, cleared) => {
                 self.shared.activity.put_back(activity);
+                self.activity_date = self.shared.activity.next_date().map(when);
                 self.slow_activity &= !is_quick;
                 for (ticket, result) in cleared {
                     (self.shared.report)(OutputReport::Outcome(OutputOutcome::Answered {

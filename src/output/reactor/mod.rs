@@ -35,9 +35,9 @@ use super::sinks::Connections;
 use super::stalls::{StallSubject, Stalls, TOLD_AFTER};
 use super::stream::Shared;
 use super::{Activity, OutputReport};
-use crate::domain::{Channel, InstanceId, Line, LogPaths, OutputEvents};
+use crate::domain::{Channel, InstanceId, Line, LogPaths, OutputEvents, Wall};
 use crate::fd_holder::FdStore;
-use crate::sys::{Interest, Poller, ReadyFd};
+use crate::sys::{self, Interest, Poller, ReadyFd};
 
 /// Maximum number of pipes that are grown to [`READ_BYTES`](super::pipe_reads::READ_BYTES). It limits the kernel memory that programs can occupy and
 /// leaves a part of the user's pipe quota free (/proc/sys/fs/pipe-user-pages-soft).
@@ -109,6 +109,8 @@ pub(super) struct Reactor {
     pub(super) tidies: bool,
     /// When the log of which token goes on to the file of another date.
     pub(super) dates: BinaryHeap<Reverse<(Instant, u64)>>,
+    /// When the activity log goes on to the file of another date. `None`: never, or it is asked to.
+    pub(super) activity_date: Option<Instant>,
     /// Whether a thread is deleting replaced backups.
     pub(super) deletes: bool,
     pub(super) stalls: Stalls,
@@ -123,6 +125,16 @@ pub(super) struct Reactor {
     pub(super) in_flight_logs: Vec<OwnedFd>,
 }
 
+/// Longest wait for a date. The wall clock may be set, or the machine may sleep.
+const DATE_WAIT: Duration = Duration::from_secs(300);
+
+/// The moment at which a date begins, or an earlier one at which the clock is read again.
+fn when(date: Wall) -> Instant {
+    let wait = date.0.saturating_sub(sys::now().wall.0);
+    let wait = Duration::from_nanos(wait.max(0).unsigned_abs());
+    Instant::now() + wait.min(DATE_WAIT)
+}
+
 impl Reactor {
     pub(super) fn new(
         poller: Poller,
@@ -133,6 +145,7 @@ impl Reactor {
     ) -> Self {
         Self {
             poller,
+            activity_date: activity.next_date().map(when),
             shared: Shared {
                 activity: ActivityQueue::new(activity),
                 report,
@@ -195,6 +208,7 @@ impl Reactor {
         let date = self.dates.peek().map(|&Reverse((when, _))| when);
         ends.chain(rests)
             .chain(date)
+            .chain(self.activity_date)
             .chain(ending)
             .chain(self.stalls.next_untold())
             .min()
@@ -255,10 +269,13 @@ impl Reactor {
 
     /// Lets logs go on to the file of another date.
     fn begin_dates(&mut self) {
-        if self.dates.is_empty() {
+        if self.dates.is_empty() && self.activity_date.is_none() {
             return;
         }
         let now = Instant::now();
+        if self.activity_date.take_if(|when| *when <= now).is_some() {
+            self.shared.activity.order(Order::BeginDate);
+        }
         while let Some(&Reverse((when, token))) = self.dates.peek()
             && when <= now
         {

@@ -321,6 +321,7 @@ pub(in crate::server) mod tests {
             exits: ExitCounts::default(),
             has_cgroup: false,
             next_run: None,
+            ready: Some(true),
             exit_reason: None,
             status_text: String::new(),
             resource_events: ResourceEvents::NONE,

@@ -23,7 +23,6 @@ mod reconnect;
 mod sender;
 mod serve;
 mod signals;
-mod update;
 
 pub(super) use connection::stay_connected;
 pub(super) use context::BusContext;

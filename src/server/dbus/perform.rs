@@ -16,6 +16,7 @@ use crate::server::blocking_pool::run_blocking;
 use crate::server::budget::BudgetClient;
 use crate::server::calls::execute::CallContext;
 use crate::server::calls::method_result::MethodResult;
+use crate::server::calls::update::UpdateSteps;
 
 impl BusConnection {
     /// Executes the call of a message.
@@ -44,7 +45,15 @@ impl BusConnection {
                 // Rereading is the first step of an update.
                 let reread = BoundCall::Engine(Request::Reread);
                 let caller = self.authorise(sender, call, &reread, dialog).await?;
-                MethodResult::Reply(self.update_groups(&caller, &groups).await?)
+                let active = match groups.is_empty() {
+                    true => Vec::new(),
+                    false => self.groups().await?,
+                };
+                let steps = UpdateSteps {
+                    control: &self.context.control,
+                    caller: &caller,
+                };
+                MethodResult::Reply(steps.update_groups(&groups, &active).await?)
             }
             CallBinding::Method(_) => {
                 self.check_offered(method)?;

@@ -53,6 +53,7 @@ impl BusSender {
             gid: None,
             pid: self.pid,
             login: None,
+            token: None,
             bus_name: Some(self.name.clone()),
             access,
         }

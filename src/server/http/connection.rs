@@ -5,14 +5,15 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::counted_io::HeadCounter;
+use super::endpoint_logins::EndpointLogins;
 use super::throttle::PasswordThrottle;
 use crate::api::{Caller, RpcInterfaces};
-use crate::config::spec::Credentials;
 use crate::control::{ControlHandle, PageToken};
 use crate::server::LogFn;
 use crate::server::budget::{BudgetClient, ClientQuota, ConnectionGuard};
 use crate::server::buffer_pool::BufferPool;
 use crate::server::client_stream::ClientStream;
+use crate::server::go_routes::OwnNode;
 use crate::server::recent_clients::RecentClients;
 use crate::server::rest::EventStreams;
 use crate::server::web::LiveUpdates;
@@ -36,6 +37,8 @@ pub(in crate::server) struct ServerContext {
     pub(in crate::server) live: Arc<LiveUpdates>,
     /// The streams of events of the REST interface.
     pub(in crate::server) event_streams: EventStreams,
+    /// This node in the Go project's addresses.
+    pub(in crate::server) node: OwnNode,
     /// When the page's static files were last changed, in seconds since the epoch.
     pub(in crate::server) assets_modified: i64,
     /// True when the server stops.
@@ -45,7 +48,7 @@ pub(in crate::server) struct ServerContext {
 /// One HTTP connection.
 pub(in crate::server) struct HttpConnection {
     pub(in crate::server) shared: Arc<ServerContext>,
-    pub(in crate::server) credentials: Option<Arc<Credentials>>,
+    pub(in crate::server) logins: Arc<EndpointLogins>,
     /// The token in the forms of this server's page.
     pub(in crate::server) token: Arc<PageToken>,
     /// The caller as the transport identifies it. The user name comes with each request.

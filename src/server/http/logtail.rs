@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Answers `/logtail/⟨namespec⟩[/stdout|/stderr]`.
 // Differs: without a name the answer is 404; Supervisor answers 500.
-pub(super) async fn follow_process_log(
+pub(in crate::server) async fn follow_process_log(
     connection: &Arc<HttpConnection>,
     caller: Caller,
     head: &Parts,

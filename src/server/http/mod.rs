@@ -1,7 +1,9 @@
 //! HTTP: `router` checks access and gives a request to its endpoint: XML-RPC, metrics, the web page, or `logtail`.
 
+mod authenticate;
 pub(super) mod connection;
 pub(super) mod counted_io;
+pub(super) mod endpoint_logins;
 pub(super) mod logtail;
 pub(super) mod origin;
 pub(super) mod percent_encoding;
@@ -9,4 +11,5 @@ pub(super) mod request_body;
 pub(super) mod response;
 pub(super) mod router;
 pub(super) mod throttle;
+pub(super) mod token_store;
 pub(super) mod wrong_password;

@@ -112,6 +112,13 @@ pub(in crate::server) fn custom_response(
     }))
 }
 
+/// 405, with the methods that the address has.
+pub(in crate::server) fn method_not_allowed(methods: &str) -> HandlerResponse {
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let headers = vec![(header::ALLOW, methods.to_owned())];
+    custom_response(status, "text/html", headers, error_page(status))
+}
+
 /// The error page of `status`.
 pub(in crate::server) fn error_page(status: StatusCode) -> Bytes {
     let reason = status.canonical_reason().unwrap_or("Unknown");

@@ -6,18 +6,19 @@ use std::sync::Arc;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap};
 use hyper::http::request::Parts;
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::{Request, Response, Version};
 use jiff::Timestamp;
 
+use super::authenticate::authenticate;
 use super::connection::HttpConnection;
+use super::logtail;
 use super::percent_encoding::percent_decoded;
 use super::request_body::drain_body;
 use super::response::{self, HandlerResponse, ReplyBody};
-use super::{logtail, wrong_password};
-use crate::api::Caller;
-use crate::control::{self, PasswordCheck};
 use crate::domain::Line;
 use crate::server::budget::BusyGuard;
+use crate::server::go_routes::GoRoute;
+use crate::server::health::HealthProbe;
 use crate::server::{metrics, rest, web, xmlrpc};
 
 /// How much is still read of a refused request: bytes and time.
@@ -90,43 +91,33 @@ async fn route_request(
     head: &Parts,
     body: &mut Incoming,
 ) -> HandlerResponse {
-    let authorization = head.headers.get(header::AUTHORIZATION);
-    let verdict = control::check_password(
-        connection.credentials.as_deref(),
-        authorization.map(|value| value.as_bytes()),
-    );
-    let login = match verdict {
-        PasswordCheck::Welcome(login) => login,
-        // Browsers first ask without credentials, to learn that a password is needed.
-        PasswordCheck::Challenge if authorization.is_none() => return HandlerResponse::Challenge,
-        PasswordCheck::Challenge => {
-            return wrong_password::password_failed(connection, HandlerResponse::Challenge).await;
-        }
-        PasswordCheck::Undecodable => {
-            let answer = HandlerResponse::Error(StatusCode::BAD_REQUEST);
-            return wrong_password::password_failed(connection, answer).await;
-        }
-    };
-    if login.is_some() {
-        wrong_password::password_accepted(connection);
-    }
-    let caller = Caller {
-        login,
-        ..connection.caller.clone()
-    };
     let path = percent_decoded(head.uri.path());
+    let probe = HealthProbe::at(&path);
+    let caller = match (authenticate(connection, &head.headers).await, probe) {
+        (Ok(caller), _) => caller,
+        (Err(HandlerResponse::Challenge), Some(probe))
+            if !head.headers.contains_key(header::AUTHORIZATION) =>
+        {
+            return probe.answer(connection, None, head).await;
+        }
+        (Err(refusal), _) => return refusal,
+    };
     if path.starts_with("/RPC2") {
         xmlrpc::handle_rpc(connection, caller, head, body).await
     } else if rest::is_below(&path) {
         rest::handle_rest(connection, caller, head, body).await
     } else if let Some(refusal) = web::csrf_refusal(connection, head, &path) {
         refusal
+    } else if let Some(probe) = probe {
+        probe.answer(connection, Some(&caller), head).await
     } else if path.starts_with("/logtail") {
         logtail::follow_process_log(connection, caller, head, &path).await
     } else if path.starts_with("/mainlogtail") {
         logtail::follow_main_log(connection, caller, head).await
     } else if path == metrics::PATH {
         metrics::answer_scrape(connection, &caller, head).await
+    } else if let Some(route) = GoRoute::at(&path) {
+        route.answer(connection, caller, head, body).await
     } else {
         web::handle_page(connection, caller, head, body, &path).await
     }

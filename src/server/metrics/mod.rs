@@ -17,7 +17,9 @@ use crate::server::blocking_pool::run_blocking;
 use crate::server::calls::execute::ask_engine;
 use crate::server::calls::process_list::{list_processes, pids};
 use crate::server::http::connection::HttpConnection;
-use crate::server::http::response::{self, CustomBody, HandlerResponse, custom_response};
+use crate::server::http::response::{
+    CustomBody, HandlerResponse, custom_response, method_not_allowed,
+};
 use exposition::TextFormat;
 use families::{DaemonFigures, PROCESS_BYTES, Scrape};
 
@@ -35,7 +37,7 @@ pub(in crate::server) async fn answer_scrape(
         Method::GET => {}
         // The headers alone, for which no process is asked.
         Method::HEAD => return exposition_head(format),
-        _ => return wrong_method(),
+        _ => return method_not_allowed("GET, HEAD"),
     }
     let Some(_large) = connection.guard.acquire_large().await else {
         return HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE);
@@ -114,12 +116,6 @@ fn exposition_head(format: TextFormat) -> HandlerResponse {
         made.body = CustomBody::None(None);
     }
     answer
-}
-
-fn wrong_method() -> HandlerResponse {
-    let status = StatusCode::METHOD_NOT_ALLOWED;
-    let headers = vec![(header::ALLOW, "GET, HEAD".to_owned())];
-    custom_response(status, "text/html", headers, response::error_page(status))
 }
 
 impl TextFormat {

@@ -23,11 +23,13 @@ use crate::domain::VERSION;
 const DESCRIPTION: &str = "Every route calls the method of XML-RPC that its description names. GET changes nothing. Errors are \
 problem details (RFC 9457) with the fault of the method.";
 
-/// Returns the document. `has_password`: the server asks for a user name and a password.
-pub(super) fn document(interface: &RpcInterfaces, has_password: bool) -> String {
+/// Returns the document. `schemes`: the ways to log in that the server offers, of HTTP's `basic` and `bearer`. Empty: it
+/// asks for none.
+pub(super) fn document(interface: &RpcInterfaces, schemes: &[&str]) -> String {
+    let has_login = !schemes.is_empty();
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
     for route in routes(interface) {
-        let operation = operation(&route, has_password);
+        let operation = operation(&route, has_login);
         let verbs = paths.entry(route.path).or_default();
         verbs.insert(route.verb.to_ascii_lowercase(), operation);
     }
@@ -38,16 +40,20 @@ pub(super) fn document(interface: &RpcInterfaces, has_password: bool) -> String 
         "paths": paths,
         "components": {"schemas": components()},
     });
-    if has_password {
-        document["components"]["securitySchemes"] = json!({
-            "basic": {"type": "http", "scheme": "basic"},
-        });
-        document["security"] = json!([{"basic": []}]);
+    for (index, scheme) in schemes.iter().enumerate() {
+        document["components"]["securitySchemes"][scheme] =
+            json!({"type": "http", "scheme": scheme});
+        if index == 0 {
+            document["security"] = json!([]);
+        }
+        if let Some(security) = document["security"].as_array_mut() {
+            security.push(json!({ *scheme: [] }));
+        }
     }
     document.to_string()
 }
 
-fn operation(route: &Route, has_password: bool) -> Value {
+fn operation(route: &Route, has_login: bool) -> Value {
     let mut operation = match route.endpoint {
         Endpoint::Call(method) => call(route, method),
         Endpoint::Events => json!({
@@ -77,9 +83,9 @@ fn operation(route: &Route, has_password: bool) -> Value {
             "content": {problem::CONTENT_TYPE: {"schema": problem_schema()}},
         });
     }
-    if has_password {
+    if has_login {
         operation["responses"]["401"] = json!({
-            "description": "User name and password are missing or wrong",
+            "description": "The login is missing or wrong",
             "content": {"text/html": {"schema": {"type": "string"}}},
         });
     }
@@ -246,17 +252,17 @@ fn problems(route: &Route) -> BTreeMap<u16, String> {
 mod tests {
     use super::*;
 
-    fn read(has_password: bool) -> Value {
+    fn read(schemes: &[&str]) -> Value {
         let all = RpcInterfaces {
             supervisor: true,
             twiddler: Some(Vec::new()),
         };
-        serde_json::from_str(&document(&all, has_password)).expect("JSON")
+        serde_json::from_str(&document(&all, schemes)).expect("JSON")
     }
 
     #[test]
     fn every_route_has_an_operation_with_an_id_of_its_own() {
-        let document = read(false);
+        let document = read(&[]);
         let paths = document["paths"].as_object().expect("paths");
         let operations: Vec<&Value> = paths
             .values()
@@ -273,12 +279,15 @@ mod tests {
         assert_eq!(ids.len(), operations.len());
         assert!(ids.contains(&"startProcess") && ids.contains(&"twiddler_getAPIVersion"));
         assert!(document.get("security").is_none());
-        assert_eq!(read(true)["security"][0]["basic"], json!([]));
+        assert_eq!(
+            read(&["basic", "bearer"])["security"],
+            json!([{"basic": []}, {"bearer": []}])
+        );
     }
 
     #[test]
     fn operations_have_parameters_bodies_and_problems() {
-        let document = read(true);
+        let document = read(&["basic"]);
         let start = &document["paths"]["/processes/{name}/start"]["post"];
         assert_eq!(start["parameters"][0]["name"], "name");
         assert_eq!(start["parameters"][0]["required"], true);
@@ -322,7 +331,7 @@ mod tests {
                 _ => {}
             }
         }
-        let document = read(false);
+        let document = read(&[]);
         walk(&document, &document["components"]["schemas"]);
     }
 }

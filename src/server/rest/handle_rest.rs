@@ -79,7 +79,11 @@ async fn respond(
         }
         Resolved::Found(Endpoint::Document, _) => {
             read_query(head).finish()?;
-            let text = document::document(interface, connection.credentials.is_some());
+            let logins = &connection.logins;
+            let mut schemes = Vec::new();
+            schemes.extend(logins.credentials.is_some().then_some("basic"));
+            schemes.extend(logins.tokens.is_some().then_some("bearer"));
+            let text = document::document(interface, &schemes);
             Ok(HandlerResponse::Full(JSON, text.into()))
         }
         Resolved::Found(Endpoint::Events, _) => {

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::stat::{SFlag, fstat};
@@ -18,6 +19,8 @@ use super::socket_file::{BACKLOG, SocketFile, SocketFileSpec};
 use crate::config::spec::{ServerAddress, ServerSpec};
 use crate::domain::Errno;
 use crate::handoff::PassedSocket;
+use crate::server::http::endpoint_logins::EndpointLogins;
+use crate::server::http::token_store::TokenStore;
 use crate::sys;
 use crate::sys::safe_open::{self, FileId, SafePath};
 
@@ -90,8 +93,11 @@ impl BoundServer {
             ServerAddress::Unix { .. } | ServerAddress::Inet { .. } => None,
         };
         Ok(Self {
-            credentials: spec.credentials.clone(),
-            allow: spec.allow.clone(),
+            logins: EndpointLogins {
+                credentials: spec.credentials.clone(),
+                tokens: spec.tokens_file.clone().map(TokenStore::open).map(Arc::new),
+                rules: spec.allow.clone(),
+            },
             listener,
             file,
             file_spec,
@@ -102,6 +108,7 @@ impl BoundServer {
                 }
                 ServerAddress::Inet { .. } | ServerAddress::Unix { .. } => spec.hosts.clone(),
             },
+            nodename: spec.nodename.clone(),
             passed: place,
         })
     }
@@ -246,6 +253,8 @@ pub(in crate::server) mod tests {
             credentials: None,
             allow: None,
             hosts: Vec::new(),
+            tokens_file: None,
+            nodename: None,
         }
     }
 
@@ -259,6 +268,8 @@ pub(in crate::server) mod tests {
             credentials: None,
             allow: None,
             hosts: Vec::new(),
+            tokens_file: None,
+            nodename: None,
         }
     }
 

@@ -2,17 +2,14 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
-use std::sync::Arc;
 
 use super::socket_file::{SocketFile, SocketFileSpec};
-use crate::config::spec::{AllowRule, Credentials};
+use crate::server::http::endpoint_logins::EndpointLogins;
 
 /// A server whose socket is bound and listening. Dropping it removes the socket's file, if the file is still ours.
 #[derive(Debug)]
 pub struct BoundServer {
-    /// Credentials that clients must send. `None`: no password.
-    pub(super) credentials: Option<Credentials>,
-    pub(super) allow: Option<Arc<[AllowRule]>>,
+    pub(super) logins: EndpointLogins,
     /// The listening socket.
     pub(super) listener: Listener,
     /// The file of a unix socket.
@@ -21,6 +18,8 @@ pub struct BoundServer {
     pub(super) file_spec: Option<SocketFileSpec>,
     /// Configured host names of the server.
     pub(super) names: Vec<String>,
+    /// Configured name of this node. `None`: not set.
+    pub(super) nodename: Option<String>,
     /// Index of its socket among those passed by the service manager.
     pub(super) passed: Option<usize>,
 }
@@ -53,22 +52,20 @@ impl BoundServer {
     /// Splits the server into its parts. Dropping the file part removes the file.
     pub(in crate::server) fn into_parts(self) -> BoundServerParts {
         BoundServerParts {
-            credentials: self.credentials,
-            allow: self.allow,
+            logins: self.logins,
             listener: self.listener,
             file: self.file,
             file_spec: self.file_spec,
             passed: self.passed,
             names: self.names,
+            nodename: self.nodename,
         }
     }
 }
 
 /// The parts of a [`BoundServer`].
 pub(in crate::server) struct BoundServerParts {
-    pub(in crate::server) credentials: Option<Credentials>,
-    /// Permissions by user. `None`: no restriction.
-    pub(in crate::server) allow: Option<Arc<[AllowRule]>>,
+    pub(in crate::server) logins: EndpointLogins,
     pub(in crate::server) listener: Listener,
     pub(in crate::server) file: Option<SocketFile>,
     /// How the file is created. `None`: the file is not ours.
@@ -76,4 +73,6 @@ pub(in crate::server) struct BoundServerParts {
     pub(in crate::server) passed: Option<usize>,
     /// Configured host names of the server.
     pub(in crate::server) names: Vec<String>,
+    /// Configured name of this node. `None`: not set.
+    pub(in crate::server) nodename: Option<String>,
 }

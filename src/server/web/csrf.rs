@@ -91,7 +91,7 @@ pub(in crate::server) fn csrf_refusal(
     }
     let visitor = RequestOrigin::of(&head.headers);
     let is_open_port =
-        connection.caller.transport == Transport::Inet && connection.credentials.is_none();
+        connection.caller.transport == Transport::Inet && !connection.logins.are_required();
     if visitor != RequestOrigin::Program && is_open_port {
         let host = head.headers.get(header::HOST);
         let host = host_without_port(host.and_then(|host| host.to_str().ok()).unwrap_or(""));
@@ -108,6 +108,20 @@ pub(in crate::server) fn csrf_refusal(
         return Some(forbidden("The request came from another web page."));
     }
     None
+}
+
+/// Whether a request without a form of ours may change something: it comes from a program, or a browser says that one of
+/// our pages sent it. Browsers say so with each POST and PUT.
+pub(in crate::server) fn may_change(headers: &HeaderMap) -> bool {
+    match RequestOrigin::of(headers) {
+        RequestOrigin::Program => true,
+        RequestOrigin::OwnPage => {
+            let site = headers.get("sec-fetch-site");
+            site.is_some_and(|site| site.as_bytes() == b"same-origin")
+                || site.is_none() && headers.contains_key(header::ORIGIN)
+        }
+        RequestOrigin::ForeignPage => false,
+    }
 }
 
 /// A refusal with its reason.
@@ -215,6 +229,33 @@ mod tests {
         ];
         for (given, expected) in table {
             assert_eq!(visitor(given), *expected, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn only_programs_and_our_pages_may_change_something() {
+        for (given, may) in [
+            (&[][..], true),
+            (&[("user-agent", "curl/8.5.0")], true),
+            (&[("sec-fetch-site", "same-origin")], true),
+            (
+                &[("origin", "http://box:9001"), ("accept-language", "de")],
+                true,
+            ),
+            // An address that was typed, or a browser that does not say where the request comes from.
+            (&[("sec-fetch-site", "none")], false),
+            (&[("user-agent", "Mozilla/5.0")], false),
+            (&[("referer", "http://box:9001/")], false),
+            (&[("sec-fetch-site", "cross-site")], false),
+            (&[("origin", "http://evil.example")], false),
+            (&[("origin", "null")], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, header::HeaderValue::from_static("box:9001"));
+            for (name, value) in given {
+                headers.insert(*name, header::HeaderValue::from_static(value));
+            }
+            assert_eq!(may_change(&headers), may, "{given:?}");
         }
     }
 

@@ -35,8 +35,9 @@ use crate::server::http::response::{CustomBody, HandlerResponse, custom_response
 use form::Form;
 
 pub(super) use assets::assets_modified;
-pub(super) use csrf::{csrf_refusal, own_host_names};
+pub(super) use csrf::{csrf_refusal, may_change, own_host_names};
 pub(super) use live_updates::LiveUpdates;
+pub(super) use perform_action::run_to_completion;
 
 /// Answers every request except XML-RPC and followed logs.
 pub(in crate::server) async fn handle_page(

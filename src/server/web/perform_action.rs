@@ -25,7 +25,7 @@ pub(super) async fn call_method(
 
 /// Runs `work` to its end, even if the client disconnects meanwhile: a restart that stops halfway would leave the
 /// program stopped. `None`: too many actions are running.
-pub(super) async fn run_to_completion<T: Send + 'static>(
+pub(in crate::server) async fn run_to_completion<T: Send + 'static>(
     connection: &HttpConnection,
     work: impl Future<Output = T> + Send + 'static,
 ) -> Option<T> {

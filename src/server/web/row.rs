@@ -142,6 +142,7 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         resource_events: causes,
         next_run,
         events_discarded,
+        ready: _,
         // No part of the page.
         events_waiting: _,
         exits: _,

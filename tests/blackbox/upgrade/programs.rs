@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 
 use super::{expect_same, pids, upgrade, wait_lines};
 use crate::host::Host;
+use crate::support::numbered::json_lines;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::Value;
 use crate::support::{LIMIT, expect, proc, wait_for};
@@ -74,10 +75,12 @@ fn twenty() -> Result<Outcome, String> {
         "[program:fast]\ncommand={test_child} count {dir}/stop 1000\nprocess_name=f%(process_num)d\nnumprocs=10\n\
          startsecs=0\nautorestart=false\nstdout_logfile={dir}/f%(process_num)d\nstdout_logfile_maxbytes=0\n\
          [program:slow]\ncommand={test_child} tell {dir}/stop 100000\nstartsecs=0\nautorestart=false\n\
-         stdout_logfile={dir}/slow\nstdout_logfile_maxbytes=0\n",
+         stdout_logfile={dir}/slow\nstdout_logfile_maxbytes=0\n\
+         [program:json]\ncommand={test_child} tell {dir}/stop 500\nstartsecs=0\nautorestart=false\n\
+         stdout_logfile={dir}/json\nstdout_logfile_maxbytes=0\nstdout_log_format=json\n",
     )?;
     wait_for("all run", LIMIT, || {
-        pids(&host).is_ok_and(|pids| pids.len() == 11 && pids.values().all(|&pid| pid != 0))
+        pids(&host).is_ok_and(|pids| pids.len() == 12 && pids.values().all(|&pid| pid != 0))
     })?;
     let before = pids(&host)?;
     let own = host.daemon()?.pid();
@@ -111,6 +114,8 @@ fn twenty() -> Result<Outcome, String> {
     for name in (0..10).map(|n| format!("f{n}")).chain(["slow".to_owned()]) {
         numbered(&host.place.read(&name)).map_err(|why| format!("{name}: {why}"))?;
     }
+    let lines = json_lines(&host.place.read("json"))?;
+    expect(lines > 100, format!("only {lines} JSON lines"))?;
     let pid = fs::read_to_string(host.place.join("pid")).unwrap_or_default();
     expect(pid.trim() == own.to_string(), format!("pidfile: {pid:?}"))?;
     host.expect_well()?;

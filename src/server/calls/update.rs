@@ -2,24 +2,30 @@
 
 use std::collections::BTreeSet;
 
-use super::bus::BusConnection;
+use super::execute::ask_engine;
 use crate::api::{Caller, Fault, FaultCode, Reply, Request, RequestTarget, find_method};
+use crate::control::ControlHandle;
 use crate::domain::GroupName;
-use crate::server::calls::execute::ask_engine;
 
-impl BusConnection {
+/// An update on behalf of a caller.
+pub(in crate::server) struct UpdateSteps<'a> {
+    pub(in crate::server) control: &'a ControlHandle,
+    pub(in crate::server) caller: &'a Caller,
+}
+
+impl UpdateSteps<'_> {
     /// Rereads the configuration and applies the changes of `groups`, or of all groups if it is empty. Returns the
-    /// same as `supervisor.reloadConfig`, limited to what was applied.
+    /// same as `supervisor.reloadConfig`, limited to what was applied. `active`: the names of the active groups.
     ///
     /// # Errors
     /// BAD_NAME for an unknown group, before anything is changed. FAILED if processes of a group could not be
     /// stopped; the other groups are done by then. Any other fault of a step, which ends the update.
-    pub(super) async fn update_groups(
+    pub(in crate::server) async fn update_groups(
         &self,
-        caller: &Caller,
         groups: &[String],
+        active: &[GroupName],
     ) -> Result<Reply, Fault> {
-        let reply = self.audited_step(caller, "supervisor.reloadConfig", Request::Reread);
+        let reply = self.audited_step("supervisor.reloadConfig", Request::Reread);
         let Reply::Diff {
             added,
             changed,
@@ -30,7 +36,6 @@ impl BusConnection {
         };
         let wanted: BTreeSet<&str> = groups.iter().map(String::as_str).collect();
         if !wanted.is_empty() {
-            let active = self.groups().await?;
             let mut known = active.iter().chain(&added).map(GroupName::as_str);
             let known: BTreeSet<&str> = known.by_ref().collect();
             if let Some(unknown) = wanted.difference(&known).next() {
@@ -43,27 +48,25 @@ impl BusConnection {
         };
         let [added, changed, removed] = [added, changed, removed].map(chosen);
         let mut stuck = Vec::new();
-        let partial = self.update_in_part(caller, &changed, &mut stuck).await?;
+        let partial = self.update_in_part(&changed, &mut stuck).await?;
         let whole = changed.iter().filter(|name| !partial.contains(*name));
         for name in removed.iter().chain(whole) {
-            if !self.stop_group(caller, name).await? {
+            if !self.stop_group(name).await? {
                 stuck.push(name.to_string());
                 continue;
             }
             let name = name.to_string();
             let remove = Request::RemoveGroup(name.clone());
-            self.audited_step(caller, "supervisor.removeProcessGroup", remove)
+            self.audited_step("supervisor.removeProcessGroup", remove)
                 .await?;
             if changed.iter().any(|changed| changed.as_str() == name) {
                 let add = Request::AddGroup(name);
-                self.audited_step(caller, "supervisor.addProcessGroup", add)
-                    .await?;
+                self.audited_step("supervisor.addProcessGroup", add).await?;
             }
         }
         for name in &added {
             let add = Request::AddGroup(name.to_string());
-            self.audited_step(caller, "supervisor.addProcessGroup", add)
-                .await?;
+            self.audited_step("supervisor.addProcessGroup", add).await?;
         }
         if !stuck.is_empty() {
             let text = format!(
@@ -83,14 +86,13 @@ impl BusConnection {
     /// gets those with a process that failed.
     async fn update_in_part(
         &self,
-        caller: &Caller,
         changed: &[GroupName],
         stuck: &mut Vec<String>,
     ) -> Result<BTreeSet<GroupName>, Fault> {
         let names = changed.iter().map(GroupName::to_string).collect();
         let request = Request::PartialUpdates(names);
         let mut partial = BTreeSet::new();
-        let reply = self.audited_step(caller, "supervisord.getPartialUpdates", request);
+        let reply = self.audited_step("supervisord.getPartialUpdates", request);
         let Reply::Lines(lines) = reply.await? else {
             return Err(FaultCode::Failed.bare());
         };
@@ -111,7 +113,7 @@ impl BusConnection {
                     Request::ResetNumprocs(text.to_owned()),
                 ),
             };
-            if let Reply::Results(results) = self.audited_step(caller, method, request).await?
+            if let Reply::Results(results) = self.audited_step(method, request).await?
                 && results.iter().any(|result| result.fault.is_some())
             {
                 stuck.push(text.to_owned());
@@ -122,13 +124,13 @@ impl BusConnection {
     }
 
     /// Stops a group. Returns whether all its processes have stopped.
-    async fn stop_group(&self, caller: &Caller, name: &GroupName) -> Result<bool, Fault> {
+    async fn stop_group(&self, name: &GroupName) -> Result<bool, Fault> {
         let stop = Request::Stop {
             target: RequestTarget::Group(name.to_string()),
             wait: true,
         };
         match self
-            .audited_step(caller, "supervisor.stopProcessGroup", stop)
+            .audited_step("supervisor.stopProcessGroup", stop)
             .await?
         {
             Reply::Results(results) => Ok(!results.iter().any(|result| {
@@ -139,13 +141,8 @@ impl BusConnection {
         }
     }
 
-    async fn audited_step(
-        &self,
-        caller: &Caller,
-        name: &str,
-        request: Request,
-    ) -> Result<Reply, Fault> {
+    async fn audited_step(&self, name: &str, request: Request) -> Result<Reply, Fault> {
         let method = find_method(name).ok_or_else(|| FaultCode::UnknownMethod.bare())?;
-        ask_engine(&self.context.control, caller, method, request).await
+        ask_engine(self.control, self.caller, method, request).await
     }
 }

@@ -1,0 +1,47 @@
+//! Single HTTP requests.
+
+use crate::support::wire::{Address, Answer, Connection};
+
+/// Sends one request and reads the answer. `headers`: whole lines.
+pub(crate) fn fetch(
+    address: &Address,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> Result<Answer, String> {
+    let asked = || {
+        let mut connection = Connection::open(address)?;
+        let length = match method {
+            "GET" | "HEAD" => String::new(),
+            _ => format!("Content-Length: {}\r\n", body.len()),
+        };
+        // 1.0, so that no chunks are sent.
+        let request =
+            format!("{method} {path} HTTP/1.0\r\nHost: localhost\r\n{length}{headers}\r\n{body}");
+        connection.send(request.as_bytes())?;
+        connection.answer()
+    };
+    asked()
+        .map_err(|error| format!("{method} {path}: {error}"))?
+        .ok_or_else(|| format!("{method} {path}: no answer"))
+}
+
+/// Calls a method with texts as arguments, and returns the XML of the answer.
+pub(crate) fn call(
+    address: &Address,
+    headers: &str,
+    method: &str,
+    params: &[&str],
+) -> Result<String, String> {
+    let params: String = params
+        .iter()
+        .map(|text| format!("<param><value><string>{text}</string></value></param>"))
+        .collect();
+    let body = format!(
+        "<methodCall><methodName>{method}</methodName><params>{params}</params></methodCall>"
+    );
+    let headers = format!("Content-Type: text/xml\r\n{headers}");
+    let answer = fetch(address, "POST", "/RPC2", &headers, &body)?;
+    Ok(String::from_utf8_lossy(&answer.body).into_owned())
+}

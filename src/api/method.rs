@@ -673,6 +673,10 @@ mod tests {
                 if let Some(request) = bound.request() {
                     let checked = request.check_names().is_err();
                     assert_eq!(checked, names, "{} {}", method.names[0], param.name);
+                    let declares = [FaultCode::BadName, FaultCode::BadSignal]
+                        .iter()
+                        .any(|fault| method.faults.contains(fault));
+                    assert!(declares || !names, "{} {}", method.names[0], param.name);
                 }
             }
         }

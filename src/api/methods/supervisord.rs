@@ -326,7 +326,7 @@ pub(super) const METHODS: &[Method] = {
             ],
             returns: Texts,
             result: "One string per dead instance, sorted by group and name, then the oldest first, of members separated by tabs: name of the process, PID, time of the exit in seconds since the epoch, how it exited, the text, in which backslash, tab, line feed and carriage return are escaped as `\\\\`, `\\t`, `\\n`, `\\r`",
-            faults: &[IncorrectParameters, Failed],
+            faults: &[BadName, IncorrectParameters, Failed],
             permission: ReadLogs,
             route: "GET /last-stderr",
             doc: "Return what dead instances wrote last to standard error, at most 4 KiB of each; with `redirect_stderr`, the end of the common output. The daemon keeps the last eight instances of each process that wrote anything, fewer if it has more than 512 processes. An upgrade keeps them, a crash of the daemon does not. Unknown names are omitted.",

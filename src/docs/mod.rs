@@ -64,10 +64,14 @@ pub mod adr {
     pub mod adr_0030_effects {}
     #[doc = include_str!("adr/0031-schedules.md")]
     pub mod adr_0031_schedules {}
+    #[doc = include_str!("adr/0032-lines-in-log-files.md")]
+    pub mod adr_0032_lines_in_log_files {}
     #[doc = include_str!("adr/0033-rest.md")]
     pub mod adr_0033_rest {}
     #[doc = include_str!("adr/0034-lists-of-log-targets.md")]
     pub mod adr_0034_lists_of_log_targets {}
+    #[doc = include_str!("adr/0035-regular-expressions-of-the-client.md")]
+    pub mod adr_0035_regular_expressions_of_the_client {}
 }
 
 #[doc = include_str!("handoff.md")]

@@ -158,10 +158,8 @@ impl Bench {
         })
         .map_err(|error| format!("{error}; log:\n{}", self.host.log_end()))?;
         let line = format!("WARN start of {name} is delayed: ");
-        expect(
-            self.host.place.read("log").contains(&line),
-            "the log does not say so",
-        )?;
+        // The output thread writes the line after the core has changed the status.
+        self.host.wait_file("log", &line)?;
         let state = self.field(name, "statename");
         expect(state == "STARTING", format!("{name} is {state}"))
     }

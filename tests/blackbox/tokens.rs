@@ -102,7 +102,16 @@ fn permissions() -> Result<Outcome, String> {
     let keys = "username=u\npassword=p\nallow=u status logs\ntokens_file={dir}/tokens";
     let address = serve(&mut host, keys)?;
     // Every path needs one of them.
-    for path in ["/", "/RPC2", "/logtail/web", "/metrics", "/program/list"] {
+    for path in [
+        "/",
+        "/RPC2",
+        "/logtail/web",
+        "/metrics",
+        "/program/list",
+        "/api/v1/processes",
+        "/api/v1/events",
+        "/api/v1/openapi.json",
+    ] {
         expect_code(&address, path, "", 401)?;
         expect_code(&address, path, &bearer("x"), 401)?;
     }
@@ -120,6 +129,22 @@ fn permissions() -> Result<Outcome, String> {
     }
     // A token is no password of another name.
     expect_code(&address, "/", &basic("ops", &viewer), 401)?;
+    let of_viewer = bearer(&viewer);
+    let list = expect_code(&address, "/api/v1/processes", &of_viewer, 200)?;
+    expect(list.contains("web") && !list.contains("other"), list)?;
+    let document = expect_code(&address, "/api/v1/openapi.json", &of_viewer, 200)?;
+    expect(
+        document.contains("\"security\":[{\"basic\":[]},{\"bearer\":[]}]"),
+        document,
+    )?;
+    let json = format!("{of_viewer}Content-Type: application/json\r\n");
+    let path = "/api/v1/processes/web/stop";
+    let refused = fetch(&address, "POST", path, &json, "{}")?;
+    let body = String::from_utf8_lossy(&refused.body).into_owned();
+    expect(
+        refused.code() == 403 && body.contains("token viewer has no permission control"),
+        body,
+    )?;
     let stop =
         |headers: &str, name: &str| call(&address, headers, "supervisor.stopProcess", &[name]);
     for (headers, name, part) in [

@@ -302,9 +302,6 @@ pub(super) fn of_value(kind: ValueKind, value: &str) -> Option<String> {
             };
             meant.map(|word| format!("did you mean {word}? It is {}", kind.expected()))
         }
-        ValueKind::Logfile => value
-            .contains(',')
-            .then(|| "only one file per list is supported".to_owned()),
         ValueKind::ByteSize => {
             let (number, unit) = (
                 lower.trim_end_matches(|c: char| c.is_ascii_alphabetic()),
@@ -445,11 +442,6 @@ mod tests {
             (ValueKind::Level, "inof", "did you mean info?"),
             (ValueKind::Boolean, "ture", "did you mean true?"),
             (ValueKind::AutoRestart, "always", "did you mean true?"),
-            (
-                ValueKind::Logfile,
-                "/dev/stdout,/var/log/web.log",
-                "only one file per list is supported",
-            ),
             (ValueKind::ByteSize, "10M", "did you mean 10MB?"),
         ] {
             let hint = of_value(kind, value).unwrap_or_default();

@@ -86,8 +86,8 @@ const CASES: &[Case] = &[
         2,
     ),
     (
-        "[program:web]\ncommand=sleep\nstdout_logfile=/dev/stdout,/var/log/web.log\n",
-        &["only one file per list is supported"],
+        "[program:web]\ncommand=sleep\nstdout_logfile=/dev/stdout,/tmp/web.log,/tmp/web.log\n",
+        &["case:3:16:", "names /tmp/web.log twice"],
         &[],
         2,
     ),

@@ -118,7 +118,7 @@ def multi_target(bench):
         hanging = os.path.join(bench.work.fresh(), "hangs")
         os.mkfifo(hanging)
         reader = os.open(hanging, os.O_RDWR | os.O_CLOEXEC)
-        measure(bench, metric, 4096, total, 0, 0, hanging)
+        measure(bench, metric, 4096, total, 0, 0, beside=hanging)
         os.close(reader)
     return [metric]
 

@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
+use supervisord::api::METHODS;
 use supervisord::domain::roff::{Example, PAGES};
 
 use crate::pages::{plain, source};
@@ -261,6 +262,15 @@ fn machines() -> Result<Outcome, String> {
                             .split("<methodName>")
                             .nth(1)
                             .and_then(|rest| rest.split('<').next());
+                        let path = line.split("/api/v1").nth(1);
+                        let path = path.and_then(|rest| rest.split([' ', '?', '"']).next());
+                        if let (None, Some(path)) = (called, path) {
+                            let route = format!("GET {path}");
+                            if !METHODS.iter().any(|method| method.route == route) {
+                                return wrong(path);
+                            }
+                            continue;
+                        }
                         if !called.is_some_and(|name| text.contains(&format!(".TP\n{name}("))) {
                             return wrong("its method");
                         }

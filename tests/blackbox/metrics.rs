@@ -174,9 +174,22 @@ fn cgroups() -> Result<Outcome, String> {
     }
     let host = Host::start(
         "[program:busy]\ncommand=sh -c \"(while :; do :; done) & exec sleep 1000\"\nkill_mode=control-group\nstartsecs=0\n\
-         [program:plain]\ncommand={test_child} forever\nstartsecs=0\n",
+         [program:plain]\ncommand={test_child} forever\nstartsecs=0\n\
+         [program:many]\ncommand={test_child} forever\nstartsecs=0\nnumprocs=30\nprocess_name=%(process_num)d\n\
+         kill_mode=control-group\n",
     )?;
     let address = &host.daemon()?.address;
+    host.daemon()?.wait_state("many:29", "RUNNING")?;
+    let fds = format!("/proc/{}/fd", host.daemon()?.pid());
+    let open = || std::fs::read_dir(&fds).map_or(0, Iterator::count);
+    let before = open();
+    scrape(address)?;
+    // The root of the hierarchy, and the connection of the scrape.
+    let after = open();
+    expect(
+        after < before + 10,
+        format!("{before} descriptors before a scrape, {after} after"),
+    )?;
     let busy = "{group=\"busy\",name=\"busy\"}";
     wait_for("CPU time of the child", LIMIT, || {
         let text = scrape(address).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! What the cgroups of processes use, read only when a client asks.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::api::ProcessView;
 use crate::cgroup;
@@ -36,17 +36,18 @@ pub(in crate::server) const PRESSURES: [(&str, &str); 3] = [
 /// A process: its PID and its start time in seconds since the epoch.
 type Instance = (i32, i64);
 
-/// The paths of known cgroups, so that finding them costs once per instance.
+/// The cgroups that are known, so that finding them costs once per instance.
 #[derive(Debug, Default)]
 pub(in crate::server) struct CgroupSampler {
-    /// The root of the hierarchy with the paths below it. `None` for a process without a cgroup of its own.
-    known: Mutex<HashMap<Instance, Option<Arc<FoundCgroup>>>>,
+    known: Mutex<KnownCgroups>,
 }
 
-#[derive(Debug)]
-struct FoundCgroup {
-    top: Cgroup,
-    path: String,
+#[derive(Debug, Default)]
+struct KnownCgroups {
+    /// The root of the hierarchy. One descriptor serves all processes. `None`: no cgroup was found yet.
+    top: Option<Cgroup>,
+    /// Paths below the root. `None`: the process has no cgroup of its own.
+    paths: HashMap<Instance, Option<String>>,
 }
 
 impl CgroupSampler {
@@ -66,42 +67,44 @@ impl CgroupSampler {
             .collect();
         let sampler = Arc::clone(self);
         if wanted.is_empty() {
-            sampler.lock().clear();
+            *sampler.lock() = KnownCgroups::default();
             return HashMap::new();
         }
-        let sampled = run_blocking(move || sampler.sample_all(&wanted)).await;
+        let sampled = run_blocking(move || sampler.lock().sample(&wanted)).await;
         sampled.unwrap_or_default()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Instance, Option<Arc<FoundCgroup>>>> {
+    fn lock(&self) -> MutexGuard<'_, KnownCgroups> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn sample_all(&self, wanted: &[(Instance, String)]) -> HashMap<i32, CgroupUsage> {
-        let before = std::mem::take(&mut *self.lock());
-        let mut found = HashMap::with_capacity(wanted.len());
-        let mut usages = HashMap::with_capacity(wanted.len());
-        for (instance, name) in wanted {
-            let cgroup = match before.get(instance) {
-                Some(known) => known.clone(),
-                None => find(instance.0, name).map(Arc::new),
-            };
-            let opened = cgroup.as_ref().and_then(|of| of.top.open(&of.path).ok());
-            if let Some(cgroup) = opened {
-                usages.insert(instance.0, read(&cgroup));
-            }
-            found.insert(*instance, cgroup);
-        }
-        *self.lock() = found;
-        usages
     }
 }
 
-/// Finds the cgroup of a process. `None`: the process is gone, or its cgroup has another name.
-fn find(pid: i32, name: &str) -> Option<FoundCgroup> {
-    let (top, path) = Cgroup::cgroup_of(pid).ok()?;
-    // A process that moved to another cgroup shares that with others.
-    (path.rsplit('/').next() == Some(name)).then_some(FoundCgroup { top, path })
+impl KnownCgroups {
+    fn sample(&mut self, wanted: &[(Instance, String)]) -> HashMap<i32, CgroupUsage> {
+        let mut before = std::mem::take(&mut self.paths);
+        let mut usages = HashMap::with_capacity(wanted.len());
+        for (instance, name) in wanted {
+            let path = match before.remove(instance) {
+                Some(path) => path,
+                None => self.find(instance.0, name),
+            };
+            if let (Some(top), Some(path)) = (&self.top, &path)
+                && let Ok(cgroup) = top.open(path)
+            {
+                usages.insert(instance.0, read(&cgroup));
+            }
+            self.paths.insert(*instance, path);
+        }
+        usages
+    }
+
+    /// Finds the cgroup of a process. `None`: the process is gone, or its cgroup has another name.
+    fn find(&mut self, pid: i32, name: &str) -> Option<String> {
+        let (top, path) = Cgroup::cgroup_of(pid).ok()?;
+        self.top.get_or_insert(top);
+        // A process that moved to another cgroup shares that with others.
+        (path.rsplit('/').next() == Some(name)).then_some(path)
+    }
 }
 
 fn read(cgroup: &Cgroup) -> CgroupUsage {

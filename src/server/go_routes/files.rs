@@ -236,8 +236,8 @@ fn files_of(log: &Path) -> Vec<(String, PathBuf)> {
         .collect()
 }
 
-/// Whether a file is the log `base` or one of its backups: `base.1`, `base.2026-11-30`, `base.2026-11-30.1.gz`. In `base`,
-/// `{date}` stands for any date.
+/// Whether a file is the log `base` or one of its backups: `base.1`, `base.2026-11-30`, `base.2026-11-30.1.gz`. A
+/// `{date}` in `base` matches any date.
 fn is_of_log(name: &str, base: &str) -> bool {
     let is_date = |c: char| c.is_ascii_digit() || matches!(c, '-' | '_');
     let rest = match base.split_once("{date}") {

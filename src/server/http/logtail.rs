@@ -7,9 +7,10 @@ use hyper::body::Bytes;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use tokio::sync::mpsc;
-use tokio::time::{Duration, sleep};
+use tokio::time::Duration;
 
 use super::connection::HttpConnection;
+use super::open_stream::OpenStream;
 use super::response::HandlerResponse;
 use crate::api::{Caller, FaultCode, JournalMatch, LogRef, Permission, Request};
 use crate::domain::Channel;
@@ -214,30 +215,16 @@ async fn send_journal(
     sender: mpsc::Sender<Bytes>,
     _place: QuotaPermit,
 ) {
-    let mut stop = connection.shared.stop.clone();
+    let mut stream = OpenStream::new(connection, sender);
     // A response that ends is read without pauses.
     let pause = if follows { PAUSE } else { JOURNAL_PAUSE };
     while let Ok(Some(chunk)) = follower.poll() {
-        let idle = chunk.is_empty();
-        if !idle {
-            // If the budget has no room for the chunk, close the stream: this client is a slow reader.
-            let Some(chunk) = connection.guard.budget_bytes(chunk) else {
-                break;
-            };
-            tokio::select! {
-                sent = sender.send(chunk) => if sent.is_err() { break },
-                _ = stop.wait_for(|stop| *stop) => break,
-            }
-        }
-        if connection.stream.peer_is_gone() {
+        let goes_on = match chunk.is_empty() {
+            true => stream.pause(pause).await,
+            false => stream.send(chunk).await,
+        };
+        if !goes_on {
             break;
-        }
-        if idle {
-            tokio::select! {
-                () = sleep(pause) => {},
-                () = sender.closed() => break,
-                _ = stop.wait_for(|stop| *stop) => break,
-            }
         }
     }
     // Dropping it kills journalctl and waits for its exit.
@@ -268,7 +255,7 @@ async fn send_appended(
     sender: mpsc::Sender<Bytes>,
     _place: QuotaPermit,
 ) {
-    let mut stop = connection.shared.stop.clone();
+    let mut stream = OpenStream::new(connection, sender);
     loop {
         let polled = run_blocking(move || {
             let chunk = follower.poll();
@@ -287,27 +274,12 @@ async fn send_appended(
             Ok(Chunk::Truncated) => Chunk::TRUNCATED.into(),
             Err(_) => return,
         };
-        let idle = chunk.is_empty();
-        if !idle {
-            // If the budget has no room for the chunk, close the stream: this client is a slow reader.
-            let Some(chunk) = connection.guard.budget_bytes(chunk) else {
-                return;
-            };
-            tokio::select! {
-                sent = sender.send(chunk) => if sent.is_err() { return },
-                _ = stop.wait_for(|stop| *stop) => return,
-            }
-        }
-        // Nothing is written while the log is silent, so a write cannot reveal that the client has disconnected.
-        if connection.stream.peer_is_gone() {
+        let goes_on = match chunk.is_empty() {
+            true => stream.pause(PAUSE).await,
+            false => stream.send(chunk).await,
+        };
+        if !goes_on {
             return;
-        }
-        if idle {
-            tokio::select! {
-                () = sleep(PAUSE) => {},
-                () = sender.closed() => return,
-                _ = stop.wait_for(|stop| *stop) => return,
-            }
         }
     }
 }

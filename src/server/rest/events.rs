@@ -25,6 +25,7 @@ use crate::control::{self, ChangeBatch, ChangeHistory, NumberedChange};
 use crate::domain::{Change, ChangeValue, EVENTS, EventType};
 use crate::server::budget::QuotaPermit;
 use crate::server::http::connection::HttpConnection;
+use crate::server::http::open_stream::OpenStream;
 use crate::server::http::response::{CustomBody, CustomResponse, HandlerResponse};
 
 /// Maximum silence of a stream. The comment that ends it shows proxies and clients that the connection is alive, and
@@ -293,8 +294,8 @@ async fn send_events(
 ) {
     let feed = connection.shared.event_streams.feed.clone();
     let history = feed.history();
-    let mut stop = connection.shared.stop.clone();
     let mut changes = history.watch();
+    let mut stream = OpenStream::new(connection, sender);
     // A client that reconnects before the first event goes on from here.
     let mut text = format!("retry: {RETRY_MS}\n{}\n", cursor.id(history));
     loop {
@@ -307,8 +308,7 @@ async fn send_events(
                     () = sleep(HEARTBEAT) => {
                         text = format!(": heartbeat\n{}\n", cursor.id(history));
                     }
-                    () = sender.closed() => return,
-                    _ = stop.wait_for(|stop| *stop) => return,
+                    () = stream.ended() => return,
                 }
             } else {
                 push_batch(&mut text, &batch, &filter, history, &mut cursor);
@@ -317,15 +317,7 @@ async fn send_events(
             }
             continue;
         }
-        let Some(chunk) = connection.guard.budget_bytes(std::mem::take(&mut text)) else {
-            return;
-        };
-        tokio::select! {
-            sent = sender.send(chunk) => if sent.is_err() { return },
-            _ = stop.wait_for(|stop| *stop) => return,
-        }
-        // A client that closed its side reads nothing more, though our writes could succeed for long.
-        if connection.stream.peer_is_gone() {
+        if !stream.send(std::mem::take(&mut text)).await {
             return;
         }
     }

@@ -110,7 +110,7 @@ pub(super) fn resolve<'p>(
     }
 }
 
-/// The name of the parameter that a segment of a route stands for. `None`: the segment is literal.
+/// Returns the parameter name in a route segment such as `{name}`. `None`: the segment is literal.
 fn braced(segment: &'static str) -> Option<&'static str> {
     segment.strip_prefix('{')?.strip_suffix('}')
 }

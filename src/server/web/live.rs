@@ -24,6 +24,7 @@ use crate::server::budget::QuotaPermit;
 use crate::server::calls::process_list::{list_processes, pids};
 use crate::server::calls::process_usage::ProcessUsage;
 use crate::server::http::connection::HttpConnection;
+use crate::server::http::open_stream::OpenStream;
 use crate::server::http::response::{CustomBody, CustomResponse, HandlerResponse};
 
 /// How long changes are collected before the first message of a burst.
@@ -91,7 +92,7 @@ async fn send_updates(
     sender: mpsc::Sender<Bytes>,
     _place: QuotaPermit,
 ) {
-    let mut stop = connection.shared.stop.clone();
+    let mut stream = OpenStream::new(connection.clone(), sender);
     let mut next = Some(Bytes::from(format!("retry: {RETRY_MS}\n\n")));
     let mut owes_all = true;
     let mut tells_phase = true;
@@ -131,16 +132,10 @@ async fn send_updates(
                     Err(broadcast::error::RecvError::Closed) => return,
                 },
                 () = sleep(KEEP_ALIVE) => sse_event("alive", &()),
-                () = sender.closed() => return,
-                _ = stop.wait_for(|stop| *stop) => return,
+                () = stream.ended() => return,
             },
         };
-        tokio::select! {
-            sent = sender.send(message) => if sent.is_err() { return },
-            _ = stop.wait_for(|stop| *stop) => return,
-        }
-        // A client that closed its side reads nothing more, though our writes could succeed for long.
-        if connection.stream.peer_is_gone() {
+        if !stream.send_charged(message).await {
             return;
         }
     }

@@ -202,21 +202,22 @@ impl NotificationState {
         stable.fold(report, |due, (_, known)| due.min(known.stable_at(spec)))
     }
 
-    /// Takes the report to send now. `None`: there is none, or it is too early.
+    /// Begins to send a report: returns its run and its items. `None`: there is none, or it is too early.
     pub(super) fn take_due(
         &mut self,
         spec: &NotificationSpec,
-        id: ScriptId,
+        new_id: impl FnOnce() -> ScriptId,
         now: Now,
-    ) -> Option<&Report> {
+    ) -> Option<(ScriptId, &Report)> {
         let is_empty = self.waiting.is_empty() && self.sending.is_empty();
         if self.running.is_some() || is_empty || self.not_before > now.mono {
             return None;
         }
+        let id = new_id();
         self.sending.append(std::mem::take(&mut self.waiting));
         self.running = Some(id);
         self.not_before = now.mono + spec.interval;
-        Some(&self.sending)
+        Some((id, &self.sending))
     }
 
     /// Records that the run succeeded.

@@ -84,8 +84,8 @@ impl Fleet {
             state.end_flapping(spec, now, |key, condition| {
                 item(key, condition, now, &ProcessFacts::default())
             });
-            let id = self.requests.scripts.new_id();
-            let Some(report) = state.take_due(spec, id, now) else {
+            let new_id = || self.requests.scripts.new_id();
+            let Some((id, report)) = state.take_due(spec, new_id, now) else {
                 continue;
             };
             let variable = |name: &str, value: String| (name.to_owned(), value);

@@ -108,14 +108,9 @@ pub(super) fn update(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
         None => session.call("supervisor.reloadConfig", Vec::new()),
         Some(id) => session.call("supervisord.reloadConfigIfPlan", vec![RpcValue::text(id)]),
     };
-    let difference = match read {
-        Ok(answer) => ReloadResult::read(&answer)?,
-        Err(failure) if failure.is_fault(FaultCode::ShutdownState) => {
-            return session.refuse("ERROR: already shutting down");
-        }
-        Err(failure) => return report_refusal(session, failure),
+    let Some(difference) = read_difference(session, read)? else {
+        return Ok(());
     };
-    report_problems(session)?;
     let (wanted, everything) = (&words.names, words.is_everything());
     if !everything {
         let answer = session.call("supervisor.getAllProcessInfo", Vec::new())?;
@@ -133,17 +128,33 @@ pub(super) fn update(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
     apply(session, &words, &difference, true).map(drop)
 }
 
+/// Reads the answer to a reload of the configuration, and prints the problems of the file. `None`: it was refused, which is
+/// reported.
+fn read_difference(
+    session: &mut CtlSession,
+    answer: Result<RpcValue, CtlError>,
+) -> Result<Option<ReloadResult>, CtlError> {
+    let difference = match answer {
+        Ok(answer) => ReloadResult::read(&answer)?,
+        Err(failure) if failure.is_fault(FaultCode::ShutdownState) => {
+            session.refuse("ERROR: already shutting down")?;
+            return Ok(None);
+        }
+        Err(failure) => {
+            report_refusal(session, failure)?;
+            return Ok(None);
+        }
+    };
+    report_problems(session)?;
+    Ok(Some(difference))
+}
+
 /// The action `reload` of Go's command line: applies the differences and prints the groups that changed.
 pub(super) fn apply_changes(session: &mut CtlSession) -> Result<(), CtlError> {
     let read = session.call("supervisor.reloadConfig", Vec::new());
-    let difference = match read {
-        Ok(answer) => ReloadResult::read(&answer)?,
-        Err(failure) if failure.is_fault(FaultCode::ShutdownState) => {
-            return session.refuse("ERROR: already shutting down");
-        }
-        Err(failure) => return report_refusal(session, failure),
+    let Some(difference) = read_difference(session, read)? else {
+        return Ok(());
     };
-    report_problems(session)?;
     let done = apply(session, &UpdateWords::default(), &difference, false)?;
     for (what, names) in [
         ("Added", &done.added),

@@ -73,7 +73,7 @@ impl LogFeed {
 /// Waits until feeds have data, and returns which ones. `None`: the interrupt key was pressed.
 ///
 /// # Errors
-/// Nobody reads standard output any more.
+/// EPIPE: the reader of standard output has ended.
 pub(super) fn wait_for_feeds<'a>(
     watch: &InterruptWatch<'_>,
     feeds: impl Iterator<Item = &'a LogFeed>,

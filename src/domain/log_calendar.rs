@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Wall;
 
-/// The token of a path that stands for the date.
+/// The part of a path that the date replaces.
 pub const DATE_TOKEN: &str = "{date}";
 
 /// The length of a period: each has a file of its own. A week begins on Monday.

@@ -21,7 +21,7 @@ use crate::domain::{Channel, Wall};
 pub(super) const LINE_BYTES_MAX: usize = 16 << 10;
 /// How much of the end of a file [`LineState::of_tail`] needs: one object. An escape has six bytes.
 pub(super) const TAIL_BYTES: usize = 8 * LINE_BYTES_MAX;
-/// U+FFFD, which stands for bytes that are no UTF-8.
+/// U+FFFD, the replacement for bytes that are not valid UTF-8.
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 /// Bytes that are rendered before they are written. More would leave the processor's cache.
 pub(super) const PIECE_BYTES: usize = 64 << 10;

@@ -134,6 +134,15 @@ fn wrapper() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
+/// The names of the files in the host's directory that begin so, sorted.
+fn files_named(host: &Host, begin: &str) -> Vec<String> {
+    let entries = fs::read_dir(host.place.path()).into_iter().flatten();
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<_> = names.filter(|name| name.starts_with(begin)).collect();
+    names.sort();
+    names
+}
+
 /// The texts of the files with this name in all directories, in the order of the directories.
 fn in_directories(host: &Host, directory: &str, name: &str) -> Vec<String> {
     let entries = fs::read_dir(host.place.join(directory));
@@ -179,14 +188,7 @@ fn dated() -> Result<Outcome, String> {
     )?;
     fs::create_dir(host.place.join("logs")).map_err(|error| error.to_string())?;
     host.go()?;
-    let quiet = || {
-        let entries = fs::read_dir(host.place.path())
-            .into_iter()
-            .flatten()
-            .flatten();
-        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-        names.filter(|name| name.starts_with("quiet-")).count()
-    };
+    let quiet = || files_named(&host, "quiet-").len();
     let loads = || in_directories(&host, "logs", "load_00.log");
     wait_for("five dates", LIMIT, || loads().len() >= 5 && quiet() >= 3)?;
     // The log can be read by its name.
@@ -218,16 +220,7 @@ fn compressed() -> Result<Outcome, String> {
          stdout_logfile={dir}/load-{date}.log\nstdout_logfile_datefmt=%%Y-%%m-%%dT%%H%%M%%S\n\
          stdout_logfile_keep=2\nstdout_logfile_compress=true\nstdout_logfile_mode=0640\n",
     )?;
-    let names = || {
-        let entries = fs::read_dir(host.place.path())
-            .into_iter()
-            .flatten()
-            .flatten();
-        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-        let mut names: Vec<_> = names.filter(|name| name.starts_with("load-")).collect();
-        names.sort();
-        names
-    };
+    let names = || files_named(&host, "load-");
     let packed = || names().into_iter().find(|name| name.ends_with(".gz"));
     wait_for("a first compressed file", LIMIT, || packed().is_some())?;
     let oldest = packed();
@@ -332,16 +325,7 @@ fn activity_closed() -> Result<Outcome, String> {
             .map_err(|error| error.to_string())?;
     }
     host.go()?;
-    let names = || {
-        let entries = fs::read_dir(host.place.path())
-            .into_iter()
-            .flatten()
-            .flatten();
-        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-        let mut names: Vec<_> = names.filter(|name| name.starts_with("log.2")).collect();
-        names.sort();
-        names
-    };
+    let names = || files_named(&host, "log.2");
     // Lines fill further files of today, and three closed ones stay.
     let mut turns = 0;
     wait_for("three compressed files", LIMIT, || {

@@ -296,7 +296,7 @@ fn terminal() -> Result<Outcome, String> {
     host.daemon()?
         .call("supervisor.sendProcessStdin", &params)
         .map_err(|e| e.to_string())?;
-    // Nobody reads the terminal until the daemon has sent everything: the client must go on reading.
+    // The test reads the terminal only after the daemon has sent everything. The client must read from the daemon meanwhile.
     host.wait_file("flood.out", "\n1400000\n")?;
     let shown = Arc::new(Mutex::new(first));
     let read = Arc::clone(&shown);

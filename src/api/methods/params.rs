@@ -26,6 +26,12 @@ pub(super) const PROCESS_OR_GROUP: Param = param(
     ParamKind::Namespec,
     "Process, as `process` or `group:process`; `group:*` for all processes of a group",
 );
+/// Processes of an answer about several.
+pub(super) const PROCESS_NAMES: Param = param(
+    "names",
+    ParamKind::Names,
+    "`process`, `group:process`, `group:*`, or an array of those; empty: all processes. A word that names no process means the group of that name",
+);
 pub(super) const GROUP: Param = param("name", ParamKind::Word, "Name of the group");
 pub(super) const SIGNAL: Param = param(
     "signal",

@@ -5,8 +5,8 @@ use super::super::{
     Fault, FaultCode, Permission, Request, RequestTarget, ResultKind, RollingLimits, TableColumns,
 };
 use super::params::{
-    DONE, GROUP, GROUP_NAME, PROCESS_OR_GROUP, RESULTS, START_FAULTS, START_WAIT, STOP_WAIT, param,
-    target_request,
+    DONE, GROUP, GROUP_NAME, PROCESS_NAMES, PROCESS_OR_GROUP, RESULTS, START_FAULTS, START_WAIT,
+    STOP_WAIT, param, target_request,
 };
 use crate::domain::{Foreign, Namespec};
 
@@ -251,11 +251,7 @@ pub(super) const METHODS: &[Method] = {
         Method {
             names: &["supervisord.getProcessTable"],
             params: &[
-                param(
-                    "names",
-                    ParamKind::Names,
-                    "`process`, `group:process`, `group:*`, or an array of those; empty: all processes. A word that names no process means the group of that name",
-                ),
+                PROCESS_NAMES,
                 param(
                     "members",
                     ParamKind::Names,
@@ -282,11 +278,7 @@ pub(super) const METHODS: &[Method] = {
         },
         Method {
             names: &["supervisord.getSchedules"],
-            params: &[param(
-                "names",
-                ParamKind::Names,
-                "`process`, `group:process`, `group:*`, or an array of those; empty: all processes. A word that names no process means the group of that name",
-            )],
+            params: &[PROCESS_NAMES],
             returns: Texts,
             result: "One string per process with `cron`, sorted by group and name, of members separated by tabs: name, time of the next run in seconds since the epoch (0 = none), the same time in the zone of the schedule, number of runs skipped because the program still ran, number of times that runs were missed, the expression",
             faults: &[BadName],
@@ -313,11 +305,7 @@ pub(super) const METHODS: &[Method] = {
         Method {
             names: &["supervisord.getLastStderr"],
             params: &[
-                param(
-                    "names",
-                    ParamKind::Names,
-                    "`process`, `group:process`, `group:*`, or an array of those; empty: all processes. A word that names no process means the group of that name",
-                ),
+                PROCESS_NAMES,
                 param(
                     "most",
                     ParamKind::Int,

@@ -103,12 +103,7 @@ pub(super) fn args(matches: &ArgMatches) -> CtlArgs {
         password: text(PASSWORD),
         configuration: text(CONFIGURATION),
         is_verbose: matches.get_flag(VERBOSE),
-        words: matches
-            .get_many::<String>(WORDS)
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect(),
+        words: super::values_of(matches, WORDS),
     }
 }
 

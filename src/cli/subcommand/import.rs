@@ -40,12 +40,7 @@ pub(super) fn command() -> Command {
 
 pub(super) fn args(matches: &ArgMatches) -> ImportArgs {
     ImportArgs {
-        units: matches
-            .get_many::<String>(UNITS)
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect(),
+        units: super::values_of(matches, UNITS),
         stdin_name: matches
             .get_one::<String>(STDIN_NAME)
             .cloned()

@@ -50,6 +50,12 @@ pub static SUBCOMMANDS: [Subcommand; 7] = [
     }),
 ];
 
+/// The values of an argument that can be given several times.
+fn values_of(matches: &ArgMatches, name: &str) -> Vec<String> {
+    let values = matches.get_many::<String>(name);
+    values.into_iter().flatten().cloned().collect()
+}
+
 /// One subcommand.
 pub struct Subcommand {
     /// The first argument of the command line.

@@ -36,11 +36,6 @@ pub(super) fn command() -> Command {
 
 pub(super) fn args(matches: &ArgMatches) -> TokenArgs {
     TokenArgs {
-        words: matches
-            .get_many::<String>(WORDS)
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect(),
+        words: super::values_of(matches, WORDS),
     }
 }

@@ -100,7 +100,8 @@ pub(in crate::output) trait LogSink: Debug + Send {
     /// Writes a chunk to a file, or keeps it for [`LogSink::flush`].
     fn write(&mut self, _data: &[u8], _lines: &mut Vec<Line>) {}
 
-    /// As [`LogSink::write`], if no other target of the stream takes bytes now. Nobody else waits then.
+    /// Writes as [`LogSink::write`] does. Called if every other target of the stream is late, so a write that takes long delays
+    /// no other target.
     fn write_alone(&mut self, data: &[u8], lines: &mut Vec<Line>) {
         self.write(data, lines);
     }

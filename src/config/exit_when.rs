@@ -41,15 +41,7 @@ impl ExitWhen {
     /// Whether the value names this process.
     #[must_use]
     pub fn names(&self, group: &str, process: &str) -> bool {
-        let Self::Ended(named) = self else {
-            return false;
-        };
-        let is_group = match &named.process {
-            None => true,
-            // A single name is a group of one process or of several.
-            Some(name) => *name == named.group,
-        };
-        named.group == group && (is_group || named.process.as_deref() == Some(process))
+        matches!(self, Self::Ended(named) if named.covers(group, process))
     }
 }
 

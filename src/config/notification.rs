@@ -41,11 +41,10 @@ impl NotificationSpec {
     #[must_use]
     pub fn is_about(&self, group: &str, process: &str) -> bool {
         self.programs.is_empty()
-            || self.programs.iter().any(|named| match &named.process {
-                None => named.group == group,
-                // A single name is a group or a process of that name in any group.
-                Some(name) if *name == named.group => *name == process || named.group == group,
-                Some(name) => named.group == group && *name == process,
+            || self.programs.iter().any(|named| {
+                // A program may be in a group of another name.
+                let is_single = named.process.as_deref() == Some(named.group.as_str());
+                named.covers(group, process) || is_single && named.group == process
             })
     }
 }
@@ -162,17 +161,6 @@ pub(super) fn flapping(text: &str) -> Result<FlappingLimit, String> {
         exits: lines,
         seconds,
     })
-}
-
-/// Parses a number of seconds of at least 1.
-///
-/// # Errors
-/// It is no such number.
-pub(super) fn at_least_a_second(text: &str) -> Result<Seconds, String> {
-    match super::value::duration(text)? {
-        Seconds(0) => Err("0 is below lower bound (1)".to_owned()),
-        seconds => Ok(seconds),
-    }
 }
 
 /// Parses the command.

@@ -127,6 +127,13 @@ pub struct Namespec {
 }
 
 impl Namespec {
+    /// Returns whether the name means this process. A single name means the group of that name, of one process or of several.
+    #[must_use]
+    pub fn covers(&self, group: &str, process: &str) -> bool {
+        let is_group = self.process.as_ref().is_none_or(|name| *name == self.group);
+        self.group == group && (is_group || self.process.as_deref() == Some(process))
+    }
+
     /// Splits `text` at the first colon.
     #[must_use]
     pub fn parse(text: &str) -> Self {

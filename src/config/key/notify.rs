@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::health;
 use super::super::notification::{self, FlappingLimit, ReportCondition, ReportFormat};
 use super::super::script::Script;
 use super::super::spec::ConfiguredUser;
@@ -22,9 +23,9 @@ pub(super) const NOTIFY: &[ConfigKey] = &[
     key("command", ScriptText, None, "command that reads the report on standard input, or an http:// URL that gets it as a POST request").ours().example("mail -s \"programs need attention\" root").notification(set!(script = Some(notification::command))),
     key("programs", List, Some(""), "programs, groups and processes to report about; empty: all").ours().example("web,db:*").notification(set!(programs = items)),
     key("format", Format, Some("text"), "the report: text for people, or json").ours().example("json").notification(set!(format = notification::format)),
-    key("interval", Seconds, Some("60"), "minimum time between two runs; what happens meanwhile is in the next report").ours().notification(set!(interval = notification::at_least_a_second)),
+    key("interval", Seconds, Some("60"), "minimum time between two runs; what happens meanwhile is in the next report").ours().notification(set!(interval = health::period)),
     key("flapping", Flapping, Some("5/10min"), "number of unexpected exits of a process, and the time within which they are flapping").ours().example("3/1h").notification(set!(flapping = notification::flapping)),
-    key("timeout", Seconds, Some("60"), "maximum duration of a run; a run that fails is repeated twice").ours().notification(set!(timeout = notification::at_least_a_second)),
+    key("timeout", Seconds, Some("60"), "maximum duration of a run; a run that fails is repeated twice").ours().notification(set!(timeout = health::period)),
     key("user", User, None, "user that the command runs as").ours().example("nobody").notification(set!(lookup: user = Some(configured_user))),
     key("directory", Text, None, "working directory of the command").ours().example("/tmp").notification(set!(directory = Some(shared_path))),
     key("environment", Environment, Some(""), "environment variables of the command").ours().example("LANG=\"C.UTF-8\"").secret(),

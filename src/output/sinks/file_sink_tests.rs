@@ -5,7 +5,7 @@ use std::fs;
 use super::*;
 use crate::config::log_options::{LogForm, LogKeep, LogOptions, LogRotate};
 use crate::config::spec::ProcessSpec;
-use crate::domain::{Bytes, Channel, GroupName, InstanceId, LogPeriod, ProcessName};
+use crate::domain::{Bytes, GroupName, LogPeriod, ProcessName};
 use crate::output::testing::TempDir;
 
 const DAY: i64 = 24 * 3600 * 1_000_000_000;
@@ -28,14 +28,7 @@ fn rules(path: &Path, options: LogOptions) -> LogRules {
 
 fn open(rules: &LogRules, is_new: bool) -> FileSink {
     let spec = spec();
-    let source = SinkSource {
-        instance: InstanceId {
-            slot: 0,
-            incarnation: 1,
-        },
-        spec: &spec,
-        channel: Channel::Stdout,
-    };
+    let source = SinkSource::of_stdout(&spec);
     let mut lines = Vec::new();
     let mut sink = FileSink::open(&source, rules.clone(), &mut lines).expect("opened");
     if is_new {

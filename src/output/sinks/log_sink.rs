@@ -50,6 +50,21 @@ impl<'a> SinkSource<'a> {
     }
 }
 
+#[cfg(test)]
+impl<'a> SinkSource<'a> {
+    /// The standard output of the first instance of a process.
+    pub(in crate::output) const fn of_stdout(spec: &'a ProcessSpec) -> Self {
+        Self {
+            instance: InstanceId {
+                slot: 0,
+                incarnation: 1,
+            },
+            spec,
+            channel: Channel::Stdout,
+        }
+    }
+}
+
 /// What a slow target does to the process that writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::output) enum Pressure {

@@ -8,7 +8,7 @@ use super::super::Sinks;
 use super::*;
 use crate::config::spec::{LogTarget, ProcessSpec};
 use crate::config::testing::program;
-use crate::domain::{Bytes, Channel, InstanceId};
+use crate::domain::{Bytes, Channel};
 use crate::output::in_flight_log::{InFlightEntry, InFlightLog, UnflushedChunk};
 use crate::output::target_stats;
 use crate::output::testing::{Held, TempDir, eventually};
@@ -37,14 +37,7 @@ fn spec(dir: &TempDir, files: &[PathBuf]) -> ProcessSpec {
 }
 
 fn source(spec: &ProcessSpec) -> SinkSource<'_> {
-    SinkSource {
-        instance: InstanceId {
-            slot: 0,
-            incarnation: 1,
-        },
-        spec,
-        channel: Channel::Stdout,
-    }
+    SinkSource::of_stdout(spec)
 }
 
 fn opened(spec: &ProcessSpec) -> Sinks {

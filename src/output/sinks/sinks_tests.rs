@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::testing::program;
-use crate::domain::{Bytes, Channel, InstanceId, ProcessName};
+use crate::domain::{Bytes, Channel, ProcessName};
 use crate::output::testing::TempDir;
 use sink_health::{SinkHealth, TargetName};
 
@@ -58,14 +58,7 @@ fn written(others: Vec<Box<dyn LogSink>>) -> (Sinks, String) {
     let dir = TempDir::new("sinks");
     let path = dir.path("log");
     let spec = program("cat", "cat");
-    let source = SinkSource {
-        instance: InstanceId {
-            slot: 0,
-            incarnation: 1,
-        },
-        spec: &spec,
-        channel: Channel::Stdout,
-    };
+    let source = SinkSource::of_stdout(&spec);
     let rules = LogRules {
         path: path.as_path().into(),
         maxbytes: Bytes(0),

@@ -230,7 +230,6 @@ mod tests {
     use super::*;
     use crate::config::spec::ProcessSpec;
     use crate::config::testing::program;
-    use crate::domain::{Channel, InstanceId};
 
     fn spec(port: u16, form: SyslogForm) -> ProcessSpec {
         let mut spec = program("web", "cat");
@@ -247,14 +246,7 @@ mod tests {
     fn received(form: SyslogForm, chunks: &[&[u8]], count: usize) -> Vec<String> {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("bound");
         let spec = spec(socket.local_addr().expect("bound").port(), form);
-        let source = SinkSource {
-            instance: InstanceId {
-                slot: 0,
-                incarnation: 1,
-            },
-            spec: &spec,
-            channel: Channel::Stdout,
-        };
+        let source = SinkSource::of_stdout(&spec);
         let mut sinks = open(&source);
         let (mut to, mut lines) = (Connections::new(), Vec::new());
         let sink = &mut sinks[0];

@@ -16,6 +16,7 @@ use crate::server::http::connection::HttpConnection;
 use crate::server::http::logtail;
 use crate::server::http::percent_encoding::url_quoted;
 use crate::server::http::response::{HandlerResponse, custom_response};
+use crate::server::web::render_file_list;
 use crate::sys;
 
 /// Number of bytes of a log without `length`.
@@ -136,11 +137,7 @@ pub(super) async fn log_files(
         Ok(files) => files,
         Err(answer) => return answer,
     };
-    let links = files.iter().map(|(file, _)| {
-        let shown = file.replace('&', "&amp;").replace('<', "&lt;");
-        format!("<a href=\"./{}\">{shown}</a>\n", url_quoted(file))
-    });
-    let text = format!("<pre>\n{}</pre>\n", links.collect::<String>());
+    let text = render_file_list(files.iter().map(|(file, _)| file.as_str()));
     custom_response(StatusCode::OK, "text/html;charset=utf-8", headers(), text)
 }
 

@@ -9,6 +9,7 @@ mod actions;
 mod assets;
 mod confirmation;
 mod csrf;
+mod file_list;
 mod form;
 mod last_stderr;
 mod links;
@@ -36,6 +37,7 @@ use form::Form;
 
 pub(super) use assets::assets_modified;
 pub(super) use csrf::{csrf_refusal, may_change, own_host_names};
+pub(super) use file_list::render_file_list;
 pub(super) use live_updates::LiveUpdates;
 pub(super) use perform_action::run_to_completion;
 

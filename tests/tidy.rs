@@ -272,6 +272,26 @@ fn unsafe_code_is_in_sys_only() {
 }
 
 #[test]
+fn the_top_level_has_only_what_belongs_there() {
+    const ENTRIES: &str = ".cargo .ci .editorconfig .gitignore CHANGELOG.md CONTRIBUTING.md Cargo.lock Cargo.toml LICENSE README.md README.zh-CN.md debian \
+        man packaging proptest-regressions rustfmt.toml src systemd tests";
+    let listed = std::process::Command::new("git")
+        .args(["ls-files"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output();
+    let listed = match listed {
+        Ok(output) if output.status.success() => String::from_utf8(output.stdout).expect("utf-8"),
+        // A tarball has no list of its files.
+        _ => return,
+    };
+    let entries: BTreeSet<&str> = listed
+        .lines()
+        .map(|file| file.split_once('/').map_or(file, |(first, _)| first))
+        .collect();
+    assert_eq!(entries, ENTRIES.split_whitespace().collect());
+}
+
+#[test]
 fn every_module_has_documentation() {
     let wrong: Vec<String> = sources()
         .into_iter()

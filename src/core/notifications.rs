@@ -1,8 +1,8 @@
 //! Notifications: reports to people about processes that need attention.
 //!
-//! [`Fleet::observe_changes`] sees every published change. [`NotificationState`] decides what is worth a report and when,
-//! and a script delivers it. Nothing but the exit of the daemon waits for a script, and that for at most
-//! [`EXIT_SECS_MAX`].
+//! [`Fleet::observe_changes`] sees every published change.
+//! [`NotificationState`](super::notification_state::NotificationState) decides what is worth a report and when, and a script
+//! delivers it. Nothing but the exit of the daemon waits for a script, and that for at most [`EXIT_SECS_MAX`].
 
 use std::sync::Arc;
 

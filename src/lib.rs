@@ -1,6 +1,7 @@
 //! supervisord, the service manager. Start with the architecture page below.
 #![doc = include_str!("docs/architecture.md")]
 
+pub mod agent;
 pub mod api;
 pub mod cgroup;
 pub mod cli;

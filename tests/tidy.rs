@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["domain"],
     &["config", "sys"],
-    &["cli", "diagnostics", "fd_holder", "heartbeat"],
+    &["agent", "cli", "diagnostics", "fd_holder", "heartbeat"],
     &["api", "cgroup"],
     &["effects"],
     &["core", "spawn", "output", "pidproxy", "import", "service"],

@@ -1,0 +1,307 @@
+//! The messages between the daemon and its agent, and their frames.
+//!
+//! A frame is its length in bytes (four bytes, little-endian) and a JSON value. The daemon sends [`AgentOrder`]s, the agent
+//! sends [`AgentReport`]s. Each side trusts the other no further than this file goes: a frame has at most [`FRAME_BYTES_MAX`]
+//! bytes, and a side that receives something else closes the connection.
+
+use std::io::{self, Read, Write};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Maximum length of the JSON of a frame in bytes: the largest text with all of its bytes escaped, and its envelope.
+pub const FRAME_BYTES_MAX: usize = 6 * TEXT_BYTES_MAX + (64 << 10);
+/// Maximum length of a configuration text in bytes.
+pub const TEXT_BYTES_MAX: usize = 1 << 20;
+
+/// One item of a Nacos server, and how to reach it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NacosItem {
+    /// Base URLs with scheme, host, port and context path, e.g. `http://127.0.0.1:8848/nacos`. Never empty.
+    pub servers: Vec<String>,
+    /// The data ID.
+    pub dataid: String,
+    /// The namespace ID. Empty: public.
+    pub namespace: String,
+    /// The group.
+    pub group: String,
+    /// The user. `None`: requests carry no token.
+    pub username: Option<String>,
+    /// The password. Not empty only with a user.
+    pub password: String,
+    /// The interface to use.
+    pub api: NacosApi,
+    /// How long the server may hold a listening request, in milliseconds. At least 10,000.
+    pub poll_timeout_ms: u64,
+    /// Pause between two reads of a server without listening, in milliseconds.
+    pub poll_interval_ms: u64,
+    /// A file with the certificates of authorities in PEM. `None`: those of the system.
+    pub tls_ca: Option<String>,
+}
+
+/// The HTTP interface of a Nacos server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NacosApi {
+    /// Find out which one the server has.
+    #[default]
+    Auto,
+    /// Nacos 1.x to 3.1, with long polls.
+    V1,
+    /// Nacos 3.0 and later, with reads at intervals.
+    V3,
+}
+
+/// A message from the daemon. The answer to one with an `id` is an [`AgentReport::Answer`] with that number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case")]
+pub enum AgentOrder {
+    /// Read the item now and report each change from here on. It replaces an earlier order of this kind.
+    Watch {
+        /// The item.
+        item: NacosItem,
+        /// The MD5 of the text that the daemon has. `None`: it has none.
+        md5: Option<String>,
+    },
+    /// Read an item once.
+    Read {
+        /// The number of the answer.
+        id: u64,
+        /// The item.
+        item: NacosItem,
+    },
+    /// Replace the text of an item if its MD5 is `md5`.
+    Publish {
+        /// The number of the answer.
+        id: u64,
+        /// The item.
+        item: NacosItem,
+        /// The new text. Never empty.
+        text: String,
+        /// The MD5 of the text that the new one replaces.
+        md5: String,
+        /// The user who made the change, for the server's history.
+        author: String,
+    },
+    /// List earlier texts, newest first.
+    History {
+        /// The number of the answer.
+        id: u64,
+        /// The item.
+        item: NacosItem,
+    },
+    /// Read one earlier text.
+    HistoryText {
+        /// The number of the answer.
+        id: u64,
+        /// The item.
+        item: NacosItem,
+        /// [`HistoryEntry::id`].
+        entry: String,
+    },
+    /// List the hosts that watch the item.
+    Listeners {
+        /// The number of the answer.
+        id: u64,
+        /// The item.
+        item: NacosItem,
+    },
+}
+
+/// A message from the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "report", rename_all = "snake_case")]
+pub enum AgentReport {
+    /// The agent is ready. The first report.
+    Ready,
+    /// The watched item has a text with another MD5 than the one known so far. Sent for the first read in any case.
+    Text(ItemText),
+    /// The watched item has the text that is known already. Sent once after a connection came back.
+    Unchanged {
+        /// The MD5 of the text.
+        md5: String,
+        /// The server that answered.
+        server: String,
+    },
+    /// The watched item cannot be read. Sent once per reason, not per attempt.
+    Failed(ItemFailure),
+    /// The answer to an order with this number.
+    Answer {
+        /// The number.
+        id: u64,
+        /// What the server answered.
+        result: Result<AgentAnswer, ItemFailure>,
+    },
+}
+
+/// What the server answered to an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum AgentAnswer {
+    /// To `Read`, `HistoryText`, and `Publish`: there the text that the server has now, read after the write.
+    Text(ItemText),
+    /// To `History`.
+    History {
+        /// The entries, newest first, at most 100.
+        entries: Vec<HistoryEntry>,
+    },
+    /// To `Listeners`.
+    Listeners {
+        /// Each host, and the MD5 of the text that it has.
+        hosts: Vec<(String, String)>,
+    },
+}
+
+/// The text of an item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemText {
+    /// The text, at most [`TEXT_BYTES_MAX`] bytes.
+    pub text: String,
+    /// The MD5 of its UTF-8 in lower-case hexadecimal digits, computed by the agent.
+    pub md5: String,
+    /// The server that answered, as in [`NacosItem::servers`].
+    pub server: String,
+}
+
+/// Why an item could not be read or written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemFailure {
+    /// The kind, which decides what the daemon does.
+    pub kind: FailureKind,
+    /// One line in plain English without secrets, at most 500 bytes. It names the server.
+    pub message: String,
+}
+
+/// The kinds of failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// No server can be reached, or all are out of order: connection errors, 5xx, 429, and answers that are not Nacos'.
+    Away,
+    /// A server answered that the item does not exist.
+    Missing,
+    /// A server refused user name and password, or the token: 401, 403.
+    Denied,
+    /// A server refused the request: 400, or a value that it does not accept.
+    Rejected,
+    /// The text is empty, larger than [`TEXT_BYTES_MAX`] or not UTF-8.
+    Unusable,
+    /// `Publish`: the item's text is not the one with the given MD5. Nothing was written, or another writer won.
+    Conflict,
+    /// The server does not have this function (history, listeners).
+    Unsupported,
+}
+
+/// One earlier text of an item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryEntry {
+    /// The server's number of the entry.
+    pub id: String,
+    /// `I`, `U` or `D`: inserted, updated, deleted.
+    pub operation: String,
+    /// The user, as the server names it. Empty: unknown.
+    pub author: String,
+    /// The server's text for the time.
+    pub time: String,
+    /// The MD5 of the text. Empty: unknown.
+    pub md5: String,
+}
+
+/// Writes a frame.
+///
+/// # Errors
+/// As write(2). `InvalidData`: the frame would be too long.
+pub fn write_frame(to: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
+    let json = serde_json::to_vec(message).map_err(io::Error::from)?;
+    let length = u32::try_from(json.len()).ok();
+    let length = length.filter(|_| json.len() <= FRAME_BYTES_MAX);
+    let length = length.ok_or(io::ErrorKind::InvalidData)?;
+    let mut frame = length.to_le_bytes().to_vec();
+    frame.extend_from_slice(&json);
+    to.write_all(&frame)
+}
+
+/// Reads a frame. `None`: the other side closed the connection between two frames.
+///
+/// # Errors
+/// As read(2). `InvalidData`: the frame is too long or is no such message. `UnexpectedEof`: it is cut.
+pub fn read_frame<M: DeserializeOwned>(from: &mut impl Read) -> io::Result<Option<M>> {
+    let mut length = [0; 4];
+    let first = loop {
+        match from.read(&mut length) {
+            Ok(count) => break count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    };
+    if first == 0 {
+        return Ok(None);
+    }
+    from.read_exact(&mut length[first..])?;
+    let length = u32::from_le_bytes(length) as usize;
+    if length > FRAME_BYTES_MAX {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut json = vec![0; length];
+    from.read_exact(&mut json)?;
+    serde_json::from_slice(&json)
+        .map(Some)
+        .map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> AgentReport {
+        AgentReport::Answer {
+            id: 7,
+            result: Err(ItemFailure {
+                kind: FailureKind::Missing,
+                message: "http://127.0.0.1:8848/nacos: the item does not exist".to_owned(),
+            }),
+        }
+    }
+
+    #[test]
+    fn frames_are_read_as_they_were_written() {
+        let mut bytes = Vec::new();
+        write_frame(&mut bytes, &report()).expect("fits");
+        write_frame(&mut bytes, &AgentReport::Ready).expect("fits");
+        let mut from = bytes.as_slice();
+        assert_eq!(read_frame(&mut from).expect("whole"), Some(report()));
+        assert_eq!(
+            read_frame(&mut from).expect("whole"),
+            Some(AgentReport::Ready)
+        );
+        assert_eq!(read_frame::<AgentReport>(&mut from).expect("end"), None);
+    }
+
+    #[test]
+    fn frames_that_are_cut_long_or_foreign_are_errors() {
+        let kind = |mut bytes: &[u8]| {
+            read_frame::<AgentReport>(&mut bytes)
+                .expect_err("wrong")
+                .kind()
+        };
+        let mut whole = Vec::new();
+        write_frame(&mut whole, &report()).expect("fits");
+        for length in 1..whole.len() {
+            assert_eq!(kind(&whole[..length]), io::ErrorKind::UnexpectedEof);
+        }
+        assert_eq!(kind(&u32::MAX.to_le_bytes()), io::ErrorKind::InvalidData);
+        assert_eq!(kind(b"\x02\0\0\0{}"), io::ErrorKind::InvalidData);
+        assert_eq!(kind(b"\x02\0\0\0\xff\xff"), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn the_largest_text_fits_into_a_frame() {
+        let text = ItemText {
+            text: "\u{1}".repeat(TEXT_BYTES_MAX),
+            md5: "0".repeat(32),
+            server: "http://127.0.0.1:8848/nacos".to_owned(),
+        };
+        let mut bytes = Vec::new();
+        write_frame(&mut bytes, &AgentReport::Text(text)).expect("fits");
+    }
+}

@@ -35,6 +35,12 @@ def busy_cores(seconds=1.0):
     return os.cpu_count() * (1 - (idle_then - idle) / spent) if spent else 0.0
 
 
+def stolen_seconds():
+    """CPU time that the hypervisor gave to others while a core of this machine had work, in seconds since boot."""
+    with open("/proc/stat") as stat:
+        return int(stat.readline().split()[8]) / os.sysconf("SC_CLK_TCK")
+
+
 def describe(directory):
     """The machine as a value for JSON, without names of hosts or paths."""
     def first(path, key):

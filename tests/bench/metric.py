@@ -13,6 +13,10 @@ from work import Failed
 SLOW_SECONDS = 8.0
 SLOW_REPETITIONS = 3
 
+#: A repetition from which the hypervisor took more than this share of one core is measured again, at most this often.
+STOLEN_SHARE = 0.01
+STOLEN_REPEATS = 9
+
 
 @dataclass
 class Bar:
@@ -39,6 +43,8 @@ class Metric:
     cpu: dict = field(default_factory=dict)
     #: The reason why a contender was not measured, by contender.
     skipped: dict = field(default_factory=dict)
+    #: How many measurements were repeated because the hypervisor took CPU time from them, by contender.
+    repeated: dict = field(default_factory=dict)
     busy_cores: float = 0.0
     when: str = ""
 
@@ -113,6 +119,22 @@ class Bench:
         """
         names = list(turns)
         slow = set()
+
+        def undisturbed(name):
+            """The measurement of `name` from which the hypervisor took least, out of as many as it needs."""
+            best = None
+            for attempt in range(1 + STOLEN_REPEATS):
+                began, stolen = time.monotonic(), machine.stolen_seconds()
+                result = turns[name]()
+                seconds = time.monotonic() - began
+                share = (machine.stolen_seconds() - stolen) / seconds
+                if best is None or share < best[0]:
+                    best = share, result
+                if share <= STOLEN_SHARE or seconds > SLOW_SECONDS:
+                    break
+                metric.repeated[name] = metric.repeated.get(name, 0) + 1
+            return best[1]
+
         for repetition in range(self.repetitions):
             first = repetition % max(len(names), 1)
             for name in names[first:] + names[:first]:
@@ -120,7 +142,7 @@ class Bench:
                     continue
                 began = time.monotonic()
                 try:
-                    values, cpu = turns[name]()
+                    values, cpu = undisturbed(name)
                 except (Failed, OSError) as error:
                     if name == "ours":
                         raise

@@ -177,6 +177,9 @@ def table(value, metrics):
         f"Measured on {machine['cpus']} × {machine['model']}, Linux {machine['kernel']}, files on {machine['file_system']}, "
         f"{value['class']}; {repetitions} repetitions (fewer where it says so), all contenders in turn within each. {versions}.",
     ]
+    again = sum(sum(metric.repeated.values()) for metric in metrics)
+    if again:
+        lines.append(f"Measurements from which the hypervisor took over 1 % of a core were repeated, those of all contenders: {again}.")
     missing = [f"{name}: {why}" for name, why in value["skipped"].items()]
     if missing:
         lines.append(f"Skipped: {'; '.join(missing)}.")

@@ -20,10 +20,6 @@ UNMET = {
     ("status-100", "wall"): CLIENT,
     ("status-1000", "wall"): CLIENT,
     ("status-name", "wall"): CLIENT,
-    ("lines-100", "wall"): ("the writer's own calls take all of its core: 3.9 CPU s/GB with any pause from 20 to 1,000 µs and any pipe from 64 KiB to "
-                            "1 MiB, and 3.6 beside a reader that never sleeps, because the kernel allocates new pages instead of using those that were just read; such a reader "
-                            "needs 3.6 to 4 CPU s/GB itself, so on this machine the bars for rate and for CPU time exclude each other; on another "
-                            "one ours had 366 MB/s and Supervisor 317"),
     ("restart-25", "wall"): KERNEL.format("two thirds"),
     ("restart-1000", "wall"): KERNEL.format("two thirds"),
     ("restart-5000", "wall"): "the limit itself needs more here; ours is level with it",

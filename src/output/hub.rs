@@ -32,6 +32,7 @@ use super::output_state::OutputHandoff;
 use super::pipe_reads::READ_BYTES;
 use super::reactor::{RETRY, Reactor};
 use super::read_buffer::ReadBuffer;
+use super::sinks;
 use super::syslog_server;
 use crate::domain::{FdName, Line};
 use crate::fd_holder::FdStore;
@@ -470,6 +471,7 @@ impl OutputThread {
 /// Ends the threads: standbys at once, hanging threads when their calls return.
 fn end(hub: &Hub, left: Option<OutputHandoff>) {
     syslog_server::flush_all(FLUSH_TIME);
+    sinks::flush_ended(FLUSH_TIME);
     lock(&hub.roles).has_ended = true;
     hub.changed.notify_all();
     if let Some(ended) = lock(&hub.ended).take() {

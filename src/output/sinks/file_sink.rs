@@ -373,6 +373,18 @@ impl FileSink {
         }
     }
 
+    /// Number of bytes that wait for a slow reader.
+    pub(super) const fn waiting_bytes(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Closes the file without the rest of the output: `unwritten` bytes that the sink did not get, and `told_late` bytes
+    /// that are counted already, but that no log line reports.
+    pub(super) fn give_up(&mut self, unwritten: usize, told_late: u64, lines: &mut Vec<Line>) {
+        self.health.give_up(unwritten, told_late);
+        self.shut(lines);
+    }
+
     /// Closes the file. What waits is lost.
     fn shut(&mut self, lines: &mut Vec<Line>) {
         let waiting = std::mem::take(&mut self.waiting);

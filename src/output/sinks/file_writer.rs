@@ -13,7 +13,7 @@ use crate::sys::{Interest, Poller, ReadyFd, Waker};
 
 /// A file that takes nothing for this time hangs: nobody waits for it any more.
 pub(super) const HANGS_AFTER: Duration = Duration::from_secs(1);
-/// Interval of attempts to write to a file that epoll cannot wait for.
+/// Interval of attempts to write to a file that epoll cannot wait for, and to files of streams that have ended.
 const RETRY: Duration = Duration::from_millis(20);
 /// The token of the waker. The files that wait have the numbers below.
 const WAKER: u64 = u64::MAX;
@@ -34,6 +34,9 @@ pub(super) trait FileWork: Debug + Send + Sync {
 
     /// Waits in `poller` for room in the file. False: it cannot wait there.
     fn add_to(&self, poller: &Poller, token: u64) -> bool;
+
+    /// Whether the stream of the file has ended, so that the wait is limited.
+    fn has_ended(&self) -> bool;
 
     /// Ends the wait.
     fn remove_from(&self, poller: &Poller);
@@ -93,6 +96,11 @@ impl FileWriter {
         self.waker.wake();
     }
 
+    /// Has the thread look at all files that wait.
+    pub(super) fn wake(&self) {
+        self.waker.wake();
+    }
+
     /// Whether the thread hangs.
     pub(super) fn hangs(&self) -> bool {
         let since = lock(&self.inbox).busy_since;
@@ -120,7 +128,9 @@ impl FileWriter {
                     waiting.insert(last, (work, is_polled));
                 }
             }
-            let is_retried = waiting.values().any(|&(_, is_polled)| !is_polled);
+            let is_retried = waiting
+                .values()
+                .any(|(work, is_polled)| !is_polled || work.has_ended());
             let mut ready: Vec<u64> = match poller.wait(is_retried.then_some(RETRY)) {
                 Ok(events) => events.map(|ReadyFd { token, .. }| token).collect(),
                 Err(_) => {
@@ -129,7 +139,9 @@ impl FileWriter {
                 }
             };
             self.waker.reset();
-            let retried = waiting.iter().filter(|(_, (_, is_polled))| !is_polled);
+            let retried = waiting
+                .iter()
+                .filter(|(_, (work, is_polled))| !is_polled || work.has_ended());
             ready.extend(retried.map(|(&token, _)| token));
             for token in ready {
                 if let Some((work, is_polled)) = waiting.remove(&token) {

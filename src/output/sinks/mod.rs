@@ -28,6 +28,7 @@ use file_sink::FileSink;
 pub(super) use journal_sink::LINE_BYTES_MAX;
 pub(super) use log_sink::{Connections, LogSink, Pressure, SinkSource};
 use queued_file::QueuedFile;
+pub(super) use queued_file::flush_ended;
 
 use super::closed_logs::ClosedLogs;
 use super::in_flight_log::{LogMarks, written};

@@ -4,11 +4,14 @@
 //! The job that read a chunk waits until the file has it, so that nothing is lost if the daemon is killed: the in-flight
 //! log has the chunk until then. A file that is behind for [`HANGS_AFTER`] is not waited for any more. It has a queue
 //! with a limit, and drops and counts whole lines beyond the limit until it has caught up.
+//!
+//! After the end of its stream the writer still writes the queue. If the reader of the file (a FIFO) takes nothing for
+//! [`HANGS_AFTER`], the queue is dropped and counted, because each further instance would leave another one.
 
 use std::collections::VecDeque;
 use std::os::fd::AsFd as _;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::file_sink::FileSink;
@@ -61,8 +64,12 @@ struct FileQueueState {
     is_scheduled: bool,
     /// Whether the reader of the file is slow.
     is_slow: bool,
+    /// Whether the stream has ended.
+    has_ended: bool,
     /// Since when the queue is not empty.
     behind_since: Option<Instant>,
+    /// When the file last took something, or the queue began.
+    moved_at: Option<Instant>,
     overflow: Overflow,
     /// Bytes that were dropped since the last log line about it.
     lost: u64,
@@ -92,11 +99,33 @@ impl FileQueueState {
             .is_some_and(|since| since.elapsed() >= HANGS_AFTER)
     }
 
+    /// Whether nobody would ever take the rest: the stream has ended, and the reader of the file takes nothing.
+    fn is_hopeless(&self) -> bool {
+        let is_stuck = |moved_at: Instant| moved_at.elapsed() >= HANGS_AFTER;
+        self.has_ended && self.is_slow && self.moved_at.is_some_and(is_stuck)
+    }
+
+    /// Drops the orders. Returns how many bytes they have, and the bytes that were dropped before and that no log line
+    /// reports yet.
+    fn drop_orders(&mut self) -> (usize, u64) {
+        self.orders.clear();
+        self.present = None;
+        self.is_slow = false;
+        self.is_told = false;
+        (
+            std::mem::take(&mut self.bytes),
+            std::mem::take(&mut self.lost),
+        )
+    }
+
     fn push(&mut self, order: FileOrder) {
         if let FileOrder::Write(data, _) | FileOrder::Recover(data, _) = &order {
             self.bytes += data.len();
         }
-        self.behind_since.get_or_insert_with(Instant::now);
+        if self.behind_since.is_none() {
+            self.behind_since = Some(Instant::now());
+            self.moved_at = self.behind_since;
+        }
         self.orders.push_back(order);
     }
 }
@@ -120,15 +149,49 @@ struct FileQueue {
     sink: Mutex<FileSink>,
 }
 
+/// The queues whose streams have ended before the files had all bytes.
+static ENDED: Mutex<Vec<Weak<FileQueue>>> = Mutex::new(Vec::new());
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Waits until the files of ended streams have all bytes, until `limit` at most. Does not wait for slow readers.
+pub(in crate::output) fn flush_ended(limit: Duration) {
+    let by = Instant::now() + limit;
+    let ended = std::mem::take(&mut *lock(&ENDED));
+    for queue in ended.iter().filter_map(Weak::upgrade) {
+        let mut state = lock(&queue.state);
+        while !state.is_empty() && !state.is_slow {
+            let left = by.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = queue.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
 impl FileQueue {
+    /// Drops and counts what waits, and closes the file.
+    fn give_up(&self, sink: &mut FileSink, lines: &mut Vec<Line>) {
+        let (unwritten, lost) = lock(&self.state).drop_orders();
+        sink.give_up(unwritten, lost, lines);
+    }
+
     /// Does the next order. `None`: there is none.
     fn step(&self, sink: &mut FileSink, lines: &mut Vec<Line>) -> Option<WorkState> {
         if sink.is_waiting() {
+            let waiting = sink.waiting_bytes();
             sink.flush(lines);
+            if sink.waiting_bytes() < waiting {
+                lock(&self.state).moved_at = Some(Instant::now());
+            }
+            if sink.is_waiting() && lock(&self.state).is_hopeless() {
+                self.give_up(sink, lines);
+                return Some(WorkState::Done);
+            }
             if sink.is_waiting() {
                 return Some(WorkState::Waits);
             }
@@ -141,6 +204,7 @@ impl FileQueue {
                 state.bytes -= data.len();
                 state.present = Some(data.clone());
             }
+            state.moved_at = Some(Instant::now());
             order
         };
         let mut cleared = None;
@@ -210,6 +274,10 @@ impl FileWork for FileQueue {
         let sink = lock(&self.sink);
         let fd = sink.fd();
         fd.is_some_and(|fd| poller.add(fd.as_fd(), token, ROOM).is_ok())
+    }
+
+    fn has_ended(&self) -> bool {
+        lock(&self.state).has_ended
     }
 
     fn remove_from(&self, poller: &Poller) {
@@ -448,9 +516,23 @@ impl LogSink for QueuedFile {
         cleared.unwrap_or(Err(errno(nix::errno::Errno::EAGAIN)))
     }
 
-    fn close(&mut self, _lines: &mut Vec<Line>) {
+    fn close(&mut self, lines: &mut Vec<Line>) {
+        lock(&self.queue.state).has_ended = true;
         self.order(FileOrder::Close);
         self.wait();
+        let is_hopeless = lock(&self.queue.state).is_hopeless();
+        if is_hopeless && let Ok(mut sink) = self.queue.sink.try_lock() {
+            self.queue.give_up(&mut sink, lines);
+        }
+        if !lock(&self.queue.state).is_empty() {
+            let mut ended = lock(&ENDED);
+            ended.retain(|queue| queue.strong_count() > 0);
+            ended.push(Arc::downgrade(&self.queue));
+        }
+        // It has to look at the queue again even if the file never becomes writable.
+        if let Some(writer) = &self.writer {
+            writer.wake();
+        }
     }
 
     fn hand_over(&mut self, state: &mut StreamState, to: &mut Connections, lines: &mut Vec<Line>) {

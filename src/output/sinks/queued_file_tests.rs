@@ -158,6 +158,44 @@ fn l07_a_file_that_hangs_drops_whole_lines_and_stops_no_other_target() {
     });
 }
 
+/// After the end of the stream nothing stays in a queue that nobody takes, and each byte is counted.
+#[test]
+fn l07_the_queue_of_an_ended_stream_is_written_or_counted() {
+    let dir = TempDir::new("list-ended");
+    let fifo = dir.path("slow");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o600)).expect("made");
+    let both = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&fifo);
+    let _reader = both.expect("opened");
+    let files = [fifo.clone(), dir.path("healthy")];
+    let spec = spec(&dir, &files);
+    let counted = || {
+        let stats = target_stats::target_stats(&spec.group, &spec.name);
+        let all = stats.iter().map(|of| (of.written + of.dropped, of.dropped));
+        all.collect::<Vec<_>>()
+    };
+    let chunk = [&[b'x'; 999][..], b"\n"].concat().repeat(100);
+    // The first stream ends before the file is late, the second one afterwards.
+    for round in 1..=2 {
+        let mut sinks = opened(&spec);
+        let mut lines = Vec::new();
+        sinks.write(&chunk, &mut lines);
+        if round == 2 {
+            eventually("the reader hangs", || !sinks.file_waits());
+        }
+        sinks.close(&mut lines);
+        let count = (round * chunk.len()) as u64;
+        eventually("each byte is counted", || {
+            counted().iter().all(|&(all, _)| all == count)
+        });
+    }
+    let dropped: Vec<bool> = counted().iter().map(|&(_, dropped)| dropped > 0).collect();
+    assert_eq!(dropped.iter().filter(|&&is| is).count(), 1, "only the FIFO");
+    flush_ended(Duration::ZERO);
+}
+
 /// After kill -9 the next daemon gives each file what it lacks.
 #[test]
 fn g40_each_file_of_a_list_has_its_own_mark() {

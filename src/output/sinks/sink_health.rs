@@ -95,6 +95,12 @@ impl SinkHealth {
         self.count_lost(bytes);
     }
 
+    /// Counts bytes that are given up. The next log line reports them, and `told_late` bytes that are counted already.
+    pub(super) fn give_up(&mut self, bytes: usize, told_late: u64) {
+        self.count_lost(bytes);
+        self.untold = self.untold.saturating_add(told_late);
+    }
+
     /// Counts dropped bytes that log lines of a shared connection report.
     pub(super) fn count_dropped(&mut self, bytes: usize) {
         self.counters.count_dropped(bytes);

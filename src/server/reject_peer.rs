@@ -13,8 +13,9 @@ use tokio::time::{Duration, Instant, timeout};
 
 use super::LogFn;
 use super::budget::{BudgetClient, ClientQuota};
+use super::rest;
 use crate::api::xmlrpc::write_response;
-use crate::api::{Caller, FaultCode};
+use crate::api::{Caller, Fault, FaultCode};
 use crate::domain::Line;
 
 /// Maximum number of rejected peers being answered at a time. One user may have half of them.
@@ -56,11 +57,7 @@ impl PeerRejector {
         };
         tokio::spawn(async move {
             // A peer that is slow or disconnects does not get its answer.
-            let _ = timeout(
-                REJECT_TIMEOUT,
-                send_refusal(stream, &write_response(&Err(fault))),
-            )
-            .await;
+            let _ = timeout(REJECT_TIMEOUT, send_refusal(stream, &fault)).await;
             drop(place);
         });
     }
@@ -85,10 +82,10 @@ impl PeerRejector {
 
 /// Reads the beginning of a request, sends the refusal, and reads on for a moment. Closing a socket with unread bytes
 /// resets the connection, so the client would not see the refusal.
-async fn send_refusal(mut stream: UnixStream, fault: &[u8]) -> std::io::Result<()> {
-    const CALL: &[u8] = b"POST /RPC2";
+async fn send_refusal(mut stream: UnixStream, fault: &Fault) -> std::io::Result<()> {
     let mut buffer = [0; 512];
-    let mut first = [0; CALL.len()];
+    // No request with a shorter first line is valid.
+    let mut first = [0; b"GET / HTTP/1.1\r\n".len()];
     let mut length = 0;
     while length < first.len() {
         let count = read(&mut stream, &mut first[length..]).await?;
@@ -97,16 +94,13 @@ async fn send_refusal(mut stream: UnixStream, fault: &[u8]) -> std::io::Result<(
         }
         length += count;
     }
-    let (status, kind, body) = match first == CALL {
-        true => ("200 OK", "text/xml", fault),
-        false => ("403 Forbidden", "text/plain", &b"permission denied\n"[..]),
-    };
+    let (status, kind, body) = refusal_for(&first, fault);
     let head = format!(
         "HTTP/1.1 {status}\r\nServer: Medusa/1.12\r\nConnection: close\r\nContent-Type: {kind}\r\n\
          Content-Length: {}\r\n\r\n",
         body.len()
     );
-    let answer = [head.as_bytes(), body].concat();
+    let answer = [head.as_bytes(), &body].concat();
     let mut sent = 0;
     while sent < answer.len() {
         let rest = &answer[sent..];
@@ -121,6 +115,24 @@ async fn send_refusal(mut stream: UnixStream, fault: &[u8]) -> std::io::Result<(
         }
     }
     Ok(())
+}
+
+/// The status, the content type and the body for a request that begins with `first`.
+fn refusal_for(first: &[u8], fault: &Fault) -> (&'static str, &'static str, Vec<u8>) {
+    const FORBIDDEN: &str = "403 Forbidden";
+    let path = first
+        .split(|&byte| byte == b' ')
+        .nth(1)
+        .map(String::from_utf8_lossy)
+        .unwrap_or_default();
+    if first.starts_with(b"POST /RPC2") {
+        ("200 OK", "text/xml", write_response(&Err(fault.clone())))
+    } else if rest::is_below(&path) {
+        let body = rest::fault_text(fault);
+        (FORBIDDEN, rest::PROBLEM_TYPE, body.into_bytes())
+    } else {
+        (FORBIDDEN, "text/plain", b"permission denied\n".to_vec())
+    }
 }
 
 async fn read(stream: &mut UnixStream, buffer: &mut [u8]) -> std::io::Result<usize> {

@@ -436,6 +436,19 @@ fn permissions() -> Result<Outcome, String> {
         let done = curl(&host, uid, &[&status[..], &[&path]].concat())?;
         same(done.stdout.as_str(), code, &path)?;
     }
+    // A user that no rule names is refused before the request is read.
+    let daemon = crate::programs::uid_of("daemon").ok_or("no user daemon")?;
+    let socket = host.place.join("s");
+    std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o777))
+        .map_err(|error| error.to_string())?;
+    let kind = ["-w", " %{http_code} %{content_type}"];
+    let done = curl(&host, daemon, &[&kind[..], &[&at("/processes")]].concat())?;
+    expect(
+        done.stdout.contains("\"status\":403")
+            && done.stdout.contains("has no permission (allow=")
+            && done.stdout.ends_with(" 403 application/problem+json"),
+        format!("{done:?}"),
+    )?;
     let log = || host.place.read("log");
     wait_for("the audit lines", LIMIT, || {
         log().contains("stop web: accepted")

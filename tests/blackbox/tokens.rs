@@ -112,9 +112,23 @@ fn permissions() -> Result<Outcome, String> {
         "/api/v1/events",
         "/api/v1/openapi.json",
     ] {
-        expect_code(&address, path, "", 401)?;
-        expect_code(&address, path, &bearer("x"), 401)?;
+        for headers in [String::new(), bearer("x")] {
+            let answer = fetch(&address, "GET", path, &headers, "")?;
+            let kind = match path.starts_with("/api/v1") {
+                true => "application/problem+json",
+                false => "text/html",
+            };
+            let is_right = answer.code() == 401
+                && answer.header("Content-Type") == Some(kind)
+                && answer.header("WWW-Authenticate") == Some("Basic realm=\"default\"");
+            expect(is_right, format!("{path} {headers}: {answer:?}"))?;
+        }
     }
+    let body = expect_code(&address, "/api/v1/processes", "", 401)?;
+    expect(
+        body.contains("\"status\":401") && body.contains("\"title\":\"Unauthorized\""),
+        body,
+    )?;
     for headers in [bearer(&viewer), basic("viewer", &viewer)] {
         let page = expect_code(&address, "/", &headers, 200)?;
         expect(

@@ -16,6 +16,9 @@ use crate::api::{Fault, FaultCode};
 use crate::output::LogFileId;
 use crate::server::budget::{BusyGuard, ConnectionGuard};
 
+/// The value of `WWW-Authenticate`.
+pub(in crate::server) const CHALLENGE: &str = "Basic realm=\"default\"";
+
 /// The result of a request handler.
 pub(in crate::server) enum HandlerResponse {
     /// An error with its error page.
@@ -170,8 +173,7 @@ impl ResponseParts {
             HandlerResponse::Error(status) => Self::error(status, vec![]),
             HandlerResponse::Fatal(status) => Self::error(status, vec![close()]),
             HandlerResponse::Challenge => {
-                let realm = "Basic realm=\"default\"".to_owned();
-                let headers = vec![close(), (header::WWW_AUTHENTICATE, realm)];
+                let headers = vec![close(), (header::WWW_AUTHENTICATE, CHALLENGE.to_owned())];
                 Self::error(StatusCode::UNAUTHORIZED, headers)
             }
             HandlerResponse::Made(made) => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap};
 use hyper::http::request::Parts;
-use hyper::{Request, Response, Version};
+use hyper::{Request, Response, StatusCode, Version};
 use jiff::Timestamp;
 
 use super::authenticate::authenticate;
@@ -54,9 +54,15 @@ pub(in crate::server) async fn handle_request(
         HandlerResponse::Error(_) | HandlerResponse::Fatal(_) | HandlerResponse::Challenge => true,
     };
     if refused && !head.headers.contains_key(header::EXPECT) {
-        let most = match answer {
-            HandlerResponse::Challenge => DRAIN_UNKNOWN_MAX,
-            _ => DRAIN_MAX,
+        let is_unknown = match &answer {
+            HandlerResponse::Challenge => true,
+            HandlerResponse::Made(made) => made.status == StatusCode::UNAUTHORIZED,
+            _ => false,
+        };
+        let most = if is_unknown {
+            DRAIN_UNKNOWN_MAX
+        } else {
+            DRAIN_MAX
         };
         drain_body(&mut body, most).await;
     }
@@ -100,6 +106,7 @@ async fn route_request(
         {
             return probe.answer(connection, None, head).await;
         }
+        (Err(refusal), _) if rest::is_below(&path) => return rest::login_problem(refusal),
         (Err(refusal), _) => return refusal,
     };
     if path.starts_with("/RPC2") {

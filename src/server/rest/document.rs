@@ -86,7 +86,7 @@ fn operation(route: &Route, has_login: bool) -> Value {
     if has_login {
         operation["responses"]["401"] = json!({
             "description": "The login is missing or wrong",
-            "content": {"text/html": {"schema": {"type": "string"}}},
+            "content": {problem::CONTENT_TYPE: {"schema": problem_schema()}},
         });
     }
     operation

@@ -19,4 +19,5 @@ mod schemas;
 
 pub(super) use event_streams::EventStreams;
 pub(super) use handle_rest::handle_rest;
+pub(super) use problem::{CONTENT_TYPE as PROBLEM_TYPE, fault_text, login_problem};
 pub(super) use routes::is_below;

@@ -5,10 +5,10 @@ use hyper::header::{self, HeaderName};
 use serde_json::json;
 
 use crate::api::{Fault, FaultCode};
-use crate::server::http::response::{HandlerResponse, custom_response};
+use crate::server::http::response::{CHALLENGE, HandlerResponse, custom_response};
 
 /// The content type.
-pub(super) const CONTENT_TYPE: &str = "application/problem+json";
+pub(in crate::server) const CONTENT_TYPE: &str = "application/problem+json";
 
 /// The identifier of a kind of problem: that of a fault.
 pub(super) fn fault_type(code: FaultCode) -> String {
@@ -49,8 +49,8 @@ impl Problem {
         self.with_header(header::CONNECTION, "close".to_owned())
     }
 
-    /// The response.
-    pub(super) fn into_response(self) -> HandlerResponse {
+    /// The body of the response.
+    fn text(&self) -> String {
         let number = self.status.as_u16();
         let body = match self.code {
             None => json!({
@@ -68,7 +68,13 @@ impl Problem {
                 "code": code.code(),
             }),
         };
-        custom_response(self.status, CONTENT_TYPE, self.headers, body.to_string())
+        body.to_string()
+    }
+
+    /// The response.
+    pub(super) fn into_response(self) -> HandlerResponse {
+        let text = self.text();
+        custom_response(self.status, CONTENT_TYPE, self.headers, text)
     }
 }
 
@@ -82,6 +88,34 @@ impl From<Fault> for Problem {
             headers: Vec::new(),
         }
     }
+}
+
+/// The body of a response about a fault.
+pub(in crate::server) fn fault_text(fault: &Fault) -> String {
+    Problem::from(fault.clone()).text()
+}
+
+/// The response to a request without the right password or token: `refusal` as a problem.
+pub(in crate::server) fn login_problem(refusal: HandlerResponse) -> HandlerResponse {
+    let problem = match refusal {
+        HandlerResponse::Challenge => {
+            let detail = "a user name with a password, or a token, is required and must be right";
+            let realm = CHALLENGE.to_owned();
+            let problem = Problem::new(StatusCode::UNAUTHORIZED, detail);
+            problem
+                .with_header(header::WWW_AUTHENTICATE, realm)
+                .and_close()
+        }
+        HandlerResponse::Error(status @ StatusCode::BAD_REQUEST) => Problem::new(
+            status,
+            "the header Authorization is malformed (write Basic or Bearer)",
+        ),
+        HandlerResponse::Fatal(status @ StatusCode::TOO_MANY_REQUESTS) => {
+            Problem::new(status, "too many wrong passwords (try again later)").and_close()
+        }
+        other => return other,
+    };
+    problem.into_response()
 }
 
 /// The response if a client has used up its share of the memory or of the connections.

@@ -216,6 +216,35 @@ pub(super) fn dated_files(pattern: &Path, is_date: &dyn Fn(&str) -> bool) -> Vec
     found
 }
 
+/// Returns the files of a log whose path has a date: that of each date, their backups, and compressed ones. Each comes
+/// with its name below the last directory that has no date. `None`: the path has no date.
+#[must_use]
+pub fn dated_log_files(path: &Path) -> Option<Vec<(String, PathBuf)>> {
+    if !has_date(path) {
+        return None;
+    }
+    let fixed: PathBuf = path
+        .components()
+        .take_while(|part| !has_date(Path::new(part.as_os_str())))
+        .collect();
+    let files = dated_files(path, &looks_like_date).into_iter();
+    let named = files
+        .filter(|file| file.kind != FileKind::Unfinished)
+        .filter_map(|file| {
+            let name = file.path.strip_prefix(&fixed).ok()?.to_str()?.to_owned();
+            Some((name, file.path))
+        });
+    Some(named.collect())
+}
+
+/// Whether a text may be a date, for those who do not know the form of the dates.
+fn looks_like_date(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_digit() || matches!(c, '-' | '_' | '.' | ':' | 'T'))
+}
+
 fn search(
     directory: PathBuf,
     parts: &[&str],
@@ -391,6 +420,19 @@ mod tests {
                 ),
             ]
         );
+        let mut listed = dated_log_files(&dir.path("{date}/web.log")).expect("a date");
+        listed.sort();
+        let listed: Vec<&str> = listed.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(
+            listed,
+            [
+                "2026-11-30/web.log",
+                "2026-11-30/web.log.1.gz",
+                "2026-13-01/web.log"
+            ],
+            "without the form of the dates"
+        );
+        assert_eq!(dated_log_files(&dir.path("x/web.log")), None);
         assert_eq!(
             live_path(&dir.path("{date}/web.log")).parent(),
             Some(&*dir.path("x")),

@@ -57,6 +57,7 @@ pub use in_flight_log::{IN_FLIGHT_LOG_BYTES, InFlightError, RecoveredChunk, Unfl
 pub use journal_reader::{
     JOURNAL_READ_BYTES_MAX, JournalFollower, JournalSpan, follow_command, read_journal,
 };
+pub use log_dates::dated_log_files;
 pub use message::{OutputCommand, OutputReport};
 pub use output_state::{AdoptedStreams, InstanceState, OutputHandoff, OutputState};
 pub use tail::{READ_BYTES_MAX, ReadError, read, tail};

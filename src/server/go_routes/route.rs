@@ -84,8 +84,9 @@ impl GoRoute {
             ["conf", name] if !name.is_empty() => local(GoAction::ConfFile(name.to_owned())),
             ["log", name] if !name.is_empty() => local(GoAction::LogDirectory(name.to_owned())),
             ["log", name, ""] if !name.is_empty() => local(GoAction::LogFiles(name.to_owned())),
-            ["log", name, file] if !name.is_empty() => {
-                local(GoAction::LogFile(name.to_owned(), file.to_owned()))
+            // A file has directories before its name if they have a date.
+            ["log", name, ref file @ ..] if !name.is_empty() => {
+                local(GoAction::LogFile(name.to_owned(), file.join("/")))
             }
             _ => None,
         }
@@ -183,6 +184,7 @@ mod tests {
             ("/log/g:a", "", LogDirectory(name())),
             ("/log/g:a/", "", LogFiles(name())),
             ("/log/g:a/x.1", "", LogFile(name(), "x.1".to_owned())),
+            ("/log/g:a/d/x", "", LogFile(name(), "d/x".to_owned())),
         ] {
             let node = node.to_owned();
             assert_eq!(GoRoute::at(path), Some(GoRoute { node, action }), "{path}");
@@ -205,7 +207,6 @@ mod tests {
             "/conf/",
             "/conf/a/b",
             "/log/",
-            "/log/a/b/c",
             "/logtail/a/stdout",
         ] {
             assert_eq!(GoRoute::at(path), None, "{path}");

@@ -25,6 +25,8 @@ pub(super) struct ResponseHead {
     pub(super) reason: String,
     /// Whether the connection can carry another request after this response.
     pub(super) keep: bool,
+    /// The file of a followed log, `X-Log-File`. `None`: not named, or not in the form of such names.
+    pub(super) log_file: Option<String>,
 }
 
 /// What the decoder expects next.
@@ -199,7 +201,7 @@ impl ResponseDecoder {
             .ok_or("it has no status code")?;
         let reason = reason_phrase(bytes);
         let mut keep = response.version != Some(0);
-        let (mut length, mut chunked) = (None, false);
+        let (mut length, mut chunked, mut log_file) = (None, false, None);
         for field in response.headers.iter() {
             let value = std::str::from_utf8(field.value).unwrap_or_default().trim();
             if field.name.eq_ignore_ascii_case("content-length") {
@@ -208,6 +210,12 @@ impl ResponseDecoder {
                 chunked = value.to_ascii_lowercase().contains("chunked");
             } else if field.name.eq_ignore_ascii_case("connection") {
                 keep = keep && !value.to_ascii_lowercase().contains("close");
+            } else if field.name.eq_ignore_ascii_case("x-log-file") {
+                // It becomes a part of the next request.
+                let is_name = value
+                    .bytes()
+                    .all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+                log_file = is_name.then(|| value.to_owned());
             }
         }
         // Informational responses precede the final one.
@@ -228,6 +236,7 @@ impl ResponseDecoder {
             status,
             reason,
             keep,
+            log_file,
         });
         Ok(())
     }
@@ -356,6 +365,7 @@ mod tests {
             status: 200,
             reason: "OK".to_owned(),
             keep: true,
+            log_file: None,
         };
         assert_eq!(decoder.head(), Some(&head));
         assert!(decoder.is_whole() && body == b"ab");

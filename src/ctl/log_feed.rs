@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
@@ -64,19 +65,31 @@ impl LogFeed {
         })
     }
 
+    /// The status of the response. `None`: the server has sent nothing yet.
+    pub(super) fn status(&self) -> Option<u16> {
+        self.decoder.head().map(|head| head.status)
+    }
+
+    /// The file that the bytes come from, in the server's words. `None`: the server does not name it.
+    pub(super) fn file_name(&self) -> Option<&str> {
+        self.decoder.head()?.log_file.as_deref()
+    }
+
     /// Whether the server sends the log. False: it has sent nothing yet, or there is no such log.
     pub(super) fn is_accepted(&self) -> bool {
-        self.decoder.head().is_some_and(|head| head.status == 200)
+        self.status() == Some(200)
     }
 }
 
-/// Waits until feeds have data, and returns which ones. `None`: the interrupt key was pressed.
+/// Waits until feeds have data, and returns which ones. `None`: the interrupt key was pressed. `limit`: how long it waits
+/// at most.
 ///
 /// # Errors
 /// EPIPE: the reader of standard output has ended.
 pub(super) fn wait_for_feeds<'a>(
     watch: &InterruptWatch<'_>,
     feeds: impl Iterator<Item = &'a LogFeed>,
+    limit: Option<Duration>,
 ) -> Result<Option<Vec<bool>>, CtlError> {
     let output = io::stdout();
     let mut fds = vec![
@@ -85,7 +98,9 @@ pub(super) fn wait_for_feeds<'a>(
         PollFd::new(output.as_fd(), PollFlags::empty()),
     ];
     fds.extend(feeds.map(|feed| PollFd::new(feed.stream.as_fd(), PollFlags::POLLIN)));
-    match nix::poll::poll(&mut fds, PollTimeout::NONE) {
+    let limit = limit.map(PollTimeout::try_from);
+    let limit = limit.and_then(Result::ok).unwrap_or(PollTimeout::NONE);
+    match nix::poll::poll(&mut fds, limit) {
         Ok(_) => {}
         Err(Errno::EINTR) => return Ok(Some(Vec::new())),
         Err(errno) => return Err(CtlError::Input(errno.into())),

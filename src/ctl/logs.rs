@@ -3,12 +3,13 @@
 //! History comes by `tailProcess…Log`, what follows by `/logtail`, which Supervisor has too. Our daemon sends what is appended
 //! from a position on, and the lines of a log that is only in the journal.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::error::CtlError;
+use super::followed_log::{FollowFrom, FollowState, FollowedLog, RECONNECT_PAUSE};
 use super::line_output::LineOutput;
 use super::log_feed::{FeedEnd, LogFeed, wait_for_feeds};
-use super::log_lines::{LineFilter, LineSplitter, duration};
+use super::log_lines::{LineFilter, duration};
 use super::log_prefix::{LogLabel, LogPrefix};
 use super::reply::{self, ProcessInfo};
 use super::session::CtlSession;
@@ -32,6 +33,8 @@ const FEEDS_MAX: usize = 200;
 const JOURNAL_LINES_MAX: usize = 10_000;
 /// How long a terminal may take for the last lines.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
+/// Minimum time between two warnings that the connection was lost.
+const TELL_EVERY: Duration = Duration::from_secs(2);
 const CHANNELS: [Channel; 2] = [Channel::Stdout, Channel::Stderr];
 
 /// The options and names of `logs`.
@@ -329,83 +332,92 @@ impl LogsView<'_> {
     fn follow(&self, session: &mut CtlSession, logs: &[LogOf]) -> Result<(), CtlError> {
         let interrupts = session.interrupts()?;
         let watch = interrupts.watch();
-        let mut feeds = Vec::new();
+        let mut followed = Vec::new();
         for log in logs {
-            let query = match (self.is_ours, log.is_file) {
-                (true, true) => format!("from={}", log.size),
-                (true, false) => self.journal_query(true),
-                (false, _) => String::new(),
+            let from = match (self.is_ours, log.is_file) {
+                (true, true) => FollowFrom::Position(u64::try_from(log.size).unwrap_or(0)),
+                (true, false) => FollowFrom::Journal(self.journal_query(true)),
+                (false, _) => FollowFrom::LastBytes,
             };
-            let feed = LogFeed::open(&session.client, &log.path(), &query)?;
-            feeds.push((log, feed, LineSplitter::default()));
+            let one = FollowedLog::open(&session.client, log.path(), from)?;
+            followed.push((log, one));
         }
         if !self.is_ours {
             session.warn("the server can only follow from the last 1024 bytes of each log on: -n and --since have no effect")?;
         }
-        let mut accepted = 0;
         let mut is_lost = false;
-        while !feeds.is_empty() {
-            let ready = wait_for_feeds(&watch, feeds.iter().map(|(_, feed, _)| feed))?;
+        let mut told: Option<Instant> = None;
+        while !followed.is_empty() {
+            let is_waiting = followed.iter().any(|(_, one)| one.feed().is_none());
+            let feeds = followed.iter().filter_map(|(_, one)| one.feed());
+            let ready = wait_for_feeds(&watch, feeds, is_waiting.then_some(RECONNECT_PAUSE))?;
             let Some(ready) = ready else {
                 self.write(b"\n".to_vec())?;
                 return Ok(());
             };
-            let mut at = 0;
+            let mut ready = ready.into_iter();
             let mut failed = None;
-            feeds.retain_mut(|(log, feed, splitter)| {
-                let is_ready = ready.get(at).copied().unwrap_or(false);
-                at += 1;
-                if !is_ready {
-                    return true;
+            let mut is_back = false;
+            followed.retain_mut(|(log, one)| {
+                let is_ready = one.feed().is_some() && ready.next().unwrap_or(false);
+                let pumped = match is_ready {
+                    true => self.pump(log, one),
+                    false => Ok(FollowState::GoesOn),
+                };
+                is_back |= matches!(pumped, Ok(FollowState::IsBack));
+                let mut goes_on = !matches!(pumped, Err(_) | Ok(FollowState::Ended));
+                failed = failed.take().or(pumped.err());
+                if goes_on && one.reconnect(&session.client) == FollowState::Ended {
+                    failed = failed.take().or(self.end(log, one).err());
+                    goes_on = false;
                 }
-                let result = self.pump(log, feed, splitter);
-                let goes_on = matches!(result, Ok(FeedEnd::GoesOn));
-                if !goes_on && feed.is_accepted() {
-                    accepted += 1;
-                    is_lost = true;
-                }
-                failed = failed.take().or(result.err());
+                is_lost |= !goes_on && one.was_accepted();
                 goes_on
             });
             if let Some(failure) = failed {
                 return Err(failure);
             }
+            // All logs of a daemon come back at about the same time.
+            if is_back && told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+                session.warn(
+                    "the connection to the server was lost: following goes on where it stopped",
+                )?;
+                told = Some(Instant::now());
+            }
             if matches!(self.output, LineOutput::Direct) {
                 self.output.flush(FLUSH_LIMIT).map_err(CtlError::Output)?;
             }
         }
-        match is_lost && accepted > 0 {
+        match is_lost {
             true => session.refuse("ERROR: the server closed the connection"),
             false => session.refuse("ERROR: the processes have no log"),
         }
     }
 
     /// Reads what has arrived and shows the lines.
-    fn pump(
-        &self,
-        log: &LogOf,
-        feed: &mut LogFeed,
-        splitter: &mut LineSplitter,
-    ) -> Result<FeedEnd, CtlError> {
-        let mut text = Vec::new();
-        let end = feed.read_blocking(&mut text)?;
-        if !feed.is_accepted() {
-            return Ok(end);
-        }
+    fn pump(&self, log: &LogOf, followed: &mut FollowedLog) -> Result<FollowState, CtlError> {
         let mut failed = None;
-        let mut show = |line: &[u8]| {
-            if self.words.filter.matches(line) {
-                let result = self.write(self.prefix.line(&log.label, line));
-                failed = failed.take().or(result.err());
-            }
-        };
-        splitter.push(&text, &mut show);
-        if end == FeedEnd::Ended {
-            splitter.end(&mut show);
-        }
+        let state = followed.pump(|line| {
+            failed = failed.take().or(self.show(log, line).err());
+        })?;
         match failed {
-            None => Ok(end),
+            None => Ok(state),
             Some(failure) => Err(failure),
+        }
+    }
+
+    /// Shows the rest of a log.
+    fn end(&self, log: &LogOf, followed: &mut FollowedLog) -> Result<(), CtlError> {
+        let mut result = Ok(());
+        followed.end(|line| result = self.show(log, line));
+        result
+    }
+
+    /// Shows a line if it matches the pattern.
+    fn show(&self, log: &LogOf, line: &[u8]) -> Result<(), CtlError> {
+        match self.words.filter.matches(line) {
+            true => self.write(self.prefix.line(&log.label, line)),
+            false => Ok(()),
         }
     }
 }

@@ -12,6 +12,7 @@ mod error;
 mod exit;
 mod file;
 mod follow;
+mod followed_log;
 mod go_actions;
 mod group;
 mod http;

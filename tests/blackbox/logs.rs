@@ -21,6 +21,10 @@ pub(crate) fn tests() -> Vec<Trial> {
         Trial::new("logs::lines_with_times_are_merged_and_selected", times),
         Trial::new("logs::many_logs_are_followed_over_unix_and_tcp", follow),
         Trial::new(
+            "logs::following_goes_on_over_upgrades_and_rotations",
+            followed_over_upgrades,
+        ),
+        Trial::new(
             "logs::a_stopped_terminal_loses_lines_and_knows_how_many",
             terminal,
         ),
@@ -266,6 +270,46 @@ fn follow() -> Result<Outcome, String> {
     let status = wait_exit(&mut last.child, LIMIT)?;
     expect(status.code() == Some(1), format!("{status}"))?;
     host.wait_file("last", "the server closed the connection")?;
+    Ok(Outcome::Passed)
+}
+
+/// Each line comes once although the daemon is upgraded several times and the log is rotated all the time.
+fn followed_over_upgrades() -> Result<Outcome, String> {
+    let host = Host::start(
+        "[program:a]\ncommand={test_child} tell {dir}/stop 500 forever\nstartsecs=0\nstdout_logfile={dir}/a.out\n\
+         stdout_logfile_maxbytes=20KB\nstdout_logfile_backups=50\nstderr_logfile=NONE\n",
+    )?;
+    let client = Following::start(
+        &host,
+        "followed",
+        &["-c", "conf", "logs", "-f", "-n", "100000", "a"],
+    )?;
+    let shown = || -> Vec<u64> {
+        let text = host.place.read("followed");
+        let numbers = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("a        | "));
+        numbers.filter_map(|number| number.parse().ok()).collect()
+    };
+    let more = |count: usize| {
+        let at = shown().len();
+        wait_for("more lines", LIMIT, || shown().len() >= at + count)
+            .map_err(|why| format!("{why}; {:?}", host.place.read("followed").lines().last()))
+    };
+    more(100)?;
+    for _ in 0..3 {
+        host.expect_ctl(&["upgrade"], 0, &["Upgraded supervisord"])?;
+        more(2500)?;
+    }
+    host.place.write("stop", "")?;
+    host.wait_file("followed", "a        | end\n")?;
+    let (code, text) = client.interrupt(&host)?;
+    expect(code == 0, format!("{code}"))?;
+    for pair in shown().windows(2) {
+        expect(pair[1] == pair[0] + 1, format!("{pair:?}"))?;
+    }
+    let told = "the connection to the server was lost: following goes on where it stopped";
+    expect(text.contains(told), "nothing tells of the upgrades")?;
     Ok(Outcome::Passed)
 }
 

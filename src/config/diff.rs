@@ -346,6 +346,7 @@ pub(crate) fn take_live_changes(active: &mut ProcessSpec, read: &ProcessSpec) {
     active.restart = read.restart;
     active.essential = read.essential;
     active.on_fatal.clone_from(&read.on_fatal);
+    active.conf_file.clone_from(&read.conf_file);
 }
 
 /// Whether the process differs in values that apply to a running process at once.
@@ -354,6 +355,7 @@ pub(crate) fn has_live_changes(active: &ProcessSpec, read: &ProcessSpec) -> bool
         || active.restart != read.restart
         || active.essential != read.essential
         || active.on_fatal != read.on_fatal
+        || active.conf_file != read.conf_file
 }
 
 /// The active confinement with the names of groups that were read, if they are the same groups.

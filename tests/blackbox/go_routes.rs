@@ -491,6 +491,15 @@ fn conf_file() -> Result<Outcome, String> {
             format!("{answer:?}"),
         )?;
     }
+    // Another file needs no restart.
+    let pid = host.daemon()?.pid_of("A");
+    let text = host.place.read("conf").replace("/a.conf", "/other.conf");
+    host.place.write("conf", &text)?;
+    host.place.write("other.conf", "other=1\n")?;
+    host.expect_ctl(&["update"], 0, &[])?;
+    let answer = get("/conf/A", password)?;
+    expect(answer.body == b"other=1\n", format!("{answer:?}"))?;
+    expect(host.daemon()?.pid_of("A") == pid, "A was restarted")?;
     // Reading states and logs is not enough.
     let answer = get("/conf/A", &format!("Authorization: Bearer {reader}\r\n"))?;
     expect(
@@ -502,13 +511,19 @@ fn conf_file() -> Result<Outcome, String> {
 
 fn log_files() -> Result<Outcome, String> {
     let programs = "[program:A]\ncommand={test_child} forever\nstdout_logfile={dir}/logs/a.log\nstderr_logfile={dir}/logs/a.err\n\
-         [program:B]\ncommand={test_child} forever\nstdout_logfile=/dev/stdout\nstdout_logfile_maxbytes=0\nstderr_logfile=NONE\n";
+         [program:B]\ncommand={test_child} forever\nstdout_logfile=/dev/stdout\nstdout_logfile_maxbytes=0\nstderr_logfile=NONE\n\
+         [program:D]\ncommand={test_child} say dated forever\nstdout_logfile={dir}/dated/{date}/d-{date}.log\nstderr_logfile=NONE\n\
+         stdout_logfile_datefmt=%%Y\n";
     let port = free_port()?;
     let address = Address::Port(port);
     let mut host = Host::new(&format!(
         "[inet_http_server]\nport=127.0.0.1:{port}\n{programs}"
     ))?;
     std::fs::create_dir(host.place.join("logs")).map_err(|error| error.to_string())?;
+    std::fs::create_dir_all(host.place.join("dated/1999")).map_err(|error| error.to_string())?;
+    for name in ["d-1999.log", "d-1999.log.1.gz", "d-1998.log", "x-1999.log"] {
+        host.place.write(&format!("dated/1999/{name}"), "old")?;
+    }
     host.go()?;
     for (name, text) in [
         ("a.log.1", "one"),
@@ -523,11 +538,7 @@ fn log_files() -> Result<Outcome, String> {
     let get = |path: &str| fetch(&address, "GET", path, "", "");
     let list = get("/log/A/")?;
     let text = text_of(&list);
-    let names: Vec<&str> = text
-        .split("href=\"./")
-        .skip(1)
-        .filter_map(|rest| rest.split('"').next())
-        .collect();
+    let names = hrefs(&text);
     expect(
         names == ["a.err", "a.log", "a.log.1", "a.log.2.gz"],
         format!("{names:?} {text}"),
@@ -559,12 +570,49 @@ fn log_files() -> Result<Outcome, String> {
         let answer = get(path)?;
         expect(answer.code() == 404, format!("{path}: {answer:?}"))?;
     }
+    dated_files(&host, &address)?;
     let answer = get("/log/B/")?;
     expect(
         answer.code() == 200 && !text_of(&answer).contains("href"),
         format!("/dev is listed: {answer:?}"),
     )?;
     Ok(Outcome::Passed)
+}
+
+/// The addresses in a list of files.
+fn hrefs(list: &str) -> Vec<&str> {
+    let parts = list.split("href=\"./").skip(1);
+    parts.filter_map(|rest| rest.split('"').next()).collect()
+}
+
+/// The dates are in the names of a directory and of the file. The log page shows the file that is written now.
+fn dated_files(host: &Host, address: &Address) -> Result<(), String> {
+    host.daemon()?.wait_state("D", "RUNNING")?;
+    let get = |path: &str| fetch(address, "GET", path, "", "");
+    let mut live = String::new();
+    wait_for("the list has the log of this year", LIMIT, || {
+        let list = get("/log/D/").map(|list| text_of(&list));
+        let list = list.unwrap_or_default();
+        let names = hrefs(&list);
+        let is_right = names.len() == 3
+            && names[..2] == ["1999/d-1999.log", "1999/d-1999.log.1.gz"]
+            && names[2].starts_with("20");
+        live = names.last().copied().unwrap_or_default().to_owned();
+        is_right
+    })
+    .map_err(|why| format!("{why}: {:?}", get("/log/D/")))?;
+    let old = get("/log/D/1999/d-1999.log")?;
+    expect(old.body == b"old", format!("{old:?}"))?;
+    wait_for("the log of this year", LIMIT, || {
+        get(&format!("/log/D/{live}")).is_ok_and(|answer| answer.body == b"dated\n")
+    })?;
+    let page = get("/tail.html?processname=D")?;
+    expect(text_of(&page).contains("dated"), format!("{page:?}"))?;
+    for path in ["/log/D/1999/d-1998.log", "/log/D/1999", "/log/D/../1999/x"] {
+        let answer = get(path)?;
+        expect(answer.code() == 404, format!("{path}: {answer:?}"))?;
+    }
+    Ok(())
 }
 
 fn node() -> Result<Outcome, String> {

@@ -13,6 +13,7 @@
 )]
 mod support;
 
+mod extension_rows;
 mod normalize;
 mod rows;
 mod scenario;
@@ -84,6 +85,10 @@ fn main() -> ExitCode {
         }
     }
     tests.push(Trial::new("rows_table_is_true", rows::check));
+    tests.push(Trial::new(
+        "extension_rows_table_is_true",
+        extension_rows::check,
+    ));
     runner::run(tests)
 }
 

@@ -160,7 +160,8 @@ fn ids_in(name: &str) -> Vec<String> {
         .collect()
 }
 
-fn visit(dir: &Path, found: &mut dyn FnMut(&Path)) -> Result<(), String> {
+/// Calls `found` for each file below a directory.
+pub(crate) fn visit(dir: &Path, found: &mut dyn FnMut(&Path)) -> Result<(), String> {
     for entry in fs::read_dir(dir)
         .map_err(|e| format!("{}: {e}", dir.display()))?
         .flatten()

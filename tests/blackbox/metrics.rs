@@ -16,7 +16,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             "metrics::m02_numbers_of_process_info_are_int_and_texts_are_string",
             types,
         ),
-        Trial::new("metrics::promtool_finds_nothing_else", promtool),
+        Trial::new("metrics::g57_promtool_finds_nothing_else", promtool),
         Trial::new("metrics::prometheus_scrapes_openmetrics", prometheus),
         Trial::new("metrics::cgroups_count_children_too", cgroups),
         Trial::new("metrics::exits_and_calls_are_counted", counted),

@@ -19,6 +19,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         ("programs_survive_a_stuck_daemon", frozen),
         ("programs_survive_an_upgrade_to_another_binary", upgraded),
         ("programs_stop_with_the_service", stopped),
+        ("g40_lists_of_files_survive_kills_and_upgrades", lists),
     ];
     let mut tests: Vec<Trial> = list
         .iter()
@@ -217,6 +218,88 @@ autorestart=false
         log,
     )?;
     complete(machine, 1)?;
+    machine.sh("systemctl stop supervisord").map(drop)
+}
+
+/// Number of writers whose targets are three files, one of them on another file system.
+const LISTED: usize = 10;
+/// The directories of the files besides /var/log.
+const MORE_FILES: [&str; 2] = ["/var/log/second", "/run/third"];
+
+/// Kills and upgrades the daemon under load. Each file of a list has each line once, also beside a target that hangs.
+fn lists(machine: &Machine) -> Result<(), String> {
+    let test_child = test_child()?;
+    let [second, third] = MORE_FILES;
+    // The last two have a FIFO that nobody reads: first, and between the files.
+    let programs = format!(
+        "[program:w]
+command={test_child} tell /run/stop 500
+process_name=w%(process_num)02d
+numprocs={LISTED}
+startsecs=0
+autorestart=false
+stdout_logfile=/var/log/w%(process_num)02d.log, {second}/w%(process_num)02d.log, {third}/w%(process_num)02d.log
+stdout_logfile_maxbytes=100KB
+stdout_logfile_backups=100
+[program:h]
+command={test_child} tell /run/stop 100
+startsecs=0
+autorestart=false
+stdout_logfile={third}/fifo, /var/log/w90.log, {second}/w90.log
+stdout_logfile_maxbytes=0
+[program:i]
+command={test_child} tell /run/stop 100
+startsecs=0
+autorestart=false
+stdout_logfile=/var/log/w91.log, {third}/fifo, {second}/w91.log, memory, /dev/null
+stdout_logfile_maxbytes=0
+"
+    );
+    machine.sh(&format!(
+        "rm -rf /run/stop /var/log/w*.log* /var/log/supervisord.log {second} {third}
+         mkdir {second} {third}; mkfifo {third}/fifo
+         systemd-run -q --unit=holder sh -c 'exec 3<> {third}/fifo; exec sleep infinity'"
+    ))?;
+    install(machine, "", &programs)?;
+    machine.sh("systemctl start supervisord")?;
+    let all = LISTED + 2;
+    machine.wait_property(UNIT, "StatusText", &format!("{all}/{all} running"))?;
+    let before = pids(machine)?;
+    let dropping = || {
+        machine
+            .sh("grep -c ' too slowly: dropping output' /var/log/supervisord.log || true")
+            .is_ok_and(|count| count.trim().parse().is_ok_and(|count: usize| count >= 2))
+    };
+    wait_for("both notice the target that hangs", LIMIT, dropping)?;
+    for round in 1..=3 {
+        machine.sh(&format!(
+            "kill -9 $(systemctl show -p MainPID --value {UNIT})"
+        ))?;
+        machine.wait_property(UNIT, "NRestarts", &round.to_string())?;
+        back(machine, &before, &[])?;
+        let said = ctl(machine, "upgrade")?;
+        expect(said.starts_with("Upgraded supervisord"), said)?;
+        back(machine, &before, &[])?;
+    }
+    let lines = complete(machine, all)?;
+    println!("{lines} lines, each once in each file");
+    let same = machine.sh(&format!(
+        "whole() {{ cat $(ls $1.* 2>/dev/null | sort -t. -k3,3 -rn) $1; }}
+         for log in /var/log/w[0-9]*.log; do
+             for more in {second} {third}; do
+                 other=$more/${{log##*/}}
+                 test -e $other || continue
+                 whole $log > /run/one; whole $other > /run/two
+                 cmp /run/one /run/two || echo $other
+                 echo compared
+             done
+         done; systemctl stop holder"
+    ))?;
+    let lines: Vec<&str> = same.lines().collect();
+    expect(
+        lines == vec!["compared"; 2 * LISTED + 2],
+        format!("{lines:?}"),
+    )?;
     machine.sh("systemctl stop supervisord").map(drop)
 }
 

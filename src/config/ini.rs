@@ -1,5 +1,5 @@
-//! Parses INI text into sections, with the span of every key and value. Only this file and `ini_line.rs` know the
-//! dialect.
+//! Parses INI text into sections, with the span of every key and value. Only this file, `ini_line.rs` and
+//! `line_role.rs` know the dialect.
 //!
 //! The dialect is that of Python's raw parser with `strict` off, inline comments by `;` and `#`, and blank lines inside
 //! values.
@@ -7,7 +7,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::ini_line::IniLine;
+use super::ini_line::{IniLine, KeyAndRest};
+use super::line_role::{LineRole, LineScanner};
 use super::problem::SourceSpan;
 use super::python::rstrip;
 use crate::domain::python_repr;
@@ -452,8 +453,7 @@ struct FileReader<'a> {
     file: usize,
     /// `None`: before the first section.
     position: Option<ReadPosition>,
-    /// The indentation of the last line that began a key or a section.
-    indent: usize,
+    scanner: LineScanner,
     /// The error about the first line that is before any section.
     homeless: Option<IniError>,
     /// The lines that cannot be parsed, with Python's message about all of them.
@@ -469,7 +469,7 @@ impl<'a> FileReader<'a> {
             name,
             file,
             position: None,
-            indent: 0,
+            scanner: LineScanner::default(),
             homeless: None,
             bad: IniError {
                 sentence: String::new(),
@@ -498,35 +498,30 @@ impl<'a> FileReader<'a> {
     }
 
     fn read_line(&mut self, line: &IniLine<'_>) {
-        if line.kept.is_empty() {
+        match self.scanner.role(line) {
+            LineRole::Comment => {}
             // A blank line is part of the value around it; a comment line is not.
-            if !line.has_comment()
-                && let Some(entry) = self.current_entry()
-            {
-                entry.value.push('\n');
+            LineRole::Blank => {
+                if let Some(entry) = self.current_entry() {
+                    entry.value.push('\n');
+                }
             }
-            return;
-        }
-        let indent = line.indent();
-        if indent > self.indent
-            && let Some(entry) = self.current_entry()
-        {
-            entry.value.push('\n');
-            entry.value.push_str(line.kept);
-            entry.cut = entry.cut.take().or_else(|| line.cut(&entry.value));
-            return;
-        }
-        self.indent = indent;
-        if let Some(header) = line.header() {
-            self.position = Some(ReadPosition {
-                section: self.ini.section_at(header, line.kept_span()),
-                entry: None,
-            });
-            return;
-        }
-        match self.position {
-            Some(position) => self.read_key(line, position.section),
-            None => self.refuse_homeless(line),
+            LineRole::Continuation => {
+                if let Some(entry) = self.current_entry() {
+                    entry.value.push('\n');
+                    entry.value.push_str(line.kept);
+                    entry.cut = entry.cut.take().or_else(|| line.cut(&entry.value));
+                }
+            }
+            LineRole::Header(header) => {
+                self.position = Some(ReadPosition {
+                    section: self.ini.section_at(header, line.kept_span()),
+                    entry: None,
+                });
+            }
+            LineRole::Key(parts) => self.read_key(line, &parts),
+            LineRole::Bad => self.refuse_line(line),
+            LineRole::Homeless => self.refuse_homeless(line),
         }
     }
 
@@ -546,15 +541,13 @@ impl<'a> FileReader<'a> {
         });
     }
 
-    /// Reads a line that is neither a header nor a continuation.
-    fn read_key(&mut self, line: &IniLine<'_>, section: Option<usize>) {
-        let parts = line.key_and_rest();
-        if parts.as_ref().is_none_or(|parts| parts.key.is_empty()) {
+    /// Reads a key and the first line of its value.
+    fn read_key(&mut self, line: &IniLine<'_>, parts: &KeyAndRest<'_>) {
+        if parts.key.is_empty() {
             self.refuse_line(line);
         }
-        // Python goes on with an empty key, but after a line without a separator the key before stays open.
-        let Some(parts) = parts else { return };
-        let (key_span, value_span) = line.entry_spans(&parts);
+        let section = self.position.and_then(|position| position.section);
+        let (key_span, value_span) = line.entry_spans(parts);
         let (key, written) = self.ini.intern_key(parts.key);
         let at = self.ini.section_mut(section).insert_entry(IniEntry {
             key,

@@ -19,6 +19,7 @@ mod interned_default;
 pub mod key;
 #[cfg(test)]
 mod keys_tests;
+mod line_role;
 pub mod log_list;
 pub mod log_options;
 pub(crate) mod log_target;

@@ -17,6 +17,7 @@ mod code_pages;
 mod credentials;
 mod daemonize;
 mod environment;
+mod guarded_file;
 mod helper;
 mod inherit;
 mod kernel;
@@ -49,6 +50,7 @@ mod time_zone;
 mod timer;
 mod wall_timer;
 mod watch;
+mod xattr;
 
 pub use accounts::{Account, account, own_groups};
 pub use byte_lock::{LockKind, byte_of, is_byte_locked, lock_byte};
@@ -64,6 +66,7 @@ pub use daemonize::{
     new_session, set_umask,
 };
 pub use environment::set_environment_variable;
+pub use guarded_file::{GuardedFileError, create_file, remove_file_if, replace_file_if};
 pub use helper::{FollowedHelper, OrphanReap, RegisteredChild, output_of, reap_orphan};
 pub use inherit::{
     NamedFds, raw_fd_number, read_inherited, read_sealed, replace_image, sealed_memory,

@@ -111,6 +111,17 @@ impl PathWalk {
         readlinkat(link, "").map_err(errno)
     }
 
+    /// The directory reached, if no link of another user led there.
+    fn without_foreign_links(self, name: OsString) -> Result<SafePath, Errno> {
+        match self.link_owner {
+            Some(_) => Err(REFUSED),
+            None => Ok(SafePath {
+                dir: self.dir,
+                name,
+            }),
+        }
+    }
+
     /// The directory reached, if we may work in it.
     fn into_safe_path(self, name: OsString) -> Result<SafePath, Errno> {
         if let Some(link_owner) = self.link_owner
@@ -134,6 +145,89 @@ impl SafePath {
         let mut walk = PathWalk::start(path, geteuid().is_root())?;
         let name = walk.descend(path)?;
         walk.into_safe_path(name)
+    }
+
+    /// Like [`Self::resolve`], but all links in the path must belong to root or to our own user, also if the daemon is not
+    /// root.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub fn resolve_parent(path: &Path) -> Result<Self, Errno> {
+        let mut walk = PathWalk::start(path, true)?;
+        let name = walk.descend(path)?;
+        walk.without_foreign_links(name)
+    }
+
+    /// Like [`Self::resolve_parent`], but a link at the end of the path is followed too.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub fn resolve_target(path: &Path) -> Result<Self, Errno> {
+        let mut walk = PathWalk::start(path, true)?;
+        let mut name = walk.descend(path)?;
+        loop {
+            let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            let file = match openat(&walk.dir, name.as_os_str(), flags, Mode::empty()) {
+                Err(nix::errno::Errno::ENOENT) => break,
+                file => file.map_err(errno)?,
+            };
+            let stat = fstat(&file).map_err(errno)?;
+            if kind(&stat) != SFlag::S_IFLNK {
+                break;
+            }
+            let target = walk.follow_link(&file, &stat)?;
+            let target = Path::new(&target);
+            if target.is_absolute() {
+                walk.dir = directory("/".as_ref())?;
+            }
+            name = walk.descend(target)?;
+        }
+        walk.without_foreign_links(name)
+    }
+
+    /// Opens the directory, to write its entries to the disk.
+    ///
+    /// # Errors
+    /// EACCES, …
+    pub fn open_own_directory(&self) -> Result<OwnedFd, Errno> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        openat(&self.dir, ".", flags, Mode::empty()).map_err(errno)
+    }
+
+    /// The path of a hidden file in the same directory, whose name is made of this one and `suffix`.
+    ///
+    /// # Errors
+    /// EMFILE.
+    pub fn hidden_sibling(&self, suffix: &str) -> Result<Self, Errno> {
+        let mut name = OsString::from(".");
+        name.push(self.with(suffix));
+        Ok(Self {
+            dir: self.dir.try_clone().map_err(Errno::from)?,
+            name,
+        })
+    }
+
+    /// Renames this file to another path, replacing the target.
+    ///
+    /// # Errors
+    /// EACCES, EISDIR, ENOSPC, …
+    pub fn rename_to(&self, to: &Self) -> Result<(), Errno> {
+        renameat(
+            &self.dir,
+            self.name.as_os_str(),
+            &to.dir,
+            to.name.as_os_str(),
+        )
+        .map_err(errno)
+    }
+
+    /// Creates a hard link to this file at another path.
+    ///
+    /// # Errors
+    /// EEXIST: the path exists. EACCES, EPERM, …
+    pub fn link_to(&self, to: &Self) -> Result<(), Errno> {
+        let (from, name) = (self.name.as_os_str(), to.name.as_os_str());
+        linkat(&self.dir, from, &to.dir, name, AtFlags::empty()).map_err(errno)
     }
 
     /// Opens the file with O_PATH. A link is not followed.

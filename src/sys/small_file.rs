@@ -99,7 +99,8 @@ fn open_regular(path: &Path) -> Result<(File, FileStat), SmallFileError> {
     Ok((File::from(file), stat))
 }
 
-fn read_bounded(file: File, max: usize) -> Result<Vec<u8>, SmallFileError> {
+/// Reads at most `max` bytes from the present position.
+pub(super) fn read_bounded(file: File, max: usize) -> Result<Vec<u8>, SmallFileError> {
     // Files of /proc have size 0, so the size alone decides nothing.
     let mut bytes = Vec::new();
     let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);

@@ -1,5 +1,7 @@
 //! One line of INI text: its comment, its indentation, and the spans in it.
 
+use std::ops::Range;
+
 use super::problem::SourceSpan;
 use super::python::{is_space, rstrip, strip};
 
@@ -48,6 +50,26 @@ impl<'a> IniLine<'a> {
     /// The byte offset of the text.
     fn start(&self) -> usize {
         self.text.len() - self.text.trim_start_matches(is_space).len()
+    }
+
+    /// The byte range of the text without the comment.
+    pub(super) fn kept_range(&self) -> Range<usize> {
+        let start = self.start();
+        start..start + self.kept.len()
+    }
+
+    /// The byte range of the value of a key, and the offset of the separator. `None`: the line has no separator.
+    pub(super) fn value_range(&self) -> Option<(usize, Range<usize>)> {
+        let kept = self.kept_range();
+        let separator = kept.start + self.kept.find(['=', ':'])?;
+        let rest = &self.text[separator + 1..kept.end];
+        let value = kept.end - rest.trim_start_matches(is_space).len();
+        Some((separator, value..kept.end))
+    }
+
+    /// The comment with the line end. `None`: the line has no comment.
+    pub(super) fn comment_text(&self) -> Option<&'a str> {
+        self.comment.map(|at| &self.text[at..])
     }
 
     fn span(&self, from: usize, text: &str) -> SourceSpan {

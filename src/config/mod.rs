@@ -5,6 +5,7 @@ pub mod confinement;
 pub mod ctl;
 pub mod dependency;
 pub mod diff;
+pub mod edit;
 pub mod env_file;
 pub mod environment;
 mod exit_when;

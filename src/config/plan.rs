@@ -93,6 +93,12 @@ pub struct KeyPlaces {
 }
 
 impl KeyPlaces {
+    /// The names of the files, in the order of reading; the main file is the first.
+    #[must_use]
+    pub fn files(&self) -> &[String] {
+        &self.files
+    }
+
     /// Where the value of a key is, as `file:line`. `None`: the section does not set it.
     fn find(&self, section: &str, key: &str) -> Option<String> {
         let section = self.ini.section(section)?;

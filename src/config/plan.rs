@@ -90,6 +90,8 @@ pub struct KeyPlaces {
     pub(super) ini: Ini,
     /// Names of the files, by their index in spans.
     pub(super) files: Vec<String>,
+    /// The directory of the main file, absolute.
+    pub(super) here: String,
 }
 
 impl KeyPlaces {

@@ -66,8 +66,9 @@ fn refused(error: Errno) -> GuardedFileError {
 }
 
 /// Replaces the content of a regular file of at most `max` bytes, if `is_expected` accepts its present content. Readers
-/// see the old file or the new one, and after a crash one of them is there. The new file has the owner, the mode and the
-/// extended attributes of the old one, with its access control list. Links of root and of our own user are followed.
+/// see the old file or the new one, and after a crash one of them is there. The new file has the owner, the mode and
+/// the extended attributes of the old one, with its access control list. Links of root and of our own user are
+/// followed.
 ///
 /// A change by another process between the comparison and the replacement is noticed until the last moment, but not
 /// beyond: the kernel has no call for that.
@@ -108,7 +109,8 @@ pub fn replace_file_if(
 /// unfinished file.
 ///
 /// # Errors
-/// [`GuardedFileError::Exists`], [`GuardedFileError::ForeignLink`], [`GuardedFileError::ReadOnly`]; missing directories.
+/// [`GuardedFileError::Exists`], [`GuardedFileError::ForeignLink`], [`GuardedFileError::ReadOnly`]; missing
+/// directories.
 pub fn create_file(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), GuardedFileError> {
     let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     // Only a directory can be missing here.
@@ -145,8 +147,8 @@ pub fn remove_file_if(
     Ok(())
 }
 
-/// Writes the entries of a directory to the disk. The change is done, so an error only means that a crash of the machine
-/// may undo it.
+/// Writes the entries of a directory to the disk. The change is done, so an error only means that a crash of the
+/// machine may undo it.
 fn sync_directory(place: &SafePath) {
     if let Ok(directory) = place.open_own_directory() {
         let _ = File::from(directory).sync_all();
@@ -247,8 +249,8 @@ fn read(file: &OwnedFd, max: usize) -> Result<Vec<u8>, GuardedFileError> {
     })
 }
 
-/// A file that is being written, with a hidden name that no pattern matches. It is removed when it is dropped, unless it
-/// was renamed.
+/// A file that is being written, with a hidden name that no pattern matches. It is removed when it is dropped, unless
+/// it was renamed.
 struct UnfinishedFile {
     path: SafePath,
     file: OwnedFd,

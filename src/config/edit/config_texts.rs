@@ -32,8 +32,8 @@ pub struct ConfigTexts<'a> {
 pub struct KeyEdit<'a> {
     /// The key, in any case.
     pub key: &'a str,
-    /// The new value, as written in a file: `%` is not doubled. Several lines are separated by `\n` or `\r\n`. `None`: the
-    /// key is removed.
+    /// The new value, as written in a file: `%` is not doubled. Several lines are separated by `\n` or `\r\n`. `None`:
+    /// the key is removed.
     pub value: Option<&'a str>,
 }
 
@@ -55,8 +55,8 @@ impl<'a> ConfigTexts<'a> {
         Ok(Self { files: all })
     }
 
-    /// The text of a program's section, with `\n` as line end: its header and what belongs to it below. If the section is
-    /// in several places, one text that means the same.
+    /// The text of a program's section, with `\n` as line end: its header and what belongs to it below. If the section
+    /// is in several places, one text that means the same.
     ///
     /// # Errors
     /// [`EditError::NotFound`].
@@ -94,12 +94,13 @@ impl<'a> ConfigTexts<'a> {
         self.insert(file, &SectionText::parse(text)?)
     }
 
-    /// Replaces a program's section. `text`: the whole section with its header. If the header has another name, the program
-    /// is renamed, in the lists of its groups too. Comments above the header are replaced if the text has such comments.
+    /// Replaces a program's section. `text`: the whole section with its header. If the header has another name, the
+    /// program is renamed, in the lists of its groups too. Comments above the header are replaced if the text has such
+    /// comments.
     ///
     /// # Errors
-    /// The text is not one section of a program. If it renames the program: a section of the new name exists, or another
-    /// section needs the program.
+    /// The text is not one section of a program. If it renames the program: a section of the new name exists, or
+    /// another section needs the program.
     pub fn replace(&self, program: &str, text: &str) -> Result<TextEdit, EditError> {
         let section = self.find(program)?;
         let new = SectionText::parse(text)?;
@@ -357,7 +358,8 @@ impl<'a> ConfigTexts<'a> {
         draft.finish(new.name.clone(), &self.files)
     }
 
-    /// Removes a program from the lists of its groups, or renames it there. A group that loses its only program is removed.
+    /// Removes a program from the lists of its groups, or renames it there. A group that loses its only program is
+    /// removed.
     fn change_groups(&self, draft: &mut Draft, program: &str, new: Option<&str>) {
         let ini = self.ini();
         let program = strip(program);

@@ -88,8 +88,8 @@ fn removal<'a>(ini: &'a Ini, program: &'a str) -> Removal<'a> {
 }
 
 impl Removal<'_> {
-    /// Whether a process of a group may be one of the program. Their names are known only after expansion; the usual ones
-    /// are the name of the program, and that name with a number.
+    /// Whether a process of a group may be one of the program. Their names are known only after expansion; the usual
+    /// ones are the name of the program, and that name with a number.
     fn has_process(&self, group: &str, process: &str) -> bool {
         let rest = process.strip_prefix(self.program);
         let rest = rest.map(|rest| rest.strip_prefix('_').unwrap_or(rest));

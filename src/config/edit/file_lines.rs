@@ -92,8 +92,8 @@ impl<'a> FileLines<'a> {
         }
     }
 
-    /// The line whose line end, a carriage return, differs from that of other lines. A line feed of ours next to it would
-    /// join the two. `None`: there is none.
+    /// The line whose line end, a carriage return, differs from that of other lines. A line feed of ours next to it
+    /// would join the two. `None`: there is none.
     pub(super) fn mixed_line_end(&self) -> Option<usize> {
         let ends = || self.lines.iter().map(|line| split_end(line.text).1);
         let has_feed = ends().any(|end| end.ends_with('\n'));
@@ -122,8 +122,8 @@ impl<'a> FileLines<'a> {
         keys
     }
 
-    /// The lines that a removal of a block removes: with its comments and one blank line before. At the beginning of the
-    /// file, the blank lines after it go instead.
+    /// The lines that a removal of a block removes: with its comments and one blank line before. At the beginning of
+    /// the file, the blank lines after it go instead.
     pub(super) fn removal(&self, block: &Block<'_>) -> Splice {
         let is_blank = |index: usize| matches!(self.lines[index].role, LineRole::Blank);
         let (mut start, mut end) = (block.top, block.end);

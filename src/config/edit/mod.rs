@@ -10,16 +10,16 @@
 //! - *Add* appends the section behind the last line that is not blank, after one blank line. *Remove* removes one blank
 //!   line before the section, so that a removal undoes an addition byte for byte. A file whose last line has no line end
 //!   stays such a file.
-//! - *A section in several places*, of one file or of several: the parser merges them, and the last value of a key counts.
-//!   Here, its text is that of all of them; a replacement is written to the first place, and the others are removed
-//!   ([`EditNote::Joined`]). A key is set where its value counts.
+//! - *A section in several places*, of one file or of several: the parser merges them, and the last value of a key
+//!   counts. Here, its text is that of all of them; a replacement is written to the first place, and the others are
+//!   removed ([`EditNote::Joined`]). A key is set where its value counts.
 //! - *Groups*: a removed program is removed from the lists of its groups, and a group without other programs is removed
 //!   too. A replacement with another name in its header renames the program, in the lists of its groups too.
 //! - *Dependants*: a program that `depends_on`, `restart_with`, `dependent_startup_wait_for` or `exit_when` names can
 //!   neither be removed nor renamed.
 //!
-//! After each edit, the parser reads both texts. If anything but the program and its groups differs, the edit is refused
-//! ([`EditError::Entangled`]). Whether the new text is a valid configuration is for the caller to check, with
+//! After each edit, the parser reads both texts. If anything but the program and its groups differs, the edit is
+//! refused ([`EditError::Entangled`]). Whether the new text is a valid configuration is for the caller to check, with
 //! [`super::load`].
 
 mod config_texts;

@@ -62,18 +62,16 @@ pub fn origin_of(places: &KeyPlaces, program: &str) -> Option<ProgramOrigin> {
     })
 }
 
-/// Where a new program belongs: in the remote text, if the configuration has one (`remote`: its index); else in a file of
-/// its own, in the directory of the first `[include]` pattern of the form `DIR/*.conf` or `DIR/*.ini`; else in the main
-/// file. If the file of its own was read already, the program is appended to it.
+/// Where a new program belongs: in the remote text, if the configuration has one (`remote`: its index); else in a file
+/// of its own, in the directory of the first `[include]` pattern of the form `DIR/*.conf` or `DIR/*.ini`; else in the
+/// main file. If the file of its own was read already, the program is appended to it.
 ///
-/// Patterns with expansions other than `%(here)s`, and directories with wildcards, are passed over. The path is relative
-/// if that of the main file is.
+/// Patterns with expansions other than `%(here)s`, and directories with wildcards, are passed over.
 #[must_use]
 pub fn place_of_new(places: &KeyPlaces, name: &str, remote: Option<usize>) -> NewProgramPlace {
     if let Some(remote) = remote {
         return NewProgramPlace::Append(remote);
     }
-    let here = places.files.first().map_or("", |main| dirname(main));
     let patterns = places.ini.get(SectionKind::Include.prefix(), "files");
     let patterns = patterns.map_or("", |entry| &entry.value);
     let path = words(patterns).find_map(|pattern| {
@@ -84,7 +82,7 @@ pub fn place_of_new(places: &KeyPlaces, name: &str, remote: Option<usize>) -> Ne
         // A name that begins with a dot matches no pattern.
         let is_read = !file_name.starts_with('.') && matches_name(file_pattern, &file_name);
         let is_it = is_plain && PATTERNS.contains(&file_pattern) && is_read;
-        is_it.then(|| join(&join(here, directory), &file_name))
+        is_it.then(|| join(&join(&places.here, directory), &file_name))
     });
     let Some(path) = path else {
         return NewProgramPlace::Append(0);
@@ -168,10 +166,12 @@ mod tests {
                 NewProgramPlace::Append(7)
             );
         }
-        let places = places(&[("/etc/s.conf", "[supervisord]\n[include]\nfiles=d/*.conf\n")]);
-        assert_eq!(
-            place_of_new(&places, ".new", None),
-            NewProgramPlace::Append(0)
-        );
+        let text = "[supervisord]\n[include]\nfiles=d/*.conf\n";
+        let machine = Fake::default().with("/start/s.conf", text);
+        let read = load_with_places("s.conf", &DaemonOptions::default(), &machine);
+        let (_, places) = read.expect("valid");
+        let new = |name: &str| place_of_new(&places, name, None);
+        assert_eq!(new("new"), new_file("/start/d/new.conf"));
+        assert_eq!(new(".new"), NewProgramPlace::Append(0));
     }
 }

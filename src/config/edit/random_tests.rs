@@ -67,6 +67,20 @@ fn sections(text: &str, is_hidden: impl Fn(&str) -> bool) -> Vec<String> {
         .collect()
 }
 
+/// Whether all bytes before the first place of `[program:x]` and behind its last one are the same.
+fn is_equal_outside(old: &str, new: &str) -> bool {
+    let file = FileLines::new(old);
+    let mut places = file.blocks.iter().filter(|block| block.name == "program:x");
+    let bytes = |lines: &[FileLine<'_>]| lines.iter().map(|line| line.text.len()).sum::<usize>();
+    let Some(first) = places.next() else {
+        return old == new;
+    };
+    let last = places.last().unwrap_or(first);
+    let before = old.len() - bytes(&file.lines[first.header..]);
+    let behind = old.len() - bytes(&file.lines[last.end..]);
+    new.starts_with(&old[..before]) && new.ends_with(&old[behind..])
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -141,15 +155,19 @@ proptest! {
         let _ = ini.read("f", 0, &universal_newlines(&file.text));
         let entry = ini.get("program:x", "a").expect("set");
         prop_assert_eq!(&entry.value, &value);
-        // All bytes before and behind the places of the section are the same.
-        let lines = FileLines::new(&old);
-        let places: Vec<_> = lines.blocks.iter().filter(|block| is_own(block.name)).collect();
-        if let (Some(first), Some(last)) = (places.first(), places.last()) {
-            let bytes = |lines: &[FileLine<'_>]| lines.iter().map(|line| line.text.len()).sum::<usize>();
-            let before = old.len() - bytes(&lines.lines[first.header..]);
-            let behind = bytes(&lines.lines[last.end..]);
-            prop_assert!(file.text.starts_with(&old[..before]));
-            prop_assert!(file.text.ends_with(&old[old.len() - behind..]));
-        }
+        prop_assert!(is_equal_outside(&old, &file.text));
+    }
+
+    #[test]
+    fn a_replacement_changes_only_the_section(old in text(), body in text()) {
+        let texts = ConfigTexts::new([("f", old.as_str())]).expect("one line end");
+        let new = format!("[program:x]\ncommand=c\n{}", body.replace(['[', '\u{feff}'], "e="));
+        let Ok(edit) = texts.replace("x", &new) else { return Ok(()) };
+        let changed = edit.files.first().map_or(old.as_str(), |file| &file.text);
+        let is_own = |name: &str| name == "program:x";
+        prop_assert_eq!(sections(&old, is_own), sections(changed, is_own));
+        prop_assert!(is_equal_outside(&old, changed), "{}", changed);
+        let again = ConfigTexts::new([("f", changed)]).expect("one line end");
+        prop_assert_eq!(again.replace("x", &new).expect("replaceable").files, []);
     }
 }

@@ -21,8 +21,8 @@ pub(super) struct SectionText {
 }
 
 impl SectionText {
-    /// Checks a text. Blank lines at its beginning and end go, and those between its comments and the header or its last
-    /// value and the comments below that: comments behind a blank line would belong to no section.
+    /// Checks a text. Blank lines at its beginning and end go, and those between its comments and the header or its
+    /// last value and the comments below that: comments behind a blank line would belong to no section.
     ///
     /// # Errors
     /// [`EditError::SectionText`], [`EditError::InvalidName`].

@@ -84,6 +84,7 @@ pub fn load_with_places(
     let places = KeyPlaces {
         ini: std::mem::take(&mut reader.ini),
         files: std::mem::take(&mut reader.files),
+        here: reader.here.clone(),
     };
     let (notes, warnings) = reader.finish()?;
     let config = Config {

@@ -4,6 +4,7 @@
 //! sends [`AgentReport`]s. Each side trusts the other no further than this file goes: a frame has at most [`FRAME_BYTES_MAX`]
 //! bytes, and a side that receives something else closes the connection.
 
+use std::fmt;
 use std::io::{self, Read, Write};
 
 use serde::de::DeserializeOwned;
@@ -14,8 +15,17 @@ pub const FRAME_BYTES_MAX: usize = 6 * TEXT_BYTES_MAX + (64 << 10);
 /// Maximum length of a configuration text in bytes.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
 
-/// One item of a Nacos server, and how to reach it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// Maximum length of [`ItemFailure::message`] in bytes.
+pub const MESSAGE_BYTES_MAX: usize = 500;
+/// Maximum number of entries of [`AgentAnswer::History`].
+pub const HISTORY_ENTRIES_MAX: usize = 100;
+/// Maximum number of hosts of [`AgentAnswer::Listeners`].
+pub const LISTENERS_MAX: usize = 10_000;
+/// Maximum length of a server's words in history entries and listeners, in bytes.
+pub const WORD_BYTES_MAX: usize = 256;
+
+/// One item of a Nacos server, and how to reach it. Its `Debug` form hides the password.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NacosItem {
     /// Base URLs with scheme, host, port and context path, e.g. `http://127.0.0.1:8848/nacos`. Never empty.
     pub servers: Vec<String>,
@@ -39,6 +49,19 @@ pub struct NacosItem {
     pub tls_ca: Option<String>,
 }
 
+impl fmt::Debug for NacosItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("NacosItem");
+        shown.field("servers", &self.servers);
+        shown.field("dataid", &self.dataid);
+        shown.field("namespace", &self.namespace);
+        shown.field("group", &self.group);
+        shown.field("username", &self.username);
+        shown.field("api", &self.api);
+        shown.finish_non_exhaustive()
+    }
+}
+
 /// The HTTP interface of a Nacos server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -56,7 +79,8 @@ pub enum NacosApi {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "snake_case")]
 pub enum AgentOrder {
-    /// Read the item now and report each change from here on. It replaces an earlier order of this kind.
+    /// Read the item now and report each change from here on. It replaces an earlier order of this kind. Reports do not
+    /// name their item, and one on the earlier item may be under way: to watch another item, start another agent.
     Watch {
         /// The item.
         item: NacosItem,
@@ -207,6 +231,76 @@ pub struct HistoryEntry {
     pub md5: String,
 }
 
+impl AgentReport {
+    /// Whether it keeps the limits that this file states. The daemon ends an agent whose reports do not.
+    #[must_use]
+    pub fn is_within_limits(&self) -> bool {
+        match self {
+            Self::Ready => true,
+            Self::Text(text) => text.is_within_limits(),
+            Self::Unchanged { md5, server } => is_md5(md5) && is_line(server, MESSAGE_BYTES_MAX),
+            Self::Failed(failure) => failure.is_within_limits(),
+            Self::Answer { result, .. } => match result {
+                Ok(answer) => answer.is_within_limits(),
+                Err(failure) => failure.is_within_limits(),
+            },
+        }
+    }
+}
+
+impl AgentAnswer {
+    fn is_within_limits(&self) -> bool {
+        let is_word = |word: &String| is_line(word, WORD_BYTES_MAX);
+        match self {
+            Self::Text(text) => text.is_within_limits(),
+            Self::History { entries } => {
+                entries.len() <= HISTORY_ENTRIES_MAX
+                    && entries.iter().all(|entry| {
+                        let HistoryEntry {
+                            id,
+                            operation,
+                            author,
+                            time,
+                            md5,
+                        } = entry;
+                        [id, operation, author, time, md5].into_iter().all(is_word)
+                    })
+            }
+            Self::Listeners { hosts } => {
+                hosts.len() <= LISTENERS_MAX
+                    && hosts
+                        .iter()
+                        .all(|(host, md5)| is_word(host) && is_word(md5))
+            }
+        }
+    }
+}
+
+impl ItemText {
+    fn is_within_limits(&self) -> bool {
+        self.text.len() <= TEXT_BYTES_MAX
+            && is_md5(&self.md5)
+            && is_line(&self.server, MESSAGE_BYTES_MAX)
+    }
+}
+
+impl ItemFailure {
+    fn is_within_limits(&self) -> bool {
+        is_line(&self.message, MESSAGE_BYTES_MAX)
+    }
+}
+
+/// Whether `text` is an MD5 in lower-case hexadecimal digits.
+fn is_md5(text: &str) -> bool {
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    text.len() == 32 && text.bytes().all(is_digit)
+}
+
+/// Whether `text` is one line of at most `bytes` bytes, fit for a log.
+fn is_line(text: &str, bytes: usize) -> bool {
+    text.len() <= bytes && !text.chars().any(char::is_control)
+}
+
 /// Writes a frame.
 ///
 /// # Errors
@@ -292,6 +386,47 @@ mod tests {
         assert_eq!(kind(&u32::MAX.to_le_bytes()), io::ErrorKind::InvalidData);
         assert_eq!(kind(b"\x02\0\0\0{}"), io::ErrorKind::InvalidData);
         assert_eq!(kind(b"\x02\0\0\0\xff\xff"), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn reports_over_the_limits_are_recognized() {
+        let failed = |message: String| {
+            AgentReport::Failed(ItemFailure {
+                kind: FailureKind::Away,
+                message,
+            })
+        };
+        assert!(report().is_within_limits() && failed("x".repeat(500)).is_within_limits());
+        assert!(!failed("x".repeat(501)).is_within_limits());
+        assert!(!failed("two\nlines".to_owned()).is_within_limits());
+        let text = |length, md5: &str| {
+            AgentReport::Text(ItemText {
+                text: "x".repeat(length),
+                md5: md5.to_owned(),
+                server: String::new(),
+            })
+        };
+        let md5 = "0123456789abcdef0123456789abcdef";
+        assert!(text(TEXT_BYTES_MAX, md5).is_within_limits());
+        assert!(!text(TEXT_BYTES_MAX + 1, md5).is_within_limits());
+        assert!(!text(1, &md5.to_uppercase()).is_within_limits());
+        let hosts = vec![("\u{1b}[2J".to_owned(), md5.to_owned())];
+        let answer = AgentAnswer::Listeners { hosts };
+        let answer = AgentReport::Answer {
+            id: 1,
+            result: Ok(answer),
+        };
+        assert!(!answer.is_within_limits());
+    }
+
+    #[test]
+    fn the_password_is_not_in_the_debug_form() {
+        let item = NacosItem {
+            password: "hunter2".to_owned(),
+            ..NacosItem::default()
+        };
+        let order = AgentOrder::Read { id: 1, item };
+        assert!(!format!("{order:?}").contains("hunter2"));
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub mod adr {
     pub mod adr_0034_lists_of_log_targets {}
     #[doc = include_str!("adr/0035-regular-expressions-of-the-client.md")]
     pub mod adr_0035_regular_expressions_of_the_client {}
+    #[doc = include_str!("adr/0036-agent.md")]
+    pub mod adr_0036_agent {}
 }
 
 #[doc = include_str!("handoff.md")]

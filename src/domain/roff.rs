@@ -51,6 +51,7 @@ pub const PAGES: &[Title] = &[
     title("supervisord-journal-fields", 7, "journal fields and log lines of supervisord"),
     title("supervisord-xmlrpc", 7, "the XML-RPC interface of supervisord"),
     title("supervisord", 8, "start programs and keep them running"),
+    title("supervisord-agent", 8, "connect to foreign servers for supervisord"),
 ];
 
 /// The kind of an example, for the tests that run it. A comment before the example contains the word.

@@ -83,7 +83,7 @@ pub use limits::{
 pub use malloc::{trim_heap, tune_malloc};
 pub use name_services::use_builtin_services;
 pub use notify::{DatagramSender, NotifyDatagram, NotifySocket};
-pub use own_capabilities::own_capabilities;
+pub use own_capabilities::{held_capabilities, own_capabilities};
 pub use packet::{
     PACKET_DESCRIPTORS_MAX, Packet, packet_maker, packet_pair, peek_packet, receive_packet,
     send_packet,

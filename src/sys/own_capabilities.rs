@@ -12,7 +12,20 @@ use crate::domain::Capabilities;
 /// # Errors
 /// A system call filter refuses the call.
 pub fn own_capabilities() -> io::Result<Capabilities> {
-    let set = caps::read(None, CapSet::Effective).map_err(io::Error::other)?;
+    read_set(CapSet::Effective)
+}
+
+/// The capabilities that the calling thread has, can make effective, or could inherit to a program: its permitted and its
+/// inheritable set, which the effective and the ambient set are parts of.
+///
+/// # Errors
+/// A system call filter refuses the call.
+pub fn held_capabilities() -> io::Result<Capabilities> {
+    Ok(read_set(CapSet::Permitted)?.with(read_set(CapSet::Inheritable)?))
+}
+
+fn read_set(set: CapSet) -> io::Result<Capabilities> {
+    let set = caps::read(None, set).map_err(io::Error::other)?;
     let bits = set.iter().fold(0, |bits, one| bits | one.bitmask());
     Ok(Capabilities::from_bits(bits))
 }

@@ -1,6 +1,6 @@
 //! Real programs and bad input against our daemon.
 //!
-//! `CHURN=full` makes the churn long; `SUPERVISORD` and `SUPERVISORCTL` name other binaries of ours (release builds).
+//! `CHURN=full` makes the churn long; `SUPERVISORD`, `SUPERVISORCTL` and `SUPERVISORD_AGENT` name other binaries of ours (release builds).
 //! `OLD_SUPERVISORD` names the supervisord of a release from which the upgrade is tested.
 
 #[path = "../support/mod.rs"]
@@ -12,6 +12,7 @@
 )]
 mod support;
 
+mod agent;
 mod allow;
 mod bad_input;
 mod cgroups;
@@ -66,6 +67,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     support::test_child::run_if_asked();
     let mut tests = bad_input::tests();
+    tests.extend(agent::tests());
     tests.extend(allow::tests());
     tests.extend(log_targets::tests());
     tests.extend(go_routes::tests());

@@ -29,7 +29,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 /// Files of the package that other packages expect.
-const FILES: [&str; 16] = [
+const FILES: [&str; 17] = [
     "/etc/supervisord.conf",
     "/etc/supervisord.d",
     "/etc/logrotate.d/supervisord",
@@ -37,6 +37,7 @@ const FILES: [&str; 16] = [
     "/usr/bin/supervisorctl",
     "/usr/bin/echo_supervisord_conf",
     "/usr/bin/pidproxy",
+    "/usr/libexec/supervisord-agent",
     "/usr/lib/systemd/system/supervisord.service",
     "/usr/lib/systemd/system/supervisord.socket",
     "/usr/lib/systemd/system/supervisor.service",

@@ -29,7 +29,7 @@ pub fn oracle() -> Option<PathBuf> {
     venv.join("bin/supervisord").exists().then_some(venv)
 }
 
-/// The path of a program of one side: `supervisord`, `supervisorctl`, `echo_supervisord_conf`.
+/// The path of a program of one side: `supervisord`, `supervisorctl`, `supervisord-agent`, `echo_supervisord_conf`.
 pub fn program(side: Side, name: &str) -> Result<PathBuf, String> {
     match (side, name) {
         (Side::Reference, name) => oracle()
@@ -39,6 +39,10 @@ pub fn program(side: Side, name: &str) -> Result<PathBuf, String> {
             .map_or_else(|| env!("CARGO_BIN_EXE_supervisorctl").into(), Into::into)),
         (Side::Ours, "supervisord") => Ok(std::env::var_os("SUPERVISORD")
             .map_or_else(|| env!("CARGO_BIN_EXE_supervisord").into(), Into::into)),
+        (Side::Ours, "supervisord-agent") => Ok(std::env::var_os("SUPERVISORD_AGENT").map_or_else(
+            || env!("CARGO_BIN_EXE_supervisord-agent").into(),
+            Into::into,
+        )),
         (Side::Ours, other) => Err(format!("no program of ours is called {other}")),
     }
 }

@@ -1,0 +1,11 @@
+//! The program `supervisord-agent`: calls [`supervisord::agent::run`] with its arguments and exits with the result.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    supervisord::sys::use_builtin_services();
+    let args: Vec<String> = std::env::args_os()
+        .map(|arg| arg.to_string_lossy().into_owned())
+        .collect();
+    supervisord::agent::run(&args)
+}

@@ -1,5 +1,6 @@
 //! One HTTP call over a connection of its own, with limits of time and size. Redirects are not followed.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -226,16 +227,16 @@ async fn read_answer(
 }
 
 fn broken(error: &hyper::Error) -> HttpError {
-    let text = if error.is_incomplete_message() {
+    let source = std::error::Error::source(error);
+    let is_cut = source
+        .and_then(|source| source.downcast_ref::<io::Error>())
+        .is_some_and(|source| source.kind() == io::ErrorKind::UnexpectedEof);
+    HttpError::Broken(if error.is_incomplete_message() || is_cut {
         "the connection ended before the answer did".to_owned()
     } else if error.is_parse() {
         "the answer is not HTTP".to_owned()
     } else {
-        let source = std::error::Error::source(error).map(ToString::to_string);
-        format!(
-            "the connection broke: {}",
-            source.unwrap_or_else(|| error.to_string())
-        )
-    };
-    HttpError::Broken(text)
+        let reason = source.map_or_else(|| error.to_string(), ToString::to_string);
+        format!("the connection broke: {reason}")
+    })
 }

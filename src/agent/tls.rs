@@ -101,6 +101,9 @@ fn certificate_text(problem: &CertificateError, trusted: &str) -> String {
         CertificateError::UnknownIssuer => {
             format!("is from an unknown authority (known are {trusted})")
         }
+        CertificateError::BadSignature => {
+            "is from an authority that has the name of a known one, but another key".to_owned()
+        }
         CertificateError::NotValidForName => "is for another name".to_owned(),
         CertificateError::NotValidForNameContext { presented, .. } => match presented.as_slice() {
             [] => "names no host (it needs a subjectAltName)".to_owned(),

@@ -293,10 +293,10 @@ fn foreign_orders() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// Makes an authority and a certificate for `localhost`. `None`: openssl is not installed.
-fn certificates(place: &TempDir) -> Result<Option<()>, String> {
+/// Makes an authority of this name and a certificate for `localhost`. `None`: openssl is not installed.
+fn certificates(place: &TempDir, authority: &str) -> Result<Option<()>, String> {
     let script = "
-        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=Test-CA \
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj \"/CN=$1\" \
             -addext basicConstraints=critical,CA:TRUE -keyout ca.key -out ca.pem
         openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=server -keyout server.key -out server.csr
         printf 'subjectAltName=DNS:localhost\\nbasicConstraints=CA:FALSE\\n' > extensions
@@ -306,7 +306,7 @@ fn certificates(place: &TempDir) -> Result<Option<()>, String> {
         return Ok(None);
     }
     let done = Command::new("sh")
-        .args(["-ec", script])
+        .args(["-ec", script, "sh", authority])
         .current_dir(place.path())
         .output()
         .map_err(|error| error.to_string())?;
@@ -355,13 +355,14 @@ fn answer_one(config: &Arc<rustls::ServerConfig>, stream: TcpStream) -> std::io:
 
 fn tls() -> Result<Outcome, String> {
     let place = TempDir::new()?;
-    if certificates(&place)?.is_none() {
+    if certificates(&place, "One")?.is_none() {
         return Ok(Outcome::Skipped("no openssl".to_owned()));
     }
     let port = serve_tls(&place)?;
     // The system's authorities, which an image may lack, are this one for the test of the unknown authority.
-    let other = TempDir::new()?;
-    certificates(&other)?;
+    let (other, namesake) = (TempDir::new()?, TempDir::new()?);
+    certificates(&other, "Two")?;
+    certificates(&namesake, "One")?;
     let options = AgentOptions {
         environment: vec![("SSL_CERT_FILE".into(), other.join("ca.pem").into())],
         ..AgentOptions::default()
@@ -392,6 +393,11 @@ fn tls() -> Result<Outcome, String> {
             "127.0.0.1",
             ours(),
             "its TLS certificate is for another name (DnsName(\"localhost\"))",
+        ),
+        (
+            "localhost",
+            Some(namesake.join("ca.pem")),
+            "has the name of a known one, but another key",
         ),
         ("localhost", Some(missing), &missing_text),
         ("localhost", Some(empty), "has no certificate in PEM"),

@@ -82,7 +82,8 @@ impl NacosClient {
         ask: impl AsyncFn(&'a NacosServer, FoundApi) -> Result<Option<T>, ItemFailure>,
     ) -> Result<(&'a NacosServer, T), ItemFailure> {
         // The read finds a server that answers, and its interface. An item that was deleted has a history too.
-        match self.read(item).await {
+        let (server, read) = self.read_anywhere(item).await;
+        match read {
             Err(failure)
                 if !matches!(failure.kind, FailureKind::Missing | FailureKind::Unusable) =>
             {
@@ -90,7 +91,6 @@ impl NacosClient {
             }
             _ => {}
         }
-        let server = self.current();
         let order = match Self::api_of(server, item) {
             FoundApi::V1 => [FoundApi::V1, FoundApi::V3],
             FoundApi::V3 => [FoundApi::V3, FoundApi::V1],

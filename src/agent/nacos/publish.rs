@@ -42,8 +42,7 @@ impl NacosClient {
     ) -> Result<ItemText, ItemFailure> {
         let new_md5 = md5_of(new.text.as_bytes());
         // The read finds a server that answers, and its interface.
-        let before = self.read(item).await;
-        let server = self.current();
+        let (server, before) = self.read_anywhere(item).await;
         let url = &server.url.text;
         if !(1..=TEXT_BYTES_MAX).contains(&new.text.len()) {
             let reason = format!("a text has 1 to {TEXT_BYTES_MAX} bytes");

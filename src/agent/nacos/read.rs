@@ -8,6 +8,14 @@ use super::{v1, v3};
 impl NacosClient {
     /// Reads the item from the first server that answers.
     pub(in super::super) async fn read(&self, item: &NacosItem) -> Result<ItemRead, ItemFailure> {
+        self.read_anywhere(item).await.1
+    }
+
+    /// Reads the item, and returns the server that answered.
+    pub(super) async fn read_anywhere(
+        &self,
+        item: &NacosItem,
+    ) -> (&NacosServer, Result<ItemRead, ItemFailure>) {
         self.ask_each(async |server| self.read_from(server, item).await)
             .await
     }

@@ -114,20 +114,12 @@ impl NacosClient {
         secrets
     }
 
-    /// The server that is asked now.
-    pub(super) fn current(&self) -> &NacosServer {
-        &self.servers[self.current.load(Ordering::Relaxed)]
-    }
-
     /// Calls `ask` for the current server, and for the next ones as long as they are away. The one that answers becomes
-    /// the current server.
-    ///
-    /// # Errors
-    /// The answer's failure. If all are away, one failure that names each.
+    /// the current server. Returns the server with its answer. If all are away: the last one, and a failure that names each.
     pub(super) async fn ask_each<'a, T>(
         &'a self,
         ask: impl AsyncFn(&'a NacosServer) -> Result<T, ItemFailure>,
-    ) -> Result<T, ItemFailure> {
+    ) -> (&'a NacosServer, Result<T, ItemFailure>) {
         let count = self.servers.len();
         let first = self.current.load(Ordering::Relaxed);
         let mut failures: Vec<(usize, ItemFailure)> = Vec::new();
@@ -140,7 +132,7 @@ impl NacosClient {
                 }
                 answer => {
                     self.current.store(index, Ordering::Relaxed);
-                    return answer;
+                    return (server, answer);
                 }
             }
         }
@@ -151,10 +143,12 @@ impl NacosClient {
             .into_iter()
             .map(|(_, failure)| failure.message)
             .collect();
-        Err(ItemFailure {
+        let failure = ItemFailure {
             kind: FailureKind::Away,
             message: message_line(&messages.join("; ")),
-        })
+        };
+        let last = (first + count - 1) % count;
+        (&self.servers[last], Err(failure))
     }
 
     /// The failure of a server without one of the interfaces.

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::super::pauses::{Jitter, Pauses};
 use super::super::protocol::{AgentReport, FailureKind, ItemFailure, ItemText, NacosItem};
-use super::servers::{FoundApi, NacosClient};
+use super::servers::{FoundApi, NacosClient, NacosServer};
 use super::text::ItemRead;
 use super::v1::{self, Listened};
 
@@ -29,7 +29,7 @@ pub(in super::super) async fn watch(
     reports: mpsc::Sender<AgentReport>,
 ) {
     let mut watch = ItemWatch {
-        client,
+        client: &client,
         item,
         jitter: Jitter::new(),
         failures: Pauses::new(),
@@ -38,7 +38,7 @@ pub(in super::super) async fn watch(
     let mut news = News::new(known);
     let mut listened_md5 = None;
     loop {
-        let result = watch.client.read(&watch.item).await;
+        let (server, result) = client.read_anywhere(&watch.item).await;
         let md5 = match &result {
             Ok(ItemRead::Text(text, _)) => Some(text.md5.clone()),
             Ok(ItemRead::Unusable { md5, .. }) => Some(md5.clone()),
@@ -61,7 +61,7 @@ pub(in super::super) async fn watch(
             watch.stale.reset();
         }
         listened_md5 = match md5 {
-            Some(md5) if !is_stale => watch.wait_for_change(md5).await,
+            Some(md5) if !is_stale => watch.wait_for_change(server, md5).await,
             Some(_) => {
                 let pause = watch.stale.next_pause();
                 sleep(watch.jitter.vary(pause)).await;
@@ -75,8 +75,8 @@ pub(in super::super) async fn watch(
     }
 }
 
-struct ItemWatch {
-    client: Arc<NacosClient>,
+struct ItemWatch<'a> {
+    client: &'a NacosClient,
     item: NacosItem,
     jitter: Jitter,
     /// After attempts to reach a server.
@@ -85,12 +85,10 @@ struct ItemWatch {
     stale: Pauses,
 }
 
-impl ItemWatch {
+impl ItemWatch<'_> {
     /// Waits until the item should be read again. Returns `md5` if the server said that the item has another one.
-    async fn wait_for_change(&mut self, md5: String) -> Option<String> {
+    async fn wait_for_change(&mut self, server: &NacosServer, md5: String) -> Option<String> {
         loop {
-            let client = Arc::clone(&self.client);
-            let server = client.current();
             if NacosClient::api_of(server, &self.item) == FoundApi::V3 {
                 self.failures.reset();
                 let interval = Duration::from_millis(self.item.poll_interval_ms).max(INTERVAL_MIN);
@@ -98,7 +96,7 @@ impl ItemWatch {
                 return None;
             }
             let begun = Instant::now();
-            let listened = v1::listen(&client, server, &self.item, &md5).await;
+            let listened = v1::listen(self.client, server, &self.item, &md5).await;
             match listened {
                 Ok(Listened::Changed) => {
                     self.failures.reset();

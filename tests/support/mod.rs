@@ -10,6 +10,7 @@ pub mod help;
 mod hostile;
 mod listener;
 pub mod machine;
+pub mod nacos;
 pub mod notifier;
 pub mod numbered;
 pub mod proc;

@@ -273,6 +273,12 @@ impl TestChild {
                     _ => super::fake_server::mail(port, &file),
                 }
             }
+            // nacos PORT [USER PASSWORD]: a stub Nacos server, see `nacos`
+            "nacos" => {
+                let port = self.word().parse().expect("a port");
+                let account = self.next().map(|user| (user, self.word()));
+                super::nacos::serve(port, account);
+            }
             // notify TEXT: a message to its NOTIFY_SOCKET; `\n` in it is a line's end
             "notify" => super::notifier::notify(&self.word()),
             // notifyto FILE TEXT: the same to the socket that FILE names

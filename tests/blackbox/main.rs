@@ -35,6 +35,7 @@ mod log_targets;
 mod logs;
 mod metrics;
 mod multivisor;
+mod nacos_stub;
 mod namespace;
 mod notifications;
 mod notify;
@@ -83,6 +84,7 @@ fn main() -> ExitCode {
     tests.extend(events::tests());
     tests.extend(metrics::tests());
     tests.extend(multivisor::tests());
+    tests.extend(nacos_stub::tests());
     tests.extend(real_programs::tests());
     tests.extend(fcgi::tests());
     tests.extend(plugins::tests());

@@ -13,6 +13,7 @@
 mod support;
 
 mod agent;
+mod agent_nacos;
 mod allow;
 mod bad_input;
 mod cgroups;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
     support::test_child::run_if_asked();
     let mut tests = bad_input::tests();
     tests.extend(agent::tests());
+    tests.extend(agent_nacos::tests());
     tests.extend(allow::tests());
     tests.extend(log_targets::tests());
     tests.extend(go_routes::tests());

@@ -443,6 +443,8 @@ pub struct ProcessView {
     pub next_attempt: Option<i64>,
     /// How the last attempt ended. `None`: no attempt has ended yet.
     pub exit_reason: Option<ExitReason>,
+    /// Whether the last instance exited on its own with a status that is not in `exitcodes`.
+    pub unexpected_exit: bool,
     /// The status that the process reported (`STATUS=`, reloading, stopping), without control characters. Empty: none.
     pub status_text: String,
     /// Resource limits that the last instance hit.

@@ -343,6 +343,10 @@ impl Process {
             exit_status: self.run.exit_status,
             restarts: self.run.spawns.saturating_sub(1),
             next_attempt: self.next_attempt(now),
+            unexpected_exit: match &self.run.exit_reason {
+                Some(ExitReason::ByItself(status)) => !self.expects(*status),
+                _ => false,
+            },
             exit_reason: self.run.exit_reason.clone(),
             status_text: self.status_text(),
             dependency_text: self.dependency_error().to_owned(),

@@ -10,7 +10,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::Value;
 use crate::support::{LIMIT, expect, wait_for};
 
-const CONFIG: &str = "\
+pub(crate) const CONFIG: &str = "\
 [program:web]
 command={test_child} say listening err warming forever
 startsecs=0
@@ -103,7 +103,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests
 }
 
-fn run(config: &str, look: Look, check: Check) -> Result<Outcome, String> {
+pub(crate) fn run(config: &str, look: Look, check: Check) -> Result<Outcome, String> {
     if let Some(why) = missing() {
         return Ok(Outcome::Skipped(why));
     }
@@ -304,7 +304,7 @@ fn buttons_of_all_processes_work(scene: &Scene, browser: &Browser) -> Result<(),
     same_page(browser)
 }
 
-const SHOWN: &str = "[...document.querySelectorAll('tr[data-n]')].filter(tr => tr.offsetParent).map(tr => tr.dataset.n).join(' ')";
+pub(crate) const SHOWN: &str = "[...document.querySelectorAll('tr[data-n]')].filter(tr => tr.offsetParent).map(tr => tr.dataset.n).join(' ')";
 
 fn the_filter(_: &Scene, browser: &Browser) -> Result<(), String> {
     live(browser)?;
@@ -439,7 +439,7 @@ fn an_old_page_works_with_a_new_daemon(scene: &Scene, browser: &Browser) -> Resu
 }
 
 /// A scene like one on a real machine.
-const SHOP: &str = "\
+pub(crate) const SHOP: &str = "\
 [program:api]
 command={test_child} say 'listening on 127.0.0.1:8000' say 'GET /orders/1 200 12 ms' say 'GET /orders/2 200 9 ms' say 'POST /orders 201 31 ms' say 'GET /orders/3 404 2 ms' say 'GET /health 200 0 ms' forever
 process_name=%(program_name)s-%(process_num)d

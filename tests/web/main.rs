@@ -17,9 +17,11 @@ mod comparison;
 mod csrf;
 mod driver;
 mod followed_log;
+mod language;
 mod page;
 mod scene;
 mod thousand_processes;
+mod tool;
 mod trust;
 
 use std::process::ExitCode;
@@ -32,5 +34,7 @@ fn main() -> ExitCode {
     tests.extend(browser::tests());
     tests.extend(thousand_processes::tests());
     tests.extend(trust::tests());
+    tests.extend(language::tests());
+    tests.extend(tool::tests());
     support::runner::run(tests)
 }

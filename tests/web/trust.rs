@@ -514,7 +514,7 @@ fn started_again() -> Result<(), String> {
 /// middle of the box around all lines may be beside each of them, with some fonts.
 const IN_REACH: &str = "(() => { const bad = []; const d = document.documentElement; \
     if (d.scrollWidth > d.clientWidth) bad.push('page ' + d.scrollWidth + ' > ' + d.clientWidth); \
-    for (const one of document.querySelectorAll('button, a, input:not([type=hidden]), select')) { \
+    for (const one of document.querySelectorAll('button, a:not(.skip), input:not([type=hidden]), select')) { \
       if (!one.checkVisibility()) continue; one.scrollIntoView({ block: 'center' }); \
       const r = one.getBoundingClientRect(); \
       if (r.left < 0 || r.right > d.clientWidth + .5) bad.push('outside: ' + one.outerHTML); \

@@ -110,7 +110,8 @@ pub(in crate::server) fn write_row(
 }
 
 /// The `description` of a process in `getProcessInfo`.
-pub(in crate::server) fn description(view: &ProcessView, zone: &TimeZone) -> String {
+#[cfg(test)]
+fn description(view: &ProcessView, zone: &TimeZone) -> String {
     let mut text = String::new();
     push_description(view, || zone, &mut text);
     text
@@ -323,6 +324,7 @@ pub(in crate::server) mod tests {
             next_run: None,
             ready: Some(true),
             exit_reason: None,
+            unexpected_exit: false,
             status_text: String::new(),
             resource_events: ResourceEvents::NONE,
             pid: 7,

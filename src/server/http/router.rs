@@ -66,7 +66,7 @@ pub(in crate::server) async fn handle_request(
         };
         drain_body(&mut body, most).await;
     }
-    let answer = answer.with_budget(&connection.guard);
+    let answer = web::with_error_page(answer, &head).with_budget(&connection.guard);
     let busy = BusyGuard::new(&connection.guard);
     let response = response::into_http(answer, version, keep_alive, busy);
     (connection.shared.log)(Line::Access {

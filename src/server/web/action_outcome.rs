@@ -1,6 +1,7 @@
 //! The results of actions, worded for people.
 
 use super::page_actions::{ActionTarget, PageAction};
+use super::texts::{Language, Text};
 use crate::api::{Fault, FaultCode, Reply, TargetResult};
 
 /// Maximum number of failed group members that a message names.
@@ -11,78 +12,100 @@ const FAILURES_SHOWN_MAX: usize = 5;
 pub(super) struct ActionOutcome {
     pub(super) message: String,
     pub(super) failed: bool,
+    /// The result of each process, if there are several: its name, what happened, and whether it failed.
+    pub(super) results: Vec<ProcessOutcome>,
+}
+
+/// The result of an action on one of several processes.
+#[derive(Debug, PartialEq, Eq, serde::Serialize)]
+pub(super) struct ProcessOutcome {
+    /// `group:process`.
+    pub(super) id: String,
+    /// Its name in a message.
+    pub(super) name: String,
+    pub(super) text: String,
+    pub(super) failed: bool,
 }
 
 pub(super) fn outcome(
     action: &PageAction,
     target: &ActionTarget,
     result: &Result<Reply, Fault>,
+    language: Language,
 ) -> ActionOutcome {
-    let mut succeeded = 0;
-    let failures: Vec<String> = match result {
-        Err(fault) => {
-            return ActionOutcome {
-                message: format!("ERROR: {target}: {}", fault_text(fault)),
-                failed: true,
-            };
-        }
-        Ok(Reply::Results(results)) => {
-            succeeded = results
-                .iter()
-                .filter(|result| result.fault.is_none())
-                .count();
-            results
-                .iter()
-                .filter_map(|result| {
-                    let fault = result.fault.as_ref()?;
-                    Some(format!(
-                        "{}: {}",
-                        display_name(target, result),
-                        fault_text(fault)
-                    ))
-                })
-                .collect()
-        }
-        Ok(_) => Vec::new(),
-    };
-    if failures.is_empty() {
-        let what = if action.name == "clear" {
-            "Log of "
-        } else {
-            ""
-        };
-        let target = match target {
-            ActionTarget::All if action.name == "clear" => "all".to_owned(),
-            ActionTarget::One { shown, .. } if action.name == "clear" => shown.clone(),
-            ActionTarget::Group(group) if action.name == "clear" => format!("group {group}"),
-            other => other.to_string(),
-        };
+    if matches!(target, ActionTarget::Selected(names) if names.is_empty()) {
         return ActionOutcome {
-            message: format!("{what}{target} {}", action.past),
-            failed: false,
+            message: language.say(Text::NothingSelected).to_owned(),
+            failed: true,
+            results: Vec::new(),
         };
     }
-    let more = match failures.len().saturating_sub(FAILURES_SHOWN_MAX) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
+    let results: Vec<ProcessOutcome> = match result {
+        Err(fault) => {
+            let subject = target.to_subject(language);
+            let why = fault_text(fault, language);
+            return ActionOutcome {
+                message: language.fill(Text::ErrorOf, &[&subject, &why]),
+                failed: true,
+                results: Vec::new(),
+            };
+        }
+        Ok(Reply::Results(results)) => results
+            .iter()
+            .map(|result| ProcessOutcome {
+                id: format!("{}:{}", result.group, result.process),
+                name: display_name(target, result),
+                text: result.fault.as_ref().map_or_else(
+                    || language.say(Text::Succeeded).to_owned(),
+                    |fault| fault_text(fault, language),
+                ),
+                failed: result.fault.is_some(),
+            })
+            .collect(),
+        Ok(_) => Vec::new(),
     };
-    let shown = failures
-        .iter()
-        .take(FAILURES_SHOWN_MAX)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(", ");
-    let message = match succeeded {
-        0 => format!("ERROR: {target} not {}: {shown}{more}", action.past),
-        _ => format!(
-            "{succeeded} {}, {} failed: {shown}{more}",
-            action.past,
-            failures.len()
-        ),
+    let failed = results.iter().any(|result| result.failed);
+    let message = match failed {
+        true => failure_message(action, target, &results, language),
+        false => success_message(action, target, language),
     };
     ActionOutcome {
         message,
-        failed: true,
+        failed,
+        results,
+    }
+}
+
+fn success_message(action: &PageAction, target: &ActionTarget, language: Language) -> String {
+    let [succeeded, ..] = action.messages;
+    let subject = match action.name {
+        "clear" => target.to_log_owner(language),
+        _ => target.to_subject(language),
+    };
+    language.fill(succeeded, &[&subject])
+}
+
+fn failure_message(
+    action: &PageAction,
+    target: &ActionTarget,
+    results: &[ProcessOutcome],
+    language: Language,
+) -> String {
+    let failures: Vec<&ProcessOutcome> = results.iter().filter(|result| result.failed).collect();
+    let named = failures.iter().take(FAILURES_SHOWN_MAX);
+    let named =
+        named.map(|failure| language.fill(Text::OneFailed, &[&failure.name, &failure.text]));
+    let mut shown = named
+        .collect::<Vec<_>>()
+        .join(language.say(Text::Separator));
+    if failures.len() > FAILURES_SHOWN_MAX {
+        let more = failures.len() - FAILURES_SHOWN_MAX;
+        shown.push_str(&language.fill(Text::AndMore, &[&more]));
+    }
+    let [_, none, some] = action.messages;
+    match results.len() - failures.len() {
+        0 => language.fill(none, &[&target.to_subject(language), &shown]),
+        succeeded => language.fill(some, &[&succeeded, &failures.len(), &shown]),
     }
 }
 
@@ -90,29 +113,33 @@ pub(super) fn outcome(
 fn display_name(target: &ActionTarget, result: &TargetResult) -> String {
     let is_plain = result.group.as_str() == result.process.as_str();
     match target {
-        ActionTarget::All if !is_plain => format!("{}:{}", result.group, result.process),
+        ActionTarget::All | ActionTarget::Selected(_) if !is_plain => {
+            format!("{}:{}", result.group, result.process)
+        }
         _ => result.process.to_string(),
     }
 }
 
 /// Whether a message from the page's address reports a failure. Only its text can tell.
 pub(super) fn is_failure(message: &str) -> bool {
-    ["ERROR", "unexpected rpc fault", "No such process"]
-        .iter()
-        .any(|start| message.starts_with(start))
-        || message.contains(" failed: ")
+    Language::ALL.into_iter().any(|language| {
+        [Text::ErrorStart, Text::UnexpectedStart, Text::NoSuchStart]
+            .iter()
+            .any(|start| message.starts_with(language.say(*start)))
+            || message.contains(language.say(Text::FailedMark))
+    })
 }
 
 /// The text with which Supervisor's page reports a fault.
-pub(super) fn fault_text(fault: &Fault) -> String {
-    match fault.code {
-        FaultCode::NoFile => "no such file".to_owned(),
-        FaultCode::NotExecutable => "file not executable".to_owned(),
-        FaultCode::AlreadyStarted => "already started".to_owned(),
-        FaultCode::SpawnError => "spawn error".to_owned(),
-        FaultCode::AbnormalTermination => "abnormal termination".to_owned(),
-        FaultCode::NotRunning => "not running".to_owned(),
-        FaultCode::BadName => "no such process".to_owned(),
+pub(super) fn fault_text(fault: &Fault, language: Language) -> String {
+    let text = match fault.code {
+        FaultCode::NoFile => Text::FaultNoFile,
+        FaultCode::NotExecutable => Text::FaultNotExecutable,
+        FaultCode::AlreadyStarted => Text::FaultAlreadyStarted,
+        FaultCode::SpawnError => Text::FaultSpawnError,
+        FaultCode::AbnormalTermination => Text::FaultAbnormalTermination,
+        FaultCode::NotRunning => Text::FaultNotRunning,
+        FaultCode::BadName => Text::FaultBadName,
         FaultCode::UnknownMethod
         | FaultCode::IncorrectParameters
         | FaultCode::BadArguments
@@ -124,12 +151,13 @@ pub(super) fn fault_text(fault: &Fault) -> String {
         | FaultCode::AlreadyAdded
         | FaultCode::StillRunning
         | FaultCode::CantReread
-        | FaultCode::NotInWhitelist => unexpected(fault),
-    }
+        | FaultCode::NotInWhitelist => return unexpected(fault, language),
+    };
+    language.say(text).to_owned()
 }
 
-pub(super) fn unexpected(fault: &Fault) -> String {
-    format!("unexpected rpc fault [{}] {fault}", fault.code.code())
+pub(super) fn unexpected(fault: &Fault, language: Language) -> String {
+    language.fill(Text::UnexpectedFault, &[&fault.code.code(), fault])
 }
 
 #[cfg(test)]
@@ -174,13 +202,21 @@ mod tests {
             ),
         ];
         for (action, target, result, expected) in table {
-            assert_eq!(outcome(action, target, result).message, expected);
+            assert_eq!(
+                outcome(action, target, result, Language::English).message,
+                expected
+            );
         }
         let mut results = vec![result("ok", None)];
         for name in ["a", "b", "c", "d", "e", "f", "h"] {
             results.push(result(name, Some(FaultCode::SpawnError.of(name))));
         }
-        let done = outcome(action("start"), &group, &Ok(Reply::Results(results)));
+        let done = outcome(
+            action("start"),
+            &group,
+            &Ok(Reply::Results(results)),
+            Language::English,
+        );
         assert_eq!(
             done.message,
             "1 started, 7 failed: a: spawn error, b: spawn error, c: spawn error, d: spawn error, e: spawn error \
@@ -188,7 +224,12 @@ mod tests {
         );
         assert!(done.failed && is_failure(&done.message));
         let results = vec![result("a", Some(FaultCode::SpawnError.of("a")))];
-        let all_failed = outcome(action("start"), &group, &Ok(Reply::Results(results)));
+        let all_failed = outcome(
+            action("start"),
+            &group,
+            &Ok(Reply::Results(results)),
+            Language::English,
+        );
         assert_eq!(
             all_failed.message,
             "ERROR: Group g not started: a: spawn error"
@@ -201,9 +242,37 @@ mod tests {
             action("stop"),
             &ActionTarget::All,
             &Ok(Reply::Results(results)),
+            Language::English,
         );
         assert_eq!(of_all.message, "1 stopped, 1 failed: g:a: spawn error");
         assert!(!is_failure("All started"));
+        assert!(of_all.results[1].failed && !of_all.results[0].failed);
+    }
+
+    #[test]
+    fn failures_are_recognized_in_both_languages() {
+        let results = |faults: [Option<FaultCode>; 2]| {
+            let results = faults.map(|fault| TargetResult {
+                process: ProcessName::parse("p").expect("valid"),
+                group: GroupName::parse("g").expect("valid"),
+                fault: fault.map(|code| code.of("p")),
+            });
+            Ok(Reply::Results(results.into()))
+        };
+        for language in Language::ALL {
+            for action in PAGE_ACTIONS {
+                let failed = Some(FaultCode::SpawnError);
+                for (faults, is_failed) in [
+                    ([None, None], false),
+                    ([failed, None], true),
+                    ([failed, failed], true),
+                ] {
+                    let target = ActionTarget::parse("g:*");
+                    let done = outcome(action, &target, &results(faults), language);
+                    assert_eq!(is_failure(&done.message), is_failed, "{}", done.message);
+                }
+            }
+        }
     }
 
     #[test]

@@ -9,9 +9,11 @@ use hyper::{StatusCode, header};
 use super::confirmation::{confirmation_page, has_token};
 use super::csrf::forbidden;
 use super::form::Form;
+use super::language::PageRequest;
 use super::page_actions::{ActionTarget, find_action};
 use super::page_response::{protection_headers, redirect};
 use super::perform_action::{perform_action, run_to_completion};
+use super::texts::Text;
 use crate::api::Caller;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::percent_encoding::url_quoted;
@@ -28,42 +30,61 @@ pub(super) async fn handle_form(
         .headers
         .get(header::ACCEPT)
         .is_some_and(|accept| accept.as_bytes().starts_with(b"application/json"));
+    let request = PageRequest::of(head);
+    let language = request.language;
     let asked = form.get("do").and_then(|text| text.split_once(' '));
-    let asked =
-        asked.and_then(|(word, target)| Some((find_action(word)?, ActionTarget::parse(target))));
+    let asked = asked.and_then(|(word, target)| {
+        let target = ActionTarget::parse_with(target, form.all("selected"));
+        Some((find_action(word)?, target))
+    });
     if !has_token(connection, form) {
         let given = form.get("token").unwrap_or("");
         let why = if connection.token.is_of_earlier_run(given) {
-            "The daemon was restarted after this page was loaded. Nothing was changed."
+            Text::OldForm
         } else {
-            "The form has no valid token. Nothing was changed."
+            Text::NoToken
         };
         return match asked {
             // The page's script fetches the token of this run and repeats the request.
-            _ if wants_json => json_response(StatusCode::FORBIDDEN, why, true),
+            _ if wants_json => refused_json(language.say(why)),
             // Without a script, offer the user a form that contains the token.
-            Some((action, target)) => confirmation_page(connection, action, &target, why),
-            None => forbidden(why),
+            Some((action, target)) => confirmation_page(connection, &request, action, &target, why),
+            None => forbidden(&request, language.say(why)),
         };
     }
     let Some((action, target)) = asked else {
         return HandlerResponse::Error(StatusCode::BAD_REQUEST);
     };
     let control = connection.shared.control.clone();
-    let work = async move { perform_action(&control, &caller, action, &target).await };
+    let work = async move { perform_action(&control, &caller, action, &target, language).await };
     let Some(done) = run_to_completion(connection, work).await else {
         return HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE);
     };
     if wants_json {
-        json_response(StatusCode::OK, &done.message, done.failed)
+        let body = serde_json::json!({
+            "message": done.message,
+            "failed": done.failed,
+            "results": done.results,
+        });
+        json_response(StatusCode::OK, &body)
     } else {
-        let location = format!("./?message={}", url_quoted(&done.message));
+        let mut location = format!("./?message={}", url_quoted(&done.message));
+        // The page stays as it was: filtered, sorted, folded.
+        for name in ["filter", "sort", "fold"] {
+            if let Some(value) = form.get(name) {
+                location.push_str(&format!("&{name}={}", url_quoted(value)));
+            }
+        }
         redirect(StatusCode::SEE_OTHER, location)
     }
 }
 
-fn json_response(status: StatusCode, message: &str, failed: bool) -> HandlerResponse {
-    let body = serde_json::json!({ "message": message, "failed": failed }).to_string();
+fn refused_json(why: &str) -> HandlerResponse {
+    let body = serde_json::json!({ "message": why, "failed": true });
+    json_response(StatusCode::FORBIDDEN, &body)
+}
+
+fn json_response(status: StatusCode, body: &serde_json::Value) -> HandlerResponse {
     let headers = protection_headers();
-    custom_response(status, "application/json", headers, body)
+    custom_response(status, "application/json", headers, body.to_string())
 }

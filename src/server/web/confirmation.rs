@@ -4,9 +4,11 @@ use hyper::StatusCode;
 use maud::html;
 
 use super::form::Form;
-use super::page;
+use super::language::PageRequest;
+use super::page::Frame;
 use super::page_actions::{ActionTarget, PageAction};
 use super::page_response::html_page;
+use super::texts::Text;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::HandlerResponse;
 
@@ -19,22 +21,27 @@ pub(super) fn has_token(connection: &HttpConnection, form: &Form) -> bool {
 /// of an earlier run work with one more click.
 pub(super) fn confirmation_page(
     connection: &HttpConnection,
+    request: &PageRequest,
     action: &PageAction,
     target: &ActionTarget,
-    why: &str,
+    why: Text,
 ) -> HandlerResponse {
+    let language = request.language;
+    let label = language.say(action.label);
+    let question = language.fill(Text::TargetQuestion, &[&label, &target.to_phrase(language)]);
     let content = html! {
-        h1 { (action.label) " " (target.to_phrase()) "?" }
-        p { (why) }
+        h1 { (question) }
+        p { (language.say(why)) }
         form method="post" action="actions" {
             input type="hidden" name="token" value=(connection.token.text());
-            button name="do" value={ (action.name) " " (target.to_text()) } { (action.label) }
+            @for name in target.selected() {
+                input type="hidden" name="selected" value=(name);
+            }
+            button name="do" value={ (action.name) " " (target.to_text()) } { (label) }
             " "
-            a href="./" { "Cancel" }
+            a href="./" { (language.say(Text::Cancel)) }
         }
     };
-    html_page(
-        StatusCode::FORBIDDEN,
-        page::render_plain("Supervisor Status", &content),
-    )
+    let frame = Frame::new(request, language.say(Text::StatusTitle));
+    html_page(StatusCode::FORBIDDEN, frame.render_plain(&content))
 }

@@ -20,8 +20,10 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use maud::html;
 
-use super::page;
+use super::language::PageRequest;
+use super::page::Frame;
 use super::page_response::html_page;
+use super::texts::Text;
 use crate::api::Transport;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::origin::{host_without_port, is_own_name, is_same_authority};
@@ -96,16 +98,18 @@ pub(in crate::server) fn csrf_refusal(
         let host = head.headers.get(header::HOST);
         let host = host_without_port(host.and_then(|host| host.to_str().ok()).unwrap_or(""));
         if !is_own_name(&host, &connection.shared.host_names) {
-            return Some(forbidden(&format!(
-                "“{host}” is not a name of this host. Use its address or host name, or add the name to “hosts” in the section of the server."
-            )));
+            let request = PageRequest::of(head);
+            let why = request.language.fill(Text::NotOurName, &[&host]);
+            return Some(forbidden(&request, &why));
         }
     }
     let mode = head.headers.get("sec-fetch-mode");
     let is_navigation = mode.is_none_or(|mode| mode.as_bytes() == b"navigate");
     // A link from elsewhere to the page is allowed, because the page only shows things.
     if visitor == RequestOrigin::ForeignPage && !(is_navigation && head.method == Method::GET) {
-        return Some(forbidden("The request came from another web page."));
+        let request = PageRequest::of(head);
+        let why = request.language.say(Text::OtherPage);
+        return Some(forbidden(&request, why));
     }
     None
 }
@@ -125,16 +129,15 @@ pub(in crate::server) fn may_change(headers: &HeaderMap) -> bool {
 }
 
 /// A refusal with its reason.
-pub(super) fn forbidden(why: &str) -> HandlerResponse {
+pub(super) fn forbidden(request: &PageRequest, why: &str) -> HandlerResponse {
+    let language = request.language;
     let content = html! {
-        h1 { "Refused" }
+        h1 { (language.say(Text::Refused)) }
         p { (why) }
-        p { a href="./" { "To the status page" } }
+        p { a href={ (request.root) "./" } { (language.say(Text::ToStatusPage)) } }
     };
-    html_page(
-        StatusCode::FORBIDDEN,
-        page::render_plain("Refused", &content),
-    )
+    let frame = Frame::new(request, language.say(Text::Refused));
+    html_page(StatusCode::FORBIDDEN, frame.render_plain(&content))
 }
 
 /// The names under which a browser may address this host: its host name first, then the names of its lines in

@@ -19,7 +19,11 @@ pub(super) const FORM_BYTES_MAX: usize = 64 << 10;
 /// # Source
 /// Supervisor's `web.py`. Blank values count as absent, as in Python's `parse_qs`.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Form(HashMap<String, String>);
+pub(super) struct Form {
+    values: HashMap<String, String>,
+    /// The parameters of the body in order, with repeated names.
+    body: Vec<(String, String)>,
+}
 
 impl Form {
     /// Reads the query and the body.
@@ -34,12 +38,13 @@ impl Form {
     ) -> Result<Self, StatusCode> {
         let mut form = Self::default();
         for (name, value) in pairs(head.uri.query().unwrap_or("")) {
-            form.0.entry(name).or_insert(value);
+            form.values.entry(name).or_insert(value);
         }
         if head.method == Method::POST {
             let (body, _room) = read_body(connection, &head.headers, body, FORM_BYTES_MAX).await?;
             for (name, value) in pairs(&String::from_utf8_lossy(&body)) {
-                form.0.insert(name, value);
+                form.values.insert(name.clone(), value.clone());
+                form.body.push((name, value));
             }
         }
         Ok(form)
@@ -47,7 +52,13 @@ impl Form {
 
     /// The value of a parameter. `None`: absent.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.values.get(name).map(String::as_str)
+    }
+
+    /// All values of a parameter of the body, such as those of check boxes with the same name.
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let named = self.body.iter().filter(move |(other, _)| other == name);
+        named.map(|(_, value)| value.as_str())
     }
 }
 
@@ -65,7 +76,10 @@ fn url_decoded(text: &str) -> String {
 #[cfg(test)]
 impl Form {
     pub(super) fn from_query(query: &str) -> Self {
-        Self(pairs(query).collect())
+        Self {
+            values: pairs(query).collect(),
+            body: pairs(query).collect(),
+        }
     }
 }
 
@@ -83,5 +97,8 @@ mod tests {
         assert_eq!(form.get("x"), None);
         assert_eq!(form.get("y"), None);
         assert_eq!(form.get(""), Some("z"));
+        let form = Form::from_query("selected=a%3Ab&do=x&selected=c");
+        assert!(form.all("selected").eq(["a:b", "c"]));
+        assert_eq!(form.all("x").count(), 0);
     }
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use maud::{Markup, html};
 
+use super::row_text::format_time;
+use super::texts::{Language, Text};
 use crate::api::{Caller, Permission, Reply, Request, unescape_member};
 use crate::server::http::connection::HttpConnection;
 use crate::{control, sys};
@@ -14,6 +15,7 @@ pub(super) async fn last_stderr(
     connection: &Arc<HttpConnection>,
     caller: Caller,
     name: &str,
+    language: Language,
 ) -> Option<Markup> {
     let grant = control::grant_for(&caller, Permission::ReadLogs).ok()?;
     let names = vec![name.to_owned()];
@@ -27,7 +29,7 @@ pub(super) async fn last_stderr(
         .rev()
         .filter_map(|line| EndedInstance::read(line))
         .collect();
-    (!ended.is_empty()).then(|| render(&ended))
+    (!ended.is_empty()).then(|| render(&ended, language))
 }
 
 /// An instance that has ended.
@@ -55,21 +57,17 @@ impl<'a> EndedInstance<'a> {
     }
 }
 
-fn render(ended: &[EndedInstance<'_>]) -> Markup {
+fn render(ended: &[EndedInstance<'_>], language: Language) -> Markup {
     let zone = sys::time_zone();
-    let when = |seconds: i64| {
-        let time = Timestamp::from_second(seconds).ok();
-        let time = time.map(|time| time.to_zoned(zone.clone()));
-        time.map(|time| time.strftime("%b %-d %H:%M:%S").to_string())
-    };
+    let when = |seconds: i64| format_time(seconds, Text::ExitTimeSeconds, &zone, language);
     html! {
         section #ended {
-            h2 { "Last standard error of ended instances" }
+            h2 { (language.say(Text::EndedInstances)) }
             @for (at, instance) in ended.iter().enumerate() {
                 details open[at == 0] {
                     summary {
-                        "PID " (instance.pid) ", " (instance.exit)
-                        @if let Some(when) = when(instance.exited) { ", " (when) }
+                        (language.fill(Text::EndedPid, &[&instance.pid, &instance.exit]))
+                        @if let Some(when) = when(instance.exited) { (language.fill(Text::EndedAt, &[&when])) }
                     }
                     pre.part tabindex="0" { "\n" (instance.text) }
                 }
@@ -87,7 +85,7 @@ mod tests {
         let line = "g:p\t7\t0\texit status 3\t<script>\\n\\\\x</script>";
         let ended = EndedInstance::read(line).expect("five members");
         assert_eq!(ended.text, "<script>\n\\x</script>");
-        let html = render(&[ended]).into_string();
+        let html = render(&[ended], Language::English).into_string();
         assert!(
             html.contains("&lt;script&gt;\n\\x&lt;/script&gt;"),
             "{html}"

@@ -10,9 +10,11 @@ use super::action_outcome::{fault_text, unexpected};
 use super::confirmation::{confirmation_page, has_token};
 use super::csrf::{RequestOrigin, forbidden};
 use super::form::Form;
+use super::language::PageRequest;
 use super::page_actions::{ActionTarget, PageAction, find_action};
 use super::page_response::redirect;
 use super::perform_action::{call_method, run_to_completion};
+use super::texts::{Language, Text};
 use crate::api::{Caller, Fault, FaultCode, Permission, Reply, Request};
 use crate::control::{self, ControlHandle};
 use crate::server::http::connection::HttpConnection;
@@ -29,12 +31,14 @@ pub(super) async fn handle_link(
     form: &Form,
     action: &str,
 ) -> HandlerResponse {
+    let request = PageRequest::of(head);
+    let language = request.language;
     let name = form.get("processname").unwrap_or("");
     let Some(link) = ActionLink::parse(action, name) else {
         // If both the action and the process are unknown, Supervisor reports only the process.
         let known = process_exists(&connection.shared.control, &caller, name).await;
         return match known {
-            Ok(false) if !name.is_empty() => redirect_with_message(head, &no_such(name)),
+            Ok(false) if !name.is_empty() => redirect_with_message(head, &no_such(name, language)),
             Ok(_) => HandlerResponse::Error(StatusCode::INTERNAL_SERVER_ERROR),
             Err(_) => HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE),
         };
@@ -42,21 +46,23 @@ pub(super) async fn handle_link(
     if !matches!(link, ActionLink::Refresh) {
         match RequestOrigin::of(&head.headers) {
             RequestOrigin::OwnPage if !has_token(connection, form) => {
-                let why = "A link cannot change anything, because any web page could contain it.";
+                let why = Text::LinkCannotChange;
                 return match link.button() {
-                    Some((action, target)) => confirmation_page(connection, action, &target, why),
+                    Some((action, target)) => {
+                        confirmation_page(connection, &request, action, &target, why)
+                    }
                     None => HandlerResponse::Error(StatusCode::BAD_REQUEST),
                 };
             }
             RequestOrigin::Program | RequestOrigin::OwnPage => {}
             RequestOrigin::ForeignPage => {
-                return forbidden("The request came from another web page.");
+                return forbidden(&request, language.say(Text::OtherPage));
             }
         }
     }
     let control = connection.shared.control.clone();
     let name = name.to_owned();
-    let work = async move { follow_link(&control, &caller, &link, &name).await };
+    let work = async move { follow_link(&control, &caller, &link, &name, language).await };
     match run_to_completion(connection, work).await {
         Some(Ok(message)) => redirect_with_message(head, &message),
         // Differs: Supervisor answers 500 while it stops.
@@ -98,8 +104,8 @@ impl ActionLink {
     }
 }
 
-fn no_such(name: &str) -> String {
-    format!("No such process named {name}")
+fn no_such(name: &str, language: Language) -> String {
+    language.fill(Text::NoSuchNamed, &[&name])
 }
 
 /// Whether the process exists. Fails only while the daemon stops.
@@ -125,16 +131,17 @@ async fn follow_link(
     caller: &Caller,
     link: &ActionLink,
     name: &str,
+    language: Language,
 ) -> Result<String, Fault> {
     let (action, target) = match link {
         ActionLink::Refresh => {
             let grant = control::grant_for(caller, Permission::Status)?;
             control.call(caller.clone(), grant, Request::State).await?;
-            return Ok(format!("Page refreshed at {}", ctime()));
+            return Ok(language.fill(Text::PageRefreshed, &[&ctime()]));
         }
         ActionLink::StopAll => {
             call_method(control, caller, "supervisor.stopAllProcesses", None).await?;
-            return Ok(format!("All stopped at {}", ctime()));
+            return Ok(language.fill(Text::AllStoppedAt, &[&ctime()]));
         }
         ActionLink::RestartAll => {
             for name in [
@@ -147,14 +154,14 @@ async fn follow_link(
                     _ => {}
                 }
             }
-            return Ok(format!("All restarted at {}", ctime()));
+            return Ok(language.fill(Text::AllRestartedAt, &[&ctime()]));
         }
         ActionLink::One(action, target) => (*action, target),
     };
     if matches!(target, ActionTarget::Group(_) | ActionTarget::All)
         || !process_exists(control, caller, name).await?
     {
-        return Ok(no_such(name));
+        return Ok(no_such(name, language));
     }
     let mut result = Ok(Reply::Done);
     for method in action.one {
@@ -165,24 +172,29 @@ async fn follow_link(
     {
         return Err(fault.clone());
     }
-    Ok(message(action.name, name, &result))
+    Ok(message(action.name, name, &result, language))
 }
 
-fn message(word: &str, name: &str, result: &Result<Reply, Fault>) -> String {
+fn message(word: &str, name: &str, result: &Result<Reply, Fault>, language: Language) -> String {
+    let about = |text| {
+        let process = language.fill(Text::ProcessNamed, &[&name]);
+        language.fill(text, &[&process])
+    };
     match (word, result) {
-        ("restart", _) => format!("Process {name} restarted"),
-        ("start", Ok(_)) => format!("Process {name} started"),
+        ("restart", _) => about(Text::Restarted),
+        ("start", Ok(_)) => about(Text::Started),
         ("start", Err(fault)) => {
             let why = match fault.code {
                 // Fault texts that Supervisor's page does not have.
-                FaultCode::NotRunning | FaultCode::BadName => unexpected(fault),
-                _ => fault_text(fault),
+                FaultCode::NotRunning | FaultCode::BadName => unexpected(fault, language),
+                _ => fault_text(fault, language),
             };
-            format!("ERROR: Process {name}: {why}")
+            let process = language.fill(Text::ProcessNamed, &[&name]);
+            language.fill(Text::ErrorOf, &[&process, &why])
         }
-        ("stop", Ok(_)) => format!("Process {name} stopped"),
-        (_, Ok(_)) => format!("Log for {name} cleared"),
-        (_, Err(fault)) => unexpected(fault),
+        ("stop", Ok(_)) => about(Text::Stopped),
+        (_, Ok(_)) => language.fill(Text::LogForCleared, &[&name]),
+        (_, Err(fault)) => unexpected(fault, language),
     }
 }
 
@@ -257,7 +269,7 @@ mod tests {
             ),
         ];
         for (word, result, expected) in table {
-            assert_eq!(message(word, "a", &result), expected);
+            assert_eq!(message(word, "a", &result, Language::English), expected);
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Live updates for open pages: server-sent events, made once for all pages.
+//! Live updates for open pages: server-sent events, made once for all pages of a language.
 //!
 //! While at least one page is connected, one task waits for changes from the engine and samples CPU and memory every
 //! two seconds. It sends the differences, at most four times a second. When the last page disconnects, the task ends.
 
 use std::cell::LazyCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -17,6 +17,7 @@ use tokio::time::{Duration, Instant, sleep, sleep_until};
 use super::live_updates::LiveUpdates;
 use super::page_response::protection_headers;
 use super::row::{ProcessRow, is_same};
+use super::texts::Language;
 use crate::api::{AccessScope, Caller, FaultCode, Permission, ProcessView, Request};
 use crate::control::{self, ControlHandle};
 use crate::server::blocking_pool::run_blocking;
@@ -45,6 +46,7 @@ const ROW_BYTES: usize = 600;
 pub(super) async fn stream_events(
     connection: &Arc<HttpConnection>,
     caller: &Caller,
+    language: Language,
 ) -> HandlerResponse {
     // The updates are the same for all pages, so only callers who may see every process get them.
     match control::grant_for(caller, Permission::Status) {
@@ -56,7 +58,7 @@ pub(super) async fn stream_events(
         return HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE);
     };
     // Subscribe before the state is read, so that no change in between is lost.
-    let messages = live.messages.subscribe();
+    let messages = live.messages(language).subscribe();
     if !live.running.swap(true, Ordering::Relaxed) {
         let control = connection.shared.control.clone();
         tokio::spawn(broadcast_changes(
@@ -68,7 +70,12 @@ pub(super) async fn stream_events(
     // The channel holds one message. A client that does not read loses messages in its broadcast subscription
     // instead.
     let (sender, chunks) = mpsc::channel(1);
-    tokio::spawn(send_updates(connection.clone(), messages, sender, place));
+    let subscription = Subscription {
+        language,
+        messages,
+        _place: place,
+    };
+    tokio::spawn(send_updates(connection.clone(), subscription, sender));
     let mut headers = vec![
         (header::CACHE_CONTROL, "no-store".to_owned()),
         (
@@ -85,12 +92,18 @@ pub(super) async fn stream_events(
     }))
 }
 
+/// The part of one page in the live updates.
+struct Subscription {
+    language: Language,
+    messages: broadcast::Receiver<Bytes>,
+    _place: QuotaPermit,
+}
+
 /// Sends the full state and then every message, until the client disconnects or the server stops.
 async fn send_updates(
     connection: Arc<HttpConnection>,
-    mut messages: broadcast::Receiver<Bytes>,
+    mut subscription: Subscription,
     sender: mpsc::Sender<Bytes>,
-    _place: QuotaPermit,
 ) {
     let mut stream = OpenStream::new(connection.clone(), sender);
     let mut next = Some(Bytes::from(format!("retry: {RETRY_MS}\n\n")));
@@ -104,7 +117,8 @@ async fn send_updates(
                 let Some(_large) = connection.guard.acquire_large().await else {
                     return;
                 };
-                let rows = current_rows(&connection.shared.live, &connection.shared.control).await;
+                let shared = &connection.shared;
+                let rows = current_rows(&shared.live, &shared.control, subscription.language).await;
                 if let Some(rows) = &rows {
                     connection
                         .shared
@@ -123,7 +137,7 @@ async fn send_updates(
                 phase_event(&connection.shared.control).await
             }
             None => tokio::select! {
-                received = messages.recv() => match received {
+                received = subscription.messages.recv() => match received {
                     Ok(message) => message,
                     Err(broadcast::error::RecvError::Lagged(count)) => {
                         owes_all = true;
@@ -169,34 +183,44 @@ async fn is_stopping(control: &ControlHandle) -> bool {
 struct PageState {
     views: Vec<ProcessView>,
     usages: HashMap<i32, ProcessUsage>,
-    rows: Vec<ProcessRow>,
+    /// The rows in each language in which a page is open.
+    rows: BTreeMap<Language, Vec<ProcessRow>>,
 }
+
+/// The message for the pages of each language. None: nothing to tell.
+type PageMessages = BTreeMap<Language, Bytes>;
 
 /// All rows, also while the daemon is stopping. `None`: the engine has ended.
-async fn current_rows(live: &LiveUpdates, control: &ControlHandle) -> Option<Vec<ProcessRow>> {
-    let look = next_state(live, control, PageState::default()).await;
-    look.map(|(shown, _)| shown.rows)
+async fn current_rows(
+    live: &LiveUpdates,
+    control: &ControlHandle,
+    language: Language,
+) -> Option<Vec<ProcessRow>> {
+    let look = next_state(live, control, PageState::default(), vec![language]).await;
+    look.map(|(mut shown, _)| shown.rows.remove(&language).unwrap_or_default())
 }
 
-/// Returns the current state, and the message that brings pages from `before` to it. Unchanged rows are reused.
-/// `None`: the engine has ended.
+/// Returns the current state, and the messages that bring pages in `languages` from `before` to it. Unchanged rows are
+/// reused. `None`: the engine has ended.
 async fn next_state(
     live: &LiveUpdates,
     control: &ControlHandle,
     before: PageState,
-) -> Option<(PageState, Option<Bytes>)> {
+    languages: Vec<Language>,
+) -> Option<(PageState, PageMessages)> {
     // Only callers who may see everything get the stream, so the daemon itself reads the state once for all of them.
     let views = list_processes(control, &Caller::DAEMON).await.ok()?;
     let usages = live.sampler.sample_usage(pids(&views)).await;
-    run_blocking(move || diff_rows(before, views, usages, crate::sys::time_zone)).await
+    run_blocking(move || diff_rows(before, views, usages, &languages, crate::sys::time_zone)).await
 }
 
 fn diff_rows(
-    before: PageState,
+    mut before: PageState,
     views: Vec<ProcessView>,
     usages: HashMap<i32, ProcessUsage>,
+    languages: &[Language],
     zone: impl FnOnce() -> TimeZone,
-) -> (PageState, Option<Bytes>) {
+) -> (PageState, PageMessages) {
     let same_processes = before.views.len() == views.len()
         && before
             .views
@@ -205,39 +229,54 @@ fn diff_rows(
             .all(|(before, now)| before.name == now.name && before.group == now.group);
     // Read for the first row that needs it.
     let zone = LazyCell::new(zone);
-    let make = |view: &ProcessView| ProcessRow::new(view, usages.get(&view.pid).copied(), &zone);
-    if !same_processes {
-        let rows = views.iter().map(make).collect();
-        let shown = PageState {
-            views,
-            usages,
-            rows,
+    let make = |view: &ProcessView, language| {
+        ProcessRow::new(view, usages.get(&view.pid).copied(), &zone, language)
+    };
+    let touched: Vec<usize> = if same_processes {
+        let views = before.views.iter().zip(&views).enumerate();
+        let is_touched = |old: &ProcessView, now: &ProcessView| {
+            !is_same(old, now) || before.usages.get(&now.pid) != usages.get(&now.pid)
         };
-        return (shown, Some(sse_event("layout", &())));
-    }
-    let mut rows = before.rows;
-    let mut changed = Vec::new();
-    for (at, (old, now)) in before.views.iter().zip(&views).enumerate() {
-        let usage = |usages: &HashMap<i32, ProcessUsage>| usages.get(&now.pid).copied();
-        if is_same(old, now) && usage(&before.usages) == usage(&usages) {
+        let touched = views.filter(|(_, (old, now))| is_touched(old, now));
+        touched.map(|(at, _)| at).collect()
+    } else {
+        Vec::new()
+    };
+    let mut shown = BTreeMap::new();
+    let mut messages = PageMessages::new();
+    for &language in languages {
+        let kept = before.rows.remove(&language).filter(|_| same_processes);
+        let Some(mut rows) = kept else {
+            let rows: Vec<ProcessRow> = views.iter().map(|view| make(view, language)).collect();
+            let message = match same_processes {
+                // The first page in this language.
+                true => sse_event("rows", &rows),
+                false => sse_event("layout", &()),
+            };
+            messages.insert(language, message);
+            shown.insert(language, rows);
             continue;
+        };
+        let mut changed = Vec::new();
+        for &at in &touched {
+            let row = make(&views[at], language);
+            if !row.is_covered_by(&rows[at]) {
+                changed.push(at);
+            }
+            rows[at] = row;
         }
-        let row = make(now);
-        if !row.is_covered_by(&rows[at]) {
-            changed.push(at);
+        if !changed.is_empty() {
+            let changed: Vec<&ProcessRow> = changed.iter().map(|&at| &rows[at]).collect();
+            messages.insert(language, sse_event("rows", &changed));
         }
-        rows[at] = row;
+        shown.insert(language, rows);
     }
-    let message = (!changed.is_empty()).then(|| {
-        let changed: Vec<&ProcessRow> = changed.iter().map(|&at| &rows[at]).collect();
-        sse_event("rows", &changed)
-    });
-    let shown = PageState {
+    let state = PageState {
         views,
         usages,
-        rows,
+        rows: shown,
     };
-    (shown, message)
+    (state, messages)
 }
 
 /// Sends changes to all pages, as long as any page is connected.
@@ -253,21 +292,26 @@ async fn broadcast_changes(
     loop {
         while changes.try_next().is_some() {}
         let looked = Instant::now();
-        let Some((now, message)) = next_state(&live, &control, std::mem::take(&mut shown)).await
-        else {
+        let languages = live.languages();
+        let before = std::mem::take(&mut shown);
+        let Some((now, messages)) = next_state(&live, &control, before, languages).await else {
             break;
         };
         shown = now;
         if !is_told && is_stopping(&control).await {
             is_told = true;
-            let _ = live.messages.send(sse_event("stopping", &()));
+            for language in Language::ALL {
+                let _ = live.messages(language).send(sse_event("stopping", &()));
+            }
         }
-        if !is_first && let Some(message) = message {
-            // An error means that no page is connected.
-            let _ = live.messages.send(message);
+        if !is_first {
+            for (language, message) in messages {
+                // An error means that no page is connected.
+                let _ = live.messages(language).send(message);
+            }
         }
         is_first = false;
-        if live.messages.receiver_count() == 0 {
+        if live.languages().is_empty() {
             break;
         }
         let received = tokio::select! {
@@ -314,7 +358,9 @@ mod tests {
             (pid, usage)
         };
         let usages = usages.iter().map(usage).collect();
-        let (shown, told) = diff_rows(before, views, usages, || TimeZone::UTC);
+        let languages = [Language::English];
+        let (shown, told) = diff_rows(before, views, usages, &languages, || TimeZone::UTC);
+        let told = told.get(&Language::English);
         let told = told.map(|told| String::from_utf8(told.to_vec()).expect("text"));
         (shown, told.unwrap_or_default())
     }
@@ -332,7 +378,7 @@ mod tests {
             "{told}"
         );
         assert!(told.ends_with("}]\n\n"), "{told}");
-        assert_eq!(shown.rows[0].pid, 8);
+        assert_eq!(shown.rows[&Language::English][0].pid, 8);
         // The row of an unchanged process keeps its old uptime; pages count on by themselves.
         let (shown, told) = after(shown, vec![view(8, 9)], &[(8, 1 << 20)]);
         assert!(
@@ -343,6 +389,20 @@ mod tests {
         assert_eq!(told, "", "it looks the same");
         let (shown, told) = after(shown, vec![], &[]);
         assert_eq!(told, layout);
-        assert!(shown.rows.is_empty());
+        assert!(shown.rows[&Language::English].is_empty());
+    }
+
+    #[test]
+    fn the_first_page_in_a_language_makes_all_rows_for_it() {
+        let languages = Language::ALL;
+        let (shown, _) = after(PageState::default(), vec![view(7, 1)], &[]);
+        let views = vec![view(7, 2)];
+        let (shown, told) = diff_rows(shown, views, HashMap::new(), &languages, || TimeZone::UTC);
+        let told: Vec<&Language> = told.keys().collect();
+        assert_eq!(told, [&Language::Chinese]);
+        assert_eq!(shown.rows[&Language::Chinese][0].state_word, "运行");
+        let views = vec![view(8, 2)];
+        let (_, told) = diff_rows(shown, views, HashMap::new(), &languages, || TimeZone::UTC);
+        assert_eq!(told.len(), 2);
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use hyper::body::Bytes;
 use tokio::sync::broadcast;
 
+use super::texts::Language;
 use crate::control::EventFeed;
 use crate::server::budget::ClientQuota;
 use crate::server::calls::cgroup_usage::CgroupSampler;
@@ -23,7 +24,8 @@ const WAITING_MAX: usize = 16;
 /// State shared by all pages.
 pub(in crate::server) struct LiveUpdates {
     pub(super) feed: EventFeed,
-    pub(super) messages: broadcast::Sender<Bytes>,
+    /// The messages to the pages of each language.
+    messages: [broadcast::Sender<Bytes>; Language::ALL.len()],
     /// Whether the task is running.
     pub(super) running: AtomicBool,
     pub(super) streams: Arc<ClientQuota>,
@@ -41,12 +43,27 @@ impl LiveUpdates {
         let streams = STREAMS_MAX.min(connections_max / 4).max(1);
         Arc::new(Self {
             feed,
-            messages: broadcast::channel(WAITING_MAX).0,
+            messages: Language::ALL.map(|_| broadcast::channel(WAITING_MAX).0),
             running: AtomicBool::new(false),
             streams: ClientQuota::new(streams),
             actions: ClientQuota::new(ACTIONS_MAX),
             sampler: Arc::default(),
             cgroups: Arc::default(),
         })
+    }
+
+    /// The messages to the pages in `language`.
+    pub(super) const fn messages(&self, language: Language) -> &broadcast::Sender<Bytes> {
+        let [english, chinese] = &self.messages;
+        match language {
+            Language::English => english,
+            Language::Chinese => chinese,
+        }
+    }
+
+    /// The languages in which a page is open.
+    pub(super) fn languages(&self) -> Vec<Language> {
+        let is_open = |language: &Language| self.messages(*language).receiver_count() > 0;
+        Language::ALL.into_iter().filter(is_open).collect()
     }
 }

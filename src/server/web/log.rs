@@ -7,11 +7,14 @@ use maud::{Markup, html};
 
 use super::action_outcome::unexpected;
 use super::form::Form;
+use super::language::PageRequest;
 use super::last_stderr::last_stderr;
+use super::page::{self, Frame, SEARCH_KEYS};
 use super::page_response::html_page;
 use super::perform_action::call_method;
+use super::row;
 use super::table::clear_question;
-use super::{page, row};
+use super::texts::{Language, Text};
 use crate::api::{Caller, Fault, FaultCode, LogRef, Permission, Reply, Request};
 use crate::control;
 use crate::domain::Channel;
@@ -70,17 +73,22 @@ struct LogSubject<'a> {
     channel: Option<Channel>,
     /// Whether the daemon chose the channel, because the address names none.
     is_chosen: bool,
-    note: Option<&'static str>,
+    note: Option<Text>,
     /// What ended instances wrote last. `None`: nothing is known.
     ended: Option<Markup>,
 }
 
 impl<'a> LogSubject<'a> {
-    fn of_process(name: &'a str, channel: Channel, asked: Option<Channel>) -> Self {
+    fn of_process(
+        name: &'a str,
+        channel: Channel,
+        asked: Option<Channel>,
+        language: Language,
+    ) -> Self {
         let mut hidden = vec![("processname", name)];
         hidden.extend(asked.map(|asked| ("channel", asked.name())));
         Self {
-            title: format!("Supervisor tail of process {name}"),
+            title: language.fill(Text::TailTitle, &[&name]),
             heading: name.to_owned(),
             path: "tail.html",
             hidden,
@@ -110,6 +118,9 @@ impl<'a> LogSubject<'a> {
     }
 }
 
+/// The name that Supervisor shows if the address has none.
+const NO_NAME: &str = "None";
+
 /// The number of bytes to show.
 ///
 /// # Source
@@ -129,8 +140,10 @@ fn log_limit(form: &Form) -> u64 {
 pub(super) async fn process_log_page(
     connection: &Arc<HttpConnection>,
     caller: Caller,
+    request: &PageRequest,
     form: &Form,
 ) -> HandlerResponse {
+    let language = request.language;
     let limit = log_limit(form);
     let search = form.get("search").unwrap_or("");
     let asked = match form.get("channel") {
@@ -139,9 +152,10 @@ pub(super) async fn process_log_page(
         _ => None,
     };
     let Some(name) = form.get("processname") else {
-        let found = LogExcerpt::message("No process name found".to_owned());
-        let subject = LogSubject::of_process("None", asked.unwrap_or(Channel::Stdout), asked);
-        let html = render_log(connection, &subject, limit, search, false, &found);
+        let found = LogExcerpt::message(language.say(Text::NoProcessName).to_owned());
+        let channel = asked.unwrap_or(Channel::Stdout);
+        let subject = LogSubject::of_process(NO_NAME, channel, asked, language);
+        let html = render_log(connection, request, &subject, limit, search, false, &found);
         return html_page(StatusCode::OK, html);
     };
     let mut channel = asked.unwrap_or(Channel::Stdout);
@@ -160,12 +174,13 @@ pub(super) async fn process_log_page(
     let is_unknown = read
         .as_ref()
         .is_err_and(|fault| fault.code == FaultCode::BadName);
-    let found = read.unwrap_or_else(|fault| LogExcerpt::message(fault_message(&fault, name)));
-    let mut subject = LogSubject::of_process(name, channel, asked);
+    let found =
+        read.unwrap_or_else(|fault| LogExcerpt::message(fault_message(&fault, name, language)));
+    let mut subject = LogSubject::of_process(name, channel, asked, language);
     if is_unknown {
         // Differs: Supervisor answers 200.
         subject.channel = None;
-        let html = render_log(connection, &subject, limit, search, true, &found);
+        let html = render_log(connection, request, &subject, limit, search, true, &found);
         return html_page(StatusCode::NOT_FOUND, html);
     }
     let control = &connection.shared.control;
@@ -174,15 +189,15 @@ pub(super) async fn process_log_page(
         && let Some(process) = views.first()
     {
         let has_log = process.stdout_logfile.is_some() || process.stderr_logfile.is_some();
-        let ask = clear_question(process.name.as_str(), process.group.as_str());
+        let ask = clear_question(process.name.as_str(), process.group.as_str(), language);
         subject.clear = has_log.then(|| (format!("clear {name}"), ask));
         subject.restart = Some(format!("restart {name}"));
-        subject.ended = last_stderr(connection, caller, name).await;
+        subject.ended = last_stderr(connection, caller, name, language).await;
     }
     if asked.is_none() && channel == Channel::Stderr {
-        subject.note = Some("Standard output is empty. Standard error is shown.");
+        subject.note = Some(Text::StderrShown);
     }
-    let html = render_log(connection, &subject, limit, search, true, &found);
+    let html = render_log(connection, request, &subject, limit, search, true, &found);
     html_page(StatusCode::OK, html)
 }
 
@@ -194,16 +209,21 @@ fn has_text(read: &Result<LogExcerpt, Fault>) -> bool {
 pub(super) async fn daemon_log_page(
     connection: &Arc<HttpConnection>,
     caller: Caller,
+    request: &PageRequest,
     form: &Form,
 ) -> HandlerResponse {
+    let language = request.language;
     let limit = log_limit(form);
     let search = form.get("search").unwrap_or("");
     let found = fetch_excerpt(connection, caller, LogRef::Daemon, limit)
         .await
-        .unwrap_or_else(|fault| LogExcerpt::message(fault_message(&fault, "the daemon's log")));
+        .unwrap_or_else(|fault| {
+            let name = language.say(Text::TheDaemonsLog);
+            LogExcerpt::message(fault_message(&fault, name, language))
+        });
     let subject = LogSubject {
-        title: "Supervisor tail of the daemon's log".to_owned(),
-        heading: "Daemon log".to_owned(),
+        title: language.say(Text::MainTailTitle).to_owned(),
+        heading: language.say(Text::DaemonLog).to_owned(),
         path: "maintail.html",
         hidden: Vec::new(),
         follow: "mainlogtail".to_owned(),
@@ -214,7 +234,7 @@ pub(super) async fn daemon_log_page(
         note: None,
         ended: None,
     };
-    let html = render_log(connection, &subject, limit, search, true, &found);
+    let html = render_log(connection, request, &subject, limit, search, true, &found);
     html_page(StatusCode::OK, html)
 }
 
@@ -222,8 +242,10 @@ pub(super) async fn daemon_log_page(
 pub(super) async fn group_log_page(
     connection: &Arc<HttpConnection>,
     caller: Caller,
+    request: &PageRequest,
     form: &Form,
 ) -> HandlerResponse {
+    let language = request.language;
     let group = form.get("group").unwrap_or("");
     let views = match list_processes(&connection.shared.control, &caller).await {
         Ok(views) => views,
@@ -239,40 +261,40 @@ pub(super) async fn group_log_page(
         let of = LogRef::Process(name.clone(), Channel::Stdout);
         let text = match fetch_excerpt(connection, caller.clone(), of, GROUP_LIMIT).await {
             Ok(found) => found.text,
-            Err(fault) => fault_message(&fault, &name),
+            Err(fault) => fault_message(&fault, &name, language),
         };
         shown.push((view.name.as_str(), name, text));
     }
     let bar = html! {
-        a href="./" { "Processes" }
-        a href={ "grouptail.html?group=" (url_quoted(group)) } { "Refresh" }
+        a href={ "grouptail.html?group=" (url_quoted(group)) } { (language.say(Text::Refresh)) }
     };
     let content = html! {
-        div.tools.logtools { h1 { "Group " (group) } }
+        div.tools.logtools { h1 { (language.fill(Text::GroupHeading, &[&group])) } }
         @if members.is_empty() {
-            p { "No such group. " a href="./" { "To the status page" } }
+            p { (language.say(Text::NoSuchGroup)) a href="./" { (language.say(Text::ToStatusPage)) } }
         }
         @if members.len() > MEMBERS_MAX {
-            p { "The first " (MEMBERS_MAX) " of " (members.len()) " processes" }
+            p { (language.fill(Text::FirstOf, &[&MEMBERS_MAX, &members.len()])) }
         }
         @for (name, namespec, text) in &shown {
             h2 { a href={ "tail.html?processname=" (url_quoted(namespec)) "&limit=65536" } { (name) } }
-            @if text.is_empty() { p.note { "This log is empty." } } @else { pre.part tabindex="0" { "\n" (text) } }
+            @if text.is_empty() { p.note { (language.say(Text::LogEmpty)) } } @else { pre.part tabindex="0" { "\n" (text) } }
         }
     };
-    let title = format!("Supervisor tail of group {group}");
+    let title = language.fill(Text::GroupTailTitle, &[&group]);
     let status = match members.is_empty() {
         true => StatusCode::NOT_FOUND,
         false => StatusCode::OK,
     };
-    html_page(status, page::render_frame(&title, &[], &bar, &content))
+    let frame = Frame::new(request, title).bar(bar);
+    html_page(status, frame.render(&content))
 }
 
 /// What the page shows in place of the log of `name`.
-fn fault_message(fault: &Fault, name: &str) -> String {
+fn fault_message(fault: &Fault, name: &str, language: Language) -> String {
     match fault.code {
-        FaultCode::NoFile => format!("No file for {name}"),
-        _ => format!("ERROR: {}", unexpected(fault)),
+        FaultCode::NoFile => language.fill(Text::NoFileFor, &[&name]),
+        _ => language.fill(Text::ErrorMessage, &[&unexpected(fault, language)]),
     }
 }
 
@@ -331,34 +353,71 @@ fn matching_lines(text: &str, search: &str) -> String {
 
 fn render_log(
     connection: &HttpConnection,
+    request: &PageRequest,
     subject: &LogSubject<'_>,
     limit: u64,
     search: &str,
     is_named: bool,
     found: &LogExcerpt,
 ) -> Markup {
+    let language = request.language;
     let is_gone = is_named && subject.channel.is_none() && subject.path == "tail.html";
     let named = subject.channel.filter(|_| !subject.is_chosen);
     let shown = matching_lines(&found.text, search);
     let empty = match (found.text.is_empty(), shown.is_empty()) {
-        (true, _) => Some("This log is empty."),
-        (false, true) => Some("No matching lines."),
+        (true, _) => Some(Text::LogEmpty),
+        (false, true) => Some(Text::NoMatchingLines),
         (false, false) => None,
     };
     let bar = html! {
-        a href="./" { "Processes" }
-        span #live.script.live { "connecting…" }
+        span #live.script.live { (language.say(Text::Connecting)) }
         @if is_named {
             noscript {
-                a #refresh_anchor href=(subject.address(limit, named)) { "Refresh" }
+                a #refresh_anchor href=(subject.address(limit, named)) { (language.say(Text::Refresh)) }
             }
         }
     };
     let content = html! {
+        (render_log_tools(connection.token.text(), subject, limit, search, language))
+        p #empty.note hidden[empty.is_none()] { (empty.map_or("", |empty| language.say(empty))) }
+        @if let Some(note) = subject.note { p #other.note { (language.say(note)) } }
+        @if is_gone {
+            p.note { (language.say(Text::NoSuchProcess)) a href="./" { (language.say(Text::ToStatusPage)) } }
+        }
+        // HTML drops a line break at the beginning of this element. The extra one here preserves a line break of the
+        // log.
+        pre #log tabindex="0" role="log" aria-live="off" aria-label=(language.fill(Text::LogOf, &[&subject.heading]))
+            data-follow=[found.end.map(|_| &subject.follow)] data-end=[found.end] data-file=[found.file] {
+            "\n" (shown)
+        }
+        button #newer.script type="button" hidden {}
+        @if let Some(ended) = &subject.ended { (ended) }
+    };
+    let frame = Frame::new(request, subject.title.as_str());
+    let frame = match subject.path {
+        "maintail.html" => frame.current(page::DAEMON_LOG),
+        _ => frame,
+    };
+    frame
+        .bar(bar)
+        .scripts(&["log.js"], SEARCH_KEYS)
+        .render(&content)
+}
+
+/// The heading of a log, the search, and the buttons.
+fn render_log_tools(
+    token: &str,
+    subject: &LogSubject<'_>,
+    limit: u64,
+    search: &str,
+    language: Language,
+) -> Markup {
+    let last = |bytes| language.fill(Text::LastBytes, &[&row::format_size(bytes)]);
+    html! {
         div.tools.logtools {
             h1 { (subject.heading) }
             @if let Some(current) = subject.channel {
-                nav aria-label="Stream" {
+                nav aria-label=(language.say(Text::Stream)) {
                     @for channel in [Channel::Stdout, Channel::Stderr] {
                         a href=(subject.address(limit, Some(channel))) aria-current=[(channel == current).then_some("page")] {
                             (channel.name())
@@ -366,48 +425,37 @@ fn render_log(
                     }
                 }
             }
-            label.script { input #follow type="checkbox" checked; " Follow" }
+            label.script { input #follow type="checkbox" checked; (language.say(Text::Follow)) }
             form #search method="get" action=(subject.path) role="search" {
                 @for (name, value) in &subject.hidden {
                     input type="hidden" name=(name) value=(value);
                 }
-                input #find type="search" name="search" value=(search) placeholder="Search (/)"
-                    aria-label="Show lines that contain" autocomplete="off";
+                input #find type="search" name="search" value=(search) placeholder=(language.say(Text::SearchHint))
+                    aria-label=(language.say(Text::SearchLabel)) autocomplete="off";
                 output #hits.script {}
-                select #limit name="limit" aria-label="How much is shown" {
+                select #limit name="limit" aria-label=(language.say(Text::HowMuch)) {
                     @for offered in LIMITS {
-                        option value=(offered) selected[offered == limit] { "last " (row::format_size(offered)) }
+                        option value=(offered) selected[offered == limit] { (last(offered)) }
                     }
                     @if !LIMITS.contains(&limit) {
-                        option value=(limit) selected { "last " (row::format_size(limit)) }
+                        option value=(limit) selected { (last(limit)) }
                     }
                 }
-                noscript { button { "Show" } }
+                noscript { button { (language.say(Text::Show)) } }
             }
             @if subject.clear.is_some() || subject.restart.is_some() {
                 form #clear method="post" action="actions" {
-                    input type="hidden" name="token" value=(connection.token.text());
+                    input type="hidden" name="token" value=(token);
                     @if let Some(restart) = &subject.restart {
-                        button.restart name="do" value=(restart) { "Restart" }
+                        button.restart name="do" value=(restart) { (language.say(Text::Restart)) }
                     }
                     @if let Some((clear, ask)) = &subject.clear {
-                        button.clear name="do" value=(clear) data-ask=(ask) { "Clear log" }
+                        button.clear name="do" value=(clear) data-ask=(ask) { (language.say(Text::ClearLog)) }
                     }
                 }
             }
         }
-        p #empty.note hidden[empty.is_none()] { (empty.unwrap_or_default()) }
-        @if let Some(note) = subject.note { p #other.note { (note) } }
-        @if is_gone { p.note { "There is no such process. " a href="./" { "To the status page" } } }
-        // HTML drops a line break at the beginning of this element. The extra one here preserves a line break of the
-        // log.
-        pre #log tabindex="0" data-follow=[found.end.map(|_| &subject.follow)] data-end=[found.end] data-file=[found.file] {
-            "\n" (shown)
-        }
-        button #newer.script type="button" hidden {}
-        @if let Some(ended) = &subject.ended { (ended) }
-    };
-    page::render_frame(&subject.title, &["log.js"], &bar, &content)
+    }
 }
 
 #[cfg(test)]

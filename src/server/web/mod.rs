@@ -9,8 +9,10 @@ mod actions;
 mod assets;
 mod confirmation;
 mod csrf;
+mod error_page;
 mod file_list;
 mod form;
+mod language;
 mod last_stderr;
 mod links;
 mod live;
@@ -21,8 +23,12 @@ mod page_actions;
 mod page_response;
 mod perform_action;
 mod row;
+mod row_text;
 mod status;
 mod table;
+mod table_view;
+mod texts;
+mod toolbar;
 
 use std::sync::Arc;
 
@@ -34,9 +40,11 @@ use crate::api::Caller;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::{CustomBody, HandlerResponse, custom_response};
 use form::Form;
+use language::{PageRequest, choose_language, language_of};
 
 pub(super) use assets::assets_modified;
 pub(super) use csrf::{csrf_refusal, may_change, own_host_names};
+pub(super) use error_page::with_error_page;
 pub(super) use file_list::render_file_list;
 pub(super) use live_updates::LiveUpdates;
 pub(super) use perform_action::run_to_completion;
@@ -55,7 +63,9 @@ pub(in crate::server) async fn handle_page(
     let answer = match page {
         "ok.html" if is_head => custom_response(StatusCode::OK, "text/plain", Vec::new(), "OK"),
         "ok.html" if is_page_method => HandlerResponse::Full("text/plain", "OK".into()),
-        "events" if head.method == Method::GET => live::stream_events(connection, &caller).await,
+        "events" if head.method == Method::GET => {
+            live::stream_events(connection, &caller, language_of(&head.headers)).await
+        }
         "" | "index.html" | "tail.html" | "grouptail.html" | "maintail.html" if is_page_method => {
             let form = match Form::read(connection, head, body).await {
                 Ok(form) => form,
@@ -71,13 +81,19 @@ pub(in crate::server) async fn handle_page(
             let Some(_large) = large else {
                 return HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE);
             };
+            let request = PageRequest::of(head);
             match page {
-                "tail.html" => log::process_log_page(connection, caller, &form).await,
-                "grouptail.html" => log::group_log_page(connection, caller, &form).await,
-                "maintail.html" => log::daemon_log_page(connection, caller, &form).await,
+                "tail.html" => log::process_log_page(connection, caller, &request, &form).await,
+                "grouptail.html" => log::group_log_page(connection, caller, &request, &form).await,
+                "maintail.html" => log::daemon_log_page(connection, caller, &request, &form).await,
                 _ => status::status_page(connection, caller, head, &form).await,
             }
         }
+        "language" if head.method == Method::POST => match Form::read(connection, head, body).await
+        {
+            Ok(form) => choose_language(&form),
+            Err(status) => HandlerResponse::Fatal(status),
+        },
         "actions" if head.method == Method::POST => {
             let form = match Form::read(connection, head, body).await {
                 Ok(form) => form,

@@ -1,7 +1,6 @@
-//! PAGE_ACTIONS: the actions of the page and their buttons. The targets of actions.
+//! PAGE_ACTIONS: the actions of the page, their buttons and messages. The targets of actions.
 
-use std::fmt::Display;
-
+use super::texts::{Language, Text};
 use crate::domain::Namespec;
 
 /// An action of the page, with its button.
@@ -9,11 +8,15 @@ pub(super) struct PageAction {
     /// Its name in forms.
     pub(super) name: &'static str,
     /// Its label on a process or group.
-    pub(super) label: &'static str,
+    pub(super) label: Text,
     /// Its label on everything.
-    pub(super) label_all: &'static str,
-    /// Its past participle, for messages.
-    pub(super) past: &'static str,
+    pub(super) label_all: Text,
+    /// Its label on what is selected.
+    pub(super) label_selected: Text,
+    /// The name of its label on what is shown or selected, which the script counts.
+    pub(super) label_these: Text,
+    /// The message that all of it succeeded, that nothing did, and that a part did.
+    pub(super) messages: [Text; 3],
     /// The methods for one process or group, in the order in which they are called.
     pub(super) one: &'static [&'static str],
     /// The methods for all processes.
@@ -24,17 +27,21 @@ pub(super) struct PageAction {
 pub(super) const PAGE_ACTIONS: &[PageAction] = &[
     PageAction {
         name: "start",
-        label: "Start",
-        label_all: "Start all",
-        past: "started",
+        label: Text::Start,
+        label_all: Text::StartAll,
+        label_selected: Text::StartSelected,
+        label_these: Text::StartThese,
+        messages: [Text::Started, Text::NotStarted, Text::SomeStarted],
         one: &["supervisor.startProcess"],
         all: &["supervisor.startAllProcesses"],
     },
     PageAction {
         name: "restart",
-        label: "Restart",
-        label_all: "Restart all",
-        past: "restarted",
+        label: Text::Restart,
+        label_all: Text::RestartAll,
+        label_selected: Text::RestartSelected,
+        label_these: Text::RestartThese,
+        messages: [Text::Restarted, Text::NotRestarted, Text::SomeRestarted],
         one: &["supervisor.stopProcess", "supervisor.startProcess"],
         all: &[
             "supervisor.stopAllProcesses",
@@ -43,17 +50,21 @@ pub(super) const PAGE_ACTIONS: &[PageAction] = &[
     },
     PageAction {
         name: "stop",
-        label: "Stop",
-        label_all: "Stop all",
-        past: "stopped",
+        label: Text::Stop,
+        label_all: Text::StopAll,
+        label_selected: Text::StopSelected,
+        label_these: Text::StopThese,
+        messages: [Text::Stopped, Text::NotStopped, Text::SomeStopped],
         one: &["supervisor.stopProcess"],
         all: &["supervisor.stopAllProcesses"],
     },
     PageAction {
         name: "clear",
-        label: "Clear",
-        label_all: "Clear all logs",
-        past: "cleared",
+        label: Text::Clear,
+        label_all: Text::ClearAll,
+        label_selected: Text::ClearSelected,
+        label_these: Text::ClearThese,
+        messages: [Text::LogCleared, Text::NotCleared, Text::SomeCleared],
         one: &["supervisor.clearProcessLogs"],
         all: &["supervisor.clearAllProcessLogs"],
     },
@@ -62,6 +73,9 @@ pub(super) const PAGE_ACTIONS: &[PageAction] = &[
 pub(super) fn find_action(word: &str) -> Option<&'static PageAction> {
     PAGE_ACTIONS.iter().find(|action| action.name == word)
 }
+
+/// The value of a button that acts on the processes which the form selects. No process has this name.
+pub(super) const SELECTED: &str = ":selected";
 
 /// The target of an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,9 +87,27 @@ pub(super) enum ActionTarget {
     },
     Group(String),
     All,
+    /// The processes that the form selects, by their full namespecs.
+    Selected(Vec<String>),
 }
 
 impl ActionTarget {
+    /// Reads `group:process`, `group:*`, `process` or `*`. `selected` are the names that the form selects.
+    pub(super) fn parse_with<'a>(text: &str, selected: impl Iterator<Item = &'a str>) -> Self {
+        if text != SELECTED {
+            return Self::parse(text);
+        }
+        let mut names: Vec<String> = Vec::new();
+        for name in selected {
+            let Namespec { group, process } = Namespec::parse(name);
+            let full = format!("{group}:{}", process.unwrap_or_else(|| "*".to_owned()));
+            if !names.contains(&full) {
+                names.push(full);
+            }
+        }
+        Self::Selected(names)
+    }
+
     /// Reads `group:process`, `group:*`, `process` or `*`.
     pub(super) fn parse(text: &str) -> Self {
         if text == "*" {
@@ -101,27 +133,59 @@ impl ActionTarget {
             Self::One { full, .. } => full.clone(),
             Self::Group(group) => format!("{group}:*"),
             Self::All => "*".to_owned(),
+            Self::Selected(_) => SELECTED.to_owned(),
         }
     }
-}
 
-impl ActionTarget {
+    /// The names that a form must select for this target.
+    pub(super) fn selected(&self) -> &[String] {
+        match self {
+            Self::Selected(names) => names,
+            Self::One { .. } | Self::Group(_) | Self::All => &[],
+        }
+    }
+
     /// The target's name within a sentence.
-    pub(super) fn to_phrase(&self) -> String {
+    pub(super) fn to_phrase(&self, language: Language) -> String {
         match self {
-            Self::One { shown, .. } => format!("process {shown}"),
-            Self::Group(group) => format!("group {group}"),
-            Self::All => "all processes".to_owned(),
+            Self::One { shown, .. } => language.fill(Text::ProcessPhrase, &[shown]),
+            Self::Group(group) => language.fill(Text::GroupPhrase, &[group]),
+            Self::All => language.say(Text::AllPhrase).to_owned(),
+            Self::Selected(names) => language.fill(Text::SelectedPhrase, &[&names.len()]),
+        }
+    }
+
+    /// The target's name at the beginning of a message.
+    pub(super) fn to_subject(&self, language: Language) -> String {
+        match self {
+            Self::One { shown, .. } => language.fill(Text::ProcessNamed, &[shown]),
+            Self::Group(group) => language.fill(Text::GroupNamed, &[group]),
+            Self::All => language.say(Text::AllNamed).to_owned(),
+            Self::Selected(names) => language.fill(Text::SelectedNamed, &[&names.len()]),
+        }
+    }
+
+    /// The target's name in a message about its logs.
+    pub(super) fn to_log_owner(&self, language: Language) -> String {
+        match self {
+            Self::One { shown, .. } => shown.clone(),
+            Self::All => language.say(Text::LogsOfAll).to_owned(),
+            Self::Group(_) | Self::Selected(_) => self.to_phrase(language),
         }
     }
 }
 
-impl Display for ActionTarget {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::One { shown, .. } => write!(f, "Process {shown}"),
-            Self::Group(group) => write!(f, "Group {group}"),
-            Self::All => f.write_str("All"),
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_selects_processes_once_each() {
+        let parse = |text| ActionTarget::parse_with(text, ["a", "g:b", "a:a", "h:*"].into_iter());
+        let names = ["a:a", "g:b", "h:*"].map(str::to_owned).to_vec();
+        assert_eq!(parse(":selected"), ActionTarget::Selected(names));
+        assert_eq!(parse("*"), ActionTarget::All);
+        // A process may have this name.
+        assert_eq!(parse("selected"), ActionTarget::parse("selected"));
     }
 }

@@ -46,7 +46,17 @@ pub(super) fn protection_headers() -> Vec<(HeaderName, String)> {
 
 /// A redirect: the error page of `status` with a `Location` header.
 pub(super) fn redirect(status: StatusCode, location: String) -> HandlerResponse {
+    redirect_with(status, location, Vec::new())
+}
+
+/// A redirect with further headers.
+pub(super) fn redirect_with(
+    status: StatusCode,
+    location: String,
+    more: Vec<(HeaderName, String)>,
+) -> HandlerResponse {
     let mut headers = no_cache_headers();
+    headers.extend(more);
     headers.push((header::LOCATION, location));
     custom_response(status, "text/html", headers, response::error_page(status))
 }

@@ -1,12 +1,19 @@
 //! Performs actions of the page. They call methods of METHODS with the same authorisation as XML-RPC.
 
+use tokio::task::JoinSet;
+
 use super::action_outcome::{ActionOutcome, outcome};
 use super::page_actions::{ActionTarget, PageAction};
+use super::texts::Language;
 use crate::api::xmlrpc::RpcValue;
 use crate::api::{BoundCall, Caller, Fault, FaultCode, Reply, TargetResult, find_method};
 use crate::control::ControlHandle;
+use crate::domain::{GroupName, Namespec, ProcessName};
 use crate::server::calls::execute::ask_engine;
 use crate::server::http::connection::HttpConnection;
+
+/// Maximum number of selected processes on which an action works at the same time.
+const AT_ONCE: usize = 1024;
 
 /// Calls a method. The target is passed only if the method takes a namespec.
 pub(super) async fn call_method(
@@ -44,6 +51,7 @@ pub(super) async fn perform_action(
     caller: &Caller,
     action: &PageAction,
     target: &ActionTarget,
+    language: Language,
 ) -> ActionOutcome {
     let result = match target {
         ActionTarget::Group(group) if action.name == "clear" => {
@@ -54,8 +62,56 @@ pub(super) async fn perform_action(
             call_in_order(control, caller, action.one, Some(&text)).await
         }
         ActionTarget::All => call_in_order(control, caller, action.all, None).await,
+        ActionTarget::Selected(names) => Ok(Reply::Results(
+            perform_on(control, caller, action, names).await,
+        )),
     };
-    outcome(action, target, &result)
+    outcome(action, target, &result, language)
+}
+
+/// Performs an action on each process, many at a time. The results have the order of the names.
+async fn perform_on(
+    control: &ControlHandle,
+    caller: &Caller,
+    action: &PageAction,
+    names: &[String],
+) -> Vec<TargetResult> {
+    let mut results = Vec::new();
+    for part in names.chunks(AT_ONCE) {
+        let mut tasks = JoinSet::new();
+        for (at, name) in part.iter().enumerate() {
+            let (control, caller, name) = (control.clone(), caller.clone(), name.clone());
+            let methods = action.one;
+            tasks.spawn(async move {
+                let done = call_in_order(&control, &caller, methods, Some(&name)).await;
+                (at, results_of(&name, done))
+            });
+        }
+        let mut done = tasks.join_all().await;
+        done.sort_by_key(|(at, _)| *at);
+        results.extend(done.into_iter().flat_map(|(_, results)| results));
+    }
+    results
+}
+
+/// The results of an action on the process or the group that `name` means.
+fn results_of(name: &str, done: Result<Reply, Fault>) -> Vec<TargetResult> {
+    let fault = match done {
+        Ok(Reply::Results(results)) => return results,
+        Ok(_) => None,
+        Err(fault) => Some(fault),
+    };
+    let Namespec { group, process } = Namespec::parse(name);
+    let process = process.unwrap_or_else(|| group.clone());
+    // Names that no process can have: another page made them up.
+    let (Ok(process), Ok(group)) = (ProcessName::parse(&process), GroupName::parse(&group)) else {
+        return Vec::new();
+    };
+    vec![TargetResult {
+        process,
+        group,
+        fault,
+    }]
 }
 
 /// Calls the methods in order. Returns the result of the last one, with the failures of those before it. Stopping a

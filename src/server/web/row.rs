@@ -1,13 +1,12 @@
 //! One process as the page shows it. The texts are the same in HTML and in live updates.
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use super::row_text;
+use super::texts::Language;
 use crate::api::ProcessView;
 use crate::domain::{ProcessHealth, ProcessState};
-use crate::server::calls::last_exit::last_exit;
-use crate::server::calls::process_members::description;
 use crate::server::calls::process_usage::ProcessUsage;
 
 /// The contents of a row. The short names are those of the live updates, which may carry a thousand rows.
@@ -16,24 +15,33 @@ pub(super) struct ProcessRow {
     /// `group:process`.
     #[serde(rename = "n")]
     pub(super) id: String,
-    /// Its state in lower case.
+    /// The name of its state, in lower case.
     #[serde(rename = "s")]
     pub(super) state: String,
+    /// Its state in the language of the page.
+    #[serde(rename = "v")]
+    pub(super) state_word: &'static str,
     /// The class of its state, as in Supervisor's page.
     #[serde(rename = "k")]
     pub(super) class: &'static str,
+    /// The colour of its state.
+    #[serde(rename = "t")]
+    pub(super) tone: &'static str,
     /// The actions that are possible, as a word for the style sheet.
     #[serde(rename = "o")]
     pub(super) offers: &'static str,
     /// Whether the process has a log file that can be cleared.
     #[serde(rename = "l")]
     pub(super) has_log: bool,
-    /// The description of `getProcessInfo`, without the uptime, which the page counts itself.
+    /// What its state is about, without the uptime, which the page counts itself.
     #[serde(rename = "d")]
     pub(super) description: String,
-    /// Its health as the badge shows it. Empty: there is no badge.
+    /// The name of its health as the badge shows it. Empty: there is no badge.
     #[serde(rename = "h")]
     pub(super) health: &'static str,
+    /// Its health in the language of the page.
+    #[serde(rename = "b")]
+    pub(super) health_word: &'static str,
     /// Why it is unhealthy. Empty: it is not.
     #[serde(rename = "w")]
     pub(super) health_reason: String,
@@ -49,74 +57,67 @@ pub(super) struct ProcessRow {
     /// How the last instance exited.
     #[serde(rename = "e")]
     pub(super) ending: String,
+    /// Seconds since the last instance exited. `None`: no instance has exited.
+    #[serde(rename = "a")]
+    pub(super) age: Option<u64>,
     /// CPU usage.
     #[serde(rename = "c")]
     pub(super) cpu: String,
     /// Resident memory.
     #[serde(rename = "m")]
     pub(super) memory: String,
+    /// CPU usage in thousandths of a processor and memory in bytes, for sums and orders.
+    #[serde(skip)]
+    pub(super) figures: (u64, u64),
 }
 
 impl ProcessRow {
     /// The row of a process. `usage` is `None` if it is unknown.
-    pub(super) fn new(view: &ProcessView, usage: Option<ProcessUsage>, zone: &TimeZone) -> Self {
+    pub(super) fn new(
+        view: &ProcessView,
+        usage: Option<ProcessUsage>,
+        zone: &TimeZone,
+        language: Language,
+    ) -> Self {
         let runs = view.pid != 0;
         let usage = usage.filter(|_| runs);
+        let permille = usage.and_then(|usage| usage.cpu_permille);
+        let health = health_badge(&view.health);
+        let ending = row_text::last_exit(view, zone, language);
         Self {
             id: format!("{}:{}", view.group, view.name),
             state: view.state.name().to_ascii_lowercase(),
+            state_word: language.say(row_text::state_text(view.state)),
             class: state_class(view.state),
+            tone: tone(view),
             offers: offers(view.state),
             has_log: view.stdout_logfile.is_some() || view.stderr_logfile.is_some(),
-            description: match view.state {
-                ProcessState::Running => format!("pid {}", view.pid),
-                _ => description_with_time(view, zone),
-            },
-            health: health_badge(&view.health),
+            description: row_text::description(view, zone, language),
+            health,
+            health_word: language.say(row_text::health_text(health)),
             health_reason: view.health.reason().to_owned(),
             pid: view.pid,
             uptime: runs.then_some(view.uptime),
             restarts: view.restarts,
-            ending: discarded(view) + &last_exit(view, zone),
-            cpu: usage
-                .and_then(|usage| usage.cpu_permille)
-                .map_or_else(String::new, format_percent),
+            age: (!ending.is_empty() && view.stop > 0)
+                .then(|| u64::try_from(view.now.saturating_sub(view.stop)).unwrap_or(0)),
+            ending: row_text::discarded(view, language) + &ending,
+            cpu: permille.map_or_else(String::new, format_percent),
             memory: usage.map_or_else(String::new, |usage| format_size(usage.memory)),
+            figures: (permille.unwrap_or(0), usage.map_or(0, |usage| usage.memory)),
         }
     }
 
-    /// Whether a page that shows `other` needs no update. The uptime is ignored, because pages count it themselves.
+    /// Whether a page that shows `other` needs no update. Uptime and age are ignored, because pages count them
+    /// themselves.
     pub(super) fn is_covered_by(&self, other: &Self) -> bool {
-        let Self {
-            id,
-            state,
-            class,
-            offers,
-            has_log,
-            description,
-            health,
-            health_reason,
-            pid,
-            uptime,
-            restarts,
-            ending,
-            cpu,
-            memory,
-        } = self;
-        *id == other.id
-            && *state == other.state
-            && *class == other.class
-            && *offers == other.offers
-            && *has_log == other.has_log
-            && *description == other.description
-            && *health == other.health
-            && *health_reason == other.health_reason
-            && *pid == other.pid
-            && uptime.is_some() == other.uptime.is_some()
-            && *restarts == other.restarts
-            && *ending == other.ending
-            && *cpu == other.cpu
-            && *memory == other.memory
+        let timeless = |row: &Self| Self {
+            uptime: row.uptime.map(|_| 0),
+            age: row.age.map(|_| 0),
+            figures: (0, 0),
+            ..row.clone()
+        };
+        timeless(self) == timeless(other)
     }
 }
 
@@ -138,6 +139,7 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         restarts,
         next_attempt,
         exit_reason: ending,
+        unexpected_exit,
         status_text,
         resource_events: causes,
         next_run,
@@ -165,6 +167,7 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         && *restarts == other.restarts
         && *next_attempt == other.next_attempt
         && *ending == other.exit_reason
+        && *unexpected_exit == other.unexpected_exit
         && *status_text == other.status_text
         && *causes == other.resource_events
         && *next_run == other.next_run
@@ -180,27 +183,6 @@ const fn health_badge(health: &ProcessHealth) -> &'static str {
         ProcessHealth::None | ProcessHealth::Starting => "",
         ProcessHealth::Healthy | ProcessHealth::Unhealthy(_) => health.name(),
     }
-}
-
-/// The description of a process, with the time of the next attempt in place of the seconds until then, which would have to
-/// be sent to the page again and again.
-fn description_with_time(view: &ProcessView, zone: &TimeZone) -> String {
-    let Some(at) = view.next_attempt else {
-        return description(view, zone);
-    };
-    let next_attempt = None;
-    let mut text = description(
-        &ProcessView {
-            next_attempt,
-            ..view.clone()
-        },
-        zone,
-    );
-    if let Ok(at) = Timestamp::from_second(at) {
-        let at = at.to_zoned(zone.clone());
-        text.push_str(&format!(", next attempt at {}", at.strftime("%H:%M:%S")));
-    }
-    text
 }
 
 /// Whether a button of a row is enabled. Disabled buttons stay in place, so that a double click on one button never
@@ -234,16 +216,23 @@ const fn state_class(state: ProcessState) -> &'static str {
     }
 }
 
-/// The events that a listener pool discarded. They come before the exit status because they matter more.
-fn discarded(view: &ProcessView) -> String {
-    match view.events_discarded {
-        0 => String::new(),
-        count => format!("{count} events discarded; "),
+/// The colour of a state: grey for what does not run, blue for what is about to change, red for what failed, green for
+/// what runs.
+const fn tone(view: &ProcessView) -> &'static str {
+    match view.state {
+        ProcessState::Running => match view.health {
+            ProcessHealth::Unhealthy(_) => "red",
+            _ => "green",
+        },
+        ProcessState::Starting | ProcessState::Stopping => "blue",
+        ProcessState::Fatal | ProcessState::Backoff | ProcessState::Unknown => "red",
+        ProcessState::Exited if view.unexpected_exit => "red",
+        ProcessState::Exited | ProcessState::Stopped => "grey",
     }
 }
 
 /// Formats thousandths of one CPU as `12.3 %`.
-fn format_percent(permille: u64) -> String {
+pub(super) fn format_percent(permille: u64) -> String {
     if permille >= 1000 {
         format!("{} %", permille / 10)
     } else {
@@ -264,83 +253,14 @@ pub(super) fn format_size(bytes: u64) -> String {
     }
 }
 
-/// Formats seconds in the two largest units. The page's script formats them the same way.
-pub(super) fn format_uptime(seconds: u64) -> String {
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, minutes) => format!("{minutes} min {} s", seconds % 60),
-        (0, hours, minutes) => format!("{hours} h {minutes} min"),
-        (days, hours, _) => format!("{days} d {hours} h"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::{ExitReason, ExitStatus};
-    use crate::domain::{Signal, SpawnError};
     use crate::server::calls::process_members::tests::cat;
 
     #[test]
-    fn exit_reasons_are_described() {
-        let term = ExitStatus::Signalled {
-            signal: Signal::parse("TERM").expect("valid"),
-            dumped: false,
-        };
-        let missing = Box::new(SpawnError::NotFound("/x".to_owned()));
-        let table = [
-            (None, ""),
-            (
-                Some(ExitReason::NotSpawned(missing)),
-                "can't find command '/x'",
-            ),
-            (
-                Some(ExitReason::TooQuick(ExitStatus::Exited(1))),
-                "exit status 1, too early · Mar 1 00:00",
-            ),
-            (
-                Some(ExitReason::Unready(ExitStatus::Exited(0))),
-                "exit status 0, before it was ready · Mar 1 00:00",
-            ),
-            (
-                Some(ExitReason::NotReady(term)),
-                "readiness timeout, SIGTERM · Mar 1 00:00",
-            ),
-            (
-                Some(ExitReason::Watchdog(term)),
-                "watchdog, SIGTERM · Mar 1 00:00",
-            ),
-            (
-                Some(ExitReason::ByItself(ExitStatus::Exited(0))),
-                "exit status 0 · Mar 1 00:00",
-            ),
-            (
-                Some(ExitReason::OnRequest(term)),
-                "stopped, SIGTERM · Mar 1 00:00",
-            ),
-        ];
-        for (given, expected) in table {
-            let view = ProcessView {
-                exit_reason: given,
-                stop: 1_772_323_200,
-                ..cat()
-            };
-            assert_eq!(last_exit(&view, &TimeZone::UTC), expected);
-        }
-    }
-
-    #[test]
     fn numbers_are_shortened() {
-        let seconds = [
-            (5, "5 s"),
-            (65, "1 min 5 s"),
-            (3_700, "1 h 1 min"),
-            (200_000, "2 d 7 h"),
-        ];
-        for (given, expected) in seconds {
-            assert_eq!(format_uptime(given), expected);
-        }
         let sizes = [
             (0, "0 KiB"),
             (1_048_575, "1023 KiB"),
@@ -358,7 +278,8 @@ mod tests {
 
     #[test]
     fn a_changed_field_makes_a_different_row() {
-        let changes: [fn(&mut ProcessView); 11] = [
+        let changes: [fn(&mut ProcessView); 12] = [
+            |view| view.unexpected_exit = true,
             |view| view.health = ProcessHealth::Healthy,
             |view| view.pid = 8,
             |view| view.state = ProcessState::Stopping,
@@ -392,10 +313,35 @@ mod tests {
                 pid,
                 ..cat()
             };
-            ProcessRow::new(&view, None, &TimeZone::UTC)
+            ProcessRow::new(&view, None, &TimeZone::UTC, Language::English)
         };
         assert!(row(5, 7).is_covered_by(&row(1, 7)));
         assert!(!row(5, 8).is_covered_by(&row(1, 7)));
         assert!(!row(5, 0).is_covered_by(&row(5, 7)));
+    }
+
+    #[test]
+    fn colours_mean_something() {
+        let exited = |status| {
+            let reason = ExitReason::ByItself(ExitStatus::Exited(status));
+            ProcessView {
+                state: ProcessState::Exited,
+                exit_reason: Some(reason),
+                unexpected_exit: status != 0,
+                ..cat()
+            }
+        };
+        let in_state = |state| ProcessView { state, ..cat() };
+        for (view, expected) in [
+            (cat(), "green"),
+            (exited(0), "grey"),
+            (exited(3), "red"),
+            (in_state(ProcessState::Stopped), "grey"),
+            (in_state(ProcessState::Stopping), "blue"),
+            (in_state(ProcessState::Starting), "blue"),
+            (in_state(ProcessState::Fatal), "red"),
+        ] {
+            assert_eq!(tone(&view), expected, "{view:?}");
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! The status page: everything around the table of processes.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hyper::http::request::Parts;
@@ -8,20 +7,37 @@ use hyper::{Method, StatusCode};
 use maud::{Markup, html};
 
 use super::form::Form;
+use super::language::PageRequest;
+use super::links;
+use super::page::{Frame, PageKey, STATUS};
 use super::page_response::html_page;
 use super::row::ProcessRow;
-use super::{links, page, page_actions, table};
+use super::table::ProcessTable;
+use super::table_view::TableView;
+use super::texts::Text;
+use super::toolbar::render_toolbar;
 use crate::api::{Caller, ProcessView};
 use crate::domain::ProcessState;
 use crate::server::blocking_pool::run_blocking;
 use crate::server::calls::process_list::{list_processes, pids};
 use crate::server::http::connection::HttpConnection;
-use crate::server::http::percent_encoding::url_quoted;
 use crate::server::http::response::HandlerResponse;
 
-/// Maximum length of a message or filter that the page shows, in characters. Both come from the address, so anybody
-/// can set them.
-const SHOWN_MAX: usize = 500;
+/// Maximum length of a message that the page shows, in characters. It comes from the address, so anybody can set it.
+const MESSAGE_MAX: usize = 500;
+
+/// The keys of the page.
+const KEYS: &[PageKey] = &[
+    ("/", Text::KeyFilter),
+    ("Esc", Text::KeyClear),
+    ("j", Text::KeyNext),
+    ("k", Text::KeyPrevious),
+    ("x", Text::KeySelect),
+    ("a", Text::KeySelectShown),
+    ("l", Text::KeyLog),
+    ("f", Text::KeyFailing),
+    ("?", Text::KeyHelp),
+];
 
 /// Approximate memory use of one process while its row is rendered, in bytes.
 const PAGE_BYTES: usize = 2 << 10;
@@ -39,13 +55,11 @@ pub(super) async fn status_page(
     {
         return links::handle_link(connection, caller, head, form, action).await;
     }
-    let cut = |name| {
-        let text: String = form.get(name)?.chars().take(SHOWN_MAX).collect();
-        Some(text)
-    };
+    let message = form.get("message");
     let shown = StatusPage {
-        message: cut("message"),
-        filter: cut("filter").unwrap_or_default(),
+        request: PageRequest::of(head),
+        view: TableView::of(form),
+        message: message.map(|text| text.chars().take(MESSAGE_MAX).collect()),
         token: connection.token.text().to_owned(),
         host: connection
             .shared
@@ -69,7 +83,10 @@ pub(super) async fn status_page(
         let zone = crate::sys::time_zone();
         let rows = views
             .iter()
-            .map(|view| ProcessRow::new(view, usages.get(&view.pid).copied(), &zone))
+            .map(|view| {
+                let usage = usages.get(&view.pid).copied();
+                ProcessRow::new(view, usage, &zone, shown.request.language)
+            })
             .collect::<Vec<_>>();
         render_page(&shown, &views, &rows)
     });
@@ -83,76 +100,58 @@ pub(super) async fn status_page(
 
 /// What the page shows besides processes.
 struct StatusPage {
+    request: PageRequest,
+    view: TableView,
     message: Option<String>,
-    filter: String,
     token: String,
     host: String,
 }
 
 fn render_page(shown: &StatusPage, views: &[ProcessView], rows: &[ProcessRow]) -> Markup {
-    let title = format!("Supervisor Status · {}", shown.host);
+    let language = shown.request.language;
     let bar = html! {
         span.host { (shown.host) }
-        span #live.script.live title="Changes are shown as they happen" { "connecting…" }
-        a href="maintail.html?limit=65536" { "Daemon log" }
-        noscript { a href="./" { "Refresh" } }
+        span #live.script.live title=(language.say(Text::LiveTitle)) { (language.say(Text::Connecting)) }
+        noscript { a href=(shown.view.address()) { (language.say(Text::Refresh)) } }
     };
+    let table = ProcessTable {
+        language,
+        token: &shown.token,
+        view: &shown.view,
+    };
+    let is_nothing_shown = !rows.iter().any(|row| shown.view.matches(row));
     let content = html! {
-        (render_toolbar(shown, views, rows))
+        (render_toolbar(&table, views, rows))
         @if rows.is_empty() {
-            p { "No programs to manage" }
+            div.empty {
+                p.first { (language.say(Text::NoPrograms)) }
+                p { (language.say(Text::NoProgramsHint)) }
+                pre { "supervisorctl update" }
+            }
         } @else {
-            (table::render_table(&shown.token, &shown.filter, views, rows))
+            p #nomatch.empty hidden[!is_nothing_shown] {
+                span { (language.fill(Text::NoMatch, &[&shown.view.filter])) }
+                " " a href=(shown.view.filtered("").address()) data-filter="" { (language.say(Text::ShowAll)) }
+            }
+            (table.render(views, rows))
         }
     };
-    let way_on = match shown.filter.as_str() {
-        "" => "./".to_owned(),
-        filter => format!("./?filter={}", url_quoted(filter)),
-    };
-    let message = shown.message.as_deref().map(|text| (text, way_on.as_str()));
-    page::render_with_message(&title, &["status.js"], &bar, &content, message)
+    let way_on = shown.view.address();
+    Frame::new(&shown.request, page_title(shown, views))
+        .current(STATUS)
+        .bar(bar)
+        .scripts(&["status.js"], KEYS)
+        .message(shown.message.as_deref(), way_on)
+        .render(&content)
 }
 
-/// The state counts, the filter, and the buttons for all processes.
-fn render_toolbar(shown: &StatusPage, views: &[ProcessView], rows: &[ProcessRow]) -> Markup {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for view in views {
-        *counts.entry(view.state.name()).or_default() += 1;
-    }
-    let states = [
-        ProcessState::Running,
-        ProcessState::Starting,
-        ProcessState::Backoff,
-        ProcessState::Stopping,
-        ProcessState::Fatal,
-        ProcessState::Exited,
-        ProcessState::Stopped,
-        ProcessState::Unknown,
-    ];
-    html! {
-        div.tools {
-            nav #counts aria-label="States" {
-                a href="./" data-filter="" { b { (views.len()) } " processes" }
-                @for state in states {
-                    @let word = state.name().to_ascii_lowercase();
-                    @let count = counts.get(state.name()).copied().unwrap_or(0);
-                    a class=(word) href={ "./?filter=" (url_quoted(&word)) } data-filter=(word) hidden[count == 0] {
-                        b { (count) } " " (word)
-                    }
-                }
-            }
-            form #search method="get" action="./" role="search" {
-                input #filter type="search" name="filter" value=(shown.filter) placeholder="Filter (/)"
-                    aria-label="Filter by name or state" autocomplete="off" maxlength=(SHOWN_MAX);
-                noscript { button { "Filter" } }
-            }
-            form.everything method="post" action="actions" {
-                input type="hidden" name="token" value=(shown.token);
-                @for action in page_actions::PAGE_ACTIONS.iter().filter(|action| action.name != "clear" || rows.iter().any(|row| row.has_log)) {
-                    button class=(action.name) name="do" value={ (action.name) " *" }
-                        data-ask={ (action.label) ": all " (views.len()) " processes?" } { (action.label_all) }
-                }
-            }
-        }
+/// The title: how many processes are FATAL, and the host.
+fn page_title(shown: &StatusPage, views: &[ProcessView]) -> String {
+    let language = shown.request.language;
+    let title = format!("{} · {}", language.say(Text::StatusTitle), shown.host);
+    let is_fatal = |view: &&ProcessView| view.state == ProcessState::Fatal;
+    match views.iter().filter(is_fatal).count() {
+        0 => title,
+        count => language.fill(Text::FatalTitle, &[&count, &title]),
     }
 }

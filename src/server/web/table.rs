@@ -2,8 +2,11 @@
 
 use maud::{Markup, html};
 
-use super::page_actions::PAGE_ACTIONS;
-use super::row::{ProcessRow, format_uptime, is_enabled};
+use super::page_actions::{PAGE_ACTIONS, SELECTED};
+use super::row::{ProcessRow, format_percent, format_size, is_enabled};
+use super::row_text::{format_age, format_uptime};
+use super::table_view::{Line, SortColumn, TableView};
+use super::texts::{Language, Text};
 use crate::api::ProcessView;
 use crate::domain::ProcessState;
 use crate::server::http::percent_encoding::url_quoted;
@@ -11,124 +14,224 @@ use crate::server::http::percent_encoding::url_quoted;
 /// Number of bytes of a log that the table's links ask for.
 const LOG_BYTES: u64 = 65536;
 
-/// Renders the table. `rows` are the rows of `views`. Rows that do not match `filter` are hidden.
-pub(super) fn render_table(
-    token: &str,
-    filter: &str,
-    views: &[ProcessView],
-    rows: &[ProcessRow],
-) -> Markup {
-    let filter = filter.trim().to_lowercase();
-    let lines: Vec<(&ProcessView, &ProcessRow)> = views.iter().zip(rows).collect();
-    let groups = lines.chunk_by(|one, next| one.0.group == next.0.group);
-    html! {
-        form #processes method="post" action="actions" {
-            input type="hidden" name="token" value=(token);
-            table #statustable role="table" {
-                thead role="rowgroup" {
-                    tr role="row" {
-                        @for (class, name) in COLUMNS {
-                            th class=(class) role="columnheader" scope="col" { (name) }
-                        }
-                    }
-                }
-                @for group in groups {
-                    (render_group(group, &filter))
-                }
-            }
-        }
-    }
+/// The table with what its parts need to know.
+pub(super) struct ProcessTable<'a> {
+    pub(super) language: Language,
+    pub(super) token: &'a str,
+    pub(super) view: &'a TableView,
 }
 
-const COLUMNS: [(&str, &str); 9] = [
-    ("name", "Name"),
-    ("state", "State"),
-    ("pid", "PID"),
-    ("uptime", "Uptime"),
-    ("restarts", "Restarts"),
-    ("cpu", "CPU"),
-    ("memory", "Memory"),
-    ("ending", "Last exit"),
-    ("action", "Action"),
+const COLUMNS: [(SortColumn, Text); 8] = [
+    (SortColumn::Name, Text::ColumnName),
+    (SortColumn::State, Text::ColumnState),
+    (SortColumn::Pid, Text::ColumnPid),
+    (SortColumn::Uptime, Text::ColumnUptime),
+    (SortColumn::Restarts, Text::ColumnRestarts),
+    (SortColumn::Cpu, Text::ColumnCpu),
+    (SortColumn::Memory, Text::ColumnMemory),
+    (SortColumn::LastExit, Text::ColumnLastExit),
 ];
 
-fn render_group(group: &[(&ProcessView, &ProcessRow)], filter: &str) -> Markup {
-    let matches = |row: &ProcessRow| {
-        filter.is_empty() || row.id.to_lowercase().contains(filter) || row.state == filter
-    };
-    let name = group.first().map_or("", |(view, _)| view.group.as_str());
-    // A program with one process is a group of its own and needs no heading.
-    let is_single = group.len() == 1 && group.iter().all(|(view, _)| view.name.as_str() == name);
-    let running = group
-        .iter()
-        .filter(|(view, _)| view.state == ProcessState::Running)
-        .count();
-    html! {
-        tbody role="rowgroup" data-group=(name) hidden[!group.iter().any(|(_, row)| matches(row))] {
-            @if !is_single {
-                tr.group role="row" {
-                    th.name role="rowheader" scope="rowgroup" { (name) }
-                    td.count role="cell" { span.running { (running) } " of " (group.len()) " running" }
-                    td.action role="cell" {
-                        a.log href={ "grouptail.html?group=" (url_quoted(name)) } { "Logs" }
-                        @for action in PAGE_ACTIONS.iter().filter(|action| action.name != "clear" || group.iter().any(|(_, row)| row.has_log)) {
-                            @let ask = confirm_question(action.label, &format!("all {} processes of group {name}", group.len()));
-                            button class=(action.name) name="do" value={ (action.name) " " (name) ":*" }
-                                title={ (action.label) ": group " (name) } data-ask=[(action.name != "start").then_some(ask)] { (action.label) }
+impl ProcessTable<'_> {
+    /// Renders the table. `rows` are the rows of `views`. Rows that do not match the filter are hidden.
+    pub(super) fn render(&self, views: &[ProcessView], rows: &[ProcessRow]) -> Markup {
+        let mut lines: Vec<Line<'_>> = views.iter().zip(rows).collect();
+        self.view.sort(&mut lines);
+        let is_sorted = self.view.order.is_some();
+        let is_filtered = !self.view.filter.trim().is_empty();
+        html! {
+            form #processes method="post" action="actions" {
+                input type="hidden" name="token" value=(self.token);
+                @for (name, value) in self.view.parameters() {
+                    @if name != "select" { input type="hidden" name=(name) value=(value); }
+                }
+                (self.render_selection(rows))
+                table #statustable.filtered[is_filtered].sorted[is_sorted] role="table" {
+                    (self.render_head())
+                    @if is_sorted {
+                        tbody role="rowgroup" {
+                            @for line in &lines { (self.render_row(*line, false, true)) }
+                        }
+                    } @else {
+                        @for group in lines.chunk_by(|one, next| one.0.group == next.0.group) {
+                            (self.render_group(group))
                         }
                     }
                 }
             }
-            @for (view, row) in group {
-                (render_row(view, row, is_single, !matches(row)))
+        }
+    }
+
+    /// Selecting without a script: a link that selects, and buttons for what is selected.
+    fn render_selection(&self, rows: &[ProcessRow]) -> Markup {
+        let other = TableView {
+            is_selected: !self.view.is_selected,
+            ..self.view.clone()
+        };
+        let link = match self.view.is_selected {
+            true => Text::SelectNone,
+            false => Text::SelectShown,
+        };
+        html! {
+            noscript {
+                div.selection {
+                    a #selectshown href=(other.address()) { (self.language.say(link)) }
+                    @for action in PAGE_ACTIONS.iter().filter(|action| action.name != "clear" || rows.iter().any(|row| row.has_log)) {
+                        button class=(action.name) name="do" value={ (action.name) " " (SELECTED) } { (self.language.say(action.label_selected)) }
+                    }
+                }
+            }
+        }
+    }
+
+    fn render_head(&self) -> Markup {
+        let direction = |column| {
+            let order = self.view.order.filter(|order| order.column == column)?;
+            Some(match order.is_descending {
+                true => "descending",
+                false => "ascending",
+            })
+        };
+        let language = self.language;
+        html! {
+            thead role="rowgroup" {
+                tr role="row" {
+                    th.select role="columnheader" scope="col" {
+                        label.script { input #selectall type="checkbox" aria-label=(language.say(Text::SelectShown)) title=(language.say(Text::SelectShown)); }
+                    }
+                    @for (column, name) in COLUMNS {
+                        @let label = language.say(name);
+                        th class=(column.name()) role="columnheader" scope="col" aria-sort=[direction(column)] {
+                            a href=(self.view.sorted(column).address()) title=(language.fill(Text::SortBy, &[&label])) { (label) }
+                        }
+                    }
+                    th.action role="columnheader" scope="col" { (language.say(Text::ColumnAction)) }
+                }
+            }
+        }
+    }
+
+    fn render_group(&self, group: &[Line<'_>]) -> Markup {
+        let matches = |row: &ProcessRow| self.view.matches(row);
+        let name = group.first().map_or("", |(view, _)| view.group.as_str());
+        // A program with one process is a group of its own and needs no heading.
+        let is_single =
+            group.len() == 1 && group.iter().all(|(view, _)| view.name.as_str() == name);
+        let is_folded = self.view.is_folded && !is_single;
+        html! {
+            tbody.folded[is_folded] role="rowgroup" data-group=(name) hidden[!group.iter().any(|(_, row)| matches(row))] {
+                @if !is_single { (self.render_heading(name, group)) }
+                @for line in group { (self.render_row(*line, !is_single, false)) }
+            }
+        }
+    }
+
+    /// The heading of a group, with sums.
+    fn render_heading(&self, name: &str, group: &[Line<'_>]) -> Markup {
+        let language = self.language;
+        let is_running = |line: &&Line<'_>| line.0.state == ProcessState::Running;
+        let running = group.iter().filter(is_running).count();
+        let (cpu, memory) = group.iter().fold((0, 0), |sum, (_, row)| {
+            (sum.0 + row.figures.0, sum.1 + row.figures.1)
+        });
+        let restarts: u64 = group.iter().map(|(_, row)| row.restarts).sum();
+        let worst = worst_tone(group);
+        let has_log = group.iter().any(|(_, row)| row.has_log);
+        html! {
+            tr.group role="row" data-t=(worst) {
+                td.select role="cell" {
+                    label.script { input type="checkbox" aria-label=(language.fill(Text::SelectProcess, &[&language.fill(Text::GroupPhrase, &[&name])])); }
+                }
+                th.name role="rowheader" scope="rowgroup" {
+                    button.fold.script type="button" aria-expanded="true" { "▾" }
+                    (name)
+                }
+                td.count role="cell" { span.running { (running) } (language.fill(Text::OfRunning, &[&group.len()])) }
+                td.restarts role="cell" { (restarts) }
+                td.cpu role="cell" { @if memory > 0 { (format_percent(cpu)) } }
+                td.memory role="cell" { @if memory > 0 { (format_size(memory)) } }
+                td.action role="cell" {
+                    a.log href={ "grouptail.html?group=" (url_quoted(name)) } aria-label=(language.fill(Text::ActionOn, &[&language.say(Text::Logs), &name])) { (language.say(Text::Logs)) }
+                    @for action in PAGE_ACTIONS.iter().filter(|action| action.name != "clear" || has_log) {
+                        @let label = language.say(action.label);
+                        @let on = language.fill(Text::ActionOn, &[&label, &language.fill(Text::GroupPhrase, &[&name])]);
+                        @let ask = language.fill(Text::GroupQuestion, &[&label, &group.len(), &name]);
+                        button class=(action.name) name="do" value={ (action.name) " " (name) ":*" }
+                            title=(on) aria-label=(on) data-ask=[(action.name != "start").then_some(ask)] { (label) }
+                    }
+                }
+            }
+        }
+    }
+
+    fn render_row(&self, (view, row): Line<'_>, is_member: bool, is_flat: bool) -> Markup {
+        let language = self.language;
+        let namespec = if view.group.as_str() == view.name.as_str() {
+            view.name.as_str()
+        } else {
+            row.id.as_str()
+        };
+        let shown = if is_flat {
+            namespec
+        } else {
+            view.name.as_str()
+        };
+        let log = format!(
+            "tail.html?processname={}&limit={LOG_BYTES}",
+            url_quoted(namespec)
+        );
+        let is_hidden = !self.view.matches(row);
+        let is_selected = self.view.is_selected && !is_hidden;
+        let on = |label: &str| language.fill(Text::ActionOn, &[&label, &namespec]);
+        html! {
+            tr role="row" class=[is_member.then_some("member")] data-n=(row.id) data-o=(row.offers) data-l=(u8::from(row.has_log))
+                data-s=(row.state) data-t=(row.tone) hidden[is_hidden] {
+                td.select role="cell" {
+                    label { input type="checkbox" name="selected" value=(row.id) checked[is_selected] aria-label=(language.fill(Text::SelectProcess, &[&namespec])); }
+                }
+                td.name role="cell" { a href=(log) title=(namespec) { (shown) } }
+                td.state role="cell" {
+                    span class=(row.class) title=(row.description) { (row.state_word) }
+                    span class={ "health " (row.health) } title=(row.health_reason) { (row.health_word) }
+                }
+                td.pid role="cell" { @if row.pid != 0 { (row.pid) } }
+                td.uptime role="cell" data-u=[row.uptime] { @if let Some(seconds) = row.uptime { (format_uptime(seconds, language)) } }
+                td.restarts role="cell" { (row.restarts) }
+                td.cpu role="cell" { (row.cpu) }
+                td.memory role="cell" { (row.memory) }
+                td.ending role="cell" title=(row.ending) {
+                    span { (row.ending) }
+                    span.age data-a=[row.age] { @if let Some(age) = row.age { (format_age(age, language)) } }
+                }
+                td.action role="cell" {
+                    a.log href=(log) aria-label=(on(language.say(Text::Log))) { (language.say(Text::Log)) }
+                    @for action in PAGE_ACTIONS.iter().filter(|action| action.name != "clear") {
+                        @let label = language.say(action.label);
+                        button class=(action.name) name="do" value={ (action.name) " " (row.id) } aria-label=(on(label))
+                            disabled[!is_enabled(row.offers, action.name)] { (label) }
+                    }
+                    @if row.has_log {
+                        @let label = language.say(Text::Clear);
+                        button.clear name="do" value={ "clear " (row.id) } title=(language.say(Text::ClearBoth)) aria-label=(on(label))
+                            data-ask=(clear_question(view.name.as_str(), view.group.as_str(), language)) { (label) }
+                    }
+                }
             }
         }
     }
 }
 
-/// The confirmation question before an action on many processes.
-fn confirm_question(label: &str, target: &str) -> String {
-    format!("{label}: {target}?")
+/// The colour of a group: that of its member which needs attention most.
+fn worst_tone(group: &[Line<'_>]) -> &'static str {
+    ["red", "blue", "green"]
+        .into_iter()
+        .find(|tone| group.iter().any(|(_, row)| row.tone == *tone))
+        .unwrap_or("grey")
 }
 
 /// The confirmation question before the logs of a process are cleared.
-pub(super) fn clear_question(process: &str, group: &str) -> String {
-    format!("Clear both logs of process {process} of group {group}?")
-}
-
-fn render_row(view: &ProcessView, row: &ProcessRow, is_single: bool, hidden: bool) -> Markup {
-    let namespec = if view.group.as_str() == view.name.as_str() {
-        view.name.as_str()
-    } else {
-        row.id.as_str()
-    };
-    let link = url_quoted(namespec);
-    html! {
-        tr role="row" class=[(!is_single).then_some("member")] data-n=(row.id) data-o=(row.offers) data-l=(u8::from(row.has_log)) hidden[hidden] {
-            td.name role="cell" { a href={ "tail.html?processname=" (link) "&limit=" (LOG_BYTES) } title=(namespec) { (view.name) } }
-            td.state role="cell" {
-                span class=(row.class) title=(row.description) { (row.state) }
-                span class={ "health " (row.health) } title=(row.health_reason) { (row.health) }
-            }
-            td.pid role="cell" { @if row.pid != 0 { (row.pid) } }
-            td.uptime role="cell" data-u=[row.uptime] { @if let Some(seconds) = row.uptime { (format_uptime(seconds)) } }
-            td.restarts role="cell" { (row.restarts) }
-            td.cpu role="cell" { (row.cpu) }
-            td.memory role="cell" { (row.memory) }
-            td.ending role="cell" title=(row.ending) { (row.ending) }
-            td.action role="cell" {
-                a.log href={ "tail.html?processname=" (link) "&limit=" (LOG_BYTES) } { "Log" }
-                @for action in PAGE_ACTIONS.iter().filter(|action| action.name != "clear") {
-                    button class=(action.name) name="do" value={ (action.name) " " (row.id) }
-                        disabled[!is_enabled(row.offers, action.name)] { (action.label) }
-                }
-                @if row.has_log {
-                    button.clear name="do" value={ "clear " (row.id) } title="Clear both logs"
-                        data-ask=(clear_question(view.name.as_str(), view.group.as_str())) { "Clear" }
-                }
-            }
-        }
-    }
+pub(super) fn clear_question(process: &str, group: &str, language: Language) -> String {
+    language.fill(Text::ClearQuestion, &[&process, &group])
 }
 
 #[cfg(test)]
@@ -149,8 +252,13 @@ mod tests {
             health: ProcessHealth::Unhealthy("<script>\"".to_owned()),
             ..cat()
         };
-        let row = ProcessRow::new(&view, None, &TimeZone::UTC);
-        let html = render_table("t\"", "", &[view], &[row]).into_string();
+        let row = ProcessRow::new(&view, None, &TimeZone::UTC, Language::English);
+        let table = ProcessTable {
+            token: "t\"",
+            language: Language::English,
+            view: &TableView::default(),
+        };
+        let html = table.render(&[view], &[row]).into_string();
         for bad in ["<b>", "<i>", "<script>", "t\"\"", "'&\""] {
             assert!(!html.contains(bad), "{bad} {html}");
         }
@@ -162,6 +270,15 @@ mod tests {
             html.contains("processname=g%3Ci%3E%3A%3Cb%3E%22%27%26&amp;limit"),
             "{html}"
         );
+    }
+
+    fn table(filter: &str, views: &[ProcessView], rows: &[ProcessRow]) -> String {
+        let table = ProcessTable {
+            token: "t",
+            language: Language::English,
+            view: &TableView::default().filtered(filter),
+        };
+        table.render(views, rows).into_string()
     }
 
     #[test]
@@ -179,13 +296,13 @@ mod tests {
         ];
         let rows: Vec<ProcessRow> = views
             .iter()
-            .map(|view| ProcessRow::new(view, None, &TimeZone::UTC))
+            .map(|view| ProcessRow::new(view, None, &TimeZone::UTC, Language::English))
             .collect();
-        let html = render_table("t", "", &views, &rows).into_string();
+        let html = table("", &views, &rows);
         let heads = |html: &str| html.matches("scope=\"rowgroup\"").count();
         assert_eq!(heads(&html), 2);
         assert!(html.contains("</span> of 2 running"), "{html}");
-        let filtered = render_table("t", " G:X ", &views, &rows).into_string();
+        let filtered = table(" G:X ", &views, &rows);
         let hidden = filtered.matches(" hidden>").count();
         // Two of the three group bodies, and the rows that do not match.
         assert_eq!(hidden, 2 + 3, "{filtered}");

@@ -20,7 +20,7 @@
   // If the daemon searched the log, the page contains matching lines only. The script then loads the page without a search.
   const address = new URL(location.href);
   const wanted = address.searchParams.get("search") || "";
-  let text = wanted ? "" : log.textContent;
+  let kept = wanted ? "" : log.textContent;
   // The offset in the log at which the text ends, in bytes.
   let end = Number(log.dataset.end);
   // The file to which the offset belongs: a rotated log is another file. Empty if unknown.
@@ -74,15 +74,15 @@
     const needle = find.value.toLowerCase();
     log.textContent = "";
     shownHits = 0;
-    append(text, needle);
+    append(kept, needle);
     tell(needle);
     stick();
   }
 
   function tell(needle) {
-    hits.textContent = needle ? `${shownHits} line${shownHits === 1 ? "" : "s"}` : "";
-    empty.hidden = Boolean(text) && (!needle || shownHits > 0);
-    empty.textContent = text ? "No line contains what is searched for." : "This log is empty.";
+    hits.textContent = !needle ? "" : shownHits === 1 ? text("OneLine", 1) : text("ManyLines", shownHits);
+    empty.hidden = Boolean(kept) && (!needle || shownHits > 0);
+    empty.textContent = kept ? text("NoLineContains") : text("LogEmpty");
   }
 
   function stick() {
@@ -94,7 +94,7 @@
   // Updates the button that scrolls to the end.
   function tellNewer() {
     newer.hidden = !(follow.checked && paused);
-    newer.textContent = unseen ? `↓ ${unseen} new line${unseen === 1 ? "" : "s"}` : "↓ To the end";
+    newer.textContent = !unseen ? text("ToTheEnd") : unseen === 1 ? text("OneNewLine", 1) : text("ManyNewLines", unseen);
   }
 
   function resume() {
@@ -134,11 +134,11 @@
         waiting = piece.slice(cut);
         piece = piece.slice(0, cut);
       }
-      text += piece;
-      if (text.length > KEPT_MAX) {
+      kept += piece;
+      if (kept.length > KEPT_MAX) {
         // Drop half of the text, so that this happens rarely.
-        const cut = text.length - KEPT_MAX / 2;
-        text = text.slice(text.indexOf("\n", cut) + 1);
+        const cut = kept.length - KEPT_MAX / 2;
+        kept = kept.slice(kept.indexOf("\n", cut) + 1);
         const below = log.scrollHeight - log.scrollTop;
         draw();
         // Keep the visible lines in place, if they still exist.
@@ -157,7 +157,7 @@
   let stale = false;
   function answered() {
     heard = new Date();
-    live.textContent = "live";
+    live.textContent = text("Live");
     live.classList.add("good");
     if (!stale) return;
     stale = false;
@@ -208,10 +208,10 @@
     const isOver = isShort && wasShort;
     wasShort = isShort;
     if (isComplete && !isOver) return run();
-    live.textContent = "not live";
+    live.textContent = text("NotLive");
     live.classList.remove("good");
     stale = true;
-    showStale(heard, "This log is not followed any more.");
+    showStale(heard, text("NoFollow"));
     if (follow.checked && !document.hidden) setTimeout(run, RETRY);
   }
 
@@ -224,7 +224,7 @@
     if (follow.checked && !document.hidden) run();
     else pause();
     if (!stop) {
-      live.textContent = "not followed";
+      live.textContent = text("NotFollowed");
       live.classList.remove("good");
     }
   }
@@ -235,7 +235,7 @@
       const answer = await fetch(address);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById("log");
-      text = fresh.textContent;
+      kept = fresh.textContent;
       end = Number(fresh.dataset.end);
       file = fresh.dataset.file || "";
     }
@@ -247,7 +247,7 @@
   document.addEventListener("visibilitychange", heed);
   window.addEventListener("pagehide", pause);
   find.addEventListener("input", () => {
-    text += waiting;
+    kept += waiting;
     waiting = "";
     paused = false;
     draw();
@@ -266,7 +266,7 @@
       if (!done || !button.classList.contains("clear")) return;
       // The log is empty now, so start again at offset 0.
       pause();
-      text = "";
+      kept = "";
       waiting = "";
       end = 0;
       paused = false;
@@ -274,6 +274,6 @@
       heed();
     });
   });
-  shortcuts(find);
+  shortcuts(find, {});
   begin();
 })();

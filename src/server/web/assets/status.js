@@ -13,29 +13,60 @@
   const REFUSED = 5000;
   // How long the pointer must rest on the table before rows may move under it, in milliseconds.
   const REST = 2000;
-  const CELLS = ["state", "pid", "uptime", "restarts", "cpu", "memory", "ending"];
+  const CELLS = ["select", "name", "state", "pid", "uptime", "restarts", "cpu", "memory", "ending"];
+  // The order of the states in a table with the failing processes first: the same as `severity` in table_view.rs.
+  const SEVERITY = ["fatal", "backoff", "unknown", "exited red", "running red", "stopping", "starting", "exited", "stopped"];
 
   let lines = new Map();
   let groups = [];
+  // The groups of which only the heading is shown.
+  const folded = new Set(remembered("folded"));
+
+  function remembered(name) {
+    // The browser may forbid storage.
+    try { return JSON.parse(sessionStorage.getItem(name)) || []; } catch { return []; }
+  }
+
+  function remember(name, values) {
+    try { sessionStorage.setItem(name, JSON.stringify([...values])); } catch { /* Then until the page is closed. */ }
+  }
 
   // Indexes the table once, so that updates need not search for rows and cells.
   function survey() {
+    const selected = new Set([...lines.values()].filter((line) => line.check.checked).map((line) => line.tr.dataset.n));
     lines = new Map();
     groups = [];
     const now = performance.now() / 1000;
     for (const body of document.querySelectorAll("#statustable tbody")) {
-      const group = { body, members: [], running: body.querySelector(".count .running") };
+      const head = body.querySelector("tr.group");
+      const group = { body, members: [], head, name: body.dataset.group };
+      if (head) {
+        for (const cell of ["restarts", "cpu", "memory"]) group[cell] = head.querySelector("td." + cell);
+        group.running = head.querySelector(".running");
+        group.check = head.querySelector("td.select input");
+        group.fold = head.querySelector("button.fold");
+        if (body.classList.contains("folded")) folded.add(group.name);
+        showFold(group);
+      }
       for (const tr of body.querySelectorAll("tr[data-n]")) {
-        const line = { tr, group, state: "", id: tr.dataset.n.toLowerCase(), since: null };
+        const line = { tr, group, id: tr.dataset.n.toLowerCase(), state: tr.dataset.s, since: null, ended: null };
         for (const cell of CELLS) line[cell + "Cell"] = tr.querySelector("td." + cell);
         line.buttons = [...tr.querySelectorAll("td.action button")];
-        line.state = line.stateCell.firstElementChild.textContent;
-        const uptime = line.uptimeCell.dataset.u;
+        line.check = line.selectCell.querySelector("input");
+        line.ageCell = line.endingCell.lastElementChild;
+        const { u: uptime } = line.uptimeCell.dataset;
         if (uptime !== undefined) line.since = now - Number(uptime);
+        const { a: age } = line.ageCell.dataset;
+        if (age !== undefined) line.ended = now - Number(age);
+        if (selected.has(tr.dataset.n)) line.check.checked = true;
+        figure(line);
         lines.set(tr.dataset.n, line);
         group.members.push(line);
       }
       groups.push(group);
+    }
+    for (const button of document.querySelectorAll(".everything button")) {
+      Object.assign(button.dataset, { label: button.textContent, all: button.value, question: button.dataset.ask });
     }
   }
 
@@ -43,15 +74,38 @@
     if (cell.textContent !== text) cell.textContent = text;
   }
 
-  // The same as `format_uptime` in row.rs.
+  // The same as `format_uptime` in row_text.rs.
   function span(seconds) {
     const s = Math.max(0, Math.floor(seconds));
     const [d, h, m] = [Math.floor(s / 86400), Math.floor(s / 3600) % 24, Math.floor(s / 60) % 60];
-    if (d) return `${d} d ${h} h`;
-    if (h) return `${h} h ${m} min`;
-    if (m) return `${m} min ${s % 60} s`;
-    return `${s} s`;
+    if (d) return text("SpanDays", d, h);
+    if (h) return text("SpanHours", h, m);
+    if (m) return text("SpanMinutes", m, s % 60);
+    return text("SpanSeconds", s);
   }
+
+  // The same as `format_age` in row_text.rs.
+  function ago(seconds) {
+    if (seconds < 60) return text("AgeNow");
+    if (seconds < 3600) return text("AgeMinutes", Math.floor(seconds / 60));
+    if (seconds < 86400) return text("AgeHours", Math.floor(seconds / 3600));
+    return text("AgeDays", Math.floor(seconds / 86400));
+  }
+
+  // Numbers from the cells of a table, and back: the same as `format_percent` and `format_size` in row.rs.
+  const permille = (cell) => Math.round(parseFloat(cell.textContent || 0) * 10);
+  const UNITS = { KiB: 1, MiB: 1024, GiB: 1048576 };
+  function kib(cell) {
+    const [number, unit] = cell.textContent.split(" ");
+    return unit ? parseFloat(number) * UNITS[unit] : 0;
+  }
+  const tenths = (number) => (Math.floor(number * 10) / 10).toFixed(1);
+  function size(amount) {
+    if (amount < UNITS.MiB) return `${Math.floor(amount)} KiB`;
+    if (amount < UNITS.GiB) return `${tenths(amount / UNITS.MiB)} MiB`;
+    return `${tenths(amount / UNITS.GiB)} GiB`;
+  }
+  const percent = (thousandths) => `${thousandths >= 1000 ? Math.floor(thousandths / 10) : tenths(thousandths / 10)} %`;
 
   // When the last event arrived, and when the stream was last opened.
   let heard = new Date();
@@ -89,12 +143,23 @@
     if (document.hidden) return;
     if (owed && isCalm()) settle();
     const silent = Date.now() - Math.max(heard, asked);
-    if (!stale && silent > SILENCE) outdated("The daemon does not answer.");
+    if (!stale && silent > SILENCE) outdated(text("NoAnswer"));
     if (stale) return;
     const now = performance.now() / 1000;
     for (const line of lines.values()) {
-      if (line.since !== null && !line.tr.hidden) put(line.uptimeCell, span(now - line.since));
+      if (line.tr.hidden) continue;
+      if (line.since !== null) put(line.uptimeCell, span(now - line.since));
+      if (line.ended !== null) put(line.ageCell, ago(now - line.ended));
     }
+  }
+
+  // Keeps what filters, sums and orders need of a row, because reading a thousand rows again and again takes long.
+  function figure(line) {
+    const [state, health] = line.stateCell.children;
+    line.words = [line.state, state.textContent, health.className.slice("health ".length), health.textContent];
+    line.restarts = Number(line.restartsCell.textContent);
+    line.permille = permille(line.cpuCell);
+    line.kib = kib(line.memoryCell);
   }
 
   // The same as `is_enabled` in row.rs.
@@ -110,14 +175,16 @@
     if (line.state !== row.s) {
       line.state = row.s;
       const word = line.stateCell.firstElementChild;
-      word.textContent = row.s;
+      word.textContent = row.v;
       word.className = row.k;
+      line.tr.dataset.s = row.s;
       line.tr.dataset.o = row.o;
       for (const button of line.buttons) button.disabled = !isEnabled(row.o, button.classList);
     }
+    line.tr.dataset.t = row.t;
     line.stateCell.firstElementChild.title = row.d;
     const health = line.stateCell.lastElementChild;
-    put(health, row.h);
+    put(health, row.b);
     health.className = "health " + row.h;
     health.title = row.w;
     put(line.pidCell, row.p ? String(row.p) : "");
@@ -126,31 +193,40 @@
     put(line.restartsCell, String(row.r));
     put(line.cpuCell, row.c);
     put(line.memoryCell, row.m);
-    put(line.endingCell, row.e);
+    line.ended = row.a === null ? null : now - row.a;
+    put(line.ageCell, row.a === null ? "" : ago(row.a));
+    put(line.endingCell.firstElementChild, row.e);
     line.endingCell.title = row.e;
+    figure(line);
   }
+
+  // Whether a process matches each word of the filter: the same as `matches` in table_view.rs.
+  const fits = (line, words) => words.every((word) => line.id.includes(word) || line.words.includes(word));
+
+  const address = () => new URL(location.href).searchParams;
 
   // Counts the states, and hides rows that do not match the filter. `later`: rows move only once the pointer allows it.
   function settle(later) {
     const keeps = later === true && !isCalm();
     owed = false;
     const filter = field.value.trim().toLowerCase();
+    const words = filter.split(/\s+/).filter(Boolean);
     const states = new Map();
+    let visible = 0;
     for (const group of groups) {
       let shown = 0;
-      let running = 0;
       for (const line of group.members) {
         states.set(line.state, (states.get(line.state) || 0) + 1);
-        if (line.state === "running") running += 1;
-        const fits = !filter || line.state === filter || line.id.includes(filter);
-        if (line.tr.hidden === fits) {
+        const fit = !filter || fits(line, words);
+        if (line.tr.hidden === fit) {
           if (keeps) owed = true;
-          else line.tr.hidden = !fits;
+          else line.tr.hidden = !fit;
         }
         if (!line.tr.hidden) shown += 1;
       }
+      visible += shown;
       if (group.body.hidden !== !shown && !keeps) group.body.hidden = !shown;
-      if (group.running) put(group.running, String(running));
+      if (group.head) sum(group);
     }
     for (const link of counts.children) {
       const state = link.dataset.filter;
@@ -160,6 +236,120 @@
       if (filter === state) link.setAttribute("aria-current", "true");
       else link.removeAttribute("aria-current");
     }
+    const table = document.getElementById("statustable");
+    if (table) {
+      table.classList.toggle("filtered", Boolean(filter));
+      const none = document.getElementById("nomatch");
+      none.hidden = visible > 0;
+      put(none.firstElementChild, text("NoMatch", field.value.trim()));
+      reorder(keeps);
+    }
+    const title = document.title.replace(/^\([^)]*\) /, "");
+    const fatal = states.get("fatal");
+    const whole = fatal ? text("FatalTitle", fatal, title) : title;
+    if (document.title !== whole) document.title = whole;
+    offer();
+  }
+
+  // Shows the sums of a group in its heading.
+  function sum(group) {
+    const { members } = group;
+    const total = (of) => members.reduce((total, line) => total + of(line), 0);
+    put(group.running, String(total((line) => Number(line.state === "running"))));
+    put(group.restarts, String(total((line) => line.restarts)));
+    const memory = total((line) => line.kib);
+    put(group.cpu, memory ? percent(total((line) => line.permille)) : "");
+    put(group.memory, memory ? size(memory) : "");
+    const tone = ["red", "blue", "green"].find((tone) => members.some((line) => line.tr.dataset.t === tone));
+    group.head.dataset.t = tone || "grey";
+  }
+
+  // Sorts the rows, if the address says how.
+  function reorder(keeps) {
+    const asked = address().get("sort") || "";
+    const body = document.querySelector("#statustable.sorted tbody");
+    if (!body) return;
+    const column = asked.replace("-", "");
+    const now = performance.now() / 1000;
+    const severity = (line) => {
+      const rank = [`${line.state} ${line.tr.dataset.t}`, line.state].map((name) => SEVERITY.indexOf(name));
+      return Math.max(...rank) < 0 ? SEVERITY.length : rank[0] < 0 ? rank[1] : rank[0];
+    };
+    const keys = {
+      name: () => 0,
+      state: severity,
+      pid: (line) => Number(line.pidCell.textContent),
+      uptime: (line) => line.since === null ? -1 : Math.floor(now - line.since),
+      restarts: (line) => line.restarts,
+      cpu: (line) => line.permille,
+      memory: (line) => line.kib,
+      ending: (line) => line.ended === null ? -Infinity : Math.round(line.ended),
+    };
+    if (!Object.hasOwn(keys, column)) return;
+    const sign = asked.startsWith("-") ? -1 : 1;
+    const byName = (one, other) => (one.tr.dataset.n < other.tr.dataset.n ? -1 : 1) * (column === "name" ? sign : 1);
+    const keyed = [...lines.values()].map((line) => ({ line, key: keys[column](line) }));
+    keyed.sort((one, other) => sign * (one.key < other.key ? -1 : Number(one.key > other.key)) || byName(one.line, other.line));
+    const rows = keyed.map(({ line }) => line.tr);
+    if (rows.every((row, at) => row === body.children[at])) return;
+    if (keeps) owed = true;
+    else body.replaceChildren(...rows);
+  }
+
+  // The processes that the buttons above the table act on: those selected, else those that match the filter. null: all.
+  function chosen() {
+    const shown = [...lines.values()].filter((line) => !line.tr.hidden);
+    const selected = shown.filter((line) => line.check.checked);
+    if (selected.length) return selected;
+    return field.value.trim() ? shown : null;
+  }
+
+  // Labels the buttons above the table with what they act on, and shows what is selected.
+  function offer() {
+    const these = chosen();
+    for (const button of document.querySelectorAll(".everything button")) {
+      const { label, all, question } = button.dataset;
+      const action = all.split(" ")[0];
+      const count = these ? these.length : 0;
+      const said = these ? text(button.dataset.these, count) : label;
+      put(button, said);
+      button.value = these ? `${action} :selected` : all;
+      button.dataset.ask = !these ? question : count > 1 ? text("TheseQuestion", said) : "";
+      button.disabled = Boolean(these) && !count;
+    }
+    const mark = (check, members) => {
+      const shown = members.filter((line) => !line.tr.hidden);
+      const count = shown.filter((line) => line.check.checked).length;
+      check.checked = count > 0 && count === shown.length;
+      check.indeterminate = count > 0 && count < shown.length;
+    };
+    for (const group of groups) if (group.head) mark(group.check, group.members);
+    const everything = document.getElementById("selectall");
+    if (everything) mark(everything, [...lines.values()]);
+  }
+
+  function select(members, on) {
+    for (const line of members) if (!line.tr.hidden) line.check.checked = on;
+    offer();
+  }
+
+  function showFold(group) {
+    const isFolded = folded.has(group.name);
+    group.body.classList.toggle("folded", isFolded);
+    put(group.fold, isFolded ? "▸" : "▾");
+    group.fold.setAttribute("aria-expanded", String(!isFolded));
+    group.fold.setAttribute("aria-label", isFolded ? text("UnfoldGroup", group.name) : text("FoldGroup", group.name));
+    const all = document.getElementById("foldall");
+    if (all) put(all, folded.size ? text("UnfoldGroups") : text("FoldGroups"));
+  }
+
+  function fold(some, on) {
+    for (const group of some) {
+      if (on) folded.add(group.name);
+      else folded.delete(group.name);
+    }
+    groups.filter((group) => group.head).forEach(showFold);
+    remember("folded", folded);
   }
 
   function all(rows) {
@@ -202,14 +392,21 @@
   async function renew() {
     let page = null;
     // If the daemon is gone, the stream reports it.
-    try { page = await fetchPage(); } catch { return; }
+    const view = address();
+    for (const name of ["filter", "message", "select"]) view.delete(name);
+    try { page = await fetchPage(`./?${view}`); } catch { return; }
     if (!page) return;
     if (isOtherVersion(page)) return location.reload();
     heard = new Date();
     const focused = document.activeElement && document.activeElement.value;
-    document.querySelector(".everything").replaceWith(page.querySelector(".everything"));
+    const tools = document.querySelector("#content > .tools");
+    for (const part of ["#orders", ".everything"]) {
+      const [old, fresh] = [tools.querySelector(part), page.querySelector(part)];
+      if (old) old.remove();
+      if (fresh) tools.insertBefore(fresh, part === "#orders" ? counts.nextSibling : null);
+    }
     document.getElementById("content").replaceChildren(
-      document.querySelector("#content > .tools"),
+      tools,
       ...[...page.getElementById("content").children].slice(1));
     survey();
     settle();
@@ -232,8 +429,8 @@
     asked = new Date();
     const stream = new EventSource("events");
     source = stream;
-    const says = (text, good) => {
-      live.textContent = text;
+    const says = (word, good) => {
+      live.textContent = word;
       live.classList.toggle("good", good);
     };
     const hear = (name, does) => stream.addEventListener(name, (event) => {
@@ -242,7 +439,7 @@
       does(event);
     });
     hear("open", () => {
-      says("live", true);
+      says(text("Live"), true);
       if (!isFirst) renew();
       isFirst = false;
     });
@@ -250,14 +447,14 @@
     hear("rows", (event) => some(JSON.parse(event.data)));
     hear("layout", relayout);
     hear("alive", () => {});
-    hear("stopping", () => says("the daemon is stopping", false));
+    hear("stopping", () => says(text("DaemonStopping"), false));
     stream.addEventListener("error", () => {
       if (source !== stream) return;
-      says("not live", false);
-      if (stream.readyState !== EventSource.CLOSED) return outdated("The daemon does not answer.");
+      says(text("NotLive"), false);
+      if (stream.readyState !== EventSource.CLOSED) return outdated(text("NoAnswer"));
       // The stream was refused, for example because too many pages are connected. The browser does not try again by
       // itself, but the page can still be fetched.
-      outdated("This page is not kept up to date.");
+      outdated(text("NotKept"));
       again = setTimeout(async () => { await renew(); listen(); }, REFUSED);
     });
   }
@@ -275,21 +472,77 @@
     if (event.target.id === "search") event.preventDefault();
     if (!button || button.name !== "do") return;
     event.preventDefault();
-    press(button, say);
+    const these = button.value.endsWith(":selected") ? chosen() : null;
+    press(button, say, these && these.map((line) => line.tr.dataset.n));
   });
+  // Keeps the address the same as what is shown.
+  function showAddress(parameters) {
+    for (const name of ["message", "select"]) parameters.delete(name);
+    if (field.value) parameters.set("filter", field.value);
+    else parameters.delete("filter");
+    history.replaceState(null, "", String(parameters) ? `?${parameters}` : location.pathname);
+  }
   function filtered() {
     settle();
-    const address = new URL(location.href);
-    address.search = field.value ? "?filter=" + encodeURIComponent(field.value) : "";
-    history.replaceState(null, "", address);
+    showAddress(address());
+  }
+  // Shows the table in the order of a link.
+  async function order(link) {
+    const place = link.id ? `#${link.id}` : `th.${link.closest("th").className} a`;
+    showAddress(new URL(link.href).searchParams);
+    await renew();
+    const again = document.querySelector(place) || document.querySelector("#orders a");
+    if (again) again.focus({ preventScroll: true });
   }
   field.addEventListener("input", filtered);
-  counts.addEventListener("click", (event) => {
+  document.addEventListener("change", (event) => {
+    const check = event.target;
+    if (check.id === "selectall") select(lines.values(), check.checked);
+    else if (check.closest("tr.group")) select(groups.find((group) => group.check === check).members, check.checked);
+    else if (check.name === "selected") offer();
+  });
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button.fold");
+    if (button) {
+      const group = groups.find((group) => group.fold === button);
+      return fold([group], !folded.has(group.name));
+    }
     const link = event.target.closest("a");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (link.dataset.filter !== undefined) {
+      field.value = link.dataset.filter;
+      filtered();
+    } else if (link.id === "foldall") {
+      fold(groups.filter((group) => group.head), !folded.size);
+    } else if (link.closest("#orders, #statustable thead")) {
+      order(link);
+    } else return;
     event.preventDefault();
-    field.value = link.dataset.filter;
-    filtered();
   });
-  shortcuts(field);
+  // The row of the keyboard: the one with the focus.
+  const current = () => lines.get((document.activeElement.closest("tr[data-n]") || { dataset: {} }).dataset.n);
+  function move(step) {
+    const shown = [...document.querySelectorAll("tr[data-n]")].filter((tr) => tr.offsetParent !== null);
+    const line = current();
+    const at = line ? shown.indexOf(line.tr) + step : 0;
+    const next = shown[Math.min(Math.max(at, 0), shown.length - 1)];
+    if (next) next.querySelector("td.name a").focus();
+  }
+  shortcuts(field, {
+    j: () => move(1),
+    k: () => move(-1),
+    x: () => {
+      const line = current();
+      if (line) select([line], !line.check.checked);
+    },
+    a: () => select([...lines.values()], !document.getElementById("selectall").checked),
+    l: () => {
+      const line = current();
+      if (line) line.nameCell.querySelector("a").click();
+    },
+    f: () => {
+      const link = document.getElementById("failing") || document.getElementById("bygroup");
+      if (link) order(link);
+    },
+  });
 })();

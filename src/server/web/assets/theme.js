@@ -25,6 +25,12 @@
       history.replaceState(null, "", address);
       if (!notice.classList.contains("failed")) fade();
     }
+    // Scripts may have changed the address since the page was rendered.
+    document.getElementById("language").addEventListener("submit", (event) => {
+      const here = new URL(location.href);
+      here.searchParams.delete("message");
+      event.target.elements.back.value = here.pathname.split("/").pop() + here.search;
+    });
     document.getElementById("theme").addEventListener("click", () => {
       const dark = matchMedia("(prefers-color-scheme: dark)").matches;
       const now = root.dataset.theme || (dark ? "dark" : "light");
@@ -35,15 +41,25 @@
   });
 })();
 
-// Submits the form of a button.
-function post(button) {
+// A text of the page in its language, with its values. The server has the table of texts.
+const texts = JSON.parse(document.querySelector("meta[name=texts]").content);
+function text(name, ...values) {
+  return texts[name].replace(/\{(\d)\}/g, (_, at) => values[at]);
+}
+
+// Submits the form of a button. `selected`: the processes on which it acts, if they are not in its form.
+function post(button, selected) {
   const body = new URLSearchParams(new FormData(button.form));
   body.set(button.name, button.value);
+  if (selected) {
+    body.delete("selected");
+    for (const id of selected) body.append("selected", id);
+  }
   return fetch(button.form.action, { method: "POST", body, headers: { Accept: "application/json" } });
 }
 
 // Submits the form of a button without leaving the page, and shows the result. Returns whether the action succeeded.
-async function press(button, say) {
+async function press(button, say, selected) {
   // Ignore a second click while the first is in progress.
   if (button.classList.contains("busy")) return false;
   const ask = button.dataset.ask;
@@ -51,18 +67,18 @@ async function press(button, say) {
   const isJson = (answer) => answer.headers.get("Content-Type") === "application/json";
   button.classList.add("busy");
   try {
-    let answer = await post(button);
+    let answer = await post(button, selected);
     // The token was refused, because this is another run of the daemon. Its page contains the valid token.
-    if (answer.status === 403 && isJson(answer) && await fetchPage()) answer = await post(button);
+    if (answer.status === 403 && isJson(answer) && await fetchPage()) answer = await post(button, selected);
     if (!isJson(answer)) {
-      say(`The daemon answered ${answer.status} ${answer.statusText}`, true);
+      say(text("Answered", answer.status, answer.statusText), true);
       return false;
     }
-    const { message, failed } = await answer.json();
-    say(message, failed);
+    const { message, failed, results } = await answer.json();
+    say(message, failed, failed || selected ? results : []);
     return !failed;
   } catch {
-    say("The daemon does not answer", true);
+    say(text("NoAnswer"), true);
     return false;
   } finally {
     button.classList.remove("busy");
@@ -70,8 +86,8 @@ async function press(button, say) {
 }
 
 // Fetches the status page, and copies its token to the forms of this page. Returns null if there is no token.
-async function fetchPage() {
-  const answer = await fetch("./", { cache: "no-store" });
+async function fetchPage(address) {
+  const answer = await fetch(address || "./", { cache: "no-store" });
   if (!answer.ok) return null;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const token = page.querySelector("input[name=token]");
@@ -80,9 +96,10 @@ async function fetchPage() {
   return page;
 }
 
-// Whether the page comes from another version, which has other scripts, so that it must be reloaded.
+// Whether the page comes from another version, which has other scripts, or is in another language, so that it must be
+// reloaded.
 function isOtherVersion(page) {
-  const footer = (of) => of.getElementById("footer").textContent;
+  const footer = (of) => of.getElementById("footer").textContent + of.documentElement.lang;
   return footer(page) !== footer(document);
 }
 
@@ -103,13 +120,32 @@ function dismiss() {
   clearTimeout(fading);
   document.getElementById("notice").hidden = true;
   document.getElementById("statusmessage").textContent = "";
+  list([]);
 }
 
-// Shows a message in the message area.
-function say(message, failed) {
+// Maximum number of processes whose results are listed. Failures come first.
+const LISTED_MAX = 200;
+
+// Lists the results of processes below the message.
+function list(results) {
+  const place = document.getElementById("results");
+  const sorted = [...results].sort((one, other) => other.failed - one.failed);
+  const items = sorted.slice(0, LISTED_MAX).map((result) => {
+    const item = document.createElement("li");
+    item.className = result.failed ? "bad" : "good";
+    item.textContent = `${result.id}: ${result.text}`;
+    return item;
+  });
+  place.replaceChildren(...items);
+  place.hidden = items.length < 2;
+}
+
+// Shows a message in the message area, with the results of processes.
+function say(message, failed, results) {
   const notice = document.getElementById("notice");
   const place = document.getElementById("statusmessage");
   place.textContent = message;
+  list(results || []);
   for (const part of [notice, place]) part.classList.toggle("failed", Boolean(failed));
   notice.hidden = false;
   clearTimeout(fading);
@@ -125,21 +161,33 @@ function showStale(since, why) {
   const clock = (date) => [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(":");
   const day = (date) => [date.getFullYear(), two(date.getMonth() + 1), two(date.getDate())].join("-");
   const time = (date) => (day(date) === day(new Date()) ? "" : day(date) + " ") + clock(date);
-  const text = since === null ? "" : `${why} Last answer: ${time(since)}`;
-  if (place.textContent !== text) place.textContent = text;
+  const said = since === null ? "" : text("LastAnswer", why, time(since));
+  if (place.textContent !== said) place.textContent = said;
 }
 
-// "/" focuses the search field, Escape clears it.
-function shortcuts(field) {
+// The keys of a page: "/" focuses the search field, Escape clears it, "?" shows all keys. `more`: what further keys do.
+function shortcuts(field, more) {
+  const keys = document.getElementById("keys");
+  const help = () => keys.open ? keys.close() : keys.showModal();
+  document.getElementById("help").addEventListener("click", help);
+  const known = {
+    "/": () => field.focus(),
+    "?": help,
+    ...more,
+  };
   document.addEventListener("keydown", (event) => {
-    if (event.key === "/" && !event.ctrlKey && !event.metaKey && !event.altKey
-        && !["INPUT", "SELECT", "TEXTAREA"].includes(document.activeElement.tagName)) {
-      event.preventDefault();
-      field.focus();
-    } else if (event.key === "Escape" && document.activeElement === field) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const focused = document.activeElement;
+    if (event.key === "Escape" && focused === field) {
       field.value = "";
       field.dispatchEvent(new Event("input"));
       field.blur();
+      return;
     }
+    // A check box takes no letters.
+    const isTyping = ["INPUT", "SELECT", "TEXTAREA"].includes(focused.tagName) && focused.type !== "checkbox";
+    if (isTyping || !Object.hasOwn(known, event.key) || keys.open && event.key !== "?") return;
+    event.preventDefault();
+    known[event.key]();
   });
 }

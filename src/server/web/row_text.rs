@@ -1,0 +1,260 @@
+//! The texts of a row in the language of the page.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::texts::{Language, Text};
+use crate::api::ProcessView;
+use crate::domain::{ExitReason, ExitStatus, ProcessState};
+
+/// The word for a state.
+pub(super) const fn state_text(state: ProcessState) -> Text {
+    match state {
+        ProcessState::Running => Text::StateRunning,
+        ProcessState::Starting => Text::StateStarting,
+        ProcessState::Backoff => Text::StateBackoff,
+        ProcessState::Stopping => Text::StateStopping,
+        ProcessState::Fatal => Text::StateFatal,
+        ProcessState::Exited => Text::StateExited,
+        ProcessState::Stopped => Text::StateStopped,
+        ProcessState::Unknown => Text::StateUnknown,
+    }
+}
+
+/// The word for the health whose badge has this name.
+pub(super) fn health_text(badge: &str) -> Text {
+    match badge {
+        "" => Text::HealthNone,
+        "unhealthy" => Text::HealthUnhealthy,
+        _ => Text::HealthHealthy,
+    }
+}
+
+/// What the state of a process is about. It contains points in time, never durations, which would have to be sent to the
+/// page again and again.
+pub(super) fn description(view: &ProcessView, zone: &TimeZone, language: Language) -> String {
+    let mut text = match view.state {
+        ProcessState::Running => language.fill(Text::DescribePid, &[&view.pid]),
+        ProcessState::Backoff | ProcessState::Fatal if view.spawn_error.is_empty() => {
+            language.say(Text::DescribeUnknownError).to_owned()
+        }
+        ProcessState::Stopped if !view.dependency_text.is_empty() => view.dependency_text.clone(),
+        ProcessState::Stopped | ProcessState::Exited if view.start == 0 => {
+            language.say(Text::DescribeNotStarted).to_owned()
+        }
+        ProcessState::Stopped | ProcessState::Exited => {
+            let since = format_time(view.stop, Text::ExitTime, zone, language);
+            language.fill(Text::DescribeSince, &[&since.unwrap_or_default()])
+        }
+        ProcessState::Starting | ProcessState::Stopping if view.spawn_error.is_empty() => {
+            view.status_text.clone()
+        }
+        ProcessState::Unknown => view.status_text.clone(),
+        ProcessState::Backoff
+        | ProcessState::Fatal
+        | ProcessState::Starting
+        | ProcessState::Stopping => view.spawn_error.clone(),
+    };
+    let at = |seconds: Option<i64>| {
+        let time = Timestamp::from_second(seconds?).ok()?;
+        let time = time.to_zoned(zone.clone());
+        Some(time.strftime("%Y-%m-%d %H:%M:%S").to_string())
+    };
+    if let Some(next) = at(view.next_attempt) {
+        text.push_str(&language.fill(Text::NextAttempt, &[&next]));
+    }
+    if let Some(next) = at(view.next_run) {
+        text.push_str(&language.fill(Text::NextRun, &[&next]));
+    }
+    text
+}
+
+/// The events that a listener pool discarded. They come before the exit status because they matter more.
+pub(super) fn discarded(view: &ProcessView, language: Language) -> String {
+    match view.events_discarded {
+        0 => String::new(),
+        count => language.fill(Text::EventsDiscarded, &[&count]),
+    }
+}
+
+/// How the last attempt ended, and when. Empty: no attempt has ended.
+pub(super) fn last_exit(view: &ProcessView, zone: &TimeZone, language: Language) -> String {
+    let with_status = |text, status: &ExitStatus| {
+        let status = short_exit_status(*status, language);
+        language.fill(text, &[&status])
+    };
+    let mut text = match &view.exit_reason {
+        None => return String::new(),
+        Some(ExitReason::NotSpawned(error)) => return error.to_string(),
+        Some(ExitReason::TooQuick(status)) => with_status(Text::EndedTooEarly, status),
+        Some(ExitReason::Unready(status)) => with_status(Text::EndedUnready, status),
+        Some(ExitReason::NotReady(status)) => with_status(Text::EndedNotReady, status),
+        Some(ExitReason::Watchdog(status)) => with_status(Text::EndedWatchdog, status),
+        Some(ExitReason::Unhealthy(status)) => with_status(Text::EndedUnhealthy, status),
+        Some(ExitReason::ByItself(status)) => short_exit_status(*status, language),
+        Some(ExitReason::OnRequest(status)) => with_status(Text::EndedStopped, status),
+    };
+    if !view.resource_events.is_none() {
+        text.push_str(language.say(Text::Separator));
+        text.push_str(&view.resource_events.to_string());
+    }
+    if let Some(time) = format_time(view.stop, Text::ExitTime, zone, language) {
+        text.push_str(" · ");
+        text.push_str(&time);
+    }
+    text
+}
+
+/// A point in time as `format` writes it. `None`: it is outside the range of the calendar.
+pub(super) fn format_time(
+    seconds: i64,
+    format: Text,
+    zone: &TimeZone,
+    language: Language,
+) -> Option<String> {
+    let time = Timestamp::from_second(seconds).ok()?;
+    let time = time.to_zoned(zone.clone());
+    Some(time.strftime(language.say(format)).to_string())
+}
+
+/// The exit status, short enough for a column: only the signal if there was one.
+fn short_exit_status(status: ExitStatus, language: Language) -> String {
+    match status {
+        ExitStatus::Exited(code) => language.fill(Text::ExitCode, &[&code]),
+        ExitStatus::Signalled {
+            signal,
+            dumped: false,
+        } => signal.to_string(),
+        ExitStatus::Signalled {
+            signal,
+            dumped: true,
+        } if language != Language::English => language.fill(Text::ExitDumped, &[&signal]),
+        ExitStatus::Unknown(0) => language.say(Text::ExitUnknown).to_owned(),
+        ExitStatus::Signalled { .. } | ExitStatus::Unknown(_) => status.to_string(),
+    }
+}
+
+/// Formats seconds in the two largest units. The page's script formats them the same way.
+pub(super) fn format_uptime(seconds: u64, language: Language) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => language.fill(Text::SpanSeconds, &[&seconds]),
+        (0, 0, minutes) => language.fill(Text::SpanMinutes, &[&minutes, &(seconds % 60)]),
+        (0, hours, minutes) => language.fill(Text::SpanHours, &[&hours, &minutes]),
+        (days, hours, _) => language.fill(Text::SpanDays, &[&days, &hours]),
+    }
+}
+
+/// Formats how long ago something was, in its largest unit. The page's script formats it the same way.
+pub(super) fn format_age(seconds: u64, language: Language) -> String {
+    match seconds {
+        0..60 => language.say(Text::AgeNow).to_owned(),
+        60..3600 => language.fill(Text::AgeMinutes, &[&(seconds / 60)]),
+        3600..86_400 => language.fill(Text::AgeHours, &[&(seconds / 3600)]),
+        _ => language.fill(Text::AgeDays, &[&(seconds / 86_400)]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Signal, SpawnError};
+    use crate::server::calls::last_exit as status;
+    use crate::server::calls::process_members::tests::cat;
+
+    #[test]
+    fn exit_reasons_are_described() {
+        let term = ExitStatus::Signalled {
+            signal: Signal::parse("TERM").expect("valid"),
+            dumped: false,
+        };
+        let missing = Box::new(SpawnError::NotFound("/x".to_owned()));
+        let table = [
+            (None, ""),
+            (
+                Some(ExitReason::NotSpawned(missing)),
+                "can't find command '/x'",
+            ),
+            (
+                Some(ExitReason::TooQuick(ExitStatus::Exited(1))),
+                "exit status 1, too early · Mar 1 00:00",
+            ),
+            (
+                Some(ExitReason::Unready(ExitStatus::Exited(0))),
+                "exit status 0, before it was ready · Mar 1 00:00",
+            ),
+            (
+                Some(ExitReason::NotReady(term)),
+                "readiness timeout, SIGTERM · Mar 1 00:00",
+            ),
+            (
+                Some(ExitReason::Watchdog(term)),
+                "watchdog, SIGTERM · Mar 1 00:00",
+            ),
+            (
+                Some(ExitReason::ByItself(ExitStatus::Exited(0))),
+                "exit status 0 · Mar 1 00:00",
+            ),
+            (
+                Some(ExitReason::OnRequest(term)),
+                "stopped, SIGTERM · Mar 1 00:00",
+            ),
+        ];
+        for (given, expected) in table {
+            let view = ProcessView {
+                exit_reason: given,
+                stop: 1_772_323_200,
+                ..cat()
+            };
+            assert_eq!(
+                last_exit(&view, &TimeZone::UTC, Language::English),
+                expected
+            );
+            // The same as in the table of `status -v`.
+            assert_eq!(status::last_exit(&view, &TimeZone::UTC), expected);
+        }
+    }
+
+    #[test]
+    fn durations_are_shortened() {
+        let seconds = [
+            (5, "5 s"),
+            (65, "1 min 5 s"),
+            (3_700, "1 h 1 min"),
+            (200_000, "2 d 7 h"),
+        ];
+        for (given, expected) in seconds {
+            assert_eq!(format_uptime(given, Language::English), expected);
+        }
+        let ages = [
+            (59, "just now"),
+            (60, "1 min ago"),
+            (7_300, "2 h ago"),
+            (200_000, "2 d ago"),
+        ];
+        for (given, expected) in ages {
+            assert_eq!(format_age(given, Language::English), expected);
+        }
+        assert_eq!(format_uptime(3_700, Language::Chinese), "1 小时 1 分");
+    }
+
+    #[test]
+    fn a_row_speaks_chinese() {
+        let view = ProcessView {
+            exit_reason: Some(ExitReason::TooQuick(ExitStatus::Exited(1))),
+            stop: 1_772_323_200,
+            state: ProcessState::Stopped,
+            ..cat()
+        };
+        let zone = TimeZone::UTC;
+        assert_eq!(
+            last_exit(&view, &zone, Language::Chinese),
+            "退出码 1，过早退出 · 3月1日 00:00"
+        );
+        assert_eq!(
+            description(&view, &zone, Language::Chinese),
+            "自 3月1日 00:00"
+        );
+        assert_eq!(Language::Chinese.say(state_text(view.state)), "已停止");
+    }
+}

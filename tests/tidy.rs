@@ -84,7 +84,10 @@ const HOMES: &[(&str, &[&str])] = &[
         ],
     ),
     ("croner", &["domain/cron.rs"]),
-    ("flate2", &["output/closed_logs.rs"]),
+    (
+        "flate2",
+        &["output/closed_logs.rs", "server/http/compression.rs"],
+    ),
     ("zbus", &["server/dbus/", "cgroup/bus.rs"]),
     ("sd_notify", &["engine/systemd.rs"]),
     ("subtle", &["control/auth.rs"]),

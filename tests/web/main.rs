@@ -12,6 +12,7 @@
 )]
 mod support;
 
+mod answers;
 mod browser;
 mod comparison;
 mod csrf;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     tests.extend(browser::tests());
     tests.extend(thousand_processes::tests());
     tests.extend(trust::tests());
+    tests.extend(answers::tests());
     tests.extend(language::tests());
     tests.extend(tool::tests());
     support::runner::run(tests)

@@ -1,6 +1,7 @@
 //! HTTP: `router` checks access and gives a request to its endpoint: XML-RPC, metrics, the web page, or `logtail`.
 
 mod authenticate;
+mod compression;
 pub(super) mod connection;
 pub(super) mod counted_io;
 pub(super) mod endpoint_logins;

@@ -10,6 +10,7 @@ use hyper::{Request, Response, StatusCode, Version};
 use jiff::Timestamp;
 
 use super::authenticate::authenticate;
+use super::compression::compress_answer;
 use super::connection::HttpConnection;
 use super::logtail;
 use super::percent_encoding::percent_decoded;
@@ -112,7 +113,11 @@ async fn route_request(
     if path.starts_with("/RPC2") {
         xmlrpc::handle_rpc(connection, caller, head, body).await
     } else if rest::is_below(&path) {
-        rest::handle_rest(connection, caller, head, body).await
+        compress_answer(
+            rest::handle_rest(connection, caller, head, body).await,
+            head,
+        )
+        .await
     } else if let Some(refusal) = web::csrf_refusal(connection, head, &path) {
         refusal
     } else if let Some(probe) = probe {
@@ -126,6 +131,7 @@ async fn route_request(
     } else if let Some(route) = GoRoute::at(&path) {
         route.answer(connection, caller, head, body).await
     } else {
-        web::handle_page(connection, caller, head, body, &path).await
+        let answer = web::handle_page(connection, caller, head, body, &path).await;
+        compress_answer(answer, head).await
     }
 }

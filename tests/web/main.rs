@@ -12,6 +12,7 @@
 )]
 mod support;
 
+mod accessibility;
 mod answers;
 mod browser;
 mod comparison;
@@ -38,5 +39,6 @@ fn main() -> ExitCode {
     tests.extend(answers::tests());
     tests.extend(language::tests());
     tests.extend(tool::tests());
+    tests.extend(accessibility::tests());
     support::runner::run(tests)
 }

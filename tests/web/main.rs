@@ -19,6 +19,7 @@ mod comparison;
 mod csrf;
 mod driver;
 mod followed_log;
+mod gallery;
 mod language;
 mod page;
 mod scene;
@@ -40,5 +41,6 @@ fn main() -> ExitCode {
     tests.extend(language::tests());
     tests.extend(tool::tests());
     tests.extend(accessibility::tests());
+    tests.extend(gallery::tests());
     support::runner::run(tests)
 }

@@ -1,0 +1,220 @@
+//! Pictures of the pages, compared with golden ones in `tests/web/gallery`. `UPDATE=1` writes these.
+//!
+//! Fonts, times and figures differ between machines and runs, so only the mean colours of cells are compared, of small
+//! pictures. A missing column, an unstyled page or wrong colours exceed the tolerance; letters do not.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::browser::SHOP;
+use crate::driver::{Browser, Look, missing};
+use crate::scene::Scene;
+use crate::support::daemon::Side;
+use crate::support::expect;
+use crate::support::runner::{Outcome, Trial};
+
+/// Width of a golden picture of a desk, in pixels. That of a phone is half as wide.
+const WIDTH: u32 = 400;
+/// Width and height of a cell, in pixels.
+const CELL: u32 = 16;
+/// Greatest difference of the mean of a channel in a cell that counts as equal, of 255.
+const TOLERANCE: u32 = 20;
+/// How many of a hundred cells may differ more.
+const DIFFERENT_MAX: u64 = 4;
+
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![Trial::new(
+        "gallery::pages_look_like_the_golden_pictures",
+        gallery,
+    )]
+}
+
+/// How a page is looked at.
+#[derive(Clone, Copy)]
+struct View {
+    name: &'static str,
+    look: Look,
+    is_chinese: bool,
+}
+
+fn views() -> [View; 4] {
+    let desk = Look {
+        width: 1280,
+        height: 800,
+        ..Look::DESK
+    };
+    let dark = Look { dark: true, ..desk };
+    let phone = Look {
+        width: 390,
+        height: 844,
+        ..Look::DESK
+    };
+    let view = |name, look, is_chinese| View {
+        name,
+        look,
+        is_chinese,
+    };
+    [
+        view("light", desk, false),
+        view("dark", dark, false),
+        view("phone", phone, false),
+        view("zh", desk, true),
+    ]
+}
+
+fn many(count: u32) -> String {
+    format!(
+        "[program:web]\ncommand={{test_child}} forever\nautostart=false\nprocess_name=web-%(process_num)04d\nnumprocs={count}\n"
+    )
+}
+
+fn gallery() -> Result<Outcome, String> {
+    if let Some(why) = missing() {
+        return Ok(Outcome::Skipped(why));
+    }
+    let scenes = [
+        ("0", String::new(), "", "live"),
+        ("shop", SHOP.to_owned(), "", "live"),
+        (
+            "log",
+            SHOP.to_owned(),
+            "tail.html?processname=api:api-0&limit=65536",
+            "live",
+        ),
+        (
+            "ask",
+            SHOP.to_owned(),
+            "index.html?processname=redis&action=stop",
+            "",
+        ),
+        ("60", many(60), "", "live"),
+        ("1000", many(1000), "", "live"),
+    ];
+    let mut scene = None;
+    let mut different = Vec::new();
+    for (at, (name, config, path, live)) in scenes.iter().enumerate() {
+        if at == 0 || scenes[at - 1].1 != *config {
+            scene = Some(Scene::start(Side::Ours, config)?);
+        }
+        let scene = scene.as_ref().ok_or("no scene")?;
+        if config == SHOP {
+            for (name, state) in [
+                ("search", "FATAL"),
+                ("cron", "EXITED"),
+                ("thumbs", "BACKOFF"),
+            ] {
+                scene.daemon.wait_state(name, state)?;
+            }
+        }
+        // Of many programs, one picture shows that nothing overflows.
+        let shown = views()
+            .into_iter()
+            .filter(|view| *name != "1000" || view.name == "light");
+        for view in shown {
+            let picture = take(scene, path, view, !live.is_empty())?;
+            let file = format!("{name}-{}.png", view.name);
+            if let Err(why) = compare(&file, &picture) {
+                different.push(format!("{file}: {why}"));
+            }
+        }
+    }
+    expect(
+        different.is_empty(),
+        format!("{different:#?}; look at target/gallery, and write golden pictures with UPDATE=1"),
+    )?;
+    Ok(Outcome::Passed)
+}
+
+/// A small picture of a page as PNG in base64, and the browser, which compares it.
+struct Picture {
+    png: String,
+    browser: Browser,
+}
+
+fn take(scene: &Scene, path: &str, view: View, is_live: bool) -> Result<Picture, String> {
+    let browser = Browser::open(view.look)?;
+    browser.go(&scene.url(path))?;
+    if view.is_chinese {
+        browser.run("document.cookie = 'lang=zh; path=/'")?;
+        browser.go(&scene.url(path))?;
+        browser.wait("document.documentElement.lang === 'zh-CN'")?;
+    }
+    if is_live {
+        let word = if view.is_chinese { "实时" } else { "live" };
+        browser.wait(&format!(
+            "document.getElementById('live').textContent === '{word}'"
+        ))?;
+    }
+    let width = if view.look.width < 600 {
+        WIDTH / 2
+    } else {
+        WIDTH
+    };
+    let whole = STANDARD.encode(browser.picture()?);
+    // The page's content security policy does not allow pictures from a script.
+    browser.go("about:blank")?;
+    let png = browser.text(&format!(
+        "(async () => {{ {DRAW} \
+         const whole = await load({whole:?}); \
+         const height = Math.round(whole.height * {width} / whole.width); \
+         return draw(whole, {width}, height).canvas.toDataURL('image/png').split(',')[1]; }})()"
+    ))?;
+    Ok(Picture { png, browser })
+}
+
+/// Loads and draws pictures in the browser.
+const DRAW: &str = "\
+    const load = async png => createImageBitmap(await (await fetch('data:image/png;base64,' + png)).blob()); \
+    const draw = (picture, width, height) => { \
+        const canvas = Object.assign(document.createElement('canvas'), { width, height }); \
+        const context = canvas.getContext('2d', { willReadFrequently: true }); \
+        context.imageSmoothingQuality = 'high'; \
+        context.drawImage(picture, 0, 0, width, height); \
+        return context };";
+
+/// Compares with the golden picture of this name.
+fn compare(file: &str, picture: &Picture) -> Result<(), String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let bytes = STANDARD.decode(&picture.png).map_err(|e| e.to_string())?;
+    let write = |folder: &str| {
+        let folder = root.join(folder);
+        std::fs::create_dir_all(&folder)
+            .and_then(|()| std::fs::write(folder.join(file), &bytes))
+            .map_err(|e| e.to_string())
+    };
+    write("target/gallery")?;
+    if std::env::var_os("UPDATE").is_some() {
+        return write("tests/web/gallery");
+    }
+    let golden = std::fs::read(root.join("tests/web/gallery").join(file))
+        .map_err(|e| format!("no golden picture: {e}"))?;
+    let share = picture.browser.run(&format!(
+        "return (async () => {{ {DRAW} \
+         const [one, other] = [await load({:?}), await load({:?})]; \
+         if (one.width !== other.width || Math.abs(one.height - other.height) > 2) return [1, 1]; \
+         const means = picture => {{ \
+            const context = draw(picture, picture.width, picture.height); \
+            const found = []; \
+            for (let y = 0; y + {CELL} <= picture.height - 2; y += {CELL}) \
+                for (let x = 0; x + {CELL} <= picture.width; x += {CELL}) {{ \
+                    const {{ data }} = context.getImageData(x, y, {CELL}, {CELL}); \
+                    const sum = [0, 0, 0]; \
+                    for (let at = 0; at < data.length; at += 4) for (const c of [0, 1, 2]) sum[c] += data[at + c]; \
+                    found.push(sum.map(c => c / {CELL} / {CELL})) }} \
+            return found }}; \
+         const [a, b] = [means(one), means(other)]; \
+         return [a.filter((cell, at) => cell.some((c, n) => Math.abs(c - b[at][n]) > {TOLERANCE})).length, a.length] }})()",
+        picture.png,
+        STANDARD.encode(golden),
+    ))?;
+    let (different, all) = (
+        share[0].as_u64().unwrap_or(1),
+        share[1].as_u64().unwrap_or(1),
+    );
+    expect(
+        different * 100 <= all * DIFFERENT_MAX,
+        format!("{different} of {all} cells differ"),
+    )
+}

@@ -25,6 +25,7 @@ pub mod pidproxy;
 pub mod scripts;
 pub mod server;
 pub mod service;
+pub mod source;
 pub mod spawn;
 pub mod sys;
 pub mod watch;

@@ -10,6 +10,8 @@ use std::io::{self, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use crate::config::nacos::NacosApi;
+
 /// Maximum length of the JSON of a frame in bytes: the largest text with all of its bytes escaped, and its envelope.
 pub const FRAME_BYTES_MAX: usize = 6 * TEXT_BYTES_MAX + (64 << 10);
 /// Maximum length of a configuration text in bytes.
@@ -60,19 +62,6 @@ impl fmt::Debug for NacosItem {
         shown.field("api", &self.api);
         shown.finish_non_exhaustive()
     }
-}
-
-/// The HTTP interface of a Nacos server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NacosApi {
-    /// Find out which one the server has.
-    #[default]
-    Auto,
-    /// Nacos 1.x to 3.1, with long polls.
-    V1,
-    /// Nacos 3.0 and later, with reads at intervals.
-    V3,
 }
 
 /// A message from the daemon. The answer to one with an `id` is an [`AgentReport::Answer`] with that number.

@@ -113,7 +113,9 @@ pub(super) fn convert_argument(kind: ParamKind, value: RpcValue) -> Result<ArgVa
                 .map_err(|_| wrong()),
             _ => Err(wrong()),
         },
-        ParamKind::Word => python_str(value).map(ArgValue::Text).ok_or_else(wrong),
+        ParamKind::Word | ParamKind::Text => {
+            python_str(value).map(ArgValue::Text).ok_or_else(wrong)
+        }
         ParamKind::Data => match value {
             RpcValue::Text(text) => Ok(ArgValue::Data(text.into_bytes())),
             RpcValue::Bytes(bytes) => Ok(ArgValue::Data(bytes)),
@@ -123,7 +125,7 @@ pub(super) fn convert_argument(kind: ParamKind, value: RpcValue) -> Result<ArgVa
             }),
         },
         ParamKind::Int => python_int(&value).map(ArgValue::Int).ok_or_else(wrong),
-        ParamKind::Truth => Ok(ArgValue::Truth(match value {
+        ParamKind::Truth | ParamKind::Flag => Ok(ArgValue::Truth(match value {
             RpcValue::Int(number) => number != 0,
             RpcValue::Bool(truth) => truth,
             RpcValue::Double(number) => number != 0.0,

@@ -84,6 +84,12 @@ faults! {
     StillRunning = 91 "STILL_RUNNING" 409;
     /// The configuration has an error.
     CantReread = 92 "CANT_REREAD" 422;
+    /// The text was changed by another writer, or has another version than the caller has seen.
+    Conflict = 110 "CONFLICT" 409;
+    /// The Nacos server does not answer.
+    Unavailable = 111 "UNAVAILABLE" 502;
+    /// The Nacos server does not have this function.
+    Unsupported = 112 "UNSUPPORTED" 404;
     /// The method is not in the `whitelist` of `[rpcinterface:twiddler]`; the name on the wire is the plug-in's.
     NotInWhitelist = 230 "UNKNOWN" 403;
 }

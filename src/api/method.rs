@@ -7,7 +7,9 @@
 
 use super::argument::{ArgValue, Args, convert_argument};
 use super::xmlrpc::RpcValue;
-use super::{Fault, FaultCode, LogRef, METHODS, Permission, Request, ResultKind, TableColumns};
+use super::{
+    ConfigCall, Fault, FaultCode, LogRef, METHODS, Permission, Request, ResultKind, TableColumns,
+};
 use crate::domain::Level;
 
 /// An XML-RPC type, as in `system.methodSignature`.
@@ -62,6 +64,10 @@ pub enum ParamKind {
     Level,
     /// A struct of single values. Each becomes a text. Default: empty.
     Options,
+    /// Any text. Default: empty.
+    Text,
+    /// A truth value as [`ParamKind::Truth`]. Default: false.
+    Flag,
 }
 
 impl ParamKind {
@@ -69,9 +75,9 @@ impl ParamKind {
     #[must_use]
     pub const fn wire(self) -> WireType {
         match self {
-            Self::Namespec | Self::Word | Self::Data | Self::Level => WireType::Text,
+            Self::Namespec | Self::Word | Self::Data | Self::Level | Self::Text => WireType::Text,
             Self::Int | Self::Count => WireType::Int,
-            Self::Truth => WireType::Bool,
+            Self::Truth | Self::Flag => WireType::Bool,
             Self::List | Self::Names => WireType::Array,
             Self::Options => WireType::Struct,
         }
@@ -84,6 +90,8 @@ impl ParamKind {
             Self::Count => Some(("1", ArgValue::Count(1))),
             Self::Level => Some(("INFO", ArgValue::Level(Level::Info))),
             Self::Options => Some(("{}", ArgValue::Options(Vec::new()))),
+            Self::Text => Some(("\"\"", ArgValue::Text(String::new()))),
+            Self::Flag => Some(("false", ArgValue::Truth(false))),
             Self::Namespec | Self::Word | Self::Data | Self::Int | Self::List | Self::Names => None,
         }
     }
@@ -160,6 +168,8 @@ pub enum BoundCall {
         /// The maximum number of bytes.
         length: i64,
     },
+    /// Answer from the texts of the configuration.
+    Configuration(ConfigCall),
     /// Answer with this text. Like all methods of `supervisor.*` it fails while the daemon is stopping.
     Constant(&'static str),
     /// `system.listMethods`
@@ -630,6 +640,7 @@ mod tests {
             ParamKind::List => RpcValue::Array(vec![]),
             ParamKind::Level => RpcValue::text("INFO"),
             ParamKind::Options => RpcValue::Struct(vec![]),
+            ParamKind::Flag => RpcValue::Bool(false),
             _ => RpcValue::text("x"),
         }
     }
@@ -687,15 +698,25 @@ mod tests {
         for method in METHODS {
             let given: Vec<_> = method.params.iter().map(sample).collect();
             let bound = method.bind_arguments(given).expect("valid arguments");
-            let verb = bound
-                .request()
-                .and_then(|request| request.effect().audit_verb());
+            let verb = match &bound {
+                BoundCall::Configuration(call) => call.audit_entry().map(|entry| entry.verb),
+                bound => bound
+                    .request()
+                    .and_then(|request| request.effect().audit_verb()),
+            };
             let reads = match method.permission {
                 Permission::Status | Permission::ReadLogs => true,
-                // Read, but problems and plans name files and users.
+                // Read, but problems and plans name files and users, and texts contain secrets.
                 _ => matches!(
                     method.names,
-                    ["supervisord.getConfigProblems" | "supervisord.planUpdate"]
+                    ["supervisord.getConfigProblems"
+                        | "supervisord.planUpdate"
+                        | "supervisord.listPrograms"
+                        | "supervisord.getProgram"
+                        | "supervisord.getNacos"
+                        | "supervisord.testNacos"
+                        | "supervisord.listNacosVersions"
+                        | "supervisord.getNacosVersion"]
                 ),
             };
             assert_eq!(verb.is_none(), reads, "{}", method.names[0]);

@@ -4,6 +4,7 @@
 mod argument;
 mod audit;
 mod caller;
+mod config_call;
 mod fault;
 pub mod manual;
 mod members;
@@ -17,6 +18,7 @@ pub mod xmlrpc;
 pub use argument::{NAMES_MAX, OPTIONS_BYTES_MAX};
 pub use audit::{AuditEntry, audit_line};
 pub use caller::{Access, AccessScope, Caller, Grant, Permission, Ticket, Transport};
+pub use config_call::{ConfigCall, ProgramChange, ProgramEdit};
 pub use fault::{Fault, FaultCode, PERMISSION_DENIED};
 pub use members::{
     DETAIL_MEMBERS, ListResponse, MemberSink, PROCESS_MEMBERS, TableColumns, TableWriter,

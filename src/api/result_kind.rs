@@ -31,6 +31,8 @@ pub enum ResultKind {
     Diff,
     /// A plan, as JSON.
     Plan,
+    /// An object, as JSON.
+    Json,
     /// Texts.
     Texts,
     /// The end of a log.
@@ -49,7 +51,7 @@ impl ResultKind {
     pub const fn wire(self) -> WireType {
         match self {
             Self::Done | Self::DoneOrResults => WireType::Bool,
-            Self::Text | Self::Table | Self::Plan => WireType::Text,
+            Self::Text | Self::Table | Self::Plan | Self::Json => WireType::Text,
             Self::Int => WireType::Int,
             Self::State | Self::Process | Self::Generation | Self::Scaled => WireType::Struct,
             Self::Results

@@ -97,7 +97,8 @@ impl BoundCall {
             }
             Self::ProcessTable(request, _) => Some(Cow::Borrowed(request)),
             Self::Constant(_) => Some(Cow::Owned(Request::State)),
-            Self::ListMethods
+            Self::Configuration(_)
+            | Self::ListMethods
             | Self::MethodHelp(_)
             | Self::MethodSignature(_)
             | Self::Multicall(_) => None,

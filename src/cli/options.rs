@@ -98,11 +98,14 @@ const EXTRAS: &[ExtraOption] = &[
     ),
 ];
 
-/// The keys that have an option.
-fn keys() -> impl Iterator<Item = (&'static ConfigKey, OptionSpec)> {
-    SectionKind::Daemon.rows().iter().filter_map(|key| {
+/// The keys that have an option, with their sections.
+fn keys() -> impl Iterator<Item = (SectionKind, &'static ConfigKey, OptionSpec)> {
+    let rows = |kind: SectionKind| kind.rows().iter().map(move |key| (kind, key));
+    let all = rows(SectionKind::Daemon).chain(rows(SectionKind::Nacos));
+    all.filter_map(|(kind, key)| {
         let flag = key.flag?;
         Some((
+            kind,
             key,
             OptionSpec {
                 short: flag.short,
@@ -122,7 +125,7 @@ pub fn parse_options(args: &[String], lookup: &dyn Lookup) -> Result<DaemonOptio
     let table: Vec<OptionSpec> = EXTRAS
         .iter()
         .map(|extra| extra.opt)
-        .chain(keys().map(|(_, opt)| opt))
+        .chain(keys().map(|(.., opt)| opt))
         .collect();
     let (given, rest) = match getopt(args, &table) {
         // Differs: the Go implementation runs in the background with `-d`, which as the last argument is an error in
@@ -155,8 +158,12 @@ pub fn parse_options(args: &[String], lookup: &dyn Lookup) -> Result<DaemonOptio
             }
             None => {
                 let key = keys().nth(option.index - EXTRAS.len());
-                if let Some((key, _)) = key {
-                    set(&mut options, key.name, option, lookup)?;
+                match key {
+                    Some((SectionKind::Nacos, key, _)) => {
+                        set_nacos(&mut options, key.name, option)?
+                    }
+                    Some((_, key, _)) => set(&mut options, key.name, option, lookup)?,
+                    None => {}
                 }
             }
         }
@@ -226,6 +233,22 @@ fn set(
     }
 }
 
+/// Stores the text of a key of `[nacos]`, which is read together with those of other origins.
+fn set_nacos(
+    options: &mut DaemonOptions,
+    key: &'static str,
+    given: &ParsedOption,
+) -> Result<(), String> {
+    if options.nacos.iter().any(|(known, _)| *known == key) {
+        return Err(conflicting(given));
+    }
+    let text = given.value.clone();
+    options
+        .nacos
+        .push((key, text.unwrap_or_else(|| "true".to_owned())));
+    Ok(())
+}
+
 /// Converts the argument, then refuses it if the option was given before: the same order as in Supervisor.
 fn set_once<T>(
     slot: &mut Option<T>,
@@ -241,13 +264,16 @@ fn set_once<T>(
         )
     })?;
     if slot.is_some() {
-        return Err(format!(
-            "conflicting command line option {}",
-            python_repr(&given.spelled)
-        ));
+        return Err(conflicting(given));
     }
     *slot = Some(value);
     Ok(())
+}
+
+/// Supervisor's message for an option that was given twice.
+fn conflicting(given: &ParsedOption) -> String {
+    let spelled = python_repr(&given.spelled);
+    format!("conflicting command line option {spelled}")
 }
 
 /// The text of `-h`. `argv0`: the program's name as it was started.
@@ -318,7 +344,7 @@ pub fn rows() -> impl Iterator<Item = OptionRow> {
             default: None,
             doc: extra.doc.into(),
         });
-    extras.chain(keys().map(|(key, opt)| {
+    extras.chain(keys().map(|(_, key, opt)| {
         let value = match key.kind {
             ValueKind::Boolean => "",
             ValueKind::Path => "FILE",
@@ -419,7 +445,7 @@ mod tests {
             })
         );
         // Test every key with an option: a key that is not handled would fail.
-        for (key, opt) in keys() {
+        for (_, key, opt) in keys() {
             let value = match key.kind {
                 ValueKind::Boolean => "",
                 ValueKind::Level => "info",

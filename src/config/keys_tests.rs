@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use super::ctl::ctl_spec;
 use super::diff::diff;
 use super::key::{ConfigKey, SectionKind, Topic, ValueKind, all};
-use super::load;
 use super::lookup::Fake;
 use super::options::DaemonOptions;
 use super::spec::Config;
+use super::{load, read_nacos_settings};
 
 /// Values to try: each kind of key accepts one of them, or the example of its row.
 const VALUES: &[&str] = &[
@@ -90,6 +90,7 @@ fn file(kind: SectionKind, key: &ConfigKey, line: &str) -> String {
         }
         SectionKind::Include => format!("{main}[include]\nfiles=/tmp/*.ini\n{line}\n"),
         SectionKind::Notify => format!("{main}[notify:n]\ncommand=c\n{line}\n"),
+        SectionKind::Nacos => format!("{main}[nacos]\nserver=h\ndataid=d\n{line}\n"),
         SectionKind::RpcInterface => {
             let factory = "supervisor.rpcinterface:make_main_rpcinterface";
             format!(
@@ -116,6 +117,14 @@ fn meaning(kind: SectionKind, text: &str) -> Option<Value> {
         let spec = ctl_spec("/etc/s.conf", &machine, true).ok()?;
         let password = spec.password.clone();
         return Some(json!([format!("{spec:?}"), password]));
+    }
+    if kind == SectionKind::Nacos {
+        let machine = Fake::default()
+            .with("/etc/s.conf", text)
+            .with("/etc/supervisor/nacos.password", "secret\n");
+        let options = DaemonOptions::default();
+        let read = read_nacos_settings(Some("/etc/s.conf"), &options, &machine);
+        return Some(json!(read.ok()?));
     }
     let mut config = read(text)?;
     config.notes.clear();

@@ -115,6 +115,10 @@ pub trait Lookup {
     }
     /// The environment of this process. Bytes that are not UTF-8 are encoded by [`crate::domain::from_bytes`].
     fn env(&self) -> Vec<(String, String)>;
+    /// The environment with the variables of settings, which may contain secrets and are not for programs.
+    fn settings_env(&self) -> Vec<(String, String)> {
+        self.env()
+    }
 }
 
 #[cfg(test)]

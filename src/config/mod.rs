@@ -6,6 +6,7 @@ pub mod ctl;
 pub mod dependency;
 pub mod diff;
 pub mod edit;
+pub mod edited_files;
 pub mod env_file;
 pub mod environment;
 mod exit_when;
@@ -25,6 +26,7 @@ pub mod log_list;
 pub mod log_options;
 pub(crate) mod log_target;
 pub mod lookup;
+pub mod nacos;
 mod notification;
 pub mod options;
 mod parse;
@@ -36,6 +38,7 @@ mod python;
 pub mod render;
 pub mod resources;
 pub mod restart_policy;
+pub mod saved_settings;
 mod schedule;
 pub mod script;
 pub mod search;
@@ -48,7 +51,10 @@ pub mod value;
 pub mod watch;
 
 pub use glob::matches_name;
-pub use parse::{build_group_change, load, load_with_places};
+pub use parse::{
+    build_group_change, load, load_with_places, parse_nacos_keys, read_nacos_settings,
+    read_nacos_texts,
+};
 pub use path::{absolute, expand_user, normalize};
 pub use problem::{
     ConfigErrors, ConfigProblem, ERROR, PROBLEMS_MAX, SourceSpan, WARNING, warning_lines,

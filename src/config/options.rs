@@ -1,5 +1,8 @@
 //! The settings of the daemon's command line, which reading a configuration applies. `cli::options` parses them.
 
+use std::sync::Arc;
+
+use super::nacos::RemoteText;
 use crate::domain::{Bytes, Level};
 
 /// Values from the command line that replace those of the file.
@@ -61,6 +64,10 @@ pub struct DaemonOptions {
     /// Whether `[supervisord]` is required even if it could be implied: on a reread, because the file had the section
     /// before.
     pub needs_section: bool,
+    /// `--nacos-KEY`: keys of `[nacos]` with their texts, in the order given.
+    pub nacos: Vec<(&'static str, String)>,
+    /// The text that is read after the local files. `None`: there is none.
+    pub remote: Option<Arc<RemoteText>>,
     /// `--profile_options`: accepted, without effect.
     pub profile_options: Option<Vec<String>>,
 }

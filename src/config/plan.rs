@@ -101,6 +101,20 @@ impl KeyPlaces {
         &self.files
     }
 
+    /// The names of the files, in the order of reading.
+    pub fn file_names(&self) -> impl Iterator<Item = &String> {
+        self.files.iter()
+    }
+
+    /// The names of all `[program:x]` sections, in the order in which they first appear.
+    #[must_use]
+    pub fn program_names(&self) -> Vec<String> {
+        let sections = self.ini.sections().iter();
+        let prefix = SectionKind::Program.prefix();
+        let names = sections.filter_map(|section| section.name.strip_prefix(prefix));
+        names.map(|name| name.trim().to_owned()).collect()
+    }
+
     /// Where the value of a key is, as `file:line`. `None`: the section does not set it.
     fn find(&self, section: &str, key: &str) -> Option<String> {
         let section = self.ini.section(section)?;

@@ -130,7 +130,10 @@ fn every_key_with_a_secret_is_marked() {
         let may_be = ["environment", "password", "token", "secret"];
         let is_named = may_be.iter().any(|word| key.name.contains(word));
         // The name of a file is no secret.
-        let is_path = matches!(key.name, "environment_file" | "tokens_file");
+        let is_path = matches!(
+            key.name,
+            "environment_file" | "tokens_file" | "password_file"
+        );
         assert!(!is_named || key.is_secret || is_path, "{}", key.name);
     }
 }

@@ -104,6 +104,8 @@ pub fn sample() -> String {
     section(&mut text, "group:thegroupname", SectionKind::Group, false);
     text.push_str("; Reports to people what needs attention.\n\n");
     section(&mut text, "notify:thename", SectionKind::Notify, false);
+    text.push_str("; The Nacos server that the configuration comes from.\n\n");
+    section(&mut text, "nacos", SectionKind::Nacos, false);
     text.push_str("; More files, separated by blanks. An included file cannot include others.\n\n");
     section(&mut text, "include", SectionKind::Include, false);
     text

@@ -20,6 +20,7 @@ pub use super::log_target::{
     JournalSpec, NamedTargets, SyslogForm, SyslogFormat, SyslogFraming, SyslogServer,
     SyslogTransport,
 };
+use super::nacos::RemoteText;
 pub use super::notification::{FlappingLimit, NotificationSpec, ReportCondition, ReportFormat};
 use super::problem::ConfigProblem;
 pub use super::resources::{CgroupLimits, CpuMax, KillMode, LimitAmount};
@@ -27,6 +28,7 @@ pub use super::restart_policy::{RestartPolicy, UNLIMITED_RETRIES};
 pub use super::schedule::{CronMissed, CronOverlap, ScheduleSpec};
 pub use super::script::Script;
 pub use super::watch::{BinaryWatch, ChangeReaction, DirectoryWatch, WatchSpec};
+
 use crate::domain::{
     Bytes, DiagnosticsFilter, GroupName, Level, Line, LinePattern, Namespec, Permission,
     ProcessName, Seconds, Signal,
@@ -49,6 +51,9 @@ pub struct Config {
     /// `[notify:x]` sections, in file order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notifications: Vec<NotificationSpec>,
+    /// The text from a Nacos server that is a part of this configuration. `None`: all of it is in local files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<Arc<RemoteText>>,
     /// Lines for the log at start: warnings and included files.
     pub notes: Vec<Line>,
     /// All warnings with their places, by file and line. Not part of a handoff.

@@ -1,12 +1,14 @@
 //! Typed asynchronous calls to the engine.
 
 use std::fmt::{self, Write as _};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use tokio::sync::{Notify, oneshot};
 use tracing::Instrument as _;
 
 use super::call_statistics::CallStatistics;
+use super::config_calls::ConfigCalls;
 use crate::api::{
     Caller, Fault, FaultCode, Grant, Method, Reply, Request, RequestEffect, audit_line,
 };
@@ -22,7 +24,9 @@ pub struct ControlHandle {
     put: Arc<SendRequest>,
     /// Limits the requests in the engine's inbox. Further callers wait here and use no resources of the engine.
     places: Arc<tokio::sync::Semaphore>,
-    log: Arc<dyn Fn(Line) + Send + Sync>,
+    pub(super) log: Arc<dyn Fn(Line) + Send + Sync>,
+    /// What answers calls about the configuration. Empty while the run begins.
+    pub(super) config_calls: Arc<OnceLock<Arc<dyn ConfigCalls>>>,
     /// Notified when processes were added to or removed from an active group. No event reports that.
     reshaped: Arc<Notify>,
     /// The calls so far.
@@ -40,6 +44,7 @@ impl ControlHandle {
     ) -> Self {
         Self {
             log: Arc::new(log),
+            config_calls: Arc::default(),
             reshaped: Arc::default(),
             statistics: Arc::default(),
             put: Arc::new(put),
@@ -81,6 +86,23 @@ impl ControlHandle {
     /// wait.
     pub async fn groups_changed(&self) {
         self.reshaped.notified().await;
+    }
+
+    /// Asks the engine on behalf of `caller`, who needs the permission of `method`, and counts the call.
+    ///
+    /// # Errors
+    /// A refusal, or the engine's fault.
+    pub async fn ask(
+        &self,
+        caller: &Caller,
+        method: &'static Method,
+        request: Request,
+    ) -> Result<Reply, Fault> {
+        let grant = self.grant(caller, method, &request)?;
+        let begin = Instant::now();
+        let reply = self.call(caller.clone(), grant, request).await;
+        self.statistics.record(method, begin.elapsed());
+        reply
     }
 
     /// Sends a request and waits for the answer. Dropping the future does not cancel the request.

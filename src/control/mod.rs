@@ -3,8 +3,10 @@
 mod auth;
 mod call_statistics;
 mod change_history;
+mod config_calls;
 mod events;
 mod handle;
+mod update_steps;
 
 pub use auth::{
     Login, PageToken, PasswordCheck, ServerLogins, access_for_login, access_for_peer,
@@ -12,5 +14,7 @@ pub use auth::{
 };
 pub use call_statistics::{CallStatistics, MethodCalls};
 pub use change_history::{ChangeBatch, ChangeHistory, NumberedChange};
+pub use config_calls::{ConfigCalls, ConfigReply};
 pub use events::{EventFeed, FeedItem, Subscription};
 pub use handle::{ControlHandle, EngineGone, RequestMessage};
+pub use update_steps::UpdateSteps;

@@ -13,6 +13,7 @@ use nix::unistd::{AccessFlags, Gid, Group, Uid, User as NixUser, access, gethost
 use crate::cgroup;
 use crate::config::env_file::ENV_FILE_BYTES_MAX;
 use crate::config::lookup::{Lookup, LookupError, UserEntry};
+use crate::config::nacos::NACOS_VARIABLE;
 use crate::config::tokens::TOKENS_BYTES_MAX;
 use crate::domain::{Capabilities, CronZone, Resource, from_bytes};
 use crate::sys;
@@ -337,6 +338,12 @@ impl Lookup for Machine {
     }
 
     fn env(&self) -> Vec<(String, String)> {
+        let mut env = self.settings_env();
+        env.retain(|(name, _)| !name.starts_with(NACOS_VARIABLE));
+        env
+    }
+
+    fn settings_env(&self) -> Vec<(String, String)> {
         // A name that is not UTF-8 cannot occur in a configuration, so it is left out. A value may be any bytes.
         std::env::vars_os()
             .filter_map(|(name, value)| {

@@ -1,8 +1,10 @@
 //! `supervisord` from its arguments to its exit status: the steps of starting, running, handing over and stopping.
 
 pub mod check;
+mod editing;
 mod env_file;
 mod fatal;
+mod first_text;
 mod healthcheck;
 mod init;
 pub mod machine;

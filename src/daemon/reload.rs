@@ -7,6 +7,7 @@ use crate::config::options::DaemonOptions;
 use crate::config::spec::{Config, GroupChange, GroupChangeResult, GroupSpec};
 use crate::config::{self, ConfigErrors};
 use crate::effects::{LoadError, LoadReason, PlannedUpdate};
+use crate::source::SourceHandle;
 use crate::sys;
 
 /// Returns the options with which a daemon that runs with `config` reads the file again.
@@ -20,41 +21,106 @@ pub(super) fn options_of(options: &DaemonOptions, config: &Config) -> DaemonOpti
     }
 }
 
-/// Reads the configuration for a running daemon.
-pub(super) fn reload(
-    options: &DaemonOptions,
-    machine: &Machine,
-    reason: &LoadReason,
-) -> Result<Config, LoadError> {
-    let path = options.config_path.clone().unwrap_or_default();
-    let config = config::load(&path, options, machine).map_err(load_error)?;
-    // Check what would end the next run while everything still works.
-    let begins_anew = matches!(reason, LoadReason::Restart(_) | LoadReason::Hangup);
-    if let Some(sentence) = user_refused(&config).filter(|_| begins_anew) {
-        return Err(LoadError::of(sentence));
+/// What a running daemon needs to read its configuration again.
+#[derive(Clone)]
+pub(super) struct ConfigReading {
+    /// The command line, as [`options_of`] returns it.
+    pub(super) options: DaemonOptions,
+    pub(super) machine: Arc<Machine>,
+    pub(super) source: SourceHandle,
+    /// The configuration of this run.
+    pub(super) running: Arc<Config>,
+}
+
+impl ConfigReading {
+    /// Reads the configuration.
+    pub(super) fn reload(&self, reason: &LoadReason) -> Result<Config, LoadError> {
+        let path = self.options.config_path.clone().unwrap_or_default();
+        // Check what would end the next run while everything still works.
+        let begins_anew = matches!(reason, LoadReason::Restart(_) | LoadReason::Hangup);
+        let options = match begins_anew {
+            true => self.options_of_next_run()?,
+            false => self.newest_options()?,
+        };
+        let config = config::load(&path, &options, &*self.machine).map_err(load_error)?;
+        if let Some(sentence) = user_refused(&config).filter(|_| begins_anew) {
+            return Err(LoadError::of(sentence));
+        }
+        refuse_empty(&config)?;
+        self.note_loaded(&config);
+        Ok(config)
     }
-    Ok(config)
+
+    /// Reads the configuration and plans an update of the active groups.
+    pub(super) fn plan(&self, active: Vec<Arc<GroupSpec>>) -> Result<PlannedUpdate, LoadError> {
+        let path = self.options.config_path.clone().unwrap_or_default();
+        let options = self.newest_options()?;
+        let loaded = config::load_with_places(&path, &options, &*self.machine);
+        let (config, places) = loaded.map_err(load_error)?;
+        let plan = config::plan::plan(&active, &config.groups, &places);
+        let json =
+            serde_json::to_string(&plan).map_err(|error| LoadError::of(error.to_string()))?;
+        Ok(PlannedUpdate {
+            config: Arc::new(config),
+            active,
+            id: plan.id,
+            json,
+        })
+    }
+
+    /// The options with the newest text of the server.
+    fn newest_options(&self) -> Result<DaemonOptions, LoadError> {
+        let newest = self.source.newest_text();
+        Ok(DaemonOptions {
+            remote: newest.map_err(LoadError::of)?,
+            ..self.options.clone()
+        })
+    }
+
+    /// The options of a run that begins with this reading: the settings of the server may be others.
+    fn options_of_next_run(&self) -> Result<DaemonOptions, LoadError> {
+        let path = self.options.config_path.as_deref();
+        let settings = config::read_nacos_settings(path, &self.options, &*self.machine);
+        let settings = settings.map_err(load_error)?;
+        if settings.as_ref() == self.source.settings().map(|settings| &**settings) {
+            return self.newest_options();
+        }
+        let mut options = self.options.clone();
+        options.remote = match settings {
+            None => None,
+            Some(settings) => {
+                let first = super::first_text::fetch(&Arc::new(settings), |_| {});
+                Some(
+                    first
+                        .map_err(|error| LoadError::of(error.to_string()))?
+                        .remote,
+                )
+            }
+        };
+        Ok(options)
+    }
+
+    fn note_loaded(&self, config: &Config) {
+        let running = &self.running;
+        let needs_restart = running.daemon != config.daemon || running.servers != config.servers;
+        self.source.loaded(config.remote.as_ref(), needs_restart);
+    }
 }
 
-/// Reads the configuration and plans an update of the active groups.
-pub(super) fn plan(
-    options: &DaemonOptions,
-    machine: &Machine,
-    active: Vec<Arc<GroupSpec>>,
-) -> Result<PlannedUpdate, LoadError> {
-    let path = options.config_path.clone().unwrap_or_default();
-    let (config, places) = config::load_with_places(&path, options, machine).map_err(load_error)?;
-    let plan = config::plan::plan(&active, &config.groups, &places);
-    let json = serde_json::to_string(&plan).map_err(|error| LoadError::of(error.to_string()))?;
-    Ok(PlannedUpdate {
-        config: Arc::new(config),
-        active,
-        id: plan.id,
-        json,
-    })
+/// Refuses a text of a server that would remove all programs: more likely an accident than intended.
+pub(super) fn refuse_empty(config: &Config) -> Result<(), LoadError> {
+    match &config.remote {
+        Some(remote) if config.groups.is_empty() && !remote.settings.allow_empty => {
+            Err(LoadError::of(format!(
+                "{} would remove all programs (allow_empty=true in [nacos], or --nacos-allow-empty, permits that)",
+                remote.name
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
-fn load_error(errors: ConfigErrors) -> LoadError {
+pub(super) fn load_error(errors: ConfigErrors) -> LoadError {
     LoadError {
         all: errors.all.iter().map(ToString::to_string).collect(),
         lines: errors.lines(),

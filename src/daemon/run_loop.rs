@@ -194,6 +194,7 @@ fn run(
     let adopted = restored.as_ref().map_or(0, |restored| restored.pids.len());
     tracing::info!(adopted, "run started");
     let notifier = start_notifier(own.notifier)?;
+    let watch = Watch::begin(config.daemon.logfile.clone(), config.daemon.loglevel)?;
     let run = Run {
         config,
         context,
@@ -204,7 +205,8 @@ fn run(
         cgroup_manager: own.cgroup_manager,
         events: EventFeed::new(),
         socket_check: SocketCheck::default(),
-        watch: Watch::begin(config.daemon.logfile.clone(), config.daemon.loglevel)?,
+        source: Run::source_of(config, &watch),
+        watch,
     };
     let (runs, lines) =
         state_directory(config).map_or_else(Default::default, |path| engine::read_runs(&path));
@@ -224,6 +226,7 @@ fn run(
             sys::trim_heap();
         }
     });
+    run.source.stop();
     let threads = RunThreads {
         server,
         workers,

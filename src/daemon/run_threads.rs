@@ -4,9 +4,11 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::editing::editor_jobs;
 use super::fatal::{Fatal, internal};
+use super::first_text::agent_program;
 use super::pidfile::Pidfile;
-use super::reload::{compose, options_of, plan, reload};
+use super::reload::{ConfigReading, compose, options_of};
 use super::startup::{DaemonResources, ReservedFds, StartContext};
 use super::watch::Watch;
 use crate::cgroup::CgroupManager;
@@ -18,6 +20,7 @@ use crate::fd_holder::FdStore;
 use crate::handoff::RestoredEngine;
 use crate::output::{self, Activity, OutputCommand, OutputHandle};
 use crate::server::{self, BoundServer, RecentClients, ServerHandle, SocketCheck};
+use crate::source::{ConfigEditor, SourceHandle, SourceOptions};
 use crate::spawn::{self, SharedSocket, SpawnBase, SpawnHandle};
 use crate::sys::{Limit, Resource, SharedBuffer, SignalReader};
 
@@ -44,6 +47,7 @@ pub(super) struct Run<'a> {
     pub(super) events: EventFeed,
     pub(super) socket_check: SocketCheck,
     pub(super) watch: Watch,
+    pub(super) source: SourceHandle,
 }
 
 impl Run<'_> {
@@ -55,17 +59,21 @@ impl Run<'_> {
         notifier: Notifier,
     ) -> Result<Engine, Fatal> {
         let options = self.context.options.clone();
-        let options_to_load = options_of(&options, self.config);
         let machine = self.context.machine.clone();
-        let machine_to_load = machine.clone();
-        let (options_to_plan, machine_to_plan) = (options_to_load.clone(), machine.clone());
+        let to_load = ConfigReading {
+            options: options_of(&options, self.config),
+            machine: machine.clone(),
+            source: self.source.clone(),
+            running: self.config.clone(),
+        };
+        let to_plan = to_load.clone();
         let (events, socket_check) = (self.events.clone(), self.socket_check.clone());
         Engine::new(EngineConfig {
             fleet,
             signals,
             loader: LoaderJobs {
-                load: Arc::new(move |reason| reload(&options_to_load, &machine_to_load, reason)),
-                plan: Arc::new(move |active| plan(&options_to_plan, &machine_to_plan, active)),
+                load: Arc::new(move |reason| to_load.reload(reason)),
+                plan: Arc::new(move |active| to_plan.plan(active)),
                 compose: Arc::new(move |order| compose(&options, &machine, order)),
             },
             publish: Box::new(move |event| events.publish(event)),
@@ -125,6 +133,15 @@ impl Run<'_> {
         .map_err(internal("cannot start the spawn thread"))
     }
 
+    /// Creates the source of the configuration. It begins to work with the server.
+    pub(super) fn source_of(config: &Config, watch: &Watch) -> SourceHandle {
+        SourceHandle::new(SourceOptions {
+            remote: config.remote.clone(),
+            agent: agent_program(),
+            heartbeats: watch.0.clone(),
+        })
+    }
+
     /// Starts the server thread. It accepts connections after [`ServerHandle::start`].
     pub(super) fn start_server(
         &self,
@@ -132,13 +149,23 @@ impl Run<'_> {
         engine: InboxSender,
         output: &OutputHandle,
     ) -> Result<ServerHandle, Fatal> {
-        let (log, audit) = (output.clone(), output.clone());
+        let (log, audit, of_source) = (output.clone(), output.clone(), output.clone());
+        let control = ControlHandle::new(
+            move |asked| engine.request(asked),
+            move |line| audit.log(line),
+        );
+        let log_of_source = Arc::new(move |line| of_source.log(line));
+        self.source.start(control.clone(), log_of_source);
+        let options = options_of(&self.context.options, self.config);
+        let editor = ConfigEditor::new(
+            self.source.clone(),
+            control.clone(),
+            editor_jobs(&options, &self.context.machine),
+        );
+        control.answer_config_calls(Arc::new(editor));
         let options = server::ServerOptions {
             servers,
-            control: ControlHandle::new(
-                move |asked| engine.request(asked),
-                move |line| audit.log(line),
-            ),
+            control,
             events: self.events.clone(),
             log: Arc::new(move |line| log.log(line)),
             rpc_interfaces: self.config.rpc_interfaces.clone(),

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::fatal::{Fatal, USAGE, fail};
+use super::first_text::{NoFirstText, add_first_text};
 use super::machine::Machine;
 use super::print::print;
 use super::startup::StartContext;
@@ -15,6 +16,7 @@ use super::{check, env_file, healthcheck, init, reload, run_loop, startup, token
 use crate::cli::completion::{Completion, CompletionRequest};
 use crate::cli::options;
 use crate::cli::subcommand::{Subcommand, SubcommandRequest, SubcommandText};
+use crate::config::lookup::Lookup as _;
 use crate::config::options::DaemonOptions;
 use crate::config::spec::Config;
 use crate::config::{self, ConfigErrors, render, search};
@@ -152,7 +154,8 @@ fn with_config_path(
     mut options: DaemonOptions,
     machine: &Machine,
 ) -> Result<DaemonOptions, Fatal> {
-    if options.config_path.is_none() {
+    // Differs: a configuration of a server needs no file.
+    if options.config_path.is_none() && !has_server(&options, machine) {
         let found = search::find_config(argv0, machine);
         let found = found.ok_or_else(|| Fatal::Usage(search::not_found(argv0, machine)))?;
         options.config_path = Some(found);
@@ -161,10 +164,20 @@ fn with_config_path(
     Ok(options)
 }
 
+/// Whether the command line or the environment names a server of the configuration.
+fn has_server(options: &DaemonOptions, machine: &Machine) -> bool {
+    options.nacos.iter().any(|(key, _)| *key == "server")
+        || machine
+            .settings_env()
+            .iter()
+            .any(|(name, _)| name == "NACOS_SERVER")
+}
+
 /// Reads the configuration, recovers the state of a previous daemon and runs the daemon.
 fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCode, Fatal> {
     sys::check_kernel().map_err(|error| Fatal::Usage(error.to_string()))?;
-    if options.config_path.is_none() && sys::effective_uid() == 0 {
+    if options.config_path.is_none() && !has_server(&options, &machine) && sys::effective_uid() == 0
+    {
         eprintln!(
             "{argv0}: UserWarning: Supervisord is running as root and it is searching for its configuration file in \
              default locations (including its current working directory); you probably want to specify a \"-c\" \
@@ -175,11 +188,30 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
     if let Some(Err(error)) = diagnostics::from_environment() {
         eprintln!("{argv0}: {error} (the variable is ignored)");
     }
-    let options = with_config_path(argv0, options, &machine)?;
+    let mut options = with_config_path(argv0, options, &machine)?;
     let path = options.config_path.clone().unwrap_or_default();
-    let first = config::load(&path, &options, &machine);
+    let mut no_text = None;
+    let first_text = add_first_text(&mut options, &machine);
+    let (first, mut notes) = match first_text {
+        Ok(notes) => (config::load(&path, &options, &machine), notes),
+        Err(NoFirstText::Settings(errors)) => return Err(Fatal::Config(errors)),
+        Err(NoFirstText::Text(error)) if options.check => {
+            return Err(Fatal::Internal(error.to_string()));
+        }
+        Err(NoFirstText::Text(error)) => {
+            no_text = Some(error.to_string());
+            (
+                Err(ConfigErrors::of_file(error.to_string(), "")),
+                Vec::new(),
+            )
+        }
+    };
     if options.check {
-        let code = checked(&path, &first);
+        let shown = match &options.remote {
+            Some(remote) if path.is_empty() => &remote.name,
+            _ => &path,
+        };
+        let code = checked(shown, &first);
         // The process exits, so freeing the memory piece by piece is a waste of time.
         std::mem::forget(first);
         return Ok(code);
@@ -205,8 +237,11 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
     let mut first = match (first, recovered) {
         (Ok(first), _) => first,
         (Err(errors), Some(handoff)) => handoff.config_despite(&errors),
-        (Err(errors), None) => return Err(Fatal::Config(errors)),
+        (Err(errors), None) => {
+            return Err(no_text.map_or(Fatal::Config(errors), Fatal::Internal));
+        }
     };
+    first.notes.append(&mut notes);
     if let Some(error) = complaint {
         first.notes.push(Line::PassedSocketsUnknown { error });
     }

@@ -74,6 +74,8 @@ pub mod adr {
     pub mod adr_0035_regular_expressions_of_the_client {}
     #[doc = include_str!("adr/0036-agent.md")]
     pub mod adr_0036_agent {}
+    #[doc = include_str!("adr/0037-configuration-from-a-server.md")]
+    pub mod adr_0037_configuration_from_a_server {}
 }
 
 #[doc = include_str!("handoff.md")]

@@ -302,6 +302,19 @@ lines! {
     RestartRefused { #[own] error: String } = Error ours "restart refused: {error} (nothing changed)";
     ConfigError { #[own] error: String } = Error ours "{error}";
     SocketRefused { #[own] error: String } = Error ours "{error}";
+    // A configuration from a server
+    SourceText { #[own] item: String, #[own] md5: String, #[own] server: String } = Info ours "configuration read from {item}: MD5 {md5}, server {server}";
+    SourceSnapshot { #[own] item: String, #[own] reason: String, age: i64 } = Warn ours "configuration {item} started with the snapshot of {age} seconds ago: {reason}";
+    SourceUnbounded { #[own] item: String } = Warn ours "users who can change {item} can run commands as root on this host (pinned_users= and allow_sections= in [nacos] limit what the text may do)";
+    SourceChanged { #[own] item: String, #[own] md5: String } = Info ours "configuration {item} changed: MD5 {md5}";
+    SourceNotified { #[own] item: String, #[own] md5: String } = Warn ours "configuration {item} changed: MD5 {md5} (on_change=notify: supervisorctl update applies it)";
+    SourceApplied { #[own] item: String, #[own] md5: String, added: u32, changed: u32, removed: u32 } = Info ours "configuration {item} applied: MD5 {md5}, groups: {added} added, {changed} changed, {removed} removed";
+    SourceRefused { #[own] item: String, #[own] md5: String, #[own] error: String } = Error ours "configuration {item} refused: MD5 {md5}: {error} (nothing changed)";
+    SourceFailed { #[own] item: String, #[own] reason: String } = Warn ours "configuration {item} cannot be read: {reason} (programs go on, the daemon tries again)";
+    SourceBack { #[own] item: String, #[own] server: String } = Info ours "configuration {item} can be read again, from {server}";
+    SourceNeedsRestart { #[own] item: String } = Warn ours "configuration {item}: changes in [supervisord] and of HTTP servers take effect after supervisorctl reload";
+    SnapshotFailed { #[own] path: String, #[own] error: String } = Warn ours "cannot write the snapshot {path}: {error}";
+    AgentFailed { #[own] error: String } = Warn ours "supervisord-agent: {error} (it is started again)";
     // Lifecycle of a process
     CreatingSocket { #[own] url: String } = Info "Creating socket {url}";
     ClosingSocket { #[own] url: String } = Info "Closing socket {url}";

@@ -29,5 +29,5 @@ pub use descriptors::reserve_descriptors;
 pub use inbox::{AnswerFn, EngineGone, InboxSender, RequestMessage};
 pub use loader::{Compose, Load, LoaderJobs, Plan};
 pub use run_store::{RunStore, read_runs};
-pub use systemd::{Notifier, passed_sockets, store_holder, take_stored_holder};
+pub use systemd::{Notifier, passed_sockets, report_waiting, store_holder, take_stored_holder};
 pub use upgrade::EngineHandoff;

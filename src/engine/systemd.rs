@@ -92,6 +92,12 @@ pub fn take_stored_holder(passed: &mut Vec<PassedSocket>) -> Option<OwnedFd> {
     Some(passed.swap_remove(place).fd)
 }
 
+/// Tells the service manager what a start waits for, before there is a [`Notifier`].
+pub fn report_waiting(status: &str) {
+    // Without a manager nobody reads it.
+    let _ = sd_notify::notify(&[NotifyState::Status(status)]);
+}
+
 /// Values left for the sending thread.
 #[derive(Debug, Default)]
 struct PendingNotify {

@@ -72,6 +72,11 @@ const SECTIONS: &[(SectionKind, &str, &str)] = &[
         "notify:NAME",
         "Reports to people what needs attention. The command gets the report on standard input, and these variables: `SUPERVISOR_NOTIFY` (NAME), `SUPERVISOR_NOTIFY_SUBJECT` (one line, such as `web:web_0 is FATAL`), `SUPERVISOR_NOTIFY_CONDITIONS` and `SUPERVISOR_NOTIFY_COUNT` (the number of items). The first item is reported at once; what happens within `interval` seconds after it is in one later report, in which equal items are counted. A condition that continues is reported once. Items beyond 100 in one report are counted only. If the command fails three times, the log says so and the report is lost. A change of the section takes effect with `reread` or `update`. The process that is FATAL for `on_fatal=shutdown` can be reported only if the command ends before the daemon exits. (new)",
     ),
+    (
+        SectionKind::Nacos,
+        "nacos",
+        "The server that the configuration comes from, besides the local files. Each key KEY is also the option `--nacos-KEY` of supervisord(8), with `-` for `_`, and the variable `NACOS_KEY` in capital letters. The command line wins over the environment, that over the settings that the web page saves in `supervisord.nacos.conf` beside the configuration file, and those over this section. The text of the item replaces keys of the local files one by one. A changed text is applied like `supervisorctl update`; a text with an error changes nothing. Changed keys take effect at the next start. (new)",
+    ),
 ];
 
 /// The introduction of a topic.

@@ -10,6 +10,7 @@ use super::channel::{ChannelEnds, NotifyChannel, make_channel};
 use super::command::{self, ResolvedCommand};
 use super::env_files::{Variables, configured_variables};
 use super::owner::JobOwner;
+use crate::config::nacos::NACOS_VARIABLE;
 use crate::config::spec::ProcessSpec;
 use crate::domain::{Line, QualifiedName, SpawnError, to_bytes};
 use crate::sys::{
@@ -82,7 +83,12 @@ impl SpawnBase {
         server_url: Option<String>,
         limits: Vec<(Resource, Limit)>,
     ) -> Self {
-        let own = |name: &OsString| DAEMONS_OWN.iter().any(|own| name == own);
+        let own = |name: &OsString| {
+            DAEMONS_OWN.iter().any(|own| name == own)
+                || name
+                    .as_encoded_bytes()
+                    .starts_with(NACOS_VARIABLE.as_bytes())
+        };
         Self {
             environ: environ.into_iter().filter(|(name, _)| !own(name)).collect(),
             server_url,

@@ -100,7 +100,8 @@ pub use poller::{Interest, Poller, ReadyFd, Waker};
 pub use shared::{MemoryFile, SharedBuffer};
 pub use signals::{ReceivedSignal, SignalReader, detach_signal, ignore_signals, start_unblocked};
 pub use small_file::{
-    FileStamp, SmallFileError, read_secret_file, read_small_file, replace_small_file,
+    FileStamp, SmallFileError, read_secret_file, read_small_file, replace_secret_file,
+    replace_small_file,
 };
 pub use socket::{end_writing, listen_on, own_user_name, peer_is_gone, unix_bound, unix_connected};
 pub use socket_file::{ListeningSocket, SocketFileError as SocketRefusal, listen_at};

@@ -116,17 +116,31 @@ pub(super) fn read_bounded(file: File, max: usize) -> Result<Vec<u8>, SmallFileE
 const UNFINISHED: &str = ".new";
 
 /// Writes a file beside the old one and replaces that, so that a crash leaves one of them. It follows links as
-/// [`safe_open`] does.
+/// [`safe_open`] does. Everybody may read the file.
 ///
 /// # Errors
 /// EACCES, ENOSPC, EROFS, …
 pub fn replace_small_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let all = Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IRGRP | Mode::S_IROTH;
+    replace_file(path, bytes, all)
+}
+
+/// Like [`replace_small_file`], but only the user of this process may read the file.
+///
+/// # Errors
+/// As [`replace_small_file`].
+pub fn replace_secret_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_file(path, bytes, Mode::S_IRUSR | Mode::S_IWUSR)
+}
+
+fn replace_file(path: &Path, bytes: &[u8], mode: Mode) -> io::Result<()> {
     let refused = |error: Errno| io::Error::from_raw_os_error(error.0);
     let mut unfinished = path.as_os_str().to_owned();
     unfinished.push(UNFINISHED);
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let mode = Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IRGRP | Mode::S_IROTH;
     let file = safe_open(Path::new(&unfinished), flags, mode).map_err(refused)?;
+    // The file may be left from a crash, with another mode.
+    nix::sys::stat::fchmod(&file, mode)?;
     let mut file = File::from(file);
     file.set_len(0)?;
     file.write_all(bytes)?;

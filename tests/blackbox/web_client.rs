@@ -45,3 +45,47 @@ pub(crate) fn call(
     let answer = fetch(address, "POST", "/RPC2", &headers, &body)?;
     Ok(String::from_utf8_lossy(&answer.body).into_owned())
 }
+
+/// Calls the REST interface, and returns the status and the JSON of the answer. `path`: what follows `/api/v1`.
+pub(crate) fn rest(
+    address: &Address,
+    line: (&str, &str),
+    headers: &str,
+    body: &serde_json::Value,
+) -> Result<(u16, serde_json::Value), String> {
+    let (method, path) = line;
+    let text = match body.is_null() {
+        true => String::new(),
+        false => body.to_string(),
+    };
+    let headers = match text.is_empty() {
+        true => headers.to_owned(),
+        false => format!("Content-Type: application/json\r\n{headers}"),
+    };
+    let answer = fetch(address, method, &format!("/api/v1{path}"), &headers, &text)?;
+    let value = serde_json::from_slice(&answer.body);
+    let value = value.map_err(|error| format!("{method} {path}: {error}: {answer:?}"))?;
+    Ok((answer.code(), value))
+}
+
+/// As [`rest`], with the expected status.
+pub(crate) fn expect_rest(
+    address: &Address,
+    line: (&str, &str),
+    headers: &str,
+    body: &serde_json::Value,
+    status: u16,
+) -> Result<serde_json::Value, String> {
+    let (code, value) = rest(address, line, headers, body)?;
+    match code == status {
+        true => Ok(value),
+        false => Err(format!(
+            "{line:?} {headers:?} {body}: expected {status}, got {code}: {value}"
+        )),
+    }
+}
+
+/// The header `If-Match` for a version.
+pub(crate) fn if_match(md5: &serde_json::Value) -> String {
+    format!("If-Match: \"{}\"\r\n", md5.as_str().unwrap_or_default())
+}

@@ -45,6 +45,7 @@ pub(crate) fn config(rng: &mut Rng, size: u64) -> Arc<Config> {
         rpc_interfaces: vec!["supervisor".to_owned()],
         twiddler: None,
         groups,
+        remote: None,
         notes: Vec::new(),
         warnings: Vec::new(),
         listed: Vec::new(),

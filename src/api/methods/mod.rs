@@ -6,6 +6,7 @@
 //! # Source
 //! Supervisor manual, "XML-RPC API Documentation".
 
+mod configuration;
 mod params;
 mod supervisor;
 mod supervisord;
@@ -15,9 +16,10 @@ mod twiddler;
 use super::method::Method;
 
 /// The tables of the namespaces. `system.listMethods` sorts the names; the manual pages have this order.
-const NAMESPACES: [&[Method]; 4] = [
+const NAMESPACES: [&[Method]; 5] = [
     supervisor::METHODS,
     supervisord::METHODS,
+    configuration::METHODS,
     twiddler::METHODS,
     system::METHODS,
 ];

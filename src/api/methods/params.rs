@@ -14,6 +14,16 @@ pub(super) const fn param(name: &'static str, kind: ParamKind, doc: &'static str
     }
 }
 
+/// Creates an optional parameter.
+pub(super) const fn optional(name: &'static str, kind: ParamKind, doc: &'static str) -> Param {
+    Param {
+        name,
+        kind,
+        optional: true,
+        doc,
+    }
+}
+
 pub(super) const GROUP_NAME: Param =
     param("group_name", ParamKind::Word, "Name of an active group");
 pub(super) const PROCESS: Param = param(

@@ -42,3 +42,4 @@ pub use draft::{FileEdit, TextEdit};
 pub use error::{Dependant, EditError, EditNote, EditPlace, SectionTextProblem, ValueProblem};
 pub use line_diff::{DiffHunk, DiffLine, LineDiff};
 pub use origin::{NewProgramPlace, OriginPlace, ProgramOrigin, origin_of, place_of_new};
+pub use section_text::program_of;

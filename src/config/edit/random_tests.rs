@@ -75,7 +75,7 @@ fn is_equal_outside(old: &str, new: &str) -> bool {
     let Some(first) = places.next() else {
         return old == new;
     };
-    let last = places.last().unwrap_or(first);
+    let last = places.next_back().unwrap_or(first);
     let before = old.len() - bytes(&file.lines[first.header..]);
     let behind = old.len() - bytes(&file.lines[last.end..]);
     new.starts_with(&old[..before]) && new.ends_with(&old[behind..])

@@ -80,6 +80,14 @@ impl SectionText {
     }
 }
 
+/// The name of the program in the header of a section. `text`: the whole section with its header.
+///
+/// # Errors
+/// The text is not one section of a program.
+pub fn program_of(text: &str) -> Result<String, EditError> {
+    SectionText::parse(text).map(|section| section.name)
+}
+
 /// Checks the name of a program by the rules of the parser, and that a header with it is read as written. Returns the
 /// name without outer blanks.
 ///

@@ -2,6 +2,7 @@
 //! keys, the manual page and the sample configuration derive from these rows.
 
 mod daemon;
+mod nacos;
 mod notify;
 mod program;
 mod row;
@@ -13,6 +14,7 @@ mod values;
 
 use std::sync::OnceLock;
 
+pub(super) use nacos::NacosValues;
 pub(super) use notify::NotificationValues;
 pub use row::{ConfigKey, ExpandScope, KeyFlag, Topic};
 use section::SECTIONS;

@@ -1,5 +1,6 @@
 //! One key: its row.
 
+use super::nacos::NacosValues;
 use super::notify::NotificationValues;
 use super::small::{ClientValues, FcgiValues, GroupValues, ListenerValues, ServerValues};
 use super::value_kind::ValueKind;
@@ -101,6 +102,9 @@ pub struct ConfigKey {
     pub(in crate::config) is_expanded_twice: bool,
     /// Whether its value may contain a secret, so that messages do not show it.
     pub is_secret: bool,
+    /// Whether the daemon uses its own rights for the value: it opens a file, adds rights to the program, or runs a command as
+    /// its own user. Programs of a remote text with pinned users cannot have such values.
+    pub(in crate::config) is_privileged: bool,
     /// Whether an update applies a new value to running processes, without a restart.
     pub is_live: bool,
 }
@@ -124,6 +128,7 @@ pub(super) const fn key(
         field: Field::Step,
         is_expanded_twice: false,
         is_secret: false,
+        is_privileged: false,
         is_live: false,
     }
 }
@@ -172,6 +177,11 @@ impl ConfigKey {
         self
     }
 
+    pub(super) const fn privileged(mut self) -> Self {
+        self.is_privileged = true;
+        self
+    }
+
     pub(super) const fn live(mut self) -> Self {
         self.is_live = true;
         self
@@ -214,6 +224,11 @@ impl ConfigKey {
 
     pub(super) const fn notification(mut self, setter: Setter<NotificationValues>) -> Self {
         self.field = Field::Notification(setter);
+        self
+    }
+
+    pub(super) const fn nacos(mut self, setter: Setter<NacosValues>) -> Self {
+        self.field = Field::Nacos(setter);
         self
     }
 

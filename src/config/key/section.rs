@@ -1,6 +1,7 @@
 //! The kinds of sections, and the rows that each has.
 
 use super::daemon::{self, DAEMON};
+use super::nacos::NACOS;
 use super::notify::NOTIFY;
 use super::program::{self, PROGRAM};
 use super::row::ConfigKey;
@@ -34,6 +35,8 @@ pub enum SectionKind {
     Include,
     /// `[notify:x]`.
     Notify,
+    /// `[nacos]`.
+    Nacos,
     /// `[rpcinterface:x]`. Accepts any key; the factory gets them.
     RpcInterface,
     /// `[ctlplugin:x]`. Accepts any key; the factory gets them.
@@ -53,6 +56,7 @@ pub(super) const SECTIONS: &[(SectionKind, &str, bool)] = &[
     (SectionKind::Listener, "eventlistener:", false),
     (SectionKind::Fcgi, "fcgi-program:", false),
     (SectionKind::Notify, "notify:", false),
+    (SectionKind::Nacos, "nacos", true),
     (SectionKind::RpcInterface, "rpcinterface:", false),
     (SectionKind::CtlPlugin, "ctlplugin:", false),
 ];
@@ -121,6 +125,7 @@ impl SectionKind {
             Self::Fcgi => FCGI,
             Self::Include => INCLUDE,
             Self::Notify => NOTIFY,
+            Self::Nacos => NACOS,
             Self::RpcInterface => RPC_INTERFACE,
             Self::CtlPlugin => CTL_PLUGIN,
         }
@@ -148,9 +153,12 @@ impl SectionKind {
             Self::Listener => LISTENER_ORDER,
             Self::Fcgi => FCGI_ORDER,
             // The rows of these have the order already.
-            Self::Group | Self::Include | Self::Notify | Self::RpcInterface | Self::CtlPlugin => {
-                &[]
-            }
+            Self::Group
+            | Self::Include
+            | Self::Notify
+            | Self::Nacos
+            | Self::RpcInterface
+            | Self::CtlPlugin => &[],
         }
     }
 

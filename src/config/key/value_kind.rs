@@ -141,6 +141,12 @@ pub enum ValueKind {
     ReportFormat,
     /// Exits per time.
     Flapping,
+    /// Addresses of Nacos servers.
+    NacosServers,
+    /// `auto`, `v1` or `v3`.
+    NacosApi,
+    /// `apply`, `notify` or `ignore`.
+    OnChange,
 }
 
 impl ValueKind {
@@ -196,6 +202,7 @@ impl ValueKind {
             Self::SyslogPriority => "priority",
             Self::Conditions => "conditions",
             Self::Flapping => "exits per time",
+            Self::NacosServers => "addresses",
             Self::ReadyFd
             | Self::AutoRestart
             | Self::ReadyWhen
@@ -215,6 +222,8 @@ impl ValueKind {
             | Self::LogFormat
             | Self::LogZone
             | Self::ReportFormat
+            | Self::NacosApi
+            | Self::OnChange
             | Self::SyslogFormat
             | Self::SyslogFraming => self.expected(),
         }
@@ -296,6 +305,11 @@ impl ValueKind {
             }
             Self::SyslogPriority => "emerg, alert, crit, err, warning, notice, info or debug",
             Self::SyslogFormat => "rfc3164 or rfc5424",
+            Self::NacosServers => {
+                "HOST[:PORT] or http[s]://HOST[:PORT][/PATH], separated by commas"
+            }
+            Self::NacosApi => "auto, v1 or v3",
+            Self::OnChange => "apply, notify or ignore",
             Self::SyslogFraming => "newline or octet-counting",
             kind => kind.expected_of_limit(),
         }

@@ -12,6 +12,7 @@ use super::super::lookup::Lookup;
 use super::super::resources::CgroupLimits;
 use super::super::spec::{CronMissed, CronOverlap, DaemonSpec, ProcessSpec, RateLimit, SyslogForm};
 use super::super::watch::WatchValues;
+use super::nacos::NacosValues;
 use super::notify::NotificationValues;
 use super::small::{ClientValues, FcgiValues, GroupValues, ListenerValues, ServerValues};
 use crate::domain::{GroupName, ProcessName, Seconds};
@@ -38,6 +39,8 @@ pub(in crate::config) enum Field {
     Fcgi(Setter<FcgiValues>),
     /// It is stored in the values of a notification.
     Notification(Setter<NotificationValues>),
+    /// It is stored in the settings of a Nacos server.
+    Nacos(Setter<NacosValues>),
     /// A step in `parse` reads it by its name, because its value depends on more than its text.
     Step,
     /// It is accepted and has no effect.

@@ -6,6 +6,7 @@ use super::super::hint;
 use super::super::ini::IniSection;
 use super::super::key::{MAIN_INTERFACE, RPC_FACTORY, SectionKind, TWIDDLER_INTERFACE};
 use super::super::lookup::{Lookup, LookupError};
+use super::super::nacos::RemoteText;
 use super::super::options::DaemonOptions;
 use super::super::path::{absolute, dirname, join};
 use super::super::plan::KeyPlaces;
@@ -16,8 +17,8 @@ use super::super::spec::Config;
 use super::super::value;
 use super::confinement::{warn_of_cgroups, warn_of_rights};
 use super::{
-    ConfigReader, KeyResult, SectionAt, daemon, env_files, exit_when, group, lint, notification,
-    program_default, server,
+    ConfigReader, KeyResult, SectionAt, daemon, env_files, exit_when, group, lint, nacos,
+    notification, program_default, server,
 };
 use crate::domain::Line;
 
@@ -46,8 +47,14 @@ pub fn load_with_places(
     options: &DaemonOptions,
     lookup: &dyn Lookup,
 ) -> Result<(Config, KeyPlaces), ConfigErrors> {
-    let mut reader = ConfigReader::open(path, lookup)?;
+    let remote = options.remote.as_deref();
+    let mut reader = match remote {
+        // The text is enough.
+        Some(_) if path.is_empty() => ConfigReader::without_file(lookup),
+        _ => ConfigReader::open(path, lookup)?,
+    };
     include(&mut reader);
+    let remote = remote.map(|remote| (remote, add_remote(&mut reader, remote)));
     let has_section = reader.ini.section(SectionKind::Daemon.prefix()).is_some();
     let is_implied = !has_section && !options.needs_section && is_implied(&reader);
     if is_implied {
@@ -66,6 +73,9 @@ pub fn load_with_places(
     }
     program_default::apply_program_default(&mut reader);
     let groups = group::read_groups(&mut reader, &server_section.spec.environment);
+    if let Some((remote, file)) = remote {
+        nacos::check_pinned_users(&mut reader, remote, file, &groups);
+    }
     let servers = server::read_servers(&mut reader);
     let notifications =
         notification::read_notifications(&mut reader, &server_section.spec.environment);
@@ -94,12 +104,26 @@ pub fn load_with_places(
         twiddler,
         groups,
         notifications,
+        remote: options.remote.clone(),
         notes,
         warnings,
         listed: listed.into_iter().map(|(_, path)| path).collect(),
         is_implied,
     };
     Ok((config, places))
+}
+
+/// Reads the remote text, whose keys replace those of the files. Returns its index.
+fn add_remote(reader: &mut ConfigReader<'_>, remote: &RemoteText) -> usize {
+    let file = reader.files.len();
+    reader.add(&remote.name, remote.text.as_bytes());
+    nacos::check_remote_sections(reader, remote, file);
+    let section = reader.ini.section(SectionKind::Include.prefix());
+    // The files of a local `[include]` were read before the text, which replaces their keys.
+    if section.is_some_and(|section| section.places.iter().any(|span| span.file == file)) {
+        include(reader);
+    }
+    file
 }
 
 /// Whether the file was written for the Go re-implementation, which needs neither `[supervisord]` nor

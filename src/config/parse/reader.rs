@@ -126,6 +126,11 @@ impl<'a> ConfigReader<'a> {
         Ok(reader)
     }
 
+    /// Makes a reader for a configuration that is in no local file.
+    pub(in crate::config) fn without_file(lookup: &'a dyn Lookup) -> Self {
+        Self::empty("", absolute(".", lookup), lookup)
+    }
+
     /// Makes a reader with one section, in the state of its template.
     pub(in crate::config) fn of_template(
         template: &'a ProgramTemplate,

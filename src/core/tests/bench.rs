@@ -46,6 +46,7 @@ pub(super) fn config(groups: Vec<(i64, Vec<ProcessSpec>)>) -> Arc<Config> {
         rpc_interfaces: Vec::new(),
         twiddler: None,
         groups: groups.into_iter().map(group).collect(),
+        remote: None,
         notes: Vec::new(),
         warnings: Vec::new(),
         listed: Vec::new(),

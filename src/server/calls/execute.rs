@@ -1,7 +1,5 @@
 //! Executes bound calls: authorises them, asks the engine, and reads the logs that they ask for.
 
-use std::time::Instant;
-
 use super::log_parts;
 use super::method_result::MethodResult;
 use crate::api::{
@@ -10,23 +8,6 @@ use crate::api::{
 };
 use crate::control::ControlHandle;
 use crate::server::budget::BudgetClient;
-
-/// Asks the engine on behalf of `caller`, who needs the permission of `method`.
-///
-/// # Errors
-/// A refusal of the Control API, or the engine's fault.
-pub(in crate::server) async fn ask_engine(
-    control: &ControlHandle,
-    caller: &Caller,
-    method: &'static Method,
-    request: Request,
-) -> Result<Reply, Fault> {
-    let grant = control.grant(caller, method, &request)?;
-    let begin = Instant::now();
-    let reply = control.call(caller.clone(), grant, request).await;
-    control.statistics().record(method, begin.elapsed());
-    reply
-}
 
 /// What the execution of a call needs besides the call.
 pub(in crate::server) struct CallContext<'a> {
@@ -49,7 +30,7 @@ impl CallContext<'_> {
         method: &'static Method,
         bound: BoundCall,
     ) -> Result<MethodResult, Fault> {
-        let ask = |request| ask_engine(self.control, self.caller, method, request);
+        let ask = |request| self.control.ask(self.caller, method, request);
         let most = log_parts::read_limit(self.client);
         let texts = |texts: Vec<&str>| Reply::Lines(texts.into_iter().map(str::to_owned).collect());
         let reply = match bound {
@@ -64,6 +45,11 @@ impl CallContext<'_> {
                 Reply::Processes(views) => return Ok(MethodResult::Table(views, columns)),
                 reply => reply,
             },
+            BoundCall::Configuration(call) => {
+                self.control
+                    .ask_about_config(self.caller, method, call)
+                    .await?
+            }
             BoundCall::Constant(text) => {
                 // Ask the engine, because while the daemon is stopping all methods but one fail.
                 ask(Request::State).await?;

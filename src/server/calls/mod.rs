@@ -9,4 +9,3 @@ pub(super) mod method_result;
 pub(super) mod process_list;
 pub(super) mod process_members;
 pub(super) mod process_usage;
-pub(super) mod update;

@@ -278,10 +278,10 @@ impl BusMethod {
 /// The D-Bus type of a parameter.
 const fn signature(kind: ParamKind) -> &'static str {
     match kind {
-        ParamKind::Namespec | ParamKind::Word | ParamKind::Level => "s",
+        ParamKind::Namespec | ParamKind::Word | ParamKind::Level | ParamKind::Text => "s",
         ParamKind::Data => "ay",
         ParamKind::Int => "x",
-        ParamKind::Truth => "b",
+        ParamKind::Truth | ParamKind::Flag => "b",
         ParamKind::List => "av",
         ParamKind::Names => "as",
         ParamKind::Count => "u",
@@ -387,7 +387,22 @@ mod tests {
     use super::*;
 
     /// Methods of METHODS that are not on D-Bus, with the reason.
+    const EDITING: &str = "texts of the configuration are for people, who edit them on the page, by REST and with supervisorctl";
     const WITHOUT: &[(&str, &str)] = &[
+        ("supervisord.listPrograms", EDITING),
+        ("supervisord.getProgram", EDITING),
+        ("supervisord.addProgram", EDITING),
+        ("supervisord.setProgram", EDITING),
+        ("supervisord.setProgramKeys", EDITING),
+        ("supervisord.removeProgram", EDITING),
+        ("supervisord.copyProgram", EDITING),
+        ("supervisord.getNacos", EDITING),
+        ("supervisord.setNacos", EDITING),
+        ("supervisord.leaveNacos", EDITING),
+        ("supervisord.testNacos", EDITING),
+        ("supervisord.listNacosVersions", EDITING),
+        ("supervisord.getNacosVersion", EDITING),
+        ("supervisord.restoreNacosVersion", EDITING),
         (
             "supervisord.getConfigProblems",
             "the error of ReloadConfig has the first, and the log has all",

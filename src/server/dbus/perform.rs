@@ -12,11 +12,11 @@ use super::path::BusObject;
 use super::sender::BusSender;
 use crate::api::xmlrpc::RpcValue;
 use crate::api::{BoundCall, Caller, Fault, FaultCode, Method, ParamKind, Reply, Request};
+use crate::control::UpdateSteps;
 use crate::server::blocking_pool::run_blocking;
 use crate::server::budget::BudgetClient;
 use crate::server::calls::execute::CallContext;
 use crate::server::calls::method_result::MethodResult;
-use crate::server::calls::update::UpdateSteps;
 
 impl BusConnection {
     /// Executes the call of a message.

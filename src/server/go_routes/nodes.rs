@@ -6,10 +6,9 @@ use serde_json::json;
 use super::own_node::{parse_cpu, parse_memory, percent};
 use super::reply::{json_response, refusal, success};
 use crate::api::{Caller, Fault, FaultCode, Permission, Request, find_method};
+use crate::control::UpdateSteps;
 use crate::control::{self, ControlHandle};
 use crate::server::blocking_pool::run_blocking;
-use crate::server::calls::execute::ask_engine;
-use crate::server::calls::update::UpdateSteps;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::HandlerResponse;
 use crate::server::web::run_to_completion;
@@ -74,9 +73,7 @@ async fn ask(
     request: Request,
 ) -> Result<(), Fault> {
     let method = find_method(method).ok_or(FaultCode::UnknownMethod.bare())?;
-    ask_engine(control, caller, method, request)
-        .await
-        .map(|_| ())
+    control.ask(caller, method, request).await.map(|_| ())
 }
 
 fn answer<T>(permission: Result<T, Fault>, outcome: Result<(), Fault>) -> HandlerResponse {

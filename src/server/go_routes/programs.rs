@@ -18,7 +18,6 @@ use crate::api::{
 use crate::control::{self, ControlHandle};
 use crate::domain::{Namespec, ProcessState};
 use crate::server::blocking_pool::run_blocking;
-use crate::server::calls::execute::ask_engine;
 use crate::server::calls::process_list::list_processes;
 use crate::server::calls::process_members::{RenderScratch, write_process};
 use crate::server::http::connection::HttpConnection;
@@ -316,13 +315,16 @@ async fn call(
 ) -> Result<Reply, Fault> {
     let method = find_method(method).ok_or(FaultCode::UnknownMethod.bare())?;
     match method.bind_arguments(vec![RpcValue::text(name)])? {
-        BoundCall::Engine(request) => ask_engine(control, caller, method, request).await,
-        BoundCall::Wildcard(request, given) => ask_engine(control, caller, method, request)
-            .await
-            .map_err(|fault| match fault.code {
-                FaultCode::BadName => FaultCode::BadName.of(given),
-                _ => fault,
-            }),
+        BoundCall::Engine(request) => control.ask(caller, method, request).await,
+        BoundCall::Wildcard(request, given) => {
+            control
+                .ask(caller, method, request)
+                .await
+                .map_err(|fault| match fault.code {
+                    FaultCode::BadName => FaultCode::BadName.of(given),
+                    _ => fault,
+                })
+        }
         _ => Err(FaultCode::UnknownMethod.bare()),
     }
 }

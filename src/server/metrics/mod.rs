@@ -14,7 +14,6 @@ use hyper::{Method, StatusCode};
 use crate::api::{Caller, Reply, Request, find_method};
 use crate::control::ControlHandle;
 use crate::server::blocking_pool::run_blocking;
-use crate::server::calls::execute::ask_engine;
 use crate::server::calls::process_list::{list_processes, pids};
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::{
@@ -85,7 +84,7 @@ pub(in crate::server) async fn answer_scrape(
 /// How many times the daemon was replaced in place. `None`: the caller may not ask.
 async fn generation(control: &ControlHandle, caller: &Caller) -> Option<u32> {
     let method = find_method("supervisord.getGeneration")?;
-    match ask_engine(control, caller, method, Request::Generation).await {
+    match control.ask(caller, method, Request::Generation).await {
         Ok(Reply::Generation { generation, .. }) => Some(generation),
         _ => None,
     }

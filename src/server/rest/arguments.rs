@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use hyper::header::HeaderValue;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 
@@ -14,6 +15,15 @@ use crate::server::http::percent_encoding::percent_decoded;
 
 /// Maximum length of a body, in bytes.
 pub(super) const BODY_MAX: usize = 1 << 20;
+
+/// The parameter that the header `If-Match` has too.
+const VERSION_PARAM: &str = "md5";
+
+/// Whether a method takes the version that a change expects.
+pub(super) fn takes_version(method: &Method) -> bool {
+    let mut params = method.params.iter();
+    params.any(|param| param.name == VERSION_PARAM)
+}
 
 /// The members of the JSON object in a body. A name occurs once.
 #[derive(Debug, Default)]
@@ -32,6 +42,53 @@ impl BodyObject {
             );
             FaultCode::IncorrectParameters.of(text)
         })
+    }
+
+    /// Adds the MD5 of the header `If-Match` for a method that takes one.
+    ///
+    /// # Errors
+    /// It is not one MD5 in quotes, or the body has another one.
+    pub(super) fn with_version(
+        mut self,
+        method: &Method,
+        header: Option<&HeaderValue>,
+    ) -> Result<Self, Fault> {
+        let Some(header) = header.filter(|_| takes_version(method)) else {
+            return Ok(self);
+        };
+        let refuse = |text: &str| Err(FaultCode::IncorrectParameters.of(text));
+        let text = header.to_str().unwrap_or_default().trim();
+        let md5 = text
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'))
+            .filter(|md5| !md5.is_empty());
+        let Some(md5) = md5.or_else(|| (text == "*").then_some("")) else {
+            return refuse("If-Match takes one MD5 in double quotes");
+        };
+        match self.0.iter().find(|(name, _)| name == VERSION_PARAM) {
+            Some((_, Value::String(given))) if given == md5 || md5.is_empty() => {}
+            Some(_) => return refuse("If-Match and md5 differ"),
+            None => self
+                .0
+                .push((VERSION_PARAM.to_owned(), Value::String(md5.to_owned()))),
+        }
+        Ok(self)
+    }
+
+    /// Removes a member that repeats a parameter of the path.
+    ///
+    /// # Errors
+    /// It has another value.
+    fn take_repeated(&mut self, param: &Param, value: &RpcValue) -> Result<(), Fault> {
+        match (self.take(param.name), value) {
+            (None, _) => Ok(()),
+            (Some(Value::String(given)), RpcValue::Text(text)) if given == *text => Ok(()),
+            (Some(_), _) => {
+                let name = param.name;
+                let text = format!("{name} has one value in the path and another one in the body");
+                Err(FaultCode::IncorrectParameters.of(text))
+            }
+        }
     }
 
     fn take(&mut self, name: &str) -> Option<Value> {
@@ -69,7 +126,7 @@ impl<'de> Deserialize<'de> for BodyObject {
     }
 }
 
-/// Binds the arguments of a call. `body`: the members of a POST. `None`: a GET, whose arguments are in the query.
+/// Binds the arguments of a call. `body`: the members of the body of a change. `None`: a GET, whose arguments are in the query.
 ///
 /// # Errors
 /// INCORRECT_PARAMETERS, with the name of the parameter and what it takes; those of the method itself.
@@ -84,7 +141,11 @@ pub(super) fn bind(
     let mut given = Vec::with_capacity(method.params.len());
     for param in method.params {
         let value = match path.iter().find(|(name, _)| *name == param.name) {
-            Some((_, segment)) => Some(segment_value(param, segment)?),
+            Some((_, segment)) => {
+                let value = segment_value(param, segment)?;
+                body.take_repeated(param, &value)?;
+                Some(value)
+            }
             None if is_get => query_value(param, query.take(param.name))?,
             None => match body.take(param.name) {
                 Some(value) => Some(json_value(param, value)?),
@@ -109,10 +170,10 @@ pub(super) fn bind(
 /// What a parameter takes, for messages.
 const fn expected(kind: ParamKind) -> &'static str {
     match kind {
-        ParamKind::Namespec | ParamKind::Word | ParamKind::Data => "a string",
+        ParamKind::Namespec | ParamKind::Word | ParamKind::Data | ParamKind::Text => "a string",
         ParamKind::Int => "an integer",
         ParamKind::Count => "an integer of at least 1",
-        ParamKind::Truth => "true or false",
+        ParamKind::Truth | ParamKind::Flag => "true or false",
         ParamKind::List => "an array",
         ParamKind::Names => "a string or an array of strings",
         ParamKind::Level => "one of CRIT, ERRO, WARN, INFO, DEBG, TRAC, BLAT",
@@ -166,12 +227,12 @@ fn text_value(param: &Param, text: String) -> Result<RpcValue, Fault> {
         text.parse::<i64>().ok().filter(|_| is_plain)
     };
     let value = match param.kind {
-        ParamKind::Namespec | ParamKind::Word | ParamKind::Data => {
+        ParamKind::Namespec | ParamKind::Word | ParamKind::Data | ParamKind::Text => {
             return Ok(RpcValue::Text(text));
         }
         ParamKind::Int => number().map(RpcValue::Int),
         ParamKind::Count => number().and_then(count),
-        ParamKind::Truth => text.parse().ok().map(RpcValue::Bool),
+        ParamKind::Truth | ParamKind::Flag => text.parse().ok().map(RpcValue::Bool),
         ParamKind::Level => level(&text),
         ParamKind::List | ParamKind::Names | ParamKind::Options => None,
     };
@@ -181,13 +242,14 @@ fn text_value(param: &Param, text: String) -> Result<RpcValue, Fault> {
 /// The value of a member of the body.
 fn json_value(param: &Param, value: Value) -> Result<RpcValue, Fault> {
     let found = match (param.kind, value) {
-        (ParamKind::Namespec | ParamKind::Word | ParamKind::Data, Value::String(text)) => {
-            Ok(RpcValue::Text(text))
-        }
+        (
+            ParamKind::Namespec | ParamKind::Word | ParamKind::Data | ParamKind::Text,
+            Value::String(text),
+        ) => Ok(RpcValue::Text(text)),
         (ParamKind::Level, Value::String(text)) => level(&text).ok_or(Value::String(text)),
         (ParamKind::Int, value) => integer(&value).map(RpcValue::Int).ok_or(value),
         (ParamKind::Count, value) => integer(&value).and_then(count).ok_or(value),
-        (ParamKind::Truth, Value::Bool(truth)) => Ok(RpcValue::Bool(truth)),
+        (ParamKind::Truth | ParamKind::Flag, Value::Bool(truth)) => Ok(RpcValue::Bool(truth)),
         (ParamKind::Names, Value::String(name)) => Ok(RpcValue::Text(name)),
         (ParamKind::Names, Value::Array(items)) => {
             let mut names = Vec::with_capacity(items.len());
@@ -312,7 +374,10 @@ mod tests {
                 "at_once takes an integer of at least 1, not the string \"2\"",
             ),
             (r#"{"atonce": 1}"#, "no parameter atonce in the body"),
-            (r#"{"names": "b"}"#, "no parameter names in the body"),
+            (
+                r#"{"names": "b"}"#,
+                "names has one value in the path and another one in the body",
+            ),
             (r#"{"options": {"wait": []}}"#, "wait takes a single value"),
             (
                 r#"{"options": null}"#,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::arguments::BODY_MAX;
+use super::arguments::{BODY_MAX, takes_version};
 use super::events;
 use super::json::CONTENT_TYPE as JSON;
 use super::problem;
@@ -128,9 +128,23 @@ fn call(route: &Route, method: &'static Method) -> Value {
             "required": is_required,
             "content": {JSON: {"schema": schema}},
         });
+        if takes_version(method) {
+            params.push(version_param());
+        }
     }
     operation["parameters"] = params.into();
     operation
+}
+
+/// The header with the version that a change expects.
+fn version_param() -> Value {
+    json!({
+        "name": "If-Match",
+        "in": "header",
+        "required": false,
+        "description": "The same as md5 of the body, in double quotes; * = any",
+        "schema": {"type": "string", "pattern": "^(\\*|\"[0-9a-f]{32}\")$"},
+    })
 }
 
 /// The schema of the body with these parameters, and whether one of them is required. `None`: there is no parameter.
@@ -237,7 +251,7 @@ fn problems(route: &Route) -> BTreeMap<u16, String> {
         "The caller lacks the permission, or the request comes from a page of another server"
             .to_owned(),
     );
-    if route.verb == "POST" {
+    if route.verb != "GET" {
         add(408, "The body arrives too slowly".to_owned());
         add(413, format!("The body is longer than {BODY_MAX} bytes"));
         add(415, "The body is not JSON".to_owned());
@@ -288,6 +302,11 @@ mod tests {
     #[test]
     fn operations_have_parameters_bodies_and_problems() {
         let document = read(&["basic"]);
+        let set = &document["paths"]["/programs/{name}"]["put"];
+        assert_eq!(set["parameters"][1]["name"], "If-Match");
+        for status in ["409", "413", "415", "422", "502"] {
+            assert!(set["responses"].get(status).is_some(), "{status}");
+        }
         let start = &document["paths"]["/processes/{name}/start"]["post"];
         assert_eq!(start["parameters"][0]["name"], "name");
         assert_eq!(start["parameters"][0]["required"], true);

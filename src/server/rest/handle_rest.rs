@@ -19,7 +19,7 @@ use super::{document, events};
 use crate::api::{BoundCall, Caller, Fault, Method, Reply, Request, ResultKind};
 use crate::server::blocking_pool::run_blocking;
 use crate::server::budget::BusyGuard;
-use crate::server::calls::execute::{CallContext, ask_engine};
+use crate::server::calls::execute::CallContext;
 use crate::server::calls::process_members::RenderScratch;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::origin::is_foreign_page;
@@ -114,9 +114,12 @@ async fn call(
         ResultKind::Process => ProcessQuery::take_one(&mut query)?,
         _ => ProcessQuery::default(),
     };
-    let members = match head.method == HttpMethod::POST {
-        true => Some(read_object(connection, &head.headers, body).await?),
-        false => None,
+    let members = match head.method == HttpMethod::GET || head.method == HttpMethod::HEAD {
+        true => None,
+        false => {
+            let members = read_object(connection, &head.headers, body).await?;
+            Some(members.with_version(method, head.headers.get(header::IF_MATCH))?)
+        }
     };
     // From here on a response is pending. Until here the connection of a slow client may be closed to make room.
     let _busy = BusyGuard::new(&connection.guard);
@@ -135,7 +138,7 @@ async fn call(
     };
     let list = match bound {
         BoundCall::Engine(request @ Request::ProcessInfo(_)) => {
-            let views = processes(ask_engine(control, caller, method, request).await?)?;
+            let views = processes(control.ask(caller, method, request).await?)?;
             let usages = process_query.usages(connection, &views).await;
             let view = views.first().ok_or_else(internal)?;
             let mut out = Vec::new();
@@ -148,18 +151,18 @@ async fn call(
             return Ok(HandlerResponse::Full(JSON, out.into()));
         }
         BoundCall::Engine(request @ Request::AllProcessInfo) => {
-            let views = processes(ask_engine(control, caller, method, request).await?)?;
+            let views = processes(control.ask(caller, method, request).await?)?;
             // Samples are kept for those that are asked about, so ask about all.
             let usages = process_query.usages(connection, &views).await;
             let views = process_query.filter(views).await.ok_or_else(internal)?;
             ProcessList::Processes(views, usages)
         }
         BoundCall::ProcessTable(request, columns) => {
-            let views = processes(ask_engine(control, caller, method, request).await?)?;
+            let views = processes(control.ask(caller, method, request).await?)?;
             ProcessList::Table(views, columns)
         }
         BoundCall::Engine(request @ Request::AllConfigInfo) => {
-            match ask_engine(control, caller, method, request).await? {
+            match control.ask(caller, method, request).await? {
                 Reply::Configs(views) => ProcessList::Configs(views),
                 _ => return Err(internal()),
             }

@@ -25,9 +25,11 @@ pub(super) fn is_long(result: &MethodResult) -> bool {
 pub(super) fn render(result: MethodResult, kind: ResultKind) -> Vec<u8> {
     let mut out = Vec::new();
     match result {
-        // A plan is JSON already.
-        MethodResult::Reply(Reply::Text(plan)) if kind == ResultKind::Plan => {
-            return plan.into_bytes();
+        // It is JSON already.
+        MethodResult::Reply(Reply::Text(json))
+            if matches!(kind, ResultKind::Plan | ResultKind::Json) =>
+        {
+            return json.into_bytes();
         }
         MethodResult::Reply(Reply::Text(text)) => push_text(&mut out, &text),
         MethodResult::Reply(Reply::Diff {

@@ -326,6 +326,7 @@ pub(super) fn result_schema(kind: ResultKind) -> Value {
         ResultKind::Dependencies => list_of("ProcessDependencies"),
         ResultKind::Diff => reference("Difference"),
         ResultKind::Plan => reference("Plan"),
+        ResultKind::Json => json!({"type": "object"}),
         ResultKind::Texts => texts(),
         ResultKind::Tail => reference("LogTail"),
         ResultKind::Generation => reference("Generation"),
@@ -359,6 +360,8 @@ pub(super) fn param_schema(kind: ParamKind, place: ParamPlace) -> Value {
             json!({"type": "integer", "minimum": 1, "maximum": u32::MAX, "default": 1})
         }
         ParamKind::Truth => json!({"type": "boolean", "default": true}),
+        ParamKind::Flag => json!({"type": "boolean", "default": false}),
+        ParamKind::Text => text(),
         ParamKind::List => json!({"type": "array"}),
         ParamKind::Names => match place {
             ParamPlace::Address => {

@@ -151,6 +151,9 @@ pub(super) fn fault_text(fault: &Fault, language: Language) -> String {
         | FaultCode::AlreadyAdded
         | FaultCode::StillRunning
         | FaultCode::CantReread
+        | FaultCode::Conflict
+        | FaultCode::Unavailable
+        | FaultCode::Unsupported
         | FaultCode::NotInWhitelist => return unexpected(fault, language),
     };
     language.say(text).to_owned()

@@ -9,7 +9,6 @@ use crate::api::xmlrpc::RpcValue;
 use crate::api::{BoundCall, Caller, Fault, FaultCode, Reply, TargetResult, find_method};
 use crate::control::ControlHandle;
 use crate::domain::{GroupName, Namespec, ProcessName};
-use crate::server::calls::execute::ask_engine;
 use crate::server::http::connection::HttpConnection;
 
 /// Maximum number of selected processes on which an action works at the same time.
@@ -27,7 +26,7 @@ pub(super) async fn call_method(
     let (BoundCall::Engine(request) | BoundCall::Wildcard(request, _)) = bound else {
         return Err(FaultCode::UnknownMethod.bare());
     };
-    ask_engine(control, caller, method, request).await
+    control.ask(caller, method, request).await
 }
 
 /// Runs `work` to its end, even if the client disconnects meanwhile: a restart that stops halfway would leave the

@@ -9,7 +9,7 @@ use crate::api::{
 };
 use crate::server::blocking_pool::run_blocking;
 use crate::server::budget::LargePermit;
-use crate::server::calls::execute::{CallContext, ask_engine};
+use crate::server::calls::execute::CallContext;
 use crate::server::calls::method_result::MethodResult;
 use crate::server::http::connection::HttpConnection;
 
@@ -92,7 +92,11 @@ async fn call_list(
     columns: Option<TableColumns>,
 ) -> Result<(CallResult, LargePermit), Fault> {
     let large = connection.guard.acquire_large().await.ok_or_else(no_room)?;
-    let reply = ask_engine(&connection.shared.control, caller, method, request).await?;
+    let reply = connection
+        .shared
+        .control
+        .ask(caller, method, request)
+        .await?;
     let list = match (reply, columns) {
         (Reply::Processes(views), None) => ListReply::Processes(views),
         (Reply::Processes(views), Some(columns)) => ListReply::Table(views, columns),

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::execute::ask_engine;
+use super::handle::ControlHandle;
 use crate::api::{Caller, Fault, FaultCode, Reply, Request, RequestTarget, find_method};
-use crate::control::ControlHandle;
 use crate::domain::GroupName;
 
 /// An update on behalf of a caller.
-pub(in crate::server) struct UpdateSteps<'a> {
-    pub(in crate::server) control: &'a ControlHandle,
-    pub(in crate::server) caller: &'a Caller,
+pub struct UpdateSteps<'a> {
+    /// The engine.
+    pub control: &'a ControlHandle,
+    /// Who updates.
+    pub caller: &'a Caller,
 }
 
 impl UpdateSteps<'_> {
@@ -20,7 +21,7 @@ impl UpdateSteps<'_> {
     /// # Errors
     /// BAD_NAME for an unknown group, before anything is changed. FAILED if processes of a group could not be
     /// stopped; the other groups are done by then. Any other fault of a step, which ends the update.
-    pub(in crate::server) async fn update_groups(
+    pub async fn update_groups(
         &self,
         groups: &[String],
         active: &[GroupName],
@@ -143,6 +144,6 @@ impl UpdateSteps<'_> {
 
     async fn audited_step(&self, name: &str, request: Request) -> Result<Reply, Fault> {
         let method = find_method(name).ok_or_else(|| FaultCode::UnknownMethod.bare())?;
-        ask_engine(self.control, self.caller, method, request).await
+        self.control.ask(self.caller, method, request).await
     }
 }

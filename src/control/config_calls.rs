@@ -1,0 +1,65 @@
+//! Calls about the texts of the configuration, which do not go to the engine.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use super::auth::grant_for;
+use super::handle::ControlHandle;
+use crate::api::{
+    AccessScope, Caller, ConfigCall, Fault, FaultCode, Grant, Method, PERMISSION_DENIED, Reply,
+    audit_line,
+};
+
+/// The answer to a call, later.
+pub type ConfigReply = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send>>;
+
+/// What answers the calls.
+pub trait ConfigCalls: Send + Sync {
+    /// Answers a call of a caller who has the permission for it.
+    fn call(&self, caller: Caller, call: ConfigCall) -> ConfigReply;
+}
+
+impl ControlHandle {
+    /// Sets what answers calls about the configuration. Has no effect the second time.
+    pub fn answer_config_calls(&self, calls: Arc<dyn ConfigCalls>) {
+        let _ = self.config_calls.set(calls);
+    }
+
+    /// Asks about the texts of the configuration on behalf of `caller`, who needs the permission of `method`. A change
+    /// gets its audit line, whether it is accepted or refused.
+    ///
+    /// # Errors
+    /// A refusal, or the fault of the call.
+    pub async fn ask_about_config(
+        &self,
+        caller: &Caller,
+        method: &'static Method,
+        call: ConfigCall,
+    ) -> Result<Reply, Fault> {
+        let entry = call.audit_entry();
+        let result = match (
+            grant_for(caller, method.permission),
+            self.config_calls.get(),
+        ) {
+            (Err(fault), _) => Err(fault),
+            // A text may mention any program, so a right to some processes is not enough.
+            (
+                Ok(Grant {
+                    scope: AccessScope::Only(_),
+                    ..
+                }),
+                _,
+            ) => {
+                let word = method.permission.word();
+                let text = format!("{PERMISSION_DENIED}it needs {word} on all processes");
+                Err(FaultCode::Failed.of(text))
+            }
+            (Ok(_), None) => Err(FaultCode::ShutdownState.bare()),
+            (Ok(_), Some(calls)) => calls.call(caller.clone(), call).await,
+        };
+        if let Some(entry) = entry {
+            (self.log)(audit_line(caller, entry, result.as_ref().err()));
+        }
+        result
+    }
+}

@@ -1,0 +1,109 @@
+//! Edits of the configuration for clients: programs in local files or in the item of the server, and the settings of the
+//! server.
+//!
+//! An edit works on the texts. It is checked by reading the whole new configuration, and written to where the section came
+//! from. A local file is then applied like an update of the groups that the edit changes; an item is applied when the
+//! server reports the change, so that all hosts take the same path.
+
+mod answer;
+mod jobs;
+mod programs;
+mod settings;
+mod versions;
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+pub use jobs::{ConfigDocument, ConfigDocuments, EditorJobs, EditorPaths};
+
+use super::handle::SourceHandle;
+use crate::agent::protocol::{FailureKind, ItemFailure};
+use crate::api::{Caller, ConfigCall, Fault, FaultCode, Reply};
+use crate::config::nacos::RemoteText;
+use crate::control::{ConfigCalls, ConfigReply, ControlHandle};
+use crate::effects::LoadError;
+
+/// Answers calls about the configuration. Clones are cheap.
+#[derive(Clone)]
+pub struct ConfigEditor {
+    source: SourceHandle,
+    control: ControlHandle,
+    jobs: EditorJobs,
+    /// Held during a change, so that two clients do not write at the same time.
+    changing: Arc<Mutex<()>>,
+}
+
+impl ConfigEditor {
+    /// Creates the editor of a run.
+    #[must_use]
+    pub fn new(source: SourceHandle, control: ControlHandle, jobs: EditorJobs) -> Self {
+        Self {
+            source,
+            control,
+            jobs,
+            changing: Arc::default(),
+        }
+    }
+
+    async fn answer(self, caller: Caller, call: ConfigCall) -> Result<Reply, Fault> {
+        match call {
+            ConfigCall::ListPrograms => self.list_programs().await,
+            ConfigCall::GetProgram(name) => self.get_program(name).await,
+            ConfigCall::EditProgram(edit) => self.edit_program(&caller, edit).await,
+            ConfigCall::GetSource => self.get_settings().await,
+            ConfigCall::SaveSource(given) => self.save_settings(given).await,
+            ConfigCall::LeaveSource => self.leave().await,
+            ConfigCall::TestSource(given) => self.test_settings(given).await,
+            ConfigCall::ListVersions => self.list_versions().await,
+            ConfigCall::GetVersion(id) => self.get_version(id).await,
+            ConfigCall::RestoreVersion { id, md5 } => self.restore_version(&caller, id, md5).await,
+        }
+    }
+
+    /// Reads the newest text of the item. `None`: the configuration is in local files.
+    async fn newest_remote(&self) -> Result<Option<Arc<RemoteText>>, Fault> {
+        let Some(settings) = self.source.settings().cloned() else {
+            return Ok(None);
+        };
+        let read = self.source.read_item(settings.clone()).await;
+        let read = read.map_err(|failure| failure_fault(&failure))?;
+        let remote = RemoteText::new(settings, &read.text, read.md5, read.server);
+        Ok(Some(Arc::new(remote)))
+    }
+}
+
+impl ConfigCalls for ConfigEditor {
+    fn call(&self, caller: Caller, call: ConfigCall) -> ConfigReply {
+        Box::pin(self.clone().answer(caller, call))
+    }
+}
+
+/// Runs work that reads files on a helper thread of the server.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(FaultCode::Failed.of("reading the configuration panicked")))
+}
+
+/// The fault for what the server did not do.
+fn failure_fault(failure: &ItemFailure) -> Fault {
+    let code = match failure.kind {
+        FailureKind::Away => FaultCode::Unavailable,
+        FailureKind::Missing => FaultCode::BadName,
+        FailureKind::Conflict => FaultCode::Conflict,
+        FailureKind::Unsupported => FaultCode::Unsupported,
+        FailureKind::Unusable => FaultCode::CantReread,
+        FailureKind::Denied | FailureKind::Rejected => FaultCode::Failed,
+    };
+    code.of(failure.message.as_str())
+}
+
+/// The fault for a configuration with errors: all of them, each with its file and line.
+fn load_fault(error: LoadError) -> Fault {
+    FaultCode::CantReread.of(match error.all.is_empty() {
+        true => error.sentence,
+        false => error.all.join("; "),
+    })
+}

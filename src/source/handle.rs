@@ -1,0 +1,306 @@
+//! What other threads ask of the source.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+
+use super::status::SourceStatus;
+use super::thread;
+use crate::agent::protocol::{AgentAnswer, FailureKind, HistoryEntry, ItemFailure, ItemText};
+use crate::config::nacos::{NacosSettings, RemoteText};
+use crate::control::ControlHandle;
+use crate::domain::Line;
+use crate::heartbeat::Heartbeats;
+
+/// How long a reading of the configuration waits for the newest text.
+const REFRESH_WAIT: Duration = Duration::from_secs(5);
+
+/// What the source needs of a run.
+pub struct SourceOptions {
+    /// The text of the running configuration. `None`: all of it is in local files.
+    pub remote: Option<Arc<RemoteText>>,
+    /// The agent's program.
+    pub agent: PathBuf,
+    /// Where the thread registers its end.
+    pub heartbeats: Heartbeats,
+}
+
+/// What the thread needs of the daemon, known only when the other threads exist.
+#[derive(Clone)]
+pub(super) struct SourcePeers {
+    pub(super) control: ControlHandle,
+    pub(super) log: Arc<dyn Fn(Line) + Send + Sync>,
+}
+
+/// The newest texts and the state, which the thread writes and others read.
+#[derive(Debug, Default)]
+pub(super) struct SourceShared {
+    /// The newest text that was read.
+    pub(super) newest: Mutex<Option<Arc<RemoteText>>>,
+    /// The text of the configuration that was read last without an error.
+    pub(super) loaded: Mutex<Option<Arc<RemoteText>>>,
+    pub(super) status: Mutex<SourceStatus>,
+}
+
+/// Locks one of the values of [`SourceShared`].
+pub(super) fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No code panics while it holds the lock.
+    value.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An order to the thread.
+pub(super) enum SourceOrder {
+    /// Read the newest text, then answer.
+    Refresh(SyncSender<Result<(), ItemFailure>>),
+    /// The configuration with the text `loaded` was read on request of a client.
+    Loaded,
+    /// Ask the server.
+    Ask(
+        Box<ServerQuestion>,
+        oneshot::Sender<Result<AgentAnswer, ItemFailure>>,
+    ),
+}
+
+/// A question to the server of an item.
+#[derive(Debug, Clone)]
+pub(super) struct ServerQuestion {
+    pub(super) settings: Arc<NacosSettings>,
+    pub(super) kind: QuestionKind,
+}
+
+/// The kinds of questions.
+#[derive(Debug, Clone)]
+pub(super) enum QuestionKind {
+    Read,
+    Publish {
+        text: String,
+        md5: String,
+        author: String,
+    },
+    History,
+    HistoryText(String),
+    Listeners,
+}
+
+/// The source of a run. Clones are cheap.
+#[derive(Clone)]
+pub struct SourceHandle {
+    inner: Arc<SourceInner>,
+}
+
+struct SourceInner {
+    remote: Option<Arc<RemoteText>>,
+    agent: PathBuf,
+    heartbeats: Heartbeats,
+    shared: Arc<SourceShared>,
+    peers: Mutex<Option<SourcePeers>>,
+    /// `None`: the thread does not exist.
+    orders: Mutex<Option<UnboundedSender<SourceOrder>>>,
+}
+
+impl SourceHandle {
+    /// Creates the source of a run, without a thread.
+    #[must_use]
+    pub fn new(options: SourceOptions) -> Self {
+        let shared = SourceShared::default();
+        *lock(&shared.newest) = options.remote.clone();
+        *lock(&shared.loaded) = options.remote.clone();
+        if let Some(remote) = &options.remote {
+            *lock(&shared.status) = SourceStatus {
+                item: remote.settings.item_name(),
+                md5: remote.md5.clone(),
+                newest_md5: remote.md5.clone(),
+                server: remote.server.clone(),
+                is_up: !remote.server.is_empty(),
+                ..SourceStatus::default()
+            };
+        }
+        Self {
+            inner: Arc::new(SourceInner {
+                remote: options.remote,
+                agent: options.agent,
+                heartbeats: options.heartbeats,
+                shared: Arc::new(shared),
+                peers: Mutex::new(None),
+                orders: Mutex::new(None),
+            }),
+        }
+    }
+
+    /// Begins to watch the item, if there is one.
+    pub fn start(&self, control: ControlHandle, log: Arc<dyn Fn(Line) + Send + Sync>) {
+        *lock(&self.inner.peers) = Some(SourcePeers { control, log });
+        if self.inner.remote.is_some() {
+            let _ = self.orders();
+        }
+    }
+
+    /// Ends the thread and the agent. Later questions fail.
+    pub fn stop(&self) {
+        *lock(&self.inner.peers) = None;
+        *lock(&self.inner.orders) = None;
+    }
+
+    /// The settings of the item. `None`: the configuration is in local files.
+    #[must_use]
+    pub fn settings(&self) -> Option<&Arc<NacosSettings>> {
+        self.inner.remote.as_ref().map(|remote| &remote.settings)
+    }
+
+    /// The state of the item. `None`: the configuration is in local files.
+    #[must_use]
+    pub fn status(&self) -> Option<SourceStatus> {
+        self.inner.remote.as_ref()?;
+        Some(lock(&self.inner.shared.status).clone())
+    }
+
+    /// Asks the server for the newest text and returns it, or the newest known one if no server answers. Blocks for some
+    /// seconds at most. `None`: the configuration is in local files.
+    ///
+    /// # Errors
+    /// The server answered that there is no usable text.
+    pub fn newest_text(&self) -> Result<Option<Arc<RemoteText>>, String> {
+        let shared = &self.inner.shared;
+        if self.inner.remote.is_none() {
+            return Ok(None);
+        }
+        let (reply, replied) = sync_channel(1);
+        if let Some(orders) = self.orders()
+            && orders.send(SourceOrder::Refresh(reply)).is_ok()
+        {
+            match replied.recv_timeout(REFRESH_WAIT) {
+                Ok(Err(failure)) if failure.kind != FailureKind::Away => {
+                    return Err(failure.message);
+                }
+                Ok(_) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+        }
+        Ok(lock(&shared.newest).clone())
+    }
+
+    /// Records that the configuration was read with this text.
+    pub fn loaded(&self, remote: Option<&Arc<RemoteText>>, needs_restart: bool) {
+        if self.inner.remote.is_none() {
+            return;
+        }
+        *lock(&self.inner.shared.loaded) = remote.cloned();
+        lock(&self.inner.shared.status).needs_restart = needs_restart;
+        if let Some(orders) = &*lock(&self.inner.orders) {
+            // A thread that has ended stores nothing.
+            let _ = orders.send(SourceOrder::Loaded);
+        }
+    }
+
+    /// Reads the text of an item once.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn read_item(&self, settings: Arc<NacosSettings>) -> Result<ItemText, ItemFailure> {
+        match self.ask(settings, QuestionKind::Read).await? {
+            AgentAnswer::Text(text) => Ok(text),
+            _ => Err(no_agent()),
+        }
+    }
+
+    /// Replaces the text of the item if its MD5 is `md5`. Returns the text that the server has then.
+    ///
+    /// # Errors
+    /// Nothing was written, or another writer won.
+    pub async fn publish(
+        &self,
+        text: String,
+        md5: String,
+        author: String,
+    ) -> Result<ItemText, ItemFailure> {
+        let settings = self.settings().cloned().ok_or_else(no_agent)?;
+        let publish = QuestionKind::Publish { text, md5, author };
+        match self.ask(settings, publish).await? {
+            AgentAnswer::Text(text) => Ok(text),
+            _ => Err(no_agent()),
+        }
+    }
+
+    /// Lists earlier texts of the item, newest first.
+    ///
+    /// # Errors
+    /// Why there is no list.
+    pub async fn history(&self) -> Result<Vec<HistoryEntry>, ItemFailure> {
+        let settings = self.settings().cloned().ok_or_else(no_agent)?;
+        match self.ask(settings, QuestionKind::History).await? {
+            AgentAnswer::History { entries } => Ok(entries),
+            _ => Err(no_agent()),
+        }
+    }
+
+    /// Reads an earlier text of the item.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn history_text(&self, entry: String) -> Result<ItemText, ItemFailure> {
+        let settings = self.settings().cloned().ok_or_else(no_agent)?;
+        match self.ask(settings, QuestionKind::HistoryText(entry)).await? {
+            AgentAnswer::Text(text) => Ok(text),
+            _ => Err(no_agent()),
+        }
+    }
+
+    /// Lists the hosts that watch the item, each with the MD5 of its text.
+    ///
+    /// # Errors
+    /// Why there is no list.
+    pub async fn listeners(&self) -> Result<Vec<(String, String)>, ItemFailure> {
+        let settings = self.settings().cloned().ok_or_else(no_agent)?;
+        match self.ask(settings, QuestionKind::Listeners).await? {
+            AgentAnswer::Listeners { hosts } => Ok(hosts),
+            _ => Err(no_agent()),
+        }
+    }
+
+    async fn ask(
+        &self,
+        settings: Arc<NacosSettings>,
+        kind: QuestionKind,
+    ) -> Result<AgentAnswer, ItemFailure> {
+        let (answer, answered) = oneshot::channel();
+        let question = Box::new(ServerQuestion { settings, kind });
+        let orders = self.orders().ok_or_else(no_agent)?;
+        let order = SourceOrder::Ask(question, answer);
+        orders.send(order).map_err(|_| no_agent())?;
+        answered.await.unwrap_or_else(|_| Err(no_agent()))
+    }
+
+    /// The thread's inbox. Starts the thread if it does not exist. `None`: the run begins or ends, or there are no threads.
+    fn orders(&self) -> Option<UnboundedSender<SourceOrder>> {
+        let mut orders = lock(&self.inner.orders);
+        if let Some(orders) = &*orders
+            && !orders.is_closed()
+        {
+            return Some(orders.clone());
+        }
+        let peers = lock(&self.inner.peers).clone()?;
+        let (sender, inbox) = unbounded_channel();
+        let inner = &self.inner;
+        let started = thread::spawn_thread(
+            inner.remote.clone(),
+            inner.agent.clone(),
+            inner.heartbeats.clone(),
+            (inner.shared.clone(), peers),
+            inbox,
+        );
+        started.ok()?;
+        *orders = Some(sender.clone());
+        Some(sender)
+    }
+}
+
+/// The failure of a question that no agent answers.
+pub(super) fn no_agent() -> ItemFailure {
+    ItemFailure {
+        kind: FailureKind::Away,
+        message: "supervisord-agent does not answer".to_owned(),
+    }
+}

@@ -1,0 +1,103 @@
+//! The configuration from a Nacos server: starts, changes, outages, settings, and what a text may do.
+
+mod changes;
+mod document;
+mod origins;
+mod programs;
+mod saved;
+mod starts;
+
+use crate::host::Host;
+use crate::support::nacos::{NacosSettings, NacosStub};
+use crate::support::runner::Trial;
+
+/// The tests of this room.
+pub(crate) fn tests() -> Vec<Trial> {
+    let mut tests = starts::tests();
+    tests.extend(changes::tests());
+    tests.extend(document::tests());
+    tests.extend(origins::tests());
+    tests.extend(programs::tests());
+    tests.extend(saved::tests());
+    tests
+}
+
+const GROUP: &str = "DEFAULT_GROUP";
+const DATAID: &str = "supervisord.conf";
+
+/// Programs that run until they are stopped.
+fn programs(names: &[&str]) -> String {
+    let section = |name: &&str| format!("[program:{name}]\ncommand=sleep 1000\nstartsecs=0\n");
+    names.iter().map(section).collect()
+}
+
+/// A server with one item, and a daemon whose configuration is that item and a local file.
+struct Pair {
+    stub: NacosStub,
+    host: Host,
+    options: Vec<String>,
+}
+
+impl Pair {
+    fn new(text: &str, local: &str) -> Result<Self, String> {
+        Self::with(NacosSettings::default(), text, local)
+    }
+
+    fn with(settings: NacosSettings, text: &str, local: &str) -> Result<Self, String> {
+        let stub = NacosStub::start(settings)?;
+        let host = Host::new(local)?;
+        if !text.is_empty() {
+            stub.publish("", GROUP, DATAID, &host.fill(text));
+        }
+        let options = vec![
+            format!("--nacos-server={}", stub.address()),
+            format!("--nacos-dataid={DATAID}"),
+            format!("--nacos-cache-dir={}/cache", host.place.text()),
+        ];
+        Ok(Self {
+            stub,
+            host,
+            options,
+        })
+    }
+
+    fn option(mut self, option: &str) -> Self {
+        self.options.push(option.to_owned());
+        self
+    }
+
+    fn go(&mut self) -> Result<(), String> {
+        let options = self.options.clone();
+        self.host.go_with(|command| {
+            command.args(options);
+        })
+    }
+
+    fn started(text: &str, local: &str) -> Result<Self, String> {
+        let mut pair = Self::new(text, local)?;
+        pair.go()?;
+        Ok(pair)
+    }
+
+    fn publish(&self, text: &str) -> String {
+        self.stub.publish("", GROUP, DATAID, &self.host.fill(text))
+    }
+
+    /// Waits for a line of the activity log.
+    fn wait_line(&self, line: &str) -> Result<(), String> {
+        self.host.wait_file("log", line)
+    }
+
+    fn wait_applied(&self, md5: &str) -> Result<(), String> {
+        self.wait_line(&format!("applied: MD5 {md5}"))
+    }
+
+    fn snapshot(&self) -> String {
+        let name = format!("cache/public@@{GROUP}@@{DATAID}");
+        self.host.place.read(&name)
+    }
+
+    fn states(&self) -> Result<String, String> {
+        Ok(self.host.ctl(&["status"])?.stdout)
+    }
+}

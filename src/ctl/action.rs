@@ -22,6 +22,8 @@ pub(super) enum ArgKind {
     Signal,
     /// One namespec, then a channel.
     Log,
+    /// What `program` does, then the name of a program.
+    ProgramVerb,
 }
 
 /// An option of an action.
@@ -120,6 +122,8 @@ pub(super) struct CtlAction {
     pub(super) listed: bool,
     /// Whether Supervisor does not have it. `help` lists these separately, like actions of plug-ins.
     pub(super) is_ours: bool,
+    /// Whether it reads quotes in its arguments, for patterns and values with blanks.
+    pub(super) reads_quotes: bool,
     /// The text of `help` and usage errors. Empty for actions that Supervisor has no help for.
     pub(super) help: &'static str,
     /// Text that only `help` appends: features that Supervisor does not have.
@@ -142,6 +146,7 @@ pub(super) const fn action(
         flags: &[],
         listed: true,
         is_ours: false,
+        reads_quotes: false,
         help: "",
         help_ours: "",
         about: "",
@@ -168,6 +173,11 @@ impl CtlAction {
 
     pub(super) const fn own(mut self) -> Self {
         self.is_ours = true;
+        self
+    }
+
+    pub(super) const fn quoted(mut self) -> Self {
+        self.reads_quotes = true;
         self
     }
 
@@ -236,7 +246,8 @@ impl CtlAction {
             | ArgKind::Nothing
             | ArgKind::Topic
             | ArgKind::Process
-            | ArgKind::Log => {
+            | ArgKind::Log
+            | ArgKind::ProgramVerb => {
                 return None;
             }
         };

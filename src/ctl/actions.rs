@@ -7,7 +7,8 @@ use super::action::{
 use super::error::CtlError;
 use super::session::CtlSession;
 use super::{
-    daemon, dependencies, exit, group, log, logs, plan, process, render, rolling, schedule, status,
+    daemon, dependencies, exit, group, log, logs, plan, process, program, render, rolling,
+    schedule, status,
 };
 
 /// All actions, sorted by name.
@@ -91,7 +92,8 @@ pub(super) const ACTIONS: &[CtlAction] = &[
             "help\t\tPrint a list of available actions\n\
              help <action>\tPrint help for <action>",
         ),
-    action(logs::NAME, logs::logs)
+    action("logs", logs::logs)
+        .quoted()
         .about("Print the end of the logs of many processes, standard output and standard error together, each line with the name of its process. The history of several logs is in order of time if each line begins with a time (RFC 3339 with its zone, as `log_format=prefix` and `json` write it); otherwise one log follows another, in order of the names. With `-f`, new lines are shown in the order in which they arrive, until Ctrl-C; after an upgrade or a restart of the daemon it prints a warning and goes on where it stopped, and it ends if no daemon answers for five seconds. `--since` needs such times, or a log in the journal: for a log without times it says so and selects nothing. `--grep` takes a regular expression, whose search takes linear time; with it, `-n` counts the lines that match. A terminal that is too slow loses lines, and the output says how many; a pipe gets all. A log that is only in the journal is shown too. Supervisor 4.3.0 as the server can only follow from the last 1024 bytes of each log on.")
         .exits(&[
             (exit::GENERIC, "unknown process, no log, a log without times for `--since`, or the daemon has exited"),
@@ -173,6 +175,30 @@ pub(super) const ACTIONS: &[CtlAction] = &[
              Note: exits with 0 if there is nothing to do, with 2 if update would change something, with 1 after an error.",
         )
         .ours("plan --json [...]\tThe same as -o json"),
+    action("program", program::program)
+        .quoted()
+        .about("Show and change programs where the configuration has them: in a local file, or in the item of a Nacos server. Only the lines of the program change; comments and all other bytes stay. The whole new configuration is checked before anything is written. A changed local file is applied at once, like `update` of the groups that change; an item is applied when the server reports the change. `add` reads one section with its header; it is written to the item, or without one to a new file where `[include]` finds it, or to the configuration file. `edit` runs the editor of `VISUAL` or `EDITOR` and needs a terminal; if somebody else has changed the text meanwhile, nothing is written and the own text is kept. `remove` at a terminal shows the plan and asks once. Values with blanks need quotes, and behind `--` no word is an option. The daemon requires the permission `configure`.")
+        .exits(&[
+            (exit::GENERIC, "wrong arguments, unknown program, an invalid text, a conflict, or a server that does not answer"),
+            (exit::PLAN_HAS_CHANGES, "`--dry-run`: the change would change processes"),
+            (exit::UNIMPLEMENTED, "the daemon does not support the action"),
+        ])
+        .own()
+        .takes(ArgKind::ProgramVerb)
+        .flags(&[DRY_RUN, YES, OUTPUT])
+        .help(
+            "program list\t\t\t\tList the programs of the configuration and their files\n\
+             program show <name>\t\t\tPrint the section of a program as it is written\n\
+             program add [<file>]\t\t\tAdd a program from a file, or from standard input (-)\n\
+             program set <name> <key>=<value> [...]\tSet keys of a program\n\
+             program unset <name> <key> [...]\tRemove keys of a program\n\
+             program edit <name>\t\t\tChange the section of a program with an editor\n\
+             program remove <name>\t\t\tStop and remove a program\n\
+             program copy <name> [<new name>]\tAdd a copy of a program, as <name>-copy by default\n\
+             program ... --dry-run\t\t\tShow the changed lines and the plan, and change nothing\n\
+             program remove --yes <name>\t\tDo not ask for confirmation\n\
+             program ... -o json\t\t\tPrint one line of JSON",
+        ),
     action("quit", exit)
         .about("Leave the shell.")
         .help("quit\tExit the supervisor shell."),

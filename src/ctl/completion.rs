@@ -10,6 +10,7 @@ use super::client::RpcClient;
 use super::file;
 use super::go_actions::ActionSet;
 use super::options::{self, CtlCommandLine};
+use super::program_words::VERBS;
 use super::reply::{self, ProcessInfo};
 use super::status::ask_table;
 use crate::cli::completion::{self, Candidate, Completion, CompletionRequest, WordPosition};
@@ -148,6 +149,14 @@ pub(super) fn complete_word(
             let processes = process_candidates(&live(), word, false);
             sorted(processes.into_iter(), word)
         }
+        (ArgKind::ProgramVerb, 0) => {
+            let verbs = VERBS.map(|row| Candidate::new(row.word, row.doc));
+            Completion::of(verbs, word)
+        }
+        // The group of a program has its name, if no other group lists the program.
+        (ArgKind::ProgramVerb, 1) if !matches!(before, ["list" | "add", ..]) => {
+            sorted(group_candidates(&live()).into_iter(), word)
+        }
         (ArgKind::Log, 1) => {
             let channels = [Channel::Stdout, Channel::Stderr];
             let candidates = channels.map(|channel| Candidate::new(channel.name(), ""));
@@ -167,7 +176,12 @@ pub(super) fn complete_word(
             sorted(all_candidate(action).into_iter().chain(processes), word)
         }
         (
-            ArgKind::Nothing | ArgKind::Topic | ArgKind::Group | ArgKind::Process | ArgKind::Log,
+            ArgKind::Nothing
+            | ArgKind::Topic
+            | ArgKind::Group
+            | ArgKind::Process
+            | ArgKind::Log
+            | ArgKind::ProgramVerb,
             _,
         ) => Completion::default(),
     }

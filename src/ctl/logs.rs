@@ -19,8 +19,6 @@ use crate::api::xmlrpc::RpcValue;
 use crate::config::shlex::shlex_split;
 use crate::domain::Channel;
 
-/// The name of the action.
-pub(super) const NAME: &str = "logs";
 /// Number of lines of each log that are shown by default.
 const LINES_DEFAULT: usize = 10;
 /// Number of bytes of a log that are read first. If they have too few lines, more are read.

@@ -29,7 +29,8 @@ const GO: &str = "\
 const JSON: &str = "\
 With `--json`, the actions `avail`, `logs`, `next`, `pid`, `plan`, `reread`, `runs`, `status`, `update` (with `--dry-run`) and `version`
 print one line of JSON to standard output (`logs`: one for each line of the logs); errors go to standard error. The member `schema` is 1. It increases when a member changes its meaning or is removed; new members can
-appear at any time. The exit status is the same as without `--json`.";
+appear at any time. The exit status is the same as without `--json`. `program -o json` prints the result of the method that it calls
+(supervisord-xmlrpc(7)).";
 
 const ANSWERS: &[(&str, &str)] = &[
     (

@@ -126,19 +126,21 @@ pub(super) fn print_plan(
     if words.json {
         session.say(&render::json(&plan))?;
     } else {
-        for group in plan
-            .groups
-            .iter()
-            .filter(|group| group.action != GroupAction::Nothing)
-        {
-            print_group(session, group)?;
-        }
-        session.say(&summary(&plan))?;
+        print_steps(session, &plan)?;
     }
     if !plan.is_empty() {
         session.exit = exit::PLAN_HAS_CHANGES;
     }
     Ok(())
+}
+
+/// Prints the groups that change, and a summary.
+pub(super) fn print_steps(session: &mut CtlSession, plan: &UpdatePlan) -> Result<(), CtlError> {
+    let is_step = |group: &&GroupPlan| group.action != GroupAction::Nothing;
+    for group in plan.groups.iter().filter(is_step) {
+        print_group(session, group)?;
+    }
+    session.say(&summary(plan))
 }
 
 fn read_plan(session: &mut CtlSession) -> Result<UpdatePlan, CtlError> {

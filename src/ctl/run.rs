@@ -109,9 +109,11 @@ fn act(options: &CtlOptions) -> u8 {
     exit_status(result)
 }
 
-/// The line of an action with its arguments. Only `logs` reads quotes, for patterns with blanks.
+/// The line of an action with its arguments.
 fn line_of(words: &[String]) -> String {
-    match words.first().is_some_and(|word| word == logs::NAME) {
+    let action = words.first();
+    let action = action.and_then(|word| ActionSet::Supervisorctl.find_action(word));
+    match action.is_some_and(|action| action.reads_quotes) {
         true => logs::quoted_line(words),
         false => words.join(" "),
     }

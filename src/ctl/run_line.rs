@@ -6,6 +6,7 @@ use super::exit;
 use super::go_actions::ActionSet;
 use super::reply::{self, ConfigInfo, ProcessInfo};
 use super::session::{CtlSession, RunningAction};
+use crate::config::shlex::shlex_split;
 use crate::domain::Namespec;
 
 /// Runs one command line, with one of these actions. Errors are printed and set [`CtlSession::exit`].
@@ -75,7 +76,15 @@ fn stops_short(
     arguments: &str,
 ) -> Result<bool, CtlError> {
     let is_help = |word: &str| matches!(word, "-h" | "--help");
-    if arguments.split_whitespace().any(is_help) && !action.help.is_empty() {
+    let asks_help = match action.reads_quotes {
+        // A value may contain such a word.
+        true => shlex_split(arguments)
+            .unwrap_or_default()
+            .iter()
+            .any(|word| is_help(word)),
+        false => arguments.split_whitespace().any(is_help),
+    };
+    if asks_help && !action.help.is_empty() {
         action.say_help(session)?;
         return Ok(true);
     }

@@ -45,6 +45,7 @@ mod output_lines;
 mod pid_one;
 mod pidproxy;
 mod plugins;
+mod program_actions;
 mod program_texts;
 mod programs;
 mod real_programs;
@@ -97,6 +98,7 @@ fn main() -> ExitCode {
     tests.extend(pid_one::tests());
     tests.extend(go_defects::tests());
     tests.extend(guide_configs::tests());
+    tests.extend(program_actions::tests());
     tests.extend(program_texts::tests());
     tests.extend(rest::tests());
     tests.extend(restarts::tests());

@@ -20,6 +20,15 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Starts `supervisorctl -c conf` with these arguments.
     pub(crate) fn start(host: &Host, args: &[&str]) -> Result<Self, String> {
+        Self::start_with(host, args, &[])
+    }
+
+    /// As [`Self::start`], with variables of the environment.
+    pub(crate) fn start_with(
+        host: &Host,
+        args: &[&str],
+        variables: &[(&str, String)],
+    ) -> Result<Self, String> {
         let terminal = nix::pty::openpty(None, None).map_err(|e| e.to_string())?;
         let end =
             || -> Result<OwnedFd, String> { terminal.slave.try_clone().map_err(|e| e.to_string()) };
@@ -27,6 +36,7 @@ impl Terminal {
             .marked
             .command(&program(Side::Ours, "supervisorctl")?, host.place.path());
         command.args(["-c", "conf"]).args(args);
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         command.stdin(end()?).stdout(end()?).stderr(end()?);
         let child = command.spawn().map_err(|e| e.to_string())?;
         drop(command);

@@ -7,6 +7,7 @@
 mod action_outcome;
 mod actions;
 mod assets;
+mod configuration;
 mod confirmation;
 mod csrf;
 mod error_page;
@@ -87,6 +88,14 @@ pub(in crate::server) async fn handle_page(
                 "grouptail.html" => log::group_log_page(connection, caller, &request, &form).await,
                 "maintail.html" => log::daemon_log_page(connection, caller, &request, &form).await,
                 _ => status::status_page(connection, caller, head, &form).await,
+            }
+        }
+        configuration::PROGRAMS | configuration::PROGRAM | configuration::NACOS
+            if is_page_method =>
+        {
+            match Form::read(connection, head, body).await {
+                Ok(form) => configuration::handle_page(connection, caller, head, &form, page).await,
+                Err(status) => HandlerResponse::Fatal(status),
             }
         }
         "language" if head.method == Method::POST => match Form::read(connection, head, body).await

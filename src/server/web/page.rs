@@ -3,12 +3,18 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::action_outcome::is_failure;
+use super::configuration::{NACOS, PROGRAMS};
 use super::language::PageRequest;
 use super::texts::{Language, Text};
 use crate::domain::VERSION;
 
 /// The pages that every page links to: address and name.
-const NAVIGATION: [(&str, Text); 2] = [(STATUS, Text::Processes), (DAEMON_LOG, Text::DaemonLog)];
+const NAVIGATION: [(&str, Text); 4] = [
+    (STATUS, Text::Processes),
+    (PROGRAMS, Text::Programs),
+    (NACOS, Text::NacosConfiguration),
+    (DAEMON_LOG, Text::DaemonLog),
+];
 
 /// The address of the status page.
 pub(super) const STATUS: &str = "./";

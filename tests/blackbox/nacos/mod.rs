@@ -3,6 +3,7 @@
 mod changes;
 mod document;
 mod origins;
+mod pages;
 mod programs;
 mod saved;
 mod starts;
@@ -17,6 +18,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests.extend(changes::tests());
     tests.extend(document::tests());
     tests.extend(origins::tests());
+    tests.extend(pages::tests());
     tests.extend(programs::tests());
     tests.extend(saved::tests());
     tests

@@ -12,7 +12,10 @@ mod snapshot;
 mod status;
 mod thread;
 
-pub use editor::{ConfigDocument, ConfigDocuments, ConfigEditor, EditorJobs, EditorPaths};
+pub use editor::{
+    CheckJob, ConfigDocument, ConfigDocuments, ConfigEditor, EditorJobs, EditorPaths, ParseJob,
+    ReadJob, SettingsJob,
+};
 pub use first_text::{FirstText, FirstTextError, fetch_first_text};
 pub use handle::{SourceHandle, SourceOptions};
 pub use snapshot::md5_of;

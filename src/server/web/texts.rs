@@ -316,7 +316,7 @@ texts! {
         NewName: "New name", "新名称";
         RawSection: "Section as text", "配置文本";
         Save: "Save", "保存";
-        SaveText: "Save text", "保存文本";
+        SaveRaw: "Save text", "保存文本";
         ChangesOf: "Changes of {0}", "{0} 的变更";
         NothingChanges: "Nothing changes.", "没有变更。";
         DeleteQuestion: "Delete {0}?", "删除 {0}？";

@@ -40,9 +40,10 @@ impl ConfigDocuments {
 }
 
 /// Reads all texts. The remote text is given.
-type ReadJob = dyn Fn(Option<Arc<RemoteText>>) -> Result<ConfigDocuments, LoadError> + Send + Sync;
+pub type ReadJob =
+    dyn Fn(Option<Arc<RemoteText>>) -> Result<ConfigDocuments, LoadError> + Send + Sync;
 /// Reads the configuration with changed texts of files (path and text) and plans the update from `groups` to it.
-type CheckJob = dyn Fn(
+pub type CheckJob = dyn Fn(
         Option<Arc<RemoteText>>,
         Vec<(String, String)>,
         &[Arc<GroupSpec>],
@@ -50,9 +51,9 @@ type CheckJob = dyn Fn(
     + Send
     + Sync;
 /// The texts of `[nacos]` keys of the next start, by key.
-type SettingsJob = dyn Fn() -> Vec<(&'static str, String)> + Send + Sync;
+pub type SettingsJob = dyn Fn() -> Vec<(&'static str, String)> + Send + Sync;
 /// Makes settings from texts of keys. The error is one line.
-type ParseJob = dyn Fn(&[(String, String)]) -> Result<NacosSettings, String> + Send + Sync;
+pub type ParseJob = dyn Fn(&[(String, String)]) -> Result<NacosSettings, String> + Send + Sync;
 
 /// Work that the daemon does for the editor. It may block.
 #[derive(Clone)]

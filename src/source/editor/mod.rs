@@ -15,7 +15,10 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-pub use jobs::{ConfigDocument, ConfigDocuments, EditorJobs, EditorPaths};
+pub use jobs::{
+    CheckJob, ConfigDocument, ConfigDocuments, EditorJobs, EditorPaths, ParseJob, ReadJob,
+    SettingsJob,
+};
 
 use super::handle::SourceHandle;
 use crate::agent::protocol::{FailureKind, ItemFailure};

@@ -116,7 +116,7 @@ fn form_page(request: &ConfigRequest<'_>, values: &FormValues) -> HandlerRespons
             textarea name="text" rows="16" cols="80" spellcheck="false" aria-label=(request.say(Text::RawSection)) {
                 @if is_new { "[program:NAME]\ncommand=\n" } @else { (values.text) }
             }
-            p { button type="submit" { (request.say(Text::SaveText)) } }
+            p { button type="submit" { (request.say(Text::SaveRaw)) } }
         }
     };
     html_page(

@@ -90,9 +90,7 @@ pub(in crate::server) async fn handle_page(
                 _ => status::status_page(connection, caller, head, &form).await,
             }
         }
-        configuration::PROGRAMS | configuration::PROGRAM | configuration::NACOS
-            if is_page_method =>
-        {
+        page::PROGRAMS | page::PROGRAM | page::NACOS if is_page_method => {
             match Form::read(connection, head, body).await {
                 Ok(form) => configuration::handle_page(connection, caller, head, &form, page).await,
                 Err(status) => HandlerResponse::Fatal(status),

@@ -3,7 +3,6 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::action_outcome::is_failure;
-use super::configuration::{NACOS, PROGRAMS};
 use super::language::PageRequest;
 use super::texts::{Language, Text};
 use crate::domain::VERSION;
@@ -18,6 +17,12 @@ const NAVIGATION: [(&str, Text); 4] = [
 
 /// The address of the status page.
 pub(super) const STATUS: &str = "./";
+/// The address of the list of programs in the configuration.
+pub(super) const PROGRAMS: &str = "programs.html";
+/// The address of the form for one program.
+pub(super) const PROGRAM: &str = "program.html";
+/// The address of the page of the Nacos server.
+pub(super) const NACOS: &str = "nacos.html";
 /// The address of the daemon's log.
 pub(super) const DAEMON_LOG: &str = "maintail.html?limit=65536";
 

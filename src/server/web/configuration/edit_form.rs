@@ -3,11 +3,13 @@
 use hyper::StatusCode;
 use maud::{Markup, html};
 
+use super::super::page::{PROGRAM, PROGRAMS};
 use super::super::page_response::html_page;
 use super::super::texts::Text;
-use super::{ConfigRequest, PROGRAM, PROGRAMS, preview, text_of};
+use super::config_request::{ConfigRequest, text_of};
+use super::preview;
+use super::section_keys::key_texts;
 use crate::api::{ConfigCall, Fault};
-use crate::config::ini::Ini;
 use crate::config::key::{ConfigKey, SectionKind, Topic, ValueKind};
 use crate::server::http::response::HandlerResponse;
 
@@ -63,17 +65,6 @@ pub(super) async fn show(request: &ConfigRequest<'_>) -> Result<HandlerResponse,
             Ok(form_page(request, &values))
         }
     }
-}
-
-/// The texts of the keys in a section, as written.
-pub(super) fn key_texts(section: &str) -> Vec<(String, String)> {
-    let mut ini = Ini::default();
-    // The daemon has read it before; a broken line has no key.
-    let _ = ini.read("", 0, section);
-    let entries = ini.sections().iter().flat_map(|section| &section.entries);
-    entries
-        .map(|entry| (entry.key.to_string(), entry.value.clone()))
-        .collect()
 }
 
 fn form_page(request: &ConfigRequest<'_>, values: &FormValues) -> HandlerResponse {

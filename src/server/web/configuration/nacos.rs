@@ -4,9 +4,10 @@ use hyper::StatusCode;
 use maud::{Markup, html};
 use serde_json::Value;
 
+use super::super::page::NACOS;
 use super::super::page_response::html_page;
 use super::super::texts::Text;
-use super::{ConfigRequest, NACOS, fault_text, text_of};
+use super::config_request::{ConfigRequest, fault_text, text_of};
 use crate::api::{ConfigCall, Fault, FaultCode, Request, find_method};
 use crate::server::http::response::HandlerResponse;
 

@@ -4,10 +4,11 @@ use hyper::StatusCode;
 use maud::{Markup, html};
 use serde_json::Value;
 
+use super::super::page::{PROGRAM, PROGRAMS};
 use super::super::page_response::html_page;
 use super::super::texts::Text;
-use super::edit_form::key_texts;
-use super::{ConfigRequest, PROGRAM, PROGRAMS, fault_text, text_of};
+use super::config_request::{ConfigRequest, fault_text, text_of};
+use super::section_keys::key_texts;
 use crate::api::{ConfigCall, Fault, FaultCode, ProgramChange, ProgramEdit};
 use crate::config::key::SectionKind;
 use crate::server::http::response::HandlerResponse;

@@ -4,9 +4,10 @@ use hyper::StatusCode;
 use maud::{Markup, html};
 use serde_json::Value;
 
+use super::super::page::{NACOS, PROGRAM, PROGRAMS};
 use super::super::page_response::html_page;
 use super::super::texts::Text;
-use super::{ConfigRequest, NACOS, PROGRAM, PROGRAMS, text_of};
+use super::config_request::{ConfigRequest, text_of};
 use crate::api::{ConfigCall, Fault};
 use crate::server::http::percent_encoding::url_quoted;
 use crate::server::http::response::HandlerResponse;

@@ -1,5 +1,6 @@
 //! The settings of a configuration that comes from a Nacos server, and the text that came from it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,7 @@ const GROUP_CHARS_MAX: usize = 128;
 const POLL_TIMEOUT_MIN: Seconds = Seconds(10);
 
 /// The item that is the configuration, how to reach it, and what its text may do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NacosSettings {
     /// Base URLs such as `http://127.0.0.1:8848/nacos`. Never empty.
     pub servers: Vec<String>,
@@ -95,6 +96,17 @@ impl NacosSettings {
             (true, false) => PINNED_SECTIONS.into_iter().any(matches),
             (false, _) => self.allow_sections.iter().any(|pattern| matches(pattern)),
         }
+    }
+}
+
+impl fmt::Debug for NacosSettings {
+    /// Without the password, which must not get into diagnostics.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NacosSettings")
+            .field("servers", &self.servers)
+            .field("item", &self.item_name())
+            .field("username", &self.username)
+            .finish_non_exhaustive()
     }
 }
 

@@ -13,8 +13,20 @@ use crate::api::{
 /// The answer to a call, later.
 pub type ConfigReply = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send>>;
 
+/// Whether the server of the configuration works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceHealth {
+    /// The item can be read.
+    pub is_up: bool,
+    /// The newest text was refused.
+    pub is_rejected: bool,
+}
+
 /// What answers the calls.
 pub trait ConfigCalls: Send + Sync {
+    /// Whether the server of the configuration works. `None`: the configuration is in local files.
+    fn source_health(&self) -> Option<SourceHealth>;
+
     /// Answers a call of a caller who has the permission for it.
     fn call(&self, caller: Caller, call: ConfigCall) -> ConfigReply;
 }
@@ -23,6 +35,12 @@ impl ControlHandle {
     /// Sets what answers calls about the configuration. Has no effect the second time.
     pub fn answer_config_calls(&self, calls: Arc<dyn ConfigCalls>) {
         let _ = self.config_calls.set(calls);
+    }
+
+    /// Whether the server of the configuration works. `None`: the configuration is in local files.
+    #[must_use]
+    pub fn source_health(&self) -> Option<SourceHealth> {
+        self.config_calls.get()?.source_health()
     }
 
     /// Asks about the texts of the configuration on behalf of `caller`, who needs the permission of `method`. A change

@@ -1,7 +1,7 @@
 //! What other threads ask of the source.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ use crate::control::ControlHandle;
 use crate::domain::Line;
 use crate::heartbeat::Heartbeats;
 
+/// How long the end of a run waits for the thread, which waits for the agent.
+const STOP_WAIT: Duration = Duration::from_secs(3);
 /// How long a reading of the configuration waits for the newest text.
 const REFRESH_WAIT: Duration = Duration::from_secs(5);
 
@@ -100,6 +102,8 @@ struct SourceInner {
     peers: Mutex<Option<SourcePeers>>,
     /// `None`: the thread does not exist.
     orders: Mutex<Option<UnboundedSender<SourceOrder>>>,
+    /// Is disconnected when the thread ends. `None`: there was no thread.
+    ended: Mutex<Option<Receiver<()>>>,
 }
 
 impl SourceHandle {
@@ -127,6 +131,7 @@ impl SourceHandle {
                 shared: Arc::new(shared),
                 peers: Mutex::new(None),
                 orders: Mutex::new(None),
+                ended: Mutex::new(None),
             }),
         }
     }
@@ -139,10 +144,16 @@ impl SourceHandle {
         }
     }
 
-    /// Ends the thread and the agent. Later questions fail.
+    /// Ends the thread and the agent, and waits for their end, but not long. Later questions fail.
+    ///
+    /// An agent that outlives the run would be a child that the next image does not know.
     pub fn stop(&self) {
         *lock(&self.inner.peers) = None;
         *lock(&self.inner.orders) = None;
+        if let Some(ended) = lock(&self.inner.ended).take() {
+            // Nothing is sent: the thread drops the other end.
+            let _ = ended.recv_timeout(STOP_WAIT);
+        }
     }
 
     /// The settings of the item. `None`: the configuration is in local files.
@@ -283,15 +294,17 @@ impl SourceHandle {
         }
         let peers = lock(&self.inner.peers).clone()?;
         let (sender, inbox) = unbounded_channel();
+        let (running, ended) = sync_channel(0);
         let inner = &self.inner;
         let started = thread::spawn_thread(
             inner.remote.clone(),
             inner.agent.clone(),
             inner.heartbeats.clone(),
             (inner.shared.clone(), peers),
-            inbox,
+            (inbox, running),
         );
         started.ok()?;
+        *lock(&inner.ended) = Some(ended);
         *orders = Some(sender.clone());
         Some(sender)
     }

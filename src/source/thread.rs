@@ -44,7 +44,8 @@ const STABLE: Duration = Duration::from_secs(60);
 
 type UpdateResult = Result<Reply, Fault>;
 
-/// Starts the thread. `remote`: the text of the running configuration; `None`: the thread only answers questions.
+/// Starts the thread. `remote`: the text of the running configuration; `None`: the thread only answers questions. `running`
+/// is dropped when the thread and the agent have ended.
 ///
 /// # Errors
 /// No descriptors, memory or threads.
@@ -53,7 +54,7 @@ pub(super) fn spawn_thread(
     agent: PathBuf,
     heartbeats: Heartbeats,
     (shared, peers): (Arc<SourceShared>, SourcePeers),
-    inbox: UnboundedReceiver<SourceOrder>,
+    (inbox, running): (UnboundedReceiver<SourceOrder>, SyncSender<()>),
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -79,6 +80,9 @@ pub(super) fn spawn_thread(
             applied: remote,
         };
         runtime.block_on(source.run(inbox));
+        // The agent ends with the value; then those who wait may go on.
+        drop(source);
+        drop(running);
     })?;
     Ok(())
 }

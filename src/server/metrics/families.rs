@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::exposition::{ExpositionWriter, MetricKind, TextFormat};
 use crate::api::ProcessView;
-use crate::control::MethodCalls;
+use crate::control::{MethodCalls, SourceHealth};
 use crate::domain::{ProcessHealth, ProcessState};
 use crate::output::TargetStats;
 use crate::server::calls::cgroup_usage::{CgroupUsage, PRESSURES};
@@ -36,6 +36,8 @@ pub(super) struct DaemonFigures {
     pub(super) engine_answer: Duration,
     /// How many times the daemon was replaced in place. `None`: not known.
     pub(super) generation: Option<u32>,
+    /// Whether the server of the configuration works. `None`: the configuration is in local files.
+    pub(super) source: Option<SourceHealth>,
     /// The number of open descriptors. `None`: not known.
     pub(super) open_fds: Option<u64>,
     /// The calls so far, by method.
@@ -202,6 +204,18 @@ const FAMILIES: &[Family] = &[
         Counter,
         "Bytes of output that were dropped because the log target failed or was too slow.",
         Source::LogTarget(|target| target.dropped),
+    ),
+    Family(
+        "supervisord_nacos_config_rejected",
+        Gauge,
+        "1 if the newest text of the Nacos item was refused, else 0.",
+        Source::Daemon(|daemon| daemon.source.map(|source| f64::from(source.is_rejected))),
+    ),
+    Family(
+        "supervisord_nacos_up",
+        Gauge,
+        "1 if the Nacos item of the configuration can be read, else 0.",
+        Source::Daemon(|daemon| daemon.source.map(|source| f64::from(source.is_up))),
     ),
     Family(
         "supervisord_process_cpu_seconds_total",
@@ -452,6 +466,10 @@ mod tests {
                 usage: Some(usage),
                 engine_answer: Duration::from_millis(2),
                 generation: Some(3),
+                source: Some(SourceHealth {
+                    is_up: true,
+                    is_rejected: false,
+                }),
                 open_fds: None,
                 calls: vec![(
                     "supervisor.getState",

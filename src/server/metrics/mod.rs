@@ -61,6 +61,7 @@ pub(in crate::server) async fn answer_scrape(
             usage: usages.get(&own).copied(),
             engine_answer,
             generation: generation(control, caller).await,
+            source: control.source_health(),
             open_fds: None,
             calls: control.statistics().all(),
         },

@@ -24,7 +24,7 @@ use super::handle::SourceHandle;
 use crate::agent::protocol::{FailureKind, ItemFailure};
 use crate::api::{Caller, ConfigCall, Fault, FaultCode, Reply};
 use crate::config::nacos::RemoteText;
-use crate::control::{ConfigCalls, ConfigReply, ControlHandle};
+use crate::control::{ConfigCalls, ConfigReply, ControlHandle, SourceHealth};
 use crate::effects::LoadError;
 
 /// Answers calls about the configuration. Clones are cheap.
@@ -77,6 +77,14 @@ impl ConfigEditor {
 }
 
 impl ConfigCalls for ConfigEditor {
+    fn source_health(&self) -> Option<SourceHealth> {
+        let status = self.source.status()?;
+        Some(SourceHealth {
+            is_up: status.is_up,
+            is_rejected: status.is_rejected,
+        })
+    }
+
     fn call(&self, caller: Caller, call: ConfigCall) -> ConfigReply {
         Box::pin(self.clone().answer(caller, call))
     }

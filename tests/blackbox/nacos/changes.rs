@@ -84,6 +84,8 @@ fn wrong() -> Result<Outcome, String> {
         "nacos:public/{GROUP}/{DATAID}:3:11: invalid literal"
     ))?;
     expect(daemon.pid_of("one") == pid, "one was restarted")?;
+    let rejected = pair.metric("supervisord_nacos_config_rejected");
+    expect(rejected.as_deref() == Some("1"), format!("{rejected:?}"))?;
     expect(
         pair.snapshot() == programs(&["one"]),
         "the snapshot has a wrong text",
@@ -120,6 +122,8 @@ fn outage() -> Result<Outcome, String> {
     }
     pair.stub.stop();
     pair.wait_line("cannot be read: ")?;
+    let up = pair.metric("supervisord_nacos_up");
+    expect(up.as_deref() == Some("0"), format!("{up:?}"))?;
     pair.stub.restart()?;
     let md5 = pair.publish(&programs(&["one", "two"]));
     pair.wait_applied(&md5)?;
@@ -220,6 +224,8 @@ fn agent() -> Result<Outcome, String> {
     daemon.wait_state("one", "RUNNING")?;
     pair.stub.wait_for_listeners(1)?;
     let own = daemon.pid();
+    // The listener may be that of the agent of the start, which ends soon.
+    wait_for("an agent", LIMIT, || agent_of(own).is_some())?;
     let first = agent_of(own).ok_or("there is no agent")?;
     nix::sys::signal::kill(
         nix::unistd::Pid::from_raw(first),

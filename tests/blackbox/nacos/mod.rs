@@ -94,6 +94,18 @@ impl Pair {
         self.wait_line(&format!("applied: MD5 {md5}"))
     }
 
+    /// The value of a metric. `None`: the daemon does not have it.
+    fn metric(&self, name: &str) -> Option<String> {
+        let mut command = std::process::Command::new("curl");
+        command.args(["-s", "-m", "30", "--unix-socket"]);
+        command.arg(self.host.place.join("s"));
+        let output = command.arg("http://localhost/metrics").output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let mut lines = text.lines();
+        let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map(str::to_owned)
+    }
+
     fn snapshot(&self) -> String {
         let name = format!("cache/public@@{GROUP}@@{DATAID}");
         self.host.place.read(&name)

@@ -47,6 +47,8 @@ class Metric:
     repeated: dict = field(default_factory=dict)
     busy_cores: float = 0.0
     when: str = ""
+    #: The processor that it was measured on.
+    processor: str = ""
 
     def add(self, contender, values, cpu=None):
         """Adds the samples of one repetition."""

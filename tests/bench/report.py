@@ -34,6 +34,19 @@ def read(path):
     return value, from_json(value)
 
 
+def processor(machine):
+    """The processor of a machine as the tables name it."""
+    return f"{machine['cpus']} × {machine['model']}"
+
+
+def marks(value, metrics):
+    """The mark of each processor that is not that of the last run, and a sentence about them. Results of an earlier run stay
+    in the file until somebody measures them again, perhaps elsewhere; ratios are of contenders on the same machine."""
+    others = sorted({metric.processor for metric in metrics} - {processor(value["machine"]), ""})
+    found = {name: "†‡§"[index] for index, name in enumerate(others[:3])}
+    return found, "".join(f" {mark}: measured on {name}." for name, mark in found.items())
+
+
 def merge(path, run, metrics, order):
     """Writes the run to `path`. Metrics in the file that were not measured now stay."""
     kept = []
@@ -41,6 +54,8 @@ def merge(path, run, metrics, order):
         names = {metric.name for metric in metrics}
         stored, old = read(path)
         kept = [metric for metric in old if metric.name not in names]
+        for metric in kept:
+            metric.processor = metric.processor or processor(stored["machine"])
         versions = {**stored["versions"], **run["versions"]}
         skipped = {**stored["skipped"], **run["skipped"]}
         run = {**run, "versions": versions, "skipped": {name: why for name, why in skipped.items() if name not in versions}}
@@ -142,7 +157,7 @@ def bar_text(metric, bar):
     return f"{text}, {reason}" if reason and not met else text
 
 
-def row(metric, most):
+def row(metric, most, mark=""):
     """The cells of the main table. `most`: the largest number of repetitions of a metric."""
     peer = best_peer(metric)
     limit = ranged(metric, "limit")
@@ -163,19 +178,21 @@ def row(metric, most):
             cpu += f" (limit {number(middle(metric, 'limit', 'cpu'))})"
     bars = "; ".join(bar_text(metric, bar) for bar in metric.bars) or "–"
     repetitions = len(metric.samples.get("ours", ()))
-    title = metric.title if repetitions in (1, most) else f"{metric.title} [{repetitions} repetitions]"
+    title = f"{metric.title} {mark}".strip()
+    title = title if repetitions in (1, most) else f"{title} [{repetitions} repetitions]"
     return [title, ranged(metric, "ours"), cpu, limit, best, supervisor, bars]
 
 
 def table(value, metrics):
     """The results in Markdown: conditions, one row for each metric with all contenders, and notes."""
     machine = value["machine"]
+    marked, about = marks(value, metrics)
     versions = ", ".join(f"{TITLES.get(name, name)} {version}".strip() for name, version in value["versions"].items())
     counts = {len(metric.samples.get("ours", ())) for metric in metrics}
     repetitions = max(counts, default=0)
     lines = [
-        f"Measured on {machine['cpus']} × {machine['model']}, Linux {machine['kernel']}, files on {machine['file_system']}, "
-        f"{value['class']}; {repetitions} repetitions (fewer where it says so), all contenders in turn within each. {versions}.",
+        f"Measured on {processor(machine)}, Linux {machine['kernel']}, files on {machine['file_system']}, "
+        f"{value['class']}; {repetitions} repetitions (fewer where it says so), all contenders in turn within each. {versions}.{about}",
     ]
     again = sum(sum(metric.repeated.values()) for metric in metrics)
     if again:
@@ -187,7 +204,7 @@ def table(value, metrics):
         "Median (least … most); a ratio is ours to the other one, the median over repetitions. CPU is that of the daemon's threads.",
         "", "| what | ours | CPU | limit; ratio | best peer; ratio | Supervisor | bar |", "|---|---|---|---|---|---|---|",
     ]
-    lines += ["| " + " | ".join(row(metric, repetitions)) + " |" for metric in metrics]
+    lines += ["| " + " | ".join(row(metric, repetitions, marked.get(metric.processor, ""))) + " |" for metric in metrics]
     lines += ["", "All medians:", ""]
     names = [name for name in ("ours", "limit", "supervisor", "s6", "runit", "daemontools", "dinit", "circus", "pm2")
              if any(name in metric.samples for metric in metrics)]
@@ -209,9 +226,9 @@ def compact(value, metrics):
     """The table of README: one row for each metric, medians only."""
     if len(metrics) > README_ROWS:
         metrics = [metric for metric in metrics if metric.name in HEADLINES]
-    machine = value["machine"]
+    marked, about = marks(value, metrics)
     lines = [
-        f"Medians, measured on {machine['cpus']} × {machine['model']}. `tests/bench/run` repeats it.",
+        f"Medians, measured on {processor(value['machine'])}. `tests/bench/run` repeats it.{about}",
         "", "| what | ours | best peer | Supervisor |", "|---|---|---|---|",
     ]
     for metric in metrics:
@@ -220,7 +237,8 @@ def compact(value, metrics):
         peer = best_peer(metric)
         best = f"{TITLES.get(peer, peer)} {shown(peer)}" if peer else "–"
         supervisor = shown("supervisor") if "supervisor" in metric.samples else "–"
-        lines.append(f"| {metric.title} | {shown('ours')} | {best} | {supervisor} |")
+        title = f"{metric.title} {marked.get(metric.processor, '')}".strip()
+        lines.append(f"| {title} | {shown('ours')} | {best} | {supervisor} |")
     return "\n".join(lines) + "\n"
 
 

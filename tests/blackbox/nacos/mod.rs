@@ -8,7 +8,10 @@ mod programs;
 mod saved;
 mod starts;
 
+use nix::sys::signal::Signal;
+
 use crate::host::Host;
+use crate::support::LIMIT;
 use crate::support::nacos::{NacosSettings, NacosStub};
 use crate::support::runner::Trial;
 
@@ -79,6 +82,13 @@ impl Pair {
         let mut pair = Self::new(text, local)?;
         pair.go()?;
         Ok(pair)
+    }
+
+    /// Ends the daemon with a signal.
+    fn end(&mut self, signal: Signal) -> Result<(), String> {
+        let daemon = self.host.daemon.as_mut().ok_or("not started")?;
+        daemon.signal(signal);
+        daemon.wait_exit(LIMIT).map(drop)
     }
 
     fn publish(&self, text: &str) -> String {

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use super::{DATAID, GROUP, Pair, programs};
-use crate::support::nacos::{Fault, NacosSettings, NacosStub};
+use crate::support::nacos::{Fault, NacosSettings};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, wait_for};
 
@@ -43,14 +45,7 @@ fn first() -> Result<Outcome, String> {
 fn away() -> Result<Outcome, String> {
     let mut pair = Pair::started(&programs(&["one"]), "")?;
     wait_for("the snapshot", LIMIT, || !pair.snapshot().is_empty())?;
-    pair.host
-        .daemon()?
-        .signal(nix::sys::signal::Signal::SIGTERM);
-    pair.host
-        .daemon
-        .as_mut()
-        .ok_or("not started")?
-        .wait_exit(LIMIT)?;
+    pair.end(Signal::SIGTERM)?;
     pair.stub.stop();
     pair.go()?;
     pair.host.daemon()?.wait_state("one", "RUNNING")?;
@@ -66,14 +61,7 @@ fn away() -> Result<Outcome, String> {
 fn not_used() -> Result<Outcome, String> {
     let mut pair = Pair::started(&programs(&["one"]), "")?;
     wait_for("the snapshot", LIMIT, || !pair.snapshot().is_empty())?;
-    pair.host
-        .daemon()?
-        .signal(nix::sys::signal::Signal::SIGTERM);
-    pair.host
-        .daemon
-        .as_mut()
-        .ok_or("not started")?
-        .wait_exit(LIMIT)?;
+    pair.end(Signal::SIGTERM)?;
     pair.stub.stop();
     let mut arguments = vec![
         "-n",
@@ -97,14 +85,7 @@ fn not_used() -> Result<Outcome, String> {
 fn damaged() -> Result<Outcome, String> {
     let mut pair = Pair::started(&programs(&["one"]), "")?;
     wait_for("the snapshot", LIMIT, || !pair.snapshot().is_empty())?;
-    pair.host
-        .daemon()?
-        .signal(nix::sys::signal::Signal::SIGTERM);
-    pair.host
-        .daemon
-        .as_mut()
-        .ok_or("not started")?
-        .wait_exit(LIMIT)?;
+    pair.end(Signal::SIGTERM)?;
     pair.stub.stop();
     let name = format!("cache/public@@{GROUP}@@{DATAID}");
     pair.host
@@ -226,16 +207,8 @@ fn killed() -> Result<Outcome, String> {
     let mut pair = Pair::started(&programs(&["one"]), "")?;
     wait_for("the snapshot", LIMIT, || !pair.snapshot().is_empty())?;
     pair.stub.fail_next(1000, Fault::BlackHole);
-    pair.host
-        .daemon()?
-        .signal(nix::sys::signal::Signal::SIGKILL);
-    pair.host
-        .daemon
-        .as_mut()
-        .ok_or("not started")?
-        .wait_exit(LIMIT)?;
+    pair.end(Signal::SIGKILL)?;
     pair.go()?;
     pair.host.daemon()?.wait_state("one", "RUNNING")?;
-    let _: &NacosStub = &pair.stub;
     Ok(Outcome::Passed)
 }

@@ -27,6 +27,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         Trial::new("order::shellcheck_is_clean", shellcheck),
         Trial::new("order::the_bill_of_materials_is_complete", bill),
         Trial::new("order::two_builds_have_the_same_bytes", same_bytes),
+        Trial::new("order::only_the_agent_contains_tls", tls),
     ]
 }
 
@@ -142,6 +143,34 @@ fn same_bytes() -> Result<Outcome, String> {
             read(&out)? == read(&top().join("target/package/out"))?,
             format!("the second build of {name} has other bytes"),
         )?;
+    }
+    Ok(Outcome::Passed)
+}
+
+/// The daemon and the client of the .deb contain nothing of TLS: that is in the agent alone.
+fn tls() -> Result<Outcome, String> {
+    let directory = match both(Kind::Deb) {
+        Ok(directory) => directory,
+        Err(Ok(why)) => return Ok(Outcome::Skipped(why)),
+        Err(Err(error)) => return Err(error),
+    };
+    let place = TempDir::new()?;
+    let mut command = Command::new("dpkg-deb");
+    command.arg("-x").arg(directory.join(Kind::Deb.file(OURS)));
+    let done = command.arg(place.path()).output();
+    let done = done.map_err(|error| error.to_string())?;
+    expect(done.status.success(), String::from_utf8_lossy(&done.stderr))?;
+    // The key schedule of TLS 1.3 has this label.
+    const LABEL: &[u8] = b"tls13 ";
+    for (file, expected) in [
+        ("usr/bin/supervisorctl", false),
+        ("usr/bin/supervisord", false),
+        ("usr/libexec/supervisord-agent", true),
+    ] {
+        let bytes = std::fs::read(place.path().join(file));
+        let bytes = bytes.map_err(|error| format!("{file}: {error}"))?;
+        let has_tls = bytes.windows(LABEL.len()).any(|window| window == LABEL);
+        expect(has_tls == expected, format!("{file}: TLS: {has_tls}"))?;
     }
     Ok(Outcome::Passed)
 }

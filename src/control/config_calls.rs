@@ -27,8 +27,9 @@ pub trait ConfigCalls: Send + Sync {
     /// Whether the server of the configuration works. `None`: the configuration is in local files.
     fn source_health(&self) -> Option<SourceHealth>;
 
-    /// Answers a call of a caller who has the permission for it.
-    fn call(&self, caller: Caller, call: ConfigCall) -> ConfigReply;
+    /// Answers a call of a caller who has the permission for it. `control`: the engine, of which an implementation must not
+    /// keep a handle, because the handle keeps the implementation.
+    fn call(&self, control: ControlHandle, caller: Caller, call: ConfigCall) -> ConfigReply;
 }
 
 impl ControlHandle {
@@ -73,7 +74,7 @@ impl ControlHandle {
                 Err(FaultCode::Failed.of(text))
             }
             (Ok(_), None) => Err(FaultCode::ShutdownState.bare()),
-            (Ok(_), Some(calls)) => calls.call(caller.clone(), call).await,
+            (Ok(_), Some(calls)) => calls.call(self.clone(), caller.clone(), call).await,
         };
         if let Some(entry) = entry {
             (self.log)(audit_line(caller, entry, result.as_ref().err()));

@@ -159,7 +159,6 @@ impl Run<'_> {
         let options = options_of(&self.context.options, self.config);
         let editor = ConfigEditor::new(
             self.source.clone(),
-            control.clone(),
             editor_jobs(&options, &self.context.machine),
         );
         control.answer_config_calls(Arc::new(editor));

@@ -31,7 +31,6 @@ use crate::effects::LoadError;
 #[derive(Clone)]
 pub struct ConfigEditor {
     source: SourceHandle,
-    control: ControlHandle,
     jobs: EditorJobs,
     /// Held during a change, so that two clients do not write at the same time.
     changing: Arc<Mutex<()>>,
@@ -40,20 +39,24 @@ pub struct ConfigEditor {
 impl ConfigEditor {
     /// Creates the editor of a run.
     #[must_use]
-    pub fn new(source: SourceHandle, control: ControlHandle, jobs: EditorJobs) -> Self {
+    pub fn new(source: SourceHandle, jobs: EditorJobs) -> Self {
         Self {
             source,
-            control,
             jobs,
             changing: Arc::default(),
         }
     }
 
-    async fn answer(self, caller: Caller, call: ConfigCall) -> Result<Reply, Fault> {
+    async fn answer(
+        self,
+        control: ControlHandle,
+        caller: Caller,
+        call: ConfigCall,
+    ) -> Result<Reply, Fault> {
         match call {
             ConfigCall::ListPrograms => self.list_programs().await,
             ConfigCall::GetProgram(name) => self.get_program(name).await,
-            ConfigCall::EditProgram(edit) => self.edit_program(&caller, edit).await,
+            ConfigCall::EditProgram(edit) => self.edit_program(&control, &caller, edit).await,
             ConfigCall::GetSource => self.get_settings().await,
             ConfigCall::SaveSource(given) => self.save_settings(given).await,
             ConfigCall::LeaveSource => self.leave().await,
@@ -85,8 +88,8 @@ impl ConfigCalls for ConfigEditor {
         })
     }
 
-    fn call(&self, caller: Caller, call: ConfigCall) -> ConfigReply {
-        Box::pin(self.clone().answer(caller, call))
+    fn call(&self, control: ControlHandle, caller: Caller, call: ConfigCall) -> ConfigReply {
+        Box::pin(self.clone().answer(control, caller, call))
     }
 }
 

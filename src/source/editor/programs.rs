@@ -15,7 +15,7 @@ use crate::config::edit::{
     program_of,
 };
 use crate::config::nacos::RemoteText;
-use crate::control::UpdateSteps;
+use crate::control::{ControlHandle, UpdateSteps};
 use crate::domain::GroupName;
 use crate::source::snapshot::md5_of;
 use crate::sys::{self, GuardedFileError};
@@ -88,6 +88,7 @@ impl ConfigEditor {
 
     pub(super) async fn edit_program(
         &self,
+        control: &ControlHandle,
         caller: &Caller,
         edit: ProgramEdit,
     ) -> Result<Reply, Fault> {
@@ -98,7 +99,7 @@ impl ConfigEditor {
         if !dry_run {
             self.write(caller, prepared.changes).await?;
             if self.source.settings().is_none() {
-                self.apply(caller, &prepared.groups).await?;
+                apply(control, caller, &prepared.groups).await?;
             }
         }
         Ok(reply(&prepared.answer))
@@ -140,24 +141,28 @@ impl ConfigEditor {
         }
         Ok(())
     }
+}
 
-    /// Applies local files: updates the groups that an edit changed. Who may configure needs no other permission for
-    /// it: a file that is written and not applied would be half an edit.
-    async fn apply(&self, caller: &Caller, groups: &[GroupName]) -> Result<(), Fault> {
-        if groups.is_empty() {
-            return Ok(());
-        }
-        let caller = Caller {
-            access: None,
-            ..caller.clone()
-        };
-        let steps = UpdateSteps {
-            control: &self.control,
-            caller: &caller,
-        };
-        let names: Vec<String> = groups.iter().map(GroupName::to_string).collect();
-        steps.update_groups(&names, groups).await.map(drop)
+/// Applies local files: updates the groups that an edit changed. Who may configure needs no other permission for
+/// it: a file that is written and not applied would be half an edit.
+async fn apply(
+    control: &ControlHandle,
+    caller: &Caller,
+    groups: &[GroupName],
+) -> Result<(), Fault> {
+    if groups.is_empty() {
+        return Ok(());
     }
+    let caller = Caller {
+        access: None,
+        ..caller.clone()
+    };
+    let steps = UpdateSteps {
+        control,
+        caller: &caller,
+    };
+    let names: Vec<String> = groups.iter().map(GroupName::to_string).collect();
+    steps.update_groups(&names, groups).await.map(drop)
 }
 
 /// Makes and checks an edit.

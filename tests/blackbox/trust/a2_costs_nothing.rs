@@ -205,6 +205,7 @@ sys.stdout.write(answer.decode())
         said.starts_with("HTTP/1.1 200 OK\r\n") && said.contains("FAILED: permission denied"),
         format!("{said:?} {}", String::from_utf8_lossy(&done.stderr)),
     )?;
+    scene.host.wait_file("log", "uid=61400")?;
     let log = scene.host.place.read("log");
     expect(
         log.matches("uid=61400").count() == 1 && log.contains("FAILED: permission denied: user "),

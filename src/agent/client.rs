@@ -41,7 +41,7 @@ const LENGTH_BYTES: usize = 4;
 /// How an agent is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentOptions {
-    /// The user that the agent runs as if this process is root. An unknown one stands for UID and GID 65534.
+    /// The user that the agent runs as if this process is root. A user that does not exist means UID and GID 65534.
     pub user: String,
     /// Its environment.
     pub environment: Vec<(OsString, OsString)>,

@@ -103,6 +103,9 @@ pub struct Fault {
     pub extra: Option<String>,
 }
 
+/// The separator in a CONFLICT between the sentence and the present version of the text, a JSON object for programs.
+pub const PRESENT_VERSION: &str = "; now it is ";
+
 /// How the text of a FAILED begins if the caller lacks a permission.
 pub const PERMISSION_DENIED: &str = "permission denied: ";
 

@@ -19,7 +19,7 @@ pub use argument::{NAMES_MAX, OPTIONS_BYTES_MAX};
 pub use audit::{AuditEntry, audit_line};
 pub use caller::{Access, AccessScope, Caller, Grant, Permission, Ticket, Transport};
 pub use config_call::{ConfigCall, ProgramChange, ProgramEdit};
-pub use fault::{Fault, FaultCode, PERMISSION_DENIED};
+pub use fault::{Fault, FaultCode, PERMISSION_DENIED, PRESENT_VERSION};
 pub use members::{
     DETAIL_MEMBERS, ListResponse, MemberSink, PROCESS_MEMBERS, TableColumns, TableWriter,
     escape_member, push_int, read_table, unescape_member,

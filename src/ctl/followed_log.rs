@@ -57,6 +57,20 @@ pub(super) struct FollowedLog {
 }
 
 impl FollowedLog {
+    /// Creates the log without a request.
+    fn unopened(path: String, from: FollowFrom) -> Self {
+        Self {
+            path,
+            from,
+            file: String::new(),
+            feed: None,
+            splitter: LineSplitter::default(),
+            was_accepted: false,
+            lost_since: None,
+            tried: None,
+        }
+    }
+
     /// Requests the log at `path`.
     ///
     /// # Errors
@@ -66,16 +80,7 @@ impl FollowedLog {
         path: String,
         from: FollowFrom,
     ) -> Result<Self, CtlError> {
-        let mut log = Self {
-            path,
-            from,
-            file: String::new(),
-            feed: None,
-            splitter: LineSplitter::default(),
-            was_accepted: false,
-            lost_since: None,
-            tried: None,
-        };
+        let mut log = Self::unopened(path, from);
         log.feed = Some(LogFeed::open(client, &log.path, &log.query())?);
         Ok(log)
     }
@@ -206,16 +211,7 @@ mod tests {
     use super::*;
 
     fn log(from: FollowFrom) -> FollowedLog {
-        FollowedLog {
-            path: "/logtail/web/stdout".to_owned(),
-            from,
-            file: String::new(),
-            feed: None,
-            splitter: LineSplitter::default(),
-            was_accepted: false,
-            lost_since: None,
-            tried: None,
-        }
+        FollowedLog::unopened("/logtail/web/stdout".to_owned(), from)
     }
 
     #[test]

@@ -11,16 +11,13 @@ use super::plan::print_steps;
 use super::program_words::{ProgramVerb, ProgramWords};
 use super::reply::{as_text, unexpected};
 use super::session::{CtlSession, is_at_terminal};
-use crate::api::FaultCode;
 use crate::api::xmlrpc::RpcValue;
+use crate::api::{FaultCode, PRESENT_VERSION};
 use crate::config::plan::UpdatePlan;
 use crate::domain::{Escaped, Foreign};
 
 /// Maximum size of a section that `add` reads, in bytes.
 const SECTION_BYTES_MAX: u64 = 1 << 20;
-/// What stands in a conflict before the present version, which is for programs.
-const PRESENT_VERSION: &str = "; now it is ";
-
 /// The action `program list|show|add|set|unset|edit|remove|copy …`.
 pub(super) fn program(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     let words = match ProgramWords::parse(arguments) {

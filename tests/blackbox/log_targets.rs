@@ -621,7 +621,7 @@ fn many() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// Whether each target of each process has written or dropped so many bytes.
+/// Whether each target of each process has written or dropped the expected number of bytes.
 fn each_is_counted(json: &str, bytes: u64) -> bool {
     let shown: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
     let processes = shown["processes"].as_array().map(Vec::as_slice);

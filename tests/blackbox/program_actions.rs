@@ -326,7 +326,7 @@ fn edits() -> Result<Outcome, String> {
         host.place.read("conf").contains("startsecs=5"),
         host.place.read("conf"),
     )?;
-    // Somebody else changes the file meanwhile: the own text is kept.
+    // Another writer changes the file meanwhile: the text of this one is kept.
     let conf = host.place.join("conf");
     let mut client = edit(&format!(
         "echo '; theirs' >> {}; sed -i s/2000/3000/ \"$2\"",

@@ -279,7 +279,7 @@ fn conflicts() -> Result<Outcome, String> {
     let address = &host.daemon()?.address;
     let got = ask(&host, ("GET", "/programs/web"), &Json::Null, 200)?;
     let old = json!({"text": section("web")});
-    // Somebody edits the file by hand.
+    // A user edits the file by hand.
     let main = host
         .place
         .read("conf")

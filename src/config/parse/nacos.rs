@@ -164,8 +164,8 @@ fn saved_settings(file: &str, lookup: &dyn Lookup) -> Vec<(String, String)> {
     parse_settings(&String::from_utf8_lossy(&bytes))
 }
 
-/// The keys of `[nacos]` in a file, expanded. A file that cannot be read or parsed has none: reading the whole
-/// configuration reports it.
+/// Returns the expanded keys of `[nacos]` in a file. Empty: the file cannot be read or parsed, which reading the whole
+/// configuration reports, or it has no such section.
 fn section_of(file: &str, lookup: &dyn Lookup) -> Vec<(String, String)> {
     let Ok(bytes) = lookup.read(file) else {
         return Vec::new();

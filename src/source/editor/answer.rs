@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::api::{Fault, FaultCode, Reply};
+use crate::api::{Fault, FaultCode, PRESENT_VERSION, Reply};
 use crate::config::edit::LineDiff;
 use crate::config::plan::UpdatePlan;
 
@@ -43,6 +43,6 @@ pub(super) fn unified<'a>(files: impl Iterator<Item = (&'a str, &'a LineDiff)>) 
 pub(super) fn conflict(name: &str, md5: &str, text: &str) -> Fault {
     let value = json!({"md5": md5, "text": text});
     FaultCode::Conflict.of(format!(
-        "{name} was changed by another writer since it was read, and nothing was written; now it is {value}"
+        "{name} was changed by another writer since it was read, and nothing was written{PRESENT_VERSION}{value}"
     ))
 }

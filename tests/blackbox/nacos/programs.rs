@@ -151,7 +151,7 @@ fn change_and_remove(pair: &Pair) -> Result<Outcome, String> {
     expect(item(pair) == expected, format!("{made}: {}", item(pair)))?;
     wait_made(pair, &made)?;
     daemon.wait_state("two", "RUNNING")?;
-    // Somebody else publishes between the read and the change.
+    // Another client publishes between the read and the change.
     let published = pair.publish(&format!("{expected}\n; theirs\n"));
     let stale = expect_rest(
         &daemon.address,

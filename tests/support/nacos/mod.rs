@@ -16,7 +16,6 @@ mod v3;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use super::LIMIT;
 
@@ -275,7 +274,7 @@ pub(super) fn serve(port: u16, account: Option<(String, String)>) {
         Ok(stub) => {
             println!("{}", stub.address());
             loop {
-                std::thread::sleep(Duration::from_secs(3600));
+                std::thread::park();
             }
         }
         Err(why) => eprintln!("{why}"),

@@ -13,7 +13,7 @@ use super::http::{StubRequest, StubResponse, read_request};
 use super::settings::Fault;
 use super::shared::Shared;
 
-/// How often a free port is looked for. Somebody else may get it first.
+/// How often a free port is looked for. Another process may take it first.
 const TRIES: usize = 20;
 
 /// The socket of all runs. It keeps its port while the server is stopped, so that nobody else gets it.

@@ -18,6 +18,7 @@ pub mod engine;
 pub mod fd_holder;
 pub mod handoff;
 pub mod heartbeat;
+pub(crate) mod http_server;
 pub mod import;
 pub mod manual;
 pub mod output;

@@ -17,10 +17,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Duration, sleep, timeout};
 
-use super::budget::{Budget, BudgetClient, ConnectionGuard};
-use super::client_stream::ClientStream;
 use super::http::connection::{HttpConnection, ServerContext};
-use super::http::counted_io::CountedIo;
 use super::http::endpoint_logins::EndpointLogins;
 use super::http::{router, wrong_password};
 use super::options::ServerLimits;
@@ -29,6 +26,9 @@ use crate::api::{Access, Caller, Transport};
 use crate::config::spec::AllowRule;
 use crate::control::{self, PageToken};
 use crate::domain::Line;
+use crate::http_server::budget::{Budget, BudgetClient, ConnectionGuard};
+use crate::http_server::client_stream::ClientStream;
+use crate::http_server::counted_io::CountedIo;
 use crate::sys;
 
 /// How long responses in flight may take when the server stops.

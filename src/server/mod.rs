@@ -2,11 +2,8 @@
 //! Control API. An endpoint holds no state about programs, only about its connections.
 
 mod accept;
-mod blocking_pool;
-mod budget;
 mod buffer_pool;
 mod calls;
-mod client_stream;
 pub mod dbus;
 mod go_routes;
 mod health;

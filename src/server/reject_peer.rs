@@ -12,11 +12,11 @@ use tokio::net::UnixStream;
 use tokio::time::{Duration, Instant, timeout};
 
 use super::LogFn;
-use super::budget::{BudgetClient, ClientQuota};
 use super::rest;
 use crate::api::xmlrpc::write_response;
 use crate::api::{Caller, Fault, FaultCode};
 use crate::domain::Line;
+use crate::http_server::budget::{BudgetClient, ClientQuota};
 
 /// Maximum number of rejected peers being answered at a time. One user may have half of them.
 const REJECTED_PEERS_MAX: usize = 32;

@@ -13,8 +13,6 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::watch;
 
 use super::accept::{AsyncListener, Endpoint, serve_endpoints};
-use super::blocking_pool;
-use super::budget::ClientQuota;
 use super::buffer_pool::BufferPool;
 use super::dbus::{self, BusContext};
 use super::go_routes::OwnNode;
@@ -34,6 +32,8 @@ use crate::api::RpcInterfaces;
 use crate::control::PageToken;
 use crate::handoff::PassedSocket;
 use crate::heartbeat::Heartbeats;
+use crate::http_server::blocking_pool;
+use crate::http_server::budget::ClientQuota;
 use crate::sys;
 
 /// The running server. Dropping it stops it.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::api::ProcessView;
 use crate::cgroup;
-use crate::server::blocking_pool::run_blocking;
+use crate::http_server::blocking_pool::run_blocking;
 use crate::sys::Cgroup;
 
 /// The use of one cgroup: of its process with all children. `None`: the kernel does not count it, or the controller is not

@@ -7,7 +7,7 @@ use crate::api::{
     method_names,
 };
 use crate::control::ControlHandle;
-use crate::server::budget::BudgetClient;
+use crate::http_server::budget::BudgetClient;
 
 /// What the execution of a call needs besides the call.
 pub(in crate::server) struct CallContext<'a> {

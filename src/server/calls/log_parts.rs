@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::api::{Fault, FaultCode, JournalMatch, Reply};
+use crate::http_server::blocking_pool::run_blocking;
+use crate::http_server::budget::BudgetClient;
 use crate::output::{self, READ_BYTES_MAX, ReadError};
-use crate::server::blocking_pool::run_blocking;
-use crate::server::budget::BudgetClient;
 
 /// Maximum length of a log part for an untrusted client, in bytes.
 const READ_BYTES_OTHERS_MAX: u64 = 16 << 20;

@@ -13,7 +13,7 @@ use crate::api::{
     Reply, Request, RequestSubject, RequestTarget,
 };
 use crate::domain::Namespec;
-use crate::server::blocking_pool::run_blocking;
+use crate::http_server::blocking_pool::run_blocking;
 use crate::sys;
 
 /// Maximum number of processes that polkit is asked about individually for one call.

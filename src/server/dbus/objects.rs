@@ -14,7 +14,7 @@ use super::interface::ObjectKind;
 use super::path::BusObject;
 use crate::api::{Caller, Fault, FaultCode, Grant, Permission, ProcessView, Reply, Request};
 use crate::domain::{GroupName, Namespec, SupervisorState, VERSION};
-use crate::server::blocking_pool::run_blocking;
+use crate::http_server::blocking_pool::run_blocking;
 
 /// Properties by name.
 pub(super) type PropertyMap = HashMap<String, Variant<'static>>;

@@ -13,8 +13,8 @@ use super::sender::BusSender;
 use crate::api::xmlrpc::RpcValue;
 use crate::api::{BoundCall, Caller, Fault, FaultCode, Method, ParamKind, Reply, Request};
 use crate::control::UpdateSteps;
-use crate::server::blocking_pool::run_blocking;
-use crate::server::budget::BudgetClient;
+use crate::http_server::blocking_pool::run_blocking;
+use crate::http_server::budget::BudgetClient;
 use crate::server::calls::execute::CallContext;
 use crate::server::calls::method_result::MethodResult;
 

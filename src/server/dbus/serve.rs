@@ -20,7 +20,7 @@ use super::objects::{ObjectMap, PropertyMap};
 use super::path::{self, BusObject};
 use super::sender::BusSender;
 use crate::domain::Line;
-use crate::server::blocking_pool::run_blocking;
+use crate::http_server::blocking_pool::run_blocking;
 use crate::sys;
 
 /// How long calls in progress may take when the server stops.

@@ -8,7 +8,7 @@ use super::reply::{json_response, refusal, success};
 use crate::api::{Caller, Fault, FaultCode, Permission, Request, find_method};
 use crate::control::UpdateSteps;
 use crate::control::{self, ControlHandle};
-use crate::server::blocking_pool::run_blocking;
+use crate::http_server::blocking_pool::run_blocking;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::HandlerResponse;
 use crate::server::web::run_to_completion;

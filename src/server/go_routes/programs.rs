@@ -17,11 +17,11 @@ use crate::api::{
 };
 use crate::control::{self, ControlHandle};
 use crate::domain::{Namespec, ProcessState};
-use crate::server::blocking_pool::run_blocking;
+use crate::http_server::blocking_pool::run_blocking;
+use crate::http_server::request_body::read_body;
 use crate::server::calls::process_list::list_processes;
 use crate::server::calls::process_members::{RenderScratch, write_process};
 use crate::server::http::connection::HttpConnection;
-use crate::server::http::request_body::read_body;
 use crate::server::http::response::HandlerResponse;
 use crate::server::web::run_to_completion;
 
@@ -170,10 +170,11 @@ pub(super) async fn change_many(
     head: &Parts,
     body: &mut Incoming,
 ) -> HandlerResponse {
-    let (bytes, _room) = match read_body(connection, &head.headers, body, LIST_BYTES_MAX).await {
-        Ok(read) => read,
-        Err(status) => return HandlerResponse::Fatal(status),
-    };
+    let (bytes, _room) =
+        match read_body(&connection.guard, &head.headers, body, LIST_BYTES_MAX).await {
+            Ok(read) => read,
+            Err(status) => return HandlerResponse::Fatal(status),
+        };
     let Some(programs) = programs_in(&bytes) else {
         return text_response(StatusCode::BAD_REQUEST, "not a valid request");
     };

@@ -13,7 +13,7 @@ use hyper::header::{self, HeaderMap};
 use hyper::http::request::Parts;
 
 use super::response::{CustomBody, CustomResponse, HandlerResponse};
-use crate::server::blocking_pool::run_blocking;
+use crate::http_server::blocking_pool::run_blocking;
 
 /// Sizes of bodies that are compressed, in bytes. Smaller ones fit into one packet, larger ones would occupy a thread for
 /// long.

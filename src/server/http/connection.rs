@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::counted_io::HeadCounter;
 use super::endpoint_logins::EndpointLogins;
 use super::throttle::PasswordThrottle;
 use crate::api::{Caller, RpcInterfaces};
 use crate::control::{ControlHandle, PageToken};
+use crate::http_server::budget::{BudgetClient, ClientQuota, ConnectionGuard};
+use crate::http_server::client_stream::ClientStream;
+use crate::http_server::counted_io::HeadCounter;
 use crate::server::LogFn;
-use crate::server::budget::{BudgetClient, ClientQuota, ConnectionGuard};
 use crate::server::buffer_pool::BufferPool;
-use crate::server::client_stream::ClientStream;
 use crate::server::go_routes::OwnNode;
 use crate::server::recent_clients::RecentClients;
 use crate::server::rest::EventStreams;

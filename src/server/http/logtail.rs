@@ -14,9 +14,9 @@ use super::open_stream::OpenStream;
 use super::response::HandlerResponse;
 use crate::api::{Caller, FaultCode, JournalMatch, LogRef, Permission, Request};
 use crate::domain::Channel;
+use crate::http_server::blocking_pool::run_blocking;
+use crate::http_server::budget::QuotaPermit;
 use crate::output::{self, Chunk, Follower, JournalFollower, JournalSpan, LogFileId};
-use crate::server::blocking_pool::run_blocking;
-use crate::server::budget::QuotaPermit;
 use crate::server::calls::log_parts::{self, LogSource};
 use crate::{control, sys};
 

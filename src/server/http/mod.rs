@@ -3,13 +3,9 @@
 mod authenticate;
 mod compression;
 pub(super) mod connection;
-pub(super) mod counted_io;
 pub(super) mod endpoint_logins;
 pub(super) mod logtail;
 pub(super) mod open_stream;
-pub(super) mod origin;
-pub(super) mod percent_encoding;
-pub(super) mod request_body;
 pub(super) mod response;
 pub(super) mod router;
 pub(super) mod throttle;

@@ -13,8 +13,8 @@ use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
 use crate::api::{Fault, FaultCode};
+use crate::http_server::budget::{BusyGuard, ConnectionGuard};
 use crate::output::LogFileId;
-use crate::server::budget::{BusyGuard, ConnectionGuard};
 
 /// The value of `WWW-Authenticate`.
 pub(in crate::server) const CHALLENGE: &str = "Basic realm=\"default\"";

@@ -7,8 +7,8 @@ use tokio::time::{Duration, Instant, timeout};
 
 use crate::config::tokens::{self, TOKENS_BYTES_MAX, TokenSpec};
 use crate::domain::{Line, from_bytes};
+use crate::http_server::blocking_pool::run_blocking;
 use crate::server::LogFn;
-use crate::server::blocking_pool::run_blocking;
 use crate::sys::{self, FileStamp};
 
 /// How old the last look at the file may be. A token that is removed from the file works no longer than that.

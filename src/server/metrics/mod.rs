@@ -13,7 +13,7 @@ use hyper::{Method, StatusCode};
 
 use crate::api::{Caller, Reply, Request, find_method};
 use crate::control::ControlHandle;
-use crate::server::blocking_pool::run_blocking;
+use crate::http_server::blocking_pool::run_blocking;
 use crate::server::calls::process_list::{list_processes, pids};
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::{

@@ -11,7 +11,7 @@ use super::routes::PathParam;
 use crate::api::xmlrpc::RpcValue;
 use crate::api::{BoundCall, Fault, FaultCode, Method, Param, ParamKind};
 use crate::domain::{Foreign, Level};
-use crate::server::http::percent_encoding::percent_decoded;
+use crate::http_server::percent_encoding::percent_decoded;
 
 /// Maximum length of a body, in bytes.
 pub(super) const BODY_MAX: usize = 1 << 20;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::control::EventFeed;
-use crate::server::budget::ClientQuota;
+use crate::http_server::budget::ClientQuota;
 
 /// Maximum number of streams, all clients together. Never more than half of the connections, because these stay open.
 const STREAMS_MAX: usize = 256;

@@ -23,7 +23,7 @@ use super::query::{Query, QueryKind, QueryParam};
 use crate::api::{AccessScope, Caller, Fault, FaultCode, Permission};
 use crate::control::{self, ChangeBatch, ChangeHistory, NumberedChange};
 use crate::domain::{Change, ChangeValue, EVENTS, EventType};
-use crate::server::budget::QuotaPermit;
+use crate::http_server::budget::QuotaPermit;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::open_stream::OpenStream;
 use crate::server::http::response::{CustomBody, CustomResponse, HandlerResponse};

@@ -17,13 +17,13 @@ use super::render;
 use super::routes::{self, Endpoint, PREFIX, PathParam, Resolved};
 use super::{document, events};
 use crate::api::{BoundCall, Caller, Fault, Method, Reply, Request, ResultKind};
-use crate::server::blocking_pool::run_blocking;
-use crate::server::budget::BusyGuard;
+use crate::http_server::blocking_pool::run_blocking;
+use crate::http_server::budget::BusyGuard;
+use crate::http_server::origin::is_foreign_page;
+use crate::http_server::request_body::read_body;
 use crate::server::calls::execute::CallContext;
 use crate::server::calls::process_members::RenderScratch;
 use crate::server::http::connection::HttpConnection;
-use crate::server::http::origin::is_foreign_page;
-use crate::server::http::request_body::read_body;
 use crate::server::http::response::{CustomBody, CustomResponse, HandlerResponse, custom_response};
 use crate::server::web;
 
@@ -236,7 +236,7 @@ async fn read_object(
     if !has_body {
         return Ok(BodyObject::default());
     }
-    let read = read_body(connection, headers, body, BODY_MAX).await;
+    let read = read_body(&connection.guard, headers, body, BODY_MAX).await;
     let (bytes, mut room) = read.map_err(|status| {
         let detail = match status {
             StatusCode::PAYLOAD_TOO_LARGE => format!("the body is longer than {BODY_MAX} bytes"),

@@ -6,7 +6,7 @@ use super::query::{Query, QueryKind, QueryParam};
 use crate::api::{Fault, ProcessView};
 use crate::config::matches_name;
 use crate::domain::ProcessState;
-use crate::server::blocking_pool::run_blocking;
+use crate::http_server::blocking_pool::run_blocking;
 use crate::server::calls::process_list::pids;
 use crate::server::calls::process_usage::ProcessUsage;
 use crate::server::http::connection::HttpConnection;

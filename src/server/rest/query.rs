@@ -2,7 +2,7 @@
 
 use crate::api::{Fault, FaultCode};
 use crate::domain::Foreign;
-use crate::server::http::percent_encoding::percent_decoded;
+use crate::http_server::percent_encoding::percent_decoded;
 
 /// Maximum number of values of one parameter that are matched against each process.
 const VALUES_MAX: usize = 64;

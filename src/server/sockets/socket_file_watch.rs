@@ -17,8 +17,8 @@ use tokio::time::sleep;
 use super::listener_copies::{ListenerCopies, ListenerCopy, lock};
 use super::socket_file::{SocketFile, SocketFileSpec};
 use crate::domain::Line;
+use crate::http_server::blocking_pool::run_blocking;
 use crate::server::LogFn;
-use crate::server::blocking_pool::run_blocking;
 use crate::sys::FileWatch;
 
 /// Delay before a failed re-creation is tried again. It doubles with each failure.

@@ -15,8 +15,8 @@ use super::page_response::{protection_headers, redirect};
 use super::perform_action::{perform_action, run_to_completion};
 use super::texts::Text;
 use crate::api::Caller;
+use crate::http_server::percent_encoding::url_quoted;
 use crate::server::http::connection::HttpConnection;
-use crate::server::http::percent_encoding::url_quoted;
 use crate::server::http::response::{HandlerResponse, custom_response};
 
 /// Answers POST of one of our forms: 303 to the page with a message, or JSON for the page's script.

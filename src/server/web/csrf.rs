@@ -25,8 +25,8 @@ use super::page::Frame;
 use super::page_response::html_page;
 use super::texts::Text;
 use crate::api::Transport;
+use crate::http_server::origin::{host_without_port, is_own_name, is_same_authority};
 use crate::server::http::connection::HttpConnection;
-use crate::server::http::origin::{host_without_port, is_own_name, is_same_authority};
 use crate::server::http::response::HandlerResponse;
 
 /// The origin of a request.

@@ -2,7 +2,7 @@
 
 use maud::html;
 
-use crate::server::http::percent_encoding::url_quoted;
+use crate::http_server::percent_encoding::url_quoted;
 
 /// Renders the list. Names may contain anything.
 pub(in crate::server) fn render_file_list<'a>(names: impl Iterator<Item = &'a str>) -> String {

@@ -6,9 +6,9 @@ use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 
+use crate::http_server::percent_encoding::percent_decoded;
+use crate::http_server::request_body::read_body;
 use crate::server::http::connection::HttpConnection;
-use crate::server::http::percent_encoding::percent_decoded;
-use crate::server::http::request_body::read_body;
 
 /// Maximum length of a form's body, in bytes.
 pub(super) const FORM_BYTES_MAX: usize = 64 << 10;
@@ -41,7 +41,8 @@ impl Form {
             form.values.entry(name).or_insert(value);
         }
         if head.method == Method::POST {
-            let (body, _room) = read_body(connection, &head.headers, body, FORM_BYTES_MAX).await?;
+            let (body, _room) =
+                read_body(&connection.guard, &head.headers, body, FORM_BYTES_MAX).await?;
             for (name, value) in pairs(&String::from_utf8_lossy(&body)) {
                 form.values.insert(name.clone(), value.clone());
                 form.body.push((name, value));

@@ -17,8 +17,8 @@ use super::perform_action::{call_method, run_to_completion};
 use super::texts::{Language, Text};
 use crate::api::{Caller, Fault, FaultCode, Permission, Reply, Request};
 use crate::control::{self, ControlHandle};
+use crate::http_server::percent_encoding::url_quoted;
 use crate::server::http::connection::HttpConnection;
-use crate::server::http::percent_encoding::url_quoted;
 use crate::server::http::response::HandlerResponse;
 
 /// Answers `index.html?processname=…&action=…`. Programs get what Supervisor answers: 301 to the page with a message.

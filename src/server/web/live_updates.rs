@@ -8,7 +8,7 @@ use tokio::sync::broadcast;
 
 use super::texts::Language;
 use crate::control::EventFeed;
-use crate::server::budget::ClientQuota;
+use crate::http_server::budget::ClientQuota;
 use crate::server::calls::cgroup_usage::CgroupSampler;
 use crate::server::calls::process_usage::UsageSampler;
 

@@ -18,11 +18,11 @@ use super::texts::{Language, Text};
 use crate::api::{Caller, Fault, FaultCode, LogRef, Permission, Reply, Request};
 use crate::control;
 use crate::domain::Channel;
+use crate::http_server::percent_encoding::url_quoted;
 use crate::output::{self, LogFileId, ReadError};
 use crate::server::calls::log_parts::{self, LogSource};
 use crate::server::calls::process_list::list_processes;
 use crate::server::http::connection::HttpConnection;
-use crate::server::http::percent_encoding::url_quoted;
 use crate::server::http::response::HandlerResponse;
 
 /// Minimum number of bytes shown.

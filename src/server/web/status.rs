@@ -18,7 +18,7 @@ use super::texts::Text;
 use super::toolbar::render_toolbar;
 use crate::api::{Caller, ProcessView};
 use crate::domain::ProcessState;
-use crate::server::blocking_pool::run_blocking;
+use crate::http_server::blocking_pool::run_blocking;
 use crate::server::calls::process_list::{list_processes, pids};
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::HandlerResponse;

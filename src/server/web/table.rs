@@ -9,7 +9,7 @@ use super::table_view::{Line, SortColumn, TableView};
 use super::texts::{Language, Text};
 use crate::api::ProcessView;
 use crate::domain::ProcessState;
-use crate::server::http::percent_encoding::url_quoted;
+use crate::http_server::percent_encoding::url_quoted;
 
 /// Number of bytes of a log that the table's links ask for.
 const LOG_BYTES: u64 = 65536;

@@ -6,7 +6,7 @@ use super::form::Form;
 use super::row::ProcessRow;
 use crate::api::ProcessView;
 use crate::domain::ProcessState;
-use crate::server::http::percent_encoding::url_quoted;
+use crate::http_server::percent_encoding::url_quoted;
 
 /// Maximum length of a filter that the page shows, in characters. It comes from the address, so anybody can set it.
 pub(super) const FILTER_MAX: usize = 500;

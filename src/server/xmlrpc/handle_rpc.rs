@@ -11,14 +11,14 @@ use super::perform_call::{CallResult, RENDER_BLOCKING_VALUES, perform_call};
 use crate::api::xmlrpc::{self, RpcCall, RpcValue};
 use crate::api::{Caller, Fault};
 use crate::domain::{FOREIGN_CHARS_MAX, Line, python_repr};
+use crate::http_server::blocking_pool::run_blocking;
+use crate::http_server::budget::BusyGuard;
+use crate::http_server::origin::is_foreign_page;
+use crate::http_server::request_body::read_body;
 use crate::server::LogFn;
-use crate::server::blocking_pool::run_blocking;
-use crate::server::budget::BusyGuard;
 use crate::server::buffer_pool::PooledBuffer;
 use crate::server::calls::process_members::RenderScratch;
 use crate::server::http::connection::HttpConnection;
-use crate::server::http::origin::is_foreign_page;
-use crate::server::http::request_body::read_body;
 use crate::server::http::response::HandlerResponse;
 
 /// Maximum length of a request body, in bytes.
@@ -47,10 +47,11 @@ pub(in crate::server) async fn handle_rpc(
     if is_foreign_page(&request.headers, &connection.shared.host_names) {
         return HandlerResponse::Fatal(StatusCode::FORBIDDEN);
     }
-    let (body, mut room) = match read_body(connection, &request.headers, body, BODY_MAX).await {
-        Ok(read) => read,
-        Err(status) => return HandlerResponse::Fatal(status),
-    };
+    let (body, mut room) =
+        match read_body(&connection.guard, &request.headers, body, BODY_MAX).await {
+            Ok(read) => read,
+            Err(status) => return HandlerResponse::Fatal(status),
+        };
     if !room.grow_to(body.len() * VALUES_FACTOR) {
         return HandlerResponse::Fatal(StatusCode::SERVICE_UNAVAILABLE);
     }

@@ -7,8 +7,8 @@ use crate::api::{
     BoundCall, Caller, Fault, FaultCode, Method as Called, Reply, Request as Ask, TableColumns,
     WireType, find_method,
 };
-use crate::server::blocking_pool::run_blocking;
-use crate::server::budget::LargePermit;
+use crate::http_server::blocking_pool::run_blocking;
+use crate::http_server::budget::LargePermit;
 use crate::server::calls::execute::CallContext;
 use crate::server::calls::method_result::MethodResult;
 use crate::server::http::connection::HttpConnection;

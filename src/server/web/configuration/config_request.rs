@@ -12,8 +12,8 @@ use super::super::page::{Frame, PROGRAMS};
 use super::super::page_response::{html_page, redirect};
 use super::super::texts::Text;
 use crate::api::{Caller, ConfigCall, Fault, FaultCode, PERMISSION_DENIED, Reply, find_method};
+use crate::http_server::percent_encoding::url_quoted;
 use crate::server::http::connection::HttpConnection;
-use crate::server::http::percent_encoding::url_quoted;
 use crate::server::http::response::HandlerResponse;
 
 /// One request for a page of the configuration.

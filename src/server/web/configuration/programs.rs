@@ -9,7 +9,7 @@ use super::super::page_response::html_page;
 use super::super::texts::Text;
 use super::config_request::{ConfigRequest, text_of};
 use crate::api::{ConfigCall, Fault};
-use crate::server::http::percent_encoding::url_quoted;
+use crate::http_server::percent_encoding::url_quoted;
 use crate::server::http::response::HandlerResponse;
 
 /// Shows the list.

@@ -6,14 +6,14 @@ use tokio::runtime::Builder;
 const THREADS_MAX: usize = 4;
 
 /// Runs work that takes long or may block on one of the threads. `None`: it panicked.
-pub(super) async fn run_blocking<T: Send + 'static>(
+pub(crate) async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     tokio::task::spawn_blocking(work).await.ok()
 }
 
 /// Gives a runtime these threads.
-pub(super) fn limit_threads(builder: &mut Builder) -> &mut Builder {
+pub(crate) fn limit_threads(builder: &mut Builder) -> &mut Builder {
     builder
         .max_blocking_threads(THREADS_MAX)
         .thread_name("server-files")

@@ -1,13 +1,14 @@
 //! Reads request bodies: bounded in length and in time, and counted for the client.
 
+use std::sync::Arc;
+
 use http_body_util::BodyExt as _;
 use hyper::StatusCode;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderMap};
 use tokio::time::{Duration, Instant, timeout_at};
 
-use super::connection::HttpConnection;
-use crate::server::budget::ReservedBytes;
+use super::budget::{ConnectionGuard, ReservedBytes};
 
 const DRAIN_WITHIN: Duration = Duration::from_secs(20);
 /// Maximum time for a whole body.
@@ -18,13 +19,13 @@ const BODY_GRACE: Duration = Duration::from_secs(20);
 const BODY_RATE: usize = 16 << 10;
 
 /// Measures how fast a body arrives.
-pub(in crate::server) struct BodyPace {
+pub(crate) struct BodyPace {
     begin: Instant,
     read: usize,
 }
 
 impl BodyPace {
-    pub(in crate::server) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self {
             begin: Instant::now(),
             read: 0,
@@ -32,19 +33,19 @@ impl BodyPace {
     }
 
     /// Deadline for the next part of the body.
-    pub(in crate::server) fn deadline(&self) -> Instant {
+    pub(crate) fn deadline(&self) -> Instant {
         let earned = Duration::from_secs((self.read / BODY_RATE) as u64);
         self.begin + (BODY_GRACE + earned).min(BODY_WITHIN)
     }
 
-    pub(in crate::server) fn add(&mut self, bytes: usize) {
+    pub(crate) fn add(&mut self, bytes: usize) {
         self.read += bytes;
     }
 }
 
 /// Reads and discards the rest of a request. Many clients read the response only after they have sent everything, and
 /// closing the connection earlier would reset it.
-pub(super) async fn drain_body(body: &mut Incoming, most: usize) {
+pub(crate) async fn drain_body(body: &mut Incoming, most: usize) {
     let mut pace = BodyPace::start();
     let last = pace.begin + DRAIN_WITHIN;
     while pace.read <= most
@@ -55,8 +56,8 @@ pub(super) async fn drain_body(body: &mut Incoming, most: usize) {
 }
 
 /// Reads the whole body, at most `max` bytes, and returns it with its reservation of the client's budget.
-pub(in crate::server) async fn read_body(
-    connection: &HttpConnection,
+pub(crate) async fn read_body(
+    guard: &Arc<ConnectionGuard>,
     headers: &HeaderMap,
     body: &mut Incoming,
     max: usize,
@@ -69,14 +70,14 @@ pub(in crate::server) async fn read_body(
     match length {
         None if !chunked => return Err(StatusCode::LENGTH_REQUIRED),
         Some(length) if length > max => return Err(StatusCode::PAYLOAD_TOO_LARGE),
-        Some(length) if !connection.guard.could_reserve(length) => {
+        Some(length) if !guard.could_reserve(length) => {
             return Err(StatusCode::SERVICE_UNAVAILABLE);
         }
         _ => {}
     }
     let full = || StatusCode::SERVICE_UNAVAILABLE;
     let mut read = Vec::new();
-    let mut room = connection.guard.reserve_bytes(0).ok_or_else(full)?;
+    let mut room = guard.reserve_bytes(0).ok_or_else(full)?;
     let mut pace = BodyPace::start();
     loop {
         let frame = match timeout_at(pace.deadline(), body.frame()).await {

@@ -8,7 +8,7 @@ use hyper::header::{self, HeaderMap};
 ///
 /// With DNS rebinding, an attacker's name is equal in `Origin` and `Host`, so the name must also be one of our own.
 // Differs: Supervisor accepts calls from any page that is open in a browser on the host.
-pub(in crate::server) fn is_foreign_page(headers: &HeaderMap, own_names: &[String]) -> bool {
+pub(crate) fn is_foreign_page(headers: &HeaderMap, own_names: &[String]) -> bool {
     let text = |name| {
         headers
             .get(name)
@@ -27,7 +27,7 @@ pub(in crate::server) fn is_foreign_page(headers: &HeaderMap, own_names: &[Strin
 }
 
 /// Whether the URL in `Origin` or `Referer` has the same authority as `Host`.
-pub(in crate::server) fn is_same_authority(url: &str, host: &str) -> bool {
+pub(crate) fn is_same_authority(url: &str, host: &str) -> bool {
     let Some((scheme, rest)) = url.split_once("://") else {
         return false;
     };
@@ -42,7 +42,7 @@ pub(in crate::server) fn is_same_authority(url: &str, host: &str) -> bool {
 }
 
 /// Removes the port and the brackets from `host:port` or `[::1]:port`.
-pub(in crate::server) fn host_without_port(authority: &str) -> String {
+pub(crate) fn host_without_port(authority: &str) -> String {
     let host = match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(""),
         None => authority.split(':').next().unwrap_or(""),
@@ -51,7 +51,7 @@ pub(in crate::server) fn host_without_port(authority: &str) -> String {
 }
 
 /// Whether `host` can only mean this machine: an IP address, `localhost`, or one of `own_names`.
-pub(in crate::server) fn is_own_name(host: &str, own_names: &[String]) -> bool {
+pub(crate) fn is_own_name(host: &str, own_names: &[String]) -> bool {
     host == "localhost"
         || host.parse::<IpAddr>().is_ok()
         || own_names.iter().any(|name| name == host)

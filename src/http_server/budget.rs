@@ -12,20 +12,20 @@ use hyper::body::Bytes;
 use tokio::sync::{Notify, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Duration, Instant, timeout};
 
-use super::client_stream::ClientStream;
+use crate::http_server::client_stream::ClientStream;
 use crate::sys;
 
 /// Memory for requests and responses of one untrusted client, in bytes. A body of the maximum length fits.
-pub(super) const CLIENT_BYTES_MAX: usize = 16 << 20;
+pub(crate) const CLIENT_BYTES_MAX: usize = 16 << 20;
 /// Memory for requests and responses of all untrusted clients together, in bytes.
-pub(super) const OTHERS_BYTES_MAX: usize = 20 << 20;
+pub(crate) const OTHERS_BYTES_MAX: usize = 20 << 20;
 /// Memory for the trusted client, in bytes. Beyond it the slowest trusted connection is closed, but no request is
 /// refused.
 const TRUSTED_BYTES_MAX: usize = 64 << 20;
 /// Responses up to this size, in bytes, are sent even if the budget is exhausted, so that errors reach the client.
 const SMALL_BYTES: usize = 4 << 10;
 /// Bytes that must move before a connection counts as making progress.
-pub(super) const PROGRESS_BYTES: usize = 16 << 10;
+pub(crate) const PROGRESS_BYTES: usize = 16 << 10;
 /// Maximum number of large responses rendered at a time for all untrusted clients. One client may have one.
 const LARGE_MAX: usize = 2;
 /// How long a client waits for its turn to have a large response rendered.
@@ -33,7 +33,7 @@ const LARGE_WITHIN: Duration = Duration::from_secs(30);
 
 /// The client for which connections and memory are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum BudgetClient {
+pub(crate) enum BudgetClient {
     /// Root or the daemon's own user, on a unix socket.
     Trusted,
     /// Another user, on a unix socket.
@@ -44,7 +44,7 @@ pub(super) enum BudgetClient {
 
 impl BudgetClient {
     /// The client for the UID of a unix socket's peer.
-    pub(super) fn user(uid: u32) -> Self {
+    pub(crate) fn user(uid: u32) -> Self {
         match uid == 0 || uid == sys::effective_uid() {
             true => Self::Trusted,
             false => Self::User(uid),
@@ -53,7 +53,7 @@ impl BudgetClient {
 
     /// The client at an address. Addresses that one host can choose from count as one client: all of loopback, and an
     /// IPv6 /64 network.
-    pub(super) fn address(address: IpAddr) -> Self {
+    pub(crate) fn address(address: IpAddr) -> Self {
         Self::Address(match address.to_canonical() {
             address if address.is_loopback() => IpAddr::from([127, 0, 0, 1]),
             IpAddr::V6(address) => IpAddr::from((u128::from(address) >> 64 << 64).to_be_bytes()),
@@ -61,14 +61,14 @@ impl BudgetClient {
         })
     }
 
-    pub(super) fn is_trusted(self) -> bool {
+    pub(crate) fn is_trusted(self) -> bool {
         self == Self::Trusted
     }
 }
 
 /// The budget of all connections of all servers.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     connections_max: usize,
     inner: Mutex<BudgetState>,
     large: Arc<Semaphore>,
@@ -125,26 +125,26 @@ enum EvictionPool {
 
 /// One connection's entry in the budget. Dropping it removes the entry.
 #[derive(Debug)]
-pub(super) struct ConnectionGuard {
+pub(crate) struct ConnectionGuard {
     budget: Arc<Budget>,
     id: u64,
-    pub(super) client: BudgetClient,
+    pub(crate) client: BudgetClient,
     /// Notified when the connection must close to make room.
-    pub(super) evicted: Arc<Notify>,
+    pub(crate) evicted: Arc<Notify>,
 }
 
 /// Bytes of the budget held by a connection. Dropping it releases them.
 #[derive(Debug)]
-pub(super) struct ReservedBytes {
+pub(crate) struct ReservedBytes {
     place: Arc<ConnectionGuard>,
     bytes: usize,
 }
 
 /// Permission to render a large response. `None` inside: a trusted client, which needs no permit.
-pub(super) type LargePermit = Option<(OwnedMutexGuard<()>, OwnedSemaphorePermit)>;
+pub(crate) type LargePermit = Option<(OwnedMutexGuard<()>, OwnedSemaphorePermit)>;
 
 impl Budget {
-    pub(super) fn new(connections_max: usize) -> Arc<Self> {
+    pub(crate) fn new(connections_max: usize) -> Arc<Self> {
         Arc::new(Self {
             connections_max,
             inner: Mutex::default(),
@@ -174,7 +174,7 @@ impl Budget {
 
     /// Adds a new connection. If there is no room, the connection that has made no progress for longest is closed.
     /// `None`: all connections are busy, so the new one must be closed.
-    pub(super) fn admit(
+    pub(crate) fn admit(
         self: &Arc<Self>,
         client: BudgetClient,
         stream: &Arc<ClientStream>,
@@ -222,7 +222,7 @@ impl Budget {
     }
 
     /// Closes one connection, because descriptors have run out.
-    pub(super) fn evict_one(&self) {
+    pub(crate) fn evict_one(&self) {
         let mut inner = self.lock();
         let need = BudgetResource::Connections;
         let _ = inner.evict(need, EvictionPool::Others, None)
@@ -348,7 +348,7 @@ impl ConnectionGuard {
     }
 
     /// Records that a request has arrived.
-    pub(super) fn request_started(&self) {
+    pub(crate) fn request_started(&self) {
         self.update_entry(|entry| {
             entry.since = Instant::now();
             entry.moved = 0;
@@ -356,7 +356,7 @@ impl ConnectionGuard {
     }
 
     /// Records that bytes were received or sent.
-    pub(super) fn count_moved(&self, bytes: usize) {
+    pub(crate) fn count_moved(&self, bytes: usize) {
         self.update_entry(|entry| {
             entry.blocked = false;
             entry.moved += bytes;
@@ -368,7 +368,7 @@ impl ConnectionGuard {
     }
 
     /// Records that the client does not read what is written.
-    pub(super) fn mark_blocked(&self) {
+    pub(crate) fn mark_blocked(&self) {
         self.update_entry(|entry| {
             if !entry.blocked {
                 entry.blocked = true;
@@ -378,7 +378,7 @@ impl ConnectionGuard {
     }
 
     /// Reserves bytes of the budget. `None`: there is no room, or the connection is already closed.
-    pub(super) fn reserve_bytes(self: &Arc<Self>, bytes: usize) -> Option<ReservedBytes> {
+    pub(crate) fn reserve_bytes(self: &Arc<Self>, bytes: usize) -> Option<ReservedBytes> {
         let mut held = ReservedBytes {
             place: self.clone(),
             bytes: 0,
@@ -387,7 +387,7 @@ impl ConnectionGuard {
     }
 
     /// Whether this many bytes would fit if every connection that may be closed for them were closed.
-    pub(super) fn could_reserve(&self, bytes: usize) -> bool {
+    pub(crate) fn could_reserve(&self, bytes: usize) -> bool {
         let inner = self.budget.lock();
         let is_fixed = |entry: &ConnectionEntry| entry.working > 0 && !entry.blocked;
         let others = inner
@@ -406,7 +406,7 @@ impl ConnectionGuard {
     }
 
     /// Charges `bytes` to the budget until they are sent. `None`: there is no room.
-    pub(super) fn budget_bytes(
+    pub(crate) fn budget_bytes(
         self: &Arc<Self>,
         bytes: impl AsRef<[u8]> + Send + 'static,
     ) -> Option<Bytes> {
@@ -420,7 +420,7 @@ impl ConnectionGuard {
 
     /// Waits for permission to render a large response. Trusted clients do not wait. `None`: no permission within
     /// [`LARGE_WITHIN`].
-    pub(super) async fn acquire_large(&self) -> Option<LargePermit> {
+    pub(crate) async fn acquire_large(&self) -> Option<LargePermit> {
         if self.client.is_trusted() {
             return Some(None);
         }
@@ -468,7 +468,7 @@ impl Drop for ConnectionGuard {
 
 impl ReservedBytes {
     /// Grows the reservation to `to` bytes in total. Returns false if there is no room.
-    pub(super) fn grow_to(&mut self, to: usize) -> bool {
+    pub(crate) fn grow_to(&mut self, to: usize) -> bool {
         // A response longer than a client's whole share counts as the whole share.
         let to = match self.place.client.is_trusted() {
             true => to,
@@ -503,10 +503,10 @@ impl<T: AsRef<[u8]>> AsRef<[u8]> for BudgetedBytes<T> {
 
 /// Marks the connection as busy while a response is rendered or sent.
 #[derive(Debug)]
-pub(super) struct BusyGuard(Arc<ConnectionGuard>);
+pub(crate) struct BusyGuard(Arc<ConnectionGuard>);
 
 impl BusyGuard {
-    pub(super) fn new(place: &Arc<ConnectionGuard>) -> Self {
+    pub(crate) fn new(place: &Arc<ConnectionGuard>) -> Self {
         place.update_entry(|entry| entry.working += 1);
         Self(place.clone())
     }
@@ -524,20 +524,20 @@ impl Drop for BusyGuard {
 /// A quota of one resource (followed logs, connected pages) and its use by each client. The trusted client has a
 /// second quota of the same size. One user gets at most half.
 #[derive(Debug)]
-pub(super) struct ClientQuota {
+pub(crate) struct ClientQuota {
     max: usize,
     used_by: Mutex<HashMap<BudgetClient, usize>>,
 }
 
 /// A permit of a [`ClientQuota`]. Dropping it returns the permit.
 #[derive(Debug)]
-pub(super) struct QuotaPermit {
+pub(crate) struct QuotaPermit {
     quota: Arc<ClientQuota>,
     client: BudgetClient,
 }
 
 impl ClientQuota {
-    pub(super) fn new(most: usize) -> Arc<Self> {
+    pub(crate) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
             max: most,
             used_by: Mutex::default(),
@@ -549,7 +549,7 @@ impl ClientQuota {
     }
 
     /// Acquires a permit. `None`: this client's quota is exhausted.
-    pub(super) fn acquire(self: &Arc<Self>, client: BudgetClient) -> Option<QuotaPermit> {
+    pub(crate) fn acquire(self: &Arc<Self>, client: BudgetClient) -> Option<QuotaPermit> {
         let mut taken = self.lock();
         let own = taken.get(&client).copied().unwrap_or(0);
         let trusted = taken.get(&BudgetClient::Trusted).copied().unwrap_or(0);

@@ -10,8 +10,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Duration, Sleep, sleep};
 
-use crate::server::budget::{ConnectionGuard, PROGRESS_BYTES, ReservedBytes};
-use crate::server::client_stream::ClientStream;
+use crate::http_server::budget::{ConnectionGuard, PROGRESS_BYTES, ReservedBytes};
+use crate::http_server::client_stream::ClientStream;
 
 /// Maximum number of bytes per read. Less than hyper's smallest buffer, which grows after a read that filled it. So
 /// the buffers of connections with unfinished bodies stay as small as those of idle connections.
@@ -19,10 +19,10 @@ const READ_MAX: usize = (8 << 10) - 1;
 /// Number of bytes of a request head that are not charged to the budget.
 const HEAD_FREE: usize = 8 << 10;
 /// How long a client may take for [`PROGRESS_BYTES`] of a response before the connection is closed.
-pub(in crate::server) const WRITE_WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const WRITE_WITHIN: Duration = Duration::from_secs(30);
 
 /// A [`ClientStream`] with the I/O traits that hyper needs. It counts the bytes that move.
-pub(in crate::server) struct CountedIo {
+pub(crate) struct CountedIo {
     stream: Arc<ClientStream>,
     place: Arc<ConnectionGuard>,
     head: Arc<HeadCounter>,
@@ -34,16 +34,16 @@ pub(in crate::server) struct CountedIo {
 
 /// Counts the bytes read since the last request head was complete.
 #[derive(Debug, Default)]
-pub(in crate::server) struct HeadCounter(AtomicUsize);
+pub(crate) struct HeadCounter(AtomicUsize);
 
 impl HeadCounter {
     /// The head is complete. The reader of the body counts what follows.
-    pub(in crate::server) fn head_complete(&self) {
+    pub(crate) fn head_complete(&self) {
         self.0.store(usize::MAX, Ordering::Relaxed);
     }
 
     /// The response is complete. The next bytes belong to a request head.
-    pub(in crate::server) fn head_expected(&self) {
+    pub(crate) fn head_expected(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
 
@@ -62,7 +62,7 @@ struct WriteStall {
 }
 
 impl CountedIo {
-    pub(in crate::server) fn new(
+    pub(crate) fn new(
         stream: Arc<ClientStream>,
         place: Arc<ConnectionGuard>,
         head: Arc<HeadCounter>,

@@ -3,7 +3,7 @@
 use crate::domain::percent_encoded;
 
 /// Decodes percent escapes such as `%41`. An invalid escape is left unchanged, as in Python's `unquote`.
-pub(in crate::server) fn percent_decoded(path: &str) -> String {
+pub(crate) fn percent_decoded(path: &str) -> String {
     let hex = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
     let bytes = path.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
@@ -27,7 +27,7 @@ pub(in crate::server) fn percent_decoded(path: &str) -> String {
 ///
 /// # Source
 /// Python's `urllib.parse.quote`, which Supervisor uses for its addresses.
-pub(in crate::server) fn url_quoted(text: &str) -> String {
+pub(crate) fn url_quoted(text: &str) -> String {
     percent_encoded(text, b"_.-~/")
 }
 

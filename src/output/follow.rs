@@ -7,7 +7,7 @@ use std::num::ParseIntError;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::log_dates::live_path;
 use super::tail::{open, slice};
@@ -66,6 +66,15 @@ impl LogFileId {
             inode: meta.ino(),
             created: created.map_or(0, |since| since.as_nanos()),
         }
+    }
+}
+
+/// When the log at `path` was last changed. `None`: there is none, it is no file, or its file system does not know.
+#[must_use]
+pub fn log_modified(path: &Path) -> Option<SystemTime> {
+    match is_memory_log(path) {
+        true => None,
+        false => live_path(path).metadata().ok()?.modified().ok(),
     }
 }
 

@@ -52,7 +52,7 @@ mod thread;
 
 pub use activity::Activity;
 pub use cleanup::AutoLogs;
-pub use follow::{Chunk, Follower, LogFileId};
+pub use follow::{Chunk, Follower, LogFileId, log_modified};
 pub use in_flight_log::{IN_FLIGHT_LOG_BYTES, InFlightError, RecoveredChunk, UnflushedChunk};
 pub use journal_reader::{
     JOURNAL_READ_BYTES_MAX, JournalFollower, JournalSpan, follow_command, read_journal,
@@ -60,6 +60,6 @@ pub use journal_reader::{
 pub use log_dates::dated_log_files;
 pub use message::{OutputCommand, OutputReport};
 pub use output_state::{AdoptedStreams, InstanceState, OutputHandoff, OutputState};
-pub use tail::{READ_BYTES_MAX, ReadError, read, tail};
+pub use tail::{READ_BYTES_MAX, ReadError, WholeLog, read, tail};
 pub use target_stats::{TargetStats, all_target_stats, target_stats};
 pub use thread::{OutputHandle, OutputOptions, start};

@@ -88,6 +88,52 @@ pub fn tail(path: &Path, offset: i64, length: i64) -> (Vec<u8>, i64, bool) {
     }
 }
 
+/// A whole log, read in parts. Bytes that are appended meanwhile do not belong to it.
+#[derive(Debug)]
+pub struct WholeLog {
+    file: File,
+    size: u64,
+    position: u64,
+}
+
+impl WholeLog {
+    /// Maximum bytes of one part.
+    const PART_BYTES_MAX: u64 = 256 << 10;
+
+    /// Opens a log.
+    ///
+    /// # Errors
+    /// [`ReadError::NoFile`]; [`ReadError::Failed`], also for what is no plain file.
+    pub fn open(path: &Path) -> Result<Self, ReadError> {
+        match open(path) {
+            Ok(Some((file, size))) => Ok(Self {
+                file,
+                size,
+                position: 0,
+            }),
+            Err(_) if log_dates::live_path(path).metadata().is_err() => Err(ReadError::NoFile),
+            Ok(None) | Err(_) => Err(ReadError::Failed),
+        }
+    }
+
+    /// Its size when it was opened, in bytes.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Returns the next part. Empty: the end, or the file has become shorter.
+    ///
+    /// # Errors
+    /// As pread(2), such as EIO.
+    pub fn next_part(&mut self) -> io::Result<Vec<u8>> {
+        let count = (self.size - self.position).min(Self::PART_BYTES_MAX);
+        let part = slice(&self.file, self.position, count)?;
+        self.position += part.len() as u64;
+        Ok(part)
+    }
+}
+
 /// Returns which bytes to read (offset, count) from a file of `size` bytes, and the overflow flag.
 fn window(size: u64, offset: i64, length: i64) -> (u64, u64, bool) {
     let size_wide = i128::from(size);
@@ -183,6 +229,30 @@ mod tests {
         );
         assert_eq!(read(dir.root(), 0, 0), Err(ReadError::Failed));
         assert_eq!(read(Path::new("/dev/zero"), 0, 0), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_whole_log_is_read_in_parts_up_to_its_size_at_the_beginning() {
+        let dir = TempDir::new("whole");
+        let path = dir.path("log");
+        let bytes: Vec<u8> = (0..600_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+        std::fs::write(&path, &bytes).expect("written");
+        let mut log = WholeLog::open(&path).expect("opened");
+        assert_eq!(log.size(), 600_000);
+        let mut read = log.next_part().expect("read");
+        let mut file = File::options().append(true).open(&path).expect("opened");
+        io::Write::write_all(&mut file, b"later").expect("written");
+        loop {
+            match log.next_part().expect("read") {
+                part if part.is_empty() => break,
+                part => read.extend(part),
+            }
+        }
+        assert!(read == bytes);
+        let none = WholeLog::open(&dir.path("none")).err();
+        assert_eq!(none, Some(ReadError::NoFile));
+        let directory = WholeLog::open(dir.root()).err();
+        assert_eq!(directory, Some(ReadError::Failed));
     }
 
     #[test]

@@ -27,6 +27,7 @@ fn append(file: &str, text: &str) -> Result<(), String> {
 /// Lines of a file that was rotated come from its backup, and the offset of the old file is not used in the new one.
 pub(crate) fn is_followed_over_rotations(scene: &Scene, browser: &Browser) -> Result<(), String> {
     browser.click("tr[data-n=\"web:web\"] a.log")?;
+    browser.click("nav[aria-label=Stream] a:nth-child(1)")?;
     let log = "document.getElementById('log').textContent";
     browser.wait(&format!("{log} === 'listening\\n'"))?;
     live(browser)?;
@@ -77,6 +78,7 @@ pub(crate) fn is_followed_over_rotations(scene: &Scene, browser: &Browser) -> Re
 
 pub(crate) fn is_followed_and_searched(scene: &Scene, browser: &Browser) -> Result<(), String> {
     browser.click("tr[data-n=\"web:web\"] a.log")?;
+    browser.click("nav[aria-label=Stream] a:nth-child(1)")?;
     let log = "document.getElementById('log').textContent";
     browser.wait(&format!("{log} === 'listening\\n'"))?;
     browser.run("window.same = true")?;

@@ -21,6 +21,7 @@ mod driver;
 mod followed_log;
 mod gallery;
 mod language;
+mod log_page;
 mod page;
 mod scene;
 mod thousand_processes;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     tests.extend(answers::tests());
     tests.extend(language::tests());
     tests.extend(tool::tests());
+    tests.extend(log_page::tests());
     tests.extend(accessibility::tests());
     tests.extend(gallery::tests());
     support::runner::run(tests)

@@ -36,10 +36,7 @@ impl Form {
         head: &Parts,
         body: &mut Incoming,
     ) -> Result<Self, StatusCode> {
-        let mut form = Self::default();
-        for (name, value) in pairs(head.uri.query().unwrap_or("")) {
-            form.values.entry(name).or_insert(value);
-        }
+        let mut form = Self::of_query(head.uri.query().unwrap_or(""));
         if head.method == Method::POST {
             let (body, _room) =
                 read_body(&connection.guard, &head.headers, body, FORM_BYTES_MAX).await?;
@@ -49,6 +46,15 @@ impl Form {
             }
         }
         Ok(form)
+    }
+
+    /// Reads a query alone.
+    pub(super) fn of_query(query: &str) -> Self {
+        let mut form = Self::default();
+        for (name, value) in pairs(query) {
+            form.values.entry(name).or_insert(value);
+        }
+        form
     }
 
     /// The value of a parameter. `None`: absent.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
+use super::log_lines::ShownLines;
 use super::row_text::format_time;
+use super::styled_text::StyledText;
 use super::texts::{Language, Text};
 use crate::api::{Caller, Permission, Reply, Request, unescape_member};
 use crate::server::http::connection::HttpConnection;
@@ -69,7 +71,7 @@ fn render(ended: &[EndedInstance<'_>], language: Language) -> Markup {
                         (language.fill(Text::EndedPid, &[&instance.pid, &instance.exit]))
                         @if let Some(when) = when(instance.exited) { (language.fill(Text::EndedAt, &[&when])) }
                     }
-                    pre.part tabindex="0" { "\n" (instance.text) }
+                    pre.part tabindex="0" { "\n" (ShownLines::new(&StyledText::parse(&instance.text), "").markup) }
                 }
             }
         }

@@ -13,12 +13,17 @@ mod csrf;
 mod error_page;
 mod file_list;
 mod form;
+mod group_log;
 mod language;
 mod last_stderr;
 mod links;
 mod live;
 mod live_updates;
 mod log;
+mod log_download;
+mod log_excerpt;
+mod log_lines;
+mod log_view;
 mod page;
 mod page_actions;
 mod page_response;
@@ -26,6 +31,7 @@ mod perform_action;
 mod row;
 mod row_text;
 mod status;
+mod styled_text;
 mod table;
 mod table_view;
 mod texts;
@@ -37,7 +43,7 @@ use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 
-use crate::api::Caller;
+use crate::api::{Caller, LogRef};
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::{CustomBody, HandlerResponse, custom_response};
 use form::Form;
@@ -85,9 +91,23 @@ pub(in crate::server) async fn handle_page(
             let request = PageRequest::of(head);
             match page {
                 "tail.html" => log::process_log_page(connection, caller, &request, &form).await,
-                "grouptail.html" => log::group_log_page(connection, caller, &request, &form).await,
+                "grouptail.html" => group_log::group_log_page(connection, caller, &request, &form).await,
                 "maintail.html" => log::daemon_log_page(connection, caller, &request, &form).await,
                 _ => status::status_page(connection, caller, head, &form).await,
+            }
+        }
+        "logfile" | "mainlogfile" if head.method == Method::GET || is_head => {
+            let of = match page {
+                "mainlogfile" => Some(LogRef::Daemon),
+                _ => {
+                    let query = head.uri.query().unwrap_or("");
+                    let form = Form::of_query(query);
+                    log_download::log_of(form.get("processname"), form.get("channel"))
+                }
+            };
+            match of {
+                Some(of) => log_download::download_log(connection, caller, &head.method, of).await,
+                None => HandlerResponse::Error(StatusCode::NOT_FOUND),
             }
         }
         page::PROGRAMS | page::PROGRAM | page::NACOS if is_page_method => {

@@ -177,7 +177,7 @@ impl ProcessTable<'_> {
             view.name.as_str()
         };
         let log = format!(
-            "tail.html?processname={}&limit={LOG_BYTES}",
+            "tail.html?processname={}&limit={LOG_BYTES}&channel=both",
             url_quoted(namespec)
         );
         let is_hidden = !self.view.matches(row);

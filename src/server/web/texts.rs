@@ -299,6 +299,11 @@ texts! {
         Show: "Show", "显示";
         ClearLog: "Clear log", "清空日志";
         NoMatchingLines: "No matching lines.", "没有匹配的行。";
+        BothStreams: "both", "全部";
+        OrderOfBoth: "The two logs have no times in common. What is in them is shown by stream, the one that was written last at the end; new lines follow in the order of their arrival.",
+            "两个日志没有共同的时间。已有内容按输出流显示，最后写入的在后；新的行按到达顺序显示。";
+        Download: "Download", "下载";
+        DownloadOf: "Download {0}", "下载 {0}";
         EndedInstances: "Last standard error of ended instances", "已结束实例的最后标准错误";
         EndedPid: "PID {0}, {1}", "进程号 {0}，{1}";
         EndedAt: ", {0}", "，{0}";
@@ -542,6 +547,10 @@ mod tests {
             "status.rs",
             "toolbar.rs",
             "log.rs",
+            "log_view.rs",
+            "log_excerpt.rs",
+            "log_download.rs",
+            "group_log.rs",
             "links.rs",
             "last_stderr.rs",
             "confirmation.rs",

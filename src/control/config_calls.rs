@@ -9,9 +9,28 @@ use crate::api::{
     AccessScope, Caller, ConfigCall, Fault, FaultCode, Grant, Method, PERMISSION_DENIED, Reply,
     audit_line,
 };
+use crate::domain::Line;
 
 /// The answer to a call, later.
-pub type ConfigReply = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send>>;
+pub type ConfigReply = Pin<Box<dyn Future<Output = Result<ConfigAnswer, Fault>> + Send>>;
+
+/// The answer to a call.
+#[derive(Debug)]
+pub struct ConfigAnswer {
+    /// What the client gets.
+    pub reply: Reply,
+    /// The digest of the difference that was written, for the audit line. `None`: no text was changed.
+    pub digest: Option<String>,
+}
+
+impl From<Reply> for ConfigAnswer {
+    fn from(reply: Reply) -> Self {
+        Self {
+            reply,
+            digest: None,
+        }
+    }
+}
 
 /// Whether the server of the configuration works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,8 +96,17 @@ impl ControlHandle {
             (Ok(_), Some(calls)) => calls.call(self.clone(), caller.clone(), call).await,
         };
         if let Some(entry) = entry {
-            (self.log)(audit_line(caller, entry, result.as_ref().err()));
+            let mut line = audit_line(caller, entry, result.as_ref().err());
+            if let Line::Audit { result: said, .. } = &mut line
+                && let Ok(ConfigAnswer {
+                    digest: Some(digest),
+                    ..
+                }) = &result
+            {
+                said.push_str(&format!(", diff {digest}"));
+            }
+            (self.log)(line);
         }
-        result
+        result.map(|answer| answer.reply)
     }
 }

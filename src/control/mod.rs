@@ -14,7 +14,7 @@ pub use auth::{
 };
 pub use call_statistics::{CallStatistics, MethodCalls};
 pub use change_history::{ChangeBatch, ChangeHistory, NumberedChange};
-pub use config_calls::{ConfigCalls, ConfigReply, SourceHealth};
+pub use config_calls::{ConfigAnswer, ConfigCalls, ConfigReply, SourceHealth};
 pub use events::{EventFeed, FeedItem, Subscription};
 pub use handle::{ControlHandle, EngineGone, RequestMessage};
 pub use update_steps::UpdateSteps;

@@ -32,6 +32,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             removals,
         ),
         Trial::new("program_texts::a_copy_has_a_name_of_its_own", copies),
+        Trial::new("program_texts::differences_have_no_secrets", secrets),
         Trial::new("program_texts::an_invalid_text_writes_nothing", invalid),
         Trial::new("program_texts::tcp_needs_a_password_for_changes", tcp),
         Trial::new(
@@ -154,8 +155,23 @@ fn new_file() -> Result<Outcome, String> {
         host.ctl(&["status"])
             .is_ok_and(|got| !got.stdout.contains("new "))
     })?;
+    // The file had nothing else, not even a comment of somebody.
+    expect(
+        !host.place.join("conf.d/new.conf").exists()
+            && made["diff"]
+                .as_str()
+                .is_some_and(|diff| diff.contains("+++ /dev/null\n")),
+        made.to_string(),
+    )?;
+    let with_comment = format!("; ask the shop team first\n\n{}", section("kept"));
+    host.place.write("conf.d/kept.conf", &with_comment)?;
+    let made = ask(&host, ("DELETE", "/programs/kept"), &Json::Null, 200)?;
+    expect(
+        host.place.read("conf.d/kept.conf") == "; ask the shop team first\n",
+        format!("{made} {}", host.place.read("conf.d/kept.conf")),
+    )?;
     for part in [
-        "add-program new: accepted",
+        "add-program new: accepted, diff ",
         "add-program other: accepted",
         "add-program new: CONFLICT",
         "remove-program new: accepted",
@@ -360,6 +376,45 @@ fn removals() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
+/// The texts of who may configure have the secrets, because they must be edited. Differences, plans and the log do not.
+fn secrets() -> Result<Outcome, String> {
+    let host = host(INCLUDE)?;
+    let text = |password: &str| {
+        format!(
+            "[program:new]\ncommand=sleep 1000\nstartsecs=0\ndb_password={password}1\nenvironment=USER=\"{password}2\",\n  PASS='{password}3'\n;api_token={password}4\n"
+        )
+    };
+    let made = ask(
+        &host,
+        ("POST", "/programs"),
+        &json!({"text": text("before")}),
+        200,
+    )?;
+    let got = ask(&host, ("GET", "/programs/new"), &Json::Null, 200)?;
+    expect(got["text"] == text("before"), got.to_string())?;
+    let body = json!({"text": text("after")});
+    let trial = json!({"text": text("after"), "dry_run": true});
+    let shown = ask(&host, ("PUT", "/programs/new"), &trial, 200)?;
+    let changed = ask(&host, ("PUT", "/programs/new"), &body, 200)?;
+    let removed = ask(&host, ("DELETE", "/programs/new"), &Json::Null, 200)?;
+    for answer in [&made, &shown, &changed, &removed] {
+        let said = format!("{}{}", answer["diff"], answer["plan"]);
+        expect(!said.contains("before") && !said.contains("after"), &said)?;
+    }
+    let diff = shown["diff"].as_str().unwrap_or_default();
+    for line in [
+        "-db_password=********\n",
+        "+db_password=********\n",
+        "-environment=USER=********,\n-  PASS=********\n-;api_token=********\n",
+        " command=sleep 1000\n",
+    ] {
+        expect(diff.contains(line), diff)?;
+    }
+    let log = host.place.read("log");
+    expect(!log.contains("before1") && !log.contains("after1"), log)?;
+    Ok(Outcome::Passed)
+}
+
 fn copies() -> Result<Outcome, String> {
     let host = host(INCLUDE)?;
     let made = ask(&host, ("POST", "/programs/web/copy"), &Json::Null, 200)?;
@@ -491,15 +546,14 @@ fn tcp() -> Result<Outcome, String> {
             expect_audit(&host, &format!("add-program new: {refused}"))?;
             expect_audit(&host, &format!("remove-program new: {refused}"))?;
             expect_audit(&host, &format!("leave-nacos : {refused}"))?;
-        } else if !headers.is_empty() {
+        }
+        if !headers.is_empty() && code == 401 {
             host.wait_file("log", "wrong user name or password from 127.0.0.1")?;
         }
         expect(host.place.read("conf") == main, "the main file was changed")?;
-        // A file that was emptied stays.
-        let left = host.place.join("conf.d/new.conf").exists();
         expect(
-            left == (code == 200) && host.place.read("conf.d/new.conf").is_empty(),
-            "the file of the program",
+            !host.place.join("conf.d/new.conf").exists(),
+            "the file of the program was left",
         )?;
         expect(
             !host.place.join("supervisord.nacos.conf").exists(),

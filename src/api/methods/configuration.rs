@@ -23,7 +23,7 @@ const DRY_RUN: Param = optional(
     "Return what would change, and change nothing",
 );
 /// The result of an edit.
-const EDITED: &str = "JSON: name, text (the section; empty if it was removed), md5 (of the whole text that has the section now), file, changed, remote (the text of the Nacos server changes), lines_added, lines_removed, diff (unified, of all texts that change) and plan, as in planUpdate";
+const EDITED: &str = "JSON: name, text (the section; empty if it was removed), md5 (of the whole text that has the section now), file, changed, remote (the text of the Nacos server changes), lines_added, lines_removed, diff (unified, of all texts that change; values of secrets are masked) and plan, as in planUpdate";
 
 fn edit(name: String, change: ProgramChange, (md5, dry_run): (String, bool)) -> BoundCall {
     BoundCall::Configuration(ConfigCall::EditProgram(ProgramEdit {
@@ -314,7 +314,7 @@ pub(super) const METHODS: &[Method] = {
             names: &["supervisord.getNacosVersion"],
             params: &[param("id", ParamKind::Word, "The id of the version")],
             returns: Json,
-            result: "JSON: id, text, md5, and diff (unified, to the present text)",
+            result: "JSON: id, text, md5, present_md5, and diff (unified, from the present text; values of secrets are masked)",
             faults: &[BadName, CantReread, Unavailable, Unsupported],
             permission: Configure,
             route: "GET /nacos/versions/{id}",
@@ -329,7 +329,7 @@ pub(super) const METHODS: &[Method] = {
             names: &["supervisord.restoreNacosVersion"],
             params: &[param("id", ParamKind::Word, "The id of the version"), MD5],
             returns: Json,
-            result: "JSON: md5",
+            result: "JSON: md5, and diff (unified, from the text before; values of secrets are masked)",
             faults: &[
                 BadName,
                 CantReread,

@@ -69,6 +69,33 @@ impl LineDiff {
         Self { hunks }
     }
 
+    /// The same difference with the lines of two other texts, which have as many lines as those that were compared.
+    #[must_use]
+    pub(super) fn with_lines_of(mut self, old: &str, new: &str) -> Self {
+        let (old, new) = (lines(old), lines(new));
+        let shown = |lines: &[&str], at: usize| {
+            let line = lines.get(at).copied().unwrap_or_default();
+            line.strip_suffix('\n').unwrap_or(line).to_owned()
+        };
+        for hunk in &mut self.hunks {
+            let (mut old_at, mut new_at) = (hunk.old_start - 1, hunk.new_start - 1);
+            for line in &mut hunk.lines {
+                let (text, is_old, is_new) = match line {
+                    DiffLine::Same(text) => (text, true, true),
+                    DiffLine::Removed(text) => (text, true, false),
+                    DiffLine::Added(text) => (text, false, true),
+                };
+                *text = match is_old {
+                    true => shown(&old, old_at),
+                    false => shown(&new, new_at),
+                };
+                old_at += usize::from(is_old);
+                new_at += usize::from(is_new);
+            }
+        }
+        self
+    }
+
     /// Returns whether the texts are equal.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -30,6 +30,7 @@ mod file_lines;
 mod group_list;
 mod key_edit;
 mod line_diff;
+mod masked_text;
 mod origin;
 #[cfg(test)]
 mod random_tests;
@@ -41,5 +42,6 @@ pub use config_texts::{ConfigTexts, KeyEdit};
 pub use draft::{FileEdit, TextEdit};
 pub use error::{Dependant, EditError, EditNote, EditPlace, SectionTextProblem, ValueProblem};
 pub use line_diff::{DiffHunk, DiffLine, LineDiff};
+pub use masked_text::{MASK, masked_diff, masked_text};
 pub use origin::{NewProgramPlace, OriginPlace, ProgramOrigin, origin_of, place_of_new};
 pub use section_text::program_of;

@@ -37,6 +37,17 @@ pub fn all() -> &'static [(SectionKind, &'static ConfigKey)] {
     })
 }
 
+/// Whether a key of this name, in lower case, may contain a secret in any section.
+#[must_use]
+pub fn is_secret_key(name: &str) -> bool {
+    static SECRET: OnceLock<Vec<&'static str>> = OnceLock::new();
+    let secret = SECRET.get_or_init(|| {
+        let rows = all().iter().filter(|(_, row)| row.is_secret);
+        rows.map(|(_, row)| row.name).collect()
+    });
+    secret.contains(&name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::values::Field;

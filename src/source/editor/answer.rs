@@ -7,13 +7,24 @@ use serde_json::{Value, json};
 use crate::api::{Fault, FaultCode, PRESENT_VERSION, Reply};
 use crate::config::edit::LineDiff;
 use crate::config::plan::UpdatePlan;
+use crate::source::snapshot::md5_of;
 
 /// Maximum length of a difference in an answer, in bytes.
 const DIFF_BYTES_MAX: usize = 256 << 10;
 
+/// How many equal lines a difference shows before and after each change.
+pub(super) const DIFF_CONTEXT: usize = 3;
+
 /// An answer.
 pub(super) fn reply(value: &Value) -> Reply {
     Reply::Text(value.to_string())
+}
+
+/// The MD5 of the difference in an answer, which names the change in the audit line. The difference has no secrets, so none
+/// can be guessed from it. `None`: nothing differs.
+pub(super) fn digest_of(answer: &Value) -> Option<String> {
+    let diff = answer["diff"].as_str()?;
+    (!diff.is_empty()).then(|| md5_of(diff))
 }
 
 /// The plan as a value.
@@ -21,12 +32,27 @@ pub(super) fn plan_value(plan: &UpdatePlan) -> Result<Value, Fault> {
     serde_json::to_value(plan).map_err(|error| FaultCode::Failed.of(error.to_string()))
 }
 
+/// One text and its difference to the text that follows.
+pub(super) struct TextDiff<'a> {
+    pub(super) name: &'a str,
+    /// Without secrets.
+    pub(super) diff: &'a LineDiff,
+    /// The file will be removed.
+    pub(super) is_removed: bool,
+}
+
 /// The differences of files in unified form. A long one is cut and says so.
-pub(super) fn unified<'a>(files: impl Iterator<Item = (&'a str, &'a LineDiff)>) -> String {
+pub(super) fn unified<'a>(files: impl Iterator<Item = TextDiff<'a>>) -> String {
     let mut text = String::new();
-    for (name, diff) in files {
+    for TextDiff {
+        name,
+        diff,
+        is_removed,
+    } in files
+    {
+        let after = if is_removed { "/dev/null" } else { name };
         // Writing to a string does not fail.
-        let _ = write!(text, "--- {name}\n+++ {name}\n{diff}");
+        let _ = write!(text, "--- {name}\n+++ {after}\n{diff}");
     }
     if text.len() > DIFF_BYTES_MAX {
         let mut end = DIFF_BYTES_MAX;

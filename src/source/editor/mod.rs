@@ -22,9 +22,9 @@ pub use jobs::{
 
 use super::handle::SourceHandle;
 use crate::agent::protocol::{FailureKind, ItemFailure};
-use crate::api::{Caller, ConfigCall, Fault, FaultCode, Reply};
+use crate::api::{Caller, ConfigCall, Fault, FaultCode};
 use crate::config::nacos::RemoteText;
-use crate::control::{ConfigCalls, ConfigReply, ControlHandle, SourceHealth};
+use crate::control::{ConfigAnswer, ConfigCalls, ConfigReply, ControlHandle, SourceHealth};
 use crate::effects::LoadError;
 
 /// Answers calls about the configuration. Clones are cheap.
@@ -52,19 +52,24 @@ impl ConfigEditor {
         control: ControlHandle,
         caller: Caller,
         call: ConfigCall,
-    ) -> Result<Reply, Fault> {
-        match call {
+    ) -> Result<ConfigAnswer, Fault> {
+        let reply = match call {
+            ConfigCall::EditProgram(edit) => {
+                return self.edit_program(&control, &caller, edit).await;
+            }
+            ConfigCall::RestoreVersion { id, md5 } => {
+                return self.restore_version(&caller, id, md5).await;
+            }
             ConfigCall::ListPrograms => self.list_programs().await,
             ConfigCall::GetProgram(name) => self.get_program(name).await,
-            ConfigCall::EditProgram(edit) => self.edit_program(&control, &caller, edit).await,
             ConfigCall::GetSource => self.get_settings().await,
             ConfigCall::SaveSource(given) => self.save_settings(given).await,
             ConfigCall::LeaveSource => self.leave().await,
             ConfigCall::TestSource(given) => self.test_settings(given).await,
             ConfigCall::ListVersions => self.list_versions().await,
             ConfigCall::GetVersion(id) => self.get_version(id).await,
-            ConfigCall::RestoreVersion { id, md5 } => self.restore_version(&caller, id, md5).await,
-        }
+        };
+        reply.map(ConfigAnswer::from)
     }
 
     /// Reads the newest text of the item. `None`: the configuration is in local files.

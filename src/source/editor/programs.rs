@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::answer::{conflict, plan_value, reply, unified};
+use super::answer::{DIFF_CONTEXT, TextDiff, conflict, digest_of, plan_value, reply, unified};
 use super::jobs::{ConfigDocuments, EditorJobs};
 use super::{ConfigEditor, blocking, failure_fault, load_fault};
 use crate::api::{Caller, Fault, FaultCode, ProgramChange, ProgramEdit, Reply};
 use crate::config::diff::GroupAction;
 use crate::config::edit::{
-    ConfigTexts, EditError, KeyEdit, LineDiff, NewProgramPlace, TextEdit, origin_of, place_of_new,
-    program_of,
+    ConfigTexts, EditError, KeyEdit, LineDiff, NewProgramPlace, TextEdit, masked_diff, origin_of,
+    place_of_new, program_of,
 };
 use crate::config::nacos::RemoteText;
-use crate::control::{ControlHandle, UpdateSteps};
+use crate::control::{ConfigAnswer, ControlHandle, UpdateSteps};
 use crate::domain::GroupName;
 use crate::source::snapshot::md5_of;
 use crate::sys::{self, GuardedFileError};
@@ -33,7 +33,10 @@ struct ChangedText {
     /// Empty: the file does not exist yet.
     old: String,
     new: String,
+    /// Without secrets.
     diff: LineDiff,
+    /// The file is removed, because nothing is left in it.
+    is_removed: bool,
 }
 
 /// An edit that is checked and not written yet.
@@ -91,7 +94,7 @@ impl ConfigEditor {
         control: &ControlHandle,
         caller: &Caller,
         edit: ProgramEdit,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<ConfigAnswer, Fault> {
         let _changing = self.changing.lock().await;
         let (jobs, remote) = (self.jobs.clone(), self.newest_remote().await?);
         let dry_run = edit.dry_run;
@@ -102,19 +105,32 @@ impl ConfigEditor {
                 apply(control, caller, &prepared.groups).await?;
             }
         }
-        Ok(reply(&prepared.answer))
+        Ok(ConfigAnswer {
+            digest: digest_of(&prepared.answer),
+            reply: reply(&prepared.answer),
+        })
     }
 
     /// Writes the texts. The text of the server comes first, because another writer may win there.
     async fn write(&self, caller: &Caller, mut changes: Vec<ChangedText>) -> Result<(), Fault> {
         changes.sort_by_key(|change| change.path.is_some());
         for change in changes {
-            let ChangedText { path, old, new, .. } = change;
+            let ChangedText {
+                path,
+                old,
+                new,
+                is_removed,
+                ..
+            } = change;
             match path {
                 None => self.publish(caller, &old, new).await?,
                 Some(path) => {
                     blocking(move || {
-                        write_file(&path, &old, &new).map_err(|e| file_fault(&path, &e))
+                        let written = match is_removed {
+                            true => remove_file(&path, &old, &new),
+                            false => write_file(&path, &old, &new),
+                        };
+                        written.map_err(|error| file_fault(&path, &error))
                     })
                     .await?;
                 }
@@ -193,11 +209,11 @@ fn prepare(
     let is_touched = |action: GroupAction| action != GroupAction::Nothing;
     let touched = plan.groups.iter().filter(|group| is_touched(group.action));
     let groups = touched.map(|group| group.name.clone()).collect();
-    let diff = unified(
-        changes
-            .iter()
-            .map(|change| (change.name.as_str(), &change.diff)),
-    );
+    let diff = unified(changes.iter().map(|change| TextDiff {
+        name: &change.name,
+        diff: &change.diff,
+        is_removed: change.is_removed,
+    }));
     let (mut text, mut md5, mut file) = (String::new(), String::new(), String::new());
     let new_texts = new_texts(&read, &changes);
     let named = new_texts
@@ -357,11 +373,12 @@ fn added(
             let mut new = text.trim_end().to_owned();
             new.push('\n');
             let change = ChangedText {
-                diff: LineDiff::new("", &new, 3),
+                diff: masked_diff("", &new, DIFF_CONTEXT),
                 name: path.clone(),
                 path: Some(PathBuf::from(path)),
                 old: String::new(),
                 new,
+                is_removed: false,
             };
             Ok((trial.program, vec![change]))
         }
@@ -375,8 +392,10 @@ fn of_edit(read: &ConfigDocuments, made: TextEdit) -> (String, Vec<ChangedText>)
             name: document.name.clone(),
             path: document.path.clone(),
             old: document.text.clone(),
+            diff: masked_diff(&document.text, &file.text, DIFF_CONTEXT),
+            // The main file is always needed. Another one with a comment belongs to somebody.
+            is_removed: file.file > 0 && document.path.is_some() && file.text.trim().is_empty(),
             new: file.text,
-            diff: file.diff,
         }
     });
     (made.program, changes.collect())
@@ -390,6 +409,15 @@ fn write_file(path: &std::path::Path, old: &str, new: &str) -> Result<(), Guarde
             let is_old = |bytes: &[u8]| bytes == old.as_bytes();
             sys::replace_file_if(path, FILE_BYTES_MAX, is_old, new.as_bytes())
         }
+    }
+}
+
+/// Removes a file if it still has the old text. A link stays, and its target gets the new text, which is blank.
+fn remove_file(path: &std::path::Path, old: &str, new: &str) -> Result<(), GuardedFileError> {
+    let is_old = |bytes: &[u8]| bytes == old.as_bytes();
+    match sys::remove_file_if(path, FILE_BYTES_MAX, is_old) {
+        Err(GuardedFileError::NotRegular(_)) => write_file(path, old, new),
+        done => done,
     }
 }
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::answer::{conflict, reply, unified};
+use super::answer::{DIFF_CONTEXT, TextDiff, conflict, digest_of, reply, unified};
 use super::{ConfigEditor, blocking, failure_fault, load_fault};
 use crate::api::{Caller, Fault, FaultCode, Reply};
-use crate::config::edit::LineDiff;
+use crate::config::edit::masked_diff;
 use crate::config::nacos::RemoteText;
+use crate::control::ConfigAnswer;
 use crate::source::snapshot::md5_of;
 
 impl ConfigEditor {
@@ -36,10 +37,9 @@ impl ConfigEditor {
         let present = self.present().await?;
         let text = self.source.history_text(id.clone()).await;
         let text = text.map_err(|failure| failure_fault(&failure))?;
-        let diff = LineDiff::new(&present.text, &text.text, 3);
-        let diff = unified([(present.name.as_str(), &diff)].into_iter());
+        let diff = difference(&present, &text.text);
         Ok(reply(
-            &json!({"id": id, "text": text.text, "md5": text.md5, "diff": diff}),
+            &json!({"id": id, "text": text.text, "md5": text.md5, "present_md5": present.md5, "diff": diff}),
         ))
     }
 
@@ -48,7 +48,7 @@ impl ConfigEditor {
         caller: &Caller,
         id: String,
         md5: String,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<ConfigAnswer, Fault> {
         check_id(&id)?;
         let _changing = self.changing.lock().await;
         let present = self.present().await?;
@@ -65,8 +65,13 @@ impl ConfigEditor {
             checked.map(drop).map_err(load_fault)
         })
         .await?;
+        let diff = difference(&present, &earlier.text);
         self.publish(caller, &present.text, earlier.text).await?;
-        Ok(reply(&json!({"md5": earlier.md5})))
+        let answer = json!({"md5": earlier.md5, "diff": diff});
+        Ok(ConfigAnswer {
+            digest: digest_of(&answer),
+            reply: reply(&answer),
+        })
     }
 
     /// The present text of the item.
@@ -75,6 +80,17 @@ impl ConfigEditor {
             FaultCode::Unsupported.of("the configuration does not come from a Nacos server")
         })
     }
+}
+
+/// The difference from the present text to another one, without secrets.
+fn difference(present: &RemoteText, text: &str) -> String {
+    let diff = masked_diff(&present.text, text, DIFF_CONTEXT);
+    let file = TextDiff {
+        name: &present.name,
+        diff: &diff,
+        is_removed: false,
+    };
+    unified(std::iter::once(file))
 }
 
 /// Refuses what is no id of a version: servers answer it with an error of their own.

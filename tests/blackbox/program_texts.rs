@@ -542,7 +542,28 @@ fn tcp() -> Result<Outcome, String> {
             200 => "accepted",
             _ => "FAILED",
         };
-        if code != 401 {
+        if code == 401 {
+            let why = match headers.is_empty() {
+                true => "no user name and password from 127.0.0.1",
+                false => "wrong user name, password or token from 127.0.0.1",
+            };
+            for request in ["post /api/v1/programs", "delete /api/v1/programs/new"] {
+                expect_audit(&host, &format!("audit: inet {request}: {why}"))?;
+            }
+            // A request that only reads is no attempt to change something.
+            expect_rest(&address, ("GET", "/programs"), headers, &Json::Null, 401)?;
+            let log = host.place.read("log");
+            expect(!log.contains("audit: inet get"), log)?;
+            // The number of lines is bounded. Wrong passwords are delayed, so a missing one is asked more quickly.
+            if headers.is_empty() {
+                wait_for("a report about suppressed lines", LIMIT, || {
+                    for _ in 0..30 {
+                        drop(rest(&address, ("DELETE", "/programs/x"), "", &Json::Null));
+                    }
+                    host.place.read("log").contains("more refusals from inet")
+                })?;
+            }
+        } else {
             expect_audit(&host, &format!("add-program new: {refused}"))?;
             expect_audit(&host, &format!("remove-program new: {refused}"))?;
             expect_audit(&host, &format!("leave-nacos : {refused}"))?;

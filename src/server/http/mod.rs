@@ -6,6 +6,7 @@ pub(super) mod connection;
 pub(super) mod endpoint_logins;
 pub(super) mod logtail;
 pub(super) mod open_stream;
+mod refused_login;
 pub(super) mod response;
 pub(super) mod router;
 pub(super) mod throttle;

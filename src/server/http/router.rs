@@ -13,6 +13,7 @@ use super::authenticate::authenticate;
 use super::compression::compress_answer;
 use super::connection::HttpConnection;
 use super::logtail;
+use super::refused_login::audit_refused_login;
 use super::response::{self, HandlerResponse, ReplyBody};
 use crate::domain::Line;
 use crate::http_server::budget::BusyGuard;
@@ -100,7 +101,11 @@ async fn route_request(
 ) -> HandlerResponse {
     let path = percent_decoded(head.uri.path());
     let probe = HealthProbe::at(&path);
-    let caller = match (authenticate(connection, &head.headers).await, probe) {
+    let authenticated = authenticate(connection, &head.headers).await;
+    if matches!(authenticated, Err(HandlerResponse::Challenge)) {
+        audit_refused_login(connection, head);
+    }
+    let caller = match (authenticated, probe) {
         (Ok(caller), _) => caller,
         (Err(HandlerResponse::Challenge), Some(probe))
             if !head.headers.contains_key(header::AUTHORIZATION) =>

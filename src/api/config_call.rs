@@ -26,6 +26,8 @@ pub enum ConfigCall {
     ListVersions,
     /// Return an earlier text of the item.
     GetVersion(String),
+    /// List the hosts that use the item.
+    ListListeners,
     /// Replace the text of the item by an earlier one.
     RestoreVersion {
         /// The earlier text.
@@ -101,7 +103,8 @@ impl ConfigCall {
             | Self::GetSource
             | Self::TestSource(_)
             | Self::ListVersions
-            | Self::GetVersion(_) => return None,
+            | Self::GetVersion(_)
+            | Self::ListListeners => return None,
             Self::EditProgram(edit) if edit.dry_run => return None,
             Self::EditProgram(edit) => (edit.change.verb(), edit.target()),
             Self::SaveSource(_) => ("save-nacos", String::new()),

@@ -716,6 +716,7 @@ mod tests {
                         | "supervisord.getNacos"
                         | "supervisord.testNacos"
                         | "supervisord.listNacosVersions"
+                        | "supervisord.listNacosListeners"
                         | "supervisord.getNacosVersion"]
                 ),
             };

@@ -300,6 +300,17 @@ pub(super) const METHODS: &[Method] = {
             },
         },
         Method {
+            names: &["supervisord.listNacosListeners"],
+            params: &[],
+            returns: Json,
+            result: "JSON: hosts, an array of objects with address, md5 (of the text that the host has) and current (it is the newest), and md5 (of the newest text)",
+            faults: &[BadName, CantReread, Unavailable, Unsupported],
+            permission: Configure,
+            route: "GET /nacos/listeners",
+            doc: "Return the hosts that use the item, where the Nacos server tells.",
+            bind: |_| Ok(BoundCall::Configuration(ConfigCall::ListListeners)),
+        },
+        Method {
             names: &["supervisord.listNacosVersions"],
             params: &[],
             returns: Json,

@@ -401,6 +401,7 @@ mod tests {
         ("supervisord.leaveNacos", EDITING),
         ("supervisord.testNacos", EDITING),
         ("supervisord.listNacosVersions", EDITING),
+        ("supervisord.listNacosListeners", EDITING),
         ("supervisord.getNacosVersion", EDITING),
         ("supervisord.restoreNacosVersion", EDITING),
         (

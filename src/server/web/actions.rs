@@ -11,13 +11,13 @@ use super::csrf::forbidden;
 use super::form::Form;
 use super::language::PageRequest;
 use super::page_actions::{ActionTarget, find_action};
-use super::page_response::{protection_headers, redirect};
+use super::page_response::{json_response, redirect};
 use super::perform_action::{perform_action, run_to_completion};
 use super::texts::Text;
 use crate::api::Caller;
 use crate::http_server::percent_encoding::url_quoted;
 use crate::server::http::connection::HttpConnection;
-use crate::server::http::response::{HandlerResponse, custom_response};
+use crate::server::http::response::HandlerResponse;
 
 /// Answers POST of one of our forms: 303 to the page with a message, or JSON for the page's script.
 pub(super) async fn handle_form(
@@ -82,9 +82,4 @@ pub(super) async fn handle_form(
 fn refused_json(why: &str) -> HandlerResponse {
     let body = serde_json::json!({ "message": why, "failed": true });
     json_response(StatusCode::FORBIDDEN, &body)
-}
-
-fn json_response(status: StatusCode, body: &serde_json::Value) -> HandlerResponse {
-    let headers = protection_headers();
-    custom_response(status, "application/json", headers, body.to_string())
 }

@@ -44,6 +44,11 @@ const ASSETS: &[Asset] = &[
         "text/javascript",
         include_bytes!("assets/log.js"),
     ),
+    (
+        "scripts/edit.js",
+        "text/javascript",
+        include_bytes!("assets/edit.js"),
+    ),
 ];
 
 /// When the files were last changed, in seconds since the epoch: the modification time of the binary.

@@ -14,9 +14,9 @@ use super::page_response::html_page;
 use super::texts::Text;
 use crate::api::{Caller, LogRef};
 use crate::domain::Channel;
+use crate::http_server::percent_encoding::url_quoted;
 use crate::server::calls::process_list::list_processes;
 use crate::server::http::connection::HttpConnection;
-use crate::http_server::percent_encoding::url_quoted;
 use crate::server::http::response::HandlerResponse;
 
 /// Maximum number of group members whose logs are shown on one page.

@@ -15,8 +15,8 @@ use super::table::clear_question;
 use super::texts::{Language, Text};
 use crate::api::{Caller, Fault, FaultCode, LogRef, Reply};
 use crate::domain::Channel;
-use crate::server::http::connection::HttpConnection;
 use crate::http_server::percent_encoding::url_quoted;
+use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::HandlerResponse;
 
 /// The name that Supervisor shows if the address has none.

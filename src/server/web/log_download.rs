@@ -10,13 +10,13 @@ use super::log_excerpt::find_log;
 use super::page_response::protection_headers;
 use crate::api::{Caller, Fault, FaultCode, LogRef};
 use crate::domain::Channel;
-use crate::output::{ReadError, WholeLog};
 use crate::http_server::blocking_pool::run_blocking;
 use crate::http_server::budget::QuotaPermit;
+use crate::http_server::percent_encoding::url_quoted;
+use crate::output::{ReadError, WholeLog};
 use crate::server::calls::log_parts::{self, LogSource};
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::open_stream::OpenStream;
-use crate::http_server::percent_encoding::url_quoted;
 use crate::server::http::response::{CustomBody, CustomResponse, HandlerResponse};
 
 /// Maximum number of bytes of a log that is only in the journal.

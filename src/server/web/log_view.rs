@@ -11,8 +11,8 @@ use super::page::{self, Frame, SEARCH_KEYS};
 use super::row;
 use super::texts::{Language, Text};
 use crate::domain::Channel;
-use crate::server::http::connection::HttpConnection;
 use crate::http_server::percent_encoding::url_quoted;
+use crate::server::http::connection::HttpConnection;
 
 /// Minimum number of bytes shown.
 pub(super) const LIMIT_MIN: u64 = 1024;

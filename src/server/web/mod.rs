@@ -91,7 +91,9 @@ pub(in crate::server) async fn handle_page(
             let request = PageRequest::of(head);
             match page {
                 "tail.html" => log::process_log_page(connection, caller, &request, &form).await,
-                "grouptail.html" => group_log::group_log_page(connection, caller, &request, &form).await,
+                "grouptail.html" => {
+                    group_log::group_log_page(connection, caller, &request, &form).await
+                }
                 "maintail.html" => log::daemon_log_page(connection, caller, &request, &form).await,
                 _ => status::status_page(connection, caller, head, &form).await,
             }
@@ -110,7 +112,7 @@ pub(in crate::server) async fn handle_page(
                 None => HandlerResponse::Error(StatusCode::NOT_FOUND),
             }
         }
-        page::PROGRAMS | page::PROGRAM | page::NACOS if is_page_method => {
+        page::PROGRAMS | page::PROGRAM | page::NACOS | page::VERSIONS if is_page_method => {
             match Form::read(connection, head, body).await {
                 Ok(form) => configuration::handle_page(connection, caller, head, &form, page).await,
                 Err(status) => HandlerResponse::Fatal(status),

@@ -23,6 +23,8 @@ pub(super) const PROGRAMS: &str = "programs.html";
 pub(super) const PROGRAM: &str = "program.html";
 /// The address of the page of the Nacos server.
 pub(super) const NACOS: &str = "nacos.html";
+/// The address of earlier versions of the item of the Nacos server.
+pub(super) const VERSIONS: &str = "versions.html";
 /// The address of the daemon's log.
 pub(super) const DAEMON_LOG: &str = "maintail.html?limit=65536";
 

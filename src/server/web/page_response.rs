@@ -44,6 +44,12 @@ pub(super) fn protection_headers() -> Vec<(HeaderName, String)> {
     .into()
 }
 
+/// An answer to a script.
+pub(super) fn json_response(status: StatusCode, body: &serde_json::Value) -> HandlerResponse {
+    let headers = protection_headers();
+    custom_response(status, "application/json", headers, body.to_string())
+}
+
 /// A redirect: the error page of `status` with a `Location` header.
 pub(super) fn redirect(status: StatusCode, location: String) -> HandlerResponse {
     redirect_with(status, location, Vec::new())

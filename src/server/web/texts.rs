@@ -351,6 +351,30 @@ texts! {
         NeedsRestart: "Some changes take effect after a restart.", "部分更改在重启后生效。";
         NacosSaved: "Saved. The settings take effect after a restart of supervisord.", "已保存。重启 supervisord 后生效。";
         NacosLeft: "The saved settings were removed. That takes effect after a restart of supervisord.", "已删除保存的设置。重启 supervisord 后生效。";
+        Versions: "Earlier versions", "历史版本";
+        VersionOf: "Version of {0}", "{0} 的版本";
+        ColumnTime: "Time", "时间";
+        ColumnAuthor: "Author", "作者";
+        ColumnChange: "Change", "变更";
+        VersionCreated: "created", "创建";
+        VersionChanged: "changed", "修改";
+        VersionDeleted: "deleted", "删除";
+        Compare: "Compare", "比较";
+        NoVersions: "The server has no earlier texts of this item.", "服务器没有此配置项的历史版本。";
+        NoLocalVersions: "The configuration is in local files. No earlier versions of them are kept.", "配置在本地文件中，不保留其历史版本。";
+        SameVersion: "This version is the present text.", "此版本与当前内容相同。";
+        RestoreQuestion: "Lines that begin with + come back, lines that begin with - go.", "以 + 开头的行将恢复，以 - 开头的行将删除。";
+        Restore: "Restore this version", "恢复此版本";
+        Restored: "The version of {0} was restored. It is applied when the server reports the change.", "已恢复 {0} 的版本，服务器通知变更后生效。";
+        SecretsMasked: "Values of secrets are shown as ********.", "机密的值显示为 ********。";
+        ItemHosts: "Hosts that use this item: {0}", "使用此配置项的主机：{0}";
+        NoItemHosts: "No host uses this item now.", "目前没有主机使用此配置项。";
+        HostsUnknown: "The Nacos server does not say which hosts use this item.", "Nacos 服务器没有说明哪些主机使用此配置项。";
+        HostIsBehind: "{0} (another text)", "{0}（其他内容）";
+        ChangedMeanwhile: "Changed by somebody else", "已被他人更改";
+        ChangedMeanwhileHint: "Nothing was written. Put your changes into the present text, and save it.", "没有写入任何内容。请把您的更改合并到当前文本后保存。";
+        PresentText: "Present text", "当前文本";
+        YourText: "Your text", "您的文本";
         RestartDaemon: "Restart supervisord", "重启 supervisord";
         Restarting: "supervisord is restarting", "supervisord 正在重启";
     }
@@ -390,6 +414,8 @@ texts! {
         NoMatch: "No process matches “{0}”.", "没有进程匹配“{0}”。";
         FoldGroup: "Fold group {0}", "折叠组 {0}";
         UnfoldGroup: "Unfold group {0}", "展开组 {0}";
+        Checking: "checking…", "检查中…";
+        IsValid: "The configuration is valid.", "配置有效。";
     }
 }
 
@@ -466,8 +492,8 @@ mod tests {
     #[test]
     fn scripts_know_exactly_their_texts() {
         let mut used = BTreeSet::new();
-        let scripts =
-            ["theme.js", "status.js", "log.js"].map(|name| source(&format!("assets/{name}")));
+        let scripts = ["theme.js", "status.js", "log.js", "edit.js"]
+            .map(|name| source(&format!("assets/{name}")));
         for script in &scripts {
             for part in script.split("text(\"").skip(1) {
                 used.extend(part.split('"').next());

@@ -7,6 +7,7 @@
 
 mod answer;
 mod jobs;
+mod listeners;
 mod programs;
 mod settings;
 mod versions;
@@ -68,6 +69,7 @@ impl ConfigEditor {
             ConfigCall::TestSource(given) => self.test_settings(given).await,
             ConfigCall::ListVersions => self.list_versions().await,
             ConfigCall::GetVersion(id) => self.get_version(id).await,
+            ConfigCall::ListListeners => self.list_listeners().await,
         };
         reply.map(ConfigAnswer::from)
     }

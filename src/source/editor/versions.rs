@@ -75,7 +75,7 @@ impl ConfigEditor {
     }
 
     /// The present text of the item.
-    async fn present(&self) -> Result<Arc<RemoteText>, Fault> {
+    pub(super) async fn present(&self) -> Result<Arc<RemoteText>, Fault> {
         self.newest_remote().await?.ok_or_else(|| {
             FaultCode::Unsupported.of("the configuration does not come from a Nacos server")
         })

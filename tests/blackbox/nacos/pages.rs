@@ -13,6 +13,7 @@ pub(super) fn tests() -> Vec<Trial> {
             "nacos::programs_are_added_changed_copied_and_deleted_on_the_page",
             programs_on_page,
         ),
+        Trial::new("nacos::the_page_goes_back_to_an_earlier_version", versions),
         Trial::new("nacos::a_page_without_a_password_changes_nothing", refused),
         Trial::new("nacos::the_page_speaks_chinese", chinese),
     ]
@@ -172,6 +173,8 @@ fn steps() -> Result<Outcome, String> {
         "nacos.html",
         &["The configuration comes from the item supervisord.conf"],
     )?;
+    // The history belongs to the item, not to local files.
+    visitor.page("versions.html", &["Earlier versions"])?;
     let form = visitor.page("nacos.html", &["Leave"])?;
     let (status, _) = visitor.send(&form, "nacos.html", &[("do", "leave")])?;
     expect(
@@ -271,11 +274,149 @@ fn programs_on_page() -> Result<Outcome, String> {
         pair.stub.text("", GROUP, DATAID).unwrap_or_default()
     ));
     let (status, body) = visitor.send(&form, "program.html", &[("command", "sleep 3000")])?;
+    for part in [
+        "Changed by somebody else",
+        "was changed by another writer",
+        "[program:two]\ncommand=sleep 2000\nstartsecs=0\n; changed\n</pre>",
+        "[program:two]\ncommand=sleep 3000\n</textarea>",
+    ] {
+        expect(
+            status == 409 && body.contains(part),
+            format!("{part}: {status} {body}"),
+        )?;
+    }
+    // With the present text in sight, the edit is made again.
+    let text = "[program:two]\ncommand=sleep 3000\nstartsecs=0\n";
+    let (status, preview) = visitor.send(&body, "program.html", &[("text", text)])?;
     expect(
-        status == 409 && body.contains("was changed by another writer"),
-        format!("{status} {body}"),
+        status == 200 && preview.contains("+command=sleep 3000"),
+        format!("{status} {preview}"),
     )?;
     pair.wait_line("audit: ")?;
+    Ok(Outcome::Passed)
+}
+
+/// What the script of the form asks while somebody types.
+fn check_while_typing(visitor: &Visitor, pair: &Pair) -> Result<(), String> {
+    let before = pair.stub.text("", GROUP, DATAID);
+    let form = visitor.page(
+        "program.html?do=edit&name=one",
+        &["data-check", "scripts/edit.js"],
+    )?;
+    for (startsecs, part) in [
+        (
+            "soon",
+            "{\"problem\":\"nacos:public/DEFAULT_GROUP/supervisord.conf:",
+        ),
+        ("0", "{\"problem\":\"\"}"),
+    ] {
+        let fields = [
+            ("command", "sleep 5"),
+            ("startsecs", startsecs),
+            ("check", "1"),
+        ];
+        let (status, body) = visitor.send(&form, "program.html", &fields)?;
+        expect(
+            status == 200 && body.starts_with(part),
+            format!("{status} {body}"),
+        )?;
+    }
+    // A check never writes, whatever else the form has.
+    let fields = [("command", "sleep 5"), ("check", "1"), ("confirmed", "1")];
+    let (status, body) = visitor.send(&form, "program.html", &fields)?;
+    expect(status == 200, format!("{status} {body}"))?;
+    expect(
+        pair.stub.text("", GROUP, DATAID) == before,
+        "a check was written",
+    )
+}
+
+fn versions() -> Result<Outcome, String> {
+    let port = free_port()?;
+    let first = format!("; first\n{}", programs(&["one"]));
+    let mut pair = Pair::new(&first, &server(port))?;
+    let secret = "[program:two]\ncommand=sleep 1000\nstartsecs=0\nenvironment=DB=\"hunter2\"\n";
+    let second = format!("; second\n{}{secret}", programs(&["one"]));
+    let md5 = pair.publish(&second);
+    pair.go()?;
+    let other = "0123456789abcdef0123456789abcdef";
+    let hosts = [("10.0.0.7", md5.as_str()), ("10.0.0.8", other)];
+    pair.stub.set_listeners("", GROUP, DATAID, &hosts);
+    let visitor = Visitor {
+        port,
+        login: true,
+        language: "en",
+    };
+    let named = [
+        "Hosts that use this item: ",
+        "10.0.0.7",
+        "10.0.0.8 (another text)",
+    ];
+    let nacos = visitor.page("nacos.html", &named)?;
+    expect(nacos.contains("href=\"versions.html\""), &nacos)?;
+    // The question of a deletion names the hosts, and so do the changes of an edit.
+    visitor.page("program.html?do=delete&name=two", &named)?;
+    check_while_typing(&visitor, &pair)?;
+    let form = visitor.page("program.html?do=edit&name=two", &["hunter2"])?;
+    let fields = [
+        ("command", "sleep 1000"),
+        ("startsecs", "0"),
+        ("environment", "DB=\"hunter3\""),
+    ];
+    let (_, preview) = visitor.send(&form, "program.html", &fields)?;
+    let shown = preview
+        .split("<form method=\"post\"")
+        .next()
+        .unwrap_or_default();
+    for part in [
+        "-environment=DB=********\n+environment=DB=********",
+        "Values of secrets are shown as ********.",
+        "10.0.0.8 (another text)",
+    ] {
+        expect(shown.contains(part), format!("{part}: {preview}"))?;
+    }
+    expect(!shown.contains("hunter"), &preview)?;
+    // The list, the difference, and the way back.
+    let list = visitor.page("versions.html", &["Compare", "changed", "created"])?;
+    let link = list
+        .split("href=\"versions.html?id=")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next())
+        .ok_or_else(|| list.clone())?;
+    let address = format!("versions.html?id={link}");
+    let parts = [
+        "-; second\n",
+        "+; first\n",
+        "-environment=DB=********\n",
+        "10.0.0.8 (another text)",
+        "Restore this version",
+    ];
+    let version = visitor.page(&address, &parts)?;
+    expect(!version.contains("hunter"), &version)?;
+    // Somebody else was faster.
+    let third = format!("; third\n{second}");
+    pair.publish(&third);
+    let (status, body) = visitor.send(&version, "versions.html", &[])?;
+    expect(
+        status == 409 && pair.stub.text("", GROUP, DATAID) == Some(third),
+        format!("{status} {body}"),
+    )?;
+    let version = visitor.page(&address, &["-; third\n"])?;
+    let (status, body) = visitor.send(&version, "versions.html", &[])?;
+    expect(status == 303, format!("{status} {body}"))?;
+    expect(
+        pair.stub.text("", GROUP, DATAID) == Some(first),
+        "another text was written",
+    )?;
+    wait_for("two is gone", LIMIT, || {
+        pair.host.daemon().is_ok_and(|it| it.info("two").is_err())
+    })?;
+    visitor.page(&address, &["This version is the present text."])?;
+    pair.wait_line("accepted, diff ")?;
+    let (status, _) = visitor.run("versions.html", &[("do", "restore"), ("id", link)])?;
+    expect(status == 403, format!("without a token: {status}"))?;
+    let log = pair.host.place.read("log");
+    expect(!log.contains("hunter"), log)?;
     Ok(Outcome::Passed)
 }
 

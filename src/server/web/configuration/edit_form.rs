@@ -83,7 +83,7 @@ fn form_page(request: &ConfigRequest<'_>, values: &FormValues) -> HandlerRespons
     };
     let content = html! {
         h1 { (title) }
-        form.program method="post" action=(PROGRAM) {
+        form.program method="post" action=(PROGRAM) data-check {
             (hidden)
             input type="hidden" name="form" value="keys";
             @if is_new {
@@ -98,22 +98,23 @@ fn form_page(request: &ConfigRequest<'_>, values: &FormValues) -> HandlerRespons
                     }
                 }
             }
+            p.checked role="status" {}
             p { button type="submit" { (request.say(Text::Save)) } " " a href=(PROGRAMS) { (request.say(Text::Cancel)) } }
         }
         h2 { (request.say(Text::RawSection)) }
-        form.program method="post" action=(PROGRAM) {
+        form.program method="post" action=(PROGRAM) data-check {
             (hidden)
             input type="hidden" name="form" value="text";
             textarea name="text" rows="16" cols="80" spellcheck="false" aria-label=(request.say(Text::RawSection)) {
                 @if is_new { "[program:NAME]\ncommand=\n" } @else { (values.text) }
             }
+            p.checked role="status" {}
             p { button type="submit" { (request.say(Text::SaveRaw)) } }
         }
     };
-    html_page(
-        StatusCode::OK,
-        request.frame(&title).current(PROGRAMS).render(&content),
-    )
+    let frame = request.frame(&title).current(PROGRAMS);
+    let frame = frame.scripts(&["edit.js"], &[]);
+    html_page(StatusCode::OK, frame.render(&content))
 }
 
 /// The field of a key with its description and default.

@@ -4,11 +4,15 @@
 //! They call the same methods as the REST interface, with the same permissions and audit lines.
 
 mod config_request;
+mod conflict;
 mod edit_form;
+mod item_hosts;
 mod nacos;
 mod preview;
 mod programs;
+mod section_form;
 mod section_keys;
+mod versions;
 
 use std::sync::Arc;
 
@@ -19,7 +23,7 @@ use super::confirmation::has_token;
 use super::csrf::forbidden;
 use super::form::Form;
 use super::language::PageRequest;
-use super::page::{NACOS, PROGRAM};
+use super::page::{NACOS, PROGRAM, VERSIONS};
 use super::texts::Text;
 use crate::api::Caller;
 use crate::server::http::connection::HttpConnection;
@@ -54,6 +58,8 @@ pub(super) async fn handle_page(
     let answered = match (page, is_post) {
         (NACOS, false) => nacos::show(&request, None).await,
         (NACOS, true) => nacos::handle(&request).await,
+        (VERSIONS, false) => versions::show(&request).await,
+        (VERSIONS, true) => versions::handle(&request).await,
         (PROGRAM, false) => edit_form::show(&request).await,
         (PROGRAM, true) => preview::handle(&request).await,
         _ => programs::show(&request).await,

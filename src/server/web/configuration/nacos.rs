@@ -4,10 +4,11 @@ use hyper::StatusCode;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::super::page::NACOS;
+use super::super::page::{NACOS, VERSIONS};
 use super::super::page_response::html_page;
 use super::super::texts::Text;
 use super::config_request::{ConfigRequest, fault_text, text_of};
+use super::item_hosts::item_hosts;
 use crate::api::{ConfigCall, Fault, FaultCode, Request, find_method};
 use crate::server::http::response::HandlerResponse;
 
@@ -29,9 +30,17 @@ pub(super) async fn show(
         .call("supervisord.getNacos", ConfigCall::GetSource)
         .await?;
     let is_failure = message.as_ref().is_some_and(|(_, failed)| *failed);
+    let hosts = match state["active"] == Value::Bool(true) {
+        true => Some(item_hosts(request).await),
+        false => None,
+    };
     let content = html! {
         h1 { (request.say(Text::NacosConfiguration)) }
         (status(request, &state))
+        @if let Some(hosts) = hosts {
+            (hosts)
+            p { a href=(VERSIONS) { (request.say(Text::Versions)) } }
+        }
         @if let Some((text, failed)) = &message {
             pre.problem[*failed].result[!*failed] role="status" { (text) }
         }

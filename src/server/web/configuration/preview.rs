@@ -2,20 +2,25 @@
 
 use hyper::StatusCode;
 use maud::{Markup, html};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::page::{PROGRAM, PROGRAMS};
-use super::super::page_response::html_page;
+use super::super::page_response::{html_page, json_response};
 use super::super::texts::Text;
 use super::config_request::{ConfigRequest, fault_text, text_of};
+use super::conflict::conflict_page;
+use super::item_hosts::item_hosts;
+use super::section_form::{new_section, value_of};
 use super::section_keys::key_texts;
-use crate::api::{ConfigCall, Fault, FaultCode, ProgramChange, ProgramEdit};
+use crate::api::{ConfigCall, Fault, FaultCode, PRESENT_VERSION, ProgramChange, ProgramEdit};
+use crate::config::edit::MASK;
 use crate::config::key::SectionKind;
 use crate::server::http::response::HandlerResponse;
 
 /// Answers POST: shows the changes, or writes them if the user has seen them.
 pub(super) async fn handle(request: &ConfigRequest<'_>) -> Result<HandlerResponse, Fault> {
-    let is_confirmed = request.form.get("confirmed").is_some();
+    let is_check = request.form.get("check").is_some();
+    let is_confirmed = request.form.get("confirmed").is_some() && !is_check;
     let edit = edit_of(request, !is_confirmed).await?;
     let method = match &edit.change {
         ProgramChange::Add(_) => "supervisord.addProgram",
@@ -27,13 +32,18 @@ pub(super) async fn handle(request: &ConfigRequest<'_>) -> Result<HandlerRespons
     let answer = request
         .call(method, ConfigCall::EditProgram(edit.clone()))
         .await;
+    if is_check {
+        let problem = answer.err().map(|fault| one_text(&fault));
+        let body = json!({ "problem": problem.unwrap_or_default() });
+        return Ok(json_response(StatusCode::OK, &body));
+    }
     let answer = match answer {
         Ok(answer) => answer,
         Err(fault) if fault.status() == 403 => return Err(fault),
         Err(fault) => return Ok(refused(request, &edit, &fault)),
     };
     if !is_confirmed {
-        return Ok(preview_page(request, &edit, &answer));
+        return Ok(preview_page(request, &edit, &answer).await);
     }
     let name = text_of(&answer, "name");
     let name = if name.is_empty() { &edit.name } else { name };
@@ -43,6 +53,13 @@ pub(super) async fn handle(request: &ConfigRequest<'_>) -> Result<HandlerRespons
     };
     let message = request.request.language.fill(text, &[&name]);
     Ok(request.back_to(PROGRAMS, &message))
+}
+
+/// The reason of a refusal, without the present text that a conflict has.
+fn one_text(fault: &Fault) -> String {
+    let text = fault_text(fault);
+    let mut parts = text.split(PRESENT_VERSION);
+    parts.next().unwrap_or_default().to_owned()
 }
 
 /// The edit that a form asks for.
@@ -72,25 +89,6 @@ async fn edit_of(request: &ConfigRequest<'_>, dry_run: bool) -> Result<ProgramEd
         md5: get("md5"),
         dry_run,
     })
-}
-
-/// The value of a key in the form. Browsers end lines with CR and LF.
-fn value_of(request: &ConfigRequest<'_>, key: &str) -> String {
-    let value = request.form.get(key).unwrap_or_default();
-    value.replace("\r\n", "\n").trim().to_owned()
-}
-
-/// The section of a new program.
-fn new_section(request: &ConfigRequest<'_>, name: &str) -> String {
-    let mut text = format!("[program:{}]\n", name.trim());
-    for row in SectionKind::Program.rows() {
-        let value = value_of(request, row.name);
-        if !value.is_empty() {
-            // Further lines of a value are indented.
-            text.push_str(&format!("{}={}\n", row.name, value.replace('\n', "\n    ")));
-        }
-    }
-    text
 }
 
 /// The keys of the form whose values differ from those of the section.
@@ -127,7 +125,7 @@ fn repeated(request: &ConfigRequest<'_>) -> Markup {
     }
 }
 
-fn preview_page(
+async fn preview_page(
     request: &ConfigRequest<'_>,
     edit: &ProgramEdit,
     answer: &Value,
@@ -135,11 +133,11 @@ fn preview_page(
     let name = text_of(answer, "name");
     let title = request.request.language.fill(Text::ChangesOf, &[&name]);
     let is_removal = edit.change == ProgramChange::Remove;
+    let changes = changes(request, answer).await;
     let content = html! {
         h1 { (title) }
         @if answer["changed"] == Value::Bool(true) {
-            pre.diff { (text_of(answer, "diff")) }
-            (plan(request, &answer["plan"]))
+            (changes)
             form method="post" action=(PROGRAM) {
                 (repeated(request))
                 input type="hidden" name="confirmed" value="1";
@@ -158,6 +156,21 @@ fn preview_page(
         StatusCode::OK,
         request.frame(&title).current(PROGRAMS).render(&content),
     )
+}
+
+/// The lines that change, what happens to running programs, and the hosts that use the item.
+async fn changes(request: &ConfigRequest<'_>, answer: &Value) -> Markup {
+    let diff = text_of(answer, "diff");
+    let hosts = match answer["remote"] == Value::Bool(true) {
+        true => Some(item_hosts(request).await),
+        false => None,
+    };
+    html! {
+        pre.diff tabindex="0" { (diff) }
+        @if diff.contains(MASK) { p.note { (request.say(Text::SecretsMasked)) } }
+        (plan(request, &answer["plan"]))
+        @if let Some(hosts) = hosts { (hosts) }
+    }
 }
 
 /// What the edit does to running programs.
@@ -184,6 +197,9 @@ fn plan(request: &ConfigRequest<'_>, plan: &Value) -> Markup {
 
 /// The page for an edit that is not possible: the reason, and what was typed.
 fn refused(request: &ConfigRequest<'_>, edit: &ProgramEdit, fault: &Fault) -> HandlerResponse {
+    if let Some(page) = conflict_page(request, edit, fault) {
+        return page;
+    }
     let status = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
     let text = match &edit.change {
         ProgramChange::Add(text) | ProgramChange::Replace(text) => text.as_str(),
@@ -235,10 +251,10 @@ pub(super) async fn ask_deletion(
         .request
         .language
         .fill(Text::DeleteQuestion, &[&name]);
+    let changes = changes(request, &answer).await;
     let content = html! {
         h1 { (title) }
-        pre.diff { (text_of(&answer, "diff")) }
-        (plan(request, &answer["plan"]))
+        (changes)
         form method="post" action=(PROGRAM) {
             input type="hidden" name="token" value=(request.connection.token.text());
             input type="hidden" name="do" value="delete";

@@ -205,6 +205,7 @@ fn not_there() -> Result<Outcome, String> {
     for path in [
         "/logtail/NAME",
         "/logtail/NAME/stderr",
+        "/logfile?processname=NAME&channel=stderr",
         "/tail.html?processname=NAME",
     ] {
         let ask = |name: &str| -> Result<String, String> {

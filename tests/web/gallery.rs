@@ -10,10 +10,11 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::browser::SHOP;
 use crate::driver::{Browser, Look, missing};
-use crate::scene::Scene;
+use crate::nacos_scene::{NacosScene, log_in};
+use crate::scene::{Scene, text};
 use crate::support::daemon::Side;
-use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
+use crate::support::{LIMIT, expect, wait_for};
 
 /// Width of a golden picture of a desk, in pixels. That of a phone is half as wide.
 const WIDTH: u32 = 400;
@@ -70,6 +71,13 @@ fn many(count: u32) -> String {
     )
 }
 
+/// Programs whose logs have colours on both streams.
+const COLOURS: &str = "\
+[program:web]
+command={test_child} say '\x1b[1;32mINFO\x1b[0m listening on \x1b[36m0.0.0.0:8080\x1b[0m' say '\x1b[1;32mINFO\x1b[0m GET /cart \x1b[32m200\x1b[0m 12 ms' err '\x1b[1;33mWARN\x1b[0m slow query, \x1b[4morders.sql\x1b[0m' err '\x1b[97;41m FATAL \x1b[0m \x1b[38;5;208mno connection to \x1b[38;2;200;80;240mdb-2\x1b[0m' forever
+startsecs=0
+";
+
 fn gallery() -> Result<Outcome, String> {
     if let Some(why) = missing() {
         return Ok(Outcome::Skipped(why));
@@ -89,6 +97,12 @@ fn gallery() -> Result<Outcome, String> {
             "index.html?processname=redis&action=stop",
             "",
         ),
+        (
+            "colours",
+            COLOURS.to_owned(),
+            "tail.html?processname=web&limit=65536&channel=both",
+            "live",
+        ),
         ("60", many(60), "", "live"),
         ("1000", many(1000), "", "live"),
     ];
@@ -99,6 +113,15 @@ fn gallery() -> Result<Outcome, String> {
             scene = Some(Scene::start(Side::Ours, config)?);
         }
         let scene = scene.as_ref().ok_or("no scene")?;
+        if config == COLOURS {
+            wait_for("both streams have text", LIMIT, || {
+                let page = scene.get(&format!("/{path}"), &[]);
+                page.is_ok_and(|page| {
+                    let page = text(&page);
+                    page.contains("12 ms") && page.contains("db-2")
+                })
+            })?;
+        }
         if config == SHOP {
             for (name, state) in [
                 ("search", "FATAL"),
@@ -113,11 +136,20 @@ fn gallery() -> Result<Outcome, String> {
             .into_iter()
             .filter(|view| *name != "1000" || view.name == "light");
         for view in shown {
-            let picture = take(scene, path, view, !live.is_empty())?;
+            let picture = take(scene, path, view, !live.is_empty(), false)?;
             let file = format!("{name}-{}.png", view.name);
             if let Err(why) = compare(&file, &picture) {
                 different.push(format!("{file}: {why}"));
             }
+        }
+    }
+    drop(scene);
+    let nacos = NacosScene::start()?;
+    for view in views() {
+        let picture = take(&nacos.scene, &nacos.version, view, false, true)?;
+        let file = format!("version-{}.png", view.name);
+        if let Err(why) = compare(&file, &picture) {
+            different.push(format!("{file}: {why}"));
         }
     }
     expect(
@@ -133,8 +165,17 @@ struct Picture {
     browser: Browser,
 }
 
-fn take(scene: &Scene, path: &str, view: View, is_live: bool) -> Result<Picture, String> {
+fn take(
+    scene: &Scene,
+    path: &str,
+    view: View,
+    is_live: bool,
+    has_password: bool,
+) -> Result<Picture, String> {
     let browser = Browser::open(view.look)?;
+    if has_password {
+        log_in(scene, &browser)?;
+    }
     browser.go(&scene.url(path))?;
     if view.is_chinese {
         browser.run("document.cookie = 'lang=zh; path=/'")?;

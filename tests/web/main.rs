@@ -18,10 +18,12 @@ mod browser;
 mod comparison;
 mod csrf;
 mod driver;
+mod edit;
 mod followed_log;
 mod gallery;
 mod language;
 mod log_page;
+mod nacos_scene;
 mod page;
 mod scene;
 mod thousand_processes;
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     tests.extend(language::tests());
     tests.extend(tool::tests());
     tests.extend(log_page::tests());
+    tests.extend(edit::tests());
     tests.extend(accessibility::tests());
     tests.extend(gallery::tests());
     support::runner::run(tests)

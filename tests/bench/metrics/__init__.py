@@ -1,5 +1,5 @@
 """All metrics by the names that --only accepts, in the order of the table."""
-from metrics import dependencies, logs, requests, resources, restarts, scrapes, starts
+from metrics import dependencies, logs, pages, requests, resources, restarts, scrapes, starts
 
 METRICS = {
     "lines-100": logs.lines_100,
@@ -10,6 +10,7 @@ METRICS = {
     "late-lines": logs.late_lines,
     "process-list": requests.process_list,
     "metrics-1000": scrapes.metrics_1000,
+    "page-1000": pages.page_1000,
     "restart-25": restarts.restart_25,
     "restart-1000": restarts.restart_1000,
     "restart-5000": restarts.restart_5000,

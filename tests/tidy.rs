@@ -100,6 +100,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "ctl/",
             "scripts/",
             "server/",
+            "source/command.rs",
             "watch/",
         ],
     ),

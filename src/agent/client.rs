@@ -1,11 +1,10 @@
 //! The daemon's side of the agent: its process, and the connection to it.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,10 +14,9 @@ use nix::unistd::User;
 
 use super::find::NAME;
 use super::protocol::{AgentOrder, AgentReport, FRAME_BYTES_MAX, write_frame};
-use crate::domain::{Capabilities, ExitStatus, Limit, Resource, Signal};
+use crate::domain::{ExitStatus, Signal};
 use crate::sys::{
-    self, CStrings, ChildBounds, ChildIds, ChildStdio, ConfiguredValue, RawPlan, RegisteredChild,
-    SPAWNER_THREAD, Spawner,
+    self, ChildIds, ChildStdio, RegisteredChild, StartedProgram, UnprivilegedProgram,
 };
 
 /// The variables of the daemon that the agent gets.
@@ -86,27 +84,28 @@ impl AgentProcess {
     /// # Errors
     /// ENOENT, EACCES: there is no such program. EAGAIN, EMFILE, ENOMEM.
     pub fn start(program: &Path, options: &AgentOptions) -> io::Result<Self> {
-        // The child could only exit with a status.
-        File::open(program)?;
         let (socket, theirs) = UnixStream::pair()?;
         socket.set_nonblocking(true)?;
         let null = File::options().read(true).write(true).open("/dev/null")?;
-        let plan = plan(program, options)?;
-        let ends = ChildStdio {
+        let ids = match sys::effective_uid() == 0 {
+            true => ids_of(&options.user)?,
+            false => ChildIds::Keep,
+        };
+        let program = UnprivilegedProgram {
+            path: program,
+            argv: &[OsStr::new(NAME)],
+            environment: &options.environment,
+            ids,
+            keeps_privileges: false,
+            umask: 0o077,
+            files_max: FILES_MAX,
+        };
+        let StartedProgram { child, pid, pidfd } = program.start(ChildStdio {
             stdin: Some(theirs.into()),
             stdout: null.into(),
             stderr: None,
             ready: None,
-        };
-        let mut child = RegisteredChild::announce();
-        // A thread with this name marks children that have not called exec yet, see `sys::is_before_exec`.
-        let spawning = std::thread::Builder::new().name(SPAWNER_THREAD.to_owned());
-        let spawning = spawning.spawn(move || Spawner::new()?.spawn(&plan, ends))?;
-        let spawned = spawning
-            .join()
-            .map_err(|_| io::Error::other("the thread that starts the agent panicked"))?;
-        let (pid, pidfd) = spawned?;
-        child.started(pid);
+        })?;
         Ok(Self {
             socket,
             pid,
@@ -315,57 +314,6 @@ fn wait_for(fd: BorrowedFd<'_>, events: PollFlags, until: Instant) -> io::Result
             Err(error) => return Err(error.into()),
         }
     }
-}
-
-/// The process to start.
-fn plan(program: &Path, options: &AgentOptions) -> io::Result<RawPlan> {
-    let no_nul = |_| io::Error::from(io::ErrorKind::InvalidInput);
-    let mut argv = CStrings::default();
-    argv.push(&[NAME.as_bytes()]).map_err(no_nul)?;
-    let mut envp = CStrings::default();
-    for (name, value) in &options.environment {
-        let parts: [&OsStr; 3] = [name, OsStr::new("="), value];
-        envp.push(&parts.map(OsStr::as_bytes)).map_err(no_nul)?;
-    }
-    let is_root = sys::effective_uid() == 0;
-    let ids = match is_root {
-        true => ids_of(&options.user)?,
-        false => ChildIds::Keep,
-    };
-    // Dropping from the bounding set needs this capability. Without it the agent has none either, and no_new_privs
-    // keeps it from getting one.
-    let may_drop = sys::own_capabilities().is_ok_and(|own| {
-        let needed = Capabilities::named("CAP_SETPCAP").unwrap_or(Capabilities::from_bits(0));
-        needed.without(own).is_none()
-    });
-    let limit = |resource, most| ConfiguredValue {
-        value: (
-            resource,
-            Limit {
-                soft: most,
-                hard: most,
-            },
-        ),
-        text: "limit of the agent".to_owned(),
-    };
-    Ok(RawPlan {
-        path: CString::new(program.as_os_str().as_bytes())?,
-        argv,
-        envp,
-        directory: Some(c"/".to_owned()),
-        umask: Some(0o077),
-        limits: Vec::new(),
-        ids,
-        bounds: ChildBounds {
-            limits: vec![limit(Resource::Files, FILES_MAX), limit(Resource::Core, 0)],
-            bounding: may_drop.then_some(0),
-            ambient: Some(0),
-            no_new_privileges: true,
-            ..ChildBounds::default()
-        },
-        has_session: true,
-        has_keyring: true,
-    })
 }
 
 /// The IDs of an agent that root starts: no supplementary groups.

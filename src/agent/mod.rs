@@ -20,4 +20,5 @@ mod tls;
 
 pub use client::{AgentOptions, AgentProcess};
 pub use find::find_program;
+pub use pauses::{Jitter, Pauses};
 pub use program::run;

@@ -13,17 +13,19 @@ const JITTER_DIVISOR: u32 = 5;
 
 /// Changes a pause by at most a fifth, so that hosts that lost a server together do not come back together.
 #[derive(Debug)]
-pub(super) struct Jitter(u64);
+pub struct Jitter(u64);
 
 impl Jitter {
-    /// With a seed from the kernel, or from the address space's layout where that fails.
-    pub(super) fn new() -> Self {
+    /// With a seed from the kernel, or from the PID where that fails.
+    #[must_use]
+    pub fn new() -> Self {
         let fallback = || u64::from(std::process::id()) << 32 | 1;
         Self(sys::random_seed().unwrap_or_else(|_| fallback()) | 1)
     }
 
     /// A duration from 80 % to 120 % of `pause`.
-    pub(super) fn vary(&mut self, pause: Duration) -> Duration {
+    #[must_use]
+    pub fn vary(&mut self, pause: Duration) -> Duration {
         // xorshift64; the quality does not matter.
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -36,31 +38,33 @@ impl Jitter {
 
 /// The pauses after attempts that failed in a row.
 #[derive(Debug)]
-pub(super) struct Pauses {
+pub struct Pauses {
     failures: u32,
     first: Duration,
 }
 
 impl Pauses {
     /// Pauses of 1, 2, 4 … 30 seconds.
-    pub(super) const fn new() -> Self {
+    #[must_use]
+    pub const fn new() -> Self {
         Self::from_first(FIRST)
     }
 
     /// Pauses that begin with `first` and double up to 30 seconds.
-    pub(super) const fn from_first(first: Duration) -> Self {
+    #[must_use]
+    pub const fn from_first(first: Duration) -> Self {
         Self { failures: 0, first }
     }
 
     /// The pause after one more failure, without jitter.
-    pub(super) fn next_pause(&mut self) -> Duration {
+    pub fn next_pause(&mut self) -> Duration {
         let factor = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
         self.failures = self.failures.saturating_add(1).min(31);
         self.first.saturating_mul(factor).min(LONGEST)
     }
 
     /// Begins again with the first pause, because an attempt succeeded.
-    pub(super) const fn reset(&mut self) {
+    pub const fn reset(&mut self) {
         self.failures = 0;
     }
 }

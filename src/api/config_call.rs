@@ -14,6 +14,8 @@ pub enum ConfigCall {
     GetProgram(String),
     /// Change the programs of a text.
     EditProgram(ProgramEdit),
+    /// Return the state of the source.
+    SourceState,
     /// Return the settings of the server and the state of the item.
     GetSource,
     /// Save settings of the server.
@@ -100,6 +102,7 @@ impl ConfigCall {
         let (verb, target) = match self {
             Self::ListPrograms
             | Self::GetProgram(_)
+            | Self::SourceState
             | Self::GetSource
             | Self::TestSource(_)
             | Self::ListVersions

@@ -29,8 +29,8 @@ pub use method::{
 };
 pub use methods::METHODS;
 pub use request::{
-    ConfigView, DependencyNeed, DependencyView, JournalMatch, LogRef, ProcessView, Reply, Request,
-    RequestEffect, RequestTarget, RollingLimits, TargetResult,
+    ConfigView, DependencyNeed, DependencyView, JournalMatch, LogRef, ProcessView, RejectedText,
+    Reply, Request, RequestEffect, RequestTarget, RollingLimits, TargetResult,
 };
 pub use result_kind::ResultKind;
 pub use subject::{NAME_CHARS_MAX, RequestSubject};

@@ -44,6 +44,17 @@ pub enum LogRef {
     Process(String, Channel),
 }
 
+/// A text of the source of the configuration that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectedText {
+    /// The source.
+    pub item: String,
+    /// The MD5 of the text.
+    pub md5: String,
+    /// What is wrong with it: one line.
+    pub error: String,
+}
+
 /// Identifies the journal entries of one stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalMatch {
@@ -229,6 +240,11 @@ requests! {
     PlanUpdate => reads;
     /// Returns [`Reply::Diff`] if the plan of an update has this identifier. Faults: CANT_REREAD, FAILED.
     RereadIfPlan(plan: String as Word) => changes "reread";
+    /// Returns [`Reply::Done`] if the configuration read last has the text of the source with this MD5, and all groups are
+    /// as in it. Fault: FAILED.
+    IsTextApplied(md5: String as Value) => reads;
+    /// Returns [`Reply::Done`] and publishes CONFIG_SOURCE_REJECTED.
+    TextRejected(text: RejectedText as Value) => reads;
     /// Returns [`Reply::Lines`]: the errors and warnings of the configuration read last, one per line.
     ConfigProblems => reads;
     /// Returns [`Reply::Done`]. Faults: BAD_NAME, ALREADY_ADDED.

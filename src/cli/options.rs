@@ -101,7 +101,9 @@ const EXTRAS: &[ExtraOption] = &[
 /// The keys that have an option, with their sections.
 fn keys() -> impl Iterator<Item = (SectionKind, &'static ConfigKey, OptionSpec)> {
     let rows = |kind: SectionKind| kind.rows().iter().map(move |key| (kind, key));
-    let all = rows(SectionKind::Daemon).chain(rows(SectionKind::Nacos));
+    let all = rows(SectionKind::Daemon)
+        .chain(rows(SectionKind::Nacos))
+        .chain(rows(SectionKind::Source));
     all.filter_map(|(kind, key)| {
         let flag = key.flag?;
         Some((
@@ -159,8 +161,8 @@ pub fn parse_options(args: &[String], lookup: &dyn Lookup) -> Result<DaemonOptio
             None => {
                 let key = keys().nth(option.index - EXTRAS.len());
                 match key {
-                    Some((SectionKind::Nacos, key, _)) => {
-                        set_nacos(&mut options, key.name, option)?
+                    Some((kind @ (SectionKind::Nacos | SectionKind::Source), key, _)) => {
+                        set_source(&mut options, (kind, key.name), option)?
                     }
                     Some((_, key, _)) => set(&mut options, key.name, option, lookup)?,
                     None => {}
@@ -233,19 +235,20 @@ fn set(
     }
 }
 
-/// Stores the text of a key of `[nacos]`, which is read together with those of other origins.
-fn set_nacos(
+/// Stores the text of a key of `[nacos]` or `[source]`, which is read together with those of other origins.
+fn set_source(
     options: &mut DaemonOptions,
-    key: &'static str,
+    (section, key): (SectionKind, &'static str),
     given: &ParsedOption,
 ) -> Result<(), String> {
-    if options.nacos.iter().any(|(known, _)| *known == key) {
+    let is_same = |known: &(SectionKind, &str, String)| (known.0, known.1) == (section, key);
+    if options.source.iter().any(is_same) {
         return Err(conflicting(given));
     }
     let text = given.value.clone();
     options
-        .nacos
-        .push((key, text.unwrap_or_else(|| "true".to_owned())));
+        .source
+        .push((section, key, text.unwrap_or_else(|| "true".to_owned())));
     Ok(())
 }
 

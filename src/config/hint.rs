@@ -219,7 +219,10 @@ pub(super) fn of_key(kind: SectionKind, key: &str) -> Option<String> {
         | SectionKind::Listener
         | SectionKind::Fcgi => PROGRAM_SYNONYMS,
         SectionKind::Notify => NOTIFY_SYNONYMS,
-        SectionKind::Nacos | SectionKind::RpcInterface | SectionKind::CtlPlugin => &[],
+        SectionKind::Nacos
+        | SectionKind::Source
+        | SectionKind::RpcInterface
+        | SectionKind::CtlPlugin => &[],
     };
     let is_key = |name: &str| kind.keys().any(|known| known.name == name);
     let same = synonyms

@@ -10,7 +10,7 @@ use super::key::{ConfigKey, SectionKind, Topic, ValueKind, all};
 use super::lookup::Fake;
 use super::options::DaemonOptions;
 use super::spec::Config;
-use super::{load, read_nacos_settings};
+use super::{load, read_source_settings};
 
 /// Values to try: each kind of key accepts one of them, or the example of its row.
 const VALUES: &[&str] = &[
@@ -91,6 +91,7 @@ fn file(kind: SectionKind, key: &ConfigKey, line: &str) -> String {
         SectionKind::Include => format!("{main}[include]\nfiles=/tmp/*.ini\n{line}\n"),
         SectionKind::Notify => format!("{main}[notify:n]\ncommand=c\n{line}\n"),
         SectionKind::Nacos => format!("{main}[nacos]\nserver=h\ndataid=d\n{line}\n"),
+        SectionKind::Source => format!("{main}[source]\ncommand=c\n{line}\n"),
         SectionKind::RpcInterface => {
             let factory = "supervisor.rpcinterface:make_main_rpcinterface";
             format!(
@@ -118,12 +119,12 @@ fn meaning(kind: SectionKind, text: &str) -> Option<Value> {
         let password = spec.password.clone();
         return Some(json!([format!("{spec:?}"), password]));
     }
-    if kind == SectionKind::Nacos {
+    if matches!(kind, SectionKind::Nacos | SectionKind::Source) {
         let machine = Fake::default()
             .with("/etc/s.conf", text)
             .with("/etc/supervisor/nacos.password", "secret\n");
         let options = DaemonOptions::default();
-        let read = read_nacos_settings(Some("/etc/s.conf"), &options, &machine);
+        let read = read_source_settings(Some("/etc/s.conf"), &options, &machine);
         return Some(json!(read.ok()?));
     }
     let mut config = read(text)?;

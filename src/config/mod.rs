@@ -43,6 +43,7 @@ mod schedule;
 pub mod script;
 pub mod search;
 pub mod shlex;
+pub mod source;
 pub mod spec;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -52,8 +53,8 @@ pub mod watch;
 
 pub use glob::matches_name;
 pub use parse::{
-    build_group_change, load, load_with_places, parse_nacos_keys, read_nacos_settings,
-    read_nacos_texts,
+    build_group_change, load, load_with_places, parse_nacos_keys, read_nacos_texts,
+    read_source_settings,
 };
 pub use path::{absolute, expand_user, normalize};
 pub use problem::{

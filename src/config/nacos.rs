@@ -1,7 +1,6 @@
-//! The settings of a configuration that comes from a Nacos server, and the text that came from it.
+//! The item of a Nacos server that is the configuration, and how to reach it.
 
 use std::fmt;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +21,7 @@ const GROUP_CHARS_MAX: usize = 128;
 /// The shortest time that servers hold a listening request.
 const POLL_TIMEOUT_MIN: Seconds = Seconds(10);
 
-/// The item that is the configuration, how to reach it, and what its text may do.
+/// The item that is the configuration, and how to reach it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NacosSettings {
     /// Base URLs such as `http://127.0.0.1:8848/nacos`. Never empty.
@@ -37,37 +36,15 @@ pub struct NacosSettings {
     pub username: Option<String>,
     /// The password.
     pub password: String,
-    /// The snapshot is not used at start.
-    pub not_use_cache: bool,
     /// The interface of the server.
     pub api: NacosApi,
     /// How long the server holds a listening request.
     pub poll_timeout: Seconds,
     /// Pause between two reads of a server without listening.
     pub poll_interval: Seconds,
-    /// How long the start waits for the server before it uses the snapshot.
-    pub cache_wait: Seconds,
-    /// How long the start waits for the server if there is no snapshot.
-    pub start_timeout: Seconds,
-    /// The directory of snapshots. `None`: the default.
-    pub cache_dir: Option<String>,
-    /// What a changed text does.
-    pub on_change: OnChange,
-    /// Whether a text may remove all programs.
-    pub allow_empty: bool,
-    /// Maximum random delay before a changed text is applied.
-    pub splay: Seconds,
-    /// Patterns of section names that the text may have. Empty: see [`Self::allows_section`].
-    pub allow_sections: Vec<String>,
-    /// The users that programs of the text may run as. Empty: all.
-    pub pinned_users: Vec<String>,
     /// A file with the certificates of authorities. `None`: those of the system.
     pub tls_ca: Option<String>,
 }
-
-/// The sections that a text may have if its users are pinned and `allow_sections` is not set: those whose programs have a
-/// user of their own. `[program-default]` would change local programs, whose users are not pinned.
-const PINNED_SECTIONS: [&str; 3] = ["program:*", "group:*", "eventlistener:*"];
 
 impl NacosSettings {
     /// The name of the item in messages: namespace, group and data ID.
@@ -79,23 +56,6 @@ impl NacosSettings {
             &self.namespace
         };
         format!("{namespace}/{}/{}", self.group, self.dataid)
-    }
-
-    /// The name of the text in messages.
-    #[must_use]
-    pub fn display_name(&self) -> String {
-        format!("nacos:{}", self.item_name())
-    }
-
-    /// Whether the text may have a section of this name.
-    #[must_use]
-    pub fn allows_section(&self, name: &str) -> bool {
-        let matches = |pattern: &str| super::matches_name(pattern, name);
-        match (self.allow_sections.is_empty(), self.pinned_users.is_empty()) {
-            (true, true) => true,
-            (true, false) => PINNED_SECTIONS.into_iter().any(matches),
-            (false, _) => self.allow_sections.iter().any(|pattern| matches(pattern)),
-        }
     }
 }
 
@@ -110,35 +70,6 @@ impl fmt::Debug for NacosSettings {
     }
 }
 
-/// A text that is read after the local files, whose keys it replaces.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RemoteText {
-    /// Its name in messages, such as `nacos:public/DEFAULT_GROUP/supervisord.conf`.
-    pub name: String,
-    /// The text.
-    pub text: Arc<str>,
-    /// The MD5 of the text in lower-case hexadecimal digits.
-    pub md5: String,
-    /// The server that it came from. Empty: it came from a snapshot.
-    pub server: String,
-    /// What it may do.
-    pub settings: Arc<NacosSettings>,
-}
-
-impl RemoteText {
-    /// Creates the text of an item.
-    #[must_use]
-    pub fn new(settings: Arc<NacosSettings>, text: &str, md5: String, server: String) -> Self {
-        Self {
-            name: settings.display_name(),
-            text: text.into(),
-            md5,
-            server,
-            settings,
-        }
-    }
-}
-
 /// The HTTP interface of a Nacos server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -150,19 +81,6 @@ pub enum NacosApi {
     V1,
     /// Nacos 3.0 and later, with reads at intervals.
     V3,
-}
-
-/// What a changed text does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnChange {
-    /// It is applied like `supervisorctl update`.
-    #[default]
-    Apply,
-    /// It is reported. `supervisorctl update` applies it.
-    Notify,
-    /// Nothing until `supervisorctl update`.
-    Ignore,
 }
 
 /// Parses addresses separated by commas. Each becomes a base URL.
@@ -265,16 +183,6 @@ pub(super) fn api(text: &str) -> Result<NacosApi, String> {
     }
 }
 
-/// Parses what a changed text does.
-pub(super) fn on_change(text: &str) -> Result<OnChange, String> {
-    match strip(text).to_lowercase().as_str() {
-        "apply" => Ok(OnChange::Apply),
-        "notify" => Ok(OnChange::Notify),
-        "ignore" => Ok(OnChange::Ignore),
-        _ => Err(format!("invalid 'on_change' value {}", python_repr(text))),
-    }
-}
-
 /// Parses the time for which a server holds a request.
 pub(super) fn poll_timeout(text: &str) -> Result<Seconds, String> {
     let seconds = super::health::period(text)?;
@@ -285,12 +193,6 @@ pub(super) fn poll_timeout(text: &str) -> Result<Seconds, String> {
         ));
     }
     Ok(seconds)
-}
-
-/// Parses names separated by commas.
-pub(super) fn names(text: &str) -> Result<Vec<String>, String> {
-    let names = list(text);
-    Ok(names.into_iter().filter(|name| !name.is_empty()).collect())
 }
 
 #[cfg(test)]

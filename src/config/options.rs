@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::nacos::RemoteText;
+use super::key::SectionKind;
+use super::source::RemoteText;
 use crate::domain::{Bytes, Level};
 
 /// Values from the command line that replace those of the file.
@@ -64,8 +65,8 @@ pub struct DaemonOptions {
     /// Whether `[supervisord]` is required even if it could be implied: on a reread, because the file had the section
     /// before.
     pub needs_section: bool,
-    /// `--nacos-KEY`: keys of `[nacos]` with their texts, in the order given.
-    pub nacos: Vec<(&'static str, String)>,
+    /// `--nacos-KEY` and `--source-KEY`: keys of `[nacos]` and `[source]` with their texts, in the order given.
+    pub source: Vec<(SectionKind, &'static str, String)>,
     /// The text that is read after the local files. `None`: there is none.
     pub remote: Option<Arc<RemoteText>>,
     /// `--profile_options`: accepted, without effect.

@@ -106,6 +106,10 @@ pub fn sample() -> String {
     section(&mut text, "notify:thename", SectionKind::Notify, false);
     text.push_str("; The Nacos server that the configuration comes from.\n\n");
     section(&mut text, "nacos", SectionKind::Nacos, false);
+    text.push_str(
+        "; A command that prints the configuration, such as that of etcd, Consul or git.\n\n",
+    );
+    section(&mut text, "source", SectionKind::Source, false);
     text.push_str("; More files, separated by blanks. An included file cannot include others.\n\n");
     section(&mut text, "include", SectionKind::Include, false);
     text

@@ -20,13 +20,13 @@ pub use super::log_target::{
     JournalSpec, NamedTargets, SyslogForm, SyslogFormat, SyslogFraming, SyslogServer,
     SyslogTransport,
 };
-use super::nacos::RemoteText;
 pub use super::notification::{FlappingLimit, NotificationSpec, ReportCondition, ReportFormat};
 use super::problem::ConfigProblem;
 pub use super::resources::{CgroupLimits, CpuMax, KillMode, LimitAmount};
 pub use super::restart_policy::{RestartPolicy, UNLIMITED_RETRIES};
 pub use super::schedule::{CronMissed, CronOverlap, ScheduleSpec};
 pub use super::script::Script;
+use super::source::RemoteText;
 pub use super::watch::{BinaryWatch, ChangeReaction, DirectoryWatch, WatchSpec};
 
 use crate::domain::{

@@ -32,10 +32,14 @@ impl From<Reply> for ConfigAnswer {
     }
 }
 
-/// Whether the server of the configuration works.
+/// Whether the source of the configuration works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourceHealth {
-    /// The item can be read.
+    /// It is a Nacos server.
+    pub is_nacos: bool,
+    /// When the applied text was applied, in seconds since 1970.
+    pub applied_at: i64,
+    /// The text can be read.
     pub is_up: bool,
     /// The newest text was refused.
     pub is_rejected: bool,

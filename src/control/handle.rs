@@ -10,7 +10,8 @@ use tracing::Instrument as _;
 use super::call_statistics::CallStatistics;
 use super::config_calls::ConfigCalls;
 use crate::api::{
-    Caller, Fault, FaultCode, Grant, Method, Reply, Request, RequestEffect, audit_line,
+    Caller, Fault, FaultCode, Grant, Method, Permission, RejectedText, Reply, Request,
+    RequestEffect, audit_line,
 };
 use crate::domain::Line;
 pub use crate::engine::{EngineGone, RequestMessage};
@@ -29,6 +30,8 @@ pub struct ControlHandle {
     pub(super) config_calls: Arc<OnceLock<Arc<dyn ConfigCalls>>>,
     /// Notified when processes were added to or removed from an active group. No event reports that.
     reshaped: Arc<Notify>,
+    /// Notified after each request that changes something.
+    changed: Arc<Notify>,
     /// The calls so far.
     statistics: Arc<CallStatistics>,
 }
@@ -46,6 +49,7 @@ impl ControlHandle {
             log: Arc::new(log),
             config_calls: Arc::default(),
             reshaped: Arc::default(),
+            changed: Arc::default(),
             statistics: Arc::default(),
             put: Arc::new(put),
             places: Arc::new(tokio::sync::Semaphore::new(Self::INBOX_QUESTIONS_MAX)),
@@ -86,6 +90,30 @@ impl ControlHandle {
     /// wait.
     pub async fn groups_changed(&self) {
         self.reshaped.notified().await;
+    }
+
+    /// Waits until a client has changed something. Only one task may wait.
+    pub async fn client_changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Whether the configuration read last has the text of the source with this MD5, and all groups are as in it.
+    pub async fn is_text_applied(&self, md5: &str) -> bool {
+        self.call_as_daemon(Request::IsTextApplied(md5.to_owned()))
+            .await
+            .is_ok()
+    }
+
+    /// Publishes that a text of the source was refused.
+    pub async fn report_rejected(&self, text: RejectedText) {
+        // An engine that has ended has no listeners.
+        let _ = self.call_as_daemon(Request::TextRejected(text)).await;
+    }
+
+    /// Sends a request that no method makes.
+    async fn call_as_daemon(&self, request: Request) -> Result<Reply, Fault> {
+        let grant = super::grant_for(&Caller::DAEMON, Permission::Status)?;
+        self.call(Caller::DAEMON, grant, request).await
     }
 
     /// Asks the engine on behalf of `caller`, who needs the permission of `method`, and counts the call.
@@ -152,6 +180,7 @@ impl ControlHandle {
         let (answer, answered) = oneshot::channel();
         let reshaped =
             matches!(request.effect(), RequestEffect::Reshapes(_)).then(|| self.reshaped.clone());
+        let changed = (request.effect() != RequestEffect::Reads).then(|| self.changed.clone());
         let asked = RequestMessage {
             caller,
             grant,
@@ -161,6 +190,9 @@ impl ControlHandle {
             answer: Box::new(move |result| {
                 if let Some(reshaped) = reshaped {
                     reshaped.notify_one();
+                }
+                if let Some(changed) = changed {
+                    changed.notify_one();
                 }
                 drop(answer.send(result));
             }),

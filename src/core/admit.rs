@@ -8,7 +8,7 @@ use super::rights::{Rights, whole};
 use super::ticket::{AuditContext, Batch, BatchAction};
 use super::{Action, Actions, AuditLine, Fleet};
 use crate::api::{
-    AccessScope, AuditEntry, Caller, Fault, FaultCode, Grant, LogRef, Reply, Request,
+    AccessScope, AuditEntry, Caller, Fault, FaultCode, Grant, LogRef, RejectedText, Reply, Request,
     RequestTarget, Ticket,
 };
 use crate::config::spec::{GroupSpec, ProcessKind};
@@ -150,10 +150,17 @@ impl Fleet {
             Request::WriteLog { level, message } => {
                 emit(Action::Log(Line::said(level, &message)), scope, out)
             }
-            Request::RemoteEvent { kind, data } => {
-                let change = Arc::new(Change::RemoteCommunication { kind, data });
-                emit(Action::Publish(change), scope, out)
-            }
+            Request::IsTextApplied(md5) => self.admit_text_question(&md5),
+            Request::TextRejected(text) => publish(rejected(text), scope, out),
+            Request::RemoteEvent { kind, data } => publish(remote(kind, data), scope, out),
+        }
+    }
+
+    /// Succeeds if this text of the source is applied.
+    fn admit_text_question(&self, md5: &str) -> Result<Admission, Fault> {
+        match self.is_text_applied(md5) {
+            true => answered(Reply::Done),
+            false => Err(FaultCode::Failed.bare()),
         }
     }
 
@@ -493,6 +500,19 @@ fn emit(action: Action, scope: &AccessScope, out: &mut Actions) -> Result<Admiss
     whole(scope)?;
     out.push(action);
     answered(Reply::Done)
+}
+
+fn publish(change: Change, scope: &AccessScope, out: &mut Actions) -> Result<Admission, Fault> {
+    emit(Action::Publish(Arc::new(change)), scope, out)
+}
+
+const fn remote(kind: String, data: String) -> Change {
+    Change::RemoteCommunication { kind, data }
+}
+
+fn rejected(text: RejectedText) -> Change {
+    let RejectedText { item, md5, error } = text;
+    Change::ConfigRejected { item, md5, error }
 }
 
 /// The result of admission.

@@ -136,6 +136,21 @@ impl Fleet {
         self.take_over_live_changes(&live, out);
     }
 
+    /// Whether the configuration read last has the text of the source with this MD5, and all groups are as in it.
+    pub(super) fn is_text_applied(&self, md5: &str) -> bool {
+        let read = &self.configuration.last_read;
+        let is_read = read.remote.as_ref().is_some_and(|text| text.md5 == md5);
+        is_read && {
+            let ConfigDiff {
+                added,
+                changed,
+                removed,
+                ..
+            } = diff(&self.active_groups(), &read.groups);
+            added.is_empty() && changed.is_empty() && removed.is_empty()
+        }
+    }
+
     /// The active groups, in the order in which they were added.
     pub(super) fn active_groups(&self) -> Vec<Arc<GroupSpec>> {
         let groups = in_added_order(&self.groups).into_iter();

@@ -326,6 +326,15 @@ pub(super) const ACTIONS: &[CtlAction] = &[
              signal <signal name> <name> <name>\tSignal multiple processes or groups\n\
              signal <signal name> all\t\tSignal all processes",
         ),
+    action("source", daemon::source)
+        .about("Show where the configuration comes from besides local files (an item of a Nacos server, or a command), which text is applied, and the last error.")
+        .exits(&[
+            (exit::GENERIC, "the text cannot be read, or the newest one was refused"),
+            (exit::UNIMPLEMENTED, "the daemon does not support the action"),
+        ])
+        .own()
+        .flags(&[JSON])
+        .help("source\t\t\tShow where the configuration comes from\nsource --json\t\tThe same as one line of JSON"),
     action("start", process::start)
         .about("Start processes and wait until they are RUNNING or the start has failed.")
         .exits(&[

@@ -1,7 +1,7 @@
-//! Actions on the daemon itself: `shutdown`, `reload`, `open`, `version`.
+//! Actions on the daemon itself: `shutdown`, `reload`, `open`, `version`, `source`.
 
 use nix::errno::Errno;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::error::CtlError;
 use super::problems::report_refusal;
@@ -95,4 +95,121 @@ pub(super) fn version(session: &mut CtlSession, arguments: &str) -> Result<(), C
         version
     };
     session.say(&line)
+}
+
+/// The answer of `supervisord.getSource`. Daemons of other versions may lack members.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct SourceState {
+    kind: String,
+    item: String,
+    server: String,
+    md5: String,
+    newest_md5: String,
+    up: bool,
+    rejected: bool,
+    error: String,
+    read_at: i64,
+    applied_at: i64,
+    now: i64,
+    needs_restart: bool,
+}
+
+/// The action `source`.
+pub(super) fn source(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
+    if !session.words(arguments).is_empty() {
+        return session.refuse_arguments(exit::GENERIC);
+    }
+    if !session.is_up()? {
+        return Ok(());
+    }
+    let answer = match session.call("supervisord.getSource", Vec::new()) {
+        Ok(answer) => reply::as_text(&answer)?,
+        Err(failure) => return report_refusal(session, failure),
+    };
+    let state: SourceState = serde_json::from_str(&answer).unwrap_or_default();
+    if state.rejected || !state.up {
+        session.exit = exit::GENERIC;
+    }
+    if session.json {
+        return session.say(&answer);
+    }
+    for line in source_lines(&state) {
+        session.say(&line)?;
+    }
+    Ok(())
+}
+
+/// The state for people.
+fn source_lines(state: &SourceState) -> Vec<String> {
+    if state.kind == "files" {
+        return vec!["local files".to_owned()];
+    }
+    let ago = |time: i64| match time {
+        0 => "not in this run".to_owned(),
+        time => format!("{} seconds ago", (state.now - time).max(0)),
+    };
+    let mut lines = vec![
+        format!("{}: {}", state.kind, state.item),
+        format!("applied: MD5 {}, {}", state.md5, ago(state.applied_at)),
+    ];
+    let from = match state.server.as_str() {
+        "" => String::new(),
+        server => format!(", from {server}"),
+    };
+    lines.push(format!("read: {}{from}", ago(state.read_at)));
+    if state.newest_md5 != state.md5 {
+        let fate = if state.rejected {
+            "refused"
+        } else {
+            "not applied"
+        };
+        lines.push(format!("newest: MD5 {}, {fate}", state.newest_md5));
+    }
+    if !state.error.is_empty() {
+        lines.push(format!("error: {}", state.error));
+    }
+    if state.needs_restart {
+        lines.push(
+            "changes in [supervisord] and of HTTP servers take effect after reload".to_owned(),
+        );
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_of_the_source_is_told_in_lines() {
+        let files = SourceState {
+            kind: "files".to_owned(),
+            ..SourceState::default()
+        };
+        assert_eq!(source_lines(&files), ["local files"]);
+        let state = SourceState {
+            kind: "command".to_owned(),
+            item: "command:git".to_owned(),
+            server: "/usr/bin/git".to_owned(),
+            md5: "aa".to_owned(),
+            newest_md5: "bb".to_owned(),
+            rejected: true,
+            error: "git: exit status 1".to_owned(),
+            read_at: 90,
+            applied_at: 40,
+            now: 100,
+            ..SourceState::default()
+        };
+        assert_eq!(
+            source_lines(&state),
+            [
+                "command: command:git",
+                "applied: MD5 aa, 60 seconds ago",
+                "read: 10 seconds ago, from /usr/bin/git",
+                "newest: MD5 bb, refused",
+                "error: git: exit status 1",
+            ]
+        );
+    }
 }

@@ -8,10 +8,11 @@ use super::machine::Machine;
 use super::reload::{load_error, refuse_empty};
 use crate::config::edited_files::EditedFiles;
 use crate::config::lookup::{Lookup as _, LookupError};
-use crate::config::nacos::{NacosSettings, RemoteText};
+
 use crate::config::options::DaemonOptions;
 use crate::config::plan::UpdatePlan;
 use crate::config::saved_settings::SETTINGS_FILE;
+use crate::config::source::{RemoteText, SourceSettings};
 use crate::config::spec::GroupSpec;
 use crate::config::{self};
 use crate::effects::LoadError;
@@ -72,7 +73,9 @@ impl Reading {
                 _ => self.document(name)?,
             });
         }
+        let is_writable = |text: &Arc<RemoteText>| text.settings.nacos().is_some();
         Ok(ConfigDocuments {
+            is_remote_writable: remote.as_ref().is_some_and(is_writable),
             documents,
             places,
             groups: config.groups,
@@ -124,7 +127,7 @@ impl Reading {
         config::read_nacos_texts(path, &self.options, &*self.machine)
     }
 
-    fn parse_settings(&self, keys: &[(String, String)]) -> Result<NacosSettings, String> {
+    fn parse_settings(&self, keys: &[(String, String)]) -> Result<SourceSettings, String> {
         config::parse_nacos_keys(keys, &*self.machine)
     }
 }

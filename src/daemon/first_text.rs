@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::machine::Machine;
-use crate::config::nacos::NacosSettings;
 use crate::config::options::DaemonOptions;
+use crate::config::source::SourceSettings;
 use crate::config::{self, ConfigErrors};
 use crate::source::{FirstText, FirstTextError, fetch_first_text};
 use crate::{agent, engine};
@@ -17,7 +17,7 @@ pub(super) fn agent_program() -> PathBuf {
 
 /// Reads the text. `waiting`: see [`fetch_first_text`].
 pub(super) fn fetch(
-    settings: &Arc<NacosSettings>,
+    settings: &Arc<SourceSettings>,
     waiting: impl FnOnce(&str),
 ) -> Result<FirstText, FirstTextError> {
     fetch_first_text(settings, &agent_program(), waiting)
@@ -37,7 +37,7 @@ pub(super) fn add_first_text(
     machine: &Machine,
 ) -> Result<Vec<crate::domain::Line>, NoFirstText> {
     let path = options.config_path.as_deref();
-    let settings = config::read_nacos_settings(path, options, machine);
+    let settings = config::read_source_settings(path, options, machine);
     let Some(settings) = settings.map_err(NoFirstText::Settings)? else {
         return Ok(Vec::new());
     };

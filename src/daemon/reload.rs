@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::check;
 use super::machine::Machine;
 use crate::config::options::DaemonOptions;
 use crate::config::spec::{Config, GroupChange, GroupChangeResult, GroupSpec};
@@ -42,11 +43,16 @@ impl ConfigReading {
             true => self.options_of_next_run()?,
             false => self.newest_options()?,
         };
-        let config = config::load(&path, &options, &*self.machine).map_err(load_error)?;
+        let config = config::load(&path, &options, &*self.machine).map_err(|errors| {
+            if options.remote.is_some() {
+                self.source.refused(&check::report(&errors, false));
+            }
+            load_error(errors)
+        })?;
         if let Some(sentence) = user_refused(&config).filter(|_| begins_anew) {
             return Err(LoadError::of(sentence));
         }
-        refuse_empty(&config)?;
+        refuse_empty(&config).inspect_err(|error| self.source.refused(&error.sentence))?;
         self.note_loaded(&config);
         Ok(config)
     }
@@ -80,7 +86,7 @@ impl ConfigReading {
     /// The options of a run that begins with this reading: the settings of the server may be others.
     fn options_of_next_run(&self) -> Result<DaemonOptions, LoadError> {
         let path = self.options.config_path.as_deref();
-        let settings = config::read_nacos_settings(path, &self.options, &*self.machine);
+        let settings = config::read_source_settings(path, &self.options, &*self.machine);
         let settings = settings.map_err(load_error)?;
         if settings.as_ref() == self.source.settings().map(|settings| &**settings) {
             return self.newest_options();
@@ -110,10 +116,10 @@ impl ConfigReading {
 /// Refuses a text of a server that would remove all programs: more likely an accident than intended.
 pub(super) fn refuse_empty(config: &Config) -> Result<(), LoadError> {
     match &config.remote {
-        Some(remote) if config.groups.is_empty() && !remote.settings.allow_empty => {
+        Some(remote) if config.groups.is_empty() && !remote.settings.rules.allow_empty => {
+            let (name, section) = (&remote.name, remote.settings.section());
             Err(LoadError::of(format!(
-                "{} would remove all programs (allow_empty=true in [nacos], or --nacos-allow-empty, permits that)",
-                remote.name
+                "{name} would remove all programs (allow_empty=true in [{section}], or --{section}-allow-empty, permits that)"
             )))
         }
         _ => Ok(()),

@@ -154,8 +154,8 @@ fn with_config_path(
     mut options: DaemonOptions,
     machine: &Machine,
 ) -> Result<DaemonOptions, Fatal> {
-    // Differs: a configuration of a server needs no file.
-    if options.config_path.is_none() && !has_server(&options, machine) {
+    // Differs: a configuration of a server or a command needs no file.
+    if options.config_path.is_none() && !has_source(&options, machine) {
         let found = search::find_config(argv0, machine);
         let found = found.ok_or_else(|| Fatal::Usage(search::not_found(argv0, machine)))?;
         options.config_path = Some(found);
@@ -164,9 +164,12 @@ fn with_config_path(
     Ok(options)
 }
 
-/// Whether the command line or the environment names a server of the configuration.
-fn has_server(options: &DaemonOptions, machine: &Machine) -> bool {
-    options.nacos.iter().any(|(key, _)| *key == "server")
+/// Whether the command line or the environment names a source of the configuration.
+fn has_source(options: &DaemonOptions, machine: &Machine) -> bool {
+    options
+        .source
+        .iter()
+        .any(|(_, key, _)| matches!(*key, "server" | "command"))
         || machine
             .settings_env()
             .iter()
@@ -176,7 +179,7 @@ fn has_server(options: &DaemonOptions, machine: &Machine) -> bool {
 /// Reads the configuration, recovers the state of a previous daemon and runs the daemon.
 fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCode, Fatal> {
     sys::check_kernel().map_err(|error| Fatal::Usage(error.to_string()))?;
-    if options.config_path.is_none() && !has_server(&options, &machine) && sys::effective_uid() == 0
+    if options.config_path.is_none() && !has_source(&options, &machine) && sys::effective_uid() == 0
     {
         eprintln!(
             "{argv0}: UserWarning: Supervisord is running as root and it is searching for its configuration file in \

@@ -173,6 +173,15 @@ changes! {
             /// The data.
             data: String,
         }
+        /// A text of the source of the configuration was refused. Nothing was changed.
+        ConfigRejected {
+            /// The source.
+            item: String,
+            /// The MD5 of the text.
+            md5: String,
+            /// What is wrong with it: one line.
+            error: String,
+        }
         /// A tick period has passed.
         Tick {
             /// The period.
@@ -296,6 +305,7 @@ impl Change {
             Self::ProcessCommunication { .. }
             | Self::ProcessLog { .. }
             | Self::RemoteCommunication { .. }
+            | Self::ConfigRejected { .. }
             | Self::Tick { .. } => None,
         }
     }
@@ -306,6 +316,7 @@ impl Change {
         let data = match self {
             Self::ProcessCommunication { data, .. } | Self::ProcessLog { data, .. } => data.len(),
             Self::RemoteCommunication { kind, data } => kind.len() + data.len(),
+            Self::ConfigRejected { item, md5, error } => item.len() + md5.len() + error.len(),
             Self::ProcessHealth { reason, .. } => reason.len(),
             Self::ProcessState { .. }
             | Self::SupervisorState(_)

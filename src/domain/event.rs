@@ -156,6 +156,10 @@ events! {
     PROCESS_GROUP_REMOVED in PROCESS_GROUP: "A process group was removed."
         = Change::GroupRemoved(group)
         => "groupname:{group}\n";
+    CONFIG_SOURCE in EVENT: "Something happened to the text of the source of the configuration: an item of a Nacos server, or the output of a command. Supervisor does not have these events.";
+    CONFIG_SOURCE_REJECTED in CONFIG_SOURCE: "The newest text of the source was refused, once for each text. Nothing was changed."
+        = Change::ConfigRejected { item, md5, error }
+        => "source:{item} md5:{md5}\n{error}";
 }
 
 /// The values in payloads that need a description, with it. The names `process`, `group`, `pid` and `data` need none.
@@ -175,6 +179,12 @@ pub const EVENT_VALUES: &[(&str, &str)] = &[
         "The type that the client of sendRemoteCommEvent chose.",
     ),
     ("reason", "Why the health check failed."),
+    (
+        "item",
+        "The source: namespace, group and data ID of the item, or the command.",
+    ),
+    ("md5", "The MD5 of the text."),
+    ("error", "What is wrong with the text, in one line."),
     ("when", "Seconds since the epoch, a multiple of the period."),
     (
         "causes",
@@ -398,6 +408,14 @@ mod tests {
             ),
             (Change::GroupAdded(group()), "groupname:cats\n".to_owned()),
             (Change::GroupRemoved(group()), "groupname:cats\n".to_owned()),
+            (
+                Change::ConfigRejected {
+                    item: "public/G/d".to_owned(),
+                    md5: "0123".to_owned(),
+                    error: "d:3:11: wrong".to_owned(),
+                },
+                "source:public/G/d md5:0123\nd:3:11: wrong".to_owned(),
+            ),
             (tick(TickPeriod::Seconds5), "when:1200".to_owned()),
             (tick(TickPeriod::Seconds60), "when:1200".to_owned()),
             (tick(TickPeriod::Seconds3600), "when:1200".to_owned()),

@@ -77,6 +77,11 @@ const SECTIONS: &[(SectionKind, &str, &str)] = &[
         "nacos",
         "The server that the configuration comes from, besides the local files. Each key KEY is also the option `--nacos-KEY` of supervisord(8), with `-` for `_`, and the variable `NACOS_KEY` in capital letters. The command line wins over the environment, that over the settings that the web page saves in `supervisord.nacos.conf` beside the configuration file, and those over this section. The text of the item replaces keys of the local files one by one. A changed text is applied like `supervisorctl update`; a text with an error changes nothing. Changed keys take effect at the next start. (new)",
     ),
+    (
+        SectionKind::Source,
+        "source",
+        "A command that prints the configuration, besides the local files: of etcd, Consul, git or any other store. Each key KEY is also the option `--source-KEY` of supervisord(8), with `-` for `_`, which wins over this section. The command runs without a shell and without privileges: as `nobody` if the daemon is root, and as root only with `user=root`. Its working directory is `/`. The text that it prints replaces keys of the local files one by one. A changed text is applied like `supervisorctl update`. If the command fails (an exit status other than 0, no output, more than `maxbytes`, longer than `timeout`) or the text has an error, nothing changes. A configuration has one source: this section or `[nacos]`. Changed keys take effect at the next start. (new)",
+    ),
 ];
 
 /// The introduction of a topic.

@@ -8,18 +8,25 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
+use super::item_of;
 use super::status::SourceStatus;
 use super::thread;
-use crate::agent::protocol::{AgentAnswer, FailureKind, HistoryEntry, ItemFailure, ItemText};
-use crate::config::nacos::{NacosSettings, RemoteText};
+use crate::agent::protocol::{
+    AgentAnswer, FailureKind, HistoryEntry, ItemFailure, ItemText, NacosItem,
+};
+use crate::config::source::{RemoteText, SourceSettings};
 use crate::control::ControlHandle;
 use crate::domain::Line;
 use crate::heartbeat::Heartbeats;
+use crate::sys;
 
 /// How long the end of a run waits for the thread, which waits for the agent.
 const STOP_WAIT: Duration = Duration::from_secs(3);
 /// How long a reading of the configuration waits for the newest text.
 const REFRESH_WAIT: Duration = Duration::from_secs(5);
+
+/// Maximum size of a report on a text that was refused, in bytes.
+const REPORT_BYTES_MAX: usize = 16 << 10;
 
 /// What the source needs of a run.
 pub struct SourceOptions {
@@ -46,6 +53,8 @@ pub(super) struct SourceShared {
     /// The text of the configuration that was read last without an error.
     pub(super) loaded: Mutex<Option<Arc<RemoteText>>>,
     pub(super) status: Mutex<SourceStatus>,
+    /// The errors of the text that was read last and refused, with their lines.
+    pub(super) report: Mutex<String>,
 }
 
 /// Locks one of the values of [`SourceShared`].
@@ -70,7 +79,7 @@ pub(super) enum SourceOrder {
 /// A question to the server of an item.
 #[derive(Debug, Clone)]
 pub(super) struct ServerQuestion {
-    pub(super) settings: Arc<NacosSettings>,
+    pub(super) item: NacosItem,
     pub(super) kind: QuestionKind,
 }
 
@@ -114,12 +123,16 @@ impl SourceHandle {
         *lock(&shared.newest) = options.remote.clone();
         *lock(&shared.loaded) = options.remote.clone();
         if let Some(remote) = &options.remote {
+            let now = sys::now().wall.secs();
             *lock(&shared.status) = SourceStatus {
+                kind: remote.settings.kind(),
                 item: remote.settings.item_name(),
                 md5: remote.md5.clone(),
                 newest_md5: remote.md5.clone(),
                 server: remote.server.clone(),
                 is_up: !remote.server.is_empty(),
+                read_at: if remote.server.is_empty() { 0 } else { now },
+                applied_at: now,
                 ..SourceStatus::default()
             };
         }
@@ -156,9 +169,9 @@ impl SourceHandle {
         }
     }
 
-    /// The settings of the item. `None`: the configuration is in local files.
+    /// The settings of the source. `None`: the configuration is in local files.
     #[must_use]
-    pub fn settings(&self) -> Option<&Arc<NacosSettings>> {
+    pub fn settings(&self) -> Option<&Arc<SourceSettings>> {
         self.inner.remote.as_ref().map(|remote| &remote.settings)
     }
 
@@ -166,7 +179,11 @@ impl SourceHandle {
     #[must_use]
     pub fn status(&self) -> Option<SourceStatus> {
         self.inner.remote.as_ref()?;
-        Some(lock(&self.inner.shared.status).clone())
+        let mut status = lock(&self.inner.shared.status).clone();
+        if status.is_rejected {
+            status.report = lock(&self.inner.shared.report).clone();
+        }
+        Some(status)
     }
 
     /// Asks the server for the newest text and returns it, or the newest known one if no server answers. Blocks for some
@@ -193,12 +210,22 @@ impl SourceHandle {
         Ok(lock(&shared.newest).clone())
     }
 
+    /// Records that the newest text was refused. `report`: its errors with their lines, which may contain secrets.
+    pub fn refused(&self, report: &str) {
+        let mut end = report.len().min(REPORT_BYTES_MAX);
+        while !report.is_char_boundary(end) {
+            end -= 1;
+        }
+        report[..end].clone_into(&mut lock(&self.inner.shared.report));
+    }
+
     /// Records that the configuration was read with this text.
     pub fn loaded(&self, remote: Option<&Arc<RemoteText>>, needs_restart: bool) {
         if self.inner.remote.is_none() {
             return;
         }
         *lock(&self.inner.shared.loaded) = remote.cloned();
+        lock(&self.inner.shared.report).clear();
         lock(&self.inner.shared.status).needs_restart = needs_restart;
         if let Some(orders) = &*lock(&self.inner.orders) {
             // A thread that has ended stores nothing.
@@ -210,10 +237,11 @@ impl SourceHandle {
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn read_item(&self, settings: Arc<NacosSettings>) -> Result<ItemText, ItemFailure> {
-        match self.ask(settings, QuestionKind::Read).await? {
+    pub async fn read_item(&self, settings: &SourceSettings) -> Result<ItemText, ItemFailure> {
+        let item = nacos_item(Some(settings))?;
+        match self.ask(item, QuestionKind::Read).await? {
             AgentAnswer::Text(text) => Ok(text),
-            _ => Err(no_agent()),
+            _ => Err(no_agent("")),
         }
     }
 
@@ -227,11 +255,11 @@ impl SourceHandle {
         md5: String,
         author: String,
     ) -> Result<ItemText, ItemFailure> {
-        let settings = self.settings().cloned().ok_or_else(no_agent)?;
+        let item = nacos_item(self.settings().map(|settings| &**settings))?;
         let publish = QuestionKind::Publish { text, md5, author };
-        match self.ask(settings, publish).await? {
+        match self.ask(item, publish).await? {
             AgentAnswer::Text(text) => Ok(text),
-            _ => Err(no_agent()),
+            _ => Err(no_agent("")),
         }
     }
 
@@ -240,10 +268,10 @@ impl SourceHandle {
     /// # Errors
     /// Why there is no list.
     pub async fn history(&self) -> Result<Vec<HistoryEntry>, ItemFailure> {
-        let settings = self.settings().cloned().ok_or_else(no_agent)?;
-        match self.ask(settings, QuestionKind::History).await? {
+        let item = nacos_item(self.settings().map(|settings| &**settings))?;
+        match self.ask(item, QuestionKind::History).await? {
             AgentAnswer::History { entries } => Ok(entries),
-            _ => Err(no_agent()),
+            _ => Err(no_agent("")),
         }
     }
 
@@ -252,10 +280,10 @@ impl SourceHandle {
     /// # Errors
     /// Why there is none.
     pub async fn history_text(&self, entry: String) -> Result<ItemText, ItemFailure> {
-        let settings = self.settings().cloned().ok_or_else(no_agent)?;
-        match self.ask(settings, QuestionKind::HistoryText(entry)).await? {
+        let item = nacos_item(self.settings().map(|settings| &**settings))?;
+        match self.ask(item, QuestionKind::HistoryText(entry)).await? {
             AgentAnswer::Text(text) => Ok(text),
-            _ => Err(no_agent()),
+            _ => Err(no_agent("")),
         }
     }
 
@@ -264,24 +292,20 @@ impl SourceHandle {
     /// # Errors
     /// Why there is no list.
     pub async fn listeners(&self) -> Result<Vec<(String, String)>, ItemFailure> {
-        let settings = self.settings().cloned().ok_or_else(no_agent)?;
-        match self.ask(settings, QuestionKind::Listeners).await? {
+        let item = nacos_item(self.settings().map(|settings| &**settings))?;
+        match self.ask(item, QuestionKind::Listeners).await? {
             AgentAnswer::Listeners { hosts } => Ok(hosts),
-            _ => Err(no_agent()),
+            _ => Err(no_agent("")),
         }
     }
 
-    async fn ask(
-        &self,
-        settings: Arc<NacosSettings>,
-        kind: QuestionKind,
-    ) -> Result<AgentAnswer, ItemFailure> {
+    async fn ask(&self, item: NacosItem, kind: QuestionKind) -> Result<AgentAnswer, ItemFailure> {
         let (answer, answered) = oneshot::channel();
-        let question = Box::new(ServerQuestion { settings, kind });
-        let orders = self.orders().ok_or_else(no_agent)?;
+        let question = Box::new(ServerQuestion { item, kind });
+        let orders = self.orders().ok_or_else(|| no_agent(""))?;
         let order = SourceOrder::Ask(question, answer);
-        orders.send(order).map_err(|_| no_agent())?;
-        answered.await.unwrap_or_else(|_| Err(no_agent()))
+        orders.send(order).map_err(|_| no_agent(""))?;
+        answered.await.unwrap_or_else(|_| Err(no_agent("")))
     }
 
     /// The thread's inbox. Starts the thread if it does not exist. `None`: the run begins or ends, or there are no threads.
@@ -310,10 +334,21 @@ impl SourceHandle {
     }
 }
 
-/// The failure of a question that no agent answers.
-pub(super) fn no_agent() -> ItemFailure {
-    ItemFailure {
-        kind: FailureKind::Away,
-        message: "supervisord-agent does not answer".to_owned(),
-    }
+/// The item of these settings, as the agent needs it.
+fn nacos_item(settings: Option<&SourceSettings>) -> Result<NacosItem, ItemFailure> {
+    let item = settings.and_then(SourceSettings::nacos).map(item_of);
+    item.ok_or_else(|| ItemFailure {
+        kind: FailureKind::Unsupported,
+        message: "the configuration does not come from a Nacos server".to_owned(),
+    })
+}
+
+/// The failure of a question that no agent answers. `why`: why there is none. Empty: it is not known.
+pub(super) fn no_agent(why: &str) -> ItemFailure {
+    let message = match why {
+        "" => "supervisord-agent does not answer".to_owned(),
+        why => format!("supervisord-agent does not answer: {why}"),
+    };
+    let kind = FailureKind::Away;
+    ItemFailure { kind, message }
 }

@@ -1,10 +1,13 @@
-//! Where the configuration comes from besides local files: an item of a Nacos server.
+//! Where the configuration comes from besides local files: an item of a Nacos server, or the output of a command.
 //!
 //! A start gets the text with [`fetch_first_text`], before the daemon has threads. From then on the thread `source` watches
-//! the item through the agent, has changed texts applied like an update, and stores each applied text as the snapshot of
+//! the item through the agent, or runs the command again and again, has changed texts applied like an update, and stores each applied text as the snapshot of
 //! the next start. Every reading of the configuration, also one that a client asks for, gets the newest text first
 //! ([`SourceHandle::newest_text`]).
 
+mod agent_link;
+mod command;
+mod command_watch;
 mod editor;
 mod first_text;
 mod handle;

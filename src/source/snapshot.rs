@@ -11,7 +11,7 @@ use md5::{Digest as _, Md5};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::protocol::TEXT_BYTES_MAX;
-use crate::config::nacos::NacosSettings;
+use crate::config::source::{SourceOrigin, SourceSettings};
 use crate::domain::percent_encoded;
 use crate::sys::{effective_uid, read_secret_file, replace_secret_file};
 
@@ -58,22 +58,27 @@ pub(super) struct SnapshotFiles {
 }
 
 impl SnapshotFiles {
-    /// The files for the item of these settings.
+    /// The files for the source of these settings.
     #[must_use]
-    pub(super) fn of(settings: &NacosSettings) -> Self {
-        let namespace = match settings.namespace.as_str() {
-            "" => "public",
-            namespace => namespace,
-        };
+    pub(super) fn of(settings: &SourceSettings) -> Self {
         let encoded = |text: &str| percent_encoded(text, KEPT);
-        let name = format!(
-            "{}@@{}@@{}",
-            encoded(namespace),
-            encoded(&settings.group),
-            encoded(&settings.dataid)
-        );
+        let name = match &settings.origin {
+            SourceOrigin::Nacos(item) => {
+                let namespace = match item.namespace.as_str() {
+                    "" => "public",
+                    namespace => namespace,
+                };
+                [namespace, &item.group, &item.dataid].map(encoded)
+            }
+            // The same program prints other texts with other arguments, which may be long and secret.
+            SourceOrigin::Command(command) => {
+                let program = command.program().rsplit('/').next().unwrap_or_default();
+                let arguments = md5_of(&command.argv.join("\0"));
+                ["command", program, &arguments].map(encoded)
+            }
+        };
         Self {
-            path: directory(settings).join(name),
+            path: directory(settings).join(name.join("@@")),
         }
     }
 
@@ -174,13 +179,13 @@ fn make_directory(path: &Path) -> io::Result<()> {
 }
 
 /// The directory of snapshots.
-fn directory(settings: &NacosSettings) -> PathBuf {
+fn directory(settings: &SourceSettings) -> PathBuf {
     let variable = |name: &str| {
         let value = std::env::var_os(name)?;
         let first = value.to_str()?.split(':').next()?.to_owned();
         first.starts_with('/').then(|| PathBuf::from(first))
     };
-    if let Some(directory) = &settings.cache_dir {
+    if let Some(directory) = &settings.rules.cache_dir {
         return PathBuf::from(directory);
     }
     if let Some(directory) = variable("STATE_DIRECTORY") {
@@ -225,6 +230,75 @@ mod tests {
         for end in ["", PREVIOUS, META] {
             let meta = std::fs::metadata(files.with_end(end)).expect("there");
             assert_eq!(meta.permissions().mode() & 0o777, 0o600, "{end}");
+        }
+        std::fs::remove_dir_all(dir).expect("removed");
+    }
+
+    /// Names the directory for a process that writes snapshots until it is killed.
+    const WRITER: &str = "SNAPSHOT_WRITER";
+
+    /// A text whose lines all have the number, and of which there are as many as the number says: a part or a mixture of
+    /// texts differs from all of them.
+    fn text_of(number: usize) -> String {
+        format!("; {number}\n").repeat(1 + number % 5000)
+    }
+
+    /// Kills a process that writes one snapshot after another, at random moments within the writes.
+    ///
+    /// It proves that no order of the system calls of [`SnapshotFiles::write`] leaves a text that is cut, mixed or unknown to
+    /// the `.meta` file, as the next process sees it. It does not prove what a power failure leaves, for which the calls
+    /// sync files before they rename them.
+    #[test]
+    fn a_writer_that_is_killed_leaves_a_whole_text() {
+        use std::io::Read as _;
+        if let Some(dir) = std::env::var_os(WRITER) {
+            let path = PathBuf::from(dir).join("a/ns@@G@@id");
+            let files = SnapshotFiles { path };
+            for number in (1..).cycle() {
+                files.write(&text_of(number), "s", 1).expect("written");
+                println!("written");
+            }
+        }
+        let is_full = std::env::var("KILLS").is_ok_and(|word| word == "full");
+        let (dir, files) = files("killed");
+        let own = std::env::current_exe().expect("known");
+        let name = "source::snapshot::tests::a_writer_that_is_killed_leaves_a_whole_text";
+        for round in 0..if is_full { 200 } else { 20 } {
+            let mut writer = std::process::Command::new(&own)
+                .args(["--exact", name, "--nocapture"])
+                .env(WRITER, &dir)
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .expect("started");
+            // It writes: the header of the tests, and then its first text.
+            let mut said = Vec::new();
+            let mut stdout = writer.stdout.take().expect("piped");
+            while !said.ends_with(b"written\n") {
+                let mut byte = [0];
+                stdout.read_exact(&mut byte).expect("it writes");
+                said.push(byte[0]);
+            }
+            let random = crate::sys::random_seed().expect("random") % 3000;
+            std::thread::sleep(std::time::Duration::from_micros(random));
+            writer.kill().expect("killed");
+            writer.wait().expect("reaped");
+            let known = files.known_texts();
+            let last = files.read_text(&files.path, &known);
+            let last = last.unwrap_or_else(|error| panic!("round {round}: {error}"));
+            let last = last.expect("there is one");
+            let number = last
+                .text
+                .lines()
+                .next()
+                .and_then(|line| line[2..].parse().ok());
+            assert_eq!(
+                Some(&last.text),
+                number.map(text_of).as_ref(),
+                "round {round}"
+            );
+            // The one before it may be missing in the first round only.
+            let previous = files.read_text(&files.with_end(PREVIOUS), &known);
+            assert!(previous.is_ok(), "round {round}: {previous:?}");
         }
         std::fs::remove_dir_all(dir).expect("removed");
     }

@@ -1,32 +1,26 @@
-//! The thread `source`: watches the item through the agent and has changed texts applied.
+//! The thread `source`: watches the item through the agent, or runs the command, and has changed texts applied.
 
-use std::collections::HashMap;
 use std::future::pending;
 use std::io;
-use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use tokio::io::Interest;
-use tokio::net::UnixStream;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-use super::handle::{
-    QuestionKind, ServerQuestion, SourceOrder, SourcePeers, SourceShared, lock, no_agent,
-};
+use super::agent_link::{AgentLink, AnswerTo, LinkEvent, answer};
+use super::command_watch::CommandWatch;
+use super::handle::{QuestionKind, ServerQuestion, SourceOrder, SourcePeers, SourceShared, lock};
 use super::item_of;
 use super::snapshot::SnapshotFiles;
 use crate::agent::protocol::{
     AgentAnswer, AgentOrder, AgentReport, FailureKind, ItemFailure, ItemText,
 };
-use crate::agent::{AgentOptions, AgentProcess};
-use crate::api::{Caller, Fault, Reply};
-use crate::config::nacos::{NacosSettings, OnChange, RemoteText};
+use crate::api::{Caller, Fault, RejectedText, Reply};
+use crate::config::source::{OnChange, RemoteText, SourceOrigin, SourceSettings};
 use crate::control::UpdateSteps;
 use crate::domain::Line;
 use crate::heartbeat::Heartbeats;
@@ -34,14 +28,8 @@ use crate::sys;
 
 /// Changes within this time are applied together.
 const COALESCE: Duration = Duration::from_millis(500);
-/// A text that was read within this time is the newest one.
+/// A text of a server that was read within this time is the newest one.
 const FRESH: Duration = Duration::from_secs(1);
-/// The pause before the first restart of the agent. It doubles up to [`RESTART_MAX`].
-const RESTART_FIRST: Duration = Duration::from_millis(200);
-const RESTART_MAX: Duration = Duration::from_secs(30);
-/// An agent that ran this long begins with the first pause again.
-const STABLE: Duration = Duration::from_secs(60);
-
 type UpdateResult = Result<Reply, Fault>;
 
 /// Starts the thread. `remote`: the text of the running configuration; `None`: the thread only answers questions. `running`
@@ -63,57 +51,41 @@ pub(super) fn spawn_thread(
     let thread = std::thread::Builder::new().name("source".to_owned());
     thread.spawn(move || {
         let _heartbeat = heartbeats.register_end("source");
+        let settings = remote.as_ref().map(|remote| Arc::clone(&remote.settings));
+        let command = match settings.as_ref().map(|settings| &settings.origin) {
+            Some(SourceOrigin::Command(command)) => Some(CommandWatch::new(command.clone())),
+            _ => None,
+        };
+        let is_watching = settings.as_ref().is_some_and(|it| it.nacos().is_some());
         let mut source = SourceThread {
-            settings: remote.as_ref().map(|remote| Arc::clone(&remote.settings)),
-            program: agent,
+            settings,
+            link: AgentLink::new(agent, is_watching),
+            command,
             shared,
             peers,
-            agent: None,
-            start_agent_at: Some(Instant::now()),
-            pause: RESTART_FIRST,
-            answers: HashMap::new(),
-            next_id: 1,
             failed_as: None,
             read_at: None,
             apply_at: None,
             update: None,
-            applied: remote,
+            is_pending: false,
         };
+        source.begin(remote);
         runtime.block_on(source.run(inbox));
-        // The agent ends with the value; then those who wait may go on.
+        // The agent and the command end with the value; then those who wait may go on.
         drop(source);
         drop(running);
     })?;
     Ok(())
 }
 
-/// The agent with its descriptor in the runtime.
-struct RunningAgent {
-    process: AgentProcess,
-    /// A duplicate of its descriptor, which the runtime waits for.
-    readiness: UnixStream,
-    since: Instant,
-}
-
-/// Who gets the answer to an order of the agent.
-enum AnswerTo {
-    Refresh(SyncSender<Result<(), ItemFailure>>),
-    Asker(oneshot::Sender<Result<AgentAnswer, ItemFailure>>),
-}
-
 struct SourceThread {
-    /// The settings of the watched item. `None`: no item is watched.
-    settings: Option<Arc<NacosSettings>>,
-    program: PathBuf,
+    /// The settings of the watched source. `None`: nothing is watched.
+    settings: Option<Arc<SourceSettings>>,
+    link: AgentLink,
+    /// `None`: the source is no command.
+    command: Option<CommandWatch>,
     shared: Arc<SourceShared>,
     peers: SourcePeers,
-    agent: Option<RunningAgent>,
-    /// When the agent is started. `None`: it runs.
-    start_agent_at: Option<Instant>,
-    /// The pause before the next restart of the agent.
-    pause: Duration,
-    answers: HashMap<u64, AnswerTo>,
-    next_id: u64,
     /// The kind of the last failure. `None`: the last attempt succeeded.
     failed_as: Option<FailureKind>,
     /// When the newest text was read.
@@ -122,42 +94,44 @@ struct SourceThread {
     apply_at: Option<Instant>,
     /// The update that is running.
     update: Option<Pin<Box<dyn Future<Output = UpdateResult>>>>,
-    /// The text that is applied.
-    applied: Option<Arc<RemoteText>>,
+    /// Clients have read a text that is not known to be applied.
+    is_pending: bool,
 }
 
 impl SourceThread {
     /// Works until the handle is stopped.
     async fn run(&mut self, mut inbox: UnboundedReceiver<SourceOrder>) {
-        self.begin();
+        let control = self.peers.control.clone();
         loop {
             tokio::select! {
                 order = inbox.recv() => match order {
                     Some(order) => self.perform(order),
                     None => return,
                 },
-                report = next_report(self.agent.as_mut()) => match report {
-                    Ok(report) => self.receive(report),
-                    Err(error) => self.lose_agent(&error),
+                event = self.link.next() => match event {
+                    LinkEvent::Report(report) => self.receive(report),
+                    LinkEvent::Lost(error) => (self.peers.log)(Line::AgentFailed { error }),
+                    LinkEvent::StartDue => self.start_agent(),
                 },
-                () = at(self.start_agent_at) => self.start_agent(),
+                (result, askers) = next_run(self.command.as_mut()) => self.end_run(result, askers),
                 () = at(self.apply_at.filter(|_| self.update.is_none())) => self.begin_update(),
                 result = finished(&mut self.update) => self.end_update(result),
+                () = control.client_changed(), if self.is_pending => self.check_pending().await,
             }
         }
     }
 
     /// Stores the text of the running configuration, which is applied.
-    fn begin(&mut self) {
-        let Some(applied) = self.applied.clone() else {
+    fn begin(&self, remote: Option<Arc<RemoteText>>) {
+        let Some(applied) = remote else {
             return;
         };
-        let settings = &applied.settings;
-        if settings.pinned_users.is_empty()
-            && settings.allow_sections.is_empty()
+        let rules = &applied.settings.rules;
+        if rules.pinned_users.is_empty()
+            && rules.allow_sections.is_empty()
             && sys::effective_uid() == 0
         {
-            let item = settings.item_name();
+            let item = applied.settings.item_name();
             (self.peers.log)(Line::SourceUnbounded { item });
         }
         if !applied.server.is_empty() {
@@ -166,66 +140,51 @@ impl SourceThread {
     }
 
     fn start_agent(&mut self) {
-        self.start_agent_at = None;
-        let started =
-            AgentProcess::start(&self.program, &AgentOptions::default()).and_then(|mut process| {
-                if let Some(settings) = &self.settings {
-                    let newest = lock(&self.shared.newest);
-                    process.send(&AgentOrder::Watch {
-                        item: item_of(settings),
-                        md5: newest.as_ref().map(|remote| remote.md5.clone()),
-                    })?;
-                }
-                let duplicate = process.as_fd().try_clone_to_owned()?;
-                let readiness = UnixStream::from_std(duplicate.into())?;
-                Ok(RunningAgent {
-                    process,
-                    readiness,
-                    since: Instant::now(),
-                })
-            });
-        match started {
-            Ok(agent) => self.agent = Some(agent),
-            Err(error) => self.lose_agent(&error),
-        }
-    }
-
-    /// Handles the end of the agent: it is started again after a pause.
-    fn lose_agent(&mut self, error: &io::Error) {
-        let lasted = self.agent.take().map(|agent| agent.since.elapsed());
-        if lasted.is_some_and(|lasted| lasted > STABLE) {
-            self.pause = RESTART_FIRST;
-        }
-        let error = format!("{}: {error}", self.program.display());
-        (self.peers.log)(Line::AgentFailed { error });
-        self.start_agent_at = Some(Instant::now() + self.pause);
-        self.pause = (self.pause * 2).min(RESTART_MAX);
-        for (_, to) in self.answers.drain() {
-            answer(to, Err(no_agent()));
+        let item = self.settings.as_ref().and_then(|settings| settings.nacos());
+        let newest = lock(&self.shared.newest);
+        let watch = item.map(|item| AgentOrder::Watch {
+            item: item_of(item),
+            md5: newest.as_ref().map(|remote| remote.md5.clone()),
+        });
+        drop(newest);
+        if let Err(error) = self.link.start(watch.as_ref()) {
+            (self.peers.log)(Line::AgentFailed { error });
         }
     }
 
     fn perform(&mut self, order: SourceOrder) {
         match order {
-            SourceOrder::Refresh(reply) => {
-                if self.read_at.is_some_and(|at| at.elapsed() < FRESH) {
-                    answer(AnswerTo::Refresh(reply), Ok(None));
-                } else if let Some(settings) = self.settings.clone() {
-                    let kind = QuestionKind::Read;
-                    self.ask(ServerQuestion { settings, kind }, AnswerTo::Refresh(reply));
-                }
-            }
+            SourceOrder::Refresh(reply) => self.refresh(reply),
             SourceOrder::Loaded => self.note_loaded(),
             SourceOrder::Ask(question, asker) => self.ask(*question, AnswerTo::Asker(asker)),
         }
     }
 
+    /// Answers when the newest text was read.
+    fn refresh(&mut self, reply: SyncSender<Result<(), ItemFailure>>) {
+        let is_fresh = match self.command {
+            // An update reads the text that began it. A command that prints another text each time must not run without a
+            // pause.
+            Some(_) => self.update.is_some(),
+            None => self.read_at.is_some_and(|at| at.elapsed() < FRESH),
+        };
+        if is_fresh {
+            answer(AnswerTo::Refresh(reply), Ok(None));
+        } else if let Some(command) = &mut self.command {
+            command.ask(reply);
+        } else if let Some(item) = self.settings.as_ref().and_then(|it| it.nacos()) {
+            let (item, kind) = (item_of(item), QuestionKind::Read);
+            self.ask(ServerQuestion { item, kind }, AnswerTo::Refresh(reply));
+        }
+    }
+
     /// Sends a question to the agent.
     fn ask(&mut self, question: ServerQuestion, to: AnswerTo) {
-        let id = self.next_id;
-        self.next_id += 1;
-        let item = item_of(&question.settings);
-        let order = match question.kind {
+        let ServerQuestion { item, kind } = question;
+        if self.link.may_start() {
+            self.start_agent();
+        }
+        let order = |id| match kind {
             QuestionKind::Read => AgentOrder::Read { id, item },
             QuestionKind::Publish { text, md5, author } => AgentOrder::Publish {
                 id,
@@ -238,20 +197,8 @@ impl SourceThread {
             QuestionKind::HistoryText(entry) => AgentOrder::HistoryText { id, item, entry },
             QuestionKind::Listeners => AgentOrder::Listeners { id, item },
         };
-        if self.agent.is_none() {
-            self.start_agent();
-        }
-        let Some(agent) = &mut self.agent else {
-            return answer(to, Err(no_agent()));
-        };
-        match agent.process.send(&order) {
-            Ok(()) => {
-                self.answers.insert(id, to);
-            }
-            Err(error) => {
-                answer(to, Err(no_agent()));
-                self.lose_agent(&error);
-            }
+        if let Err(error) = self.link.ask(order, to) {
+            (self.peers.log)(Line::AgentFailed { error });
         }
     }
 
@@ -265,13 +212,37 @@ impl SourceThread {
             }
             AgentReport::Failed(failure) => self.note_failure(&failure),
             AgentReport::Answer { id, result } => {
-                let Some(to) = self.answers.remove(&id) else {
+                let Some(to) = self.link.asker_of(id) else {
                     return;
                 };
                 if let (AnswerTo::Refresh(_), Ok(AgentAnswer::Text(text))) = (&to, &result) {
                     self.take_text(text.clone());
                 }
                 answer(to, result.map(Some));
+            }
+        }
+    }
+
+    /// Handles the end of a run of the command.
+    fn end_run(
+        &mut self,
+        result: Result<ItemText, ItemFailure>,
+        askers: Vec<SyncSender<Result<(), ItemFailure>>>,
+    ) {
+        let answer_all = |result: Result<(), ItemFailure>| {
+            for asker in &askers {
+                // The asker has given up if this fails.
+                let _ = asker.send(result.clone());
+            }
+        };
+        match result {
+            Ok(text) => {
+                self.take_text(text);
+                answer_all(Ok(()));
+            }
+            Err(failure) => {
+                self.note_failure(&failure);
+                answer_all(Err(failure));
             }
         }
     }
@@ -293,10 +264,10 @@ impl SourceThread {
         let (item, md5) = (remote.name.clone(), remote.md5.clone());
         lock(&self.shared.status).newest_md5.clone_from(&md5);
         *lock(&self.shared.newest) = Some(Arc::new(remote));
-        match settings.on_change {
+        match settings.rules.on_change {
             OnChange::Apply => {
                 (self.peers.log)(Line::SourceChanged { item, md5 });
-                let splay = u64::try_from(settings.splay.0).unwrap_or_default();
+                let splay = u64::try_from(settings.rules.splay.0).unwrap_or_default();
                 let delay = match splay {
                     0 => Duration::ZERO,
                     splay => Duration::from_millis(
@@ -315,6 +286,7 @@ impl SourceThread {
         let mut status = lock(&self.shared.status);
         let was_down = !status.is_up;
         status.is_up = true;
+        status.read_at = sys::now().wall.secs();
         server.clone_into(&mut status.server);
         if !status.is_rejected {
             status.last_error.clear();
@@ -388,20 +360,35 @@ impl SourceThread {
                 status.last_error.clone_from(&error);
                 drop(status);
                 let (item, md5) = (newest.name.clone(), newest.md5.clone());
+                let control = self.peers.control.clone();
+                let text = RejectedText {
+                    item: item.clone(),
+                    md5: md5.clone(),
+                    error: error.clone(),
+                };
+                tokio::spawn(async move { control.report_rejected(text).await });
                 (self.peers.log)(Line::SourceRefused { item, md5, error });
             }
         }
     }
 
-    /// Handles a reading of the configuration on request of a client. The listening update applies it as well if the
-    /// settings want that; else the client does.
+    /// Handles a reading of the configuration on request of a client. What was only read is not applied: the listening
+    /// update of this thread applies it, or the client does.
     fn note_loaded(&mut self) {
         let loaded = lock(&self.shared.loaded).clone();
-        if let Some(loaded) = loaded
-            && self.update.is_none()
+        let md5 = &lock(&self.shared.status).md5;
+        self.is_pending = self.update.is_none()
             && self.apply_at.is_none()
-            && loaded.settings.on_change != OnChange::Apply
-        {
+            && loaded.is_some_and(|loaded| loaded.md5 != *md5);
+    }
+
+    /// Finds out whether a client has applied the text that was read last.
+    async fn check_pending(&mut self) {
+        let Some(loaded) = lock(&self.shared.loaded).clone() else {
+            return;
+        };
+        if self.peers.control.is_text_applied(&loaded.md5).await {
+            self.is_pending = false;
             self.note_applied(&loaded);
         }
     }
@@ -421,7 +408,6 @@ impl SourceThread {
             (self.peers.log)(Line::SourceNeedsRestart { item });
         }
         self.store_snapshot(loaded);
-        self.applied = Some(Arc::clone(loaded));
     }
 
     fn store_snapshot(&self, remote: &RemoteText) {
@@ -431,19 +417,6 @@ impl SourceThread {
             let path = files.path().display().to_string();
             let error = error.to_string();
             (self.peers.log)(Line::SnapshotFailed { path, error });
-        }
-    }
-}
-
-/// Sends an answer. `Ok(None)`: nothing but success.
-fn answer(to: AnswerTo, result: Result<Option<AgentAnswer>, ItemFailure>) {
-    match to {
-        // The asker has given up if this fails.
-        AnswerTo::Refresh(reply) => {
-            let _ = reply.send(result.map(drop));
-        }
-        AnswerTo::Asker(asker) => {
-            let _ = asker.send(result.and_then(|answer| answer.ok_or_else(no_agent)));
         }
     }
 }
@@ -466,22 +439,15 @@ async fn finished(
     }
 }
 
-/// Waits for a report of the agent. `None`: for ever.
-async fn next_report(agent: Option<&mut RunningAgent>) -> io::Result<AgentReport> {
-    let Some(agent) = agent else {
-        return pending().await;
-    };
-    loop {
-        agent.readiness.readable().await?;
-        let process = &mut agent.process;
-        let received = agent.readiness.try_io(Interest::READABLE, || {
-            let report = process.try_receive()?;
-            report.ok_or_else(|| io::ErrorKind::WouldBlock.into())
-        });
-        match received {
-            Ok(report) => return Ok(report),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
+/// Waits for the end of a run. `None`: for ever.
+async fn next_run(
+    command: Option<&mut CommandWatch>,
+) -> (
+    Result<ItemText, ItemFailure>,
+    Vec<SyncSender<Result<(), ItemFailure>>>,
+) {
+    match command {
+        Some(command) => command.next().await,
+        None => pending().await,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::io;
+use std::path::PathBuf;
 
 use nix::unistd::{Gid, Uid, User, getgrouplist, getgroups};
 
@@ -40,6 +41,30 @@ pub fn account(uid: u32, group: Option<u32>) -> io::Result<Option<Account>> {
         }
     }
     Ok(Some(Account { uid, gid, groups }))
+}
+
+/// A user of the user database, as its programs know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The name.
+    pub name: String,
+    /// The home directory.
+    pub home: PathBuf,
+}
+
+/// Looks up a UID. `None`: it is unknown.
+///
+/// # Errors
+/// The user database cannot be read.
+///
+/// # Source
+/// getpwuid(3).
+pub fn login_of(uid: u32) -> io::Result<Option<Login>> {
+    let found = User::from_uid(Uid::from_raw(uid))?;
+    Ok(found.map(|user| Login {
+        name: user.name,
+        home: user.dir,
+    }))
 }
 
 /// The daemon's supplementary groups, which may include its primary group.

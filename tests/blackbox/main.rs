@@ -57,6 +57,7 @@ mod run_time_changes;
 mod scripts;
 mod service_manager;
 mod session_bus;
+mod source;
 mod source_document;
 mod subcommands;
 mod time_zone;
@@ -118,6 +119,7 @@ fn main() -> ExitCode {
     tests.extend(trust::tests());
     tests.extend(diagnostics::tests());
     tests.extend(environment::tests());
+    tests.extend(source::tests());
     tests.extend(source_document::tests());
     tests.extend(subcommands::tests());
     tests.extend(time_zone::tests());

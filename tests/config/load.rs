@@ -580,7 +580,10 @@ fn every_key_accepts_and_refuses_the_same_values_as_supervisor() {
             SectionKind::Notify => vec![format!("{MAIN}[notify:n]\ncommand=c\n@\n")],
             // It has no rows of its own, and the reference ignores it.
             SectionKind::ProgramDefault => continue,
-            SectionKind::Client | SectionKind::CtlPlugin | SectionKind::Nacos => continue,
+            SectionKind::Client
+            | SectionKind::CtlPlugin
+            | SectionKind::Nacos
+            | SectionKind::Source => continue,
         };
         for body in bodies {
             if key.ours {

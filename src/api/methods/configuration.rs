@@ -75,7 +75,7 @@ pub(super) const METHODS: &[Method] = {
     use FaultCode::{
         BadName, CantReread, Conflict, Failed, IncorrectParameters, Unavailable, Unsupported,
     };
-    use Permission::{Configure, Update};
+    use Permission::{Configure, Status, Update};
     use ResultKind::{Done, Json};
     &[
         Method {
@@ -242,10 +242,21 @@ pub(super) const METHODS: &[Method] = {
             },
         },
         Method {
+            names: &["supervisord.getSource"],
+            params: &[],
+            returns: Json,
+            result: "JSON: kind (files, nacos or command), item (namespace, group and data ID, or the command), server (or program), md5 (of the applied text), newest_md5, up (the text can be read), rejected (the newest text was refused), error, read_at (seconds since 1970; 0 = not in this run), applied_at (0 = no text is applied), now and needs_restart",
+            faults: &[],
+            permission: Status,
+            route: "GET /source",
+            doc: "Return where the configuration comes from besides local files, and the state of its text.",
+            bind: |_| Ok(BoundCall::Configuration(ConfigCall::SourceState)),
+        },
+        Method {
             names: &["supervisord.getNacos"],
             params: &[],
             returns: Json,
-            result: "JSON: server, dataid, namespace, group, username, has_password, not_use_cache, active (the running configuration comes from this server), saved (the settings are saved ones), md5 (of the applied text), newest_md5, up, rejected, error, applied_at and needs_restart",
+            result: "JSON: server, dataid, namespace, group, username, has_password, not_use_cache, kind and item (as in getSource), active (the running configuration comes from this server), saved (the settings are saved ones), md5 (of the applied text), newest_md5, up, rejected, error, report (the errors of a text that was refused, each with its line), applied_at and needs_restart",
             faults: &[],
             permission: Update,
             route: "GET /nacos",

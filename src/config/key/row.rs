@@ -3,6 +3,7 @@
 use super::nacos::NacosValues;
 use super::notify::NotificationValues;
 use super::small::{ClientValues, FcgiValues, GroupValues, ListenerValues, ServerValues};
+use super::source::SourceValues;
 use super::value_kind::ValueKind;
 use super::values::{DaemonValues, Field, ProgramValues, Setter};
 
@@ -229,6 +230,11 @@ impl ConfigKey {
 
     pub(super) const fn nacos(mut self, setter: Setter<NacosValues>) -> Self {
         self.field = Field::Nacos(setter);
+        self
+    }
+
+    pub(super) const fn source(mut self, setter: Setter<SourceValues>) -> Self {
+        self.field = Field::Source(setter);
         self
     }
 

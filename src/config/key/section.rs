@@ -9,6 +9,7 @@ use super::small::{
     CLIENT, CLIENT_ORDER, CTL_PLUGIN, FCGI, FCGI_ORDER, GROUP, INCLUDE, INET_SERVER, LISTENER,
     LISTENER_ORDER, RPC_INTERFACE, SERVER_ORDER, UNIX_SERVER,
 };
+use super::source::SOURCE;
 
 /// The kinds of sections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,6 +38,8 @@ pub enum SectionKind {
     Notify,
     /// `[nacos]`.
     Nacos,
+    /// `[source]`.
+    Source,
     /// `[rpcinterface:x]`. Accepts any key; the factory gets them.
     RpcInterface,
     /// `[ctlplugin:x]`. Accepts any key; the factory gets them.
@@ -57,6 +60,7 @@ pub(super) const SECTIONS: &[(SectionKind, &str, bool)] = &[
     (SectionKind::Fcgi, "fcgi-program:", false),
     (SectionKind::Notify, "notify:", false),
     (SectionKind::Nacos, "nacos", true),
+    (SectionKind::Source, "source", true),
     (SectionKind::RpcInterface, "rpcinterface:", false),
     (SectionKind::CtlPlugin, "ctlplugin:", false),
 ];
@@ -126,6 +130,7 @@ impl SectionKind {
             Self::Include => INCLUDE,
             Self::Notify => NOTIFY,
             Self::Nacos => NACOS,
+            Self::Source => SOURCE,
             Self::RpcInterface => RPC_INTERFACE,
             Self::CtlPlugin => CTL_PLUGIN,
         }
@@ -157,6 +162,7 @@ impl SectionKind {
             | Self::Include
             | Self::Notify
             | Self::Nacos
+            | Self::Source
             | Self::RpcInterface
             | Self::CtlPlugin => &[],
         }

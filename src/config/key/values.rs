@@ -15,6 +15,7 @@ use super::super::watch::WatchValues;
 use super::nacos::NacosValues;
 use super::notify::NotificationValues;
 use super::small::{ClientValues, FcgiValues, GroupValues, ListenerValues, ServerValues};
+use super::source::SourceValues;
 use crate::domain::{GroupName, ProcessName, Seconds};
 
 /// Parses the expanded text of a key and stores the value. An error is Supervisor's message, and changes nothing.
@@ -41,6 +42,8 @@ pub(in crate::config) enum Field {
     Notification(Setter<NotificationValues>),
     /// It is stored in the settings of a Nacos server.
     Nacos(Setter<NacosValues>),
+    /// It is stored in the settings of a command that prints the configuration.
+    Source(Setter<SourceValues>),
     /// A step in `parse` reads it by its name, because its value depends on more than its text.
     Step,
     /// It is accepted and has no effect.

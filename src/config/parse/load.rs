@@ -6,19 +6,19 @@ use super::super::hint;
 use super::super::ini::IniSection;
 use super::super::key::{MAIN_INTERFACE, RPC_FACTORY, SectionKind, TWIDDLER_INTERFACE};
 use super::super::lookup::{Lookup, LookupError};
-use super::super::nacos::RemoteText;
 use super::super::options::DaemonOptions;
 use super::super::path::{absolute, dirname, join};
 use super::super::plan::KeyPlaces;
 use super::super::plugin;
 use super::super::problem::{ConfigErrors, SourceSpan};
 use super::super::python::words;
+use super::super::source::RemoteText;
 use super::super::spec::Config;
 use super::super::value;
 use super::confinement::{warn_of_cgroups, warn_of_rights};
 use super::{
-    ConfigReader, KeyResult, SectionAt, daemon, env_files, exit_when, group, lint, nacos,
-    notification, program_default, server,
+    ConfigReader, KeyResult, SectionAt, daemon, env_files, exit_when, group, lint, notification,
+    program_default, remote, server,
 };
 use crate::domain::Line;
 
@@ -74,7 +74,7 @@ pub fn load_with_places(
     program_default::apply_program_default(&mut reader);
     let groups = group::read_groups(&mut reader, &server_section.spec.environment);
     if let Some((remote, file)) = remote {
-        nacos::check_pinned_users(&mut reader, remote, file, &groups);
+        remote::check_pinned_users(&mut reader, remote, file, &groups);
     }
     let servers = server::read_servers(&mut reader);
     let notifications =
@@ -117,7 +117,7 @@ pub fn load_with_places(
 fn add_remote(reader: &mut ConfigReader<'_>, remote: &RemoteText) -> usize {
     let file = reader.files.len();
     reader.add(&remote.name, remote.text.as_bytes());
-    nacos::check_remote_sections(reader, remote, file);
+    remote::check_remote_sections(reader, remote, file);
     let section = reader.ini.section(SectionKind::Include.prefix());
     // The files of a local `[include]` were read before the text, which replaces their keys.
     if section.is_some_and(|section| section.places.iter().any(|span| span.file == file)) {

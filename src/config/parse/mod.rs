@@ -14,20 +14,21 @@ mod group_change;
 mod health;
 mod lint;
 mod load;
-mod nacos;
 mod notification;
 mod program;
 mod program_default;
 mod reader;
 mod readiness;
+mod remote;
 #[cfg(test)]
 mod resources_tests;
 mod restart;
 mod schedule;
 mod server;
+mod source;
 
 pub(in crate::config) use fields::RowCursor;
 pub use group_change::build_group_change;
 pub use load::{load, load_with_places};
-pub use nacos::{parse_nacos_keys, read_nacos_settings, read_nacos_texts};
 pub(in crate::config) use reader::{ConfigReader, KeyResult, SectionAt};
+pub use source::{parse_nacos_keys, read_nacos_texts, read_source_settings};

@@ -396,6 +396,7 @@ mod tests {
         ("supervisord.setProgramKeys", EDITING),
         ("supervisord.removeProgram", EDITING),
         ("supervisord.copyProgram", EDITING),
+        ("supervisord.getSource", EDITING),
         ("supervisord.getNacos", EDITING),
         ("supervisord.setNacos", EDITING),
         ("supervisord.leaveNacos", EDITING),

@@ -209,13 +209,13 @@ const FAMILIES: &[Family] = &[
         "supervisord_nacos_config_rejected",
         Gauge,
         "1 if the newest text of the Nacos item was refused, else 0.",
-        Source::Daemon(|daemon| daemon.source.map(|source| f64::from(source.is_rejected))),
+        Source::Daemon(|daemon| nacos(daemon).map(|source| f64::from(source.is_rejected))),
     ),
     Family(
         "supervisord_nacos_up",
         Gauge,
         "1 if the Nacos item of the configuration can be read, else 0.",
-        Source::Daemon(|daemon| daemon.source.map(|source| f64::from(source.is_up))),
+        Source::Daemon(|daemon| nacos(daemon).map(|source| f64::from(source.is_up))),
     ),
     Family(
         "supervisord_process_cpu_seconds_total",
@@ -303,6 +303,24 @@ const FAMILIES: &[Family] = &[
         "Number of processes in each state.",
         Source::States,
     ),
+    Family(
+        "supervisord_source_applied_time_seconds",
+        Gauge,
+        "When the text of the source of the configuration was applied, as a Unix time.",
+        Source::Daemon(|daemon| daemon.source.map(|source| seconds(source.applied_at))),
+    ),
+    Family(
+        "supervisord_source_config_rejected",
+        Gauge,
+        "1 if the newest text of the source of the configuration was refused, else 0.",
+        Source::Daemon(|daemon| daemon.source.map(|source| f64::from(source.is_rejected))),
+    ),
+    Family(
+        "supervisord_source_up",
+        Gauge,
+        "1 if the text of the source of the configuration can be read, else 0.",
+        Source::Daemon(|daemon| daemon.source.map(|source| f64::from(source.is_up))),
+    ),
 ];
 
 /// As node_exporter does, a process that is being stopped is up.
@@ -323,6 +341,11 @@ fn seconds(time: i64) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
 fn count(number: u64) -> f64 {
     number as f64
+}
+
+/// The source, if it is a Nacos server.
+fn nacos(daemon: &DaemonFigures) -> Option<SourceHealth> {
+    daemon.source.filter(|source| source.is_nacos)
 }
 
 fn cpu_seconds(usage: ProcessUsage) -> f64 {
@@ -467,6 +490,8 @@ mod tests {
                 engine_answer: Duration::from_millis(2),
                 generation: Some(3),
                 source: Some(SourceHealth {
+                    is_nacos: true,
+                    applied_at: 1_700_000_000,
                     is_up: true,
                     is_rejected: false,
                 }),

@@ -97,7 +97,10 @@ impl EventFilter {
         let scope = match change {
             Change::ProcessLog { .. } | Change::ProcessCommunication { .. } => &self.reads_logs,
             // Any client may have sent it, about anything.
-            Change::RemoteCommunication { .. } => return self.sees == AccessScope::All,
+            // A text may mention any program.
+            Change::RemoteCommunication { .. } | Change::ConfigRejected { .. } => {
+                return self.sees == AccessScope::All;
+            }
             _ => &Some(self.sees.clone()),
         };
         let Some(scope) = scope else {

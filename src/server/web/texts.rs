@@ -347,6 +347,7 @@ texts! {
         TestPassed: "The item has {0} bytes and the MD5 {1}. It is a valid configuration.", "配置项有 {0} 字节，MD5 为 {1}，是有效的配置。";
         Leave: "Leave", "停用";
         NacosActive: "The configuration comes from the item {0}, MD5 {1}.", "配置来自配置项 {0}，MD5 为 {1}。";
+        SourceCommand: "The configuration comes from the output of {0}, MD5 {1}.", "配置来自 {0} 的输出，MD5 为 {1}。";
         NacosInactive: "The configuration comes from local files.", "配置来自本地文件。";
         NeedsRestart: "Some changes take effect after a restart.", "部分更改在重启后生效。";
         NacosSaved: "Saved. The settings take effect after a restart of supervisord.", "已保存。重启 supervisord 后生效。";

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::config::nacos::{NacosSettings, RemoteText};
 use crate::config::plan::{KeyPlaces, UpdatePlan};
+use crate::config::source::{RemoteText, SourceSettings};
 use crate::config::spec::GroupSpec;
 use crate::effects::LoadError;
 
@@ -13,7 +13,7 @@ use crate::effects::LoadError;
 pub struct ConfigDocument {
     /// Its name in messages: the path, or the name of the item.
     pub name: String,
-    /// The path. `None`: it is the text of the server.
+    /// The path. `None`: it is the text of the source.
     pub path: Option<PathBuf>,
     /// The text.
     pub text: String,
@@ -26,16 +26,19 @@ pub struct ConfigDocuments {
     pub documents: Vec<ConfigDocument>,
     /// Where sections and keys are.
     pub places: KeyPlaces,
+    /// Whether the text of the source can be written: it is an item of a server.
+    pub is_remote_writable: bool,
     /// What the texts mean.
     pub groups: Vec<Arc<GroupSpec>>,
 }
 
 impl ConfigDocuments {
-    /// The index of the text of the server. `None`: there is none.
+    /// The index of the text of the server. `None`: there is none that can be written.
     #[must_use]
     pub fn remote_index(&self) -> Option<usize> {
         let mut documents = self.documents.iter();
-        documents.position(|document| document.path.is_none())
+        let remote = documents.position(|document| document.path.is_none());
+        remote.filter(|_| self.is_remote_writable)
     }
 }
 
@@ -53,7 +56,7 @@ pub type CheckJob = dyn Fn(
 /// The texts of `[nacos]` keys of the next start, by key.
 pub type SettingsJob = dyn Fn() -> Vec<(&'static str, String)> + Send + Sync;
 /// Makes settings from texts of keys. The error is one line.
-pub type ParseJob = dyn Fn(&[(String, String)]) -> Result<NacosSettings, String> + Send + Sync;
+pub type ParseJob = dyn Fn(&[(String, String)]) -> Result<SourceSettings, String> + Send + Sync;
 
 /// Work that the daemon does for the editor. It may block.
 #[derive(Clone)]

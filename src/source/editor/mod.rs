@@ -24,7 +24,7 @@ pub use jobs::{
 use super::handle::SourceHandle;
 use crate::agent::protocol::{FailureKind, ItemFailure};
 use crate::api::{Caller, ConfigCall, Fault, FaultCode};
-use crate::config::nacos::RemoteText;
+use crate::config::source::RemoteText;
 use crate::control::{ConfigAnswer, ConfigCalls, ConfigReply, ControlHandle, SourceHealth};
 use crate::effects::LoadError;
 
@@ -63,6 +63,7 @@ impl ConfigEditor {
             }
             ConfigCall::ListPrograms => self.list_programs().await,
             ConfigCall::GetProgram(name) => self.get_program(name).await,
+            ConfigCall::SourceState => Ok(self.source_state()),
             ConfigCall::GetSource => self.get_settings().await,
             ConfigCall::SaveSource(given) => self.save_settings(given).await,
             ConfigCall::LeaveSource => self.leave().await,
@@ -74,12 +75,20 @@ impl ConfigEditor {
         reply.map(ConfigAnswer::from)
     }
 
-    /// Reads the newest text of the item. `None`: the configuration is in local files.
+    /// Reads the newest text of the source. `None`: the configuration is in local files.
     async fn newest_remote(&self) -> Result<Option<Arc<RemoteText>>, Fault> {
         let Some(settings) = self.source.settings().cloned() else {
             return Ok(None);
         };
-        let read = self.source.read_item(settings.clone()).await;
+        if settings.nacos().is_none() {
+            let source = self.source.clone();
+            return blocking(move || {
+                let newest = source.newest_text();
+                newest.map_err(|error| FaultCode::Unavailable.of(error))
+            })
+            .await;
+        }
+        let read = self.source.read_item(&settings).await;
         let read = read.map_err(|failure| failure_fault(&failure))?;
         let remote = RemoteText::new(settings, &read.text, read.md5, read.server);
         Ok(Some(Arc::new(remote)))
@@ -90,6 +99,8 @@ impl ConfigCalls for ConfigEditor {
     fn source_health(&self) -> Option<SourceHealth> {
         let status = self.source.status()?;
         Some(SourceHealth {
+            is_nacos: status.kind == "nacos",
+            applied_at: status.applied_at,
             is_up: status.is_up,
             is_rejected: status.is_rejected,
         })

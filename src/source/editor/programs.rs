@@ -14,7 +14,7 @@ use crate::config::edit::{
     ConfigTexts, EditError, KeyEdit, LineDiff, NewProgramPlace, TextEdit, masked_diff, origin_of,
     place_of_new, program_of,
 };
-use crate::config::nacos::RemoteText;
+use crate::config::source::RemoteText;
 use crate::control::{ConfigAnswer, ControlHandle, UpdateSteps};
 use crate::domain::GroupName;
 use crate::source::snapshot::md5_of;
@@ -100,8 +100,10 @@ impl ConfigEditor {
         let dry_run = edit.dry_run;
         let prepared = blocking(move || prepare(&jobs, remote, &edit)).await?;
         if !dry_run {
+            // An item is applied when the server reports the change.
+            let is_local = prepared.changes.iter().all(|change| change.path.is_some());
             self.write(caller, prepared.changes).await?;
-            if self.source.settings().is_none() {
+            if is_local {
                 apply(control, caller, &prepared.groups).await?;
             }
         }
@@ -191,6 +193,7 @@ fn prepare(
     let texts = texts_of(&read)?;
     check_version(&read, &texts, edit)?;
     let (name, changes) = changed_texts(&read, &texts, edit)?;
+    check_writable(&read, &name, &changes)?;
     let mut remote = remote;
     let mut files = Vec::new();
     for change in &changes {
@@ -253,6 +256,22 @@ fn prepare(
         groups,
         answer,
     })
+}
+
+/// Refuses a change of the output of a command.
+fn check_writable(
+    read: &ConfigDocuments,
+    name: &str,
+    changes: &[ChangedText],
+) -> Result<(), Fault> {
+    let mut changes = changes.iter();
+    match changes.find(|change| change.path.is_none()) {
+        Some(change) if !read.is_remote_writable => Err(FaultCode::Failed.of(format!(
+            "{name} comes from {}, the output of a command (change it where the command reads it)",
+            change.name
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// All texts after the edit, with their names.

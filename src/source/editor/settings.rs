@@ -9,8 +9,9 @@ use super::answer::reply;
 use super::{ConfigEditor, blocking, failure_fault, load_fault};
 use crate::api::{Fault, FaultCode, Reply};
 use crate::config::key::{ConfigKey, SectionKind};
-use crate::config::nacos::RemoteText;
 use crate::config::saved_settings::{parse_settings, render_settings};
+use crate::config::source::RemoteText;
+use crate::source::status::SourceStatus;
 use crate::sys::{self, SmallFileError};
 
 /// The keys that clients set and see, in this order.
@@ -24,6 +25,30 @@ const FILE_BYTES_MAX: usize = 64 << 10;
 type SettingTexts = BTreeMap<String, String>;
 
 impl ConfigEditor {
+    /// The state of the source, without what only those may see who edit it.
+    pub(super) fn source_state(&self) -> Reply {
+        let status = self.source.status().unwrap_or_default();
+        let kind = if status.kind.is_empty() {
+            "files"
+        } else {
+            status.kind
+        };
+        reply(&json!({
+            "kind": kind,
+            "item": status.item,
+            "server": status.server,
+            "md5": status.md5,
+            "newest_md5": status.newest_md5,
+            "up": status.is_up || status.kind.is_empty(),
+            "rejected": status.is_rejected,
+            "error": status.last_error,
+            "read_at": status.read_at,
+            "applied_at": status.applied_at,
+            "now": sys::now().wall.secs(),
+            "needs_restart": status.needs_restart,
+        }))
+    }
+
     pub(super) async fn get_settings(&self) -> Result<Reply, Fault> {
         let (jobs, source) = (self.jobs.clone(), self.source.clone());
         blocking(move || {
@@ -44,9 +69,13 @@ impl ConfigEditor {
             value["has_password"] =
                 (texts.contains_key(PASSWORD) || texts.contains_key("password_file")).into();
             value[NOT_USE_CACHE] = is_true(&text(NOT_USE_CACHE)).into();
-            value["active"] = status.is_some().into();
+            let is_nacos = |status: &SourceStatus| status.kind == "nacos";
+            value["active"] = status.as_ref().is_some_and(is_nacos).into();
             value["saved"] = path.is_some_and(std::path::Path::exists).into();
             let status = status.unwrap_or_default();
+            value["kind"] = status.kind.into();
+            value["item"] = status.item.into();
+            value["report"] = status.report.into();
             value["md5"] = status.md5.into();
             value["newest_md5"] = status.newest_md5.into();
             value["up"] = status.is_up.into();
@@ -114,7 +143,7 @@ impl ConfigEditor {
         })
         .await?;
         let settings = Arc::new(settings);
-        let read = self.source.read_item(Arc::clone(&settings)).await;
+        let read = self.source.read_item(&settings).await;
         let read = read.map_err(|failure| failure_fault(&failure))?;
         let jobs = self.jobs.clone();
         blocking(move || {

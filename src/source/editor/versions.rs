@@ -8,7 +8,7 @@ use super::answer::{DIFF_CONTEXT, TextDiff, conflict, digest_of, reply, unified}
 use super::{ConfigEditor, blocking, failure_fault, load_fault};
 use crate::api::{Caller, Fault, FaultCode, Reply};
 use crate::config::edit::masked_diff;
-use crate::config::nacos::RemoteText;
+use crate::config::source::RemoteText;
 use crate::control::ConfigAnswer;
 use crate::source::snapshot::md5_of;
 

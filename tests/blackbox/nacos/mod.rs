@@ -2,6 +2,7 @@
 
 mod changes;
 mod document;
+mod kills;
 mod origins;
 mod pages;
 mod programs;
@@ -20,6 +21,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = starts::tests();
     tests.extend(changes::tests());
     tests.extend(document::tests());
+    tests.extend(kills::tests());
     tests.extend(origins::tests());
     tests.extend(pages::tests());
     tests.extend(programs::tests());

@@ -102,10 +102,21 @@ fn password_hint(request: &ConfigRequest<'_>, state: &Value) -> &'static str {
 
 fn status(request: &ConfigRequest<'_>, state: &Value) -> Markup {
     let error = text_of(state, "error");
+    // The report has the lines of the text, with a mark below what is wrong.
+    let error = match text_of(state, "report") {
+        "" => error,
+        report => report,
+    };
     html! {
         @if state["active"] == Value::Bool(true) {
             p {
                 (request.request.language.fill(Text::NacosActive, &[&text_of(state, "dataid"), &text_of(state, "md5")]))
+            }
+            @if !error.is_empty() { pre.problem { (error) } }
+            @if state["needs_restart"] == Value::Bool(true) { p { (request.say(Text::NeedsRestart)) } }
+        } @else if text_of(state, "kind") == "command" {
+            p {
+                (request.request.language.fill(Text::SourceCommand, &[&text_of(state, "item"), &text_of(state, "md5")]))
             }
             @if !error.is_empty() { pre.problem { (error) } }
             @if state["needs_restart"] == Value::Bool(true) { p { (request.say(Text::NeedsRestart)) } }

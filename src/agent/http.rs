@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 
 use super::server_url::ServerUrl;
 use super::tls::TlsSettings;
@@ -23,14 +24,14 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Maximum number of addresses of a name that are tried.
 const ADDRESSES_MAX: usize = 4;
 /// Maximum size of the head of an answer in bytes.
-const HEAD_BYTES_MAX: usize = 64 << 10;
+pub(super) const HEAD_BYTES_MAX: usize = 64 << 10;
 /// Seconds without traffic before the kernel asks the other side whether it lives, and between its questions. A waiting
 /// request is silent for half a minute.
 const KEEP_ALIVE_SECONDS: u32 = 15;
 /// Number of unanswered questions before the connection counts as lost.
 const KEEP_ALIVE_QUESTIONS: u32 = 3;
 const FORM: &str = "application/x-www-form-urlencoded;charset=UTF-8";
-const USER_AGENT: &str = concat!("supervisord-agent/", env!("CARGO_PKG_VERSION"));
+pub(super) const USER_AGENT: &str = concat!("supervisord-agent/", env!("CARGO_PKG_VERSION"));
 
 /// A request, and the limits of its answer.
 #[derive(Debug)]
@@ -106,13 +107,24 @@ pub(super) async fn call(
 
 async fn exchange(tls: &TlsSettings, request: HttpRequest<'_>) -> Result<HttpAnswer, HttpError> {
     let server = request.server;
-    let stream = connect(server).await?;
     if !server.is_tls {
+        let stream = connect(&server.host, server.port).await?;
         return send(stream, request).await;
     }
-    let handshake = tls.connect(&server.host, stream);
+    let stream = connect_tls(tls, &server.host, server.port).await?;
+    send(stream, request).await
+}
+
+/// Opens a connection with TLS.
+pub(super) async fn connect_tls(
+    tls: &TlsSettings,
+    host: &str,
+    port: u16,
+) -> Result<TlsStream<TcpStream>, HttpError> {
+    let stream = connect(host, port).await?;
+    let handshake = tls.connect(host, stream);
     match timeout(CONNECT_LIMIT, handshake).await {
-        Ok(stream) => send(stream.map_err(HttpError::Tls)?, request).await,
+        Ok(stream) => stream.map_err(HttpError::Tls),
         Err(_) => Err(HttpError::Tls(format!(
             "no TLS handshake within {} s",
             CONNECT_LIMIT.as_secs()
@@ -120,15 +132,12 @@ async fn exchange(tls: &TlsSettings, request: HttpRequest<'_>) -> Result<HttpAns
     }
 }
 
-async fn connect(server: &ServerUrl) -> Result<TcpStream, HttpError> {
+async fn connect(host: &str, port: u16) -> Result<TcpStream, HttpError> {
     let late = || format!("no answer within {} s", CONNECT_LIMIT.as_secs());
-    let found = timeout(
-        CONNECT_LIMIT,
-        lookup_host((server.host.as_str(), server.port)),
-    )
-    .await
-    .map_err(|_| HttpError::Lookup(late()))?
-    .map_err(|error| HttpError::Lookup(error.to_string()))?;
+    let found = timeout(CONNECT_LIMIT, lookup_host((host, port)))
+        .await
+        .map_err(|_| HttpError::Lookup(late()))?
+        .map_err(|error| HttpError::Lookup(error.to_string()))?;
     let addresses: Vec<SocketAddr> = found.take(ADDRESSES_MAX).collect();
     let mut reason = "the host has no address".to_owned();
     for address in addresses {
@@ -226,7 +235,7 @@ async fn read_answer(
     })
 }
 
-fn broken(error: &hyper::Error) -> HttpError {
+pub(super) fn broken(error: &hyper::Error) -> HttpError {
     let source = std::error::Error::source(error);
     let is_cut = source
         .and_then(|source| source.downcast_ref::<io::Error>())

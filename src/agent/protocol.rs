@@ -119,6 +119,44 @@ pub enum AgentOrder {
         /// The item.
         item: NacosItem,
     },
+    /// Send a request over HTTPS and return the status of its answer.
+    Request {
+        /// The number of the answer.
+        id: u64,
+        /// The request.
+        request: SecureRequest,
+    },
+}
+
+/// A request of a health check, a hook or a notification. Its `Debug` form hides headers and body, which may have secrets.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecureRequest {
+    /// The host, an IPv6 address without its brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The method.
+    pub method: String,
+    /// The path with its query. It begins with `/`.
+    pub target: String,
+    /// Header fields, in their order.
+    pub headers: Vec<(String, String)>,
+    /// The body. Empty: none.
+    pub body: Vec<u8>,
+    /// Limit of the whole request in milliseconds.
+    pub timeout_ms: u64,
+    /// A file with the certificates of authorities in PEM. `None`: those of the system.
+    pub ca_file: Option<String>,
+}
+
+impl fmt::Debug for SecureRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("SecureRequest");
+        shown.field("host", &self.host);
+        shown.field("port", &self.port);
+        shown.field("method", &self.method);
+        shown.finish_non_exhaustive()
+    }
 }
 
 /// A message from the agent.
@@ -162,6 +200,11 @@ pub enum AgentAnswer {
     Listeners {
         /// Each host, and the MD5 of the text that it has.
         hosts: Vec<(String, String)>,
+    },
+    /// To `Request`. Headers and body of the answer stay with the agent.
+    Status {
+        /// The HTTP status.
+        status: u16,
     },
 }
 
@@ -242,6 +285,7 @@ impl AgentAnswer {
         let is_word = |word: &String| is_line(word, WORD_BYTES_MAX);
         match self {
             Self::Text(text) => text.is_within_limits(),
+            Self::Status { status } => (100..1000).contains(status),
             Self::History { entries } => {
                 entries.len() <= HISTORY_ENTRIES_MAX
                     && entries.iter().all(|entry| {

@@ -11,8 +11,11 @@ use tokio::task::{JoinHandle, JoinSet, LocalSet, spawn_local};
 
 use super::nacos::{NacosClient, NewText, watch};
 use super::protocol::{
-    AgentAnswer, AgentOrder, AgentReport, FRAME_BYTES_MAX, ItemFailure, NacosItem, write_frame,
+    AgentAnswer, AgentOrder, AgentReport, FRAME_BYTES_MAX, FailureKind, ItemFailure, NacosItem,
+    SecureRequest, write_frame,
 };
+use super::request;
+use super::tls::TlsSettings;
 
 /// Number of reports that wait for the daemon. Each may have a text of a megabyte.
 const REPORTS_MAX: usize = 4;
@@ -20,6 +23,8 @@ const REPORTS_MAX: usize = 4;
 const CALLS_MAX: usize = 16;
 /// Maximum number of clients, each with its logins, that are kept.
 const CLIENTS_MAX: usize = 4;
+/// Maximum number of files with authorities that are kept.
+const TLS_SETTINGS_MAX: usize = 8;
 
 /// Serves until the daemon closes the connection.
 ///
@@ -74,6 +79,8 @@ struct Orders {
     calls: JoinSet<()>,
     /// The clients, the one that was used last at the end.
     clients: Vec<(ClientKey, Arc<NacosClient>)>,
+    /// The TLS settings of requests by their authorities, those that were used last at the end.
+    tls: Vec<(Option<String>, Arc<TlsSettings>)>,
 }
 
 /// What makes two items share a client.
@@ -92,6 +99,7 @@ impl Orders {
             watch: None,
             calls: JoinSet::new(),
             clients: Vec::new(),
+            tls: Vec::new(),
         }
     }
 
@@ -111,6 +119,7 @@ impl Orders {
     async fn begin(&mut self, order: AgentOrder) {
         let (id, item) = match &order {
             AgentOrder::Watch { item, md5 } => return self.watch(item, md5.as_ref()).await,
+            AgentOrder::Request { id, request } => return self.request(*id, request.clone()).await,
             AgentOrder::Read { id, item }
             | AgentOrder::Publish { id, item, .. }
             | AgentOrder::History { id, item }
@@ -124,15 +133,52 @@ impl Orders {
                 return self.report(AgentReport::Answer { id, result }).await;
             }
         };
-        while self.calls.try_join_next().is_some() {}
-        if self.calls.len() >= CALLS_MAX {
-            let _ = self.calls.join_next().await;
-        }
+        self.wait_for_room().await;
         let reports = self.reports.clone();
         self.calls.spawn_local(async move {
             let result = answer(&client, order).await;
             let _ = reports.send(AgentReport::Answer { id, result }).await;
         });
+    }
+
+    /// Waits until another order may be carried out.
+    async fn wait_for_room(&mut self) {
+        while self.calls.try_join_next().is_some() {}
+        if self.calls.len() >= CALLS_MAX {
+            let _ = self.calls.join_next().await;
+        }
+    }
+
+    async fn request(&mut self, id: u64, request: SecureRequest) {
+        self.wait_for_room().await;
+        let tls = self.tls_of(request.ca_file.as_ref());
+        let reports = self.reports.clone();
+        self.calls.spawn_local(async move {
+            let result = request::send(&tls, request).await;
+            let result = result.map(|status| AgentAnswer::Status { status });
+            let _ = reports.send(AgentReport::Answer { id, result }).await;
+        });
+    }
+
+    /// The TLS settings with these authorities, which are read once.
+    fn tls_of(&mut self, ca_file: Option<&String>) -> Arc<TlsSettings> {
+        let found = self
+            .tls
+            .iter()
+            .position(|(known, _)| known.as_ref() == ca_file);
+        let entry = match found {
+            Some(index) => self.tls.remove(index),
+            None => {
+                let settings = TlsSettings::new(ca_file.cloned(), "--ca-file ");
+                (ca_file.cloned(), Arc::new(settings))
+            }
+        };
+        if self.tls.len() >= TLS_SETTINGS_MAX {
+            self.tls.remove(0);
+        }
+        let settings = Arc::clone(&entry.1);
+        self.tls.push(entry);
+        settings
     }
 
     async fn watch(&mut self, item: &NacosItem, md5: Option<&String>) {
@@ -173,6 +219,10 @@ impl Orders {
 /// Carries out an order with a number.
 async fn answer(client: &NacosClient, order: AgentOrder) -> Result<AgentAnswer, ItemFailure> {
     match order {
+        AgentOrder::Request { .. } => Err(ItemFailure {
+            kind: FailureKind::Unsupported,
+            message: "a request has no item".to_owned(),
+        }),
         AgentOrder::Watch { item, .. } | AgentOrder::Read { item, .. } => {
             let read = client.read(&item).await?;
             read.into_text().map(AgentAnswer::Text)

@@ -22,14 +22,18 @@ const AUTHORITIES_BYTES_MAX: usize = 4 << 20;
 pub(super) struct TlsSettings {
     /// A file with the certificates of authorities in PEM. `None`: those of the system.
     authorities: Option<String>,
+    /// How the file is named where people configure it, such as `tls_ca=`.
+    option: &'static str,
     config: Mutex<Option<Arc<ClientConfig>>>,
 }
 
 impl TlsSettings {
-    /// With the authorities in this file, or those of the system.
-    pub(super) fn new(authorities: Option<String>) -> Self {
+    /// With the authorities in this file, or those of the system. `option` names the file in messages, and is empty if there
+    /// is no such option.
+    pub(super) fn new(authorities: Option<String>, option: &'static str) -> Self {
         Self {
             authorities,
+            option,
             config: Mutex::new(None),
         }
     }
@@ -59,8 +63,8 @@ impl TlsSettings {
             return Ok(Arc::clone(config));
         }
         let roots = match &self.authorities {
-            Some(path) => read_authorities(path)?,
-            None => system_authorities()?,
+            Some(path) => read_authorities(self.option, path)?,
+            None => system_authorities(self.option)?,
         };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let made = ClientConfig::builder_with_provider(provider)
@@ -77,8 +81,11 @@ impl TlsSettings {
         match inner {
             Some(rustls::Error::InvalidCertificate(problem)) => {
                 let trusted = match &self.authorities {
-                    Some(path) => format!("those in tls_ca={path}"),
-                    None => "those of the system; name another one with tls_ca".to_owned(),
+                    Some(path) => format!("those in {}{path}", self.option),
+                    None => format!(
+                        "those of the system; name another one with {}",
+                        word(self.option)
+                    ),
                 };
                 certificate_text(problem, &trusted)
             }
@@ -124,24 +131,30 @@ fn certificate_text(problem: &CertificateError, trusted: &str) -> String {
     format!("its TLS certificate {why}")
 }
 
-fn read_authorities(path: &str) -> Result<RootCertStore, String> {
+/// An option without the sign before its value.
+fn word(option: &str) -> &str {
+    option.trim_end_matches(['=', ' '])
+}
+
+fn read_authorities(option: &str, path: &str) -> Result<RootCertStore, String> {
     let pem = sys::read_small_file(Path::new(path), AUTHORITIES_BYTES_MAX)
-        .map_err(|error| format!("tls_ca={path} cannot be read by this user: {error}"))?;
+        .map_err(|error| format!("{option}{path} cannot be read by this user: {error}"))?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem).flatten().collect();
     let mut roots = RootCertStore::empty();
     match roots.add_parsable_certificates(certificates) {
-        (0, _) => Err(format!("tls_ca={path} has no certificate in PEM")),
+        (0, _) => Err(format!("{option}{path} has no certificate in PEM")),
         _ => Ok(roots),
     }
 }
 
-fn system_authorities() -> Result<RootCertStore, String> {
+fn system_authorities(option: &str) -> Result<RootCertStore, String> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     match roots.add_parsable_certificates(found.certs) {
-        (0, _) => {
-            Err("the system has no certificates of authorities; name a file with tls_ca".to_owned())
-        }
+        (0, _) => Err(format!(
+            "the system has no certificates of authorities; name a file with {}",
+            word(option)
+        )),
         _ => Ok(roots),
     }
 }

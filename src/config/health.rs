@@ -175,7 +175,7 @@ pub(in crate::config) fn threshold(text: &str) -> Result<u32, String> {
     u32::try_from(number).map_err(|_| format!("{number} is above upper bound ({})", u32::MAX))
 }
 
-/// Parses an HTTP check. The scheme may be missing.
+/// Parses an HTTP check. The scheme may be missing: then it is plain HTTP.
 pub(in crate::config) fn http(text: &str) -> Result<Script, String> {
     with_scheme("http://", text)
 }
@@ -192,7 +192,8 @@ fn with_scheme(scheme: &str, text: &str) -> Result<Script, String> {
         .unwrap_or_default()
         .contains("://")
     {
-        true if text.starts_with(scheme) || text.starts_with("https://") => Script::parse(text),
+        true if text.starts_with(scheme) => Script::parse(text),
+        true if scheme == "http://" && text.starts_with("https://") => Script::parse(text),
         true => Err(format!("{text:?} does not begin with {scheme}")),
         false => Script::parse(&format!("{scheme}{text}")),
     }
@@ -290,7 +291,7 @@ mod tests {
         for wrong in [tcp("http://h"), http("tcp://h:1"), command("tcp://h:1")] {
             assert!(wrong.is_err());
         }
-        assert!(http("https://h").is_err_and(|error| error.contains("https:// is not supported")));
+        assert!(http("https://h").is_ok() && tcp("https://h").is_err());
         assert!(
             period("0").is_err() && threshold("-1").is_err() && threshold("5000000000").is_err()
         );

@@ -214,7 +214,8 @@ mod tests {
     fn a_command_can_carry_the_notice() {
         assert!(command("mail -s x root").is_ok());
         assert!(command("http://h/x -H 'A: b'").is_ok());
-        for text in ["", "tcp://h:1", "http://h/x -d y", "https://h/"] {
+        assert!(command("https://h/x").is_ok());
+        for text in ["", "tcp://h:1", "http://h/x -d y", "https://h/ -d y"] {
             assert!(command(text).is_err(), "{text}");
         }
     }

@@ -5,6 +5,7 @@
 //! /usr/local/bin/check --fast        a command, also written script:///usr/local/bin/check --fast
 //! tcp://localhost:5432               succeeds when the connection is accepted
 //! http://localhost:8080/health -H 'Host: web'   succeeds with a status of 200 to 399
+//! https://web.example/health                    the same with TLS, by supervisord-agent
 //! ```
 
 use std::path::PathBuf;
@@ -55,6 +56,16 @@ pub struct HttpScript {
     pub headers: Vec<(String, String)>,
     /// The body of a POST request. `None`: a GET request.
     pub body: Option<HttpBody>,
+    /// TLS, which only the agent speaks. `None`: plain HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsOptions>,
+}
+
+/// The options of `https://`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TlsOptions {
+    /// A file with the certificates of authorities in PEM, which the user of the agent reads. `None`: those of the system.
+    pub ca_file: Option<String>,
 }
 
 /// The body of a request.
@@ -73,12 +84,7 @@ impl Script {
     /// What is wrong, and what to write instead.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        if text.starts_with("https://") {
-            return Err(
-                "https:// is not supported here (use a command, such as curl --fail URL)".into(),
-            );
-        }
-        if text.starts_with("http://") {
+        if text.starts_with("http://") || text.starts_with("https://") {
             return HttpScript::parse(text).map(Self::Http);
         }
         if let Some(address) = text.strip_prefix("tcp://") {
@@ -90,7 +96,7 @@ impl Script {
             None => Err("the command is empty".into()),
             // A misspelt scheme would otherwise be a command that is never found.
             Some(word) if word.contains("://") => Err(format!(
-                "{word:?} is no command (use http://, tcp://, script:// or a command)"
+                "{word:?} is no command (use http://, https://, tcp://, script:// or a command)"
             )),
             Some(_) => Ok(Self::Command(command.to_owned())),
         }
@@ -138,7 +144,10 @@ impl HttpScript {
         let words = shlex_split(text).map_err(|error| error.to_string())?;
         let mut words = words.into_iter();
         let url = words.next().unwrap_or_default();
-        let rest = url.strip_prefix("http://").unwrap_or(&url);
+        let (rest, is_tls) = match url.strip_prefix("https://") {
+            Some(rest) => (rest, true),
+            None => (url.strip_prefix("http://").unwrap_or(&url), false),
+        };
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (server, target) = rest.split_at(end);
         if server.contains('@') {
@@ -151,18 +160,21 @@ impl HttpScript {
             return Err(format!("{target:?} must be percent-encoded"));
         }
         let mut script = Self {
-            server: HostPort::parse(server, Some(80))?,
+            server: HostPort::parse(server, Some(if is_tls { 443 } else { 80 }))?,
             target: match target.starts_with('/') {
                 true => target.to_owned(),
                 false => format!("/{target}"),
             },
             headers: Vec::new(),
             body: None,
+            tls: is_tls.then(TlsOptions::default),
         };
         while let Some(word) = words.next() {
             let (option, value) = split_option(&word);
             if !OPTIONS.contains(&option) {
-                return Err(format!("unknown option {option} (known: -H, -d)"));
+                return Err(format!(
+                    "unknown option {option} (known: -H, -d, --ca-file)"
+                ));
             }
             let value = value.map(str::to_owned).or_else(|| words.next());
             let value = value.ok_or_else(|| format!("option {option} needs a value"))?;
@@ -193,9 +205,13 @@ impl HttpScript {
                     None => HttpBody::Text(value.to_owned()),
                 });
             }
+            "--ca-file" => match &mut self.tls {
+                Some(tls) => tls.ca_file = Some(value.to_owned()),
+                None => return Err(format!("{option} needs https://")),
+            },
             _ => {
                 return Err(format!(
-                    "{option} needs https://, which is not supported here"
+                    "{option} is not supported, because supervisord-agent must not read keys (use a command, such as curl)"
                 ));
             }
         }
@@ -250,6 +266,7 @@ mod tests {
                 ("X-A".to_owned(), "1".to_owned()),
             ],
             body: Some(HttpBody::Text("{\"a\": 1}".to_owned())),
+            tls: None,
         };
         assert_eq!(Script::parse(text), Ok(Script::Http(expected)));
         let Ok(Script::Http(file)) = Script::parse("http://[::1]:81?x#y --data @/tmp/body") else {
@@ -269,7 +286,7 @@ mod tests {
             ("script://", "the command is empty"),
             ("a 'b", "No closing quotation"),
             ("htp://x", "is no command"),
-            ("https://x", "https:// is not supported"),
+            ("https://h --key-file x", "must not read keys"),
             ("tcp://x", "no valid port"),
             ("tcp://x:0", "no valid port"),
             ("tcp://x:65536", "no valid port"),

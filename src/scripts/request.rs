@@ -20,7 +20,7 @@ const FIELDS_MAX: usize = 100;
 /// Maximum size of a file that is sent, in bytes.
 const BODY_MAX: u64 = 1 << 20;
 /// Statuses of success.
-const SUCCESS: std::ops::RangeInclusive<u16> = 200..=399;
+pub(super) const SUCCESS: std::ops::RangeInclusive<u16> = 200..=399;
 
 /// Connects to a server and closes the connection.
 ///
@@ -39,11 +39,7 @@ pub(super) async fn connect(server: &HostPort) -> Result<TcpStream, ScriptFailur
 /// # Errors
 /// There is no answer, it is not HTTP, or its status is no success.
 pub(super) async fn request(script: &HttpScript) -> Result<(), ScriptFailure> {
-    let body = match &script.body {
-        None => None,
-        Some(HttpBody::Text(text)) => Some(text.clone().into_bytes()),
-        Some(HttpBody::File(path)) => Some(read_file(path.clone()).await?),
-    };
+    let body = body_of(script).await?;
     let mut stream = connect(&script.server).await?;
     let head = head(script, body.as_ref().map(Vec::len));
     let lost = |error: std::io::Error| {
@@ -70,6 +66,18 @@ pub(super) async fn request(script: &HttpScript) -> Result<(), ScriptFailure> {
             }
         }
     }
+}
+
+/// The body of a request. `None`: it is a GET request.
+///
+/// # Errors
+/// The file cannot be read.
+pub(super) async fn body_of(script: &HttpScript) -> Result<Option<Vec<u8>>, ScriptFailure> {
+    Ok(match &script.body {
+        None => None,
+        Some(HttpBody::Text(text)) => Some(text.clone().into_bytes()),
+        Some(HttpBody::File(path)) => Some(read_file(path.clone()).await?),
+    })
 }
 
 /// The head of the request. `body`: the length of the body in bytes.

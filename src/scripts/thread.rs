@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::command::{self, Command, CommandResult};
 use super::request;
+use super::secure_request::{self, SecureRequests, secure_requests};
 use crate::config::script::Script;
 use crate::effects::{ScriptEffect, ScriptFailure, ScriptId, ScriptOutcome, ScriptRun};
 use crate::heartbeat::Heartbeats;
@@ -61,6 +62,7 @@ type Done = Arc<dyn Fn(ScriptOutcome) + Send + Sync>;
 struct Shared {
     commands: CommandSender,
     running: Semaphore,
+    requests: SecureRequests,
     done: Done,
 }
 
@@ -81,7 +83,9 @@ pub fn start(
         .enable_time()
         .build()?;
     let (effects, inbox) = unbounded_channel();
+    let (requests, queue) = secure_requests();
     let shared = Arc::new(Shared {
+        requests,
         commands,
         running: Semaphore::new(RUNNING_MAX),
         done: Arc::new(done),
@@ -90,7 +94,13 @@ pub fn start(
         .name("scripts".to_owned())
         .spawn(move || {
             let _heartbeat = heartbeats.register_end("scripts");
-            runtime.block_on(perform_all(inbox, &shared));
+            runtime.block_on(async {
+                tokio::select! {
+                    () = perform_all(inbox, &shared) => {}
+                    // It ends only with the senders, which `shared` has.
+                    () = secure_request::serve(queue) => {}
+                }
+            });
             // A name service that does not respond must not delay the end of the daemon.
             runtime.shutdown_background();
         })?;
@@ -175,10 +185,18 @@ async fn execute(
             connected = request::connect(server) => connected.err(),
             why = stop => Some(why),
         },
-        Script::Http(script) => tokio::select! {
-            answered = request::request(script) => answered.err(),
-            why = stop => Some(why),
-        },
+        Script::Http(script) => {
+            let answered = async {
+                match &script.tls {
+                    None => request::request(script).await,
+                    Some(tls) => shared.requests.send(script, tls, run.limit).await,
+                }
+            };
+            tokio::select! {
+                answered = answered => answered.err(),
+                why = stop => Some(why),
+            }
+        }
     };
     (failure, Vec::new())
 }

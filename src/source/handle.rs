@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::item_of;
 use super::status::SourceStatus;
 use super::thread;
+use crate::agent::no_agent;
 use crate::agent::protocol::{
     AgentAnswer, FailureKind, HistoryEntry, ItemFailure, ItemText, NacosItem,
 };
@@ -341,14 +342,4 @@ fn nacos_item(settings: Option<&SourceSettings>) -> Result<NacosItem, ItemFailur
         kind: FailureKind::Unsupported,
         message: "the configuration does not come from a Nacos server".to_owned(),
     })
-}
-
-/// The failure of a question that no agent answers. `why`: why there is none. Empty: it is not known.
-pub(super) fn no_agent(why: &str) -> ItemFailure {
-    let message = match why {
-        "" => "supervisord-agent does not answer".to_owned(),
-        why => format!("supervisord-agent does not answer: {why}"),
-    };
-    let kind = FailureKind::Away;
-    ItemFailure { kind, message }
 }

@@ -5,7 +5,6 @@
 //! the next start. Every reading of the configuration, also one that a client asks for, gets the newest text first
 //! ([`SourceHandle::newest_text`]).
 
-mod agent_link;
 mod command;
 mod command_watch;
 mod editor;

@@ -9,9 +9,9 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-use super::agent_link::{AgentLink, AnswerTo, LinkEvent, answer};
 use super::command_watch::CommandWatch;
 use super::handle::{QuestionKind, ServerQuestion, SourceOrder, SourcePeers, SourceShared, lock};
 use super::item_of;
@@ -19,6 +19,7 @@ use super::snapshot::SnapshotFiles;
 use crate::agent::protocol::{
     AgentAnswer, AgentOrder, AgentReport, FailureKind, ItemFailure, ItemText,
 };
+use crate::agent::{AgentLink, Asker, LinkEvent, no_agent};
 use crate::api::{Caller, Fault, RejectedText, Reply};
 use crate::config::source::{OnChange, RemoteText, SourceOrigin, SourceSettings};
 use crate::control::UpdateSteps;
@@ -78,10 +79,37 @@ pub(super) fn spawn_thread(
     Ok(())
 }
 
+/// Who gets the answer to an order of the agent.
+enum AnswerTo {
+    /// The text is the newest one, or there is none.
+    Refresh(SyncSender<Result<(), ItemFailure>>),
+    /// Whatever the agent answers.
+    Asker(oneshot::Sender<Result<AgentAnswer, ItemFailure>>),
+}
+
+impl Asker for AnswerTo {
+    fn fail(self, failure: ItemFailure) {
+        answer(self, Err(failure));
+    }
+}
+
+/// Sends an answer. `Ok(None)`: nothing but success.
+fn answer(to: AnswerTo, result: Result<Option<AgentAnswer>, ItemFailure>) {
+    match to {
+        // The asker has given up if this fails.
+        AnswerTo::Refresh(reply) => {
+            let _ = reply.send(result.map(drop));
+        }
+        AnswerTo::Asker(asker) => {
+            let _ = asker.send(result.and_then(|answer| answer.ok_or_else(|| no_agent(""))));
+        }
+    }
+}
+
 struct SourceThread {
     /// The settings of the watched source. `None`: nothing is watched.
     settings: Option<Arc<SourceSettings>>,
-    link: AgentLink,
+    link: AgentLink<AnswerTo>,
     /// `None`: the source is no command.
     command: Option<CommandWatch>,
     shared: Arc<SourceShared>,

@@ -295,18 +295,27 @@ fn foreign_orders() -> Result<Outcome, String> {
 
 /// Makes an authority of this name and a certificate for `localhost`. `None`: openssl is not installed.
 fn certificates(place: &TempDir, authority: &str) -> Result<Option<()>, String> {
+    certificates_for(place, authority, 2)
+}
+
+/// As [`certificates`], with the number of days for which the certificate is valid: -1 has expired.
+pub(crate) fn certificates_for(
+    place: &TempDir,
+    authority: &str,
+    days: i32,
+) -> Result<Option<()>, String> {
     let script = "
         openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj \"/CN=$1\" \
             -addext basicConstraints=critical,CA:TRUE -keyout ca.key -out ca.pem
         openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=server -keyout server.key -out server.csr
         printf 'subjectAltName=DNS:localhost\\nbasicConstraints=CA:FALSE\\n' > extensions
-        openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile extensions -out server.pem
+        openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days $2 -extfile extensions -out server.pem
         chmod 0644 ca.pem";
     if Command::new("openssl").arg("version").output().is_err() {
         return Ok(None);
     }
     let done = Command::new("sh")
-        .args(["-ec", script, "sh", authority])
+        .args(["-ec", script, "sh", authority, &days.to_string()])
         .current_dir(place.path())
         .output()
         .map_err(|error| error.to_string())?;
@@ -314,8 +323,9 @@ fn certificates(place: &TempDir, authority: &str) -> Result<Option<()>, String> 
     Ok(Some(()))
 }
 
-/// A server with TLS that answers each request with the text `[x]`. It runs until the test ends.
-fn serve_tls(place: &TempDir) -> Result<u16, String> {
+/// A server with TLS that answers each request with the text `[x]`, and with status 503 if its path begins with `/ill`. The file
+/// `posted` gets the body of each POST request. It runs until the test ends.
+pub(crate) fn serve_tls(place: &TempDir) -> Result<u16, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let chain = CertificateDer::from_pem_file(place.join("server.pem")).map_err(|e| text(&e))?;
     let key = PrivateKeyDer::from_pem_file(place.join("server.key")).map_err(|e| text(&e))?;
@@ -329,15 +339,20 @@ fn serve_tls(place: &TempDir) -> Result<u16, String> {
     let config = Arc::new(config);
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|e| text(&e))?;
     let port = listener.local_addr().map_err(|e| text(&e))?.port();
+    let posted = place.join("posted");
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let _ = answer_one(&config, stream);
+            let _ = answer_one(&config, stream, &posted);
         }
     });
     Ok(port)
 }
 
-fn answer_one(config: &Arc<rustls::ServerConfig>, stream: TcpStream) -> std::io::Result<()> {
+fn answer_one(
+    config: &Arc<rustls::ServerConfig>,
+    stream: TcpStream,
+    posted: &std::path::Path,
+) -> std::io::Result<()> {
     stream.set_read_timeout(Some(LIMIT))?;
     let connection = rustls::ServerConnection::new(Arc::clone(config));
     let connection = connection.map_err(std::io::Error::other)?;
@@ -348,7 +363,26 @@ fn answer_one(config: &Arc<rustls::ServerConfig>, stream: TcpStream) -> std::io:
         stream.read_exact(&mut byte)?;
         request.push(byte[0]);
     }
-    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n[x]")?;
+    let head = String::from_utf8_lossy(&request).to_ascii_lowercase();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    if head.starts_with("post ") {
+        let mut body = vec![0; length.unwrap_or(0)];
+        stream.read_exact(&mut body)?;
+        std::fs::write(posted, body)?;
+    }
+    let status = if head
+        .split(' ')
+        .nth(1)
+        .is_some_and(|path| path.starts_with("/ill"))
+    {
+        "503 Ill"
+    } else {
+        "200 OK"
+    };
+    let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 3\r\nConnection: close\r\n\r\n[x]");
+    stream.write_all(answer.as_bytes())?;
     stream.conn.send_close_notify();
     stream.flush()
 }

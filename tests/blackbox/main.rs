@@ -30,6 +30,7 @@ mod go_routes;
 mod guide_configs;
 mod health;
 mod host;
+mod https_checks;
 mod limits;
 mod log_files;
 mod log_targets;
@@ -90,6 +91,7 @@ fn main() -> ExitCode {
     tests.extend(events::tests());
     tests.extend(metrics::tests());
     tests.extend(multivisor::tests());
+    tests.extend(https_checks::tests());
     tests.extend(nacos::tests());
     tests.extend(nacos_stub::tests());
     tests.extend(real_programs::tests());

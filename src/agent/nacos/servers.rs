@@ -98,7 +98,7 @@ impl NacosClient {
         Ok(Self {
             servers,
             current: AtomicUsize::new(0),
-            tls: TlsSettings::new(item.tls_ca.clone()),
+            tls: TlsSettings::new(item.tls_ca.clone(), "tls_ca="),
             credentials,
         })
     }

@@ -201,7 +201,7 @@ fn many() -> Result<Outcome, String> {
 }
 
 /// The PID of the agent of this daemon.
-fn agent_of(daemon: i32) -> Option<i32> {
+pub(crate) fn agent_of(daemon: i32) -> Option<i32> {
     let children = format!("/proc/{daemon}/task");
     let tasks = std::fs::read_dir(children).ok()?.flatten();
     let mut pids = tasks.flat_map(|task| {

@@ -1,6 +1,6 @@
 //! The configuration from a Nacos server: starts, changes, outages, settings, and what a text may do.
 
-mod changes;
+pub(crate) mod changes;
 mod document;
 mod kills;
 mod origins;

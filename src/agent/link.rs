@@ -1,21 +1,18 @@
-//! The agent of a run: started when it is needed, started again after a pause, and asked questions.
+//! The agent in an async runtime: started when it is needed, started again after a pause, and asked questions.
 
 use std::collections::HashMap;
 use std::future::pending;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
-use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::net::UnixStream;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-use super::handle::no_agent;
-use crate::agent::protocol::{AgentAnswer, AgentOrder, AgentReport, ItemFailure};
-use crate::agent::{AgentOptions, AgentProcess};
+use super::client::{AgentOptions, AgentProcess};
+use super::protocol::{AgentOrder, AgentReport, FailureKind, ItemFailure};
 
 /// The pause before the first restart of the agent. It doubles up to [`RESTART_MAX`].
 const RESTART_FIRST: Duration = Duration::from_millis(200);
@@ -23,16 +20,14 @@ const RESTART_MAX: Duration = Duration::from_secs(30);
 /// An agent that ran this long begins with the first pause again.
 const STABLE: Duration = Duration::from_secs(60);
 
-/// Who gets the answer to an order of the agent.
-pub(super) enum AnswerTo {
-    /// The text is the newest one, or there is none.
-    Refresh(SyncSender<Result<(), ItemFailure>>),
-    /// Whatever the agent answers.
-    Asker(oneshot::Sender<Result<AgentAnswer, ItemFailure>>),
+/// Who asked a question.
+pub trait Asker {
+    /// The question is not answered.
+    fn fail(self, failure: ItemFailure);
 }
 
 /// What happened to the agent.
-pub(super) enum LinkEvent {
+pub enum LinkEvent {
     /// It reported.
     Report(AgentReport),
     /// It is gone, or cannot be started.
@@ -48,24 +43,25 @@ struct RunningAgent {
     since: Instant,
 }
 
-/// The agent.
-pub(super) struct AgentLink {
+/// The agent, and those who asked it: `A`.
+pub struct AgentLink<A> {
     program: PathBuf,
-    /// Sent first to each agent. `None`: nothing is watched, so an agent exists only while there are questions.
+    /// An agent is started as soon as possible, and after each end. Else the first question starts one.
     is_watching: bool,
     agent: Option<RunningAgent>,
     /// Not before this time another agent is started.
     start_at: Instant,
     pause: Duration,
-    answers: HashMap<u64, AnswerTo>,
+    answers: HashMap<u64, A>,
     next_id: u64,
     /// Why the last agent ended.
     last_error: String,
 }
 
-impl AgentLink {
+impl<A: Asker> AgentLink<A> {
     /// Without an agent. `is_watching`: one is started as soon as possible, and after each end.
-    pub(super) fn new(program: PathBuf, is_watching: bool) -> Self {
+    #[must_use]
+    pub fn new(program: PathBuf, is_watching: bool) -> Self {
         Self {
             program,
             is_watching,
@@ -79,7 +75,7 @@ impl AgentLink {
     }
 
     /// Waits for an event. Can be cancelled at any time without losing one.
-    pub(super) async fn next(&mut self) -> LinkEvent {
+    pub async fn next(&mut self) -> LinkEvent {
         match &mut self.agent {
             Some(agent) => match next_report(agent).await {
                 Ok(report) => LinkEvent::Report(report),
@@ -93,8 +89,11 @@ impl AgentLink {
         }
     }
 
-    /// Starts an agent with this order. The error is a line for the log.
-    pub(super) fn start(&mut self, first: Option<&AgentOrder>) -> Result<(), String> {
+    /// Starts an agent, and sends it this order first.
+    ///
+    /// # Errors
+    /// A line for the log: why there is none.
+    pub fn start(&mut self, first: Option<&AgentOrder>) -> Result<(), String> {
         let started =
             AgentProcess::start(&self.program, &AgentOptions::default()).and_then(|mut process| {
                 if let Some(order) = first {
@@ -118,18 +117,18 @@ impl AgentLink {
     }
 
     /// Whether a question needs another agent, and may start it now.
-    pub(super) fn may_start(&self) -> bool {
+    #[must_use]
+    pub fn may_start(&self) -> bool {
         self.agent.is_none() && Instant::now() >= self.start_at
     }
 
-    /// Sends a question. `order` makes it of its number. The error is a line for the log.
-    pub(super) fn ask(
-        &mut self,
-        order: impl FnOnce(u64) -> AgentOrder,
-        to: AnswerTo,
-    ) -> Result<(), String> {
+    /// Sends a question. `order` makes it of its number. Without an agent the question fails.
+    ///
+    /// # Errors
+    /// A line for the log: the agent is gone.
+    pub fn ask(&mut self, order: impl FnOnce(u64) -> AgentOrder, to: A) -> Result<(), String> {
         let Some(agent) = &mut self.agent else {
-            answer(to, Err(no_agent(&self.last_error)));
+            to.fail(no_agent(&self.last_error));
             return Ok(());
         };
         let id = self.next_id;
@@ -141,14 +140,14 @@ impl AgentLink {
             }
             Err(error) => {
                 let line = self.lose(&error);
-                answer(to, Err(no_agent(&self.last_error)));
+                to.fail(no_agent(&self.last_error));
                 Err(line)
             }
         }
     }
 
     /// Who asked the question with this number. `None`: nobody.
-    pub(super) fn asker_of(&mut self, id: u64) -> Option<AnswerTo> {
+    pub fn asker_of(&mut self, id: u64) -> Option<A> {
         self.answers.remove(&id)
     }
 
@@ -162,23 +161,21 @@ impl AgentLink {
         self.pause = (self.pause * 2).min(RESTART_MAX);
         self.last_error = format!("{}: {error}", self.program.display());
         for (_, to) in self.answers.drain() {
-            answer(to, Err(no_agent(&self.last_error)));
+            to.fail(no_agent(&self.last_error));
         }
         self.last_error.clone()
     }
 }
 
-/// Sends an answer. `Ok(None)`: nothing but success.
-pub(super) fn answer(to: AnswerTo, result: Result<Option<AgentAnswer>, ItemFailure>) {
-    match to {
-        // The asker has given up if this fails.
-        AnswerTo::Refresh(reply) => {
-            let _ = reply.send(result.map(drop));
-        }
-        AnswerTo::Asker(asker) => {
-            let _ = asker.send(result.and_then(|answer| answer.ok_or_else(|| no_agent(""))));
-        }
-    }
+/// The failure of a question that no agent answers. `why`: why there is none. Empty: it is not known.
+#[must_use]
+pub fn no_agent(why: &str) -> ItemFailure {
+    let message = match why {
+        "" => "supervisord-agent does not answer".to_owned(),
+        why => format!("supervisord-agent does not answer: {why}"),
+    };
+    let kind = FailureKind::Away;
+    ItemFailure { kind, message }
 }
 
 async fn next_report(agent: &mut RunningAgent) -> io::Result<AgentReport> {

@@ -20,10 +20,10 @@ pub(super) fn tests() -> Vec<Trial> {
 }
 
 /// A browser without scripts: curl.
-struct Visitor {
-    port: u16,
-    login: bool,
-    language: &'static str,
+pub(super) struct Visitor {
+    pub(super) port: u16,
+    pub(super) login: bool,
+    pub(super) language: &'static str,
 }
 
 impl Visitor {
@@ -47,7 +47,7 @@ impl Visitor {
         Ok((status, body.to_owned()))
     }
 
-    fn page(&self, path: &str, parts: &[&str]) -> Result<String, String> {
+    pub(super) fn page(&self, path: &str, parts: &[&str]) -> Result<String, String> {
         let (status, body) = self.run(path, &[])?;
         expect(status == 200, format!("{path}: {status} {body}"))?;
         for part in parts {
@@ -60,7 +60,7 @@ impl Visitor {
     }
 
     /// Sends the first form of a page with these fields, besides its hidden ones.
-    fn send(
+    pub(super) fn send(
         &self,
         page: &str,
         path: &str,
@@ -100,7 +100,7 @@ fn hidden_fields(page: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-fn server(port: u16) -> String {
+pub(super) fn server(port: u16) -> String {
     format!("[inet_http_server]\nport=127.0.0.1:{port}\nusername=user\npassword=pa%%ss\n")
 }
 

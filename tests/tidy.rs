@@ -74,11 +74,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("md5", &["agent/nacos/text.rs", "source/snapshot.rs"]),
     ("hyper", &["agent/", "http_server/", "server/"]),
     ("ini", &["config/saved_settings.rs"]),
-    ("hyper_util", &["agent/http.rs", "server/"]),
-    (
-        "http_body_util",
-        &["agent/http.rs", "http_server/", "server/"],
-    ),
+    ("hyper_util", &["agent/", "server/"]),
+    ("http_body_util", &["agent/", "http_server/", "server/"]),
     ("ariadne", &["daemon/check.rs"]),
     ("caps", &["sys/own_capabilities.rs"]),
     ("clap", &["agent/command_line.rs", "cli/subcommand/"]),

@@ -14,10 +14,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_rustls::client::TlsStream;
 
 use super::server_url::ServerUrl;
-use super::tls::TlsSettings;
+use super::tls::{SecureStream, TlsSettings};
 
 /// How long a connection to one address may take, and the TLS handshake.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -120,7 +119,7 @@ pub(super) async fn connect_tls(
     tls: &TlsSettings,
     host: &str,
     port: u16,
-) -> Result<TlsStream<TcpStream>, HttpError> {
+) -> Result<SecureStream, HttpError> {
     let stream = connect(host, port).await?;
     let handshake = tls.connect(host, stream);
     match timeout(CONNECT_LIMIT, handshake).await {

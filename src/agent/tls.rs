@@ -16,6 +16,9 @@ use crate::sys;
 /// Maximum size of a file with certificates of authorities in bytes.
 const AUTHORITIES_BYTES_MAX: usize = 4 << 20;
 
+/// A connection with TLS.
+pub(super) type SecureStream = TlsStream<TcpStream>;
+
 /// The TLS settings of some servers. The certificates of authorities are read at the first connection, and again after
 /// one that failed, because an administrator may have mended the file.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! The configuration from a Nacos server: starts, changes, outages, settings, and what a text may do.
 
+mod bad_input;
 pub(crate) mod changes;
 mod document;
 mod kills;
@@ -19,6 +20,7 @@ use crate::support::runner::Trial;
 /// The tests of this room.
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = starts::tests();
+    tests.extend(bad_input::tests());
     tests.extend(changes::tests());
     tests.extend(document::tests());
     tests.extend(kills::tests());

@@ -12,8 +12,11 @@ use crate::sys;
 /// A sample younger than this is used again, so that all pages share it.
 const AGE_MIN: Duration = Duration::from_millis(1500);
 /// Maximum number of samples refreshed per [`AGE_MIN`], oldest first. A large configuration's processes take turns. A
-/// sample costs 6 µs; with 1,000 processes a sample is at most 8 seconds old.
+/// sample costs 6 µs; with 1,000 processes a sample is at most 8 seconds old, that of a sleeping one 16 seconds.
 const AGAIN_MAX: usize = 250;
+/// While the processes take turns, one whose CPU time and memory did not change waits twice as long each time, up to this.
+/// Most of a thousand processes sleep, and their samples are what an open page costs.
+const QUIET_AGE_MAX: Duration = Duration::from_secs(16);
 /// Maximum number of first samples taken at a time.
 const FIRST_MAX: usize = 1000;
 /// A sample older than this is not compared with: the next one counts as the first.
@@ -41,6 +44,16 @@ struct UsageSample {
     /// CPU time so far, in clock ticks.
     ticks: u64,
     usage: ProcessUsage,
+    /// How many samples in a row were the same.
+    quiet: u32,
+}
+
+impl UsageSample {
+    /// The age at which it is refreshed, if not all processes can be sampled each time.
+    fn refresh_age(&self) -> Duration {
+        let factor = 1_u32.checked_shl(self.quiet).unwrap_or(u32::MAX);
+        AGE_MIN.saturating_mul(factor).min(QUIET_AGE_MAX)
+    }
 }
 
 /// The last sample of each process that was part of the last request.
@@ -98,10 +111,15 @@ impl UsageSampler {
             .is_none_or(|again| age(again, now) >= AGE_MIN)
         {
             inner.next_refresh = Some(now);
+            let takes_turns = pids.len() > AGAIN_MAX;
+            let refresh_age = |sample: &UsageSample| match takes_turns {
+                true => sample.refresh_age(),
+                false => AGE_MIN,
+            };
             let mut old: Vec<(Tick, i32)> = inner
                 .last
                 .iter()
-                .filter(|(_, sample)| age(sample.at, now) >= AGE_MIN)
+                .filter(|(_, sample)| age(sample.at, now) >= refresh_age(sample))
                 .map(|(&pid, sample)| (sample.at, pid))
                 .collect();
             old.sort_unstable();
@@ -147,14 +165,21 @@ fn next_sample(stat: &ProcStat, last: Option<&UsageSample>) -> UsageSample {
             let used = stat.ticks.saturating_sub(sample.ticks);
             permille(used, ticks_per_second, at.nanos_since(sample.at))
         });
+    let memory = stat.pages.saturating_mul(page_bytes);
+    let is_same = |last: &&UsageSample| {
+        last.began == stat.began && last.ticks == stat.ticks && last.usage.memory == memory
+    };
     UsageSample {
+        quiet: last
+            .filter(is_same)
+            .map_or(0, |last| (last.quiet + 1).min(u32::BITS)),
         at,
         began: stat.began,
         ticks: stat.ticks,
         usage: ProcessUsage {
             cpu_permille,
             cpu_millis: stat.ticks.saturating_mul(1000) / ticks_per_second,
-            memory: stat.pages.saturating_mul(page_bytes),
+            memory,
         },
     }
 }
@@ -229,6 +254,26 @@ mod tests {
         assert_eq!(samples(), 1);
         sampler.forget();
         assert_eq!(samples(), 0);
+    }
+
+    #[test]
+    fn a_sleeping_process_waits_longer_each_time() {
+        let stat = ProcStat {
+            began: 1,
+            ticks: 7,
+            pages: 1,
+        };
+        let mut last = next_sample(&stat, None);
+        for seconds in [1.5, 3.0, 6.0, 12.0, 16.0, 16.0] {
+            assert_eq!(last.refresh_age(), Duration::from_secs_f64(seconds));
+            last = next_sample(&stat, Some(&last));
+        }
+        for _ in 0..40 {
+            last = next_sample(&stat, Some(&last));
+        }
+        assert_eq!(last.refresh_age(), QUIET_AGE_MAX);
+        let awake = ProcStat { ticks: 8, ..stat };
+        assert_eq!(next_sample(&awake, Some(&last)).refresh_age(), AGE_MIN);
     }
 
     #[test]

@@ -34,6 +34,9 @@ const GATHER: Duration = Duration::from_millis(30);
 const GAP: Duration = Duration::from_millis(250);
 /// Interval for sampling CPU and memory.
 const USAGE_INTERVAL: Duration = Duration::from_secs(2);
+/// How often in a row only CPU and memory are sampled. Then the processes are listed too, in case something changed without
+/// an event.
+const SAMPLES_MAX: u32 = 9;
 /// Maximum silence of a stream. A page that receives nothing for `SILENCE` (in `status.js`) shows itself as stale.
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
 /// How long a browser waits before it reconnects, in milliseconds.
@@ -196,48 +199,61 @@ async fn current_rows(
     control: &ControlHandle,
     language: Language,
 ) -> Option<Vec<ProcessRow>> {
-    let look = next_state(live, control, PageState::default(), vec![language]).await;
+    let look = next_state(live, control, PageState::default(), vec![language], true).await;
     look.map(|(mut shown, _)| shown.rows.remove(&language).unwrap_or_default())
 }
 
 /// Returns the current state, and the messages that bring pages in `languages` from `before` to it. Unchanged rows are
-/// reused. `None`: the engine has ended.
+/// reused. `is_changed`: the processes may have changed since `before`; if not, only their use of CPU and memory is read.
+/// `None`: the engine has ended.
 async fn next_state(
     live: &LiveUpdates,
     control: &ControlHandle,
     before: PageState,
     languages: Vec<Language>,
+    is_changed: bool,
 ) -> Option<(PageState, PageMessages)> {
     // Only callers who may see everything get the stream, so the daemon itself reads the state once for all of them.
-    let views = list_processes(control, &Caller::DAEMON).await.ok()?;
-    let usages = live.sampler.sample_usage(pids(&views)).await;
-    run_blocking(move || diff_rows(before, views, usages, &languages, crate::sys::time_zone)).await
+    let read = match is_changed {
+        true => Some(list_processes(control, &Caller::DAEMON).await.ok()?),
+        false => None,
+    };
+    let pids = pids(read.as_deref().unwrap_or(&before.views));
+    let usages = live.sampler.sample_usage(pids).await;
+    run_blocking(move || diff_rows(before, read, usages, &languages, crate::sys::time_zone)).await
 }
 
+/// `read`: the processes. `None`: they are as before.
 fn diff_rows(
     mut before: PageState,
-    views: Vec<ProcessView>,
+    read: Option<Vec<ProcessView>>,
     usages: HashMap<i32, ProcessUsage>,
     languages: &[Language],
     zone: impl FnOnce() -> TimeZone,
 ) -> (PageState, PageMessages) {
-    let same_processes = before.views.len() == views.len()
-        && before
-            .views
-            .iter()
-            .zip(&views)
-            .all(|(before, now)| before.name == now.name && before.group == now.group);
+    let old = std::mem::take(&mut before.views);
+    let (old, views) = match read {
+        Some(views) => (Some(old), views),
+        None => (None, old),
+    };
+    let is_named_so = |(before, now): (&ProcessView, &ProcessView)| {
+        before.name == now.name && before.group == now.group
+    };
+    let same_processes = old
+        .as_ref()
+        .is_none_or(|old| old.len() == views.len() && old.iter().zip(&views).all(is_named_so));
     // Read for the first row that needs it.
     let zone = LazyCell::new(zone);
     let make = |view: &ProcessView, language| {
         ProcessRow::new(view, usages.get(&view.pid).copied(), &zone, language)
     };
     let touched: Vec<usize> = if same_processes {
-        let views = before.views.iter().zip(&views).enumerate();
-        let is_touched = |old: &ProcessView, now: &ProcessView| {
-            !is_same(old, now) || before.usages.get(&now.pid) != usages.get(&now.pid)
+        let is_touched = |at: usize, now: &ProcessView| {
+            let is_other = old.as_ref().is_some_and(|old| !is_same(&old[at], now));
+            is_other || before.usages.get(&now.pid) != usages.get(&now.pid)
         };
-        let touched = views.filter(|(_, (old, now))| is_touched(old, now));
+        let views = views.iter().enumerate();
+        let touched = views.filter(|(at, now)| is_touched(*at, now));
         touched.map(|(at, _)| at).collect()
     } else {
         Vec::new()
@@ -289,12 +305,18 @@ async fn broadcast_changes(
     let mut shown = PageState::default();
     let mut is_first = true;
     let mut is_told = false;
+    // How often only CPU and memory were read since the processes were. Listing a thousand processes costs a millisecond.
+    let mut samples = 0;
+    let mut is_changed = true;
     loop {
         while changes.try_next().is_some() {}
         let looked = Instant::now();
         let languages = live.languages();
         let before = std::mem::take(&mut shown);
-        let Some((now, messages)) = next_state(&live, &control, before, languages).await else {
+        let lists = is_changed || samples >= SAMPLES_MAX;
+        samples = if lists { 0 } else { samples + 1 };
+        let next = next_state(&live, &control, before, languages, lists).await;
+        let Some((now, messages)) = next else {
             break;
         };
         shown = now;
@@ -319,6 +341,7 @@ async fn broadcast_changes(
             () = sleep(USAGE_INTERVAL) => Some(false),
             _ = stop.wait_for(|stop| *stop) => None,
         };
+        is_changed = received == Some(true);
         match received {
             Some(true) => sleep_until((Instant::now() + GATHER).max(looked + GAP)).await,
             Some(false) => {}
@@ -359,7 +382,7 @@ mod tests {
         };
         let usages = usages.iter().map(usage).collect();
         let languages = [Language::English];
-        let (shown, told) = diff_rows(before, views, usages, &languages, || TimeZone::UTC);
+        let (shown, told) = diff_rows(before, Some(views), usages, &languages, || TimeZone::UTC);
         let told = told.get(&Language::English);
         let told = told.map(|told| String::from_utf8(told.to_vec()).expect("text"));
         (shown, told.unwrap_or_default())
@@ -393,16 +416,39 @@ mod tests {
     }
 
     #[test]
+    fn samples_alone_change_the_rows_of_their_processes() {
+        let languages = [Language::English];
+        let (shown, _) = after(PageState::default(), vec![view(7, 1), view(9, 1)], &[]);
+        let usage = ProcessUsage {
+            cpu_permille: None,
+            cpu_millis: 0,
+            memory: 1 << 20,
+        };
+        let usages = HashMap::from([(9, usage)]);
+        let (shown, told) = diff_rows(shown, None, usages, &languages, || TimeZone::UTC);
+        let told = String::from_utf8_lossy(&told[&Language::English]).into_owned();
+        assert!(
+            told.matches("\"n\":").count() == 1 && told.contains("1.0 MiB"),
+            "{told}"
+        );
+        assert_eq!(shown.views.len(), 2);
+    }
+
+    #[test]
     fn the_first_page_in_a_language_makes_all_rows_for_it() {
         let languages = Language::ALL;
         let (shown, _) = after(PageState::default(), vec![view(7, 1)], &[]);
         let views = vec![view(7, 2)];
-        let (shown, told) = diff_rows(shown, views, HashMap::new(), &languages, || TimeZone::UTC);
+        let (shown, told) = diff_rows(shown, Some(views), HashMap::new(), &languages, || {
+            TimeZone::UTC
+        });
         let told: Vec<&Language> = told.keys().collect();
         assert_eq!(told, [&Language::Chinese]);
         assert_eq!(shown.rows[&Language::Chinese][0].state_word, "运行");
         let views = vec![view(8, 2)];
-        let (_, told) = diff_rows(shown, views, HashMap::new(), &languages, || TimeZone::UTC);
+        let (_, told) = diff_rows(shown, Some(views), HashMap::new(), &languages, || {
+            TimeZone::UTC
+        });
         assert_eq!(told.len(), 2);
     }
 }

@@ -19,6 +19,7 @@ pub mod fd_holder;
 pub mod handoff;
 pub mod heartbeat;
 pub(crate) mod http_server;
+pub mod hub;
 pub mod import;
 pub mod manual;
 pub mod output;

@@ -28,7 +28,7 @@ const FLOORS: &[&[&str]] = &[
     &["control"],
     &["source"],
     &["server", "ctl"],
-    &["daemon"],
+    &["daemon", "hub"],
 ];
 
 /// The rooms that the client may use.
@@ -62,6 +62,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "agent/",
             "control/",
             "http_server/",
+            "hub/",
             "scripts/",
             "server/",
             "source/",
@@ -72,7 +73,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls", &["agent/tls.rs"]),
     ("rustls_native_certs", &["agent/tls.rs"]),
     ("md5", &["agent/nacos/text.rs", "source/snapshot.rs"]),
-    ("hyper", &["agent/", "http_server/", "server/"]),
+    ("hyper", &["agent/", "http_server/", "hub/", "server/"]),
     ("ini", &["config/saved_settings.rs"]),
     ("hyper_util", &["agent/", "server/"]),
     ("http_body_util", &["agent/", "http_server/", "server/"]),

@@ -25,3 +25,4 @@ pub use find::find_program;
 pub use link::{AgentLink, Asker, LinkEvent, no_agent};
 pub use pauses::{Jitter, Pauses};
 pub use program::run;
+pub use server_url::ServerUrl;

@@ -4,19 +4,19 @@ use hyper::Uri;
 
 /// The base URL of a server: scheme, host, port and context path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ServerUrl {
+pub struct ServerUrl {
     /// The text, as it was configured.
-    pub(super) text: String,
+    pub text: String,
     /// Whether the scheme is https.
-    pub(super) is_tls: bool,
+    pub is_tls: bool,
     /// The host: a name or an address, the latter without brackets.
-    pub(super) host: String,
+    pub host: String,
     /// The port.
-    pub(super) port: u16,
+    pub port: u16,
     /// The value of the header Host.
-    pub(super) authority: String,
+    pub authority: String,
     /// The context path, without a slash at its end.
-    pub(super) context: String,
+    pub context: String,
 }
 
 impl ServerUrl {
@@ -24,7 +24,7 @@ impl ServerUrl {
     ///
     /// # Errors
     /// What is wrong with it, without the URL.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
         let is_tls = match uri.scheme_str() {
             Some("http") => false,

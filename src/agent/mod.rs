@@ -8,17 +8,17 @@
 pub mod client;
 mod command_line;
 mod find;
-mod http;
+pub(crate) mod http;
 mod link;
 pub mod manual;
 mod nacos;
-mod pauses;
+pub(crate) mod pauses;
 mod program;
 pub mod protocol;
 mod request;
 mod serve;
-mod server_url;
-mod tls;
+pub(crate) mod server_url;
+pub(crate) mod tls;
 
 pub use client::{AgentOptions, AgentProcess};
 pub use find::find_program;

@@ -5,12 +5,9 @@ use std::time::Duration;
 use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::http::{HEAD_BYTES_MAX, HttpError, USER_AGENT, broken, connect_tls};
+use super::http::{HttpError, USER_AGENT, connect_tls, send_built};
 use super::protocol::{FailureKind, ItemFailure, MESSAGE_BYTES_MAX, SecureRequest};
 use super::tls::TlsSettings;
 
@@ -57,16 +54,7 @@ async fn exchange(
 ) -> Result<u16, HttpError> {
     let stream = connect_tls(tls, &request.host, request.port).await?;
     let request = whole_request(request, authority)?;
-    let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(HEAD_BYTES_MAX)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| broken(&error))?;
-    // Dropping the set ends the connection.
-    let mut driver = JoinSet::new();
-    driver.spawn(connection);
-    let response = sender.send_request(request).await;
-    Ok(response.map_err(|error| broken(&error))?.status().as_u16())
+    Ok(send_built(stream, request).await?.status)
 }
 
 fn whole_request(

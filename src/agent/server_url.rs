@@ -61,7 +61,7 @@ impl ServerUrl {
 }
 
 /// Encodes a text for a query string or a form: all bytes but unreserved characters of RFC 3986.
-pub(super) fn percent_encode(text: &str) -> String {
+pub(crate) fn percent_encode(text: &str) -> String {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -77,7 +77,7 @@ pub(super) fn percent_encode(text: &str) -> String {
 }
 
 /// Decodes such a text. `+` is a space. `None`: a percent sign without two digits, or not UTF-8.
-pub(super) fn percent_decode(text: &str) -> Option<String> {
+pub(crate) fn percent_decode(text: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -95,7 +95,7 @@ pub(super) fn percent_decode(text: &str) -> Option<String> {
 }
 
 /// The fields as a query string or the body of a form.
-pub(super) fn encode_fields<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+pub(crate) fn encode_fields<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let pairs: Vec<String> = fields
         .into_iter()
         .map(|(name, value)| format!("{name}={}", percent_encode(value)))

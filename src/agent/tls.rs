@@ -2,11 +2,16 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -17,27 +22,47 @@ use crate::sys;
 const AUTHORITIES_BYTES_MAX: usize = 4 << 20;
 
 /// A connection with TLS.
-pub(super) type SecureStream = TlsStream<TcpStream>;
+pub(crate) type SecureStream = TlsStream<TcpStream>;
+
+/// How old certificates of authorities are before a certificate that is not accepted makes them be read again.
+const AUTHORITIES_AGE: Duration = Duration::from_secs(5);
 
 /// The TLS settings of some servers. The certificates of authorities are read at the first connection, and again after
-/// one that failed, because an administrator may have mended the file.
+/// a certificate was not accepted, because an administrator may have mended the file.
 #[derive(Debug)]
-pub(super) struct TlsSettings {
+pub(crate) struct TlsSettings {
     /// A file with the certificates of authorities in PEM. `None`: those of the system.
     authorities: Option<String>,
     /// How the file is named where people configure it, such as `tls_ca=`.
     option: &'static str,
-    config: Mutex<Option<Arc<ClientConfig>>>,
+    /// Any certificate is accepted.
+    is_insecure: bool,
+    config: Mutex<Option<MadeConfig>>,
+}
+
+#[derive(Debug)]
+struct MadeConfig {
+    made: Instant,
+    config: Arc<ClientConfig>,
 }
 
 impl TlsSettings {
     /// With the authorities in this file, or those of the system. `option` names the file in messages, and is empty if there
     /// is no such option.
-    pub(super) fn new(authorities: Option<String>, option: &'static str) -> Self {
+    pub(crate) fn new(authorities: Option<String>, option: &'static str) -> Self {
         Self {
             authorities,
             option,
+            is_insecure: false,
             config: Mutex::new(None),
+        }
+    }
+
+    /// Without any check of certificates.
+    pub(crate) fn insecure() -> Self {
+        Self {
+            is_insecure: true,
+            ..Self::new(None, "")
         }
     }
 
@@ -49,39 +74,64 @@ impl TlsSettings {
         &self,
         host: &str,
         stream: TcpStream,
-    ) -> Result<TlsStream<TcpStream>, String> {
+    ) -> Result<SecureStream, String> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| "its host is no name that a certificate can have".to_owned())?;
         let connector = TlsConnector::from(self.config()?);
         let connected = connector.connect(name, stream).await;
         connected.map_err(|error| {
-            *self.config.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            if let Some(rustls::Error::InvalidCertificate(_)) = tls_error(&error) {
+                self.forget_authorities();
+            }
             self.failure_text(&error)
         })
     }
 
-    fn config(&self) -> Result<Arc<ClientConfig>, String> {
-        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(config) = &*config {
-            return Ok(Arc::clone(config));
+    fn lock(&self) -> MutexGuard<'_, Option<MadeConfig>> {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the next connection read the authorities again, unless they were read just now: many servers may share these
+    /// settings, and one of them with a wrong certificate must not cost a reading each time.
+    fn forget_authorities(&self) {
+        let mut config = self.lock();
+        if config
+            .as_ref()
+            .is_some_and(|config| config.made.elapsed() >= AUTHORITIES_AGE)
+        {
+            *config = None;
         }
-        let roots = match &self.authorities {
-            Some(path) => read_authorities(self.option, path)?,
-            None => system_authorities(self.option)?,
-        };
+    }
+
+    fn config(&self) -> Result<Arc<ClientConfig>, String> {
+        let mut config = self.lock();
+        if let Some(config) = &*config {
+            return Ok(Arc::clone(&config.config));
+        }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let made = ClientConfig::builder_with_provider(provider)
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .map_err(|error| format!("TLS cannot be set up: {error}"))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Arc::clone(config.insert(Arc::new(made))))
+            .map_err(|error| format!("TLS cannot be set up: {error}"))?;
+        let builder = match (self.is_insecure, &self.authorities) {
+            (true, _) => {
+                let verifier = Arc::new(AnyCertificate(provider));
+                builder
+                    .dangerous()
+                    .with_custom_certificate_verifier(verifier)
+            }
+            (false, Some(path)) => builder.with_root_certificates(read_authorities(self.option, path)?),
+            (false, None) => builder.with_root_certificates(system_authorities(self.option)?),
+        };
+        let made = MadeConfig {
+            made: Instant::now(),
+            config: Arc::new(builder.with_no_client_auth()),
+        };
+        Ok(Arc::clone(&config.insert(made).config))
     }
 
     /// The text for a handshake that failed.
     fn failure_text(&self, error: &io::Error) -> String {
-        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-        match inner {
+        match tls_error(error) {
             Some(rustls::Error::InvalidCertificate(problem)) => {
                 let trusted = match &self.authorities {
                     Some(path) => format!("those in {}{path}", self.option),
@@ -102,6 +152,52 @@ impl TlsSettings {
             }
             None => format!("no TLS connection: {error}"),
         }
+    }
+}
+
+/// The error of rustls in an error of a handshake. `None`: it has another cause.
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref())
+}
+
+/// Accepts every certificate. The signature of the handshake is checked all the same.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 

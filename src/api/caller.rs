@@ -52,6 +52,9 @@ pub struct Caller {
     /// The name of the token with which the request was authenticated.
     #[serde(default)]
     pub token: Option<String>,
+    /// For whom a caller with the permission `forward-user` makes the request, as it says: for audit lines alone.
+    #[serde(default)]
+    pub forwarded_user: Option<String>,
     /// The unique connection name on D-Bus, which is never reused.
     pub bus_name: Option<String>,
     /// The maximum that the rules of the server permit. `None`: the server has no rules.
@@ -67,6 +70,7 @@ impl Caller {
         pid: None,
         login: None,
         token: None,
+        forwarded_user: None,
         bus_name: None,
         access: None,
     };
@@ -86,6 +90,9 @@ impl Caller {
         }
         if let Some(token) = &self.token {
             who.push_str(&format!(" token={}", python_repr(token)));
+        }
+        if let Some(user) = &self.forwarded_user {
+            who.push_str(&format!(" for={}", python_repr(user)));
         }
         if let Some(name) = &self.bus_name {
             who.push_str(&format!(" name={name}"));

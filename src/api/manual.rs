@@ -120,6 +120,9 @@ const fn meaning(permission: Permission) -> &'static str {
             "Add or change programs at run time, beyond the configuration files."
         }
         Permission::Shutdown => "Shut down, restart or re-execute the daemon.",
+        Permission::ForwardUser => {
+            "Name the user for whom a request is made, in the header `X-Supervisor-User`. The name stands in audit lines and changes no permission. No method needs it."
+        }
     }
 }
 

@@ -299,7 +299,12 @@ fn grant_as(caller: &Caller, permission: Permission, own: u32) -> Result<Grant, 
         | Permission::Signal
         | Permission::Update
         | Permission::Shutdown => {}
-        Permission::Configure if may_configure(caller, own) => {}
+        Permission::Configure | Permission::ForwardUser if may_configure(caller, own) => {}
+        Permission::ForwardUser => {
+            return Err(
+                FaultCode::Failed.of("permission denied: naming another user needs a login")
+            );
+        }
         Permission::Configure => {
             return Err(FaultCode::Failed.of(
                 "permission denied: changing programs at run time needs root or the user of supervisord on a unix \
@@ -564,6 +569,7 @@ mod tests {
             pid: Some(1),
             login: login.map(str::to_owned),
             token: None,
+            forwarded_user: None,
             bus_name: None,
             access: None,
         };
@@ -654,6 +660,7 @@ mod tests {
                 pid: Some(1),
                 login: None,
                 token: None,
+                forwarded_user: None,
                 bus_name: None,
                 access: access_for_peer(&rules, uid, gid, groups),
             };

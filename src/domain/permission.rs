@@ -19,11 +19,13 @@ pub enum Permission {
     Configure,
     /// Shut down or restart the daemon.
     Shutdown,
+    /// Name the user for whom a request is made, in audit lines only.
+    ForwardUser,
 }
 
 impl Permission {
     /// All permissions with their names in `allow=` rules and refusals.
-    pub const ALL: [(Self, &'static str); 7] = [
+    pub const ALL: [(Self, &'static str); 8] = [
         (Self::Status, "status"),
         (Self::ReadLogs, "logs"),
         (Self::Control, "control"),
@@ -31,6 +33,7 @@ impl Permission {
         (Self::Update, "update"),
         (Self::Configure, "configure"),
         (Self::Shutdown, "shutdown"),
+        (Self::ForwardUser, "forward-user"),
     ];
 
     /// Returns the permission with this name.

@@ -222,6 +222,7 @@ fn identify_peer(
                 pid: None,
                 login: None,
                 token: None,
+                forwarded_user: None,
                 bus_name: None,
                 access: None,
             };
@@ -238,6 +239,7 @@ fn identify_peer(
                 pid: Some(peer.pid),
                 login: None,
                 token: None,
+                forwarded_user: None,
                 bus_name: None,
                 access: rules.and_then(|rules| {
                     control::access_for_peer(rules, peer.uid, peer.gid, &peer.groups)

@@ -966,6 +966,7 @@ impl World {
                 pid: None,
                 login: None,
                 token: None,
+                forwarded_user: None,
                 bus_name: None,
                 access: None,
             },

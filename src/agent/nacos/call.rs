@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hyper::Method;
 
-use super::super::http::{self, HttpAnswer, HttpRequest};
+use super::super::http::{self, CallLimits, FORM, HttpAnswer, HttpRequest};
 use super::super::protocol::{FRAME_BYTES_MAX, FailureKind, ItemFailure};
 use super::super::server_url::encode_fields;
 use super::envelope::Envelope;
@@ -196,9 +196,9 @@ impl NacosClient {
             None => {}
         }
         let fields = encode_fields(fields);
-        let (query, form) = match call.method {
+        let (query, body) = match call.method {
             Method::GET => (fields, None),
-            _ => (String::new(), Some(fields)),
+            _ => (String::new(), Some((FORM, fields.into_bytes()))),
         };
         let request = HttpRequest {
             server: &server.url,
@@ -206,11 +206,13 @@ impl NacosClient {
             path: call.path,
             query,
             headers,
-            form,
-            limit: call.limit,
-            body_bytes_max: FRAME_BYTES_MAX,
+            body,
         };
-        let answer = http::call(&self.tls, request).await;
+        let limits = CallLimits {
+            time: call.limit,
+            body_bytes: FRAME_BYTES_MAX,
+        };
+        let answer = http::call(&self.tls, request, limits).await;
         answer.map_err(|error| no_answer(&server.url.text, &error))
     }
 }

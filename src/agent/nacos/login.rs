@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use hyper::Method;
 use serde_json::Value;
 
-use super::super::http::{self, HttpAnswer, HttpRequest};
+use super::super::http::{self, CallLimits, FORM, HttpAnswer, HttpRequest};
 use super::super::protocol::{FailureKind, ItemFailure};
 use super::super::server_url::encode_fields;
 use super::envelope::Envelope;
@@ -71,11 +71,13 @@ impl NacosClient {
                 path,
                 query: String::new(),
                 headers: Vec::new(),
-                form: Some(form),
-                limit: LOGIN_LIMIT,
-                body_bytes_max: LOGIN_BYTES_MAX,
+                body: Some((FORM, form.into_bytes())),
             };
-            let answer = http::call(&self.tls, request).await;
+            let limits = CallLimits {
+                time: LOGIN_LIMIT,
+                body_bytes: LOGIN_BYTES_MAX,
+            };
+            let answer = http::call(&self.tls, request, limits).await;
             let answer = answer.map_err(|error| no_answer(url, &error))?;
             match judge_login(&answer) {
                 LoginAnswer::Token(text, ttl) => {

@@ -8,7 +8,7 @@
 mod reader;
 mod writer;
 
-pub use reader::{CALL_VALUES_MAX, DEPTH_MAX, read_call, read_response};
+pub use reader::{CALL_VALUES_MAX, DEPTH_MAX, read_call, read_response, read_response_within};
 pub(super) use writer::{RESULT_BEGIN, RESULT_END, escape_response};
 pub use writer::{write_call, write_response};
 

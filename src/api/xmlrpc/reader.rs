@@ -48,8 +48,19 @@ pub fn read_call(bytes: &[u8]) -> Result<RpcCall, XmlRpcError> {
 /// # Errors
 /// The bytes are not an XML-RPC response.
 pub fn read_response(bytes: &[u8]) -> Result<Result<RpcValue, WireFault>, XmlRpcError> {
+    read_response_within(bytes, usize::MAX)
+}
+
+/// Like [`read_response`], for the response of a server that may be hostile.
+///
+/// # Errors
+/// The bytes are not an XML-RPC response, or have more than `values_max` values.
+pub fn read_response_within(
+    bytes: &[u8],
+    values_max: usize,
+) -> Result<Result<RpcValue, WireFault>, XmlRpcError> {
     let text = String::from_utf8_lossy(bytes);
-    let mut parser = XmlRpcParser::new(&text, CharRefs::Any, usize::MAX);
+    let mut parser = XmlRpcParser::new(&text, CharRefs::Any, values_max);
     parser.root("methodResponse")?;
     let mut found = None;
     while let Some(name) = parser.child()? {

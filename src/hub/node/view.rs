@@ -92,13 +92,15 @@ pub struct ProcessView {
     pub stdout_logfile: Arc<str>,
     /// The log file of standard error. Empty: none.
     pub stderr_logfile: Arc<str>,
-    /// The description as the node wrote it, without `pid N, uptime T` of a running process, which
-    /// [`ProcessView::description`] writes for any time.
+    /// The description as the node wrote it, without what is true for a moment only: the uptime of a running process, and
+    /// the seconds until the next attempt. [`ProcessView::description`] writes them for any time.
     pub note: Arc<str>,
     /// `none`, `starting`, `healthy` or `unhealthy`. Empty: the node does not know health checks.
     pub health: Arc<str>,
     /// Number of automatic restarts. `None`: the node does not count them.
     pub restarts: Option<u64>,
+    /// When the next automatic start is due, in seconds since the epoch. 0: none is.
+    pub next_attempt: i64,
 }
 
 impl NodeState {
@@ -193,7 +195,11 @@ impl ProcessView {
     #[must_use]
     pub fn description(&self, now: i64) -> String {
         let Some(uptime) = self.uptime(now) else {
-            return self.note.to_string();
+            let left = self.next_attempt.saturating_sub(now).max(0);
+            return match self.next_attempt {
+                0 => self.note.to_string(),
+                _ => format!("{}, next attempt in {left} s", self.note),
+            };
         };
         let separator = if self.note.is_empty() { "" } else { ", " };
         format!(
@@ -243,6 +249,7 @@ pub(in crate::hub) mod tests {
             note: empty(),
             health: empty(),
             restarts: None,
+            next_attempt: 0,
         }
     }
 
@@ -269,5 +276,13 @@ pub(in crate::hub) mod tests {
             ..running("a")
         };
         assert_eq!(stopped.description(2000), "Not started");
+        let backoff = ProcessView {
+            state: ProcessState::Backoff,
+            note: Arc::from("why"),
+            next_attempt: 1012,
+            ..running("a")
+        };
+        assert_eq!(backoff.description(1000), "why, next attempt in 12 s");
+        assert_eq!(backoff.description(1020), "why, next attempt in 0 s");
     }
 }

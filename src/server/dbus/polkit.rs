@@ -78,7 +78,10 @@ pub(super) const fn action_for(permission: Permission) -> Option<&'static str> {
         Permission::ReadLogs => Some("org.supervisord.Supervisor1.read-logs"),
         Permission::Control => Some("org.supervisord.Supervisor1.control"),
         Permission::Signal => Some("org.supervisord.Supervisor1.signal"),
-        Permission::Update | Permission::Configure => Some("org.supervisord.Supervisor1.configure"),
+        // No method needs the last one, and D-Bus has no header for it.
+        Permission::Update | Permission::Configure | Permission::ForwardUser => {
+            Some("org.supervisord.Supervisor1.configure")
+        }
         Permission::Shutdown => Some("org.supervisord.Supervisor1.shutdown"),
     }
 }

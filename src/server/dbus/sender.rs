@@ -54,6 +54,7 @@ impl BusSender {
             pid: self.pid,
             login: None,
             token: None,
+            forwarded_user: None,
             bus_name: Some(self.name.clone()),
             access,
         }

@@ -3,13 +3,18 @@
 use std::sync::Arc;
 
 use hyper::StatusCode;
-use hyper::header::{self, HeaderMap};
+use hyper::header::{self, HeaderMap, HeaderName};
 
 use super::connection::HttpConnection;
 use super::response::HandlerResponse;
 use super::wrong_password;
-use crate::api::Caller;
+use crate::api::{Caller, Permission};
 use crate::control::{self, Login, PasswordCheck, ServerLogins};
+
+/// The header with the user for whom a caller makes a request.
+const FORWARDED_USER: HeaderName = HeaderName::from_static("x-supervisor-user");
+/// Maximum length of that user's name in characters. A longer one is cut.
+const FORWARDED_CHARS_MAX: usize = 64;
 
 /// Returns the caller of a request: the peer as the transport identifies it, with the user name or token of the request.
 ///
@@ -56,10 +61,27 @@ pub(super) async fn authenticate(
         Login::User(name) => (Some(name.to_owned()), None),
         Login::Token(token) => (None, Some(token.name.clone())),
     };
-    Ok(Caller {
+    let caller = Caller {
         login,
         token,
         access,
         ..peer.clone()
-    })
+    };
+    Ok(with_forwarded_user(caller, headers))
+}
+
+/// Adds the user that the header names, if the caller may name one. The name gives no permission: everything is decided by
+/// the caller's own.
+fn with_forwarded_user(caller: Caller, headers: &HeaderMap) -> Caller {
+    let Some(value) = headers.get(FORWARDED_USER) else {
+        return caller;
+    };
+    let name = std::str::from_utf8(value.as_bytes()).unwrap_or_default();
+    if name.is_empty() || control::grant_for(&caller, Permission::ForwardUser).is_err() {
+        return caller;
+    }
+    Caller {
+        forwarded_user: Some(name.chars().take(FORWARDED_CHARS_MAX).collect()),
+        ..caller
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::broadcast::{self, Receiver};
 
-use crate::hub::node::{NodeView, ProcessView};
+use super::view::{NodeView, ProcessView};
 
 /// Maximum number of changes that wait for the slowest subscriber.
 pub const CHANGES_WAITING_MAX: usize = 4096;
@@ -53,7 +53,7 @@ pub struct FleetSubscription(Receiver<FleetChange>);
 pub(in crate::hub) struct FleetFeed(broadcast::Sender<FleetChange>);
 
 impl FleetFeed {
-    pub(super) fn new() -> Self {
+    pub(in crate::hub) fn new() -> Self {
         Self(broadcast::channel(CHANGES_WAITING_MAX).0)
     }
 
@@ -63,7 +63,7 @@ impl FleetFeed {
         let _ = self.0.send(change);
     }
 
-    pub(super) fn subscribe(&self) -> FleetSubscription {
+    pub(in crate::hub) fn subscribe(&self) -> FleetSubscription {
         FleetSubscription(self.0.subscribe())
     }
 }

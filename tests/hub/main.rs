@@ -1,0 +1,29 @@
+//! The hub: its fleet against simulated nodes, the reference and our daemon.
+
+#[path = "../support/mod.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "shared by several targets, none of which uses all of it"
+)]
+mod support;
+
+mod fleet_isolation;
+mod fleet_load;
+mod fleet_nodes;
+mod fleet_runner;
+mod runtime_thread;
+mod simulated;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    support::test_child::run_if_asked();
+    simulated::run_if_asked();
+    fleet_load::run_if_asked();
+    let mut tests = fleet_isolation::tests();
+    tests.extend(fleet_nodes::tests());
+    tests.extend(fleet_load::tests());
+    support::runner::run(tests)
+}

@@ -10,13 +10,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use supervisord::agent::protocol::{
     AgentAnswer, AgentOrder, AgentReport, FailureKind, ItemFailure, NacosItem,
 };
 use supervisord::agent::{AgentOptions, AgentProcess};
 
+use crate::support::certificates::{certificates, server_config};
 use crate::support::daemon::{Side, program};
 use crate::support::proc;
 use crate::support::runner::{Outcome, Trial};
@@ -293,50 +292,11 @@ fn foreign_orders() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// Makes an authority of this name and a certificate for `localhost`. `None`: openssl is not installed.
-fn certificates(place: &TempDir, authority: &str) -> Result<Option<()>, String> {
-    certificates_for(place, authority, 2)
-}
-
-/// As [`certificates`], with the number of days for which the certificate is valid: -1 has expired.
-pub(crate) fn certificates_for(
-    place: &TempDir,
-    authority: &str,
-    days: i32,
-) -> Result<Option<()>, String> {
-    let script = "
-        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj \"/CN=$1\" \
-            -addext basicConstraints=critical,CA:TRUE -keyout ca.key -out ca.pem
-        openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=server -keyout server.key -out server.csr
-        printf 'subjectAltName=DNS:localhost\\nbasicConstraints=CA:FALSE\\n' > extensions
-        openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days $2 -extfile extensions -out server.pem
-        chmod 0644 ca.pem";
-    if Command::new("openssl").arg("version").output().is_err() {
-        return Ok(None);
-    }
-    let done = Command::new("sh")
-        .args(["-ec", script, "sh", authority, &days.to_string()])
-        .current_dir(place.path())
-        .output()
-        .map_err(|error| error.to_string())?;
-    expect(done.status.success(), format!("openssl: {done:?}"))?;
-    Ok(Some(()))
-}
-
 /// A server with TLS that answers each request with the text `[x]`, and with status 503 if its path begins with `/ill`. The file
 /// `posted` gets the body of each POST request. It runs until the test ends.
 pub(crate) fn serve_tls(place: &TempDir) -> Result<u16, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
-    let chain = CertificateDer::from_pem_file(place.join("server.pem")).map_err(|e| text(&e))?;
-    let key = PrivateKeyDer::from_pem_file(place.join("server.key")).map_err(|e| text(&e))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| text(&e))?
-        .with_no_client_auth()
-        .with_single_cert(vec![chain], key)
-        .map_err(|e| text(&e))?;
-    let config = Arc::new(config);
+    let config = server_config(place)?;
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|e| text(&e))?;
     let port = listener.local_addr().map_err(|e| text(&e))?.port();
     let posted = place.join("posted");

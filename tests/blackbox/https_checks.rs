@@ -3,7 +3,8 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::agent::{certificates_for, serve_tls};
+use crate::agent::serve_tls;
+use crate::support::certificates::certificates_for;
 use crate::host::Host;
 use crate::nacos::changes::agent_of;
 use crate::support::daemon::{Side, program};

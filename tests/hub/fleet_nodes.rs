@@ -1,15 +1,18 @@
 //! The fleet with real supervisords as nodes: ours and the reference. And how it follows the settings and the stream.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
+use std::sync::Arc;
 
-use supervisord::domain::Channel;
+use supervisord::domain::{Channel, Signal};
 use supervisord::hub::node::{
     Action, ActionError, HubUser, LogRange, NodeConfig, NodeKind, NodeLogin, NodeState,
 };
 
 use crate::fleet_runner::{FleetRunner, config};
+use crate::runtime_thread::RuntimeThread;
 use crate::simulated::{Behaviour, FirstState, SimulatedFleet, SimulatedProcess, url};
+use crate::support::certificates::{certificates, server_config};
 use crate::support::daemon::{Daemon, Marked, Side, oracle, program};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::temp_dir::TempDir;
@@ -29,7 +32,9 @@ pub(crate) fn tests() -> Vec<Trial> {
             "ours_resumes_after_a_restart_of_the_daemon",
             restarted_daemon,
         ),
+        test("a_user_is_named_only_with_the_permission", named_users),
         test("a_stream_goes_on_where_it_ended", resumed_stream),
+        Trial::new("fleet_nodes::certificates_are_checked", tls),
         test(
             "other_settings_keep_the_connections_of_the_same_nodes",
             other_settings,
@@ -87,6 +92,11 @@ struct RealNode {
 
 impl RealNode {
     fn start(side: Side) -> Result<Self, String> {
+        Self::start_with(side, "")
+    }
+
+    /// `server`: more keys of the TCP server.
+    fn start_with(side: Side, server: &str) -> Result<Self, String> {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let port = free.map_err(|error| error.to_string())?.port();
         let mut node = Self {
@@ -96,7 +106,8 @@ impl RealNode {
             port,
             place: TempDir::new()?,
         };
-        let text = CONFIG.replace("{dir}", &node.place.text());
+        let text = CONFIG.replace("password=secret\n", &format!("password=secret\n{server}"));
+        let text = text.replace("{dir}", &node.place.text());
         node.place
             .write("conf", &text.replace("{port}", &port.to_string()))?;
         node.go()?;
@@ -247,6 +258,36 @@ fn ours() -> Result<(), String> {
         log.contains("inet login='hub' for='alice' start grp:off: accepted"),
         format!("no audit line with the user: {log}"),
     )
+}
+
+fn named_users() -> Result<(), String> {
+    for (rules, expected) in [
+        (
+            "allow=hub status control\n",
+            "inet login='hub' start grp:off: accepted",
+        ),
+        (
+            "allow=hub status control forward-user\n",
+            "inet login='hub' for=\"o'neil \u{e9}\" start grp:off: accepted",
+        ),
+    ] {
+        let node = RealNode::start_with(Side::Ours, rules)?;
+        let runner = FleetRunner::start(vec![node.config("n")])?;
+        runner.wait_state("n", NodeState::Connected)?;
+        let user = HubUser::new("o'neil \u{e9}");
+        let started = runner.wait(runner.fleet.act("n", "grp:off", Action::Start, &user));
+        started.map_err(|error| error.to_string())?;
+        let log = node.log();
+        expect(log.contains(expected), format!("{rules}: {log}"))?;
+        // The name changes no permission.
+        let root = HubUser::new("root");
+        let signal = Action::Signal(Signal::TERM);
+        match runner.wait(runner.fleet.act("n", "grp:off", signal, &root)) {
+            Err(ActionError::Fault { code: 30, text }) if text.contains("permission denied") => {}
+            other => return Err(format!("a signal without the permission: {other:?}")),
+        }
+    }
+    Ok(())
 }
 
 fn restarted_daemon() -> Result<(), String> {
@@ -407,4 +448,75 @@ fn other_settings() -> Result<(), String> {
     )?;
     fleet.nodes[1].change("web:a", |process| process.stop_now(0, 0));
     runner.wait_process("n1", ("web", "a"), "STOPPED")
+}
+
+/// Passes connections with TLS on to `to`. Returns the port.
+fn relay_tls(
+    runtime: &RuntimeThread,
+    config: Arc<rustls::ServerConfig>,
+    to: SocketAddr,
+) -> Result<u16, String> {
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
+    let port = listener
+        .local_addr()
+        .map_err(|error| error.to_string())?
+        .port();
+    listener
+        .set_nonblocking(true)
+        .map_err(|error| error.to_string())?;
+    let acceptor = tokio_rustls::TlsAcceptor::from(config);
+    runtime.handle.spawn(async move {
+        let listener = tokio::net::TcpListener::from_std(listener).expect("a listening socket");
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut stream = acceptor.accept(stream).await?;
+                let mut node = tokio::net::TcpStream::connect(to).await?;
+                tokio::io::copy_bidirectional(&mut stream, &mut node).await
+            });
+        }
+    });
+    Ok(port)
+}
+
+fn tls() -> Result<Outcome, String> {
+    let (place, other) = (TempDir::new()?, TempDir::new()?);
+    if certificates(&place, "One")?.is_none() {
+        return Ok(Outcome::Skipped("no openssl".to_owned()));
+    }
+    certificates(&other, "Two")?;
+    let fleet = SimulatedFleet::start(&[Behaviour::Ours, Behaviour::Supervisor], &processes())?;
+    let runtime = RuntimeThread::start()?;
+    let mut configs = Vec::new();
+    for (at, node) in fleet.nodes.iter().enumerate() {
+        let port = relay_tls(&runtime, server_config(&place)?, node.address())?;
+        let with = |name: &str, tls_ca: Option<&TempDir>, tls_insecure| NodeConfig {
+            tls_ca: tls_ca.map(|place| place.join("ca.pem").display().to_string()),
+            tls_insecure,
+            ..config(&format!("{name}{at}"), &format!("https://localhost:{port}"))
+        };
+        configs.push(with("right", Some(&place), false));
+        configs.push(with("wrong", Some(&other), false));
+        configs.push(with("insecure", None, true));
+    }
+    // It does not speak TLS.
+    configs.push(config(
+        "plain",
+        &format!("https://{}", fleet.nodes[1].address()),
+    ));
+    let runner = FleetRunner::start(configs)?;
+    for at in 0..2 {
+        runner.wait_state(&format!("right{at}"), NodeState::Connected)?;
+        runner.wait_state(&format!("insecure{at}"), NodeState::Connected)?;
+        let wrong = runner.wait_state(&format!("wrong{at}"), NodeState::Unreachable)?;
+        expect(
+            wrong.reason.contains("unknown authority"),
+            wrong.reason.to_string(),
+        )?;
+    }
+    let plain = runner.wait_state("plain", NodeState::Unreachable)?;
+    expect(!plain.reason.is_empty(), "no reason")?;
+    fleet.nodes[0].change("web:a", |process| process.stop_now(0, 0));
+    runner.wait_process("right0", ("web", "a"), "STOPPED")?;
+    Ok(Outcome::Passed)
 }

@@ -4,6 +4,7 @@
 //! The harness uses only the list of log lines of the library that it tests. Everything else goes through public
 //! interfaces.
 
+pub mod certificates;
 pub mod daemon;
 mod fake_server;
 pub mod help;

@@ -144,7 +144,10 @@ fn keep_after(part: &mut LogPart, offset: u64) {
         return;
     };
     part.is_cut = fresh > part.text.len();
-    let from = part.text.ceil_char_boundary(part.text.len().saturating_sub(fresh));
+    let mut from = part.text.len().saturating_sub(fresh);
+    while !part.text.is_char_boundary(from) {
+        from += 1;
+    }
     part.text.drain(..from);
 }
 
@@ -251,7 +254,11 @@ mod tests {
         ] {
             let mut kept = part(text, Some(end));
             keep_after(&mut kept, offset);
-            assert_eq!((&*kept.text, kept.is_cut), (expected, is_cut), "{text:?} after {offset}");
+            assert_eq!(
+                (&*kept.text, kept.is_cut),
+                (expected, is_cut),
+                "{text:?} after {offset}"
+            );
         }
     }
 

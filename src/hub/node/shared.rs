@@ -231,7 +231,7 @@ impl Drop for WatchGuard {
 }
 
 /// The time now.
-pub(super) fn wall_now() -> WallMillis {
+pub(in crate::hub) fn wall_now() -> WallMillis {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
 }

@@ -135,7 +135,7 @@ fn bad_nodes() -> Result<(), String> {
     };
     configs.push(disabled);
     let runner = FleetRunner::start(configs)?;
-    for at in bad.len()..behaviours.len() {
+    for (at, behaviour) in behaviours.iter().enumerate().skip(bad.len()) {
         let view = runner.wait_state(&format!("n{at}"), NodeState::Connected)?;
         expect(
             view.reason.is_empty() && !view.is_stale(),
@@ -143,7 +143,7 @@ fn bad_nodes() -> Result<(), String> {
         )?;
         expect(
             view.processes.len() == 3,
-            format!("{:?} has {:?}", behaviours[at], brief(&view)),
+            format!("{behaviour:?} has {:?}", brief(&view)),
         )?;
         let a = view.process("web", "a").ok_or("web:a is missing")?;
         let now = view.now(view.last_success.unwrap_or_default());

@@ -160,7 +160,7 @@ fn actions_and_logs(runner: &FleetRunner, node: &RealNode, name: &str) -> Result
         format!("{web:?}"),
     )?;
     expect(
-        &*web.stdout_logfile != "" && web.note.is_empty(),
+        !web.stdout_logfile.is_empty() && web.note.is_empty(),
         format!("{web:?}"),
     )?;
     let act = |namespec: &str, action| runner.wait(runner.fleet.act(name, namespec, action, &user));

@@ -5,6 +5,7 @@ pub(crate) mod blocking_pool;
 pub(crate) mod budget;
 pub(crate) mod client_stream;
 pub(crate) mod counted_io;
+pub(crate) mod host_names;
 pub(crate) mod origin;
 pub(crate) mod percent_encoding;
 pub(crate) mod request_body;

@@ -34,6 +34,7 @@ use crate::handoff::PassedSocket;
 use crate::heartbeat::Heartbeats;
 use crate::http_server::blocking_pool;
 use crate::http_server::budget::ClientQuota;
+use crate::http_server::host_names::own_host_names;
 use crate::sys;
 
 /// The running server. Dropping it stops it.
@@ -206,7 +207,7 @@ impl ServerWork {
             bus,
         } = self;
         pulse.start(&heartbeats, runtime.handle());
-        let host_names = [web::own_host_names(), host_names].concat();
+        let host_names = [own_host_names(), host_names].concat();
         let node_name = node_name.or_else(|| host_names.first().cloned());
         let shared = Arc::new(ServerContext {
             control: bus.control.clone(),

@@ -50,7 +50,7 @@ use form::Form;
 use language::{PageRequest, choose_language, language_of};
 
 pub(super) use assets::assets_modified;
-pub(super) use csrf::{csrf_refusal, may_change, own_host_names};
+pub(super) use csrf::{csrf_refusal, may_change};
 pub(super) use error_page::with_error_page;
 pub(super) use file_list::render_file_list;
 pub(super) use live_updates::LiveUpdates;

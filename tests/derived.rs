@@ -6,7 +6,7 @@ use std::path::Path;
 use supervisord::config::render;
 use supervisord::domain::roff::PAGES;
 use supervisord::server::dbus;
-use supervisord::{agent, api, core, ctl, daemon, manual, output, pidproxy};
+use supervisord::{agent, api, core, ctl, daemon, hub, manual, output, pidproxy};
 
 /// Compares `text` with the committed file, or rewrites it.
 fn agrees(file: &str, text: &str) {
@@ -82,6 +82,7 @@ fn manual_pages_derive_from_the_tables() {
         api::manual::page(),
         daemon::manual::page(),
         agent::manual::page(),
+        hub::manual::page(),
     ];
     assert_eq!(texts.len(), PAGES.len());
     for (page, text) in PAGES.iter().zip(texts) {

@@ -34,6 +34,17 @@ const FLOORS: &[&[&str]] = &[
 /// The rooms that the client may use.
 const CTL: &[&str] = &["api", "cli", "config", "domain", "ctl"];
 
+/// The rooms that the hub may use: nothing of the daemon.
+const HUB: &[&str] = &[
+    "agent",
+    "api",
+    "config",
+    "domain",
+    "http_server",
+    "hub",
+    "sys",
+];
+
 /// Rooms without I/O.
 const PURE: &[&str] = &[
     "domain", "config", "cli", "api", "effects", "core", "manual",
@@ -69,17 +80,27 @@ const HOMES: &[(&str, &[&str])] = &[
             "cgroup/bus.rs",
         ],
     ),
-    ("tokio_rustls", &["agent/tls.rs"]),
+    ("tokio_rustls", &["agent/http.rs", "agent/tls.rs"]),
     ("rustls", &["agent/tls.rs"]),
     ("rustls_native_certs", &["agent/tls.rs"]),
     ("md5", &["agent/nacos/text.rs", "source/snapshot.rs"]),
     ("hyper", &["agent/", "http_server/", "hub/", "server/"]),
     ("ini", &["config/saved_settings.rs"]),
-    ("hyper_util", &["agent/", "server/"]),
+    (
+        "hyper_util",
+        &["agent/http.rs", "hub/server/accept.rs", "server/"],
+    ),
     ("http_body_util", &["agent/", "http_server/", "server/"]),
     ("ariadne", &["daemon/check.rs"]),
     ("caps", &["sys/own_capabilities.rs"]),
-    ("clap", &["agent/command_line.rs", "cli/subcommand/"]),
+    (
+        "clap",
+        &[
+            "agent/command_line.rs",
+            "cli/subcommand/",
+            "hub/command_line.rs",
+        ],
+    ),
     ("httparse", &["ctl/http.rs", "scripts/request.rs"]),
     ("tracing_journald", &["diagnostics/"]),
     ("tracing_subscriber", &["diagnostics/"]),
@@ -95,6 +116,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "pidproxy/",
             "fd_holder/",
             "daemon/",
+            "hub/",
             "ctl/",
             "scripts/",
             "server/",
@@ -108,10 +130,21 @@ const HOMES: &[(&str, &[&str])] = &[
         &["output/closed_logs.rs", "server/http/compression.rs"],
     ),
     ("zbus", &["server/dbus/", "cgroup/bus.rs"]),
-    ("sd_notify", &["engine/systemd.rs"]),
-    ("subtle", &["control/auth.rs"]),
+    ("sd_notify", &["engine/systemd.rs", "hub/program.rs"]),
+    ("argon2", &["hub/users/password.rs"]),
+    ("pbkdf2", &["hub/users/cesi_password.rs"]),
+    ("scrypt", &["hub/users/cesi_password.rs"]),
+    ("toml", &["hub/settings/"]),
+    ("subtle", &["control/auth.rs", "hub/users/cesi_password.rs"]),
     ("sha1", &["control/auth.rs", "cgroup/name.rs"]),
-    ("sha2", &["control/auth.rs"]),
+    (
+        "sha2",
+        &[
+            "control/auth.rs",
+            "hub/users/cesi_password.rs",
+            "hub/users/user.rs",
+        ],
+    ),
     ("maud", &["server/web/"]),
     (
         "jiff",
@@ -123,6 +156,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "server/",
             "control/",
             "diagnostics/",
+            "hub/",
         ],
     ),
 ];
@@ -214,6 +248,8 @@ fn rooms_use_only_lower_floors() {
         let own = room(&file);
         let allowed: Vec<&str> = if own == "ctl" {
             CTL.to_vec()
+        } else if own == "hub" {
+            HUB.to_vec()
         } else if let Some(floor) = FLOORS.iter().position(|rooms| rooms.contains(&own)) {
             FLOORS[..floor]
                 .iter()
@@ -460,6 +496,8 @@ const ROOMS_DONE: &[&str] = &[
     "src/output/",
     "src/engine/",
     "src/handoff/",
+    "src/http_server/",
+    "src/hub/",
     "src/daemon/",
     "src/diagnostics/",
     "tests/fd_holder/",
@@ -479,6 +517,7 @@ const ROOMS_DONE: &[&str] = &[
     "tests/config/",
     "tests/ctl/",
     "tests/fuzz/",
+    "tests/hub/",
     "tests/manual/",
     "tests/packages/",
     "tests/sim/",

@@ -1,4 +1,5 @@
-//! The program `supervisord-agent`: calls [`supervisord::agent::run`] with its arguments and exits with the result.
+//! The program `supervisord-agent`, which is also `supervisord-hub`: calls [`supervisord::hub::run_if_named`] or
+//! [`supervisord::agent::run`] with its arguments and exits with the result.
 
 use std::process::ExitCode;
 
@@ -7,5 +8,5 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args_os()
         .map(|arg| arg.to_string_lossy().into_owned())
         .collect();
-    supervisord::agent::run(&args)
+    supervisord::hub::run_if_named(&args).unwrap_or_else(|| supervisord::agent::run(&args))
 }

@@ -355,7 +355,7 @@ fn closest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w s
 }
 
 /// The nearest of the names that a configuration has. `None`: none is close.
-pub(super) fn of_name<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+pub fn of_name<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     closest(word, known)
 }
 

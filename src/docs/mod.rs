@@ -78,6 +78,8 @@ pub mod adr {
     pub mod adr_0037_configuration_from_a_server {}
     #[doc = include_str!("adr/0039-a-command-as-source.md")]
     pub mod adr_0039_a_command_as_source {}
+    #[doc = include_str!("adr/0040-hub.md")]
+    pub mod adr_0040_hub {}
 }
 
 #[doc = include_str!("handoff.md")]

@@ -52,6 +52,7 @@ pub const PAGES: &[Title] = &[
     title("supervisord-xmlrpc", 7, "the XML-RPC interface of supervisord"),
     title("supervisord", 8, "start programs and keep them running"),
     title("supervisord-agent", 8, "connect to foreign servers for supervisord"),
+    title("supervisord-hub", 8, "show and control the processes of many hosts"),
 ];
 
 /// The kind of an example, for the tests that run it. A comment before the example contains the word.

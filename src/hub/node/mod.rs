@@ -26,7 +26,7 @@ pub(in crate::hub) use context::NodeContext;
 pub use log::{LOG_BYTES_MAX, LogPart, LogRange};
 pub use perform::ACTION_LIMIT;
 pub use process_row::PROCESSES_MAX;
-pub(in crate::hub) use shared::Node;
 pub use shared::WatchGuard;
+pub(in crate::hub) use shared::{Node, wall_now};
 pub(in crate::hub) use task::run_node;
 pub use view::{NodeKind, NodeState, NodeView, ProcessView, WallMillis, uptime_text};

@@ -82,16 +82,16 @@ autostart=false
 ";
 
 /// A supervisord with a TCP server. Fields drop in order: the daemon, all marked processes, the files.
-struct RealNode {
+pub(crate) struct RealNode {
     daemon: Option<Daemon>,
     marked: Marked,
     side: Side,
-    port: u16,
+    pub(crate) port: u16,
     place: TempDir,
 }
 
 impl RealNode {
-    fn start(side: Side) -> Result<Self, String> {
+    pub(crate) fn start(side: Side) -> Result<Self, String> {
         Self::start_with(side, "")
     }
 

@@ -1,4 +1,4 @@
-//! The hub: its fleet against simulated nodes, the reference and our daemon.
+//! The hub: its fleet against simulated nodes, the reference and our daemon; and the program with real nodes and clients.
 
 #[path = "../support/mod.rs"]
 #[allow(
@@ -13,7 +13,11 @@ mod fleet_isolation;
 mod fleet_load;
 mod fleet_nodes;
 mod fleet_runner;
+mod hub_process;
+mod rest_v2;
 mod runtime_thread;
+mod security;
+mod settings;
 mod simulated;
 
 use std::process::ExitCode;
@@ -25,5 +29,8 @@ fn main() -> ExitCode {
     let mut tests = fleet_isolation::tests();
     tests.extend(fleet_nodes::tests());
     tests.extend(fleet_load::tests());
+    tests.extend(rest_v2::tests());
+    tests.extend(security::tests());
+    tests.extend(settings::tests());
     support::runner::run(tests)
 }

@@ -10,6 +10,7 @@ pub mod manual;
 mod members;
 mod method;
 mod methods;
+mod process_details;
 mod request;
 mod result_kind;
 mod subject;
@@ -28,6 +29,7 @@ pub use method::{
     BoundCall, Method, Param, ParamKind, RpcInterfaces, WireType, find_method, method_names,
 };
 pub use methods::METHODS;
+pub use process_details::{AttemptEnd, EndedInstance, ProcessDetails, StateEntry};
 pub use request::{
     ConfigView, DependencyNeed, DependencyView, JournalMatch, LogRef, ProcessView, RejectedText,
     Reply, Request, RequestEffect, RequestTarget, RollingLimits, TargetResult,

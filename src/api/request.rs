@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Fault;
+use super::{Fault, ProcessDetails};
 use crate::config::spec::{GroupSpec, ProcessSpec};
 use crate::domain::{
     Channel, ExitCounts, ExitReason, GroupName, Level, Namespec, ProcessHealth, ProcessName,
@@ -192,6 +192,8 @@ requests! {
         /// Maximum number of instances per process. 0: all.
         most: u32 as Value,
     } => reads;
+    /// Returns [`Reply::Details`]. Fault: BAD_NAME.
+    ProcessDetails(name: String as Process) => reads;
     /// Returns [`Reply::Dependencies`] for the processes that the names mean and the caller may see. No names: all that
     /// depend on others or that others depend on.
     Dependencies(names: Vec<String> as Processes) => reads;
@@ -354,6 +356,8 @@ pub enum Reply {
     Processes(Vec<ProcessView>),
     /// Configured processes.
     Configs(Vec<ConfigView>),
+    /// One process with its past and its configuration.
+    Details(Box<ProcessDetails>),
     /// What processes depend on.
     Dependencies(Vec<DependencyView>),
     /// One result per process that the request acted on.

@@ -19,6 +19,7 @@ pub mod ini;
 mod ini_line;
 mod interned_default;
 pub mod key;
+mod key_origins;
 #[cfg(test)]
 mod keys_tests;
 mod line_role;

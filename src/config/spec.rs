@@ -15,6 +15,7 @@ pub use super::exit_when::{ExitWhen, FatalScript, OnFatal};
 pub use super::health::{HealthAction, HealthCheck, HealthSpec};
 pub use super::hooks::Hooks;
 pub use super::interned_default::InternedDefault;
+pub use super::key_origins::KeyOrigins;
 pub use super::log_options::LogOptions;
 pub use super::log_target::{
     JournalSpec, NamedTargets, SyslogForm, SyslogFormat, SyslogFraming, SyslogServer,
@@ -325,6 +326,9 @@ pub struct ProgramTemplate {
     pub here: Arc<str>,
     /// Keys and values as written, including those of `[DEFAULT]`.
     pub options: Arc<[(Arc<str>, Arc<str>)]>,
+    /// Where the keys are written.
+    #[serde(default, skip_serializing_if = "KeyOrigins::is_empty")]
+    pub origins: KeyOrigins,
     /// The environment that every process has.
     pub environment: Environment,
     /// The kind of its processes.

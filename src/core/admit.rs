@@ -94,10 +94,9 @@ impl Fleet {
             }
             Request::Generation => answered(self.daemon.generation()),
             Request::ProcessInfo(name) => answered(self.views(&[self.one(&name, rights)?], now)),
+            Request::ProcessDetails(name) => self.admit_details(&name, rights, now),
             Request::AllProcessInfo => answered(Reply::Processes(self.view_of(scope, now))),
-            Request::SomeProcessInfo(names) => {
-                answered(self.views(&self.slots_named(&names, scope), now))
-            }
+            Request::SomeProcessInfo(names) => answered(self.named_views(&names, scope, now)),
             Request::Schedules(names) => answered(self.schedule_lines(&names, scope, now)),
             Request::LastStderr { names, most } => answered(self.last_stderr(&names, most, scope)?),
             Request::Runs(name) => answered(self.run_lines(self.one(&name, rights)?)),
@@ -162,6 +161,12 @@ impl Fleet {
             true => answered(Reply::Done),
             false => Err(FaultCode::Failed.bare()),
         }
+    }
+
+    /// Tells all that is known of a process.
+    fn admit_details(&self, name: &str, rights: Rights<'_>, now: Now) -> Result<Admission, Fault> {
+        let details = self.details_of(self.one(name, rights)?, rights, now);
+        answered(details.ok_or_else(|| FaultCode::BadName.of(name))?)
     }
 
     /// Returns the problems of the configuration. They name files, programs and users, so access to a single program is

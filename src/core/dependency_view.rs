@@ -31,7 +31,11 @@ impl Fleet {
             .is_some_and(|(name, group)| rights.scope.covers(group.as_str(), name.as_str()))
     }
 
-    fn dependency_view_of(&self, slot: u32, rights: Rights<'_>) -> Option<DependencyView> {
+    pub(super) fn dependency_view_of(
+        &self,
+        slot: u32,
+        rights: Rights<'_>,
+    ) -> Option<DependencyView> {
         let process = self.slots.get(slot)?;
         let run = &process.run;
         let since = |from: Tick, to: Tick| {
@@ -40,14 +44,7 @@ impl Fleet {
         };
         let was_started = run.start != 0;
         let is_ready = run.running_at >= run.spawned_at && run.running_at != Tick(0);
-        let member_of = self.dependencies.member_of(slot).iter();
-        let targets = member_of.filter_map(|id| self.dependencies.target(*id));
-        let mut dependents: Vec<u32> = targets
-            .flat_map(|target| target.dependants.iter().copied())
-            .filter(|&dependant| self.may_see(dependant, rights))
-            .collect();
-        dependents.sort_unstable();
-        dependents.dedup();
+        let dependents = self.dependents_of(slot, rights);
         let is_running = |slot: &u32| {
             let process = self.slots.get(*slot);
             process.is_some_and(|process| {
@@ -72,6 +69,29 @@ impl Fleet {
                 .map(|&slot| self.shown(slot))
                 .collect(),
         })
+    }
+
+    /// The processes that depend on a process directly, each once.
+    pub(super) fn dependents_of(&self, slot: u32, rights: Rights<'_>) -> Vec<u32> {
+        let member_of = self.dependencies.member_of(slot).iter();
+        let targets = member_of.filter_map(|id| self.dependencies.target(*id));
+        let mut dependents: Vec<u32> = targets
+            .flat_map(|target| target.dependants.iter().copied())
+            .filter(|&dependant| self.may_see(dependant, rights))
+            .collect();
+        dependents.sort_unstable();
+        dependents.dedup();
+        dependents
+    }
+
+    /// The processes that a process depends on directly.
+    pub(super) fn needed_by(&self, slot: u32, rights: Rights<'_>) -> Vec<u32> {
+        let needs = self.dependencies.needs(slot).iter();
+        let targets = needs.filter_map(|id| self.dependencies.target(*id));
+        targets
+            .flat_map(|target| target.members.iter().copied())
+            .filter(|&member| self.may_see(member, rights))
+            .collect()
     }
 
     fn need_of(&self, target: &Target, rights: Rights<'_>) -> DependencyNeed {

@@ -14,10 +14,11 @@ use super::notify_state::NotifyState;
 use super::restart_progress::RestartProgress;
 use super::script_runs::ScriptRuns;
 use super::stage::{AlivePhase, Idle, Stage, StageAtExit};
+use super::state_history::StateHistory;
 use super::ticket::{SignalPurpose, Waiter};
 use super::transitions::{CurrentStage, Trigger};
 use super::{Action, Actions};
-use crate::api::ProcessView;
+use crate::api::{AttemptEnd, ProcessView, StateEntry};
 use crate::config::spec::{ProcessKind, ProcessSpec};
 use crate::domain::{
     Change, ExitCounts, ExitReason, InstanceId, Line, LogPaths, Now, ProcessState, ResourceEvents,
@@ -240,6 +241,8 @@ pub(super) struct Process {
     pub(super) run: RunState,
     /// What dead instances wrote last. Not a part of [`RunState`]: the record of each step would become too long.
     pub(super) dead: DeadInstances,
+    /// Its last states. Not a part of [`RunState`] for the same reason.
+    pub(super) history: StateHistory,
     /// The deadline entered for this process in the fleet's list of timers.
     pub(super) armed: Tick,
 }
@@ -286,6 +289,7 @@ impl Process {
                 restart_after_change: false,
             },
             dead: DeadInstances::default(),
+            history: StateHistory::default(),
             armed: Tick::NEVER,
         }
     }
@@ -379,9 +383,13 @@ impl Process {
 
     /// Enters the stage `to` and publishes the change if the state differs. `pid` and `expected` go into the event.
     pub(super) fn enter_stage(&mut self, to: Stage, pid: i32, expected: bool, ctx: &mut Ctx<'_>) {
-        let from = self.state();
+        let (from, ended) = (self.state(), self.run.stage.pid());
         self.run.stage.enter(to, ctx.trigger);
-        self.publish(from, self.state(), pid, expected, ctx);
+        let to = self.state();
+        if from != to {
+            self.remember(from, to, if pid == 0 { ended } else { pid }, ctx.now);
+        }
+        self.publish(from, to, pid, expected, ctx);
     }
 
     /// Enters a stage of the same state, so nothing is published.
@@ -421,6 +429,31 @@ impl Process {
                 | ProcessState::Unknown => ResourceEvents::NONE,
             },
         })));
+    }
+
+    /// Adds a state to the history.
+    fn remember(&mut self, from: ProcessState, to: ProcessState, pid: i32, now: Now) {
+        let ends = match to {
+            ProcessState::Exited | ProcessState::Backoff => true,
+            ProcessState::Stopped => from == ProcessState::Stopping,
+            ProcessState::Fatal
+            | ProcessState::Starting
+            | ProcessState::Running
+            | ProcessState::Stopping
+            | ProcessState::Unknown => false,
+        };
+        let millis = now.mono.nanos_since(self.run.spawned_at) / 1_000_000;
+        let reason = self.run.exit_reason.clone().filter(|_| ends);
+        let end = reason.map(|reason| AttemptEnd {
+            lived: reason.status().map(|_| millis),
+            reason,
+        });
+        self.history.push(StateEntry {
+            at: now.wall.secs(),
+            state: to,
+            pid,
+            end: end.map(Box::new),
+        });
     }
 
     /// Writes a line to the activity log.

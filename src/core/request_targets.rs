@@ -180,6 +180,11 @@ impl Fleet {
         Reply::Processes(views.collect())
     }
 
+    /// Returns the processes that `names` mean and `scope` covers as clients see them.
+    pub(super) fn named_views(&self, names: &[String], scope: &AccessScope, now: Now) -> Reply {
+        self.views(&self.slots_named(names, scope), now)
+    }
+
     /// Returns where the log of a process is.
     pub(super) fn log_file(&self, slot: u32, channel: Channel) -> Reply {
         let Some(process) = self.slots.get(slot) else {

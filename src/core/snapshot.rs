@@ -15,6 +15,7 @@ use super::schedule::ScheduleState;
 use super::script_runs::ScriptRuns;
 use super::shutdown_state::ShutdownState;
 use super::slots::{Group, SlotEntry, SlotTable, in_added_order};
+use super::state_history::StateHistory;
 use super::tick::Ticks;
 use super::ticket::SignalPurpose;
 use super::watch_table::watches_of;
@@ -104,6 +105,8 @@ pub(super) struct ProcessSnapshot {
     pub(super) run: RunState,
     #[serde(default, skip_serializing_if = "DeadInstances::is_empty")]
     dead: DeadInstances,
+    #[serde(default, skip_serializing_if = "StateHistory::is_empty")]
+    history: StateHistory,
 }
 
 impl Fleet {
@@ -120,6 +123,7 @@ impl Fleet {
                 logs: process.logs.clone(),
                 run: process.run.clone(),
                 dead: process.dead.clone(),
+                history: process.history.clone(),
             })
         };
         let read: BTreeMap<&GroupName, &Arc<GroupSpec>> = self
@@ -266,6 +270,7 @@ impl Fleet {
             let mut process = Process::new(Arc::clone(spec), shot.logs, shot.slot_generation);
             process.run = shot.run;
             process.dead = shot.dead;
+            process.history = shot.history;
             process.armed = process.deadline();
             self.deadlines
                 .replace(shot.slot, Tick::NEVER, process.armed);

@@ -147,6 +147,21 @@ impl ExitReason {
         }
     }
 
+    /// Returns how the instance exited. `None`: there was no instance.
+    #[must_use]
+    pub const fn status(&self) -> Option<ExitStatus> {
+        match self {
+            Self::NotSpawned(_) => None,
+            Self::TooQuick(status)
+            | Self::Unready(status)
+            | Self::NotReady(status)
+            | Self::Watchdog(status)
+            | Self::Unhealthy(status)
+            | Self::ByItself(status)
+            | Self::OnRequest(status) => Some(*status),
+        }
+    }
+
     /// Returns the word for the reason.
     #[must_use]
     pub const fn word(&self) -> &'static str {

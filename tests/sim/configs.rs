@@ -8,9 +8,10 @@ use supervisord::config::spec::{
     AutoRestart, BinaryWatch, CgroupLimits, ChangeReaction, Config, CronMissed, CronOverlap,
     DaemonSpec, Dependencies, DirectoryWatch, ExitWhen, FatalScript, FcgiSocket, FlappingLimit,
     GroupChange, GroupChangeResult, GroupKind, GroupSpec, HealthAction, HealthCheck, HealthSpec,
-    Hooks, InternedDefault as _, KillMode, LimitAmount, LogSpec, LogTarget, NotificationSpec,
-    NotifySpec, OnFatal, ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate, ReportCondition,
-    ReportFormat, RestartPolicy, ScheduleSpec, Script, UNLIMITED_RETRIES, WatchSpec,
+    Hooks, InternedDefault as _, KeyOrigins, KillMode, LimitAmount, LogSpec, LogTarget,
+    NotificationSpec, NotifySpec, OnFatal, ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate,
+    ReportCondition, ReportFormat, RestartPolicy, ScheduleSpec, Script, UNLIMITED_RETRIES,
+    WatchSpec,
 };
 use supervisord::domain::{GroupName, LinePattern, Namespec, ProcessName, Seconds, Signal};
 
@@ -111,6 +112,7 @@ fn group(rng: &mut Rng, number: u64, members: u64) -> GroupSpec {
 
 fn template(program: &str) -> Arc<ProgramTemplate> {
     Arc::new(ProgramTemplate {
+        origins: KeyOrigins::default(),
         section: Arc::from(format!("program:{program}")),
         file: Arc::from("/etc/supervisord.conf"),
         here: Arc::from("/etc"),

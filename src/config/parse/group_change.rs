@@ -6,7 +6,9 @@ use super::super::key::SectionKind;
 use super::super::lookup::Lookup;
 use super::super::path::{absolute, dirname};
 use super::super::problem::ConfigErrors;
-use super::super::spec::{GroupChange, GroupChangeResult, ProcessKind, ProgramTemplate};
+use super::super::spec::{
+    GroupChange, GroupChangeResult, KeyOrigins, ProcessKind, ProgramTemplate,
+};
 use super::ConfigReader;
 use super::program::processes;
 
@@ -38,6 +40,7 @@ pub fn build_group_change(
                     .iter()
                     .map(|(key, value)| (Arc::from(key.to_lowercase()), value.as_str().into()))
                     .collect(),
+                origins: KeyOrigins::default(),
                 environment: environment.clone(),
                 kind: ProcessKind::Program,
             }),

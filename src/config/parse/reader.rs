@@ -11,7 +11,7 @@ use super::super::key::{ConfigKey, KeyTable, ProgramValues, SectionKind};
 use super::super::lookup::{Lookup, LookupError};
 use super::super::path::{absolute, dirname};
 use super::super::problem::{ConfigErrors, ConfigProblem, ProblemReport, SourceSpan};
-use super::super::spec::{Environment, ProcessKind, ProgramSpec, ProgramTemplate};
+use super::super::spec::{Environment, KeyOrigins, ProcessKind, ProgramSpec, ProgramTemplate};
 use super::super::value;
 use crate::domain::{Line, python_repr};
 
@@ -207,10 +207,14 @@ impl<'a> ConfigReader<'a> {
         let file = self.file_of(section).to_owned();
         let here = self.here.clone();
         let mut options = Vec::new();
+        let mut origins = Vec::new();
         if let Some(inner) = self.ini.section(section) {
             for entry in self.ini.entries(inner) {
                 let value = shared(&mut self.shared, &entry.value);
                 options.push((Arc::clone(&entry.key), value));
+                let span = entry.value_span();
+                let name = self.files.get(span.file).map_or("", String::as_str);
+                origins.push((shared(&mut self.shared, name), span.line));
             }
         }
         Arc::new(ProgramTemplate {
@@ -218,6 +222,7 @@ impl<'a> ConfigReader<'a> {
             file: self.share(&file),
             here: self.share(&here),
             options: Arc::from(options),
+            origins: KeyOrigins::new(origins),
             environment: environment.clone(),
             kind: kind.clone(),
         })

@@ -9,7 +9,8 @@ use super::bench::{Bench, config, one, program};
 use crate::api::{AccessScope, Caller, Grant, Permission, Reply, Request, RequestTarget, Ticket};
 use crate::config::dependency::{depends_on, restart_with, wait_for};
 use crate::config::spec::{
-    AutoRestart, Config, Dependencies, NotifySpec, ProcessSpec, ProgramSpec, ProgramTemplate,
+    AutoRestart, Config, Dependencies, KeyOrigins, NotifySpec, ProcessSpec, ProgramSpec,
+    ProgramTemplate,
 };
 use crate::core::{
     Action, DaemonSignal, Fleet, Identity, Input, NotifyMessage, ProcessRecord, ResumeKind,
@@ -49,6 +50,7 @@ fn programs(specs: Vec<ProcessSpec>) -> Arc<Config> {
                 file: Arc::from("/s.conf"),
                 here: Arc::from("/"),
                 options: Arc::from([]),
+                origins: KeyOrigins::default(),
                 environment: Arc::from([]),
                 kind: spec.kind.clone(),
             }),

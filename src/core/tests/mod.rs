@@ -19,6 +19,7 @@ mod next_attempt;
 mod notifications;
 mod notify;
 mod plan;
+mod process_details;
 mod record;
 mod rejected_events;
 mod requests;

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::bench::{Bench, config, program, start, stop};
 use crate::api::{AccessScope, Request, Ticket};
 use crate::config::spec::{
-    Config, Environment, GroupChangeResult, GroupKind, GroupSpec, ProcessKind, ProcessSpec,
-    ProgramSpec, ProgramTemplate,
+    Config, Environment, GroupChangeResult, GroupKind, GroupSpec, KeyOrigins, ProcessKind,
+    ProcessSpec, ProgramSpec, ProgramTemplate,
 };
 use crate::core::Input;
 use crate::domain::{ExitStatus, InstanceId, Signal};
@@ -21,6 +21,7 @@ fn template(name: &str) -> Arc<ProgramTemplate> {
         file: Arc::from("/f"),
         here: Arc::from("/"),
         options: Arc::from([]),
+        origins: KeyOrigins::default(),
         environment: Environment::from([]),
         kind: ProcessKind::Program,
     })

@@ -52,6 +52,8 @@ fn render_reply(reply: Reply, returns: WireType) -> RpcValue {
             }
         }
         Reply::Configs(views) => RpcValue::Array(views.iter().map(config_value).collect()),
+        // Its methods answer with JSON.
+        Reply::Details(_) => RpcValue::text(""),
         Reply::Dependencies(views) => {
             RpcValue::Array(views.into_iter().map(dependency_value).collect())
         }

@@ -150,6 +150,10 @@ pub enum BoundCall {
     Wildcard(Request, String),
     /// Send this request for processes to the engine, and answer with a table of text.
     ProcessTable(Request, TableColumns),
+    /// Tell all that is known of a process, as JSON.
+    ProcessDetails(String),
+    /// Tell the configuration of a process, as JSON.
+    ProcessConfig(String),
     /// Read a part of a log.
     ReadLog {
         /// The log.
@@ -711,6 +715,7 @@ mod tests {
                     method.names,
                     ["supervisord.getConfigProblems"
                         | "supervisord.planUpdate"
+                        | "supervisord.getProcessConfig"
                         | "supervisord.listPrograms"
                         | "supervisord.getProgram"
                         | "supervisord.getNacos"

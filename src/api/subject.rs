@@ -95,6 +95,9 @@ impl BoundCall {
             Self::ReadLog { of, .. } | Self::TailLog { of, .. } => {
                 Some(Cow::Owned(Request::LogFile(of.clone())))
             }
+            Self::ProcessDetails(name) | Self::ProcessConfig(name) => {
+                Some(Cow::Owned(Request::ProcessDetails(name.clone())))
+            }
             Self::ProcessTable(request, _) => Some(Cow::Borrowed(request)),
             Self::Constant(_) => Some(Cow::Owned(Request::State)),
             Self::Configuration(_)

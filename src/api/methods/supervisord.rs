@@ -10,6 +10,12 @@ use super::params::{
 };
 use crate::domain::{Foreign, Namespec};
 
+const NAME_OF_PROCESS: Param = param(
+    "name",
+    ParamKind::Namespec,
+    "Name of a process, as `process` or `group:process`",
+);
+
 /// Returns the target that one name of a rolling restart means.
 fn rolling_target(text: String) -> RequestTarget {
     if text == "all" {
@@ -60,7 +66,8 @@ pub(super) const METHODS: &[Method] = {
     use FaultCode::{BadName, CantReread, Failed, IncorrectParameters, NotRunning};
     use Permission::{Configure, Control, ReadLogs, Shutdown, Status, Update};
     use ResultKind::{
-        Dependencies, Diff, Done, DoneOrResults, Generation, Plan, Results, Scaled, Table, Texts,
+        Dependencies, Diff, Done, DoneOrResults, Generation, Json, Plan, Results, Scaled, Table,
+        Texts,
     };
     &[
         Method {
@@ -277,6 +284,28 @@ pub(super) const METHODS: &[Method] = {
             },
         },
         Method {
+            names: &["supervisord.getProcessDetails"],
+            params: &[NAME_OF_PROCESS],
+            returns: Json,
+            result: "JSON: the members of getProcessInfo and getProcessTable; next_run; history, the last 16 states, the oldest first, each with at, statename, pid, and for an end lived_milliseconds, exit and reason; last_stderr, with pid, exited, exit and stderr, empty without the permission logs; depends_on, with target, condition, met and processes; dependents; limits, the configured ones by key; usage, with all children: cpu_permille, memory_bytes, and of the cgroup memory_peak_bytes, read_bytes, written_bytes, pids and pressure_microseconds; last_hour, an array with seconds_ago, cpu_permille and memory_kib",
+            faults: &[BadName],
+            permission: Status,
+            route: "GET /processes/{name}/details",
+            doc: "Return all that is known of a process. For an hour after this call its CPU and memory are sampled every 30 seconds.",
+            bind: |args| Ok(BoundCall::ProcessDetails(args.text()?)),
+        },
+        Method {
+            names: &["supervisord.getProcessConfig"],
+            params: &[NAME_OF_PROCESS],
+            returns: Json,
+            result: "JSON: name, group, section, numprocs; keys, an array with key, value (as written, or the default), expanded (the value of this process if it differs), set, changed (set to another value than the default), file and line",
+            faults: &[BadName],
+            permission: Update,
+            route: "GET /processes/{name}/config",
+            doc: "Return the configuration with which a process runs, and where each key is written. Values that look like secrets are not returned, and without the permission configure no value of a variable.",
+            bind: |args| Ok(BoundCall::ProcessConfig(args.text()?)),
+        },
+        Method {
             names: &["supervisord.getSchedules"],
             params: &[PROCESS_NAMES],
             returns: Texts,
@@ -289,11 +318,7 @@ pub(super) const METHODS: &[Method] = {
         },
         Method {
             names: &["supervisord.getRuns"],
-            params: &[param(
-                "name",
-                ParamKind::Namespec,
-                "Name of a process, as `process` or `group:process`",
-            )],
+            params: &[NAME_OF_PROCESS],
             returns: Texts,
             result: "One string per run, the oldest first, of members separated by tabs: start in seconds since the epoch, the same time in the zone of the schedule, end in both forms (0 and empty = not ended), the result",
             faults: &[BadName],

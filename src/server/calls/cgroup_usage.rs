@@ -16,6 +16,8 @@ pub(in crate::server) struct CgroupUsage {
     pub(in crate::server) cpu_micros: Option<u64>,
     /// Memory in bytes.
     pub(in crate::server) memory: Option<u64>,
+    /// The most memory that it has used, in bytes. Linux 5.19.
+    pub(in crate::server) memory_peak: Option<u64>,
     /// Bytes read from block devices.
     pub(in crate::server) read_bytes: Option<u64>,
     /// Bytes written to block devices.
@@ -42,10 +44,31 @@ pub(in crate::server) struct CgroupSampler {
     known: Mutex<KnownCgroups>,
 }
 
+/// Finds the cgroups of processes.
 #[derive(Debug, Default)]
-struct KnownCgroups {
+pub(super) struct CgroupFinder {
     /// The root of the hierarchy. One descriptor serves all processes. `None`: no cgroup was found yet.
     top: Option<Cgroup>,
+}
+
+impl CgroupFinder {
+    /// The path of the cgroup of a process below the root. `None`: the process is gone, or its cgroup has another name.
+    pub(super) fn find(&mut self, pid: i32, name: &str) -> Option<String> {
+        let (top, path) = Cgroup::cgroup_of(pid).ok()?;
+        self.top.get_or_insert(top);
+        // A process that moved to another cgroup shares that with others.
+        (path.rsplit('/').next() == Some(name)).then_some(path)
+    }
+
+    /// Opens the cgroup at a path. `None`: it is gone.
+    pub(super) fn open(&self, path: &str) -> Option<Cgroup> {
+        self.top.as_ref()?.open(path).ok()
+    }
+}
+
+#[derive(Debug, Default)]
+struct KnownCgroups {
+    finder: CgroupFinder,
     /// Paths below the root. `None`: the process has no cgroup of its own.
     paths: HashMap<Instance, Option<String>>,
 }
@@ -86,24 +109,16 @@ impl KnownCgroups {
         for (instance, name) in wanted {
             let path = match before.remove(instance) {
                 Some(path) => path,
-                None => self.find(instance.0, name),
+                None => self.finder.find(instance.0, name),
             };
-            if let (Some(top), Some(path)) = (&self.top, &path)
-                && let Ok(cgroup) = top.open(path)
+            if let Some(path) = &path
+                && let Some(cgroup) = self.finder.open(path)
             {
                 usages.insert(instance.0, read(&cgroup));
             }
             self.paths.insert(*instance, path);
         }
         usages
-    }
-
-    /// Finds the cgroup of a process. `None`: the process is gone, or its cgroup has another name.
-    fn find(&mut self, pid: i32, name: &str) -> Option<String> {
-        let (top, path) = Cgroup::cgroup_of(pid).ok()?;
-        self.top.get_or_insert(top);
-        // A process that moved to another cgroup shares that with others.
-        (path.rsplit('/').next() == Some(name)).then_some(path)
     }
 }
 
@@ -114,11 +129,19 @@ fn read(cgroup: &Cgroup) -> CgroupUsage {
     CgroupUsage {
         cpu_micros: read("cpu.stat").and_then(|text| field(&text, "usage_usec ")),
         memory: number("memory.current"),
+        memory_peak: number("memory.peak"),
         read_bytes: io.as_deref().map(|text| sum(text, "rbytes=")),
         written_bytes: io.as_deref().map(|text| sum(text, "wbytes=")),
         pids: number("pids.current"),
         pressures: PRESSURES.map(|(_, file)| some_total(&read(file)?)),
     }
+}
+
+/// CPU time in microseconds and memory in bytes of a cgroup.
+pub(super) fn read_cpu_and_memory(cgroup: &Cgroup) -> Option<(u64, u64)> {
+    let stat = cgroup.read("cpu.stat").ok()?;
+    let memory = cgroup.read("memory.current").ok()?;
+    Some((field(&stat, "usage_usec ")?, memory.trim().parse().ok()?))
 }
 
 /// The number on the line that begins with `name`.

@@ -1,10 +1,17 @@
 //! Executes bound calls: authorises them, asks the engine, and reads the logs that they ask for.
 
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::effective_config::config_json;
 use super::log_parts;
 use super::method_result::MethodResult;
+use super::process_report::{ReportSource, may_for_all};
+use super::usage_sources::UsageSources;
 use crate::api::{
-    BoundCall, Caller, Fault, FaultCode, Method, Reply, Request, RpcInterfaces, find_method,
-    method_names,
+    BoundCall, Caller, Fault, FaultCode, Method, Permission, Reply, Request, RpcInterfaces,
+    find_method, method_names,
 };
 use crate::control::ControlHandle;
 use crate::http_server::budget::BudgetClient;
@@ -17,6 +24,8 @@ pub(in crate::server) struct CallContext<'a> {
     pub(in crate::server) caller: &'a Caller,
     /// Decides how much of a log the caller may read at a time.
     pub(in crate::server) client: BudgetClient,
+    /// Where the figures of processes come from. `None`: the endpoint has no method that needs them.
+    pub(in crate::server) usage: Option<(&'a Arc<UsageSources>, &'a watch::Receiver<bool>)>,
 }
 
 impl CallContext<'_> {
@@ -49,6 +58,23 @@ impl CallContext<'_> {
                 self.control
                     .ask_about_config(self.caller, method, call)
                     .await?
+            }
+            BoundCall::ProcessDetails(name) => {
+                let (usage, stop) = self.usage.ok_or_else(|| FaultCode::UnknownMethod.bare())?;
+                let source = ReportSource {
+                    control: self.control,
+                    usage,
+                    stop,
+                };
+                let report = source.report(self.caller, &name).await?;
+                Reply::Text(report.to_json().to_string())
+            }
+            BoundCall::ProcessConfig(name) => {
+                let Reply::Details(details) = ask(Request::ProcessDetails(name)).await? else {
+                    return Err(FaultCode::Failed.bare());
+                };
+                let with_secrets = may_for_all(self.caller, Permission::Configure);
+                Reply::Text(config_json(&details, with_secrets).to_string())
             }
             BoundCall::Constant(text) => {
                 // Ask the engine, because while the daemon is stopping all methods but one fail.

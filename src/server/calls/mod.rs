@@ -2,10 +2,17 @@
 //! [`MethodResult`](method_result::MethodResult) in its own format.
 
 pub(super) mod cgroup_usage;
+pub(super) mod effective_config;
 pub(super) mod execute;
 pub(super) mod last_exit;
 pub(super) mod log_parts;
 pub(super) mod method_result;
 pub(super) mod process_list;
 pub(super) mod process_members;
+pub(super) mod process_report;
+mod process_stat;
+mod process_tree;
 pub(super) mod process_usage;
+pub(super) mod secrets;
+pub(super) mod usage_history;
+pub(super) mod usage_sources;

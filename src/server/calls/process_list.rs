@@ -1,6 +1,8 @@
 //! The processes that a page or a scrape shows.
 
+use super::process_usage::UsageTarget;
 use crate::api::{Caller, Fault, FaultCode, Permission, ProcessView, Reply, Request};
+use crate::cgroup;
 use crate::control::{self, ControlHandle};
 
 /// All processes that `caller` may see.
@@ -18,11 +20,15 @@ pub(in crate::server) async fn list_processes(
     }
 }
 
-/// The PIDs of the running processes.
-pub(in crate::server) fn pids(views: &[ProcessView]) -> Vec<i32> {
-    views
-        .iter()
-        .map(|view| view.pid)
-        .filter(|&pid| pid != 0)
+/// The running processes, for a sample of what they use.
+pub(in crate::server) fn usage_targets(views: &[ProcessView]) -> Vec<UsageTarget> {
+    let running = views.iter().filter(|view| view.pid != 0);
+    running
+        .map(|view| UsageTarget {
+            pid: view.pid,
+            cgroup: view
+                .has_cgroup
+                .then(|| cgroup::name(&view.group, &view.name)),
+        })
         .collect()
 }

@@ -1,10 +1,12 @@
 //! CPU and memory use of processes, read from /proc only when a client asks.
 
 use std::collections::{HashMap, HashSet};
-use std::io::Read as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::cgroup_usage::{CgroupFinder, read_cpu_and_memory};
+use super::process_stat::{ProcStat, read_stat};
+use super::process_tree::read_tree;
 use crate::domain::Tick;
 use crate::http_server::blocking_pool::run_blocking;
 use crate::sys;
@@ -12,8 +14,8 @@ use crate::sys;
 /// A sample younger than this is used again, so that all pages share it.
 const AGE_MIN: Duration = Duration::from_millis(1500);
 /// Maximum number of samples refreshed per [`AGE_MIN`], oldest first. A large configuration's processes take turns. A
-/// sample costs 6 µs; with 1,000 processes a sample is at most 8 seconds old, that of a sleeping one 16 seconds.
-const AGAIN_MAX: usize = 250;
+/// sample costs 12 µs; with 1,000 processes a sample is at most 16 seconds old.
+const AGAIN_MAX: usize = 125;
 /// While the processes take turns, one whose CPU time and memory did not change waits twice as long each time, up to this.
 /// Most of a thousand processes sleep, and their samples are what an open page costs.
 const QUIET_AGE_MAX: Duration = Duration::from_secs(16);
@@ -21,8 +23,6 @@ const QUIET_AGE_MAX: Duration = Duration::from_secs(16);
 const FIRST_MAX: usize = 1000;
 /// A sample older than this is not compared with: the next one counts as the first.
 const AGE_MAX: Duration = Duration::from_secs(120);
-/// Maximum number of bytes read of `/proc/⟨pid⟩/stat`; the kernel's line has less than 400.
-const STAT_BYTES_MAX: usize = 1024;
 
 /// CPU and memory use of one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,16 +33,42 @@ pub(in crate::server) struct ProcessUsage {
     pub(in crate::server) cpu_millis: u64,
     /// Resident memory in bytes.
     pub(in crate::server) memory: u64,
+    /// The same as `cpu_permille` with all children.
+    pub(in crate::server) tree_permille: Option<u64>,
+    /// Memory with all children in bytes: what the cgroup has, or the resident memory of the tree of processes.
+    pub(in crate::server) tree_memory: u64,
+}
+
+/// A process to sample.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::server) struct UsageTarget {
+    pub(in crate::server) pid: i32,
+    /// The name of its cgroup. `None`: it has none of its own.
+    pub(in crate::server) cgroup: Option<String>,
+}
+
+/// A process and its descendants at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Reading {
+    stat: ProcStat,
+    /// CPU time of the tree in microseconds.
+    tree_micros: u64,
+    /// Memory of the tree in bytes.
+    tree_memory: u64,
 }
 
 /// One sample of a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct UsageSample {
     at: Tick,
     /// Start time of the process according to the kernel. It tells processes with the same PID apart.
     began: u64,
     /// CPU time so far, in clock ticks.
     ticks: u64,
+    /// CPU time of the tree so far, in microseconds.
+    tree_micros: u64,
+    /// The path of its cgroup. `None`: it has none of its own.
+    cgroup: Option<String>,
     usage: ProcessUsage,
     /// How many samples in a row were the same.
     quiet: u32,
@@ -65,18 +91,36 @@ pub(in crate::server) struct UsageSampler {
 #[derive(Debug, Default)]
 struct SamplerState {
     last: HashMap<i32, UsageSample>,
+    finder: CgroupFinder,
     /// When old samples may be refreshed again.
     next_refresh: Option<Tick>,
 }
 
 impl UsageSampler {
-    /// Returns the use of the processes `pids` by their last samples. Reads /proc on a helper thread.
+    /// Returns the use of processes by their last samples, by PID. Reads the files of the kernel on a helper thread.
     pub(in crate::server) async fn sample_usage(
         self: &Arc<Self>,
-        pids: Vec<i32>,
+        targets: Vec<UsageTarget>,
     ) -> HashMap<i32, ProcessUsage> {
         let sampler = self.clone();
-        run_blocking(move || sampler.sample_pids(&pids, read_stat))
+        run_blocking(move || sampler.sample_targets(&targets, read_process))
+            .await
+            .unwrap_or_default()
+    }
+
+    /// The same for some processes, without forgetting the others. Of more than [`FIRST_MAX`] processes, all are forgotten.
+    pub(in crate::server) async fn sample_some(
+        self: &Arc<Self>,
+        targets: Vec<UsageTarget>,
+    ) -> HashMap<i32, ProcessUsage> {
+        {
+            let mut inner = self.lock();
+            if inner.last.len() > FIRST_MAX {
+                *inner = SamplerState::default();
+            }
+        }
+        let sampler = self.clone();
+        run_blocking(move || sampler.sample(&targets, read_process))
             .await
             .unwrap_or_default()
     }
@@ -91,18 +135,28 @@ impl UsageSampler {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn sample_pids(
+    fn sample_targets(
         &self,
-        pids: &[i32],
-        read: impl Fn(i32) -> Option<ProcStat>,
+        targets: &[UsageTarget],
+        read: impl Fn(i32, Option<&str>, &CgroupFinder) -> Option<Reading>,
+    ) -> HashMap<i32, ProcessUsage> {
+        let wanted: HashSet<i32> = targets.iter().map(|target| target.pid).collect();
+        self.lock().last.retain(|pid, _| wanted.contains(pid));
+        self.sample(targets, read)
+    }
+
+    fn sample(
+        &self,
+        targets: &[UsageTarget],
+        read: impl Fn(i32, Option<&str>, &CgroupFinder) -> Option<Reading>,
     ) -> HashMap<i32, ProcessUsage> {
         let mut inner = self.lock();
         let now = sys::now().mono;
-        let wanted: HashSet<i32> = pids.iter().copied().collect();
-        inner.last.retain(|pid, _| wanted.contains(pid));
-        let mut due: Vec<i32> = pids
+        let wanted: HashMap<i32, &UsageTarget> =
+            targets.iter().map(|target| (target.pid, target)).collect();
+        let mut due: Vec<i32> = targets
             .iter()
-            .copied()
+            .map(|target| target.pid)
             .filter(|pid| !inner.last.contains_key(pid))
             .take(FIRST_MAX)
             .collect();
@@ -111,7 +165,7 @@ impl UsageSampler {
             .is_none_or(|again| age(again, now) >= AGE_MIN)
         {
             inner.next_refresh = Some(now);
-            let takes_turns = pids.len() > AGAIN_MAX;
+            let takes_turns = targets.len() > AGAIN_MAX;
             let refresh_age = |sample: &UsageSample| match takes_turns {
                 true => sample.refresh_age(),
                 false => AGE_MIN,
@@ -119,21 +173,26 @@ impl UsageSampler {
             let mut old: Vec<(Tick, i32)> = inner
                 .last
                 .iter()
-                .filter(|(_, sample)| age(sample.at, now) >= refresh_age(sample))
+                .filter(|(pid, sample)| {
+                    wanted.contains_key(pid) && age(sample.at, now) >= refresh_age(sample)
+                })
                 .map(|(&pid, sample)| (sample.at, pid))
                 .collect();
             old.sort_unstable();
             due.extend(old.into_iter().take(AGAIN_MAX).map(|(_, pid)| pid));
         }
         for pid in due {
-            match read(pid) {
-                Some(stat) => {
-                    let sample = next_sample(&stat, inner.last.get(&pid));
-                    inner.last.insert(pid, sample);
-                }
+            let last = inner.last.remove(&pid);
+            let cgroup = match &last {
+                Some(last) => last.cgroup.clone(),
                 None => {
-                    inner.last.remove(&pid);
+                    let name = wanted.get(&pid).and_then(|target| target.cgroup.as_deref());
+                    name.and_then(|name| inner.finder.find(pid, name))
                 }
+            };
+            if let Some(reading) = read(pid, cgroup.as_deref(), &inner.finder) {
+                let sample = next_sample(&reading, last.as_ref(), cgroup);
+                inner.last.insert(pid, sample);
             }
         }
         let samples = inner.last.iter();
@@ -145,30 +204,45 @@ fn age(at: Tick, now: Tick) -> Duration {
     Duration::from_nanos(now.nanos_since(at))
 }
 
-/// The fields read from `/proc/⟨pid⟩/stat`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct ProcStat {
-    /// Start time.
-    began: u64,
-    /// CPU time so far, in clock ticks.
-    ticks: u64,
-    /// Resident pages.
-    pages: u64,
+/// Reads a process with its descendants. `cgroup`: the path of its cgroup.
+fn read_process(pid: i32, cgroup: Option<&str>, finder: &CgroupFinder) -> Option<Reading> {
+    let stat = read_stat(pid)?;
+    let of_cgroup = cgroup.and_then(|path| read_cpu_and_memory(&finder.open(path)?));
+    let (tree_micros, tree_memory) = of_cgroup.unwrap_or_else(|| {
+        let tree = read_tree(pid, &stat);
+        let (page_bytes, ticks_per_second) = sys::page_and_tick_sizes();
+        let micros = tree.ticks.saturating_mul(1_000_000) / ticks_per_second;
+        (micros, tree.pages.saturating_mul(page_bytes))
+    });
+    Some(Reading {
+        stat,
+        tree_micros,
+        tree_memory,
+    })
 }
 
-fn next_sample(stat: &ProcStat, last: Option<&UsageSample>) -> UsageSample {
+fn next_sample(
+    reading: &Reading,
+    last: Option<&UsageSample>,
+    cgroup: Option<String>,
+) -> UsageSample {
     let at = sys::now().mono;
     let (page_bytes, ticks_per_second) = sys::page_and_tick_sizes();
-    let cpu_permille = last
-        .filter(|sample| sample.began == stat.began && age(sample.at, at) < AGE_MAX)
-        .and_then(|sample| {
-            let used = stat.ticks.saturating_sub(sample.ticks);
-            permille(used, ticks_per_second, at.nanos_since(sample.at))
-        });
+    let stat = &reading.stat;
     let memory = stat.pages.saturating_mul(page_bytes);
+    let last = last.filter(|sample| sample.began == stat.began && age(sample.at, at) < AGE_MAX);
     let is_same = |last: &&UsageSample| {
-        last.began == stat.began && last.ticks == stat.ticks && last.usage.memory == memory
+        (last.tree_micros, last.usage.memory) == (reading.tree_micros, memory)
+            && (last.ticks, last.usage.tree_memory) == (stat.ticks, reading.tree_memory)
     };
+    let cpu_permille = last.and_then(|sample| {
+        let used = stat.ticks.saturating_sub(sample.ticks);
+        permille(used, ticks_per_second, at.nanos_since(sample.at))
+    });
+    let tree_permille = last.and_then(|sample| {
+        let used = reading.tree_micros.saturating_sub(sample.tree_micros);
+        permille(used, 1_000_000, at.nanos_since(sample.at))
+    });
     UsageSample {
         quiet: last
             .filter(is_same)
@@ -176,8 +250,12 @@ fn next_sample(stat: &ProcStat, last: Option<&UsageSample>) -> UsageSample {
         at,
         began: stat.began,
         ticks: stat.ticks,
+        tree_micros: reading.tree_micros,
+        cgroup,
         usage: ProcessUsage {
             cpu_permille,
+            tree_permille,
+            tree_memory: reading.tree_memory,
             cpu_millis: stat.ticks.saturating_mul(1000) / ticks_per_second,
             memory,
         },
@@ -189,46 +267,9 @@ fn permille(ticks: u64, ticks_per_second: u64, nanos: u64) -> Option<u64> {
     u64::try_from(used.checked_div(u128::from(nanos))?).ok()
 }
 
-fn read_stat(pid: i32) -> Option<ProcStat> {
-    let mut text = [0; STAT_BYTES_MAX];
-    let mut file = std::fs::File::open(format!("/proc/{pid}/stat")).ok()?;
-    // The kernel returns the line in one read.
-    let length = file.read(&mut text).ok()?;
-    parse_stat(&text[..length])
-}
-
-/// # Source
-/// proc_pid_stat(5).
-fn parse_stat(stat: &[u8]) -> Option<ProcStat> {
-    // The name is in parentheses and may contain anything, also parentheses.
-    let end = stat.iter().rposition(|&byte| byte == b')')?;
-    let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
-    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-    // Fields are counted from 1; `rest` starts with the third.
-    let number = |n: usize| fields.get(n - 3)?.parse::<u64>().ok();
-    Some(ProcStat {
-        began: number(22)?,
-        ticks: number(14)? + number(15)?,
-        pages: number(24)?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn stat_is_parsed_for_any_process_name() {
-        let line = b"7 (a) b (c) S 1 7 7 0 -1 4194304 100 0 0 0 12 30 0 0 20 0 1 0 5000 9000000 250 18446744073709551615\n";
-        let stat = ProcStat {
-            began: 5000,
-            ticks: 42,
-            pages: 250,
-        };
-        assert_eq!(parse_stat(line), Some(stat));
-        assert_eq!(parse_stat(b"7 (a) S 1"), None);
-        assert_eq!(parse_stat(b""), None);
-    }
 
     #[test]
     fn cpu_shares_are_relative_to_one_cpu() {
@@ -241,12 +282,17 @@ mod tests {
     fn a_process_uses_memory_and_is_sampled_once() {
         let own = i32::try_from(std::process::id()).expect("fits");
         let sampler = UsageSampler::default();
-        let first = sampler.sample_pids(&[own, i32::MAX], read_stat);
+        let targets = |pids: &[i32]| {
+            let target = |&pid| UsageTarget { pid, cgroup: None };
+            pids.iter().map(target).collect::<Vec<_>>()
+        };
+        let first = sampler.sample_targets(&targets(&[own, i32::MAX]), read_process);
         assert!(first[&own].memory > 100_000, "{first:?}");
+        assert!(first[&own].tree_memory >= first[&own].memory, "{first:?}");
         assert_eq!(first[&own].cpu_permille, None, "one sample has no span");
         assert!(!first.contains_key(&i32::MAX));
         assert_eq!(
-            sampler.sample_pids(&[own], read_stat),
+            sampler.sample_targets(&targets(&[own]), read_process),
             first,
             "fresh enough"
         );
@@ -258,22 +304,43 @@ mod tests {
 
     #[test]
     fn a_sleeping_process_waits_longer_each_time() {
-        let stat = ProcStat {
-            began: 1,
-            ticks: 7,
-            pages: 1,
+        let asleep = Reading {
+            stat: ProcStat {
+                began: 1,
+                ticks: 7,
+                children_ticks: 0,
+                threads: 1,
+                pages: 1,
+            },
+            tree_micros: 70_000,
+            tree_memory: 4096,
         };
-        let mut last = next_sample(&stat, None);
+        let mut last = next_sample(&asleep, None, None);
         for seconds in [1.5, 3.0, 6.0, 12.0, 16.0, 16.0] {
             assert_eq!(last.refresh_age(), Duration::from_secs_f64(seconds));
-            last = next_sample(&stat, Some(&last));
+            last = next_sample(&asleep, Some(&last), None);
         }
         for _ in 0..40 {
-            last = next_sample(&stat, Some(&last));
+            last = next_sample(&asleep, Some(&last), None);
         }
         assert_eq!(last.refresh_age(), QUIET_AGE_MAX);
-        let awake = ProcStat { ticks: 8, ..stat };
-        assert_eq!(next_sample(&awake, Some(&last)).refresh_age(), AGE_MIN);
+        let stat = ProcStat {
+            ticks: 8,
+            ..asleep.stat
+        };
+        let awake = Reading { stat, ..asleep };
+        assert_eq!(
+            next_sample(&awake, Some(&last), None).refresh_age(),
+            AGE_MIN
+        );
+        let busy_child = Reading {
+            tree_micros: 80_000,
+            ..asleep
+        };
+        assert_eq!(
+            next_sample(&busy_child, Some(&last), None).refresh_age(),
+            AGE_MIN
+        );
     }
 
     #[test]
@@ -281,17 +348,27 @@ mod tests {
         let stat = ProcStat {
             began: 1,
             ticks: 0,
+            children_ticks: 0,
+            threads: 1,
             pages: 1,
         };
         let asked = std::cell::RefCell::new(Vec::new());
-        let read = |pid| {
+        let read = |pid, _: Option<&str>, _: &CgroupFinder| {
             asked.borrow_mut().push(pid);
-            Some(stat)
+            Some(Reading {
+                stat,
+                tree_micros: 0,
+                tree_memory: 0,
+            })
         };
         let sampler = UsageSampler::default();
         let pids: Vec<i32> = (1..=2 * i32::try_from(AGAIN_MAX).expect("fits")).collect();
+        let targets: Vec<UsageTarget> = pids
+            .iter()
+            .map(|&pid| UsageTarget { pid, cgroup: None })
+            .collect();
         assert_eq!(
-            sampler.sample_pids(&pids, read).len(),
+            sampler.sample_targets(&targets, read).len(),
             pids.len(),
             "all are new"
         );
@@ -306,14 +383,14 @@ mod tests {
         };
         make_old();
         assert_eq!(
-            sampler.sample_pids(&pids, read).len(),
+            sampler.sample_targets(&targets, read).len(),
             pids.len(),
             "all are known"
         );
         let mut again = asked.take();
         again.sort_unstable();
         assert_eq!(again, pids[AGAIN_MAX..]);
-        assert_eq!(sampler.sample_pids(&pids, read).len(), pids.len());
+        assert_eq!(sampler.sample_targets(&targets, read).len(), pids.len());
         assert_eq!(asked.take().len(), 0, "only once in a while");
     }
 }

@@ -388,6 +388,8 @@ mod tests {
 
     /// Methods of METHODS that are not on D-Bus, with the reason.
     const EDITING: &str = "texts of the configuration are for people, who edit them on the page, by REST and with supervisorctl";
+    const DETAILS: &str =
+        "the object of a process has properties, and the rest is JSON for pages and scripts";
     const WITHOUT: &[(&str, &str)] = &[
         ("supervisord.listPrograms", EDITING),
         ("supervisord.getProgram", EDITING),
@@ -405,6 +407,8 @@ mod tests {
         ("supervisord.listNacosListeners", EDITING),
         ("supervisord.getNacosVersion", EDITING),
         ("supervisord.restoreNacosVersion", EDITING),
+        ("supervisord.getProcessDetails", DETAILS),
+        ("supervisord.getProcessConfig", DETAILS),
         (
             "supervisord.getConfigProblems",
             "the error of ReloadConfig has the first, and the log has all",

@@ -101,6 +101,7 @@ impl BusConnection {
             interface: &self.context.interface,
             caller,
             client: caller.uid.map_or(BudgetClient::Trusted, BudgetClient::user),
+            usage: None,
         };
         match (outcome, context.execute(method, bound).await?) {
             // A call for one process returns its fault or nothing instead of a list of results.

@@ -479,6 +479,8 @@ mod tests {
             cpu_permille: None,
             cpu_millis: 1_250,
             memory: 4096,
+            tree_permille: None,
+            tree_memory: 4096,
         };
         let mut scrape = Scrape {
             processes,

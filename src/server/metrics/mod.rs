@@ -14,7 +14,8 @@ use hyper::{Method, StatusCode};
 use crate::api::{Caller, Reply, Request, find_method};
 use crate::control::ControlHandle;
 use crate::http_server::blocking_pool::run_blocking;
-use crate::server::calls::process_list::{list_processes, pids};
+use crate::server::calls::process_list::{list_processes, usage_targets};
+use crate::server::calls::process_usage::UsageTarget;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::{
     CustomBody, HandlerResponse, custom_response, method_not_allowed,
@@ -49,10 +50,25 @@ pub(in crate::server) async fn answer_scrape(
     };
     let engine_answer = begin.elapsed();
     let own = i32::try_from(std::process::id()).unwrap_or_default();
-    let mut sampled = pids(&processes);
-    sampled.push(own);
-    let usages = connection.shared.live.sampler.sample_usage(sampled).await;
-    let cgroups = connection.shared.live.cgroups.sample(&processes).await;
+    let mut sampled = usage_targets(&processes);
+    sampled.push(UsageTarget {
+        pid: own,
+        cgroup: None,
+    });
+    let usages = connection
+        .shared
+        .live
+        .usage
+        .sampler
+        .sample_usage(sampled)
+        .await;
+    let cgroups = connection
+        .shared
+        .live
+        .usage
+        .cgroups
+        .sample(&processes)
+        .await;
     let count = processes.len();
     let mut scrape = Scrape {
         processes,

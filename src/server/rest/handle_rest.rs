@@ -207,6 +207,7 @@ async fn execute(
         interface: &connection.shared.interface,
         caller,
         client: connection.guard.client,
+        usage: Some((&connection.shared.live.usage, &connection.shared.stop)),
     };
     let result = context.execute(method, bound).await?;
     let kind = method.returns;

@@ -7,7 +7,7 @@ use crate::api::{Fault, ProcessView};
 use crate::config::matches_name;
 use crate::domain::ProcessState;
 use crate::http_server::blocking_pool::run_blocking;
-use crate::server::calls::process_list::pids;
+use crate::server::calls::process_list::usage_targets;
 use crate::server::calls::process_usage::ProcessUsage;
 use crate::server::http::connection::HttpConnection;
 
@@ -119,8 +119,9 @@ impl ProcessQuery {
                 connection
                     .shared
                     .live
+                    .usage
                     .sampler
-                    .sample_usage(pids(views))
+                    .sample_usage(usage_targets(views))
                     .await,
             ),
             false => None,

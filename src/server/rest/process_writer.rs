@@ -155,6 +155,8 @@ mod tests {
             cpu_permille: Some(123),
             cpu_millis: 4500,
             memory: 1 << 20,
+            tree_permille: Some(123),
+            tree_memory: 1 << 20,
         };
         let with = written(Some(&[(7, usage)].into()));
         assert_eq!(with["usage"]["cpu_percent"], 12.3);

@@ -22,7 +22,7 @@ use crate::api::{AccessScope, Caller, FaultCode, Permission, ProcessView, Reques
 use crate::control::{self, ControlHandle};
 use crate::http_server::blocking_pool::run_blocking;
 use crate::http_server::budget::QuotaPermit;
-use crate::server::calls::process_list::{list_processes, pids};
+use crate::server::calls::process_list::{list_processes, usage_targets};
 use crate::server::calls::process_usage::ProcessUsage;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::open_stream::OpenStream;
@@ -218,8 +218,8 @@ async fn next_state(
         true => Some(list_processes(control, &Caller::DAEMON).await.ok()?),
         false => None,
     };
-    let pids = pids(read.as_deref().unwrap_or(&before.views));
-    let usages = live.sampler.sample_usage(pids).await;
+    let targets = usage_targets(read.as_deref().unwrap_or(&before.views));
+    let usages = live.usage.sampler.sample_usage(targets).await;
     run_blocking(move || diff_rows(before, read, usages, &languages, crate::sys::time_zone)).await
 }
 
@@ -320,6 +320,7 @@ async fn broadcast_changes(
             break;
         };
         shown = now;
+        live.usage.history.record(&shown.views, &shown.usages);
         if !is_told && is_stopping(&control).await {
             is_told = true;
             for language in Language::ALL {
@@ -350,7 +351,7 @@ async fn broadcast_changes(
     }
     // All tasks of the server run on one thread, so nobody has subscribed since the check above.
     live.running.store(false, Ordering::Relaxed);
-    live.sampler.forget();
+    live.usage.sampler.forget();
 }
 
 #[cfg(test)]
@@ -377,6 +378,8 @@ mod tests {
                 cpu_permille,
                 cpu_millis: 0,
                 memory,
+                tree_permille: None,
+                tree_memory: memory,
             };
             (pid, usage)
         };

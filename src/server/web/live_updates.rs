@@ -9,8 +9,7 @@ use tokio::sync::broadcast;
 use super::texts::Language;
 use crate::control::EventFeed;
 use crate::http_server::budget::ClientQuota;
-use crate::server::calls::cgroup_usage::CgroupSampler;
-use crate::server::calls::process_usage::UsageSampler;
+use crate::server::calls::usage_sources::UsageSources;
 
 /// Maximum number of concurrent actions, all clients together. Each runs to its end, even if its client disconnects.
 const ACTIONS_MAX: usize = 256;
@@ -31,10 +30,8 @@ pub(in crate::server) struct LiveUpdates {
     pub(super) streams: Arc<ClientQuota>,
     /// Quota of the actions that pages run.
     pub(super) actions: Arc<ClientQuota>,
-    /// The use of processes, which scrapes of metrics share.
-    pub(in crate::server) sampler: Arc<UsageSampler>,
-    /// Samples cgroups for metrics.
-    pub(in crate::server) cgroups: Arc<CgroupSampler>,
+    /// The use of processes, which pages, REST and scrapes of metrics share.
+    pub(in crate::server) usage: Arc<UsageSources>,
 }
 
 impl LiveUpdates {
@@ -47,8 +44,7 @@ impl LiveUpdates {
             running: AtomicBool::new(false),
             streams: ClientQuota::new(streams),
             actions: ClientQuota::new(ACTIONS_MAX),
-            sampler: Arc::default(),
-            cgroups: Arc::default(),
+            usage: Arc::default(),
         })
     }
 

@@ -60,10 +60,10 @@ pub(super) struct ProcessRow {
     /// Seconds since the last instance exited. `None`: no instance has exited.
     #[serde(rename = "a")]
     pub(super) age: Option<u64>,
-    /// CPU usage.
+    /// CPU usage with all children.
     #[serde(rename = "c")]
     pub(super) cpu: String,
-    /// Resident memory.
+    /// Memory with all children.
     #[serde(rename = "m")]
     pub(super) memory: String,
     /// CPU usage in thousandths of a processor and memory in bytes, for sums and orders.
@@ -81,7 +81,7 @@ impl ProcessRow {
     ) -> Self {
         let runs = view.pid != 0;
         let usage = usage.filter(|_| runs);
-        let permille = usage.and_then(|usage| usage.cpu_permille);
+        let permille = usage.and_then(|usage| usage.tree_permille);
         let health = health_badge(&view.health);
         let ending = row_text::last_exit(view, zone, language);
         Self {
@@ -103,8 +103,11 @@ impl ProcessRow {
                 .then(|| u64::try_from(view.now.saturating_sub(view.stop)).unwrap_or(0)),
             ending: row_text::discarded(view, language) + &ending,
             cpu: permille.map_or_else(String::new, format_percent),
-            memory: usage.map_or_else(String::new, |usage| format_size(usage.memory)),
-            figures: (permille.unwrap_or(0), usage.map_or(0, |usage| usage.memory)),
+            memory: usage.map_or_else(String::new, |usage| format_size(usage.tree_memory)),
+            figures: (
+                permille.unwrap_or(0),
+                usage.map_or(0, |usage| usage.tree_memory),
+            ),
         }
     }
 

@@ -19,7 +19,7 @@ use super::toolbar::render_toolbar;
 use crate::api::{Caller, ProcessView};
 use crate::domain::ProcessState;
 use crate::http_server::blocking_pool::run_blocking;
-use crate::server::calls::process_list::{list_processes, pids};
+use crate::server::calls::process_list::{list_processes, usage_targets};
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::HandlerResponse;
 
@@ -76,8 +76,8 @@ pub(super) async fn status_page(
         Ok(views) => views,
         Err(fault) => return HandlerResponse::fault(&fault),
     };
-    let sampler = &connection.shared.live.sampler;
-    let usages = sampler.sample_usage(pids(&views)).await;
+    let sampler = &connection.shared.live.usage.sampler;
+    let usages = sampler.sample_usage(usage_targets(&views)).await;
     let count = views.len();
     let rendered = run_blocking(move || {
         let zone = crate::sys::time_zone();

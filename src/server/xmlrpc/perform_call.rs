@@ -180,6 +180,7 @@ async fn call_method(
         interface: &connection.shared.interface,
         caller,
         client: connection.guard.client,
+        usage: Some((&connection.shared.live.usage, &connection.shared.stop)),
     };
     let result = context.execute(called, bound).await?;
     render_value(result, called.returns.wire()).await

@@ -27,11 +27,31 @@ impl UpdateSteps<'_> {
         active: &[GroupName],
     ) -> Result<Reply, Fault> {
         let reply = self.audited_step("supervisor.reloadConfig", Request::Reread);
+        self.apply(reply.await?, groups, active).await
+    }
+
+    /// The same for all groups, if the plan of the update still has this identifier.
+    ///
+    /// # Errors
+    /// FAILED if it has another one, before anything is changed; otherwise as [`UpdateSteps::update_groups`].
+    pub async fn update_as_planned(&self, plan: String) -> Result<Reply, Fault> {
+        let request = Request::RereadIfPlan(plan);
+        let reply = self.audited_step("supervisord.reloadConfigIfPlan", request);
+        self.apply(reply.await?, &[], &[]).await
+    }
+
+    /// Applies the changes of `groups` that were read.
+    async fn apply(
+        &self,
+        read: Reply,
+        groups: &[String],
+        active: &[GroupName],
+    ) -> Result<Reply, Fault> {
         let Reply::Diff {
             added,
             changed,
             removed,
-        } = reply.await?
+        } = read
         else {
             return Err(FaultCode::Failed.bare());
         };

@@ -76,6 +76,8 @@ pub mod adr {
     pub mod adr_0036_agent {}
     #[doc = include_str!("adr/0037-configuration-from-a-server.md")]
     pub mod adr_0037_configuration_from_a_server {}
+    #[doc = include_str!("adr/0038-process-page.md")]
+    pub mod adr_0038_process_page {}
     #[doc = include_str!("adr/0039-a-command-as-source.md")]
     pub mod adr_0039_a_command_as_source {}
     #[doc = include_str!("adr/0040-hub.md")]

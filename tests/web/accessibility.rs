@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::browser::SHOP;
 use crate::driver::{Browser, Look, missing};
 use crate::nacos_scene::{NacosScene, log_in};
+use crate::process_page::{WEB, WORLD, wait_world};
 use crate::scene::{Scene, text};
 use crate::support::daemon::Side;
 use crate::support::runner::{Outcome, Trial};
@@ -101,6 +102,20 @@ fn few_programs() -> Result<Outcome, String> {
     ];
     check(&scene, &axe, Look::DESK, &pages)?;
     check(&scene, &axe, phone, &pages[..4])?;
+    let world = Scene::start(Side::Ours, WORLD)?;
+    wait_world(&world)?;
+    let conf = world.place.read("conf");
+    let changed = conf.replace("startretries=1", "startretries=0");
+    world.place.write("conf", &changed)?;
+    let pages = [
+        WEB,
+        "process.html?name=bad",
+        "group.html?name=web",
+        "update.html",
+        "update.html?do=restart",
+    ];
+    check(&world, &axe, Look::DESK, &pages)?;
+    check(&world, &axe, phone, &pages[1..4])?;
     let empty = Scene::start(Side::Ours, "")?;
     check(&empty, &axe, Look::DESK, &[""])?;
     Ok(Outcome::Passed)

@@ -464,7 +464,7 @@ command=/opt/search/bin/search
 startretries=0
 [program:thumbs]
 command={test_child} exit 1
-startretries=9
+startretries=30
 [program:worker]
 command={test_child} forever
 process_name=%(program_name)s-%(process_num)02d

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::browser::SHOP;
 use crate::driver::{Browser, Look, missing};
 use crate::nacos_scene::{NacosScene, log_in};
+use crate::process_page::{WORLD, wait_world};
 use crate::scene::{Scene, text};
 use crate::support::daemon::Side;
 use crate::support::runner::{Outcome, Trial};
@@ -103,6 +104,8 @@ fn gallery() -> Result<Outcome, String> {
             "tail.html?processname=web&limit=65536&channel=both",
             "live",
         ),
+        ("process", WORLD.to_owned(), "process.html?name=bad", ""),
+        ("plan", WORLD.to_owned(), "update.html", ""),
         ("60", many(60), "", "live"),
         ("1000", many(1000), "", "live"),
     ];
@@ -130,6 +133,12 @@ fn gallery() -> Result<Outcome, String> {
             ] {
                 scene.daemon.wait_state(name, state)?;
             }
+        }
+        if config == WORLD {
+            wait_world(scene)?;
+            let conf = scene.place.read("conf");
+            let changed = conf.replace("startretries=1", "startretries=0");
+            scene.place.write("conf", &changed)?;
         }
         // Of many programs, one picture shows that nothing overflows.
         let shown = views()

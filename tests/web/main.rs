@@ -25,6 +25,7 @@ mod language;
 mod log_page;
 mod nacos_scene;
 mod page;
+mod process_page;
 mod scene;
 mod thousand_processes;
 mod tool;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
     tests.extend(tool::tests());
     tests.extend(log_page::tests());
     tests.extend(edit::tests());
+    tests.extend(process_page::tests());
     tests.extend(accessibility::tests());
     tests.extend(gallery::tests());
     support::runner::run(tests)

@@ -40,6 +40,11 @@ const ASSETS: &[Asset] = &[
         include_bytes!("assets/status.js"),
     ),
     (
+        "scripts/process.js",
+        "text/javascript",
+        include_bytes!("assets/process.js"),
+    ),
+    (
         "scripts/log.js",
         "text/javascript",
         include_bytes!("assets/log.js"),

@@ -13,6 +13,7 @@ mod csrf;
 mod error_page;
 mod file_list;
 mod form;
+mod group;
 mod group_log;
 mod language;
 mod last_stderr;
@@ -28,6 +29,7 @@ mod page;
 mod page_actions;
 mod page_response;
 mod perform_action;
+mod process;
 mod row;
 mod row_text;
 mod status;
@@ -36,6 +38,7 @@ mod table;
 mod table_view;
 mod texts;
 mod toolbar;
+mod update;
 
 use std::sync::Arc;
 
@@ -55,6 +58,17 @@ pub(super) use error_page::with_error_page;
 pub(super) use file_list::render_file_list;
 pub(super) use live_updates::LiveUpdates;
 pub(super) use perform_action::run_to_completion;
+
+/// The pages whose forms go to their own addresses.
+const FORM_PAGES: [&str; 7] = [
+    page::PROCESS,
+    page::GROUP,
+    page::UPDATE,
+    page::PROGRAMS,
+    page::PROGRAM,
+    page::NACOS,
+    page::VERSIONS,
+];
 
 /// Answers every request except XML-RPC and followed logs.
 pub(in crate::server) async fn handle_page(
@@ -112,11 +126,8 @@ pub(in crate::server) async fn handle_page(
                 None => HandlerResponse::Error(StatusCode::NOT_FOUND),
             }
         }
-        page::PROGRAMS | page::PROGRAM | page::NACOS | page::VERSIONS if is_page_method => {
-            match Form::read(connection, head, body).await {
-                Ok(form) => configuration::handle_page(connection, caller, head, &form, page).await,
-                Err(status) => HandlerResponse::Fatal(status),
-            }
+        _ if is_page_method && FORM_PAGES.contains(&page) => {
+            form_page(connection, caller, head, body, page).await
         }
         "language" if head.method == Method::POST => match Form::read(connection, head, body).await
         {
@@ -133,6 +144,26 @@ pub(in crate::server) async fn handle_page(
         _ => assets::serve_asset(connection, head, page),
     };
     if is_head { head_of(answer) } else { answer }
+}
+
+/// Answers one of [`FORM_PAGES`].
+async fn form_page(
+    connection: &Arc<HttpConnection>,
+    caller: Caller,
+    head: &Parts,
+    body: &mut Incoming,
+    page: &str,
+) -> HandlerResponse {
+    let form = match Form::read(connection, head, body).await {
+        Ok(form) => form,
+        Err(status) => return HandlerResponse::Fatal(status),
+    };
+    match page {
+        page::PROCESS => process::handle_page(connection, caller, head, &form).await,
+        page::GROUP => group::handle_page(connection, caller, head, &form).await,
+        page::UPDATE => update::handle_page(connection, caller, head, &form).await,
+        _ => configuration::handle_page(connection, caller, head, &form, page).await,
+    }
 }
 
 /// Turns a response into the response to HEAD: the same without its body.

@@ -6,6 +6,7 @@ use super::action_outcome::is_failure;
 use super::language::PageRequest;
 use super::texts::{Language, Text};
 use crate::domain::VERSION;
+use crate::http_server::percent_encoding::url_quoted;
 
 /// The pages that every page links to: address and name.
 const NAVIGATION: [(&str, Text); 4] = [
@@ -21,12 +22,31 @@ pub(super) const STATUS: &str = "./";
 pub(super) const PROGRAMS: &str = "programs.html";
 /// The address of the form for one program.
 pub(super) const PROGRAM: &str = "program.html";
+/// The address of the page of one process.
+pub(super) const PROCESS: &str = "process.html";
+/// The address of the page of one group.
+pub(super) const GROUP: &str = "group.html";
+/// The address of the page of a process with this name.
+pub(super) fn process_address(name: &str) -> String {
+    format!("{PROCESS}?name={}", url_quoted(name))
+}
+
+/// The address of the page of a group with this name.
+pub(super) fn group_address(name: &str) -> String {
+    format!("{GROUP}?name={}", url_quoted(name))
+}
+
+/// The address of the page with the plan of an update.
+pub(super) const UPDATE: &str = "update.html";
 /// The address of the page of the Nacos server.
 pub(super) const NACOS: &str = "nacos.html";
 /// The address of earlier versions of the item of the Nacos server.
 pub(super) const VERSIONS: &str = "versions.html";
 /// The address of the daemon's log.
 pub(super) const DAEMON_LOG: &str = "maintail.html?limit=65536";
+
+/// Maximum length of a message that a page shows, in characters. It comes from the address, so anybody can set it.
+const MESSAGE_MAX: usize = 500;
 
 /// A key of the keyboard and what it does.
 pub(super) type PageKey = (&'static str, Text);
@@ -92,9 +112,13 @@ impl<'a> Frame<'a> {
         Self { bar, ..self }
     }
 
-    /// Shows the message of an action. Its close button leads to `way_on`.
+    /// Shows the message of an action, at most [`MESSAGE_MAX`] characters of it. Its close button leads to `way_on`.
     pub(super) fn message(self, text: Option<&'a str>, way_on: String) -> Self {
-        let message = text.map(|text| (text, way_on));
+        let cut = |text: &'a str| match text.char_indices().nth(MESSAGE_MAX) {
+            Some((end, _)) => &text[..end],
+            None => text,
+        };
+        let message = text.map(|text| (cut(text), way_on));
         Self { message, ..self }
     }
 

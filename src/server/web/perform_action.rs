@@ -1,5 +1,7 @@
 //! Performs actions of the page. They call methods of METHODS with the same authorisation as XML-RPC.
 
+use std::time::Duration;
+
 use tokio::task::JoinSet;
 
 use super::action_outcome::{ActionOutcome, outcome};
@@ -14,6 +16,9 @@ use crate::server::http::connection::HttpConnection;
 /// Maximum number of selected processes on which an action works at the same time.
 const AT_ONCE: usize = 1024;
 
+/// How long a page waits for the end of an action that may take long. The action goes on afterwards.
+pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(10);
+
 /// Calls a method. The target is passed only if the method takes a namespec.
 pub(super) async fn call_method(
     control: &ControlHandle,
@@ -21,8 +26,19 @@ pub(super) async fn call_method(
     name: &str,
     target: Option<&str>,
 ) -> Result<Reply, Fault> {
+    let arguments = target.map(RpcValue::text).into_iter().collect();
+    call_with(control, caller, name, arguments).await
+}
+
+/// Calls a method with these arguments.
+pub(super) async fn call_with(
+    control: &ControlHandle,
+    caller: &Caller,
+    name: &str,
+    arguments: Vec<RpcValue>,
+) -> Result<Reply, Fault> {
     let method = find_method(name).ok_or(FaultCode::UnknownMethod.bare())?;
-    let bound = method.bind_arguments(target.map(RpcValue::text).into_iter().collect())?;
+    let bound = method.bind_arguments(arguments)?;
     let (BoundCall::Engine(request) | BoundCall::Wildcard(request, _)) = bound else {
         return Err(FaultCode::UnknownMethod.bare());
     };

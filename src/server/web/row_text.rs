@@ -79,20 +79,10 @@ pub(super) fn discarded(view: &ProcessView, language: Language) -> String {
 
 /// How the last attempt ended, and when. Empty: no attempt has ended.
 pub(super) fn last_exit(view: &ProcessView, zone: &TimeZone, language: Language) -> String {
-    let with_status = |text, status: &ExitStatus| {
-        let status = short_exit_status(*status, language);
-        language.fill(text, &[&status])
-    };
     let mut text = match &view.exit_reason {
         None => return String::new(),
-        Some(ExitReason::NotSpawned(error)) => return error.to_string(),
-        Some(ExitReason::TooQuick(status)) => with_status(Text::EndedTooEarly, status),
-        Some(ExitReason::Unready(status)) => with_status(Text::EndedUnready, status),
-        Some(ExitReason::NotReady(status)) => with_status(Text::EndedNotReady, status),
-        Some(ExitReason::Watchdog(status)) => with_status(Text::EndedWatchdog, status),
-        Some(ExitReason::Unhealthy(status)) => with_status(Text::EndedUnhealthy, status),
-        Some(ExitReason::ByItself(status)) => short_exit_status(*status, language),
-        Some(ExitReason::OnRequest(status)) => with_status(Text::EndedStopped, status),
+        Some(reason @ ExitReason::NotSpawned(_)) => return exit_reason(reason, language),
+        Some(reason) => exit_reason(reason, language),
     };
     if !view.resource_events.is_none() {
         text.push_str(language.say(Text::Separator));
@@ -103,6 +93,24 @@ pub(super) fn last_exit(view: &ProcessView, zone: &TimeZone, language: Language)
         text.push_str(&time);
     }
     text
+}
+
+/// How an attempt ended.
+pub(super) fn exit_reason(reason: &ExitReason, language: Language) -> String {
+    let with_status = |text, status: &ExitStatus| {
+        let status = short_exit_status(*status, language);
+        language.fill(text, &[&status])
+    };
+    match reason {
+        ExitReason::NotSpawned(error) => error.to_string(),
+        ExitReason::TooQuick(status) => with_status(Text::EndedTooEarly, status),
+        ExitReason::Unready(status) => with_status(Text::EndedUnready, status),
+        ExitReason::NotReady(status) => with_status(Text::EndedNotReady, status),
+        ExitReason::Watchdog(status) => with_status(Text::EndedWatchdog, status),
+        ExitReason::Unhealthy(status) => with_status(Text::EndedUnhealthy, status),
+        ExitReason::ByItself(status) => short_exit_status(*status, language),
+        ExitReason::OnRequest(status) => with_status(Text::EndedStopped, status),
+    }
 }
 
 /// A point in time as `format` writes it. `None`: it is outside the range of the calendar.

@@ -16,15 +16,13 @@ use super::table::ProcessTable;
 use super::table_view::TableView;
 use super::texts::Text;
 use super::toolbar::render_toolbar;
-use crate::api::{Caller, ProcessView};
+use crate::api::{Caller, Permission, ProcessView};
 use crate::domain::ProcessState;
 use crate::http_server::blocking_pool::run_blocking;
 use crate::server::calls::process_list::{list_processes, usage_targets};
+use crate::server::calls::process_report::may_for_all;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::HandlerResponse;
-
-/// Maximum length of a message that the page shows, in characters. It comes from the address, so anybody can set it.
-const MESSAGE_MAX: usize = 500;
 
 /// The keys of the page.
 const KEYS: &[PageKey] = &[
@@ -59,7 +57,7 @@ pub(super) async fn status_page(
     let shown = StatusPage {
         request: PageRequest::of(head),
         view: TableView::of(form),
-        message: message.map(|text| text.chars().take(MESSAGE_MAX).collect()),
+        message: message.map(str::to_owned),
         token: connection.token.text().to_owned(),
         host: connection
             .shared
@@ -67,6 +65,7 @@ pub(super) async fn status_page(
             .first()
             .cloned()
             .unwrap_or_default(),
+        may_update: may_for_all(&caller, Permission::Update),
     };
     let control = &connection.shared.control;
     let Some(_large) = connection.guard.acquire_large().await else {
@@ -105,6 +104,7 @@ struct StatusPage {
     message: Option<String>,
     token: String,
     host: String,
+    may_update: bool,
 }
 
 fn render_page(shown: &StatusPage, views: &[ProcessView], rows: &[ProcessRow]) -> Markup {
@@ -121,7 +121,7 @@ fn render_page(shown: &StatusPage, views: &[ProcessView], rows: &[ProcessRow]) -
     };
     let is_nothing_shown = !rows.iter().any(|row| shown.view.matches(row));
     let content = html! {
-        (render_toolbar(&table, views, rows))
+        (render_toolbar(&table, views, rows, shown.may_update))
         @if rows.is_empty() {
             div.empty {
                 p.first { (language.say(Text::NoPrograms)) }

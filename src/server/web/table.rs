@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::page::{group_address, process_address};
 use super::page_actions::{PAGE_ACTIONS, SELECTED};
 use super::row::{ProcessRow, format_percent, format_size, is_enabled};
 use super::row_text::{format_age, format_uptime};
@@ -144,7 +145,7 @@ impl ProcessTable<'_> {
                 }
                 th.name role="rowheader" scope="rowgroup" {
                     button.fold.script type="button" aria-expanded="true" { "▾" }
-                    (name)
+                    a href=(group_address(name)) { (name) }
                 }
                 td.count role="cell" { span.running { (running) } (language.fill(Text::OfRunning, &[&group.len()])) }
                 td.restarts role="cell" { (restarts) }
@@ -189,7 +190,7 @@ impl ProcessTable<'_> {
                 td.select role="cell" {
                     label { input type="checkbox" name="selected" value=(row.id) checked[is_selected] aria-label=(language.fill(Text::SelectProcess, &[&namespec])); }
                 }
-                td.name role="cell" { a href=(log) title=(namespec) { (shown) } }
+                td.name role="cell" { a href=(process_address(namespec)) title=(namespec) { (shown) } }
                 td.state role="cell" {
                     span class=(row.class) title=(row.description) { (row.state_word) }
                     span class={ "health " (row.health) } title=(row.health_reason) { (row.health_word) }

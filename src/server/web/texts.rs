@@ -378,6 +378,86 @@ texts! {
         YourText: "Your text", "您的文本";
         RestartDaemon: "Restart supervisord", "重启 supervisord";
         Restarting: "supervisord is restarting", "supervisord 正在重启";
+
+        UpdateTitle: "Update", "更新";
+        UpdateLink: "Update…", "更新…";
+        PlanHint: "An update reads the configuration again and does this. Nothing has been changed yet.", "更新会重新读取配置并执行以下操作。目前尚未做任何更改。";
+        NothingToUpdate: "The configuration has not changed. There is nothing to update.", "配置没有变化，无需更新。";
+        UnchangedGroups: "{0} groups do not change.", "{0} 个组没有变化。";
+        UpdateNow: "Update now", "立即更新";
+        UpdateGoesOn: "The update goes on. The states show how far it is.", "更新仍在进行。进程状态会显示进度。";
+        Updated: "Updated: {0}", "已更新：{0}";
+        UpdateAdded: "added {0}", "已添加 {0}";
+        UpdateChanged: "changed {0}", "已更改 {0}";
+        UpdateRemoved: "removed {0}", "已删除 {0}";
+        RollingUpdate: "{0} processes at a time; the next ones follow when these are ready.", "每次 {0} 个进程；就绪后再继续下一批。";
+        ConfigBroken: "The configuration has an error. Nothing has been changed.", "配置有错误。没有做任何更改。";
+        ColumnBefore: "Now", "当前";
+        ColumnAfter: "After the update", "更新后";
+        HiddenValue: "not shown", "不显示";
+        RestartHint: "Stops all processes, reads the configuration, and starts the processes again.", "停止所有进程，重新读取配置，然后再次启动进程。";
+        RestartBegun: "The status page is there again when all processes have stopped.", "所有进程停止后，状态页会再次可用。";
+        RestartQuestion: "Restart supervisord?", "重启 supervisord？";
+        RollingRestart: "Rolling restart", "滚动重启";
+        RollingHint: "Restarts the running processes one after another: the next one when the previous one is ready.", "逐个重启正在运行的进程：前一个就绪后再重启下一个。";
+        AtOnce: "At a time", "每次数量";
+        MaxFailures: "Failures allowed", "允许失败数";
+        WaitHealthy: "Wait until healthy", "等待健康";
+        RollingGoesOn: "The rolling restart of group {0} goes on. The states show how far it is.", "组 {0} 的滚动重启仍在进行。进程状态会显示进度。";
+        NumprocsLabel: "Number of processes", "进程数";
+        Scale: "Change number", "更改数量";
+        Scaled: "{0} has {1} processes now", "{0} 现有 {1} 个进程";
+
+        Overview: "Overview", "概览";
+        Since: "In this state since", "进入该状态";
+        Yes: "yes", "是";
+        No: "no", "否";
+        Health: "Health", "健康";
+        Ready: "Ready", "就绪";
+        SaysLabel: "Says", "状态消息";
+        NextAttemptLabel: "Next attempt", "下次尝试";
+        NextRunLabel: "Next run", "下次运行";
+        Events: "Events", "事件";
+        EventCounts: "{0} waiting, {1} discarded", "{0} 个等待，{1} 个已丢弃";
+        GroupLabel: "Group", "组";
+        SectionLabel: "Section", "配置段";
+        ReadOnly: "You may look at this process, but not change it.", "您可以查看此进程，但不能更改它。";
+        Reload: "Reload", "重新加载";
+        Reloaded: "{0} reloaded", "{0} 已重新加载";
+        Signal: "Signal", "信号";
+        Send: "Send", "发送";
+        SignalSent: "Signal {0} sent to {1}", "信号 {0} 已发送给 {1}";
+        Dependencies: "Dependencies", "依赖";
+        DependsOn: "Depends on", "依赖于";
+        Dependents: "Processes that depend on it", "依赖于它的进程";
+        Met: "reached", "已达到";
+        NotMet: "not reached", "未达到";
+        History: "History", "历史";
+        NoHistory: "Nothing has happened yet.", "尚未发生任何事情。";
+        ColumnLived: "Lived", "存活";
+        ColumnWhat: "How it ended", "结束方式";
+        Resources: "Resources", "资源";
+        NotRunningNow: "The process does not run.", "进程未在运行。";
+        Highest: "highest {0}", "最高 {0}";
+        CurveOf: "{0} in the last hour: now {1}, {2}", "{0}，最近一小时：当前 {1}，{2}";
+        Measuring: "measured at the next look", "下次查看时显示";
+        CurveBegins: "The curve of the last hour begins now.", "最近一小时的曲线从现在开始。";
+        Unknown: "unknown", "未知";
+        OpenFiles: "Open files", "打开的文件";
+        Limits: "Limits", "限制";
+        MemoryPeak: "Memory peak", "内存峰值";
+        BytesRead: "Read", "读取";
+        BytesWritten: "Written", "写入";
+        ProcessesAndThreads: "Processes and threads", "进程和线程";
+        Pressure: "Waited for", "等待";
+        WholeLog: "Open the log", "打开日志";
+        Configuration: "Configuration", "配置";
+        DefaultKeys: "{0} keys with their defaults", "{0} 个使用默认值的键";
+        ColumnKey: "Key", "键";
+        ColumnValue: "Value", "值";
+        ColumnOrigin: "Written in", "所在位置";
+        Default: "default", "默认";
+        SameAsDefault: "(the default)", "（默认值）";
     }
     scripts {
         Live: "live", "实时";
@@ -493,7 +573,7 @@ mod tests {
     #[test]
     fn scripts_know_exactly_their_texts() {
         let mut used = BTreeSet::new();
-        let scripts = ["theme.js", "status.js", "log.js", "edit.js"]
+        let scripts = ["theme.js", "status.js", "log.js", "process.js", "edit.js"]
             .map(|name| source(&format!("assets/{name}")));
         for script in &scripts {
             for part in script.split("text(\"").skip(1) {
@@ -562,8 +642,10 @@ mod tests {
             "exited red",
             "running red",
             "supervisorctl update",
+            "SIG",
         ];
         allowed.extend(Text::ALL.iter().map(|(name, _)| *name));
+        allowed.extend(super::super::process::SIGNALS);
         let mut seen = 0;
         for name in [
             "page.rs",
@@ -589,6 +671,18 @@ mod tests {
             "assets/theme.js",
             "assets/status.js",
             "assets/log.js",
+            "assets/process.js",
+            "group.rs",
+            "update.rs",
+            "process/mod.rs",
+            "process/act.rs",
+            "process/buttons.rs",
+            "process/configuration.rs",
+            "process/dependencies.rs",
+            "process/history.rs",
+            "process/log_end.rs",
+            "process/overview.rs",
+            "process/usage.rs",
         ] {
             for literal in literals(&source(name)) {
                 seen += 1;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
+use super::page::UPDATE;
 use super::page_actions::PAGE_ACTIONS;
 use super::row::ProcessRow;
 use super::row_text::state_text;
@@ -25,10 +26,12 @@ const STATES: [ProcessState; 8] = [
     ProcessState::Unknown,
 ];
 
+/// `may_update`: whether the caller may update the configuration.
 pub(super) fn render_toolbar(
     table: &ProcessTable<'_>,
     views: &[ProcessView],
     rows: &[ProcessRow],
+    may_update: bool,
 ) -> Markup {
     let language = table.language;
     html! {
@@ -53,6 +56,7 @@ pub(super) fn render_toolbar(
                     }
                 }
             }
+            @if may_update { a.button #update href=(UPDATE) { (language.say(Text::UpdateLink)) } }
         }
     }
 }

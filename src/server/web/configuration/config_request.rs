@@ -1,11 +1,13 @@
-//! One request for a page of the configuration: its caller, form and language, and the calls and answers that all pages use.
+//! One request for a page about the configuration or one process: its caller, form and language, and the calls and answers that all pages use.
 
 use std::sync::Arc;
 
 use hyper::StatusCode;
+use hyper::http::request::Parts;
 use maud::html;
 use serde_json::Value;
 
+use super::super::confirmation::has_token;
 use super::super::form::Form;
 use super::super::language::PageRequest;
 use super::super::page::{Frame, PROGRAMS};
@@ -16,21 +18,53 @@ use crate::http_server::percent_encoding::url_quoted;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::HandlerResponse;
 
-/// One request for a page of the configuration.
-pub(super) struct ConfigRequest<'a> {
-    pub(super) connection: &'a Arc<HttpConnection>,
-    pub(super) caller: Caller,
-    pub(super) request: PageRequest,
-    pub(super) form: &'a Form,
+/// One request for a page about the configuration or about one process.
+pub(in crate::server) struct ConfigRequest<'a> {
+    pub(in crate::server) connection: &'a Arc<HttpConnection>,
+    pub(in crate::server) caller: Caller,
+    pub(in crate::server) request: PageRequest,
+    pub(in crate::server) form: &'a Form,
+}
+
+impl<'a> ConfigRequest<'a> {
+    pub(in crate::server) fn of(
+        connection: &'a Arc<HttpConnection>,
+        caller: Caller,
+        head: &Parts,
+        form: &'a Form,
+    ) -> Self {
+        Self {
+            connection,
+            caller,
+            request: PageRequest::of(head),
+            form,
+        }
+    }
 }
 
 impl ConfigRequest<'_> {
-    pub(super) fn say(&self, text: Text) -> &'static str {
+    /// Why the form of a POST is refused. `None`: it has the token of this run.
+    pub(in crate::server) fn missing_token(&self) -> Option<Text> {
+        if has_token(self.connection, self.form) {
+            return None;
+        }
+        let given = self.form.get("token").unwrap_or("");
+        Some(match self.connection.token.is_of_earlier_run(given) {
+            true => Text::OldForm,
+            false => Text::NoToken,
+        })
+    }
+
+    pub(in crate::server) fn say(&self, text: Text) -> &'static str {
         self.request.language.say(text)
     }
 
     /// Calls a method.
-    pub(super) async fn call(&self, method: &str, call: ConfigCall) -> Result<Value, Fault> {
+    pub(in crate::server) async fn call(
+        &self,
+        method: &str,
+        call: ConfigCall,
+    ) -> Result<Value, Fault> {
         let method = find_method(method).ok_or_else(|| FaultCode::UnknownMethod.bare())?;
         let control = &self.connection.shared.control;
         match control.ask_about_config(&self.caller, method, call).await? {
@@ -40,18 +74,18 @@ impl ConfigRequest<'_> {
         }
     }
 
-    pub(super) fn frame(&self, title: &str) -> Frame<'_> {
+    pub(in crate::server) fn frame(&self, title: &str) -> Frame<'_> {
         Frame::new(&self.request, title)
     }
 
     /// Returns to a page with a message.
-    pub(super) fn back_to(&self, page: &str, message: &str) -> HandlerResponse {
+    pub(in crate::server) fn back_to(&self, page: &str, message: &str) -> HandlerResponse {
         let location = format!("{page}?message={}", url_quoted(message));
         redirect(StatusCode::SEE_OTHER, location)
     }
 
     /// The page for a refusal or an error.
-    pub(super) fn fault_page(&self, fault: &Fault) -> HandlerResponse {
+    pub(in crate::server) fn fault_page(&self, fault: &Fault) -> HandlerResponse {
         let status =
             StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
         let denied = fault.extra.as_deref().unwrap_or_default();
@@ -77,6 +111,6 @@ pub(super) fn fault_text(fault: &Fault) -> String {
 }
 
 /// A member of an answer as text.
-pub(super) fn text_of<'a>(value: &'a Value, member: &str) -> &'a str {
+pub(in crate::server) fn text_of<'a>(value: &'a Value, member: &str) -> &'a str {
     value[member].as_str().unwrap_or_default()
 }

@@ -19,16 +19,13 @@ use std::sync::Arc;
 use hyper::Method;
 use hyper::http::request::Parts;
 
-use super::confirmation::has_token;
 use super::csrf::forbidden;
 use super::form::Form;
-use super::language::PageRequest;
 use super::page::{NACOS, PROGRAM, VERSIONS};
-use super::texts::Text;
 use crate::api::Caller;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::HandlerResponse;
-use config_request::ConfigRequest;
+pub(super) use config_request::ConfigRequest;
 
 /// Answers a request. `page`: one of the addresses above.
 pub(super) async fn handle_page(
@@ -38,21 +35,9 @@ pub(super) async fn handle_page(
     form: &Form,
     page: &str,
 ) -> HandlerResponse {
-    let request = ConfigRequest {
-        connection,
-        caller,
-        request: PageRequest::of(head),
-        form,
-    };
+    let request = ConfigRequest::of(connection, caller, head, form);
     let is_post = head.method == Method::POST;
-    if is_post && !has_token(connection, form) {
-        let why = match connection
-            .token
-            .is_of_earlier_run(form.get("token").unwrap_or(""))
-        {
-            true => Text::OldForm,
-            false => Text::NoToken,
-        };
+    if is_post && let Some(why) = request.missing_token() {
         return forbidden(&request.request, request.say(why));
     }
     let answered = match (page, is_post) {

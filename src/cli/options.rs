@@ -41,6 +41,8 @@ const HELP: &str = "help";
 const VERSION: &str = "version";
 const CONFIGURATION: &str = "configuration";
 const CHECK: &str = "check";
+const JSON: &str = "json";
+const ANY_HOST: &str = "any-host";
 const STRICT: &str = "strict";
 const DAEMON: &str = "daemon";
 const ENV_FILE: &str = "env-file";
@@ -80,7 +82,21 @@ const EXTRAS: &[ExtraOption] = &[
         Some(STRICT),
         "",
         true,
-        "treat unknown keys and sections as errors",
+        "treat unknown keys and sections as errors; with --check, exit with 2 also on warnings",
+    ),
+    extra(
+        None,
+        Some(JSON),
+        "",
+        true,
+        "print the report of --check as JSON",
+    ),
+    extra(
+        None,
+        Some(ANY_HOST),
+        "",
+        true,
+        "with --check, leave out what depends on this host: its files, users and environment",
     ),
     extra(
         None,
@@ -170,6 +186,11 @@ pub fn parse_options(args: &[String], lookup: &dyn Lookup) -> Result<DaemonOptio
             }
         }
     }
+    for (long, is_given) in [(JSON, options.json), (ANY_HOST, options.any_host)] {
+        if is_given && !options.check {
+            return Err(format!("option --{long} requires --{CHECK}"));
+        }
+    }
     Ok(options)
 }
 
@@ -187,6 +208,8 @@ fn apply_special(
         Some(VERSION) => options.version = true,
         Some(CHECK) => options.check = true,
         Some(STRICT) => options.strict = true,
+        Some(JSON) => options.json = true,
+        Some(ANY_HOST) => options.any_host = true,
         Some(DAEMON) => set_once(&mut options.overrides.nodaemon, given, |_| Ok(false))?,
         Some(CONFIGURATION) => {
             set_once(&mut options.config_path, given, |text| Ok(text.to_owned()))?
@@ -518,6 +541,7 @@ mod tests {
                 "invalid value for -e 'foo': bad logging level name 'foo'",
             ),
             ("--chec", "option --chec not recognized"),
+            ("--json", "option --json requires --check"),
         ] {
             assert_eq!(run(line), Err(expected.to_owned()), "{line}");
         }

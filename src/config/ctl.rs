@@ -105,7 +105,7 @@ pub fn ctl_spec(
             // Differs: Supervisor exits if it cannot load the module. All other actions work without it.
             KeyResult::Is(factory) => warnings.push(reader.report.shown(
                 reader.span_of(at, CTL_FACTORY),
-                plugin::actions_text(&plugin_section, &factory),
+                &plugin::actions_text(&plugin_section, &factory),
             )),
         }
     }

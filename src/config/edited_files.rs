@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::lookup::{Lookup, LookupError, UserEntry};
+use super::lookup::{FileFacts, Lookup, LookupError, UserEntry};
 use super::path::{absolute, basename, dirname};
 use crate::domain::{Capabilities, CronZone, Resource};
 
@@ -99,6 +99,18 @@ impl Lookup for EditedFiles<'_> {
 
     fn secret_file(&self, path: &str) -> Result<String, LookupError> {
         self.machine.secret_file(path)
+    }
+
+    fn file_facts(&self, path: &str) -> Option<FileFacts> {
+        self.machine.file_facts(path)
+    }
+
+    fn first_bytes(&self, path: &str) -> Option<Vec<u8>> {
+        self.machine.first_bytes(path)
+    }
+
+    fn groups_of(&self, uid: u32) -> Vec<u32> {
+        self.machine.groups_of(uid)
     }
 
     fn cwd(&self) -> String {

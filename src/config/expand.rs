@@ -79,7 +79,13 @@ impl ExpandError {
     /// The environment variable that is not set, if that is the error.
     #[must_use]
     pub fn unset_variable(&self) -> Option<&str> {
-        self.unknown.as_deref()?.strip_prefix(VARIABLE)
+        self.unknown_name()?.strip_prefix(VARIABLE)
+    }
+
+    /// The name that is not known, if that is the error.
+    #[must_use]
+    pub fn unknown_name(&self) -> Option<&str> {
+        self.unknown.as_deref()
     }
 }
 

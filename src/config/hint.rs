@@ -359,6 +359,15 @@ pub fn of_name<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&
     closest(word, known)
 }
 
+/// The nearest of names whose case counts, such as those of variables. `None`: none is close.
+pub(super) fn of_case<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    known
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|&(edits, candidate)| edits <= DISTANCE_MAX && edits * 2 < candidate.len())
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
 /// The edit distance of two words: inserted, deleted or replaced letters. Returns at most `DISTANCE_MAX + 1`, and then
 /// without the work.
 fn distance(from: &str, to: &str) -> usize {

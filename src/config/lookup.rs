@@ -22,6 +22,34 @@ pub enum LookupError {
     Unreadable(String),
 }
 
+/// Maximum number of bytes that [`Lookup::first_bytes`] returns: more than the kernel reads of a `#!` line, and enough
+/// for the settings at the beginning of a program's own configuration.
+pub const FIRST_BYTES_MAX: usize = 64 << 10;
+
+/// The kind of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    Regular,
+    /// A directory.
+    Directory,
+    /// A device, a pipe or a socket.
+    Special,
+}
+
+/// What a check asks about a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileFacts {
+    /// Its kind.
+    pub kind: FileKind,
+    /// The permission bits, with the sticky bit.
+    pub mode: u32,
+    /// The uid of its owner.
+    pub uid: u32,
+    /// Its gid.
+    pub gid: u32,
+}
+
 /// Queries to the machine. Paths may be relative to [`Lookup::cwd`]; an empty path names nothing.
 pub trait Lookup {
     /// Reads a file.
@@ -113,6 +141,18 @@ pub trait Lookup {
     fn is_program(&self, _path: &str) -> bool {
         false
     }
+    /// The kind, mode and owner of a file. Follows symbolic links. `None`: it does not exist or cannot be examined.
+    fn file_facts(&self, _path: &str) -> Option<FileFacts> {
+        None
+    }
+    /// The first bytes of a regular file, at most [`FIRST_BYTES_MAX`]. `None`: it cannot be read.
+    fn first_bytes(&self, _path: &str) -> Option<Vec<u8>> {
+        None
+    }
+    /// The groups of a user, including the primary one. Empty: the user is not in the user database.
+    fn groups_of(&self, _uid: u32) -> Vec<u32> {
+        Vec::new()
+    }
     /// The environment of this process. Bytes that are not UTF-8 are encoded by [`crate::domain::from_bytes`].
     fn env(&self) -> Vec<(String, String)>;
     /// The environment with the variables of settings, which may contain secrets and are not for programs.
@@ -129,7 +169,7 @@ mod fake {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::super::path::{dirname, join, normalize};
-    use super::{Capabilities, Lookup, LookupError, Resource, UserEntry};
+    use super::{Capabilities, FileFacts, FileKind, Lookup, LookupError, Resource, UserEntry};
 
     /// A fake machine for tests: the working directory is /start, the user is `me` (1000).
     #[derive(Debug, Clone)]
@@ -296,6 +336,26 @@ mod fake {
 
         fn is_program(&self, path: &str) -> bool {
             self.files.contains_key(&Self::full(path))
+        }
+
+        /// Everything belongs to root and is executable, except names that end in `.txt`.
+        fn file_facts(&self, path: &str) -> Option<FileFacts> {
+            let kind = match () {
+                () if self.is_dir(path) => FileKind::Directory,
+                () if self.exists(path) => FileKind::Regular,
+                () => return None,
+            };
+            let mode = if path.ends_with(".txt") { 0o644 } else { 0o755 };
+            Some(FileFacts {
+                kind,
+                mode,
+                uid: 0,
+                gid: 0,
+            })
+        }
+
+        fn first_bytes(&self, path: &str) -> Option<Vec<u8>> {
+            self.read(path).ok()
         }
 
         fn env(&self) -> Vec<(String, String)> {

@@ -23,6 +23,7 @@ mod key_origins;
 #[cfg(test)]
 mod keys_tests;
 mod line_role;
+pub mod lint;
 pub mod log_list;
 pub mod log_options;
 pub(crate) mod log_target;
@@ -55,10 +56,11 @@ pub mod watch;
 pub use glob::matches_name;
 pub use hint::of_name as closest_word;
 pub use parse::{
-    build_group_change, load, load_with_places, parse_nacos_keys, read_nacos_texts,
+    build_group_change, check_config, load, load_with_places, parse_nacos_keys, read_nacos_texts,
     read_source_settings,
 };
 pub use path::{absolute, expand_user, normalize};
 pub use problem::{
-    ConfigErrors, ConfigProblem, ERROR, PROBLEMS_MAX, SourceSpan, WARNING, warning_lines,
+    CheckReport, ConfigErrors, ConfigProblem, ERROR, PROBLEMS_MAX, SourceSpan, Sources, WARNING,
+    warning_lines,
 };

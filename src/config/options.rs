@@ -58,6 +58,10 @@ pub struct DaemonOptions {
     pub version: bool,
     /// `--check`: report on the configuration and exit.
     pub check: bool,
+    /// `--json`: print the report of `--check` as JSON.
+    pub json: bool,
+    /// `--any-host`: the report of `--check` leaves out what depends on this host.
+    pub any_host: bool,
     /// `--strict`: unknown keys and sections, and Python plug-ins, are errors.
     pub strict: bool,
     /// Whether the configuration was found by search. Root then refuses a file that others can write.

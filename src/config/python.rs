@@ -79,6 +79,29 @@ pub(super) fn int(text: &str, radix: u32) -> Option<i64> {
     })
 }
 
+/// Python's message for the first byte that is not UTF-8.
+#[must_use]
+pub(super) fn undecodable(bytes: &[u8], at: usize, length: Option<usize>) -> String {
+    let byte = bytes.get(at).copied().unwrap_or_default();
+    let reason = match (length, byte) {
+        (None, _) => {
+            return if bytes.len() - at == 1 {
+                format!(
+                    "'utf-8' codec can't decode byte {byte:#04x} in position {at}: unexpected end of data"
+                )
+            } else {
+                format!(
+                    "'utf-8' codec can't decode bytes in position {at}-{}: unexpected end of data",
+                    bytes.len() - 1
+                )
+            };
+        }
+        (Some(_), 0xc2..=0xf4) => "invalid continuation byte",
+        (Some(_), _) => "invalid start byte",
+    };
+    format!("'utf-8' codec can't decode byte {byte:#04x} in position {at}: {reason}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

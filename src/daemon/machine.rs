@@ -5,14 +5,17 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
-use nix::unistd::{AccessFlags, Gid, Group, Uid, User as NixUser, access, gethostname};
+use nix::fcntl::OFlag;
+use nix::unistd::{
+    AccessFlags, Gid, Group, Uid, User as NixUser, access, getgrouplist, gethostname,
+};
 
 use crate::cgroup;
 use crate::config::env_file::ENV_FILE_BYTES_MAX;
-use crate::config::lookup::{Lookup, LookupError, UserEntry};
+use crate::config::lookup::{FIRST_BYTES_MAX, FileFacts, FileKind, Lookup, LookupError, UserEntry};
 use crate::config::nacos::NACOS_VARIABLE;
 use crate::config::tokens::TOKENS_BYTES_MAX;
 use crate::domain::{Capabilities, CronZone, Resource, from_bytes};
@@ -335,6 +338,44 @@ impl Lookup for Machine {
     fn is_program(&self, path: &str) -> bool {
         let path = self.full(path);
         path.is_file() && access(&path, AccessFlags::X_OK).is_ok()
+    }
+
+    fn file_facts(&self, path: &str) -> Option<FileFacts> {
+        let meta = fs::metadata(self.full(path)).ok()?;
+        Some(FileFacts {
+            kind: match () {
+                () if meta.is_file() => FileKind::Regular,
+                () if meta.is_dir() => FileKind::Directory,
+                () => FileKind::Special,
+            },
+            mode: meta.mode() & 0o7777,
+            uid: meta.uid(),
+            gid: meta.gid(),
+        })
+    }
+
+    fn first_bytes(&self, path: &str) -> Option<Vec<u8>> {
+        let mut options = fs::OpenOptions::new();
+        // A pipe would make the check wait for a writer.
+        options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+        let file = options.open(self.full(path)).ok()?;
+        if !file.metadata().is_ok_and(|meta| meta.is_file()) {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        let mut limited = io::Read::take(file, FIRST_BYTES_MAX as u64);
+        io::Read::read_to_end(&mut limited, &mut bytes).ok()?;
+        Some(bytes)
+    }
+
+    fn groups_of(&self, uid: u32) -> Vec<u32> {
+        let user = NixUser::from_uid(Uid::from_raw(uid)).ok().flatten();
+        let groups = user.and_then(|user| {
+            let name = std::ffi::CString::new(user.name).ok()?;
+            getgrouplist(&name, user.gid).ok()
+        });
+        let groups = groups.unwrap_or_default().into_iter();
+        groups.map(Gid::as_raw).collect()
     }
 
     fn env(&self) -> Vec<(String, String)> {

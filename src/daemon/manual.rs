@@ -3,6 +3,7 @@
 use crate::cli::getopt::OptionSpec;
 use crate::cli::options::{self, OptionRow};
 use crate::cli::subcommand::{SUBCOMMANDS, Subcommand};
+use crate::config::lint::{RULES, RuleScope};
 use crate::config::search;
 use crate::domain::roff::{Example, Page};
 use crate::fd_holder;
@@ -21,10 +22,22 @@ RUNNING. After an exit, `autorestart` decides whether the daemon starts the prog
 growing delays, and is FATAL after `startretries` retries.";
 
 const CHECK: &str = "\
-`--check` reads the configuration and all included files, prints all errors and warnings with file, line and column, and
-exits. It does not affect a running daemon. Warnings are about: unknown keys and sections, Python plug-ins, settings that need
-root, limits without effect on this host, sections that are defined in several places, values of `[supervisord]` that an
-included file overrides, and files and directories that users other than root can change.";
+`--check` reads the configuration and all included files, prints what is wrong with them, and exits. It does not affect a running
+daemon. An error is what the daemon refuses; a warning is what the daemon accepts and probably is a mistake; info is a fact that may
+be useful. Each problem has one line with file, line, column, severity, message and code, the line of the file with a mark below the
+place, and a remedy. Problems are sorted by file and line. Values that can be secret are not shown. Colours appear on a terminal only,
+and not if `NO_COLOR` is set.
+
+The exit status is 0 without errors, and 2 with errors. With `--strict`, unknown keys and sections are errors, and warnings lead to 2
+too. `--any-host` leaves out the problems that depend on this host, for a check on another one: its files, users and environment.
+
+`--json` prints the report as one JSON object on standard output: `file` (the main file), `problems`, and the numbers `errors`,
+`warnings` and `infos`. Each problem has `file`, `line` and `column` (from 1; 0: the file as a whole), `end_column` (the column behind
+the place), `severity` (`error`, `warning` or `info`), `code`, `key` (empty: not about one key), `message` and `remedy`.";
+
+const RULES_OF_CHECK: &str = "\
+A code never changes its meaning. What the daemon refuses is an error, whatever the severity here. Rules marked with “host”
+depend on the host.";
 
 const SYSTEMD: &str = "\
 The unit `supervisord.service` runs the daemon in the foreground with `Type=notify`. The unit is active when the sockets answer
@@ -100,7 +113,7 @@ const SIGNALS: &[(&str, &str)] = &[
 const STATUS: &[(&str, &str)] = &[
     (
         "0",
-        "The daemon was asked to exit. With `--check`: the configuration has no errors.",
+        "The daemon was asked to exit. With `--check`: the configuration has no errors, and with `--strict` no warnings.",
     ),
     (
         "status of a program",
@@ -113,7 +126,7 @@ const STATUS: &[(&str, &str)] = &[
     ),
     (
         "2",
-        "Wrong options, a missing or invalid configuration, a socket in use, a user or limit that cannot be set.",
+        "Wrong options, a missing or invalid configuration, a socket in use, a user or limit that cannot be set. With `--check`: errors, or with `--strict` warnings.",
     ),
 ];
 
@@ -235,7 +248,7 @@ pub fn page() -> String {
     let mut page = Page::new("supervisord", "the table of options and the code");
     page.synopsis(&[
         "`supervisord` [`-c` <file>] [`-n`] [<option> ...]",
-        "`supervisord` `--check` [`--strict`] [`-c` <file>]",
+        "`supervisord` `--check` [`--strict`] [`--json`] [`--any-host`] [`-c` <file>]",
         "`supervisord` <command> [<option> ...] <argument> ...",
     ]);
     page.section("DESCRIPTION");
@@ -293,7 +306,7 @@ fn add_options(page: &mut Page) {
     page.section("OPTIONS");
     page.prose(
         "Options override the keys of the same name in the configuration, also after a reload. Long options can be abbreviated to \
-         a unique prefix, except `--check`, `--strict`, `--daemon` and `--env-file`.\n\n\
+         a unique prefix, except `--check`, `--json`, `--any-host`, `--strict`, `--daemon` and `--env-file`.\n\n\
          The daemon reads the files of `--env-file` once, before the configuration, so that `%(ENV_<NAME>)s` sees their variables and \
          programs inherit them. A later file wins over an earlier one and over the environment of the daemon. In a file, a value is \
          the rest of its line without blanks at both ends; blank lines, lines that begin with `#`, the word `export` and empty values \
@@ -306,6 +319,16 @@ fn add_options(page: &mut Page) {
     }
     page.part("Checking");
     page.prose(CHECK);
+    page.part("Codes of --check");
+    page.prose(RULES_OF_CHECK);
+    for row in RULES {
+        let host = match row.scope {
+            RuleScope::Host => ", host",
+            RuleScope::Files => "",
+        };
+        let tag = format!("`{}` ({}{host})", row.code, row.severity.word());
+        page.entry(&tag, row.doc);
+    }
 }
 
 /// Adds the section FILES.

@@ -16,10 +16,10 @@ use super::{check, env_file, healthcheck, init, reload, run_loop, startup, token
 use crate::cli::completion::{Completion, CompletionRequest};
 use crate::cli::options;
 use crate::cli::subcommand::{Subcommand, SubcommandRequest, SubcommandText};
+use crate::config::lint::Severity;
 use crate::config::lookup::Lookup as _;
 use crate::config::options::DaemonOptions;
-use crate::config::spec::Config;
-use crate::config::{self, ConfigErrors, render, search};
+use crate::config::{self, CheckReport, ConfigErrors, render, search};
 use crate::domain::{COMMIT, Line, VERSION};
 use crate::handoff::{self, Handoff, RecoverySource};
 use crate::{ctl, diagnostics, engine, fd_holder, import, pidproxy, service, sys};
@@ -196,6 +196,17 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
     let mut no_text = None;
     let first_text = add_first_text(&mut options, &machine);
     let (first, mut notes) = match first_text {
+        Ok(_) if options.check => {
+            let shown = match &options.remote {
+                Some(remote) if path.is_empty() => &remote.name,
+                _ => &path,
+            };
+            let report = config::check_config(&path, &options, &machine);
+            return Ok(checked(shown, report, &options));
+        }
+        Err(NoFirstText::Settings(errors)) if options.check => {
+            return Ok(checked(&path, errors.into(), &options));
+        }
         Ok(notes) => (config::load(&path, &options, &machine), notes),
         Err(NoFirstText::Settings(errors)) => return Err(Fatal::Config(errors)),
         Err(NoFirstText::Text(error)) if options.check => {
@@ -209,16 +220,6 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
             )
         }
     };
-    if options.check {
-        let shown = match &options.remote {
-            Some(remote) if path.is_empty() => &remote.name,
-            _ => &path,
-        };
-        let code = checked(shown, &first);
-        // The process exits, so freeing the memory piece by piece is a waste of time.
-        std::mem::forget(first);
-        return Ok(code);
-    }
     // The daemon has opened no descriptor yet.
     let (mut passed, complaint) = match engine::passed_sockets() {
         Ok(passed) => (passed, None),
@@ -258,19 +259,31 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
     run_loop::run_all(first, context, source, reserved)
 }
 
-/// Prints the result of `--check` and returns the exit status.
-fn checked(path: &str, result: &Result<Config, ConfigErrors>) -> ExitCode {
-    match result {
-        Ok(config) => {
-            println!("{}{path}: ok", check::warnings(&config.warnings));
-            ExitCode::SUCCESS
-        }
-        Err(errors) => {
-            eprint!(
-                "{}",
-                check::report(errors, check::wants_colour(&std::io::stderr()))
-            );
-            ExitCode::from(USAGE)
-        }
+/// Prints the report of `--check` and returns the exit status.
+fn checked(path: &str, mut report: CheckReport, options: &DaemonOptions) -> ExitCode {
+    if options.any_host {
+        report.retain_any_host();
+    }
+    let lowest = if options.strict {
+        Severity::Warning
+    } else {
+        Severity::Error
+    };
+    let fails = Severity::ALL.into_iter().filter(|it| *it <= lowest);
+    let is_failed = fails.map(|severity| report.count(severity)).sum::<usize>() > 0;
+    if options.json {
+        println!("{}", check::json(path, &report));
+    } else if is_failed {
+        let is_coloured = check::wants_colour(&std::io::stderr());
+        eprint!("{}", check::report(path, &report, is_coloured));
+    } else {
+        let is_coloured = check::wants_colour(&std::io::stdout());
+        print!("{}", check::report(path, &report, is_coloured));
+    }
+    // The process exits, so freeing the memory piece by piece is a waste of time.
+    std::mem::forget(report);
+    match is_failed {
+        true => ExitCode::from(USAGE),
+        false => ExitCode::SUCCESS,
     }
 }

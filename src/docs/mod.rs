@@ -82,6 +82,8 @@ pub mod adr {
     pub mod adr_0039_a_command_as_source {}
     #[doc = include_str!("adr/0040-hub.md")]
     pub mod adr_0040_hub {}
+    #[doc = include_str!("adr/0042-linter.md")]
+    pub mod adr_0042_linter {}
 }
 
 #[doc = include_str!("handoff.md")]

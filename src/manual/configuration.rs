@@ -125,8 +125,8 @@ Values can contain `%(here)s` (the directory of the file), `%(ENV_<NAME>)s` (an 
 `%(host_node_name)s` and, in programs, `%(program_name)s`, `%(group_name)s`, `%(process_num)02d` and `%(numprocs)d`.
 `%(ENV_<NAME>:-<text>)s` expands to the text if the variable is unset or empty. `%%` is a literal percent sign.
 
-`supervisord --check` prints all errors and warnings with file, line and column. Unknown keys and sections are warnings,
-with `--strict` errors. Keys of other tools that share the file are ignored. At start, the log shows at most eight
+`supervisord --check` prints all errors and warnings with file, line, column and a remedy; supervisord(8) lists what it finds.
+Unknown keys and sections are warnings, with `--strict` errors. Keys of other tools that share the file are ignored. At start, the log shows at most eight
 unknown keys. `echo_supervisord_conf` prints a sample file with all keys.";
 
 const KEYS: &str = "\

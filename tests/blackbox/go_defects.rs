@@ -49,11 +49,15 @@ fn bad_values() -> Result<Outcome, String> {
         ("program:a", "exitcodes=0,x", "0,x"),
         ("program:a", "startsecs=soon", "soon"),
         ("program:a", "restartpause=-1", "-1"),
-        ("program:a", "directory=%(nosuch)s", "'nosuch'"),
+        (
+            "program:a",
+            "directory=%(nosuch)s",
+            "%(nosuch)s is no known name",
+        ),
         (
             "program:a",
             "environment=A=\"%(ENV_NOSUCH)s\"",
-            "'ENV_NOSUCH'",
+            "NOSUCH is not set",
         ),
         (
             "program:a",

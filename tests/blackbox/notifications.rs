@@ -181,7 +181,7 @@ fn wrong() -> Result<Outcome, String> {
             "[notify:ops]\ncommand=true\nflapping=1/s\n",
             "2 to 100 exits",
         ),
-        ("[notify:ops]\ncommand=true\ntimeout=0\n", "lower bound (1)"),
+        ("[notify:ops]\ncommand=true\ntimeout=0\n", "is below 1"),
     ] {
         host.configure(&format!("{VITAL}{section}"))?;
         let checked = host.run(&["--check", "-c", "conf"])?;

@@ -65,7 +65,7 @@ fn cfg_65_cfg_66_plug_ins() -> Result<Outcome, String> {
     )?;
     let refused = strict(&["--check", "--strict", "-c", "conf"])?;
     expect(
-        refused.code == 2 && refused.stderr.contains("2 problems"),
+        refused.code == 2 && refused.stderr.contains("2 errors"),
         format!("{refused:?}"),
     )?;
     host.expect_well()?;

@@ -5,5 +5,7 @@
 
 mod cases;
 mod load;
+mod mistakes;
 mod oracle;
 mod random;
+mod sane;

@@ -5,7 +5,8 @@ use supervisord::config::environment;
 use supervisord::config::expand::{self, ExpandNames, expand};
 use supervisord::config::ini::{Ini, universal_newlines};
 
-use supervisord::config::load;
+use supervisord::config::check_config;
+use supervisord::config::lint::Severity;
 use supervisord::config::options::DaemonOptions;
 use supervisord::daemon::check;
 use supervisord::daemon::machine::Machine;
@@ -313,14 +314,17 @@ fn no_input_makes_the_reader_or_the_report_panic() {
         let head = ["", "[supervisord]\n"][usize::from(dice.roll(4) != 0)];
         let text = head.to_owned() + &dice.text(PIECES, 14);
         std::fs::write(&path, text).expect("written");
-        match load(&name, &DaemonOptions::default(), &machine) {
-            Ok(_) => valid += 1,
-            Err(errors) => {
-                wrong += 1;
-                let report = check::report(&errors, dice.roll(2) == 0);
-                assert!(report.ends_with("problem\n") || report.ends_with("problems\n"));
-            }
+        let report = check_config(&name, &DaemonOptions::default(), &machine);
+        match report.count(Severity::Error) {
+            0 => valid += 1,
+            _ => wrong += 1,
         }
+        let shown = check::report(&name, &report, dice.roll(2) == 0);
+        let last = shown.lines().last().unwrap_or_default();
+        assert!(last.starts_with(&format!("{name}: ")), "{shown}");
+        let json: serde_json::Value =
+            serde_json::from_str(&check::json(&name, &report)).expect("JSON");
+        assert!(json["problems"].is_array());
     }
     let _ = std::fs::remove_file(&path);
     assert!(valid > 100 && wrong > 100, "{valid} valid, {wrong} wrong");

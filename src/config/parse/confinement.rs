@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::confinement::Confinement;
+use super::super::lint::Rule;
 use super::super::spec::{DaemonSpec, GroupSpec, KillMode, ProcessSpec, ProgramSpec};
 use super::ConfigReader;
 use crate::domain::Capabilities;
@@ -41,7 +42,7 @@ pub(super) fn warn_of_rights(
                     "{key} in [{section}] needs privileges that supervisord has only as root; the program may fail to start"
                 )
             };
-            reader.warn_of_key(section, key, text);
+            reader.warn_of_key(Rule::MissingRight, section, key, text);
         }
     }
 }
@@ -71,7 +72,7 @@ pub(super) fn warn_of_cgroups(reader: &mut ConfigReader<'_>, groups: &[Arc<Group
         for (key, controller) in keys {
             if let Some(why) = why(controller) {
                 let text = format!("{key} in [{section}] has no effect on this host: {why}");
-                reader.warn_of_key(section, key, text);
+                reader.warn_of_key(Rule::MissingRight, section, key, text);
             }
         }
     }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::super::dependency::{Dependencies, DependencyCondition, DependencyTarget};
 use super::super::hint;
 use super::super::key::SectionKind;
+use super::super::lint::{Explained, Rule};
 use super::super::problem::SourceSpan;
 use super::super::spec::GroupSpec;
 use super::{ConfigReader, SectionAt};
@@ -279,7 +280,8 @@ fn unknown(
         // Supervisor ignores the plug-in's keys, and the plug-in would never start the program.
         let hint = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
         let text = format!("{sentence}; it is not waited for{hint}");
-        return reader.warn(reader.span_of(at, key.name()), text);
+        let explained = Explained::from(Rule::BadDependency).key(key.name());
+        return reader.warn(explained, reader.span_of(at, key.name()), text);
     }
     let hint = match near {
         Some(near) => format!("did you mean {near}?"),

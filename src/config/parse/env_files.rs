@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::env_file::parse_env_file;
+use super::super::lint::Rule;
 use super::super::lookup::LookupError;
 use super::super::spec::{EnvFileSpec, GroupSpec, IfMissing};
 use super::ConfigReader;
@@ -21,7 +22,7 @@ pub(super) fn check_env_files(reader: &mut ConfigReader<'_>, groups: &[Arc<Group
                         IfMissing::Fail | IfMissing::Ignore => "environment_file",
                     };
                     // Several processes with the same file give one warning.
-                    reader.warn_of_key(&program.template.section, key, text);
+                    reader.warn_of_key(Rule::EnvFile, &program.template.section, key, text);
                 }
             }
         }

@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::super::expand::ExpandValue;
+use super::super::hint;
 use super::super::key::{FcgiValues, GroupValues, ListenerValues, RESULT_HANDLER, SectionKind};
+use super::super::lint::{Explained, Rule};
 use super::super::path::normalize;
 use super::super::plugin;
 use super::super::problem::SourceSpan;
@@ -56,7 +58,7 @@ pub(super) fn read_groups(
                 "several groups are named {}; only the first by priority is used",
                 group.name
             );
-            reader.warn(section_of(reader, group), text);
+            reader.warn(Rule::DuplicateName, section_of(reader, group), text);
         }
         is_new
     });
@@ -81,7 +83,7 @@ fn warn_of_shared_sockets(reader: &mut ConfigReader<'_>, groups: &[GroupSpec]) {
                     socket.url, first.1, first.0, own.1, own.0
                 );
                 let section = format!("{}{}", SectionKind::Fcgi.prefix(), socket.program);
-                reader.warn_of_key(&section, "socket", text);
+                reader.warn_of_key(Rule::SharedSocket, &section, "socket", text);
             }
         }
     }
@@ -165,12 +167,12 @@ fn group(
             reader.ini.section(&fcgi).is_some(),
         );
         match (has_plain, has_fcgi) {
-            (false, false) => reader.fail_with(
-                at,
-                "programs",
-                format!("[{label}] names unknown program or fcgi-program {program}"),
-                &format!("programs takes program names, as in [{plain}]"),
-            ),
+            (false, false) => {
+                let explained = unknown_member(reader, &program);
+                let sentence = format!("[{label}] names unknown program or fcgi-program {program}");
+                let hint = format!("programs takes program names, as in [{plain}]");
+                reader.fail_explained(at, sentence, &hint, explained);
+            }
             (true, true) => reader.fail_with(
                 at,
                 "programs",
@@ -199,6 +201,24 @@ fn group(
         programs: Vec::new(),
         rolling,
     })
+}
+
+/// What `--check` says about a member of a group that no section defines.
+fn unknown_member(reader: &ConfigReader<'_>, program: &str) -> Explained {
+    let is_program = |section: &&str| {
+        let kind = SectionKind::of(section);
+        matches!(kind, Some(SectionKind::Program | SectionKind::Fcgi))
+    };
+    let sections = reader.ini.sections().iter();
+    let names = sections.map(|section| section.name.as_str());
+    let near = hint::of_name(program, names.filter(is_program).map(title));
+    let plain = match program {
+        "" => "programs: the list has an empty item".to_owned(),
+        program => format!("programs: there is no program {program}"),
+    };
+    let remedy = near.map_or(String::new(), |near| format!("did you mean {near}?"));
+    let explained = Explained::new(Rule::UnknownProgram, plain).key("programs");
+    explained.remedy(remedy).error()
 }
 
 fn program(
@@ -326,7 +346,7 @@ fn member_kind(reader: &mut ConfigReader<'_>, section: &str) -> ProcessKind {
         let text = format!(
             "[{section}] has no socket; as a member of a group it runs as an ordinary program"
         );
-        reader.warn(reader.span_of_section(section), text);
+        reader.warn(Rule::SharedSocket, reader.span_of_section(section), text);
         return ProcessKind::Program;
     }
     let program = value::name(title(section)).unwrap_or_default();
@@ -475,7 +495,7 @@ fn unique(
             "[{}] has several processes with the same name; only the last one is used",
             strip(section)
         );
-        reader.warn(reader.span_of_section(section), text);
+        reader.warn(Rule::DuplicateName, reader.span_of_section(section), text);
     }
     // Differs: at its own start, Supervisor ignores the priorities of a group's members.
     unique.sort_by_key(|process| process.priority);

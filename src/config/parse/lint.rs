@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::super::hint;
 use super::super::ini::{IniEntry, IniSection};
 use super::super::key::{CTL_FACTORY, ConfigKey, SectionKind};
+use super::super::lint::{Explained, Rule};
 use super::super::plugin;
 use super::super::problem::SourceSpan;
 use super::{ConfigReader, SectionAt};
@@ -26,6 +27,21 @@ struct UnknownWord {
     hint: String,
     /// Words with the same value here are reported once: the kind of section, and the word.
     same: (Option<SectionKind>, String),
+}
+
+impl UnknownWord {
+    /// What `--check` says about it.
+    fn explained(&self, text: &str) -> Explained {
+        let (rule, key) = match &self.same {
+            (None, _) => (Rule::UnknownSection, ""),
+            (Some(_), key) => (Rule::UnknownKey, key.as_str()),
+        };
+        let plain = text.strip_suffix(&format!("; {}", self.hint));
+        let plain = plain.filter(|_| !self.hint.is_empty()).unwrap_or(text);
+        Explained::new(rule, plain)
+            .key(key)
+            .remedy(self.hint.clone())
+    }
 }
 
 /// Adds the warnings. `strict`: unknown keys and sections and Python plug-ins are errors. `trusts_nobody`: files that
@@ -57,7 +73,7 @@ pub(super) fn lint(reader: &mut ConfigReader<'_>, strict: bool, trusts_nobody: b
         if strict {
             reader.report.add(span, &text, "");
         } else {
-            reader.warn(span, text);
+            reader.warn(Rule::PythonPlugin, span, text);
         }
     }
     warn_of_repeated_sections(reader);
@@ -67,7 +83,8 @@ pub(super) fn lint(reader: &mut ConfigReader<'_>, strict: bool, trusts_nobody: b
         let text = format!(
             "{key} ends inside quotes: a ; or # after a blank starts a comment, within quotes too"
         );
-        reader.warn(span, text);
+        let explained = Explained::from(Rule::CutValue).key(&key);
+        reader.warn(explained, span, text);
     }
 }
 
@@ -124,7 +141,7 @@ fn warn_of_unknown(reader: &mut ConfigReader<'_>, unknown: Vec<UnknownWord>) {
         let Some(count) = places.remove(&word.same) else {
             continue;
         };
-        let mut text = word.text;
+        let mut text = word.text.clone();
         text.push_str(word.fate);
         if count > 1 {
             text.push_str(&format!(" (and in {} more places)", count - 1));
@@ -132,7 +149,8 @@ fn warn_of_unknown(reader: &mut ConfigReader<'_>, unknown: Vec<UnknownWord>) {
         if !word.hint.is_empty() {
             text.push_str(&format!("; {}", word.hint));
         }
-        if !reader.report.warn(word.span, text.clone()) {
+        let explained = word.explained(&text);
+        if !reader.report.warn(word.span, text.clone(), explained) {
             continue;
         }
         if logged < LOGGED_MAX {
@@ -182,7 +200,9 @@ fn warn_of_repeated_sections(reader: &mut ConfigReader<'_>) {
             "[{name}] is defined in {} and {last}; the last value of each key wins",
             shown.join(", ")
         );
-        reader.report.warn(places[0], text);
+        reader
+            .report
+            .warn(places[0], text, Rule::DuplicateSection.into());
     }
 }
 
@@ -205,7 +225,8 @@ fn warn_of_included_daemon_keys(reader: &mut ConfigReader<'_>) {
             ),
             None => format!("[supervisord] {key} is set by an included file"),
         };
-        reader.report.warn(span, text);
+        let explained = Explained::from(Rule::IncludedDaemonKey).key(&key);
+        reader.report.warn(span, text, explained);
     }
     let include = reader.ini.section(SectionKind::Include.prefix());
     let late: Vec<SourceSpan> = include
@@ -216,7 +237,7 @@ fn warn_of_included_daemon_keys(reader: &mut ConfigReader<'_>) {
         .collect();
     for span in late {
         let text = "[include] in an included file has no effect".to_owned();
-        reader.report.warn(span, text);
+        reader.report.warn(span, text, Rule::NestedInclude.into());
     }
 }
 
@@ -259,7 +280,7 @@ fn warn_of_other_writers(reader: &mut ConfigReader<'_>, trusts_nobody: bool) {
             );
             reader.report.add(span, &sentence, "");
         } else {
-            reader.warn(span, text);
+            reader.warn(Rule::OpenConfiguration, span, text);
         }
     }
 }

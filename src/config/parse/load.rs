@@ -1,19 +1,22 @@
 //! Reads a whole configuration: the order of its parts, and the rules about whole files.
 
+use std::sync::Arc;
+
 use super::super::expand::{ExpandNames, ExpandValue};
 use super::super::glob::{glob, listed};
 use super::super::hint;
 use super::super::ini::IniSection;
 use super::super::key::{MAIN_INTERFACE, RPC_FACTORY, SectionKind, TWIDDLER_INTERFACE};
+use super::super::lint::{self as rules, Explained, LintInput, Rule};
 use super::super::lookup::{Lookup, LookupError};
 use super::super::options::DaemonOptions;
 use super::super::path::{absolute, dirname, join};
 use super::super::plan::KeyPlaces;
 use super::super::plugin;
-use super::super::problem::{ConfigErrors, SourceSpan};
+use super::super::problem::{CheckReport, ConfigErrors, SourceSpan, Sources};
 use super::super::python::words;
 use super::super::source::RemoteText;
-use super::super::spec::Config;
+use super::super::spec::{Config, DaemonSpec, GroupSpec, ServerSpec};
 use super::super::value;
 use super::confinement::{warn_of_cgroups, warn_of_rights};
 use super::{
@@ -38,6 +41,19 @@ pub fn load(
     load_with_places(path, options, lookup).map(|(config, _)| config)
 }
 
+/// Like [`load`], for `--check`: returns all problems of the configuration with their places.
+#[must_use]
+pub fn check_config(path: &str, options: &DaemonOptions, lookup: &dyn Lookup) -> CheckReport {
+    let options = DaemonOptions {
+        check: true,
+        ..options.clone()
+    };
+    match load_with_sources(path, &options, lookup) {
+        Ok((config, _, sources)) => CheckReport::new(&[], &config.warnings, sources),
+        Err(errors) => CheckReport::from(errors),
+    }
+}
+
 /// Like [`load`]. Also returns where the keys are.
 ///
 /// # Errors
@@ -47,6 +63,15 @@ pub fn load_with_places(
     options: &DaemonOptions,
     lookup: &dyn Lookup,
 ) -> Result<(Config, KeyPlaces), ConfigErrors> {
+    load_with_sources(path, options, lookup).map(|(config, places, _)| (config, places))
+}
+
+/// Like [`load_with_places`]. Also returns the text of each file.
+fn load_with_sources(
+    path: &str,
+    options: &DaemonOptions,
+    lookup: &dyn Lookup,
+) -> Result<(Config, KeyPlaces, Sources), ConfigErrors> {
     let remote = options.remote.as_deref();
     let mut reader = match remote {
         // The text is enough.
@@ -60,7 +85,7 @@ pub fn load_with_places(
     if is_implied {
         let text =
             format!("{path} has neither [supervisord] nor [rpcinterface:x]; both are assumed");
-        reader.warn(SourceSpan::default(), text);
+        reader.warn(Rule::ImpliedSection, SourceSpan::default(), text);
     } else if !has_section {
         let (span, hint) = missing_section(&reader, options.needs_section);
         let sentence = ".ini file does not include supervisord section";
@@ -89,6 +114,9 @@ pub fn load_with_places(
         env_files::check_env_files(&mut reader, &groups);
     }
     lint::lint(&mut reader, options.strict, options.is_found);
+    if options.check {
+        report_mistakes(&mut reader, &daemon, &servers, &groups);
+    }
 
     let listed = std::mem::take(&mut reader.listed);
     let places = KeyPlaces {
@@ -96,7 +124,7 @@ pub fn load_with_places(
         files: std::mem::take(&mut reader.files),
         here: reader.here.clone(),
     };
-    let (notes, warnings) = reader.finish()?;
+    let (notes, warnings, sources) = reader.finish()?;
     let config = Config {
         daemon,
         servers,
@@ -110,7 +138,22 @@ pub fn load_with_places(
         listed: listed.into_iter().map(|(_, path)| path).collect(),
         is_implied,
     };
-    Ok((config, places))
+    Ok((config, places, sources))
+}
+
+/// Reports what `--check` alone finds.
+fn report_mistakes(
+    reader: &mut ConfigReader<'_>,
+    daemon: &DaemonSpec,
+    servers: &[ServerSpec],
+    groups: &[Arc<GroupSpec>],
+) {
+    let (ini, files) = (&reader.ini, &reader.files);
+    let input = LintInput::new(ini, reader.lookup, files, daemon, servers, groups);
+    for (span, explained) in rules::find_mistakes(&input) {
+        reader.report.lint(span, explained);
+    }
+    reader.report.name_keys(&reader.ini);
 }
 
 /// Reads the remote text, whose keys replace those of the files. Returns its index.
@@ -211,10 +254,17 @@ fn include(reader: &mut ConfigReader<'_>) {
         let paths = glob(&pattern, reader.lookup);
         if paths.is_empty() {
             let has_comma = pattern.contains(',');
-            reader.warn_as(span, Line::IncludeMatchesNothing { pattern });
+            reader.warn_as(
+                Explained::new(
+                    Rule::EmptyInclude,
+                    format!("files: nothing matches {pattern}"),
+                ),
+                span,
+                Line::IncludeMatchesNothing { pattern },
+            );
             if has_comma {
                 let text = "[include] files takes patterns separated by blanks, not commas";
-                reader.warn(span, text.to_owned());
+                reader.warn(Rule::IncludeComma, span, text.to_owned());
             }
         }
         for path in paths {
@@ -229,7 +279,7 @@ fn include(reader: &mut ConfigReader<'_>) {
                         &why
                     };
                     let text = format!("skipped {path}: cannot read it: {reason}");
-                    reader.warn(span, text);
+                    reader.warn(Rule::EmptyInclude, span, text);
                 }
             }
             let here = absolute(dirname(&path), reader.lookup);
@@ -274,7 +324,7 @@ fn interfaces(reader: &mut ConfigReader<'_>) -> (Vec<String>, Option<Vec<String>
                 let text = format!(
                     "[{section}] must be named [rpcinterface:{TWIDDLER}]; its methods are not available"
                 );
-                reader.warn(reader.span_of_section(&section), text);
+                reader.warn(Rule::BadName, reader.span_of_section(&section), text);
             }
             // Differs: Supervisor loads it, or exits if it cannot. Here everything else works without it.
             KeyResult::Is(factory) if plugin::is_foreign(&factory) => {
@@ -579,8 +629,9 @@ mod tests {
                 ..DaemonOptions::default()
             };
             let config = load("/etc/s.conf", &options, &machine).expect("valid");
-            let warnings = config.warnings.iter().map(ToString::to_string);
-            warnings.collect::<Vec<_>>()
+            let rights = config.warnings.iter();
+            let rights = rights.filter(|it| it.explained.rule == Rule::MissingRight);
+            rights.map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(
             count(true),

@@ -29,6 +29,6 @@ mod source;
 
 pub(in crate::config) use fields::RowCursor;
 pub use group_change::build_group_change;
-pub use load::{load, load_with_places};
+pub use load::{check_config, load, load_with_places};
 pub(in crate::config) use reader::{ConfigReader, KeyResult, SectionAt};
 pub use source::{parse_nacos_keys, read_nacos_texts, read_source_settings};

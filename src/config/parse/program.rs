@@ -7,6 +7,7 @@ use super::super::environment;
 use super::super::expand::{ExpandNames, ExpandValue, VARIABLE};
 use super::super::hint;
 use super::super::key::{ProgramValues, SectionKind, StreamValues};
+use super::super::lint::{Explained, Rule};
 use super::super::log_list::LogTargets;
 use super::super::log_options::{LogForm, LogOptions};
 use super::super::python::strip;
@@ -250,8 +251,10 @@ fn process(
                  ignored",
                 at.section
             );
+            let plain = "stderr_logfile: redirect_stderr sends standard error to the log of standard output";
+            let explained = Explained::new(Rule::UnusedLog, plain);
             let span = reader.span_of(at, "stderr_logfile");
-            reader.warn_as(span, Line::ConfigWarning { text });
+            reader.warn_as(explained, span, Line::ConfigWarning { text });
         }
         spec.stderr.target = LogTarget::None;
         spec.stderr.more_files = Vec::new();
@@ -420,7 +423,8 @@ fn warn_of_owners(reader: &mut ConfigReader<'_>, at: SectionAt<'_>, values: &Pro
                 "{key} in [{}] needs privileges that supervisord has only as root; the program may fail to start",
                 at.section
             );
-            reader.warn(reader.span_of(at, &key), text);
+            let explained = Explained::from(Rule::MissingRight).key(&key);
+            reader.warn(explained, reader.span_of(at, &key), text);
         }
     }
 }
@@ -452,7 +456,7 @@ fn stream(
         && let Some(what) = hint::of_logfile(path)
     {
         let text = format!("{path} {what}");
-        reader.warn(reader.span_of(at, &key("logfile")), text);
+        reader.warn(Rule::LogWord, reader.span_of(at, &key("logfile")), text);
     }
     log.more_files.clone_from(more_files);
     log.named = named.clone();
@@ -466,8 +470,11 @@ fn stream(
              syslog instead.",
             at.section
         );
+        let plain = format!("{name}_logfile: syslog is deprecated in Supervisor");
+        let remedy = format!("write {name}_syslog=true");
+        let explained = Explained::new(Rule::DeprecatedSyslog, plain).remedy(remedy);
         let span = reader.span_of(at, &key("logfile"));
-        reader.warn_as(span, Line::ConfigWarning { text });
+        reader.warn_as(explained, span, Line::ConfigWarning { text });
         *file = LogfileValue::None;
         log.named.syslog = true;
     }
@@ -477,10 +484,13 @@ fn stream(
              filesystem unintentionally",
             at.section
         );
+        let plain = format!("{name}_logfile: the AUTO log is never rotated and may fill the disk");
+        let remedy = format!("set {name}_logfile_maxbytes above 0");
+        let explained = Explained::new(Rule::UnrotatedLog, plain).remedy(remedy);
         let span = reader.span_of(at, &key("logfile_maxbytes"));
         // A wrong value, which is reported, leaves the default.
         if !reader.is_wrong(at, &key("logfile")) {
-            reader.warn_as(span, Line::ConfigWarning { text });
+            reader.warn_as(explained, span, Line::ConfigWarning { text });
         }
     }
     log.target = match file {

@@ -8,9 +8,11 @@ use super::super::expand::{ExpandNames, ExpandValue, expand, has_nameless};
 use super::super::hint;
 use super::super::ini::{Ini, IniEntry, IniSection, KeyOrder, SectionIndex, universal_newlines};
 use super::super::key::{ConfigKey, KeyTable, ProgramValues, SectionKind};
+use super::super::lint::{Explained, Rule, explain, explain_unknown_name};
 use super::super::lookup::{Lookup, LookupError};
 use super::super::path::{absolute, dirname};
-use super::super::problem::{ConfigErrors, ConfigProblem, ProblemReport, SourceSpan};
+use super::super::problem::{ConfigErrors, ConfigProblem, ProblemReport, SourceSpan, Sources};
+use super::super::python::undecodable;
 use super::super::spec::{Environment, KeyOrigins, ProcessKind, ProgramSpec, ProgramTemplate};
 use super::super::value;
 use crate::domain::{Line, python_repr};
@@ -351,6 +353,18 @@ impl<'a> ConfigReader<'a> {
         sentence: String,
         hint: &str,
     ) {
+        let explained = explain(ConfigKey::find(at.kind, key), key, &sentence, hint);
+        self.fail_explained(at, sentence, hint, explained);
+    }
+
+    /// Like [`Self::fail_with`], with what `--check` says about it.
+    pub(super) fn fail_explained(
+        &mut self,
+        at: SectionAt<'_>,
+        sentence: String,
+        hint: &str,
+        explained: Explained,
+    ) {
         let location = if at.located {
             format!(
                 " in section {} (file: {})",
@@ -360,33 +374,50 @@ impl<'a> ConfigReader<'a> {
         } else {
             String::new()
         };
-        let span = self.span_of(at, key);
-        self.report.add_located(span, &sentence, &location, hint);
+        let span = self.span_of(at, &explained.key);
+        self.report
+            .add_located(span, (&sentence, &location), hint, explained);
     }
 
     /// Reports one of Supervisor's own warnings. The log gets it as often as Supervisor logs it.
-    pub(in crate::config) fn warn_as(&mut self, span: SourceSpan, line: Line) {
-        self.report.warn(span, line.to_string());
+    pub(in crate::config) fn warn_as(
+        &mut self,
+        explained: impl Into<Explained>,
+        span: SourceSpan,
+        line: Line,
+    ) {
+        self.report.warn(span, line.to_string(), explained.into());
         self.warnings.push(line);
     }
 
     /// Reports a new warning, once. A default span means the file as a whole.
-    pub(in crate::config) fn warn(&mut self, span: SourceSpan, text: String) {
-        if self.report.warn(span, text.clone()) {
+    pub(in crate::config) fn warn(
+        &mut self,
+        explained: impl Into<Explained>,
+        span: SourceSpan,
+        text: String,
+    ) {
+        if self.report.warn(span, text.clone(), explained.into()) {
             self.log(span, text);
         }
     }
 
     /// Adds a new warning to the log at start.
     pub(in crate::config) fn log(&mut self, span: SourceSpan, text: String) {
-        let text = self.report.shown(span, text);
+        let text = self.report.shown(span, &text);
         self.ours.push(Line::OurConfigWarning { text });
     }
 
     /// Reports a new warning about a key of a program section, once.
-    pub(in crate::config) fn warn_of_key(&mut self, section: &str, key: &str, text: String) {
+    pub(in crate::config) fn warn_of_key(
+        &mut self,
+        rule: Rule,
+        section: &str,
+        key: &str,
+        text: String,
+    ) {
         let span = self.span_of(SectionAt::new(section, SectionKind::Program), key);
-        self.warn(span, text);
+        self.warn(Explained::from(rule).key(key), span, text);
     }
 
     /// The place as `file:line`, for messages.
@@ -401,11 +432,13 @@ impl<'a> ConfigReader<'a> {
         section.map_or_else(SourceSpan::default, |section| section.span)
     }
 
-    /// Finishes reading. Returns the lines for the log at start, and all warnings by file and line.
+    /// Finishes reading. Returns the lines for the log at start, all warnings by file and line, and the sources.
     ///
     /// # Errors
     /// All errors in all files.
-    pub(in crate::config) fn finish(self) -> Result<(Vec<Line>, Vec<ConfigProblem>), ConfigErrors> {
+    pub(in crate::config) fn finish(
+        self,
+    ) -> Result<(Vec<Line>, Vec<ConfigProblem>, Sources), ConfigErrors> {
         let Self {
             report,
             warnings: mut notes,
@@ -413,10 +446,10 @@ impl<'a> ConfigReader<'a> {
             infos,
             ..
         } = self;
-        let warnings = report.finish()?;
+        let (warnings, sources) = report.finish()?;
         notes.extend(ours);
         notes.extend(infos);
-        Ok((notes, warnings))
+        Ok((notes, warnings, sources))
     }
 
     /// Records a Python plug-in.
@@ -454,7 +487,8 @@ impl<'a> ConfigReader<'a> {
                     let text = format!(
                         "a single % in {key} expands to all names and values, as in Supervisor (write %% for a percent sign)"
                     );
-                    self.warn(self.span_of(at, key), text);
+                    let explained = Explained::from(Rule::SinglePercent).key(key);
+                    self.warn(explained, self.span_of(at, key), text);
                 }
                 KeyResult::Is(done)
             }
@@ -465,7 +499,14 @@ impl<'a> ConfigReader<'a> {
                     ),
                     None => "write %% for a literal %".to_owned(),
                 };
-                self.fail_with(at, key, error.to_string(), &hint);
+                let known = self.env.keys().chain(names.keys());
+                match error.unknown_name() {
+                    Some(name) => {
+                        let explained = explain_unknown_name(key, name, known);
+                        self.fail_explained(at, error.to_string(), &hint, explained);
+                    }
+                    None => self.fail_with(at, key, error.to_string(), &hint),
+                }
                 KeyResult::Wrong
             }
         }
@@ -565,26 +606,4 @@ impl<'a> ConfigReader<'a> {
             .ok()
             .unwrap_or_default()
     }
-}
-
-/// Python's message for the first byte that is not UTF-8.
-fn undecodable(bytes: &[u8], at: usize, length: Option<usize>) -> String {
-    let byte = bytes.get(at).copied().unwrap_or_default();
-    let reason = match (length, byte) {
-        (None, _) => {
-            return if bytes.len() - at == 1 {
-                format!(
-                    "'utf-8' codec can't decode byte {byte:#04x} in position {at}: unexpected end of data"
-                )
-            } else {
-                format!(
-                    "'utf-8' codec can't decode bytes in position {at}-{}: unexpected end of data",
-                    bytes.len() - 1
-                )
-            };
-        }
-        (Some(_), 0xc2..=0xf4) => "invalid continuation byte",
-        (Some(_), _) => "invalid start byte",
-    };
-    format!("'utf-8' codec can't decode byte {byte:#04x} in position {at}: {reason}")
 }

@@ -1,6 +1,7 @@
 //! The schedule of a program, and the defaults that it changes.
 
 use super::super::key::ProgramValues;
+use super::super::lint::{Explained, Rule};
 use super::super::schedule::ScheduleSpec;
 use super::super::spec::AutoRestart;
 use super::{ConfigReader, SectionAt};
@@ -23,7 +24,8 @@ pub(super) fn schedule(
         for key in FURTHER_KEYS {
             if is_set(reader, key) && !is_set(reader, "cron") {
                 let text = format!("{key} has no effect without cron");
-                reader.warn(reader.span_of(at, key), text);
+                let explained = Explained::from(Rule::NoEffect).key(key);
+                reader.warn(explained, reader.span_of(at, key), text);
             }
         }
         return;

@@ -107,7 +107,7 @@ fn directories() -> Result<Outcome, String> {
             lines.len() == 1
                 && lines[0].contains(told)
                 && lines[0]
-                    .starts_with("warning: main.conf:3:7: users other than root can add files to ")
+                    .starts_with("main.conf:3:7: warning: users other than root can add files to ")
         };
         expect(got.code == 0 && is_right, format!("{pattern}: {got:?}"))?;
     }

@@ -28,25 +28,25 @@ type Case = (
 const CASES: &[Case] = &[
     (
         "[supervisord]\n[include]\nfile=conf.d/*.conf\n",
-        &["case:3:1:", "did you mean files for file?"],
+        &["case:3:1:", "write files in place of file"],
         &["separated by commas", ":0:"],
         2,
     ),
     (
         "[supervisord]\n[include]\n",
-        &["file name patterns separated by blanks, not commas"],
+        &["add a line such as files="],
         &[],
         2,
     ),
     (
         "[supervisord]\n[include]\nfiles=a.conf,b.conf\n",
-        &["case:3:7: [include] files takes patterns separated by blanks, not commas"],
+        &["case:3:7: warning: [include] files takes patterns separated by blanks, not commas"],
         &[],
         0,
     ),
     (
         "\u{feff}[supervisord]\n[program:web]\ncommand=sleep\n",
-        &["case:1:1:", "byte order mark (U+FEFF)", "1 problem"],
+        &["case:1:1:", "byte order mark (U+FEFF)", "1 error"],
         &[],
         2,
     ),
@@ -80,7 +80,8 @@ const CASES: &[Case] = &[
         "[program:web]\ncommand=sleep\ndepends_on=dv\n[program:db]\ncommand=sleep\ndepends_on=web\n",
         &[
             "case:3:12:",
-            "depends_on in [program:web] names unknown program or group dv; did you mean db?",
+            "depends_on in [program:web] names unknown program or group dv [bad-dependency]",
+            "write db",
         ],
         &[],
         2,
@@ -93,7 +94,7 @@ const CASES: &[Case] = &[
     ),
     (
         "[supervisord]\nloglevel=wanr\n",
-        &["did you mean warn?"],
+        &["\"wanr\" is not a log level", "write warn"],
         &[],
         2,
     ),
@@ -105,7 +106,7 @@ const CASES: &[Case] = &[
     ),
     (
         "[program:web]\ncommand=sleep\nstopsignal=TERM NOSUCH\n",
-        &["value 'NOSUCH' is not a valid signal name"],
+        &["there is no signal \"NOSUCH\""],
         &[],
         2,
     ),
@@ -117,13 +118,13 @@ const CASES: &[Case] = &[
     ),
     (
         "[program:web]\ncommand=sleep\nuser=nosuchuser:nosuchgroup\n",
-        &["Invalid user name nosuchuser:nosuchgroup", "USER:GROUP"],
+        &["this host has no user \"nosuchuser:nosuchgroup\""],
         &[],
         2,
     ),
     (
         "[supervisord]\n[program:web]\ncommand=sleep\nprocess_name=%(ENV_NO_SUCH_SITE)s\n",
-        &["NO_SUCH_SITE is not set in the environment of supervisord"],
+        &["the environment variable NO_SUCH_SITE is not set [unset-variable]"],
         &["for a literal %"],
         2,
     ),
@@ -137,7 +138,8 @@ const CASES: &[Case] = &[
         "[supervisord]\nstdout_logfile=/dev/stdout\nsocket_mode=0700\n[supervisorctl]\nuser=admin\n[program:web]\n\
          command=sleep\nlogfile=web.log\nrestart=always\nstdout_maxbytes=0\nloglevel=info\n",
         &[
-            "case:2:1: unknown key stdout_logfile in [supervisord] is ignored; did you mean logfile?",
+            "case:2:1: warning: unknown key stdout_logfile in [supervisord] is ignored [unknown-key]",
+            "did you mean logfile?",
             "it is a key of [fcgi-program:x]",
             "did you mean username?",
             "did you mean stdout_logfile?",
@@ -160,7 +162,7 @@ const CASES: &[Case] = &[
     (
         "[supervisord]\n[program:a]\ncommand=sleep\nredirect_stderr=true\nstderr_logfile=/tmp/x\nnumprocs=2\n\
          process_name=%(process_num)d\n",
-        &["warning: case:5:16: For [program:a], redirect_stderr=true but stderr_logfile"],
+        &["case:5:16: warning: stderr_logfile: redirect_stderr sends standard error"],
         &[],
         0,
     ),

@@ -41,13 +41,15 @@ fn places() -> Result<Outcome, String> {
     let program = line("[program:a]");
     for told in [
         format!(
-            "warning: conf:{program}:1: [program:a] is defined in conf:{program}, {dir}/inc/1.conf:1, {dir}/inc/2.conf:1 and \
-             {dir}/inc/2.conf:3; the last value of each key wins\n"
+            "conf:{program}:1: warning: [program:a] is defined in conf:{program}, {dir}/inc/1.conf:1, {dir}/inc/2.conf:1 and \
+             {dir}/inc/2.conf:3; the last value of each key wins [duplicate-section]\n"
         ),
         format!(
-            "warning: {dir}/inc/3.conf:2:1: [supervisord] logfile is overridden by an included file; conf:{logfile} has no effect\n"
+            "{dir}/inc/3.conf:2:1: warning: [supervisord] logfile is overridden by an included file; conf:{logfile} has no effect [included-daemon-key]\n"
         ),
-        format!("warning: {dir}/inc/3.conf:3:1: [supervisord] minfds is set by an included file\n"),
+        format!(
+            "{dir}/inc/3.conf:3:1: warning: [supervisord] minfds is set by an included file [included-daemon-key]\n"
+        ),
     ] {
         expect(got.stdout.contains(&told), format!("{told}: {got:?}"))?;
     }

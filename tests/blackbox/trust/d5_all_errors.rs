@@ -32,7 +32,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 
 fn check() -> Result<Outcome, String> {
     let host = Host::new("")?;
-    let text = "[supervisord]\nminfds=many\nlogfil=x\n[program:a]\ncommand=c\nautostart=maybe\n[progam:b]\n";
+    let text = "[supervisord]\nminfds=many\nlogfil=x\n[program:a]\ncommand=/bin/true\nautostart=maybe\n[progam:b]\n";
     host.place.write("broken", text)?;
     let got = host.run(&["--check", "-c", "broken"])?;
     let places: Vec<usize> = ["broken:2:8:", "broken:3:1:", "broken:6:11:", "broken:7:1:"]
@@ -43,8 +43,8 @@ fn check() -> Result<Outcome, String> {
         got.code == 2
             && places.len() == 4
             && places.is_sorted()
-            && got.stderr.contains("Warning: unknown key logfil")
-            && got.stderr.ends_with("2 problems\n"),
+            && got.stderr.contains("warning: unknown key logfil")
+            && got.stderr.ends_with("broken: 2 errors, 2 warnings\n"),
         format!("{got:?}"),
     )?;
     Ok(Outcome::Passed)
@@ -54,27 +54,30 @@ fn once() -> Result<Outcome, String> {
     let host = Host::new("")?;
     for (text, sentence) in [
         (
-            "[supervisord]\n[program:b:c]\ncommand=c\n",
+            "[supervisord]\n[program:b:c]\ncommand=/bin/true\n",
             "Invalid name: 'b:c'",
         ),
         (
-            "[supervisord]\n[program:b c]\ncommand=c\nnumprocs=3\nprocess_name=%(program_name)s_%(process_num)d\n",
+            "[supervisord]\n[program:b c]\ncommand=/bin/true\nnumprocs=3\nprocess_name=%(program_name)s_%(process_num)d\n",
             "Invalid name: 'b c'",
         ),
         (
-            "[supervisord]\n[fcgi-program:f]\ncommand=c\nsocket=tcp://h:1\nuser=nosuch\n",
-            "Invalid user name nosuch",
+            "[supervisord]\n[fcgi-program:f]\ncommand=/bin/true\nsocket=tcp://h:1\nuser=nosuch\n",
+            "this host has no user \"nosuch\"",
         ),
-        ("[supervisord]\n[include]\nfile=x\n", "no files setting"),
+        (
+            "[supervisord]\n[include]\nfile=x\n",
+            "does not say which files",
+        ),
     ] {
         host.place.write("broken", text)?;
         let got = host.run(&["--check", "-c", "broken"])?;
         expect(
             got.code == 2
                 && got.stderr.matches(sentence).count() == 1
-                && !got.stderr.contains("Warning: ")
+                && !got.stderr.contains("warning: ")
                 && !got.stderr.contains(":0:")
-                && got.stderr.ends_with("1 problem\n"),
+                && got.stderr.ends_with("broken: 1 error\n"),
             format!("{text}: {got:?}"),
         )?;
     }
@@ -85,7 +88,7 @@ fn unreadable() -> Result<Outcome, String> {
     let host = Host::new("")?;
     std::fs::create_dir(host.place.join("directory")).map_err(|e| e.to_string())?;
     let got = host.run(&["--check", "-c", "directory"])?;
-    let told = "could not read config file directory: it is a directory\n";
+    let told = "cannot be read: it is a directory [unreadable-file]\n";
     expect(
         got.code == 2 && got.stderr.contains(told) && !got.stderr.contains(":0:"),
         format!("{got:?}"),
@@ -108,7 +111,7 @@ fn unreadable() -> Result<Outcome, String> {
         .map_err(|e| e.to_string())?;
     let got = host.run(&["--check", "-c", "secret"])?;
     expect(
-        got.stderr.contains("secret: Permission denied"),
+        got.stderr.contains("cannot be read: Permission denied"),
         format!("{got:?}"),
     )?;
     Ok(Outcome::Passed)

@@ -1,0 +1,2 @@
+#!/usr/local/bin/nosuch-shell
+exec sleep 1000

@@ -99,6 +99,25 @@ fn manual_pages_derive_from_the_tables() {
 }
 
 #[test]
+fn files_of_editors_derive_from_the_tables() {
+    use manual::editor;
+    let version = env!("CARGO_PKG_VERSION");
+    for (file, text) in [
+        ("supervisord.schema.json", editor::configuration_schema()),
+        ("check-report.schema.json", editor::report_schema()),
+        ("github-problem-matcher.json", editor::github_matcher()),
+        ("vim/syntax/supervisord.vim", editor::vim_syntax()),
+        ("vscode/package.json", editor::vscode_package(version)),
+        (
+            "vscode/supervisord.tmLanguage.json",
+            editor::textmate_grammar(),
+        ),
+    ] {
+        agrees(&format!("packaging/editor/{file}"), &text);
+    }
+}
+
+#[test]
 fn the_list_of_transitions_derives_from_its_table() {
     agrees("src/core/stages.md", &core::manual::stages());
 }

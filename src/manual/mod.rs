@@ -2,6 +2,7 @@
 //! one room, such as supervisorctl(1), are in files `manual.rs` of those rooms.
 
 mod configuration;
+pub mod editor;
 mod events;
 mod sample;
 

@@ -1,0 +1,1 @@
+au BufRead,BufNewFile supervisord.conf,*/supervisor/conf.d/*.conf,*/supervisord.d/*.ini setfiletype supervisord

@@ -48,7 +48,8 @@ pub(crate) fn tests() -> Vec<Trial> {
 
 /// The guides whose commands run beside a daemon, and the program that they need. README and the recipes have their own
 /// tests.
-const SESSIONS: [(&str, &str); 13] = [
+const SESSIONS: [(&str, &str); 14] = [
+    ("checking", "sh"),
     ("control", "sh"),
     ("dependencies", "sh"),
     ("limits-and-privileges", "sh"),
@@ -361,7 +362,11 @@ impl Session {
 
     /// Checks sections of a configuration with `--check --strict --any-host`: their programs need not be installed here.
     fn check(&self, text: &str) -> Result<(), String> {
-        let conf = format!("{AROUND}{}", self.here(text));
+        // A section that the block has itself is not written twice.
+        let parts = AROUND.split_inclusive("childlogdir=%(here)s\n");
+        let lacks = |part: &&str| !text.contains(part.lines().next().unwrap_or_default());
+        let around: String = parts.filter(lacks).collect();
+        let conf = format!("{around}{}", self.here(text));
         let conf = self.scene.place.write("checked.conf", &conf)?;
         let mut command = self
             .scene
@@ -431,7 +436,8 @@ fn session(page: &str) -> Result<Outcome, String> {
             continue;
         }
         session.run(&path, &block)?;
-        ran += usize::from(block.not_run.is_none() && block.language == "sh");
+        let is_command = matches!(block.language.as_str(), "sh" | "console");
+        ran += usize::from(block.not_run.is_none() && is_command);
     }
     match ran > 0 || page == "limits-and-privileges" {
         true => Ok(Outcome::Passed),

@@ -43,7 +43,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 pub(crate) const UNIT: &str = "supervisord.service";
 
 /// Runs apt-get and returns its output. It must succeed.
-fn apt(machine: &Machine, words: &str) -> Result<String, String> {
+pub(crate) fn apt(machine: &Machine, words: &str) -> Result<String, String> {
     machine.sh(&format!(
         "DEBIAN_FRONTEND=noninteractive apt-get -qy --no-install-recommends {words} </dev/null 2>&1"
     ))

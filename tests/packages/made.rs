@@ -33,11 +33,20 @@ impl Kind {
         }
     }
 
-    /// The file name of the package.
+    /// The file name of the package of the daemon.
     pub(crate) fn file(self, version: &str) -> String {
+        self.file_of("supervisord", version)
+    }
+
+    /// The file name of the package of the hub.
+    pub(crate) fn hub_file(self, version: &str) -> String {
+        self.file_of("supervisord-hub", version)
+    }
+
+    fn file_of(self, package: &str, version: &str) -> String {
         match self {
-            Self::Deb => format!("supervisord_{version}_amd64.deb"),
-            Self::Rpm => format!("supervisord-{version}-1.x86_64.rpm"),
+            Self::Deb => format!("{package}_{version}_amd64.deb"),
+            Self::Rpm => format!("{package}-{version}-1.x86_64.rpm"),
         }
     }
 }

@@ -13,6 +13,7 @@ mod support;
 mod container;
 mod deb;
 mod engine;
+mod hub;
 mod made;
 mod order;
 mod rpm;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let mut tests = order::tests();
     tests.extend(deb::tests());
     tests.extend(rpm::tests());
+    tests.extend(hub::tests());
     tests.extend(container::tests());
     let code = support::runner::run(tests);
     engine::down();

@@ -45,6 +45,7 @@ fn judged(kind: Kind, words: &[&str]) -> Result<Outcome, String> {
     command
         .args(&words[1..])
         .arg(directory.join(kind.file(OURS)))
+        .arg(directory.join(kind.hub_file(OURS)))
         .current_dir(top());
     let done = command
         .output()
@@ -136,13 +137,14 @@ fn same_bytes() -> Result<Outcome, String> {
     let (out, target) = (place.path().join("out"), place.path().join("target"));
     for kind in kinds {
         build(kind, OURS, &tree, &out, Some(&target))?;
-        let name = kind.file(OURS);
-        let read =
-            |directory: &Path| std::fs::read(directory.join(&name)).map_err(|e| e.to_string());
-        expect(
-            read(&out)? == read(&top().join("target/package/out"))?,
-            format!("the second build of {name} has other bytes"),
-        )?;
+        for name in [kind.file(OURS), kind.hub_file(OURS)] {
+            let read =
+                |directory: &Path| std::fs::read(directory.join(&name)).map_err(|e| e.to_string());
+            expect(
+                read(&out)? == read(&top().join("target/package/out"))?,
+                format!("the second build of {name} has other bytes"),
+            )?;
+        }
     }
     Ok(Outcome::Passed)
 }

@@ -23,6 +23,6 @@ pub(crate) mod tls;
 pub use client::{AgentOptions, AgentProcess};
 pub use find::find_program;
 pub use link::{AgentLink, Asker, LinkEvent, no_agent};
-pub use pauses::{Jitter, Pauses};
+pub(crate) use pauses::{Jitter, Pauses};
 pub use program::run;
 pub use server_url::ServerUrl;

@@ -13,19 +13,17 @@ const JITTER_DIVISOR: u32 = 5;
 
 /// Changes a pause by at most a fifth, so that hosts that lost a server together do not come back together.
 #[derive(Debug)]
-pub struct Jitter(u64);
+pub(crate) struct Jitter(u64);
 
 impl Jitter {
     /// With a seed from the kernel, or from the PID where that fails.
-    #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let fallback = || u64::from(std::process::id()) << 32 | 1;
         Self(sys::random_seed().unwrap_or_else(|_| fallback()) | 1)
     }
 
     /// A duration from 80 % to 120 % of `pause`.
-    #[must_use]
-    pub fn vary(&mut self, pause: Duration) -> Duration {
+    pub(crate) fn vary(&mut self, pause: Duration) -> Duration {
         // xorshift64; the quality does not matter.
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -38,33 +36,31 @@ impl Jitter {
 
 /// The pauses after attempts that failed in a row.
 #[derive(Debug)]
-pub struct Pauses {
+pub(crate) struct Pauses {
     failures: u32,
     first: Duration,
 }
 
 impl Pauses {
     /// Pauses of 1, 2, 4 … 30 seconds.
-    #[must_use]
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self::from_first(FIRST)
     }
 
     /// Pauses that begin with `first` and double up to 30 seconds.
-    #[must_use]
-    pub const fn from_first(first: Duration) -> Self {
+    pub(crate) const fn from_first(first: Duration) -> Self {
         Self { failures: 0, first }
     }
 
     /// The pause after one more failure, without jitter.
-    pub fn next_pause(&mut self) -> Duration {
+    pub(crate) fn next_pause(&mut self) -> Duration {
         let factor = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
         self.failures = self.failures.saturating_add(1).min(31);
         self.first.saturating_mul(factor).min(LONGEST)
     }
 
     /// Begins again with the first pause, because an attempt succeeded.
-    pub const fn reset(&mut self) {
+    pub(crate) const fn reset(&mut self) {
         self.failures = 0;
     }
 }

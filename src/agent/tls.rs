@@ -119,7 +119,9 @@ impl TlsSettings {
                     .dangerous()
                     .with_custom_certificate_verifier(verifier)
             }
-            (false, Some(path)) => builder.with_root_certificates(read_authorities(self.option, path)?),
+            (false, Some(path)) => {
+                builder.with_root_certificates(read_authorities(self.option, path)?)
+            }
             (false, None) => builder.with_root_certificates(system_authorities(self.option)?),
         };
         let made = MadeConfig {

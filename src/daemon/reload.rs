@@ -6,7 +6,7 @@ use super::check;
 use super::machine::Machine;
 use crate::config::options::DaemonOptions;
 use crate::config::spec::{Config, GroupChange, GroupChangeResult, GroupSpec};
-use crate::config::{self, ConfigErrors};
+use crate::config::{self, CheckReport, ConfigErrors};
 use crate::effects::{LoadError, LoadReason, PlannedUpdate};
 use crate::source::SourceHandle;
 use crate::sys;
@@ -45,7 +45,9 @@ impl ConfigReading {
         };
         let config = config::load(&path, &options, &*self.machine).map_err(|errors| {
             if options.remote.is_some() {
-                self.source.refused(&check::report(&errors, false));
+                let report =
+                    CheckReport::new(&errors.all, &errors.warnings, errors.sources.clone());
+                self.source.refused(&check::report(&path, &report, false));
             }
             load_error(errors)
         })?;

@@ -4,9 +4,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::agent::serve_tls;
-use crate::support::certificates::certificates_for;
 use crate::host::Host;
 use crate::nacos::changes::agent_of;
+use crate::support::certificates::certificates_for;
 use crate::support::daemon::{Side, program};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::temp_dir::TempDir;

@@ -442,7 +442,7 @@ fn activity() -> Result<(), String> {
     hub.stop()?;
     let file = hub.place.read("activity.log");
     let records = file.lines().map(serde_json::from_str::<Value>);
-    let last = records.filter_map(Result::ok).last().ok_or("no record")?;
+    let last = records.rev().find_map(Result::ok).ok_or("no record")?;
     expect(
         last["user"] == "admin" && last["address"] == "127.0.0.1" && last["result"] == "ok",
         file,

@@ -15,11 +15,7 @@ pub fn certificates(place: &TempDir, authority: &str) -> Result<Option<()>, Stri
 }
 
 /// As [`certificates`], with the number of days for which the certificate is valid: -1 has expired.
-pub fn certificates_for(
-    place: &TempDir,
-    authority: &str,
-    days: i32,
-) -> Result<Option<()>, String> {
+pub fn certificates_for(place: &TempDir, authority: &str, days: i32) -> Result<Option<()>, String> {
     let script = "
         openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj \"/CN=$1\" \
             -addext basicConstraints=critical,CA:TRUE -keyout ca.key -out ca.pem

@@ -426,6 +426,8 @@ mod tests {
             cpu_permille: None,
             cpu_millis: 0,
             memory: 1 << 20,
+            tree_permille: None,
+            tree_memory: 1 << 20,
         };
         let usages = HashMap::from([(9, usage)]);
         let (shown, told) = diff_rows(shown, None, usages, &languages, || TimeZone::UTC);

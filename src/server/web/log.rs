@@ -256,7 +256,7 @@ mod tests {
             (part(Stdout, Some(1)), bad(), &[Stdout]),
             (bad(), part(Stderr, Some(1)), &[Stderr]),
         ] {
-            let parts = join_streams(stdout, stderr).ok().expect("a stream");
+            let parts = join_streams(stdout, stderr).expect("a stream");
             let channels: Vec<Channel> = parts.iter().filter_map(|part| part.channel).collect();
             assert_eq!(channels, expected);
         }

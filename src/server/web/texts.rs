@@ -374,8 +374,8 @@ texts! {
         HostIsBehind: "{0} (another text)", "{0}（其他内容）";
         ChangedMeanwhile: "Changed by somebody else", "已被他人更改";
         ChangedMeanwhileHint: "Nothing was written. Put your changes into the present text, and save it.", "没有写入任何内容。请把您的更改合并到当前文本后保存。";
-        PresentText: "Present text", "当前文本";
-        YourText: "Your text", "您的文本";
+        PresentSection: "Present text", "当前文本";
+        YourSection: "Your text", "您的文本";
         RestartDaemon: "Restart supervisord", "重启 supervisord";
         Restarting: "supervisord is restarting", "supervisord 正在重启";
 

@@ -36,11 +36,11 @@ pub(super) fn conflict_page(
         h1 { (title) }
         pre.problem { (reason) }
         @if !present_text.is_empty() {
-            h2 { (request.say(Text::PresentText)) }
+            h2 { (request.say(Text::PresentSection)) }
             pre.diff #present tabindex="0" { "\n" (present_text) }
         }
         @if let Some(yours) = yours {
-            h2 { (request.say(Text::YourText)) }
+            h2 { (request.say(Text::YourSection)) }
             p { (request.say(Text::ChangedMeanwhileHint)) }
             form.program method="post" action=(PROGRAM) {
                 input type="hidden" name="token" value=(request.connection.token.text());
@@ -49,7 +49,7 @@ pub(super) fn conflict_page(
                 // The user has seen the present text now.
                 input type="hidden" name="md5" value=(text_of(&present, "md5"));
                 input type="hidden" name="program" value=(edit.name);
-                textarea name="text" rows="16" cols="80" spellcheck="false" aria-label=(request.say(Text::YourText)) { "\n" (yours) }
+                textarea name="text" rows="16" cols="80" spellcheck="false" aria-label=(request.say(Text::YourSection)) { "\n" (yours) }
                 p { button type="submit" { (request.say(Text::Save)) } }
             }
         }

@@ -85,7 +85,7 @@ impl OpenAnswer {
     /// The next part of the body. `None`: the body has ended. Cancel safe.
     ///
     /// # Errors
-    /// `Broken`.
+    /// `NotHttp`, `Broken`.
     pub(crate) async fn next_part(&mut self) -> Result<Option<Bytes>, HttpError> {
         while let Some(frame) = self.body.frame().await {
             let frame = frame.map_err(|error| broken(&error))?;
@@ -99,7 +99,7 @@ impl OpenAnswer {
     /// Reads the rest of the body.
     ///
     /// # Errors
-    /// `TooLarge`, `Broken`.
+    /// `TooLarge`, `NotHttp`, `Broken`.
     async fn read_whole(mut self, body_bytes_max: usize) -> Result<HttpAnswer, HttpError> {
         let mut body = Vec::new();
         while let Some(data) = self.next_part().await? {
@@ -134,7 +134,10 @@ pub(crate) enum HttpError {
     /// The body is too large.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
-    /// The connection broke, or the answer is not HTTP.
+    /// The answer is not HTTP.
+    #[error("the answer is not HTTP")]
+    NotHttp,
+    /// The connection broke.
     #[error("{0}")]
     Broken(String),
 }
@@ -258,7 +261,7 @@ fn keep_alive(stream: &TcpStream) {
 /// Sends a request over a connection, and returns the answer when its head has arrived.
 ///
 /// # Errors
-/// `Broken`.
+/// `NotHttp`, `Broken`.
 pub(crate) async fn send<S>(stream: S, request: HttpRequest<'_>) -> Result<OpenAnswer, HttpError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -269,7 +272,7 @@ where
 /// Sends a request that is complete with all its headers. Otherwise as [`send`].
 ///
 /// # Errors
-/// `Broken`.
+/// `NotHttp`, `Broken`.
 pub(super) async fn send_built<S>(
     stream: S,
     request: Request<Full<Bytes>>,
@@ -333,12 +336,14 @@ fn broken(error: &hyper::Error) -> HttpError {
     let is_cut = source
         .and_then(|source| source.downcast_ref::<io::Error>())
         .is_some_and(|source| source.kind() == io::ErrorKind::UnexpectedEof);
-    HttpError::Broken(if error.is_incomplete_message() || is_cut {
-        "the connection ended before the answer did".to_owned()
-    } else if error.is_parse() {
-        "the answer is not HTTP".to_owned()
+    // A server that speaks before it was asked. hyper has no other sign of this error than its text.
+    let is_unasked = || error.to_string().contains("unexpected message");
+    if error.is_incomplete_message() || is_cut {
+        HttpError::Broken("the connection ended before the answer did".to_owned())
+    } else if error.is_parse() || is_unasked() {
+        HttpError::NotHttp
     } else {
         let reason = source.map_or_else(|| error.to_string(), ToString::to_string);
-        format!("the connection broke: {reason}")
-    })
+        HttpError::Broken(format!("the connection broke: {reason}"))
+    }
 }

@@ -334,7 +334,8 @@ pub(super) const ACTIONS: &[CtlAction] = &[
         ])
         .own()
         .flags(&[JSON])
-        .help("source\t\t\tShow where the configuration comes from\nsource --json\t\tThe same as one line of JSON"),
+        .help("source\t\t\tShow where the configuration comes from")
+        .ours("source --json\t\tThe same as one line of JSON"),
     action("start", process::start)
         .about("Start processes and wait until they are RUNNING or the start has failed.")
         .exits(&[

@@ -98,7 +98,7 @@ pub(super) fn version(session: &mut CtlSession, arguments: &str) -> Result<(), C
 }
 
 /// The answer of `supervisord.getSource`. Daemons of other versions may lack members.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 struct SourceState {
     kind: String,
@@ -132,7 +132,7 @@ pub(super) fn source(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
         session.exit = exit::GENERIC;
     }
     if session.json {
-        return session.say(&answer);
+        return session.say(&render::json(&state));
     }
     for line in source_lines(&state) {
         session.say(&line)?;

@@ -27,8 +27,8 @@ const GO: &str = "\
 `reload` means something else there.";
 
 const JSON: &str = "\
-With `--json`, the actions `avail`, `logs`, `next`, `pid`, `plan`, `reread`, `runs`, `status`, `update` (with `--dry-run`) and `version`
-print one line of JSON to standard output (`logs`: one for each line of the logs); errors go to standard error. The member `schema` is 1. It increases when a member changes its meaning or is removed; new members can
+With `--json`, the actions `avail`, `logs`, `next`, `pid`, `plan`, `reread`, `runs`, `source`, `status`, `update` (with `--dry-run`) and
+`version` print one line of JSON to standard output (`logs`: one for each line of the logs); errors go to standard error. The member `schema` is 1. It increases when a member changes its meaning or is removed; new members can
 appear at any time. The exit status is the same as without `--json`. `program -o json` prints the result of the method that it calls
 (supervisord-xmlrpc(7)).";
 
@@ -60,6 +60,10 @@ const ANSWERS: &[(&str, &str)] = &[
     (
         "`runs`",
         "`runs`: array of objects with `start`, `start_local`, `end` (0 if not ended), `end_local` and `result`.",
+    ),
+    (
+        "`source`",
+        "`kind` (`files`, `nacos` or `command`), `item`, `server`, `md5` (of the applied text), `newest_md5`, `up`, `rejected`, `error`, `read_at`, `applied_at` and `now` (seconds since the epoch, 0 for never) and `needs_restart`.",
     ),
     (
         "`plan`, `update --dry-run`",

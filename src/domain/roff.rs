@@ -416,7 +416,7 @@ mod tests {
         );
         assert!(text.ends_with(".BR systemd (1),\n.BR org.supervisord.Supervisor1 (5),\n.BR supervisord.conf (5),\n\
             .BR supervisord\\-events (7),\n.BR supervisord\\-journal\\-fields (7),\n.BR supervisord\\-xmlrpc (7),\n\
-            .BR supervisord (8),\n.BR supervisord\\-agent (8)\n"), "{text}");
+            .BR supervisord (8),\n.BR supervisord\\-agent (8),\n.BR supervisord\\-hub (8)\n"), "{text}");
         assert!(!text.contains("BR pidproxy"));
     }
 

@@ -114,8 +114,11 @@ impl<'a> ConfigTexts<'a> {
         let mut removed = Vec::new();
         for (index, (file, block)) in blocks.iter().enumerate() {
             let lines = &self.files[*file].lines;
+            // The removal of a place takes the blank line before it along.
+            let loses_blank =
+                |(other, next): &(usize, &Block<'_>)| other == file && next.top == block.end + 1;
             draft.splices[*file].push(match index {
-                0 => replacement(lines, block, &new),
+                0 => replacement(lines, block, &new, blocks.iter().any(loses_blank)),
                 _ => lines.removal(block),
             });
             if index > 0 {
@@ -410,8 +413,13 @@ impl<'a> ConfigTexts<'a> {
     }
 }
 
-/// The lines that replace the first place of a section.
-fn replacement(file: &FileLines<'_>, block: &Block<'_>, new: &SectionText) -> Splice {
+/// The lines that replace the first place of a section. `loses_blank`: the same edit removes a blank line after it.
+fn replacement(
+    file: &FileLines<'_>,
+    block: &Block<'_>,
+    new: &SectionText,
+    loses_blank: bool,
+) -> Splice {
     let is_blank = |index: usize| match file.lines.get(index) {
         Some(line) => matches!(line.role, LineRole::Blank),
         None => true,
@@ -425,7 +433,8 @@ fn replacement(file: &FileLines<'_>, block: &Block<'_>, new: &SectionText) -> Sp
     // Comments that touch the lines of another section could be taken for that section's.
     let before = has_comments && start > 0 && !is_blank(start - 1);
     let last = new.lines.last().map_or("", |line| strip(line));
-    let after = last.starts_with([';', '#']) && !is_disabled_key(last) && !is_blank(block.end);
+    let is_apart = is_blank(block.end) && !loses_blank;
+    let after = last.starts_with([';', '#']) && !is_disabled_key(last) && !is_apart;
     let blank = |is_needed: bool| is_needed.then(String::new);
     let above = blank(before).into_iter().chain(new.above.iter().cloned());
     let below = new.lines.iter().cloned().chain(blank(after));

@@ -277,6 +277,12 @@ fn a_replacement_changes_only_the_section() {
             "[a]\n\n; new\n[program:x]\ncommand=d\n; below\n\n[b]\n",
         ),
         (
+            "a comment at the end does not become that of the next section when a second place goes",
+            "[program:x]\n\n[program:x]\n[b]\n",
+            "[program:x]\ncommand=d\n; below\n",
+            "[program:x]\ncommand=d\n; below\n\n[b]\n",
+        ),
+        (
             "line ends of the file",
             "[a]\r\n[program:x]\r\ncommand=c\r\n[b]\r\n",
             "[program:x]\ncommand=d\n",

@@ -44,9 +44,9 @@ impl NodeFailure {
             HttpError::Lookup(_)
             | HttpError::Connect(_)
             | HttpError::Tls(_)
-            | HttpError::TimedOut(_) => NodeState::Unreachable,
-            HttpError::Broken(text) if !text.contains("not HTTP") => NodeState::Unreachable,
-            HttpError::TooLarge(_) | HttpError::Broken(_) => NodeState::NotASupervisor,
+            | HttpError::TimedOut(_)
+            | HttpError::Broken(_) => NodeState::Unreachable,
+            HttpError::TooLarge(_) | HttpError::NotHttp => NodeState::NotASupervisor,
         };
         Self::new(state, error.to_string())
     }
@@ -170,8 +170,8 @@ mod tests {
         let long = NodeFailure::new(Unreachable, format!("a\n\u{202e}{}", "x".repeat(10_000)));
         assert_eq!(long.reason.chars().count(), REASON_CHARS_MAX);
         assert!(!long.reason.contains(['\n', '\u{202e}']));
-        let broken = HttpError::Broken("the answer is not HTTP".to_owned());
-        assert_eq!(NodeFailure::of_http(&broken).state, NotASupervisor);
+        let not_http = NodeFailure::of_http(&HttpError::NotHttp);
+        assert_eq!(not_http.state, NotASupervisor);
         assert_eq!(
             NodeFailure::of_http(&HttpError::TooLarge(7)).state,
             NotASupervisor

@@ -250,8 +250,11 @@ fn expiry() -> Result<Outcome, String> {
     let mut agent = Agent::start()?;
     watch(&mut agent, with_user(item_of(&stub)), None)?;
     expect_text(&mut agent, "one")?;
-    stub.wait_for("a third login", |requests| {
-        requests.iter().filter(|it| it.path == LOGIN_V3).count() >= 3
+    stub.wait_for("a request after the third login", |requests| {
+        // A token that is revoked before its first use is a failure.
+        let mut logins = requests.iter().enumerate();
+        let third = logins.by_ref().filter(|(_, it)| it.path == LOGIN_V3).nth(2);
+        third.is_some() && logins.any(|(_, it)| it.path != LOGIN_V3)
     })?;
     let refused = stub.requests().into_iter();
     let refused = refused.filter(|it| matches!(it.status, Some(401 | 403)));

@@ -19,8 +19,6 @@ fn checked() -> Result<Outcome, String> {
     let nacos = NacosScene::start()?;
     let browser = Browser::open(Look::DESK)?;
     log_in(&nacos.scene, &browser)?;
-    // The browser asks for an icon of the first page.
-    browser.console()?;
     browser.go(&nacos.scene.url("program.html?do=edit&name=web"))?;
     let said = |form: usize, part: &str, class: &str| {
         browser.wait(&format!(
@@ -42,7 +40,9 @@ fn checked() -> Result<Outcome, String> {
         nacos.scene.daemon.pid_of("web") == pid,
         "a check changed something",
     )?;
-    let console = browser.console()?;
+    let mut console = browser.console()?;
+    // The first page names no icon, and the browser asks for one sooner or later.
+    console.retain(|line| !line.contains("/favicon.ico"));
     expect(console.is_empty(), format!("{console:?}"))?;
     Ok(Outcome::Passed)
 }

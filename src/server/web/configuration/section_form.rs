@@ -1,12 +1,13 @@
 //! The section that a form of keys describes.
 
 use super::config_request::ConfigRequest;
+use crate::config::ini::universal_newlines;
 use crate::config::key::SectionKind;
 
-/// The value of a key in the form. Browsers end lines with CR and LF.
+/// The value of a key in the form. Browsers end lines with CR and LF; the parser knows CR alone as a line end too.
 pub(super) fn value_of(request: &ConfigRequest<'_>, key: &str) -> String {
     let value = request.form.get(key).unwrap_or_default();
-    value.replace("\r\n", "\n").trim().to_owned()
+    universal_newlines(value).trim().to_owned()
 }
 
 /// A section with all values of the form.

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::made::QUICK;
 use crate::support::daemon::{Finished, Marked, run, wait_exit};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::temp_dir::TempDir;
@@ -232,14 +233,14 @@ impl Engine {
                 command.env("CONTAINER_ENGINE", "docker");
             }
         }
-        command.arg("image").env("IMAGE", &self.image);
+        command.arg("image").env("IMAGE", &self.image).envs(QUICK);
         self.finish(command).map_err(EngineError::Broken)
     }
 
     /// Builds the tarball and unpacks it to [`Self::unpacked`].
     fn unpack(&self) -> Result<(), String> {
         let mut command = Command::new(BUILD);
-        command.arg("tar").arg(self.place.path());
+        command.arg("tar").arg(self.place.path()).envs(QUICK);
         self.finish(command)?;
         let tarball = std::fs::read_dir(self.place.path())
             .map_err(|e| e.to_string())?

@@ -55,7 +55,9 @@ fn lived(machine: &Machine) -> Result<(), String> {
         modes,
     )?;
 
-    machine.sh(&format!("systemctl enable --now {UNIT} 2>&1"))?;
+    machine
+        .sh(&format!("systemctl enable --now {UNIT} 2>&1"))
+        .map_err(|why| format!("{why}: {}", machine.story(UNIT)))?;
     machine.wait_property(UNIT, "ActiveState", "active")?;
     let answer = version(machine)?;
     expect(answer.contains("version"), answer)?;

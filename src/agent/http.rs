@@ -336,14 +336,14 @@ fn broken(error: &hyper::Error) -> HttpError {
     let is_cut = source
         .and_then(|source| source.downcast_ref::<io::Error>())
         .is_some_and(|source| source.kind() == io::ErrorKind::UnexpectedEof);
-    // A server that speaks before it was asked. hyper has no other sign of this error than its text.
-    let is_unasked = || error.to_string().contains("unexpected message");
+    let reason = source.map_or_else(|| error.to_string(), ToString::to_string);
+    // A server that speaks before it was asked. hyper has no other sign of this error than its text, in the error or its source.
+    let is_unasked = reason.contains("unexpected message");
     if error.is_incomplete_message() || is_cut {
         HttpError::Broken("the connection ended before the answer did".to_owned())
-    } else if error.is_parse() || is_unasked() {
+    } else if error.is_parse() || is_unasked {
         HttpError::NotHttp
     } else {
-        let reason = source.map_or_else(|| error.to_string(), ToString::to_string);
         HttpError::Broken(format!("the connection broke: {reason}"))
     }
 }

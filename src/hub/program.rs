@@ -258,7 +258,7 @@ impl HubService {
             self.nodes.clone(),
             self.config.clone(),
         ));
-        // Without a service manager nobody is told.
+        // Without a service manager this does nothing.
         let _ = sd_notify::notify(&[NotifyState::Ready]);
         while let Some(signal) = signals.recv().await {
             match signal {
@@ -332,7 +332,7 @@ async fn follow_inventory(hub: Arc<HubContext>, nodes: Arc<NodeSources>, config:
             Some(Err(error)) => error,
             None => "it failed".to_owned(),
         };
-        // The same failure every minute is said once.
+        // Log a failure once, not at each run.
         if error != last_error && !error.is_empty() {
             say(&format!(
                 "inventory_command: {error}; the nodes of the last run stay"

@@ -6,8 +6,8 @@ use super::super::key::{ConfigKey, ValueKind};
 use super::explained::Explained;
 use super::rule::Rule;
 
-/// A message: the text before and after the value, the rule, and the explanation, in which `{}` stands for the value in
-/// quotes.
+/// How a message of the daemon is explained: its text before the value, its text after the value, the rule, and the
+/// explanation. `{}` in the explanation is replaced by the value in quotes.
 type Pattern = (&'static str, &'static str, Rule, &'static str);
 
 /// The messages with a plain explanation. All others explain themselves.

@@ -1,4 +1,4 @@
-//! Tests of what the core tells of one process.
+//! Tests of the request `ProcessDetails`.
 
 use super::bench::{Bench, start};
 use super::scaling::instance;

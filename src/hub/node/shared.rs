@@ -34,7 +34,7 @@ pub(in crate::hub) struct Node {
     pub(in crate::hub) actions: Semaphore,
 }
 
-/// Somebody looks at a node. A node that is asked regularly is asked more often while one of these exists.
+/// A client watches a node. While a guard exists, the hub polls the node more often.
 #[derive(Debug)]
 pub struct WatchGuard(Arc<Node>);
 
@@ -110,7 +110,7 @@ impl Node {
         self.client.context().feed.publish(change);
     }
 
-    /// Records that something arrived from the node. Nobody is told, because it happens all the time.
+    /// Records that something arrived from the node. Sends no change to subscribers, because this happens all the time.
     pub(super) fn record_success(&self) {
         self.change_view(|view| view.last_success = Some(wall_now()));
     }

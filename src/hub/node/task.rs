@@ -188,7 +188,7 @@ impl NodeTask {
         }
     }
 
-    /// Waits after a failure. Somebody who begins to look at the node makes the pause end.
+    /// Waits after a failure. The pause ends early when a client begins to watch the node.
     async fn wait_for_retry(&mut self) {
         let began = Instant::now();
         let pause = self.pauses.next_pause();

@@ -22,7 +22,7 @@ impl Looks {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Somebody looks at a node.
+    /// Records that a client watches a node.
     pub(in crate::hub) fn look(&self, fleet: &Fleet, node: &NodeView) {
         if node.kind == Some(NodeKind::Ours) {
             return;

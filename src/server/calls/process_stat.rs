@@ -1,4 +1,4 @@
-//! What `/proc/⟨pid⟩/stat` tells of one process.
+//! Reads `/proc/⟨pid⟩/stat` of one process.
 
 use std::io::Read as _;
 

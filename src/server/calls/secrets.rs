@@ -1,5 +1,5 @@
-//! Hides values that look like secrets. It is a courtesy to people who show their screen, not a right: whoever may see the
-//! configuration is told by permissions.
+//! Hides values that look like secrets. It protects people who show their screen. Permissions decide
+//! who may see the configuration.
 
 use crate::config::edit::MASK;
 

@@ -229,7 +229,7 @@ mod tests {
             state.record(&[view], &usages, at(10_001));
         }
         assert_eq!(state.samples.len(), PROCESSES_MAX);
-        // Nobody looks for an hour.
+        // An hour without a request.
         state.record(&[], &usages, at(13_700));
         assert!(state.samples.is_empty());
     }

@@ -125,6 +125,14 @@ impl Connection {
         std::mem::take(&mut self.buffer)
     }
 
+    /// Reads up to about `most` bytes, and less if no more come within `limit`.
+    pub fn read_at_most(&mut self, most: usize, limit: Duration) -> Vec<u8> {
+        self.limit(Duration::from_millis(100));
+        let end = Instant::now() + limit;
+        while self.buffer.len() < most && Instant::now() < end && self.more().unwrap_or(false) {}
+        std::mem::take(&mut self.buffer)
+    }
+
     /// Whether the other side closes (true) or keeps the connection open for `limit` (false).
     pub fn is_closed_within(&mut self, limit: Duration) -> bool {
         self.limit(limit);

@@ -74,8 +74,10 @@ fn polled() -> Result<Outcome, String> {
 }
 
 fn wrong() -> Result<Outcome, String> {
-    let pair = Pair::started(&programs(&["one"]), "")?;
+    let listener = "[eventlistener:ear]\ncommand={test_child} listen {dir}/heard ok\nevents=CONFIG_SOURCE\nstartsecs=0\n";
+    let pair = Pair::started(&programs(&["one"]), listener)?;
     let daemon = pair.host.daemon()?;
+    daemon.wait_state("ear", "RUNNING")?;
     daemon.wait_state("one", "RUNNING")?;
     let pid = daemon.pid_of("one");
     let md5 = pair.publish("[program:one]\ncommand=sleep 1000\nstartsecs=soon\n");
@@ -90,6 +92,12 @@ fn wrong() -> Result<Outcome, String> {
         pair.snapshot() == programs(&["one"]),
         "the snapshot has a wrong text",
     )?;
+    // Listeners hear of it, with the mistake.
+    pair.host
+        .wait_file("heard", "eventname:CONFIG_SOURCE_REJECTED")?;
+    pair.host.wait_file("heard", &format!(" md5:{md5}\n"))?;
+    pair.host
+        .wait_file("heard", "invalid literal for int() with base 10: 'soon'")?;
     let md5 = pair.publish(&programs(&["one", "two"]));
     pair.wait_applied(&md5)?;
     expect(daemon.pid_of("one") == pid, "one was restarted")?;

@@ -7,6 +7,7 @@ mod kills;
 mod origins;
 mod pages;
 mod programs;
+mod rnacos;
 mod saved;
 mod starts;
 
@@ -27,6 +28,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests.extend(origins::tests());
     tests.extend(pages::tests());
     tests.extend(programs::tests());
+    tests.extend(rnacos::tests());
     tests.extend(saved::tests());
     tests
 }

@@ -378,6 +378,15 @@ fn usage(machine: &Machine) -> Result<u64, String> {
     line.and_then(|number| number.parse().ok()).ok_or(text)
 }
 
+/// Prints the page of the program `busy`.
+const PROCESS_PAGE: &str = r#"
+import socket
+s = socket.socket(socket.AF_UNIX)
+s.connect("/run/supervisor/supervisor.sock")
+s.sendall(b"GET /process.html?name=busy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+print(s.makefile("rb").read().decode())
+"#;
+
 fn limits(machine: &Machine) -> Result<(), String> {
     let begun = Instant::now();
     start(
@@ -455,6 +464,20 @@ fn limits(machine: &Machine) -> Result<(), String> {
         log(machine)?.contains("busy: applied new limits to the running process"),
         log(machine)?,
     )?;
+    // The page of the program shows what its cgroup counts, and its limits.
+    let page = machine.sh(&format!("/usr/bin/python3 -c '{PROCESS_PAGE}'"))?;
+    for part in [
+        "Memory peak",
+        "Processes and threads</dt><dd>1</dd>",
+        "<code>cpu_max</code></dt><dd>40.0 %",
+        "<code>pids_max</code></dt><dd>9",
+        "100.0 MiB",
+    ] {
+        let about = page
+            .split_once("id=\"usage\"")
+            .map_or(page.as_str(), |it| it.1);
+        expect(about.contains(part), format!("no {part:?} in {about}"))?;
+    }
     machine.sh("systemctl stop supervisord")?;
     expect(
         machine.property(UNIT, "Result")? == "success",

@@ -130,10 +130,22 @@ fn seconds(micros: u64) -> String {
     )
 }
 
-/// The value of a limit: bytes in a readable unit.
+/// The value of a limit: bytes in a readable unit, and processor time as a percentage instead of the kernel's microseconds for
+/// each period.
 fn limit_text(key: &str, value: &str) -> String {
+    if key == "cpu_max" {
+        return percentage(value).unwrap_or_else(|| value.to_owned());
+    }
     match value.parse::<u64>() {
         Ok(bytes) if key.starts_with("memory") => format_size(bytes),
         _ => value.to_owned(),
     }
+}
+
+/// `40000 100000` as 40 %. `None`: it is no share, such as `max 100000`.
+fn percentage(value: &str) -> Option<String> {
+    let (part, period) = value.split_once(' ')?;
+    let (part, period): (u64, u64) = (part.parse().ok()?, period.parse().ok()?);
+    let permille = part.checked_mul(1000)?.checked_div(period)?;
+    Some(format_percent(permille))
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::made::QUICK;
+use crate::made::{QUICK, patient_build, top};
 use crate::support::daemon::{Finished, Marked, run, wait_exit};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::temp_dir::TempDir;
@@ -225,11 +225,12 @@ impl Engine {
             Kind::Podman(holder) => {
                 command = Command::new("nsenter");
                 command
-                    .args(["-t", &holder.id().to_string(), "-m", "--", BUILD])
+                    .args(["-t", &holder.id().to_string(), "-m", "--"])
+                    .args(["nice", "-n", "19", BUILD])
                     .env("CONTAINER_ENGINE", self.podman().join(" "));
             }
             _ => {
-                command = Command::new(BUILD);
+                command = patient_build(top());
                 command.env("CONTAINER_ENGINE", "docker");
             }
         }
@@ -239,7 +240,7 @@ impl Engine {
 
     /// Builds the tarball and unpacks it to [`Self::unpacked`].
     fn unpack(&self) -> Result<(), String> {
-        let mut command = Command::new(BUILD);
+        let mut command = patient_build(top());
         command.arg("tar").arg(self.place.path()).envs(QUICK);
         self.finish(command)?;
         let tarball = std::fs::read_dir(self.place.path())
@@ -661,8 +662,8 @@ fn last_line(text: &str) -> String {
 /// The script under test.
 const BUILD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/build");
 
-/// The time limit of a build on a shared machine.
-const BUILD_LIMIT: Duration = Duration::from_secs(1800);
+/// The time limit of a build that gets the processor time which the tests beside it leave.
+const BUILD_LIMIT: Duration = Duration::from_secs(3600);
 
 /// Holds a mount namespace until standard input ends, that is, until the test exits.
 const HOLD: &str = "\

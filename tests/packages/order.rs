@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::made::{HIGHER, Kind, OURS, both, build, has, top};
+use crate::made::{HIGHER, Kind, OURS, both, build, has, patient_build, top};
 use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::temp_dir::TempDir;
@@ -197,7 +197,7 @@ fn bill() -> Result<Outcome, String> {
         ));
     }
     let place = TempDir::new()?;
-    let mut command = Command::new(top().join("packaging/build"));
+    let mut command = patient_build(top());
     command.arg("sbom").arg(place.path());
     let done = command.output().map_err(|error| error.to_string())?;
     expect(done.status.success(), String::from_utf8_lossy(&done.stderr))?;

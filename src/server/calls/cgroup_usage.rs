@@ -137,11 +137,15 @@ fn read(cgroup: &Cgroup) -> CgroupUsage {
     }
 }
 
+/// CPU time in microseconds of a cgroup.
+pub(super) fn read_cpu(cgroup: &Cgroup) -> Option<u64> {
+    field(&cgroup.read("cpu.stat").ok()?, "usage_usec ")
+}
+
 /// CPU time in microseconds and memory in bytes of a cgroup.
 pub(super) fn read_cpu_and_memory(cgroup: &Cgroup) -> Option<(u64, u64)> {
-    let stat = cgroup.read("cpu.stat").ok()?;
     let memory = cgroup.read("memory.current").ok()?;
-    Some((field(&stat, "usage_usec ")?, memory.trim().parse().ok()?))
+    Some((read_cpu(cgroup)?, memory.trim().parse().ok()?))
 }
 
 /// The number on the line that begins with `name`.

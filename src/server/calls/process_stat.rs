@@ -1,4 +1,4 @@
-//! Reads `/proc/⟨pid⟩/stat` of one process.
+//! Reads `/proc/⟨pid⟩/stat` and `schedstat` of one process.
 
 use std::io::Read as _;
 
@@ -27,6 +27,21 @@ pub(super) fn read_stat(pid: i32) -> Option<ProcStat> {
     // The kernel returns the line in one read.
     let length = file.read(&mut text).ok()?;
     parse_stat(&text[..length])
+}
+
+/// Reads how long the first thread of a process has run, in nanoseconds. It differs after each moment of running. `None`: the
+/// process is gone, or the kernel does not tell (`CONFIG_SCHED_INFO`).
+///
+/// # Source
+/// `Documentation/scheduler/sched-stats.rst` of Linux: the first number of `/proc/⟨pid⟩/schedstat`.
+pub(super) fn read_run_nanos(pid: i32) -> Option<u64> {
+    let mut text = [0; 64];
+    let mut file = std::fs::File::open(format!("/proc/{pid}/schedstat")).ok()?;
+    let length = file.read(&mut text).ok()?;
+    let text = std::str::from_utf8(&text[..length]).ok()?;
+    // Zero: nothing is counted.
+    let nanos = text.split_ascii_whitespace().next()?.parse().ok()?;
+    (nanos != 0).then_some(nanos)
 }
 
 /// # Source

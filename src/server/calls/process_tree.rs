@@ -14,6 +14,8 @@ pub(super) struct TreeStat {
     pub(super) ticks: u64,
     /// Resident pages. Pages that several processes share count for each of them.
     pub(super) pages: u64,
+    /// Number of descendants that were found.
+    pub(super) descendants: usize,
 }
 
 /// Reads the use of a process and its descendants. `own`: that of the process.
@@ -30,6 +32,7 @@ fn sum(
     let mut tree = TreeStat {
         ticks: own.ticks + own.children_ticks,
         pages: own.pages,
+        descendants: 0,
     };
     let mut waiting = children(pid, own.threads);
     let mut left = DESCENDANTS_MAX;
@@ -38,6 +41,7 @@ fn sum(
             break;
         }
         left -= 1;
+        tree.descendants += 1;
         if let Some(stat) = read(pid) {
             tree.ticks += stat.ticks + stat.children_ticks;
             tree.pages += stat.pages;
@@ -100,6 +104,7 @@ mod tests {
         let expected = TreeStat {
             ticks: 8 + 3 * 101,
             pages: 40,
+            descendants: 4,
         };
         assert_eq!(tree, expected);
         let many = |pid: i32, _| vec![pid + 1, pid + 1];

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::cgroup_usage::{CgroupFinder, read_cpu_and_memory};
-use super::process_stat::{ProcStat, read_stat};
+use super::cgroup_usage::{CgroupFinder, read_cpu, read_cpu_and_memory};
+use super::process_stat::{ProcStat, read_run_nanos, read_stat};
 use super::process_tree::read_tree;
 use crate::domain::Tick;
 use crate::http_server::blocking_pool::run_blocking;
@@ -19,6 +19,8 @@ const AGAIN_MAX: usize = 125;
 /// While the processes take turns, one whose CPU time and memory did not change waits twice as long each time, up to this.
 /// Most of a thousand processes sleep, and their samples are what an open page costs.
 const QUIET_AGE_MAX: Duration = Duration::from_secs(16);
+/// One in so many samples of a sleeping process is read whole, in case the kernel took memory from it.
+const WHOLE_EVERY: u32 = 8;
 /// Maximum number of first samples taken at a time.
 const FIRST_MAX: usize = 1000;
 /// A sample older than this is not compared with: the next one counts as the first.
@@ -55,6 +57,8 @@ struct Reading {
     tree_micros: u64,
     /// Memory of the tree in bytes.
     tree_memory: u64,
+    /// See [`UsageSample::run_nanos`].
+    run_nanos: Option<u64>,
 }
 
 /// One sample of a process.
@@ -70,6 +74,9 @@ struct UsageSample {
     /// The path of its cgroup. `None`: it has none of its own.
     cgroup: Option<String>,
     usage: ProcessUsage,
+    /// How long a process with one thread and without children has run, as the scheduler counts. `None`: it is no such process,
+    /// or was not asked for.
+    run_nanos: Option<u64>,
     /// How many samples in a row were the same.
     quiet: u32,
 }
@@ -79,6 +86,28 @@ impl UsageSample {
     fn refresh_age(&self) -> Duration {
         let factor = 1_u32.checked_shl(self.quiet).unwrap_or(u32::MAX);
         AGE_MIN.saturating_mul(factor).min(QUIET_AGE_MAX)
+    }
+
+    /// The next sample if nothing of the process has run since. That costs one small file instead of three. `None`: it must be
+    /// read whole.
+    fn still(&self, pid: i32, finder: &CgroupFinder) -> Option<Self> {
+        if self.quiet.is_multiple_of(WHOLE_EVERY) {
+            return None;
+        }
+        let slept = match &self.cgroup {
+            Some(path) => self.tree_micros == read_cpu(&finder.open(path)?)?,
+            None => self.run_nanos? == read_run_nanos(pid)?,
+        };
+        slept.then(|| Self {
+            at: sys::now().mono,
+            quiet: self.quiet.saturating_add(1),
+            usage: ProcessUsage {
+                cpu_permille: Some(0),
+                tree_permille: Some(0),
+                ..self.usage
+            },
+            ..self.clone()
+        })
     }
 }
 
@@ -138,7 +167,7 @@ impl UsageSampler {
     fn sample_targets(
         &self,
         targets: &[UsageTarget],
-        read: impl Fn(i32, Option<&str>, &CgroupFinder) -> Option<Reading>,
+        read: impl Fn(i32, Option<&str>, &CgroupFinder, bool) -> Option<Reading>,
     ) -> HashMap<i32, ProcessUsage> {
         let wanted: HashSet<i32> = targets.iter().map(|target| target.pid).collect();
         self.lock().last.retain(|pid, _| wanted.contains(pid));
@@ -148,7 +177,7 @@ impl UsageSampler {
     fn sample(
         &self,
         targets: &[UsageTarget],
-        read: impl Fn(i32, Option<&str>, &CgroupFinder) -> Option<Reading>,
+        read: impl Fn(i32, Option<&str>, &CgroupFinder, bool) -> Option<Reading>,
     ) -> HashMap<i32, ProcessUsage> {
         let mut inner = self.lock();
         let now = sys::now().mono;
@@ -190,8 +219,15 @@ impl UsageSampler {
                     name.and_then(|name| inner.finder.find(pid, name))
                 }
             };
-            if let Some(reading) = read(pid, cgroup.as_deref(), &inner.finder) {
-                let sample = next_sample(&reading, last.as_ref(), cgroup);
+            let quiet = last.as_ref().map_or(0, |last| last.quiet);
+            let still = last
+                .as_ref()
+                .and_then(|last| last.still(pid, &inner.finder));
+            let sample = still.or_else(|| {
+                let reading = read(pid, cgroup.as_deref(), &inner.finder, quiet > 0)?;
+                Some(next_sample(&reading, last.as_ref(), cgroup))
+            });
+            if let Some(sample) = sample {
                 inner.last.insert(pid, sample);
             }
         }
@@ -204,12 +240,25 @@ fn age(at: Tick, now: Tick) -> Duration {
     Duration::from_nanos(now.nanos_since(at))
 }
 
-/// Reads a process with its descendants. `cgroup`: the path of its cgroup.
-fn read_process(pid: i32, cgroup: Option<&str>, finder: &CgroupFinder) -> Option<Reading> {
+/// Reads a process with its descendants. `cgroup`: the path of its cgroup. `was_quiet`: it seems to sleep, so the next sample may be
+/// a short one.
+fn read_process(
+    pid: i32,
+    cgroup: Option<&str>,
+    finder: &CgroupFinder,
+    was_quiet: bool,
+) -> Option<Reading> {
+    // First, so that what runs meanwhile is noticed by the next sample.
+    let run_nanos = match was_quiet && cgroup.is_none() {
+        true => read_run_nanos(pid),
+        false => None,
+    };
     let stat = read_stat(pid)?;
     let of_cgroup = cgroup.and_then(|path| read_cpu_and_memory(&finder.open(path)?));
+    let mut is_alone = false;
     let (tree_micros, tree_memory) = of_cgroup.unwrap_or_else(|| {
         let tree = read_tree(pid, &stat);
+        is_alone = stat.threads == 1 && tree.descendants == 0;
         let (page_bytes, ticks_per_second) = sys::page_and_tick_sizes();
         let micros = tree.ticks.saturating_mul(1_000_000) / ticks_per_second;
         (micros, tree.pages.saturating_mul(page_bytes))
@@ -218,6 +267,7 @@ fn read_process(pid: i32, cgroup: Option<&str>, finder: &CgroupFinder) -> Option
         stat,
         tree_micros,
         tree_memory,
+        run_nanos: run_nanos.filter(|_| is_alone),
     })
 }
 
@@ -246,7 +296,8 @@ fn next_sample(
     UsageSample {
         quiet: last
             .filter(is_same)
-            .map_or(0, |last| (last.quiet + 1).min(u32::BITS)),
+            .map_or(0, |last| last.quiet.saturating_add(1)),
+        run_nanos: reading.run_nanos,
         at,
         began: stat.began,
         ticks: stat.ticks,
@@ -314,6 +365,7 @@ mod tests {
             },
             tree_micros: 70_000,
             tree_memory: 4096,
+            run_nanos: None,
         };
         let mut last = next_sample(&asleep, None, None);
         for seconds in [1.5, 3.0, 6.0, 12.0, 16.0, 16.0] {
@@ -344,6 +396,45 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_ran_is_read_whole() {
+        use std::io::{Read as _, Write as _};
+        let mut cat = std::process::Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("cat runs");
+        let (mut to, mut from) = (cat.stdin.take().expect("piped"), cat.stdout.take());
+        let mut wake = || {
+            to.write_all(b"x").expect("cat reads");
+            let from = from.as_mut().expect("piped");
+            from.read_exact(&mut [0]).expect("cat writes");
+        };
+        wake();
+        let pid = i32::try_from(cat.id()).expect("fits");
+        let finder = CgroupFinder::default();
+        let look = |was_quiet| read_process(pid, None, &finder, was_quiet).expect("alive");
+        let mut last = next_sample(&look(false), None, None);
+        assert_eq!(last.still(pid, &finder), None, "nothing is known yet");
+        // cat may take a moment to go to sleep.
+        let mut still = None;
+        for _ in 0..1000 {
+            last = next_sample(&look(true), Some(&last), None);
+            last.quiet = 1;
+            still = last.still(pid, &finder);
+            if still.is_some() {
+                break;
+            }
+        }
+        let still = still.expect("it sleeps");
+        assert_eq!((still.quiet, still.usage.cpu_permille), (2, Some(0)));
+        wake();
+        assert_eq!(still.still(pid, &finder), None, "it ran");
+        drop(to);
+        cat.wait().expect("a status");
+        assert_eq!(still.still(pid, &finder), None, "it is gone");
+    }
+
+    #[test]
     fn many_processes_are_sampled_in_turn() {
         let stat = ProcStat {
             began: 1,
@@ -353,12 +444,13 @@ mod tests {
             pages: 1,
         };
         let asked = std::cell::RefCell::new(Vec::new());
-        let read = |pid, _: Option<&str>, _: &CgroupFinder| {
+        let read = |pid, _: Option<&str>, _: &CgroupFinder, _: bool| {
             asked.borrow_mut().push(pid);
             Some(Reading {
                 stat,
                 tree_micros: 0,
                 tree_memory: 0,
+                run_nanos: None,
             })
         };
         let sampler = UsageSampler::default();

@@ -4,7 +4,7 @@
     reason = "calls about threads that neither std nor nix knows"
 )]
 
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 /// `PIDFD_THREAD` of include/uapi/linux/pidfd.h, which has the value of `O_EXCL`.
@@ -40,7 +40,11 @@ pub fn has_thread(id: i32) -> bool {
 
 /// Whether the thread is a zombie. Without /proc this is unknown, and the thread counts as alive.
 fn is_zombie(id: i32) -> bool {
-    let stat = std::fs::read(format!("/proc/self/task/{id}/stat")).unwrap_or_default();
+    // The state follows the number and the name, which have less than thirty bytes. One read: the monitor asks often.
+    let mut stat = [0; 128];
+    let file = std::fs::File::open(format!("/proc/self/task/{id}/stat"));
+    let length = file.and_then(|mut file| file.read(&mut stat)).unwrap_or(0);
+    let stat = &stat[..length];
     let name_end = stat.iter().rposition(|&byte| byte == b')');
     let state = name_end.and_then(|end| stat.get(end + 2));
     matches!(state, Some(b'Z' | b'X'))

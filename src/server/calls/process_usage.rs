@@ -1,6 +1,6 @@
 //! CPU and memory use of processes, read from /proc only when a client asks.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -169,9 +169,10 @@ impl UsageSampler {
         targets: &[UsageTarget],
         read: impl Fn(i32, Option<&str>, &CgroupFinder, bool) -> Option<Reading>,
     ) -> HashMap<i32, ProcessUsage> {
-        let wanted: HashSet<i32> = targets.iter().map(|target| target.pid).collect();
-        self.lock().last.retain(|pid, _| wanted.contains(pid));
-        self.sample(targets, read)
+        let inner = &mut *self.lock();
+        let wanted = by_pid(targets);
+        inner.last.retain(|pid, _| wanted.contains_key(pid));
+        inner.sample(targets, &wanted, read)
     }
 
     fn sample(
@@ -179,31 +180,44 @@ impl UsageSampler {
         targets: &[UsageTarget],
         read: impl Fn(i32, Option<&str>, &CgroupFinder, bool) -> Option<Reading>,
     ) -> HashMap<i32, ProcessUsage> {
-        let mut inner = self.lock();
+        self.lock().sample(targets, &by_pid(targets), read)
+    }
+}
+
+fn by_pid(targets: &[UsageTarget]) -> HashMap<i32, &UsageTarget> {
+    targets.iter().map(|target| (target.pid, target)).collect()
+}
+
+impl SamplerState {
+    /// `wanted`: the targets by PID.
+    fn sample(
+        &mut self,
+        targets: &[UsageTarget],
+        wanted: &HashMap<i32, &UsageTarget>,
+        read: impl Fn(i32, Option<&str>, &CgroupFinder, bool) -> Option<Reading>,
+    ) -> HashMap<i32, ProcessUsage> {
         let now = sys::now().mono;
-        let wanted: HashMap<i32, &UsageTarget> =
-            targets.iter().map(|target| (target.pid, target)).collect();
         let mut due: Vec<i32> = targets
             .iter()
             .map(|target| target.pid)
-            .filter(|pid| !inner.last.contains_key(pid))
+            .filter(|pid| !self.last.contains_key(pid))
             .take(FIRST_MAX)
             .collect();
-        if inner
+        if self
             .next_refresh
             .is_none_or(|again| age(again, now) >= AGE_MIN)
         {
-            inner.next_refresh = Some(now);
+            self.next_refresh = Some(now);
             let takes_turns = targets.len() > AGAIN_MAX;
             let refresh_age = |sample: &UsageSample| match takes_turns {
                 true => sample.refresh_age(),
                 false => AGE_MIN,
             };
-            let mut old: Vec<(Tick, i32)> = inner
+            let mut old: Vec<(Tick, i32)> = self
                 .last
                 .iter()
                 .filter(|(pid, sample)| {
-                    wanted.contains_key(pid) && age(sample.at, now) >= refresh_age(sample)
+                    age(sample.at, now) >= refresh_age(sample) && wanted.contains_key(pid)
                 })
                 .map(|(&pid, sample)| (sample.at, pid))
                 .collect();
@@ -211,27 +225,25 @@ impl UsageSampler {
             due.extend(old.into_iter().take(AGAIN_MAX).map(|(_, pid)| pid));
         }
         for pid in due {
-            let last = inner.last.remove(&pid);
+            let last = self.last.remove(&pid);
             let cgroup = match &last {
                 Some(last) => last.cgroup.clone(),
                 None => {
                     let name = wanted.get(&pid).and_then(|target| target.cgroup.as_deref());
-                    name.and_then(|name| inner.finder.find(pid, name))
+                    name.and_then(|name| self.finder.find(pid, name))
                 }
             };
             let quiet = last.as_ref().map_or(0, |last| last.quiet);
-            let still = last
-                .as_ref()
-                .and_then(|last| last.still(pid, &inner.finder));
+            let still = last.as_ref().and_then(|last| last.still(pid, &self.finder));
             let sample = still.or_else(|| {
-                let reading = read(pid, cgroup.as_deref(), &inner.finder, quiet > 0)?;
+                let reading = read(pid, cgroup.as_deref(), &self.finder, quiet > 0)?;
                 Some(next_sample(&reading, last.as_ref(), cgroup))
             });
             if let Some(sample) = sample {
-                inner.last.insert(pid, sample);
+                self.last.insert(pid, sample);
             }
         }
-        let samples = inner.last.iter();
+        let samples = self.last.iter();
         samples.map(|(&pid, sample)| (pid, sample.usage)).collect()
     }
 }

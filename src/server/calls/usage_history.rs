@@ -19,6 +19,9 @@ use crate::sys;
 
 /// Time between two samples of a process.
 pub(in crate::server) const INTERVAL: Duration = Duration::from_secs(30);
+/// Minimum time between two looks at the samples that open pages take. They come every two seconds, and each look costs a search
+/// for every process.
+const RECORD_EVERY: Duration = Duration::from_secs(10);
 /// How long a process is sampled after somebody has looked at its details.
 const WATCHED_FOR: Duration = Duration::from_secs(3600);
 /// The samples of a process: one hour.
@@ -54,6 +57,8 @@ struct HistoryState {
     samples: HashMap<String, VecDeque<PastUsage>>,
     /// When somebody last looked at the details of a process.
     watched: HashMap<String, Tick>,
+    /// When the samples of a page were added last.
+    recorded: Option<Tick>,
 }
 
 impl UsageHistory {
@@ -84,13 +89,20 @@ impl UsageHistory {
         self.sampler.sample_some(targets).await
     }
 
-    /// Adds samples that a page has taken anyway.
+    /// Adds samples that a page has taken anyway, once in [`RECORD_EVERY`].
     pub(in crate::server) fn record(
         &self,
         views: &[ProcessView],
         usages: &HashMap<i32, ProcessUsage>,
     ) {
-        self.lock().record(views, usages, sys::now().mono);
+        let now = sys::now().mono;
+        let mut inner = self.lock();
+        let is_early = |last: Tick| now.nanos_since(last) < nanos(RECORD_EVERY);
+        if inner.recorded.is_some_and(is_early) {
+            return;
+        }
+        inner.recorded = Some(now);
+        inner.record(views, usages, now);
     }
 }
 

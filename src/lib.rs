@@ -31,3 +31,4 @@ pub mod source;
 pub mod spawn;
 pub mod sys;
 pub mod watch;
+pub(crate) mod web;

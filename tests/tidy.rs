@@ -20,7 +20,7 @@ const FLOORS: &[&[&str]] = &[
         "heartbeat",
         "http_server",
     ],
-    &["api", "cgroup"],
+    &["api", "cgroup", "web"],
     &["effects"],
     &["core", "spawn", "output", "pidproxy", "import", "service"],
     &["handoff", "manual", "scripts", "watch"],
@@ -43,6 +43,7 @@ const HUB: &[&str] = &[
     "http_server",
     "hub",
     "sys",
+    "web",
 ];
 
 /// Rooms without I/O.
@@ -84,7 +85,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls", &["agent/tls.rs"]),
     ("rustls_native_certs", &["agent/tls.rs"]),
     ("md5", &["agent/nacos/text.rs", "source/snapshot.rs"]),
-    ("hyper", &["agent/", "http_server/", "hub/", "server/"]),
+    (
+        "hyper",
+        &["agent/", "http_server/", "hub/", "server/", "web/"],
+    ),
     ("ini", &["config/saved_settings.rs"]),
     (
         "hyper_util",
@@ -127,7 +131,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("croner", &["domain/cron.rs"]),
     (
         "flate2",
-        &["output/closed_logs.rs", "server/http/compression.rs"],
+        &["output/closed_logs.rs", "http_server/compression.rs"],
     ),
     ("zbus", &["server/dbus/", "cgroup/bus.rs"]),
     ("sd_notify", &["engine/systemd.rs", "hub/program.rs"]),
@@ -145,7 +149,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "hub/users/user.rs",
         ],
     ),
-    ("maud", &["server/web/"]),
+    ("maud", &["hub/pages/", "server/web/", "web/"]),
     (
         "jiff",
         &[
@@ -156,7 +160,9 @@ const HOMES: &[(&str, &[&str])] = &[
             "server/",
             "control/",
             "diagnostics/",
+            "http_server/",
             "hub/",
+            "web/",
         ],
     ),
 ];

@@ -27,7 +27,7 @@ use super::sockets::bound_server::{BoundServer, Listener};
 use super::sockets::listener_copies::{ListenerCopies, ListenerCopy, lock};
 use super::sockets::socket_file::SocketFile;
 use super::sockets::socket_file_watch::{self, MonitoredFile, SocketCheck};
-use super::web::{self, LiveUpdates};
+use super::web::LiveUpdates;
 use crate::api::RpcInterfaces;
 use crate::control::PageToken;
 use crate::handoff::PassedSocket;
@@ -36,6 +36,7 @@ use crate::http_server::blocking_pool;
 use crate::http_server::budget::ClientQuota;
 use crate::http_server::host_names::own_host_names;
 use crate::sys;
+use crate::web::assets::assets_modified;
 
 /// The running server. Dropping it stops it.
 #[derive(Debug)]
@@ -221,7 +222,7 @@ impl ServerWork {
             reclaim: Arc::<BufferPool>::default(),
             live: LiveUpdates::new(bus.feed.clone(), limits.connections_max),
             event_streams: EventStreams::new(bus.feed.clone(), limits.connections_max),
-            assets_modified: web::assets_modified(),
+            assets_modified: assets_modified(),
             stop: bus.stop.clone(),
         });
         runtime.block_on(async {

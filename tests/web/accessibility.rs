@@ -2,20 +2,15 @@
 //!
 //! `tests/run --install` fetches axe-core to `target/axe`.
 
-use std::path::Path;
-
-use serde_json::Value;
-
+use crate::axe::{axe, serious};
 use crate::browser::SHOP;
-use crate::driver::{Browser, Look, missing};
+use crate::driver::{Browser, Look};
 use crate::nacos_scene::{NacosScene, log_in};
 use crate::process_page::{WEB, WORLD, wait_world};
 use crate::scene::{Scene, text};
 use crate::support::daemon::Side;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, wait_for};
-
-const AXE: &str = "target/axe/node_modules/axe-core/axe.min.js";
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
@@ -29,31 +24,6 @@ pub(crate) fn tests() -> Vec<Trial> {
             many_programs,
         ),
     ]
-}
-
-/// axe-core. `Err`: why it is not available.
-fn axe() -> Result<String, String> {
-    if let Some(why) = missing() {
-        return Err(why);
-    }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(AXE);
-    std::fs::read_to_string(path).map_err(|_| format!("{AXE} is missing (tests/run --install)"))
-}
-
-/// What axe-core calls serious or critical on the page that the browser shows.
-fn serious(browser: &Browser, axe: &str) -> Result<Vec<String>, String> {
-    browser.run(axe)?;
-    let found = browser.run("return axe.run(document, { resultTypes: ['violations'] })")?;
-    let violations = found["violations"].as_array().ok_or("no result")?;
-    let is_serious =
-        |violation: &&Value| matches!(violation["impact"].as_str(), Some("serious" | "critical"));
-    let shown = |violation: &Value| {
-        format!(
-            "{}: {} {}",
-            violation["id"], violation["help"], violation["nodes"][0]["html"]
-        )
-    };
-    Ok(violations.iter().filter(is_serious).map(shown).collect())
 }
 
 fn check(scene: &Scene, axe: &str, look: Look, paths: &[&str]) -> Result<(), String> {

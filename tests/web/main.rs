@@ -14,6 +14,7 @@ mod support;
 
 mod accessibility;
 mod answers;
+mod axe;
 mod browser;
 mod comparison;
 mod csrf;

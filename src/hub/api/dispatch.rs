@@ -15,7 +15,7 @@ use crate::http_server::percent_encoding::percent_decoded;
 use crate::http_server::request_body::read_body;
 use crate::hub::activity::ActivityEvent;
 use crate::hub::server::{
-    HubContext, HubRequest, HubResponse, Principal, authenticate, is_foreign_host, is_foreign_site,
+    HttpResponse, HubContext, HubRequest, Principal, authenticate, is_foreign_host, is_foreign_site,
 };
 
 /// Maximum size of a body, in bytes.
@@ -26,7 +26,7 @@ pub(in crate::hub) async fn handle_request(
     hub: Arc<HubContext>,
     request: HubRequest,
     body: Incoming,
-) -> HubResponse {
+) -> HttpResponse {
     let is_v2 = request.path.starts_with("/api/v2/") || request.path == "/api/version";
     match answer(&hub, request, body).await {
         Ok(response) => response,
@@ -38,7 +38,7 @@ async fn answer(
     hub: &Arc<HubContext>,
     request: HubRequest,
     mut body: Incoming,
-) -> Result<HubResponse, ApiError> {
+) -> Result<HttpResponse, ApiError> {
     if is_foreign_host(&request, &hub.host_names()) {
         let message = "this is no name of this host (add it to host_names in [hub])";
         return Err(ApiError::new(StatusCode::MISDIRECTED_REQUEST, message));
@@ -71,7 +71,7 @@ async fn answer(
 }
 
 /// 308 to the path with a slash at its end.
-fn with_slash(request: &HubRequest) -> HubResponse {
+fn with_slash(request: &HubRequest) -> HttpResponse {
     let query = match request.query.as_str() {
         "" => String::new(),
         query => format!("?{query}"),
@@ -79,7 +79,7 @@ fn with_slash(request: &HubRequest) -> HubResponse {
     // The path is that of a route, so it does not begin with two slashes. What else it contains stays encoded.
     let path = percent_encoded(&request.path, b"/%-._~:@!$&'()*+,;=");
     let location = format!("{}{path}/{query}", request.base_path);
-    HubResponse::new(StatusCode::PERMANENT_REDIRECT, "text/html", "")
+    HttpResponse::new(StatusCode::PERMANENT_REDIRECT, "text/html", "")
         .with_header(header::LOCATION, location)
 }
 

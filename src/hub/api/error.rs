@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::json::{self, JSON};
 use crate::hub::node::ActionError;
-use crate::hub::server::HubResponse;
+use crate::hub::server::HttpResponse;
 use crate::hub::users::{PasswordBusy, StateError, UserStoreError};
 
 /// The content type of problem details.
@@ -66,11 +66,11 @@ impl ApiError {
     }
 
     /// The response. `is_v2`: in Cesi's form.
-    pub(super) fn into_response(self, is_v2: bool) -> HubResponse {
+    pub(super) fn into_response(self, is_v2: bool) -> HttpResponse {
         let mut response = match is_v2 {
             true => {
                 let body = json!({"status": "error", "message": self.message});
-                HubResponse::new(self.status, JSON, json::cesi_text(&body))
+                HttpResponse::new(self.status, JSON, json::cesi_text(&body))
             }
             false => {
                 let body = json!({
@@ -79,7 +79,7 @@ impl ApiError {
                     "status": self.status.as_u16(),
                     "detail": self.message,
                 });
-                HubResponse::new(self.status, PROBLEM, json::text(&body))
+                HttpResponse::new(self.status, PROBLEM, json::text(&body))
             }
         };
         response.headers = self.headers;

@@ -13,15 +13,15 @@ use super::error::ApiError;
 use super::json::{JSON, text};
 use super::route::{Need, Route};
 use crate::domain::VERSION;
-use crate::hub::server::{HubContext, HubResponse};
+use crate::hub::server::{HttpResponse, HubContext};
 
 /// `GET /api/v1/openapi.json`.
 pub(super) async fn answer(
     hub: &Arc<HubContext>,
     routes: &'static [Route],
-) -> Result<HubResponse, ApiError> {
+) -> Result<HttpResponse, ApiError> {
     let base = hub.settings().base_path.clone();
-    Ok(HubResponse::new(
+    Ok(HttpResponse::new(
         StatusCode::OK,
         JSON,
         text(&document(routes, &base)),

@@ -8,7 +8,7 @@ use hyper::Method;
 
 use super::call::Call;
 use super::error::ApiError;
-use crate::hub::server::{HubContext, HubResponse};
+use crate::hub::server::{HttpResponse, HubContext};
 use crate::hub::users::Role;
 
 /// Who may call a route.
@@ -22,7 +22,7 @@ pub(super) enum Need {
 
 /// What a handler returns.
 pub(super) type Answer<'a> =
-    Pin<Box<dyn Future<Output = Result<HubResponse, ApiError>> + Send + 'a>>;
+    Pin<Box<dyn Future<Output = Result<HttpResponse, ApiError>> + Send + 'a>>;
 
 /// One route.
 pub(super) struct Route {

@@ -18,10 +18,11 @@ use tokio::time::{Duration, sleep, timeout};
 
 use super::context::HubContext;
 use super::request::HubRequest;
-use super::response::{HubReply, HubResponse};
+use super::response::into_http;
 use crate::http_server::budget::{Budget, BudgetClient, ConnectionGuard};
 use crate::http_server::client_stream::ClientStream;
 use crate::http_server::counted_io::{CountedIo, HeadCounter};
+use crate::http_server::response::{HttpResponse, ReplyBody};
 
 /// How long responses in flight may take when the hub stops.
 const STOP_WITHIN: Duration = Duration::from_secs(1);
@@ -62,7 +63,7 @@ pub(in crate::hub) async fn serve_listener<F, A>(
     handle: F,
 ) where
     F: Fn(Arc<HubContext>, HubRequest, Incoming) -> A + Clone + Send + Sync + 'static,
-    A: Future<Output = HubResponse> + Send + 'static,
+    A: Future<Output = HttpResponse> + Send + 'static,
 {
     let mut stop = hub.stop.clone();
     let mut connections: JoinSet<()> = JoinSet::new();
@@ -113,7 +114,7 @@ impl HubConnection {
     async fn serve<F, A>(self, stream: Arc<ClientStream>, handle: F)
     where
         F: Fn(Arc<HubContext>, HubRequest, Incoming) -> A + Clone + Send + Sync + 'static,
-        A: Future<Output = HubResponse> + Send,
+        A: Future<Output = HttpResponse> + Send,
     {
         let mut stop = self.hub.stop.clone();
         let guard = self.guard.clone();
@@ -146,10 +147,10 @@ impl HubConnection {
         self: Arc<Self>,
         request: Request<Incoming>,
         handle: F,
-    ) -> Result<Response<HubReply>, Infallible>
+    ) -> Result<Response<ReplyBody>, Infallible>
     where
         F: Fn(Arc<HubContext>, HubRequest, Incoming) -> A,
-        A: Future<Output = HubResponse>,
+        A: Future<Output = HttpResponse>,
     {
         self.head.head_complete();
         self.guard.request_started();
@@ -164,7 +165,10 @@ impl HubConnection {
                 .headers
                 .push((header::CONNECTION, "close".to_owned()));
         }
-        let response = answer.into_http(&self.guard, is_head);
+        if is_head {
+            answer = answer.without_body();
+        }
+        let response = into_http(answer, &self.guard);
         self.head.head_expected();
         Ok(response)
     }

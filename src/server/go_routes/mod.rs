@@ -19,8 +19,9 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 
 use crate::api::Caller;
+use crate::http_server::response::HttpBody;
 use crate::server::http::connection::HttpConnection;
-use crate::server::http::response::{CustomBody, HandlerResponse, method_not_allowed};
+use crate::server::http::response::{HandlerResponse, method_not_allowed};
 use crate::server::web;
 pub(in crate::server) use own_node::OwnNode;
 use route::GoAction;
@@ -51,9 +52,9 @@ impl GoRoute {
         };
         if is_head
             && let HandlerResponse::Made(made) = &mut answer
-            && let CustomBody::Whole(body) = &made.body
+            && let HttpBody::Whole(body) = &made.body
         {
-            made.body = CustomBody::None(Some(body.len()));
+            made.body = HttpBody::None(Some(body.len()));
         }
         answer
     }

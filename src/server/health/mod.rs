@@ -11,10 +11,9 @@ use tokio::time::{Duration, timeout};
 
 use crate::api::{Caller, Fault, FaultCode, Grant, Permission, ProcessView, Reply, Request};
 use crate::control::{self, ControlHandle};
+use crate::http_server::response::HttpBody;
 use crate::server::http::connection::HttpConnection;
-use crate::server::http::response::{
-    CustomBody, HandlerResponse, custom_response, method_not_allowed,
-};
+use crate::server::http::response::{HandlerResponse, custom_response, method_not_allowed};
 
 /// How long the engine may take to answer. Only a daemon that does not work takes longer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -75,7 +74,7 @@ impl HealthProbe {
         let length = text.len();
         let mut answer = custom_response(status, "application/json", headers, text);
         if is_head && let HandlerResponse::Made(made) = &mut answer {
-            made.body = CustomBody::None(Some(length));
+            made.body = HttpBody::None(Some(length));
         }
         answer
     }

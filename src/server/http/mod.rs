@@ -1,7 +1,6 @@
 //! HTTP: `router` checks access and gives a request to its endpoint: XML-RPC, metrics, the web page, or `logtail`.
 
 mod authenticate;
-mod compression;
 pub(super) mod connection;
 pub(super) mod endpoint_logins;
 pub(super) mod logtail;

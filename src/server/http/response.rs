@@ -1,19 +1,16 @@
 //! HTTP responses: status, headers and bodies as Supervisor's clients see them.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use hyper::body::{Body, Bytes, Frame, SizeHint};
+use hyper::body::{Body as _, Bytes};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode, Version};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
 use crate::api::{Fault, FaultCode};
 use crate::http_server::budget::{BusyGuard, ConnectionGuard};
+use crate::http_server::response::{HttpBody, HttpResponse, ReplyBody, http_date};
 use crate::output::LogFileId;
 
 /// The value of `WWW-Authenticate`.
@@ -32,7 +29,7 @@ pub(in crate::server) enum HandlerResponse {
     /// A complete body that is charged to its client's memory budget.
     Budgeted(&'static str, Bytes),
     /// A response of the web page, with a status and headers of its own.
-    Made(Box<CustomResponse>),
+    Made(Box<HttpResponse>),
     /// A log that is followed.
     Log {
         /// When the log last changed, in seconds since the epoch.
@@ -44,24 +41,6 @@ pub(in crate::server) enum HandlerResponse {
         /// The file that the chunks come from, for a client that asked by file.
         file: Option<LogFileId>,
     },
-}
-
-/// See [`HandlerResponse::Made`].
-pub(in crate::server) struct CustomResponse {
-    pub(in crate::server) status: StatusCode,
-    pub(in crate::server) content_type: &'static str,
-    /// Headers besides those of every response.
-    pub(in crate::server) headers: Vec<(HeaderName, String)>,
-    pub(in crate::server) body: CustomBody,
-}
-
-/// The body of a [`CustomResponse`].
-pub(in crate::server) enum CustomBody {
-    Whole(Bytes),
-    /// No body: a response to HEAD, with the length that GET would have, or 304.
-    None(Option<usize>),
-    /// A body of unknown length. It ends when the sender is dropped.
-    Growing(mpsc::Receiver<Bytes>),
 }
 
 impl HandlerResponse {
@@ -83,7 +62,7 @@ impl HandlerResponse {
                 .map(|body| Self::Budgeted(kind, body)),
             Self::Made(mut made) => {
                 let body = match made.body {
-                    CustomBody::Whole(body) => place.budget_bytes(body).map(CustomBody::Whole),
+                    HttpBody::Whole(body) => place.budget_bytes(body).map(HttpBody::Whole),
                     other => Some(other),
                 };
                 match body {
@@ -100,6 +79,12 @@ impl HandlerResponse {
     }
 }
 
+impl From<HttpResponse> for HandlerResponse {
+    fn from(response: HttpResponse) -> Self {
+        Self::Made(Box::new(response))
+    }
+}
+
 /// A response with a status and headers of its own.
 pub(in crate::server) fn custom_response(
     status: StatusCode,
@@ -107,12 +92,11 @@ pub(in crate::server) fn custom_response(
     headers: Vec<(HeaderName, String)>,
     body: impl Into<Bytes>,
 ) -> HandlerResponse {
-    HandlerResponse::Made(Box::new(CustomResponse {
-        status,
-        content_type,
+    HttpResponse {
         headers,
-        body: CustomBody::Whole(body.into()),
-    }))
+        ..HttpResponse::new(status, content_type, body)
+    }
+    .into()
 }
 
 /// 405, with the methods that the address has.
@@ -140,20 +124,11 @@ pub(in crate::server) fn error_page(status: StatusCode) -> Bytes {
     Bytes::from(lines.join("\r\n"))
 }
 
-/// Formats a time as an HTTP date (RFC 1123).
-pub(in crate::server) fn http_date(seconds: i64) -> String {
-    Timestamp::from_second(seconds)
-        .unwrap_or(Timestamp::UNIX_EPOCH)
-        .to_zoned(TimeZone::UTC)
-        .strftime("%a, %d %b %Y %H:%M:%S GMT")
-        .to_string()
-}
-
 /// What a response says besides the headers that every response has.
 struct ResponseParts {
     status: StatusCode,
     content_type: &'static str,
-    contents: ReplyContents,
+    contents: HttpBody,
     headers: Vec<(HeaderName, String)>,
 }
 
@@ -162,7 +137,7 @@ impl ResponseParts {
         Self {
             status,
             content_type: "text/html",
-            contents: ReplyContents::Whole(Some(error_page(status))),
+            contents: HttpBody::Whole(error_page(status)),
             headers,
         }
     }
@@ -177,21 +152,16 @@ impl ResponseParts {
                 Self::error(StatusCode::UNAUTHORIZED, headers)
             }
             HandlerResponse::Made(made) => {
-                let CustomResponse {
+                let HttpResponse {
                     status,
                     content_type,
                     headers,
                     body,
                 } = *made;
-                let contents = match body {
-                    CustomBody::Whole(body) => ReplyContents::Whole(Some(body)),
-                    CustomBody::None(length) => ReplyContents::Absent(length),
-                    CustomBody::Growing(chunks) => ReplyContents::Growing(chunks),
-                };
                 Self {
                     status,
                     content_type,
-                    contents,
+                    contents: body,
                     headers,
                 }
             }
@@ -199,7 +169,7 @@ impl ResponseParts {
             | HandlerResponse::Budgeted(content_type, body) => Self {
                 status: StatusCode::OK,
                 content_type,
-                contents: ReplyContents::Whole(Some(body)),
+                contents: HttpBody::Whole(body),
                 headers: vec![],
             },
             HandlerResponse::Log {
@@ -210,7 +180,7 @@ impl ResponseParts {
             } => Self {
                 status: StatusCode::OK,
                 content_type: "text/plain;charset=utf-8",
-                contents: ReplyContents::Growing(chunks),
+                contents: HttpBody::Growing(chunks),
                 headers: log_headers(modified, main, file),
             },
         }
@@ -246,15 +216,8 @@ pub(super) fn into_http(
         contents,
         headers,
     } = ResponseParts::of(answer);
-    let length = match &contents {
-        ReplyContents::Whole(body) => Some(body.as_ref().map_or(0, Bytes::len)),
-        ReplyContents::Absent(length) => *length,
-        ReplyContents::Growing(_) => None,
-    };
-    let mut response = Response::new(ReplyBody {
-        contents,
-        _busy: busy,
-    });
+    let length = contents.length();
+    let mut response = Response::new(ReplyBody::new(contents, busy));
     *response.status_mut() = status;
     *response.version_mut() = version;
     let mut put = |name: HeaderName, value: String| {
@@ -291,54 +254,6 @@ pub(super) fn wire_size(response: &Response<ReplyBody>) -> u64 {
     head + response.body().size_hint().exact().unwrap_or(0)
 }
 
-/// The body of a response. Its connection counts as busy until the body has been read completely.
-pub(in crate::server) struct ReplyBody {
-    contents: ReplyContents,
-    _busy: BusyGuard,
-}
-
-enum ReplyContents {
-    Whole(Option<Bytes>),
-    /// No body. The length is that of the body that is not sent, if known.
-    Absent(Option<usize>),
-    Growing(mpsc::Receiver<Bytes>),
-}
-
-impl Body for ReplyBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let next = match &mut self.contents {
-            ReplyContents::Whole(body) => Poll::Ready(body.take()),
-            ReplyContents::Absent(_) => Poll::Ready(None),
-            ReplyContents::Growing(chunks) => chunks.poll_recv(cx),
-        };
-        next.map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.contents {
-            ReplyContents::Whole(body) => body.is_none(),
-            ReplyContents::Absent(_) => true,
-            ReplyContents::Growing(_) => false,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.contents {
-            ReplyContents::Whole(body) => {
-                SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64))
-            }
-            ReplyContents::Absent(_) => SizeHint::with_exact(0),
-            ReplyContents::Growing(_) => SizeHint::default(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -351,11 +266,5 @@ mod tests {
              <p>Error code 404.\r\n<p>Message: Not Found.\r\n</body>\r\n"
         );
         assert_eq!(error_page(StatusCode::LENGTH_REQUIRED).len(), 140);
-    }
-
-    #[test]
-    fn dates_have_the_http_format() {
-        assert_eq!(http_date(1_795_203_928), "Fri, 20 Nov 2026 19:45:28 GMT");
-        assert_eq!(http_date(i64::MAX), "Thu, 01 Jan 1970 00:00:00 GMT");
     }
 }

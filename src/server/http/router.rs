@@ -10,15 +10,16 @@ use hyper::{Request, Response, StatusCode, Version};
 use jiff::Timestamp;
 
 use super::authenticate::authenticate;
-use super::compression::compress_answer;
 use super::connection::HttpConnection;
 use super::logtail;
 use super::refused_login::audit_refused_login;
-use super::response::{self, HandlerResponse, ReplyBody};
+use super::response::{self, HandlerResponse};
 use crate::domain::Line;
 use crate::http_server::budget::BusyGuard;
+use crate::http_server::compression::compress_response;
 use crate::http_server::percent_encoding::percent_decoded;
 use crate::http_server::request_body::drain_body;
+use crate::http_server::response::{HttpResponse, ReplyBody};
 use crate::server::go_routes::GoRoute;
 use crate::server::health::HealthProbe;
 use crate::server::{metrics, rest, web, xmlrpc};
@@ -139,4 +140,18 @@ async fn route_request(
         let answer = web::handle_page(connection, caller, head, body, &path).await;
         compress_answer(answer, head).await
     }
+}
+
+/// Returns the answer, compressed if the client accepts that and it is worth it.
+async fn compress_answer(answer: HandlerResponse, head: &Parts) -> HandlerResponse {
+    let response = match answer {
+        HandlerResponse::Full(content_type, body) => {
+            HttpResponse::new(StatusCode::OK, content_type, body)
+        }
+        HandlerResponse::Made(made) => *made,
+        other => return other,
+    };
+    compress_response(response, &head.method, &head.headers)
+        .await
+        .into()
 }

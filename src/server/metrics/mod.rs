@@ -14,12 +14,11 @@ use hyper::{Method, StatusCode};
 use crate::api::{Caller, Reply, Request, find_method};
 use crate::control::ControlHandle;
 use crate::http_server::blocking_pool::run_blocking;
+use crate::http_server::response::HttpBody;
 use crate::server::calls::process_list::{list_processes, usage_targets};
 use crate::server::calls::process_usage::UsageTarget;
 use crate::server::http::connection::HttpConnection;
-use crate::server::http::response::{
-    CustomBody, HandlerResponse, custom_response, method_not_allowed,
-};
+use crate::server::http::response::{HandlerResponse, custom_response, method_not_allowed};
 use exposition::TextFormat;
 use families::{DaemonFigures, PROCESS_BYTES, Scrape};
 
@@ -129,7 +128,7 @@ fn exposition_response(format: TextFormat, text: String) -> HandlerResponse {
 fn exposition_head(format: TextFormat) -> HandlerResponse {
     let mut answer = exposition_response(format, String::new());
     if let HandlerResponse::Made(made) = &mut answer {
-        made.body = CustomBody::None(None);
+        made.body = HttpBody::None(None);
     }
     answer
 }

@@ -24,9 +24,10 @@ use crate::api::{AccessScope, Caller, Fault, FaultCode, Permission};
 use crate::control::{self, ChangeBatch, ChangeHistory, NumberedChange};
 use crate::domain::{Change, ChangeValue, EVENTS, EventType};
 use crate::http_server::budget::QuotaPermit;
+use crate::http_server::response::{HttpBody, HttpResponse};
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::open_stream::OpenStream;
-use crate::server::http::response::{CustomBody, CustomResponse, HandlerResponse};
+use crate::server::http::response::HandlerResponse;
 
 /// Maximum silence of a stream. The comment that ends it shows proxies and clients that the connection is alive, and
 /// shows us that a client has gone.
@@ -165,7 +166,7 @@ pub(super) fn stream_events(
             permit,
         ));
     }
-    Ok(HandlerResponse::Made(Box::new(CustomResponse {
+    Ok(HandlerResponse::Made(Box::new(HttpResponse {
         status: StatusCode::OK,
         content_type: "text/event-stream",
         headers: vec![
@@ -176,7 +177,7 @@ pub(super) fn stream_events(
             ),
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
         ],
-        body: CustomBody::Growing(chunks),
+        body: HttpBody::Growing(chunks),
     })))
 }
 

@@ -21,10 +21,11 @@ use crate::http_server::blocking_pool::run_blocking;
 use crate::http_server::budget::BusyGuard;
 use crate::http_server::origin::is_foreign_page;
 use crate::http_server::request_body::read_body;
+use crate::http_server::response::{HttpBody, HttpResponse};
 use crate::server::calls::execute::CallContext;
 use crate::server::calls::process_members::RenderScratch;
 use crate::server::http::connection::HttpConnection;
-use crate::server::http::response::{CustomBody, CustomResponse, HandlerResponse, custom_response};
+use crate::server::http::response::{HandlerResponse, custom_response};
 use crate::server::web;
 
 /// Memory used by parsed values, in bytes per byte of the densest possible body.
@@ -299,15 +300,15 @@ fn without_body(response: HandlerResponse) -> HandlerResponse {
         HandlerResponse::Full(kind, body) | HandlerResponse::Budgeted(kind, body) => {
             let mut made = custom_response(StatusCode::OK, kind, Vec::new(), Bytes::new());
             if let HandlerResponse::Made(made) = &mut made {
-                made.body = CustomBody::None(Some(body.len()));
+                made.body = HttpBody::None(Some(body.len()));
             }
             made
         }
-        HandlerResponse::Made(made) => HandlerResponse::Made(Box::new(CustomResponse {
-            body: CustomBody::None(match &made.body {
-                CustomBody::Whole(body) => Some(body.len()),
-                CustomBody::None(length) => *length,
-                CustomBody::Growing(_) => None,
+        HandlerResponse::Made(made) => HandlerResponse::Made(Box::new(HttpResponse {
+            body: HttpBody::None(match &made.body {
+                HttpBody::Whole(body) => Some(body.len()),
+                HttpBody::None(length) => *length,
+                HttpBody::Growing(_) => None,
             }),
             ..*made
         })),

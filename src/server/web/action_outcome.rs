@@ -1,31 +1,9 @@
-//! The results of actions, worded for people.
+//! The results of calls, worded for people.
 
-use super::page_actions::{ActionTarget, PageAction};
-use super::texts::{Language, Text};
-use crate::api::{Fault, FaultCode, Reply, TargetResult};
-
-/// Maximum number of failed group members that a message names.
-const FAILURES_SHOWN_MAX: usize = 5;
-
-/// The result of an action, for people.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct ActionOutcome {
-    pub(super) message: String,
-    pub(super) failed: bool,
-    /// The result of each process, if there are several: its name, what happened, and whether it failed.
-    pub(super) results: Vec<ProcessOutcome>,
-}
-
-/// The result of an action on one of several processes.
-#[derive(Debug, PartialEq, Eq, serde::Serialize)]
-pub(super) struct ProcessOutcome {
-    /// `group:process`.
-    pub(super) id: String,
-    /// Its name in a message.
-    pub(super) name: String,
-    pub(super) text: String,
-    pub(super) failed: bool,
-}
+use crate::api::{Fault, FaultCode, Reply};
+use crate::web::action_outcome::{ActionOutcome, ProcessOutcome, display_name};
+use crate::web::page_actions::{ActionTarget, PageAction};
+use crate::web::texts::{Language, Text};
 
 pub(super) fn outcome(
     action: &PageAction,
@@ -34,11 +12,7 @@ pub(super) fn outcome(
     language: Language,
 ) -> ActionOutcome {
     if matches!(target, ActionTarget::Selected(names) if names.is_empty()) {
-        return ActionOutcome {
-            message: language.say(Text::NothingSelected).to_owned(),
-            failed: true,
-            results: Vec::new(),
-        };
+        return ActionOutcome::nothing_selected(language);
     }
     let results: Vec<ProcessOutcome> = match result {
         Err(fault) => {
@@ -54,7 +28,7 @@ pub(super) fn outcome(
             .iter()
             .map(|result| ProcessOutcome {
                 id: format!("{}:{}", result.group, result.process),
-                name: display_name(target, result),
+                name: display_name(target, result.group.as_str(), result.process.as_str()),
                 text: result.fault.as_ref().map_or_else(
                     || language.say(Text::Succeeded).to_owned(),
                     |fault| fault_text(fault, language),
@@ -64,70 +38,7 @@ pub(super) fn outcome(
             .collect(),
         Ok(_) => Vec::new(),
     };
-    let failed = results.iter().any(|result| result.failed);
-    let message = match failed {
-        true => failure_message(action, target, &results, language),
-        false => success_message(action, target, language),
-    };
-    ActionOutcome {
-        message,
-        failed,
-        results,
-    }
-}
-
-fn success_message(action: &PageAction, target: &ActionTarget, language: Language) -> String {
-    let [succeeded, ..] = action.messages;
-    let subject = match action.name {
-        "clear" => target.to_log_owner(language),
-        _ => target.to_subject(language),
-    };
-    language.fill(succeeded, &[&subject])
-}
-
-fn failure_message(
-    action: &PageAction,
-    target: &ActionTarget,
-    results: &[ProcessOutcome],
-    language: Language,
-) -> String {
-    let failures: Vec<&ProcessOutcome> = results.iter().filter(|result| result.failed).collect();
-    let named = failures.iter().take(FAILURES_SHOWN_MAX);
-    let named =
-        named.map(|failure| language.fill(Text::OneFailed, &[&failure.name, &failure.text]));
-    let mut shown = named
-        .collect::<Vec<_>>()
-        .join(language.say(Text::Separator));
-    if failures.len() > FAILURES_SHOWN_MAX {
-        let more = failures.len() - FAILURES_SHOWN_MAX;
-        shown.push_str(&language.fill(Text::AndMore, &[&more]));
-    }
-    let [_, none, some] = action.messages;
-    match results.len() - failures.len() {
-        0 => language.fill(none, &[&target.to_subject(language), &shown]),
-        succeeded => language.fill(some, &[&succeeded, &failures.len(), &shown]),
-    }
-}
-
-/// The name of a process in a message about `target`.
-fn display_name(target: &ActionTarget, result: &TargetResult) -> String {
-    let is_plain = result.group.as_str() == result.process.as_str();
-    match target {
-        ActionTarget::All | ActionTarget::Selected(_) if !is_plain => {
-            format!("{}:{}", result.group, result.process)
-        }
-        _ => result.process.to_string(),
-    }
-}
-
-/// Whether a message from the page's address reports a failure. Only its text can tell.
-pub(super) fn is_failure(message: &str) -> bool {
-    Language::ALL.into_iter().any(|language| {
-        [Text::ErrorStart, Text::UnexpectedStart, Text::NoSuchStart]
-            .iter()
-            .any(|start| message.starts_with(language.say(*start)))
-            || message.contains(language.say(Text::FailedMark))
-    })
+    ActionOutcome::new(action, target, results, language)
 }
 
 /// The text with which Supervisor's page reports a fault.
@@ -165,10 +76,13 @@ pub(super) fn unexpected(fault: &Fault, language: Language) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::page_actions::{PAGE_ACTIONS, find_action};
     use super::*;
+    use crate::api::TargetResult;
     use crate::api::find_method;
     use crate::domain::{GroupName, ProcessName};
+    use crate::server::web::perform_action::methods_of;
+    use crate::web::action_outcome::is_failure;
+    use crate::web::page_actions::{PAGE_ACTIONS, find_action};
 
     #[test]
     fn our_actions_have_their_messages() {
@@ -281,7 +195,8 @@ mod tests {
     #[test]
     fn every_page_action_uses_existing_methods() {
         for action in PAGE_ACTIONS {
-            for name in action.one.iter().chain(action.all) {
+            let methods = methods_of(action);
+            for name in methods.one.iter().chain(methods.all) {
                 assert!(find_method(name).is_some(), "{name}");
             }
         }

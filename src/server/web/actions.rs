@@ -3,21 +3,22 @@
 
 use std::sync::Arc;
 
+use hyper::StatusCode;
 use hyper::http::request::Parts;
-use hyper::{StatusCode, header};
 
 use super::confirmation::{confirmation_page, has_token};
 use super::csrf::forbidden;
-use super::form::Form;
-use super::language::PageRequest;
-use super::page_actions::{ActionTarget, find_action};
+use super::page::page_request;
 use super::page_response::{json_response, redirect};
 use super::perform_action::{perform_action, run_to_completion};
-use super::texts::Text;
 use crate::api::Caller;
 use crate::http_server::percent_encoding::url_quoted;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::HandlerResponse;
+use crate::web::form::Form;
+use crate::web::page_actions::{ActionTarget, find_action};
+use crate::web::page_response::wants_json;
+use crate::web::texts::Text;
 
 /// Answers POST of one of our forms: 303 to the page with a message, or JSON for the page's script.
 pub(super) async fn handle_form(
@@ -26,11 +27,8 @@ pub(super) async fn handle_form(
     head: &Parts,
     form: &Form,
 ) -> HandlerResponse {
-    let wants_json = head
-        .headers
-        .get(header::ACCEPT)
-        .is_some_and(|accept| accept.as_bytes().starts_with(b"application/json"));
-    let request = PageRequest::of(head);
+    let wants_json = wants_json(&head.headers);
+    let request = page_request(head);
     let language = request.language;
     let asked = form.get("do").and_then(|text| text.split_once(' '));
     let asked = asked.and_then(|(word, target)| {

@@ -3,14 +3,14 @@
 use hyper::StatusCode;
 use maud::html;
 
-use super::form::Form;
-use super::language::PageRequest;
-use super::page::Frame;
-use super::page_actions::{ActionTarget, PageAction};
+use super::page::frame;
 use super::page_response::html_page;
-use super::texts::Text;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::HandlerResponse;
+use crate::web::form::Form;
+use crate::web::language::PageRequest;
+use crate::web::page_actions::{ActionTarget, PageAction};
+use crate::web::texts::Text;
 
 pub(super) fn has_token(connection: &HttpConnection, form: &Form) -> bool {
     form.get("token")
@@ -42,6 +42,6 @@ pub(super) fn confirmation_page(
             a href="./" { (language.say(Text::Cancel)) }
         }
     };
-    let frame = Frame::new(request, language.say(Text::StatusTitle));
+    let frame = frame(request, language.say(Text::StatusTitle));
     html_page(StatusCode::FORBIDDEN, frame.render_plain(&content))
 }

@@ -19,14 +19,14 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use maud::html;
 
-use super::language::PageRequest;
-use super::page::Frame;
+use super::page::{frame, page_request};
 use super::page_response::html_page;
-use super::texts::Text;
 use crate::api::Transport;
 use crate::http_server::origin::{host_without_port, is_own_name, is_same_authority};
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::HandlerResponse;
+use crate::web::language::PageRequest;
+use crate::web::texts::Text;
 
 /// The origin of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +97,7 @@ pub(in crate::server) fn csrf_refusal(
         let host = head.headers.get(header::HOST);
         let host = host_without_port(host.and_then(|host| host.to_str().ok()).unwrap_or(""));
         if !is_own_name(&host, &connection.shared.host_names) {
-            let request = PageRequest::of(head);
+            let request = page_request(head);
             let why = request.language.fill(Text::NotOurName, &[&host]);
             return Some(forbidden(&request, &why));
         }
@@ -106,7 +106,7 @@ pub(in crate::server) fn csrf_refusal(
     let is_navigation = mode.is_none_or(|mode| mode.as_bytes() == b"navigate");
     // A link from elsewhere to the page is allowed, because the page only shows things.
     if visitor == RequestOrigin::ForeignPage && !(is_navigation && head.method == Method::GET) {
-        let request = PageRequest::of(head);
+        let request = page_request(head);
         let why = request.language.say(Text::OtherPage);
         return Some(forbidden(&request, why));
     }
@@ -135,7 +135,7 @@ pub(super) fn forbidden(request: &PageRequest, why: &str) -> HandlerResponse {
         p { (why) }
         p { a href={ (request.root) "./" } { (language.say(Text::ToStatusPage)) } }
     };
-    let frame = Frame::new(request, language.say(Text::Refused));
+    let frame = frame(request, language.say(Text::Refused));
     html_page(StatusCode::FORBIDDEN, frame.render_plain(&content))
 }
 

@@ -1,15 +1,16 @@
 //! Error pages for people: in the frame of our pages and in their language. Programs get Supervisor's error pages.
 
-use hyper::header::{self, HeaderMap};
+use hyper::header;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use maud::html;
 
-use super::language::PageRequest;
-use super::page::Frame;
+use super::page::{frame, page_request};
 use super::page_response::html_page;
-use super::texts::Text;
-use crate::server::http::response::{CustomResponse, HandlerResponse};
+use crate::http_server::response::HttpResponse;
+use crate::server::http::response::HandlerResponse;
+use crate::web::page_response::accepts_html;
+use crate::web::texts::Text;
 
 /// Replaces the error page of `answer` for a browser. Other answers, and those to programs, stay as they are.
 pub(in crate::server) fn with_error_page(answer: HandlerResponse, head: &Parts) -> HandlerResponse {
@@ -31,22 +32,9 @@ pub(in crate::server) fn with_error_page(answer: HandlerResponse, head: &Parts) 
 }
 
 /// Whether this is an error page of Supervisor with headers of its own, such as 405.
-fn is_plain_error(made: &CustomResponse) -> bool {
+fn is_plain_error(made: &HttpResponse) -> bool {
     made.content_type == "text/html"
         && (made.status.is_client_error() || made.status.is_server_error())
-}
-
-/// Whether a client asks for HTML, which only browsers do.
-fn accepts_html(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT);
-    accept
-        .and_then(|accept| accept.to_str().ok())
-        .is_some_and(|accept| {
-            let kinds = accept
-                .split(',')
-                .map(|kind| kind.split(';').next().unwrap_or(""));
-            kinds.map(str::trim).any(|kind| kind == "text/html")
-        })
 }
 
 fn render(
@@ -54,7 +42,7 @@ fn render(
     head: &Parts,
     headers: Vec<(header::HeaderName, String)>,
 ) -> HandlerResponse {
-    let mut request = PageRequest::of(head);
+    let mut request = page_request(head);
     // A page that cannot be shown is nothing to return to.
     request.address.clear();
     let language = request.language;
@@ -76,7 +64,7 @@ fn render(
         p.note { (status.canonical_reason().unwrap_or_default()) }
         p { a href={ (request.root) "./" } { (language.say(Text::ToStatusPage)) } }
     };
-    let page = Frame::new(&request, title.as_str()).render_plain(&content);
+    let page = frame(&request, title.as_str()).render_plain(&content);
     let mut answer = html_page(status, page);
     if let HandlerResponse::Made(made) = &mut answer {
         made.headers.extend(headers);
@@ -87,7 +75,8 @@ fn render(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::http::response::{CustomBody, method_not_allowed};
+    use crate::http_server::response::HttpBody;
+    use crate::server::http::response::method_not_allowed;
 
     fn answer_to(accept: &str, answer: HandlerResponse) -> HandlerResponse {
         let request = hyper::Request::get("/a/b").header(header::ACCEPT, accept);
@@ -106,7 +95,7 @@ mod tests {
         let HandlerResponse::Made(made) = answer_to(browser, not_found()) else {
             panic!("no page");
         };
-        let CustomBody::Whole(body) = &made.body else {
+        let HttpBody::Whole(body) = &made.body else {
             panic!("no body");
         };
         let body = String::from_utf8_lossy(body);

@@ -10,13 +10,10 @@ use maud::{Markup, html};
 use super::action_outcome::{fault_text, outcome};
 use super::configuration::ConfigRequest;
 use super::csrf::forbidden;
-use super::form::Form;
-use super::page::{Frame, GROUP, group_address, process_address};
-use super::page_actions::{ActionTarget, PAGE_ACTIONS, find_action};
+use super::page::{GROUP, frame, group_address, process_address};
 use super::page_response::{html_page, redirect};
 use super::perform_action::{ANSWER_WAIT, call_with, perform_action, run_to_completion};
-use super::row::ProcessRow;
-use super::texts::{Language, Text};
+use super::row::process_row;
 use crate::api::xmlrpc::RpcValue;
 use crate::api::{AccessScope, Caller, Fault, Permission, ProcessView, Reply};
 use crate::control;
@@ -25,6 +22,10 @@ use crate::http_server::percent_encoding::url_quoted;
 use crate::server::calls::process_list::{list_processes, usage_targets};
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::HandlerResponse;
+use crate::web::form::Form;
+use crate::web::page_actions::{ActionTarget, PAGE_ACTIONS, find_action};
+use crate::web::row::ProcessRow;
+use crate::web::texts::{Language, Text};
 
 /// Maximum number of processes that the page shows.
 const SHOWN_MAX: usize = 500;
@@ -63,7 +64,7 @@ async fn show(request: &ConfigRequest<'_>) -> HandlerResponse {
             h1 { (request.say(Text::NoSuchGroup).trim()) }
             p { a href="./" { (request.say(Text::ToStatusPage)) } }
         };
-        let frame = Frame::new(&request.request, title);
+        let frame = frame(&request.request, title);
         return html_page(StatusCode::NOT_FOUND, frame.render_plain(&content));
     }
     let shown = &views[..views.len().min(SHOWN_MAX)];
@@ -72,7 +73,7 @@ async fn show(request: &ConfigRequest<'_>) -> HandlerResponse {
     let zone = crate::sys::time_zone();
     let rows: Vec<ProcessRow> = shown
         .iter()
-        .map(|view| ProcessRow::new(view, usages.get(&view.pid).copied(), &zone, language))
+        .map(|view| process_row(view, usages.get(&view.pid).copied(), &zone, language))
         .collect();
     let may = |permission| {
         let grant = control::grant_for(&request.caller, permission);
@@ -95,7 +96,7 @@ async fn show(request: &ConfigRequest<'_>) -> HandlerResponse {
             @if may(Permission::Control) { (rolling_form(request, name)) }
         }
     };
-    let frame = Frame::new(&request.request, title)
+    let frame = frame(&request.request, title)
         .scripts(&["process.js"], &[])
         .message(request.form.get("message"), group_address(name));
     html_page(StatusCode::OK, frame.render(&content))

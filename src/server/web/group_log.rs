@@ -5,19 +5,20 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use maud::html;
 
-use super::form::Form;
-use super::language::PageRequest;
-use super::log_excerpt::{LogExcerpt, fault_message, fetch_excerpt};
-use super::log_lines::ShownLines;
-use super::page::Frame;
+use super::log_excerpt::{fault_message, fetch_excerpt};
+use super::page::frame;
 use super::page_response::html_page;
-use super::texts::Text;
 use crate::api::{Caller, LogRef};
 use crate::domain::Channel;
 use crate::http_server::percent_encoding::url_quoted;
 use crate::server::calls::process_list::list_processes;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::HandlerResponse;
+use crate::web::form::Form;
+use crate::web::language::PageRequest;
+use crate::web::log_lines::ShownLines;
+use crate::web::log_view::LogExcerpt;
+use crate::web::texts::Text;
 
 /// Maximum number of group members whose logs are shown on one page.
 const MEMBERS_MAX: usize = 100;
@@ -72,6 +73,6 @@ pub(super) async fn group_log_page(
         true => StatusCode::NOT_FOUND,
         false => StatusCode::OK,
     };
-    let frame = Frame::new(request, title).bar(bar);
+    let frame = frame(request, title).bar(&bar);
     html_page(status, frame.render(&content))
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
-use super::log_lines::ShownLines;
-use super::row_text::format_time;
-use super::styled_text::StyledText;
-use super::texts::{Language, Text};
 use crate::api::{Caller, Permission, Reply, Request, unescape_member};
 use crate::server::http::connection::HttpConnection;
+use crate::web::log_lines::ShownLines;
+use crate::web::row_text::format_time;
+use crate::web::styled_text::StyledText;
+use crate::web::texts::{Language, Text};
 use crate::{control, sys};
 
 /// The part for a process. `None`: no instance has ended after it wrote anything, or the caller may not read logs.

@@ -9,17 +9,17 @@ use jiff::Timestamp;
 use super::action_outcome::{fault_text, unexpected};
 use super::confirmation::{confirmation_page, has_token};
 use super::csrf::{RequestOrigin, forbidden};
-use super::form::Form;
-use super::language::PageRequest;
-use super::page_actions::{ActionTarget, PageAction, find_action};
+use super::page::page_request;
 use super::page_response::redirect;
-use super::perform_action::{call_method, run_to_completion};
-use super::texts::{Language, Text};
+use super::perform_action::{call_method, methods_of, run_to_completion};
 use crate::api::{Caller, Fault, FaultCode, Permission, Reply, Request};
 use crate::control::{self, ControlHandle};
 use crate::http_server::percent_encoding::url_quoted;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::HandlerResponse;
+use crate::web::form::Form;
+use crate::web::page_actions::{ActionTarget, PageAction, find_action};
+use crate::web::texts::{Language, Text};
 
 /// Answers `index.html?processname=…&action=…`. Programs get what Supervisor answers: 301 to the page with a message.
 // Differs: Supervisor accepts the links from any page that a browser shows. Here a browser must use a form of our
@@ -31,7 +31,7 @@ pub(super) async fn handle_link(
     form: &Form,
     action: &str,
 ) -> HandlerResponse {
-    let request = PageRequest::of(head);
+    let request = page_request(head);
     let language = request.language;
     let name = form.get("processname").unwrap_or("");
     let Some(link) = ActionLink::parse(action, name) else {
@@ -164,7 +164,7 @@ async fn follow_link(
         return Ok(no_such(name, language));
     }
     let mut result = Ok(Reply::Done);
-    for method in action.one {
+    for method in methods_of(action).one {
         result = call_method(control, caller, method, Some(name)).await;
     }
     if let Err(fault) = &result

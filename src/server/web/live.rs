@@ -16,17 +16,19 @@ use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 use super::live_updates::LiveUpdates;
 use super::page_response::protection_headers;
-use super::row::{ProcessRow, is_same};
-use super::texts::Language;
+use super::row::{is_same, process_row};
 use crate::api::{AccessScope, Caller, FaultCode, Permission, ProcessView, Request};
 use crate::control::{self, ControlHandle};
 use crate::http_server::blocking_pool::run_blocking;
 use crate::http_server::budget::QuotaPermit;
+use crate::http_server::response::{HttpBody, HttpResponse};
 use crate::server::calls::process_list::{list_processes, usage_targets};
 use crate::server::calls::process_usage::ProcessUsage;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::open_stream::OpenStream;
-use crate::server::http::response::{CustomBody, CustomResponse, HandlerResponse};
+use crate::server::http::response::HandlerResponse;
+use crate::web::row::ProcessRow;
+use crate::web::texts::Language;
 
 /// How long changes are collected before the first message of a burst.
 const GATHER: Duration = Duration::from_millis(30);
@@ -87,11 +89,11 @@ pub(super) async fn stream_events(
         ),
     ];
     headers.extend(protection_headers());
-    HandlerResponse::Made(Box::new(CustomResponse {
+    HandlerResponse::Made(Box::new(HttpResponse {
         status: StatusCode::OK,
         content_type: "text/event-stream",
         headers,
-        body: CustomBody::Growing(chunks),
+        body: HttpBody::Growing(chunks),
     }))
 }
 
@@ -245,7 +247,7 @@ fn diff_rows(
     // Read for the first row that needs it.
     let zone = LazyCell::new(zone);
     let make = |view: &ProcessView, language| {
-        ProcessRow::new(view, usages.get(&view.pid).copied(), &zone, language)
+        process_row(view, usages.get(&view.pid).copied(), &zone, language)
     };
     let touched: Vec<usize> = if same_processes {
         let is_touched = |at: usize, now: &ProcessView| {

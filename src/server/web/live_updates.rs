@@ -6,10 +6,10 @@ use std::sync::atomic::AtomicBool;
 use hyper::body::Bytes;
 use tokio::sync::broadcast;
 
-use super::texts::Language;
 use crate::control::EventFeed;
 use crate::http_server::budget::ClientQuota;
 use crate::server::calls::usage_sources::UsageSources;
+use crate::web::texts::Language;
 
 /// Maximum number of concurrent actions, all clients together. Each runs to its end, even if its client disconnects.
 const ACTIONS_MAX: usize = 256;

@@ -13,11 +13,12 @@ use crate::domain::Channel;
 use crate::http_server::blocking_pool::run_blocking;
 use crate::http_server::budget::QuotaPermit;
 use crate::http_server::percent_encoding::url_quoted;
+use crate::http_server::response::{HttpBody, HttpResponse};
 use crate::output::{ReadError, WholeLog};
 use crate::server::calls::log_parts::{self, LogSource};
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::open_stream::OpenStream;
-use crate::server::http::response::{CustomBody, CustomResponse, HandlerResponse};
+use crate::server::http::response::HandlerResponse;
 
 /// Maximum number of bytes of a log that is only in the journal.
 const JOURNAL_BYTES_MAX: u64 = 16 << 20;
@@ -42,7 +43,7 @@ pub(super) async fn download_log(
         LogSource::Journal(of) => {
             let read = move || log_parts::read_journal_tail(&of, JOURNAL_BYTES_MAX);
             return match log_parts::read_blocking(read).await {
-                Ok(text) => attachment(&name, None, CustomBody::Whole(text.into())),
+                Ok(text) => attachment(&name, None, HttpBody::Whole(text.into())),
                 Err(fault) => refusal(&fault),
             };
         }
@@ -57,12 +58,12 @@ pub(super) async fn download_log(
     };
     let size = log.size();
     if *method == Method::HEAD {
-        return attachment(&name, Some(size), CustomBody::None(None));
+        return attachment(&name, Some(size), HttpBody::None(None));
     }
     // The channel holds one part, so that the log is read no faster than the client takes it.
     let (sender, parts) = mpsc::channel(1);
     tokio::spawn(send_parts(connection.clone(), log, sender, place));
-    attachment(&name, Some(size), CustomBody::Growing(parts))
+    attachment(&name, Some(size), HttpBody::Growing(parts))
 }
 
 /// Sends the log. If it became shorter meanwhile, the body ends before the promised length, and the client notices.
@@ -96,14 +97,14 @@ fn refusal(fault: &Fault) -> HandlerResponse {
     })
 }
 
-fn attachment(name: &str, size: Option<u64>, body: CustomBody) -> HandlerResponse {
+fn attachment(name: &str, size: Option<u64>, body: HttpBody) -> HandlerResponse {
     let mut headers = vec![
         (header::CACHE_CONTROL, "no-store".to_owned()),
         (header::CONTENT_DISPOSITION, disposition(name)),
     ];
     headers.extend(size.map(|size| (header::CONTENT_LENGTH, size.to_string())));
     headers.extend(protection_headers());
-    HandlerResponse::Made(Box::new(CustomResponse {
+    HandlerResponse::Made(Box::new(HttpResponse {
         status: StatusCode::OK,
         content_type: "text/plain;charset=utf-8",
         headers,

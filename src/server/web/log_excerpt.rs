@@ -1,41 +1,14 @@
 //! The end of a log as the log pages show it.
 
-use std::time::SystemTime;
-
 use super::action_outcome::unexpected;
-use super::styled_text::StyledText;
-use super::texts::{Language, Text};
 use crate::api::{Caller, Fault, FaultCode, LogRef, Permission, Request};
 use crate::control;
 use crate::output::{self, LogFileId, ReadError};
 use crate::server::calls::log_parts::{self, LogSource};
 use crate::server::http::connection::HttpConnection;
-
-/// The result of reading a log.
-#[derive(Default)]
-pub(super) struct LogExcerpt {
-    pub(super) text: StyledText,
-    /// The log's length at that time. `None`: the log could not be read and cannot be followed.
-    pub(super) end: Option<u64>,
-    /// The file to which `end` belongs. `None`: the log was rotated while it was read, or is not a file.
-    pub(super) file: Option<LogFileId>,
-    /// When the file was last changed. `None`: unknown.
-    pub(super) modified: Option<SystemTime>,
-}
-
-impl LogExcerpt {
-    /// A text that cannot be followed.
-    pub(super) fn message(text: &str) -> Self {
-        Self {
-            text: StyledText::parse(text),
-            ..Self::default()
-        }
-    }
-
-    pub(super) const fn is_empty(&self) -> bool {
-        self.text.text.is_empty()
-    }
-}
+use crate::web::log_view::LogExcerpt;
+use crate::web::styled_text::StyledText;
+use crate::web::texts::{Language, Text};
 
 /// Returns where a log is.
 pub(super) async fn find_log(
@@ -85,7 +58,7 @@ fn read_excerpt(source: &LogSource, limit: u64) -> Result<LogExcerpt, Fault> {
     Ok(LogExcerpt {
         text: StyledText::parse(&String::from_utf8_lossy(&bytes)),
         end: u64::try_from(size).ok(),
-        file,
+        file: file.map(|file| file.to_string()),
         modified: output::log_modified(path),
     })
 }

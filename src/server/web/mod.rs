@@ -6,16 +6,13 @@
 
 mod action_outcome;
 mod actions;
-mod assets;
 mod configuration;
 mod confirmation;
 mod csrf;
 mod error_page;
 mod file_list;
-mod form;
 mod group;
 mod group_log;
-mod language;
 mod last_stderr;
 mod links;
 mod live;
@@ -23,36 +20,33 @@ mod live_updates;
 mod log;
 mod log_download;
 mod log_excerpt;
-mod log_lines;
-mod log_view;
 mod page;
-mod page_actions;
 mod page_response;
 mod perform_action;
 mod process;
+mod read_form;
 mod row;
 mod row_text;
+mod static_files;
 mod status;
-mod styled_text;
-mod table;
-mod table_view;
-mod texts;
-mod toolbar;
 mod update;
 
 use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
-use hyper::{Method, StatusCode};
+use hyper::{Method, StatusCode, header};
 
 use crate::api::{Caller, LogRef};
+use crate::http_server::response::HttpBody;
 use crate::server::http::connection::HttpConnection;
-use crate::server::http::response::{CustomBody, HandlerResponse, custom_response};
-use form::Form;
-use language::{PageRequest, choose_language, language_of};
+use crate::server::http::response::{HandlerResponse, custom_response};
+use crate::web::form::Form;
+use crate::web::language::{choose_language, language_of};
+use page::page_request;
+use page_response::redirect_with;
+use read_form::read_form;
 
-pub(super) use assets::assets_modified;
 pub(super) use csrf::{csrf_refusal, may_change};
 pub(super) use error_page::with_error_page;
 pub(super) use file_list::render_file_list;
@@ -88,7 +82,7 @@ pub(in crate::server) async fn handle_page(
             live::stream_events(connection, &caller, language_of(&head.headers)).await
         }
         "" | "index.html" | "tail.html" | "grouptail.html" | "maintail.html" if is_page_method => {
-            let form = match Form::read(connection, head, body).await {
+            let form = match read_form(connection, head, body).await {
                 Ok(form) => form,
                 Err(status) => return HandlerResponse::Fatal(status),
             };
@@ -102,7 +96,7 @@ pub(in crate::server) async fn handle_page(
             let Some(_large) = large else {
                 return HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE);
             };
-            let request = PageRequest::of(head);
+            let request = page_request(head);
             match page {
                 "tail.html" => log::process_log_page(connection, caller, &request, &form).await,
                 "grouptail.html" => {
@@ -129,19 +123,20 @@ pub(in crate::server) async fn handle_page(
         _ if is_page_method && FORM_PAGES.contains(&page) => {
             form_page(connection, caller, head, body, page).await
         }
-        "language" if head.method == Method::POST => match Form::read(connection, head, body).await
-        {
-            Ok(form) => choose_language(&form),
-            Err(status) => HandlerResponse::Fatal(status),
-        },
+        "language" if head.method == Method::POST => {
+            match read_form(connection, head, body).await {
+                Ok(form) => follow_language(&form),
+                Err(status) => HandlerResponse::Fatal(status),
+            }
+        }
         "actions" if head.method == Method::POST => {
-            let form = match Form::read(connection, head, body).await {
+            let form = match read_form(connection, head, body).await {
                 Ok(form) => form,
                 Err(status) => return HandlerResponse::Fatal(status),
             };
             actions::handle_form(connection, caller, head, &form).await
         }
-        _ => assets::serve_asset(connection, head, page),
+        _ => static_files::serve_asset(connection, head, page),
     };
     if is_head { head_of(answer) } else { answer }
 }
@@ -154,7 +149,7 @@ async fn form_page(
     body: &mut Incoming,
     page: &str,
 ) -> HandlerResponse {
-    let form = match Form::read(connection, head, body).await {
+    let form = match read_form(connection, head, body).await {
         Ok(form) => form,
         Err(status) => return HandlerResponse::Fatal(status),
     };
@@ -166,13 +161,25 @@ async fn form_page(
     }
 }
 
+/// Answers `POST /language`: keeps the choice in a cookie and returns to the page. It changes nothing but the cookie, so
+/// it needs no token.
+fn follow_language(form: &Form) -> HandlerResponse {
+    match choose_language(form) {
+        Some((cookie, location)) => {
+            let headers = vec![(header::SET_COOKIE, cookie)];
+            redirect_with(StatusCode::SEE_OTHER, location, headers)
+        }
+        None => HandlerResponse::Error(StatusCode::BAD_REQUEST),
+    }
+}
+
 /// Turns a response into the response to HEAD: the same without its body.
 // Differs: Supervisor supports HEAD for files only and answers 404 for its pages.
-fn head_of(mut answer: HandlerResponse) -> HandlerResponse {
-    if let HandlerResponse::Made(made) = &mut answer
-        && let CustomBody::Whole(body) = &made.body
-    {
-        made.body = CustomBody::None(Some(body.len()));
+fn head_of(answer: HandlerResponse) -> HandlerResponse {
+    match answer {
+        HandlerResponse::Made(made) if matches!(made.body, HttpBody::Whole(_)) => {
+            made.without_body().into()
+        }
+        other => other,
     }
-    answer
 }

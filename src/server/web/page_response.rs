@@ -3,22 +3,15 @@
 use hyper::StatusCode;
 use hyper::header::{self, HeaderName};
 
+use crate::http_server::response::http_date;
 use crate::server::http::response::{self, HandlerResponse, custom_response};
-
-/// Content security policy: load only from this server, nothing inline, never shown in a frame.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-                                       connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+use crate::web::page_response::{HTML, PROTECTION};
 
 /// An HTML page with the headers that every page has.
 pub(super) fn html_page(status: StatusCode, html: maud::Markup) -> HandlerResponse {
     let mut headers = no_cache_headers();
     headers.extend(protection_headers());
-    custom_response(
-        status,
-        "text/html;charset=utf-8",
-        headers,
-        html.into_string(),
-    )
+    custom_response(status, HTML, headers, html.into_string())
 }
 
 /// The headers that prevent caching.
@@ -26,22 +19,15 @@ fn no_cache_headers() -> Vec<(HeaderName, String)> {
     vec![
         (header::PRAGMA, "no-cache".to_owned()),
         (header::CACHE_CONTROL, "no-cache".to_owned()),
-        (header::EXPIRES, response::http_date(0)),
+        (header::EXPIRES, http_date(0)),
     ]
 }
 
 /// The headers that protect against clickjacking, type guessing and injected content.
-// Differs: Supervisor sends none of them, so any site may show its page in a frame.
 pub(super) fn protection_headers() -> Vec<(HeaderName, String)> {
-    [
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // For browsers that do not know frame-ancestors.
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (header::REFERRER_POLICY, "same-origin"),
-    ]
-    .map(|(name, value)| (name, value.to_owned()))
-    .into()
+    PROTECTION
+        .map(|(name, value)| (name, value.to_owned()))
+        .into()
 }
 
 /// An answer to a script.

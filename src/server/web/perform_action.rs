@@ -4,14 +4,49 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::action_outcome::{ActionOutcome, outcome};
-use super::page_actions::{ActionTarget, PageAction};
-use super::texts::Language;
+use super::action_outcome::outcome;
 use crate::api::xmlrpc::RpcValue;
 use crate::api::{BoundCall, Caller, Fault, FaultCode, Reply, TargetResult, find_method};
 use crate::control::ControlHandle;
 use crate::domain::{GroupName, Namespec, ProcessName};
 use crate::server::http::connection::HttpConnection;
+use crate::web::action_outcome::ActionOutcome;
+use crate::web::page_actions::{ActionTarget, PageAction};
+use crate::web::texts::Language;
+
+/// The methods of an action.
+pub(super) struct ActionMethods {
+    /// For one process or group, in the order in which they are called.
+    pub(super) one: &'static [&'static str],
+    /// For all processes.
+    pub(super) all: &'static [&'static str],
+}
+
+/// The methods of an action of the page.
+pub(super) fn methods_of(action: &PageAction) -> ActionMethods {
+    let (one, all): (&[&str], &[&str]) = match action.name {
+        "start" => (
+            &["supervisor.startProcess"],
+            &["supervisor.startAllProcesses"],
+        ),
+        "restart" => (
+            &["supervisor.stopProcess", "supervisor.startProcess"],
+            &[
+                "supervisor.stopAllProcesses",
+                "supervisor.startAllProcesses",
+            ],
+        ),
+        "stop" => (
+            &["supervisor.stopProcess"],
+            &["supervisor.stopAllProcesses"],
+        ),
+        _ => (
+            &["supervisor.clearProcessLogs"],
+            &["supervisor.clearAllProcessLogs"],
+        ),
+    };
+    ActionMethods { one, all }
+}
 
 /// Maximum number of selected processes on which an action works at the same time.
 const AT_ONCE: usize = 1024;
@@ -74,9 +109,9 @@ pub(super) async fn perform_action(
         }
         ActionTarget::One { .. } | ActionTarget::Group(_) => {
             let text = target.to_text();
-            call_in_order(control, caller, action.one, Some(&text)).await
+            call_in_order(control, caller, methods_of(action).one, Some(&text)).await
         }
-        ActionTarget::All => call_in_order(control, caller, action.all, None).await,
+        ActionTarget::All => call_in_order(control, caller, methods_of(action).all, None).await,
         ActionTarget::Selected(names) => Ok(Reply::Results(
             perform_on(control, caller, action, names).await,
         )),
@@ -96,7 +131,7 @@ async fn perform_on(
         let mut tasks = JoinSet::new();
         for (at, name) in part.iter().enumerate() {
             let (control, caller, name) = (control.clone(), caller.clone(), name.clone());
-            let methods = action.one;
+            let methods = methods_of(action).one;
             tasks.spawn(async move {
                 let done = call_in_order(&control, &caller, methods, Some(&name)).await;
                 (at, results_of(&name, done))

@@ -3,32 +3,10 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::texts::{Language, Text};
 use crate::api::ProcessView;
 use crate::domain::{ExitReason, ExitStatus, ProcessState};
-
-/// The word for a state.
-pub(super) const fn state_text(state: ProcessState) -> Text {
-    match state {
-        ProcessState::Running => Text::StateRunning,
-        ProcessState::Starting => Text::StateStarting,
-        ProcessState::Backoff => Text::StateBackoff,
-        ProcessState::Stopping => Text::StateStopping,
-        ProcessState::Fatal => Text::StateFatal,
-        ProcessState::Exited => Text::StateExited,
-        ProcessState::Stopped => Text::StateStopped,
-        ProcessState::Unknown => Text::StateUnknown,
-    }
-}
-
-/// The word for the health whose badge has this name.
-pub(super) fn health_text(badge: &str) -> Text {
-    match badge {
-        "" => Text::HealthNone,
-        "unhealthy" => Text::HealthUnhealthy,
-        _ => Text::HealthHealthy,
-    }
-}
+use crate::web::row_text::format_time;
+use crate::web::texts::{Language, Text};
 
 /// What the state of a process is about. It contains points in time, never durations, which would have to be sent to the
 /// page again and again.
@@ -113,18 +91,6 @@ pub(super) fn exit_reason(reason: &ExitReason, language: Language) -> String {
     }
 }
 
-/// A point in time as `format` writes it. `None`: it is outside the range of the calendar.
-pub(super) fn format_time(
-    seconds: i64,
-    format: Text,
-    zone: &TimeZone,
-    language: Language,
-) -> Option<String> {
-    let time = Timestamp::from_second(seconds).ok()?;
-    let time = time.to_zoned(zone.clone());
-    Some(time.strftime(language.say(format)).to_string())
-}
-
 /// The exit status, short enough for a column: only the signal if there was one.
 fn short_exit_status(status: ExitStatus, language: Language) -> String {
     match status {
@@ -142,33 +108,13 @@ fn short_exit_status(status: ExitStatus, language: Language) -> String {
     }
 }
 
-/// Formats seconds in the two largest units. The page's script formats them the same way.
-pub(super) fn format_uptime(seconds: u64, language: Language) -> String {
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => language.fill(Text::SpanSeconds, &[&seconds]),
-        (0, 0, minutes) => language.fill(Text::SpanMinutes, &[&minutes, &(seconds % 60)]),
-        (0, hours, minutes) => language.fill(Text::SpanHours, &[&hours, &minutes]),
-        (days, hours, _) => language.fill(Text::SpanDays, &[&days, &hours]),
-    }
-}
-
-/// Formats how long ago something was, in its largest unit. The page's script formats it the same way.
-pub(super) fn format_age(seconds: u64, language: Language) -> String {
-    match seconds {
-        0..60 => language.say(Text::AgeNow).to_owned(),
-        60..3600 => language.fill(Text::AgeMinutes, &[&(seconds / 60)]),
-        3600..86_400 => language.fill(Text::AgeHours, &[&(seconds / 3600)]),
-        _ => language.fill(Text::AgeDays, &[&(seconds / 86_400)]),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::{Signal, SpawnError};
     use crate::server::calls::last_exit as status;
     use crate::server::calls::process_members::tests::cat;
+    use crate::web::row_text::state_text;
 
     #[test]
     fn exit_reasons_are_described() {
@@ -221,29 +167,6 @@ mod tests {
             // The same as in the table of `status -v`.
             assert_eq!(status::last_exit(&view, &TimeZone::UTC), expected);
         }
-    }
-
-    #[test]
-    fn durations_are_shortened() {
-        let seconds = [
-            (5, "5 s"),
-            (65, "1 min 5 s"),
-            (3_700, "1 h 1 min"),
-            (200_000, "2 d 7 h"),
-        ];
-        for (given, expected) in seconds {
-            assert_eq!(format_uptime(given, Language::English), expected);
-        }
-        let ages = [
-            (59, "just now"),
-            (60, "1 min ago"),
-            (7_300, "2 h ago"),
-            (200_000, "2 d ago"),
-        ];
-        for (given, expected) in ages {
-            assert_eq!(format_age(given, Language::English), expected);
-        }
-        assert_eq!(format_uptime(3_700, Language::Chinese), "1 小时 1 分");
     }
 
     #[test]

@@ -6,23 +6,26 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use maud::{Markup, html};
 
-use super::form::Form;
-use super::language::PageRequest;
 use super::links;
-use super::page::{Frame, PageKey, STATUS};
+use super::page::{STATUS, UPDATE, frame, group_address, page_request, process_address};
 use super::page_response::html_page;
-use super::row::ProcessRow;
-use super::table::ProcessTable;
-use super::table_view::TableView;
-use super::texts::Text;
-use super::toolbar::render_toolbar;
-use crate::api::{Caller, Permission, ProcessView};
+use super::row::process_row;
+use crate::api::{Caller, Permission};
 use crate::domain::ProcessState;
 use crate::http_server::blocking_pool::run_blocking;
+use crate::http_server::percent_encoding::url_quoted;
 use crate::server::calls::process_list::{list_processes, usage_targets};
 use crate::server::calls::process_report::may_for_all;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::HandlerResponse;
+use crate::web::form::Form;
+use crate::web::frame::PageKey;
+use crate::web::language::PageRequest;
+use crate::web::row::ProcessRow;
+use crate::web::table::{ProcessTable, TableLinks};
+use crate::web::table_view::TableView;
+use crate::web::texts::Text;
+use crate::web::toolbar::render_toolbar;
 
 /// The keys of the page.
 const KEYS: &[PageKey] = &[
@@ -40,6 +43,13 @@ const KEYS: &[PageKey] = &[
 /// Approximate memory use of one process while its row is rendered, in bytes.
 const PAGE_BYTES: usize = 2 << 10;
 
+/// Where the names of the table lead.
+const LINKS: TableLinks = TableLinks {
+    process: process_address,
+    group: group_address,
+    group_logs: Some(|name| format!("grouptail.html?group={}", url_quoted(name))),
+};
+
 /// Answers `/` and `/index.html`.
 pub(super) async fn status_page(
     connection: &Arc<HttpConnection>,
@@ -55,7 +65,7 @@ pub(super) async fn status_page(
     }
     let message = form.get("message");
     let shown = StatusPage {
-        request: PageRequest::of(head),
+        request: page_request(head),
         view: TableView::of(form),
         message: message.map(str::to_owned),
         token: connection.token.text().to_owned(),
@@ -84,10 +94,10 @@ pub(super) async fn status_page(
             .iter()
             .map(|view| {
                 let usage = usages.get(&view.pid).copied();
-                ProcessRow::new(view, usage, &zone, shown.request.language)
+                process_row(view, usage, &zone, shown.request.language)
             })
             .collect::<Vec<_>>();
-        render_page(&shown, &views, &rows)
+        render_page(&shown, &rows)
     });
     let html = rendered.await;
     connection.shared.reclaim.count_freed(count * PAGE_BYTES);
@@ -107,7 +117,7 @@ struct StatusPage {
     may_update: bool,
 }
 
-fn render_page(shown: &StatusPage, views: &[ProcessView], rows: &[ProcessRow]) -> Markup {
+fn render_page(shown: &StatusPage, rows: &[ProcessRow]) -> Markup {
     let language = shown.request.language;
     let bar = html! {
         span.host { (shown.host) }
@@ -118,10 +128,13 @@ fn render_page(shown: &StatusPage, views: &[ProcessView], rows: &[ProcessRow]) -
         language,
         token: &shown.token,
         view: &shown.view,
+        can_act: true,
+        has_usage: true,
+        links: &LINKS,
     };
     let is_nothing_shown = !rows.iter().any(|row| shown.view.matches(row));
     let content = html! {
-        (render_toolbar(&table, views, rows, shown.may_update))
+        (render_toolbar(&table, rows, shown.may_update.then_some(UPDATE)))
         @if rows.is_empty() {
             div.empty {
                 p.first { (language.say(Text::NoPrograms)) }
@@ -133,24 +146,24 @@ fn render_page(shown: &StatusPage, views: &[ProcessView], rows: &[ProcessRow]) -
                 span { (language.fill(Text::NoMatch, &[&shown.view.filter])) }
                 " " a href=(shown.view.filtered("").address()) data-filter="" { (language.say(Text::ShowAll)) }
             }
-            (table.render(views, rows))
+            (table.render(rows))
         }
     };
     let way_on = shown.view.address();
-    Frame::new(&shown.request, page_title(shown, views))
+    frame(&shown.request, page_title(shown, rows))
         .current(STATUS)
-        .bar(bar)
+        .bar(&bar)
         .scripts(&["status.js"], KEYS)
         .message(shown.message.as_deref(), way_on)
         .render(&content)
 }
 
 /// The title: how many processes are FATAL, and the host.
-fn page_title(shown: &StatusPage, views: &[ProcessView]) -> String {
+fn page_title(shown: &StatusPage, rows: &[ProcessRow]) -> String {
     let language = shown.request.language;
     let title = format!("{} · {}", language.say(Text::StatusTitle), shown.host);
-    let is_fatal = |view: &&ProcessView| view.state == ProcessState::Fatal;
-    match views.iter().filter(is_fatal).count() {
+    let is_fatal = |row: &&ProcessRow| row.process_state == ProcessState::Fatal;
+    match rows.iter().filter(is_fatal).count() {
         0 => title,
         count => language.fill(Text::FatalTitle, &[&count, &title]),
     }

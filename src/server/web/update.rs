@@ -10,11 +10,9 @@ use maud::{Markup, html};
 use super::action_outcome::unexpected;
 use super::configuration::ConfigRequest;
 use super::csrf::forbidden;
-use super::form::Form;
 use super::page::UPDATE;
 use super::page_response::html_page;
 use super::perform_action::{ANSWER_WAIT, call_with, run_to_completion};
-use super::texts::Text;
 use crate::api::{Caller, Fault, FaultCode, Permission, Reply};
 use crate::config::diff::GroupAction;
 use crate::config::plan::{GroupPlan, KeyChange, ProgramPlan, UpdatePlan};
@@ -24,6 +22,8 @@ use crate::server::calls::process_report::may_for_all;
 use crate::server::calls::secrets::without_secrets;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::HandlerResponse;
+use crate::web::form::Form;
+use crate::web::texts::Text;
 
 /// Answers a request.
 pub(super) async fn handle_page(

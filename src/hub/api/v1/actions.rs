@@ -15,7 +15,7 @@ use crate::hub::api::json;
 use crate::hub::api::perform::{act_on_all, is_unchanged, visible};
 use crate::hub::fleet::{ActionResult, ActionTarget};
 use crate::hub::node::{Action, ActionError};
-use crate::hub::server::{HubBody, HubContext, HubResponse};
+use crate::hub::server::{HttpBody, HttpResponse, HubContext};
 
 /// Maximum number of processes of one request.
 const TARGETS_MAX: usize = 100_000;
@@ -137,7 +137,7 @@ async fn as_list(action: Action, mut results: mpsc::UnboundedReceiver<ActionResu
 }
 
 /// The results as lines. A client that goes away keeps further actions from beginning.
-fn as_lines(action: Action, mut results: mpsc::UnboundedReceiver<ActionResult>) -> HubResponse {
+fn as_lines(action: Action, mut results: mpsc::UnboundedReceiver<ActionResult>) -> HttpResponse {
     let (lines, body) = mpsc::channel(LINES_WAITING);
     tokio::spawn(async move {
         while let Some(result) = results.recv().await {
@@ -148,10 +148,10 @@ fn as_lines(action: Action, mut results: mpsc::UnboundedReceiver<ActionResult>) 
             }
         }
     });
-    HubResponse {
+    HttpResponse {
         status: StatusCode::OK,
         content_type: LINES,
         headers: Vec::new(),
-        body: HubBody::Stream(body),
+        body: HttpBody::Growing(body),
     }
 }

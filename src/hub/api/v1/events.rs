@@ -24,7 +24,7 @@ use crate::hub::api::json;
 use crate::hub::api::perform::visible;
 use crate::hub::fleet::{FleetChange, FleetItem, FleetSubscription};
 use crate::hub::node::{NodeView, ProcessView, WatchGuard};
-use crate::hub::server::{HubBody, HubContext, HubResponse, Principal};
+use crate::hub::server::{HttpBody, HttpResponse, HubContext, Principal};
 
 /// Maximum silence of a stream. The comment that ends it shows proxies and clients that the connection is alive. As
 /// often, the login of the client is checked again.
@@ -67,14 +67,14 @@ pub(in crate::hub::api) async fn events(hub: &Arc<HubContext>, call: Call) -> Re
         .is_some_and(|value| value == "true");
     let (parts, body) = mpsc::channel(PARTS_WAITING);
     tokio::spawn(stream.run(parts, with_snapshot));
-    Ok(HubResponse {
+    Ok(HttpResponse {
         status: StatusCode::OK,
         content_type: "text/event-stream",
         headers: vec![(
             HeaderName::from_static("x-accel-buffering"),
             "no".to_owned(),
         )],
-        body: HubBody::Stream(body),
+        body: HttpBody::Growing(body),
     })
 }
 

@@ -5,22 +5,22 @@ use serde::Serialize;
 
 use crate::hub::api::error::ApiError;
 use crate::hub::api::json::{JSON, text};
-use crate::hub::server::HubResponse;
+use crate::hub::server::HttpResponse;
 
 /// The result of a handler.
-pub(super) type Reply = Result<HubResponse, ApiError>;
+pub(super) type Reply = Result<HttpResponse, ApiError>;
 
 /// 200 with a value.
 pub(super) fn ok<T: Serialize>(value: &T) -> Reply {
-    Ok(HubResponse::new(StatusCode::OK, JSON, text(value)))
+    Ok(HttpResponse::new(StatusCode::OK, JSON, text(value)))
 }
 
 /// 201 with a value.
 pub(super) fn created<T: Serialize>(value: &T) -> Reply {
-    Ok(HubResponse::new(StatusCode::CREATED, JSON, text(value)))
+    Ok(HttpResponse::new(StatusCode::CREATED, JSON, text(value)))
 }
 
 /// 204.
 pub(super) fn done() -> Reply {
-    Ok(HubResponse::new(StatusCode::NO_CONTENT, JSON, ""))
+    Ok(HttpResponse::new(StatusCode::NO_CONTENT, JSON, ""))
 }

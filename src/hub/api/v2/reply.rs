@@ -5,14 +5,14 @@ use serde::Serialize;
 
 use crate::hub::api::error::ApiError;
 use crate::hub::api::json::{JSON, cesi_text};
-use crate::hub::server::HubResponse;
+use crate::hub::server::HttpResponse;
 
 /// The result of a handler.
-pub(super) type Reply = Result<HubResponse, ApiError>;
+pub(super) type Reply = Result<HttpResponse, ApiError>;
 
 /// 200 with a value, whose `status` must be `success`.
 pub(super) fn success<T: Serialize>(value: &T) -> Reply {
-    Ok(HubResponse::new(StatusCode::OK, JSON, cesi_text(value)))
+    Ok(HttpResponse::new(StatusCode::OK, JSON, cesi_text(value)))
 }
 
 /// 200 with a message.

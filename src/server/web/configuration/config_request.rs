@@ -8,15 +8,16 @@ use maud::html;
 use serde_json::Value;
 
 use super::super::confirmation::has_token;
-use super::super::form::Form;
-use super::super::language::PageRequest;
-use super::super::page::{Frame, PROGRAMS};
+use super::super::page::{PROGRAMS, frame, page_request};
 use super::super::page_response::{html_page, redirect};
-use super::super::texts::Text;
 use crate::api::{Caller, ConfigCall, Fault, FaultCode, PERMISSION_DENIED, Reply, find_method};
 use crate::http_server::percent_encoding::url_quoted;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::HandlerResponse;
+use crate::web::form::Form;
+use crate::web::frame::Frame;
+use crate::web::language::PageRequest;
+use crate::web::texts::Text;
 
 /// One request for a page about the configuration or about one process.
 pub(in crate::server) struct ConfigRequest<'a> {
@@ -36,7 +37,7 @@ impl<'a> ConfigRequest<'a> {
         Self {
             connection,
             caller,
-            request: PageRequest::of(head),
+            request: page_request(head),
             form,
         }
     }
@@ -75,7 +76,7 @@ impl ConfigRequest<'_> {
     }
 
     pub(in crate::server) fn frame(&self, title: &str) -> Frame<'_> {
-        Frame::new(&self.request, title)
+        frame(&self.request, title)
     }
 
     /// Returns to a page with a message.

@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::super::page::{PROGRAM, PROGRAMS};
 use super::super::page_response::html_page;
-use super::super::texts::Text;
 use super::config_request::{ConfigRequest, fault_text, text_of};
 use super::section_form::new_section;
 use crate::api::{Fault, FaultCode, PRESENT_VERSION, ProgramChange, ProgramEdit};
 use crate::server::http::response::HandlerResponse;
+use crate::web::texts::Text;
 
 /// The page. `None`: the edit was refused for another reason.
 pub(super) fn conflict_page(

@@ -5,13 +5,13 @@ use maud::{Markup, html};
 
 use super::super::page::{PROGRAM, PROGRAMS};
 use super::super::page_response::html_page;
-use super::super::texts::Text;
 use super::config_request::{ConfigRequest, text_of};
 use super::preview;
 use super::section_keys::key_texts;
 use crate::api::{ConfigCall, Fault};
 use crate::config::key::{ConfigKey, SectionKind, Topic, ValueKind};
 use crate::server::http::response::HandlerResponse;
+use crate::web::texts::Text;
 
 /// The keys above all others, in this order.
 const COMMON: [&str; 8] = [

@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use super::super::texts::Text;
 use super::config_request::{ConfigRequest, text_of};
 use crate::api::ConfigCall;
+use crate::web::texts::Text;
 
 /// Maximum number of hosts that are named.
 const NAMED_MAX: usize = 50;

@@ -20,11 +20,11 @@ use hyper::Method;
 use hyper::http::request::Parts;
 
 use super::csrf::forbidden;
-use super::form::Form;
 use super::page::{NACOS, PROGRAM, VERSIONS};
 use crate::api::Caller;
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::HandlerResponse;
+use crate::web::form::Form;
 pub(super) use config_request::ConfigRequest;
 
 /// Answers a request. `page`: one of the addresses above.

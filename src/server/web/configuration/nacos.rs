@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::super::page::{NACOS, VERSIONS};
 use super::super::page_response::html_page;
-use super::super::texts::Text;
 use super::config_request::{ConfigRequest, fault_text, text_of};
 use super::item_hosts::item_hosts;
 use crate::api::{ConfigCall, Fault, FaultCode, Request, find_method};
 use crate::server::http::response::HandlerResponse;
+use crate::web::texts::Text;
 
 /// The text fields: the key, its label and a hint.
 const FIELDS: [(&str, Text, &str); 5] = [

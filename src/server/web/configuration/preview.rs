@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::super::page::{PROGRAM, PROGRAMS};
 use super::super::page_response::{html_page, json_response};
-use super::super::texts::Text;
 use super::config_request::{ConfigRequest, fault_text, text_of};
 use super::conflict::conflict_page;
 use super::item_hosts::item_hosts;
@@ -16,6 +15,7 @@ use crate::api::{ConfigCall, Fault, FaultCode, PRESENT_VERSION, ProgramChange, P
 use crate::config::edit::MASK;
 use crate::config::key::SectionKind;
 use crate::server::http::response::HandlerResponse;
+use crate::web::texts::Text;
 
 /// Answers POST: shows the changes, or writes them if the user has seen them.
 pub(super) async fn handle(request: &ConfigRequest<'_>) -> Result<HandlerResponse, Fault> {

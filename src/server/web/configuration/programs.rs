@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::super::page::{NACOS, PROGRAM, PROGRAMS};
 use super::super::page_response::html_page;
-use super::super::texts::Text;
 use super::config_request::{ConfigRequest, text_of};
 use crate::api::{ConfigCall, Fault};
 use crate::http_server::percent_encoding::url_quoted;
 use crate::server::http::response::HandlerResponse;
+use crate::web::texts::Text;
 
 /// Shows the list.
 pub(super) async fn show(request: &ConfigRequest<'_>) -> Result<HandlerResponse, Fault> {

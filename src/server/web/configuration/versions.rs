@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use super::super::page::{NACOS, VERSIONS};
 use super::super::page_response::html_page;
-use super::super::texts::Text;
 use super::config_request::{ConfigRequest, text_of};
 use super::item_hosts::item_hosts;
 use crate::api::{ConfigCall, Fault, FaultCode};
 use crate::http_server::percent_encoding::url_quoted;
 use crate::server::http::response::HandlerResponse;
+use crate::web::texts::Text;
 
 /// Maximum number of versions in the list.
 const LISTED_MAX: usize = 200;

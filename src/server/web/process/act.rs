@@ -2,19 +2,20 @@
 
 use hyper::StatusCode;
 
-use super::super::action_outcome::{ActionOutcome, fault_text};
+use super::super::action_outcome::fault_text;
 use super::super::configuration::ConfigRequest;
-use super::super::form::Form;
 use super::super::page::{group_address, process_address};
-use super::super::page_actions::{ActionTarget, find_action};
 use super::super::page_response::redirect;
 use super::super::perform_action::{call_with, perform_action, run_to_completion};
-use super::super::texts::{Language, Text};
 use crate::api::Fault;
 use crate::api::xmlrpc::RpcValue;
 use crate::domain::Namespec;
 use crate::http_server::percent_encoding::url_quoted;
 use crate::server::http::response::HandlerResponse;
+use crate::web::action_outcome::ActionOutcome;
+use crate::web::form::Form;
+use crate::web::page_actions::{ActionTarget, find_action};
+use crate::web::texts::{Language, Text};
 
 /// Performs an action, and returns to the page with a message.
 pub(super) async fn act(request: &ConfigRequest<'_>) -> HandlerResponse {

@@ -3,14 +3,14 @@
 use maud::{Markup, html};
 
 use super::super::page::PROCESS;
-use super::super::page_actions::PAGE_ACTIONS;
-use super::super::row::is_enabled;
-use super::super::table::clear_question;
-use super::super::texts::Text;
 use super::process_page::ProcessPage;
+use crate::web::page_actions::PAGE_ACTIONS;
+use crate::web::row::is_enabled;
+use crate::web::table::clear_question;
+use crate::web::texts::Text;
 
 /// The signals that are offered.
-pub(in crate::server) const SIGNALS: [&str; 10] = [
+const SIGNALS: [&str; 10] = [
     "HUP", "USR1", "USR2", "INT", "QUIT", "TERM", "WINCH", "STOP", "CONT", "KILL",
 ];
 

@@ -3,11 +3,11 @@
 use maud::{Markup, html};
 
 use super::super::page::PROGRAM;
-use super::super::texts::Text;
 use super::process_page::ProcessPage;
 use crate::config::key::SectionKind;
 use crate::http_server::percent_encoding::url_quoted;
 use crate::server::calls::effective_config::{EffectiveKey, effective_keys};
+use crate::web::texts::Text;
 
 pub(super) fn keys(page: &ProcessPage<'_>) -> Markup {
     let details = &page.report.details;

@@ -3,11 +3,11 @@
 use maud::{Markup, html};
 
 use super::super::page::process_address;
-use super::super::row_text::state_text;
-use super::super::texts::Text;
 use super::process_page::ProcessPage;
 use crate::api::DependencyNeed;
 use crate::domain::ProcessState;
+use crate::web::row_text::state_text;
+use crate::web::texts::Text;
 
 pub(super) fn dependencies(page: &ProcessPage<'_>) -> Markup {
     let details = &page.report.details;

@@ -3,11 +3,12 @@
 
 use maud::{Markup, html};
 
-use super::super::row_text::{exit_reason, format_time, format_uptime, state_text};
-use super::super::texts::Text;
+use super::super::row_text::exit_reason;
 use super::dependencies::tone;
 use super::process_page::ProcessPage;
 use crate::api::{EndedInstance, StateEntry};
+use crate::web::row_text::{format_time, format_uptime, state_text};
+use crate::web::texts::Text;
 
 /// Durations below this are shown with fractions of a second.
 const MILLIS_MAX: u64 = 10_000;

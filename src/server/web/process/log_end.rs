@@ -3,13 +3,13 @@
 use maud::{Markup, html};
 
 use super::super::configuration::ConfigRequest;
-use super::super::texts::Text;
 use super::process_page::ProcessPage;
 use crate::api::{LogRef, Permission, Reply, Request};
 use crate::control;
 use crate::domain::Channel;
 use crate::http_server::percent_encoding::url_quoted;
 use crate::server::calls::log_parts;
+use crate::web::texts::Text;
 
 /// Number of bytes that are read.
 const BYTES: i64 = 8 << 10;

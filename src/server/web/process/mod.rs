@@ -20,18 +20,17 @@ use maud::{Markup, html};
 
 use super::configuration::ConfigRequest;
 use super::csrf::forbidden;
-use super::form::Form;
-use super::page::{Frame, PageKey, process_address};
+use super::page::{frame, process_address};
 use super::page_response::html_page;
-use super::row::ProcessRow;
-use super::texts::Text;
+use super::row::process_row;
 use crate::api::{Caller, FaultCode, Permission};
 use crate::domain::Namespec;
 use crate::server::calls::process_report::{ReportSource, may, may_for_all};
 use crate::server::http::connection::HttpConnection;
 use crate::server::http::response::HandlerResponse;
-#[cfg(test)]
-pub(super) use buttons::SIGNALS;
+use crate::web::form::Form;
+use crate::web::frame::PageKey;
+use crate::web::texts::Text;
 use process_page::{PageRights, ProcessPage};
 
 /// The keys of the page.
@@ -73,7 +72,7 @@ async fn show(request: &ConfigRequest<'_>) -> HandlerResponse {
     let name = Namespec::print(group, process);
     let rights = |permission| may(&request.caller, permission, group, process);
     let zone = crate::sys::time_zone();
-    let row = ProcessRow::new(view, report.usage, &zone, language);
+    let row = process_row(view, report.usage, &zone, language);
     let page = ProcessPage {
         language,
         report: &report,
@@ -94,7 +93,7 @@ async fn show(request: &ConfigRequest<'_>) -> HandlerResponse {
     let host = connection.shared.host_names.first();
     let host = host.map_or("", String::as_str);
     let title = format!("{name} · {} · {host}", row.state_word);
-    let frame = Frame::new(&request.request, title)
+    let frame = frame(&request.request, title)
         .scripts(&["process.js"], KEYS)
         .message(request.form.get("message"), process_address(&name));
     html_page(StatusCode::OK, frame.render(&content))
@@ -124,6 +123,6 @@ fn unknown(request: &ConfigRequest<'_>) -> HandlerResponse {
         h1 { (title) }
         p { a href="./" { (request.say(Text::ToStatusPage)) } }
     };
-    let frame = Frame::new(&request.request, title);
+    let frame = frame(&request.request, title);
     html_page(StatusCode::NOT_FOUND, frame.render_plain(&content))
 }

@@ -3,12 +3,13 @@
 use maud::{Markup, html};
 
 use super::super::page::{PROCESS, PROGRAM, group_address};
-use super::super::row_text::{format_age, format_time, format_uptime, last_exit};
-use super::super::texts::Text;
+use super::super::row_text::last_exit;
 use super::process_page::ProcessPage;
 use crate::config::key::SectionKind;
 use crate::config::spec::NUMPROCS_MAX;
 use crate::http_server::percent_encoding::url_quoted;
+use crate::web::row_text::{format_age, format_time, format_uptime};
+use crate::web::texts::Text;
 
 /// The name, the state and what it is about.
 pub(super) fn head(page: &ProcessPage<'_>) -> Markup {

@@ -4,9 +4,9 @@ use std::fmt::Display;
 
 use jiff::tz::TimeZone;
 
-use super::super::row::ProcessRow;
-use super::super::texts::{Language, Text};
 use crate::server::calls::process_report::ProcessReport;
+use crate::web::row::ProcessRow;
+use crate::web::texts::{Language, Text};
 
 /// What the caller may do with the process. Pages show no buttons for the rest.
 #[derive(Debug, Clone, Copy)]

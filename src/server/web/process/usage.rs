@@ -2,13 +2,13 @@
 
 use maud::{Markup, html};
 
-use super::super::row::{format_percent, format_size};
-use super::super::texts::Text;
 use super::process_page::ProcessPage;
 use super::sparkline::sparkline;
 use crate::server::calls::cgroup_usage::{CgroupUsage, PRESSURES};
 use crate::server::calls::process_report::limits;
 use crate::sys;
+use crate::web::row::{format_percent, format_size};
+use crate::web::texts::Text;
 
 pub(super) fn usage(page: &ProcessPage<'_>) -> Markup {
     let report = page.report;

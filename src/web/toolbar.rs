@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::page::UPDATE;
 use super::page_actions::PAGE_ACTIONS;
 use super::row::ProcessRow;
 use super::row_text::state_text;
 use super::table::ProcessTable;
 use super::table_view::{FILTER_MAX, SortColumn, TableView};
 use super::texts::Text;
-use crate::api::ProcessView;
 use crate::domain::ProcessState;
 
 /// The states in the order of their counts.
@@ -27,17 +25,16 @@ const STATES: [ProcessState; 8] = [
 ];
 
 /// `may_update`: whether the caller may update the configuration.
-pub(super) fn render_toolbar(
+pub(crate) fn render_toolbar(
     table: &ProcessTable<'_>,
-    views: &[ProcessView],
     rows: &[ProcessRow],
-    may_update: bool,
+    update: Option<&str>,
 ) -> Markup {
     let language = table.language;
     html! {
         div.tools {
-            (render_counts(table, views))
-            (render_orders(table, views))
+            (render_counts(table, rows))
+            (render_orders(table, rows))
             form #search method="get" action="./" role="search" {
                 @for (name, value) in table.view.filtered("").parameters() {
                     input type="hidden" name=(name) value=(value);
@@ -46,31 +43,31 @@ pub(super) fn render_toolbar(
                     aria-label=(language.say(Text::FilterLabel)) autocomplete="off" maxlength=(FILTER_MAX);
                 noscript { button { (language.say(Text::Filter)) } }
             }
-            @if !views.is_empty() {
+            @if !rows.is_empty() && table.can_act {
                 form.everything method="post" action="actions" {
                     input type="hidden" name="token" value=(table.token);
                     @for action in PAGE_ACTIONS.iter().filter(|action| action.name != "clear" || rows.iter().any(|row| row.has_log)) {
-                        @let ask = language.fill(Text::AllQuestion, &[&language.say(action.label), &views.len()]);
+                        @let ask = language.fill(Text::AllQuestion, &[&language.say(action.label), &rows.len()]);
                         button class=(action.name) name="do" value={ (action.name) " *" } data-ask=(ask)
                             data-these=(action.label_these.name()) { (language.say(action.label_all)) }
                     }
                 }
             }
-            @if may_update { a.button #update href=(UPDATE) { (language.say(Text::UpdateLink)) } }
+            @if let Some(update) = update { a.button #update href=(update) { (language.say(Text::UpdateLink)) } }
         }
     }
 }
 
 /// How many processes are in each state. Each count is a filter.
-fn render_counts(table: &ProcessTable<'_>, views: &[ProcessView]) -> Markup {
+fn render_counts(table: &ProcessTable<'_>, rows: &[ProcessRow]) -> Markup {
     let language = table.language;
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for view in views {
-        *counts.entry(view.state.name()).or_default() += 1;
+    for row in rows {
+        *counts.entry(row.process_state.name()).or_default() += 1;
     }
     html! {
         nav #counts aria-label=(language.say(Text::States)) {
-            a href=(table.view.filtered("").address()) data-filter="" { b { (views.len()) } (language.say(Text::CountOfProcesses)) }
+            a href=(table.view.filtered("").address()) data-filter="" { b { (rows.len()) } (language.say(Text::CountOfProcesses)) }
             @for state in STATES {
                 @let word = state.name().to_ascii_lowercase();
                 @let count = counts.get(state.name()).copied().unwrap_or(0);
@@ -83,7 +80,7 @@ fn render_counts(table: &ProcessTable<'_>, views: &[ProcessView]) -> Markup {
 }
 
 /// The orders of the table.
-fn render_orders(table: &ProcessTable<'_>, views: &[ProcessView]) -> Markup {
+fn render_orders(table: &ProcessTable<'_>, rows: &[ProcessRow]) -> Markup {
     let language = table.language;
     let view = table.view;
     let by_group = TableView {
@@ -101,11 +98,9 @@ fn render_orders(table: &ProcessTable<'_>, views: &[ProcessView]) -> Markup {
         true => Text::UnfoldGroups,
         false => Text::FoldGroups,
     };
-    let has_groups = views
-        .iter()
-        .any(|view| view.group.as_str() != view.name.as_str());
+    let has_groups = rows.iter().any(|row| row.names.0 != row.names.1);
     html! {
-        @if !views.is_empty() {
+        @if !rows.is_empty() {
             nav #orders aria-label=(language.say(Text::Order)) {
                 @if !is_failing_first {
                     a #failing href=(by_group.sorted(SortColumn::State).address()) { (language.say(Text::FailingFirst)) }

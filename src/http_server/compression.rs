@@ -10,10 +10,9 @@ use flate2::write::GzEncoder;
 use hyper::Method;
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap};
-use hyper::http::request::Parts;
 
-use super::response::{CustomBody, CustomResponse, HandlerResponse};
-use crate::http_server::blocking_pool::run_blocking;
+use super::blocking_pool::run_blocking;
+use super::response::{HttpBody, HttpResponse};
 
 /// Sizes of bodies that are compressed, in bytes. Smaller ones fit into one packet, larger ones would occupy a thread for
 /// long.
@@ -21,34 +20,28 @@ const SIZES: std::ops::RangeInclusive<usize> = 1 << 10..=32 << 20;
 /// Size up to which a body is compressed at once, in bytes. Larger ones are compressed on another thread.
 const AT_ONCE_MAX: usize = 16 << 10;
 
-/// Returns the answer, compressed if the client accepts that and it is worth it.
-pub(super) async fn compress_answer(answer: HandlerResponse, head: &Parts) -> HandlerResponse {
-    if head.method != Method::GET || !accepts_gzip(&head.headers) || is_foreign(&head.headers) {
-        return answer;
+/// Returns the response to a request, compressed if the client accepts that and it is worth it.
+pub(crate) async fn compress_response(
+    mut response: HttpResponse,
+    method: &Method,
+    headers: &HeaderMap,
+) -> HttpResponse {
+    if *method != Method::GET || !accepts_gzip(headers) || is_foreign(headers) {
+        return response;
     }
-    let mut made = match answer {
-        HandlerResponse::Full(content_type, body) => Box::new(CustomResponse {
-            status: hyper::StatusCode::OK,
-            content_type,
-            headers: Vec::new(),
-            body: CustomBody::Whole(body),
-        }),
-        HandlerResponse::Made(made) => made,
-        other => return other,
-    };
-    if let CustomBody::Whole(body) = &made.body
+    if let HttpBody::Whole(body) = &response.body
         && SIZES.contains(&body.len())
-        && is_text(made.content_type)
+        && is_text(response.content_type)
     {
-        made.headers
-            .push((header::VARY, "Accept-Encoding".to_owned()));
+        let vary = (header::VARY, "Accept-Encoding".to_owned());
+        response.headers.push(vary);
         if let Some(gzip) = gzip_of(body.clone()).await {
-            made.body = CustomBody::Whole(gzip);
-            made.headers
-                .push((header::CONTENT_ENCODING, "gzip".to_owned()));
+            response.body = HttpBody::Whole(gzip);
+            let coding = (header::CONTENT_ENCODING, "gzip".to_owned());
+            response.headers.push(coding);
         }
     }
-    HandlerResponse::Made(made)
+    response
 }
 
 /// The compressed body. `None`: it is not smaller.
@@ -104,63 +97,51 @@ fn is_foreign(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::http::response::custom_response;
     use hyper::StatusCode;
+    use hyper::header::HeaderValue;
     use std::io::Read as _;
     use tokio::runtime::Builder;
 
+    /// The body of the response to a request with these headers, and whether it is compressed.
     fn answer(
-        headers: &[(&'static str, &'static str)],
-        answer: HandlerResponse,
-    ) -> HandlerResponse {
-        let mut request = hyper::Request::get("/");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
+        given: &[(&'static str, &'static str)],
+        content_type: &'static str,
+        body: Vec<u8>,
+    ) -> (Bytes, bool) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in given {
+            headers.insert(*name, HeaderValue::from_static(value));
         }
-        let head = request.body(()).expect("valid").into_parts().0;
+        let response = HttpResponse::new(StatusCode::OK, content_type, body);
         let runtime = Builder::new_current_thread().build().expect("runtime");
-        runtime.block_on(compress_answer(answer, &head))
-    }
-
-    /// The body, and whether it is compressed.
-    fn body_of(answer: HandlerResponse) -> (Bytes, bool) {
-        match answer {
-            HandlerResponse::Made(made) => {
-                let mut headers = made.headers.iter();
-                let is_gzip = headers.any(|(name, _)| name == header::CONTENT_ENCODING);
-                match made.body {
-                    CustomBody::Whole(body) => (body, is_gzip),
-                    CustomBody::None(_) | CustomBody::Growing(_) => panic!("no body"),
-                }
-            }
-            HandlerResponse::Full(_, body) => (body, false),
-            _ => panic!("another answer"),
+        let response = runtime.block_on(compress_response(response, &Method::GET, &headers));
+        let mut named = response.headers.iter();
+        let is_gzip = named.any(|(name, _)| name == header::CONTENT_ENCODING);
+        match response.body {
+            HttpBody::Whole(body) => (body, is_gzip),
+            HttpBody::None(_) | HttpBody::Growing(_) => panic!("no body"),
         }
     }
 
-    fn page(length: usize) -> HandlerResponse {
-        custom_response(
-            StatusCode::OK,
-            "text/html;charset=utf-8",
-            Vec::new(),
-            "abcdefgh".repeat(length / 8),
-        )
+    const PAGE: &str = "text/html;charset=utf-8";
+
+    fn page(length: usize) -> Vec<u8> {
+        "abcdefgh".repeat(length / 8).into_bytes()
     }
 
     #[test]
     fn long_texts_are_compressed_for_those_who_accept_it() {
         let accept = ("accept-encoding", "br, gzip;q=0.5");
         for length in [1 << 10, 100 << 10] {
-            let (body, is_gzip) = body_of(answer(&[accept], page(length)));
+            let (body, is_gzip) = answer(&[accept], PAGE, page(length));
             assert!(is_gzip && body.len() < length, "{length}");
-            let mut text = String::new();
+            let mut text = Vec::new();
             flate2::read::GzDecoder::new(&*body)
-                .read_to_string(&mut text)
+                .read_to_end(&mut text)
                 .expect("gzip");
-            assert_eq!(text, "abcdefgh".repeat(length / 8));
+            assert_eq!(text, page(length));
         }
-        let full = HandlerResponse::Full("application/json", Bytes::from(vec![b'1'; 5000]));
-        assert!(body_of(answer(&[accept], full)).1);
+        assert!(answer(&[accept], "application/json", vec![b'1'; 5000]).1);
     }
 
     #[test]
@@ -173,12 +154,11 @@ mod tests {
             &[("accept-encoding", "br")],
             &[gzip, cross],
         ] {
-            assert!(!body_of(answer(headers, page(4096))).1, "{headers:?}");
+            assert!(!answer(headers, PAGE, page(4096)).1, "{headers:?}");
         }
-        assert!(!body_of(answer(&[gzip], page(1000))).1);
-        let image = HandlerResponse::Full("image/png", Bytes::from(vec![0; 5000]));
-        assert!(!body_of(answer(&[gzip], image)).1);
-        let scrape = HandlerResponse::Full("text/event-stream", Bytes::from(vec![0; 5000]));
-        assert!(!body_of(answer(&[gzip], scrape)).1);
+        assert!(!answer(&[gzip], PAGE, page(1000)).1);
+        for kind in ["image/png", "text/event-stream"] {
+            assert!(!answer(&[gzip], kind, vec![0; 5000]).1, "{kind}");
+        }
     }
 }

@@ -16,7 +16,7 @@ const ESCAPE: char = '\u{1b}';
 
 /// How characters are drawn.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct TextStyle {
+pub(crate) struct TextStyle {
     /// The colour of the characters, 0 to 15. `None`: that of the page.
     front: Option<u8>,
     /// The colour behind them, 0 to 7. `None`: that of the page.
@@ -27,7 +27,7 @@ pub(super) struct TextStyle {
 
 impl TextStyle {
     /// The classes in the style sheet, separated by blanks. Empty: the style of the page.
-    pub(super) fn classes(self) -> String {
+    pub(crate) fn classes(self) -> String {
         let mut classes = Vec::new();
         classes.extend(self.front.map(|colour| format!("f{colour}")));
         classes.extend(self.back.map(|colour| format!("b{colour}")));
@@ -149,9 +149,9 @@ enum Reading {
 
 /// A text without escape sequences, and its styles.
 #[derive(Debug, Default)]
-pub(super) struct StyledText {
+pub(crate) struct StyledText {
     /// The text. Its lines end with `\n`.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// Where the style changes: the offset in the text, in bytes, and the style from there.
     changes: Vec<(usize, TextStyle)>,
     style: TextStyle,
@@ -164,7 +164,7 @@ pub(super) struct StyledText {
 
 impl StyledText {
     /// Reads a text. A control sequence that its end cuts off is left out.
-    pub(super) fn parse(raw: &str) -> Self {
+    pub(crate) fn parse(raw: &str) -> Self {
         let mut parsed = Self {
             text: String::with_capacity(raw.len()),
             ..Self::default()
@@ -179,12 +179,12 @@ impl StyledText {
     }
 
     /// The classes of the style at the end, with which following text begins.
-    pub(super) fn last_classes(&self) -> String {
+    pub(crate) fn last_classes(&self) -> String {
         self.style.classes()
     }
 
     /// The beginning of a control sequence that the end cuts off, without ESC. `None`: the text ends with a character.
-    pub(super) fn unfinished(&self) -> Option<String> {
+    pub(crate) fn unfinished(&self) -> Option<String> {
         match self.reading {
             Reading::Escape => Some(String::new()),
             Reading::Control => Some(format!("[{}", self.sequence)),
@@ -195,7 +195,7 @@ impl StyledText {
     }
 
     /// The parts of a range of the text that have one style each.
-    pub(super) fn parts(
+    pub(crate) fn parts(
         &self,
         range: std::ops::Range<usize>,
     ) -> impl Iterator<Item = (TextStyle, std::ops::Range<usize>)> {

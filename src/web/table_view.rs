@@ -4,16 +4,15 @@ use std::cmp::Ordering;
 
 use super::form::Form;
 use super::row::ProcessRow;
-use crate::api::ProcessView;
 use crate::domain::ProcessState;
 use crate::http_server::percent_encoding::url_quoted;
 
 /// Maximum length of a filter that the page shows, in characters. It comes from the address, so anybody can set it.
-pub(super) const FILTER_MAX: usize = 500;
+pub(crate) const FILTER_MAX: usize = 500;
 
 /// A column by which the table can be sorted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SortColumn {
+pub(crate) enum SortColumn {
     Name,
     /// The failing processes first.
     State,
@@ -27,7 +26,7 @@ pub(super) enum SortColumn {
 
 impl SortColumn {
     /// Its name in addresses.
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Name => "name",
             Self::State => "state",
@@ -66,9 +65,9 @@ impl SortColumn {
 
 /// A column and a direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SortOrder {
-    pub(super) column: SortColumn,
-    pub(super) is_descending: bool,
+pub(crate) struct SortOrder {
+    pub(crate) column: SortColumn,
+    pub(crate) is_descending: bool,
 }
 
 impl SortOrder {
@@ -90,22 +89,22 @@ impl SortOrder {
         format!("{sign}{}", self.column.name())
     }
 
-    fn compare(self, one: &Line<'_>, other: &Line<'_>) -> Ordering {
+    fn compare(self, one: &ProcessRow, other: &ProcessRow) -> Ordering {
         let order = match self.column {
             SortColumn::Name => Ordering::Equal,
             SortColumn::State => severity(one).cmp(&severity(other)),
-            SortColumn::Pid => one.1.pid.cmp(&other.1.pid),
-            SortColumn::Uptime => one.1.uptime.cmp(&other.1.uptime),
-            SortColumn::Restarts => one.1.restarts.cmp(&other.1.restarts),
-            SortColumn::Cpu => one.1.figures.0.cmp(&other.1.figures.0),
-            SortColumn::Memory => one.1.figures.1.cmp(&other.1.figures.1),
-            SortColumn::LastExit => one.0.stop.cmp(&other.0.stop),
+            SortColumn::Pid => one.pid.cmp(&other.pid),
+            SortColumn::Uptime => one.uptime.cmp(&other.uptime),
+            SortColumn::Restarts => one.restarts.cmp(&other.restarts),
+            SortColumn::Cpu => one.figures.0.cmp(&other.figures.0),
+            SortColumn::Memory => one.figures.1.cmp(&other.figures.1),
+            SortColumn::LastExit => one.stopped_at.cmp(&other.stopped_at),
         };
         let order = match self.is_descending {
             true => order.reverse(),
             false => order,
         };
-        let by_name = one.1.id.cmp(&other.1.id);
+        let by_name = one.id.cmp(&other.id);
         match self.column {
             SortColumn::Name if self.is_descending => by_name.reverse(),
             _ => order.then(by_name),
@@ -113,12 +112,9 @@ impl SortOrder {
     }
 }
 
-/// A process with its row.
-pub(super) type Line<'a> = (&'a ProcessView, &'a ProcessRow);
-
 /// How much a process needs attention: 0 most. The page's script has the same order.
-fn severity((view, row): &Line<'_>) -> u8 {
-    match view.state {
+fn severity(row: &ProcessRow) -> u8 {
+    match row.process_state {
         ProcessState::Fatal => 0,
         ProcessState::Backoff => 1,
         ProcessState::Unknown => 2,
@@ -134,19 +130,19 @@ fn severity((view, row): &Line<'_>) -> u8 {
 
 /// What is shown, and how.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct TableView {
+pub(crate) struct TableView {
     /// The words that a process must match, as typed.
-    pub(super) filter: String,
+    pub(crate) filter: String,
     /// `None`: by group.
-    pub(super) order: Option<SortOrder>,
+    pub(crate) order: Option<SortOrder>,
     /// Whether only the headings of groups are shown.
-    pub(super) is_folded: bool,
+    pub(crate) is_folded: bool,
     /// Whether the processes that are shown are selected.
-    pub(super) is_selected: bool,
+    pub(crate) is_selected: bool,
 }
 
 impl TableView {
-    pub(super) fn of(form: &Form) -> Self {
+    pub(crate) fn of(form: &Form) -> Self {
         let filter = form.get("filter").unwrap_or("");
         Self {
             filter: filter.chars().take(FILTER_MAX).collect(),
@@ -157,7 +153,7 @@ impl TableView {
     }
 
     /// The parameters of its address.
-    pub(super) fn parameters(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn parameters(&self) -> Vec<(&'static str, String)> {
         let mut parameters = Vec::new();
         if !self.filter.is_empty() {
             parameters.push(("filter", self.filter.clone()));
@@ -175,7 +171,7 @@ impl TableView {
     }
 
     /// The address of a page with this view.
-    pub(super) fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         let parameters = self.parameters();
         let pairs = parameters
             .iter()
@@ -187,7 +183,7 @@ impl TableView {
     }
 
     /// The same with another filter.
-    pub(super) fn filtered(&self, filter: &str) -> Self {
+    pub(crate) fn filtered(&self, filter: &str) -> Self {
         Self {
             filter: filter.to_owned(),
             is_selected: false,
@@ -196,7 +192,7 @@ impl TableView {
     }
 
     /// The same, sorted by a column. Sorted by this column already: in the other direction.
-    pub(super) fn sorted(&self, column: SortColumn) -> Self {
+    pub(crate) fn sorted(&self, column: SortColumn) -> Self {
         let is_descending = match self.order {
             Some(order) if order.column == column => !order.is_descending,
             _ => column.begins_descending(),
@@ -212,7 +208,7 @@ impl TableView {
     }
 
     /// Whether a process matches each word of the filter: a part of its name, its state or its health.
-    pub(super) fn matches(&self, row: &ProcessRow) -> bool {
+    pub(crate) fn matches(&self, row: &ProcessRow) -> bool {
         if self.filter.is_empty() {
             return true;
         }
@@ -230,21 +226,18 @@ impl TableView {
         })
     }
 
-    /// Sorts the lines, unless they are shown by group.
-    pub(super) fn sort(&self, lines: &mut [Line<'_>]) {
+    /// Sorts the rows, unless they are shown by group.
+    pub(crate) fn sort(&self, rows: &mut [&ProcessRow]) {
         if let Some(order) = self.order {
-            lines.sort_by(|one, other| order.compare(one, other));
+            rows.sort_by(|one, other| order.compare(one, other));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::texts::Language;
+    use super::super::row::tests::row;
     use super::*;
-    use crate::domain::{GroupName, ProcessName};
-    use crate::server::calls::process_members::tests::cat;
-    use jiff::tz::TimeZone;
 
     fn view_of(query: &str) -> TableView {
         TableView::of(&Form::from_query(query))
@@ -272,29 +265,20 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_filtered_and_sorted() {
-        let view = |name: &str, state, restarts, pid| ProcessView {
-            name: ProcessName::parse(name).expect("valid"),
-            group: GroupName::parse("g").expect("valid"),
-            state,
-            restarts,
-            pid,
-            ..cat()
+    fn rows_are_filtered_and_sorted() {
+        let named = |name: &str, state, restarts, pid| {
+            let mut row = row("g", name, state);
+            (row.restarts, row.pid) = (restarts, pid);
+            row
         };
-        let views = [
-            view("a", ProcessState::Running, 2, 9),
-            view("b", ProcessState::Fatal, 0, 0),
-            view("c", ProcessState::Stopped, 5, 0),
-            view("d", ProcessState::Running, 2, 8),
+        let rows = [
+            named("a", ProcessState::Running, 2, 9),
+            named("b", ProcessState::Fatal, 0, 0),
+            named("c", ProcessState::Stopped, 5, 0),
+            named("d", ProcessState::Running, 2, 8),
         ];
-        let rows: Vec<ProcessRow> = views
-            .iter()
-            .map(|view| ProcessRow::new(view, None, &TimeZone::UTC, Language::Chinese))
-            .collect();
-        let order = |query: &str| {
-            let mut lines: Vec<Line<'_>> = views.iter().zip(&rows).collect();
-            view_of(query).sort(&mut lines);
-            let names = lines.iter().map(|(view, _)| view.name.as_str());
+        let names = |rows: &[&ProcessRow]| {
+            let names = rows.iter().map(|row| row.names.1.as_str());
             names.collect::<String>()
         };
         for (query, expected) in [
@@ -303,17 +287,11 @@ mod tests {
             ("sort=state", "bcad"),
             ("sort=-restarts", "cadb"),
             ("sort=pid", "bcda"),
-            ("sort=-uptime", "adbc"),
         ] {
-            assert_eq!(order(query), expected, "{query}");
+            let mut sorted: Vec<&ProcessRow> = rows.iter().collect();
+            view_of(query).sort(&mut sorted);
+            assert_eq!(names(&sorted), expected, "{query}");
         }
-        let matching = |query: &str| {
-            let view = view_of(query);
-            let matching = views.iter().zip(&rows).filter(|(_, row)| view.matches(row));
-            matching
-                .map(|(view, _)| view.name.as_str())
-                .collect::<String>()
-        };
         for (query, expected) in [
             ("filter=G:A", "a"),
             ("filter=running", "ad"),
@@ -322,7 +300,9 @@ mod tests {
             ("filter=runn", ""),
             ("filter=+", "abcd"),
         ] {
-            assert_eq!(matching(query), expected, "{query}");
+            let view = view_of(query);
+            let matching: Vec<&ProcessRow> = rows.iter().filter(|row| view.matches(row)).collect();
+            assert_eq!(names(&matching), expected, "{query}");
         }
     }
 }

@@ -2,8 +2,9 @@
 // page also works without this script.
 "use strict";
 (() => {
-  // Interval in milliseconds.
+  // Interval in milliseconds. A page on which something goes on has a shorter one.
   const EVERY = 3000;
+  const every = () => Number((document.querySelector("[data-every]") || { dataset: {} }).dataset.every) || EVERY;
   let isAsking = false;
   let answered = new Date();
 
@@ -11,7 +12,8 @@
   function isInUse(part) {
     const selection = getSelection();
     const isSelected = !selection.isCollapsed && part.contains(selection.anchorNode);
-    return isSelected || part.contains(document.activeElement) || part.querySelector("details[open]") !== null;
+    const isOpen = part.querySelector("details[open], input:checked") !== null;
+    return isSelected || part.contains(document.activeElement) || isOpen;
   }
 
   async function refresh() {
@@ -20,7 +22,7 @@
     try {
       const answer = await fetch(location.href, { cache: "no-store" });
       // Another process may have its name now, or none.
-      if (answer.status === 404) location.reload();
+      if (answer.status === 404 || answer.status === 401) location.reload();
       if (!answer.ok) throw new Error();
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       if (isOtherVersion(page)) {
@@ -34,6 +36,9 @@
         const now = page.getElementById(part.id);
         if (now && !isInUse(part) && !part.isEqualNode(now)) part.replaceWith(now);
       }
+      const going = document.querySelector("[data-every]");
+      if (going && !page.querySelector("[data-every]")) going.removeAttribute("data-every");
+      document.dispatchEvent(new Event("replaced"));
     } catch {
       showStale(answered, text("NoAnswer"));
     } finally {
@@ -46,10 +51,11 @@
     if (ask && !confirm(ask)) event.preventDefault();
   });
   document.addEventListener("visibilitychange", refresh);
-  if (document.getElementById("keys")) {
+  if (document.getElementById("keys") && !document.getElementById("filter")) {
     shortcuts(document.getElementById("content"), {
       l: () => { const link = document.getElementById("openlog"); if (link) link.click(); },
     });
   }
-  setInterval(refresh, EVERY);
+  const wait = () => setTimeout(() => refresh().finally(wait), every());
+  wait();
 })();

@@ -2,16 +2,7 @@
 
 use std::collections::HashMap;
 
-use hyper::body::Incoming;
-use hyper::http::request::Parts;
-use hyper::{Method, StatusCode};
-
 use crate::http_server::percent_encoding::percent_decoded;
-use crate::http_server::request_body::read_body;
-use crate::server::http::connection::HttpConnection;
-
-/// Maximum length of a form's body, in bytes.
-pub(super) const FORM_BYTES_MAX: usize = 64 << 10;
 
 /// Request parameters by name. Of repeated names, the first in the query and the last in the body counts; the body
 /// overrides the query.
@@ -19,37 +10,25 @@ pub(super) const FORM_BYTES_MAX: usize = 64 << 10;
 /// # Source
 /// Supervisor's `web.py`. Blank values count as absent, as in Python's `parse_qs`.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Form {
+pub(crate) struct Form {
     values: HashMap<String, String>,
     /// The parameters of the body in order, with repeated names.
     body: Vec<(String, String)>,
 }
 
 impl Form {
-    /// Reads the query and the body.
-    ///
-    /// # Errors
-    /// The HTTP status if the body is too long, has no length, or does not arrive.
-    // Differs: form bodies longer than 64 KiB are refused (413). Supervisor has no limit.
-    pub(super) async fn read(
-        connection: &HttpConnection,
-        head: &Parts,
-        body: &mut Incoming,
-    ) -> Result<Self, StatusCode> {
-        let mut form = Self::of_query(head.uri.query().unwrap_or(""));
-        if head.method == Method::POST {
-            let (body, _room) =
-                read_body(&connection.guard, &head.headers, body, FORM_BYTES_MAX).await?;
-            for (name, value) in pairs(&String::from_utf8_lossy(&body)) {
-                form.values.insert(name.clone(), value.clone());
-                form.body.push((name, value));
-            }
+    /// Reads a query and the body of a POST.
+    pub(crate) fn parse(query: &str, body: &[u8]) -> Self {
+        let mut form = Self::of_query(query);
+        for (name, value) in pairs(&String::from_utf8_lossy(body)) {
+            form.values.insert(name.clone(), value.clone());
+            form.body.push((name, value));
         }
-        Ok(form)
+        form
     }
 
     /// Reads a query alone.
-    pub(super) fn of_query(query: &str) -> Self {
+    pub(crate) fn of_query(query: &str) -> Self {
         let mut form = Self::default();
         for (name, value) in pairs(query) {
             form.values.entry(name).or_insert(value);
@@ -58,12 +37,12 @@ impl Form {
     }
 
     /// The value of a parameter. `None`: absent.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
     }
 
     /// All values of a parameter of the body, such as those of check boxes with the same name.
-    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let named = self.body.iter().filter(move |(other, _)| other == name);
         named.map(|(_, value)| value.as_str())
     }
@@ -82,7 +61,7 @@ fn url_decoded(text: &str) -> String {
 
 #[cfg(test)]
 impl Form {
-    pub(super) fn from_query(query: &str) -> Self {
+    pub(crate) fn from_query(query: &str) -> Self {
         Self {
             values: pairs(query).collect(),
             body: pairs(query).collect(),

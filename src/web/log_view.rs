@@ -1,21 +1,21 @@
 //! The log page as HTML: the tools above a log, and its text.
 
+use std::time::SystemTime;
+
 use maud::{Markup, html};
 use serde_json::json;
 
 use super::form::Form;
-use super::language::PageRequest;
-use super::log_excerpt::LogExcerpt;
+use super::frame::{Frame, SEARCH_KEYS};
 use super::log_lines::ShownLines;
-use super::page::{self, Frame, SEARCH_KEYS};
 use super::row;
+use super::styled_text::StyledText;
 use super::texts::{Language, Text};
 use crate::domain::Channel;
 use crate::http_server::percent_encoding::url_quoted;
-use crate::server::http::connection::HttpConnection;
 
 /// Minimum number of bytes shown.
-pub(super) const LIMIT_MIN: u64 = 1024;
+pub(crate) const LIMIT_MIN: u64 = 1024;
 /// Maximum number of bytes shown.
 // Differs: Supervisor puts any amount into its page.
 const LIMIT_MAX: u64 = 16 << 20;
@@ -24,7 +24,7 @@ const LIMITS: [u64; 5] = [LIMIT_MIN, 16 << 10, 64 << 10, 256 << 10, 1 << 20];
 
 /// Which streams of a process a page shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StreamChoice {
+pub(crate) enum StreamChoice {
     One(Channel),
     Both,
 }
@@ -38,7 +38,7 @@ impl StreamChoice {
     ];
 
     /// The value of the parameter `channel`. Supervisor's addresses do not have it.
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::One(channel) => channel.name(),
             Self::Both => "both",
@@ -46,22 +46,22 @@ impl StreamChoice {
     }
 
     /// The choice of an address. `None`: it has none.
-    pub(super) fn of(form: &Form) -> Option<Self> {
+    pub(crate) fn of(form: &Form) -> Option<Self> {
         let given = form.get("channel")?;
         Self::ALL.into_iter().find(|choice| choice.name() == given)
     }
 }
 
 /// How much of a log is shown, and which lines.
-pub(super) struct LogQuery<'a> {
+pub(crate) struct LogQuery<'a> {
     /// The number of bytes at the end.
-    pub(super) limit: u64,
+    pub(crate) limit: u64,
     /// What the shown lines contain. Empty: all lines.
-    pub(super) search: &'a str,
+    pub(crate) search: &'a str,
 }
 
 impl<'a> LogQuery<'a> {
-    pub(super) fn of(form: &'a Form) -> Self {
+    pub(crate) fn of(form: &'a Form) -> Self {
         Self {
             limit: log_limit(form),
             search: form.get("search").unwrap_or(""),
@@ -84,43 +84,166 @@ fn log_limit(form: &Form) -> u64 {
     limit.clamp(LIMIT_MIN, LIMIT_MAX)
 }
 
+/// The end of a log, or a text in its place.
+#[derive(Default)]
+pub(crate) struct LogExcerpt {
+    pub(crate) text: StyledText,
+    /// The log's length at that time. `None`: the log could not be read and cannot be followed.
+    pub(crate) end: Option<u64>,
+    /// The file to which `end` belongs. `None`: the log was rotated while it was read, or is not a file.
+    pub(crate) file: Option<String>,
+    /// When the file was last changed. `None`: unknown.
+    pub(crate) modified: Option<SystemTime>,
+}
+
+impl LogExcerpt {
+    /// A text that cannot be followed.
+    pub(crate) fn message(text: &str) -> Self {
+        Self {
+            text: StyledText::parse(text),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.text.text.is_empty()
+    }
+}
+
 /// One log on a page.
-pub(super) struct LogPart {
+pub(crate) struct LogPart {
     /// The stream. `None`: the daemon's log.
-    pub(super) channel: Option<Channel>,
+    pub(crate) channel: Option<Channel>,
     /// The address for following the log.
-    pub(super) follow: String,
+    pub(crate) follow: String,
     /// The address of the whole log.
-    pub(super) download: String,
-    pub(super) excerpt: LogExcerpt,
+    pub(crate) download: String,
+    pub(crate) excerpt: LogExcerpt,
+}
+
+impl LogPart {
+    /// A stream of a process.
+    pub(crate) fn of_process(name: &str, channel: Channel, excerpt: LogExcerpt) -> Self {
+        // A name is one segment of a path.
+        let (quoted, stream) = (url_quoted(name).replace('/', "%2F"), channel.name());
+        Self {
+            channel: Some(channel),
+            follow: format!("logtail/{quoted}/{stream}"),
+            download: format!("logfile?processname={quoted}&channel={stream}"),
+            excerpt,
+        }
+    }
+}
+
+/// The streams of a process that a page shows.
+pub(crate) struct ShownStreams {
+    pub(crate) choice: StreamChoice,
+    pub(crate) parts: Vec<LogPart>,
+}
+
+/// Chooses the streams that a page shows from those that were read. `asked`: those that its address names. Without them,
+/// standard error is shown if standard output is empty.
+///
+/// # Errors
+/// That of a stream that is needed.
+// Differs: Supervisor always shows standard output, also for a program that writes only to standard error.
+pub(crate) fn choose_streams<E>(
+    asked: Option<StreamChoice>,
+    stdout: Result<LogPart, E>,
+    stderr: Result<LogPart, E>,
+) -> Result<ShownStreams, E> {
+    let has_text = |part: &Result<LogPart, E>| {
+        let part = part.as_ref();
+        part.is_ok_and(|part| !part.excerpt.is_empty())
+    };
+    let choice = asked.unwrap_or_else(|| {
+        let channel = match !has_text(&stdout) && has_text(&stderr) {
+            true => Channel::Stderr,
+            false => Channel::Stdout,
+        };
+        StreamChoice::One(channel)
+    });
+    let parts = match choice {
+        StreamChoice::One(Channel::Stdout) => vec![stdout?],
+        StreamChoice::One(Channel::Stderr) => vec![stderr?],
+        StreamChoice::Both => join_streams(stdout, stderr)?,
+    };
+    Ok(ShownStreams { choice, parts })
+}
+
+/// Joins both streams for one page. The files have no times in common, so the order of what is in them is unknown: the
+/// stream that wrote last is the last one.
+fn join_streams<E>(
+    stdout: Result<LogPart, E>,
+    stderr: Result<LogPart, E>,
+) -> Result<Vec<LogPart>, E> {
+    let (stdout, stderr) = match (stdout, stderr) {
+        (Ok(stdout), Ok(stderr)) => (stdout, stderr),
+        (Ok(one), Err(_)) | (Err(_), Ok(one)) => return Ok(vec![one]),
+        (Err(error), Err(_)) => return Err(error),
+    };
+    // With both in one file, their order is that of the file.
+    if stdout.excerpt.file.is_some() && stdout.excerpt.file == stderr.excerpt.file {
+        return Ok(vec![stdout]);
+    }
+    Ok(match stdout.excerpt.modified > stderr.excerpt.modified {
+        true => vec![stderr, stdout],
+        false => vec![stdout, stderr],
+    })
 }
 
 /// The subject of a log page.
-pub(super) struct LogSubject<'a> {
-    pub(super) title: String,
-    pub(super) heading: String,
+pub(crate) struct LogSubject<'a> {
+    pub(crate) heading: String,
     /// The page's own path, and its parameters besides the stream and the limit.
-    pub(super) path: &'static str,
-    pub(super) hidden: Vec<(&'static str, &'a str)>,
+    pub(crate) path: &'static str,
+    pub(crate) hidden: Vec<(&'static str, &'a str)>,
     /// The value of the clear button and its confirmation question. `None`: the log cannot be cleared.
-    pub(super) clear: Option<(String, String)>,
-    pub(super) restart: Option<String>,
+    pub(crate) clear: Option<(String, String)>,
+    pub(crate) restart: Option<String>,
     /// The streams that are shown. `None`: the subject has no streams.
-    pub(super) choice: Option<StreamChoice>,
+    pub(crate) choice: Option<StreamChoice>,
     /// Whether the address names the streams.
-    pub(super) is_asked: bool,
+    pub(crate) is_asked: bool,
     /// Whether there is a log to show at all.
-    pub(super) is_named: bool,
+    pub(crate) is_named: bool,
     /// Whether the process does not exist.
-    pub(super) is_gone: bool,
-    pub(super) note: Option<Text>,
+    pub(crate) is_gone: bool,
+    pub(crate) note: Option<Text>,
     /// What ended instances wrote last. `None`: nothing is known.
-    pub(super) ended: Option<Markup>,
+    pub(crate) ended: Option<Markup>,
     /// The logs, in the order in which they are shown.
-    pub(super) parts: Vec<LogPart>,
+    pub(crate) parts: Vec<LogPart>,
 }
 
-impl LogSubject<'_> {
+impl<'a> LogSubject<'a> {
+    /// The subject for a process, without its logs. `asked`: the streams that the address names.
+    pub(crate) fn of_process(name: &'a str, asked: Option<StreamChoice>) -> Self {
+        Self {
+            heading: name.to_owned(),
+            path: "tail.html",
+            hidden: vec![("processname", name)],
+            clear: None,
+            restart: None,
+            choice: Some(asked.unwrap_or(StreamChoice::One(Channel::Stdout))),
+            is_asked: asked.is_some(),
+            is_named: true,
+            is_gone: false,
+            note: None,
+            ended: None,
+            parts: Vec::new(),
+        }
+    }
+
+    /// What the user must know of the streams that are shown.
+    pub(crate) fn note_of_streams(&self) -> Option<Text> {
+        if self.parts.len() > 1 {
+            return Some(Text::OrderOfBoth);
+        }
+        let is_stderr = self.choice == Some(StreamChoice::One(Channel::Stderr));
+        (!self.is_asked && is_stderr).then_some(Text::StderrShown)
+    }
+
     fn address(&self, limit: u64, choice: Option<StreamChoice>) -> String {
         let mut address = format!("{}?", self.path);
         for (name, value) in &self.hidden {
@@ -143,7 +266,7 @@ impl LogSubject<'_> {
                 "channel": part.channel.map(Channel::name),
                 "follow": part.follow,
                 "end": end,
-                "file": file.map(|file| file.to_string()),
+                "file": file,
                 "style": text.last_classes(),
                 "rest": text.unfinished(),
             })
@@ -153,13 +276,13 @@ impl LogSubject<'_> {
 }
 
 /// Renders the page.
-pub(super) fn render_log(
-    connection: &HttpConnection,
-    request: &PageRequest,
+pub(crate) fn render_log(
+    frame: Frame<'_>,
+    token: &str,
     subject: &LogSubject<'_>,
     query: &LogQuery<'_>,
+    language: Language,
 ) -> Markup {
-    let language = request.language;
     let shown: Vec<ShownLines> = subject
         .parts
         .iter()
@@ -183,7 +306,7 @@ pub(super) fn render_log(
         }
     };
     let content = html! {
-        (render_log_tools(connection.token.text(), subject, query, count, language))
+        (render_log_tools(token, subject, query, count, language))
         p #empty.note hidden[empty.is_none()] { (empty.map_or("", |empty| language.say(empty))) }
         @if let Some(note) = subject.note { p #other.note { (language.say(note)) } }
         @if subject.is_gone {
@@ -204,13 +327,8 @@ pub(super) fn render_log(
         button #newer.script type="button" hidden {}
         @if let Some(ended) = &subject.ended { (ended) }
     };
-    let frame = Frame::new(request, subject.title.as_str());
-    let frame = match subject.path {
-        "maintail.html" => frame.current(page::DAEMON_LOG),
-        _ => frame,
-    };
     frame
-        .bar(bar)
+        .bar(&bar)
         .scripts(&["log.js"], SEARCH_KEYS)
         .render(&content)
 }
@@ -293,6 +411,7 @@ fn render_log_tools(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn web_04_the_limit_is_parsed_as_in_supervisor() {
@@ -321,5 +440,39 @@ mod tests {
         ] {
             assert_eq!(StreamChoice::of(&Form::from_query(query)), expected);
         }
+    }
+
+    fn part(channel: Channel, modified: Option<u64>) -> Result<LogPart, ()> {
+        let excerpt = LogExcerpt {
+            modified: modified.map(|secs| SystemTime::UNIX_EPOCH + Duration::from_secs(secs)),
+            ..LogExcerpt::message("text\n")
+        };
+        Ok(LogPart::of_process("x", channel, excerpt))
+    }
+
+    #[test]
+    fn the_stream_that_wrote_last_is_the_last_one() {
+        use Channel::{Stderr, Stdout};
+        let bad = || Err(());
+        for (stdout, stderr, expected) in [
+            (
+                part(Stdout, Some(1)),
+                part(Stderr, Some(2)),
+                &[Stdout, Stderr][..],
+            ),
+            (
+                part(Stdout, Some(2)),
+                part(Stderr, Some(1)),
+                &[Stderr, Stdout],
+            ),
+            (part(Stdout, None), part(Stderr, None), &[Stdout, Stderr]),
+            (part(Stdout, Some(1)), bad(), &[Stdout]),
+            (bad(), part(Stderr, Some(1)), &[Stderr]),
+        ] {
+            let parts = join_streams(stdout, stderr).expect("a stream");
+            let channels: Vec<Channel> = parts.iter().filter_map(|part| part.channel).collect();
+            assert_eq!(channels, expected);
+        }
+        assert!(join_streams(bad(), bad()).is_err());
     }
 }

@@ -10,15 +10,15 @@ use super::styled_text::{StyledText, TextStyle};
 const MARKS_MAX: usize = 20_000;
 
 /// The lines of a log that a page shows.
-pub(super) struct ShownLines {
-    pub(super) markup: PreEscaped<String>,
+pub(crate) struct ShownLines {
+    pub(crate) markup: PreEscaped<String>,
     /// How many lines there are.
-    pub(super) count: usize,
+    pub(crate) count: usize,
 }
 
 impl ShownLines {
     /// Renders the lines that contain `search`, ignoring case. Empty: all lines.
-    pub(super) fn new(text: &StyledText, search: &str) -> Self {
+    pub(crate) fn new(text: &StyledText, search: &str) -> Self {
         let needle = search.to_lowercase();
         let mut html = String::with_capacity(text.text.len());
         let (mut count, mut marks, mut start) = (0, 0, 0);

@@ -1,13 +1,9 @@
 //! The language in which a page is shown: the choice of its user, else what the browser asks for.
 
-use hyper::StatusCode;
 use hyper::header::{self, HeaderMap};
-use hyper::http::request::Parts;
 
 use super::form::Form;
-use super::page_response::redirect_with;
 use super::texts::Language;
-use crate::server::http::response::HandlerResponse;
 
 /// The cookie with the choice.
 const COOKIE: &str = "lang";
@@ -16,22 +12,20 @@ const COOKIE_AGE: u32 = 365 * 86_400;
 
 /// The request of a page: what its frame needs to know of it.
 #[derive(Debug, Clone)]
-pub(super) struct PageRequest {
-    pub(super) language: Language,
+pub(crate) struct PageRequest {
+    pub(crate) language: Language,
     /// The address of the page relative to the root, to which a change of the language returns.
-    pub(super) address: String,
+    pub(crate) address: String,
     /// The way from the address to the root: empty, or `../` for each directory.
-    pub(super) root: String,
+    pub(crate) root: String,
 }
 
 impl PageRequest {
-    pub(super) fn of(head: &Parts) -> Self {
-        let path = head.uri.path().strip_prefix('/').unwrap_or_default();
+    /// `path` is below the root, and still percent-encoded, as is the query. Empty: there is none.
+    pub(crate) fn new(path: &str, query: &str, headers: &HeaderMap) -> Self {
+        let path = path.strip_prefix('/').unwrap_or_default();
         // A message is shown only once.
-        let parts: Vec<&str> = head
-            .uri
-            .query()
-            .unwrap_or("")
+        let parts: Vec<&str> = query
             .split('&')
             .filter(|part| !part.is_empty() && !part.starts_with("message="))
             .collect();
@@ -40,7 +34,7 @@ impl PageRequest {
             false => format!("{path}?{}", parts.join("&")),
         };
         Self {
-            language: language_of(&head.headers),
+            language: language_of(headers),
             address,
             root: "../".repeat(path.matches('/').count()),
         }
@@ -51,7 +45,7 @@ impl PageRequest {
 ///
 /// # Source
 /// RFC 9110 section 12.5.4 for `Accept-Language`; RFC 6265 for `Cookie`.
-pub(super) fn language_of(headers: &HeaderMap) -> Language {
+pub(crate) fn language_of(headers: &HeaderMap) -> Language {
     let values = |name| {
         headers
             .get_all(name)
@@ -92,20 +86,17 @@ fn best_language<'a>(lines: impl Iterator<Item = &'a str>) -> Language {
     best.1
 }
 
-/// Answers `POST /language`: keeps the choice in a cookie and returns to the page. It changes nothing but the cookie, so
-/// it needs no token.
-pub(super) fn choose_language(form: &Form) -> HandlerResponse {
-    let Some(language) = form.get("lang").and_then(by_cookie) else {
-        return HandlerResponse::Error(StatusCode::BAD_REQUEST);
-    };
+/// Where a form that chooses a language leads: the cookie that keeps the choice, and the address of the page relative to
+/// the root. `None`: the form names no language.
+pub(crate) fn choose_language(form: &Form) -> Option<(String, String)> {
+    let language = form.get("lang").and_then(by_cookie)?;
     let cookie = format!(
         "{COOKIE}={}; Max-Age={COOKIE_AGE}; Path=/; SameSite=Lax",
         language.cookie_value()
     );
-    let headers = vec![(header::SET_COOKIE, cookie)];
     // The leading dot keeps the address below ours, whatever follows.
     let location = format!("./{}", form.get("back").unwrap_or(""));
-    redirect_with(StatusCode::SEE_OTHER, location, headers)
+    Some((cookie, location))
 }
 
 #[cfg(test)]
@@ -144,8 +135,8 @@ mod tests {
     #[test]
     fn a_page_knows_its_address() {
         let at = |target: &str| {
-            let request = hyper::Request::get(target).body(()).expect("valid");
-            let page = PageRequest::of(&request.into_parts().0);
+            let (path, query) = target.split_once('?').unwrap_or((target, ""));
+            let page = PageRequest::new(path, query, &HeaderMap::new());
             (page.address, page.root)
         };
         let pair = |address: &str, root: &str| (address.to_owned(), root.to_owned());

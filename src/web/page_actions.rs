@@ -4,27 +4,23 @@ use super::texts::{Language, Text};
 use crate::domain::Namespec;
 
 /// An action of the page, with its button.
-pub(super) struct PageAction {
+pub(crate) struct PageAction {
     /// Its name in forms.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// Its label on a process or group.
-    pub(super) label: Text,
+    pub(crate) label: Text,
     /// Its label on everything.
-    pub(super) label_all: Text,
+    pub(crate) label_all: Text,
     /// Its label on what is selected.
-    pub(super) label_selected: Text,
+    pub(crate) label_selected: Text,
     /// The name of its label on what is shown or selected, which the script counts.
-    pub(super) label_these: Text,
+    pub(crate) label_these: Text,
     /// The message that all of it succeeded, that nothing did, and that a part did.
-    pub(super) messages: [Text; 3],
-    /// The methods for one process or group, in the order in which they are called.
-    pub(super) one: &'static [&'static str],
-    /// The methods for all processes.
-    pub(super) all: &'static [&'static str],
+    pub(crate) messages: [Text; 3],
 }
 
 /// All actions.
-pub(super) const PAGE_ACTIONS: &[PageAction] = &[
+pub(crate) const PAGE_ACTIONS: &[PageAction] = &[
     PageAction {
         name: "start",
         label: Text::Start,
@@ -32,8 +28,6 @@ pub(super) const PAGE_ACTIONS: &[PageAction] = &[
         label_selected: Text::StartSelected,
         label_these: Text::StartThese,
         messages: [Text::Started, Text::NotStarted, Text::SomeStarted],
-        one: &["supervisor.startProcess"],
-        all: &["supervisor.startAllProcesses"],
     },
     PageAction {
         name: "restart",
@@ -42,11 +36,6 @@ pub(super) const PAGE_ACTIONS: &[PageAction] = &[
         label_selected: Text::RestartSelected,
         label_these: Text::RestartThese,
         messages: [Text::Restarted, Text::NotRestarted, Text::SomeRestarted],
-        one: &["supervisor.stopProcess", "supervisor.startProcess"],
-        all: &[
-            "supervisor.stopAllProcesses",
-            "supervisor.startAllProcesses",
-        ],
     },
     PageAction {
         name: "stop",
@@ -55,8 +44,6 @@ pub(super) const PAGE_ACTIONS: &[PageAction] = &[
         label_selected: Text::StopSelected,
         label_these: Text::StopThese,
         messages: [Text::Stopped, Text::NotStopped, Text::SomeStopped],
-        one: &["supervisor.stopProcess"],
-        all: &["supervisor.stopAllProcesses"],
     },
     PageAction {
         name: "clear",
@@ -65,21 +52,19 @@ pub(super) const PAGE_ACTIONS: &[PageAction] = &[
         label_selected: Text::ClearSelected,
         label_these: Text::ClearThese,
         messages: [Text::LogCleared, Text::NotCleared, Text::SomeCleared],
-        one: &["supervisor.clearProcessLogs"],
-        all: &["supervisor.clearAllProcessLogs"],
     },
 ];
 
-pub(super) fn find_action(word: &str) -> Option<&'static PageAction> {
+pub(crate) fn find_action(word: &str) -> Option<&'static PageAction> {
     PAGE_ACTIONS.iter().find(|action| action.name == word)
 }
 
 /// The value of a button that acts on the processes which the form selects. No process has this name.
-pub(super) const SELECTED: &str = ":selected";
+pub(crate) const SELECTED: &str = ":selected";
 
 /// The target of an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ActionTarget {
+pub(crate) enum ActionTarget {
     /// A process: its name as people write it, and its full namespec.
     One {
         shown: String,
@@ -93,7 +78,7 @@ pub(super) enum ActionTarget {
 
 impl ActionTarget {
     /// Reads `group:process`, `group:*`, `process` or `*`. `selected` are the names that the form selects.
-    pub(super) fn parse_with<'a>(text: &str, selected: impl Iterator<Item = &'a str>) -> Self {
+    pub(crate) fn parse_with<'a>(text: &str, selected: impl Iterator<Item = &'a str>) -> Self {
         if text != SELECTED {
             return Self::parse(text);
         }
@@ -109,7 +94,7 @@ impl ActionTarget {
     }
 
     /// Reads `group:process`, `group:*`, `process` or `*`.
-    pub(super) fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         if text == "*" {
             return Self::All;
         }
@@ -128,7 +113,7 @@ impl ActionTarget {
     }
 
     /// The inverse of `parse`.
-    pub(super) fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         match self {
             Self::One { full, .. } => full.clone(),
             Self::Group(group) => format!("{group}:*"),
@@ -138,7 +123,7 @@ impl ActionTarget {
     }
 
     /// The names that a form must select for this target.
-    pub(super) fn selected(&self) -> &[String] {
+    pub(crate) fn selected(&self) -> &[String] {
         match self {
             Self::Selected(names) => names,
             Self::One { .. } | Self::Group(_) | Self::All => &[],
@@ -146,7 +131,7 @@ impl ActionTarget {
     }
 
     /// The target's name within a sentence.
-    pub(super) fn to_phrase(&self, language: Language) -> String {
+    pub(crate) fn to_phrase(&self, language: Language) -> String {
         match self {
             Self::One { shown, .. } => language.fill(Text::ProcessPhrase, &[shown]),
             Self::Group(group) => language.fill(Text::GroupPhrase, &[group]),
@@ -156,7 +141,7 @@ impl ActionTarget {
     }
 
     /// The target's name at the beginning of a message.
-    pub(super) fn to_subject(&self, language: Language) -> String {
+    pub(crate) fn to_subject(&self, language: Language) -> String {
         match self {
             Self::One { shown, .. } => language.fill(Text::ProcessNamed, &[shown]),
             Self::Group(group) => language.fill(Text::GroupNamed, &[group]),
@@ -166,7 +151,7 @@ impl ActionTarget {
     }
 
     /// The target's name in a message about its logs.
-    pub(super) fn to_log_owner(&self, language: Language) -> String {
+    pub(crate) fn to_log_owner(&self, language: Language) -> String {
         match self {
             Self::One { shown, .. } => shown.clone(),
             Self::All => language.say(Text::LogsOfAll).to_owned(),

@@ -29,7 +29,8 @@
     document.getElementById("language").addEventListener("submit", (event) => {
       const here = new URL(location.href);
       here.searchParams.delete("message");
-      event.target.elements.back.value = here.pathname.split("/").pop() + here.search;
+      const { back } = event.target.elements;
+      back.value = back.value.split("?")[0] + here.search;
     });
     document.getElementById("theme").addEventListener("click", () => {
       const dark = matchMedia("(prefers-color-scheme: dark)").matches;
@@ -88,6 +89,8 @@ async function press(button, say, selected) {
 // Fetches the status page, and copies its token to the forms of this page. Returns null if there is no token.
 async function fetchPage(address) {
   const answer = await fetch(address || "./", { cache: "no-store" });
+  // The login has ended. The page leads to the form for it.
+  if (answer.status === 401) location.reload();
   if (!answer.ok) return null;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const token = page.querySelector("input[name=token]");

@@ -407,7 +407,7 @@
     }
     document.getElementById("content").replaceChildren(
       tools,
-      ...[...page.getElementById("content").children].slice(1));
+      ...[...page.getElementById("content").children].filter((part) => !part.classList.contains("tools")));
     survey();
     settle();
     if (focused) {

@@ -1,0 +1,108 @@
+//! The pages of the configuration and of updates.
+
+use super::{Text, TextRow, texts};
+
+texts! {
+    #[cfg(test)]
+    CONFIGURATION_TEXTS {
+        Programs: "Programs", "程序";
+        NacosConfiguration: "Nacos configuration", "Nacos配置";
+        AddProgram: "Add program", "添加";
+        Edit: "Edit", "编辑";
+        Copy: "Copy", "复制";
+        Delete: "Delete", "删除";
+        ColumnFile: "File", "文件";
+        NoProgramTexts: "The configuration has no [program:x] section.", "配置中没有 [program:x] 段。";
+        EditOf: "Edit {0}", "编辑 {0}";
+        CopyOf: "Copy {0}", "复制 {0}";
+        NewName: "New name", "新名称";
+        RawSection: "Section as text", "配置文本";
+        Save: "Save", "保存";
+        SaveRaw: "Save text", "保存文本";
+        ChangesOf: "Changes of {0}", "{0} 的变更";
+        NothingChanges: "Nothing changes.", "没有变更。";
+        DeleteQuestion: "Delete {0}?", "删除 {0}？";
+        Saved: "{0} saved", "{0} 已保存";
+        Deleted: "{0} deleted", "{0} 已删除";
+        NotDone: "Nothing was changed", "没有做任何更改";
+        PlanAdd: "{0} will be added", "将添加 {0}";
+        PlanRemove: "{0} will be stopped and removed", "将停止并删除 {0}";
+        PlanRestart: "{0} will be restarted", "将重启 {0}";
+        PlanRescale: "{0} will get another number of processes", "将改变 {0} 的进程数";
+        PlanLive: "{0} will be changed without a restart", "将更改 {0}，无需重启";
+        NacosServer: "Server address", "服务器地址";
+        NacosDataid: "Data ID", "配置ID";
+        NacosNamespace: "Namespace ID", "命名空间ID";
+        NacosGroup: "Group", "配置分组";
+        NacosUsername: "User name", "用户名";
+        NacosPassword: "Password", "密码";
+        PasswordSet: "set; leave it empty to keep it", "已设置；留空则保持不变";
+        PasswordNotSet: "not set", "未设置";
+        NotUseCache: "Do not use the cache", "不使用缓存";
+        SaveConfiguration: "Save configuration", "保存配置";
+        Test: "Test", "测试";
+        TestPassed: "The item has {0} bytes and the MD5 {1}. It is a valid configuration.", "配置项有 {0} 字节，MD5 为 {1}，是有效的配置。";
+        Leave: "Leave", "停用";
+        NacosActive: "The configuration comes from the item {0}, MD5 {1}.", "配置来自配置项 {0}，MD5 为 {1}。";
+        SourceCommand: "The configuration comes from the output of {0}, MD5 {1}.", "配置来自 {0} 的输出，MD5 为 {1}。";
+        NacosInactive: "The configuration comes from local files.", "配置来自本地文件。";
+        NeedsRestart: "Some changes take effect after a restart.", "部分更改在重启后生效。";
+        NacosSaved: "Saved. The settings take effect after a restart of supervisord.", "已保存。重启 supervisord 后生效。";
+        NacosLeft: "The saved settings were removed. That takes effect after a restart of supervisord.", "已删除保存的设置。重启 supervisord 后生效。";
+        Versions: "Earlier versions", "历史版本";
+        VersionOf: "Version of {0}", "{0} 的版本";
+        ColumnTime: "Time", "时间";
+        ColumnAuthor: "Author", "作者";
+        ColumnChange: "Change", "变更";
+        VersionCreated: "created", "创建";
+        VersionChanged: "changed", "修改";
+        VersionDeleted: "deleted", "删除";
+        Compare: "Compare", "比较";
+        NoVersions: "The server has no earlier texts of this item.", "服务器没有此配置项的历史版本。";
+        NoLocalVersions: "The configuration is in local files. No earlier versions of them are kept.", "配置在本地文件中，不保留其历史版本。";
+        SameVersion: "This version is the present text.", "此版本与当前内容相同。";
+        RestoreQuestion: "Lines that begin with + come back, lines that begin with - go.", "以 + 开头的行将恢复，以 - 开头的行将删除。";
+        Restore: "Restore this version", "恢复此版本";
+        Restored: "The version of {0} was restored. It is applied when the server reports the change.", "已恢复 {0} 的版本，服务器通知变更后生效。";
+        SecretsMasked: "Values of secrets are shown as ********.", "机密的值显示为 ********。";
+        ItemHosts: "Hosts that use this item: {0}", "使用此配置项的主机：{0}";
+        NoItemHosts: "No host uses this item now.", "目前没有主机使用此配置项。";
+        HostsUnknown: "The Nacos server does not say which hosts use this item.", "Nacos 服务器没有说明哪些主机使用此配置项。";
+        HostIsBehind: "{0} (another text)", "{0}（其他内容）";
+        ChangedMeanwhile: "Changed by somebody else", "已被他人更改";
+        ChangedMeanwhileHint: "Nothing was written. Put your changes into the present text, and save it.", "没有写入任何内容。请把您的更改合并到当前文本后保存。";
+        PresentSection: "Present text", "当前文本";
+        YourSection: "Your text", "您的文本";
+        RestartDaemon: "Restart supervisord", "重启 supervisord";
+        Restarting: "supervisord is restarting", "supervisord 正在重启";
+
+        UpdateTitle: "Update", "更新";
+        UpdateLink: "Update…", "更新…";
+        PlanHint: "An update reads the configuration again and does this. Nothing has been changed yet.", "更新会重新读取配置并执行以下操作。目前尚未做任何更改。";
+        NothingToUpdate: "The configuration has not changed. There is nothing to update.", "配置没有变化，无需更新。";
+        UnchangedGroups: "{0} groups do not change.", "{0} 个组没有变化。";
+        UpdateNow: "Update now", "立即更新";
+        UpdateGoesOn: "The update goes on. The states show how far it is.", "更新仍在进行。进程状态会显示进度。";
+        Updated: "Updated: {0}", "已更新：{0}";
+        UpdateAdded: "added {0}", "已添加 {0}";
+        UpdateChanged: "changed {0}", "已更改 {0}";
+        UpdateRemoved: "removed {0}", "已删除 {0}";
+        RollingUpdate: "{0} processes at a time; the next ones follow when these are ready.", "每次 {0} 个进程；就绪后再继续下一批。";
+        ConfigBroken: "The configuration has an error. Nothing has been changed.", "配置有错误。没有做任何更改。";
+        ColumnBefore: "Now", "当前";
+        ColumnAfter: "After the update", "更新后";
+        HiddenValue: "not shown", "不显示";
+        RestartHint: "Stops all processes, reads the configuration, and starts the processes again.", "停止所有进程，重新读取配置，然后再次启动进程。";
+        RestartBegun: "The status page is there again when all processes have stopped.", "所有进程停止后，状态页会再次可用。";
+        RestartQuestion: "Restart supervisord?", "重启 supervisord？";
+        RollingRestart: "Rolling restart", "滚动重启";
+        RollingHint: "Restarts the running processes one after another: the next one when the previous one is ready.", "逐个重启正在运行的进程：前一个就绪后再重启下一个。";
+        AtOnce: "At a time", "每次数量";
+        MaxFailures: "Failures allowed", "允许失败数";
+        WaitHealthy: "Wait until healthy", "等待健康";
+        RollingGoesOn: "The rolling restart of group {0} goes on. The states show how far it is.", "组 {0} 的滚动重启仍在进行。进程状态会显示进度。";
+        NumprocsLabel: "Number of processes", "进程数";
+        Scale: "Change number", "更改数量";
+        Scaled: "{0} has {1} processes now", "{0} 现有 {1} 个进程";
+    }
+}

@@ -10,6 +10,8 @@ const DESCRIPTION: &str = "\
 file of Cesi as it is, and offers the REST interface of Cesi below `/api/v2` and its own below `/api/v1`. It is another name of
 `supervisord-agent`; `supervisord-agent hub` is the same.
 
+Its pages, at the root, show all of that to people: hosts, environments, groups over hosts, processes, logs, the activity log and users.
+
 A node that is down, hangs or refuses the password hides no other one. It is shown with the reason and its last known processes.
 
 The hub stores nothing about nodes. Two hubs are the same file started twice, with two state directories.";

@@ -19,7 +19,9 @@ use super::fleet::{Fleet, FleetSettings};
 use super::node::{NodeConfig, NodeState};
 use super::server::{HubContext, HubListener, HubParts, serve_listener};
 use super::settings::{HubSettings, Settings, load, run_inventory};
-use super::users::{SessionStore, StateDirectory, UserStore, first_user, import_database};
+use super::users::{
+    SessionStore, StateDirectory, UserStore, first_user, import_database, new_secret,
+};
 use crate::http_server::blocking_pool::run_blocking;
 use crate::http_server::budget::Budget;
 use crate::sys;
@@ -181,6 +183,7 @@ fn serve(arguments: &HubArguments, settings: Settings) -> Result<(), u8> {
             users,
             sessions,
             activity: activity.map_err(failed)?,
+            form_key: new_secret().map_err(failed)?,
             stop: stopped,
         };
         let hub = HubContext::new(parts, settings.hub.clone());

@@ -131,6 +131,22 @@ impl RealNode {
         self.daemon.as_ref().expect("it runs")
     }
 
+    /// Starts a process, as another client of the node would.
+    pub(crate) fn start_process(&self, name: &str) -> Result<(), String> {
+        self.call_for("supervisor.startProcess", name)
+    }
+
+    /// Stops a process, as another client of the node would.
+    pub(crate) fn stop_process(&self, name: &str) -> Result<(), String> {
+        self.call_for("supervisor.stopProcess", name)
+    }
+
+    fn call_for(&self, method: &str, name: &str) -> Result<(), String> {
+        let name = Value::Text(name.to_owned());
+        let done = self.daemon().call(method, &[name]);
+        done.map(drop).map_err(|error| format!("{error:?}"))
+    }
+
     fn config(&self, name: &str) -> NodeConfig {
         let mut config = config(name, &format!("http://127.0.0.1:{}", self.port));
         config.login = NodeLogin::Password {

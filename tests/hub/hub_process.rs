@@ -30,6 +30,18 @@ pub(crate) fn free_port() -> Result<u16, String> {
 impl HubProcess {
     /// Starts a hub with these settings, in which `@hub` stands for the table `[hub]` with its address.
     pub(crate) fn start(settings: &str) -> Result<Self, String> {
+        // Another process may take the port between the search for a free port and the bind.
+        let mut last = String::new();
+        for _ in 0..5 {
+            match Self::start_once(settings) {
+                Err(why) if why.contains("Address already in use") => last = why,
+                other => return other,
+            }
+        }
+        Err(last)
+    }
+
+    fn start_once(settings: &str) -> Result<Self, String> {
         let place = TempDir::new()?;
         let notify = UnixDatagram::bind(place.join("notify")).map_err(|error| error.to_string())?;
         notify
@@ -159,6 +171,35 @@ impl HubClient {
         let mut connection = self.open(method, path, body)?;
         let answer = connection.answer().map_err(failed)?;
         answer.ok_or_else(|| format!("{method} {path}: no answer"))
+    }
+
+    /// Sends a form.
+    pub(crate) fn post(&self, path: &str, form: &[(&str, &str)]) -> Result<Answer, String> {
+        let encoded = |text: &str| supervisord::domain::percent_encoded(text, b"");
+        let pairs: Vec<String> = form
+            .iter()
+            .map(|(name, value)| format!("{name}={}", encoded(value)))
+            .collect();
+        let kind = "application/x-www-form-urlencoded";
+        let client = self.with("Content-Type", kind);
+        client.send("POST", path, &pairs.join("&"))
+    }
+
+    /// The text of a page that must be there.
+    pub(crate) fn page(&self, path: &str) -> Result<String, String> {
+        let answer = self.with("Accept", "text/html").send("GET", path, "")?;
+        match answer.code() {
+            200 => Ok(text(&answer)),
+            code => Err(format!("GET {path}: {code} {}", text(&answer))),
+        }
+    }
+
+    /// The token of the forms of the user's pages.
+    pub(crate) fn form_token(&self) -> Result<String, String> {
+        let page = self.page("/profile/")?;
+        let token = page.split("name=\"token\" value=\"").nth(1);
+        let token = token.and_then(|rest| rest.split('"').next());
+        token.map(str::to_owned).ok_or(page)
     }
 
     /// Sends a request and returns the connection.

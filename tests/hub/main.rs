@@ -9,11 +9,21 @@
 )]
 mod support;
 
+#[path = "../web/axe.rs"]
+mod axe;
+#[path = "../web/driver.rs"]
+#[allow(
+    dead_code,
+    reason = "shared with the tests of the daemon's page, which use more of it"
+)]
+mod driver;
 mod fleet_isolation;
 mod fleet_load;
 mod fleet_nodes;
 mod fleet_runner;
 mod hub_process;
+mod page_forms;
+mod pages;
 mod rest_v2;
 mod runtime_thread;
 mod security;
@@ -32,5 +42,7 @@ fn main() -> ExitCode {
     tests.extend(rest_v2::tests());
     tests.extend(security::tests());
     tests.extend(settings::tests());
+    tests.extend(page_forms::tests());
+    tests.extend(pages::tests());
     support::runner::run(tests)
 }

@@ -72,6 +72,11 @@ impl ActivityRecord {
         format!("{time},{millis:03} [{}]: {}", self.level.word(), self.text)
     }
 
+    /// Whether what the user did succeeded.
+    pub(in crate::hub) fn is_success(&self) -> bool {
+        self.level == ActivityLevel::Info
+    }
+
     /// Reads a line of the file. `None`: it is no record.
     pub(super) fn parse(line: &str) -> Option<Self> {
         serde_json::from_str(line).ok()

@@ -11,18 +11,18 @@ use crate::hub::server::{HubContext, HubRequest, Principal};
 use crate::hub::users::AccessLimits;
 
 /// A call.
-pub(super) struct Call {
-    pub(super) request: HubRequest,
+pub(in crate::hub) struct Call {
+    pub(in crate::hub) request: HubRequest,
     /// `None`: the route needs no login, and there is none.
-    pub(super) principal: Option<Principal>,
+    pub(in crate::hub) principal: Option<Principal>,
     /// The parameters of the path, decoded.
-    pub(super) params: Vec<(&'static str, String)>,
-    pub(super) body: Bytes,
+    pub(in crate::hub) params: Vec<(&'static str, String)>,
+    pub(in crate::hub) body: Bytes,
 }
 
 impl Call {
     /// A parameter of the path.
-    pub(super) fn param(&self, name: &str) -> &str {
+    pub(in crate::hub) fn param(&self, name: &str) -> &str {
         let found = self.params.iter().find(|(key, _)| *key == name);
         found.map_or("", |(_, value)| value)
     }
@@ -31,36 +31,36 @@ impl Call {
     ///
     /// # Errors
     /// 401: there is none, which dispatch refuses before for routes that need one.
-    pub(super) fn user(&self) -> Result<&Principal, ApiError> {
+    pub(in crate::hub) fn user(&self) -> Result<&Principal, ApiError> {
         let status = hyper::StatusCode::UNAUTHORIZED;
         let principal = self.principal.as_ref();
         principal.ok_or_else(|| ApiError::new(status, "Session expired"))
     }
 
     /// The user for the audit lines of nodes.
-    pub(super) fn hub_user(&self) -> HubUser {
+    pub(in crate::hub) fn hub_user(&self) -> HubUser {
         HubUser::new(self.principal.as_ref().map_or("", |user| &user.name))
     }
 
     /// What the user may reach.
-    pub(super) fn limits(&self) -> AccessLimits {
+    pub(in crate::hub) fn limits(&self) -> AccessLimits {
         let principal = self.principal.as_ref();
         principal.map_or_else(AccessLimits::default, |user| user.limits.clone())
     }
 
     /// Records that the user did something.
-    pub(super) fn record(&self, hub: &HubContext, event: &ActivityEvent) {
+    pub(in crate::hub) fn record(&self, hub: &HubContext, event: &ActivityEvent) {
         let name = self.principal.as_ref().map_or("", |user| &user.name);
         self.record_as(hub, name, event);
     }
 
     /// The same for a user who is not logged in.
-    pub(super) fn record_as(&self, hub: &HubContext, name: &str, event: &ActivityEvent) {
+    pub(in crate::hub) fn record_as(&self, hub: &HubContext, name: &str, event: &ActivityEvent) {
         hub.record(name, &self.request.address.to_string(), event);
     }
 
     /// The members of the body. Empty: it is no JSON object, or not marked as JSON.
-    pub(super) fn members(&self) -> Map<String, Value> {
+    pub(in crate::hub) fn members(&self) -> Map<String, Value> {
         let kind = self.request.header("content-type").unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
         if !kind.eq_ignore_ascii_case("application/json") {
@@ -73,7 +73,10 @@ impl Call {
     ///
     /// # Errors
     /// 400: it is no JSON object, or has another member than these.
-    pub(super) fn checked_members(&self, known: &[&str]) -> Result<Map<String, Value>, ApiError> {
+    pub(in crate::hub) fn checked_members(
+        &self,
+        known: &[&str],
+    ) -> Result<Map<String, Value>, ApiError> {
         let members: Map<String, Value> = serde_json::from_slice(&self.body)
             .map_err(|error| ApiError::wrong(format!("the body is no JSON object: {error}")))?;
         let unknown = members.keys().find(|name| !known.contains(&name.as_str()));
@@ -84,7 +87,7 @@ impl Call {
     }
 
     /// The values of a parameter of the query string, decoded.
-    pub(super) fn query_values(&self, name: &str) -> Vec<String> {
+    pub(in crate::hub) fn query_values(&self, name: &str) -> Vec<String> {
         let pairs = self.request.query.split('&');
         let pairs = pairs.filter_map(|pair| pair.split_once('='));
         let own = pairs.filter(|(key, _)| *key == name);
@@ -93,12 +96,12 @@ impl Call {
     }
 
     /// The value of a parameter of the query string. `None`: it is missing.
-    pub(super) fn query_value(&self, name: &str) -> Option<String> {
+    pub(in crate::hub) fn query_value(&self, name: &str) -> Option<String> {
         self.query_values(name).pop()
     }
 
     /// Whether the user may see a node.
-    pub(super) fn sees(&self, node: &NodeView) -> bool {
+    pub(in crate::hub) fn sees(&self, node: &NodeView) -> bool {
         self.limits().has_environment(&node.environment)
     }
 }
@@ -107,7 +110,7 @@ impl Call {
 ///
 /// # Errors
 /// 400: it is something else. `None`: it is missing.
-pub(super) fn text_member(
+pub(in crate::hub) fn text_member(
     members: &Map<String, Value>,
     name: &str,
 ) -> Result<Option<String>, ApiError> {
@@ -122,7 +125,7 @@ pub(super) fn text_member(
 ///
 /// # Errors
 /// 400: it is something else.
-pub(super) fn list_member(
+pub(in crate::hub) fn list_member(
     members: &Map<String, Value>,
     name: &str,
 ) -> Result<Vec<String>, ApiError> {

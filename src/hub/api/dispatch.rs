@@ -11,12 +11,17 @@ use super::error::ApiError;
 use super::route::{Need, Route};
 use super::routes::{Resolved, resolve};
 use crate::domain::percent_encoded;
+use crate::http_server::compression::compress_response;
 use crate::http_server::percent_encoding::percent_decoded;
 use crate::http_server::request_body::read_body;
 use crate::hub::activity::ActivityEvent;
+use crate::hub::pages;
 use crate::hub::server::{
     HttpResponse, HubContext, HubRequest, Principal, authenticate, is_foreign_host, is_foreign_site,
 };
+use crate::web::form::Form;
+use crate::web::language::PageRequest;
+use crate::web::page_response::{accepts_html, wants_json};
 
 /// Maximum size of a body, in bytes.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -28,10 +33,16 @@ pub(in crate::hub) async fn handle_request(
     body: Incoming,
 ) -> HttpResponse {
     let is_v2 = request.path.starts_with("/api/v2/") || request.path == "/api/version";
-    match answer(&hub, request, body).await {
+    let is_page = !request.path.starts_with("/api/");
+    let page = PageRequest::new(&request.path, &request.query, &request.headers);
+    let (method, headers) = (request.method.clone(), request.headers.clone());
+    let response = match answer(&hub, request, body).await {
         Ok(response) => response,
+        Err(error) if is_page && wants_json(&headers) => pages::refusal_for_script(error),
+        Err(error) if is_page && accepts_html(&headers) => pages::error_page(error, page, &method),
         Err(error) => error.into_response(is_v2),
-    }
+    };
+    compress_response(response, &method, &headers).await
 }
 
 async fn answer(
@@ -67,7 +78,24 @@ async fn answer(
         params,
         body,
     };
+    if route.is_page && route.changes && matches!(route.need, Need::Role(_)) {
+        check_form(hub, &call)?;
+    }
     (route.handle)(hub, call).await
+}
+
+/// Refuses a form that does not come from a page of the user's session. Requests with a token need none: a browser does not
+/// send them by itself.
+fn check_form(hub: &HubContext, call: &Call) -> Result<(), ApiError> {
+    let user = call.user()?;
+    let form = Form::parse("", &call.body);
+    let has_token = form.get("token") == Some(user.form_token(hub).as_str());
+    match has_token || !user.is_ambient() {
+        true => Ok(()),
+        false => Err(ApiError::forbidden(
+            "the form has no valid token: load the page again",
+        )),
+    }
 }
 
 /// 308 to the path with a slash at its end.

@@ -14,14 +14,14 @@ const PROBLEM: &str = "application/problem+json";
 
 /// An error with its status.
 #[derive(Debug)]
-pub(super) struct ApiError {
-    pub(super) status: StatusCode,
-    pub(super) message: String,
+pub(in crate::hub) struct ApiError {
+    pub(in crate::hub) status: StatusCode,
+    pub(in crate::hub) message: String,
     headers: Vec<(HeaderName, String)>,
 }
 
 impl ApiError {
-    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+    pub(in crate::hub) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self {
             status,
             message: message.into(),
@@ -30,12 +30,12 @@ impl ApiError {
     }
 
     /// 400.
-    pub(super) fn wrong(message: impl Into<String>) -> Self {
+    pub(in crate::hub) fn wrong(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
     /// 404.
-    pub(super) fn not_found() -> Self {
+    pub(in crate::hub) fn not_found() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
             "The requested URL was not found on the server. If you entered the URL manually please check your spelling and \
@@ -44,29 +44,34 @@ impl ApiError {
     }
 
     /// 404, for a thing of ours.
-    pub(super) fn unknown(message: impl Into<String>) -> Self {
+    pub(in crate::hub) fn unknown(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, message)
     }
 
     /// 403.
-    pub(super) fn forbidden(message: impl Into<String>) -> Self {
+    pub(in crate::hub) fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, message)
     }
 
     /// 429, with the seconds after which it is worth another attempt.
-    pub(super) fn too_many(seconds: u64) -> Self {
+    pub(in crate::hub) fn too_many(seconds: u64) -> Self {
         let message = format!("Too many wrong passwords. Try again in {seconds} s");
         Self::new(StatusCode::TOO_MANY_REQUESTS, message)
             .with_header(header::RETRY_AFTER, seconds.to_string())
     }
 
-    pub(super) fn with_header(mut self, name: HeaderName, value: String) -> Self {
+    pub(in crate::hub) fn with_header(mut self, name: HeaderName, value: String) -> Self {
         self.headers.push((name, value));
         self
     }
 
+    /// The headers of the response.
+    pub(in crate::hub) fn into_headers(self) -> Vec<(HeaderName, String)> {
+        self.headers
+    }
+
     /// The response. `is_v2`: in Cesi's form.
-    pub(super) fn into_response(self, is_v2: bool) -> HttpResponse {
+    pub(in crate::hub) fn into_response(self, is_v2: bool) -> HttpResponse {
         let mut response = match is_v2 {
             true => {
                 let body = json!({"status": "error", "message": self.message});

@@ -10,12 +10,15 @@ use super::error::ApiError;
 use crate::api::FaultCode;
 use crate::hub::activity::ActivityEvent;
 use crate::hub::fleet::{ActionResult, ActionTarget};
-use crate::hub::node::{Action, ActionError, NodeView, ProcessView};
+use crate::hub::node::{Action, ActionError, HubUser, NodeView, ProcessView};
 use crate::hub::server::HubContext;
 use crate::hub::users::AccessLimits;
 
+/// Maximum number of processes of one action.
+pub(in crate::hub) const TARGETS_MAX: usize = 100_000;
+
 /// The processes of a node within limits.
-pub(super) fn visible<'n>(
+pub(in crate::hub) fn visible<'n>(
     node: &'n NodeView,
     limits: &'n AccessLimits,
 ) -> impl Iterator<Item = &'n Arc<ProcessView>> {
@@ -27,7 +30,7 @@ pub(super) fn visible<'n>(
 ///
 /// # Errors
 /// 400: there is none with this name.
-pub(super) fn node_of(
+pub(in crate::hub) fn node_of(
     hub: &HubContext,
     call: &Call,
     name: &str,
@@ -40,7 +43,7 @@ pub(super) fn node_of(
 
 /// Whether a process was already as the action would make it. Only the node knows: the hub's memory of a node that is asked
 /// from time to time is old by seconds.
-pub(super) fn is_unchanged(action: Action, result: &Result<(), ActionError>) -> bool {
+pub(in crate::hub) fn is_unchanged(action: Action, result: &Result<(), ActionError>) -> bool {
     let expected = match action {
         Action::Start => FaultCode::AlreadyStarted,
         Action::Stop => FaultCode::NotRunning,
@@ -66,7 +69,7 @@ fn event_of(
 ///
 /// # Errors
 /// See [`ActionError`].
-pub(super) async fn act(
+pub(in crate::hub) async fn act(
     hub: &HubContext,
     call: &Call,
     target: &ActionTarget,
@@ -79,18 +82,34 @@ pub(super) async fn act(
     result
 }
 
+/// Who acts: a user, and the address for the activity log.
+#[derive(Debug, Clone)]
+pub(in crate::hub) struct Actor {
+    user: HubUser,
+    address: String,
+}
+
+impl Actor {
+    /// The user of a call.
+    pub(in crate::hub) fn of(call: &Call) -> Self {
+        Self {
+            user: call.hub_user(),
+            address: call.request.address.to_string(),
+        }
+    }
+}
+
 /// Does an action with processes of many nodes, at most `parallel` at a time. `None`: as many as the fleet permits. The
 /// results arrive as they end. Actions that have not begun when the receiver is dropped do not begin.
-pub(super) fn act_on_all(
+pub(in crate::hub) fn act_on_all(
     hub: &Arc<HubContext>,
-    call: &Call,
+    actor: Actor,
     targets: Vec<ActionTarget>,
     action: Action,
     parallel: Option<usize>,
 ) -> mpsc::UnboundedReceiver<ActionResult> {
     let (sender, results) = mpsc::unbounded_channel();
-    let user = call.hub_user();
-    let address = call.request.address.to_string();
+    let Actor { user, address } = actor;
     let hub = hub.clone();
     tokio::spawn(async move {
         let record = |result: &ActionResult| {

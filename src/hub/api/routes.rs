@@ -1,9 +1,10 @@
-//! The table of routes: method, path, who may call it, whether it changes something, and what it does.
+//! The table of routes of the interfaces: method, path, who may call it, whether it changes something, and what it does.
 
 use hyper::Method;
 
 use super::route::{Need, Route, braced};
 use super::{openapi, v1, v2};
+use crate::hub::pages;
 use crate::hub::users::Role;
 
 const VIEWER: Need = Need::Role(Role::Viewer);
@@ -170,6 +171,7 @@ pub(super) const ROUTES: &[Route] = &[
         ENVIRONMENT,
         TAG,
         ("snapshot", "With true, the present states come first"),
+        ("nodes_only", "With true, only nodes are sent, with the numbers of their processes, again when a process has changed"),
     ]),
     Route::reads("/api/v1/activity", VIEWER, "The activity log, the newest record first", |hub, call| {
         Box::pin(v1::activity(hub, call))
@@ -245,7 +247,7 @@ pub(super) enum Resolved<'p> {
 pub(super) fn resolve<'p>(method: &Method, path: &'p str) -> Resolved<'p> {
     let mut allowed = Vec::new();
     let mut lacks_slash = false;
-    for route in ROUTES {
+    for route in ROUTES.iter().chain(pages::ROUTES) {
         let Some(params) = match_path(route.path, path) else {
             let above = route.path.strip_suffix('/');
             lacks_slash |= above.is_some_and(|above| match_path(above, path).is_some());
@@ -295,8 +297,9 @@ mod tests {
 
     #[test]
     fn no_path_leads_to_two_routes() {
-        for (at, route) in ROUTES.iter().enumerate() {
-            for other in &ROUTES[at + 1..] {
+        let all: Vec<&Route> = ROUTES.iter().chain(pages::ROUTES).collect();
+        for (at, route) in all.iter().enumerate() {
+            for other in &all[at + 1..] {
                 let is_same_path = route.path == other.path;
                 let shares = route
                     .methods
@@ -315,8 +318,16 @@ mod tests {
     #[test]
     fn whatever_changes_something_needs_more_than_a_viewer() {
         // A user's own session, password and tokens.
-        let own = ["/auth/", "/profile/", "/tokens"];
-        for route in ROUTES.iter().filter(|route| route.changes) {
+        let own = [
+            "/auth/",
+            "/profile/",
+            "/tokens",
+            "/login/",
+            "/logout/",
+            "/language",
+        ];
+        let all = || ROUTES.iter().chain(pages::ROUTES);
+        for route in all().filter(|route| route.changes) {
             let is_own = own.iter().any(|part| route.path.contains(part));
             assert_eq!(
                 !is_own,
@@ -325,7 +336,7 @@ mod tests {
                 route.path
             );
         }
-        for route in ROUTES.iter().filter(|route| !route.changes) {
+        for route in all().filter(|route| !route.changes) {
             assert_eq!(route.methods, ["GET"], "{}", route.path);
         }
     }
@@ -362,7 +373,9 @@ mod tests {
             (Method::GET, "/api/v2/activitylogs/x/", "unknown"),
             (Method::GET, "/api/v2/nodes//", "unknown"),
             (Method::GET, "/api/v1/nodes/", "unknown"),
-            (Method::GET, "/", "unknown"),
+            (Method::GET, "/", "/ []"),
+            (Method::GET, "/nodes/a", "slash"),
+            (Method::GET, "/nosuch", "unknown"),
         ] {
             assert_eq!(find(&method, path), expected, "{method} {path}");
         }

@@ -30,3 +30,6 @@ pub use shared::WatchGuard;
 pub(in crate::hub) use shared::{Node, wall_now};
 pub(in crate::hub) use task::run_node;
 pub use view::{NodeKind, NodeState, NodeView, ProcessView, WallMillis, uptime_text};
+
+#[cfg(test)]
+pub(in crate::hub) use view::tests;

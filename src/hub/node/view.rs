@@ -253,6 +253,25 @@ pub(in crate::hub) mod tests {
         }
     }
 
+    /// A connected node without processes.
+    pub(in crate::hub) fn connected_node(name: &str) -> NodeView {
+        NodeView {
+            name: Arc::from(name),
+            environment: Arc::from(""),
+            tags: Arc::from([]),
+            address: Arc::from("http://192.0.2.1:9001"),
+            state: NodeState::Connected,
+            reason: Arc::from(""),
+            since: 0,
+            last_success: None,
+            kind: None,
+            version: Arc::from(""),
+            clock_offset: 0,
+            hidden: 0,
+            processes: Arc::from([]),
+        }
+    }
+
     #[test]
     fn a_description_is_written_for_the_time_of_the_node() {
         let process = running("a");

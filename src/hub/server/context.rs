@@ -11,8 +11,10 @@ use crate::http_server::host_names::own_host_names;
 use crate::http_server::origin::host_without_port;
 use crate::hub::activity::{ActivityEvent, ActivityLog};
 use crate::hub::fleet::Fleet;
+use crate::hub::operations::OperationStore;
 use crate::hub::settings::HubSettings;
 use crate::hub::users::{LoginLimiter, PasswordHasher, SessionStore, UserStore};
+use crate::web::assets::assets_modified;
 
 /// Maximum number of streams of events.
 const STREAMS_MAX: usize = 256;
@@ -23,6 +25,8 @@ pub(in crate::hub) struct HubParts {
     pub(in crate::hub) users: UserStore,
     pub(in crate::hub) sessions: SessionStore,
     pub(in crate::hub) activity: ActivityLog,
+    /// Makes the tokens of forms of users who have logged in at a reverse proxy.
+    pub(in crate::hub) form_key: String,
     /// True when the hub stops.
     pub(in crate::hub) stop: watch::Receiver<bool>,
 }
@@ -33,6 +37,12 @@ pub(in crate::hub) struct HubContext {
     pub(in crate::hub) users: UserStore,
     pub(in crate::hub) sessions: SessionStore,
     pub(in crate::hub) activity: ActivityLog,
+    /// Actions on many processes, which pages show.
+    pub(in crate::hub) operations: OperationStore,
+    /// See [`HubParts::form_key`].
+    pub(in crate::hub) form_key: String,
+    /// When the static files were last changed, in seconds since the epoch.
+    pub(in crate::hub) assets_modified: i64,
     pub(in crate::hub) passwords: Arc<PasswordHasher>,
     pub(in crate::hub) logins: LoginLimiter,
     pub(in crate::hub) looks: Looks,
@@ -56,6 +66,9 @@ impl HubContext {
             users: parts.users,
             sessions: parts.sessions,
             activity: parts.activity,
+            operations: OperationStore::default(),
+            form_key: parts.form_key,
+            assets_modified: assets_modified(),
             stop: parts.stop,
         })
     }

@@ -52,6 +52,16 @@ impl Principal {
         !matches!(self.proof, LoginProof::Token(_))
     }
 
+    /// The token in the forms of the user's pages. A foreign page cannot read it.
+    pub(in crate::hub) fn form_token(&self, hub: &HubContext) -> String {
+        match &self.proof {
+            LoginProof::Session(secret) => digest_of(&format!("form {secret}")),
+            LoginProof::Token(_) | LoginProof::RemoteUser => {
+                digest_of(&format!("form {} {}", hub.form_key, self.name))
+            }
+        }
+    }
+
     /// The same principal as it is now. `None`: the login has ended.
     pub(in crate::hub) fn renewed(&self, hub: &HubContext) -> Option<Self> {
         match &self.proof {

@@ -12,13 +12,11 @@ use super::selector::{NodeSelector, ProcessPattern};
 use crate::hub::api::call::{Call, list_member, text_member};
 use crate::hub::api::error::ApiError;
 use crate::hub::api::json;
-use crate::hub::api::perform::{act_on_all, is_unchanged, visible};
+use crate::hub::api::perform::{Actor, TARGETS_MAX, act_on_all, is_unchanged, visible};
 use crate::hub::fleet::{ActionResult, ActionTarget};
 use crate::hub::node::{Action, ActionError};
 use crate::hub::server::{HttpBody, HttpResponse, HubContext};
 
-/// Maximum number of processes of one request.
-const TARGETS_MAX: usize = 100_000;
 /// Number of lines that wait for a slow client.
 const LINES_WAITING: usize = 64;
 /// The content type of a list of JSON values, one a line.
@@ -54,7 +52,7 @@ pub(in crate::hub::api) async fn actions(hub: &Arc<HubContext>, call: Call) -> R
         tags: list_member(&members, "tags")?,
     };
     let targets = targets_of(hub, &call, &selector, &patterns)?;
-    let results = act_on_all(hub, &call, targets, action, parallel);
+    let results = act_on_all(hub, Actor::of(&call), targets, action, parallel);
     let accepts = call.request.header("accept").unwrap_or_default();
     match accepts.contains(LINES) {
         true => Ok(as_lines(action, results)),

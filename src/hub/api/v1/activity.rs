@@ -7,7 +7,7 @@ use serde_json::json;
 use super::reply::{Reply, ok};
 use crate::hub::api::call::Call;
 use crate::hub::api::error::ApiError;
-use crate::hub::api::v2::visible_records;
+use crate::hub::api::visible_records::visible_records;
 use crate::hub::server::HubContext;
 
 /// Number of records where the client names none.

@@ -4,6 +4,7 @@
 //! # Source
 //! HTML Living Standard, "Server-sent events".
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hyper::StatusCode;
@@ -12,7 +13,7 @@ use hyper::header::{self, HeaderName};
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::mpsc;
-use tokio::time::{Duration, MissedTickBehavior, interval};
+use tokio::time::{Duration, MissedTickBehavior, interval, sleep};
 
 use super::node_json::{NodeJson, ProcessJson};
 use super::reply::Reply;
@@ -31,6 +32,8 @@ use crate::hub::server::{HttpBody, HttpResponse, HubContext, Principal};
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a client waits before it reconnects, in milliseconds.
 const RETRY_MS: u32 = 2000;
+/// How long changes are gathered for a client that wants only nodes.
+const GATHER: Duration = Duration::from_millis(200);
 /// Number of parts that wait for a slow client.
 const PARTS_WAITING: usize = 16;
 /// Length at which a part of the stream is sent, in bytes.
@@ -47,6 +50,7 @@ pub(in crate::hub::api) async fn events(hub: &Arc<HubContext>, call: Call) -> Re
     };
     let permit = hub.streams.acquire(call.request.guard.client);
     let permit = permit.ok_or_else(full)?;
+    let has = |name| call.query_value(name).is_some_and(|value| value == "true");
     let selector = NodeSelector::of_query(&call);
     let is_narrow = !selector.names.is_empty();
     let nodes = selector.nodes(hub, &call);
@@ -61,10 +65,9 @@ pub(in crate::hub::api) async fn events(hub: &Arc<HubContext>, call: Call) -> Re
             .collect(),
         _permit: permit,
         text: format!("retry: {RETRY_MS}\n\n").into_bytes(),
+        changed_nodes: has("nodes_only").then(BTreeSet::new),
     };
-    let with_snapshot = call
-        .query_value("snapshot")
-        .is_some_and(|value| value == "true");
+    let with_snapshot = has("snapshot");
     let (parts, body) = mpsc::channel(PARTS_WAITING);
     tokio::spawn(stream.run(parts, with_snapshot));
     Ok(HttpResponse {
@@ -88,6 +91,8 @@ struct EventStream {
     _permit: QuotaPermit,
     /// What is not sent yet.
     text: Vec<u8>,
+    /// The nodes of which something has changed, for a client that wants only nodes. `None`: it wants everything.
+    changed_nodes: Option<BTreeSet<Arc<str>>>,
 }
 
 #[derive(Serialize)]
@@ -102,7 +107,9 @@ impl EventStream {
         if with_snapshot {
             for node in self.hub.fleet.nodes() {
                 self.node(&node);
-                self.processes(&node);
+                if self.changed_nodes.is_none() {
+                    self.processes(&node);
+                }
                 if self.text.len() >= PART_BYTES && !self.send(&parts).await {
                     return;
                 }
@@ -122,9 +129,6 @@ impl EventStream {
                 item = self.changes.next() => {
                     let Some(item) = item else { return };
                     self.item(item);
-                    while self.text.len() < PART_BYTES && let Some(item) = self.changes.try_next() {
-                        self.item(item);
-                    }
                 }
                 _ = beat.tick() => {
                     let Some(principal) = self.principal.renewed(&self.hub) else { return };
@@ -134,6 +138,19 @@ impl EventStream {
                 () = parts.closed() => return,
                 _ = stop.wait_for(|stop| *stop) => return,
             }
+            if self
+                .changed_nodes
+                .as_ref()
+                .is_some_and(|nodes| !nodes.is_empty())
+            {
+                sleep(GATHER).await;
+            }
+            while self.text.len() < PART_BYTES
+                && let Some(item) = self.changes.try_next()
+            {
+                self.item(item);
+            }
+            self.changed_nodes();
         }
     }
 
@@ -189,7 +206,24 @@ impl EventStream {
         }
     }
 
+    /// Sends the nodes of which something has changed, each once.
+    fn changed_nodes(&mut self) {
+        let names = self.changed_nodes.as_mut().map(std::mem::take);
+        for name in names.unwrap_or_default() {
+            if let Some(node) = self.hub.fleet.node(&name) {
+                self.node(&node);
+            }
+        }
+    }
+
     fn item(&mut self, item: FleetItem) {
+        if let Some(changed) = &mut self.changed_nodes
+            && let FleetItem::Change(change) = &item
+            && let Some(name) = changed_node(change)
+        {
+            changed.insert(name);
+            return;
+        }
         match item {
             FleetItem::Lost(count) => self.event("missed", &json!({"count": count})),
             FleetItem::Change(FleetChange::Node(node)) => self.node(&node),
@@ -210,5 +244,16 @@ impl EventStream {
                 }
             }
         }
+    }
+}
+
+/// The node of which a change tells. `None`: it is gone.
+fn changed_node(change: &FleetChange) -> Option<Arc<str>> {
+    match change {
+        FleetChange::Node(node) | FleetChange::Processes(node) => Some(node.name.clone()),
+        FleetChange::Process { node, .. } | FleetChange::ProcessRemoved { node, .. } => {
+            Some(node.clone())
+        }
+        FleetChange::NodeRemoved(_) => None,
     }
 }

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::domain::ProcessState;
 use crate::hub::api::perform::visible;
+use crate::hub::api::process_counts::ProcessCounts;
 use crate::hub::node::{NodeView, ProcessView, WallMillis, wall_now};
 use crate::hub::users::AccessLimits;
 
@@ -30,16 +30,6 @@ pub(super) struct NodeJson<'n> {
     clock_offset: i64,
     hidden: usize,
     processes: ProcessCounts,
-}
-
-/// Numbers of processes by state, the states that somebody cares about.
-#[derive(Serialize, Default)]
-struct ProcessCounts {
-    total: usize,
-    running: usize,
-    starting: usize,
-    stopped: usize,
-    failed: usize,
 }
 
 /// A process.
@@ -74,16 +64,7 @@ fn time(millis: WallMillis) -> Option<String> {
 
 impl<'n> NodeJson<'n> {
     pub(super) fn new(node: &'n NodeView, limits: &AccessLimits) -> Self {
-        let mut counts = ProcessCounts::default();
-        for process in visible(node, limits) {
-            counts.total += 1;
-            match process.state {
-                ProcessState::Running => counts.running += 1,
-                ProcessState::Starting => counts.starting += 1,
-                ProcessState::Backoff | ProcessState::Fatal => counts.failed += 1,
-                _ => counts.stopped += 1,
-            }
-        }
+        let counts = ProcessCounts::of(visible(node, limits));
         let age = |at: WallMillis| (wall_now() - at).max(0) / 1000;
         Self {
             name: &node.name,

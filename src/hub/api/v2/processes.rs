@@ -11,7 +11,7 @@ use crate::domain::Channel;
 use crate::hub::activity::ActivityEvent;
 use crate::hub::api::call::Call;
 use crate::hub::api::error::ApiError;
-use crate::hub::api::perform::{act, act_on_all, is_unchanged, visible};
+use crate::hub::api::perform::{Actor, act, act_on_all, is_unchanged, visible};
 use crate::hub::fleet::ActionTarget;
 use crate::hub::node::{Action, ActionError, LogRange, NodeView};
 use crate::hub::server::HubContext;
@@ -94,7 +94,7 @@ async fn act_on_node(hub: &Arc<HubContext>, call: &Call, action: Action) -> Repl
         .iter()
         .map(|target| target.namespec.clone())
         .collect();
-    let mut ended = act_on_all(hub, call, targets, action, None);
+    let mut ended = act_on_all(hub, Actor::of(call), targets, action, None);
     let mut results: Vec<(String, Value)> = Vec::new();
     while let Some(one) = ended.recv().await {
         if is_unchanged(action, &one.result) {

@@ -138,12 +138,13 @@ pub const PROCESS_MEMBERS: [&str; 14] = [
 ];
 
 /// Further members of a table, which only clients that name them get, because Supervisor's struct lacks them.
-pub const DETAIL_MEMBERS: [&str; 5] = [
+pub const DETAIL_MEMBERS: [&str; 6] = [
     "restarts",
     "lastexit",
     "nextattempt",
     "health",
     "logtargets",
+    "progress",
 ];
 
 /// The set of [`PROCESS_MEMBERS`] and [`DETAIL_MEMBERS`] that a table has as columns.

@@ -11,6 +11,7 @@ mod members;
 mod method;
 mod methods;
 mod process_details;
+mod progress;
 mod request;
 mod result_kind;
 mod subject;
@@ -30,6 +31,7 @@ pub use method::{
 };
 pub use methods::METHODS;
 pub use process_details::{AttemptEnd, EndedInstance, ProcessDetails, StateEntry};
+pub use progress::ProcessProgress;
 pub use request::{
     ConfigView, DependencyNeed, DependencyView, JournalMatch, LogRef, ProcessView, RejectedText,
     Reply, Request, RequestEffect, RequestTarget, RollingLimits, TargetResult,

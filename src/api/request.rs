@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, ProcessDetails};
+use super::{Fault, ProcessDetails, ProcessProgress};
 use crate::config::spec::{GroupSpec, ProcessSpec};
 use crate::domain::{
     Channel, ExitCounts, ExitReason, GroupName, Level, Namespec, ProcessHealth, ProcessName,
@@ -461,6 +461,8 @@ pub struct ProcessView {
     /// When the next automatic start is due, in seconds since the epoch. `None`: none is due, or the program has no key of
     /// ours about it.
     pub next_attempt: Option<i64>,
+    /// What happens next without a request.
+    pub progress: ProcessProgress,
     /// How the last attempt ended. `None`: no attempt has ended yet.
     pub exit_reason: Option<ExitReason>,
     /// Whether the last instance exited on its own with a status that is not in `exitcodes`.

@@ -31,7 +31,9 @@ impl Fleet {
         // The server itself may read until the daemon exits: the web page shows which processes still stop.
         let own_look = caller == Caller::DAEMON && matches!(request, Request::AllProcessInfo);
         let is_late = self.daemon.state != SupervisorState::Running;
-        let outcome = if is_late && !remote_event && !own_look {
+        // Only methods of ours ask for some processes: a client that waits for the end of the daemon says what stops.
+        let own_method = matches!(request, Request::SomeProcessInfo(_));
+        let outcome = if is_late && !remote_event && !own_look && !own_method {
             Err(FaultCode::ShutdownState.bare())
         } else if self.requests.is_full() {
             Err(FaultCode::Failed.of("too many requests are pending (try again later)"))

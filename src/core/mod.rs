@@ -58,6 +58,7 @@ mod pending;
 mod process;
 mod process_details;
 mod process_record;
+mod progress;
 mod read_config;
 mod record;
 mod record_bytes;

@@ -347,6 +347,7 @@ impl Process {
             exit_status: self.run.exit_status,
             restarts: self.run.spawns.saturating_sub(1),
             next_attempt: self.next_attempt(now),
+            progress: self.progress(now),
             unexpected_exit: match &self.run.exit_reason {
                 Some(ExitReason::ByItself(status)) => !self.expects(*status),
                 _ => false,

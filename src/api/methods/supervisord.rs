@@ -262,7 +262,7 @@ pub(super) const METHODS: &[Method] = {
                 param(
                     "members",
                     ParamKind::Names,
-                    "Members of the struct of getProcessInfo to return; empty array = all members. Also: restarts, lastexit (a text), nextattempt (time of the next automatic start, 0 = none is due), health (none, starting, healthy or unhealthy), logtargets (a line for each log target: stream, target, bytes written, bytes dropped, and 1 if writing fails or 0, separated by tabs)",
+                    "Members of the struct of getProcessInfo to return; empty array = all members. Also: restarts, lastexit (a text), nextattempt (time of the next automatic start, 0 = none is due), health (none, starting, healthy or unhealthy), logtargets (a line for each log target: stream, target, bytes written, bytes dropped, and 1 if writing fails or 0, separated by tabs), progress (what happens next without a request, such as SIGKILL in 6 s; empty = nothing)",
                 ),
             ],
             returns: Table,

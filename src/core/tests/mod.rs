@@ -20,6 +20,7 @@ mod notifications;
 mod notify;
 mod plan;
 mod process_details;
+mod progress;
 mod record;
 mod rejected_events;
 mod requests;

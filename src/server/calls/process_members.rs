@@ -76,6 +76,7 @@ pub(in crate::server) fn write_details(
     to.int("nextattempt", timestamp(view.next_attempt.unwrap_or(0)));
     to.text("health", view.health.name());
     to.text("logtargets", &log_targets(view));
+    to.text("progress", &view.progress.to_string());
 }
 
 /// The log targets of a process: a line for each, with tabs.
@@ -297,6 +298,7 @@ fn log_file<'a>(spec: &'a LogSpec, made_up: Option<&'a Arc<Path>>) -> Cow<'a, st
 #[cfg(test)]
 pub(in crate::server) mod tests {
     use super::*;
+    use crate::api::ProcessProgress;
     use crate::config::spec::{GroupKind, GroupSpec, ProcessSpec};
     use crate::domain::{ExitCounts, GroupName, ProcessHealth, ProcessName, ResourceEvents};
 
@@ -317,6 +319,7 @@ pub(in crate::server) mod tests {
             exit_status: 0,
             restarts: 0,
             next_attempt: None,
+            progress: ProcessProgress::None,
             events_discarded: 0,
             events_waiting: 0,
             exits: ExitCounts::default(),

@@ -83,6 +83,11 @@ const PROCESS: &[Member] = &[
         text,
         "A line for each log target: stream, target, bytes written, bytes dropped, and 1 if writing fails or 0, separated by tabs",
     ),
+    (
+        "progress",
+        text,
+        "What happens next without a request, such as SIGKILL in 6 s; empty: nothing",
+    ),
 ];
 
 fn health() -> Value {

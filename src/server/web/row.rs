@@ -69,6 +69,7 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         exit_status,
         restarts,
         next_attempt,
+        progress: _,
         exit_reason: ending,
         unexpected_exit,
         status_text,

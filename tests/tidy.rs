@@ -109,7 +109,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tracing_journald", &["diagnostics/"]),
     ("tracing_subscriber", &["diagnostics/"]),
     ("regex_lite", &["ctl/log_lines.rs"]),
+    ("rustix", &["ctl/screen.rs"]),
     ("rustyline", &["ctl/shell.rs"]),
+    ("unicode_width", &["ctl/screen.rs"]),
     (
         "nix",
         &[

@@ -224,6 +224,11 @@ pub fn values(value: &str, joined: &str, word: &str) -> Completion {
         "FILE" => Completion::names(NameSource::Files),
         "DIR" => Completion::names(NameSource::Directories),
         "USER" => Completion::names(NameSource::Users),
+        "WHEN" => {
+            let candidates = ["always", "auto", "never"]
+                .map(|when| Candidate::new(format!("{joined}{when}"), ""));
+            Completion::of(candidates, word)
+        }
         "LEVEL" => {
             let levels = Level::ALL.iter();
             let candidates = levels

@@ -55,6 +55,7 @@ pub mod watch;
 
 pub use glob::matches_name;
 pub use hint::of_name as closest_word;
+pub use hint::of_name as closest_known;
 pub use parse::{
     build_group_change, check_config, load, load_with_places, parse_nacos_keys, read_nacos_texts,
     read_source_settings,

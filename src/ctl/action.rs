@@ -60,6 +60,10 @@ pub(super) const VERBOSE: ActionFlag = flag(
     "-v",
     "also print restarts, the last exit, the last error and the last stderr",
 );
+pub(super) const WATCH: ActionFlag = flag(
+    "--watch",
+    "show the states again every second, until Ctrl-C",
+);
 pub(super) const ROLLING: ActionFlag = flag(
     "--rolling",
     "restart processes one after another, each when the previous one is up",
@@ -201,6 +205,14 @@ impl CtlAction {
         self
     }
 
+    /// Its options, with `--json`, which every action accepts whose output is no followed log.
+    pub(super) fn options(&self) -> impl Iterator<Item = &'static ActionFlag> {
+        static JSON_FLAG: ActionFlag = JSON;
+        let has_own = self.flags.contains(&JSON) || self.flags.contains(&OUTPUT);
+        let adds = !has_own && self.name != "fg" && !self.help.is_empty();
+        self.flags.iter().chain(adds.then_some(&JSON_FLAG))
+    }
+
     /// Splits the help text into pairs of usage and description. The usage ends at the first tab of a line. Lines
     /// that begin with a tab continue the description of the previous line.
     pub(super) fn usages(&self) -> Vec<(&'static str, String)> {
@@ -234,6 +246,38 @@ impl CtlAction {
         docs.find(|doc| !doc.is_empty()).unwrap_or_default()
     }
 
+    /// What it does, in one line: the first sentence of its description.
+    pub(super) fn summary(&self) -> String {
+        match self.about.split_once(". ") {
+            Some((first, _)) => first.to_owned(),
+            None if self.about.is_empty() => self.brief(),
+            None => self.about.trim_end_matches('.').to_owned(),
+        }
+    }
+
+    /// Its options and exit statuses, for its help at a terminal.
+    fn detail_lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut options = self.options().peekable();
+        if options.peek().is_some() {
+            lines.push("Options:".to_owned());
+        }
+        for option in options {
+            let value = if option.argument { " VALUE" } else { "" };
+            let name = format!("{}{value}", option.name);
+            lines.push(format!("  {name:22}{}", option.doc));
+        }
+        if !self.exits.is_empty() {
+            lines.push("Exit status:".to_owned());
+            if self.exits.iter().all(|(status, _)| *status != 0) {
+                lines.push("  0    success".to_owned());
+            }
+            let statuses = self.exits.iter();
+            lines.extend(statuses.map(|(status, what)| format!("  {status:<5}{what}")));
+        }
+        lines
+    }
+
     /// The first word in `arguments` that looks like an option but is not an option of the action. A name that begins
     /// with a dash looks the same; only the daemon can tell.
     pub(super) fn unknown_option<'a>(&self, arguments: &'a str) -> Option<&'a str> {
@@ -251,7 +295,11 @@ impl CtlAction {
                 return None;
             }
         };
+        let has_json = self.flags.contains(&JSON);
         let is_known = |word: &str| {
+            if has_json && matches!(word, "-o" | "-ojson" | "-o=json") {
+                return true;
+            }
             self.flags
                 .iter()
                 .any(|flag| word == flag.name || flag.argument && word.starts_with(flag.name))
@@ -266,13 +314,33 @@ impl CtlAction {
         words.find(|word| is_option(word) && !is_known(word))
     }
 
+    /// Whether everything that it prints can become one JSON object: it does not follow a log.
+    pub(super) fn can_collect(&self, arguments: &str) -> bool {
+        let mut words = arguments.split_whitespace();
+        let follows = self.flags.contains(&FOLLOW) && words.any(|word| word == FOLLOW.name);
+        self.name != "fg" && !follows
+    }
+
+    /// Whether `all` changes every process, so that the shell asks first.
+    pub(super) fn is_destructive(&self) -> bool {
+        matches!(
+            self.name,
+            "clear" | "restart" | "serialrestart" | "signal" | "stop"
+        )
+    }
+
     /// Prints its complete help.
     pub(super) fn say_help(&self, session: &mut CtlSession) -> Result<(), CtlError> {
         session.say(self.help)?;
-        if self.help_ours.is_empty() {
-            return Ok(());
+        if !self.help_ours.is_empty() {
+            session.say(self.help_ours)?;
         }
-        session.say(self.help_ours)
+        if session.screen.is_for_people {
+            for line in self.detail_lines() {
+                session.say(&line)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether the action accepts `all` for every process or group.

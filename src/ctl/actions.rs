@@ -2,13 +2,14 @@
 
 use super::action::{
     ActionFlag, ArgKind, COUNT, CtlAction, DRY_RUN, FOLLOW, GREP, IF_PLAN, JSON, LINES,
-    MAX_FAILURES, NO_DEPS, OUTPUT, ROLLING, SINCE, VERBOSE, WAIT, WITH_DEPENDENTS, YES, action,
+    MAX_FAILURES, NO_DEPS, OUTPUT, ROLLING, SINCE, VERBOSE, WAIT, WATCH, WITH_DEPENDENTS, YES,
+    action,
 };
 use super::error::CtlError;
 use super::session::CtlSession;
 use super::{
     daemon, dependencies, exit, group, log, logs, plan, process, program, render, rolling,
-    schedule, status,
+    schedule, screen, status,
 };
 
 /// All actions, sorted by name.
@@ -354,13 +355,13 @@ pub(super) const ACTIONS: &[CtlAction] = &[
         .flags(&[NO_DEPS])
         .ours("start --no-deps <name>\tStart a process without what it depends on"),
     action("status", status::status)
-        .about("Print the state of processes: name, state, PID and uptime, or the reason why the process does not run.")
+        .about("Print the state of processes: name, state, PID and uptime, or the reason why the process does not run. At a terminal, states have colours, and the description explains the state: how long a start or a stop can still take, which retry is next, how and when the process exited, and of a failed process the last line of standard error.")
         .exits(&[
             (exit::STATUS_NOT_RUNNING, "a process is not RUNNING"),
             (exit::STATUS_UNKNOWN, "unknown process, or the daemon does not answer"),
         ])
         .takes(ArgKind::Processes)
-        .flags(&[JSON, VERBOSE]).help(
+        .flags(&[JSON, VERBOSE, WATCH]).help(
             "status <name>\t\tGet status for a single process\n\
              status <gname>:*\tGet status for all processes in a group\n\
              status <name> <name>\tGet status for multiple named processes\n\
@@ -368,7 +369,8 @@ pub(super) const ACTIONS: &[CtlAction] = &[
         )
         .ours(
             "status --json [...]\tThe same as one line of JSON\n\
-             status -v [...]\t\tAlso restarts, the last exit, the last error, and the last lines of stderr of the last instance",
+             status -v [...]\t\tAlso restarts, the last exit, the last error, and the last lines of stderr of the last instance\n\
+             status --watch [...]\tShow the states again every second, at a terminal, until Ctrl-C",
         ),
     action("stop", process::stop)
         .about("Stop processes and wait until they have exited.")
@@ -450,6 +452,10 @@ pub(super) fn help(session: &mut CtlSession, topic: &str) -> Result<(), CtlError
         // Differs: Supervisor does not have these actions.
         ("supervisord commands (type help <topic>):", true),
     ];
+    if topic.is_empty() && session.screen.is_for_people {
+        let listed = ACTIONS.iter().filter(|action| action.listed);
+        return list_actions(session, listed);
+    }
     if topic.is_empty() {
         for (heading, are_ours) in HEADINGS {
             session.say("")?;
@@ -471,6 +477,22 @@ pub(super) fn help(session: &mut CtlSession, topic: &str) -> Result<(), CtlError
         Some(action) => action.say_help(session),
         None => session.say(&format!("*** No help on {topic}")),
     }
+}
+
+/// Lists actions with what they do, for people at a terminal.
+pub(super) fn list_actions<'a>(
+    session: &mut CtlSession,
+    actions: impl Iterator<Item = &'a CtlAction>,
+) -> Result<(), CtlError> {
+    const NAME_COLUMNS: usize = 16;
+    session.say("Actions (help ACTION, or ACTION -h, describes one):")?;
+    let columns = screen::size().map_or(80, |(columns, _)| columns);
+    for action in actions {
+        let line = format!("  {:NAME_COLUMNS$}{}", action.name, action.summary());
+        session.say(&screen::cut(&line, columns))?;
+    }
+    session
+        .say("Every action but fg accepts --json. Names can be patterns, such as web* or jobs:*.")
 }
 
 /// The actions `exit` and `quit`, and the end of input.

@@ -190,6 +190,11 @@ impl RpcClient {
         &self.url
     }
 
+    /// Whether it has a user name and a password.
+    pub(super) const fn has_credentials(&self) -> bool {
+        self.credentials.is_some()
+    }
+
     /// Creates a client for the same server and user, with its own connection.
     pub(super) fn new_connection(&self) -> Self {
         Self::new(&self.url, self.credentials.clone())

@@ -134,7 +134,7 @@ pub(super) fn complete_word(
         return Completion::default();
     }
     if word.starts_with('-') {
-        let flags = action.flags.iter();
+        let flags = action.options();
         return Completion::of(flags.map(|flag| Candidate::new(flag.name, flag.doc)), word);
     }
     match (action.takes, place) {
@@ -310,22 +310,22 @@ mod tests {
             ("start two:", &["two:*", "two:two"]),
             ("start a", &["all"]),
             ("start x", &[]),
-            ("start -", &["--no-deps"]),
-            ("stop -", &["--with-dependents"]),
+            ("start -", &["--no-deps", "--json"]),
+            ("stop -", &["--with-dependents", "--json"]),
             (
                 "restart -",
-                &["--rolling", "-n", "--max-failures", "--wait"],
+                &["--rolling", "-n", "--max-failures", "--wait", "--json"],
             ),
-            ("status --", &["--json"]),
+            ("status --", &["--json", "--watch"]),
             ("status --json n", &["num:*", "num:num_00", "num:num_01"]),
             ("fg n", &["num:num_00", "num:num_01"]),
             ("fg cat ", &[]),
-            ("tail -", &["-f"]),
+            ("tail -", &["-f", "--json"]),
             ("tail -f c", &["cat"]),
             ("tail -100 num:num_00 ", &["stdout", "stderr"]),
             ("tail cat stde", &["stderr"]),
             ("tail cat stderr ", &[]),
-            ("maintail -", &["-f"]),
+            ("maintail -", &["-f", "--json"]),
             ("signal US", &["USR1", "USR2"]),
             ("signal SIGH", &["SIGHUP"]),
             ("signal HUP al", &["all"]),
@@ -360,7 +360,7 @@ mod tests {
             ("ctl --pas", &["--password"]),
             ("ctl help relo", &["reload"]),
             ("ctl qui", &[]),
-            ("ctl logtail -", &["-t"]),
+            ("ctl logtail -", &["-t", "--json"]),
             ("ctl status --j", &["--json"]),
             ("import sta", &[]),
         ] {

@@ -1,13 +1,20 @@
 //! Actions on the daemon itself: `shutdown`, `reload`, `open`, `version`, `source`.
 
+use std::time::Duration;
+
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::error::CtlError;
 use super::problems::report_refusal;
+use super::progress_line::Goal;
+use super::reply::ProcessInfo;
 use super::session::CtlSession;
 use super::{exit, process, render, reply, status};
 use crate::api::FaultCode;
+
+/// Pause between two questions whether the daemon has exited.
+const SHUTDOWN_PAUSE: Duration = Duration::from_millis(50);
 
 /// The action `shutdown`.
 pub(super) fn shutdown(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
@@ -17,8 +24,19 @@ pub(super) fn shutdown(session: &mut CtlSession, arguments: &str) -> Result<(), 
     if !session.confirm("Really shut the remote supervisord process down y/N? ")? {
         return Ok(());
     }
+    let waits = session.screen.has_cursor && !session.json;
+    // While it shuts down, the daemon answers only about named processes.
+    let names = match waits {
+        true => status::all_processes(session).unwrap_or_default(),
+        false => Vec::new(),
+    };
     let failure = match session.call("supervisor.shutdown", Vec::new()) {
-        Ok(_) => return session.say("Shut down"),
+        Ok(_) => {
+            if waits {
+                wait_until_gone(session, &names)?;
+            }
+            return session.say("Shut down");
+        }
         Err(failure) => failure,
     };
     if failure.is_fault(FaultCode::ShutdownState) {
@@ -36,6 +54,24 @@ pub(super) fn shutdown(session: &mut CtlSession, arguments: &str) -> Result<(), 
     session.complain(&line)?;
     session.exit = exit::GENERIC;
     Ok(())
+}
+
+/// Waits until the daemon does not shut down any more: it has exited, or another one answers.
+// Differs: Supervisor's client does not wait.
+fn wait_until_gone(session: &mut CtlSession, processes: &[ProcessInfo]) -> Result<(), CtlError> {
+    let names: Vec<String> = processes.iter().map(ProcessInfo::namespec).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    session.with_progress(Goal::Stop, &names, |session| {
+        let mut client = session.client.new_connection();
+        loop {
+            match client.call("supervisor.getState", Vec::new()) {
+                Err(failure) if failure.is_fault(FaultCode::ShutdownState) => {
+                    std::thread::sleep(SHUTDOWN_PAUSE);
+                }
+                Ok(_) | Err(_) => return Ok(()),
+            }
+        }
+    })
 }
 
 /// The action `reload`.

@@ -4,6 +4,7 @@ use std::{fmt, io};
 
 use nix::errno::Errno;
 
+use super::results::code_name;
 use crate::api::FaultCode;
 use crate::api::xmlrpc::WireFault;
 
@@ -53,6 +54,41 @@ impl CtlError {
         match self {
             Self::Io(error) => error.raw_os_error().map(Errno::from_raw),
             _ => None,
+        }
+    }
+
+    /// The code in JSON: the name of the fault or errno, or a word for the kind of the error.
+    pub(super) fn code(&self) -> String {
+        match (self, self.errno()) {
+            (Self::Fault(fault), _) => code_name(fault.code),
+            (_, Some(errno)) => format!("{errno:?}"),
+            (Self::Http { status, .. }, _) => format!("HTTP_{status}"),
+            (Self::Resolve(_), _) => "UNKNOWN_HOST".to_owned(),
+            (Self::Closed { .. }, _) => "CONNECTION_CLOSED".to_owned(),
+            (Self::Garbage(_), _) => "INVALID_RESPONSE".to_owned(),
+            (Self::Value(_) | Self::Overflow, _) => "INVALID_ARGUMENT".to_owned(),
+            _ => "IO_ERROR".to_owned(),
+        }
+    }
+
+    /// The message for a terminal and for JSON, where no script looks for Python's classes.
+    pub(super) fn for_people(&self) -> String {
+        match (self, self.errno()) {
+            (_, Some(errno)) => format!("{} ({errno:?})", errno.desc()),
+            (Self::Io(error), None) => error.to_string(),
+            (Self::Resolve(text), _) => {
+                let text = text
+                    .split_once("] ")
+                    .map_or(text.as_str(), |(_, text)| text);
+                format!("unknown host: {text}")
+            }
+            (Self::Closed { midway: false }, _) => {
+                "the server closed the connection without a response".to_owned()
+            }
+            (Self::Value(text), _) => text.clone(),
+            (Self::Overflow, _) => "a number does not fit into 32 bits".to_owned(),
+            (Self::EndOfInput, _) => "the input has ended".to_owned(),
+            _ => self.to_string(),
         }
     }
 
@@ -132,6 +168,48 @@ impl fmt::Display for CtlError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_for_people_have_an_errno_and_no_python() {
+        for (failure, code, text) in [
+            (
+                CtlError::Io(io::Error::from_raw_os_error(111)),
+                "ECONNREFUSED",
+                "Connection refused (ECONNREFUSED)",
+            ),
+            (
+                CtlError::Resolve("[Errno -2] Name or service not known".to_owned()),
+                "UNKNOWN_HOST",
+                "unknown host: Name or service not known",
+            ),
+            (
+                CtlError::Http {
+                    status: 404,
+                    reason: "Not Found".to_owned(),
+                },
+                "HTTP_404",
+                "the server answered HTTP status 404 Not Found",
+            ),
+            (
+                CtlError::Fault(WireFault {
+                    code: 10,
+                    text: "BAD_NAME: x".to_owned(),
+                }),
+                "BAD_NAME",
+                "BAD_NAME: x",
+            ),
+            (
+                CtlError::Overflow,
+                "INVALID_ARGUMENT",
+                "a number does not fit into 32 bits",
+            ),
+        ] {
+            assert_eq!(
+                (failure.code().as_str(), failure.for_people().as_str()),
+                (code, text)
+            );
+        }
+    }
 
     #[test]
     fn ctl_05_errors_have_supervisors_messages() {

@@ -99,7 +99,10 @@ impl ActionSet {
 fn help(session: &mut CtlSession, topic: &str) -> Result<(), CtlError> {
     if topic.is_empty() {
         let all = ActionSet::Go.actions();
-        let listed = all.iter().filter(|action| action.listed);
+        let listed = all.iter().copied().filter(|action| action.listed);
+        if session.screen.is_for_people {
+            return actions::list_actions(session, listed);
+        }
         let names: Vec<&str> = listed.map(|action| action.name).collect();
         session.say("actions (type help <action>):")?;
         for line in render::columns(&names) {

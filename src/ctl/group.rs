@@ -8,7 +8,9 @@ use serde::Serialize;
 use super::error::CtlError;
 use super::plan::{UpdateWords, print_plan};
 use super::problems::{report_problems, report_refusal};
+use super::progress_line::Goal;
 use super::reply::{self, ConfigInfo, ProcessInfo, ProcessOutcome, ReloadResult, ScaleResult};
+use super::results::ActionResult;
 use super::rolling::{print_outcomes, print_refusal};
 use super::session::CtlSession;
 use super::{exit, render};
@@ -99,10 +101,7 @@ pub(super) fn update(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
         return print_plan(session, &words);
     }
     if words.json {
-        return session.usage(
-            "Error: update prints JSON only with --dry-run",
-            exit::GENERIC,
-        );
+        session.collect_json();
     }
     let read = match words.if_plan {
         None => session.call("supervisor.reloadConfig", Vec::new()),
@@ -122,6 +121,7 @@ pub(super) fn update(session: &mut CtlSession, arguments: &str) -> Result<(), Ct
         for name in wanted {
             if !known.contains(*name) {
                 session.refuse(&format!("ERROR: no such group: {name}"))?;
+                session.report.unknown.push((*name).to_owned());
             }
         }
     }
@@ -209,27 +209,45 @@ fn apply(
     }
     let changed = difference.changed.iter().filter(is_wanted);
     for name in changed.filter(|name| !done.contains(*name)) {
-        session.call("supervisor.stopProcessGroup", vec![RpcValue::text(name)])?;
-        tell(session, tells, &format!("{name}: stopped"))?;
+        stop_group(session, name)?;
+        tell(session, tells, name, "stopped")?;
         session.call("supervisor.removeProcessGroup", vec![RpcValue::text(name)])?;
         session.call("supervisor.addProcessGroup", vec![RpcValue::text(name)])?;
-        tell(session, tells, &format!("{name}: updated process group"))?;
+        tell(session, tells, name, "updated process group")?;
         applied.changed.push(name.clone());
     }
     for name in difference.added.iter().filter(is_wanted) {
         session.call("supervisor.addProcessGroup", vec![RpcValue::text(name)])?;
-        tell(session, tells, &format!("{name}: added process group"))?;
+        tell(session, tells, name, "added process group")?;
         applied.added.push(name.clone());
     }
     Ok(applied)
 }
 
-/// Prints a line if `tells`.
-fn tell(session: &mut CtlSession, tells: bool, line: &str) -> Result<(), CtlError> {
+/// Prints what was done with a group or process, if `tells`.
+fn tell(session: &mut CtlSession, tells: bool, name: &str, what: &str) -> Result<(), CtlError> {
     match tells {
-        true => session.say(line),
+        true => done(session, name, what),
         false => Ok(()),
     }
+}
+
+/// Prints what was done with a group or process.
+fn done(session: &mut CtlSession, name: &str, what: &str) -> Result<(), CtlError> {
+    let result = ActionResult::of_group(name, FaultCode::Success, what);
+    session.result(result, &format!("{name}: {what}"))
+}
+
+/// Prints why nothing was done with a group.
+fn refused(
+    session: &mut CtlSession,
+    name: &str,
+    code: FaultCode,
+    text: &str,
+    line: &str,
+) -> Result<(), CtlError> {
+    session.exit = exit::GENERIC;
+    session.result(ActionResult::of_group(name, code, text), line)
 }
 
 /// Stops and removes groups, and returns those that were removed. A group with a process that cannot be stopped stays.
@@ -240,20 +258,35 @@ fn remove_groups<'a>(
 ) -> Result<Vec<String>, CtlError> {
     let mut removed = Vec::new();
     for name in names {
-        let answer = session.call("supervisor.stopProcessGroup", vec![RpcValue::text(name)])?;
+        let answer = stop_group(session, name)?;
         let failed = reply::all(&answer, ProcessOutcome::read)?
             .iter()
             .any(|outcome| outcome.status == i64::from(FaultCode::Failed.code()));
         if failed {
-            session.refuse(&format!("{name}: has problems; not removing"))?;
+            let text = "has problems; not removing";
+            refused(
+                session,
+                name,
+                FaultCode::Failed,
+                text,
+                &format!("{name}: {text}"),
+            )?;
             continue;
         }
-        tell(session, tells, &format!("{name}: stopped"))?;
+        tell(session, tells, name, "stopped")?;
         session.call("supervisor.removeProcessGroup", vec![RpcValue::text(name)])?;
-        tell(session, tells, &format!("{name}: removed process group"))?;
+        tell(session, tells, name, "removed process group")?;
         removed.push(name.clone());
     }
     Ok(removed)
+}
+
+/// Stops the processes of a group.
+fn stop_group(session: &mut CtlSession, name: &str) -> Result<RpcValue, CtlError> {
+    let params = vec![RpcValue::text(name)];
+    session.with_progress(Goal::Stop, &[&format!("{name}:*")], |session| {
+        session.call("supervisor.stopProcessGroup", params)
+    })
 }
 
 /// What an update of some processes of a group did.
@@ -300,7 +333,11 @@ fn update_rolling(
     tells: bool,
 ) -> Result<PartialResult, CtlError> {
     let params = vec![RpcValue::text(name)];
-    let outcomes = match session.call("supervisord.updateProcessGroup", params) {
+    let members = format!("{name}:*");
+    let answer = session.with_progress(Goal::Restart, &[&members], |session| {
+        session.call("supervisord.updateProcessGroup", params)
+    });
+    let outcomes = match answer {
         Ok(answer) => reply::all(&answer, ProcessOutcome::read)?,
         // The group has changed since.
         Err(failure) if failure.is_fault(FaultCode::IncorrectParameters) => {
@@ -317,7 +354,7 @@ fn update_rolling(
         print_outcomes(session, &outcomes, "updated")?;
     }
     if are_done {
-        tell(session, tells, &format!("{name}: updated process group"))?;
+        tell(session, tells, name, "updated process group")?;
         return Ok(PartialResult::Updated);
     }
     session.complain(&format!(
@@ -344,12 +381,12 @@ fn unscale(session: &mut CtlSession, name: &str, tells: bool) -> Result<PartialR
         }
     };
     for process in &done.removed {
-        tell(session, tells, &format!("{process}: removed"))?;
+        tell(session, tells, process, "removed")?;
     }
     for process in &done.added {
-        tell(session, tells, &format!("{process}: added"))?;
+        tell(session, tells, process, "added")?;
     }
-    tell(session, tells, &format!("{name}: updated process group"))?;
+    tell(session, tells, name, "updated process group")?;
     Ok(PartialResult::Updated)
 }
 
@@ -374,15 +411,25 @@ fn confirm_empty(session: &mut CtlSession, leaving: &[&str]) -> Result<bool, Ctl
 pub(super) fn add(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     for name in arguments.split_whitespace() {
         match session.call("supervisor.addProcessGroup", vec![RpcValue::text(name)]) {
-            Ok(_) => session.say(&format!("{name}: added process group"))?,
+            Ok(_) => done(session, name, "added process group")?,
             Err(failure) if failure.is_fault(FaultCode::ShutdownState) => {
                 session.refuse("ERROR: shutting down")?;
             }
             Err(failure) if failure.is_fault(FaultCode::AlreadyAdded) => {
-                session.say("ERROR: process group already active")?;
+                let text = "process group already active";
+                // The exit status does not change, as in Supervisor.
+                let result = ActionResult::of_group(name, FaultCode::AlreadyAdded, text);
+                session.result(result, &format!("ERROR: {text}"))?;
             }
             Err(failure) if failure.is_fault(FaultCode::BadName) => {
-                session.refuse(&format!("ERROR: no such process/group: {name}"))?;
+                let line = format!("ERROR: no such process/group: {name}");
+                refused(
+                    session,
+                    name,
+                    FaultCode::BadName,
+                    "no such process/group",
+                    &line,
+                )?;
             }
             Err(failure) => return Err(failure),
         }
@@ -394,12 +441,26 @@ pub(super) fn add(session: &mut CtlSession, arguments: &str) -> Result<(), CtlEr
 pub(super) fn remove(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     for name in arguments.split_whitespace() {
         match session.call("supervisor.removeProcessGroup", vec![RpcValue::text(name)]) {
-            Ok(_) => session.say(&format!("{name}: removed process group"))?,
+            Ok(_) => done(session, name, "removed process group")?,
             Err(failure) if failure.is_fault(FaultCode::StillRunning) => {
-                session.refuse(&format!("ERROR: process/group still running: {name}"))?;
+                let line = format!("ERROR: process/group still running: {name}");
+                refused(
+                    session,
+                    name,
+                    FaultCode::StillRunning,
+                    "process/group still running",
+                    &line,
+                )?;
             }
             Err(failure) if failure.is_fault(FaultCode::BadName) => {
-                session.refuse(&format!("ERROR: no such process/group: {name}"))?;
+                let line = format!("ERROR: no such process/group: {name}");
+                refused(
+                    session,
+                    name,
+                    FaultCode::BadName,
+                    "no such process/group",
+                    &line,
+                )?;
             }
             Err(failure) => return Err(failure),
         }

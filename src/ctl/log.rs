@@ -80,7 +80,12 @@ fn show(
                 .iter()
                 .find(|(code, _)| failure.fault() == Some(i64::from(code.code())));
             match text {
-                Some((_, text)) => session.refuse(&format!("{name}: ERROR ({text})")),
+                Some((code, text)) => {
+                    if *code == FaultCode::BadName {
+                        session.report.unknown.push(name.to_owned());
+                    }
+                    session.refuse(&format!("{name}: ERROR ({text})"))
+                }
                 None => Err(failure),
             }
         }

@@ -65,7 +65,11 @@ impl LogsWords {
             };
             match word.as_str() {
                 "-f" => parsed.follows = true,
-                "--json" => parsed.is_json = true,
+                "--json" | "-ojson" | "-o=json" => parsed.is_json = true,
+                "-o" => match words.next().as_deref() {
+                    Some("json") => parsed.is_json = true,
+                    _ => return Err("-o takes json".to_owned()),
+                },
                 _ if word.starts_with("-n") => {
                     let count = value("-n")?;
                     let lines = count
@@ -144,7 +148,10 @@ pub(super) fn logs(session: &mut CtlSession, arguments: &str) -> Result<(), CtlE
     };
     for (name, error) in unknown {
         session.refuse(&format!("{name}: ERROR ({error})"))?;
+        session.report.unknown.push(name.to_owned());
     }
+    // Each line of a log is an object.
+    session.report.has_document = !shown.is_empty();
     let mut logs: Vec<LogOf> = shown.iter().flat_map(|process| logs_of(process)).collect();
     if words.follows && logs.len() > FEEDS_MAX {
         return session.refuse(&format!(

@@ -17,7 +17,8 @@ is searched like the configuration of the daemon.";
 const NAMES: &str = "\
 Actions on processes take names as `status` prints them: <process>, or <group>`:`<process> if the group has another name than
 the process. <group>`:*` selects all processes of a group, `all` all processes. The name of a group alone selects the group
-if no process has this name. Quote the asterisk in a shell.
+if no process has this name. Patterns such as `web*`, `jobs:m?il` and `*:api` select all names that match; a pattern without a
+colon is compared with names as `status` prints them. Where an action takes one process, a pattern must match one. Quote patterns in a shell.
 
 All actions also exit with status 2 for wrong options, 4 if the daemon refuses the connection, 7 if the socket does not exist,
 3 or 5 if the daemon does not offer the API, and 130 after Ctrl-C, unless their entry says otherwise.";
@@ -26,19 +27,42 @@ const GO: &str = "\
 `supervisord ctl` (supervisord(8)) accepts these actions, and all others but those of the shell. They are those of the Go project; \
 `reload` means something else there.";
 
+const TERMINAL: &str = "\
+Without a terminal as standard output, and without options that Supervisor lacks, the output is that of Supervisor. At a terminal:
+
+States have colours, unless `NO_COLOR` is set; `--color` decides otherwise. Columns are aligned by the width of characters. The
+descriptions of `status` explain states: `for 4 s of 10 s` (STARTING: the process has been up for 4 of `startsecs`), `SIGKILL in 6 s`
+(STOPPING), `retry 2 of 3 in 2 s` (BACKOFF), and for a process that has exited how and when, with 24 hours and its age. `status --watch` shows
+the states again every second.
+
+An action that takes longer than a second shows what it waits for: `stopping 3 of 7, api: SIGKILL in 6 s` means that 3 of 7 processes have not
+exited yet. Ctrl-C ends the client, not the action: it says what the daemon goes on with. `shutdown` waits until the daemon has exited.
+After several results, failures come last, each with its reason, then a summary.
+
+Misspelt names and actions get a suggestion on standard error. If the daemon cannot be reached, the message names the address, the errno,
+and what to do next.";
+
 const JSON: &str = "\
-With `--json`, the actions `avail`, `logs`, `next`, `pid`, `plan`, `reread`, `runs`, `source`, `status`, `update` (with `--dry-run`) and
-`version` print one line of JSON to standard output (`logs`: one for each line of the logs); errors go to standard error. The member `schema` is 1. It increases when a member changes its meaning or is removed; new members can
-appear at any time. The exit status is the same as without `--json`. `program -o json` prints the result of the method that it calls
-(supervisord-xmlrpc(7)).";
+With `--json` or `-o json`, every action but `fg`, `tail -f` and `maintail -f` prints one line of JSON to standard output (`logs`: one for each line of
+the logs). Errors go to standard error too. The exit status is the same as without the option. The member `schema` is 1. It increases when a member
+changes its meaning or is removed; new members can appear at any time. Some actions have members of their own, which the
+following list has. The others print `action`, `results`, `errors` and `output`. If an action of the list fails before it has anything to print, it
+prints the same members. `program -o json` prints the result of the method that it calls (supervisord-xmlrpc(7)).";
 
 const ANSWERS: &[(&str, &str)] = &[
+    (
+        "Every other action",
+        "`action`: its name. `results`: array of objects for processes and groups, with `group`, `name` (null for a whole group), `namespec`, `ok` (false: the exit \
+         status counts it as a failure), `code` (`SUCCESS` or the name of a fault, see supervisord-xmlrpc(7)) and `text` (such as `started` or `spawn error`). \
+         `errors`: array of objects with `code` (the name of a fault or errno, `HTTP_` and a status, or `ERROR`) and `text`, for failures that concern no single process. \
+         `output`: other text that the action prints, if any.",
+    ),
     (
         "`status`",
         "`processes`: array of objects with `group`, `name`, `namespec`, `state` (its name), `statecode`, `pid` (0 if none), \
          `description`, `start`, `stop` and `now` (seconds since the epoch, 0 for never), `exitstatus`, `spawnerr`, `logs` \
          with the paths `stdout` and `stderr`, and `health` (`none`, `starting`, `healthy` or `unhealthy`). With `-v` also `restarts`, `lastexit`, `logtargets` (array of objects with `stream`, `target`, `written`, `dropped` and `fails`), `laststderr` (array of objects with `pid`, `exited`, `exit` and `text`: what dead instances wrote last to standard error) and `nextattempt` (seconds since the epoch, 0 \
-         if none is due). `errors`, if a name is unknown: array of objects with `name` and `error`.",
+         if none is due). `progress` (what happens next without a request, such as `SIGKILL in 6 s`; may be empty) is a member too. `errors`, if a name is unknown: array of objects with `name`, `error`, `code` and `text`.",
     ),
     (
         "`pid`",
@@ -80,7 +104,7 @@ const ANSWERS: &[(&str, &str)] = &[
 const SHELL: &str = "\
 The shell prints the states, then a prompt. Tab completes actions and names; the arrow keys recall earlier lines, and
 `history_file` saves them. `help` lists the actions, `help` <action> and `?`<action> describe one action. `exit`, `quit` and
-the end of input (Ctrl-D, or the word `EOF`) leave the shell. `shutdown` and `reload` ask for confirmation. If the daemon
+the end of input (Ctrl-D, or the word `EOF`) leave the shell. `shutdown` and `reload` ask for confirmation, and at a terminal also what changes `all` processes. If the daemon
 requires a password, the shell asks for it.";
 
 const ACCESS: &str = "\
@@ -193,6 +217,8 @@ pub fn page() -> String {
     for action in GO_ACTIONS.iter().filter(|action| action.listed) {
         described(&mut page, action);
     }
+    page.section("AT A TERMINAL");
+    page.prose(TERMINAL);
     page.section("JSON");
     page.prose(JSON);
     for (action, members) in ANSWERS {
@@ -264,6 +290,7 @@ fn sentence(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::reply::{ConfigInfo, ProcessInfo, ProcessJson, ReloadResult};
+    use super::super::results::ActionJson;
     use super::*;
     use crate::config::diff::GroupAction;
     use crate::config::plan::{GroupPlan, KeyChange, ProgramPlan, UpdatePlan};
@@ -344,15 +371,33 @@ mod tests {
     }
 
     #[test]
-    fn every_action_with_json_is_documented() {
-        for action in ACTIONS {
-            let has = action.help_ours.contains("--json");
-            assert_eq!(
-                JSON.contains(&format!("`{}`", action.name)),
-                has,
+    fn every_action_with_json_of_its_own_is_documented() {
+        // Lines of logs have no members to describe.
+        let own = ACTIONS
+            .iter()
+            .filter(|action| action.help_ours.contains("--json") && action.name != "logs");
+        for action in own {
+            let name = format!("`{}", action.name);
+            assert!(
+                ANSWERS.iter().any(|(who, _)| who.contains(&name)),
                 "{}",
                 action.name
             );
+        }
+        let report = serde_json::to_value(ActionJson {
+            action: "",
+            results: &[],
+            errors: &[],
+            output: "text",
+        });
+        let (_, members) = ANSWERS[0];
+        for name in report
+            .expect("written")
+            .as_object()
+            .expect("an object")
+            .keys()
+        {
+            assert!(members.contains(&format!("`{name}`")), "{name}");
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::action::VERBOSE;
+use super::screen::ColorWhen;
 use crate::cli::getopt::{OptionSpec, ParsedOption, getopt};
 use crate::cli::subcommand::CtlArgs;
 use crate::config::ctl::CtlSpec;
@@ -23,6 +24,8 @@ pub(super) struct CtlOptions {
     pub(super) prompt: String,
     /// The history file of the shell. `None`: no history is stored.
     pub(super) history: Option<PathBuf>,
+    /// When to colour the output.
+    pub(super) color: ColorWhen,
     /// The action and its arguments.
     pub(super) words: Vec<String>,
 }
@@ -40,6 +43,8 @@ pub(super) struct CtlCommandLine {
     username: Option<String>,
     password: Option<String>,
     history: Option<PathBuf>,
+    color: Option<ColorWhen>,
+    version: bool,
     words: Vec<String>,
 }
 
@@ -63,7 +68,28 @@ pub(super) const ROWS: &[CtlOptionRow] = &[
     row('u', "username", "NAME", "user name for servers that require one"),
     row('p', "password", "PASSWORD", "password for servers that require one; other users can see it in the process list"),
     row('r', "history_file", "FILE", "history file of the shell"),
+    own_row("color", "WHEN", "colour the output: auto (at a terminal, unless NO_COLOR is set), always or never"),
+    own_row("version", "", "print the version of this program and exit"),
 ];
+
+/// The long name of the option `--color`.
+const COLOR: &str = "color";
+/// The long name of the option `--version`.
+const VERSION: &str = "version";
+
+/// An option that Supervisor does not have.
+const fn own_row(long: &'static str, value: &'static str, doc: &'static str) -> CtlOptionRow {
+    CtlOptionRow {
+        opt: OptionSpec {
+            short: None,
+            long: Some(long),
+            argument: !value.is_empty(),
+            ours: true,
+        },
+        value,
+        doc,
+    }
+}
 
 /// The alias `-?` of `-h`.
 const QUESTION: OptionSpec = OptionSpec {
@@ -119,7 +145,7 @@ impl CtlCommandLine {
             ..Self::default()
         };
         for option in &given {
-            line.set(table[option.index].short, option)?;
+            line.set(&table[option.index], option)?;
         }
         Ok(line)
     }
@@ -151,7 +177,7 @@ impl CtlCommandLine {
         }
     }
 
-    fn set(&mut self, short: Option<char>, option: &ParsedOption) -> Result<(), String> {
+    fn set(&mut self, spec: &OptionSpec, option: &ParsedOption) -> Result<(), String> {
         fn once<T>(place: &mut Option<T>, value: T, option: &ParsedOption) -> Result<(), String> {
             match place.replace(value) {
                 None => Ok(()),
@@ -162,7 +188,20 @@ impl CtlCommandLine {
             }
         }
         let value = option.value.clone().unwrap_or_default();
-        match short {
+        match spec.short {
+            None if spec.long == Some(COLOR) => {
+                let when = ColorWhen::parse(&value).ok_or_else(|| {
+                    format!(
+                        "invalid value for --color {}: auto, always or never expected",
+                        python_repr(&value)
+                    )
+                })?;
+                once(&mut self.color, when, option)
+            }
+            None if spec.long == Some(VERSION) => {
+                self.version = true;
+                Ok(())
+            }
             Some('c') => once(&mut self.file, value, option),
             Some('i') => {
                 self.interactive = true;
@@ -189,6 +228,11 @@ impl CtlCommandLine {
         self.help
     }
 
+    /// Whether only the version is requested.
+    pub(super) const fn wants_version(&self) -> bool {
+        self.version
+    }
+
     /// Combines the command line with the configuration file. Without an action the shell runs, which is interactive.
     pub(super) fn over(self, section: CtlSpec) -> CtlOptions {
         CtlOptions {
@@ -198,6 +242,7 @@ impl CtlCommandLine {
             password: self.password.or(section.password),
             prompt: section.prompt,
             history: self.history.or(section.history_file.map(PathBuf::from)),
+            color: self.color.unwrap_or_default(),
             words: self.words,
         }
     }
@@ -250,6 +295,20 @@ actions.
     )
 }
 
+/// The options that Supervisor does not have, for `-h` at a terminal.
+pub(super) fn own_usage() -> String {
+    let mut text = "Options that Supervisor does not have:\n".to_owned();
+    for row in ROWS.iter().filter(|row| row.opt.ours) {
+        let value = match row.value {
+            "" => String::new(),
+            value => format!(" {value}"),
+        };
+        let name = row.opt.long.unwrap_or_default();
+        text.push_str(&format!("--{name}{value} -- {}\n", row.doc));
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,7 +321,7 @@ mod tests {
     #[test]
     fn help_names_every_option() {
         let text = usage("supervisorctl");
-        for row in ROWS {
+        for row in ROWS.iter().filter(|row| !row.opt.ours) {
             let short = row.opt.short.expect("each has a letter");
             // Supervisor's help spells this option with a dash but accepts it with an underscore.
             let long = row.opt.long.expect("each has a name").replace('_', "-");

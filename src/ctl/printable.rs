@@ -54,6 +54,15 @@ pub(super) fn all(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
+/// Makes all of `text` safe in one line: line breaks and tabs become blanks.
+pub(super) fn line(text: &str) -> String {
+    let safe = |c: char| match c {
+        '\t' | '\n' | '\r' => ' ',
+        c => shown(c),
+    };
+    text.chars().map(safe).collect()
+}
+
 /// The safe form of a character. C0, C1 and DEL control a terminal, except for tabs and line breaks.
 fn shown(c: char) -> char {
     match c {

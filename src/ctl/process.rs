@@ -4,7 +4,9 @@ use super::action::{NO_DEPS, WITH_DEPENDENTS};
 use super::error::CtlError;
 use super::exit;
 use super::plan::note_unapplied;
+use super::progress_line::Goal;
 use super::reply::{self, ProcessDependencies, ProcessOutcome};
+use super::results::ActionResult;
 use super::session::CtlSession;
 use crate::api::FaultCode;
 use crate::api::xmlrpc::RpcValue;
@@ -31,6 +33,8 @@ pub(super) struct ProcessAction {
     group: Option<&'static str>,
     all: &'static str,
     words: &'static [(FaultCode, ResultWording)],
+    /// What the action waits for. `None`: it does not wait.
+    goal: Option<Goal>,
     /// The fault that counts as success.
     neutral: Option<FaultCode>,
     /// Exit status for an unknown group.
@@ -81,6 +85,7 @@ pub(super) const START: ProcessAction = ProcessAction {
         // Differs: Supervisor prints the exception that it raises for this.
         (FaultCode::Failed, ResultWording::Text),
     ],
+    goal: Some(Goal::Start),
     neutral: Some(FaultCode::AlreadyStarted),
     no_group: exit::INVALID_ARGUMENTS,
     no_names: exit::INVALID_ARGUMENTS,
@@ -101,6 +106,7 @@ const STOP: ProcessAction = ProcessAction {
         (FaultCode::NotRunning, ResultWording::Error("not running")),
         (FaultCode::Failed, ResultWording::Text),
     ],
+    goal: Some(Goal::Stop),
     neutral: Some(FaultCode::NotRunning),
     no_group: exit::GENERIC,
     no_names: exit::GENERIC,
@@ -120,6 +126,7 @@ const SIGNAL: ProcessAction = ProcessAction {
         (FaultCode::NotRunning, ResultWording::Error("not running")),
         (FaultCode::Failed, ResultWording::Text),
     ],
+    goal: None,
     neutral: None,
     no_group: exit::GENERIC,
     no_names: exit::GENERIC,
@@ -139,6 +146,7 @@ const RELOAD: ProcessAction = ProcessAction {
         (FaultCode::NotRunning, ResultWording::Error("not running")),
         (FaultCode::Failed, ResultWording::Text),
     ],
+    goal: None,
     neutral: None,
     no_group: exit::GENERIC,
     no_names: exit::GENERIC,
@@ -154,6 +162,7 @@ const CLEAR: ProcessAction = ProcessAction {
         // Differs: Supervisor does not print the reason.
         (FaultCode::Failed, ResultWording::Reason("failed")),
     ],
+    goal: None,
     neutral: None,
     no_group: exit::GENERIC,
     no_names: exit::GENERIC,
@@ -289,7 +298,8 @@ fn each(
 ) -> Result<(), CtlError> {
     for name in names {
         let spec = Namespec::parse(name);
-        match session.call(method, vec![RpcValue::text(*name)]) {
+        let params = vec![RpcValue::text(*name)];
+        match call(session, action, &[name], method, params) {
             Ok(answer @ RpcValue::Array(_)) => outcomes(session, action, &answer)?,
             Err(CtlError::Fault(fault))
                 if fault.code == i64::from(FaultCode::UnknownMethod.code()) =>
@@ -371,59 +381,83 @@ fn act(
     names: &[&str],
     signal: Option<&str>,
 ) -> Result<(), CtlError> {
-    let params = |name: Option<&str>| -> Vec<RpcValue> {
-        name.into_iter().chain(signal).map(RpcValue::text).collect()
-    };
     if names.contains(&"all") {
-        let answer = session.call(action.all, params(None))?;
+        let params = signal.into_iter().map(RpcValue::text).collect();
+        let answer = call(session, action, &[], action.all, params)?;
         return outcomes(session, action, &answer);
     }
     for name in names {
-        let spec = Namespec::parse(name);
-        match (&spec.process, action.group) {
-            (None, Some(method)) => match session.call(method, params(Some(&spec.group))) {
-                Ok(answer) => outcomes(session, action, &answer)?,
-                Err(failure) if failure.is_fault(FaultCode::BadName) => {
-                    session.say(&format!("{}: ERROR (no such group)", spec.group))?;
-                    session.exit = action.no_group;
-                }
-                Err(failure) => return Err(failure),
-            },
-            (process, method) => {
-                let fault = match session.call(action.one, params(Some(name))) {
-                    Ok(_) => None,
-                    Err(CtlError::Fault(fault)) => Some(fault),
-                    Err(failure) => return Err(failure),
-                };
-                // Differs: a name without a colon that is no process but a group selects the whole group.
-                if let (Some(fault), Some(method), false) = (&fault, method, name.contains(':'))
-                    && fault.code == i64::from(FaultCode::BadName.code())
-                {
-                    match session.call(method, params(Some(name))) {
-                        Ok(answer) => {
-                            outcomes(session, action, &answer)?;
-                            continue;
-                        }
-                        Err(CtlError::Fault(_)) => {}
-                        Err(failure) => return Err(failure),
-                    }
-                }
-                let (status, description) = fault.map_or_else(
-                    || (i64::from(FaultCode::Success.code()), "OK".to_owned()),
-                    |fault| (fault.code, fault.text),
-                );
-                let outcome = ProcessOutcome {
-                    group: spec.group.clone(),
-                    // Where a wildcard is not accepted, Supervisor prints Python's `None` as the name.
-                    name: process.clone().unwrap_or_else(|| "None".to_owned()),
-                    status,
-                    description,
-                };
-                say_outcome(session, action, &outcome)?;
-            }
-        }
+        act_on(session, action, name, signal)?;
     }
     Ok(())
+}
+
+/// Calls a method that waits for `names`. Empty: for all processes.
+fn call(
+    session: &mut CtlSession,
+    action: &ProcessAction,
+    names: &[&str],
+    method: &str,
+    params: Vec<RpcValue>,
+) -> Result<RpcValue, CtlError> {
+    match action.goal {
+        Some(goal) => session.with_progress(goal, names, |session| session.call(method, params)),
+        None => session.call(method, params),
+    }
+}
+
+/// Applies `action` to what one name selects.
+fn act_on(
+    session: &mut CtlSession,
+    action: &ProcessAction,
+    name: &str,
+    signal: Option<&str>,
+) -> Result<(), CtlError> {
+    let params = |name: &str| -> Vec<RpcValue> {
+        let words = std::iter::once(name).chain(signal);
+        words.map(RpcValue::text).collect()
+    };
+    let spec = Namespec::parse(name);
+    if let (None, Some(method)) = (&spec.process, action.group) {
+        return match call(session, action, &[name], method, params(&spec.group)) {
+            Ok(answer) => outcomes(session, action, &answer),
+            Err(failure) if failure.is_fault(FaultCode::BadName) => {
+                let code = i64::from(FaultCode::BadName.code());
+                let result = ActionResult::of_process(&spec, code, false, "no such group");
+                let line = format!("{}: ERROR (no such group)", spec.group);
+                session.exit = action.no_group;
+                session.result(result, &line)
+            }
+            Err(failure) => Err(failure),
+        };
+    }
+    let fault = match call(session, action, &[name], action.one, params(name)) {
+        Ok(_) => None,
+        Err(CtlError::Fault(fault)) => Some(fault),
+        Err(failure) => return Err(failure),
+    };
+    // Differs: a name without a colon that is no process but a group selects the whole group.
+    if let (Some(fault), Some(method), false) = (&fault, action.group, name.contains(':'))
+        && fault.code == i64::from(FaultCode::BadName.code())
+    {
+        match call(session, action, &[name], method, params(name)) {
+            Ok(answer) => return outcomes(session, action, &answer),
+            Err(CtlError::Fault(_)) => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    let (status, description) = fault.map_or_else(
+        || (i64::from(FaultCode::Success.code()), "OK".to_owned()),
+        |fault| (fault.code, fault.text),
+    );
+    let outcome = ProcessOutcome {
+        group: spec.group,
+        // Where a wildcard is not accepted, Supervisor prints Python's `None` as the name.
+        name: spec.process.unwrap_or_else(|| "None".to_owned()),
+        status,
+        description,
+    };
+    say_outcome(session, action, &outcome)
 }
 
 fn outcomes(
@@ -469,11 +503,27 @@ fn say_outcome(
             )));
         }
     };
-    session.say(&line)?;
-    if let Some(status) = exit::of_result(outcome.status, action.neutral) {
+    let text = line
+        .strip_prefix(&format!("{name}: "))
+        .map_or(line.as_str(), without_error);
+    let status = exit::of_result(outcome.status, action.neutral);
+    let spec = Namespec {
+        group: outcome.group.clone(),
+        process: Some(outcome.name.clone()).filter(|name| name != "*"),
+    };
+    let result = ActionResult::of_process(&spec, outcome.status, status.is_none(), text);
+    session.result(result, &line)?;
+    if let Some(status) = status {
         session.exit = status;
     }
     Ok(())
+}
+
+/// The reason in `ERROR (reason)`. Other texts stay.
+pub(super) fn without_error(text: &str) -> &str {
+    text.strip_prefix("ERROR (")
+        .and_then(|text| text.strip_suffix(')'))
+        .unwrap_or(text)
 }
 
 /// The text of a fault without its code and the name of the process. `None`: nothing is left.

@@ -95,6 +95,7 @@ impl ProgramWords {
                 "--" => is_plain = true,
                 "--dry-run" => is_dry = true,
                 "--yes" => is_sure = true,
+                "--json" => json = true,
                 "-o" | "-ojson" | "-o=json" => {
                     let format = match word.as_str() {
                         "-o" => words.next(),

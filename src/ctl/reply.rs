@@ -27,6 +27,8 @@ pub(super) struct ProcessInfo {
     pub(super) stderr_logfile: String,
     /// `none`, `starting`, `healthy` or `unhealthy`. `None`: not asked for, or the server does not know it.
     pub(super) health: Option<String>,
+    /// What happens next without a request. Empty: nothing, or the server does not know it.
+    pub(super) progress: String,
     /// What `status -v` shows besides. `None`: not asked for, or the server does not know them.
     pub(super) details: Option<ProcessDetails>,
 }
@@ -119,6 +121,7 @@ impl ProcessInfo {
             stdout_logfile: text(value, "stdout_logfile")?,
             stderr_logfile: text(value, "stderr_logfile")?,
             health: None,
+            progress: String::new(),
             details: None,
         })
     }
@@ -150,6 +153,7 @@ impl ProcessInfo {
             "spawnerr" => &mut self.spawnerr,
             "stdout_logfile" => &mut self.stdout_logfile,
             "stderr_logfile" => &mut self.stderr_logfile,
+            "progress" => &mut self.progress,
             "lastexit" => &mut self.details_mut().lastexit,
             "health" => self.health.get_or_insert_default(),
             "logtargets" => {
@@ -201,6 +205,14 @@ impl ProcessInfo {
         ProcessState::from_code(self.state).is_some_and(ProcessState::is_stopped)
     }
 
+    /// Whether its last attempt to run failed.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(
+            ProcessState::from_code(self.state),
+            Some(ProcessState::Backoff | ProcessState::Fatal)
+        )
+    }
+
     pub(super) fn is_running(&self) -> bool {
         ProcessState::from_code(self.state) == Some(ProcessState::Running)
     }
@@ -224,6 +236,7 @@ pub(super) struct ProcessJson<'a> {
     logs: LogsJson<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     health: Option<&'a str>,
+    progress: &'a str,
     #[serde(flatten)]
     details: Option<&'a ProcessDetails>,
 }
@@ -254,6 +267,7 @@ impl<'a> From<&'a ProcessInfo> for ProcessJson<'a> {
                 stderr: &process.stderr_logfile,
             },
             health: process.health.as_deref(),
+            progress: &process.progress,
             details: process.details.as_ref(),
         }
     }

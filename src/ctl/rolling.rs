@@ -8,7 +8,9 @@ use super::error::CtlError;
 use super::exit;
 use super::plan::note_unapplied;
 use super::process::{self, START};
+use super::progress_line::Goal;
 use super::reply::{self, ProcessInfo, ProcessOutcome, ScaleResult, UpgradeCount};
+use super::results::ActionResult;
 use super::session::CtlSession;
 use super::status::all_processes;
 use crate::api::FaultCode;
@@ -50,11 +52,12 @@ pub(super) fn scale(session: &mut CtlSession, arguments: &str) -> Result<(), Ctl
         Err(failure) => return print_refusal(session, program, failure),
         Ok(answer) => ScaleResult::read(&answer)?,
     };
-    for name in &answer.removed {
-        session.say(&format!("{name}: removed"))?;
-    }
-    for name in &answer.added {
-        session.say(&format!("{name}: added"))?;
+    for (names, what) in [(&answer.removed, "removed"), (&answer.added, "added")] {
+        for name in names {
+            let success = i64::from(FaultCode::Success.code());
+            let result = ActionResult::of_process(&Namespec::parse(name), success, true, what);
+            session.result(result, &format!("{name}: {what}"))?;
+        }
     }
     if answer.removed.is_empty() && answer.added.is_empty() {
         session.say(&format!("{program}: no change"))?;
@@ -181,6 +184,7 @@ fn roll(session: &mut CtlSession, name: &str, arguments: &str) -> Result<(), Ctl
             Ok(found) => names.extend(found),
             Err(what) => {
                 session.complain(&format!("{word}: ERROR (no such {what})"))?;
+                session.report.unknown.push(word.to_owned());
                 is_known = false;
             }
         }
@@ -189,10 +193,17 @@ fn roll(session: &mut CtlSession, name: &str, arguments: &str) -> Result<(), Ctl
         session.exit = exit::GENERIC;
         return Ok(());
     }
-    let names = names.into_iter().map(RpcValue::Text).collect();
-    let mut params = vec![RpcValue::Array(names)];
+    let texts = names.iter().map(RpcValue::text).collect();
+    let mut params = vec![RpcValue::Array(texts)];
     params.extend(words.params());
-    match session.call("supervisord.rollingRestart", params) {
+    let waited: Vec<&str> = match names.iter().any(|name| name == "all") {
+        true => Vec::new(),
+        false => names.iter().map(String::as_str).collect(),
+    };
+    let answer = session.with_progress(Goal::Restart, &waited, |session| {
+        session.call("supervisord.rollingRestart", params)
+    });
+    match answer {
         Ok(answer) => {
             let outcomes = reply::all(&answer, ProcessOutcome::read)?;
             if outcomes.is_empty() {
@@ -319,7 +330,14 @@ pub(super) fn print_outcomes(
                 (Some(word), Some(reason)) => format!("ERROR ({word}: {reason})"),
             }
         };
-        session.say(&format!("{name}: {text}"))?;
+        let spec = Namespec {
+            group: outcome.group.clone(),
+            process: Some(outcome.name.clone()),
+        };
+        let is_ok = exit::of_result(outcome.status, None).is_none();
+        let reason = process::without_error(&text);
+        let result = ActionResult::of_process(&spec, outcome.status, is_ok, reason);
+        session.result(result, &format!("{name}: {text}"))?;
     }
     if let Some(status) = status {
         session.exit = status;

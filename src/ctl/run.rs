@@ -1,12 +1,13 @@
 //! Runs `supervisorctl` from its arguments to its exit status.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use super::client::RpcClient;
 use super::error::CtlError;
 use super::go_actions::ActionSet;
 use super::options::{self, CtlCommandLine, CtlOptions};
 use super::run_line::run_line;
+use super::screen::Screen;
 use super::session::CtlSession;
 use super::{completion, exit, file, logs, shell};
 use crate::cli::completion::CompletionRequest;
@@ -29,13 +30,28 @@ pub fn run(arguments: &[String]) -> u8 {
         Ok(line) => line,
         Err(text) => return usage_error(program, &text),
     };
+    if line.wants_version() {
+        let version = concat!("supervisorctl ", env!("CARGO_PKG_VERSION"), "\n");
+        return print(version);
+    }
     if line.wants_help() {
-        let written = std::io::stdout().write_all(options::usage(program).as_bytes());
-        return if written.is_ok() { 0 } else { exit::GENERIC };
+        let mut text = options::usage(program);
+        if std::io::stdout().is_terminal() {
+            text.push_str(&options::own_usage());
+        }
+        return print(&text);
     }
     match effective_options(program, line) {
         Ok(options) => act(&options),
         Err(status) => status,
+    }
+}
+
+/// Prints a text that does not need the daemon, and returns the exit status.
+fn print(text: &str) -> u8 {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => 0,
+        Err(_) => exit::GENERIC,
     }
 }
 
@@ -91,7 +107,8 @@ fn usage_error(program: &str, text: &str) -> u8 {
 fn new_session(options: &CtlOptions) -> CtlSession {
     let credentials = options.username.clone().zip(options.password.clone());
     let client = RpcClient::new(&options.url, credentials);
-    CtlSession::new(client, options.interactive)
+    let screen = Screen::of_streams(options.color);
+    CtlSession::new(client, options.interactive, screen)
 }
 
 fn act(options: &CtlOptions) -> u8 {

@@ -7,13 +7,18 @@ use nix::errno::Errno;
 
 use super::client::RpcClient;
 use super::error::CtlError;
+use super::progress_line::{Goal, ProgressLine};
+use super::results::{ActionError, ActionReport, ActionResult};
+use super::screen::Screen;
 use super::terminal::{self, InterruptKey, StdinLines};
-use super::{access, exit, reply};
+use super::{access, exit, reply, unreachable};
 use crate::api::FaultCode;
 use crate::api::xmlrpc::RpcValue;
 
 /// The API version that this client supports.
 const API_VERSION: &str = "3.0";
+/// Maximum number of names in a message.
+const NAMED_MAX: usize = 5;
 /// Size of the output buffer, in bytes.
 const OUTPUT_BYTES: usize = 64 << 10;
 
@@ -42,13 +47,20 @@ pub(super) struct CtlSession {
     pub(super) has_tables: bool,
     /// Whether this action prints JSON. Error lines then go to standard error.
     pub(super) json: bool,
+    /// Whether everything that this action prints becomes one JSON object at its end, because the action has none of its own.
+    pub(super) collects: bool,
+    /// What this action did.
+    pub(super) report: ActionReport,
+    /// What the terminal can show.
+    pub(super) screen: Screen,
     out: BufWriter<Stdout>,
     interrupts: Option<Rc<InterruptKey>>,
+    progress: Option<ProgressLine>,
 }
 
 impl CtlSession {
     /// Creates a session without connecting.
-    pub(super) fn new(client: RpcClient, interactive: bool) -> Self {
+    pub(super) fn new(client: RpcClient, interactive: bool, screen: Screen) -> Self {
         Self {
             client,
             interactive,
@@ -58,22 +70,35 @@ impl CtlSession {
             input: StdinLines::default(),
             has_tables: true,
             json: false,
+            collects: false,
+            report: ActionReport::default(),
+            screen,
             out: BufWriter::with_capacity(OUTPUT_BYTES, io::stdout()),
             interrupts: None,
+            progress: None,
         }
     }
 
     /// Prints a line.
     pub(super) fn say(&mut self, line: &str) -> Result<(), CtlError> {
-        self.out
-            .write_all(line.as_bytes())
-            .and_then(|()| self.out.write_all(b"\n"))
-            .map_err(CtlError::Output)
+        self.write(line.as_bytes())?;
+        self.write(b"\n")
     }
 
     /// Prints an error line. With JSON on standard output it goes to standard error.
     pub(super) fn complain(&mut self, line: &str) -> Result<(), CtlError> {
+        self.complain_as("ERROR", line)
+    }
+
+    /// Prints an error line like [`Self::complain`]. `code`: the code of the error in JSON.
+    fn complain_as(&mut self, code: &str, line: &str) -> Result<(), CtlError> {
         if self.json {
+            let prefixes = ["error: ", "Error: ", "ERROR: "];
+            let text = prefixes.iter().find_map(|prefix| line.strip_prefix(prefix));
+            self.report.errors.push(ActionError {
+                code: code.to_owned(),
+                text: text.unwrap_or(line).to_owned(),
+            });
             self.flush()?;
             // Standard error may be closed, which cannot be reported.
             let _ = writeln!(io::stderr(), "{line}");
@@ -85,6 +110,7 @@ impl CtlSession {
     /// Prints a line on standard error, after everything printed so far, without control characters.
     pub(super) fn warn(&mut self, line: &str) -> Result<(), CtlError> {
         self.flush()?;
+        let _hidden = self.progress.as_ref().map(ProgressLine::hide);
         let plain = |c: char| if c.is_control() { ' ' } else { c };
         let line: String = line.chars().map(plain).collect();
         // Standard error may be closed, which cannot be reported.
@@ -94,12 +120,87 @@ impl CtlSession {
 
     /// Prints bytes as they are.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), CtlError> {
+        if self.collects {
+            self.report.output.extend_from_slice(bytes);
+            return Ok(());
+        }
+        self.report.has_document |= self.json;
         self.out.write_all(bytes).map_err(CtlError::Output)
+    }
+
+    /// Prints the result for one process or group as `line`. At a terminal, failures are printed at the end of the action.
+    pub(super) fn result(&mut self, result: ActionResult, line: &str) -> Result<(), CtlError> {
+        if result.is_unknown() {
+            self.report.unknown.push(result.namespec().to_owned());
+        }
+        if self.collects {
+            self.report.results.push(result);
+            return Ok(());
+        }
+        if !self.screen.is_for_people {
+            return self.say(line);
+        }
+        let (is_ok, has_room) = (result.is_ok(), self.report.has_room());
+        self.report.results.push(result);
+        match (is_ok, has_room) {
+            (true, true) => self.say(line),
+            (true, false) => Ok(()),
+            (false, _) => {
+                self.report.failures.push(line.to_owned());
+                Ok(())
+            }
+        }
+    }
+
+    /// Prints a hint on standard error if it is a terminal.
+    pub(super) fn hint(&mut self, line: &str) -> Result<(), CtlError> {
+        match self.screen.has_hints && !self.json {
+            true => self.warn(line),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes the rest of this action a JSON object.
+    pub(super) fn collect_json(&mut self) {
+        self.json = true;
+        self.collects = true;
     }
 
     /// Flushes everything printed so far.
     pub(super) fn flush(&mut self) -> Result<(), CtlError> {
+        if self.out.buffer().is_empty() {
+            return Ok(());
+        }
+        let _hidden = self.progress.as_ref().map(ProgressLine::hide);
         self.out.flush().map_err(CtlError::Output)
+    }
+
+    /// Runs a part of an action that waits for these processes (empty: all), and at a terminal shows what it waits for.
+    pub(super) fn with_progress<T>(
+        &mut self,
+        goal: Goal,
+        names: &[&str],
+        part: impl FnOnce(&mut Self) -> Result<T, CtlError>,
+    ) -> Result<T, CtlError> {
+        if !self.screen.has_cursor || self.json {
+            return part(self);
+        }
+        self.flush()?;
+        let interrupts = self.interrupts()?;
+        let what = match names {
+            [] => "all processes".to_owned(),
+            names if names.len() > NAMED_MAX => format!("{} processes", names.len()),
+            names => names.join(" "),
+        };
+        interrupts.set_last_words(&format!(
+            "interrupted, but supervisord goes on {} {what} (see supervisorctl status)",
+            goal.doing()
+        ));
+        self.progress = ProgressLine::start(self.client.new_connection(), goal, names);
+        let result = part(self);
+        self.progress = None;
+        interrupts.set_last_words("");
+        result
     }
 
     /// Flushes the output, then calls the server.
@@ -149,6 +250,14 @@ impl CtlSession {
         if self.report_down(&failure)? {
             return Ok(());
         }
+        self.exit = exit::GENERIC;
+        if self.explain(&failure)? {
+            return Ok(());
+        }
+        let is_for_people = self.screen.is_for_people || self.json;
+        if is_for_people {
+            return self.complain_as(&failure.code(), &format!("error: {}", failure.for_people()));
+        }
         let advice = match (failure.errno(), self.client.socket()) {
             // Supervisor prints a position in its own source here.
             (Some(Errno::EACCES | Errno::EPERM), Some(path)) => {
@@ -156,9 +265,26 @@ impl CtlSession {
             }
             _ => String::new(),
         };
-        self.complain(&format!("error: {failure}{advice}"))?;
-        self.exit = exit::GENERIC;
-        Ok(())
+        self.complain(&format!("error: {failure}{advice}"))
+    }
+
+    /// At a terminal and with JSON, says what was tried, why it failed and what to do, if the server cannot be reached.
+    /// Returns whether it did. Elsewhere only hints are shown.
+    fn explain(&mut self, failure: &CtlError) -> Result<bool, CtlError> {
+        let is_for_people = self.screen.is_for_people || self.json;
+        if !is_for_people && !self.screen.has_hints {
+            return Ok(false);
+        }
+        let Some(advice) = unreachable::explain(self.client.url(), failure) else {
+            return Ok(false);
+        };
+        if is_for_people {
+            self.complain_as(&failure.code(), &advice.what)?;
+        }
+        for line in &advice.next {
+            self.hint(&format!("  {line}"))?;
+        }
+        Ok(is_for_people)
     }
 
     /// If the failure means that no server is running, prints that. Returns whether it did.
@@ -168,8 +294,10 @@ impl CtlSession {
             Some(Errno::ENOENT) => ("no such file", exit::NOT_RUNNING),
             _ => return Ok(false),
         };
-        self.complain(&format!("{} {what}", self.client.url()))?;
         self.exit = status;
+        if !self.explain(failure)? {
+            self.complain(&format!("{} {what}", self.client.url()))?;
+        }
         Ok(true)
     }
 
@@ -179,6 +307,15 @@ impl CtlSession {
         if !self.interactive {
             // Differs: Supervisor tries once more and also prints the raw exception.
             self.exit = exit::GENERIC;
+            let why = match self.client.has_credentials() {
+                true => {
+                    "  the user name or the password is wrong: see username= and password= in the section of the server"
+                }
+                false => {
+                    "  give them with -u NAME -p PASSWORD, or username= and password= in [supervisorctl]"
+                }
+            };
+            self.hint(why)?;
             return Ok(false);
         }
         let username = self.ask("Username:")?;
@@ -210,7 +347,12 @@ impl CtlSession {
     /// # Errors
     /// [`CtlError::EndOfInput`], [`CtlError::Input`].
     pub(super) fn ask(&mut self, prompt: &str) -> Result<String, CtlError> {
-        self.write(prompt.as_bytes())?;
+        if self.json {
+            // Standard error may be closed; the answer is read all the same.
+            let _ = write!(io::stderr(), "{prompt}");
+        } else {
+            self.write(prompt.as_bytes())?;
+        }
         self.flush()?;
         self.input
             .next()
@@ -291,7 +433,7 @@ impl CtlSession {
         let mut words: Vec<&str> = arguments.split_whitespace().collect();
         let before = words.len();
         words.retain(|word| *word != "--json");
-        self.json = words.len() != before;
+        self.json |= words.len() != before;
         words
     }
 }

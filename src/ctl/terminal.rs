@@ -4,8 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
@@ -89,6 +89,8 @@ impl StdinLines {
 pub(super) struct InterruptKey {
     woken: UnixStream,
     watched: Arc<AtomicBool>,
+    /// What to print before the program ends.
+    last_words: Arc<Mutex<String>>,
 }
 
 impl InterruptKey {
@@ -106,6 +108,8 @@ impl InterruptKey {
         interrupt.add(Signal::SIGINT);
         interrupt.thread_block()?;
         let seen = Arc::clone(&watched);
+        let last_words = Arc::new(Mutex::new(String::new()));
+        let words = Arc::clone(&last_words);
         std::thread::Builder::new()
             .name("interrupts".to_owned())
             .spawn(move || {
@@ -114,12 +118,30 @@ impl InterruptKey {
                         // If the socket is full, the reader is already awake.
                         let _ = waker.write(b"!");
                     } else {
-                        let _ = io::stdout().write_all(b"\n");
+                        let words = words.lock().unwrap_or_else(PoisonError::into_inner);
+                        let _ = io::stdout().write_all(format!("\n{words}").as_bytes());
                         std::process::exit(i32::from(status));
                     }
                 }
             })?;
-        Ok(Self { woken, watched })
+        Ok(Self {
+            woken,
+            watched,
+            last_words,
+        })
+    }
+
+    /// Sets the line that is printed if an interrupt ends the program. Empty: none.
+    pub(super) fn set_last_words(&self, line: &str) {
+        // No code panics while it holds the lock.
+        let mut words = self
+            .last_words
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        words.clear();
+        if !line.is_empty() {
+            words.push_str(&format!("\r\x1b[K{line}\n"));
+        }
     }
 
     /// Until the returned value is dropped, an interrupt makes it readable instead of ending the program.

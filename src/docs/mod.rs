@@ -84,6 +84,8 @@ pub mod adr {
     pub mod adr_0040_hub {}
     #[doc = include_str!("adr/0042-linter.md")]
     pub mod adr_0042_linter {}
+    #[doc = include_str!("adr/0043-client-at-a-terminal.md")]
+    pub mod adr_0043_client_at_a_terminal {}
     #[doc = include_str!("adr/0044-pages-of-the-hub.md")]
     pub mod adr_0044_pages_of_the_hub {}
 }

@@ -189,6 +189,16 @@ impl Host {
     }
 }
 
+/// Copies a program that will be executed. Another program copies it: a descriptor of ours that is open for writing could be
+/// inherited by a child of another test, and the kernel executes no such file.
+pub(crate) fn copy_program(from: &Path, to: &Path) -> Result<(), String> {
+    let copied = Command::new("cp").arg(from).arg(to).status();
+    match copied {
+        Ok(status) if status.success() => Ok(()),
+        other => Err(format!("cp {} {}: {other:?}", from.display(), to.display())),
+    }
+}
+
 /// A TCP port of the loopback address that nobody uses now.
 pub(crate) fn free_port() -> Result<u16, String> {
     std::net::TcpListener::bind("127.0.0.1:0")

@@ -20,6 +20,7 @@ mod cgroups;
 mod churn;
 mod cron;
 mod ctl_subcommand;
+mod ctl_terminal;
 mod dependencies;
 mod diagnostics;
 mod environment;
@@ -87,6 +88,7 @@ fn main() -> ExitCode {
     tests.extend(churn::tests());
     tests.extend(cron::tests());
     tests.extend(ctl_subcommand::tests());
+    tests.extend(ctl_terminal::tests());
     tests.extend(dependencies::tests());
     tests.extend(events::tests());
     tests.extend(metrics::tests());

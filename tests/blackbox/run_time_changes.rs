@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::time::Duration;
 
-use crate::host::Host;
+use crate::host::{Host, copy_program};
 use crate::support::daemon::{Side, program, run};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::{self, CallError, Connection, Value};
@@ -315,8 +315,7 @@ fn file_mode() -> Result<Outcome, String> {
     };
     open(host.place.path(), 0o755)?;
     let client = host.place.join("supervisorctl");
-    std::fs::copy(program(Side::Ours, "supervisorctl")?, &client)
-        .map_err(|error| error.to_string())?;
+    copy_program(&program(Side::Ours, "supervisorctl")?, &client)?;
     open(&client, 0o755)?;
     let as_nobody = |more: &[&str], args: &[&str]| {
         let mut command = host.marked.command(&client, host.place.path());

@@ -176,7 +176,6 @@ fn as_json() -> Result<Outcome, String> {
         ["plan", "-o", "xml"].as_slice(),
         &["plan", "-o"],
         &["update", "--if-plan"],
-        &["update", "-o", "json"],
     ] {
         let got = host.ctl(args)?;
         expect(
@@ -237,7 +236,14 @@ fn wrong() -> Result<Outcome, String> {
         )?;
     }
     let got = host.ctl(&["plan", "--json"])?;
-    expect(got.code == 1 && got.stdout.is_empty(), format!("{got:?}"))?;
+    let value: Value = serde_json::from_str(&got.stdout).map_err(|e| format!("{e}: {got:?}"))?;
+    let text = value["errors"][0]["text"].as_str().unwrap_or_default();
+    expect(
+        got.code == 1
+            && value["errors"][0]["code"] == "CANT_REREAD"
+            && text.starts_with("CANT_REREAD: "),
+        format!("{got:?}"),
+    )?;
     host.configure(WEB)?;
     host.expect_ctl(&["plan"], 0, &["nothing to do, 1 unchanged"])?;
     host.expect_well()?;

@@ -233,6 +233,10 @@ fn ctl_08_json_has_the_same_exit_status_and_one_line() {
     let down = side.run(&["-s", "unix:///nonexist", "status", "--json"], "");
     assert_eq!(
         (down.stdout.as_str(), down.stderr.as_str(), down.status),
-        ("", "unix:///nonexist no such file\n", Some(4))
+        (
+            "{\"schema\":1,\"action\":\"status\",\"results\":[],\"errors\":[{\"code\":\"ENOENT\",\"text\":\"cannot reach supervisord at unix:///nonexist: the socket does not exist (ENOENT)\"}]}\n",
+            "cannot reach supervisord at unix:///nonexist: the socket does not exist (ENOENT)\n",
+            Some(4)
+        )
     );
 }

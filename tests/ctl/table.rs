@@ -268,7 +268,8 @@ pub(crate) const STEPS: &[Step] = &[
              status <name> <name>\tGet status for multiple named processes\n\
              status\t\t\tGet all process status info\n\
              status --json [...]\tThe same as one line of JSON\n\
-             status -v [...]\t\tAlso restarts, the last exit, the last error, and the last lines of stderr of the last instance\n",
+             status -v [...]\t\tAlso restarts, the last exit, the last error, and the last lines of stderr of the last instance\n\
+             status --watch [...]\tShow the states again every second, at a terminal, until Ctrl-C\n",
             0,
         ),
     ),
@@ -376,9 +377,9 @@ pub(crate) const STEPS: &[Step] = &[
     Ctl("tail talk:talk_00", Same),
     // CTL-11, CTL-12: stop, restart
     Ctl(
-        "stop nope --json",
+        "stop nope --jsn",
         Differs(
-            "Error: stop has no option --json (nothing changed)\n\
+            "Error: stop has no option --jsn (nothing changed)\n\
              stop <name>\t\tStop a process\n\
              stop <gname>:*\t\tStop all processes in a group\n\
              stop <name> <name>\tStop multiple processes or groups\n\

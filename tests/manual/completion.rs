@@ -138,8 +138,8 @@ const CASES: &[Case] = &[
     (
         "supervisorctl status --",
         &["supervisorctl", "status", "--"],
-        &["--json"],
-        &["--json"],
+        &["--json", "--watch"],
+        &["--json", "--watch"],
     ),
     (
         "supervisorctl --conf",

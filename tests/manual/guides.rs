@@ -48,8 +48,9 @@ pub(crate) fn tests() -> Vec<Trial> {
 
 /// The guides whose commands run beside a daemon, and the program that they need. README and the recipes have their own
 /// tests.
-const SESSIONS: [(&str, &str); 14] = [
+const SESSIONS: [(&str, &str); 15] = [
     ("checking", "sh"),
+    ("command-line", "sh"),
     ("control", "sh"),
     ("dependencies", "sh"),
     ("limits-and-privileges", "sh"),

@@ -20,16 +20,16 @@ fn unknown() -> Result<Outcome, String> {
     host.daemon()?.wait_state("web", "RUNNING")?;
     let pid = host.daemon()?.pid_of("web");
     for line in [
-        "stop web --json",
-        "stop --json web",
+        "stop web --jsn",
+        "stop --jsn web",
         "restart web --force",
         "start web -f",
-        "signal TERM web --json",
+        "signal TERM web --jsn",
         "clear web --all",
         "remove web --yes",
         "update web --yess",
-        "add web --json",
-        "serialrestart web --json",
+        "add web --jsn",
+        "serialrestart web --jsn",
         "serialrestart -x2 web",
         "status --jsn",
         "pid --jsn",

@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::process::Child;
+use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::host::Host;
@@ -15,6 +16,8 @@ pub(crate) struct Terminal {
     child: Child,
     keys: File,
     screen: Arc<Mutex<Vec<u8>>>,
+    /// Whether everything was read: the client has closed the terminal.
+    is_whole: Arc<AtomicBool>,
 }
 
 impl Terminal {
@@ -29,14 +32,19 @@ impl Terminal {
         args: &[&str],
         variables: &[(&str, String)],
     ) -> Result<Self, String> {
-        let terminal = nix::pty::openpty(None, None).map_err(|e| e.to_string())?;
-        let end =
-            || -> Result<OwnedFd, String> { terminal.slave.try_clone().map_err(|e| e.to_string()) };
         let mut command = host
             .marked
             .command(&program(Side::Ours, "supervisorctl")?, host.place.path());
         command.args(["-c", "conf"]).args(args);
         command.envs(variables.iter().map(|(name, value)| (name, value)));
+        Self::run(command)
+    }
+
+    /// Runs a command whose three streams are a terminal.
+    pub(crate) fn run(mut command: Command) -> Result<Self, String> {
+        let terminal = nix::pty::openpty(None, None).map_err(|e| e.to_string())?;
+        let end =
+            || -> Result<OwnedFd, String> { terminal.slave.try_clone().map_err(|e| e.to_string()) };
         command.stdin(end()?).stdout(end()?).stderr(end()?);
         let child = command.spawn().map_err(|e| e.to_string())?;
         drop(command);
@@ -44,6 +52,8 @@ impl Terminal {
         let mut from = keys.try_clone().map_err(|e| e.to_string())?;
         let screen = Arc::new(Mutex::new(Vec::new()));
         let shown = Arc::clone(&screen);
+        let is_whole = Arc::new(AtomicBool::new(false));
+        let whole = Arc::clone(&is_whole);
         // The thread ends with the terminal: when the client and this value are gone.
         std::thread::spawn(move || {
             let mut piece = [0; 4096];
@@ -53,11 +63,13 @@ impl Terminal {
                     .unwrap_or_else(PoisonError::into_inner)
                     .extend_from_slice(&piece[..count]);
             }
+            whole.store(true, Ordering::SeqCst);
         });
         Ok(Self {
             child,
             keys,
             screen,
+            is_whole,
         })
     }
 
@@ -65,6 +77,15 @@ impl Terminal {
     pub(crate) fn screen(&self) -> String {
         let screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&screen).into_owned()
+    }
+
+    /// Everything shown by a client that has exited. It must have left no process at the terminal.
+    pub(crate) fn screen_at_end(&self) -> String {
+        // If this fails, the screen lacks what the test expects.
+        let _ = wait_for("the end of the screen", LIMIT, || {
+            self.is_whole.load(Ordering::SeqCst)
+        });
+        self.screen()
     }
 
     /// Waits until the screen has this text.

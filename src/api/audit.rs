@@ -1,8 +1,10 @@
 //! Audit lines of requests, derived from the rows of requests.
 
+use serde::{Deserialize, Serialize};
+
 use super::request::RequestField;
 use super::{Caller, Fault, FaultCode, LogRef, Request, RequestTarget};
-use crate::domain::{FOREIGN_CHARS_MAX, Line};
+use crate::domain::{FOREIGN_CHARS_MAX, Foreign, Line};
 
 /// A change as an audit line describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +13,51 @@ pub struct AuditEntry {
     pub verb: &'static str,
     /// The target, with names as the caller wrote them. Each name is one word.
     pub target: String,
+}
+
+/// One audit line as data. The texts are escaped and shortened as in the activity log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRecord {
+    /// When the request was handled, in seconds since the epoch.
+    pub at: i64,
+    /// Who sent the request: the transport, and what identifies the caller there.
+    pub who: String,
+    /// The action as one word.
+    pub verb: String,
+    /// The target, with names as the caller wrote them. Empty: the daemon.
+    pub target: String,
+    /// `accepted`, perhaps with details, or why the request was refused.
+    pub result: String,
+}
+
+impl AuditRecord {
+    /// Returns an audit line as data. `None`: the line is no audit line.
+    #[must_use]
+    pub fn of(line: &Line, at: i64) -> Option<Self> {
+        let (Line::Audit {
+            who,
+            verb,
+            target,
+            result,
+        }
+        | Line::AuditRefused {
+            who,
+            verb,
+            target,
+            result,
+            ..
+        }) = line
+        else {
+            return None;
+        };
+        Some(Self {
+            at,
+            who: Foreign(who).to_string(),
+            verb: Foreign(verb).to_string(),
+            target: Foreign(target).to_string(),
+            result: Foreign(result).to_string(),
+        })
+    }
 }
 
 /// Returns the audit line of a change. `fault`: why it was refused. `None`: the change was accepted.

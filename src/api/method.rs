@@ -154,6 +154,10 @@ pub enum BoundCall {
     ProcessDetails(String),
     /// Tell the configuration of a process, as JSON.
     ProcessConfig(String),
+    /// Send this request for processes to the engine, and tell what they use.
+    Usage(Request),
+    /// Tell how well the programs that these names mean are confined, as JSON. No names: all.
+    Security(Vec<String>),
     /// Read a part of a log.
     ReadLog {
         /// The log.

@@ -18,7 +18,7 @@ mod subject;
 pub mod xmlrpc;
 
 pub use argument::{NAMES_MAX, OPTIONS_BYTES_MAX};
-pub use audit::{AuditEntry, audit_line};
+pub use audit::{AuditEntry, AuditRecord, audit_line};
 pub use caller::{Access, AccessScope, Caller, Grant, Permission, Ticket, Transport};
 pub use config_call::{ConfigCall, ProgramChange, ProgramEdit};
 pub use fault::{Fault, FaultCode, PERMISSION_DENIED, PRESENT_VERSION};
@@ -33,8 +33,8 @@ pub use methods::METHODS;
 pub use process_details::{AttemptEnd, EndedInstance, ProcessDetails, StateEntry};
 pub use progress::ProcessProgress;
 pub use request::{
-    ConfigView, DependencyNeed, DependencyView, JournalMatch, LogRef, ProcessView, RejectedText,
-    Reply, Request, RequestEffect, RequestTarget, RollingLimits, TargetResult,
+    ConfigView, DependencyNeed, DependencyView, JournalMatch, LogRef, ProcessHold, ProcessView,
+    RejectedText, Reply, Request, RequestEffect, RequestTarget, RollingLimits, TargetResult,
 };
 pub use result_kind::ResultKind;
 pub use subject::{NAME_CHARS_MAX, RequestSubject};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DependencyView, ProcessView};
 use crate::config::spec::{ProcessSpec, ProgramTemplate};
-use crate::domain::{ExitReason, ExitStatus, ProcessState};
+use crate::domain::{ExitReason, ExitStatus, ProcessState, ResourceEvents};
 
 /// One process with its past, its dependencies and its configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +34,14 @@ pub struct ProcessDetails {
 /// A state of a process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateEntry {
-    /// When it began, in seconds since the epoch.
+    /// When it began, in seconds since the epoch. With several times: the last one.
     pub at: i64,
+    /// How many times it came in succession, each time after the same states and with the same end.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub times: u32,
+    /// When it came for the first of these times, in seconds since the epoch. 0: it came once.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub since: i64,
     /// The state.
     pub state: ProcessState,
     /// The PID. 0: none.
@@ -45,6 +51,22 @@ pub struct StateEntry {
     pub end: Option<Box<AttemptEnd>>,
 }
 
+fn has_no_events(events: &ResourceEvents) -> bool {
+    events.is_none()
+}
+
+const fn once() -> u32 {
+    1
+}
+
+const fn is_once(times: &u32) -> bool {
+    *times == 1
+}
+
+const fn is_zero(time: &i64) -> bool {
+    *time == 0
+}
+
 /// How an attempt to run a process ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptEnd {
@@ -52,6 +74,9 @@ pub struct AttemptEnd {
     pub reason: ExitReason,
     /// How long the instance had lived, in milliseconds. `None`: there was none.
     pub lived: Option<u64>,
+    /// Resource limits that the instance hit.
+    #[serde(default, skip_serializing_if = "has_no_events")]
+    pub resource_events: ResourceEvents,
 }
 
 /// An instance that has ended.

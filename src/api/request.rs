@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, ProcessDetails, ProcessProgress};
+use super::{AuditRecord, Fault, ProcessDetails, ProcessProgress};
 use crate::config::spec::{GroupSpec, ProcessSpec};
 use crate::domain::{
     Channel, ExitCounts, ExitReason, GroupName, Level, Namespec, ProcessHealth, ProcessName,
@@ -192,6 +192,15 @@ requests! {
         /// Maximum number of instances per process. 0: all.
         most: u32 as Value,
     } => reads;
+    /// Returns [`Reply::Text`]: the last changes that clients requested, as JSON. Fault: FAILED.
+    AuditTrail {
+        /// Only the changes of these processes. Empty: all.
+        names: Vec<String> as Processes,
+        /// Maximum number of changes, the newest. 0: all.
+        most: u32 as Value,
+    } => reads;
+    /// Returns [`Reply::Done`] and remembers a change that the core did not make.
+    Audited(record: AuditRecord as Value) => reads;
     /// Returns [`Reply::Details`]. Fault: BAD_NAME.
     ProcessDetails(name: String as Process) => reads;
     /// Returns [`Reply::Dependencies`] for the processes that the names mean and the caller may see. No names: all that
@@ -236,6 +245,18 @@ requests! {
     } => changes "signal";
     /// Returns [`Reply::Done`] for one process, else [`Reply::Results`]. Faults: BAD_NAME, NOT_RUNNING, FAILED.
     Reload(target: RequestTarget as Target) => changes "reload";
+    /// Puts processes on hold: no automatic restart, no action on health, no report. Returns [`Reply::Done`] for one process,
+    /// else [`Reply::Results`]. Fault: BAD_NAME.
+    Hold {
+        /// The processes.
+        target: RequestTarget as Target,
+        /// How long, in seconds. 0: until they are released.
+        seconds: u32 as Value,
+        /// Why, in the words of the caller.
+        reason: String as Value,
+    } => changes "hold";
+    /// Ends the hold of processes. Returns [`Reply::Done`] for one process, else [`Reply::Results`]. Fault: BAD_NAME.
+    Release(target: RequestTarget as Target) => changes "release";
     /// Returns [`Reply::Diff`]. Fault: CANT_REREAD.
     Reread => changes "reread";
     /// Returns [`Reply::Text`]: what an update would do, as JSON. Fault: CANT_REREAD.
@@ -482,6 +503,8 @@ pub struct ProcessView {
     pub events_waiting: u64,
     /// How often its attempts ended, by reason, since its group was added.
     pub exits: ExitCounts,
+    /// The hold of the process. `None`: it is not on hold.
+    pub hold: Option<ProcessHold>,
     /// Whether it has keys that need a cgroup of its own.
     pub has_cgroup: bool,
     /// The PID. 0: not running.
@@ -492,6 +515,19 @@ pub struct ProcessView {
     pub stdout_logfile: Option<Arc<Path>>,
     /// The path of the log of standard error. `None`: no file.
     pub stderr_logfile: Option<Arc<Path>>,
+}
+
+/// The hold of a process, during which the daemon leaves it alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessHold {
+    /// When it began, in seconds since the epoch.
+    pub since: i64,
+    /// When it ends by itself, in seconds since the epoch. `None`: only on request.
+    pub until: Option<i64>,
+    /// Who requested it.
+    pub by: String,
+    /// Why, in the words of who requested it. Empty: no reason was given.
+    pub reason: String,
 }
 
 /// One configured process, as `getAllConfigInfo` shows it.

@@ -98,7 +98,8 @@ impl BoundCall {
             Self::ProcessDetails(name) | Self::ProcessConfig(name) => {
                 Some(Cow::Owned(Request::ProcessDetails(name.clone())))
             }
-            Self::ProcessTable(request, _) => Some(Cow::Borrowed(request)),
+            Self::ProcessTable(request, _) | Self::Usage(request) => Some(Cow::Borrowed(request)),
+            Self::Security(names) => Some(Cow::Owned(Request::SomeProcessInfo(names.clone()))),
             Self::Constant(_) => Some(Cow::Owned(Request::State)),
             Self::Configuration(_)
             | Self::ListMethods

@@ -44,6 +44,7 @@ pub mod saved_settings;
 mod schedule;
 pub mod script;
 pub mod search;
+pub mod security;
 pub mod shlex;
 pub mod source;
 pub mod spec;

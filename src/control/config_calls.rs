@@ -3,11 +3,13 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::auth::grant_for;
 use super::handle::ControlHandle;
 use crate::api::{
-    AccessScope, Caller, ConfigCall, Fault, FaultCode, Grant, Method, PERMISSION_DENIED, Reply,
-    audit_line,
+    AccessScope, AuditRecord, Caller, ConfigCall, Fault, FaultCode, Grant, Method,
+    PERMISSION_DENIED, Reply, audit_line,
 };
 use crate::domain::Line;
 
@@ -109,7 +111,11 @@ impl ControlHandle {
             {
                 said.push_str(&format!(", diff {digest}"));
             }
+            let record = AuditRecord::of(&line, Timestamp::now().as_second());
             (self.log)(line);
+            if let Some(record) = record.filter(|_| result.is_ok()) {
+                self.note_audited(record).await;
+            }
         }
         result.map(|answer| answer.reply)
     }

@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 use super::call_statistics::CallStatistics;
 use super::config_calls::ConfigCalls;
 use crate::api::{
-    Caller, Fault, FaultCode, Grant, Method, Permission, RejectedText, Reply, Request,
+    AuditRecord, Caller, Fault, FaultCode, Grant, Method, Permission, RejectedText, Reply, Request,
     RequestEffect, audit_line,
 };
 use crate::domain::Line;
@@ -108,6 +108,12 @@ impl ControlHandle {
     pub async fn report_rejected(&self, text: RejectedText) {
         // An engine that has ended has no listeners.
         let _ = self.call_as_daemon(Request::TextRejected(text)).await;
+    }
+
+    /// Lets the core remember a change that it did not make.
+    pub(super) async fn note_audited(&self, record: AuditRecord) {
+        // An engine that has ended remembers nothing.
+        let _ = self.call_as_daemon(Request::Audited(record)).await;
     }
 
     /// Sends a request that no method makes.

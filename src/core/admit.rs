@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
+use super::hold_state::HoldOrder;
 use super::pending::Pending;
 use super::rights::{Rights, whole};
 use super::ticket::{AuditContext, Batch, BatchAction};
-use super::{Action, Actions, AuditLine, Fleet};
+use super::{Action, Actions, Fleet};
 use crate::api::{
-    AccessScope, AuditEntry, Caller, Fault, FaultCode, Grant, LogRef, RejectedText, Reply, Request,
+    AccessScope, Caller, Fault, FaultCode, Grant, LogRef, RejectedText, Reply, Request,
     RequestTarget, Ticket,
 };
 use crate::config::spec::{GroupSpec, ProcessKind};
@@ -50,11 +51,11 @@ impl Fleet {
         };
         match outcome {
             Err(fault) => {
-                audit(caller, entry, Some(fault.clone()), out);
+                self.audit(caller, entry, Some(fault.clone()), now, out);
                 out.push(Action::Answer(ticket, Err(fault)));
             }
             Ok(Admission::Answered(reply)) => {
-                audit(caller, entry, None, out);
+                self.audit(caller, entry, None, now, out);
                 out.push(Action::Answer(ticket, Ok(reply)));
             }
             Ok(Admission::Batch(mut batch)) => {
@@ -65,9 +66,9 @@ impl Fleet {
                 self.requests.pending.insert(ticket, Pending::Batch(batch));
                 self.advance_batch(ticket, now, out);
             }
-            Ok(Admission::Taken) => audit(caller, entry, None, out),
+            Ok(Admission::Taken) => self.audit(caller, entry, None, now, out),
             Ok(Admission::Shutdown) => {
-                audit(caller, entry, None, out);
+                self.audit(caller, entry, None, now, out);
                 out.push(Action::Answer(ticket, Ok(Reply::Done)));
                 self.begin_shutdown(SupervisorState::Shutdown, now, out);
             }
@@ -101,6 +102,9 @@ impl Fleet {
             Request::SomeProcessInfo(names) => answered(self.named_views(&names, scope, now)),
             Request::Schedules(names) => answered(self.schedule_lines(&names, scope, now)),
             Request::LastStderr { names, most } => answered(self.last_stderr(&names, most, scope)?),
+            audit @ (Request::AuditTrail { .. } | Request::Audited(_)) => {
+                self.admit_audit(audit, scope)
+            }
             Request::Runs(name) => answered(self.run_lines(self.one(&name, rights)?)),
             Request::Dependencies(names) => answered(self.dependency_views(&names, rights)),
             Request::AllConfigInfo => answered(Reply::Configs(self.config_views(scope))),
@@ -115,6 +119,7 @@ impl Fleet {
                 self.dependants_batch(target, rights, wait)
             }
             Request::Reload(target) => self.batch(target, rights, BatchAction::Reload),
+            hold @ (Request::Hold { .. } | Request::Release(_)) => self.admit_hold(hold, rights),
             Request::Signal { target, signal } => self.signal_batch(target, rights, signal),
             Request::ClearLogs(target) => self.admit_clear_logs(target, rights),
             Request::AddGroup(name) => self.admit_add_group(ticket, &name, rights, now, out),
@@ -162,6 +167,36 @@ impl Fleet {
         match self.is_text_applied(md5) {
             true => answered(Reply::Done),
             false => Err(FaultCode::Failed.bare()),
+        }
+    }
+
+    /// Handles a request about the last changes.
+    fn admit_audit(&mut self, request: Request, scope: &AccessScope) -> Result<Admission, Fault> {
+        match request {
+            Request::AuditTrail { names, most } => answered(self.audit_json(&names, most, scope)?),
+            // A change that the core did not make.
+            Request::Audited(record) => {
+                whole(scope)?;
+                self.audit_trail.push(record);
+                answered(Reply::Done)
+            }
+            _ => Err(FaultCode::Failed.bare()),
+        }
+    }
+
+    /// Creates the batch that puts processes on hold or releases them.
+    fn admit_hold(&self, request: Request, rights: Rights<'_>) -> Result<Admission, Fault> {
+        match request {
+            Request::Hold {
+                target,
+                seconds,
+                reason,
+            } => {
+                let order = HoldOrder::new(seconds, &reason);
+                self.batch(target, rights, BatchAction::Hold(order))
+            }
+            Request::Release(target) => self.batch(target, rights, BatchAction::Release),
+            _ => Err(FaultCode::Failed.bare()),
         }
     }
 
@@ -546,15 +581,4 @@ const fn answered(reply: Reply) -> Result<Admission, Fault> {
 /// The answer comes later if the request was begun.
 fn taken(begun: Result<(), Fault>) -> Result<Admission, Fault> {
     begun.map(|()| Admission::Taken)
-}
-
-/// Writes the audit line of a request. Requests that change nothing have no entry.
-fn audit(caller: Caller, entry: Option<AuditEntry>, fault: Option<Fault>, out: &mut Actions) {
-    if let Some(entry) = entry {
-        out.push(Action::Audit(AuditLine {
-            caller,
-            entry,
-            fault,
-        }));
-    }
 }

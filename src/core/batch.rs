@@ -9,7 +9,7 @@ use super::rights::not_permitted;
 use super::stage::{Idle, Stage};
 use super::ticket::{Batch, BatchAction, BatchMember, SignalPurpose, WaitUntil};
 use super::transitions::Trigger;
-use super::{Action, Actions, AuditLine, Fleet, SignalScope};
+use super::{Action, Actions, Fleet, SignalScope};
 use crate::api::{AuditEntry, Fault, FaultCode, TargetResult, Ticket};
 use crate::domain::{
     Errno, Line, Namespec, Now, ProcessState, Signal, SpawnError, SupervisorState,
@@ -67,14 +67,11 @@ impl Fleet {
                     .and_then(|result| result.fault.clone()),
                 None => None,
             };
-            out.push(Action::Audit(AuditLine {
-                caller: audit.caller,
-                entry: AuditEntry {
-                    verb: batch.action.audit_verb(),
-                    target: audit.target,
-                },
-                fault,
-            }));
+            let entry = AuditEntry {
+                verb: batch.action.audit_verb(),
+                target: audit.target,
+            };
+            self.audit(audit.caller, Some(entry), fault, now, out);
         }
         self.store_batch(ticket, batch, out);
     }
@@ -123,6 +120,16 @@ impl Fleet {
             BatchAction::Stop { .. } => self.cancel_member_restart(batch, &member, now, out),
             BatchAction::Reload => {
                 return self.reload_member(ticket, batch, member, now, out);
+            }
+            BatchAction::Hold(order) => {
+                let by = batch.audit.as_ref().map(|audit| audit.caller.identity());
+                self.hold(member.slot, &order, &by.unwrap_or_default(), now, out);
+                self.settle_member_now(batch, &member, None);
+            }
+            BatchAction::Release if !is_affected && !is_single => {}
+            BatchAction::Release => {
+                self.release(member.slot, now, out);
+                self.settle_member_now(batch, &member, None);
             }
             BatchAction::Signal(None, text) => {
                 if is_affected || is_single {
@@ -417,7 +424,8 @@ fn is_affected(action: &BatchAction, process: &Process) -> bool {
         BatchAction::Start { .. } => !state.is_running(),
         BatchAction::Stop { .. } => state.is_running() || is_waiting,
         BatchAction::Signal(..) | BatchAction::Reload => state.is_signallable(),
-        BatchAction::Clear => true,
+        BatchAction::Clear | BatchAction::Hold(_) => true,
+        BatchAction::Release => process.is_on_hold(),
     }
 }
 

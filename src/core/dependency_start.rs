@@ -227,7 +227,7 @@ impl Fleet {
         let is_older = spawned_at(process) < spawned_at(other);
         // Where a process that depends on this one is being stopped, a stop in order is under way.
         let may_stop = self.dependencies.may_stop(slot) && !process.run.stop_held;
-        if !is_up || !may_start || !is_older || !may_stop {
+        if process.is_on_hold() || !is_up || !may_start || !is_older || !may_stop {
             return;
         }
         let name = process.spec.name.clone();

@@ -24,6 +24,7 @@ impl Fleet {
             .slots
             .get(slot)
             .filter(|process| process.run.stage.has_ended() && before.may_end())
+            .filter(|process| !process.is_on_hold())
         else {
             return;
         };

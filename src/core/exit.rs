@@ -162,6 +162,7 @@ impl Process {
         // The daemon closes an fcgi socket when the last instance that holds it exits and makes a new one for the next.
         if !self.has_socket()
             && !self.has_pre_start()
+            && !self.is_on_hold()
             && self.restart_at(expected, ctx) <= ctx.now.mono
         {
             self.start_next_attempt(instance, ctx);
@@ -352,7 +353,7 @@ impl Process {
         // Differs: the original restarts the process at its next poll, and only its poll interval of one second
         // prevents a hot loop.
         let is_logged = self.log_next_attempt(ctx);
-        if !is_logged && restart_at != Tick::NEVER && restart_at > now {
+        if !is_logged && !self.is_on_hold() && restart_at != Tick::NEVER && restart_at > now {
             Self::log(
                 ctx,
                 Line::RestartFloored {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::adopted_process::AdoptedProcess;
+use super::audit_trail::AuditTrail;
 use super::auto_log_names::AutoLogNames;
 use super::daemon_run::{DaemonRun, Identity};
 use super::deadlines::Deadlines;
@@ -47,6 +48,8 @@ pub struct Fleet {
     pub(super) watches: WatchTable,
     pub(super) schedules: Schedules,
     pub(super) notifications: Notifications,
+    /// The last changes that clients requested.
+    pub(super) audit_trail: AuditTrail,
     /// `None`: the daemon is not stopping.
     pub(super) shutdown_state: Option<ShutdownState>,
     /// What changed since the engine last asked.
@@ -74,6 +77,7 @@ impl Fleet {
             watches: WatchTable::default(),
             schedules: Schedules::default(),
             notifications: Notifications::new(&config.notifications),
+            audit_trail: AuditTrail::default(),
             shutdown_state: None,
             changes: FleetChanges::new(),
             found: Vec::new(),
@@ -287,7 +291,10 @@ impl Fleet {
         };
         process.run.stage.expect(trigger);
         act(process, &mut ctx);
-        if before != ProcessState::Fatal && process.state() == ProcessState::Fatal {
+        if before != ProcessState::Fatal
+            && process.state() == ProcessState::Fatal
+            && !process.is_on_hold()
+        {
             process.run_fatal_script(slot, &mut ctx);
         }
         process.cancel_stale_check(&mut ctx);
@@ -366,6 +373,7 @@ impl Fleet {
             if let Some(process) = self.slots.get_mut(slot) {
                 process.armed = Tick::NEVER;
             }
+            self.release_if_over(slot, now, out);
             self.act_on_changes(slot, now, out);
             if self.slots.get(slot).is_some_and(Process::is_start_due) {
                 self.update_process(slot, Trigger::Start, now, out, |process, ctx| {

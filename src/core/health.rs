@@ -319,7 +319,7 @@ impl Process {
         let name = self.spec.name.clone();
         Self::log(ctx, Line::Healthy { name });
         self.publish_health(true, String::new(), ctx);
-        if let Some(script) = &health.on_healthy {
+        if let Some(script) = health.on_healthy.as_ref().filter(|_| !self.is_on_hold()) {
             self.react(script, "healthy", instance, ctx);
         }
     }
@@ -346,6 +346,9 @@ impl Process {
         };
         Self::log(ctx, line);
         self.publish_health(false, reason, ctx);
+        if self.is_on_hold() {
+            return;
+        }
         match &health.on_unhealthy {
             HealthAction::None => {}
             HealthAction::Restart => {

@@ -53,6 +53,14 @@ impl HealthState {
         })
     }
 
+    /// Lets the checks decide anew, so that an unhealthy process becomes unhealthy again.
+    pub(super) fn forget_verdict(&mut self) {
+        self.is_healthy = None;
+        self.successes = 0;
+        self.failures = 0;
+        self.undecided = 0;
+    }
+
     /// Forgets the check that ran in the previous daemon. It is due at once.
     pub(super) fn resume(&mut self) {
         self.running = None;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::hooks::described;
 use super::notification_state::{AfterFailure, ProcessKey, ProcessNews, TRIES_MAX};
+use super::process::Process;
 use super::report::{ReportItem, STDERR_LINES_MAX};
 use super::{Action, Actions, Fleet};
 use crate::config::script::{HttpBody, Script};
@@ -36,9 +37,17 @@ impl Fleet {
                 && let (Some(group), Some(process)) = (change.group(), change.process())
             {
                 let key = (group.clone(), process.clone());
+                if self.is_on_hold(&key) {
+                    continue;
+                }
                 self.record_news(&key, news, &reason, now);
             }
         }
+    }
+
+    /// Reports that a process is FATAL.
+    pub(super) fn report_fatal(&mut self, key: &ProcessKey, now: Now) {
+        self.record_news(key, ProcessNews::Fatal, "", now);
     }
 
     fn record_news(&mut self, key: &ProcessKey, news: ProcessNews, reason: &str, now: Now) {
@@ -50,6 +59,12 @@ impl Fleet {
                 });
             }
         }
+    }
+
+    fn is_on_hold(&self, (group, process): &ProcessKey) -> bool {
+        let slot = self.find(group.as_str(), process.as_str());
+        let process = slot.and_then(|slot| self.slots.get(slot));
+        process.is_some_and(Process::is_on_hold)
     }
 
     fn facts_of(&self, (group, process): &ProcessKey, reason: &str) -> ProcessFacts {
@@ -175,7 +190,7 @@ impl Fleet {
         let slots = self.groups.values().flat_map(|group| &group.slots);
         let fatal: Vec<ProcessKey> = slots
             .filter_map(|&slot| self.slots.get(slot))
-            .filter(|process| process.state() == ProcessState::Fatal)
+            .filter(|process| process.state() == ProcessState::Fatal && !process.is_on_hold())
             .map(|process| (process.spec.group.clone(), process.spec.name.clone()))
             .collect();
         for key in fatal {

@@ -29,8 +29,11 @@ impl Process {
     }
 
     /// Returns the deadline of the stage or of the watchdog. [`Tick::NEVER`] also while pending messages are being
-    /// read.
+    /// read, and while a hold postpones it.
     pub(super) fn stage_deadline(&self) -> Tick {
+        if self.stage_is_on_hold() {
+            return Tick::NEVER;
+        }
         match &self.run.notify_state {
             Some(notify_state) if self.run.stage.awaits_notify().is_some() => {
                 if notify_state.asked {

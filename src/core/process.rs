@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::change_state::ChangeState;
 use super::dead_instances::DeadInstances;
 use super::health_state::HealthState;
+use super::hold_state::Hold;
 use super::listener_stage::ListenerStage;
 use super::notify_state::NotifyState;
 use super::restart_progress::RestartProgress;
@@ -217,6 +218,9 @@ pub(super) struct RunState {
     /// The process stops because of a changed file, and starts again when it has stopped.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(super) restart_after_change: bool,
+    /// The daemon leaves the process alone. `None`: it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) hold: Option<Box<Hold>>,
 }
 
 /// For values that are not written if they are false.
@@ -287,6 +291,7 @@ impl Process {
                 fatal_script: None,
                 changes: None,
                 restart_after_change: false,
+                hold: None,
             },
             dead: DeadInstances::default(),
             history: StateHistory::default(),
@@ -324,6 +329,7 @@ impl Process {
             .min(self.run.report_at)
             .min(self.check_deadline())
             .min(self.change_deadline())
+            .min(self.hold_deadline())
     }
 
     /// Returns the process as clients see it.
@@ -357,6 +363,7 @@ impl Process {
             dependency_text: self.dependency_error().to_owned(),
             health: self.health(),
             exits: self.run.exits,
+            hold: self.run.hold.as_ref().map(|hold| hold.view(now)),
             has_cgroup: self.spec.resources.is_some(),
             events_discarded: 0,
             events_waiting: 0,
@@ -447,10 +454,16 @@ impl Process {
         let reason = self.run.exit_reason.clone().filter(|_| ends);
         let end = reason.map(|reason| AttemptEnd {
             lived: reason.status().map(|_| millis),
+            resource_events: match reason.status() {
+                Some(_) => self.run.resource_events,
+                None => ResourceEvents::NONE,
+            },
             reason,
         });
         self.history.push(StateEntry {
             at: now.wall.secs(),
+            times: 1,
+            since: 0,
             state: to,
             pid,
             end: end.map(Box::new),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::change_state::ChangeState;
 use super::health_state::HealthState;
+use super::hold_state::Hold;
 use super::listener_stage::ListenerStage;
 use super::notify_state::NotifyState;
 use super::process::{LastError, Process, RunState, is_false, is_zero};
@@ -64,6 +65,8 @@ struct Rest {
     restart_after_change: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fatal_script: Option<ScriptId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hold: Option<Box<Hold>>,
 }
 
 impl Rest {
@@ -81,6 +84,7 @@ impl Rest {
             && self.changes.is_none()
             && !self.restart_after_change
             && self.fatal_script.is_none()
+            && self.hold.is_none()
     }
 }
 
@@ -133,6 +137,7 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
         fatal_script,
         changes,
         restart_after_change,
+        hold,
     } = &process.run;
     let mut rest = Rest {
         running_at: *running_at,
@@ -173,6 +178,7 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
     rest.changes.clone_from(changes);
     rest.restart_after_change = *restart_after_change;
     rest.fatal_script = *fatal_script;
+    rest.hold.clone_from(hold);
     if !rest.is_empty() {
         // Serializing strings and numbers cannot fail.
         to.0.extend(serde_json::to_vec(&rest).unwrap_or_default());
@@ -336,6 +342,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
         fatal_script: rest.fatal_script,
         changes: rest.changes,
         restart_after_change: rest.restart_after_change,
+        hold: rest.hold,
     };
     Some(ProcessRecord {
         slot,

@@ -82,7 +82,7 @@ impl Process {
             Stage::Idle(Idle::Backoff { retry_at }) => retry_at,
             _ => return None,
         };
-        (at != Tick::NEVER && self.has_policy()).then_some(at)
+        (at != Tick::NEVER && self.has_policy() && !self.is_on_hold()).then_some(at)
     }
 
     /// Returns when the next automatic start is due, in seconds since the epoch. `None`: as [`Self::due_at`].

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::audit_trail::AuditTrail;
 use super::auto_log_names::AutoLogNames;
 use super::dead_instances::DeadInstances;
 use super::listener_pool::ListenerPool;
@@ -80,6 +81,8 @@ pub struct Snapshot {
     /// The notifications, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     notifications: Vec<(String, NotificationState)>,
+    #[serde(default, skip_serializing_if = "AuditTrail::is_empty")]
+    audit_trail: AuditTrail,
 }
 
 /// The state of one group.
@@ -188,6 +191,7 @@ impl Fleet {
             schedules: self.schedules.states(),
             runs: self.all_runs(),
             notifications: self.notifications.states(),
+            audit_trail: self.audit_trail.clone(),
         }
     }
 
@@ -197,6 +201,7 @@ impl Fleet {
         let mut fleet = Self::new(snapshot.identity, snapshot.last_read);
         fleet.configuration.next = snapshot.next_config;
         fleet.daemon.state = snapshot.daemon_state;
+        fleet.audit_trail = snapshot.audit_trail;
         fleet.daemon.has_begun = snapshot.began;
         fleet.daemon.began_at = snapshot.began_at;
         fleet.daemon.is_finished = snapshot.finished;

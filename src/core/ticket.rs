@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::hold_state::HoldOrder;
 use crate::api::{AccessScope, Caller, Fault, FaultCode, Reply, TargetResult, Ticket};
 use crate::domain::{GroupName, Namespec, ProcessName, Signal};
 
@@ -104,6 +105,10 @@ pub(super) enum BatchAction {
     Clear,
     /// Reload the process in place.
     Reload,
+    /// Put the process on hold.
+    Hold(HoldOrder),
+    /// End the hold of the process.
+    Release,
 }
 
 impl BatchAction {
@@ -115,6 +120,8 @@ impl BatchAction {
             Self::Signal(..) => "signal",
             Self::Clear => "clear-logs",
             Self::Reload => "reload",
+            Self::Hold(_) => "hold",
+            Self::Release => "release",
         }
     }
 }

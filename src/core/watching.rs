@@ -243,10 +243,12 @@ impl ChangeState {
 }
 
 impl Process {
-    /// Returns whether a change of a file concerns the process: it is STARTING or RUNNING and has not exited.
+    /// Returns whether a change of a file concerns the process: it is STARTING or RUNNING, has not exited,
+    /// and is not on hold.
     fn follows_changes(&self) -> bool {
         matches!(self.state(), ProcessState::Starting | ProcessState::Running)
             && !matches!(*self.run.stage, Stage::Reaped { .. })
+            && !self.is_on_hold()
     }
 
     /// Returns when the changes are acted on, or when the stopped process starts again. [`Tick::NEVER`]: neither.

@@ -88,6 +88,10 @@ pub mod adr {
     pub mod adr_0043_client_at_a_terminal {}
     #[doc = include_str!("adr/0044-pages-of-the-hub.md")]
     pub mod adr_0044_pages_of_the_hub {}
+    #[doc = include_str!("adr/0046-terminal-view.md")]
+    pub mod adr_0046_terminal_view {}
+    #[doc = include_str!("adr/0047-holds-and-the-audit-trail.md")]
+    pub mod adr_0047_holds_and_the_audit_trail {}
 }
 
 #[doc = include_str!("handoff.md")]

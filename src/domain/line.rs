@@ -378,6 +378,8 @@ lines! {
     RestartFloored { name: ProcessName, millis: u64 } about name = Debug ours "{name}: restart is delayed by {millis} ms (restart_floor)";
     ProgramEnded { name: ProcessName, #[own] key: String, status: u8 } about name = Warn ours "{name}: ended and is not restarted ({key}); shutting down with exit status {status}";
     AllEnded { status: u8 } = Warn ours "all programs have ended (exit_when); shutting down with exit status {status}";
+    OnHold { name: ProcessName, seconds: u32, reason: String } about name = Info ours "{name}: on hold for {seconds} s (0: until it is released): {reason}";
+    Released { name: ProcessName } about name = Info ours "{name}: no longer on hold";
     NextAttempt { name: ProcessName, millis: u64 } about name = Info ours "{name}: next attempt in {millis} ms";
     Caused { name: ProcessName, causes: ResourceEvents } about name = Warn ours "{name}: resource limits reached: {causes}";
     CgroupLate { name: ProcessName, seconds: i64 } about name = Error ours "{name}: orphan processes still run {seconds} s after SIGKILL; no longer waiting for their exit";

@@ -7,6 +7,7 @@
 //! Supervisor manual, "XML-RPC API Documentation".
 
 mod configuration;
+mod inspection;
 mod params;
 mod supervisor;
 mod supervisord;
@@ -16,9 +17,10 @@ mod twiddler;
 use super::method::Method;
 
 /// The tables of the namespaces. `system.listMethods` sorts the names; the manual pages have this order.
-const NAMESPACES: [&[Method]; 5] = [
+const NAMESPACES: [&[Method]; 6] = [
     supervisor::METHODS,
     supervisord::METHODS,
+    inspection::METHODS,
     configuration::METHODS,
     twiddler::METHODS,
     system::METHODS,

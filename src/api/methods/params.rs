@@ -31,6 +31,11 @@ pub(super) const PROCESS: Param = param(
     ParamKind::Namespec,
     "Process, as `process` or `group:process`",
 );
+pub(super) const NAME_OF_PROCESS: Param = param(
+    "name",
+    ParamKind::Namespec,
+    "Name of a process, as `process` or `group:process`",
+);
 pub(super) const PROCESS_OR_GROUP: Param = param(
     "name",
     ParamKind::Namespec,

@@ -5,16 +5,10 @@ use super::super::{
     Fault, FaultCode, Permission, Request, RequestTarget, ResultKind, RollingLimits, TableColumns,
 };
 use super::params::{
-    DONE, GROUP, GROUP_NAME, PROCESS_NAMES, PROCESS_OR_GROUP, RESULTS, START_FAULTS, START_WAIT,
-    STOP_WAIT, param, target_request,
+    DONE, GROUP, GROUP_NAME, NAME_OF_PROCESS, PROCESS_NAMES, PROCESS_OR_GROUP, RESULTS,
+    START_FAULTS, START_WAIT, STOP_WAIT, param, target_request,
 };
 use crate::domain::{Foreign, Namespec};
-
-const NAME_OF_PROCESS: Param = param(
-    "name",
-    ParamKind::Namespec,
-    "Name of a process, as `process` or `group:process`",
-);
 
 /// Returns the target that one name of a rolling restart means.
 fn rolling_target(text: String) -> RequestTarget {
@@ -66,8 +60,7 @@ pub(super) const METHODS: &[Method] = {
     use FaultCode::{BadName, CantReread, Failed, IncorrectParameters, NotRunning};
     use Permission::{Configure, Control, ReadLogs, Shutdown, Status, Update};
     use ResultKind::{
-        Dependencies, Diff, Done, DoneOrResults, Generation, Json, Plan, Results, Scaled, Table,
-        Texts,
+        Dependencies, Diff, Done, DoneOrResults, Generation, Plan, Results, Scaled, Table, Texts,
     };
     &[
         Method {
@@ -282,28 +275,6 @@ pub(super) const METHODS: &[Method] = {
                 };
                 Ok(BoundCall::ProcessTable(request, columns))
             },
-        },
-        Method {
-            names: &["supervisord.getProcessDetails"],
-            params: &[NAME_OF_PROCESS],
-            returns: Json,
-            result: "JSON: the members of getProcessInfo and getProcessTable; next_run; history, the last 16 states, the oldest first, each with at, statename, pid, and for an end lived_milliseconds, exit and reason; last_stderr, with pid, exited, exit and stderr, empty without the permission logs; depends_on, with target, condition, met and processes; dependents; limits, the configured ones by key; usage, with all children: cpu_permille, memory_bytes, and of the cgroup memory_peak_bytes, read_bytes, written_bytes, pids and pressure_microseconds; last_hour, an array with seconds_ago, cpu_permille and memory_kib",
-            faults: &[BadName],
-            permission: Status,
-            route: "GET /processes/{name}/details",
-            doc: "Return all that is known of a process. For an hour after this call its CPU and memory are sampled every 30 seconds.",
-            bind: |args| Ok(BoundCall::ProcessDetails(args.text()?)),
-        },
-        Method {
-            names: &["supervisord.getProcessConfig"],
-            params: &[NAME_OF_PROCESS],
-            returns: Json,
-            result: "JSON: name, group, section, numprocs; keys, an array with key, value (as written, or the default), expanded (the value of this process if it differs), set, changed (set to another value than the default), file and line",
-            faults: &[BadName],
-            permission: Update,
-            route: "GET /processes/{name}/config",
-            doc: "Return the configuration with which a process runs, and where each key is written. Values that look like secrets are not returned, and without the permission configure no value of a variable.",
-            bind: |args| Ok(BoundCall::ProcessConfig(args.text()?)),
         },
         Method {
             names: &["supervisord.getSchedules"],

@@ -13,6 +13,7 @@ mod grants;
 mod group_change;
 mod handoff;
 mod health;
+mod hold;
 mod hooks;
 mod lifecycle;
 mod next_attempt;

@@ -283,6 +283,7 @@ fn a_client_message_is_one_log_line() {
 
 #[test]
 fn a1_a_batch_has_the_verb_of_its_request() {
+    use crate::core::hold_state::HoldOrder;
     use crate::core::ticket::BatchAction;
 
     let request = |action: &BatchAction| match action {
@@ -294,6 +295,12 @@ fn a1_a_batch_has_the_verb_of_its_request() {
         },
         BatchAction::Clear => Request::ClearLogs(RequestTarget::All),
         BatchAction::Reload => Request::Reload(RequestTarget::All),
+        BatchAction::Hold(order) => Request::Hold {
+            target: RequestTarget::All,
+            seconds: order.seconds,
+            reason: order.reason.clone(),
+        },
+        BatchAction::Release => Request::Release(RequestTarget::All),
     };
     for action in [
         BatchAction::Start {
@@ -304,6 +311,8 @@ fn a1_a_batch_has_the_verb_of_its_request() {
         BatchAction::Signal(None, "HUP".to_owned()),
         BatchAction::Clear,
         BatchAction::Reload,
+        BatchAction::Hold(HoldOrder::new(1, "")),
+        BatchAction::Release,
     ] {
         let verb = request(&action).effect().audit_verb();
         assert_eq!(Some(action.audit_verb()), verb);

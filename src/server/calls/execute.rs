@@ -8,6 +8,8 @@ use super::effective_config::config_json;
 use super::log_parts;
 use super::method_result::MethodResult;
 use super::process_report::{ReportSource, may_for_all};
+use super::security_report::security_json;
+use super::usage_lines::usage_lines;
 use super::usage_sources::UsageSources;
 use crate::api::{
     BoundCall, Caller, Fault, FaultCode, Method, Permission, Reply, Request, RpcInterfaces,
@@ -69,6 +71,8 @@ impl CallContext<'_> {
                 let report = source.report(self.caller, &name).await?;
                 Reply::Text(report.to_json().to_string())
             }
+            BoundCall::Usage(request) => self.usage(method, request).await?,
+            BoundCall::Security(names) => self.security(method, &names).await?,
             BoundCall::ProcessConfig(name) => {
                 let Reply::Details(details) = ask(Request::ProcessDetails(name)).await? else {
                     return Err(FaultCode::Failed.bare());
@@ -96,6 +100,25 @@ impl CallContext<'_> {
             BoundCall::Multicall(_) => return Err(FaultCode::IncorrectParameters.bare()),
         };
         Ok(MethodResult::Reply(reply))
+    }
+
+    /// What processes use.
+    async fn usage(&self, method: &'static Method, request: Request) -> Result<Reply, Fault> {
+        let (usage, _) = self.usage.ok_or_else(|| FaultCode::UnknownMethod.bare())?;
+        match self.control.ask(self.caller, method, request).await? {
+            Reply::Processes(views) => Ok(Reply::Lines(usage_lines(usage, &views).await)),
+            reply => Ok(reply),
+        }
+    }
+
+    /// How well programs are confined.
+    async fn security(&self, method: &'static Method, names: &[String]) -> Result<Reply, Fault> {
+        Request::SomeProcessInfo(names.to_vec()).check_names()?;
+        let request = Request::AllConfigInfo;
+        match self.control.ask(self.caller, method, request).await? {
+            Reply::Configs(views) => Ok(Reply::Text(security_json(&views, names).to_string())),
+            reply => Ok(reply),
+        }
     }
 
     /// The method that a caller asks about.

@@ -14,5 +14,7 @@ mod process_stat;
 mod process_tree;
 pub(super) mod process_usage;
 pub(super) mod secrets;
+mod security_report;
 pub(super) mod usage_history;
+mod usage_lines;
 pub(super) mod usage_sources;

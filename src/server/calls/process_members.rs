@@ -124,6 +124,7 @@ fn description(view: &ProcessView, zone: &TimeZone) -> String {
 /// Supervisor manual, `getProcessInfo`, `description`.
 fn push_description<'z>(view: &ProcessView, zone: impl Fn() -> &'z TimeZone, out: &mut String) {
     push_state(view, &zone, out);
+    push_hold(view, &zone, out);
     // Only programs with a schedule, which Supervisor does not know.
     let shows_next = matches!(
         view.state,
@@ -135,6 +136,30 @@ fn push_description<'z>(view: &ProcessView, zone: impl Fn() -> &'z TimeZone, out
         let next = next.to_zoned(zone().clone());
         out.push_str(", next run ");
         out.push_str(&next.strftime("%Y-%m-%d %H:%M:%S").to_string());
+    }
+}
+
+/// Appends that the process is on hold, until when, and why. Supervisor has no holds.
+fn push_hold<'z>(view: &ProcessView, zone: &impl Fn() -> &'z TimeZone, out: &mut String) {
+    let Some(hold) = &view.hold else {
+        return;
+    };
+    if !out.is_empty() {
+        out.push_str(", ");
+    }
+    out.push_str("on hold");
+    let until = hold
+        .until
+        .and_then(|until| Timestamp::from_second(until).ok());
+    if let Some(until) = until {
+        let until = until.to_zoned(zone().clone());
+        out.push_str(" until ");
+        out.push_str(&until.strftime("%Y-%m-%d %H:%M:%S").to_string());
+    }
+    if !hold.reason.is_empty() {
+        out.push_str(" (");
+        out.push_str(&hold.reason);
+        out.push(')');
     }
 }
 
@@ -323,6 +348,7 @@ pub(in crate::server) mod tests {
             events_discarded: 0,
             events_waiting: 0,
             exits: ExitCounts::default(),
+            hold: None,
             has_cgroup: false,
             next_run: None,
             ready: Some(true),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
 use super::cgroup_usage::{CgroupUsage, PRESSURES};
@@ -11,8 +13,8 @@ use super::process_usage::ProcessUsage;
 use super::usage_history::PastUsage;
 use super::usage_sources::UsageSources;
 use crate::api::{
-    AccessScope, Caller, Fault, FaultCode, MemberSink, Permission, ProcessDetails, Reply, Request,
-    StateEntry, find_method,
+    AccessScope, Caller, Fault, FaultCode, MemberSink, Permission, ProcessDetails, ProcessView,
+    Reply, Request, StateEntry, find_method,
 };
 use crate::config::spec::ProcessSpec;
 use crate::control::{self, ControlHandle};
@@ -168,10 +170,12 @@ impl ProcessReport {
             })
             .collect();
         let dependents = details.dependents.iter().map(|name| self.neighbour(name));
+        let zone = sys::time_zone();
         let ended = details.ended.iter().map(|ended| {
             json!({
                 "pid": ended.pid,
                 "exited": ended.exited,
+                "local": local(ended.exited, &zone),
                 "exit": ended.status.to_string(),
                 "stderr": &*ended.stderr,
             })
@@ -181,7 +185,26 @@ impl ProcessReport {
         let next = details.view.next_run;
         let more = [
             ("next_run", json!(next)),
-            ("history", details.history.iter().map(state_json).collect()),
+            ("hold", hold_json(&details.view, &zone)),
+            (
+                "exits",
+                Value::Object(
+                    details
+                        .view
+                        .exits
+                        .each()
+                        .map(|(reason, count)| (reason.to_owned(), count.into()))
+                        .collect(),
+                ),
+            ),
+            (
+                "history",
+                details
+                    .history
+                    .iter()
+                    .map(|entry| state_json(entry, &zone))
+                    .collect(),
+            ),
             ("last_stderr", ended.collect()),
             ("depends_on", needs.into()),
             ("dependents", dependents.collect()),
@@ -241,15 +264,50 @@ impl ProcessReport {
     }
 }
 
-fn state_json(entry: &StateEntry) -> Value {
+fn hold_json(view: &ProcessView, zone: &TimeZone) -> Value {
+    let hold = view.hold.as_ref().map(|hold| {
+        json!({
+            "since": hold.since,
+            "until": hold.until,
+            "until_local": hold.until.map(|until| local(until, zone)),
+            "by": hold.by,
+            "reason": hold.reason,
+        })
+    });
+    hold.into()
+}
+
+/// A time in the zone of the daemon. Empty: it is outside the calendar.
+fn local(seconds: i64, zone: &TimeZone) -> String {
+    let stamp = Timestamp::from_second(seconds).ok();
+    let local = stamp.map(|stamp| stamp.to_zoned(zone.clone()));
+    let text = local.map(|local| local.strftime("%Y-%m-%d %H:%M:%S").to_string());
+    text.unwrap_or_default()
+}
+
+fn state_json(entry: &StateEntry, zone: &TimeZone) -> Value {
+    let since = match entry.times {
+        1 => entry.at,
+        _ => entry.since,
+    };
     let end = entry.end.as_deref();
     let status = end.and_then(|end| end.reason.status());
     json!({
         "at": entry.at,
+        "local": local(entry.at, zone),
+        "times": entry.times,
+        "since": since,
+        "since_local": local(since, zone),
         "statename": entry.state.name(),
         "pid": entry.pid,
         "lived_milliseconds": end.and_then(|end| end.lived),
         "exit": status.map(|status| status.to_string()),
         "reason": end.map(|end| end.reason.word()),
+        "limits_hit": end.map(|end| {
+            end.resource_events
+                .each()
+                .map(|(word, _)| word)
+                .collect::<Vec<_>>()
+        }),
     })
 }

@@ -13,6 +13,10 @@ pub(in crate::server) struct UsageSources {
     pub(in crate::server) sampler: Arc<UsageSampler>,
     /// All figures of cgroups.
     pub(in crate::server) cgroups: Arc<CgroupSampler>,
+    /// CPU and memory for the method getUsage.
+    pub(in crate::server) top_sampler: Arc<UsageSampler>,
+    /// Figures of cgroups for the method getUsage.
+    pub(in crate::server) top_cgroups: Arc<CgroupSampler>,
     /// The same for the pages of single processes.
     pub(in crate::server) page_cgroups: Arc<CgroupSampler>,
     /// CPU and memory of the last hour.

@@ -390,6 +390,8 @@ mod tests {
     const EDITING: &str = "texts of the configuration are for people, who edit them on the page, by REST and with supervisorctl";
     const DETAILS: &str =
         "the object of a process has properties, and the rest is JSON for pages and scripts";
+    const HOLDS: &str =
+        "people put processes on hold, with supervisorctl or by REST; Description tells it";
     const WITHOUT: &[(&str, &str)] = &[
         ("supervisord.listPrograms", EDITING),
         ("supervisord.getProgram", EDITING),
@@ -407,6 +409,17 @@ mod tests {
         ("supervisord.listNacosListeners", EDITING),
         ("supervisord.getNacosVersion", EDITING),
         ("supervisord.restoreNacosVersion", EDITING),
+        ("supervisord.holdProcess", HOLDS),
+        ("supervisord.releaseProcess", HOLDS),
+        ("supervisord.getSecurity", DETAILS),
+        (
+            "supervisord.getUsage",
+            "figures that change all the time are read by polling, not by properties",
+        ),
+        (
+            "supervisord.getAuditTrail",
+            "the journal has the audit lines, and more of them",
+        ),
         ("supervisord.getProcessDetails", DETAILS),
         ("supervisord.getProcessConfig", DETAILS),
         (

@@ -77,6 +77,7 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         next_run,
         events_discarded,
         ready: _,
+        hold,
         // No part of the page.
         events_waiting: _,
         exits: _,
@@ -103,6 +104,7 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         && *status_text == other.status_text
         && *causes == other.resource_events
         && *next_run == other.next_run
+        && *hold == other.hold
         && *events_discarded == other.events_discarded
         && *uid == other.uid
         && *stdout_logfile == other.stdout_logfile

@@ -44,6 +44,15 @@ pub(super) fn description(view: &ProcessView, zone: &TimeZone, language: Languag
     if let Some(next) = at(view.next_run) {
         text.push_str(&language.fill(Text::NextRun, &[&next]));
     }
+    if let Some(hold) = &view.hold {
+        text.push_str(&match at(hold.until) {
+            Some(until) => language.fill(Text::OnHoldUntil, &[&until]),
+            None => language.say(Text::OnHold).to_owned(),
+        });
+        if !hold.reason.is_empty() {
+            text.push_str(&language.fill(Text::OnHoldReason, &[&hold.reason]));
+        }
+    }
     text
 }
 

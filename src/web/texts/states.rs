@@ -23,6 +23,9 @@ texts! {
         DescribeSince: "since {0}", "自 {0}";
         NextAttempt: ", next attempt at {0}", "，下次尝试于 {0}";
         NextRun: ", next run {0}", "，下次运行 {0}";
+        OnHold: ", on hold", "，已暂停看管";
+        OnHoldUntil: ", on hold until {0}", "，暂停看管至 {0}";
+        OnHoldReason: ", reason: {0}", "，原因：{0}";
         EventsDiscarded: "{0} events discarded; ", "丢弃了 {0} 个事件；";
         ExitCode: "exit status {0}", "退出码 {0}";
         ExitUnknown: "exit status unknown", "退出码未知";

@@ -54,6 +54,7 @@ fn entry_row(page: &ProcessPage<'_>, entry: &StateEntry) -> Markup {
             td.number { @if let Some(millis) = lived_for { (lived(page, millis)) } }
             td {
                 (what.unwrap_or_default())
+                @if entry.times > 1 { " × " (entry.times) }
                 @if let Some(ended) = ended {
                     details { summary { (last_line(&ended.stderr)) } pre tabindex="0" { "\n" (ended.stderr) } }
                 }

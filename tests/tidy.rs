@@ -109,6 +109,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tracing_journald", &["diagnostics/"]),
     ("tracing_subscriber", &["diagnostics/"]),
     ("regex_lite", &["ctl/log_lines.rs"]),
+    ("ratatui", &["ctl/top/"]),
     ("rustix", &["ctl/screen.rs"]),
     ("rustyline", &["ctl/shell.rs"]),
     ("unicode_width", &["ctl/screen.rs"]),

@@ -90,6 +90,36 @@ pub(super) const STREAM: ActionFlag = ActionFlag {
 };
 pub(super) const FOLLOW: ActionFlag = flag("-f", "follow the output until Ctrl-C");
 
+/// Of `config`.
+pub(super) const ALL_KEYS: ActionFlag =
+    flag("--all", "also print the keys that have their defaults");
+/// Of `top`.
+pub(super) const ONCE: ActionFlag = flag("--once", "print one table instead of the screen");
+/// Of `top`.
+pub(super) const DELAY: ActionFlag = ActionFlag {
+    name: "-d",
+    argument: true,
+    doc: "seconds between two looks",
+};
+/// Of `hold`.
+pub(super) const FOR: ActionFlag = ActionFlag {
+    name: "--for",
+    argument: true,
+    doc: "how long, such as 30m, 2h or 1d",
+};
+/// Of `hold`.
+pub(super) const REASON: ActionFlag = ActionFlag {
+    name: "--reason",
+    argument: true,
+    doc: "why, for people",
+};
+/// Of `history`.
+pub(super) const ENTRIES: ActionFlag = ActionFlag {
+    name: "-n",
+    argument: true,
+    doc: "number of entries, the newest",
+};
+
 pub(super) const LINES: ActionFlag = ActionFlag {
     name: "-n",
     argument: true,

@@ -8,8 +8,8 @@ use super::action::{
 use super::error::CtlError;
 use super::session::CtlSession;
 use super::{
-    daemon, dependencies, exit, group, log, logs, plan, process, program, render, rolling,
-    schedule, screen, status,
+    daemon, dependencies, exit, group, inspection_actions, log, logs, plan, process, program,
+    render, rolling, schedule, screen, status,
 };
 
 /// All actions, sorted by name.
@@ -40,6 +40,7 @@ pub(super) const ACTIONS: &[CtlAction] = &[
              clear <name> <name>\tClear multiple process' log files\n\
              clear all\t\tClear all process' log files",
         ),
+    inspection_actions::CONFIG,
     action("critical-chain", dependencies::critical_chain)
         .about("Show what the last start of a process waited for: the times of the starts, and what is waited for now.")
         .exits(&[
@@ -52,6 +53,7 @@ pub(super) const ACTIONS: &[CtlAction] = &[
             "critical-chain\t\t\tShow the chain of dependencies that ended last\n\
              critical-chain <name> [...]\tShow the chains of these processes",
         ),
+    inspection_actions::DIFF,
     action("exit", exit)
         .about("Leave the shell.")
         .help("exit\tExit the supervisor shell."),
@@ -93,6 +95,8 @@ pub(super) const ACTIONS: &[CtlAction] = &[
             "help\t\tPrint a list of available actions\n\
              help <action>\tPrint help for <action>",
         ),
+    inspection_actions::HISTORY,
+    inspection_actions::HOLD,
     action("logs", logs::logs)
         .quoted()
         .about("Print the end of the logs of many processes, standard output and standard error together, each line with the name of its process. The history of several logs is in order of time if each line begins with a time (RFC 3339 with its zone, as `log_format=prefix` and `json` write it); otherwise one log follows another, in order of the names. With `-f`, new lines are shown in the order in which they arrive, until Ctrl-C; after an upgrade or a restart of the daemon it prints a warning and goes on where it stopped, and it ends if no daemon answers for five seconds. `--since` needs such times, or a log in the journal: for a log without times it says so and selects nothing. `--grep` takes a regular expression, whose search takes linear time; with it, `-n` counts the lines that match. A terminal that is too slow loses lines, and the output says how many; a pipe gets all. A log that is only in the journal is shown too. Supervisor 4.3.0 as the server can only follow from the last 1024 bytes of each log on.")
@@ -203,6 +207,7 @@ pub(super) const ACTIONS: &[CtlAction] = &[
     action("quit", exit)
         .about("Leave the shell.")
         .help("quit\tExit the supervisor shell."),
+    inspection_actions::RELEASE,
     action("reload", daemon::reload)
         .about("Without names: stop all processes, read the configuration and start the daemon again; if the configuration has an error, nothing is stopped. With names: reload these processes in place, by their `reload_command` or `reload_signal`.")
         .exits(&[
@@ -287,6 +292,7 @@ pub(super) const ACTIONS: &[CtlAction] = &[
              scale <gname>:<program> <count>\tThe same for a program that is in several groups\n\
              Note: surplus processes are stopped, the highest number first; the others are not touched.",
         ),
+    inspection_actions::SECURITY,
     action("serialrestart", rolling::serialrestart)
         .about("Restart processes one after another, without stopping all of them at the same time.")
         .exits(&[
@@ -402,6 +408,7 @@ pub(super) const ACTIONS: &[CtlAction] = &[
              tail -100 <name>\tlast 100 *bytes* of process stdout\n\
              tail <name> stderr\tlast 1600 *bytes* of process stderr",
         ),
+    inspection_actions::TOP,
     action("update", group::update)
         .about("Read the configuration files and apply the differences: stop and remove old groups, add new groups, restart changed groups.")
         .exits(&[
@@ -438,6 +445,7 @@ pub(super) const ACTIONS: &[CtlAction] = &[
         ])
         .flags(&[JSON]).help("version\t\t\tShow the version of the remote supervisord process")
         .ours("version --json\t\tThe same as one line of JSON"),
+    inspection_actions::WHY,
 ];
 
 /// Finds an action by name.

@@ -180,6 +180,11 @@ impl RpcClient {
         }
     }
 
+    /// A client for the same server and user, with a connection of its own.
+    pub(super) fn again(&self) -> Self {
+        Self::new(&self.url, self.credentials.clone())
+    }
+
     /// The path of the server's unix socket. `None`: not a unix socket.
     pub(super) fn socket(&self) -> Option<&Path> {
         self.url.strip_prefix("unix://").map(Path::new)

@@ -73,6 +73,38 @@ const ANSWERS: &[(&str, &str)] = &[
         "`configs`: array of objects with `group`, `name`, `namespec`, `inuse`, `autostart`, `group_prio` and `process_prio`.",
     ),
     (
+        "`config`",
+        "`processes`: array of objects with `group`, `name`, `section`, `numprocs` and `keys`, as the method getProcessConfig returns them.",
+    ),
+    (
+        "`diff`",
+        "`sections`: array of objects with `section`, `change` (`added`, `removed` or `changed`), `reason` (null if the keys are the reason) and `keys`, as in `plan`.",
+    ),
+    (
+        "`history`",
+        "`requests`: array of objects, the oldest first, with `at` (seconds since the epoch), `local` (the same time in the zone of the daemon), \
+         `who`, `verb`, `target` and `result`.",
+    ),
+    (
+        "`hold`, `release`",
+        "`results`: array of objects with `name`, `ok` and `error` (empty if `ok` is true).",
+    ),
+    (
+        "`security`",
+        "`programs`: array of objects as the method getSecurity returns them, the least confined first.",
+    ),
+    (
+        "`top`",
+        "`processes`: array of objects with `group`, `name`, `namespec`, `state`, `statecode`, `pid`, `description`, `cpu_permille`, \
+         `memory_bytes`, `pids` and `pressure_permille` (array: CPU, memory, I/O); null where a figure is not known.",
+    ),
+    (
+        "`why`",
+        "`processes`: array of objects with `group`, `name`, `namespec`, `state`, `description`, `spawnerr`, `restarts`, `exits` (how often \
+         attempts ended, by reason), `timeline` (array of objects with `at`, `local`, `what`: `request`, `refused` or a state, and `text`) and \
+         `laststderr` (array of objects with `pid`, `exited`, `local`, `exit` and `stderr`).",
+    ),
+    (
         "`reread`",
         "`added`, `changed` and `removed`: arrays of group names.",
     ),

@@ -91,17 +91,37 @@ pub(super) fn print_plan(
     words: &UpdateWords<'_>,
 ) -> Result<(), CtlError> {
     session.json = words.json;
+    let Some(plan) = ask_plan(session, words)? else {
+        return Ok(());
+    };
+    if words.json {
+        session.say(&render::json(&plan))?;
+    } else {
+        print_steps(session, &plan)?;
+    }
+    if !plan.is_empty() {
+        session.exit = exit::PLAN_HAS_CHANGES;
+    }
+    Ok(())
+}
+
+/// Asks for the plan of an update of the named groups. `None`: there is none, which was said.
+pub(super) fn ask_plan(
+    session: &mut CtlSession,
+    words: &UpdateWords<'_>,
+) -> Result<Option<UpdatePlan>, CtlError> {
+    let said = |result: Result<(), CtlError>| result.map(|()| None);
     let mut plan = match read_plan(session) {
         Ok(plan) => plan,
         Err(failure) if failure.is_fault(FaultCode::ShutdownState) => {
-            return session.refuse("ERROR: already shutting down");
+            return said(session.refuse("ERROR: already shutting down"));
         }
         Err(failure) if failure.is_fault(FaultCode::UnknownMethod) => {
             session.complain("ERROR: the daemon does not support plans")?;
             session.exit = exit::UNIMPLEMENTED;
-            return Ok(());
+            return Ok(None);
         }
-        Err(failure) => return report_refusal(session, failure),
+        Err(failure) => return said(report_refusal(session, failure)),
     };
     if !words.is_everything() {
         for name in &words.names {
@@ -109,7 +129,7 @@ pub(super) fn print_plan(
             if !known.any(|group| group.as_str() == *name)
                 && !plan.unchanged.iter().any(|group| group.as_str() == *name)
             {
-                return session.refuse(&format!("ERROR: no such group: {name}"));
+                return said(session.refuse(&format!("ERROR: no such group: {name}")));
             }
         }
         plan.unchanged
@@ -123,15 +143,7 @@ pub(super) fn print_plan(
             }
         }
     }
-    if words.json {
-        session.say(&render::json(&plan))?;
-    } else {
-        print_steps(session, &plan)?;
-    }
-    if !plan.is_empty() {
-        session.exit = exit::PLAN_HAS_CHANGES;
-    }
-    Ok(())
+    Ok(Some(plan))
 }
 
 /// Prints the groups that change, and a summary.

@@ -9,7 +9,7 @@ use super::options::{self, CtlCommandLine, CtlOptions};
 use super::run_line::run_line;
 use super::screen::Screen;
 use super::session::CtlSession;
-use super::{completion, exit, file, logs, shell};
+use super::{completion, exit, file, logs, shell, top};
 use crate::cli::completion::CompletionRequest;
 use crate::cli::subcommand::CtlArgs;
 
@@ -113,6 +113,7 @@ fn new_session(options: &CtlOptions) -> CtlSession {
 
 fn act(options: &CtlOptions) -> u8 {
     let mut session = new_session(options);
+    session.show_top = Some(top::show_screen);
     let result = if options.words.is_empty() {
         shell::run(&mut session, &options.prompt, options.history.as_deref()).map(|()| 0)
     } else {

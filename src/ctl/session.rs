@@ -2,6 +2,7 @@
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::rc::Rc;
+use std::time::Duration;
 
 use nix::errno::Errno;
 
@@ -29,6 +30,10 @@ pub(super) struct RunningAction {
     pub(super) help: &'static str,
 }
 
+/// Shows the screen of `top`. `supervisord ctl` has none, because it would make the daemon's binary larger.
+/// Its arguments are the names of processes, none for all, and the time between two looks.
+pub(super) type ScreenFn = fn(&mut CtlSession, Vec<String>, Duration) -> Result<(), CtlError>;
+
 /// State shared by all actions.
 pub(super) struct CtlSession {
     /// The client of the server.
@@ -45,6 +50,8 @@ pub(super) struct CtlSession {
     pub(super) input: StdinLines,
     /// Whether the server may support `supervisord.getProcessTable`. False after it has reported that it does not.
     pub(super) has_tables: bool,
+    /// Shows the screen of `top`. `None`: the program has none.
+    pub(super) show_top: Option<ScreenFn>,
     /// Whether this action prints JSON. Error lines then go to standard error.
     pub(super) json: bool,
     /// Whether everything that this action prints becomes one JSON object at its end, because the action has none of its own.
@@ -69,6 +76,7 @@ impl CtlSession {
             leaving: false,
             input: StdinLines::default(),
             has_tables: true,
+            show_top: None,
             json: false,
             collects: false,
             report: ActionReport::default(),

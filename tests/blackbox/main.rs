@@ -32,6 +32,7 @@ mod guide_configs;
 mod health;
 mod host;
 mod https_checks;
+mod inquiries;
 mod limits;
 mod log_files;
 mod log_targets;
@@ -64,6 +65,7 @@ mod source_document;
 mod subcommands;
 mod time_zone;
 mod tokens;
+mod top;
 mod trust;
 mod update_plans;
 mod upgrade;
@@ -94,6 +96,7 @@ fn main() -> ExitCode {
     tests.extend(metrics::tests());
     tests.extend(multivisor::tests());
     tests.extend(https_checks::tests());
+    tests.extend(inquiries::tests());
     tests.extend(nacos::tests());
     tests.extend(nacos_stub::tests());
     tests.extend(real_programs::tests());
@@ -127,5 +130,6 @@ fn main() -> ExitCode {
     tests.extend(source_document::tests());
     tests.extend(subcommands::tests());
     tests.extend(time_zone::tests());
+    tests.extend(top::tests());
     support::runner::run(tests)
 }

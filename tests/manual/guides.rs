@@ -48,11 +48,12 @@ pub(crate) fn tests() -> Vec<Trial> {
 
 /// The guides whose commands run beside a daemon, and the program that they need. README and the recipes have their own
 /// tests.
-const SESSIONS: [(&str, &str); 15] = [
+const SESSIONS: [(&str, &str); 16] = [
     ("checking", "sh"),
     ("command-line", "sh"),
     ("control", "sh"),
     ("dependencies", "sh"),
+    ("diagnosing", "sh"),
     ("limits-and-privileges", "sh"),
     ("log-targets", "sh"),
     ("logs", "sh"),

@@ -32,17 +32,45 @@ impl Terminal {
         args: &[&str],
         variables: &[(&str, String)],
     ) -> Result<Self, String> {
+        Self::start_in(host, args, variables, None)
+    }
+
+    /// As [`Self::start`], in a terminal with these numbers of rows and columns.
+    pub(crate) fn start_sized(
+        host: &Host,
+        args: &[&str],
+        (rows, columns): (u16, u16),
+    ) -> Result<Self, String> {
+        let size = nix::pty::Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        Self::start_in(host, args, &[], Some(size))
+    }
+
+    fn start_in(
+        host: &Host,
+        args: &[&str],
+        variables: &[(&str, String)],
+        size: Option<nix::pty::Winsize>,
+    ) -> Result<Self, String> {
         let mut command = host
             .marked
             .command(&program(Side::Ours, "supervisorctl")?, host.place.path());
         command.args(["-c", "conf"]).args(args);
         command.envs(variables.iter().map(|(name, value)| (name, value)));
-        Self::run(command)
+        Self::run_in(command, size)
     }
 
     /// Runs a command whose three streams are a terminal.
-    pub(crate) fn run(mut command: Command) -> Result<Self, String> {
-        let terminal = nix::pty::openpty(None, None).map_err(|e| e.to_string())?;
+    pub(crate) fn run(command: Command) -> Result<Self, String> {
+        Self::run_in(command, None)
+    }
+
+    fn run_in(mut command: Command, size: Option<nix::pty::Winsize>) -> Result<Self, String> {
+        let terminal = nix::pty::openpty(size.as_ref(), None).map_err(|e| e.to_string())?;
         let end =
             || -> Result<OwnedFd, String> { terminal.slave.try_clone().map_err(|e| e.to_string()) };
         command.stdin(end()?).stdout(end()?).stderr(end()?);
@@ -96,6 +124,16 @@ impl Terminal {
         .map_err(|why| format!("{why}; it has {:?}", self.screen()))
     }
 
+    /// The settings of the terminal.
+    pub(crate) fn settings(&self) -> Result<nix::sys::termios::Termios, String> {
+        nix::sys::termios::tcgetattr(&self.keys).map_err(|e| e.to_string())
+    }
+
+    /// The PID of the client.
+    pub(crate) fn pid(&self) -> nix::unistd::Pid {
+        nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).expect("pids fit"))
+    }
+
     /// Presses keys.
     pub(crate) fn press(&mut self, keys: &str) -> Result<(), String> {
         self.keys
@@ -105,11 +143,7 @@ impl Terminal {
 
     /// Interrupts the client, as the key does where the terminal is the controlling one.
     pub(crate) fn interrupt(&self) {
-        let pid = i32::try_from(self.child.id()).expect("pids fit");
-        let _ = nix::sys::signal::kill(
-            nix::unistd::Pid::from_raw(pid),
-            nix::sys::signal::Signal::SIGINT,
-        );
+        let _ = nix::sys::signal::kill(self.pid(), nix::sys::signal::Signal::SIGINT);
     }
 
     /// Waits until the client exits. Returns its exit code.

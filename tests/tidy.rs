@@ -113,6 +113,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustix", &["ctl/screen.rs"]),
     ("rustyline", &["ctl/shell.rs"]),
     ("unicode_width", &["ctl/screen.rs"]),
+    ("signal_hook", &["ctl/top/"]),
     (
         "nix",
         &[

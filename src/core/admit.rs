@@ -102,9 +102,7 @@ impl Fleet {
             Request::SomeProcessInfo(names) => answered(self.named_views(&names, scope, now)),
             Request::Schedules(names) => answered(self.schedule_lines(&names, scope, now)),
             Request::LastStderr { names, most } => answered(self.last_stderr(&names, most, scope)?),
-            audit @ (Request::AuditTrail { .. } | Request::Audited(_)) => {
-                self.admit_audit(audit, scope)
-            }
+            call @ (Request::AuditTrail { .. } | Request::Audited(_)) => self.on_audit(call, scope),
             Request::Runs(name) => answered(self.run_lines(self.one(&name, rights)?)),
             Request::Dependencies(names) => answered(self.dependency_views(&names, rights)),
             Request::AllConfigInfo => answered(Reply::Configs(self.config_views(scope))),
@@ -171,7 +169,7 @@ impl Fleet {
     }
 
     /// Handles a request about the last changes.
-    fn admit_audit(&mut self, request: Request, scope: &AccessScope) -> Result<Admission, Fault> {
+    fn on_audit(&mut self, request: Request, scope: &AccessScope) -> Result<Admission, Fault> {
         match request {
             Request::AuditTrail { names, most } => answered(self.audit_json(&names, most, scope)?),
             // A change that the core did not make.

@@ -35,7 +35,6 @@ pub(in crate::ctl) fn show_screen(
     let interrupts = session.interrupts()?;
     let interrupt = interrupts.watch();
     let terminal = RawTerminal::enter().map_err(CtlError::Input)?;
-    // The thread starts after the signals are blocked, which it inherits.
     let feed = Feed::start(client, names, interval).map_err(CtlError::Input)?;
     let result = run(&terminal, &feed, &interrupt);
     drop(terminal);

@@ -1,18 +1,19 @@
 //! The terminal in raw mode on its other screen, and its way back: at the end, after a panic and at a signal.
 
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::Signal;
 use nix::sys::termios::{self, SetArg, Termios};
+use signal_hook::consts::{SIGHUP, SIGQUIT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 /// Enters the other screen and hides the cursor.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[2J\x1b[?25l";
 /// Resets the style, shows the cursor and leaves the other screen.
 const LEAVE: &[u8] = b"\x1b[0m\x1b[?25h\x1b[?1049l";
 /// Signals that end the program, besides the one of the interrupt key, which the session handles.
-const ENDING: [Signal; 3] = [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
+const ENDING: [i32; 3] = [SIGTERM, SIGHUP, SIGQUIT];
 
 /// The settings of the terminal before. `None`: it has them.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
@@ -75,7 +76,7 @@ fn restore() {
 /// Lets panics and signals restore the terminal before they end the program.
 fn restore_at_the_end() -> io::Result<()> {
     static HOOK: Once = Once::new();
-    static WAITS: AtomicBool = AtomicBool::new(false);
+    static WAITS: Mutex<bool> = Mutex::new(false);
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
@@ -83,19 +84,21 @@ fn restore_at_the_end() -> io::Result<()> {
             before(panic);
         }));
     });
-    let ending: SigSet = ENDING.into_iter().collect();
-    ending.thread_block()?;
+    let mut waits = WAITS.lock().unwrap_or_else(PoisonError::into_inner);
     // The shell may show the screen several times.
-    if WAITS.swap(true, Ordering::Relaxed) {
+    if *waits {
         return Ok(());
     }
+    // A handler, not a mask: threads that exist already have none of these signals blocked.
+    let mut ending = Signals::new(ENDING)?;
     std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            if let Ok(signal) = ending.wait() {
+            if let Some(signal) = ending.forever().next() {
                 restore();
-                std::process::exit(128 + signal as i32);
+                std::process::exit(128 + signal);
             }
         })?;
+    *waits = true;
     Ok(())
 }

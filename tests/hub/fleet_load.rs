@@ -285,7 +285,7 @@ async fn follow_fleet() -> Result<(), String> {
 }
 
 async fn wait(mut condition: impl FnMut() -> bool) -> Result<(), ()> {
-    let end = Instant::now() + LIMIT;
+    let end = Instant::now() + 4 * LIMIT;
     while !condition() {
         if Instant::now() >= end {
             return Err(());

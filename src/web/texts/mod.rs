@@ -100,7 +100,7 @@ macro_rules! texts {
         #[expect(non_upper_case_globals, reason = "a text is named as a variant of an enum would be")]
         impl Text {
             $(
-                #[doc = concat!("“", $english, "”")]
+                #[doc = concat!("`", $english, "`")]
                 pub(crate) const $name: Self = Self(&TextRow {
                     name: stringify!($name),
                     columns: [$english, $chinese],
